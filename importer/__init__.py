@@ -1,0 +1,4 @@
+"""What a file means and what it does to the users.
+
+Knows nothing of SSH, HTTP, Prometheus or the environment.
+"""

@@ -1,0 +1,131 @@
+"""How a SQLite file is opened and changed: pragmas, migrations, and the only `transaction()`.
+
+Cancelling a call of aiosqlite does not stop the statement (it runs on in its thread, and the transaction stays
+open): so a transaction here always ends, by COMMIT or ROLLBACK, before a cancellation goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+from importer.errors import SchemaTooNew, TryAgain
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_S = 10.0
+FULL_OR_BUSY = {
+    sqlite3.SQLITE_FULL: ("disk_full", "the disk is full"),
+    sqlite3.SQLITE_IOERR: ("disk_error", "the disk could not be read or written"),
+    sqlite3.SQLITE_BUSY: ("database_busy", "another process holds the database"),
+}
+
+
+async def open_database(path: Path, kind: str, *, readonly: bool = False) -> aiosqlite.Connection:
+    """Open the database at `path` with its schema brought up to date.
+
+    `kind` names the schema: `server` (headcount.db) or `tenant` (users.db). Autocommit outside `transaction()`.
+    Raises SchemaTooNew if a newer Headcount wrote it.
+    """
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
+    db = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, cached_statements=256)
+    try:
+        db.row_factory = sqlite3.Row
+        if not readonly:
+            await db.execute("PRAGMA journal_mode=WAL")
+        await db.execute("PRAGMA synchronous=FULL")
+        await db.execute("PRAGMA foreign_keys=ON")
+        await db.execute("PRAGMA temp_store=FILE")
+        if not readonly:
+            await _migrate(db, kind)
+    except BaseException:
+        await db.close()
+        raise
+    return db
+
+
+def migrations(kind: str) -> list[str]:
+    """The SQL scripts of `kind` in order: `tenant-001.sql`, `tenant-002.sql`, ..."""
+    folder = resources.files("importer.schema")
+    found = sorted(entry.name for entry in folder.iterdir() if entry.name.startswith(f"{kind}-"))
+    return [folder.joinpath(name).read_text(encoding="utf-8") for name in found]
+
+
+async def _migrate(db: aiosqlite.Connection, kind: str) -> None:
+    scripts = migrations(kind)
+    version = await _version(db)
+    if version > len(scripts):
+        raise SchemaTooNew(f"this data folder was written by a newer Headcount (schema {version}); upgrade Headcount")
+    for number in range(version + 1, len(scripts) + 1):
+        async with transaction(db):
+            # Somebody else may have done it while we waited for the lock.
+            if await _version(db) < number:
+                for statement in _statements(scripts[number - 1]):
+                    await db.execute(statement)
+                await db.execute(f"PRAGMA user_version={number}")
+
+
+async def _version(db: aiosqlite.Connection) -> int:
+    rows = list(await db.execute_fetchall("PRAGMA user_version"))
+    return int(rows[0][0])
+
+
+def _statements(script: str) -> list[str]:
+    """Split at statement ends as SQLite sees them (`executescript` would commit behind our back)."""
+    found, start = [], 0
+    for position, letter in enumerate(script):
+        if letter == ";" and sqlite3.complete_statement(script[start : position + 1]):
+            found.append(script[start : position + 1])
+            start = position + 1
+    return found
+
+
+@asynccontextmanager
+async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
+    """A write transaction: committed if the block ends, rolled back if it raises or is cancelled.
+
+    Whichever it is has happened when the block is left. Raises TryAgain when the disk is full or the database
+    busy; then nothing was changed.
+    """
+    try:
+        try:
+            await finish(db.execute("BEGIN IMMEDIATE"))
+            yield
+            await finish(db.commit())
+        except BaseException:
+            await finish(_roll_back(db))
+            raise
+    except sqlite3.OperationalError as error:
+        raise as_try_again(error) from error
+
+
+def as_try_again(error: sqlite3.OperationalError) -> Exception:
+    """What `error` means to the caller: TryAgain for a full disk or a busy database, otherwise itself."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in FULL_OR_BUSY:
+        return TryAgain(*FULL_OR_BUSY[code])
+    return error
+
+
+async def _roll_back(db: aiosqlite.Connection) -> None:
+    if db.in_transaction:
+        await db.rollback()
+
+
+async def finish(work: Awaitable[T]) -> T:
+    """Await `work` to its end even if we are cancelled meanwhile; the cancellation is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        raise

@@ -1,0 +1,64 @@
+"""Every exception of the importer: a code, the facts, and what to do.
+
+A row that can't be applied is data (`model.Problem`), never an exception. Exceptions are for files that
+can't be imported as a whole, for the world being in the way (disk, locks), and for our own faults.
+"""
+
+from __future__ import annotations
+
+
+class ImporterError(Exception):
+    """Something the importer refuses or can't do. `str(error)` is a sentence a person can act on."""
+
+    code = "internal_error"
+
+
+class FileError(ImporterError):
+    """The file as a whole can't be imported; nothing was changed.
+
+    `line` is the physical line (from 1) and `column` the header name where it went wrong, where known.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        line: int | None = None,
+        column: str | None = None,
+        value: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.line = line
+        self.column = column
+        self.value = value
+
+
+class TryAgain(ImporterError):  # noqa: N818 - it is an instruction, not a fault
+    """Nothing was changed and nobody is at fault: the same import may succeed later (disk full, database busy)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Refused(ImporterError):  # noqa: N818 - the field's word
+    """A decision that can't be taken in the state the import is in (approve a dry run, discard one applied)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Stopped(ImporterError):  # noqa: N818 - the field's word
+    """The server is stopping: the import was rolled back and stays queued."""
+
+
+class SchemaTooNew(ImporterError):  # noqa: N818
+    """The database was written by a newer Headcount than this one."""
+
+    code = "schema_too_new"

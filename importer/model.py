@@ -1,0 +1,235 @@
+"""The words of the importer as frozen records and enums. No behaviour beyond what follows from the values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+VALUE_SHOWN = 100
+"""A value from a file is shown up to this many characters, never more."""
+
+MESSAGES_IN_REPORT = 100
+"""A report carries this many messages; all that were kept are beside it."""
+
+
+class Severity(StrEnum):
+    ERROR = "error"  # the row was rejected
+    WARNING = "warning"  # the row was applied, but not as somebody may think
+    NOTICE = "notice"  # worth knowing, nothing to do
+
+
+class ImportState(StrEnum):
+    ARRIVING = "arriving"  # inside the server only: promised, not yet visible under its name
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    COMPLETED_WITH_ERRORS = "completed_with_errors"
+    UNCHANGED = "unchanged"
+    HELD = "held"
+    DISCARDED = "discarded"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    UNDONE = "undone"
+    ABORTED = "aborted"
+    IGNORED = "ignored"
+
+
+APPLIED = frozenset({ImportState.COMPLETED, ImportState.COMPLETED_WITH_ERRORS, ImportState.UNCHANGED})
+"""An import that ended so has had its effect."""
+
+WAITING = frozenset({ImportState.ARRIVING, ImportState.QUEUED, ImportState.RUNNING})
+"""Everything else is an end; `HELD` is one until somebody decides."""
+
+NEVER_RAN = frozenset({ImportState.ABORTED, ImportState.IGNORED})
+"""Uploads that became no import."""
+
+
+class GuardReason(StrEnum):
+    TOO_MANY_DEACTIVATIONS = "too_many_deactivations"
+    TOO_MANY_CREATIONS = "too_many_creations"
+    TOO_MANY_UPDATES = "too_many_updates"
+    POSSIBLY_TRUNCATED = "possibly_truncated"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One message about a file: what is wrong, where, and what to do. `value` is already cut for showing."""
+
+    severity: Severity
+    code: str
+    message: str
+    line: int | None = None
+    column: str | None = None
+    value: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "severity": self.severity.value,
+            "code": self.code,
+            "line": self.line,
+            "column": self.column,
+            "value": self.value,
+            "message": self.message,
+        }
+
+
+def shown(value: str) -> str:
+    """`value` cut to what a message may show."""
+    return value if len(value) <= VALUE_SHOWN else value[: VALUE_SHOWN - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How the handle that published a file had written it: what tells a cut upload from a whole one.
+
+    `writes` counts WRITE requests, `longest` is the longest of them and `last` the one that ends at the file's
+    end, both in bytes; `foreign` is true if the file holds bytes that this handle did not write.
+    """
+
+    writes: int
+    longest: int
+    last: int
+    foreign: bool
+
+    @property
+    def ends_full(self) -> bool:
+        """Two or more writes, and the one at the end as long as the longest: a whole file ends in a shorter one."""
+        return self.writes >= 2 and self.last >= self.longest
+
+    def to_json(self) -> dict[str, Any]:
+        return {"writes": self.writes, "longest": self.longest, "last": self.last, "foreign": self.foreign}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any] | None) -> Written | None:
+        """None (nobody knows how it was written) is not suspicious."""
+        if not data:
+            return None
+        return cls(int(data["writes"]), int(data["longest"]), int(data["last"]), bool(data["foreign"]))
+
+
+@dataclass(slots=True)
+class Counts:
+    """What an import did, or would do. A user counts once: deactivated before reactivated before updated."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    reactivated: int = 0
+    deactivated: int = 0
+    deactivated_absent: int = 0
+    rejected: int = 0
+    ignored: int = 0
+    warnings: int = 0
+    teams_created: int = 0
+    locations_created: int = 0
+    invitations: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows of the file that these counts account for."""
+        in_file = self.deactivated - self.deactivated_absent
+        return (
+            self.created + self.updated + self.unchanged + self.reactivated + in_file + self.rejected + self.ignored
+        )
+
+    @property
+    def changed(self) -> int:
+        """Users whose record this import writes."""
+        return self.created + self.updated + self.reactivated + self.deactivated
+
+    def to_json(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Why an import is held. `active` counts the users active before it."""
+
+    reasons: tuple[GuardReason, ...]
+    limit_percent: float
+    active: int
+    would_deactivate: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "reasons": [reason.value for reason in self.reasons],
+            "limit_percent": self.limit_percent,
+            "active": self.active,
+            "would_deactivate": self.would_deactivate,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Somebody looked at a held import and said yes: to these reasons, and to no other user losing access.
+
+    `users` are the ids of those who were on the list of deactivations.
+    """
+
+    by: str
+    at: str
+    reasons: tuple[GuardReason, ...]
+    users: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    name: str
+    size: int
+    sha256: str | None = None
+    rows: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "size": self.size, "sha256": self.sha256, "rows": self.rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run of the importer ended with, before anybody else knows."""
+
+    state: ImportState
+    counts: Counts
+    file: FileFacts
+    messages: tuple[Problem, ...] = ()
+    message: str | None = None
+    guard: Guard | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One import as everybody sees it: CLI, API, `/results`. Times are RFC 3339 in UTC."""
+
+    id: int
+    tenant: str
+    state: ImportState
+    dry_run: bool
+    file: FileFacts
+    uploaded_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    counts: Counts = field(default_factory=Counts)
+    guard: Guard | None = None
+    decided_by: str | None = None
+    decided_at: str | None = None
+    message: str | None = None
+    messages: tuple[Problem, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "tenant": self.tenant,
+            "state": self.state.value,
+            "dry_run": self.dry_run,
+            "uploaded_at": self.uploaded_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "file": self.file.to_json(),
+            "counts": self.counts.to_json(),
+            "guard": self.guard.to_json() if self.guard else None,
+            "decided_by": self.decided_by,
+            "decided_at": self.decided_at,
+            "message": self.message,
+            "messages": [problem.to_json() for problem in self.messages[:MESSAGES_IN_REPORT]],
+        }

@@ -1,0 +1,1 @@
+"""The schemas of both databases and their migrations, in one place."""

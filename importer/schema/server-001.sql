@@ -1,0 +1,60 @@
+-- headcount.db: what the server itself must know. Its transactions are always short.
+
+CREATE TABLE tenants (
+    name           TEXT PRIMARY KEY,
+    created_at     TEXT NOT NULL,
+    -- The id of the tenant's newest import; ids are never used twice.
+    last_import_id INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Access tokens; `hash` is SHA-256 of the token. The operator's have no tenant.
+CREATE TABLE tokens (
+    id         INTEGER PRIMARY KEY,
+    hash       BLOB NOT NULL UNIQUE,
+    tenant     TEXT REFERENCES tenants (name) ON DELETE CASCADE,
+    role       TEXT NOT NULL CHECK (role IN ('owner', 'viewer', 'operator')),
+    created_at TEXT NOT NULL,
+    expires_at TEXT,
+    CHECK ((tenant IS NULL) = (role = 'operator'))
+) STRICT;
+
+-- The imports of all tenants: the queue and its memory. States live here and nowhere else.
+CREATE TABLE imports (
+    tenant      TEXT NOT NULL REFERENCES tenants (name) ON DELETE CASCADE,
+    id          INTEGER NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN (
+                    'arriving', 'queued', 'running', 'completed', 'completed_with_errors', 'unchanged', 'held',
+                    'discarded', 'failed', 'superseded', 'undone', 'aborted', 'ignored')),
+    dry_run     INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
+    -- The order in which files were completed, over all tenants.
+    sequence    INTEGER NOT NULL,
+    path        TEXT NOT NULL,
+    size        INTEGER NOT NULL,
+    sha256      TEXT,
+    rows        INTEGER,
+    -- JSON of model.Written; NULL: nobody knows.
+    written     TEXT,
+    -- 1: an errors.csv sent back; NULL: nobody has looked yet.
+    correction  INTEGER,
+    uploaded_at TEXT NOT NULL,
+    started_at  TEXT,
+    finished_at TEXT,
+    -- Starts that have not ended yet; and when to try again, in seconds since 1970.
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    not_before  REAL NOT NULL DEFAULT 0,
+    -- 0 to 1 while running.
+    progress    REAL,
+    message     TEXT,
+    -- JSON: counts, guard and messages of the report, once there is one.
+    outcome     TEXT,
+    -- JSON of model.Approval, while an approved import waits and runs.
+    approval    TEXT,
+    decided_by  TEXT,
+    decided_at  TEXT,
+    PRIMARY KEY (tenant, id),
+    CHECK ((state = 'running') <= (started_at IS NOT NULL)),
+    CHECK (approval IS NULL OR dry_run = 0)
+) STRICT;
+CREATE UNIQUE INDEX imports_one_running ON imports (tenant) WHERE state = 'running';
+CREATE INDEX imports_waiting ON imports (sequence) WHERE state IN ('arriving', 'queued', 'running');
+CREATE INDEX imports_by_state ON imports (tenant, state, id);

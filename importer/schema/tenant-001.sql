@@ -1,0 +1,95 @@
+-- users.db: the users of one tenant, their history, and the tenant's settings.
+
+-- One row. `revision` salts the digests: raising it makes every row of the next file be looked at again.
+CREATE TABLE meta (
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    revision INTEGER NOT NULL
+) STRICT;
+INSERT INTO meta VALUES (1, 1);
+
+-- Only what differs from the defaults; `value` is JSON.
+CREATE TABLE settings (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- `key` is the name as it is compared; `name` is the first spelling, which stays.
+CREATE TABLE teams (
+    id   INTEGER PRIMARY KEY,
+    key  TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE locations (
+    id   INTEGER PRIMARY KEY,
+    key  TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE users (
+    id                 INTEGER PRIMARY KEY,
+    -- The value of the custom identifier, where a tenant has one.
+    external_id        TEXT,
+    -- The address as it is compared (NFC, lower case). One that lost it to somebody else has none.
+    email_key          TEXT UNIQUE,
+    email              TEXT,
+    first_name         TEXT NOT NULL,
+    last_name          TEXT NOT NULL,
+    job_title          TEXT,
+    manager_id         INTEGER REFERENCES users (id),
+    coach_id           INTEGER REFERENCES users (id),
+    primary_team_id    INTEGER REFERENCES teams (id),
+    -- Team ids in the order of the file: '3,5'; '' for none.
+    secondary_team_ids TEXT NOT NULL DEFAULT '',
+    role               TEXT NOT NULL DEFAULT 'learner',
+    language           TEXT NOT NULL DEFAULT 'en',
+    location_id        INTEGER REFERENCES locations (id),
+    time_zone          TEXT,
+    hire_date          TEXT,
+    custom             TEXT NOT NULL DEFAULT '{}',
+    state              TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'deactivated')),
+    protected          INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
+    -- The digest of the row that last wrote this user and said nothing about it; NULL: look at the row again.
+    digest             BLOB,
+    CHECK ((email IS NULL) = (email_key IS NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX users_external_id ON users (external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX users_manager ON users (manager_id) WHERE manager_id IS NOT NULL;
+CREATE INDEX users_coach ON users (coach_id) WHERE coach_id IS NOT NULL;
+
+-- Whoever changes a user without saying from which row (by hand, by SQL) makes the next import look again.
+CREATE TRIGGER users_changed AFTER UPDATE ON users
+WHEN NEW.digest IS OLD.digest AND NEW.digest IS NOT NULL
+BEGIN
+    UPDATE users SET digest = NULL WHERE id = NEW.id;
+END;
+CREATE TRIGGER teams_changed AFTER UPDATE ON teams BEGIN UPDATE meta SET revision = revision + 1; END;
+CREATE TRIGGER teams_removed AFTER DELETE ON teams BEGIN UPDATE meta SET revision = revision + 1; END;
+CREATE TRIGGER locations_changed AFTER UPDATE ON locations BEGIN UPDATE meta SET revision = revision + 1; END;
+CREATE TRIGGER locations_removed AFTER DELETE ON locations BEGIN UPDATE meta SET revision = revision + 1; END;
+-- A user who goes, or becomes somebody else, may be who other rows name as manager.
+CREATE TRIGGER users_removed AFTER DELETE ON users BEGIN UPDATE meta SET revision = revision + 1; END;
+
+-- Every import that was applied, written in the transaction of its effects: whether it is here decides, after a
+-- crash, whether it happened. `compared` is 1 if the next file is compared with it (not so for corrections).
+CREATE TABLE applied (
+    import_id  INTEGER PRIMARY KEY,
+    applied_at TEXT NOT NULL,
+    outcome    TEXT NOT NULL,
+    rows       INTEGER NOT NULL,
+    last_user  INTEGER,
+    compared   INTEGER NOT NULL CHECK (compared IN (0, 1))
+) STRICT;
+
+-- Who was changed, and how. `field` is a column of users; 'created' is one record without values.
+CREATE TABLE changes (
+    id        INTEGER PRIMARY KEY,
+    import_id INTEGER NOT NULL,
+    user_id   INTEGER NOT NULL,
+    field     TEXT NOT NULL,
+    old       ANY,
+    new       ANY
+) STRICT;
+CREATE INDEX changes_import ON changes (import_id);
+CREATE INDEX changes_user ON changes (user_id);

@@ -1,0 +1,1 @@
+"""Whom we trust: host keys and each tenant's public keys. Knows nothing of tenants' data, HTTP or SQL."""

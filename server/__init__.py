@@ -1,0 +1,1 @@
+"""What listens, and what ties the parts together."""

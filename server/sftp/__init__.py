@@ -1,0 +1,1 @@
+"""The SFTP side: from a socket to a file that is complete."""
