@@ -1,0 +1,49 @@
+"""How a test waits: for a condition, with a deadline. Nothing in the tests sleeps and hopes."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DEADLINE_S = 10.0
+"""Long on purpose: it is paid only by a test that fails."""
+
+_INTERVAL_S = 0.01
+
+
+async def eventually(condition: Callable[[], Awaitable[T] | T], timeout: float = DEADLINE_S, what: str = "") -> T:
+    """Ask `condition` (a function or a coroutine function) until it says something true, and return that.
+
+    Raises AssertionError after `timeout` seconds, with `what` was waited for and the last answer.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        found = await answer if inspect.isawaitable(answer) else answer
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(_too_late(condition, timeout, what, found))
+        await asyncio.sleep(_INTERVAL_S)
+
+
+def wait_until(condition: Callable[[], T], timeout: float = DEADLINE_S, what: str = "") -> T:
+    """`eventually` for tests without an event loop."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(_too_late(condition, timeout, what, found))
+        time.sleep(_INTERVAL_S)
+
+
+def _too_late(condition: Callable[[], object], timeout: float, what: str, last: object) -> str:
+    name = what or getattr(condition, "__qualname__", repr(condition))
+    return f"still waiting for {name} after {timeout:g} s; the last answer was {last!r}"
