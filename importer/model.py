@@ -74,6 +74,12 @@ class Problem:
             "message": self.message,
         }
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Problem:
+        return cls(
+            Severity(data["severity"]), data["code"], data["message"], data["line"], data["column"], data["value"]
+        )
+
 
 def shown(value: str) -> str:
     """`value` cut to what a message may show."""
@@ -142,6 +148,10 @@ class Counts:
     def to_json(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, int]) -> Counts:
+        return cls(**data)
+
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -159,6 +169,11 @@ class Guard:
             "active": self.active,
             "would_deactivate": self.would_deactivate,
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Guard:
+        reasons = tuple(GuardReason(reason) for reason in data["reasons"])
+        return cls(reasons, data["limit_percent"], data["active"], data["would_deactivate"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +199,10 @@ class FileFacts:
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "size": self.size, "sha256": self.sha256, "rows": self.rows}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FileFacts:
+        return cls(data["name"], data["size"], data["sha256"], data["rows"])
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -195,6 +214,27 @@ class Outcome:
     messages: tuple[Problem, ...] = ()
     message: str | None = None
     guard: Guard | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "state": self.state.value,
+            "counts": self.counts.to_json(),
+            "file": self.file.to_json(),
+            "messages": [problem.to_json() for problem in self.messages],
+            "message": self.message,
+            "guard": self.guard.to_json() if self.guard else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        return cls(
+            ImportState(data["state"]),
+            Counts.from_json(data["counts"]),
+            FileFacts.from_json(data["file"]),
+            tuple(Problem.from_json(problem) for problem in data["messages"]),
+            data["message"],
+            Guard.from_json(data["guard"]) if data["guard"] else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

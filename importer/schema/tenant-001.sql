@@ -57,6 +57,7 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_external_id ON users (external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX users_manager ON users (manager_id) WHERE manager_id IS NOT NULL;
 CREATE INDEX users_coach ON users (coach_id) WHERE coach_id IS NOT NULL;
+CREATE INDEX users_deactivated ON users (id) WHERE state = 'deactivated';
 
 -- Whoever changes a user without saying from which row (by hand, by SQL) makes the next import look again.
 CREATE TRIGGER users_changed AFTER UPDATE ON users
