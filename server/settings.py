@@ -1,0 +1,137 @@
+"""The settings of the server, and the only reader of the environment.
+
+A setting is the environment variable `HEADCOUNT_<NAME>`, or the same name in lower case in the TOML file that
+`HEADCOUNT_CONFIG` names; the environment wins. An empty variable counts as not set. Settings of one tenant are
+in `tenant_settings.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "HEADCOUNT_"
+CONFIG = f"{PREFIX}CONFIG"
+
+
+class SettingsError(Exception):
+    """The server can't run with these settings. `str(error)` is one sentence that names the setting."""
+
+
+def _lowered(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+SecondsOrOff = Annotated[float, Field(ge=0, le=86_400)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+Host = Annotated[str, Field(min_length=1)]
+
+
+class ServerSettings(BaseSettings):
+    """What the operator may choose. Frozen; the names in upper case with `HEADCOUNT_` before them are public."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    data_dir: Path = Path("./data")
+    sftp_host: Host = "0.0.0.0"  # noqa: S104 - clients are meant to reach it
+    sftp_port: Port = 2222
+    http_host: Host = "127.0.0.1"
+    http_port: Port = 8080
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lowered)] = "text"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
+    smtp_url: SecretStr | None = None
+    metrics_auth: Annotated[Literal["none", "operator"], BeforeValidator(_lowered)] = "none"
+    sftp_legacy_algorithms: bool = False
+
+    # Fences. Per source address:
+    max_handshakes_per_address: AtLeastOne = 100
+    # Per connection:
+    max_auth_tries: AtLeastOne = 20  # agents offer many keys
+    max_channels: AtLeastOne = 10
+    max_handles: AtLeastOne = 128
+    max_read_bytes: Annotated[int, Field(ge=32_768, le=16 * 1024 * 1024)] = 256 * 1024
+    login_grace_s: Seconds = 30
+    idle_timeout_s: SecondsOrOff = 900  # 0: never
+    keepalive_s: SecondsOrOff = 15  # 0: none
+    keepalive_misses: AtLeastOne = 3
+    # How long a stopping server lets uploads and the running import end.
+    stop_grace_s: SecondsOrOff = 30
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+                raise ValueError("must look like smtp://user:password@host:587 or smtps://host")
+        return url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        config = os.environ.get(CONFIG)
+        if not config:
+            return init_settings, env_settings
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _from_toml(Path(config)))
+
+
+def load_settings() -> ServerSettings:
+    """The settings of this process: environment, then the TOML file, then defaults. Raises SettingsError."""
+    try:
+        return ServerSettings()
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from None
+
+
+def _from_toml(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{CONFIG} names {path}, which can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{CONFIG} names {path}, which is not valid TOML: {error}") from None
+    for name in values:
+        if name not in ServerSettings.model_fields:
+            raise SettingsError(
+                f"{path} sets {name}, which is no setting{nearest(name, ServerSettings.model_fields)}"
+            )
+    return values
+
+
+def nearest(name: str, known: Mapping[str, Any]) -> str:
+    """'; did you mean <the known name most like it>?', or nothing if none is."""
+    found = difflib.get_close_matches(name.lower(), known, 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    where = _source(name)
+    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    got = "" if name == "smtp_url" else f", not {str(first['input'])!r}"
+    return f"{where}: {reason}{got}"
+
+
+def _source(name: str) -> str:
+    """Where the value of `name` came from, in the words of whoever has to mend it."""
+    variable = f"{PREFIX}{name.upper()}"
+    if any(os.environ.get(given) for given in os.environ if given.upper() == variable):
+        return variable
+    return f"{name} in {os.environ.get(CONFIG)}"

@@ -1,0 +1,98 @@
+"""Server settings: where they come from, which wins, and what is said about a wrong one."""
+
+from pathlib import Path
+
+import pytest
+
+from server.settings import PREFIX, ServerSettings, SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*ServerSettings.model_fields, "config"]:
+        monkeypatch.delenv(f"{PREFIX}{name.upper()}", raising=False)
+
+
+def test_defaults_are_those_that_were_promised() -> None:
+    settings = load_settings()
+    assert settings.data_dir == Path("./data")
+    assert (settings.sftp_host, settings.sftp_port) == ("0.0.0.0", 2222)
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8080)
+    assert (settings.log_format, settings.metrics_auth, settings.sftp_legacy_algorithms) == ("text", "none", False)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "headcount.toml"
+    config.write_text('sftp_port = 2022\nhttp_port = 8081\nlog_format = "json"\n')
+    monkeypatch.setenv("HEADCOUNT_CONFIG", str(config))
+    monkeypatch.setenv("HEADCOUNT_SFTP_PORT", "2023")
+    settings = load_settings()
+    assert (settings.sftp_port, settings.http_port, settings.log_format) == (2023, 8081, "json")
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADCOUNT_SFTP_PORT", "")
+    monkeypatch.setenv("HEADCOUNT_SMTP_URL", "")
+    assert load_settings().sftp_port == 2222
+
+
+def test_words_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADCOUNT_LOG_LEVEL", "WARNING")
+    assert load_settings().log_level == "warning"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SFTP_PORT", "70000", "HEADCOUNT_SFTP_PORT: must be less than or equal to 65535, not '70000'"),
+        ("HTTP_PORT", "tcp://10.0.0.1:80", "HEADCOUNT_HTTP_PORT: must be a valid integer"),
+        ("LOG_FORMAT", "xml", "HEADCOUNT_LOG_FORMAT: must be 'text' or 'json', not 'xml'"),
+        ("MAX_CHANNELS", "0", "HEADCOUNT_MAX_CHANNELS: must be greater than or equal to 1, not '0'"),
+        ("SFTP_LEGACY_ALGORITHMS", "maybe", "HEADCOUNT_SFTP_LEGACY_ALGORITHMS: must be a valid boolean"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"HEADCOUNT_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_mail_server_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADCOUNT_SMTP_URL", "http://me:hunter2@mail")
+    with pytest.raises(SettingsError, match="HEADCOUNT_SMTP_URL") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_wrong_value_in_the_file_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "headcount.toml"
+    config.write_text("max_handles = -1\n")
+    monkeypatch.setenv("HEADCOUNT_CONFIG", str(config))
+    with pytest.raises(SettingsError, match=r"max_handles in .*headcount\.toml: must be"):
+        load_settings()
+
+
+def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "headcount.toml"
+    config.write_text("sftp_prot = 22\n")
+    monkeypatch.setenv("HEADCOUNT_CONFIG", str(config))
+    with pytest.raises(SettingsError, match="sets sftp_prot, which is no setting; did you mean sftp_port"):
+        load_settings()
+
+
+@pytest.mark.parametrize("content", [b"sftp_port = ", b"\xff\xfe", None])
+def test_a_file_that_cannot_be_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    config = tmp_path / "headcount.toml"
+    if content is not None:
+        config.write_bytes(content)
+    monkeypatch.setenv("HEADCOUNT_CONFIG", str(config))
+    with pytest.raises(SettingsError, match="HEADCOUNT_CONFIG names"):
+        load_settings()
