@@ -1,35 +1,62 @@
-# Every target works on a fresh machine with Python 3.11, make and OpenSSH's client.
-PYTHON ?= python3
+# Every target works on a fresh machine with Python 3.11, make and OpenSSH's client, and asks nothing.
+#
+# Two locks, both with hashes: requirements.lock is all that running needs (what `make demo` installs), and
+# requirements-dev.lock has the tools of `make check` and `make test` besides.
+
+# The first of these that is new enough; PYTHON=/path/to/python chooses another.
+PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
+	$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input
 READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
 
 .PHONY: help demo test check bench lock clean
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-$(READY): pyproject.toml requirements.lock
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
-	@touch $@
+demo: $(READY) ## start a server, upload samples by sftp, show the reports; ONCE=1 stops after them
+	@$(BIN)/python deploy/demo/demo.py $(if $(filter-out 0,$(ONCE)),--once)
 
-demo: $(READY) ## start a server, upload a sample by sftp, show the report; ONCE=1 stops after the reports
-	@$(BIN)/python deploy/demo/demo.py $(if $(ONCE),--once)
+test: $(READY_DEV) ## run all tests (TESTS=tests/unit for some)
+	$(BIN)/python -m pytest $(TESTS)
 
-test: $(READY) ## run all tests
-	$(BIN)/python -m pytest
-
-check: $(READY) ## lint, formatting, types
+check: $(READY_DEV) ## lint, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 bench: $(READY) ## measure the figures of docs/performance.md
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
-lock: ## write requirements.lock anew from pyproject.toml
-	uv pip compile --quiet --universal --generate-hashes --extra dev --output-file requirements.lock pyproject.toml
+lock: ## write both locks anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
+		--extra build --output-file requirements.lock pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
+		--extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 clean: ## remove what was built
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/pip:
+ifeq ($(PYTHON),)
+	@echo 'Headcount needs Python 3.11 or newer, and found none. Install one, or say where: make PYTHON=/path/to/python3.11' >&2
+	@exit 1
+endif
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'Headcount needs Python 3.11 or newer; $(PYTHON) is '"$$($(PYTHON) --version 2>&1)." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		echo 'This Python cannot make virtual environments. Debian, Ubuntu: apt install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): $(BIN)/pip pyproject.toml requirements.lock
+	@command -v sftp >/dev/null && command -v ssh-keygen >/dev/null || { \
+		echo "OpenSSH's client (sftp, ssh-keygen) is missing. Debian, Ubuntu: apt install openssh-client" >&2; exit 1; }
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY_DEV): $(READY) requirements-dev.lock
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@

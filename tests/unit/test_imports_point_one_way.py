@@ -1,0 +1,93 @@
+"""Imports point one way: the layout of docs/architecture.md, held by reading the source.
+
+`server` may import `importer` and `keys`; those two import neither `server` nor each other. Inside a package a pure
+module imports only pure modules, and nothing that reads, writes, waits, logs or asks for the time.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("importer", "keys", "server")
+MAY_IMPORT = {"importer": {"importer"}, "keys": {"keys"}, "server": set(PACKAGES)}
+
+PURE = {
+    "importer.csvfile",
+    "importer.errors",
+    "importer.fields",
+    "importer.model",
+    "importer.plan",
+    "importer.settings",
+    "importer.timezones",
+    "keys.public",
+    "server.sftp.paths",
+}
+ACTING = {
+    "aiofiles", "aiosqlite", "asyncio", "asyncssh", "ctypes", "fcntl", "logging", "os", "prometheus_client", "random",
+    "secrets", "shutil", "signal", "socket", "sqlite3", "starlette", "subprocess", "sys", "tempfile", "threading",
+    "time", "urllib", "uvicorn",
+}  # fmt: skip
+SERVERS_OWN = {"click", "prometheus_client", "pydantic_settings", "rich", "starlette", "uvicorn"}
+NOT_FOR = {
+    "importer": SERVERS_OWN | {"asyncssh"},
+    "keys": SERVERS_OWN | {"aiosqlite", "sqlite3"},
+    "server": set[str](),
+}
+THE_ONE_READER_OF_THE_ENVIRONMENT = "server.settings"
+
+
+def modules() -> dict[str, Path]:
+    files = (file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+MODULES = modules()
+
+
+def imported_by(name: str) -> Iterator[str]:
+    """Every module that `name` imports, wherever in its source; `from a import b` gives `a.b` if that is a module."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} line {node.lineno}: imports are absolute here"
+            base = node.module or ""
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield full if full in MODULES else base
+
+
+def package_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_package_imports_only_those_below_it(name: str) -> None:
+    package = package_of(name)
+    for other in imported_by(name):
+        top = package_of(other)
+        assert top not in PACKAGES or top in MAY_IMPORT[package], f"{name} imports {other}"
+        assert top not in NOT_FOR[package], f"{name} imports {other}, which is for server"
+
+
+@pytest.mark.parametrize("name", sorted(PURE & MODULES.keys()))
+def test_a_pure_module_imports_only_pure_ones(name: str) -> None:
+    for other in imported_by(name):
+        top = package_of(other)
+        if top in PACKAGES:
+            assert other in PURE, f"{name} is pure and imports {other}, which is not"
+        assert top not in ACTING, f"{name} is pure and imports {other}"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - {THE_ONE_READER_OF_THE_ENVIRONMENT}))
+def test_only_the_settings_read_the_environment(name: str) -> None:
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        used = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        assert used not in {"environ", "getenv"}, f"{name} line {node.lineno} reads the environment"
