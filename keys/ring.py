@@ -1,0 +1,252 @@
+"""A tenant's keys: one small file, replaced whole, read again when it changes; and who may log in with which.
+
+Writers hold a lock beside the file, so that two can't undo each other; readers need none, since what they open is
+always whole. Whether a key may log in is decided by `may_log_in`, a plain function of the keys, the key offered,
+where it came from and when.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
+from pathlib import Path
+from typing import Any
+
+from keys.public import KeyRefused, PublicKey, checked_comment, fingerprint, parse_public_key
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+KEYS_MAX = 100
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class RingUnreadable(Exception):  # noqa: N818 - what it is
+    """The file of keys can't be read or understood; nobody may log in with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a tenant.
+
+    `expires` is as given: a date (valid through the end of that day, UTC) or an RFC 3339 time. No networks: from
+    anywhere. `added_at` is RFC 3339 in UTC.
+    """
+
+    kind: str
+    blob: bytes
+    comment: str
+    added_at: str
+    expires: str | None = None
+    networks: tuple[Network, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.blob)
+
+    def expired(self, now: datetime) -> bool:
+        return self.expires is not None and now >= end_of(self.expires)
+
+    def to_json(self) -> dict[str, Any]:
+        """For people and programs; the key itself is as in a .pub file."""
+        return {
+            "fingerprint": self.fingerprint,
+            "type": self.kind,
+            "key": base64.b64encode(self.blob).decode("ascii"),
+            "comment": self.comment,
+            "added_at": self.added_at,
+            "expires": self.expires,
+            "networks": [str(network) for network in self.networks],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Key:
+        expires = data["expires"]
+        if expires is not None:
+            end_of(expires)
+        return cls(
+            kind=str(data["type"]),
+            blob=base64.b64decode(data["key"], validate=True),
+            comment=str(data["comment"]),
+            added_at=str(data["added_at"]),
+            expires=expires,
+            networks=tuple(ip_network(text) for text in data["networks"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a key may log in; `reason` is for the log, `key` the one that fits."""
+
+    allowed: bool
+    reason: str
+    key: Key | None = None
+
+
+def may_log_in(keys: Iterable[Key], kind: str, blob: bytes, address: Address, now: datetime) -> Verdict:
+    """Judge the key `blob` (SSH wire format, of type `kind`), offered from `address` at `now`."""
+    for key in keys:
+        if key.blob == blob and key.kind == kind:
+            if key.expired(now):
+                return Verdict(False, f"the key expired ({key.expires})", key)
+            if key.networks and not any(plain(address) in network for network in key.networks):
+                return Verdict(False, "the key may not be used from this address", key)
+            return Verdict(True, "the key fits", key)
+    return Verdict(False, "the tenant has no such key")
+
+
+def plain(address: Address) -> Address:
+    """An IPv4 address written inside an IPv6 one counts as the former."""
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def end_of(expires: str) -> datetime:
+    """The moment from which a key with this expiry is no longer valid.
+
+    Raises KeyRefused if it is neither a date (`2027-01-31`: through the end of that day, UTC) nor an RFC 3339 time.
+    """
+    try:
+        if _DATE.fullmatch(expires):
+            return datetime.combine(date.fromisoformat(expires) + timedelta(days=1), time(), UTC)
+        if _TIME.fullmatch(expires):
+            return datetime.fromisoformat(expires.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # it looks like one, but there is no such day or hour
+    raise KeyRefused("key_expires", f"{expires!r} is no date like 2027-01-31 and no time like 2027-01-31T18:00:00Z")
+
+
+def parse_network(text: str) -> Network:
+    """An IPv4 or IPv6 network in CIDR notation, or one address. Raises KeyRefused."""
+    try:
+        given = ip_interface(text.strip())
+        network = ip_network(given.network)
+    except ValueError:
+        raise KeyRefused("key_network", f"{text!r} is no network like 192.0.2.0/24 or 2001:db8::/32") from None
+    if given.ip != network.network_address:
+        raise KeyRefused("key_network", f"{text!r} is an address inside a network; did you mean {network}?")
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - 96))
+    return network
+
+
+class KeyRing:
+    """The keys in the file at `path`; a file that is not there holds none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._keys: tuple[Key, ...] = ()
+        self._seen: tuple[int, int, int] | None = None
+
+    def keys(self) -> tuple[Key, ...]:
+        """The keys as they are on disk now, oldest first. Raises RingUnreadable."""
+        try:
+            now = os.stat(self.path)
+        except FileNotFoundError:
+            self._keys, self._seen = (), None
+            return ()
+        except OSError as error:
+            raise RingUnreadable(f"{self.path} can't be read: {error.strerror}") from error
+        seen = (now.st_ino, now.st_mtime_ns, now.st_size)
+        if seen != self._seen:
+            self._keys = _read(self.path)
+            self._seen = seen
+        return self._keys
+
+    def may_log_in(self, kind: str, blob: bytes, address: Address, now: datetime) -> Verdict:
+        """`may_log_in` with the keys of now; nobody may with a ring that can't be read."""
+        try:
+            return may_log_in(self.keys(), kind, blob, address, now)
+        except RingUnreadable as error:
+            return Verdict(False, str(error))
+
+    def add(
+        self,
+        text: str,
+        comment: str | None = None,
+        expires: str | None = None,
+        networks: Iterable[str] = (),
+        *,
+        now: datetime | None = None,
+    ) -> Key:
+        """Add the one key in `text` (a line of a .pub file); on disk when it returns. Raises KeyRefused."""
+        moment = now or datetime.now(UTC)
+        public = parse_public_key(text)
+        key = _key(public, comment, expires, networks, moment)
+        with self._writing() as before:
+            if any(other.blob == key.blob for other in before):
+                raise KeyRefused("key_duplicate", f"the tenant already has this key ({key.fingerprint})")
+            if len(before) >= KEYS_MAX:
+                raise KeyRefused("key_too_many", f"a tenant has at most {KEYS_MAX} keys; revoke one first")
+            _write(self.path, (*before, key))
+        return key
+
+    def revoke(self, wanted: str) -> Key:
+        """Remove the key with this fingerprint (`SHA256:` may be left out); on disk when it returns.
+
+        Raises KeyRefused if there is none.
+        """
+        name = f"SHA256:{wanted.strip().removeprefix('SHA256:').rstrip('=')}"
+        with self._writing() as before:
+            gone = next((key for key in before if key.fingerprint == name), None)
+            if gone is None:
+                raise KeyRefused("key_unknown", f"the tenant has no key {name}; the list of keys shows which it has")
+            _write(self.path, tuple(key for key in before if key is not gone))
+        return gone
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[Key, ...]]:
+        """The keys as they are, while nobody else can change them."""
+        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield self.keys()
+        finally:
+            os.close(lock)
+
+
+def _key(public: PublicKey, comment: str | None, expires: str | None, networks: Iterable[str], now: datetime) -> Key:
+    if expires is not None and end_of(expires) <= now:
+        raise KeyRefused("key_expires", f"the expiry {expires} is already past")
+    return Key(
+        kind=public.kind,
+        blob=public.blob,
+        comment=public.comment if comment is None else checked_comment(comment),
+        added_at=now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        expires=expires,
+        networks=tuple(parse_network(text) for text in networks),
+    )
+
+
+def _read(path: Path) -> tuple[Key, ...]:
+    try:
+        data = json.loads(path.read_bytes())
+        return tuple(Key.from_json(entry) for entry in data["keys"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, KeyRefused) as error:
+        raise RingUnreadable(f"{path} is no ring of keys ({type(error).__name__})") from error
+
+
+def _write(path: Path, keys: tuple[Key, ...]) -> None:
+    """Replace the file at `path` whole: after a crash it holds the keys of before or these. The lock is held."""
+    new = path.with_suffix(".new")
+    content = json.dumps({"keys": [key.to_json() for key in keys]}, indent=2, ensure_ascii=False)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(content + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(new, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,126 @@
+"""The file of a tenant's keys: whole at every moment, and seen by everybody as soon as it changed."""
+
+from __future__ import annotations
+
+import json
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from keys.public import KeyRefused
+from keys.ring import KeyRing, RingUnreadable
+from tests.support.keypairs import blob, keypair, public_line
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+HOME = ip_address("192.0.2.7")
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> KeyRing:
+    return KeyRing(tmp_path / "keys.json")
+
+
+def allowed(ring: KeyRing, number: int = 0) -> bool:
+    return ring.may_log_in("ssh-ed25519", blob(number=number), HOME, NOW).allowed
+
+
+def test_a_key_added_elsewhere_may_log_in_at_once_and_one_revoked_may_not(ring: KeyRing) -> None:
+    other = KeyRing(ring.path)
+    assert not allowed(ring)
+    added = other.add(public_line())
+    assert allowed(ring)
+    other.revoke(added.fingerprint)
+    assert not allowed(ring)
+
+
+def test_a_key_keeps_what_was_said_about_it(ring: KeyRing) -> None:
+    ring.add(public_line(), "the HR server", "2027-01-31", ["192.0.2.0/24", "2001:db8::/32"], now=NOW)
+    (key,) = KeyRing(ring.path).keys()
+    assert key.to_json() == {
+        "fingerprint": keypair().get_fingerprint(),
+        "type": "ssh-ed25519",
+        "key": public_line().split(" ")[1],
+        "comment": "the HR server",
+        "added_at": "2026-06-01T12:00:00Z",
+        "expires": "2027-01-31",
+        "networks": ["192.0.2.0/24", "2001:db8::/32"],
+    }
+
+
+def test_the_comment_of_the_line_is_kept_unless_another_is_given(ring: KeyRing) -> None:
+    assert ring.add(public_line()).comment == "key 0"
+    assert ring.add(public_line(number=1), "").comment == ""
+
+
+def test_the_file_is_for_us_alone(ring: KeyRing) -> None:
+    ring.add(public_line())
+    for path in ring.path.parent.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_same_key_twice_is_refused(ring: KeyRing) -> None:
+    ring.add(public_line())
+    with pytest.raises(KeyRefused) as caught:
+        ring.add(public_line(), "another comment")
+    assert caught.value.code == "key_duplicate"
+    assert len(ring.keys()) == 1
+
+
+def test_an_expiry_in_the_past_is_refused(ring: KeyRing) -> None:
+    with pytest.raises(KeyRefused, match="already past"):
+        ring.add(public_line(), expires="2026-05-31", now=NOW)
+    assert ring.add(public_line(), expires="2026-06-01", now=NOW).expires == "2026-06-01"
+
+
+def test_revoking_takes_the_fingerprint_with_and_without_its_prefix(ring: KeyRing) -> None:
+    first, second = ring.add(public_line()), ring.add(public_line(number=1))
+    ring.revoke(first.fingerprint.removeprefix("SHA256:"))
+    ring.revoke(second.fingerprint)
+    assert ring.keys() == ()
+
+
+def test_revoking_a_key_that_is_not_there_is_refused(ring: KeyRing) -> None:
+    ring.add(public_line())
+    with pytest.raises(KeyRefused) as caught:
+        ring.revoke("SHA256:nothing")
+    assert caught.value.code == "key_unknown"
+    assert len(ring.keys()) == 1
+
+
+def test_two_writers_do_not_undo_each_other(ring: KeyRing) -> None:
+    lines = [public_line(number=number) for number in range(16)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda line: KeyRing(ring.path).add(line), lines))
+    assert len(ring.keys()) == 16
+
+
+def test_what_a_writer_left_half_done_is_not_read(ring: KeyRing) -> None:
+    ring.add(public_line())
+    ring.path.with_suffix(".new").write_text('{"keys": [')
+    assert allowed(ring)
+    ring.add(public_line(number=1))
+    assert allowed(KeyRing(ring.path), 1)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"keys": 3}', '{"keys": [{}]}', '{"keys": [{"type": "x"}]}'])
+def test_nobody_logs_in_with_a_ring_that_cannot_be_read(ring: KeyRing, content: str) -> None:
+    ring.add(public_line())
+    ring.path.write_text(content)
+    verdict = ring.may_log_in("ssh-ed25519", blob(), HOME, NOW)
+    assert not verdict.allowed
+    assert "ring" in verdict.reason
+    with pytest.raises(RingUnreadable):
+        ring.add(public_line(number=1))
+    assert ring.path.read_text() == content
+
+
+def test_a_broken_expiry_in_the_file_does_not_make_a_key_eternal(ring: KeyRing) -> None:
+    ring.add(public_line(), expires="2027-01-31", now=NOW)
+    data = json.loads(ring.path.read_text())
+    data["keys"][0]["expires"] = "31.01.2027"
+    ring.path.write_text(json.dumps(data))
+    assert not allowed(ring)
