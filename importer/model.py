@@ -188,6 +188,15 @@ class Approval:
     reasons: tuple[GuardReason, ...]
     users: frozenset[int]
 
+    def to_json(self) -> dict[str, Any]:
+        reasons = [reason.value for reason in self.reasons]
+        return {"by": self.by, "at": self.at, "reasons": reasons, "users": sorted(self.users)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Approval:
+        reasons = tuple(GuardReason(reason) for reason in data["reasons"])
+        return cls(data["by"], data["at"], reasons, frozenset(data["users"]))
+
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:

@@ -51,10 +51,17 @@ CREATE TABLE imports (
     approval    TEXT,
     decided_by  TEXT,
     decided_at  TEXT,
+    -- The state that the report in /results shows; NULL: there is none yet.
+    published   TEXT,
     PRIMARY KEY (tenant, id),
     CHECK ((state = 'running') <= (started_at IS NOT NULL)),
     CHECK (approval IS NULL OR dry_run = 0)
 ) STRICT;
 CREATE UNIQUE INDEX imports_one_running ON imports (tenant) WHERE state = 'running';
+CREATE UNIQUE INDEX imports_in_order ON imports (sequence);
 CREATE INDEX imports_waiting ON imports (sequence) WHERE state IN ('arriving', 'queued', 'running');
+-- Whose report in /results is behind its state. (None is owed before the first end.)
+CREATE INDEX imports_unpublished ON imports (sequence)
+    WHERE published IS NOT state AND state NOT IN ('arriving', 'running')
+        AND (state <> 'queued' OR published IS NOT NULL);
 CREATE INDEX imports_by_state ON imports (tenant, state, id);

@@ -1,0 +1,119 @@
+"""A row of the queue as a value: what headcount.db remembers of one import, and the report made of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from sqlite3 import Row
+
+from importer.model import Approval, Counts, FileFacts, ImportState, Outcome, Report, Written
+from importer.moments import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One import of one tenant. Times are RFC 3339 in UTC, `not_before` is in seconds since 1970.
+
+    `correction` is None until somebody has looked at the header. `attempts` counts starts that have not ended.
+    """
+
+    tenant: str
+    id: int
+    state: ImportState
+    dry_run: bool
+    sequence: int
+    path: str
+    file: FileFacts
+    uploaded_at: str
+    written: Written | None = None
+    correction: bool | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    attempts: int = 0
+    not_before: float = 0.0
+    progress: float | None = None
+    message: str | None = None
+    outcome: Outcome | None = None
+    approval: Approval | None = None
+    decided_by: str | None = None
+    decided_at: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.tenant, self.id
+
+    @classmethod
+    def from_row(cls, row: Row) -> Entry:
+        """Read a row of the table `imports`."""
+        written = json.loads(row["written"]) if row["written"] else None
+        return cls(
+            tenant=row["tenant"],
+            id=row["id"],
+            state=ImportState(row["state"]),
+            dry_run=bool(row["dry_run"]),
+            sequence=row["sequence"],
+            path=row["path"],
+            file=FileFacts(row["path"].rsplit("/", 1)[-1], row["size"], row["sha256"], row["rows"]),
+            uploaded_at=row["uploaded_at"],
+            written=Written.from_json(written),
+            correction=None if row["correction"] is None else bool(row["correction"]),
+            started_at=row["started_at"],
+            finished_at=row["finished_at"],
+            attempts=row["attempts"],
+            not_before=row["not_before"],
+            progress=row["progress"],
+            message=row["message"],
+            outcome=Outcome.from_json(json.loads(row["outcome"])) if row["outcome"] else None,
+            approval=Approval.from_json(json.loads(row["approval"])) if row["approval"] else None,
+            decided_by=row["decided_by"],
+            decided_at=row["decided_at"],
+        )
+
+    def ended(self, outcome: Outcome, at: datetime) -> Entry:
+        """This import as it will be once it has ended with `outcome`."""
+        file = replace(self.file, sha256=outcome.file.sha256, rows=outcome.file.rows)
+        again = outcome.state is ImportState.HELD  # what was decided before does not hold for what it is held for now
+        return replace(
+            self,
+            state=outcome.state,
+            file=file,
+            finished_at=rfc3339(at),
+            progress=None,
+            message=outcome.message,
+            outcome=outcome,
+            approval=None,
+            decided_by=None if again else self.decided_by,
+            decided_at=None if again else self.decided_at,
+        )
+
+    def superseded(self, newer: Entry, at: datetime) -> Entry:
+        """This import as it will be once `newer` has taken its place."""
+        message = f"A newer file came (import {newer.id}) before this one was applied; nothing was changed."
+        return replace(
+            self, state=ImportState.SUPERSEDED, message=message, finished_at=self.finished_at or rfc3339(at)
+        )
+
+    def never_ran(self, state: ImportState, message: str, at: datetime) -> Entry:
+        """This upload as it will be once it is known to have become no import (`aborted`, `ignored`)."""
+        return replace(self, state=state, message=message, finished_at=rfc3339(at))
+
+    def report(self) -> Report:
+        """The import as everybody sees it."""
+        outcome = self.outcome
+        return Report(
+            id=self.id,
+            tenant=self.tenant,
+            state=ImportState.QUEUED if self.state is ImportState.ARRIVING else self.state,
+            dry_run=self.dry_run,
+            file=self.file,
+            uploaded_at=self.uploaded_at,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            counts=outcome.counts if outcome else Counts(),
+            guard=outcome.guard if outcome else None,
+            decided_by=self.decided_by,
+            decided_at=self.decided_at,
+            message=self.message,
+            messages=outcome.messages if outcome else (),
+        )

@@ -1,0 +1,49 @@
+"""Where what is in a tenant's folder. Names only: nothing here is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFolder:
+    """The folder of one tenant, `tenants/<name>`."""
+
+    root: Path
+
+    @property
+    def files(self) -> Path:
+        """What the tenant sees as `/`."""
+        return self.root / "files"
+
+    @property
+    def results(self) -> Path:
+        return self.files / "results"
+
+    @property
+    def uploads(self) -> Path:
+        return self.root / "uploads"
+
+    @property
+    def messages(self) -> Path:
+        return self.root / "messages"
+
+    @property
+    def users_db(self) -> Path:
+        return self.root / "users.db"
+
+    def visible(self, path: str) -> Path:
+        """The file that the tenant sees at `path` (absolute, as the tenant spells it, without `..`)."""
+        return self.files / path.lstrip("/")
+
+    def copy(self, import_id: int) -> Path:
+        """The immutable copy an import works on."""
+        return self.uploads / f"{import_id}.csv"
+
+    def errors(self, import_id: int) -> Path:
+        return self.messages / f"{import_id}.errors.csv"
+
+    def touched(self, import_id: int) -> Path:
+        """Whom a held import or a dry run would touch: one JSON object a line."""
+        return self.messages / f"{import_id}.touched.jsonl"

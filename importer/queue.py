@@ -1,0 +1,323 @@
+"""The queue of all imports: every change of state is one short, durable transaction of headcount.db, here.
+
+    arriving -> queued -> running -> an end, or held
+    arriving -> aborted, ignored          queued, held -> superseded
+    running  -> queued (tried again)      held -> queued (approved), discarded
+
+Each change names the states it may start from, so that of two deciders (the server, the command line) one wins and
+the other is told. Who runs next is decided in order.py; what else happens at an end is in closing.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import aiosqlite
+
+from importer.database import finish, transaction
+from importer.entry import Entry
+from importer.errors import Refused, TryAgain
+from importer.model import Approval, ImportState, Written
+from importer.moments import Clock, rfc3339, utc_now
+
+
+class Queue:
+    """All imports in one connection to headcount.db (`open_database(path, "server")`), shared by whoever is here.
+
+    Every method raises TryAgain when the disk is full or the database busy; then nothing was changed.
+    """
+
+    def __init__(self, db: aiosqlite.Connection, clock: Clock = utc_now) -> None:
+        self._db = db
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._owed: list[tuple[str, int]] = []
+        self.changed = asyncio.Event()
+        """Set when this process made something wait. Others' doing is seen by looking again."""
+
+    # From an upload to a queued import
+
+    async def arriving(
+        self, tenant: str, path: str, *, size: int, written: Written | None, uploaded_at: datetime, dry_run: bool
+    ) -> int:
+        """Promise an import for a file whose bytes are safe but not yet visible; return its id (per tenant, from 1).
+
+        Raises Refused for a tenant that does not exist (any more).
+        """
+        await self.settle()
+        async with self._transaction():
+            found = await self._rows(
+                "UPDATE tenants SET last_import_id = last_import_id + 1 WHERE name = ? RETURNING last_import_id",
+                tenant,
+            )
+            if not found:
+                raise Refused("unknown_tenant", f"there is no tenant {tenant} any more")
+            facts = json.dumps(written.to_json()) if written else None
+            values = (tenant, found[0][0], int(dry_run), path, size, facts, rfc3339(uploaded_at))
+            await self._db.execute(
+                "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at) VALUES"
+                " (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports), ?, ?, ?, ?)",
+                values,
+            )
+        return int(found[0][0])
+
+    async def landed(self, tenant: str, import_id: int) -> None:
+        """The file is visible and its copy safe: the import is queued, last in order.
+
+        Once the copy and the visible file are one and the same, the promise holds even if this can't be written
+        now: it is owed, written before anything else arrives, and made good at the next start at the latest.
+        """
+        self._owed.append((tenant, import_id))
+        try:
+            await self.settle()
+        except TryAgain:
+            return
+        self.changed.set()
+
+    async def settle(self) -> None:
+        """Write down what has landed and could not be written before."""
+        if not self._owed:
+            return
+        async with self._transaction():
+            owed = list(self._owed)
+            for tenant, import_id in owed:
+                await self._db.execute(
+                    "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"
+                    " WHERE tenant = ? AND id = ? AND state = 'arriving'",
+                    (tenant, import_id),
+                )
+        self._owed = [each for each in self._owed if each not in owed]
+
+    async def end_upload(self, entry: Entry, *, published: bool) -> bool:
+        """An upload became no import, as `entry` (made by `Entry.never_ran`) describes."""
+        return await self._change(
+            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?"
+            " WHERE tenant = ? AND id = ? AND state = 'arriving'",
+            *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
+        )
+
+    # From queued to an end
+
+    async def set_correction(self, tenant: str, import_id: int, correction: bool) -> None:
+        """Remember whether the header makes the file an errors.csv sent back."""
+        await self._change(
+            "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", int(correction), tenant, import_id
+        )
+
+    async def claim(self, tenant: str, import_id: int) -> Entry | None:
+        """Start the import: `running`, one more attempt. None if it does not wait any more."""
+        async with self._transaction():
+            found = await self._rows(
+                "UPDATE imports SET state = 'running', started_at = ?, attempts = attempts + 1, progress = 0,"
+                " message = NULL WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *",
+                *(self._now(), tenant, import_id),
+            )
+        return Entry.from_row(found[0]) if found else None
+
+    async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
+        """Remember how far a running import is, 0 to 1."""
+        await self._change(
+            "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'",
+            *(fraction, tenant, import_id),
+        )
+
+    async def put_back(
+        self,
+        tenant: str,
+        import_id: int,
+        *,
+        message: str | None = None,
+        not_before: float = 0.0,
+        counted: bool = False,
+    ) -> bool:
+        """A running import waits again, in its old place; `counted` says whether the start counts against it."""
+        return await self._change(
+            "UPDATE imports SET state = 'queued', started_at = NULL, progress = NULL, message = ?, not_before = ?,"
+            " attempts = attempts - ? WHERE tenant = ? AND id = ? AND state = 'running'",
+            *(message, not_before, 0 if counted else 1, tenant, import_id),
+        )
+
+    async def finish(self, entry: Entry, *, published: bool) -> bool:
+        """Write the end that `entry` (made by `Entry.ended`) describes. False if there is nothing to end any more.
+
+        `published` says whether /results shows this end already.
+        """
+        outcome = json.dumps(entry.outcome.to_json()) if entry.outcome else None
+        return await self._change(
+            "UPDATE imports SET state = ?, sha256 = ?, rows = ?, finished_at = ?, message = ?, outcome = ?,"
+            " published = ?, decided_by = ?, decided_at = ?, progress = NULL, approval = NULL"
+            " WHERE tenant = ? AND id = ? AND state = 'running'",
+            *(entry.state, entry.file.sha256, entry.file.rows, entry.finished_at, entry.message, outcome),
+            *(entry.state if published else None, entry.decided_by, entry.decided_at, *entry.key),
+        )
+
+    async def supersede(self, entry: Entry, *, published: bool) -> bool:
+        """Write that a newer import took this one's place, as `entry` (made by `Entry.superseded`) describes."""
+        return await self._change(
+            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?, approval = NULL"
+            " WHERE tenant = ? AND id = ? AND state IN ('queued', 'held')",
+            *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
+        )
+
+    # Decisions about a held import
+
+    async def approve(self, tenant: str, import_id: int, *, by: str, users: frozenset[int]) -> Entry:
+        """Queue a held import again, its reasons waived; `users` are those who were shown as losing access.
+
+        Raises Refused unless it is a real import that is held now.
+        """
+        async with self._transaction():
+            entry = await self._held(tenant, import_id, "approved")
+            guard = entry.outcome.guard if entry.outcome else None
+            approval = Approval(by, self._now(), guard.reasons if guard else (), users)
+            found = await self._rows(
+                "UPDATE imports SET state = 'queued', approval = ?, decided_by = ?, decided_at = ?, message = NULL,"
+                " started_at = NULL, finished_at = NULL, attempts = 0, not_before = 0"
+                " WHERE tenant = ? AND id = ? RETURNING *",
+                *(json.dumps(approval.to_json()), by, approval.at, tenant, import_id),
+            )
+        self.changed.set()
+        return Entry.from_row(found[0])
+
+    async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
+        """A held import will never run. Raises Refused unless it is a real import that is held now."""
+        async with self._transaction():
+            await self._held(tenant, import_id, "discarded")
+            found = await self._rows(
+                "UPDATE imports SET state = 'discarded', decided_by = ?, decided_at = ?"
+                " WHERE tenant = ? AND id = ? RETURNING *",
+                *(by, self._now(), tenant, import_id),
+            )
+        self.changed.set()
+        return Entry.from_row(found[0])
+
+    async def _held(self, tenant: str, import_id: int, verb: str) -> Entry:
+        found = await self._rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
+        if not found:
+            raise unknown_import(tenant, import_id)
+        entry = Entry.from_row(found[0])
+        if entry.dry_run:
+            raise Refused("dry_run", f"import {import_id} of {tenant} was a dry run: there is nothing to be {verb}")
+        if entry.state is not ImportState.HELD:
+            state = entry.state.value.replace("_", " ")
+            raise Refused("not_held", f"import {import_id} of {tenant} is {state}: only a held import can be {verb}")
+        return entry
+
+    # Looking
+
+    async def get(self, tenant: str, import_id: int) -> Entry | None:
+        return await self._one("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
+
+    async def newest(self, tenant: str) -> Entry | None:
+        """The newest real import: no dry run, and not an upload that became none."""
+        return await self._one(
+            "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0"
+            " AND state NOT IN ('arriving', 'aborted', 'ignored') ORDER BY id DESC LIMIT 1",
+            tenant,
+        )
+
+    async def page(
+        self, tenant: str, *, state: ImportState | None = None, limit: int = 50, before: int | None = None
+    ) -> list[Entry]:
+        """The imports of a tenant, newest first; only those in `state`, only those with an id below `before`."""
+        return await self._entries(
+            "SELECT * FROM imports WHERE tenant = ? AND state <> 'arriving' AND (? IS NULL OR state = ?)"
+            " AND (? IS NULL OR id < ?) ORDER BY id DESC LIMIT ?",
+            *(tenant, state, state, before, before, limit),
+        )
+
+    async def waiting(self) -> list[Entry]:
+        """The imports of all tenants that are arriving, queued or running, oldest first."""
+        return await self._entries(
+            "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') ORDER BY sequence"
+        )
+
+    async def held(self, tenant: str) -> list[Entry]:
+        """The real imports of a tenant that wait for a decision."""
+        return await self._entries(
+            "SELECT * FROM imports WHERE tenant = ? AND state = 'held' AND dry_run = 0 ORDER BY sequence", tenant
+        )
+
+    async def newest_ids(self, tenant: str, *, dry_run: bool, limit: int) -> list[int]:
+        """The ids of the newest imports (or dry runs) of a tenant that have a report in /results or will have one."""
+        found = await self._read(
+            "SELECT id FROM imports WHERE tenant = ? AND dry_run = ? ORDER BY id DESC LIMIT ?", tenant, dry_run, limit
+        )
+        return [row[0] for row in found]
+
+    async def failed_before(self, tenant: str, newer: int) -> int | None:
+        """The id of the failed import that `newer` failed ones came after."""
+        found = await self._read(
+            "SELECT id FROM imports WHERE tenant = ? AND state = 'failed' AND dry_run = 0"
+            " ORDER BY id DESC LIMIT 1 OFFSET ?",
+            *(tenant, newer),
+        )
+        return found[0][0] if found else None
+
+    async def last_successes(self) -> dict[str, str]:
+        """When each tenant's newest applied import ended."""
+        found = await self._read(
+            "SELECT tenant, max(finished_at) FROM imports WHERE dry_run = 0"
+            " AND state IN ('completed', 'completed_with_errors', 'unchanged') GROUP BY tenant"
+        )
+        return {row[0]: row[1] for row in found}
+
+    # What /results owes
+
+    async def unpublished(self) -> list[Entry]:
+        """The imports whose report in /results is behind their state."""
+        return await self._entries(
+            "SELECT * FROM imports WHERE published IS NOT state AND state NOT IN ('arriving', 'running')"
+            " AND (state <> 'queued' OR published IS NOT NULL) ORDER BY sequence LIMIT 100"
+        )
+
+    async def published(self, entry: Entry) -> None:
+        """/results shows this state now."""
+        await self._change("UPDATE imports SET published = ? WHERE tenant = ? AND id = ?", entry.state, *entry.key)
+
+    # Below
+
+    def _now(self) -> str:
+        return rfc3339(self._clock())
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        async with self._lock, transaction(self._db):
+            yield
+
+    async def _change(self, statement: str, *values: object) -> bool:
+        async with self._transaction():
+            done = await self._db.execute(statement, values)
+        return done.rowcount > 0
+
+    async def _rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
+        return list(await self._db.execute_fetchall(statement, values))
+
+    async def _read(self, statement: str, *values: object) -> list[aiosqlite.Row]:
+        async with self._lock:
+            return await finish(self._rows(statement, *values))
+
+    async def _entries(self, statement: str, *values: object) -> list[Entry]:
+        return [Entry.from_row(row) for row in await self._read(statement, *values)]
+
+    async def _one(self, statement: str, *values: object) -> Entry | None:
+        found = await self._entries(statement, *values)
+        return found[0] if found else None
+
+
+def unknown_import(tenant: str, import_id: int) -> Refused:
+    return Refused("unknown_import", f"{tenant} has no import {import_id}")
+
+
+def deactivations_shown(touched: Path) -> frozenset[int]:
+    """The ids of the users that a held import's list (`<id>.touched.jsonl`) shows as losing access."""
+    if not touched.exists():
+        return frozenset()
+    with touched.open(encoding="utf-8") as lines:
+        found = (json.loads(line) for line in lines)
+        return frozenset(each["user_id"] for each in found if each["action"] == "deactivated" and each["user_id"])

@@ -1,0 +1,299 @@
+"""The queue on a real database: every change of state, and who may make it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from importer.database import open_database
+from importer.errors import Refused, TryAgain
+from importer.model import GuardReason, ImportState, Outcome, Written
+from importer.queue import Queue, deactivations_shown
+from tests.support.queues import NOON, enqueue, found, open_queue, outcome, promise, run_to
+
+
+@pytest.fixture
+async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+    async with open_queue(tmp_path, "acme", "globex") as opened:
+        yield opened
+
+
+async def test_ids_count_from_one_for_each_tenant_and_are_never_used_again(queue: Queue) -> None:
+    assert [await promise(queue), await promise(queue), await promise(queue, "globex")] == [1, 2, 1]
+    never = (await found(queue, 2)).never_ran(ImportState.ABORTED, "broke off", NOON)
+    assert await queue.end_upload(never, published=True)
+    assert await promise(queue) == 3
+
+
+async def test_an_upload_for_a_tenant_that_is_gone_is_refused(queue: Queue) -> None:
+    with pytest.raises(Refused, match="no tenant initech"):
+        await promise(queue, "initech")
+
+
+async def test_a_promise_is_not_an_import_anybody_sees_or_starts(queue: Queue) -> None:
+    await promise(queue)
+    assert await queue.page("acme") == []
+    assert await queue.newest("acme") is None
+    assert await queue.claim("acme", 1) is None
+
+
+async def test_what_is_known_of_an_upload_is_kept(queue: Queue) -> None:
+    written = Written(writes=3, longest=32768, last=100, foreign=False)
+    number = await queue.arriving(
+        "acme", "/test/sync_users.csv", size=65636, written=written, uploaded_at=NOON, dry_run=True
+    )
+    entry = await found(queue, number)
+    assert entry.written == written
+    report = entry.report().to_json()
+    assert report["file"] == {"name": "sync_users.csv", "size": 65636, "sha256": None, "rows": None}
+    assert report["uploaded_at"] == "2026-03-01T12:00:00.000Z"
+    assert report["dry_run"] is True
+    assert report["state"] == "queued"
+
+
+async def test_the_order_is_that_of_landing_not_of_arriving(queue: Queue) -> None:
+    first, second = await promise(queue), await promise(queue)
+    await queue.landed("acme", second)
+    await queue.landed("acme", first)
+    assert [entry.id for entry in await queue.waiting()] == [second, first]
+
+
+async def test_what_landed_survives_a_crash_of_the_process(queue: Queue, tmp_path: Path) -> None:
+    await enqueue(queue)
+    with sqlite3.connect(tmp_path / "headcount.db") as other:
+        assert other.execute("SELECT state FROM imports").fetchall() == [("queued",)]
+    other.close()
+
+
+async def test_landing_that_cannot_be_written_is_owed_and_made_good(queue: Queue, tmp_path: Path) -> None:
+    number = await promise(queue)
+    await queue._db.execute("PRAGMA busy_timeout=1")
+    blocker = sqlite3.connect(tmp_path / "headcount.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    await queue.landed("acme", number)
+    with pytest.raises(TryAgain):
+        await promise(queue)
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert (await found(queue, number)).state is ImportState.ARRIVING
+    await queue.settle()
+    assert (await found(queue, number)).state is ImportState.QUEUED
+
+
+async def test_only_one_import_of_a_tenant_can_run(queue: Queue) -> None:
+    await enqueue(queue)
+    await enqueue(queue)
+    assert await queue.claim("acme", 1)
+    with pytest.raises(sqlite3.IntegrityError):
+        await queue.claim("acme", 2)
+
+
+async def test_an_import_is_started_once(queue: Queue) -> None:
+    await enqueue(queue)
+    entry = await queue.claim("acme", 1)
+    assert entry
+    assert (entry.state, entry.attempts) == (ImportState.RUNNING, 1)
+    assert entry.started_at
+    assert await queue.claim("acme", 1) is None
+
+
+async def test_an_end_is_in_the_report(queue: Queue) -> None:
+    await enqueue(queue)
+    await run_to(queue, 1, ImportState.COMPLETED)
+    report = (await found(queue, 1)).report()
+    assert report.state is ImportState.COMPLETED
+    assert report.file.sha256 == "ab" * 32
+    assert report.finished_at == "2026-03-01T12:00:00.000Z"
+    assert await queue.unpublished() == []
+
+
+async def test_an_import_of_a_removed_tenant_has_no_end_to_write(queue: Queue, tmp_path: Path) -> None:
+    await enqueue(queue)
+    entry = await queue.claim("acme", 1)
+    assert entry
+    await queue._db.execute("DELETE FROM tenants WHERE name = 'acme'")
+    assert not await queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON), published=True)
+
+
+async def test_put_back_keeps_the_place_and_does_not_count_against_it(queue: Queue) -> None:
+    await enqueue(queue)
+    await enqueue(queue)
+    await queue.claim("acme", 1)
+    assert await queue.put_back("acme", 1, message="the disk is full", not_before=99.0)
+    entry = await found(queue, 1)
+    assert (entry.state, entry.attempts, entry.not_before) == (ImportState.QUEUED, 0, 99.0)
+    assert entry.report().message == "the disk is full"
+    assert [each.id for each in await queue.waiting()] == [1, 2]
+    await queue.claim("acme", 1)
+    assert await queue.put_back("acme", 1, counted=True)
+    assert (await found(queue, 1)).attempts == 1
+
+
+async def test_approving_queues_a_held_import_with_what_was_shown(queue: Queue) -> None:
+    await enqueue(queue)
+    await run_to(queue, 1, ImportState.HELD)
+    await enqueue(queue)
+    entry = await queue.approve("acme", 1, by="operator", users=frozenset({7, 9}))
+    assert entry.state is ImportState.QUEUED
+    assert entry.approval
+    assert entry.approval.users == {7, 9}
+    assert entry.approval.reasons == (GuardReason.TOO_MANY_DEACTIVATIONS,)
+    assert [each.id for each in await queue.waiting()] == [1, 2]
+    assert (await found(queue, 1)).report().decided_by == "operator"
+    assert queue.changed.is_set()
+
+
+async def test_who_decided_stays_in_the_report_of_the_end(queue: Queue) -> None:
+    await enqueue(queue)
+    await run_to(queue, 1, ImportState.HELD)
+    await queue.approve("acme", 1, by="operator", users=frozenset())
+    await run_to(queue, 1, ImportState.COMPLETED)
+    entry = await found(queue, 1)
+    assert entry.report().decided_by == "operator"
+    assert entry.report().decided_at
+    assert entry.approval is None
+
+
+async def test_held_again_waits_for_a_new_decision(queue: Queue) -> None:
+    await enqueue(queue)
+    await run_to(queue, 1, ImportState.HELD)
+    await queue.approve("acme", 1, by="operator", users=frozenset())
+    await run_to(queue, 1, ImportState.HELD)
+    assert (await found(queue, 1)).report().decided_by is None
+    assert (await queue.approve("acme", 1, by="operator", users=frozenset({1}))).state is ImportState.QUEUED
+
+
+async def test_discarding_ends_a_held_import(queue: Queue) -> None:
+    await enqueue(queue)
+    await run_to(queue, 1, ImportState.HELD)
+    entry = await queue.discard("acme", 1, by="operator")
+    assert entry.state is ImportState.DISCARDED
+    assert entry.report().decided_by == "operator"
+    assert [each.id for each in await queue.unpublished()] == [1]
+    await queue.published(entry)
+    assert await queue.unpublished() == []
+
+
+@pytest.mark.parametrize("decide", ["approve", "discard"])
+async def test_only_a_real_import_that_is_held_can_be_decided(queue: Queue, decide: str) -> None:
+    async def refused(number: int) -> str:
+        approve = partial(queue.approve, users=frozenset())
+        with pytest.raises(Refused) as error:
+            await (approve if decide == "approve" else queue.discard)("acme", number, by="operator")
+        return error.value.code
+
+    assert await refused(1) == "unknown_import"
+    await enqueue(queue)
+    assert await refused(1) == "not_held"
+    await run_to(queue, 1, ImportState.COMPLETED)
+    assert await refused(1) == "not_held"
+    dry = await enqueue(queue, dry_run=True)
+    await run_to(queue, dry, ImportState.HELD)
+    assert await refused(dry) == "dry_run"
+    held = await enqueue(queue)
+    held_entry = await run_to(queue, held, ImportState.HELD)
+    newer = await found(queue, await enqueue(queue))
+    assert await queue.supersede(held_entry.superseded(newer, NOON), published=True)
+    assert await refused(held) == "not_held"
+
+
+async def test_a_superseded_import_says_by_which(queue: Queue) -> None:
+    await enqueue(queue)
+    newer = await found(queue, await enqueue(queue))
+    assert await queue.supersede((await found(queue, 1)).superseded(newer, NOON), published=False)
+    report = (await found(queue, 1)).report()
+    assert report.state is ImportState.SUPERSEDED
+    assert report.message
+    assert "import 2" in report.message
+    assert [each.id for each in await queue.unpublished()] == [1]
+
+
+async def test_what_was_decided_meanwhile_is_not_superseded(queue: Queue) -> None:
+    await enqueue(queue)
+    held = await run_to(queue, 1, ImportState.HELD)
+    newer = await found(queue, await enqueue(queue))
+    await queue.discard("acme", 1, by="operator")
+    assert not await queue.supersede(held.superseded(newer, NOON), published=True)
+    assert (await found(queue, 1)).state is ImportState.DISCARDED
+
+
+async def test_a_page_is_newest_first_and_of_one_tenant(queue: Queue) -> None:
+    for _ in range(4):
+        await enqueue(queue)
+    await enqueue(queue, "globex")
+    await run_to(queue, 2, ImportState.FAILED)
+    assert [each.id for each in await queue.page("acme")] == [4, 3, 2, 1]
+    assert [each.id for each in await queue.page("acme", limit=2, before=4)] == [3, 2]
+    assert [each.id for each in await queue.page("acme", state=ImportState.FAILED)] == [2]
+    assert [each.id for each in await queue.page("globex")] == [1]
+
+
+async def test_the_newest_import_is_a_real_one(queue: Queue) -> None:
+    real = await enqueue(queue)
+    await enqueue(queue, dry_run=True)
+    stub = (await found(queue, await promise(queue))).never_ran(ImportState.ABORTED, "broke off", NOON)
+    await queue.end_upload(stub, published=True)
+    newest = await queue.newest("acme")
+    assert newest
+    assert newest.id == real
+
+
+async def test_the_eleventh_failed_import_is_found(queue: Queue) -> None:
+    for _ in range(11):
+        await run_to(queue, await enqueue(queue), ImportState.FAILED)
+    assert await queue.failed_before("acme", 10) == 1
+    assert await queue.failed_before("acme", 11) is None
+    assert await queue.failed_before("globex", 0) is None
+
+
+async def test_the_last_success_is_of_the_newest_applied_real_import(queue: Queue) -> None:
+    await run_to(queue, await enqueue(queue), ImportState.UNCHANGED)
+    later = NOON + timedelta(hours=1)
+    for dry_run, state in ((True, ImportState.COMPLETED), (False, ImportState.FAILED)):
+        entry = await queue.claim("acme", await enqueue(queue, dry_run=dry_run))
+        assert entry
+        await queue.finish(entry.ended(outcome(state), later), published=True)
+    assert await queue.last_successes() == {"acme": "2026-03-01T12:00:00.000Z"}
+
+
+async def test_many_at_once_wait_for_each_other(queue: Queue) -> None:
+    numbers = await asyncio.gather(*(enqueue(queue) for _ in range(20)))
+    assert sorted(numbers) == list(range(1, 21))
+    assert len(await queue.waiting()) == 20
+
+
+async def test_two_processes_decide_and_one_is_told(queue: Queue, tmp_path: Path) -> None:
+    await enqueue(queue)
+    await run_to(queue, 1, ImportState.HELD)
+    db = await open_database(tmp_path / "headcount.db", "server")
+    try:
+        other = Queue(db)
+        decisions = await asyncio.gather(
+            queue.approve("acme", 1, by="operator", users=frozenset()),
+            other.discard("acme", 1, by="operator"),
+            return_exceptions=True,
+        )
+    finally:
+        await db.close()
+    assert sum(isinstance(each, Refused) for each in decisions) == 1
+
+
+def test_the_list_shown_is_of_those_who_would_be_deactivated(tmp_path: Path) -> None:
+    shown = tmp_path / "1.touched.jsonl"
+    assert deactivations_shown(shown) == frozenset()
+    users = [("deactivated", 4), ("created", None), ("updated", 5), ("deactivated", 6)]
+    lines = [json.dumps({"action": action, "user_id": user, "email": None}) for action, user in users]
+    shown.write_text("\n".join(lines) + "\n")
+    assert deactivations_shown(shown) == {4, 6}
+
+
+def test_an_outcome_survives_being_written_down() -> None:
+    held = outcome(ImportState.HELD, created=2)
+    assert Outcome.from_json(json.loads(json.dumps(held.to_json()))) == held

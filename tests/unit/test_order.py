@@ -1,0 +1,80 @@
+"""Which import runs next, and whose place it takes."""
+
+from __future__ import annotations
+
+from importer.entry import Entry
+from importer.model import FileFacts, ImportState
+from importer.order import Turn, next_turn
+
+
+def entry(number: int, state: str = "queued", *, dry: bool = False, fix: bool = False, due: float = 0.0) -> Entry:
+    path = "/test/sync_users.csv" if dry else "/sync_users.csv"
+    return Entry(
+        tenant="acme",
+        id=number,
+        state=ImportState(state),
+        dry_run=dry,
+        sequence=number * 10,
+        path=path,
+        file=FileFacts("sync_users.csv", 1),
+        uploaded_at="2026-01-01T00:00:00.000Z",
+        correction=fix,
+        not_before=due,
+    )
+
+
+def turn(*entries: Entry, whole: bool, now: float = 100.0) -> tuple[int | None, list[tuple[int, int]]]:
+    decided: Turn = next_turn(entries, whole_lists=whole, now=now)
+    superseded = sorted((old.id, new.id) for old, new in decided.superseded)
+    return decided.run.id if decided.run else None, superseded
+
+
+def test_lists_of_changes_all_run_in_the_order_of_their_completion() -> None:
+    assert turn(entry(3), entry(1), entry(2), whole=False) == (1, [])
+
+
+def test_of_whole_lists_only_the_newest_runs() -> None:
+    assert turn(entry(1), entry(3), entry(2), whole=True) == (3, [(1, 3), (2, 3)])
+
+
+def test_of_dry_runs_of_whole_lists_only_the_newest_runs_and_real_imports_are_not_overtaken() -> None:
+    waiting = (entry(1, dry=True), entry(2), entry(3, dry=True), entry(4, dry=True))
+    assert turn(*waiting, whole=True) == (2, [(1, 4), (3, 4)])
+    assert turn(*waiting, whole=False) == (1, [])
+
+
+def test_a_real_import_takes_no_dry_runs_place() -> None:
+    assert turn(entry(1, dry=True), entry(2), whole=True) == (1, [])
+
+
+def test_a_correction_takes_nobodys_place_and_nobody_takes_its() -> None:
+    assert turn(entry(1), entry(2, fix=True), whole=True) == (1, [])
+    assert turn(entry(2, fix=True), entry(3), whole=True) == (2, [])
+    assert turn(entry(1), entry(2, fix=True), entry(3), whole=True) == (2, [(1, 3)])
+
+
+def test_an_approved_import_keeps_its_place_among_lists_of_changes() -> None:
+    assert turn(entry(5), entry(2), whole=False) == (2, [])
+
+
+def test_a_held_import_gives_way_when_a_newer_real_one_starts() -> None:
+    assert turn(entry(1, "held"), entry(2), whole=False) == (2, [(1, 2)])
+    assert turn(entry(1, "held"), entry(2), whole=True) == (2, [(1, 2)])
+
+
+def test_a_held_import_stays_when_something_else_starts() -> None:
+    assert turn(entry(1, "held"), entry(2, dry=True), whole=True) == (2, [])
+    assert turn(entry(1, "held"), entry(2, fix=True), whole=True) == (2, [])
+    assert turn(entry(3, "held"), entry(2), whole=False) == (2, [])
+    assert turn(entry(1, "held"), entry(2, due=101), whole=True) == (None, [])
+    assert turn(entry(1, "held", dry=True), entry(2), whole=True) == (2, [])
+
+
+def test_an_import_that_has_to_wait_keeps_its_place() -> None:
+    assert turn(entry(1, due=101), entry(2), whole=False) == (None, [])
+    assert turn(entry(1, due=101), entry(2), whole=False, now=101) == (1, [])
+
+
+def test_nothing_waits_nothing_runs() -> None:
+    assert turn(whole=True) == (None, [])
+    assert turn(entry(1, "held"), whole=False) == (None, [])
