@@ -1,0 +1,79 @@
+"""What the SFTP side asks of the tenants: the account of a name, as it is now.
+
+Read anew at every use, so that what the command line did is seen without being told: whether there is such a tenant
+each time, its settings when they were last read half a second ago or more.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from keys.ring import KeyRing
+from server.sftp.accounts import TenantLimits
+from server.tenant_settings import TenantRefused, TenantSettings, read_settings
+from server.tenants import NAME, server_database, tenant_folder
+
+log = logging.getLogger(__name__)
+
+SETTINGS_AGE_S = 0.5
+BUSY_TIMEOUT_S = 0.2  # we are on the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class TenantAccount:
+    """One tenant as the SFTP side sees it."""
+
+    name: str
+    root: Path
+    limits: TenantLimits
+    ring: KeyRing
+
+
+class Accounts:
+    """The accounts of one data folder, whose headcount.db is there already."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        where = f"{server_database(data_dir).absolute().as_uri()}?mode=ro"
+        self._db = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+        self._known: dict[str, tuple[float, TenantAccount]] = {}
+
+    def account(self, name: str) -> TenantAccount | None:
+        """The account as it is now; None if there is none of that name, or nothing can be known of it (logged)."""
+        if not NAME.fullmatch(name):
+            return None
+        try:
+            return self._account(name)
+        except (sqlite3.Error, OSError, ValueError, TenantRefused) as error:
+            log.error("tenant %s can't be read, nobody can log in as it: %s", name, error)
+            return None
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _account(self, name: str) -> TenantAccount | None:
+        folder = tenant_folder(self._data_dir, name)
+        there = self._db.execute("SELECT 1 FROM tenants WHERE name = ?", (name,)).fetchone()
+        if there is None or not folder.root.is_dir():
+            self._known.pop(name, None)
+            return None
+        read_at, account = self._known.get(name, (0.0, None))
+        if account is None or time.monotonic() - read_at >= SETTINGS_AGE_S:
+            ring = account.ring if account else KeyRing(folder.keys)
+            account = TenantAccount(name, folder.root, limits_of(read_settings(folder.database)), ring)
+            self._known[name] = (time.monotonic(), account)
+        return account
+
+
+def limits_of(settings: TenantSettings) -> TenantLimits:
+    return TenantLimits(
+        quota_bytes=settings.quota_bytes,
+        quota_files=settings.quota_files,
+        max_file_bytes=settings.max_file_bytes,
+        max_sessions=settings.max_sessions,
+        allowed_networks=settings.allowed_networks,
+    )

@@ -1,0 +1,285 @@
+"""Tenants and their folders: made whole, removed by moving them aside, and found by name.
+
+A tenant is there when it has a row in headcount.db and a folder. The folder is made under another name and renamed
+when it is complete, then the row is written; a removal moves the folder away first, then deletes the row, and with
+it the tenant's tokens and imports. Whatever a crash leaves between the two is nobody's account, and the same command
+again finishes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from importer.database import open_database, transaction
+from keys.public import KeyRefused
+from keys.ring import KeyRing
+from server.tenant_settings import TenantRefused, TenantSettings, change_settings, load_settings, read_settings
+
+NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFolder:
+    """Where things are in one tenant's folder."""
+
+    root: Path
+
+    @property
+    def files(self) -> Path:
+        """What the tenant sees as `/`."""
+        return self.root / "files"
+
+    @property
+    def results(self) -> Path:
+        return self.files / "results"
+
+    @property
+    def test(self) -> Path:
+        return self.files / "test"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / "staging"
+
+    @property
+    def uploads(self) -> Path:
+        return self.root / "uploads"
+
+    @property
+    def messages(self) -> Path:
+        return self.root / "messages"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "users.db"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys.json"
+
+    def make(self) -> None:
+        """Make every folder that is missing, for us alone."""
+        for folder in (self.root, self.files, self.results, self.test, self.staging, self.uploads, self.messages):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One tenant as headcount.db knows it. `created_at` is RFC 3339 in UTC."""
+
+    name: str
+    created_at: str
+    last_import_id: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "created_at": self.created_at}
+
+
+def tenant_folder(data_dir: Path, name: str) -> TenantFolder:
+    """The folder of the tenant `name`, whether it is there or not. Raises TenantRefused for what can't be a name."""
+    if not NAME.fullmatch(name):
+        raise TenantRefused(
+            "bad_name",
+            f"{name!r} can't be the name of a tenant: 2 to 31 letters a-z, digits and hyphens, a letter first",
+        )
+    return TenantFolder(data_dir / "tenants" / name)
+
+
+def server_database(data_dir: Path) -> Path:
+    return data_dir / "headcount.db"
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """The data folder and what it always holds, for us alone."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (data_dir / "tenants").mkdir(mode=0o700, exist_ok=True)
+    (data_dir / "removed").mkdir(mode=0o700, exist_ok=True)
+
+
+class Tenants:
+    """The tenants of one data folder. `db` is headcount.db, open; changes are on disk when a method returns."""
+
+    def __init__(self, data_dir: Path, db: aiosqlite.Connection) -> None:
+        self.data_dir = data_dir
+        self.db = db
+
+    async def list(self) -> list[Tenant]:
+        """All of them, by name."""
+        rows = await self.db.execute_fetchall("SELECT name, created_at, last_import_id FROM tenants ORDER BY name")
+        return [Tenant(*row) for row in rows]
+
+    async def get(self, name: str) -> Tenant:
+        """Raises TenantRefused if there is none of that name."""
+        found = await self._row(name)
+        if found is None:
+            raise _no_tenant(name)
+        if not self.folder(name).root.is_dir():
+            raise TenantRefused(
+                "no_folder",
+                f"the folder of tenant {name} is missing: put {self.folder(name).root} back, "
+                f"or end its removal with: headcount tenant remove {name} --yes",
+            )
+        return found
+
+    def folder(self, name: str) -> TenantFolder:
+        """Raises TenantRefused for what can't be a name."""
+        return tenant_folder(self.data_dir, name)
+
+    def ring(self, name: str) -> KeyRing:
+        """The tenant's keys."""
+        return KeyRing(self.folder(name).keys)
+
+    async def add(self, name: str, keys: Iterable[str] = ()) -> Tenant:
+        """Make a tenant, its folder and its databases, with these public keys (lines of .pub files).
+
+        A folder that is there without a tenant (moved in by hand, or left by a crash) is taken up as it is.
+        Raises TenantRefused, KeyRefused; then there is no such tenant.
+        """
+        folder = self.folder(name)
+        async with self._one_at_a_time():
+            if await self._row(name) is not None:
+                raise TenantRefused("tenant_exists", f"there already is a tenant {name}")
+            if folder.root.is_dir():
+                await _complete(folder, keys)
+            else:
+                await self._make(folder, keys)
+            row = (name, _timestamp(), await _highest_import(folder))
+            async with transaction(self.db):
+                await self.db.execute("INSERT INTO tenants (name, created_at, last_import_id) VALUES (?, ?, ?)", row)
+        return Tenant(*row)
+
+    async def remove(self, name: str) -> Path:
+        """Move the tenant's folder to `removed/` and forget its tokens and imports; its sessions end within seconds.
+
+        Returns where the folder is now. Raises TenantRefused if there is no such tenant.
+        """
+        folder = self.folder(name)
+        aside = self.data_dir / "removed" / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        async with self._one_at_a_time():
+            if await self._row(name) is None:
+                raise _no_tenant(name)
+            if folder.root.is_dir():
+                os.rename(folder.root, aside)
+                _fsync_folder(aside.parent)
+                _fsync_folder(folder.root.parent)
+            async with transaction(self.db):
+                await self.db.execute("DELETE FROM tenants WHERE name = ?", (name,))
+        return aside
+
+    async def settings(self, name: str) -> TenantSettings:
+        """The tenant's settings as they are now, also while an import of it runs. Raises TenantRefused."""
+        await self.get(name)
+        return read_settings(self.folder(name).database)
+
+    async def change_settings(self, name: str, changes: Mapping[str, object]) -> TenantSettings:
+        """Change settings: all of `changes` (None: back to the default), or none and TenantRefused.
+
+        Raises TryAgain while an import of the tenant holds the database.
+        """
+        await self.get(name)
+        async with open_users(self.folder(name)) as db:
+            return await change_settings(db, changes)
+
+    async def _row(self, name: str) -> Tenant | None:
+        rows = await self.db.execute_fetchall(
+            "SELECT name, created_at, last_import_id FROM tenants WHERE name = ?", (name,)
+        )
+        return next((Tenant(*row) for row in rows), None)
+
+    async def _make(self, folder: TenantFolder, keys: Iterable[str]) -> None:
+        """A complete folder under another name, then renamed: it is never seen half made. We hold the lock."""
+        new = TenantFolder(folder.root.parent / ".adding")
+        shutil.rmtree(new.root, ignore_errors=True)
+        try:
+            await _complete(new, keys)
+            os.rename(new.root, folder.root)
+        except BaseException:
+            shutil.rmtree(new.root, ignore_errors=True)
+            raise
+        _fsync_folder(folder.root.parent)
+
+    @asynccontextmanager
+    async def _one_at_a_time(self) -> AsyncIterator[None]:
+        """Nobody else adds or removes tenants meanwhile, in whatever process."""
+        lock = os.open(self.data_dir / "tenants" / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+@asynccontextmanager
+async def open_tenants(data_dir: Path) -> AsyncIterator[Tenants]:
+    """The tenants of `data_dir`, which is made if it isn't there. Works beside a running server."""
+    make_data_dir(data_dir)
+    server_database(data_dir).touch(mode=0o600)
+    db = await open_database(server_database(data_dir), "server")
+    try:
+        yield Tenants(data_dir, db)
+    finally:
+        await db.close()
+
+
+@asynccontextmanager
+async def open_users(folder: TenantFolder, *, readonly: bool = False) -> AsyncIterator[aiosqlite.Connection]:
+    """The users.db of one tenant."""
+    db = await open_database(folder.database, "tenant", readonly=readonly)
+    try:
+        yield db
+    finally:
+        await db.close()
+
+
+async def _complete(folder: TenantFolder, keys: Iterable[str]) -> None:
+    """Everything a tenant's folder holds is there and on disk."""
+    folder.make()
+    folder.database.touch(mode=0o600)
+    async with open_users(folder) as db:
+        await load_settings(db)
+    ring = KeyRing(folder.keys)
+    for line in keys:
+        try:
+            ring.add(line)
+        except KeyRefused as error:
+            if error.code != "key_duplicate":
+                raise
+    for path in (folder.files, folder.root):
+        _fsync_folder(path)
+
+
+async def _highest_import(folder: TenantFolder) -> int:
+    """The highest id an import of this folder ever had, as far as it shows: ids are never used twice."""
+    async with open_users(folder) as db:
+        rows = list(await db.execute_fetchall("SELECT coalesce(max(import_id), 0) FROM applied"))
+    names = [path.name for place in (folder.uploads, folder.messages, folder.results) for path in place.iterdir()]
+    numbers = [int(found[1]) for name in names if (found := re.match(r"(?:sync_users-)?([0-9]{1,15})\.", name))]
+    return max([int(rows[0][0]), *numbers])
+
+
+def _fsync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _no_tenant(name: str) -> TenantRefused:
+    return TenantRefused("no_tenant", f"there is no tenant {name}; see: headcount tenant list")
+
+
+def _timestamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,126 @@
+"""Access tokens: random, shown once, kept as SHA-256 only; and what one of them allows."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import aiosqlite
+
+from importer.database import transaction
+from keys.public import KeyRefused
+from keys.ring import end_of
+from server.tenant_settings import TenantRefused
+
+PREFIX = "hc_"  # so that a scanner for leaked secrets can know one
+
+
+class Role(StrEnum):
+    OWNER = "owner"
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is known of a token; not the token. The operator's has no tenant. Times are RFC 3339 in UTC."""
+
+    id: int
+    tenant: str | None
+    role: Role
+    created_at: str
+    expires_at: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "tenant": self.tenant,
+            "role": self.role.value,
+            "created_at": self.created_at,
+            "expires_at": self.expires_at,
+        }
+
+
+class Tokens:
+    """The tokens in headcount.db, open as `db`."""
+
+    def __init__(self, db: aiosqlite.Connection) -> None:
+        self.db = db
+
+    async def create(self, tenant: str | None, role: Role, expires: str | None = None) -> tuple[Token, str]:
+        """A new token, and its text, which nobody can ever show again.
+
+        `expires` is a date (through the end of that day, UTC) or an RFC 3339 time. Raises TenantRefused.
+        """
+        now = datetime.now(UTC)
+        until = _expiry(expires, now)
+        text = PREFIX + secrets.token_urlsafe(32)
+        row = (_hash(text), tenant, role.value, _stamp(now), until)
+        async with transaction(self.db):
+            if tenant is not None and not await self._knows(tenant):
+                raise TenantRefused("no_tenant", f"there is no tenant {tenant}; see: headcount tenant list")
+            done = await self.db.execute(
+                "INSERT INTO tokens (hash, tenant, role, created_at, expires_at) VALUES (?, ?, ?, ?, ?)", row
+            )
+        return Token(int(done.lastrowid or 0), tenant, role, row[3], until), text
+
+    async def list(self) -> list[Token]:
+        """All of them, oldest first."""
+        rows = await self.db.execute_fetchall(
+            "SELECT id, tenant, role, created_at, expires_at FROM tokens ORDER BY id"
+        )
+        return [_token(row) for row in rows]
+
+    async def revoke(self, number: int) -> Token:
+        """Forget the token with this id; it opens nothing afterwards. Raises TenantRefused if there is none."""
+        async with transaction(self.db):
+            rows = list(
+                await self.db.execute_fetchall(
+                    "DELETE FROM tokens WHERE id = ? RETURNING id, tenant, role, created_at, expires_at", (number,)
+                )
+            )
+        if not rows:
+            raise TenantRefused("no_token", f"there is no token {number}; see: headcount token list")
+        return _token(rows[0])
+
+    async def find(self, text: str, now: datetime) -> Token | None:
+        """What the token `text` allows at `now`; None if it was never made, is revoked or has expired."""
+        rows = await self.db.execute_fetchall(
+            "SELECT id, tenant, role, created_at, expires_at FROM tokens WHERE hash = ?", (_hash(text),)
+        )
+        for row in rows:
+            token = _token(row)
+            if token.expires_at is None or now < datetime.fromisoformat(token.expires_at):
+                return token
+        return None
+
+    async def _knows(self, tenant: str) -> bool:
+        return bool(list(await self.db.execute_fetchall("SELECT 1 FROM tenants WHERE name = ?", (tenant,))))
+
+
+def _expiry(expires: str | None, now: datetime) -> str | None:
+    if expires is None:
+        return None
+    try:
+        end = end_of(expires)
+    except KeyRefused as error:
+        raise TenantRefused("bad_expiry", error.message) from None
+    if end <= now:
+        raise TenantRefused("bad_expiry", f"the expiry {expires} is already past")
+    return _stamp(end)
+
+
+def _token(row: aiosqlite.Row) -> Token:
+    return Token(row[0], row[1], Role(row[2]), row[3], row[4])
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

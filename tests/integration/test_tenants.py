@@ -1,0 +1,227 @@
+"""Tenants come and go whole, whatever happens in between; and a running server sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from importer.database import open_database
+from importer.errors import SchemaTooNew, TryAgain
+from keys.public import KeyRefused
+from server.accounts import Accounts
+from server.tenant_settings import TenantRefused, change_settings
+from server.tenants import Tenants, open_tenants, open_users
+from tests.support.keypairs import blob, public_line
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
+    async with open_tenants(tmp_path / "data") as opened:
+        yield opened
+
+
+async def revision(tenants: Tenants, name: str) -> int:
+    async with open_users(tenants.folder(name), readonly=True) as db:
+        return int(next(iter(await db.execute_fetchall("SELECT revision FROM meta")))[0])
+
+
+async def queue_import(tenants: Tenants, name: str, number: int = 1) -> None:
+    await tenants.db.execute(
+        "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at)"
+        " VALUES (?, ?, 'queued', 0, ?, '/sync_users.csv', 1, '2026-01-01T00:00:00Z')",
+        (name, number, number),
+    )
+
+
+async def test_a_new_tenant_has_its_folders_its_databases_and_its_keys(tenants: Tenants) -> None:
+    await tenants.add("acme", [public_line(), public_line(number=1)])
+    folder = tenants.folder("acme")
+    for place in (folder.results, folder.test, folder.staging, folder.uploads, folder.messages):
+        assert place.is_dir()
+    assert len(tenants.ring("acme").keys()) == 2
+    assert [tenant.name for tenant in await tenants.list()] == ["acme"]
+    assert (await tenants.settings("acme")).quota_bytes == 10 * 1024**3
+
+
+async def test_nothing_of_the_data_folder_is_for_others(tenants: Tenants) -> None:
+    await tenants.add("acme", [public_line()])
+    for path in [tenants.data_dir, *tenants.data_dir.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+@pytest.mark.parametrize("name", ["", "a", "Acme", "1acme", "acme_", "../x", "acme/", "a" * 32, "acme\n", "åcme"])
+async def test_what_cannot_be_a_user_name_is_refused(tenants: Tenants, name: str) -> None:
+    with pytest.raises(TenantRefused) as caught:
+        await tenants.add(name)
+    assert caught.value.code == "bad_name"
+
+
+async def test_a_tenant_is_added_once(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    with pytest.raises(TenantRefused) as caught:
+        await tenants.add("acme")
+    assert caught.value.code == "tenant_exists"
+
+
+async def test_two_who_add_the_same_tenant_at_once_make_one(tenants: Tenants) -> None:
+    async with open_tenants(tenants.data_dir) as others:
+        results = await asyncio.gather(tenants.add("acme"), others.add("acme"), return_exceptions=True)
+    assert sum(isinstance(result, TenantRefused) for result in results) == 1
+    assert len(await tenants.list()) == 1
+
+
+async def test_a_refused_key_leaves_no_tenant_behind(tenants: Tenants) -> None:
+    with pytest.raises(KeyRefused):
+        await tenants.add("acme", [public_line(), "no key"])
+    assert await tenants.list() == []
+    assert not tenants.folder("acme").root.exists()
+    await tenants.add("acme", [public_line()])
+
+
+async def test_a_removed_tenant_is_moved_aside_with_all_it_had(tenants: Tenants) -> None:
+    await tenants.add("acme", [public_line()])
+    (tenants.folder("acme").files / "sync_users.csv").write_text("theirs")
+    await queue_import(tenants, "acme")
+    aside = await tenants.remove("acme")
+    assert aside.parent == tenants.data_dir / "removed"
+    assert aside.name.startswith("acme-")
+    assert (aside / "files" / "sync_users.csv").read_text() == "theirs"
+    assert await tenants.list() == []
+    assert list(await tenants.db.execute_fetchall("SELECT * FROM imports")) == []
+    await tenants.add("acme")
+    assert tenants.ring("acme").keys() == ()
+
+
+async def test_a_removal_that_was_cut_short_is_ended_by_the_next(tenants: Tenants) -> None:
+    await tenants.add("acme", [public_line()])
+    tenants.folder("acme").root.rename(tenants.data_dir / "removed" / "acme-cut-short")
+    accounts = Accounts(tenants.data_dir)
+    assert accounts.account("acme") is None
+    accounts.close()
+    with pytest.raises(TenantRefused, match="remove acme"):
+        await tenants.settings("acme")
+    await tenants.remove("acme")
+    assert await tenants.list() == []
+
+
+async def test_an_addition_that_was_cut_short_is_ended_by_the_next(tenants: Tenants) -> None:
+    await tenants.add("acme", [public_line()])
+    await tenants.db.execute("DELETE FROM tenants")  # as if the crash had come before the row
+    (tenants.data_dir / "tenants" / ".adding").mkdir()
+    await tenants.add("acme", [public_line()])
+    assert len(tenants.ring("acme").keys()) == 1
+    await tenants.add("initech")
+
+
+async def test_a_folder_moved_in_never_has_an_import_id_twice(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    folder = tenants.folder("acme")
+    async with open_users(folder) as db:
+        await db.execute("INSERT INTO applied VALUES (7, '2026-01-01T00:00:00Z', '{}', 1, NULL, 1)")
+    (folder.results / "sync_users-12.json").write_text("{}")
+    (folder.uploads / "9.csv").write_text("")
+    await tenants.db.execute("DELETE FROM tenants")
+    assert (await tenants.add("acme")).last_import_id == 12
+
+
+async def test_removing_what_is_not_there_is_refused(tenants: Tenants) -> None:
+    with pytest.raises(TenantRefused) as caught:
+        await tenants.remove("acme")
+    assert caught.value.code == "no_tenant"
+
+
+async def test_settings_change_as_a_whole_or_not_at_all(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    with pytest.raises(TenantRefused, match="max_sessions: must be greater"):
+        await tenants.change_settings("acme", {"deactivate_missing": "true", "max_sessions": "0"})
+    assert (await tenants.settings("acme")).deactivate_missing is False
+    after = await tenants.change_settings("acme", {"deactivate_missing": "true", "quota_bytes": "1 GiB"})
+    assert (after.deactivate_missing, after.quota_bytes) == (True, 1024**3)
+    assert await tenants.settings("acme") == after
+
+
+async def test_a_setting_goes_back_to_its_default(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    await tenants.change_settings("acme", {"max_sessions": 3})
+    assert (await tenants.change_settings("acme", {"max_sessions": None})).max_sessions == 10
+
+
+async def test_an_unknown_setting_is_answered_with_the_nearest(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    with pytest.raises(TenantRefused, match="did you mean deactivate_missing"):
+        await tenants.change_settings("acme", {"deactivate_mising": True})
+
+
+async def test_rows_are_looked_at_again_when_their_meaning_may_have_changed_and_only_then(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    before = await revision(tenants, "acme")
+    await tenants.change_settings("acme", {"quota_files": 5, "blank_cells": "clear"})
+    assert await revision(tenants, "acme") == before
+    await tenants.change_settings("acme", {"blank_cells": "keep"})
+    assert await revision(tenants, "acme") == before + 1
+
+
+async def test_a_setting_that_makes_no_sense_is_an_error_not_a_default(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    async with open_users(tenants.folder("acme")) as db:
+        await db.execute("INSERT INTO settings VALUES ('max_deactivations_percent', '\"lots\"')")
+    with pytest.raises(TenantRefused, match="max_deactivations_percent"):
+        await tenants.settings("acme")
+
+
+async def test_settings_are_read_while_an_import_writes(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    async with open_users(tenants.folder("acme")) as importing:
+        await importing.execute("BEGIN IMMEDIATE")
+        assert (await tenants.settings("acme")).max_sessions == 10
+        async with open_users(tenants.folder("acme")) as db:
+            await db.execute("PRAGMA busy_timeout=1")
+            with pytest.raises(TryAgain):
+                await change_settings(db, {"max_sessions": 3})
+
+
+async def test_a_running_server_sees_what_the_command_line_did(tenants: Tenants) -> None:
+    accounts = Accounts(tenants.data_dir)
+    assert accounts.account("acme") is None
+    async with open_tenants(tenants.data_dir) as others:
+        await others.add("acme", [public_line()])
+        account = accounts.account("acme")
+        assert account is not None
+        assert account.root == tenants.folder("acme").root
+        now = datetime.now(UTC)
+        assert account.ring.may_log_in("ssh-ed25519", blob(), ip_address("::1"), now).allowed
+        await others.change_settings("acme", {"max_sessions": 2, "allowed_networks": "192.0.2.0/24"})
+        await eventually(lambda: (found := accounts.account("acme")) and found.limits.max_sessions == 2, timeout=1.0)
+        limits = (accounts.account("acme") or account).limits
+        assert limits.admits(ip_address("192.0.2.9"))
+        assert not limits.admits(ip_address("198.51.100.1"))
+        await others.remove("acme")
+        assert accounts.account("acme") is None
+    accounts.close()
+
+
+async def test_an_account_that_cannot_be_read_lets_nobody_in(
+    tenants: Tenants, caplog: pytest.LogCaptureFixture
+) -> None:
+    await tenants.add("acme", [public_line()])
+    tenants.folder("acme").database.write_bytes(b"not a database" * 100)
+    for name in ("users.db-wal", "users.db-shm"):
+        (tenants.folder("acme").root / name).unlink(missing_ok=True)
+    accounts = Accounts(tenants.data_dir)
+    assert accounts.account("acme") is None
+    assert "acme can't be read" in caplog.text
+    accounts.close()
+
+
+async def test_headcount_db_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
+    async with open_tenants(tmp_path) as tenants:
+        await tenants.db.execute("PRAGMA user_version=99")
+    with pytest.raises(SchemaTooNew):
+        await open_database(tmp_path / "headcount.db", "server")
