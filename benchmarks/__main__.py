@@ -1,0 +1,49 @@
+"""`python -m benchmarks [names...] [--rows N] [--runs N]`: measure, and print one table.
+
+Everything is written to a temporary folder and removed. Nothing else should run on the machine meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.arrivals import memory, quick
+from benchmarks.figures import Figure, table
+from benchmarks.imports import first_and_again
+from benchmarks.transfers import big_files, small_files
+
+MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
+    "imports": first_and_again,
+    "quick": lambda folder, _rows, runs: quick(folder, runs),
+    "memory": lambda folder, rows, _runs: memory(folder, rows),
+    "big": lambda folder, _rows, runs: big_files(folder, runs),
+    "small": lambda folder, _rows, runs: small_files(folder, runs),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the figures Headcount holds.")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(MEASUREMENTS)} (all)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the big lists (1000000)")
+    parser.add_argument("--runs", type=int, default=5, help="how often each is measured (5)")
+    wanted = parser.parse_args()
+    unknown = set(wanted.names) - MEASUREMENTS.keys()
+    if unknown:
+        parser.error(f"there is no measurement called {', '.join(sorted(unknown))}")
+    figures: list[Figure] = []
+    for name in wanted.names or MEASUREMENTS:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory(prefix="headcount-bench-") as folder:
+            figures += MEASUREMENTS[name](Path(folder), wanted.rows, wanted.runs)
+    print(f"Python {platform.python_version()}, medians of {wanted.runs} runs (least-most), taking turns.\n")
+    print(table(figures))
+    return 1 if any(figure.holds is False for figure in figures) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""One measured task in a process of its own, so that its time and its memory are its own.
+
+`python -m benchmarks.child TASK ARGUMENT...` prints what `measure` returns as JSON: seconds without the start of the
+interpreter, and the most memory the process ever held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Measured(NamedTuple):
+    seconds: float
+    peak_bytes: int
+    result: Any
+
+
+def measure(task: str, *arguments: object) -> Measured:
+    """Run `task` in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.child", task, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return Measured(**json.loads(done.stdout))
+
+
+def peak_bytes(process: int | str = "self") -> int:
+    """The most memory a process held since it was started. (`ru_maxrss` would begin with its parent's.)"""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def read(file: str) -> int:
+    """csv.reader alone: what anybody in Python pays for looking at every cell."""
+    with open(file, encoding="utf-8", newline="") as lines:
+        return sum(1 for _ in csv.reader(lines))
+
+
+def insert(file: str, database: str) -> int:
+    """The floor: csv.reader and executemany into a table with a unique e-mail column, one transaction, as durable
+    as ours. No rules, no history, no teams: what a script of ten lines does."""
+    db = sqlite3.connect(database, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    with open(file, encoding="utf-8", newline="") as lines:
+        rows = csv.reader(lines)
+        columns = next(rows)
+        declared = ", ".join(f"{name} TEXT{' UNIQUE' if name == 'email' else ''}" for name in columns)
+        db.execute(f"CREATE TABLE users (id INTEGER PRIMARY KEY, {declared})")
+        db.execute("BEGIN IMMEDIATE")
+        marks = ", ".join("?" * len(columns))
+        count = db.executemany(f"INSERT INTO users ({', '.join(columns)}) VALUES ({marks})", rows).rowcount
+        db.execute("COMMIT")
+    db.close()
+    return count
+
+
+def run(file: str, database: str, messages: str, import_id: str) -> dict[str, Any]:
+    """One import by the importer itself, at default settings."""
+    from importer.run import Job, run_import
+
+    from importer.settings import ImportSettings
+
+    job = Job(
+        tenant="acme",
+        import_id=int(import_id),
+        file=Path(file),
+        name="sync_users.csv",
+        dry_run=False,
+        written=None,
+        approval=None,
+        now=datetime.now(UTC),
+    )
+    outcome = asyncio.run(
+        run_import(
+            job, Path(database), ImportSettings(), Path(messages), progress=lambda _: None, stopping=lambda: False
+        )
+    )
+    return {"state": outcome.state.value, **outcome.counts.to_json()}
+
+
+TASKS: dict[str, Callable[..., Any]] = {"read": read, "insert": insert, "run": run}
+
+
+def main(task: str, *arguments: str) -> None:
+    if task == "run":
+        import importer.run  # noqa: F401 - loading modules is not what is measured
+    start = time.perf_counter()
+    result = TASKS[task](*arguments)
+    seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes(), "result": result}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

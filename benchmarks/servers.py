@@ -1,0 +1,175 @@
+"""The two servers that are compared, each a process of its own on a free port, and OpenSSH's client for both.
+
+Ours is `python -m server serve` at its default settings; the peer is OpenSSH's sshd with its internal-sftp.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks.child import ROOT
+
+T = TypeVar("T")
+TENANT = "acme"
+START_S = 20.0
+STOP_S = 20.0
+
+SSH_CONFIG = """\
+Host {name}
+    HostName 127.0.0.1
+    Port {port}
+    User {user}
+    IdentityFile "{key}"
+    IdentitiesOnly yes
+    IdentityAgent none
+    ControlPath none
+    BatchMode yes
+    UserKnownHostsFile /dev/null
+    StrictHostKeyChecking no
+    LogLevel ERROR
+"""
+SSHD_CONFIG = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/key.pub
+PidFile none
+StrictModes no
+UsePAM no
+PermitRootLogin prohibit-password
+MaxStartups 100
+Subsystem sftp internal-sftp
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server and how its clients find it. `home` is where relative paths of the client begin."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    port: int
+    folder: Path
+    home: str
+
+    def sftp(self, *commands: str) -> float:
+        """Run OpenSSH's client with these commands, from its start to its end; seconds. Raises if one failed."""
+        command = ["sftp", "-q", "-F", str(self.folder / "ssh_config"), "-b", "-", self.name]
+        start = time.perf_counter()
+        subprocess.run(command, input="\n".join(commands).encode(), stdout=subprocess.DEVNULL, check=True)
+        return time.perf_counter() - start
+
+
+def until(
+    condition: Callable[[], T | None], process: subprocess.Popen[bytes], deadline_s: float, every_s: float
+) -> T:
+    """The first answer of `condition` that is true. Raises TimeoutError, also when `process` ended meanwhile."""
+    deadline = time.monotonic() + deadline_s
+    while time.monotonic() < deadline and process.poll() is None:
+        found = condition()
+        if found:
+            return found
+        time.sleep(every_s)
+    raise TimeoutError(f"{process.args!r} did not get there in {deadline_s:g} s")
+
+
+@contextmanager
+def stopping(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def keygen(path: Path) -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return path
+
+
+@contextmanager
+def headcount(folder: Path) -> Iterator[Server]:
+    """Headcount with one tenant."""
+    folder.mkdir()
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
+    settings = {
+        "DATA_DIR": folder / "data",
+        "SFTP_HOST": "127.0.0.1",
+        "SFTP_PORT": 0,
+        "HTTP_PORT": 0,
+        "LOG_FORMAT": "json",
+    }
+    env = ours | {f"HEADCOUNT_{name}": str(value) for name, value in settings.items()}
+    program = [sys.executable, "-m", "server"]
+    key = keygen(folder / "key")
+    subprocess.run([*program, "tenant", "add", TENANT, "--key", f"{key}.pub"], cwd=ROOT, env=env, check=True,
+                   stdout=subprocess.DEVNULL)  # fmt: skip
+    log = folder / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*program, "serve"], cwd=ROOT, env=env | {"HEADCOUNT_LOG_FORMAT": "json"}, stderr=output
+        )
+    with stopping(process):
+        port = until(lambda: _listening(log), process, START_S, 0.05)
+        _write_config(folder, TENANT, port, TENANT)
+        yield Server(TENANT, process, port, folder, "")
+
+
+def _listening(log: Path) -> int | None:
+    for line in log.read_text().splitlines():
+        if '"listening"' in line and line.endswith("}"):
+            return int(json.loads(line)["sftp_port"])
+    return None
+
+
+@contextmanager
+def openssh(folder: Path) -> Iterator[Server]:
+    """OpenSSH's server for the account that runs us."""
+    folder.mkdir()
+    (folder / "home").mkdir()
+    keygen(folder / "host_key")
+    keygen(folder / "key")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = folder / "sshd_config"
+    config.write_text(SSHD_CONFIG.format(port=port, folder=folder))
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where it drops its privileges to
+    sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if sshd is None:
+        raise LookupError("OpenSSH's server (sshd) is what Headcount is measured beside: apt install openssh-server")
+    with (folder / "sshd.log").open("w") as output:
+        process = subprocess.Popen([sshd, "-D", "-e", "-f", config], stderr=output)
+    with stopping(process):
+        until(lambda: _answers(port), process, START_S, 0.05)
+        _write_config(folder, "openssh", port, getpass.getuser())
+        yield Server("openssh", process, port, folder, f"{folder}/home/")
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _write_config(folder: Path, name: str, port: int, user: str) -> None:
+    text = SSH_CONFIG.format(name=name, port=port, user=user, key=folder / "key")
+    (folder / "ssh_config").write_text(text)

@@ -1,0 +1,58 @@
+"""Sending and fetching files with OpenSSH's client: Headcount beside OpenSSH's own server, taking turns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.figures import MIB, Figure
+from benchmarks.servers import Server, headcount, openssh
+
+BIG_MIB = 200
+CONNECTIONS = 60
+AT_A_TIME = 4
+PEER = "OpenSSH's server"
+
+
+def big_files(folder: Path, runs: int) -> Iterator[Figure]:
+    """One big file up and down; and up at the hook's path, where it is on disk before the client hears OK."""
+    big = folder / "big"
+    big.write_bytes(os.urandom(MIB) * BIG_MIB)
+    with headcount(folder / "headcount") as ours, openssh(folder / "openssh") as peer:
+        up: dict[str, list[float]] = {}
+        for _ in range(runs):
+            for server in (ours, peer):
+                up.setdefault(f"{server.name} put", []).append(server.sftp(f"put {big} {server.home}big"))
+                up.setdefault(f"{server.name} get", []).append(server.sftp(f"get {server.home}big {folder}/fetched"))
+            # Not a user list, so its import ends at its first line and does not disturb the next turn.
+            up.setdefault("hook", []).append(ours.sftp(f"put {big} sync_users.csv"))
+            up.setdefault("put -f", []).append(peer.sftp(f"put -f {big} {peer.home}synced"))
+    size = f"of {BIG_MIB} MiB"
+    yield Figure(f"upload {size}", "s", up["acme put"], PEER, up["openssh put"], most=1.0)
+    yield Figure(f"download {size}", "s", up["acme get"], PEER, up["openssh get"], most=1.0)
+    yield Figure(f"upload {size} at /sync_users.csv", "s", up["hook"], f"{PEER}, put -f", up["put -f"])
+
+
+def small_files(folder: Path, runs: int) -> Iterator[Figure]:
+    """Connect, send a small file, disconnect: what a server full of small tenants spends its day with."""
+    small = folder / "small"
+    small.write_text("a small file\n")
+    with headcount(folder / "headcount") as ours, openssh(folder / "openssh") as peer:
+        times: dict[str, list[float]] = {"acme": [], "openssh": []}
+        for _ in range(runs):
+            for server in (ours, peer):
+                times[server.name].append(_crowd(server, small))
+    what = f"{CONNECTIONS} times connect, put, quit, {AT_A_TIME} at a time"
+    yield Figure(what, "s", times["acme"], PEER, times["openssh"], most=1 / 3)
+
+
+def _crowd(server: Server, small: Path) -> float:
+    start = perf_counter()
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        sent = [pool.submit(server.sftp, f"put {small} {server.home}small-{n}") for n in range(CONNECTIONS)]
+        for each in sent:
+            each.result()
+    return perf_counter() - start
