@@ -22,6 +22,16 @@ class TenantFolder:
         return self.files / "results"
 
     @property
+    def test(self) -> Path:
+        """What lands here is only tried."""
+        return self.files / "test"
+
+    @property
+    def staging(self) -> Path:
+        """What clients are still writing; never listed."""
+        return self.root / "staging"
+
+    @property
     def uploads(self) -> Path:
         return self.root / "uploads"
 
@@ -32,6 +42,11 @@ class TenantFolder:
     @property
     def users_db(self) -> Path:
         return self.root / "users.db"
+
+    @property
+    def keys(self) -> Path:
+        """The key ring."""
+        return self.root / "keys.json"
 
     def visible(self, path: str) -> Path:
         """The file that the tenant sees at `path` (absolute, as the tenant spells it, without `..`)."""

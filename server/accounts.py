@@ -64,7 +64,7 @@ class Accounts:
         read_at, account = self._known.get(name, (0.0, None))
         if account is None or time.monotonic() - read_at >= SETTINGS_AGE_S:
             ring = account.ring if account else KeyRing(folder.keys)
-            account = TenantAccount(name, folder.root, limits_of(read_settings(folder.database)), ring)
+            account = TenantAccount(name, folder.root, limits_of(read_settings(folder.users_db)), ring)
             self._known[name] = (time.monotonic(), account)
         return account
 

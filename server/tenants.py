@@ -16,63 +16,19 @@ import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
 from importer.database import open_database, transaction
+from importer.folder import TenantFolder
+from importer.moments import rfc3339, utc_now
 from keys.public import KeyRefused
 from keys.ring import KeyRing
 from server.tenant_settings import TenantRefused, TenantSettings, change_settings, load_settings, read_settings
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class TenantFolder:
-    """Where things are in one tenant's folder."""
-
-    root: Path
-
-    @property
-    def files(self) -> Path:
-        """What the tenant sees as `/`."""
-        return self.root / "files"
-
-    @property
-    def results(self) -> Path:
-        return self.files / "results"
-
-    @property
-    def test(self) -> Path:
-        return self.files / "test"
-
-    @property
-    def staging(self) -> Path:
-        return self.root / "staging"
-
-    @property
-    def uploads(self) -> Path:
-        return self.root / "uploads"
-
-    @property
-    def messages(self) -> Path:
-        return self.root / "messages"
-
-    @property
-    def database(self) -> Path:
-        return self.root / "users.db"
-
-    @property
-    def keys(self) -> Path:
-        return self.root / "keys.json"
-
-    def make(self) -> None:
-        """Make every folder that is missing, for us alone."""
-        for folder in (self.root, self.files, self.results, self.test, self.staging, self.uploads, self.messages):
-            folder.mkdir(mode=0o700, exist_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +111,7 @@ class Tenants:
                 await _complete(folder, keys)
             else:
                 await self._make(folder, keys)
-            row = (name, _timestamp(), await _highest_import(folder))
+            row = (name, rfc3339(utc_now()), await _highest_import(folder))
             async with transaction(self.db):
                 await self.db.execute("INSERT INTO tenants (name, created_at, last_import_id) VALUES (?, ?, ?)", row)
         return Tenant(*row)
@@ -166,7 +122,7 @@ class Tenants:
         Returns where the folder is now. Raises TenantRefused if there is no such tenant.
         """
         folder = self.folder(name)
-        aside = self.data_dir / "removed" / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        aside = self.data_dir / "removed" / f"{name}-{utc_now():%Y%m%dT%H%M%S.%fZ}"
         async with self._one_at_a_time():
             if await self._row(name) is None:
                 raise _no_tenant(name)
@@ -181,7 +137,7 @@ class Tenants:
     async def settings(self, name: str) -> TenantSettings:
         """The tenant's settings as they are now, also while an import of it runs. Raises TenantRefused."""
         await self.get(name)
-        return read_settings(self.folder(name).database)
+        return read_settings(self.folder(name).users_db)
 
     async def change_settings(self, name: str, changes: Mapping[str, object]) -> TenantSettings:
         """Change settings: all of `changes` (None: back to the default), or none and TenantRefused.
@@ -236,7 +192,7 @@ async def open_tenants(data_dir: Path) -> AsyncIterator[Tenants]:
 @asynccontextmanager
 async def open_users(folder: TenantFolder, *, readonly: bool = False) -> AsyncIterator[aiosqlite.Connection]:
     """The users.db of one tenant."""
-    db = await open_database(folder.database, "tenant", readonly=readonly)
+    db = await open_database(folder.users_db, "tenant", readonly=readonly)
     try:
         yield db
     finally:
@@ -245,8 +201,17 @@ async def open_users(folder: TenantFolder, *, readonly: bool = False) -> AsyncIt
 
 async def _complete(folder: TenantFolder, keys: Iterable[str]) -> None:
     """Everything a tenant's folder holds is there and on disk."""
-    folder.make()
-    folder.database.touch(mode=0o600)
+    for place in (
+        folder.root,
+        folder.files,
+        folder.results,
+        folder.test,
+        folder.staging,
+        folder.uploads,
+        folder.messages,
+    ):
+        place.mkdir(mode=0o700, exist_ok=True)
+    folder.users_db.touch(mode=0o600)
     async with open_users(folder) as db:
         await load_settings(db)
     ring = KeyRing(folder.keys)
@@ -279,7 +244,3 @@ def _fsync_folder(path: Path) -> None:
 
 def _no_tenant(name: str) -> TenantRefused:
     return TenantRefused("no_tenant", f"there is no tenant {name}; see: headcount tenant list")
-
-
-def _timestamp() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import aiosqlite
 
 from importer.database import transaction
+from importer.moments import rfc3339, utc_now
 from keys.public import KeyRefused
 from keys.ring import end_of
 from server.tenant_settings import TenantRefused
@@ -56,10 +57,10 @@ class Tokens:
 
         `expires` is a date (through the end of that day, UTC) or an RFC 3339 time. Raises TenantRefused.
         """
-        now = datetime.now(UTC)
+        now = utc_now()
         until = _expiry(expires, now)
         text = PREFIX + secrets.token_urlsafe(32)
-        row = (_hash(text), tenant, role.value, _stamp(now), until)
+        row = (_hash(text), tenant, role.value, rfc3339(now), until)
         async with transaction(self.db):
             if tenant is not None and not await self._knows(tenant):
                 raise TenantRefused("no_tenant", f"there is no tenant {tenant}; see: headcount tenant list")
@@ -111,7 +112,7 @@ def _expiry(expires: str | None, now: datetime) -> str | None:
         raise TenantRefused("bad_expiry", error.message) from None
     if end <= now:
         raise TenantRefused("bad_expiry", f"the expiry {expires} is already past")
-    return _stamp(end)
+    return rfc3339(end)
 
 
 def _token(row: aiosqlite.Row) -> Token:
@@ -120,7 +121,3 @@ def _token(row: aiosqlite.Row) -> Token:
 
 def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -211,7 +211,7 @@ async def test_an_account_that_cannot_be_read_lets_nobody_in(
     tenants: Tenants, caplog: pytest.LogCaptureFixture
 ) -> None:
     await tenants.add("acme", [public_line()])
-    tenants.folder("acme").database.write_bytes(b"not a database" * 100)
+    tenants.folder("acme").users_db.write_bytes(b"not a database" * 100)
     for name in ("users.db-wal", "users.db-shm"):
         (tenants.folder("acme").root / name).unlink(missing_ok=True)
     accounts = Accounts(tenants.data_dir)
