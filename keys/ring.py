@@ -20,6 +20,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_int
 from pathlib import Path
 from typing import Any
 
+from keys.files import replace_file
 from keys.public import KeyRefused, PublicKey, checked_comment, fingerprint, parse_public_key
 
 Address = IPv4Address | IPv6Address
@@ -236,17 +237,5 @@ def _read(path: Path) -> tuple[Key, ...]:
 
 
 def _write(path: Path, keys: tuple[Key, ...]) -> None:
-    """Replace the file at `path` whole: after a crash it holds the keys of before or these. The lock is held."""
-    new = path.with_suffix(".new")
     content = json.dumps({"keys": [key.to_json() for key in keys]}, indent=2, ensure_ascii=False)
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(content + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(new, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, content.encode() + b"\n")

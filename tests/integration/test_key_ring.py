@@ -100,7 +100,7 @@ def test_two_writers_do_not_undo_each_other(ring: KeyRing) -> None:
 
 def test_what_a_writer_left_half_done_is_not_read(ring: KeyRing) -> None:
     ring.add(public_line())
-    ring.path.with_suffix(".new").write_text('{"keys": [')
+    ring.path.with_name("keys.json.new").write_text('{"keys": [')
     assert allowed(ring)
     ring.add(public_line(number=1))
     assert allowed(KeyRing(ring.path), 1)

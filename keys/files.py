@@ -1,0 +1,25 @@
+"""How a small file is replaced whole: after a crash it holds what was before, or what is new."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+NEW = ".new"
+"""What a file being written ends in. Only one at a time may write it: the callers see to that."""
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put `content` at `path`; on disk, with its name, when this returns."""
+    new = path.with_name(path.name + NEW)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    with open(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(new, path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,94 @@
+"""The server's own keys: made at first start, refused if others could have read them.
+
+An Ed25519 key is always there. Only where there was no key at all an RSA key is made with it, for clients that know
+nothing newer. Other keys put into the folder (those of the server this one replaces,
+say) are used as well. Every file that doesn't end in `.pub` is taken for a private key.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from keys.files import NEW, replace_file
+from keys.public import KINDS, RSA_MIN_BITS, fingerprint
+
+ED25519 = "ssh_host_ed25519_key"
+RSA = "ssh_host_rsa_key"
+RSA_BITS = 3072
+
+
+class HostKeyRefused(Exception):  # noqa: N818 - the field's word
+    """A host key can't be used; the message is a sentence that names the file and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """One key the server proves itself with."""
+
+    path: Path
+    key: asyncssh.SSHKey
+
+    @property
+    def kind(self) -> str:
+        return self.key.get_algorithm()
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.key.public_data)
+
+
+def host_keys(folder: Path) -> list[HostKey]:
+    """The host keys in `folder`, Ed25519 first; those that must be there are made, with mode 0600.
+
+    Raises HostKeyRefused for a key that others can read, that is weak, or that is no key.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = _load_all(folder)
+    if not any(key.kind == "ssh-ed25519" for key in found):
+        if not found:
+            _make(folder / RSA, asyncssh.generate_private_key("ssh-rsa", key_size=RSA_BITS))
+        _make(folder / ED25519, asyncssh.generate_private_key("ssh-ed25519"))
+        found = _load_all(folder)
+    return sorted(found, key=lambda key: (key.kind != "ssh-ed25519", key.kind, key.path.name))
+
+
+def _load_all(folder: Path) -> list[HostKey]:
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix not in {".pub", NEW}]
+    return [_load(path) for path in files]
+
+
+def _load(path: Path) -> HostKey:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise HostKeyRefused(f"the host key {path} can be read by others (mode {mode:04o}): chmod 600 {path}")
+        key = asyncssh.read_private_key(path)
+    except OSError as error:
+        raise HostKeyRefused(f"the host key {path} can't be read: {error.strerror}") from error
+    except asyncssh.KeyEncryptionError:
+        raise HostKeyRefused(
+            f"the host key {path} has a passphrase: take it off with ssh-keygen -p -f {path}"
+        ) from None
+    except (asyncssh.KeyImportError, ValueError):
+        raise HostKeyRefused(f"{path} is no private key: take it out of the folder of host keys") from None
+    _refuse_weak(path, key)
+    return HostKey(path, key)
+
+
+def _refuse_weak(path: Path, key: asyncssh.SSHKey) -> None:
+    kind, inner = key.get_algorithm(), key.pyca_key
+    if kind not in KINDS:
+        raise HostKeyRefused(f"the host key {path} is of type {kind}, which is not used: take it out")
+    if isinstance(inner, RSAPrivateKey) and inner.key_size < RSA_MIN_BITS:
+        raise HostKeyRefused(f"the host key {path} has {inner.key_size} bits, too few to be safe: take it out")
+
+
+def _make(path: Path, key: asyncssh.SSHKey) -> None:
+    """Write the private key and, beside it, the public one; a crash leaves no part of a private key."""
+    replace_file(path.with_suffix(".pub"), key.export_public_key("openssh"), 0o644)
+    replace_file(path, key.export_private_key("openssh"), 0o600)

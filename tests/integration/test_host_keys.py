@@ -1,0 +1,82 @@
+"""The server's own keys: made once, kept, and refused when they can't be trusted."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from keys.host import HostKeyRefused, host_keys
+from tests.support.keypairs import keypair
+
+
+def put(folder: Path, name: str, content: bytes, mode: int = 0o600) -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def test_the_first_start_makes_an_ed25519_and_an_rsa_key_for_us_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "host_keys"
+    keys = host_keys(folder)
+    assert [key.kind for key in keys] == ["ssh-ed25519", "ssh-rsa"]
+    assert keys[1].key.pyca_key.key_size == 3072
+    for key in keys:
+        assert stat.S_IMODE(key.path.stat().st_mode) == 0o600
+        assert key.path.with_suffix(".pub").read_bytes().split()[0].decode() == key.kind
+        assert key.fingerprint == key.key.convert_to_public().get_fingerprint()
+
+
+def test_later_starts_use_the_same_keys(tmp_path: Path) -> None:
+    first = [key.fingerprint for key in host_keys(tmp_path)]
+    assert [key.fingerprint for key in host_keys(tmp_path)] == first
+
+
+def test_keys_put_beside_are_used(tmp_path: Path) -> None:
+    ours = host_keys(tmp_path)
+    put(tmp_path, "from_the_old_server", keypair("ecdsa-sha2-nistp256").export_private_key("openssh"))
+    assert len(host_keys(tmp_path)) == len(ours) + 1
+
+
+def test_keys_brought_along_get_an_ed25519_key_beside_them_and_nothing_else(tmp_path: Path) -> None:
+    put(tmp_path, "old_rsa", keypair("ssh-rsa", key_size=2048).export_private_key("openssh"))
+    assert [(key.kind, key.path.name) for key in host_keys(tmp_path)] == [
+        ("ssh-ed25519", "ssh_host_ed25519_key"),
+        ("ssh-rsa", "old_rsa"),
+    ]
+
+
+def test_what_a_crash_left_half_written_is_no_key(tmp_path: Path) -> None:
+    put(tmp_path, "ssh_host_ed25519_key.new", b"-----BEGIN OPENSSH")
+    assert len(host_keys(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = host_keys(tmp_path)[0].path
+    path.chmod(mode)
+    with pytest.raises(HostKeyRefused, match="chmod 600"):
+        host_keys(tmp_path)
+
+
+def test_a_key_with_a_passphrase_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "locked", keypair().export_private_key("pkcs8-pem", passphrase="secret"))
+    with pytest.raises(HostKeyRefused, match="passphrase"):
+        host_keys(tmp_path)
+
+
+@pytest.mark.parametrize(("algorithm", "options"), [("ssh-rsa", {"key_size": 1024}), ("ssh-dss", {})])
+def test_a_weak_key_is_refused(tmp_path: Path, algorithm: str, options: dict[str, int]) -> None:
+    put(tmp_path, "weak", keypair(algorithm, **options).export_private_key("openssh"))
+    with pytest.raises(HostKeyRefused, match="weak"):
+        host_keys(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", os.urandom(64)])
+def test_what_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
+    put(tmp_path, "notes.txt", content)
+    with pytest.raises(HostKeyRefused, match="no private key"):
+        host_keys(tmp_path)
