@@ -28,7 +28,7 @@ class TenantFolder:
 
     @property
     def staging(self) -> Path:
-        """What clients are still writing; never listed."""
+        """What is not finished: on the same file system as the rest, and in no listing."""
         return self.root / "staging"
 
     @property

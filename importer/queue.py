@@ -243,10 +243,12 @@ class Queue:
             "SELECT * FROM imports WHERE tenant = ? AND state = 'held' AND dry_run = 0 ORDER BY sequence", tenant
         )
 
-    async def newest_ids(self, tenant: str, *, dry_run: bool, limit: int) -> list[int]:
-        """The ids of the newest imports (or dry runs) of a tenant that have a report in /results or will have one."""
+    async def newest_published(self, tenant: str, *, dry_run: bool, limit: int) -> list[int]:
+        """The ids of the newest imports (or dry runs) of a tenant that have a report in /results."""
         found = await self._read(
-            "SELECT id FROM imports WHERE tenant = ? AND dry_run = ? ORDER BY id DESC LIMIT ?", tenant, dry_run, limit
+            "SELECT id FROM imports WHERE tenant = ? AND dry_run = ? AND published IS NOT NULL"
+            " ORDER BY id DESC LIMIT ?",
+            *(tenant, dry_run, limit),
         )
         return [row[0] for row in found]
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from importer.closing import Closing
 from importer.database import open_database, transaction
 from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Outcome
 from importer.queue import Queue
+from importer.results import report_file
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 20, 15)
@@ -33,9 +38,62 @@ async def open_queue(data: Path, *tenants: str) -> AsyncIterator[Queue]:
 
 def make_folder(data: Path, tenant: str) -> TenantFolder:
     folder = TenantFolder(data / "tenants" / tenant)
-    for each in (folder.files / "test", folder.results, folder.uploads, folder.messages):
+    for each in (folder.files / "test", folder.results, folder.uploads, folder.messages, folder.staging):
         each.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+class Watching:
+    """A watcher that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[int, ImportState]] = []
+
+    async def ended(self, entry: Entry, duration_s: float | None) -> None:
+        self.ends.append((entry.id, entry.state))
+
+
+class House:
+    """A queue, how imports of it end, and the folders around it: what most tests of imports stand in."""
+
+    def __init__(self, data: Path, queue: Queue) -> None:
+        self.data = data
+        self.queue = queue
+        self.watching = Watching()
+        self.closing = Closing(queue, self.folder, self.watching)
+
+    def folder(self, tenant: str = "acme") -> TenantFolder:
+        return TenantFolder(self.data / "tenants" / tenant)
+
+    async def upload(self, text: str = "x\n", tenant: str = "acme", *, dry_run: bool = False) -> int:
+        """A file that landed: visible, copied, queued."""
+        import_id = await promise(self.queue, tenant, dry_run=dry_run)
+        self.put(import_id, text, tenant, dry_run=dry_run)
+        await self.queue.landed(tenant, import_id)
+        return import_id
+
+    def put(self, import_id: int, text: str, tenant: str = "acme", *, dry_run: bool = False) -> None:
+        """Publish a file as an upload does: a new inode, a second name for it, then the visible name."""
+        folder = self.folder(tenant)
+        copy, visible = (
+            folder.copy(import_id),
+            folder.visible("/test/sync_users.csv" if dry_run else "/sync_users.csv"),
+        )
+        new = folder.staging / "new"
+        new.write_text(text)
+        os.link(new, copy)
+        new.rename(visible)
+
+    def shown(self, import_id: int, tenant: str = "acme") -> Any:
+        """The report in /results, None if there is none."""
+        file = report_file(self.folder(tenant), import_id)
+        return json.loads(file.read_text()) if file.exists() else None
+
+
+@asynccontextmanager
+async def open_house(data: Path, *tenants: str) -> AsyncIterator[House]:
+    async with open_queue(data, *tenants) as queue:
+        yield House(data, queue)
 
 
 async def promise(queue: Queue, tenant: str = "acme", *, dry_run: bool = False, size: int = 5) -> int:

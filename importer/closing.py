@@ -1,0 +1,124 @@
+"""How an import ends: /results first, then its state, then the copies nobody needs any more.
+
+In that order, so that whoever sees a final state finds its results, and a crash in between leaves something that is
+simply done again. A report that can't be written (disk full) holds up no import: it stays owed, and is written later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from importer import results
+from importer.entry import Entry
+from importer.folder import TenantFolder
+from importer.model import NEVER_RAN, ImportState, Outcome
+from importer.moments import Clock, utc_now
+from importer.queue import Queue
+
+log = logging.getLogger(__name__)
+
+FAILED_KEPT = 10
+"""The copy of a failed import is removed when so many more have failed."""
+
+FolderOf = Callable[[str], TenantFolder]
+
+
+class Watcher(Protocol):
+    """Somebody who is told of ends, to count and to notify."""
+
+    async def ended(self, entry: Entry, duration_s: float | None) -> None:
+        """`entry` has come to an end, is held, or became no import; it ran for `duration_s` if it ran."""
+
+
+class Closing:
+    """Ends imports. Every method raises TryAgain when headcount.db can't be written; then the state is as before."""
+
+    def __init__(self, queue: Queue, folder_of: FolderOf, watcher: Watcher, clock: Clock = utc_now) -> None:
+        self._queue = queue
+        self._folder_of = folder_of
+        self._watcher = watcher
+        self._clock = clock
+
+    async def finish(self, entry: Entry, outcome: Outcome, duration_s: float | None = None) -> None:
+        """A running import ended with `outcome`."""
+        ended = entry.ended(outcome, self._clock())
+        if await self._queue.finish(ended, published=await self._publish(ended)):
+            await self._over(ended, duration_s)
+
+    async def supersede(self, entry: Entry, newer: Entry) -> None:
+        """A waiting or held import gives way to `newer`, unless somebody decided otherwise meanwhile."""
+        ended = entry.superseded(newer, self._clock())
+        if await self._queue.supersede(ended, published=await self._publish(ended)):
+            await self._over(ended)
+
+    async def end_upload(self, entry: Entry, state: ImportState, message: str) -> None:
+        """An upload that was arriving became no import."""
+        ended = entry.never_ran(state, message, self._clock())
+        if await self._queue.end_upload(ended, published=await self._publish(ended)):
+            await self._over(ended)
+
+    async def catch_up(self) -> bool:
+        """Write the reports that are behind: of decisions taken by other processes, and those owed.
+
+        False if one could not be written; it stays owed.
+        """
+        for entry in await self._queue.unpublished():
+            if not await self._publish(entry):
+                return False
+            await self._queue.published(entry)
+            if entry.state is ImportState.DISCARDED:
+                await self._over(entry)
+        return True
+
+    async def _publish(self, entry: Entry) -> bool:
+        """Make /results show `entry`, unless it is too old for that. False if it can't be done now."""
+        kept = await self._queue.newest_published(entry.tenant, dry_run=entry.dry_run, limit=results.KEPT)
+        others = await self._queue.newest_published(entry.tenant, dry_run=not entry.dry_run, limit=results.KEPT)
+        kept = sorted({*kept, entry.id}, reverse=True)[: results.KEPT]
+        folder = self._folder_of(entry.tenant)
+        try:
+            if entry.id in kept:
+                await asyncio.to_thread(results.publish, folder, entry.report())
+            await asyncio.to_thread(results.prune, folder, {*kept, *others})
+        except OSError as error:
+            log.warning(
+                "The report of import %d of %s can't be written yet: %s.",
+                *(entry.id, entry.tenant, error.strerror),
+                extra={"event": "report_owed", "tenant": entry.tenant, "import_id": entry.id},
+            )
+            return False
+        return True
+
+    async def _over(self, entry: Entry, duration_s: float | None = None) -> None:
+        await self._drop_copies(entry)
+        log.info(
+            "Import %d of %s is %s.",
+            *(entry.id, entry.tenant, entry.state.value.replace("_", " ")),
+            extra={
+                "event": "import_ended",
+                "tenant": entry.tenant,
+                "import_id": entry.id,
+                "state": entry.state.value,
+                "dry_run": entry.dry_run,
+            },
+        )
+        await self._watcher.ended(entry, duration_s)
+
+    async def _drop_copies(self, entry: Entry) -> None:
+        folder = self._folder_of(entry.tenant)
+        if not copy_is_needed(entry):
+            folder.copy(entry.id).unlink(missing_ok=True)
+        if entry.state is ImportState.FAILED:
+            old = await self._queue.failed_before(entry.tenant, FAILED_KEPT)
+            if old is not None:
+                folder.copy(old).unlink(missing_ok=True)
+
+
+def copy_is_needed(entry: Entry) -> bool:
+    """Whether the uploaded file of this import is still wanted, as far as its own state tells."""
+    if entry.dry_run and entry.finished_at:
+        return False
+    return entry.state not in NEVER_RAN | {ImportState.SUPERSEDED, ImportState.DISCARDED}

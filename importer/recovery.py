@@ -1,0 +1,88 @@
+"""What a start finds, and makes whole: promises half kept, imports that were running, copies nobody knows.
+
+Runs before anything listens. Doing it twice, or dying in the middle of it, changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import filecmp
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from importer.closing import FAILED_KEPT, Closing, FolderOf, copy_is_needed
+from importer.entry import Entry
+from importer.folder import TenantFolder
+from importer.model import Counts, ImportState, Outcome, Problem, Severity
+from importer.queue import Queue
+
+log = logging.getLogger(__name__)
+
+STARTS = 5
+"""An import that was started so often and never ended is given up."""
+
+GAVE_UP = (
+    f"The import was started {STARTS} times and the server ended each time before it did; nothing was changed. "
+    "Look for the cause in the server's log (memory, above all), then send the file again."
+)
+BROKEN_OFF = "The server ended before the upload was complete; nothing was imported. Send the file again."
+
+Applied = Callable[[Path, int], Awaitable[Outcome | None]]
+
+
+async def recover(queue: Queue, closing: Closing, folder_of: FolderOf, applied: Applied) -> None:
+    """Bring every import into a state that is true. `applied` reads from a tenant's database how an import ended."""
+    for entry in await queue.waiting():
+        folder = folder_of(entry.tenant)
+        if entry.state is ImportState.ARRIVING:
+            await _keep_promise(queue, closing, folder, entry)
+        elif entry.state is ImportState.RUNNING:
+            await _take_up(queue, closing, entry, await _applied(applied, folder, entry))
+
+
+async def remove_stale_copies(queue: Queue, tenant: str, folder: TenantFolder) -> None:
+    """Remove the kept uploads of `tenant` that no import needs."""
+    failed = await queue.failed_before(tenant, FAILED_KEPT)
+    for copy in folder.uploads.glob("*"):
+        entry = await queue.get(tenant, int(copy.stem)) if copy.stem.isdecimal() else None
+        if entry is None or not copy_is_needed(entry) or _too_old(entry, failed):
+            copy.unlink(missing_ok=True)
+
+
+def _too_old(entry: Entry, failed: int | None) -> bool:
+    return entry.state is ImportState.FAILED and failed is not None and entry.id <= failed
+
+
+async def _keep_promise(queue: Queue, closing: Closing, folder: TenantFolder, entry: Entry) -> None:
+    copy = folder.copy(entry.id)
+    if await asyncio.to_thread(_same, copy, folder.visible(entry.path)):
+        await queue.landed(*entry.key)
+        log.info(
+            "Import %d of %s had landed when the server ended; it is queued.",
+            *(entry.id, entry.tenant),
+            extra={"event": "upload_recovered", "tenant": entry.tenant, "import_id": entry.id},
+        )
+    else:
+        await closing.end_upload(entry, ImportState.ABORTED, BROKEN_OFF)
+
+
+def _same(copy: Path, visible: Path) -> bool:
+    """Whether the file was published: it and the copy are one inode, or the same bytes where links can't be made."""
+    if not (copy.is_file() and visible.is_file()):
+        return False
+    return copy.samefile(visible) or filecmp.cmp(copy, visible, shallow=False)
+
+
+async def _applied(applied: Applied, folder: TenantFolder, entry: Entry) -> Outcome | None:
+    return await applied(folder.users_db, entry.id) if folder.users_db.exists() else None
+
+
+async def _take_up(queue: Queue, closing: Closing, entry: Entry, outcome: Outcome | None) -> None:
+    if outcome is None and entry.attempts >= STARTS:
+        problem = Problem(Severity.ERROR, "gave_up", GAVE_UP)
+        outcome = Outcome(ImportState.FAILED, Counts(), entry.file, (problem,), GAVE_UP)
+    if outcome:
+        await closing.finish(entry, outcome)
+    else:
+        await queue.put_back(*entry.key, counted=True)

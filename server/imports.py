@@ -1,0 +1,110 @@
+"""What happens when `sync_users.csv` lands: the upload becomes an import in the queue.
+
+`/sync_users.csv` and `/test/sync_users.csv` are two of these hooks; the second one's imports are dry runs.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from importer.closing import Closing, FolderOf
+from importer.entry import Entry
+from importer.errors import Refused, TryAgain
+from importer.model import ImportState
+from importer.queue import Queue
+from server.sftp.hooks import Arrival, HookRefused, Upload
+
+log = logging.getLogger(__name__)
+
+
+class ImportHook:
+    """A `server.sftp.hooks.Hook` that queues imports."""
+
+    def __init__(self, queue: Queue, closing: Closing, folder_of: FolderOf, *, dry_run: bool) -> None:
+        self._queue = queue
+        self._closing = closing
+        self._folder_of = folder_of
+        self._dry_run = dry_run
+
+    async def arriving(self, upload: Upload) -> Arrival:
+        """Give the import its number. Durable when it returns; raises HookRefused."""
+        try:
+            import_id = await self._promise(upload)
+        except (Refused, TryAgain) as error:
+            raise HookRefused(f"the import can't be queued now: {error.message}") from error
+        folder = self._folder_of(upload.tenant)
+        folder.uploads.mkdir(mode=0o700, exist_ok=True)
+        return Arrival(import_id, folder.copy(import_id))
+
+    async def landed(self, upload: Upload, arrival: Arrival) -> None:
+        """Queue the import. Durable when it returns."""
+        await self._queue.landed(upload.tenant, arrival.id)
+        log.info(
+            "Import %d of %s is queued.",
+            *(arrival.id, upload.tenant),
+            extra={
+                "event": "import_queued",
+                "tenant": upload.tenant,
+                "import_id": arrival.id,
+                "dry_run": self._dry_run,
+                "origin": upload.origin,
+                "size": upload.size,
+            },
+        )
+
+    async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
+        """The file could not be published: an aborted upload that has its number already."""
+        await self._end(upload, arrival.id, ImportState.ABORTED, reason)
+
+    async def aborted(self, upload: Upload, reason: str) -> None:
+        """The upload broke off: listed, with how many bytes came."""
+        await self._never_ran(upload, ImportState.ABORTED, reason)
+
+    async def ignored(self, upload: Upload, reason: str) -> None:
+        """The upload had a name that is only near ours: listed, with what is wrong about it."""
+        await self._never_ran(upload, ImportState.IGNORED, reason)
+
+    async def _promise(self, upload: Upload) -> int:
+        return await self._queue.arriving(
+            upload.tenant,
+            upload.path,
+            size=upload.size,
+            written=upload.written,
+            uploaded_at=upload.uploaded_at,
+            dry_run=self._dry_run,
+        )
+
+    async def _never_ran(self, upload: Upload, state: ImportState, reason: str) -> None:
+        """Nobody waits for this record: if it can't be made, the log has to do."""
+        try:
+            import_id = await self._promise(upload)
+        except (Refused, TryAgain) as error:
+            self._unrecorded(upload, state, error)
+        else:
+            await self._end(upload, import_id, state, reason)
+
+    async def _end(self, upload: Upload, import_id: int, state: ImportState, reason: str) -> None:
+        """A record that can't be ended now is ended as aborted at the next start."""
+        entry = await self._queue.get(upload.tenant, import_id)
+        if entry is None:
+            return
+        try:
+            await self._closing.end_upload(entry, state, _sentence(entry, state, reason))
+        except TryAgain as error:
+            self._unrecorded(upload, state, error)
+
+    def _unrecorded(self, upload: Upload, state: ImportState, error: Exception) -> None:
+        log.warning(
+            "An upload of %s that was %s could not be recorded: %s.",
+            *(upload.tenant, state.value, error),
+            extra={"event": "upload_unrecorded", "tenant": upload.tenant, "state": state.value},
+        )
+
+
+def _sentence(entry: Entry, state: ImportState, reason: str) -> str:
+    """What the report says. What was sent under a near name is where it was put; what broke off is gone."""
+    if state is ImportState.IGNORED:
+        return reason
+    return (
+        f"The upload broke off after {entry.file.size} bytes ({reason}); nothing was imported. Send the file again."
+    )

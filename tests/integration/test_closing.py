@@ -1,0 +1,162 @@
+"""How imports end: results before states, and copies only for as long as somebody may need them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from importer.model import ImportState
+from importer.results import KEPT, errors_file, report_file
+from tests.support.queues import House, enqueue, found, open_house, outcome, promise
+
+REJECTED = "first_name,email,_line,_code,_message\n"
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path, "acme") as built:
+        yield built
+
+
+async def end(house: House, import_id: int, state: ImportState, **counts: int) -> None:
+    entry = await house.queue.claim("acme", import_id)
+    assert entry
+    await house.closing.finish(entry, outcome(state, **counts), 0.5)
+
+
+async def test_the_end_of_an_import_is_in_results(house: House) -> None:
+    await end(house, await house.upload(), ImportState.COMPLETED, created=3)
+    shown = house.shown(1)
+    assert shown == (await found(house.queue, 1)).report().to_json()
+    assert (shown["state"], shown["counts"]["created"], shown["file"]["rows"]) == ("completed", 3, 3)
+    assert house.watching.ends == [(1, ImportState.COMPLETED)]
+    assert (house.folder().results / "sync_users-1.json").stat().st_mode & 0o777 == 0o600
+    assert list(house.folder().staging.iterdir()) == []
+
+
+async def test_rejected_rows_are_beside_the_report(house: House) -> None:
+    await house.upload()
+    house.folder().errors(1).write_text(REJECTED)
+    await end(house, 1, ImportState.COMPLETED_WITH_ERRORS, rejected=1)
+    assert errors_file(house.folder(), 1).read_text() == REJECTED
+    entry = await found(house.queue, 1)
+    assert await house.closing._publish(entry)
+    assert sorted(file.name for file in house.folder().results.iterdir()) == [
+        "sync_users-1.errors.csv",
+        "sync_users-1.json",
+    ]
+    assert list(house.folder().staging.iterdir()) == []
+
+
+async def test_rejected_rows_of_an_earlier_start_do_not_stay(house: House) -> None:
+    await house.upload()
+    house.folder().errors(1).write_text(REJECTED)
+    await end(house, 1, ImportState.HELD, rejected=1)
+    await house.queue.approve("acme", 1, by="operator", users=frozenset())
+    house.folder().errors(1).unlink()
+    await end(house, 1, ImportState.COMPLETED)
+    assert not errors_file(house.folder(), 1).exists()
+
+
+async def test_a_superseded_import_gives_way_with_a_report_and_without_its_copy(house: House) -> None:
+    old, new = await house.upload(), await house.upload()
+    await house.closing.supersede(await found(house.queue, old), await found(house.queue, new))
+    assert house.shown(old)["state"] == "superseded"
+    assert not house.folder().copy(old).exists()
+    assert house.folder().copy(new).exists()
+
+
+async def test_an_upload_that_became_no_import_has_a_report(house: House) -> None:
+    number = await promise(house.queue)
+    await house.closing.end_upload(await found(house.queue, number), ImportState.IGNORED, "Wrong name.")
+    assert house.shown(number)["message"] == "Wrong name."
+    assert house.shown(number)["state"] == "ignored"
+
+
+async def test_a_decision_of_another_process_is_caught_up_with(house: House) -> None:
+    await end(house, await house.upload(), ImportState.HELD)
+    assert house.folder().copy(1).exists()
+    await house.queue.discard("acme", 1, by="operator")
+    assert house.shown(1)["state"] == "held"
+    assert await house.closing.catch_up()
+    assert house.shown(1)["state"] == "discarded"
+    assert house.shown(1)["decided_by"] == "operator"
+    assert not house.folder().copy(1).exists()
+    assert house.watching.ends[-1] == (1, ImportState.DISCARDED)
+
+
+async def test_an_approved_import_is_shown_as_queued(house: House) -> None:
+    await end(house, await house.upload(), ImportState.HELD)
+    await house.queue.approve("acme", 1, by="operator", users=frozenset())
+    assert await house.closing.catch_up()
+    assert house.shown(1)["state"] == "queued"
+    assert house.folder().copy(1).exists()
+
+
+async def test_a_report_that_cannot_be_written_is_owed_and_holds_nothing_up(house: House) -> None:
+    blocker = report_file(house.folder(), 1)
+    blocker.mkdir()
+    (blocker / "in the way").touch()
+    await end(house, await house.upload(), ImportState.COMPLETED)
+    assert (await found(house.queue, 1)).state is ImportState.COMPLETED
+    assert not await house.closing.catch_up()
+    (blocker / "in the way").unlink()
+    blocker.rmdir()
+    assert await house.closing.catch_up()
+    assert json.loads(blocker.read_text())["state"] == "completed"
+    assert len(house.watching.ends) == 1
+
+
+async def test_the_newest_reports_and_the_newest_of_dry_runs_are_kept(house: House) -> None:
+    for each in range(KEPT + 2):
+        house.folder().errors(each + 1).write_text(REJECTED)
+        await end(house, await house.upload(dry_run=each < 2), ImportState.HELD, rejected=1)
+    assert house.shown(1)
+    assert house.shown(KEPT + 2)
+    own = house.folder().results / "notes.txt"
+    own.write_text("mine")
+    await end(house, await house.upload(), ImportState.COMPLETED)
+    assert house.shown(3) is None
+    assert not errors_file(house.folder(), 3).exists()
+    assert house.shown(1)
+    assert house.shown(4)
+    assert own.exists()
+
+
+async def test_an_old_report_does_not_come_back_when_its_import_is_decided(house: House) -> None:
+    for _ in range(KEPT + 1):
+        await end(house, await house.upload(), ImportState.HELD)
+    await house.queue.discard("acme", 1, by="operator")
+    assert await house.closing.catch_up()
+    assert house.shown(1) is None
+    assert await house.queue.unpublished() == []
+
+
+async def test_copies_of_dry_runs_go_at_once_and_of_applied_imports_stay(house: House) -> None:
+    await end(house, await house.upload(dry_run=True), ImportState.COMPLETED)
+    await end(house, await house.upload(), ImportState.COMPLETED)
+    assert not house.folder().copy(1).exists()
+    assert house.folder().copy(2).exists()
+
+
+async def test_the_copy_of_a_failed_import_goes_after_ten_more(house: House) -> None:
+    for _ in range(10):
+        await end(house, await house.upload(), ImportState.FAILED)
+    assert house.folder().copy(1).exists()
+    await end(house, await house.upload(), ImportState.FAILED)
+    assert not house.folder().copy(1).exists()
+    assert house.folder().copy(2).exists()
+
+
+async def test_an_import_of_a_removed_tenant_ends_without_a_trace(house: House) -> None:
+    import_id = await enqueue(house.queue)
+    entry = await house.queue.claim("acme", import_id)
+    assert entry
+    await house.queue._db.execute("DELETE FROM tenants")
+    (house.data / "tenants" / "acme").rename(house.data / "removed")
+    await house.closing.finish(entry, outcome(ImportState.COMPLETED))
+    assert not (house.data / "tenants" / "acme").exists()
+    assert house.watching.ends == []

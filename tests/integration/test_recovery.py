@@ -1,0 +1,114 @@
+"""What a start makes of what the last process left behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from importer.model import ImportState, Outcome
+from importer.recovery import STARTS, recover, remove_stale_copies
+from tests.support.queues import House, found, open_house, outcome, promise, run_to
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path, "acme") as built:
+        yield built
+
+
+async def start(house: House, applied: Outcome | None = None) -> None:
+    async def already_applied(database: Path, import_id: int) -> Outcome | None:
+        return applied
+
+    await recover(house.queue, house.closing, house.folder, already_applied)
+    await remove_stale_copies(house.queue, "acme", house.folder())
+
+
+async def state(house: House, import_id: int) -> ImportState:
+    return (await found(house.queue, import_id)).state
+
+
+async def test_a_file_that_became_visible_is_queued(house: House) -> None:
+    house.put(await promise(house.queue), "a\n")
+    await start(house)
+    assert await state(house, 1) is ImportState.QUEUED
+    assert house.folder().copy(1).exists()
+
+
+async def test_a_file_that_did_not_become_visible_is_aborted(house: House) -> None:
+    house.put(await promise(house.queue), "old\n")
+    await house.queue.landed("acme", 1)
+    number = await promise(house.queue)
+    house.folder().copy(number).write_text("new\n")
+    await start(house)
+    assert await state(house, number) is ImportState.ABORTED
+    assert not house.folder().copy(number).exists()
+    assert house.shown(number)["state"] == "aborted"
+    assert await state(house, 1) is ImportState.QUEUED
+
+
+async def test_a_promise_without_a_copy_is_aborted(house: House) -> None:
+    number = await promise(house.queue)
+    await start(house)
+    assert await state(house, number) is ImportState.ABORTED
+
+
+async def test_where_links_cannot_be_made_the_same_bytes_are_the_same_file(house: House) -> None:
+    number = await promise(house.queue)
+    house.folder().copy(number).write_text("same\n")
+    house.folder().visible("/sync_users.csv").write_text("same\n")
+    await start(house)
+    assert await state(house, number) is ImportState.QUEUED
+
+
+async def test_an_import_that_was_applied_is_closed_not_run_again(house: House) -> None:
+    await house.queue.claim("acme", await house.upload())
+    house.folder().users_db.touch()
+    await start(house, outcome(ImportState.COMPLETED, created=4))
+    assert await state(house, 1) is ImportState.COMPLETED
+    assert house.shown(1)["counts"]["created"] == 4
+
+
+async def test_an_import_that_was_running_waits_again_and_the_start_counts(house: House) -> None:
+    await house.upload()
+    for attempts in range(1, STARTS):
+        await house.queue.claim("acme", 1)
+        await start(house)
+        entry = await found(house.queue, 1)
+        assert (entry.state, entry.attempts) == (ImportState.QUEUED, attempts)
+    assert house.folder().copy(1).exists()
+
+
+async def test_five_starts_that_did_not_end_are_given_up(house: House) -> None:
+    await house.upload()
+    for _ in range(STARTS):
+        await house.queue.claim("acme", 1)
+        await start(house)
+    report = (await found(house.queue, 1)).report()
+    assert report.state is ImportState.FAILED
+    assert [problem.code for problem in report.messages] == ["gave_up"]
+    assert house.shown(1)["messages"][0]["code"] == "gave_up"
+
+
+async def test_recovering_twice_changes_nothing(house: House) -> None:
+    house.put(await promise(house.queue), "a\n")
+    await promise(house.queue)
+    await start(house)
+    before = [entry.report() for entry in await house.queue.page("acme")]
+    await start(house)
+    assert [entry.report() for entry in await house.queue.page("acme")] == before
+
+
+async def test_copies_nobody_needs_are_removed(house: House) -> None:
+    for ended in (ImportState.COMPLETED, ImportState.DISCARDED, ImportState.HELD):
+        await run_to(house.queue, await house.upload(), ended)
+    await run_to(house.queue, await house.upload(dry_run=True), ImportState.COMPLETED)
+    waiting = await house.upload()
+    stranger, odd = house.folder().copy(99), house.folder().uploads / "1.csv.tmp"
+    stranger.touch()
+    odd.touch()
+    await start(house)
+    left = {file.name for file in house.folder().uploads.iterdir()}
+    assert left == {"1.csv", "3.csv", f"{waiting}.csv"}

@@ -1,0 +1,60 @@
+"""The lines on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from server import logs
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> object:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_text_line_is_a_sentence_with_its_event_and_ids(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("text", "info")
+    logging.getLogger("x").info("Import %d is queued.", 5, extra={"event": "import_queued", "tenant": "acme"})
+    line = capsys.readouterr().err
+    assert line.endswith(" info import_queued: Import 5 is queued. tenant=acme\n")
+
+
+def test_a_json_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("json", "info")
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        logging.getLogger("x").exception("It broke.", extra={"event": "broke", "import_id": 5})
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["event"], line["message"], line["import_id"]) == ("error", "broke", "It broke.", 5)
+    assert line["time"].endswith("Z")
+    assert "ValueError: wrong" in line["traceback"]
+
+
+def test_what_a_client_calls_itself_cannot_start_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("text", "info")
+    logging.getLogger("x").warning("From %s.", "evil\nnew line", extra={"event": "e", "path": "a\r\x1b[2Jb"})
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_level_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("text", "error")
+    logging.getLogger("x").warning("Not now.")
+    logging.getLogger("asyncssh").warning("Nor this.")
+    assert capsys.readouterr().err == ""
+
+
+def test_being_ready_is_said_at_any_level_in_the_words_others_wait_for(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("text", "error")
+    logs.announce("text", ("0.0.0.0", 2222), ("::1", 8080))
+    assert capsys.readouterr().err == "listening sftp=0.0.0.0:2222 http=[::1]:8080\n"
+    logs.announce("json", ("0.0.0.0", 2222), ("127.0.0.1", 8080))
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["sftp_port"], line["http_port"]) == ("listening", 2222, 8080)
