@@ -18,10 +18,16 @@ MAY_IMPORT = {"importer": {"importer"}, "keys": {"keys"}, "server": set(PACKAGES
 
 PURE = {
     "importer.csvfile",
+    "importer.decoding",
+    "importer.emails",
     "importer.errors",
     "importer.fields",
+    "importer.header",
     "importer.model",
+    "importer.nearest",
     "importer.plan",
+    "importer.railszones",
+    "importer.rules",
     "importer.settings",
     "importer.timezones",
     "keys.public",

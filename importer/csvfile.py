@@ -1,0 +1,362 @@
+"""The text of a file as records with their line numbers: line ends, quotes, limits, blank lines.  Pure.
+
+RFC 4180, read strictly: what is broken fails the whole file, with the line where it broke. Most files have no
+quote anywhere, so a block of text is first looked at as a whole and split at its line ends; only a block that
+has something unusual in it is walked through record by record. Either way faults come in the order of the file.
+
+Limits are counted in characters, so that they don't depend on the encoding.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from importer.decoding import DecodedText
+from importer.errors import FileError
+from importer.header import DELIMITERS, MAX_COLUMNS, Header, known_columns, read_header
+from importer.model import Problem, Severity
+
+MAX_CELL = 64 * 1024
+MAX_ROW = 1024 * 1024
+BLANKS = (
+    " \t\r\n\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff"
+)
+"""What cells are trimmed of: white space, and what is invisible and means nothing. No control characters."""
+
+BLANK_LINES_NAMED = 5
+
+_SHORT = MAX_COLUMNS - 1
+"""A record of at most so many characters can't pass any limit."""
+
+_FORMULA = re.compile(r"'*[=+\-@]")
+_QUOTED_FORMULA = re.compile(r"'+[=+\-@]")
+_QUOTED_CELL = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records that follow each other: the physical line each begins on, and its text without the line end."""
+
+    lines: list[int]
+    raws: list[str]
+
+
+def escape_formula(value: str) -> str:
+    """`value` as a cell that no spreadsheet takes for a formula; `unescape_formula` gives the trimmed value back.
+
+    A cell as it came in may already be escaped: `escape_formula(unescape_formula(cell))` keeps its meaning.
+    """
+    trimmed = value.lstrip(BLANKS)
+    return f"'{trimmed}" if _FORMULA.match(trimmed) else value
+
+
+def unescape_formula(cell: str) -> str:
+    """What a trimmed cell means: a `'` before `=`, `+`, `-`, `@` is dropped, once, so `''=` stands for `'=`."""
+    return cell[1:] if _QUOTED_FORMULA.match(cell) else cell
+
+
+class CsvReader:
+    """Reads the header at once, then hands out the records in batches.
+
+    `problems` holds the warnings about the header; notices about the whole file are added when the batches end.
+    `bytes_read` and `rows` grow while reading. After the last batch `ends_with_newline` says whether the file
+    has a line end at its end, and `last_row_unfinished` whether the last row lacked one (they differ where the
+    last line is blank). Raises FileError where the file can't be read; no batch has a record after that place.
+    """
+
+    def __init__(
+        self, chunks: Iterable[bytes], *, delimiter: str = ",", encoding: str = "utf-8", batch_rows: int = 2000
+    ) -> None:
+        self.problems: list[Problem] = []
+        self.rows = 0
+        self.ends_with_newline = True
+        self.last_row_unfinished = False
+        self._delimiter = delimiter
+        self._batch_rows = batch_rows
+        self._text = DecodedText(chunks, encoding)
+        self._line = 1  # where the text that was not yet split begins
+        self._columns = 0  # as many as the header has; 0: not read yet
+        self._blank = BLANKS + delimiter + '"'
+        self._blank_lines: list[int] = []
+        self._record = _record_pattern(delimiter)
+        self._found = Batch([], [])
+        self._blocks = self._read_blocks()
+        self.header: Header = self._read_header()
+
+    @property
+    def bytes_read(self) -> int:
+        return self._text.bytes_read
+
+    def batches(self) -> Iterator[Batch]:
+        """All records after the header; each batch but the last has `batch_rows`. May be called once.
+
+        Raises FileError for whatever is wrong with the structure, so that no record need be parsed to know
+        that the file is whole.
+        """
+        found, size = self._found, self._batch_rows
+        for more in self._blocks:
+            found.lines += more.lines
+            found.raws += more.raws
+            at = 0
+            while len(found.raws) - at >= size:
+                self.rows += size
+                yield Batch(found.lines[at : at + size], found.raws[at : at + size])
+                at += size
+            del found.lines[:at], found.raws[:at]
+        if found.raws:
+            self.rows += len(found.raws)
+            yield Batch(found.lines, found.raws)
+        if not self.rows:
+            raise FileError("no_rows", "The file has a header but no rows. Nothing was changed.", line=1)
+        self._report_blank_lines()
+
+    def cells(self, line: int, raw: str) -> list[str]:
+        """The cells of one record, as they are in the file. Raises FileError if its quotes are not in order."""
+        if '"' not in raw:
+            return raw.split(self._delimiter)
+        if not self._record.fullmatch(raw):
+            raise quote_fault(line, raw, self._delimiter) or _row_too_long(line)
+        # The pattern has checked it: nothing csv forgives or refuses in its own way is left.
+        return next(csv.reader([raw], delimiter=self._delimiter))
+
+    def _read_header(self) -> Header:
+        for found in self._blocks:
+            self._found = found
+            line, raw = found.lines.pop(0), found.raws.pop(0)
+            cells = self.cells(line, raw)
+            try:
+                header, warnings = read_header(cells, line, self._delimiter)
+            except FileError:
+                self._hint_at_delimiter(line, raw)
+                raise
+            self.problems += warnings
+            self._columns = len(cells)
+            return header
+        if self._blank_lines:
+            raise FileError("blank_file", "The file has nothing in it but blank lines. Send it again.", line=1)
+        raise FileError("empty_file", "The file is empty. Send it again.", line=1)
+
+    def _read_blocks(self) -> Iterator[Batch]:
+        """The records of each block of text, header included; what came before a fault is given out first."""
+        pending = ""
+        for block in self._text:
+            text = pending + block
+            cut = text.rfind("\n") + 1
+            found = Batch([], [])
+            fault = None
+            try:
+                pending = self._split(text[:cut], found) + text[cut:]
+                # One more than a row may have: it can be the first half of a CRLF.
+                if len(pending) > MAX_ROW + 1:
+                    raise quote_fault(self._line, pending[:MAX_ROW], self._delimiter) or _row_too_long(self._line)
+            except FileError as error:
+                fault = error
+            if found.raws:
+                yield found
+            if fault:
+                raise fault
+        if pending:
+            yield from self._last_line(pending)
+
+    def _split(self, text: str, found: Batch) -> str:
+        """Put the records of whole lines into `found`; what is left is a record whose quote is still open."""
+        if '"' not in text and "\0" not in text:
+            plain = text.replace("\r\n", "\n") if "\r" in text else text
+            raws = plain.split("\n")
+            raws.pop()
+            if "\r" not in plain and raws and len(max(raws, key=len)) <= _SHORT:
+                self._keep_plain(raws, found)
+                return ""
+        return self._walk(text, found)
+
+    def _keep_plain(self, raws: list[str], found: Batch) -> None:
+        lines = range(self._line, self._line + len(raws))
+        self._line += len(raws)
+        blank = self._blank
+        kept = [raw for raw in raws if raw.strip(blank)]
+        if len(kept) == len(raws):
+            found.lines += lines
+        else:
+            found.lines += [line for line, raw in zip(lines, raws, strict=True) if raw.strip(blank)]
+            self._blank_lines += [line for line, raw in zip(lines, raws, strict=True) if not raw.strip(blank)]
+        found.raws += kept
+
+    def _walk(self, text: str, found: Batch) -> str:
+        pieces = text.split("\n")
+        pieces.pop()
+        opened: list[str] = []  # the lines of a record whose quote is open
+        for piece in pieces:
+            closes_or_opens = '"' in piece and piece.count('"') % 2 == 1
+            if opened:
+                opened.append(piece)
+                if not closes_or_opens:
+                    continue
+                piece, opened = "\n".join(opened), []
+            elif closes_or_opens:
+                opened.append(piece)
+                continue
+            self._take(piece.removesuffix("\r"), found)
+            self._line += piece.count("\n") + 1
+        opened.append("")
+        return "\n".join(opened)
+
+    def _last_line(self, raw: str) -> Iterator[Batch]:
+        """A line without a line end, at the end of the file."""
+        self.ends_with_newline = False
+        found = Batch([], [])
+        self._take(raw, found)
+        if self._columns and len(self.cells(self._line, raw)) < self._columns:
+            raise FileError(
+                "last_row_cut_off",
+                f"The file breaks off in its last line ({self._line}), which has no line end and too few cells. "
+                "Its end is missing: send the whole file again.",
+                line=self._line,
+            )
+        self.last_row_unfinished = bool(found.raws)
+        if found.raws:
+            yield found
+
+    def _take(self, raw: str, found: Batch) -> None:
+        """Check one record that begins on the current line, and keep it unless all its cells are blank."""
+        line = self._line
+        if len(raw) > _SHORT:
+            self._check_limits(line, raw)
+        if "\0" in raw:
+            raise _nul(line + raw.count("\n", 0, raw.index("\0")))
+        sound = self._record.fullmatch(raw) if '"' in raw else "\r" not in raw
+        if not sound:
+            if not self._columns and not found.raws:
+                self._hint_at_delimiter(line, raw)
+            raise quote_fault(line, raw, self._delimiter) or _row_too_long(line)
+        if raw.strip(self._blank) or ('"' in raw and any(cell.strip(BLANKS) for cell in self.cells(line, raw))):
+            found.lines.append(line)
+            found.raws.append(raw)
+        else:
+            self._blank_lines.append(line)
+
+    def _check_limits(self, line: int, raw: str) -> None:
+        if len(raw) > MAX_ROW:
+            raise quote_fault(line, raw[:MAX_ROW], self._delimiter) or _row_too_long(line)
+        if len(raw) <= MAX_CELL and raw.count(self._delimiter) < MAX_COLUMNS:
+            return
+        cells = self.cells(line, raw)
+        if len(cells) > MAX_COLUMNS:
+            raise FileError(
+                "too_many_columns",
+                f"Line {line} has {len(cells)} cells; at most {MAX_COLUMNS} are possible.",
+                line=line,
+            )
+        if any(len(cell) > MAX_CELL for cell in cells):
+            raise FileError(
+                "cell_too_long",
+                f"A cell on line {line} has more than {MAX_CELL:,} characters. Shorten it; or a quote is missing "
+                "or too many, so that many lines were taken for one cell.",
+                line=line,
+            )
+
+    def _hint_at_delimiter(self, line: int, raw: str) -> None:
+        """Raise FileError if the header `raw` makes more sense with another delimiter."""
+        ours = known_columns(raw.replace('"', "").split(self._delimiter))
+        for other, name in DELIMITERS.items():
+            theirs = known_columns(raw.replace('"', "").split(other))
+            if theirs > ours and theirs >= 2:
+                raise FileError(
+                    "wrong_delimiter",
+                    f"The columns are separated by {name}, but {DELIMITERS[self._delimiter]} are expected. "
+                    f"Save the file with {DELIMITERS[self._delimiter]}, or have the delimiter setting changed.",
+                    line=line,
+                )
+
+    def _report_blank_lines(self) -> None:
+        if not self._blank_lines:
+            return
+        lines = self._blank_lines
+        named = ", ".join(map(str, lines[:BLANK_LINES_NAMED])) + (", …" if len(lines) > BLANK_LINES_NAMED else "")
+        message = f"{len(lines)} blank line(s) were skipped (line {named}). Nothing needs to be done."
+        self.problems.append(Problem(Severity.NOTICE, "blank_lines", message, lines[0]))
+
+
+def _record_pattern(delimiter: str) -> re.Pattern[str]:
+    mark = re.escape(delimiter)
+    cell = rf'(?:{_QUOTED_CELL.pattern}|[^"{mark}\r\n]*+)'
+    return re.compile(rf"{cell}(?:{mark}{cell})*+")
+
+
+def quote_fault(line: int, raw: str, delimiter: str) -> FileError | None:
+    """The first thing wrong with the quotes of a record that begins on `line`; None if nothing is."""
+    at = 0
+    while at <= len(raw):
+        here = line + raw.count("\n", 0, at)
+        if raw.startswith('"', at):
+            closed = _QUOTED_CELL.match(raw, at)
+            if not closed:
+                return _unterminated(here)
+            at = closed.end()
+            if at < len(raw) and raw[at] != delimiter:
+                return _lone_cr(here) if raw[at] == "\r" else _text_after_quote(here)
+        else:
+            end = raw.find(delimiter, at)
+            cell = raw[at : end if end >= 0 else len(raw)]
+            fault = re.search('[\r"]', cell)
+            if fault:
+                return _lone_cr(here) if fault[0] == "\r" else _stray_quote(here)
+            at += len(cell)
+        at += 1
+    return None
+
+
+def _unterminated(line: int) -> FileError:
+    return FileError(
+        "unterminated_quote",
+        f'A quote that opens on line {line} is never closed. Add the closing " or remove the opening one; '
+        'a " that belongs to a text is written "".',
+        line=line,
+    )
+
+
+def _text_after_quote(line: int) -> FileError:
+    return FileError(
+        "misplaced_quote",
+        f"A quoted cell that opens on line {line} is followed by text instead of the next cell. "
+        'A " that belongs to a text is written "".',
+        line=line,
+    )
+
+
+def _stray_quote(line: int) -> FileError:
+    return FileError(
+        "misplaced_quote",
+        f'On line {line} there is a " inside a cell that does not begin with one. Put the whole cell in quotes '
+        'and write the " twice (""), or remove it; there must be no space before an opening quote.',
+        line=line,
+    )
+
+
+def _lone_cr(line: int) -> FileError:
+    return FileError(
+        "lone_carriage_return",
+        f"Line {line} contains a carriage return that is not part of a line end. Save the file with Windows (CRLF) "
+        "or Unix (LF) line ends.",
+        line=line,
+    )
+
+
+def _nul(line: int) -> FileError:
+    return FileError(
+        "nul_character",
+        f"Line {line} contains a NUL character: the file is damaged, or in an encoding that was not expected. "
+        "Save it as “CSV UTF-8” and send it again.",
+        line=line,
+    )
+
+
+def _row_too_long(line: int) -> FileError:
+    return FileError(
+        "row_too_long",
+        f"The row on line {line} has more than {MAX_ROW:,} characters. Check that the file has line ends.",
+        line=line,
+    )

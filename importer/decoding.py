@@ -1,0 +1,114 @@
+"""The bytes of a file as text: which encoding they are in, and where they stop being readable.  Pure.
+
+A byte order mark wins over the setting. Nothing is ever replaced or skipped: bytes that don't decode are a
+`FileError`, raised after all text before them was handed out, so that the first fault of a file is the one
+that is told, however the file was cut into chunks.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+
+from importer.errors import FileError
+
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+OTHER_FORMATS = (
+    (b"PK\x03\x04", "an Excel workbook (.xlsx) or another zip archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"%PDF", "a PDF document"),
+)
+LONGEST_MARK = 4
+SAVE_AS_UTF8 = "Save it as “CSV UTF-8” and send it again."
+
+_HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
+_LINE_END = {"utf-16-le": b"\n\0", "utf-16-be": b"\0\n"}
+
+
+class DecodedText:
+    """Iterates over the text of `chunks`; may be iterated once.
+
+    `bytes_read` counts the bytes taken from `chunks` so far. Raises FileError where the bytes don't decode.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], encoding: str) -> None:
+        self.bytes_read = 0
+        self._chunks = iter(chunks)
+        self._encoding = encoding
+
+    def __iter__(self) -> Iterator[str]:
+        first = self._first_bytes()
+        _refuse_other_formats(first)
+        mark, encoding = _mark_of(first) or (b"", self._encoding)
+        decoder = codecs.getincrementaldecoder(encoding)()
+        lines = 0
+        for data, final in self._pieces(first[len(mark) :]):
+            held_back: bytes = decoder.getstate()[0]
+            try:
+                text = decoder.decode(data, final)
+            except UnicodeDecodeError as error:
+                good = error.object[: error.start].decode(encoding)
+                if good:
+                    yield good
+                offset = self.bytes_read - len(data) - len(held_back) + error.start
+                raise _undecodable(error, encoding, offset, lines + good.count("\n") + 1) from None
+            if text:
+                lines += text.count("\n")
+                yield text
+
+    def _first_bytes(self) -> bytes:
+        """Enough bytes to see a byte order mark, and the rest of the chunk they came in."""
+        first = b""
+        while len(first) < LONGEST_MARK and (chunk := next(self._chunks, None)) is not None:
+            first += chunk
+        self.bytes_read = len(first)
+        return first
+
+    def _pieces(self, first: bytes) -> Iterator[tuple[bytes, bool]]:
+        yield first, False
+        for chunk in self._chunks:
+            self.bytes_read += len(chunk)
+            yield chunk, False
+        yield b"", True
+
+
+def _mark_of(first: bytes) -> tuple[bytes, str] | None:
+    return next(((mark, encoding) for mark, encoding in MARKS if first.startswith(mark)), None)
+
+
+def _refuse_other_formats(first: bytes) -> None:
+    for magic, name in OTHER_FORMATS:
+        if first.startswith(magic):
+            raise FileError("not_a_csv_file", f"The file is {name}, not a CSV file. {SAVE_AS_UTF8}", line=1)
+    if first.startswith(UTF32_MARKS):
+        raise FileError("wrong_encoding", f"The file is in UTF-32, which is not supported. {SAVE_AS_UTF8}", line=1)
+    if [byte == 0 for byte in first[:4]] in ([False, True] * 2, [True, False] * 2):
+        raise FileError(
+            "wrong_encoding", f"The file looks like UTF-16 without a byte order mark. {SAVE_AS_UTF8}", line=1
+        )
+
+
+def _undecodable(error: UnicodeDecodeError, encoding: str, offset: int, line: int) -> FileError:
+    where = f"Line {line} (byte {offset} of the file) is not readable as {encoding.upper()[:6].rstrip('-')}"
+    if error.reason in ("unexpected end of data", "truncated data"):
+        cause = "the file ends in the middle of a character, so its end is missing. Send the whole file again."
+    else:
+        cause = f"{_likely(error.object, error.start)}. {SAVE_AS_UTF8}"
+    return FileError("wrong_encoding", f"{where}: {cause}", line=line)
+
+
+def _likely(data: bytes, start: int) -> str:
+    """A guess at what the file is in, for the message only: letters of Western languages stand alone."""
+    runs = [len(run) for run in _HIGH_BYTES.findall(data, start, start + 400)]
+    if data[start : start + 2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "it looks like UTF-16"
+    if runs and max(runs) <= 2:
+        return "it looks like Windows-1252 (“Western European”, what Excel writes as plain “CSV”)"
+    return "it looks like an older encoding of one region (such as Windows-1251, Shift JIS or GBK)"

@@ -1,0 +1,180 @@
+"""The header of a file: which columns there are, and what is forgiven in their names.  Pure.
+
+Upper case, spaces around, non-breaking and zero-width characters are forgiven with a warning; a required column
+missing or a column twice is a `FileError`; any other name is ignored with a warning that helps to mend it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from importer.errors import FileError
+from importer.model import Problem, Severity, shown
+from importer.nearest import Nearest
+from importer.rules import visible
+
+COLUMNS = (
+    "first_name",
+    "last_name",
+    "email",
+    "job_title",
+    "manager",
+    "coach",
+    "primary_team",
+    "secondary_team",
+    "role",
+    "language",
+    "location",
+    "time_zone",
+    "hire_date",
+    "deactivate",
+)
+"""Every column that means something, in the order people usually write them."""
+
+REQUIRED = ("first_name", "last_name", "email")
+MAX_COLUMNS = 256
+CORRECTION_MARK = "_code"
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+OFTEN_MEANT = {
+    "mail": "email",
+    "surname": "last_name",
+    "family_name": "last_name",
+    "given_name": "first_name",
+    "forename": "first_name",
+    "title": "job_title",
+    "position": "job_title",
+    "supervisor": "manager",
+    "department": "primary_team",
+    "team": "primary_team",
+    "teams": "secondary_team",
+    "office": "location",
+    "locale": "language",
+    "start_date": "hire_date",
+}
+"""Names other systems give to our columns. For messages only: a column is never renamed by guessing."""
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_SEPARATORS = re.compile(r"[\s.-]+")
+_NEAREST = Nearest(COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header as it is understood.
+
+    `columns` has our field for each position, '' where the column is ignored; `raw` is what was read there.
+    `is_correction`: the file is an errors.csv sent back.
+    """
+
+    columns: tuple[str, ...]
+    raw: tuple[str, ...]
+    is_correction: bool
+    delimiter: str = ","
+
+
+def read_header(cells: Sequence[str], line: int, delimiter: str = ",") -> tuple[Header, list[Problem]]:
+    """The header in `cells`, and the warnings it deserves. Raises FileError if the file can't be read with it."""
+    if len(cells) > MAX_COLUMNS:
+        raise FileError(
+            "too_many_columns",
+            f"The header has {len(cells)} columns; at most {MAX_COLUMNS} are possible. Remove those not needed.",
+            line=line,
+        )
+    names = [fold(cell) for cell in cells]
+    _refuse_twice(names, cells, line)
+    _refuse_missing(names, cells, line)
+    columns = tuple(name if name in COLUMNS else "" for name in names)
+    header = Header(columns, tuple(cells), CORRECTION_MARK in names, delimiter)
+    return header, _warnings(names, cells, line)
+
+
+def fold(name: str) -> str:
+    """A column name as it is compared: invisible characters removed, trimmed, lower case."""
+    return _INVISIBLE.sub("", name).strip().lower()
+
+
+def known_columns(cells: Sequence[str]) -> int:
+    """How many of `cells` are names of columns."""
+    return len({fold(cell) for cell in cells} & set(COLUMNS))
+
+
+def nearest_column(name: str) -> str | None:
+    """The column somebody may have meant by `name`, which is none."""
+    plain = _SEPARATORS.sub("_", fold(name)).strip("_")
+    return OFTEN_MEANT.get(plain) or (plain if plain in COLUMNS else _NEAREST.to(plain, at_least=0.5))
+
+
+def _refuse_twice(names: Sequence[str], cells: Sequence[str], line: int) -> None:
+    first: dict[str, int] = {}
+    for position, name in enumerate(names):
+        if not name or name.startswith("_"):
+            continue
+        if name in first:
+            raise FileError(
+                "duplicate_column",
+                f"The column {shown(name)} is in the header twice (columns {first[name] + 1} and {position + 1}). "
+                "Remove or rename one of them.",
+                line=line,
+                column=shown(name),
+                value=shown(cells[position]),
+            )
+        first[name] = position
+
+
+def _refuse_missing(names: Sequence[str], cells: Sequence[str], line: int) -> None:
+    missing = [name for name in REQUIRED if name not in names]
+    if not missing:
+        return
+    likely = [
+        f"“{shown(cell.strip())}” should perhaps be {meant}"
+        for name, cell in zip(names, cells, strict=True)
+        if name and name not in COLUMNS and (meant := nearest_column(name)) in missing
+    ]
+    what = f"The column {missing[0]} is" if len(missing) == 1 else f"The columns {', '.join(missing)} are"
+    hint = f" In the header {'; '.join(likely)}." if likely else ""
+    raise FileError(
+        "missing_column",
+        f"{what} missing. The first line must name every column, and these are required: "
+        f"{', '.join(REQUIRED)}.{hint}",
+        line=line,
+        column=missing[0],
+    )
+
+
+def _warnings(names: Sequence[str], cells: Sequence[str], line: int) -> list[Problem]:
+    problems = []
+    unnamed = [str(position + 1) for position, name in enumerate(names) if not name]
+    for name, cell in zip(names, cells, strict=True):
+        if not name or name.startswith("_"):
+            continue
+        if name not in COLUMNS:
+            problems.append(_unknown(name, cell, line))
+        elif name != cell:
+            problems.append(
+                Problem(
+                    Severity.WARNING,
+                    "header_spelling",
+                    f"The column {name} is written “{shown(visible(cell))}” in the header. It was understood; "
+                    f"write it {name}.",
+                    line,
+                    name,
+                    shown(cell),
+                )
+            )
+    if unnamed:
+        message = f"The header has no name for column {', '.join(unnamed[:10])}, which is ignored. Name or remove it."
+        problems.append(Problem(Severity.WARNING, "unnamed_column", message, line))
+    return problems
+
+
+def _unknown(name: str, cell: str, line: int) -> Problem:
+    if name == "skills":
+        message = "Skills can't be set by this file. The column skills is ignored; leave it out."
+        return Problem(Severity.WARNING, "skills_column", message, line, name, shown(cell))
+    meant = nearest_column(name)
+    hint = f" Did you mean {meant}?" if meant else ""
+    message = f"There is no column “{shown(visible(cell))}”; it is ignored.{hint}"
+    return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))

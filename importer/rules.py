@@ -1,0 +1,123 @@
+"""The rule of every column but e-mail addresses and time zones: one trimmed cell -> its value, or why not.  Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+MAX_TEXT = 255
+"""The most characters a text or a name may have."""
+
+ROLES = ("learner", "curator", "reporter", "learning_designer", "hr", "admin")
+LANGUAGES = ("en", "en-US", "de", "fr", "es-CO", "it", "nl", "pt-BR", "pl", "ja", "zh-CN", "zh-TW", "ar")
+DEFAULT_ROLE = "learner"
+DEFAULT_LANGUAGE = "en"
+
+_TRUE = frozenset({"1", "true", "yes"})
+_FALSE = frozenset({"0", "false", "no"})
+_ROLE_BY_NAME = {role.lower(): role for role in ROLES}
+_LANGUAGE_BY_NAME = {language.lower(): language for language in LANGUAGES}
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TEAM_PART = re.compile(r"(?:\\[\\,]|[^,])*+")
+_ESCAPED = re.compile(r"\\([\\,])")
+
+
+FieldValue = str | bool | tuple[str, ...] | None
+"""None: cleared. A tuple: the names of secondary teams, in order. True and False: `deactivate` only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """Why a cell can't be taken: a stable code, and a sentence that says what to do."""
+
+    code: str
+    message: str
+
+
+def name_key(name: str) -> str:
+    """The name of a team or location as it is compared: NFC, without case."""
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def visible(text: str) -> str:
+    """`text` with what nobody can see in it written out, such as `<U+00A0>`."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else f"<U+{ord(letter):04X}>" for letter in text)
+
+
+def check_text(text: str) -> str | Invalid:
+    if len(text) > MAX_TEXT:
+        return Invalid("too_long", f"The text has {len(text):,} characters; at most {MAX_TEXT} are possible.")
+    return text
+
+
+def check_reference(text: str) -> str | Invalid:
+    """A manager or coach: whoever is meant is looked up when all rows are in, and never rejects a row."""
+    return text
+
+
+def check_role(text: str) -> str | Invalid:
+    return _ROLE_BY_NAME.get(text.lower()) or Invalid(
+        "unknown_role", f"There is no such role. Write one of: {', '.join(ROLES)}."
+    )
+
+
+def check_language(text: str) -> str | Invalid:
+    language = _LANGUAGE_BY_NAME.get(text.lower())
+    if language:
+        return language
+    base = re.split("[-_]", text.lower())[0]
+    near = [known for known in LANGUAGES if known.lower().split("-")[0] == base]
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Write one of: {', '.join(LANGUAGES)}."
+    return Invalid("unknown_language", f"There is no such language. {hint}")
+
+
+def check_date(text: str) -> str | Invalid:
+    if not _DATE.fullmatch(text):
+        return Invalid("bad_date", "Write the date as year-month-day with all digits, such as 2024-03-09.")
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        return Invalid("bad_date", "There is no such day in the calendar. Write a real date, such as 2024-03-09.")
+
+
+def check_deactivate(text: str) -> bool | Invalid:
+    lower = text.lower()
+    if lower in _TRUE or lower in _FALSE:
+        return lower in _TRUE
+    return Invalid(
+        "bad_deactivate", "Write 1, true or yes to deactivate the user; 0, false, no or nothing to keep them."
+    )
+
+
+def check_teams(text: str) -> tuple[str, ...] | Invalid:
+    """The names in `text` in their order; blank ones dropped, and one that comes again in any case."""
+    names: dict[str, str] = {}
+    for part in split_names(text):
+        if len(part) > MAX_TEXT:
+            return Invalid("too_long", f"A team name has {len(part):,} characters; at most {MAX_TEXT} are possible.")
+        if part:
+            names.setdefault(name_key(part), part)
+    return tuple(names.values())
+
+
+def split_names(text: str) -> list[str]:
+    r"""The names of a list separated by commas, trimmed: `\,` is a comma in a name and `\\` a backslash."""
+    if "\\" not in text:
+        return [part.strip() for part in text.split(",")]
+    parts, at = [], 0
+    while at <= len(text):
+        part = _TEAM_PART.match(text, at)
+        assert part is not None  # it matches the empty text
+        parts.append(_ESCAPED.sub(r"\1", part[0].strip()))
+        at = part.end() + 1
+    return parts
+
+
+def join_names(names: Sequence[str]) -> str:
+    """`names` as one cell: what `split_names` takes apart again."""
+    return ", ".join(name.replace("\\", "\\\\").replace(",", "\\,") for name in names)

@@ -1,0 +1,125 @@
+"""Time zones: a city, an IANA name or a Rails name -> the IANA name.  Pure.
+
+Compared without case, accents and the difference between a space and an underscore. A name that could be more
+than one place is refused: nobody's clock is set by guessing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from importlib import resources
+
+from importer.nearest import Nearest
+from importer.railszones import RAILS_ZONES
+from importer.rules import Invalid
+
+CITY_AREAS = frozenset(
+    {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
+)
+NOT_CITIES = frozenset(
+    {"ACT", "LHI", "NSW", "North", "Queensland", "South", "Tasmania", "Victoria", "West", "Virgin", "Center"}
+)
+"""Last parts of IANA names that are regions, or words."""
+
+NAMESAKES = {
+    "Cordoba": ("America/Argentina/Cordoba", "Europe/Madrid"),
+    "La Rioja": ("America/Argentina/La_Rioja", "Europe/Madrid"),
+    "Merida": ("America/Merida", "America/Caracas", "Europe/Madrid"),
+    "Monticello": ("America/Kentucky/Monticello", "America/Chicago"),
+    "Petersburg": ("America/Indiana/Petersburg", "America/New_York", "Europe/Moscow"),
+    "San Juan": ("America/Argentina/San_Juan", "America/Puerto_Rico"),
+    "San Luis": ("America/Argentina/San_Luis", "America/Mexico_City"),
+    "Victoria": ("America/Vancouver", "Australia/Melbourne", "Indian/Mahe"),
+    "Vincennes": ("America/Indiana/Vincennes", "Europe/Paris"),
+}
+"""Cities of one name in several zones, where the IANA name of one of them is not what most people mean."""
+
+_OFFSET = re.compile(r"(?:gmt|utc)?\s*([+-])\s*0?(\d{1,2})(?::?(\d\d))?", re.IGNORECASE)
+_FARTHEST_H = {"+": 14, "-": 12}
+
+
+def check_time_zone(text: str) -> str | Invalid:
+    """The IANA name of the time zone that `text` names, or why there is none."""
+    key = _fold(text)
+    if key in _ZONES:
+        return _ZONES[key]
+    if key in _AMBIGUOUS:
+        return Invalid(
+            "ambiguous_time_zone",
+            f"There are several places of that name. Write one of: {', '.join(_AMBIGUOUS[key])}.",
+        )
+    return Invalid("unknown_time_zone", f"There is no such time zone. {_advice(text)}")
+
+
+def _advice(text: str) -> str:
+    offset = _OFFSET.fullmatch(text)
+    if offset and not int(offset[3] or 0) and 0 < int(offset[2]) <= _FARTHEST_H[offset[1]]:
+        # The signs of the Etc zones are those of POSIX: the other way round.
+        fixed = f"Etc/GMT{'-' if offset[1] == '+' else '+'}{int(offset[2])}"
+        return (
+            f"An offset does not say when clocks change: write a city, such as London, or {fixed} if they never do."
+        )
+    nearest = _NEAREST.to(text)
+    hint = f" The nearest name is {nearest}." if nearest else ""
+    return f"Write a city or an IANA name, such as London or Europe/London.{hint}"
+
+
+def _fold(name: str) -> str:
+    if not name.isascii():
+        name = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    return " ".join(name.replace("_", " ").split()).casefold()
+
+
+def iana_names() -> list[str]:
+    """Every name of the installed tz database."""
+    listed = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
+    return [name for name in listed if name != "Factory"]
+
+
+def _canonical() -> set[str]:
+    """The names in zone.tab: one a place, none of them an old spelling."""
+    table = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
+    return {line.split("\t")[2] for line in table.splitlines() if not line.startswith("#")}
+
+
+def _cities() -> dict[str, str]:
+    """The cities that IANA names end in; one with two names has the canonical one."""
+    canonical = _canonical()
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in iana_names():
+        area, _, city = name.rpartition("/")
+        if area.split("/")[0] in CITY_AREAS and city not in NOT_CITIES:
+            found[city.replace("_", " ")].append(name)
+    return {city: max(names, key=lambda name: (name in canonical, name)) for city, names in found.items()}
+
+
+def _short_rails_names() -> dict[str, str]:
+    """“Eastern Time” for “Eastern Time (US & Canada)”."""
+    shorts = {name.partition(" (")[0]: zone for name, zone in RAILS_ZONES.items()}
+    return {short: zone for short, zone in shorts.items() if short.endswith(" Time")}
+
+
+def _iana_names(*, in_areas: bool) -> dict[str, str]:
+    return {name: name for name in iana_names() if ("/" in name) == in_areas}
+
+
+_AMBIGUOUS = {_fold(city): zones for city, zones in NAMESAKES.items()}
+_CITIES = _cities()
+# Later ones win: a full IANA name is itself, but “Singapore” is Asia/Singapore, not the old name without an area.
+_ZONES = {
+    _fold(name): zone
+    for names in (
+        _iana_names(in_areas=False),
+        _CITIES,
+        _short_rails_names(),
+        RAILS_ZONES,
+        _iana_names(in_areas=True),
+    )
+    for name, zone in names.items()
+    if _fold(name) not in _AMBIGUOUS
+}
+_NEAREST = Nearest(
+    {*_CITIES, *RAILS_ZONES, *(name for name in iana_names() if name.split("/")[0] in CITY_AREAS)} - set(NAMESAKES)
+)
