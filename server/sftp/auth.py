@@ -1,0 +1,148 @@
+"""Who may log in: public keys only, judged by the tenant's ring each time one is offered.
+
+Authentication always begins, for names that are no tenant's too, and these are answered like keys that don't fit.
+The library asks about a key before it has seen a signature, so a login counts only when authentication is complete.
+A connection remembers the key that opened it: the same question, asked again, tells whether it may stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
+
+import asyncssh
+
+from importer.moments import Clock, utc_now
+from keys.public import fingerprint
+from server.sftp.accounts import Address, Metrics, TenantDirectory
+
+log = logging.getLogger(__name__)
+
+USER_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
+SAFE_RSA_SIGNATURES = {b"rsa-sha2-256", b"rsa-sha2-512"}
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A key offered for a tenant: `blob` in the SSH wire format, of type `kind`."""
+
+    tenant: str
+    kind: str
+    blob: bytes
+    address: Address
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.blob)
+
+
+def refusal(directory: TenantDirectory, login: Login, now: datetime) -> str | None:
+    """Why this login may not be, or may not be any more; None if it may. The reason is for the log."""
+    account = directory.account(login.tenant) if USER_NAME.fullmatch(login.tenant) else None
+    if account is None:
+        return "there is no such tenant"
+    if not account.limits.admits(login.address):
+        return "the tenant does not allow this address"
+    verdict = account.ring.may_log_in(login.kind, login.blob, login.address, now)
+    return None if verdict.allowed else verdict.reason
+
+
+class KeyAuthentication(asyncssh.SSHServer):
+    """One connection, as far as logging in goes. `login` is set when authentication is complete.
+
+    After `max_tries` refused tries of any kind the connection is ended.
+    """
+
+    def __init__(
+        self,
+        directory: TenantDirectory,
+        metrics: Metrics,
+        *,
+        max_tries: int,
+        old_signatures: bool = False,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.login: Login | None = None
+        self._directory = directory
+        self._metrics = metrics
+        self._max_tries = max_tries
+        self._old_signatures = old_signatures
+        self._clock = clock
+        self._address: Address = ip_address("0.0.0.0")  # noqa: S104 - until there is a connection
+        self._offered: Login | None = None
+        self._user: str | None = None
+        self._reason = "no key was offered"
+
+    def unwelcome(self) -> str | None:
+        """Why a connection that is logged in has to end (key revoked, tenant removed); None if it may stay."""
+        return refusal(self._directory, self.login, self._clock()) if self.login else None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._address = ip_address(conn.get_extra_info("peername")[0])
+        _limit_tries(conn, self._max_tries)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.login is None and self._user is not None:
+            known = self._user if USER_NAME.fullmatch(self._user) else ""
+            tenant = known if known and self._directory.account(known) else ""
+            self._metrics.login(tenant, "refused")
+            # What is no possible name is not shown: it may be a password in the wrong place.
+            log.info("login refused: user=%s from=%s: %s", known or "?", self._address, self._reason)
+
+    def begin_auth(self, username: str) -> bool:
+        self._user = username
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return False
+
+    def kbdint_auth_supported(self) -> bool:
+        return False
+
+    def validate_gss_principal(self, username: str, user_principal: str, host_principal: str) -> bool:
+        return False
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Asked for every offer, with a signature or not; the one asked about last is the one that completes."""
+        offered = Login(username, key.get_algorithm(), key.public_data, self._address)
+        reason = refusal(self._directory, offered, self._clock())
+        if reason is not None:
+            self._reason = reason
+            return False
+        if offered.kind == "ssh-rsa" and not self._old_signatures:
+            # The library verifies SHA-1 signatures whatever algorithms it was told to offer.
+            key.all_sig_algorithms = SAFE_RSA_SIGNATURES
+        self._reason = "the key fits, but the signature was missing or wrong"
+        self._offered = offered
+        return True
+
+    def auth_completed(self) -> None:
+        self.login = self._offered
+        if self.login is not None:
+            self._metrics.login(self.login.tenant, "accepted")
+            log.info("login: tenant=%s key=%s from=%s", self.login.tenant, self.login.fingerprint, self._address)
+
+
+def _limit_tries(conn: asyncssh.SSHServerConnection, most: int) -> None:
+    """End the connection at the `most`-th refused try.
+
+    Keys aside, the library asks nobody about tries (a password where there are none, say), but it answers every
+    refused one with this method.
+    """
+    answer, refused = conn.send_userauth_failure, 0
+
+    def counted(partial_success: bool) -> None:
+        nonlocal refused
+        refused += 1
+        if refused >= most:
+            conn.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many authentication failures")
+        else:
+            answer(partial_success)
+
+    conn.send_userauth_failure = counted  # type: ignore[method-assign]
