@@ -22,6 +22,7 @@ PURE = {
     "importer.emails",
     "importer.errors",
     "importer.fields",
+    "importer.folder",
     "importer.header",
     "importer.model",
     "importer.nearest",
@@ -31,10 +32,12 @@ PURE = {
     "importer.settings",
     "importer.timezones",
     "keys.public",
+    "server.sftp.accounts",
+    "server.sftp.hooks",
     "server.sftp.paths",
 }
 ACTING = {
-    "aiofiles", "aiosqlite", "asyncio", "asyncssh", "ctypes", "fcntl", "logging", "os", "prometheus_client", "random",
+    "aiofiles", "aiosqlite", "asyncio", "ctypes", "fcntl", "logging", "os", "prometheus_client", "random",
     "secrets", "shutil", "signal", "socket", "sqlite3", "starlette", "subprocess", "sys", "tempfile", "threading",
     "time", "urllib", "uvicorn",
 }  # fmt: skip
