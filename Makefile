@@ -8,7 +8,8 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
 	$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input
+# Compiling what is never imported takes longer than all the rest.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --no-compile
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
