@@ -1,0 +1,122 @@
+"""The users of one tenant as people see them: look up, search, page, protect, and write out as a `sync_users.csv`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+import aiosqlite
+
+from importer.csvfile import escape_formula
+from importer.database import transaction
+from importer.fields import email_key
+
+EXPORT_COLUMNS = (
+    "first_name",
+    "last_name",
+    "email",
+    "job_title",
+    "manager",
+    "coach",
+    "primary_team",
+    "secondary_team",
+    "role",
+    "language",
+    "location",
+    "time_zone",
+    "hire_date",
+    "deactivate",
+)
+
+SELECT_USER = """
+    SELECT u.*, m.email AS manager, c.email AS coach, t.name AS primary_team, l.name AS location,
+        (SELECT json_group_array(s.name) FROM json_each('[' || u.secondary_team_ids || ']') AS i
+            JOIN teams AS s ON s.id = i.value) AS secondary_team
+    FROM users AS u
+        LEFT JOIN users AS m ON m.id = u.manager_id
+        LEFT JOIN users AS c ON c.id = u.coach_id
+        LEFT JOIN teams AS t ON t.id = u.primary_team_id
+        LEFT JOIN locations AS l ON l.id = u.location_id
+"""
+
+
+class Directory:
+    """Reads the users over an open connection to users.db; changes only what an operator changes by hand."""
+
+    def __init__(self, db: aiosqlite.Connection) -> None:
+        self._db = db
+
+    async def count_by_state(self) -> dict[str, int]:
+        """How many users are active and how many deactivated."""
+        (total, gone), *_ = await self._db.execute_fetchall(
+            "SELECT count(*), (SELECT count(*) FROM users WHERE state = 'deactivated') FROM users"
+        )
+        return {"active": total - gone, "deactivated": gone}
+
+    async def page(
+        self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """Up to `limit` users in the order they were created, and the `after` of the next page (None: no more).
+
+        `search` looks for its text in names and address, without case.
+        """
+        pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        rows = await self._db.execute_fetchall(
+            SELECT_USER
+            + """ WHERE u.id > :after AND (:state IS NULL OR u.state = :state) AND (:search = ''
+                OR u.email LIKE :pattern ESCAPE '\\' OR u.first_name || ' ' || u.last_name LIKE :pattern ESCAPE '\\')
+            ORDER BY u.id LIMIT :limit""",
+            {"after": after, "state": state, "search": search, "pattern": pattern, "limit": limit + 1},
+        )
+        found = list(rows)
+        more = found[limit - 1]["id"] if len(found) > limit else None
+        return [user_json(row) for row in found[:limit]], more
+
+    async def get(self, identifier: str) -> dict[str, Any] | None:
+        """The user of this identifier; None if there is nobody."""
+        rows = await self._db.execute_fetchall(
+            SELECT_USER + " WHERE u.email_key = ?", (email_key(identifier.strip()),)
+        )
+        return next((user_json(row) for row in rows), None)
+
+    async def everybody(self, batch: int = 1000) -> AsyncIterator[list[dict[str, Any]]]:
+        """All users, deactivated ones too, in batches."""
+        after: int | None = 0
+        while after is not None:
+            users, after = await self.page(limit=batch, after=after)
+            yield users
+
+    async def set_protected(self, identifier: str, protected: bool) -> bool:
+        """From now on imports don't (or do again) deactivate this user; False if there is nobody of that name."""
+        async with transaction(self._db):
+            cursor = await self._db.execute(
+                "UPDATE users SET protected = ? WHERE email_key = ?", (protected, email_key(identifier.strip()))
+            )
+            return cursor.rowcount == 1
+
+
+def user_json(row: aiosqlite.Row) -> dict[str, Any]:
+    """A user as the API and the CLI show one."""
+    plain = ("first_name", "last_name", "email", "job_title", "manager", "coach", "primary_team")
+    rest = ("role", "language", "location", "time_zone", "hire_date", "state")
+    return {
+        **{name: row[name] for name in plain},
+        "secondary_team": json.loads(row["secondary_team"]),
+        **{name: row[name] for name in rest},
+        "protected": bool(row["protected"]),
+        "custom": json.loads(row["custom"]),
+    }
+
+
+def export_cells(user: Mapping[str, Any]) -> list[str]:
+    """One user as a row of `sync_users.csv` under EXPORT_COLUMNS: importing it changes nothing."""
+    cells = {name: user[name] or "" for name in EXPORT_COLUMNS if name not in ("secondary_team", "deactivate")}
+    cells["secondary_team"] = join_teams(user["secondary_team"])
+    cells["deactivate"] = "1" if user["state"] == "deactivated" else ""
+    return [escape_formula(cells[name]) for name in EXPORT_COLUMNS]
+
+
+def join_teams(names: Iterable[str]) -> str:
+    """Team names in one cell: `,` between them, `\\,` and `\\\\` inside."""
+    return ", ".join(name.replace("\\", "\\\\").replace(",", "\\,") for name in names)

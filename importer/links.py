@@ -1,0 +1,299 @@
+"""Managers and coaches: who is meant, and what to warn of.
+
+A link is resolved by identifier, else by e-mail address, after all rows are in, so the order of rows does not matter.
+One that can be resolved at once is (an identifier can't come to mean somebody else during an import); the others wait
+in a temporary table. A link that can't be resolved stays as it was, with a warning; one to a deactivated user and a
+reporting loop are stored, with a warning when the link is set or its end is deactivated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiosqlite
+
+from importer.fields import CheckedRow, email_key
+from importer.model import Problem, Severity, shown
+from importer.plan import LINK_FIELDS, User, differences
+from importer.roster import Roster
+
+CACHED = 50_000
+BATCH = 2000
+
+
+@dataclass(slots=True)
+class RowLinks:
+    """The links of one row: columns that are known already, texts that must wait, and what to say."""
+
+    columns: dict[str, Any] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A user whose links wait for the end. `changed`: the import has counted this user as changed already."""
+
+    user_id: int
+    line: int
+    texts: Mapping[str, str]
+    digest: bytes | None
+    changed: bool
+    created: bool
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What one batch of waiting links came to."""
+
+    problems: list[Problem]
+    newly_changed: int
+
+
+class Links:
+    """The links of one import."""
+
+    def __init__(self, db: aiosqlite.Connection, roster: Roster, import_id: int) -> None:
+        self._db = db
+        self._roster = roster
+        self._import_id = import_id
+        self._ids: dict[str, int] = {}
+        self._waiting = 0
+
+    async def open(self) -> None:
+        await self._db.execute(
+            "CREATE TEMP TABLE waiting_links (user_id INTEGER NOT NULL, line INTEGER NOT NULL, manager TEXT,"
+            " coach TEXT, digest BLOB, changed INTEGER NOT NULL, created INTEGER NOT NULL)"
+        )
+
+    def key(self, text: str) -> str:
+        """`text` as an identifier is compared."""
+        return email_key(text) if self._roster.identity == "email_key" else text
+
+    async def learn(self, rows: Iterable[CheckedRow]) -> None:
+        """Look up whom these rows name, as far as they are known already."""
+        texts = {row.values.get(name) for row in rows for name in LINK_FIELDS}
+        keys = {self.key(text) for text in texts if isinstance(text, str)}
+        unknown = [key for key in keys if key not in self._ids]
+        if not unknown:
+            return
+        if len(self._ids) + len(unknown) > CACHED:
+            self._ids.clear()
+            unknown = list(keys)
+        found = await self._roster.find(unknown)
+        self._ids.update((key, known.id) for key, known in found.items())
+
+    def of(self, row: CheckedRow, created: Mapping[str, int]) -> RowLinks:
+        """What `row` says of manager and coach. `created`: the ids of those who are being created beside it."""
+        links = RowLinks()
+        for name in LINK_FIELDS:
+            if name not in row.values:
+                continue
+            text = row.values[name]
+            if not isinstance(text, str):
+                links.columns[f"{name}_id"] = None
+                continue
+            key = self.key(text)
+            found = self._ids.get(key) or created.get(key)
+            if key == row.key:
+                links.problems.append(_oneself(row.line, name, text))
+            elif found:
+                links.columns[f"{name}_id"] = found
+            else:
+                links.waiting[name] = text
+        return links
+
+    async def wait(self, waiting: Iterable[Waiting]) -> None:
+        """Keep these until all rows are in."""
+        rows = [
+            (w.user_id, w.line, w.texts.get("manager"), w.texts.get("coach"), w.digest, w.changed, w.created)
+            for w in waiting
+        ]
+        if rows:
+            self._waiting += len(rows)
+            await self._db.executemany("INSERT INTO waiting_links VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    async def resolve(self) -> AsyncIterator[Resolved]:
+        """All rows are in: write the links that waited, in batches."""
+        after = 0
+        while self._waiting:
+            rows = list(
+                await self._db.execute_fetchall(
+                    "SELECT rowid, * FROM waiting_links WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, BATCH)
+                )
+            )
+            if not rows:
+                return
+            after = rows[-1]["rowid"]
+            yield await self._resolve_batch(rows)
+
+    async def _resolve_batch(self, rows: list[aiosqlite.Row]) -> Resolved:
+        texts = {row[name] for row in rows for name in LINK_FIELDS if row[name] is not None}
+        found = await self._whom(texts)
+        users = await self._roster.load(row["user_id"] for row in rows)
+        resolved = Resolved([], 0)
+        created, changes, digests = [], [], {}
+        for row in rows:
+            user = users[row["user_id"]]
+            columns, problems, by_address = self._columns(row, user, found)
+            resolved.problems += problems
+            # A link found by an address may mean somebody else next time, though the row is the same.
+            digest = None if problems or by_address else row["digest"]
+            changed = differences(user, columns)
+            if row["created"]:
+                created.append(
+                    (
+                        columns.get("manager_id", user["manager_id"]),
+                        columns.get("coach_id", user["coach_id"]),
+                        digest,
+                        user["id"],
+                    )
+                )
+            elif changed:
+                resolved.newly_changed += not row["changed"]
+                changes.append((user, changed))
+            if not row["created"]:
+                digests[user["id"]] = digest
+        await self._db.executemany("UPDATE users SET manager_id = ?, coach_id = ?, digest = ? WHERE id = ?", created)
+        await self._roster.update(changes, digests)
+        written = {user["id"] for user, _ in changes}
+        await self._roster.remember({i: d for i, d in digests.items() if d is not None and i not in written})
+        return resolved
+
+    def _columns(
+        self, row: aiosqlite.Row, user: User, found: Mapping[str, tuple[int, bool]]
+    ) -> tuple[dict[str, Any], list[Problem], bool]:
+        columns: dict[str, Any] = {}
+        problems = []
+        by_address = False
+        for name in LINK_FIELDS:
+            text = row[name]
+            if text is None:
+                continue
+            target, address = found.get(text, (0, False))
+            by_address |= address
+            if not target:
+                problems.append(_unknown(row["line"], name, text, self._roster.identity))
+            elif target == user["id"]:
+                problems.append(_oneself(row["line"], name, text))
+            else:
+                columns[f"{name}_id"] = target
+        return columns, problems, by_address
+
+    async def _whom(self, texts: Iterable[str]) -> dict[str, tuple[int, bool]]:
+        """Whom each text names, and whether it took the address to tell; texts that name nobody are missing."""
+        texts = list(texts)
+        known = await self._roster.find(self.key(text) for text in texts)
+        found = {text: (known[self.key(text)].id, False) for text in texts if self.key(text) in known}
+        rest = [text for text in texts if text not in found]
+        if rest and self._roster.identity != "email_key":
+            rows = await self._db.execute_fetchall(
+                "SELECT email_key, id FROM users WHERE email_key IN (SELECT value FROM json_each(?))",
+                (json.dumps([email_key(text) for text in rest]),),
+            )
+            ids = {row[0]: row[1] for row in rows}
+            found |= {text: (ids[email_key(text)], True) for text in rest if email_key(text) in ids}
+        return found
+
+    # Warnings about what is stored.
+
+    async def to_deactivated(self) -> AsyncIterator[list[Problem]]:
+        """Active users with a deactivated manager or coach, where this import set the link or deactivated its end."""
+        for name in LINK_FIELDS:
+            async with self._db.execute(
+                f"""
+                SELECT u.id, u.email AS whose, m.email AS whom FROM users AS m INDEXED BY users_deactivated
+                JOIN users AS u ON u.{name}_id = m.id
+                WHERE m.state = 'deactivated' AND u.state = 'active' AND (
+                    u.id >= :first_new
+                    OR EXISTS (SELECT 1 FROM changes AS c
+                        WHERE c.user_id = u.id AND c.import_id = :import_id AND c.field = :field)
+                    OR EXISTS (SELECT 1 FROM changes AS c
+                        WHERE c.user_id = m.id AND c.import_id = :import_id AND c.field = 'state')
+                )""",  # noqa: S608 - one of two columns
+                {
+                    "first_new": self._roster.first_new_id,
+                    "import_id": self._import_id,
+                    "field": f"{name}_id",
+                },
+            ) as cursor:
+                while rows := list(await cursor.fetchmany(BATCH)):
+                    yield [
+                        _deactivated(self._roster.line_of(row[0]) or None, name, row["whom"], row["whose"])
+                        for row in rows
+                    ]
+
+    async def loops(self) -> list[Problem]:
+        """One warning for each reporting loop that this import closed a link of."""
+        changed = await self._changed_managers()
+        if not changed:
+            return []
+        # Everybody in a loop is somebody's manager: only those need to be walked.
+        rows = await self._db.execute_fetchall(
+            "SELECT id, manager_id FROM users WHERE manager_id IS NOT NULL AND id IN"
+            " (SELECT DISTINCT manager_id FROM users WHERE manager_id IS NOT NULL)"
+        )
+        loops = find_loops({row[0]: row[1] for row in rows})
+        first_new = self._roster.first_new_id
+        return [
+            await self._loop(loop)
+            for loop in loops
+            if any(member >= first_new or member in changed for member in loop)
+        ]
+
+    async def _changed_managers(self) -> set[int]:
+        rows = await self._db.execute_fetchall(
+            "SELECT user_id FROM changes WHERE import_id = ? AND field = 'manager_id'", (self._import_id,)
+        )
+        changed = {row[0] for row in rows}
+        new = await self._db.execute_fetchall(
+            "SELECT id FROM users WHERE id >= ? AND manager_id IS NOT NULL LIMIT 1", (self._roster.first_new_id,)
+        )
+        return changed | {row[0] for row in new}
+
+    async def _loop(self, members: list[int]) -> Problem:
+        users = await self._roster.load(members)
+        names = [str(users[member]["email"]) for member in members]
+        chain = " -> ".join([*names, names[0]])
+        line = min((line for member in members if (line := self._roster.line_of(member))), default=None)
+        message = f"These people report to each other in a circle: {chain}. Correct one of their managers."
+        return Problem(Severity.WARNING, "reporting_loop", message, line, "manager")
+
+
+def find_loops(managers: Mapping[int, int]) -> list[list[int]]:
+    """The loops in a map of user to manager, each from its lowest member on."""
+    loops = []
+    walked: set[int] = set()
+    for start in managers:
+        path: dict[int, None] = {}
+        here: int | None = start
+        while here is not None and here not in walked and here not in path:
+            path[here] = None
+            here = managers.get(here)
+        if here in path:
+            members = list(path)[list(path).index(here) :]
+            lowest = members.index(min(members))
+            loops.append(members[lowest:] + members[:lowest])
+        walked.update(path)
+    return loops
+
+
+def _oneself(line: int, name: str, text: str) -> Problem:
+    message = f"Nobody can be their own {name}; the {name} stays as it was."
+    return Problem(Severity.WARNING, "link_to_oneself", message, line, name, shown(text))
+
+
+def _unknown(line: int, name: str, text: str, identity: str) -> Problem:
+    if identity == "email_key" and "@" not in text:
+        message = f"A {name} is named by e-mail address; the {name} stays as it was."
+        return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))
+    message = f"Nobody of this name is in the file or known already; the {name} stays as it was."
+    return Problem(Severity.WARNING, "unknown_link", message, line, name, shown(text))
+
+
+def _deactivated(line: int | None, name: str, whom: str | None, whose: str | None) -> Problem:
+    message = f"The {name} of {whose} is deactivated; the link was stored all the same."
+    return Problem(Severity.WARNING, "deactivated_link", message, line, name, shown(whom or ""))

@@ -1,0 +1,244 @@
+"""What a row means for a user, and whether an import as a whole may be applied. Pure: no I/O, no clock.
+
+Here and nowhere else: what happens to a row (SPEC section 4, the table), which columns of a user it changes, and
+the guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from importer.fields import CheckedRow, FieldValue, email_key
+from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
+from importer.rules import name_key
+from importer.settings import ImportSettings
+
+User = Mapping[str, Any]
+"""One row of the table users, by column."""
+
+PLAIN_FIELDS = frozenset({"first_name", "last_name", "job_title", "role", "language", "time_zone", "hire_date"})
+"""Fields that are a column of the same name and hold the value as it is."""
+
+LINK_FIELDS = ("manager", "coach")
+"""Fields that name another user. They are resolved after all rows are in."""
+
+
+class Fate(Enum):
+    """What becomes of one row."""
+
+    CREATE = auto()
+    WRITE = auto()  # overwrite the fields of a known user; `state` says how the user stands afterwards
+    LEAVE = auto()  # known, and nothing is written on purpose
+    IGNORE = auto()  # a leaver nobody knows
+    REJECT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    fate: Fate
+    state: str = "active"
+    problems: tuple[Problem, ...] = ()
+
+
+def judge(row: CheckedRow, user: User | None, seen_on: int, settings: ImportSettings) -> Judgement:
+    """Decide what becomes of `row`.
+
+    `user` is whom its identifier names, and `seen_on` the earlier line that named the same (0: none).
+    """
+    if row.key is None:
+        return Judgement(Fate.REJECT, problems=tuple(row.problems))
+    if seen_on:
+        return Judgement(Fate.REJECT, problems=(*row.problems, _duplicate(row, seen_on, settings)))
+    if row.deactivate:
+        return _judge_leaver(row, user)
+    if any(problem.severity is Severity.ERROR for problem in row.problems):
+        return Judgement(Fate.REJECT, problems=tuple(row.problems))
+    if user is None:
+        return Judgement(Fate.CREATE, problems=tuple(row.problems))
+    if user["state"] == "deactivated" and not settings.reactivate_returning:
+        return Judgement(Fate.LEAVE, "deactivated", (*row.problems, _not_reactivated(row)))
+    return Judgement(Fate.WRITE, "active", tuple(row.problems))
+
+
+def _judge_leaver(row: CheckedRow, user: User | None) -> Judgement:
+    if user is None:
+        return Judgement(Fate.IGNORE, problems=(_unknown_leaver(row),))
+    if user["protected"] and user["state"] == "active":
+        return Judgement(Fate.WRITE, "active", (*row.problems, protected_user(row.line, row.identifier)))
+    return Judgement(Fate.WRITE, "deactivated", tuple(row.problems))
+
+
+def _duplicate(row: CheckedRow, seen_on: int, settings: ImportSettings) -> Problem:
+    return Problem(
+        Severity.ERROR,
+        "duplicate_identifier",
+        f"Line {seen_on} is about the same person, and only that line counts. Remove one of the two.",
+        row.line,
+        settings.identifier,
+        shown(row.identifier or ""),
+    )
+
+
+def _not_reactivated(row: CheckedRow) -> Problem:
+    message = "This user was deactivated and stays so: the setting reactivate_returning is off."
+    return Problem(Severity.WARNING, "not_reactivated", message, row.line, None, shown(row.identifier or ""))
+
+
+def _unknown_leaver(row: CheckedRow) -> Problem:
+    message = "There is nobody of this identifier to deactivate; nothing was done."
+    return Problem(
+        Severity.NOTICE, "deactivate_unknown", message, row.line, "deactivate", shown(row.identifier or "")
+    )
+
+
+def protected_user(line: int | None, identifier: str | None) -> Problem:
+    message = "This user is protected and was not deactivated. The operator can lift the protection."
+    return Problem(Severity.WARNING, "protected_user", message, line, None, shown(identifier or ""))
+
+
+def unfinished_last_row(row: CheckedRow) -> Problem:
+    message = (
+        "The last row has no line end, so it may have been cut off, and was not applied. "
+        "Export the file again, or end its last line with a line end."
+    )
+    return Problem(Severity.ERROR, "unfinished_last_row", message, row.line, None, shown(row.identifier or ""))
+
+
+def names_in(value: FieldValue) -> tuple[str, ...]:
+    """The names that a cell of team names holds."""
+    return value if isinstance(value, tuple) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class NameIds:
+    """The ids of the teams and locations that a batch names, by `name_key`."""
+
+    teams: Mapping[str, int]
+    locations: Mapping[str, int]
+
+
+def columns_of(row: CheckedRow, user: User | None, ids: NameIds) -> dict[str, Any]:
+    """The columns of users that `row` sets, links aside, with their new values. `user` is None for a new one."""
+    values = row.values
+    columns: dict[str, Any] = {name: value for name, value in values.items() if name in PLAIN_FIELDS}
+    email = values.get("email")
+    if isinstance(email, str):
+        columns["email"] = email
+        columns["email_key"] = email_key(email)
+    if "location" in values:
+        location = values["location"]
+        columns["location_id"] = ids.locations[name_key(location)] if isinstance(location, str) else None
+    if "primary_team" in values or "secondary_team" in values:
+        columns.update(_teams_of(row, user, ids))
+    return columns
+
+
+def _teams_of(row: CheckedRow, user: User | None, ids: NameIds) -> dict[str, Any]:
+    """Primary and secondary teams after the row: the first secondary steps in for a missing primary; none twice."""
+    if "primary_team" in row.values:
+        name = row.values["primary_team"]
+        primary = ids.teams[name_key(name)] if isinstance(name, str) else None
+    else:
+        primary = user["primary_team_id"] if user else None
+    if "secondary_team" in row.values:
+        secondary = [str(ids.teams[name_key(name)]) for name in names_in(row.values["secondary_team"])]
+        if primary is None and secondary:
+            primary = int(secondary[0])
+    else:
+        secondary = user["secondary_team_ids"].split(",") if user and user["secondary_team_ids"] else []
+    others = dict.fromkeys(team for team in secondary if team != str(primary))
+    return {"primary_team_id": primary, "secondary_team_ids": ",".join(others)}
+
+
+def differences(user: User, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `columns` whose value differs from the user's."""
+    return {name: value for name, value in columns.items() if user[name] != value}
+
+
+# The guard.
+
+
+@dataclass(frozen=True, slots=True)
+class LastApplied:
+    """What the next file is compared with: how many rows the last applied file had, and who was on its last row."""
+
+    rows: int
+    last_user: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wholeness:
+    """What is known about whether the file is whole."""
+
+    ends_with_newline: bool
+    written: Written | None
+    rows: int
+    last: LastApplied | None
+    last_user_absent: bool
+
+
+def reasons_of_truncation(facts: Wholeness, settings: ImportSettings) -> list[str]:
+    """Why the file may not be whole, each as a clause to put in a sentence; empty if nothing speaks for it."""
+    if not settings.detect_truncation:
+        return []
+    found = []
+    if settings.require_final_newline and not facts.ends_with_newline:
+        found.append("its last line has no line end")
+    if facts.written and facts.written.ends_full:
+        found.append("the upload ended in a full block, as one does that was interrupted")
+    if facts.written and facts.written.foreign:
+        found.append("it holds bytes from before this upload, as a resumed or appended file does")
+    if facts.last_user_absent:
+        found.append("the person on the last row of the last applied file is missing")
+    if facts.last and facts.rows < facts.last.rows * (1 - settings.max_row_drop_percent / 100):
+        found.append(
+            f"it has {facts.rows} rows where the last applied file had {facts.last.rows} "
+            f"(more than {settings.max_row_drop_percent:g}% fewer)"
+        )
+    return found
+
+
+def guard_reasons(
+    counts: Counts, active: int, users: int, truncated: bool, settings: ImportSettings
+) -> list[GuardReason]:
+    """Why an import with these counts must not be applied unseen. `active` and `users` count those before it."""
+    found = []
+    if _too_many_deactivations(counts.deactivated, active, settings):
+        found.append(GuardReason.TOO_MANY_DEACTIVATIONS)
+    if users and _passes(counts.created + counts.reactivated, active, settings.max_creations_percent):
+        found.append(GuardReason.TOO_MANY_CREATIONS)
+    if users and _passes(counts.updated, active, settings.max_updates_percent):
+        found.append(GuardReason.TOO_MANY_UPDATES)
+    if truncated and counts.deactivated_absent:
+        found.append(GuardReason.POSSIBLY_TRUNCATED)
+    return found
+
+
+def _too_many_deactivations(deactivated: int, active: int, settings: ImportSettings) -> bool:
+    if settings.max_deactivations_percent >= 100:
+        return False
+    over_limit = _passes(deactivated, active, settings.max_deactivations_percent)
+    most = deactivated >= 2 and deactivated * 2 > active
+    return most or (over_limit and deactivated > settings.max_deactivations_min)
+
+
+def _passes(number: int, active: int, percent: float | None) -> bool:
+    return percent is not None and number * 100 > percent * active
+
+
+def guard_message(reasons: list[GuardReason], counts: Counts, active: int, truncation: list[str]) -> str:
+    """Why an import is held, in a sentence for the person who has to decide."""
+    clauses = {
+        GuardReason.TOO_MANY_DEACTIVATIONS: f"it would deactivate {counts.deactivated} of {active} active users",
+        GuardReason.TOO_MANY_CREATIONS: f"it would create or reactivate {counts.created + counts.reactivated} users",
+        GuardReason.TOO_MANY_UPDATES: f"it would change {counts.updated} users",
+        GuardReason.POSSIBLY_TRUNCATED: (
+            f"the file may not be whole ({'; '.join(truncation)}), "
+            f"and it would deactivate {counts.deactivated_absent} users for being absent"
+        ),
+    }
+    why = "; and ".join(clauses[reason] for reason in reasons)
+    return f"Held, nothing was changed: {why}. Look at whom it would touch, then approve or discard it."

@@ -1,0 +1,239 @@
+"""The users of one tenant as a running import sees and changes them: look up, write a batch, remember who was there.
+
+Everything here happens inside the import's one transaction. Ids are given out here, so that a new user can be named
+before it is written.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiosqlite
+
+from importer.plan import NameIds, User
+from importer.rules import name_key
+
+COLUMNS = (
+    "external_id",
+    "email_key",
+    "email",
+    "first_name",
+    "last_name",
+    "job_title",
+    "manager_id",
+    "coach_id",
+    "primary_team_id",
+    "secondary_team_ids",
+    "role",
+    "language",
+    "location_id",
+    "time_zone",
+    "hire_date",
+    "custom",
+    "state",
+    "digest",
+)
+"""What an import writes of a user, in the order of the INSERT."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "secondary_team_ids": "",
+    "role": "learner",
+    "language": "en",
+    "custom": "{}",
+    "state": "active",
+}
+
+INSERT_USER = f"INSERT INTO users (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"  # noqa: S608 - constants
+INSERT_CHANGE = "INSERT INTO changes (import_id, user_id, field, old, new) VALUES (?, ?, ?, ?, ?)"
+NAMES_CACHED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Whom an identifier names, and the digest of the row that last wrote them."""
+
+    id: int
+    digest: bytes | None
+
+
+class Roster:
+    """The users of one tenant during one import."""
+
+    def __init__(self, db: aiosqlite.Connection, import_id: int, identity: str) -> None:
+        """`identity` is the column that tells who a row is: `email_key` or `external_id`."""
+        self._db = db
+        self._import_id = import_id
+        self.identity = identity
+        self.first_new_id = 1
+        self._next_id = 1
+        self.active_before = 0
+        self.users_before = 0
+        # The line on which a user was first named, by user id; 0: not yet.
+        self._line = array("L", [0])
+        self._strangers = 0
+        self.teams_created = 0
+        self.locations_created = 0
+        self._names: dict[str, dict[str, int]] = {"teams": {}, "locations": {}}
+
+    async def open(self) -> None:
+        """Take stock of the users before the import."""
+        (highest, total, gone), *_ = await self._db.execute_fetchall(
+            "SELECT coalesce(max(id), 0), (SELECT count(*) FROM users),"
+            " (SELECT count(*) FROM users WHERE state = 'deactivated') FROM users"
+        )
+        self.first_new_id = self._next_id = highest + 1
+        self.users_before = total
+        self.active_before = total - gone
+        self._line = array("L", bytes(self._line.itemsize * (highest + 1)))
+        # Identifiers of rows that are about nobody: rejected or ignored, but named once all the same.
+        await self._db.execute(
+            "CREATE TEMP TABLE strangers (key TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID"
+        )
+
+    # Who was named.
+
+    def line_of(self, user_id: int) -> int:
+        """The line on which this user was first named in the file; 0 if not."""
+        return self._line[user_id]
+
+    def mark(self, user_id: int, line: int) -> None:
+        """This user is on `line` of the file."""
+        self._line[user_id] = line
+
+    async def strangers(self, keys: Iterable[str]) -> dict[str, int]:
+        """Which of `keys` were named by rows about nobody, and on which line."""
+        if not self._strangers:
+            return {}
+        rows = await self._db.execute_fetchall(
+            "SELECT key, line FROM strangers WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),)
+        )
+        return {row[0]: row[1] for row in rows}
+
+    async def add_strangers(self, found: Mapping[str, int]) -> None:
+        if found:
+            self._strangers += len(found)
+            await self._db.executemany("INSERT OR IGNORE INTO strangers VALUES (?, ?)", list(found.items()))
+
+    # Looking up.
+
+    async def digests_from(self, user_id: int, limit: int) -> list[tuple[int, bytes]]:
+        """The ids and digests of up to `limit` users from `user_id` on, in the order they were created."""
+        rows = await self._db.execute_fetchall(
+            "SELECT id, digest FROM users WHERE id >= ? AND id < ? AND digest IS NOT NULL ORDER BY id LIMIT ?",
+            (user_id, self.first_new_id, limit),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async def find(self, keys: Iterable[str]) -> dict[str, Known]:
+        """Whom these identifiers name; those of nobody are missing."""
+        rows = await self._db.execute_fetchall(
+            f"SELECT u.{self.identity}, u.id, u.digest FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
+            f" JOIN users AS u ON u.{self.identity} = wanted.value",
+            (json.dumps(list(keys)),),
+        )
+        return {row[0]: Known(row[1], row[2]) for row in rows}
+
+    async def load(self, ids: Iterable[int]) -> dict[int, User]:
+        """These users, whole."""
+        rows = await self._db.execute_fetchall(
+            "SELECT u.* FROM json_each(?) AS wanted JOIN users AS u ON u.id = wanted.value", (json.dumps(list(ids)),)
+        )
+        return {row["id"]: dict(row) for row in rows}
+
+    async def absent(self, batch: int = 2000) -> AsyncIterator[list[User]]:
+        """The active users on no row of the file, in batches."""
+        after = 0
+        while True:
+            rows = list(
+                await self._db.execute_fetchall(
+                    "SELECT id FROM users WHERE id > ? AND id < ? AND state = 'active' ORDER BY id LIMIT ?",
+                    (after, self.first_new_id, batch * 10),
+                )
+            )
+            if not rows:
+                return
+            after = rows[-1][0]
+            missing = [row[0] for row in rows if not self._line[row[0]]]
+            for start in range(0, len(missing), batch):
+                users = await self.load(missing[start : start + batch])
+                yield list(users.values())
+
+    # Teams and locations.
+
+    async def name_ids(self, teams: Iterable[str], locations: Iterable[str]) -> NameIds:
+        """The ids of these names; teams and locations that don't exist are made, with this spelling."""
+        team_ids, new_teams = await self._ids_of("teams", teams)
+        location_ids, new_locations = await self._ids_of("locations", locations)
+        self.teams_created += new_teams
+        self.locations_created += new_locations
+        return NameIds(team_ids, location_ids)
+
+    async def _ids_of(self, table: str, names: Iterable[str]) -> tuple[dict[str, int], int]:
+        wanted: dict[str, str] = {}
+        for name in names:
+            wanted.setdefault(name_key(name), name)
+        cache = self._names[table]
+        unknown = [key for key in wanted if key not in cache]
+        if not unknown:
+            return cache, 0
+        if len(cache) + len(unknown) > NAMES_CACHED:
+            cache = self._names[table] = {}
+            unknown = list(wanted)
+        cache.update(await self._select_names(table, unknown))
+        missing = [key for key in unknown if key not in cache]
+        if missing:
+            await self._db.executemany(
+                f"INSERT INTO {table} (key, name) VALUES (?, ?)",  # noqa: S608 - one of two tables
+                [(key, wanted[key]) for key in missing],
+            )
+            cache.update(await self._select_names(table, missing))
+        return cache, len(missing)
+
+    async def _select_names(self, table: str, keys: Sequence[str]) -> dict[str, int]:
+        rows = await self._db.execute_fetchall(
+            f"SELECT key, id FROM {table} WHERE key IN (SELECT value FROM json_each(?))",  # noqa: S608
+            (json.dumps(list(keys)),),
+        )
+        return {row[0]: row[1] for row in rows}
+
+    # Writing.
+
+    def new_id(self, line: int) -> int:
+        """An id for a user who is about to be created by the row on `line`."""
+        user_id = self._next_id
+        self._next_id += 1
+        self._line.append(line)
+        return user_id
+
+    async def create(self, users: Sequence[tuple[Any, ...]]) -> None:
+        """Insert users: tuples of the id and COLUMNS. Their history is one record each."""
+        await self._db.executemany(INSERT_USER, users)
+        await self._db.executemany(
+            INSERT_CHANGE, [(self._import_id, user[0], "created", None, None) for user in users]
+        )
+
+    async def update(
+        self, changes: Sequence[tuple[User, Mapping[str, Any]]], digests: Mapping[int, bytes | None]
+    ) -> None:
+        """Write what differs of each user, with its history, and the digest of the row it comes from (else none)."""
+        by_columns: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+        history = []
+        for user, changed in changes:
+            values = (*changed.values(), digests.get(user["id"]), user["id"])
+            by_columns.setdefault(tuple(changed), []).append(values)
+            history += [(self._import_id, user["id"], name, user[name], value) for name, value in changed.items()]
+        for columns, rows in by_columns.items():
+            setters = "".join(f"{name} = ?, " for name in columns)
+            await self._db.executemany(f"UPDATE users SET {setters}digest = ? WHERE id = ?", rows)  # noqa: S608
+        await self._db.executemany(INSERT_CHANGE, history)
+
+    async def remember(self, digests: Mapping[int, bytes | None]) -> None:
+        """Rows that changed nothing: remember (or forget) their digests, which is no change of a user."""
+        if digests:
+            await self._db.executemany(
+                "UPDATE users SET digest = ? WHERE id = ?", [(digest, user_id) for user_id, digest in digests.items()]
+            )

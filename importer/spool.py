@@ -1,0 +1,112 @@
+"""What an import has to say, written to files while it streams, because a rollback takes everything else along.
+
+Three files beside each other, each appearing whole under its name when the import ends: `<id>.jsonl` (messages),
+`<id>.errors.csv` (rejected rows as they came, ready to be mended and sent again) and `<id>.touched.jsonl` (whom a
+held import or a dry run would touch).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from importer.csvfile import escape_formula, unescape_formula
+from importer.header import Header
+from importer.model import MESSAGES_IN_REPORT, Problem, Severity
+
+MESSAGES_KEPT = 10_000
+"""Messages of one import that are kept; the rest is only counted. errors.csv is always complete."""
+
+REPORT_COLUMNS = ("_line", "_code", "_message")
+
+
+class Spool:
+    """The files of one import. Used as a context: left without `keep()`, it leaves nothing behind."""
+
+    def __init__(self, folder: Path, import_id: int, delimiter: str = ",") -> None:
+        self._folder = folder
+        self._id = import_id
+        self._delimiter = delimiter
+        self._files: dict[str, IO[str]] = {}
+        self._errors: Any = None
+        self._width = 0
+        self.first: list[Problem] = []
+        self.said = 0
+        self.warnings = 0
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for name, file in self._files.items():
+            file.close()
+            self._temporary(name).unlink(missing_ok=True)
+
+    def say(self, problems: Iterable[Problem]) -> None:
+        """Keep these messages, in this order."""
+        for problem in problems:
+            self.said += 1
+            self.warnings += problem.severity is Severity.WARNING
+            if len(self.first) < MESSAGES_IN_REPORT:
+                self.first.append(problem)
+            if self.said <= MESSAGES_KEPT:
+                self._write_json("jsonl", problem.to_json())
+
+    def reject(self, header: Header, line: int, cells: Sequence[str], problems: Iterable[Problem]) -> None:
+        """Keep a rejected row for errors.csv, with what is wrong with it."""
+        if self._errors is None:
+            # A BOM, or Excel takes the file for its own old encoding.
+            file = self._open("errors.csv", encoding="utf-8-sig")
+            self._errors = csv.writer(file, delimiter=self._delimiter, lineterminator="\r\n")
+            self._width = len(header.raw)
+            self._errors.writerow([*REPORT_COLUMNS, *_kept(header, header.raw, self._width)])
+        errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+        codes = "; ".join(dict.fromkeys(problem.code for problem in errors))
+        sentences = " ".join(problem.message for problem in errors)
+        padded = [*cells, *[""] * (self._width - len(cells))]
+        safe = [escape_formula(unescape_formula(cell)) for cell in padded]
+        self._errors.writerow([line, codes, escape_formula(sentences), *_kept(header, safe, self._width)])
+
+    def touch(self, touched: Iterable[dict[str, Any]]) -> None:
+        """Keep whom the import would touch."""
+        for entry in touched:
+            self._write_json("touched.jsonl", entry)
+
+    def keep(self) -> None:
+        """Everything said so far is under its final name, and what an earlier run of this import said is gone."""
+        for name in ("jsonl", "errors.csv", "touched.jsonl"):
+            file = self._files.pop(name, None)
+            if file is None:
+                self._final(name).unlink(missing_ok=True)
+            else:
+                file.close()
+                self._temporary(name).replace(self._final(name))
+        self._errors = None
+
+    def _write_json(self, name: str, data: dict[str, Any]) -> None:
+        file = self._files.get(name) or self._open(name)
+        file.write(json.dumps(data, ensure_ascii=False) + "\n")
+
+    def _open(self, name: str, encoding: str = "utf-8") -> IO[str]:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        file = self._temporary(name).open("w", encoding=encoding, newline="")
+        self._files[name] = file
+        return file
+
+    def _final(self, name: str) -> Path:
+        return self._folder / f"{self._id}.{name}"
+
+    def _temporary(self, name: str) -> Path:
+        return self._folder / f".{self._id}.{name}.new"
+
+
+def _kept(header: Header, cells: Sequence[str], width: int) -> list[str]:
+    """`cells` without the columns that an earlier errors.csv had added; surplus cells of a ragged row stay."""
+    added = {index for index, name in enumerate(header.raw[:width]) if name.strip().lower() in REPORT_COLUMNS}
+    return [cell for index, cell in enumerate(cells) if index not in added]

@@ -1,0 +1,162 @@
+"""Imports that are held, approved, tried only, or sent back as corrections: nothing is applied unseen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from importer.model import Approval, GuardReason, ImportState, Outcome, Written
+from tests.support.importing import Company, codes, people, sheet
+
+TEN = [f"user{number}" for number in range(10)]
+APPROVED_AT = "2026-01-01T00:00:00.000Z"
+
+
+@pytest.fixture
+async def company(tmp_path: Path) -> Company:
+    company = Company(tmp_path)
+    await company.run(people(*TEN))
+    return company
+
+
+async def active(company: Company) -> int:
+    return sum(user["state"] == "active" for user in (await company.users()).values())
+
+
+def approval_of(company: Company, outcome: Outcome) -> Approval:
+    """The approval of the import that was just held."""
+    assert outcome.guard is not None
+    listed = frozenset(entry["user_id"] for entry in company.touched() if entry["action"] == "deactivated")
+    return Approval("operator", APPROVED_AT, outcome.guard.reasons, listed)
+
+
+async def test_an_import_that_would_deactivate_most_is_held_and_changes_nothing(company: Company) -> None:
+    before = await company.sql("SELECT * FROM users")
+    outcome = await company.run(people("user0", "new"), deactivate_missing=True, detect_truncation=False)
+    assert outcome.state is ImportState.HELD
+    assert outcome.guard is not None
+    assert outcome.guard.reasons == (GuardReason.TOO_MANY_DEACTIVATIONS,)
+    assert (outcome.guard.active, outcome.guard.would_deactivate) == (10, 9)
+    assert "9 of 10" in (outcome.message or "")
+    assert await company.sql("SELECT * FROM users") == before
+    assert await company.sql("SELECT count(*) FROM applied") == [(1,)]
+
+
+async def test_a_held_import_lists_exactly_whom_it_would_touch(company: Company) -> None:
+    content = people("user0", "new", job_title="Boss")
+    await company.run(content, deactivate_missing=True, detect_truncation=False)
+    touched = {entry["identifier"]: (entry["action"], entry["absent"]) for entry in company.touched()}
+    leaving = {f"{name}@example.com": ("deactivated", True) for name in TEN[1:]}
+    assert touched == {
+        **leaving,
+        "user0@example.com": ("updated", False),
+        "new@example.com": ("created", False),
+    }
+
+
+async def test_an_approved_import_is_applied(company: Company) -> None:
+    content, settings = people("user0"), {"deactivate_missing": True}
+    held = await company.run(content, **settings)
+    outcome = await company.run(content, approval=approval_of(company, held), **settings)
+    assert outcome.state is ImportState.COMPLETED
+    assert await active(company) == 1
+
+
+async def test_an_approved_import_is_held_again_for_somebody_who_was_not_on_the_list(company: Company) -> None:
+    content, settings = people("user0"), {"deactivate_missing": True}
+    held = await company.run(content, **settings)
+    approval = approval_of(company, held)
+    await company.run(people("later"))
+    again = await company.run(content, approval=approval, **settings)
+    assert again.state is ImportState.HELD
+    assert await active(company) == 11
+
+
+async def test_an_approved_import_is_held_again_for_another_reason(company: Company) -> None:
+    content = people("user0")
+    held = await company.run(content, deactivate_missing=True, detect_truncation=False)
+    approval = approval_of(company, held)
+    again = await company.run(content, approval=approval, deactivate_missing=True)
+    assert again.guard is not None
+    assert again.guard.reasons == (GuardReason.POSSIBLY_TRUNCATED,)
+
+
+NINE = TEN[:8] + TEN[9:]  # the last person of the last file is there
+
+
+@pytest.mark.parametrize(
+    ("content", "written"),
+    [
+        (people(*NINE).rstrip(b"\n"), None),
+        (people(*NINE), Written(2, 4096, 4096, False)),
+        (people(*NINE), Written(1, 10, 10, True)),
+        (people(*TEN[:9]), None),
+        (people(*TEN[3:]), None),
+    ],
+    ids=["no line end", "full last block", "resumed", "last person gone", "far fewer rows"],
+)
+async def test_a_file_that_may_be_cut_deactivates_nobody_for_being_absent(
+    company: Company, content: bytes, written: Written | None
+) -> None:
+    outcome = await company.run(content, written=written, deactivate_missing=True, max_deactivations_percent=100)
+    assert outcome.state is ImportState.HELD
+    assert outcome.guard is not None
+    assert outcome.guard.reasons == (GuardReason.POSSIBLY_TRUNCATED,)
+    assert await active(company) == 10
+
+
+async def test_a_file_that_may_be_cut_is_a_warning_where_nobody_would_be_deactivated(company: Company) -> None:
+    outcome = await company.run(people(*TEN), written=Written(2, 4096, 4096, False), deactivate_missing=True)
+    assert (outcome.state, codes(outcome)) == (ImportState.UNCHANGED, ["possibly_truncated"])
+
+
+async def test_a_whole_file_that_drops_one_of_ten_is_applied(company: Company) -> None:
+    outcome = await company.run(people(*NINE), written=Written(2, 4096, 100, False), deactivate_missing=True)
+    assert (outcome.state, outcome.counts.deactivated_absent) == (ImportState.COMPLETED, 1)
+
+
+async def test_a_dry_run_says_what_would_happen_and_changes_nothing(company: Company) -> None:
+    before = await company.sql("SELECT * FROM users")
+    content, settings = people(*NINE, "new", job_title="Boss"), {"deactivate_missing": True}
+    tried = await company.run(content, dry_run=True, **settings)
+    assert await company.sql("SELECT * FROM users") == before
+    assert len(company.touched()) == 11
+    applied = await company.run(content, **settings)
+    assert (tried.state, tried.counts) == (applied.state, applied.counts)
+
+
+async def test_an_errors_csv_sent_back_is_a_correction_and_deactivates_nobody(company: Company) -> None:
+    header = ("first_name", "last_name", "email", "hire_date")
+    rows = [("U", "S", f"{name}@example.com", "2020-01-01") for name in TEN]
+    rows[3] = ("U", "S", "user3@example.com", "soon")
+    await company.run(sheet(*rows, header=header), deactivate_missing=True)
+    returned = company.errors_csv().decode("utf-8-sig")
+    assert returned.splitlines()[0] == "_line,_code,_message,first_name,last_name,email,hire_date"
+    assert returned.splitlines()[1].startswith("5,bad_date,")
+    outcome = await company.run(returned.replace("soon", "2020-02-02").encode("utf-8-sig"), deactivate_missing=True)
+    assert (outcome.state, codes(outcome)) == (ImportState.COMPLETED, [])
+    assert (await company.users())["user3@example.com"]["hire_date"] == "2020-02-02"
+    assert await active(company) == 10
+    compared = await company.sql("SELECT compared FROM applied ORDER BY import_id DESC LIMIT 1")
+    assert compared == [(0,)]
+
+
+async def test_a_row_with_too_many_cells_keeps_them_in_errors_csv(company: Company) -> None:
+    await company.run(b"first_name,last_name,email\nAnn,Smith,ann@example.com,what,else\nBen,B,b@example.com\nx,y\n")
+    lines = company.errors_csv().decode("utf-8-sig").splitlines()
+    assert lines[1].endswith(",Ann,Smith,ann@example.com,what,else")
+    assert lines[2].endswith(",x,y,")
+
+
+async def test_a_formula_cell_comes_back_safe_and_means_the_same_when_sent_again(company: Company) -> None:
+    rows = [("Ann", "Smith", "ann@example.com", "=1+1", "soon"), ("Ben", "B", "ben@example.com", "'=2", "soon")]
+    header = ("first_name", "last_name", "email", "job_title", "hire_date")
+    await company.run(sheet(*rows, ("U", "S", "user0@example.com", "", ""), header=header))
+    returned = company.errors_csv().decode("utf-8-sig")
+    assert ",'=1+1," in returned
+    assert ",'=2," in returned
+    await company.run(returned.replace("soon", "").encode())
+    users = await company.users()
+    assert users["ann@example.com"]["job_title"] == "=1+1"
+    assert users["ben@example.com"]["job_title"] == "=2"

@@ -1,0 +1,310 @@
+"""What a row does to a user: the table of section 4, on real files and a real database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from importer.model import ImportState
+from tests.support.importing import HEADER, Company, codes, people, sheet
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    return Company(tmp_path)
+
+
+async def test_an_unknown_identifier_creates_an_active_user(company: Company) -> None:
+    outcome = await company.run(people("ann", "ben"))
+    users = await company.users()
+    assert (outcome.state, outcome.counts.created) == (ImportState.COMPLETED, 2)
+    assert users["ann@example.com"]["state"] == "active"
+    assert users["ann@example.com"]["role"] == "learner"
+
+
+async def test_a_known_identifier_overwrites_what_the_file_says_and_leaves_the_rest(company: Company) -> None:
+    await company.run(people("ann", job_title="Baker", location="Oslo"))
+    outcome = await company.run(people("ann", job_title="Head baker"))
+    user = (await company.users())["ann@example.com"]
+    assert outcome.counts.updated == 1
+    assert (user["job_title"], user["location"]) == ("Head baker", "Oslo")
+
+
+async def test_the_same_file_again_is_unchanged_and_writes_no_user(company: Company) -> None:
+    content = people("ann", "ben", job_title="Baker")
+    await company.run(content)
+    before = await company.sql("SELECT * FROM users")
+    outcome = await company.run(content)
+    assert (outcome.state, outcome.counts.unchanged) == (ImportState.UNCHANGED, 2)
+    assert await company.sql("SELECT * FROM users") == before
+    assert await company.sql("SELECT count(*) FROM changes WHERE import_id = 2") == [(0,)]
+
+
+async def test_the_same_values_written_differently_are_unchanged(company: Company) -> None:
+    await company.run(people("ann", role="hr"))
+    outcome = await company.run(sheet(("Ann", " Smith ", "ANN@example.com", "HR"), header=(*HEADER, "role")))
+    user_spellings = await company.run(people("ann", role="HR"))
+    assert outcome.counts.updated == 1, "the new spelling of the address is stored"
+    assert user_spellings.counts.updated == 1
+    again = await company.run(people("ann", role="hr"))
+    assert again.counts.unchanged == 1
+
+
+async def test_a_blank_cell_clears_and_role_falls_back_to_its_default(company: Company) -> None:
+    await company.run(people("ann", job_title="Baker", role="hr"))
+    await company.run(people("ann", job_title="", role=""))
+    user = (await company.users())["ann@example.com"]
+    assert (user["job_title"], user["role"]) == (None, "learner")
+
+
+async def test_a_blank_cell_is_left_alone_where_the_settings_say_keep(company: Company) -> None:
+    await company.run(people("ann", job_title="Baker", role="hr"))
+    outcome = await company.run(people("ann", job_title="", role=""), blank_cells="keep")
+    user = (await company.users())["ann@example.com"]
+    assert (user["job_title"], user["role"]) == ("Baker", "hr")
+    assert outcome.state is ImportState.UNCHANGED
+
+
+async def test_a_leaver_is_deactivated_and_a_returning_one_is_reactivated_as_the_same_user(company: Company) -> None:
+    await company.run(people("ann", "ben"))
+    (before,) = await company.sql("SELECT id FROM users WHERE email_key = 'ann@example.com'")
+    left = await company.run(people("ann", deactivate="yes"))
+    assert (left.counts.deactivated, left.counts.deactivated_absent) == (1, 0)
+    assert (await company.users())["ann@example.com"]["state"] == "deactivated"
+    back = await company.run(people("ann", deactivate=""))
+    assert back.counts.reactivated == 1
+    assert await company.sql("SELECT id FROM users WHERE email_key = 'ann@example.com'") == [before]
+
+
+async def test_a_returning_user_stays_deactivated_where_the_settings_say_so(company: Company) -> None:
+    await company.run(people("ann", "ben"))
+    await company.run(people("ann", deactivate="1"))
+    for _ in range(2):
+        outcome = await company.run(people("ann", job_title="Boss"), reactivate_returning=False)
+        assert (outcome.counts.unchanged, codes(outcome)) == (1, ["not_reactivated"])
+    user = (await company.users())["ann@example.com"]
+    assert (user["state"], user["job_title"]) == ("deactivated", None)
+
+
+async def test_a_leaver_never_stays_for_a_typo(company: Company) -> None:
+    await company.run(people("ann", "ben", hire_date="2020-01-01", job_title="Baker"))
+    content = people("ann", "ben", hire_date="yesterday", job_title="Boss", deactivate="1")
+    outcome = await company.run(content, max_deactivations_percent=100)
+    user = (await company.users())["ann@example.com"]
+    assert (user["state"], user["hire_date"], user["job_title"]) == ("deactivated", "2020-01-01", "Boss")
+    assert codes(outcome) == ["bad_date", "bad_date"]
+    assert (outcome.counts.deactivated, outcome.counts.warnings, outcome.counts.rejected) == (2, 2, 0)
+
+
+async def test_an_unknown_leaver_is_not_created(company: Company) -> None:
+    await company.run(people("ann"))
+    outcome = await company.run(people("zoe", deactivate="1"), detect_truncation=False)
+    assert (outcome.counts.ignored, outcome.counts.created) == (1, 0)
+    assert codes(outcome) == ["deactivate_unknown"]
+    assert "zoe@example.com" not in await company.users()
+
+
+async def test_a_rejected_row_leaves_the_user_as_it_was_and_counts_as_present(company: Company) -> None:
+    await company.run(people("ann", "ben", "cleo", hire_date="2020-01-01"))
+    rows = [("Ann", "Smith", "ann@example.com", "soon"), ("Ben", "Smith", "ben@example.com", "2020-01-01")]
+    content = sheet(*rows, header=(*HEADER, "hire_date"))
+    outcome = await company.run(content, deactivate_missing=True, detect_truncation=False)
+    users = await company.users()
+    assert outcome.state is ImportState.COMPLETED_WITH_ERRORS
+    assert (outcome.counts.rejected, outcome.counts.deactivated_absent) == (1, 1)
+    assert [users[f"{name}@example.com"]["state"] for name in ("ann", "ben", "cleo")] == [
+        "active",
+        "active",
+        "deactivated",
+    ]
+
+
+async def test_all_problems_of_a_row_are_said_at_once(company: Company) -> None:
+    header = (*HEADER, "role", "hire_date")
+    content = sheet(
+        ("Ann", "", "ann@example.com", "king", "soon"), ("Ben", "B", "ben@example.com", "", ""), header=header
+    )
+    outcome = await company.run(content)
+    assert {problem.column for problem in outcome.messages} == {"last_name", "role", "hire_date"}
+    assert {problem.line for problem in outcome.messages} == {2}
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_first_of_two_rows_about_one_person_stands(company: Company, known: bool) -> None:
+    await company.run(people("ann" if known else "zoe"))
+    rows = [("Ann", "First", "ann@example.com"), ("Ann", "Second", "Ann@Example.com")]
+    outcome = await company.run(sheet(*rows), detect_truncation=False)
+    assert outcome.counts.rejected == 1
+    (problem,) = outcome.messages
+    assert (problem.code, problem.line) == ("duplicate_identifier", 3)
+    assert "ine 2" in problem.message
+    assert (await company.users())["ann@example.com"]["last_name"] == "First"
+
+
+async def test_the_first_row_stands_even_if_a_later_one_is_word_for_word_the_old(company: Company) -> None:
+    await company.run(people("ann", "ben"))
+    rows = [
+        ("Ann", "New", "ann@example.com"),
+        ("Ann", "Smith", "ann@example.com"),
+        ("Ben", "Smith", "ben@example.com"),
+    ]
+    outcome = await company.run(sheet(*rows))
+    (problem,) = outcome.messages
+    assert (problem.code, problem.line) == ("duplicate_identifier", 3)
+    assert outcome.counts.rows == 3
+    assert (await company.users())["ann@example.com"]["last_name"] == "New"
+
+
+@pytest.mark.parametrize("first", [("Ann", "", "ann@example.com", ""), ("Ann", "Smith", "ann@example.com", "1")])
+async def test_a_rejected_or_ignored_first_row_makes_the_second_a_duplicate_all_the_same(
+    company: Company, first: tuple[str, ...]
+) -> None:
+    await company.run(people("ben"))
+    second = ("Ann", "Smith", "ann@example.com", "")
+    ben = ("Ben", "Smith", "ben@example.com", "")
+    outcome = await company.run(sheet(first, second, ben, header=(*HEADER, "deactivate")))
+    assert codes(outcome)[-1] == "duplicate_identifier"
+    assert "ann@example.com" not in await company.users()
+
+
+@pytest.mark.parametrize("address", ["", "not an address"])
+async def test_nobody_is_absent_while_a_row_does_not_tell_whom_it_is_about(company: Company, address: str) -> None:
+    await company.run(people("ann", "ben"))
+    rows = [("Ann", "Smith", "ann@example.com"), ("Ben", "Smith", address)]
+    outcome = await company.run(sheet(*rows), deactivate_missing=True)
+    assert outcome.counts.deactivated == 0
+    assert "absent_not_deactivated" in codes(outcome)
+    assert (await company.users())["ben@example.com"]["state"] == "active"
+
+
+async def test_absent_users_stay_active_unless_the_settings_say_otherwise(company: Company) -> None:
+    await company.run(people("ann", "ben"))
+    outcome = await company.run(people("ann"))
+    assert outcome.counts.deactivated == 0
+    assert (await company.users())["ben@example.com"]["state"] == "active"
+
+
+async def test_absent_users_are_deactivated_where_the_settings_say_so(company: Company) -> None:
+    await company.run(people("ann", "ben", "cleo"))
+    outcome = await company.run(people("ann", "cleo"), deactivate_missing=True, detect_truncation=False)
+    assert (outcome.counts.deactivated, outcome.counts.deactivated_absent) == (1, 1)
+    assert outcome.counts.rows == outcome.file.rows == 2
+    assert (await company.users())["ben@example.com"]["state"] == "deactivated"
+
+
+async def test_a_protected_user_is_never_deactivated(company: Company) -> None:
+    await company.run(people("ann", "ben", "cleo"))
+    await company.sql("UPDATE users SET protected = 1 WHERE email_key <> 'ann@example.com'")
+    rows = [("Ann", "Smith", "ann@example.com", ""), ("Ben", "New", "ben@example.com", "1")]
+    content = sheet(*rows, header=(*HEADER, "deactivate"))
+    outcome = await company.run(content, deactivate_missing=True)
+    users = await company.users()
+    assert outcome.counts.deactivated == 0
+    assert codes(outcome).count("protected_user") == 2
+    assert (users["ben@example.com"]["state"], users["ben@example.com"]["last_name"]) == ("active", "New")
+    assert users["cleo@example.com"]["state"] == "active"
+
+
+async def test_a_file_in_which_every_row_is_rejected_fails_and_changes_nothing(company: Company) -> None:
+    await company.run(people("ann"))
+    outcome = await company.run(people("ben", "cleo", hire_date="soon", primary_team="New"), deactivate_missing=True)
+    assert (outcome.state, outcome.counts.rejected) == (ImportState.FAILED, 2)
+    assert codes(outcome)[-1] == "every_row_rejected"
+    assert await company.sql("SELECT count(*) FROM teams") == [(0,)]
+    assert (await company.users())["ann@example.com"]["state"] == "active"
+
+
+async def test_a_file_that_breaks_halfway_changes_nothing(company: Company) -> None:
+    rows = b"".join(b"P,Smith,p%d@example.com\n" % number for number in range(5000))
+    outcome = await company.run(b"first_name,last_name,email\n" + rows + b'P,"Smith,p@example.com\n')
+    assert (outcome.state, outcome.file.rows) == (ImportState.FAILED, None)
+    assert outcome.message is not None
+    assert "5002" in outcome.message
+    assert outcome.file.sha256 is not None
+    assert await company.users() == {}
+
+
+async def test_a_last_row_without_a_line_end_is_not_applied_and_its_user_counts_as_present(company: Company) -> None:
+    await company.run(people("ann", "ben"))
+    content = sheet(("Ann", "New", "ann@example.com"), ("Ben", "New", "ben@example.com")).rstrip(b"\n")
+    outcome = await company.run(content, deactivate_missing=True)
+    users = await company.users()
+    assert (outcome.counts.rejected, outcome.counts.updated, outcome.counts.deactivated) == (1, 1, 0)
+    assert "unfinished_last_row" in codes(outcome)
+    assert (users["ben@example.com"]["last_name"], users["ben@example.com"]["state"]) == ("Smith", "active")
+
+
+async def test_a_last_row_without_a_line_end_is_applied_where_the_settings_allow_it(company: Company) -> None:
+    outcome = await company.run(people("ann").rstrip(b"\n"), require_final_newline=False)
+    assert (outcome.counts.created, outcome.counts.warnings) == (1, 0)
+
+
+# What was changed by other hands.
+
+
+async def test_what_someone_changed_by_hand_is_put_right(company: Company) -> None:
+    content = people("ann", "ben", primary_team="Ops", job_title="Baker")
+    await company.run(content)
+    await company.sql("UPDATE users SET job_title = 'Hacker' WHERE email_key = 'ann@example.com'")
+    await company.sql("UPDATE users SET state = 'deactivated' WHERE email_key = 'ben@example.com'")
+    outcome = await company.run(content)
+    users = await company.users()
+    assert (outcome.counts.updated, outcome.counts.reactivated) == (1, 1)
+    assert users["ann@example.com"]["job_title"] == "Baker"
+
+
+async def test_a_team_that_was_removed_by_hand_is_made_again(company: Company) -> None:
+    content = people("ann", primary_team="Ops")
+    await company.run(content)
+    await company.sql("DELETE FROM teams")
+    outcome = await company.run(content)
+    assert outcome.counts.teams_created == 1
+    assert (await company.users())["ann@example.com"]["primary_team"] == "Ops"
+
+
+async def test_other_settings_make_every_row_be_looked_at_again(company: Company) -> None:
+    content = people("ann", job_title="")
+    await company.run(people("ann", job_title="Baker"))
+    await company.run(content, blank_cells="keep")
+    outcome = await company.run(content)
+    assert outcome.counts.updated == 1
+    assert (await company.users())["ann@example.com"]["job_title"] is None
+
+
+# Teams.
+
+
+async def test_teams_and_locations_are_matched_without_case_and_the_first_spelling_stays(company: Company) -> None:
+    await company.run(people("ann", primary_team="Straße", location="OSLO"))
+    outcome = await company.run(people("ben", primary_team="STRASSE", location="Oslo"))
+    user = (await company.users())["ben@example.com"]
+    assert (user["primary_team"], user["location"]) == ("Straße", "OSLO")
+    assert (outcome.counts.teams_created, outcome.counts.locations_created) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("primary", "secondary", "expected"),
+    [
+        ("Ops", "Tech\\, London, Sales", ("Ops", ["Tech, London", "Sales"])),
+        ("", "Sales, Ops", ("Sales", ["Ops"])),
+        ("ops", " a , A ,Ops,,", ("ops", ["a"])),
+        ("Ops", "", ("Ops", [])),
+        ("", "", (None, [])),
+    ],
+)
+async def test_teams_of_a_row(
+    company: Company, primary: str, secondary: str, expected: tuple[str, list[str]]
+) -> None:
+    content = people("ann", primary_team=primary, secondary_team=secondary)
+    await company.run(content)
+    user = (await company.users())["ann@example.com"]
+    assert (user["primary_team"], user["secondary_team"]) == expected
+    assert (await company.run(content)).state is ImportState.UNCHANGED
+
+
+async def test_a_rejected_row_makes_no_team(company: Company) -> None:
+    rows = [("Ann", "", "ann@example.com", "Ghosts"), ("Ben", "B", "ben@example.com", "Ops")]
+    outcome = await company.run(sheet(*rows, header=(*HEADER, "primary_team")))
+    assert outcome.counts.teams_created == 1
+    assert await company.sql("SELECT name FROM teams") == [("Ops",)]

@@ -1,0 +1,92 @@
+"""Run imports on real files and a real users.db, without a server around them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from importer.database import open_database
+from importer.directory import Directory
+from importer.model import Approval, Outcome, Written
+from importer.run import Job, run_import
+from importer.settings import ImportSettings
+
+HEADER = ("first_name", "last_name", "email")
+
+
+def sheet(*rows: Sequence[str], header: Sequence[str] = HEADER) -> bytes:
+    """A file of these rows, as a careful exporter writes it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def people(*names: str, **columns: str) -> bytes:
+    """A file of people by first name, `name@example.com` each, with these further columns the same for all."""
+    rows = [(name.title(), "Smith", f"{name}@example.com", *columns.values()) for name in names]
+    return sheet(*rows, header=(*HEADER, *columns))
+
+
+class Company:
+    """One tenant's users and the imports run on them, numbered from 1."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "users.db"
+        self.messages = folder / "messages"
+        self.imports = 0
+
+    async def run(
+        self,
+        content: bytes,
+        *,
+        dry_run: bool = False,
+        written: Written | None = None,
+        approval: Approval | None = None,
+        **settings: Any,
+    ) -> Outcome:
+        """Import `content` with these settings and the defaults for the rest."""
+        self.imports += 1
+        file = self.folder / f"{self.imports}.csv"
+        file.write_bytes(content)
+        now = datetime(2026, 1, 1, tzinfo=UTC).replace(microsecond=self.imports * 1000)
+        job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, now)
+        return await run_import(job, self.database, ImportSettings(**settings), self.messages)
+
+    async def users(self) -> dict[str, dict[str, Any]]:
+        """All users by address."""
+        db = await open_database(self.database, "tenant")
+        try:
+            return {user["email"]: user async for page in Directory(db).everybody() for user in page}
+        finally:
+            await db.close()
+
+    async def sql(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Sequence[Any]]:
+        """What `statement` gives; what it changes is committed."""
+        async with aiosqlite.connect(self.database) as db:
+            rows = await db.execute_fetchall(statement, values)
+            await db.commit()
+            return [tuple(row) for row in rows]
+
+    def touched(self) -> list[dict[str, Any]]:
+        """Whom the last import would have touched."""
+        path = self.messages / f"{self.imports}.touched.jsonl"
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+    def errors_csv(self) -> bytes:
+        """The errors.csv of the last import."""
+        return (self.messages / f"{self.imports}.errors.csv").read_bytes()
+
+
+def codes(outcome: Outcome) -> list[str]:
+    """The codes of an import's messages, in their order."""
+    return [problem.code for problem in outcome.messages]
