@@ -163,6 +163,10 @@ class KeyRing:
             self._seen = seen
         return self._keys
 
+    def to_json(self) -> list[dict[str, Any]]:
+        """All keys, for people and programs. Raises RingUnreadable."""
+        return [key.to_json() for key in self.keys()]
+
     def may_log_in(self, kind: str, blob: bytes, address: Address, now: datetime) -> Verdict:
         """`may_log_in` with the keys of now; nobody may with a ring that can't be read."""
         try:

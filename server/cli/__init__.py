@@ -1,1 +1,109 @@
-"""The command line: one module a noun."""
+"""The command line: one module a noun.
+
+A command raises what it can't do; `main` turns that into one sentence on stderr and an exit code: 0 done, 1 refused
+or failed, 2 wrong usage. Nouns are imported when they are used: a command starts in the time its own imports take.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sqlite3
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import metadata
+
+import click
+
+from importer.errors import ImporterError
+from keys.host import HostKeyRefused
+from keys.public import KeyRefused
+from keys.ring import RingUnreadable
+from server.settings import SettingsError
+from server.tenant_settings import TenantRefused
+
+COMMANDS = {
+    "tenant": "server.cli.tenant:tenant",
+    "key": "server.cli.key:key",
+    "token": "server.cli.token:token",
+}
+REFUSALS = (ImporterError, HostKeyRefused, KeyRefused, RingUnreadable, SettingsError, TenantRefused)
+_QUIET_LEVELS = {"", "info", "warning", "error"}
+
+
+class Nouns(click.Group):
+    """The commands of COMMANDS, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        try:
+            found = metadata.version("headcount")
+        except metadata.PackageNotFoundError:
+            found = "(not installed)"
+        click.echo(f"headcount {found}")
+        ctx.exit()
+
+
+@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
+def cli() -> None:
+    """An SFTP server that turns sync_users.csv into users.
+
+    Settings come from HEADCOUNT_* in the environment, or from the TOML file that HEADCOUNT_CONFIG names. All
+    commands work beside a running server on the same data folder (HEADCOUNT_DATA_DIR).
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. What it makes is for this user alone."""
+    os.umask(0o077)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name the terminal can't show is no reason to fail
+    try:
+        code = cli.main(args=arguments, prog_name="headcount", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return 2 if isinstance(error, click.UsageError) else 1
+    except BrokenPipeError:
+        # Whoever read us has seen enough. What is left in the buffer must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        return _failed("interrupted")
+    except REFUSALS as error:
+        return _failed(str(error))
+    except Exception as error:
+        return _failed(_unexpected(error))
+
+
+def _failed(sentence: str) -> int:
+    click.echo(f"Error: {sentence}", err=True)
+    return 1
+
+
+def _unexpected(error: Exception) -> str:
+    """What to say of something that nobody foresaw; the details only to who asks for them."""
+    if os.environ.get("HEADCOUNT_LOG_LEVEL", "").lower() not in _QUIET_LEVELS:
+        traceback.print_exc()
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, sqlite3.Error):
+        return f"the database can't be used: {error}"
+    return f"something went wrong inside ({type(error).__name__}: {error}); HEADCOUNT_LOG_LEVEL=debug shows where"

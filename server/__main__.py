@@ -1,0 +1,16 @@
+"""`headcount`, also as `python -m server`."""
+
+from __future__ import annotations
+
+import sys
+
+from server.cli import main as run
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What every command starts with: the settings, the data folder, and the rule whose folder it is."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import pwd
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from importer.errors import TryAgain
+from server.settings import load_settings
+from server.tenant_settings import TenantRefused
+from server.tenants import Tenants, open_tenants, server_database
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PATIENCE = 6  # times the ten seconds that one try waits for a busy database
+
+
+def runs(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Make a command of a coroutine function."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return asyncio.run(command(*args, **kwargs))
+
+    return run
+
+
+@asynccontextmanager
+async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
+    """The tenants of the data folder. With `make` it is made if it isn't there; without, that is refused."""
+    data_dir = load_settings().data_dir.absolute()
+    if not make and not server_database(data_dir).exists():
+        raise TenantRefused(
+            "no_data_folder",
+            f"there is no Headcount data in {data_dir}: HEADCOUNT_DATA_DIR says where it is, "
+            "and the first `headcount tenant add` makes it",
+        )
+    _refuse_foreign(data_dir)
+    async with open_tenants(data_dir) as opened:
+        yield opened
+
+
+async def patiently(change: Callable[[], Awaitable[T]]) -> T:
+    """Do `change`, which waits while an import holds the tenant's database; say so if that takes long.
+
+    Raises TryAgain after a minute.
+    """
+    for _ in range(PATIENCE - 1):
+        try:
+            return await change()
+        except TryAgain as error:
+            if error.code != "database_busy":
+                raise
+            click.echo("An import of this tenant is running; waiting for it to end ...", err=True)
+    return await change()
+
+
+def read_text(file: str) -> str:
+    """The text in `file`, or on stdin for `-`; UTF-8, or UTF-16 with a byte order mark as Windows writes it."""
+    with click.open_file(file, "rb") as stream:
+        content: bytes = stream.read(1024 * 1024)
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return content.decode(encoding, errors="replace")
+
+
+def _refuse_foreign(data_dir: Path) -> None:
+    """Files made by another user are files the server can't read, or can't write: better nothing than those."""
+    try:
+        owner = server_database(data_dir).stat().st_uid
+    except FileNotFoundError:
+        return
+    if owner != os.geteuid():
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise TenantRefused(
+            "not_yours",
+            f"the data in {data_dir} belongs to the user {name}; run the same command as that user: "
+            f"sudo -u {name} headcount ...",
+        )

@@ -1,0 +1,85 @@
+"""How commands show what they found: JSON for programs, tables for people, plain columns when nobody looks.
+
+Whatever came from a file or a client is shown with its control characters escaped, or it could speak to the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+F = Callable[..., Any]
+
+
+def json_option(command: F) -> F:
+    """The option `--json`, as the argument `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")(command)
+
+
+def print_json(data: object) -> None:
+    """`data` as JSON on stdout, one document."""
+    readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(data, indent=2, ensure_ascii=not readable))
+
+
+def print_list(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool, empty: str) -> None:
+    """All of `rows` as JSON, or the `columns` (key -> heading) of each in a table; `empty` if there are none."""
+    if as_json:
+        print_json(list(rows))
+    elif not rows:
+        click.echo(empty, err=True)
+    else:
+        print_table([[shown(row[key]) for key in columns] for row in rows], list(columns.values()))
+
+
+def print_table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
+    """A table on stdout: drawn on a terminal, plain columns that nothing cuts or wraps everywhere else."""
+    if not sys.stdout.isatty():
+        widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+        for row in (headings, *rows):
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def print_thing(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """One thing: as JSON, or a line for each of its facts."""
+    if as_json:
+        print_json(facts)
+        return
+    width = max(map(len, facts)) + 2
+    for name, value in facts.items():
+        click.echo(f"{name.replace('_', ' ').ljust(width)}{shown(value)}")
+
+
+def shown(value: object) -> str:
+    """A value on one line, harmless to a terminal; nothing is a dash."""
+    if value is None or value == "" or value == []:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {shown(inner)}" for name, inner in value.items()) or "-"
+    if isinstance(value, list | tuple):
+        return ", ".join(shown(inner) for inner in value)
+    return harmless(str(value))
+
+
+def harmless(text: str) -> str:
+    """`text` with what is not printable written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

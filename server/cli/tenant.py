@@ -1,0 +1,155 @@
+"""`headcount tenant`: the companies that may send files."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from importer.directory import Directory
+from keys.ring import RingUnreadable
+from server.cli.data import patiently, read_text, runs, tenants
+from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
+from server.settings import load_settings
+from server.tenant_settings import TenantRefused
+from server.tenants import Tenant, Tenants, open_users, server_database
+
+
+@click.group()
+def tenant() -> None:
+    """The companies that may send files: one account and one folder each."""
+
+
+@tenant.command()
+@click.argument("name")
+@click.option("--key", "keys", metavar="FILE", multiple=True, help="A public key it may log in with; again for more.")
+@json_option
+@runs
+async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
+    """Make the tenant NAME: its account, folder and settings."""
+    lines = [read_text(file) for file in keys]
+    async with tenants(make=True) as opened:
+        made = await opened.add(name, lines)
+        facts = await _facts(opened, made)
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(f"Tenant {name} is there, with {len(facts['keys'])} keys; its folder is {facts['folder']}")
+
+
+@tenant.command("list")
+@json_option
+@runs
+async def list_(as_json: bool) -> None:
+    """All tenants, by name."""
+    rows = []
+    if server_database(load_settings().data_dir).exists():
+        async with tenants() as opened:
+            rows = [await _summary(opened, one) for one in await opened.list()]
+    columns = {"name": "NAME", "created_at": "CREATED", "key_count": "KEYS", "users": "USERS"}
+    print_list(
+        rows, columns, as_json=as_json, empty="There are no tenants yet; make one with: headcount tenant add NAME"
+    )
+
+
+@tenant.command()
+@click.argument("name")
+@json_option
+@runs
+async def show(name: str, as_json: bool) -> None:
+    """Everything about the tenant NAME: its keys, users and settings."""
+    async with tenants() as opened:
+        facts = await _facts(opened, await opened.get(name))
+    if as_json:
+        print_json(facts)
+        return
+    keys, settings = facts.pop("keys"), facts.pop("settings")
+    print_thing(facts, as_json=False)
+    click.echo("\nsettings")
+    _print_settings(settings)
+    click.echo("\nkeys")
+    for key in keys:
+        click.echo(f"  {key['fingerprint']}  {key['type']}  {shown(key['comment'])}")
+
+
+@tenant.command("set")
+@click.argument("name")
+@click.argument("pairs", metavar="KEY=VALUE...", nargs=-1, required=True)
+@json_option
+@runs
+async def set_(name: str, pairs: tuple[str, ...], as_json: bool) -> None:
+    """Change settings of the tenant NAME: all that are given, or none. `KEY=` puts a default back."""
+    changes = dict(_pair(text) for text in pairs)
+    async with tenants() as opened:
+        after = await patiently(lambda: opened.change_settings(name, changes))
+    if as_json:
+        print_json(after.to_json())
+    else:
+        _print_settings({key: after.to_json()[key] for key in changes})
+
+
+@tenant.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Really.")
+@json_option
+@runs
+async def remove(name: str, yes: bool, as_json: bool) -> None:
+    """End the tenant NAME: sessions, tokens, imports. Its folder is moved aside, with all its users in it."""
+    if not yes:
+        raise click.UsageError(f"this ends the tenant {name} and everything that waits; say --yes if that is meant")
+    async with tenants() as opened:
+        aside = await opened.remove(name)
+    if as_json:
+        print_json({"name": name, "moved_to": str(aside)})
+    else:
+        click.echo(f"Tenant {name} is removed; all it had is now in {aside}")
+
+
+async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
+    """One line of the list; what can't be read is left open, for one broken tenant must not hide the others."""
+    users: dict[str, int] | None = None
+    key_count: int | None = None
+    with suppress(TenantRefused, RingUnreadable, sqlite3.Error):
+        await opened.get(one.name)
+        key_count = len(opened.ring(one.name).keys())
+        async with open_users(opened.folder(one.name), readonly=True) as db:
+            users = await Directory(db).count_by_state()
+    return {**one.to_json(), "key_count": key_count, "users": users}
+
+
+async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
+    folder = opened.folder(one.name)
+    async with open_users(folder, readonly=True) as db:
+        users = await Directory(db).count_by_state()
+    return {
+        **one.to_json(),
+        "folder": str(folder.root),
+        "users": users,
+        "keys": opened.ring(one.name).to_json(),
+        "settings": (await opened.settings(one.name)).to_json(),
+    }
+
+
+def _pair(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f"{text!r} is not KEY=VALUE")
+    return name.strip().lower(), value.strip() or None
+
+
+def _print_settings(settings: dict[str, Any]) -> None:
+    """As they are typed; `set` takes them back."""
+    for name, value in settings.items():
+        click.echo(f"  {name} = {_typed(value)}")
+
+
+def _typed(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else harmless(str(value))

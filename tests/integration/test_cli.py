@@ -1,0 +1,231 @@
+"""The command line: what is done, what is refused, and what programs that read it can rely on."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.cli import COMMANDS
+from server.tenant_settings import TenantSettings
+from tests.support.cli import Ran, run_cli
+from tests.support.keypairs import keypair, public_line
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TERM", "dumb")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def pub(tmp_path: Path) -> str:
+    path = tmp_path / "hr.pub"
+    path.write_text(public_line() + "\n")
+    return str(path)
+
+
+def done(*arguments: str, stdin: bytes = b"") -> Ran:
+    ran = run_cli(*arguments, stdin=stdin)
+    assert (ran.code, ran.err) == (0, "")
+    return ran
+
+
+def refused(*arguments: str, code: int = 1, stdin: bytes = b"") -> str:
+    """The one sentence on stderr; nothing was printed on stdout."""
+    ran = run_cli(*arguments, stdin=stdin)
+    assert (ran.code, ran.out) == (code, b"")
+    assert "Traceback" not in ran.err
+    return ran.err.strip().splitlines()[-1]
+
+
+def test_a_tenant_from_its_first_day_to_its_last(pub: str, data_dir: Path) -> None:
+    assert done("tenant", "list", "--json").json == []
+    added = done("tenant", "add", "acme", "--key", pub, "--json").json
+    assert added["name"] == "acme"
+    assert Path(added["folder"]) == data_dir / "tenants" / "acme"
+    assert done("tenant", "list", "--json").json == [
+        {"name": "acme", "created_at": added["created_at"], "key_count": 1, "users": {"active": 0, "deactivated": 0}}
+    ]
+    assert done("tenant", "show", "acme", "--json").json == added
+    moved = done("tenant", "remove", "acme", "--yes", "--json").json
+    assert Path(moved["moved_to"]).is_dir()
+    assert done("tenant", "list", "--json").json == []
+
+
+def test_what_is_made_is_for_this_user_alone(pub: str, data_dir: Path) -> None:
+    done("tenant", "add", "acme", "--key", pub)
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in [data_dir, *data_dir.rglob("*")])
+
+
+def test_settings_are_shown_as_they_are_set() -> None:
+    done("tenant", "add", "acme")
+    assert done("tenant", "set", "acme", "deactivate_missing=yes", "quota_bytes=5GiB").text == (
+        "  deactivate_missing = true\n  quota_bytes = 5368709120\n"
+    )
+    shown = done("tenant", "show", "acme").text
+    assert "  allowed_networks = \n" in shown
+    assert "  quota_bytes = 5368709120\n" in shown
+    networks = done("tenant", "set", "acme", "allowed_networks=10.0.0.0/8, ::ffff:192.0.2.0/120", "--json").json
+    assert networks["allowed_networks"] == ["10.0.0.0/8", "192.0.2.0/24"]
+    assert networks["deactivate_missing"] is True
+
+
+def test_an_empty_value_puts_a_default_back() -> None:
+    done("tenant", "add", "acme")
+    done("tenant", "set", "acme", "max_sessions=2", "max_creations_percent=5")
+    after = done("tenant", "set", "acme", "max_sessions=", "max_creations_percent=", "--json").json
+    assert after == TenantSettings().to_json()
+
+
+def test_of_several_settings_all_are_changed_or_none() -> None:
+    done("tenant", "add", "acme")
+    sentence = refused("tenant", "set", "acme", "max_sessions=2", "quota_files=lots")
+    assert sentence.startswith("Error: quota_files: must be a valid integer")
+    assert done("tenant", "show", "acme", "--json").json["settings"]["max_sessions"] == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("tenant", "add", "acme"), "already is a tenant acme"),
+        (("tenant", "add", "../acme"), "can't be the name of a tenant"),
+        (("tenant", "add", "initech", "--key", "no/such.pub"), "no/such.pub: No such file"),
+        (("tenant", "show", "initech"), "no tenant initech"),
+        (("tenant", "set", "acme", "max_sesions=3"), "did you mean max_sessions"),
+        (("tenant", "set", "acme", "allowed_networks=10.0.0.1/8"), "did you mean 10.0.0.0/8"),
+        (("tenant", "remove", "initech", "--yes"), "no tenant initech"),
+        (("key", "list", "initech"), "no tenant initech"),
+        (("key", "revoke", "acme", "SHA256:none"), "has no key SHA256:none"),
+        (("token", "create", "initech", "--role", "owner"), "no tenant initech"),
+        (("token", "revoke", "7"), "no token 7"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_1(arguments: tuple[str, ...], says: str) -> None:
+    done("tenant", "add", "acme")
+    assert says in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nosuch",),
+        ("tenant", "nosuch"),
+        ("tenant", "add"),
+        ("tenant", "set", "acme"),
+        ("tenant", "set", "acme", "max_sessions"),
+        ("tenant", "remove", "acme"),
+        ("key", "add", "acme"),
+        ("token", "create"),
+        ("token", "create", "acme"),
+        ("token", "create", "acme", "--role", "operator"),
+        ("token", "create", "acme", "--operator"),
+        ("token", "create", "--operator", "--role", "owner"),
+        ("token", "revoke", "first"),
+        ("tenant", "list", "--jason"),
+    ],
+)
+def test_wrong_usage_is_2_and_changes_nothing(arguments: tuple[str, ...], data_dir: Path) -> None:
+    refused(*arguments, code=2)
+    assert not data_dir.exists()
+
+
+def test_looking_makes_no_data_folder(data_dir: Path) -> None:
+    assert "HEADCOUNT_DATA_DIR" in refused("tenant", "show", "acme")
+    done("tenant", "list", "--json")
+    assert not data_dir.exists()
+
+
+def test_keys_are_added_listed_and_revoked(tmp_path: Path) -> None:
+    done("tenant", "add", "acme")
+    added = done(
+        "key", "add", "acme", "-", "--comment", "HR", "--expires", "2099-12-31", "--from", "10.0.0.0/8", "--json",
+        stdin=public_line().encode(),
+    ).json  # fmt: skip
+    assert added["fingerprint"] == keypair().convert_to_public().get_fingerprint()
+    assert (added["comment"], added["expires"], added["networks"]) == ("HR", "2099-12-31", ["10.0.0.0/8"])
+    assert done("key", "list", "acme", "--json").json == [added]
+    done("key", "revoke", "acme", added["fingerprint"])
+    assert done("key", "list", "acme", "--json").json == []
+
+
+def test_a_key_saved_by_powershell_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "hr.pub"
+    path.write_text(public_line() + "\r\n", encoding="utf-16")
+    done("tenant", "add", "acme", "--key", str(path))
+    assert len(done("key", "list", "acme", "--json").json) == 1
+
+
+def test_a_private_key_given_by_mistake_is_named_and_not_kept(data_dir: Path) -> None:
+    done("tenant", "add", "acme")
+    private = keypair().export_private_key("openssh")
+    assert "PRIVATE key" in refused("key", "add", "acme", "-", stdin=private)
+    assert not any(b"PRIVATE" in path.read_bytes() for path in data_dir.rglob("*") if path.is_file())
+
+
+def test_creating_a_token_prints_the_token_and_nothing_else() -> None:
+    operator = done("token", "create", "--operator").text
+    assert operator.startswith("hc_")
+    assert operator.count("\n") == 1
+    done("tenant", "add", "acme")
+    viewer = done("token", "create", "acme", "--role", "viewer", "--expires", "2099-01-31", "--json").json
+    listed = done("token", "list", "--json").json
+    assert [(each["tenant"], each["role"]) for each in listed] == [(None, "operator"), ("acme", "viewer")]
+    assert viewer.pop("token") not in str(listed)
+    assert listed[1] == viewer
+    done("token", "revoke", str(viewer["id"]))
+    assert len(done("token", "list", "--json").json) == 1
+
+
+def test_a_wrong_server_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADCOUNT_SFTP_PORT", "ssh")
+    assert refused("tenant", "add", "acme").startswith("Error: HEADCOUNT_SFTP_PORT: must be a valid integer")
+
+
+def test_a_data_folder_of_another_user_is_left_alone(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done("tenant", "add", "acme")
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
+    assert "belongs to the user" in refused("tenant", "add", "initech")
+
+
+def test_a_tenant_that_cannot_be_read_does_not_hide_the_others(data_dir: Path) -> None:
+    done("tenant", "add", "acme")
+    done("tenant", "add", "initech")
+    done("tenant", "add", "umbrella")
+    (data_dir / "tenants" / "acme" / "keys.json").write_text("broken")
+    (data_dir / "tenants" / "initech").rename(data_dir / "elsewhere")
+    rows = done("tenant", "list", "--json").json
+    assert [(row["name"], row["key_count"]) for row in rows] == [("acme", None), ("initech", None), ("umbrella", 0)]
+
+
+def test_tables_are_whole_lines_when_no_terminal_shows_them() -> None:
+    done("tenant", "add", "acme")
+    done("key", "add", "acme", "-", "--comment", "x" * 200, stdin=public_line().encode())
+    heading, line = done("key", "list", "acme").text.splitlines()
+    assert heading.split() == ["FINGERPRINT", "TYPE", "COMMENT", "ADDED", "EXPIRES", "FROM"]
+    assert "x" * 200 in line
+    assert line.index("x" * 200) == heading.index("COMMENT")
+
+
+def test_every_command_explains_itself() -> None:
+    for name in COMMANDS:
+        assert done(name, "--help").text.startswith(f"Usage: headcount {name}")
+    assert done("--version").text.startswith("headcount ")
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+    command = [sys.executable, "-m", "server", "tenant", "show", "acme"]
+    done("tenant", "add", "acme")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait(30) == 1

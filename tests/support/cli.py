@@ -1,0 +1,40 @@
+"""The command line as a function: what it printed, and its exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from server.cli import main
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def run_cli(*arguments: str, stdin: bytes = b"") -> Ran:
+    """Run `headcount` in this process, with pipes for its streams. HEADCOUNT_DATA_DIR must be set."""
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for name in ("out", "err")}
+    with (
+        patch.object(sys, "stdout", streams["out"]),
+        patch.object(sys, "stderr", streams["err"]),
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")),
+    ):
+        code = main(list(arguments))
+    out, err = (streams[name].buffer.getvalue() for name in ("out", "err"))  # type: ignore[attr-defined]
+    return Ran(code, out, err.decode())
