@@ -14,6 +14,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -103,11 +104,12 @@ class Queue:
 
     # From queued to an end
 
-    async def set_correction(self, tenant: str, import_id: int, correction: bool) -> None:
+    async def set_correction(self, entry: Entry, correction: bool) -> Entry:
         """Remember whether the header makes the file an errors.csv sent back."""
         await self._change(
-            "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", int(correction), tenant, import_id
+            "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", int(correction), *entry.key
         )
+        return replace(entry, correction=correction)
 
     async def claim(self, tenant: str, import_id: int) -> Entry | None:
         """Start the import: `running`, one more attempt. None if it does not wait any more."""

@@ -28,17 +28,17 @@ GAVE_UP = (
 )
 BROKEN_OFF = "The server ended before the upload was complete; nothing was imported. Send the file again."
 
-Applied = Callable[[Path, int], Awaitable[Outcome | None]]
+KnownEnd = Callable[[TenantFolder, Entry], Awaitable[Outcome | None]]
 
 
-async def recover(queue: Queue, closing: Closing, folder_of: FolderOf, applied: Applied) -> None:
-    """Bring every import into a state that is true. `applied` reads from a tenant's database how an import ended."""
+async def recover(queue: Queue, closing: Closing, folder_of: FolderOf, known_end: KnownEnd) -> None:
+    """Bring every import into a state that is true. `known_end` says how one ended that was applied."""
     for entry in await queue.waiting():
         folder = folder_of(entry.tenant)
         if entry.state is ImportState.ARRIVING:
             await _keep_promise(queue, closing, folder, entry)
         elif entry.state is ImportState.RUNNING:
-            await _take_up(queue, closing, entry, await _applied(applied, folder, entry))
+            await _take_up(queue, closing, entry, await known_end(folder, entry))
 
 
 async def remove_stale_copies(queue: Queue, tenant: str, folder: TenantFolder) -> None:
@@ -72,10 +72,6 @@ def _same(copy: Path, visible: Path) -> bool:
     if not (copy.is_file() and visible.is_file()):
         return False
     return copy.samefile(visible) or filecmp.cmp(copy, visible, shallow=False)
-
-
-async def _applied(applied: Applied, folder: TenantFolder, entry: Entry) -> Outcome | None:
-    return await applied(folder.users_db, entry.id) if folder.users_db.exists() else None
 
 
 async def _take_up(queue: Queue, closing: Closing, entry: Entry, outcome: Outcome | None) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from importer.entry import Entry
+from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.recovery import STARTS, recover, remove_stale_copies
 from tests.support.queues import House, found, open_house, outcome, promise, run_to
@@ -19,10 +21,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def start(house: House, applied: Outcome | None = None) -> None:
-    async def already_applied(database: Path, import_id: int) -> Outcome | None:
+    async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
         return applied
 
-    await recover(house.queue, house.closing, house.folder, already_applied)
+    await recover(house.queue, house.closing, house.folder, known_end)
     await remove_stale_copies(house.queue, "acme", house.folder())
 
 
@@ -65,7 +67,6 @@ async def test_where_links_cannot_be_made_the_same_bytes_are_the_same_file(house
 
 async def test_an_import_that_was_applied_is_closed_not_run_again(house: House) -> None:
     await house.queue.claim("acme", await house.upload())
-    house.folder().users_db.touch()
     await start(house, outcome(ImportState.COMPLETED, created=4))
     assert await state(house, 1) is ImportState.COMPLETED
     assert house.shown(1)["counts"]["created"] == 4

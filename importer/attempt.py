@@ -1,0 +1,127 @@
+"""What one start of an import comes to: an outcome, or a later try.
+
+Whether it was applied is asked of the tenant's own database before anything else is believed: after its commit
+nothing can make an import run again, or call it failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from importer.entry import Entry
+from importer.errors import ImporterError, Stopped, TryAgain
+from importer.folder import TenantFolder
+from importer.model import Counts, ImportState, Outcome, Problem, Severity
+from importer.moments import Clock
+from importer.run import Job, already_applied, run_import
+from importer.settings import ImportSettings
+
+log = logging.getLogger(__name__)
+
+INTERNAL_ERROR = (
+    "The import failed because of a fault in Headcount, and nothing was changed. "
+    "The server's log says more; send the file again once it is mended."
+)
+
+
+SettingsOf = Callable[[str], Awaitable[ImportSettings]]
+
+
+class RunImport(Protocol):
+    """`importer.run.run_import`, or what a test puts in its place."""
+
+    def __call__(
+        self,
+        job: Job,
+        database: Path,
+        settings: ImportSettings,
+        messages: Path,
+        *,
+        progress: Callable[[float], None],
+        stopping: Callable[[], bool],
+    ) -> Awaitable[Outcome]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The import goes back to where it waited: at once, or after a wait for the reason in `message`."""
+
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Starts imports. `run` is `importer.run.run_import`, or what a test puts in its place."""
+
+    folder_of: Callable[[str], TenantFolder]
+    settings_of: SettingsOf
+    clock: Clock
+    run: RunImport = run_import
+
+    async def attempt(
+        self, entry: Entry, *, progress: Callable[[float], None], stopping: Callable[[], bool]
+    ) -> Outcome | Later:
+        """Run `entry` once. Whatever goes wrong, it is in what is returned, or logged if it is our fault."""
+        folder = self.folder_of(entry.tenant)
+        try:
+            settings = await self.settings_of(entry.tenant)
+            job = job_of(entry, folder.copy(entry.id), self.clock)
+            return await self.run(
+                job, folder.users_db, settings, folder.messages, progress=progress, stopping=stopping
+            )
+        except (Exception, asyncio.CancelledError) as error:
+            return await known_end(folder, entry) or _what_it_means(entry, error)
+
+
+async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
+    """How the import ended, if it was applied: the tenant's own database knows.
+
+    Where that can't be asked, an import counts as not applied. That is safe: the database takes each id only once.
+    """
+    if not folder.users_db.exists():
+        return None
+    try:
+        return await already_applied(folder.users_db, entry.id)
+    except Exception:
+        log.exception(
+            "The users of %s can't be read.",
+            entry.tenant,
+            extra={"event": "users_unreadable", "tenant": entry.tenant},
+        )
+        return None
+
+
+def job_of(entry: Entry, copy: Path, clock: Clock) -> Job:
+    return Job(
+        tenant=entry.tenant,
+        import_id=entry.id,
+        file=copy,
+        name=entry.file.name,
+        dry_run=entry.dry_run,
+        written=entry.written,
+        approval=entry.approval,
+        now=clock(),
+    )
+
+
+def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:
+    """How an import that was not applied goes on after `error`."""
+    if isinstance(error, Stopped | asyncio.CancelledError):
+        return Later()
+    if isinstance(error, TryAgain):
+        return Later(f"Not yet: {error.message}. It will be tried again.")
+    log.error(
+        "Import %d of %s failed because of a fault of ours.",
+        *(entry.id, entry.tenant),
+        exc_info=error,
+        extra={"event": "import_fault", "tenant": entry.tenant, "import_id": entry.id},
+    )
+    code, message = "internal_error", INTERNAL_ERROR
+    if isinstance(error, ImporterError):
+        code, message = error.code, f"{error}; nothing was changed."
+    return Outcome(ImportState.FAILED, Counts(), entry.file, (Problem(Severity.ERROR, code, message),), message)

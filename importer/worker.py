@@ -1,0 +1,217 @@
+"""The loop that runs imports: look what waits, claim, run, close; two at a time in all, one of a tenant.
+
+What one start comes to is found out in attempt.py; here it is decided what runs when, and that nothing is forgotten:
+an end that can't be written now is written later, by the next start at the latest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from importer.attempt import Later, Starter
+from importer.closing import Closing
+from importer.csvfile import CsvReader
+from importer.entry import Entry
+from importer.errors import FileError, TryAgain
+from importer.model import ImportState, Outcome
+from importer.order import next_turn
+from importer.queue import Queue
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 2
+LOOK_S = 0.5
+"""How long something that another process did can stay unseen."""
+
+PROGRESS_S = 1.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 300.0
+"""An import that could not run waits so long, twice as long each time, at most so long."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """An import under way. `fraction` of it is done, 0 to 1; `written` of it is in the queue, since `written_at`."""
+
+    entry: Entry
+    fraction: float = 0.0
+    written: float = 0.0
+    written_at: float = 0.0
+
+    def advance(self, fraction: float) -> None:
+        self.fraction = fraction
+
+
+class Worker:
+    """Runs what the queue holds between `start()` and `stop()`."""
+
+    def __init__(self, queue: Queue, closing: Closing, starter: Starter) -> None:
+        self._queue = queue
+        self._closing = closing
+        self._starter = starter
+        self._running: dict[asyncio.Task[None], _Running] = {}
+        self._waits: dict[tuple[str, int], float] = {}
+        self._loop: asyncio.Task[None] | None = None
+        self._ending = False
+        self._stopping = asyncio.Event()
+
+    def start(self) -> None:
+        self._loop = asyncio.create_task(self._look_again_and_again(), name="import worker")
+
+    @property
+    def alive(self) -> bool:
+        """Whether imports are being looked for."""
+        return self._loop is not None and not self._loop.done() and not self._ending
+
+    @property
+    def progress(self) -> dict[tuple[str, int], float]:
+        """How far the imports that run now are, 0 to 1."""
+        return {running.entry.key: running.fraction for running in self._running.values()}
+
+    async def stop(self, grace_s: float) -> None:
+        """Start nothing more; let what runs end within `grace_s`, then roll it back: it stays queued."""
+        self._ending = True
+        self._queue.changed.set()
+        if self._loop:
+            await asyncio.wait([self._loop])
+        if self._running:
+            await asyncio.wait([*self._running], timeout=grace_s)
+        self._stopping.set()
+        if self._running:
+            await asyncio.wait([*self._running])
+
+    def hurry(self) -> None:
+        """Wait for nothing any more: what runs is rolled back now."""
+        self._stopping.set()
+        for task in self._running:
+            task.cancel()
+
+    # Looking and claiming
+
+    async def _look_again_and_again(self) -> None:
+        while not self._ending:
+            try:
+                await self._look()
+            except TryAgain as error:
+                log.warning("The queue has to wait: %s.", error.message, extra={"event": "queue_waits"})
+            except Exception:
+                log.exception("Looking for imports failed; trying again.", extra={"event": "worker_fault"})
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._queue.changed.wait(), LOOK_S)
+
+    async def _look(self) -> None:
+        self._queue.changed.clear()
+        await self._queue.settle()
+        await self._write_progress()
+        while len(self._running) < AT_ONCE and not self._ending and (entry := await self._claim()):
+            running = _Running(entry)
+            task = asyncio.create_task(self._import(running), name=f"import {entry.id} of {entry.tenant}")
+            self._running[task] = running
+            task.add_done_callback(self._ended)
+        await self._closing.catch_up()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        running = self._running.pop(task)
+        self._queue.changed.set()
+        if not task.cancelled() and (error := task.exception()):
+            entry = running.entry
+            log.error(
+                "Import %d of %s is left as it is until the next start.",
+                *(entry.id, entry.tenant),
+                exc_info=error,
+                extra={"event": "import_left", "tenant": entry.tenant, "import_id": entry.id},
+            )
+
+    async def _claim(self) -> Entry | None:
+        """Start the import whose turn it is, oldest first over all tenants; others give way to it."""
+        waiting = await self._queue.waiting()
+        busy = {entry.tenant for entry in waiting if entry.state is ImportState.RUNNING}
+        now = self._starter.clock().timestamp()
+        queued = [each for each in waiting if each.state is ImportState.QUEUED and each.tenant not in busy]
+        tenants = dict.fromkeys(each.tenant for each in queued if each.not_before <= now)
+        turns = [await self._turn(tenant, [each for each in queued if each.tenant == tenant]) for tenant in tenants]
+        due = [entry for entry in turns if entry]
+        first = min(due, key=lambda entry: entry.sequence, default=None)
+        return await self._queue.claim(*first.key) if first else None
+
+    async def _turn(self, tenant: str, queued: list[Entry]) -> Entry | None:
+        peeked = [await self._peeked(entry) for entry in queued]
+        held = await self._queue.held(tenant)
+        whole_lists = await self._whole_lists(tenant)
+        turn = next_turn([*peeked, *held], whole_lists=whole_lists, now=self._starter.clock().timestamp())
+        for old, newer in turn.superseded:
+            await self._closing.supersede(old, newer)
+        return turn.run
+
+    async def _peeked(self, entry: Entry) -> Entry:
+        """`entry`, of which it is known whether it is a correction."""
+        if entry.correction is not None:
+            return entry
+        correction = await asyncio.to_thread(is_correction, self._starter.folder_of(entry.tenant).copy(entry.id))
+        return await self._queue.set_correction(entry, correction)
+
+    async def _whole_lists(self, tenant: str) -> bool:
+        """With settings nobody can read, no import gives way to another; the one that runs will say so."""
+        try:
+            return (await self._starter.settings_of(tenant)).deactivate_missing
+        except Exception:
+            log.exception(
+                "The settings of %s can't be read.", tenant, extra={"event": "settings_unreadable", "tenant": tenant}
+            )
+            return False
+
+    async def _write_progress(self) -> None:
+        now = time.monotonic()
+        for running in [*self._running.values()]:
+            if running.fraction != running.written and now - running.written_at >= PROGRESS_S:
+                running.written, running.written_at = running.fraction, now
+                await self._queue.progress(*running.entry.key, running.fraction)
+
+    # Running and ending
+
+    async def _import(self, running: _Running) -> None:
+        entry, began = running.entry, time.monotonic()
+        end = await self._starter.attempt(entry, progress=running.advance, stopping=self._stopping.is_set)
+        wait = FIRST_WAIT_S
+        while not await self._closed(entry, end, time.monotonic() - began):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
+                return  # the next start finds it
+            wait = min(2 * wait, LONGEST_WAIT_S)
+
+    async def _closed(self, entry: Entry, end: Outcome | Later, duration_s: float) -> bool:
+        try:
+            await self._close(entry, end, duration_s)
+        except TryAgain as error:
+            log.warning(
+                "The end of import %d of %s can't be written yet: %s.",
+                *(entry.id, entry.tenant, error.message),
+                extra={"event": "end_owed", "tenant": entry.tenant, "import_id": entry.id},
+            )
+            return False
+        return True
+
+    async def _close(self, entry: Entry, end: Outcome | Later, duration_s: float) -> None:
+        if isinstance(end, Outcome):
+            await self._closing.finish(entry, end, duration_s)
+            self._waits.pop(entry.key, None)
+        elif end.message is None:
+            await self._queue.put_back(*entry.key)
+        else:
+            wait = self._waits.get(entry.key, FIRST_WAIT_S)
+            not_before = self._starter.clock().timestamp() + wait
+            await self._queue.put_back(*entry.key, message=end.message, not_before=not_before)
+            self._waits[entry.key] = min(2 * wait, LONGEST_WAIT_S)
+
+
+def is_correction(file: Path) -> bool:
+    """Whether `file` is an errors.csv sent back. A file whose header makes no sense is none."""
+    try:
+        with file.open("rb") as opened:
+            return CsvReader(iter(lambda: opened.read(1 << 16), b"")).header.is_correction
+    except (FileError, OSError):
+        return False

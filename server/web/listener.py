@@ -1,0 +1,55 @@
+"""The HTTP server: uvicorn in the event loop of everything else, which alone decides about signals and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+CLOSE_S = 2
+"""Answers under way when the server stops have so long."""
+
+
+class WebListener:
+    """Listens between `start()` and `close()`."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._where = (host, port)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=CLOSE_S,
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> tuple[str, int]:
+        """Listen; returns the address and port. Raises OSError if that can't be had."""
+        listening = _listening(*self._where)
+        self._task = asyncio.create_task(self._server.serve([listening]), name="http")
+        host, port = listening.getsockname()[:2]
+        return host, port
+
+    async def close(self) -> None:
+        self._server.should_exit = True
+        if self._task:
+            await self._task
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are not ours to take."""
+        yield
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server(address[:2], family=family, backlog=128)

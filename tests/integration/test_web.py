@@ -1,0 +1,112 @@
+"""Is it alive, is it ready, what has it counted: over real HTTP."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from server import lock
+from server.web.app import bearer, build_app
+from server.web.listener import WebListener
+
+
+async def up() -> bool:
+    return True
+
+
+async def down() -> bool:
+    return False
+
+
+async def broken() -> bool:
+    raise OSError("gone")
+
+
+async def numbers() -> bytes:
+    return b"headcount_x 1\n"
+
+
+@asynccontextmanager
+async def served(
+    may_read: Callable[[str | None], Awaitable[bool]] | None = None, **checks: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[httpx.AsyncClient]:
+    async def anybody(token: str | None) -> bool:
+        return True
+
+    listener = WebListener(build_app(checks, numbers, may_read or anybody), "127.0.0.1", 0)
+    host, port = await listener.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:
+            yield client
+    finally:
+        await listener.close()
+
+
+async def test_a_process_that_answers_is_alive_even_if_it_is_not_ready() -> None:
+    async with served(sftp=down) as client:
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_ready_means_that_every_part_is_up() -> None:
+    async with served(sftp=up, worker=up, database=up) as client:
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["ready"]) == (200, True)
+
+
+@pytest.mark.parametrize("part", [down, broken])
+async def test_a_part_that_is_down_is_named(part: Callable[[], Awaitable[bool]]) -> None:
+    async with served(sftp=up, worker=part) as client:
+        answer = await client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json() == {"ready": False, "sftp": True, "worker": False}
+
+
+async def test_metrics_are_text_that_prometheus_reads() -> None:
+    async with served() as client:
+        answer = await client.get("/metrics")
+        assert answer.text == "headcount_x 1\n"
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+async def test_metrics_can_be_the_operators_alone() -> None:
+    async def operator(token: str | None) -> bool:
+        return token == "right"
+
+    async with served(operator) as client:
+        refused = await client.get("/metrics")
+        assert refused.status_code == 401
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert (await client.get("/metrics", headers={"Authorization": "Bearer wrong"})).status_code == 401
+        assert (await client.get("/metrics", headers={"Authorization": "Bearer right"})).status_code == 200
+
+
+async def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listener = WebListener(build_app({}, numbers, numbers), "127.0.0.1", taken.getsockname()[1])  # type: ignore[arg-type]
+        with pytest.raises(OSError, match="in use"):
+            await listener.start()
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [("Bearer abc", "abc"), ("bearer abc ", "abc"), ("Basic abc", None), ("Bearer ", None), ("", None), (None, None)],
+)
+def test_a_bearer_token_is_found_in_its_header(header: str | None, token: str | None) -> None:
+    assert bearer(header) == token
+
+
+def test_a_data_folder_has_one_server(tmp_path: Path) -> None:
+    assert not lock.server_runs(tmp_path)
+    with lock.hold(tmp_path):
+        assert lock.server_runs(tmp_path)
+        with pytest.raises(lock.InUse, match="already runs"), lock.hold(tmp_path):
+            raise AssertionError("two servers")
+    assert not lock.server_runs(tmp_path)
+    with lock.hold(tmp_path):
+        assert lock.server_runs(tmp_path)

@@ -1,0 +1,384 @@
+"""The loop that runs imports. Where the end of an import matters and not its rows, it is played by a script."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from importer import worker as worker_module
+from importer.attempt import RunImport, Starter, known_end
+from importer.errors import Stopped, TryAgain
+from importer.model import ImportState, Outcome
+from importer.recovery import recover
+from importer.run import Job, run_import
+from importer.settings import ImportSettings
+from importer.worker import Worker, is_correction
+from tests.support.importing import people
+from tests.support.queues import House, found, open_house, outcome
+from tests.support.waiting import eventually
+
+COMPLETED = outcome(ImportState.COMPLETED, created=1)
+
+
+class Script:
+    """Plays imports: notes which started, and waits where it is told to."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, int]] = []
+        self.most_at_once = 0
+        self.at_once = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.errors: list[Exception] = []
+        self.ends: dict[int, Outcome] = {}
+
+    async def __call__(
+        self,
+        job: Job,
+        database: Path,
+        settings: ImportSettings,
+        messages: Path,
+        *,
+        progress: Callable[[float], None],
+        stopping: Callable[[], bool],
+    ) -> Outcome:
+        self.started.append((job.tenant, job.import_id))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            progress(0.5)
+            while not self.gate.is_set():
+                if stopping():
+                    raise Stopped("stopping")
+                await asyncio.sleep(0.001)
+            if self.errors:
+                raise self.errors.pop(0)
+            return self.ends.get(job.import_id, COMPLETED)
+        finally:
+            self.at_once -= 1
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Yard(House):
+    """A house with a worker in it."""
+
+    settings = ImportSettings()
+    clock = Clock()
+
+    async def settings_of(self, tenant: str) -> ImportSettings:
+        return self.settings
+
+    def worker(self, run: RunImport = run_import) -> Worker:
+        return Worker(self.queue, self.closing, Starter(self.folder, self.settings_of, self.clock, run))
+
+    async def state(self, import_id: int, tenant: str = "acme") -> ImportState:
+        return (await found(self.queue, import_id, tenant)).state
+
+    async def reaches(self, import_id: int, state: ImportState, tenant: str = "acme") -> None:
+        async def there() -> bool:
+            return await self.state(import_id, tenant) is state
+
+        await eventually(there, what=f"import {import_id} to be {state}")
+
+
+@pytest.fixture
+async def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Yard]:
+    monkeypatch.setattr(worker_module, "LOOK_S", 0.02)
+    async with open_house(tmp_path, "acme", "globex", "initech") as house:
+        yard = Yard(house.data, house.queue)
+        yard.clock = Clock()
+        yield yard
+
+
+@asynccontextmanager
+async def working(yard: Yard, run: RunImport = run_import) -> AsyncIterator[Worker]:
+    worker = yard.worker(run)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        await worker.stop(0)
+
+
+async def test_a_file_becomes_users(yard: Yard) -> None:
+    await yard.upload(people("ann", "bob").decode())
+    async with working(yard):
+        await yard.reaches(1, ImportState.COMPLETED)
+    report = (await found(yard.queue, 1)).report()
+    assert report.counts.created == 2
+    assert report.file.rows == 2
+    assert yard.shown(1) == report.to_json()
+    with sqlite3.connect(yard.folder().users_db) as db:
+        assert db.execute("SELECT count(*) FROM users").fetchone() == (2,)
+    db.close()
+
+
+async def test_an_upload_wakes_the_worker(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "LOOK_S", 3600)
+    script = Script()
+    async with working(yard, script):
+        await eventually(lambda: not yard.queue.changed.is_set())
+        await yard.upload()
+        await yard.reaches(1, ImportState.COMPLETED)
+
+
+async def test_two_run_at_once_but_only_one_of_a_tenant(yard: Yard) -> None:
+    script = Script()
+    script.gate.clear()
+    for tenant in ("acme", "acme", "globex", "initech"):
+        await yard.upload(tenant=tenant)
+    async with working(yard, script):
+        await eventually(lambda: len(script.started) == 2)
+        await yard.reaches(1, ImportState.RUNNING, "globex")
+        assert await yard.state(2) is ImportState.QUEUED
+        assert await yard.state(1, "initech") is ImportState.QUEUED
+        script.gate.set()
+        await yard.reaches(2, ImportState.COMPLETED)
+        await yard.reaches(1, ImportState.COMPLETED, "initech")
+    assert script.most_at_once == 2
+    assert sorted(script.started) == [("acme", 1), ("acme", 2), ("globex", 1), ("initech", 1)]
+
+
+async def test_lists_of_changes_run_in_the_order_of_their_completion(yard: Yard) -> None:
+    for _ in range(4):
+        await yard.upload()
+    script = Script()
+    async with working(yard, script):
+        await yard.reaches(4, ImportState.COMPLETED)
+    assert script.started == [("acme", number) for number in range(1, 5)]
+
+
+async def test_of_whole_lists_that_wait_only_the_newest_runs(yard: Yard) -> None:
+    yard.settings = ImportSettings(deactivate_missing=True)
+    for _ in range(3):
+        await yard.upload()
+    script = Script()
+    async with working(yard, script):
+        await yard.reaches(3, ImportState.COMPLETED)
+    assert script.started == [("acme", 3)]
+    assert yard.shown(1)["state"] == yard.shown(2)["state"] == "superseded"
+    assert "import 3" in yard.shown(1)["message"]
+    assert not yard.folder().copy(1).exists()
+
+
+async def test_an_errors_csv_sent_back_runs_beside_a_newer_whole_file(yard: Yard) -> None:
+    yard.settings = ImportSettings(deactivate_missing=True)
+    await yard.upload(people("ann", _line="2", _code="x", _message="y").decode())
+    await yard.upload(people("ann", "bob").decode())
+    async with working(yard):
+        await yard.reaches(2, ImportState.COMPLETED)
+    assert await yard.state(1) is ImportState.COMPLETED
+
+
+async def test_a_held_import_gives_way_to_a_newer_one(yard: Yard) -> None:
+    script = Script()
+    script.ends[1] = outcome(ImportState.HELD)
+    async with working(yard, script):
+        await yard.upload()
+        await yard.reaches(1, ImportState.HELD)
+        await yard.upload(dry_run=True)
+        await yard.reaches(2, ImportState.COMPLETED)
+        assert await yard.state(1) is ImportState.HELD
+        await yard.upload()
+        await yard.reaches(3, ImportState.COMPLETED)
+        assert await yard.state(1) is ImportState.SUPERSEDED
+    assert yard.shown(1)["state"] == "superseded"
+
+
+async def test_an_approved_import_runs_with_its_approval(yard: Yard) -> None:
+    yard.settings = ImportSettings(deactivate_missing=True)
+    async with working(yard):
+        await yard.upload(people(*(f"p{number}" for number in range(20))).decode())
+        await yard.reaches(1, ImportState.COMPLETED)
+        await yard.upload(people("p0", "p19").decode())
+        await yard.reaches(2, ImportState.HELD)
+        users = frozenset(range(1, 21))
+        await yard.queue.approve("acme", 2, by="operator", users=users)
+        await yard.reaches(2, ImportState.COMPLETED)
+    assert yard.shown(2)["counts"]["deactivated"] == 18
+    assert yard.shown(2)["decided_by"] == "operator"
+
+
+async def test_a_full_disk_puts_an_import_back_and_it_is_tried_again_after_growing_waits(yard: Yard) -> None:
+    script = Script()
+    script.errors = [TryAgain("disk_full", "the disk is full")] * 3
+    await yard.upload()
+    waits = []
+    async with working(yard, script):
+        for tries in range(1, 4):
+            await eventually(lambda tries=tries: len(script.started) == tries)  # type: ignore[misc]
+            await yard.reaches(1, ImportState.QUEUED)
+            entry = await found(yard.queue, 1)
+            assert entry.attempts == 0
+            assert "the disk is full" in (entry.message or "")
+            waits.append(entry.not_before - yard.clock.now.timestamp())
+            yard.clock.now += timedelta(seconds=waits[-1])
+        await yard.reaches(1, ImportState.COMPLETED)
+    assert waits == pytest.approx([1, 2, 4])
+    assert yard.shown(1)["message"] is None
+
+
+async def test_a_fault_of_ours_fails_the_import_and_tells_only_the_log(
+    yard: Yard, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = Script()
+    script.errors = [ZeroDivisionError("secret detail")]
+    await yard.upload()
+    async with working(yard, script):
+        await yard.reaches(1, ImportState.FAILED)
+    shown = yard.shown(1)
+    assert [problem["code"] for problem in shown["messages"]] == ["internal_error"]
+    assert "secret detail" not in str(shown)
+    assert "secret detail" in caplog.text
+
+
+async def test_an_import_without_its_file_fails_and_holds_nobody_up(yard: Yard) -> None:
+    await yard.upload()
+    yard.folder().copy(1).unlink()
+    await yard.upload(people("ann").decode())
+    async with working(yard):
+        await yard.reaches(2, ImportState.COMPLETED)
+    assert await yard.state(1) is ImportState.FAILED
+
+
+async def test_stopping_rolls_back_and_leaves_the_import_queued(yard: Yard) -> None:
+    script = Script()
+    script.gate.clear()
+    await yard.upload()
+    async with working(yard, script) as worker:
+        await yard.reaches(1, ImportState.RUNNING)
+        assert worker.alive
+        await worker.stop(0.01)
+        assert not worker.alive
+    entry = await found(yard.queue, 1)
+    assert (entry.state, entry.attempts, entry.not_before) == (ImportState.QUEUED, 0, 0)
+
+
+async def test_what_ends_within_the_grace_time_has_ended(yard: Yard) -> None:
+    script = Script()
+    script.gate.clear()
+    await yard.upload()
+    await yard.upload()
+    async with working(yard, script) as worker:
+        await yard.reaches(1, ImportState.RUNNING)
+        stopping = asyncio.create_task(worker.stop(60))
+        await eventually(lambda: not worker.alive)
+        script.gate.set()
+        await stopping
+    assert await yard.state(1) is ImportState.COMPLETED
+    assert await yard.state(2) is ImportState.QUEUED
+
+
+async def test_in_a_hurry_nothing_is_waited_for(yard: Yard) -> None:
+    async def endless(*_: object, **__: object) -> Outcome:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    await yard.upload()
+    async with working(yard, endless) as worker:
+        await yard.reaches(1, ImportState.RUNNING)
+        stopping = asyncio.create_task(worker.stop(3600))
+        await eventually(lambda: not worker.alive)
+        worker.hurry()
+        await stopping
+    assert await yard.state(1) is ImportState.QUEUED
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), TryAgain("disk_full", "the disk is full"), Stopped("stop")])
+async def test_what_was_committed_is_applied_whatever_happens_afterwards(yard: Yard, error: Exception) -> None:
+    async def applied_then_broken(job: Job, *args: Path, **named: Callable[[], bool]) -> Outcome:
+        await run_import(job, *args, **named)  # type: ignore[arg-type]
+        raise error
+
+    await yard.upload(people("ann").decode())
+    async with working(yard, applied_then_broken):
+        await yard.reaches(1, ImportState.COMPLETED)
+    assert yard.shown(1)["counts"]["created"] == 1
+
+
+async def test_an_import_cut_off_after_its_commit_is_closed_at_the_next_start(yard: Yard) -> None:
+    await yard.upload(people("ann").decode())
+    entry = await yard.queue.claim("acme", 1)
+    assert entry
+    folder = yard.folder()
+    job = Job("acme", 1, folder.copy(1), "sync_users.csv", False, None, None, yard.clock.now)
+    await run_import(job, folder.users_db, yard.settings, folder.messages)
+    await recover(yard.queue, yard.closing, yard.folder, known_end)
+    assert await yard.state(1) is ImportState.COMPLETED
+    assert yard.shown(1)["counts"]["created"] == 1
+
+
+async def test_users_nobody_can_read_are_one_tenants_trouble(yard: Yard) -> None:
+    yard.folder().users_db.write_bytes(b"not a database" * 100)
+    await yard.upload()
+    await yard.upload(people("ann").decode(), "globex")
+    async with working(yard):
+        await yard.reaches(1, ImportState.COMPLETED, "globex")
+        await yard.reaches(1, ImportState.FAILED)
+
+
+async def test_settings_nobody_can_read_fail_the_import(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreadable(tenant: str) -> ImportSettings:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(yard, "settings_of", unreadable)
+    await yard.upload()
+    async with working(yard):
+        await yard.reaches(1, ImportState.FAILED)
+
+
+async def test_how_far_an_import_is_can_be_seen(yard: Yard) -> None:
+    script = Script()
+    script.gate.clear()
+    await yard.upload()
+
+    async def half() -> bool:
+        return (await found(yard.queue, 1)).progress == 0.5
+
+    async with working(yard, script) as worker:
+        await eventually(half)
+        assert worker.progress == {("acme", 1): 0.5}
+
+
+async def test_an_end_that_cannot_be_written_is_written_later(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "FIRST_WAIT_S", 0.01)
+    script = Script()
+    script.gate.clear()
+    await yard.queue._db.execute("PRAGMA busy_timeout=1")
+    await yard.upload()
+    async with working(yard, script):
+        await yard.reaches(1, ImportState.RUNNING)
+        blocker = sqlite3.connect(yard.data / "headcount.db", isolation_level=None, timeout=10)
+        blocker.execute("BEGIN IMMEDIATE")
+        script.gate.set()
+        await eventually(lambda: yard.shown(1))
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        await yard.reaches(1, ImportState.COMPLETED)
+    assert script.started == [("acme", 1)]
+
+
+def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
+    file = tmp_path / "1.csv"
+    for content, known in (
+        (people("ann", _code="x"), True),
+        (people("ann"), False),
+        (b"", False),
+        (b"\xff\xfe broken", False),
+    ):
+        file.write_bytes(content)
+        assert is_correction(file) is known
+    assert not is_correction(tmp_path / "missing")

@@ -1,0 +1,102 @@
+"""What is counted, under the names other programs rely on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from importer.entry import Entry
+from importer.model import Counts, FileFacts, ImportState, Outcome
+from server.metrics import Metrics
+
+FILE = FileFacts("sync_users.csv", 10, None, 6)
+ENTRY = Entry(
+    tenant="acme",
+    id=1,
+    state=ImportState.COMPLETED,
+    dry_run=False,
+    sequence=1,
+    path="/sync_users.csv",
+    file=FILE,
+    uploaded_at="2026-03-01T12:00:00.000Z",
+    finished_at="2026-03-01T12:00:01.500Z",
+    outcome=Outcome(ImportState.COMPLETED, Counts(created=3, rejected=1, deactivated=2, deactivated_absent=2), FILE),
+)
+
+
+def shown(metrics: Metrics) -> dict[str, float]:
+    lines = metrics.render().decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("headcount_"))
+    return {name: float(value) for name, value in pairs}
+
+
+def test_an_applied_import_is_counted_with_its_rows_time_and_moment() -> None:
+    metrics = Metrics()
+    metrics.import_ended(ENTRY, 0.2)
+    now = shown(metrics)
+    assert now['headcount_imports_total{state="completed",tenant="acme"}'] == 1
+    assert now['headcount_import_rows_total{outcome="rejected",tenant="acme"}'] == 1
+    assert now['headcount_import_rows_total{outcome="deactivated",tenant="acme"}'] == 2
+    assert now["headcount_import_duration_seconds_count"] == 1
+    assert now['headcount_import_last_success_timestamp_seconds{tenant="acme"}'] == 1772366401.5
+
+
+def test_what_was_not_applied_counts_no_rows_and_is_no_success() -> None:
+    metrics = Metrics()
+    metrics.import_ended(replace(ENTRY, state=ImportState.HELD), 0.2)
+    now = shown(metrics)
+    assert now['headcount_imports_total{state="held",tenant="acme"}'] == 1
+    assert not [name for name in now if "rows" in name or "last_success" in name]
+
+
+def test_dry_runs_count_in_none_of_the_import_metrics() -> None:
+    metrics = Metrics()
+    before = shown(metrics)
+    metrics.import_ended(replace(ENTRY, dry_run=True), 0.2)
+    assert shown(metrics) == before
+
+
+def test_a_removed_tenant_has_no_users_any_more() -> None:
+    metrics = Metrics()
+    for tenant in ("acme", "globex"):
+        metrics.count_users(tenant, {"active": 3, "deactivated": 1})
+        metrics.succeeded(tenant, "2026-03-01T12:00:00.000Z")
+    metrics.keep_only({"globex"})
+    left = [name for name in shown(metrics) if "acme" in name or "globex" in name]
+    assert len(left) == 3
+    assert all("globex" in name for name in left)
+
+
+def test_the_sftp_side_is_counted_by_tenant() -> None:
+    metrics = Metrics()
+    metrics.session_opened("acme")
+    metrics.session_opened("acme")
+    metrics.session_closed("acme")
+    metrics.login("", "refused")
+    metrics.transferred("acme", "in", 1000)
+    metrics.upload("acme", "completed")
+    now = shown(metrics)
+    assert now['headcount_sftp_sessions{tenant="acme"}'] == 1
+    assert now['headcount_sftp_logins_total{result="refused",tenant=""}'] == 1
+    assert now['headcount_sftp_bytes_total{direction="in",tenant="acme"}'] == 1000
+    assert now['headcount_uploads_total{result="completed",tenant="acme"}'] == 1
+
+
+def test_every_promised_name_is_there() -> None:
+    text = Metrics().render().decode()
+    for name in (
+        "headcount_imports",
+        "headcount_import_rows",
+        "headcount_import_duration_seconds",
+        "headcount_import_queue_length",
+        "headcount_import_last_success_timestamp_seconds",
+        "headcount_users",
+        "headcount_sftp_sessions",
+        "headcount_sftp_logins",
+        "headcount_sftp_bytes",
+        "headcount_uploads",
+        "headcount_bans_total",
+        "process_cpu_seconds_total",
+        "python_info",
+        "python_gc_objects_collected_total",
+    ):
+        assert f"# TYPE {name}" in text
