@@ -68,7 +68,7 @@ class TenantDirectory(Protocol):
 
 
 UploadResult = Literal["completed", "aborted", "refused", "ignored"]
-LoginResult = Literal["accepted", "refused", "limited"]
+LoginResult = Literal["accepted", "refused"]
 
 
 class Metrics(Protocol):

@@ -1,0 +1,143 @@
+"""Changes to a tenant's tree that are no uploads: rename, remove, folders, times. A rename onto a hook's path lands.
+
+Everything raises OSError with a sentence for the client, and keeps the running total true.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import AsyncExitStack
+
+from server.sftp.accounts import TenantLimits
+from server.sftp.folder import check_regular, open_regular, stat_if_there
+from server.sftp.hooks import Hook, Upload
+from server.sftp.landing import NotLanded, an_upload, land, tell_if_near
+from server.sftp.limits import measure
+from server.sftp.paths import MAX_DEPTH, ClientPath, check_writable
+from server.sftp.placing import Spot
+from server.sftp.space import Space
+
+
+async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: bool) -> None:
+    """Move a file or folder; without `replace` only where nothing is."""
+    check_writable(old)
+    check_writable(new)
+    await space.usage()
+    hooks = space.house.hooks
+    async with AsyncExitStack() as stack:
+        if hooks.find(str(old)) or hooks.find(str(new)):
+            await stack.enter_async_context(space.landing)
+        source = Spot(stack.enter_context(space.folder.holding(old)), old.name)
+        target = Spot(stack.enter_context(space.folder.holding(new)), new.name)
+        found = os.stat(old.name, dir_fd=source.folder, follow_symlinks=False)
+        there = stat_if_there(new.name, target.folder)
+        if there is not None and not replace:
+            raise OSError(errno.EEXIST, "there is something of that name already")
+        if old == new:
+            return
+        if stat.S_ISDIR(found.st_mode):
+            await _rename_folder(space, new, source, target, there)
+        else:
+            await _rename_file(space, old, new, source, target, found, there)
+
+
+async def _rename_file(
+    space: Space,
+    old: ClientPath,
+    new: ClientPath,
+    source: Spot,
+    target: Spot,
+    found: os.stat_result,
+    there: os.stat_result | None,
+) -> None:
+    check_regular(found)
+    if there is not None:
+        check_regular(there)
+    fd = open_regular(source.name, source.folder)
+    try:
+        upload = an_upload(space, new, found.st_size, space.house.memory.recall(fd), "rename")
+        hook = space.house.hooks.find(upload.path)
+        if hook is not None:
+            there = await _land(space, hook, upload, fd, source, target)
+        else:
+            os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+    finally:
+        os.close(fd)
+    if there is not None:
+        (await space.usage()).release(there.st_size, 1)
+    if not space.house.hooks.find(str(old)):  # putting a finished file aside is no mistake
+        await tell_if_near(space, upload)
+
+
+async def _land(
+    space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot
+) -> os.stat_result | None:
+    try:
+        return await land(space, hook, upload, fd, source, target, keep_source=True)
+    except NotLanded:
+        space.house.metrics.upload(space.tenant, "refused")
+        raise
+
+
+async def _rename_folder(
+    space: Space, new: ClientPath, source: Spot, target: Spot, there: os.stat_result | None
+) -> None:
+    """A folder must not grow the tree too deep, nor bring a file to a hook's path unseen."""
+    if any(hooked.startswith(f"{new}/") for hooked in space.house.hooks):
+        raise OSError(errno.EACCES, "a folder can't be put where files are waited for; upload the file itself")
+    fd = os.open(source.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source.folder)
+    try:
+        depth = (await space.in_thread(measure, fd)).depth
+    finally:
+        os.close(fd)
+    if len(new.parts) + depth > MAX_DEPTH:
+        raise OSError(errno.ENAMETOOLONG, f"there would be more than {MAX_DEPTH} folders in one another")
+    os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+    if there is not None:
+        (await space.usage()).release(0, 1)
+
+
+async def remove(space: Space, path: ClientPath) -> None:
+    """Remove a file (or a link, itself)."""
+    check_writable(path)
+    usage = await space.usage()
+    async with AsyncExitStack() as stack:
+        if space.house.hooks.find(str(path)):
+            await stack.enter_async_context(space.landing)
+        folder = stack.enter_context(space.folder.holding(path))
+        found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            raise OSError(errno.EISDIR, "that is a folder")
+        os.unlink(path.name, dir_fd=folder)
+    usage.release(found.st_size if stat.S_ISREG(found.st_mode) else 0, 1)
+
+
+async def make_folder(space: Space, path: ClientPath, limits: TenantLimits) -> None:
+    """Make a folder; it counts as a file."""
+    check_writable(path)
+    usage = await space.usage()
+    usage.reserve(0, 1, limits)
+    try:
+        with space.folder.holding(path) as folder:
+            os.mkdir(path.name, 0o700, dir_fd=folder)
+    except OSError:
+        usage.release(0, 1)
+        raise
+
+
+async def remove_folder(space: Space, path: ClientPath) -> None:
+    """Remove an empty folder."""
+    check_writable(path)
+    usage = await space.usage()
+    with space.folder.holding(path) as folder:
+        os.rmdir(path.name, dir_fd=folder)
+    usage.release(0, 1)
+
+
+def set_times(space: Space, path: ClientPath, times: tuple[int, int]) -> None:
+    """Access and modification time, in nanoseconds since 1970; of a link its own."""
+    check_writable(path)
+    with space.folder.holding(path) as folder:
+        os.utime(path.name, ns=times, dir_fd=folder, follow_symlinks=False)

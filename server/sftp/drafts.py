@@ -1,0 +1,166 @@
+"""A file while it is being written: an inode in staging, which no listing shows and only a publication moves.
+
+Knows nothing of hooks or of the protocol. Everything raises OSError with a sentence for the client.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from server.sftp.accounts import TenantLimits
+from server.sftp.limits import Usage, check_length
+from server.sftp.paths import ClientPath
+from server.sftp.written import Trace
+
+_SLICE = 64 * 1024 * 1024
+
+
+class Draft:
+    """One handle open for writing. Its length is counted against the quota until it is published or discarded.
+
+    `changed` says whether there is anything to publish, `failure` why there must not be; `times` are those the
+    client set, in nanoseconds.
+    """
+
+    __slots__ = (
+        "_limits", "_staging", "_usage", "append", "changed", "counted", "exclusive", "failure", "fd", "name", "path",
+        "readable", "size", "times", "trace",
+    )  # fmt: skip
+
+    def __init__(
+        self, path: ClientPath, staging: int, usage: Usage, limits: Callable[[], TenantLimits], *, new: bool
+    ) -> None:
+        """A new empty draft for `path`; `new` if nothing is there yet, so that it counts as one file more."""
+        self.path = path
+        self.counted = 1 if new else 0
+        self.append = False
+        self.exclusive = False
+        self.readable = False
+        self.changed = False
+        self.failure: str | None = None
+        self.times: tuple[int, int] | None = None
+        self.size = 0
+        self.trace = Trace()
+        self._limits = limits
+        self._usage = usage
+        self._staging = staging
+        usage.reserve(0, self.counted, limits())
+        self.name = secrets.token_hex(16).encode()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            self.fd = os.open(self.name, flags, 0o600, dir_fd=staging)
+        except OSError:
+            usage.release(0, self.counted)
+            raise
+
+    def reserve_copy(self, size: int) -> None:
+        """Count the `size` bytes that are about to be copied in."""
+        check_length(size, self._limits())
+        self._usage.reserve(size, 0, self._limits())
+        self.size = size
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Write all of `data` at `offset`, or at the end of one opened for appending.
+
+        A write that failed is remembered: nothing is written or published after it.
+        """
+        if self.failure is not None:
+            raise OSError(errno.EIO, f"an earlier write failed: {self.failure}")
+        if not data:
+            return 0
+        if self.append:
+            offset = self.size
+        try:
+            self._grow_to(offset + len(data))
+            _write_all(self.fd, data, offset)
+        except OSError as error:
+            self.failure = error.strerror or str(error)
+            raise
+        self.changed = True
+        self.trace.wrote(offset, len(data))
+        return len(data)
+
+    def resize(self, size: int) -> None:
+        """Cut or extend to `size` bytes. It counts as a change even if it was that long before."""
+        try:
+            self._grow_to(size)
+            os.ftruncate(self.fd, size)
+        except OSError as error:
+            self.failure = error.strerror or str(error)
+            raise
+        if size < self.size:
+            self._usage.release(self.size - size, 0)
+            self.size = size
+        self.changed = True
+
+    def set_times(self, times: tuple[int, int]) -> None:
+        """Access and modification time, in nanoseconds since 1970."""
+        self.times = times
+        os.utime(self.fd, ns=times)
+
+    def discard(self) -> None:
+        """Give up what was written; the quota is as if it had never been."""
+        os.close(self.fd)
+        try:
+            os.unlink(self.name, dir_fd=self._staging)
+        finally:
+            self._usage.release(self.size, self.counted)
+
+    def published(self, replaced: os.stat_result | None) -> None:
+        """It is now the visible file, in the place of `replaced`: count it as such and let go of it."""
+        os.close(self.fd)
+        if replaced is not None:
+            self._usage.release(replaced.st_size, self.counted)
+        elif not self.counted:
+            self._usage.files += 1
+
+    def _grow_to(self, size: int) -> None:
+        if size > self.size:
+            limits = self._limits()
+            check_length(size, limits)
+            self._usage.reserve(size - self.size, 0, limits)
+            self.size = size
+
+
+def _write_all(fd: int, data: bytes, offset: int) -> None:
+    written = os.pwrite(fd, data, offset)
+    while written < len(data):
+        written += os.pwrite(fd, data[written:], offset + written)
+
+
+def copy_contents(source: int, target: int, size: int) -> None:
+    """Copy the first `size` bytes of one open file into another empty one, sharing blocks where possible. Blocks."""
+    done = 0
+    try:
+        while done < size:
+            copied = os.copy_file_range(source, target, min(size - done, _SLICE), done, done)
+            if copied == 0:
+                break
+            done += copied
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM):
+            raise
+    while done < size:
+        block = os.pread(source, min(size - done, 1024 * 1024), done)
+        if not block:
+            raise OSError(errno.EIO, "the file became shorter while it was copied")
+        _write_all(target, block, done)
+        done += len(block)
+
+
+def clear_staging(root: Path) -> int:
+    """Remove what uploads that never ended left in the staging folder of the tenant at `root`; how many files.
+
+    For start-up, before anybody can upload. Blocks.
+    """
+    try:
+        left = list((root / "staging").iterdir())
+    except FileNotFoundError:
+        return 0
+    for path in left:
+        path.unlink()
+    return len(left)

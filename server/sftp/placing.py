@@ -1,0 +1,112 @@
+"""How a file is put at a hook's path so that it is on disk, and can be taken back until the hook has it.
+
+The order is the rule (hard link for the hook, then the name, each fsynced before the next step relies on it):
+whatever fails, the old file is at the path again. All of it blocks: for a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.sftp.folder import check_regular, stat_if_there
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A name in an open folder."""
+
+    folder: int
+    name: bytes
+
+
+class Placement:
+    """Moves the file at `source` to `target`, with a hard link at `copy`.
+
+    `keep_source`: taking it back puts the file at `source` again (a client's rename); otherwise nobody needs it.
+    """
+
+    def __init__(self, source: Spot, target: Spot, copy: Path, staging: int, *, keep_source: bool) -> None:
+        self._source = source
+        self._target = target
+        self._copy = copy
+        self._staging = staging
+        self._keep_source = keep_source
+        self._backup: bytes | None = None
+        self._copied = self._placed = False
+        self.replaced: os.stat_result | None = None
+
+    def place(self) -> None:
+        """Do it. When it returns, copy and name are on disk; when it raises OSError, all is as it was."""
+        try:
+            self._place()
+        except BaseException:
+            self.take_back()
+            raise
+
+    def take_back(self) -> None:
+        """Undo what was done: the old file, or none, is at the target, and there is no copy."""
+        if self._placed:
+            if self._keep_source:
+                os.link(self._copy, self._source.name, dst_dir_fd=self._source.folder)
+            if self._backup is not None:
+                self._rename(Spot(self._staging, self._backup), self._target)
+                self._backup = None
+            else:
+                os.unlink(self._target.name, dir_fd=self._target.folder)
+            self._placed = False
+        if self._copied:
+            self._copy.unlink(missing_ok=True)
+            self._copied = False
+        self._drop_backup()
+        with suppress(OSError):  # the disk that failed us may fail here too; a restart finds no copy and says so
+            self._sync_folders()
+
+    def settle(self) -> None:
+        """The hook has it: nothing is taken back any more."""
+        self._drop_backup()
+
+    def _place(self) -> None:
+        self.replaced = stat_if_there(self._target.name, self._target.folder)
+        if self.replaced is not None:
+            check_regular(self.replaced)
+        os.link(self._source.name, self._copy, src_dir_fd=self._source.folder, follow_symlinks=False)
+        self._copied = True
+        _sync_path(self._copy.parent)
+        if self.replaced is not None:
+            self._backup = secrets.token_hex(16).encode()
+            os.link(
+                self._target.name,
+                self._backup,
+                src_dir_fd=self._target.folder,
+                dst_dir_fd=self._staging,
+                follow_symlinks=False,
+            )
+        self._rename(self._source, self._target)
+        self._placed = True
+        self._sync_folders()
+
+    def _sync_folders(self) -> None:
+        os.fsync(self._target.folder)
+        if self._keep_source:
+            os.fsync(self._source.folder)
+
+    def _drop_backup(self) -> None:
+        if self._backup is not None:
+            os.unlink(self._backup, dir_fd=self._staging)
+            self._backup = None
+
+    @staticmethod
+    def _rename(source: Spot, target: Spot) -> None:
+        os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+
+
+def _sync_path(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,98 @@
+"""One tenant's files as all its sessions share them: the open folders, the running total, and the lock for landing.
+
+There is never more than one of a tenant, or its quota would be counted twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple, Unpack
+
+from importer.folder import TenantFolder
+from server.sftp.accounts import Metrics
+from server.sftp.folder import Folder
+from server.sftp.hooks import HookTable
+from server.sftp.limits import Usage, measure_usage
+from server.sftp.written import Memory
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all tenants share."""
+
+    hooks: HookTable
+    metrics: Metrics
+    memory: Memory
+    threads: ThreadPoolExecutor
+    buffer: bytearray
+    """As long as the longest answer to a READ; used within one step of the event loop."""
+
+
+class Space:
+    """The files of one tenant."""
+
+    def __init__(self, tenant: str, root: Path, house: House) -> None:
+        """`root` is the tenant's folder; what is missing in it is made."""
+        places = TenantFolder(root)
+        for place in (places.files, places.results, places.test, places.staging, places.uploads):
+            place.mkdir(mode=0o700, exist_ok=True)
+        self.tenant = tenant
+        self.house = house
+        self.folder = Folder(places.files)
+        self.staging = Folder(places.staging)
+        self.landing = asyncio.Lock()
+        """Held while a hook's path changes, so that files land there in the order of their numbers."""
+        self._usage: Usage | None = None
+        self._measuring = asyncio.Lock()
+        self._sessions = 0
+        self._left_at = time.monotonic()
+        self._retired = False
+
+    def is_at(self, root: Path) -> bool:
+        """Whether the folder that is open is the one at `root`."""
+        there, ours = os.stat(TenantFolder(root).files), os.fstat(self.folder.fd)
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def enter(self) -> None:
+        """One more session has it; it leaves once."""
+        self._sessions += 1
+
+    def leave(self) -> None:
+        self._sessions -= 1
+        self._left_at = time.monotonic()
+        self._close_if_unused()
+
+    def unused_s(self) -> float:
+        """For how long no session has had it."""
+        return 0.0 if self._sessions else time.monotonic() - self._left_at
+
+    def retire(self) -> None:
+        """It is not handed out any more: closed when the last session has left."""
+        self._retired = True
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._retired and not self._sessions:
+            self.folder.close()
+            self.staging.close()
+
+    async def usage(self) -> Usage:
+        """The running total, measured the first time. Nothing may change a file before it has asked for it."""
+        if self._usage is None:
+            async with self._measuring:
+                if self._usage is None:
+                    self._usage = await self.in_thread(measure_usage, self.folder.fd)
+        return self._usage
+
+    async def in_thread(self, work: Callable[[Unpack[Args]], T], *args: *Args) -> T:
+        """Do what blocks off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.house.threads, work, *args)

@@ -1,0 +1,134 @@
+"""Which ends of an upload publish it: the client's own CLOSE (or a change of size by path), and nothing else.
+
+Publishing is one atomic rename; until then the old file is whole under its name. At a hook's path `landing` says what
+has to come before and after.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from server.sftp.accounts import TenantLimits
+from server.sftp.drafts import Draft, copy_contents
+from server.sftp.folder import check_regular, open_regular, stat_if_there
+from server.sftp.hooks import Hook, Origin, Upload
+from server.sftp.landing import NotLanded, an_upload, land, reason_of, tell_aborted, tell_completed, tell_if_near
+from server.sftp.paths import ClientPath, check_writable
+from server.sftp.placing import Spot
+from server.sftp.space import Space
+
+Limits = Callable[[], TenantLimits]
+
+
+async def begin(
+    space: Space, path: ClientPath, limits: Limits, *, truncate: bool, create: bool, exclusive: bool
+) -> Draft:
+    """Open `path` for writing: an empty draft, or, if a file is there that is not to be truncated, a copy of it."""
+    check_writable(path)
+    usage = await space.usage()
+    source: int | None = None
+    with space.folder.holding(path) as folder:
+        found = stat_if_there(path.name, folder)
+        if found is not None:
+            check_regular(found)
+            if exclusive:
+                raise OSError(errno.EEXIST, "there is a file of that name already")
+            source = None if truncate else open_regular(path.name, folder)
+        elif not create:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    try:
+        draft = Draft(path, space.staging.fd, usage, limits, new=found is None)
+        draft.exclusive = exclusive
+        draft.changed = source is None
+        if source is not None:
+            await _copy_in(space, draft, source)
+        return draft
+    finally:
+        if source is not None:
+            os.close(source)
+
+
+async def _copy_in(space: Space, draft: Draft, source: int) -> None:
+    try:
+        size = os.fstat(source).st_size
+        draft.reserve_copy(size)
+        await space.in_thread(copy_contents, source, draft.fd, size)
+    except BaseException:
+        draft.discard()
+        raise
+
+
+async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
+    """The client closed it: published when this returns. Raises OSError if it could not be; the old file stays."""
+    if draft.failure is not None:
+        reason = draft.failure
+        await abandon(space, draft, reason)
+        raise OSError(errno.EIO, f"nothing was published, because a write failed: {reason}")
+    if not draft.changed:
+        _keep_times_only(space, draft)
+        return
+    upload = an_upload(space, draft.path, draft.size, draft.trace.facts(draft.size), origin)
+    hook = space.house.hooks.find(upload.path)
+    try:
+        space.house.memory.keep(draft.fd, draft.trace.facts(draft.size))
+        if hook is None:
+            _publish(space, draft)
+        else:
+            await _land(space, draft, hook, upload)
+    except NotLanded:
+        draft.discard()
+        space.house.metrics.upload(space.tenant, "refused")
+        raise
+    except OSError as error:
+        await abandon(space, draft, reason_of(error))
+        raise
+    except Exception:
+        draft.discard()
+        raise
+    tell_completed(space, upload)
+    await tell_if_near(space, upload)
+
+
+async def abandon(space: Space, draft: Draft, reason: str) -> None:
+    """It ended in any other way: what came is discarded, and whoever waits for the file hears of it once."""
+    upload = an_upload(space, draft.path, draft.trace.received, None, "close")
+    happened = draft.changed or draft.failure is not None
+    draft.discard()
+    if happened:
+        await tell_aborted(space, upload, reason)
+
+
+def _publish(space: Space, draft: Draft) -> None:
+    with space.folder.holding(draft.path) as folder:
+        found = _replaceable(draft, folder)
+        os.rename(draft.name, draft.path.name, src_dir_fd=space.staging.fd, dst_dir_fd=folder)
+    draft.published(found)
+
+
+async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload) -> None:
+    async with space.landing:
+        with space.folder.holding(draft.path) as folder:
+            _replaceable(draft, folder)
+            source, target = Spot(space.staging.fd, draft.name), Spot(folder, draft.path.name)
+            replaced = await land(space, hook, upload, draft.fd, source, target, keep_source=False)
+    draft.published(replaced)
+
+
+def _replaceable(draft: Draft, folder: int) -> os.stat_result | None:
+    found = stat_if_there(draft.path.name, folder)
+    if found is not None:
+        check_regular(found)
+        if draft.exclusive:
+            raise OSError(errno.EEXIST, "there is a file of that name now")
+    return found
+
+
+def _keep_times_only(space: Space, draft: Draft) -> None:
+    """Nothing was written; but times the client set are kept, on the file that is there."""
+    times = draft.times
+    draft.discard()
+    if times is not None:
+        with space.folder.holding(draft.path) as folder:
+            os.utime(draft.path.name, ns=times, dir_fd=folder, follow_symlinks=False)

@@ -1,0 +1,118 @@
+"""How a file was written: followed while it is, and remembered with its inode across renames and restarts.
+
+The facts are in the extended attribute `user.headcount.written`. Where the file system has none they are kept in
+memory, and lost at the next start: then nobody knows, which is not suspicious.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+from collections import OrderedDict
+
+from importer.model import Written
+
+log = logging.getLogger(__name__)
+
+ATTRIBUTE = "user.headcount.written"
+_MOST_SPANS = 4096
+_MOST_IN_MEMORY = 10_000
+_UNSUPPORTED = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.ENOSPC, errno.EDQUOT})
+
+
+class Trace:
+    """The WRITE requests of one handle as they come."""
+
+    __slots__ = ("_scattered", "_spans", "_tail", "_tail_end", "longest", "received", "writes")
+
+    def __init__(self) -> None:
+        self.writes = 0
+        self.longest = 0
+        self.received = 0
+        self._tail = 0
+        self._tail_end = 0
+        self._spans: list[list[int]] = []
+        self._scattered = False
+
+    def wrote(self, offset: int, length: int) -> None:
+        """`length` (at least 1) bytes were written at `offset`."""
+        end = offset + length
+        self.writes += 1
+        self.received += length
+        if length > self.longest:
+            self.longest = length
+        if end >= self._tail_end:
+            self._tail_end = end
+            self._tail = length
+        spans = self._spans
+        if spans and spans[-1][0] <= offset <= spans[-1][1]:
+            spans[-1][1] = max(end, spans[-1][1])
+        else:
+            self._add(offset, end)
+
+    def facts(self, size: int) -> Written:
+        """What is to be remembered of a file that is `size` bytes long now."""
+        last = self._tail if self._tail_end == size else 0
+        return Written(self.writes, self.longest, last, foreign=not self._covers(size))
+
+    def _add(self, start: int, end: int) -> None:
+        self._spans.append([start, end])
+        if len(self._spans) > 2 and len(self._spans) % 64 == 0:
+            self._spans = _merged(self._spans)
+            self._scattered |= len(self._spans) > _MOST_SPANS
+            del self._spans[_MOST_SPANS:]
+
+    def _covers(self, size: int) -> bool:
+        if size == 0:
+            return True
+        spans = _merged(self._spans)
+        return not self._scattered and bool(spans) and spans[0][0] == 0 and spans[0][1] >= size
+
+
+def _merged(spans: list[list[int]]) -> list[list[int]]:
+    merged: list[list[int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], end)
+        else:
+            merged.append([start, end])
+    return merged
+
+
+class Memory:
+    """The facts of written files, by open descriptor. One for the whole server."""
+
+    def __init__(self) -> None:
+        self._in_memory: OrderedDict[tuple[int, int], Written] = OrderedDict()
+        self._warned = False
+
+    def keep(self, fd: int, written: Written) -> None:
+        """Remember `written` with the file open at `fd`."""
+        try:
+            os.setxattr(fd, ATTRIBUTE, json.dumps(written.to_json()).encode())
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            self._keep_here(fd, written)
+
+    def recall(self, fd: int) -> Written | None:
+        """How the file open at `fd` was written; None if nobody knows."""
+        try:
+            return Written.from_json(json.loads(os.getxattr(fd, ATTRIBUTE)))
+        except (OSError, ValueError, KeyError, TypeError):
+            found = os.fstat(fd)
+            return self._in_memory.get((found.st_dev, found.st_ino))
+
+    def _keep_here(self, fd: int, written: Written) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "The file system keeps no extended attributes: how files were written is forgotten at a restart",
+                extra={"event": "no_extended_attributes"},
+            )
+        found = os.fstat(fd)
+        self._in_memory[found.st_dev, found.st_ino] = written
+        while len(self._in_memory) > _MOST_IN_MEMORY:
+            self._in_memory.popitem(last=False)
