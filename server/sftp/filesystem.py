@@ -1,0 +1,338 @@
+"""The SFTP operations of one session, in terms of the tenant's files. What is not here is refused.
+
+A client's CLOSE is `close`; handles left open when a session ends any other way are `abandon`ed. The stock server's
+path mapping raises, so that an operation forgotten here fails closed instead of reaching the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Never, cast
+
+import asyncssh
+from asyncssh import SFTPAttrs, SFTPName, SFTPVFSAttrs
+from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_READ, FXF_TRUNC, FXF_WRITE
+
+from server.sftp import changes, uploads
+from server.sftp.accounts import TenantLimits
+from server.sftp.drafts import Draft
+from server.sftp.paths import ClientPath, check_writable, parse_path
+from server.sftp.space import Space
+
+BLOCK = 4096
+_REPORT_BYTES = 4 * 1024 * 1024
+_NOW = os.RWF_NOWAIT
+
+
+class Reader:
+    """One handle open for reading a file, which nothing changes in place."""
+
+    __slots__ = ("fd", "path", "size")
+
+    def __init__(self, path: ClientPath, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+        self.size = os.fstat(fd).st_size
+
+
+Handle = Reader | Draft
+
+
+class Listing:
+    """One open folder: its entries come as they are asked for, so that a large one takes no memory."""
+
+    def __init__(self, space: Space, path: ClientPath) -> None:
+        self._path = path
+        self._fd = space.folder.open_folder(path.parts)
+        self._entries = os.scandir(self._fd)
+        self._names = self._all_names()
+
+    def next(self, count: int) -> list[SFTPName]:
+        """Up to `count` more entries; none at the end."""
+        found: list[SFTPName] = []
+        for name in self._names:
+            try:
+                found.append(self._entry(name))
+            except FileNotFoundError:
+                continue
+            if len(found) == count:
+                break
+        return found
+
+    def close(self) -> None:
+        self._entries.close()
+        os.close(self._fd)
+
+    def _all_names(self) -> Iterator[bytes]:
+        yield b"."
+        yield b".."
+        for entry in self._entries:
+            yield os.fsencode(entry.name)
+
+    def _entry(self, name: bytes) -> SFTPName:
+        # ".." is shown as ".": what is above the root is nobody's business, and elsewhere only the name matters.
+        found = os.stat(b"." if name == b".." else name, dir_fd=self._fd, follow_symlinks=False)
+        attrs = attributes(found, writable=not self._path.in_results)
+        return SFTPName(name, long_name(name, attrs), attrs)
+
+
+def attributes(found: os.stat_result, *, writable: bool) -> SFTPAttrs:
+    """What a client is told of a file: never the owner or mode it has on this machine."""
+    mode = stat.S_IFMT(found.st_mode) | (0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
+    return SFTPAttrs(
+        size=found.st_size,
+        uid=0,
+        gid=0,
+        permissions=mode if writable else mode & ~0o222,
+        atime=int(found.st_atime),
+        mtime=int(found.st_mtime),
+    )
+
+
+def long_name(name: bytes, attrs: SFTPAttrs) -> bytes:
+    """A line like those of `ls -l`, in UTC."""
+    mtime = attrs.mtime or 0
+    recent = -3600 < time.time() - mtime < 182 * 86400
+    when = time.strftime("%b %e %H:%M" if recent else "%b %e  %Y", time.gmtime(mtime))
+    mode = stat.filemode(attrs.permissions or 0)
+    return f"{mode}    1 tenant   tenant   {attrs.size:>12} {when} ".encode() + name
+
+
+class TenantFiles(asyncssh.SFTPServer):
+    """What one session of a tenant may do."""
+
+    def __init__(
+        self,
+        channel: asyncssh.SSHServerChannel[bytes],
+        space: Space,
+        limits: Callable[[], TenantLimits],
+    ) -> None:
+        super().__init__(channel)
+        self._space = space
+        self._limits = limits
+        self._buffer = space.house.buffer
+        self._received = self._sent = 0
+
+    # Paths of the stock server: whatever still asks for one is not ours.
+
+    def map_path(self, path: bytes) -> Never:
+        raise asyncssh.SFTPOpUnsupported("Operation not supported")
+
+    def reverse_map_path(self, path: bytes) -> Never:
+        raise asyncssh.SFTPOpUnsupported("Operation not supported")
+
+    # Handles
+
+    async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Handle:
+        where = parse_path(path)
+        if not pflags & (FXF_WRITE | FXF_APPEND):
+            return Reader(where, self._space.folder.open_file(where))
+        draft = await uploads.begin(
+            self._space,
+            where,
+            self._limits,
+            truncate=bool(pflags & FXF_TRUNC),
+            create=bool(pflags & FXF_CREAT),
+            exclusive=bool(pflags & FXF_EXCL),
+        )
+        draft.append = bool(pflags & FXF_APPEND)
+        draft.readable = bool(pflags & FXF_READ)
+        return draft
+
+    async def close(self, file_obj: object) -> None:
+        """The client's own CLOSE, and nothing else."""
+        handle = cast(Handle, file_obj)
+        if isinstance(handle, Draft):
+            await uploads.finish(self._space, handle)
+        else:
+            os.close(handle.fd)
+
+    async def abandon(self, handle: Handle, reason: str) -> None:
+        """The session ended with the handle open."""
+        if isinstance(handle, Draft):
+            await uploads.abandon(self._space, handle, reason)
+        else:
+            os.close(handle.fd)
+
+    def read(self, file_obj: object, offset: int, size: int) -> bytes | Awaitable[bytes]:
+        """At once what is in memory; from the disk in a thread."""
+        handle = cast(Handle, file_obj)
+        if isinstance(handle, Draft) and not handle.readable:
+            raise OSError(errno.EACCES, "the file is not open for reading")
+        wanted = min(size, len(self._buffer), max(0, handle.size - offset))
+        if wanted <= 0:
+            return b""
+        self._count(sent=wanted)
+        view = memoryview(self._buffer)[:wanted]
+        try:
+            if os.preadv(handle.fd, [view], offset, _NOW) == wanted:
+                return bytes(view)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+        return self._space.in_thread(os.pread, handle.fd, wanted, offset)
+
+    def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        handle = cast(Handle, file_obj)
+        if not isinstance(handle, Draft):
+            raise OSError(errno.EACCES, "the file is not open for writing")
+        self._count(received=len(data))
+        return handle.write(offset, data)
+
+    def fstat(self, file_obj: object) -> SFTPAttrs:
+        handle = cast(Handle, file_obj)
+        return attributes(os.fstat(handle.fd), writable=not handle.path.in_results)
+
+    def fsetstat(self, file_obj: object, attrs: SFTPAttrs) -> None:
+        handle = cast(Handle, file_obj)
+        times = _times(attrs)
+        if isinstance(handle, Draft):
+            if attrs.size is not None:
+                handle.resize(attrs.size)
+            if times is not None:
+                handle.set_times(times)
+        elif attrs.size is not None:
+            raise OSError(errno.EACCES, "the file is not open for writing")
+        elif times is not None:
+            check_writable(handle.path)
+            os.utime(handle.fd, ns=times)
+
+    async def fsync(self, file_obj: object) -> None:
+        await self._space.in_thread(os.fsync, cast(Handle, file_obj).fd)
+
+    # Names
+
+    def lstat(self, path: bytes) -> SFTPAttrs:
+        where = parse_path(path)
+        return attributes(self._space.folder.stat(where), writable=not where.in_results)
+
+    def stat(self, path: bytes) -> SFTPAttrs:
+        where = parse_path(path)
+        found = self._space.folder.stat(where)
+        if stat.S_ISLNK(found.st_mode):
+            raise OSError(errno.EACCES, "links are not followed")
+        return attributes(found, writable=not where.in_results)
+
+    async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
+        """Sizes and times; modes and owners are accepted and ignored."""
+        where = parse_path(path)
+        self._space.folder.stat(where)
+        times = _times(attrs)
+        if attrs.size is not None:
+            draft = await uploads.begin(
+                self._space, where, self._limits, truncate=attrs.size == 0, create=False, exclusive=False
+            )
+            await self._resize(draft, attrs.size, times)
+        elif times is not None:
+            changes.set_times(self._space, where, times)
+
+    async def _resize(self, draft: Draft, size: int, times: tuple[int, int] | None) -> None:
+        try:
+            draft.resize(size)
+            if times is not None:
+                draft.set_times(times)
+        except OSError as error:
+            await uploads.abandon(self._space, draft, error.strerror or str(error))
+            raise
+        await uploads.finish(self._space, draft, "resize")
+
+    def listing(self, path: bytes) -> Listing:
+        """An open folder, for OPENDIR."""
+        return Listing(self._space, parse_path(path))
+
+    def scandir(self, path: bytes) -> AsyncIterator[SFTPName]:
+        raise asyncssh.SFTPOpUnsupported("Operation not supported")
+
+    async def remove(self, path: bytes) -> None:
+        await changes.remove(self._space, parse_path(path))
+
+    async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:
+        await changes.make_folder(self._space, parse_path(path), self._limits())
+
+    async def rmdir(self, path: bytes) -> None:
+        await changes.remove_folder(self._space, parse_path(path))
+
+    async def rename(self, oldpath: bytes, newpath: bytes) -> None:
+        await changes.rename(self._space, parse_path(oldpath), parse_path(newpath), replace=False)
+
+    async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
+        await changes.rename(self._space, parse_path(oldpath), parse_path(newpath), replace=True)
+
+    def realpath(self, path: bytes) -> bytes:
+        return parse_path(path).raw
+
+    async def statvfs(self, path: bytes) -> SFTPVFSAttrs:
+        self._space.folder.stat(parse_path(path))
+        return await self._quota()
+
+    async def fstatvfs(self, file_obj: object) -> SFTPVFSAttrs:
+        return await self._quota()
+
+    async def _quota(self) -> SFTPVFSAttrs:
+        """The quota as a disk, with no more free than the real one has."""
+        limits, usage = self._limits(), await self._space.usage()
+        disk = os.fstatvfs(self._space.folder.fd)
+        free = max(0, min(limits.quota_bytes - usage.size, disk.f_bavail * disk.f_frsize)) // BLOCK
+        free_files = max(0, limits.quota_files - usage.files)
+        return SFTPVFSAttrs(
+            bsize=BLOCK,
+            frsize=BLOCK,
+            blocks=limits.quota_bytes // BLOCK,
+            bfree=free,
+            bavail=free,
+            files=limits.quota_files,
+            ffree=free_files,
+            favail=free_files,
+            flags=0,
+            namemax=255,
+        )
+
+    # Refused
+
+    def open56(self, path: bytes, desired_access: int, flags: int, attrs: SFTPAttrs) -> Never:
+        raise asyncssh.SFTPOpUnsupported("Operation not supported")
+
+    def lsetstat(self, path: bytes, attrs: SFTPAttrs) -> Never:
+        raise asyncssh.SFTPOpUnsupported("Operation not supported")
+
+    def readlink(self, path: bytes) -> Never:
+        raise asyncssh.SFTPPermissionDenied("Links are not followed")
+
+    def symlink(self, oldpath: bytes, newpath: bytes) -> Never:
+        raise asyncssh.SFTPPermissionDenied("Links can't be made")
+
+    def link(self, oldpath: bytes, newpath: bytes) -> Never:
+        raise asyncssh.SFTPPermissionDenied("Links can't be made")
+
+    # Ends
+
+    def exit(self) -> None:
+        """The session is over: count what it moved."""
+        self._report()
+
+    def _count(self, *, received: int = 0, sent: int = 0) -> None:
+        self._received += received
+        self._sent += sent
+        if self._received + self._sent >= _REPORT_BYTES:
+            self._report()
+
+    def _report(self) -> None:
+        metrics, tenant = self._space.house.metrics, self._space.tenant
+        if self._received:
+            metrics.transferred(tenant, "in", self._received)
+        if self._sent:
+            metrics.transferred(tenant, "out", self._sent)
+        self._received = self._sent = 0
+
+
+def _times(attrs: SFTPAttrs) -> tuple[int, int] | None:
+    """Access and modification time in nanoseconds, if the client set them."""
+    if attrs.atime is None or attrs.mtime is None:
+        return None
+    return attrs.atime * 10**9 + (attrs.atime_ns or 0), attrs.mtime * 10**9 + (attrs.mtime_ns or 0)

@@ -1,0 +1,204 @@
+"""The SFTP protocol of one channel: the library's handler, held to our limits, and clear about who closed a handle.
+
+Leans on the inside of asyncssh (see tests/unit/test_asyncssh_inside.py). Its clean-up closes handles that are still
+open exactly as a client's CLOSE does; here it abandons them. A request is served only when the answers before it have
+been taken, so nothing piles up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, ClassVar, cast
+
+import asyncssh
+from asyncssh import constants as c
+from asyncssh.packet import PacketDecodeError, SSHPacket
+from asyncssh.sftp import SFTPLimits, SFTPServerHandler
+from asyncssh.stream import SSHReader, SSHWriter
+
+from server.sftp.filesystem import Handle, Listing, TenantFiles
+
+log = logging.getLogger(__name__)
+
+MAX_PACKET = 256 * 1024
+"""As OpenSSH has it: no client sends more. A little is forgiven, so that 256 KiB of data may be in one WRITE."""
+
+MAX_DATA = MAX_PACKET - 1024
+_FORGIVEN = 4096
+_NAMES_AT_ONCE = 128
+_EXPECTED = (asyncssh.SFTPError, PacketDecodeError, OSError)
+
+Request = Callable[["SftpHandler", SSHPacket], Awaitable[Any]]
+
+
+class SftpHandler(SFTPServerHandler):
+    """One SFTP session. `run()` ends when the session has; then no handle is open and nothing is half published."""
+
+    _extensions: ClassVar[list[tuple[bytes, bytes]]] = [  # type: ignore[misc]
+        (b"posix-rename@openssh.com", b"1"),
+        (b"fsync@openssh.com", b"1"),
+        (b"limits@openssh.com", b"1"),
+        (b"statvfs@openssh.com", b"2"),
+        (b"fstatvfs@openssh.com", b"2"),
+    ]
+
+    def __init__(
+        self,
+        files: TenantFiles,
+        reader: SSHReader[bytes],
+        writer: SSHWriter[bytes],
+        *,
+        max_handles: int,
+        taken: Callable[[], Awaitable[None]],
+        active: Callable[[], None],
+    ) -> None:
+        """`taken` waits until the connection has room for an answer; `active` is told of every request."""
+        super().__init__(files, reader, writer, sftp_version=3)
+        self._files = files
+        self._max_handles = max_handles
+        self._taken = taken
+        self._active = active
+        self._over = False
+        self.ending: str | None = None
+        """Set from outside: why no further request is to be served."""
+
+    async def run(self) -> None:
+        """Serve the session to its end. Raises nothing."""
+        try:
+            await super().run()
+        except (asyncssh.BreakReceived, asyncssh.SignalReceived) as end:
+            self.ending = self.ending or f"the client sent {type(end).__name__.removesuffix('Received').lower()}"
+        except Exception:
+            log.exception("An SFTP session failed", extra={"event": "sftp_session_failed"})
+        finally:
+            await self._cleanup(None)
+
+    async def recv_packet(self) -> SSHPacket:
+        """The next request, once the answers to those before have been taken."""
+        await self._taken()
+        reader, writer = self._reader, self._writer
+        if reader is None or writer is None or self.ending is not None:
+            raise EOFError
+        await writer.drain()
+        length = int.from_bytes(await reader.readexactly(4), "big")
+        if length > MAX_PACKET + _FORGIVEN:
+            raise asyncssh.SFTPBadMessage("Packet too long")
+        packet = SSHPacket(await reader.readexactly(length))
+        self._active()
+        return packet
+
+    async def _cleanup(self, exc: Exception | None) -> None:
+        """Give up what is open, whatever ended the session; once."""
+        if self._over:
+            return
+        self._over = True
+        reason = self.ending or _reason(exc)
+        for handle in self._file_handles.values():
+            try:
+                await self._files.abandon(cast(Handle, handle), reason)
+            except Exception:
+                log.exception("An open file could not be given up", extra={"event": "sftp_session_failed"})
+        for listing in self._dir_handles.values():
+            cast(Listing, listing).close()
+        self._file_handles.clear()
+        self._dir_handles.clear()
+        self._files.exit()
+        with suppress(OSError):
+            self._files.channel.exit(0)  # without an exit status scp takes a good transfer for a bad one
+        await super(SFTPServerHandler, self)._cleanup(exc)
+
+    def _check_handles(self) -> None:
+        if len(self._file_handles) + len(self._dir_handles) >= self._max_handles:
+            raise asyncssh.SFTPFailure(f"Too many open files: at most {self._max_handles} at once")
+
+    async def _open(self, packet: SSHPacket) -> bytes:
+        self._check_handles()
+        return await self._process_open(packet)
+
+    async def _write(self, packet: SSHPacket) -> int:
+        """As the stock one, but bytes after the data (rclone 1.60 sends some) are passed over."""
+        handle, offset, data = packet.get_string(), packet.get_uint64(), packet.get_string()
+        file = self._file_handles.get(handle)
+        if file is None:
+            raise asyncssh.SFTPInvalidHandle("Invalid file handle")
+        return self._files.write(file, offset, data)
+
+    async def _close(self, packet: SSHPacket) -> None:
+        handle = packet.get_string()
+        packet.check_end()
+        listing = self._dir_handles.pop(handle, None)
+        if listing is not None:
+            cast(Listing, listing).close()
+            return
+        file = self._file_handles.pop(handle, None)
+        if file is None:
+            raise asyncssh.SFTPInvalidHandle("Invalid file handle")
+        await self._files.close(file)
+
+    async def _opendir(self, packet: SSHPacket) -> bytes:
+        self._check_handles()
+        path = packet.get_string()
+        packet.check_end()
+        handle = self._get_next_handle()
+        self._dir_handles[handle] = cast(Any, self._files.listing(path))
+        return handle
+
+    async def _readdir(self, packet: SSHPacket) -> tuple[list[asyncssh.SFTPName], bool]:
+        handle = packet.get_string()
+        packet.check_end()
+        listing = cast("Listing | None", self._dir_handles.get(handle))
+        if listing is None:
+            raise asyncssh.SFTPInvalidHandle("Invalid file handle")
+        names = listing.next(_NAMES_AT_ONCE)
+        if not names:
+            raise asyncssh.SFTPEOFError
+        return names, False
+
+    async def _limits(self, packet: SSHPacket) -> SFTPLimits:
+        packet.check_end()
+        return SFTPLimits(MAX_PACKET, MAX_DATA, MAX_DATA, self._max_handles)
+
+
+def _reason(exc: Exception | None) -> str:
+    if exc is None or isinstance(exc, asyncio.IncompleteReadError):
+        return "the client went away without closing the file"
+    return f"the session broke: {exc}"
+
+
+def _guarded(serve: Request) -> Request:
+    """A fault of ours is logged, and the client told no more than that."""
+
+    async def guarded(handler: SftpHandler, packet: SSHPacket) -> Any:
+        try:
+            return await serve(handler, packet)
+        except _EXPECTED:
+            raise
+        except Exception as fault:
+            log.exception("An SFTP request failed", extra={"event": "sftp_request_failed"})
+            raise asyncssh.SFTPFailure("Internal error") from fault
+
+    guarded.__name__ = serve.__name__
+    return guarded
+
+
+_OURS: Mapping[int | bytes, Request] = {
+    c.FXP_OPEN: SftpHandler._open,
+    c.FXP_CLOSE: SftpHandler._close,
+    c.FXP_WRITE: SftpHandler._write,
+    c.FXP_OPENDIR: SftpHandler._opendir,
+    c.FXP_READDIR: SftpHandler._readdir,
+    b"limits@openssh.com": SftpHandler._limits,
+}
+STOCK: tuple[int | bytes, ...] = (
+    c.FXP_READ, c.FXP_LSTAT, c.FXP_FSTAT, c.FXP_SETSTAT, c.FXP_FSETSTAT, c.FXP_REMOVE, c.FXP_MKDIR, c.FXP_RMDIR,
+    c.FXP_REALPATH, c.FXP_STAT, c.FXP_RENAME, c.FXP_READLINK, c.FXP_SYMLINK, b"posix-rename@openssh.com",
+    b"statvfs@openssh.com", b"fstatvfs@openssh.com", b"fsync@openssh.com",
+)  # fmt: skip
+"""Requests served by the library's own methods. What is neither here nor above is answered as unsupported."""
+
+_stock = SFTPServerHandler._packet_handlers
+_served: dict[int | bytes, Request] = {**{each: cast(Request, _stock[each]) for each in STOCK}, **_OURS}
+SftpHandler._packet_handlers = {kind: cast(Any, _guarded(serve)) for kind, serve in _served.items()}

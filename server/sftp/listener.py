@@ -1,0 +1,129 @@
+"""The SFTP side as one thing that starts and stops.
+
+Stopping is no CLOSE of a client: uploads under way are given up, and only requests being served are finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import asyncssh
+
+from server.settings import ServerSettings
+from server.sftp.accounts import Metrics, TenantDirectory
+from server.sftp.algorithms import host_key_pairs, offered
+from server.sftp.hooks import HookTable
+from server.sftp.sessions import Sessions
+from server.sftp.space import House
+from server.sftp.written import Memory
+
+log = logging.getLogger(__name__)
+
+VERSION = "Headcount"
+"""How the server names itself to clients: not which library, nor which version."""
+
+CHECK_S = 1.0
+UNUSED_S = 60.0
+_THREADS = 8
+_WINDOW = 1024 * 1024
+
+
+class SftpListener:
+    """Listens for SFTP clients from `start` to `close`."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        tenants: TenantDirectory,
+        hooks: HookTable,
+        metrics: Metrics,
+        host_keys: Sequence[asyncssh.SSHKey],
+    ) -> None:
+        self._settings = settings
+        self._host_keys = host_keys
+        self._threads = ThreadPoolExecutor(_THREADS, "sftp")
+        house = House(hooks, metrics, Memory(), self._threads, bytearray(settings.max_read_bytes))
+        self._sessions = Sessions(settings, tenants, house)
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self) -> tuple[str, int]:
+        """Listen; the host and port it is on. Raises OSError if it can't be."""
+        settings = self._settings
+        legacy = settings.sftp_legacy_algorithms
+        self._acceptor = await asyncssh.listen(
+            settings.sftp_host,
+            settings.sftp_port,
+            server_factory=self._sessions.connection,
+            server_host_keys=host_key_pairs(self._host_keys, legacy=legacy),
+            server_version=VERSION,
+            login_timeout=settings.login_grace_s,
+            keepalive_interval=settings.keepalive_s,
+            keepalive_count_max=settings.keepalive_misses,
+            encoding=None,
+            window=_WINDOW,
+            backlog=512,
+            **offered(legacy=legacy),
+            **_NOTHING_ELSE,
+        )
+        self._watcher = asyncio.create_task(self._watch(), name="sftp watcher")
+        host, port = self._acceptor.get_addresses()[0][:2]
+        return host, port
+
+    async def close(self, grace_s: float) -> None:
+        """Take no new connections and end those there are. Nothing is published that no client had closed.
+
+        Requests being served may take `grace_s` to finish; what is left then is cancelled.
+        """
+        if self._acceptor is not None:
+            self._acceptor.close()
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watcher
+        for connection in list(self._sessions.connections):
+            connection.end("The server is stopping")
+        await self._finish_sessions(grace_s)
+        self._sessions.retire_spaces()
+        self._threads.shutdown(wait=False)
+
+    async def _finish_sessions(self, grace_s: float) -> None:
+        if self._sessions.tasks:
+            await asyncio.wait(self._sessions.tasks, timeout=grace_s)
+        for task in (late := list(self._sessions.tasks)):
+            task.cancel()
+        if late:
+            log.warning("%d sessions did not end in time", len(late), extra={"event": "sessions_cut"})
+            await asyncio.wait(late)
+
+    async def _watch(self) -> None:
+        """Once a second, see who may not stay."""
+        while True:
+            await asyncio.sleep(CHECK_S)
+            for connection in list(self._sessions.connections):
+                connection.check(time.monotonic())
+                await asyncio.sleep(0)
+            self._sessions.retire_spaces(UNUSED_S)
+
+
+_NOTHING_ELSE = {
+    "config": None,
+    "allow_scp": False,
+    "allow_pty": False,
+    "line_editor": False,
+    "agent_forwarding": False,
+    "x11_forwarding": False,
+    "gss_host": None,
+    "gss_kex": False,
+    "gss_auth": False,
+    "host_based_auth": False,
+    "public_key_auth": True,
+    "kbdint_auth": False,
+    "password_auth": False,
+    "rdns_lookup": False,
+}

@@ -1,0 +1,240 @@
+"""One connection of a client and the SFTP channels in it: what it may open, and when it has to end.
+
+Nothing but the subsystem `sftp` is served. Which keys open an account is `auth`'s; which connections may be open at
+all is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import asyncssh
+from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
+
+from server.settings import ServerSettings
+from server.sftp.accounts import TenantDirectory, TenantLimits
+from server.sftp.algorithms import unshared
+from server.sftp.auth import KeyAuthentication
+from server.sftp.filesystem import TenantFiles
+from server.sftp.handler import SftpHandler
+from server.sftp.handshakes import Handshakes
+from server.sftp.space import House, Space
+
+log = logging.getLogger(__name__)
+
+SMALLEST_PACKETS = 1024
+"""A client that takes its answers in smaller packets than this only wants to keep us busy."""
+
+
+class Sessions:
+    """All connections there are, and what they share."""
+
+    def __init__(self, settings: ServerSettings, tenants: TenantDirectory, house: House) -> None:
+        self.settings = settings
+        self.tenants = tenants
+        self.house = house
+        self.handshakes = Handshakes(settings.max_handshakes_per_address)
+        self.connections: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._spaces: dict[str, Space] = {}
+
+    def connection(self) -> Connection:
+        """For a client that has just connected."""
+        return Connection(self)
+
+    def count(self, tenant: str) -> int:
+        """Connections logged in as `tenant`."""
+        return sum(1 for each in self.connections if each.login is not None and each.login.tenant == tenant)
+
+    def space(self, tenant: str, root: Path) -> Space:
+        """The tenant's files, held for one session (which leaves them); anew if another folder is there now."""
+        space = self._spaces.get(tenant)
+        if space is None or not space.is_at(root):
+            if space is not None:
+                space.retire()
+            space = self._spaces[tenant] = Space(tenant, root, self.house)
+        space.enter()
+        return space
+
+    def retire_spaces(self, unused_s: float = 0.0) -> None:
+        """Let go of the files of tenants without a session for so long; their quota is measured anew next time."""
+        for tenant, space in list(self._spaces.items()):
+            if space.unused_s() >= unused_s:
+                space.retire()
+                del self._spaces[tenant]
+
+
+class Connection(KeyAuthentication):
+    """One client. Of what it may open, channels with the subsystem `sftp` are all."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        settings = sessions.settings
+        super().__init__(
+            sessions.tenants,
+            sessions.house.metrics,
+            max_tries=settings.max_auth_tries,
+            old_signatures=settings.sftp_legacy_algorithms,
+        )
+        self.sessions = sessions
+        self.limits = TenantLimits()
+        self.handlers: set[SftpHandler] = set()
+        self.channels = 0
+        self.active_at = time.monotonic()
+        self._conn: asyncssh.SSHServerConnection | None = None
+        self._handshaking = False
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        super().connection_made(conn)
+        self._conn = conn
+        self._handshaking = self.sessions.handshakes.enter(self._address)
+        if not self._handshaking:
+            log.warning(
+                "Too many connections from %s without a login", self._address, extra={"event": "handshake_cap"}
+            )
+            conn.abort()
+            return
+        self.sessions.connections.add(self)
+        # The library ignores the transport's back-pressure; this is where asyncio tells it.
+        conn.pause_writing = self._room.clear  # type: ignore[method-assign]
+        conn.resume_writing = self._room.set  # type: ignore[method-assign]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._room.set()
+        self.sessions.connections.discard(self)
+        self._leave_handshake()
+        if self.login is not None:
+            self._metrics.session_closed(self.login.tenant)
+        if isinstance(exc, asyncssh.KeyExchangeFailed):
+            self._explain(exc)
+
+    def auth_completed(self) -> None:
+        offered = self._offered
+        account = self.sessions.tenants.account(offered.tenant) if offered else None
+        if account is None or self.sessions.count(account.name) >= account.limits.max_sessions:
+            self._reason = "the tenant has as many sessions as it may"
+            self.end("Too many sessions at once", asyncssh.DISC_TOO_MANY_CONNECTIONS)
+            return
+        self._leave_handshake()
+        self.limits = account.limits
+        self.active_at = time.monotonic()
+        super().auth_completed()
+        self._metrics.session_opened(account.name)
+
+    def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
+        if self.login is None or self.channels >= self.sessions.settings.max_channels:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "Too many channels")
+        self.channels += 1
+        return SftpSession(self)
+
+    def check(self, now: float) -> None:
+        """End the connection if it may not stay, or has been idle too long. To be called about once a second."""
+        if self.login is None:
+            return
+        idle_s = self.sessions.settings.idle_timeout_s
+        reason = self.unwelcome()
+        if reason is not None:
+            log.info("A session of %s has to end: %s", self.login.tenant, reason, extra={"event": "session_ended"})
+            self.end("You may not stay logged in")
+        elif idle_s and now - self.active_at > idle_s:
+            self.end("Idle for too long")
+        else:
+            account = self.sessions.tenants.account(self.login.tenant)
+            self.limits = account.limits if account else self.limits
+
+    def end(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
+        """Disconnect; requests being served are finished, no further one is begun."""
+        for handler in self.handlers:
+            handler.ending = handler.ending or reason.lower()
+        if self._conn is not None:
+            self._conn.disconnect(code, reason)
+
+    async def room(self) -> None:
+        """Wait until what was sent before has been taken."""
+        await self._room.wait()
+
+    def touch(self) -> None:
+        self.active_at = time.monotonic()
+
+    def _leave_handshake(self) -> None:
+        if self._handshaking:
+            self._handshaking = False
+            self.sessions.handshakes.leave(self._address)
+
+    def _explain(self, exc: Exception) -> None:
+        """Say which algorithms are not shared: whoever has to mend a client needs both lists."""
+        client, server = (getattr(self._conn, name, b"") for name in ("_client_kexinit", "_server_kexinit"))
+        version = self._conn.get_extra_info("client_version", "?") if self._conn else "?"
+        log.warning(
+            "No key exchange with %s (%s): %s",
+            *(self._address, version, "; ".join(unshared(client, server)) or exc),
+            extra={"event": "key_exchange_failed"},
+        )
+
+
+class SftpSession(SSHServerStreamSession[bytes]):
+    """One channel."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(None)
+        self._connection = connection
+
+    def connection_made(self, chan: Any) -> None:
+        super().connection_made(chan)
+        if chan._send_pktsize < SMALLEST_PACKETS:
+            self._connection.end("Packets too small")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._connection.channels -= 1
+
+    def shell_requested(self) -> bool:
+        return False
+
+    def exec_requested(self, command: str) -> bool:
+        return False
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        return subsystem == "sftp"
+
+    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
+        """Says nothing to an SFTP session. (The stock stream raises it to the reader, which ends the connection.)"""
+
+    def session_started(self) -> None:
+        connection, channel = self._connection, cast(Any, self._chan)
+        if connection.login is None:
+            return
+        task = asyncio.create_task(_serve(connection, self, channel), name="sftp session")
+        connection.sessions.tasks.add(task)
+        task.add_done_callback(connection.sessions.tasks.discard)
+
+
+async def _serve(connection: Connection, session: SftpSession, channel: Any) -> None:
+    sessions, login = connection.sessions, connection.login
+    account = sessions.tenants.account(login.tenant) if login else None
+    if account is None:
+        channel.close()
+        return
+    space = sessions.space(account.name, account.root)
+    try:
+        handler = SftpHandler(
+            TenantFiles(channel, space, lambda: connection.limits),
+            SSHReader(session, channel),
+            SSHWriter(session, channel),
+            max_handles=sessions.settings.max_handles,
+            taken=connection.room,
+            active=connection.touch,
+        )
+        connection.handlers.add(handler)
+        try:
+            await handler.run()
+        finally:
+            connection.handlers.discard(handler)
+    finally:
+        space.leave()

@@ -1,0 +1,17 @@
+"""Fixtures that several integration tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.sftp import SftpHouse, sftp_house
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
+    """A listening SFTP side with the tenant `acme`. A module may have its own `house`."""
+    async with sftp_house(tmp_path) as house:
+        yield house

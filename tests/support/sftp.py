@@ -1,0 +1,225 @@
+"""A listening SFTP side with one tenant, a hook that writes down what it hears, and clients for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from importer.folder import TenantFolder
+from server.accounts import Accounts
+from server.settings import ServerSettings
+from server.sftp.hooks import Arrival, HookRefused, HookTable, Upload
+from server.sftp.listener import SftpListener
+from server.tenants import Tenants, open_tenants
+from tests.support.clients import client
+from tests.support.keypairs import keypair, public_line
+from tests.support.waiting import eventually
+
+HOST = "127.0.0.1"
+
+
+class HeardHook:
+    """A hook that keeps copies as imports do, and remembers what it was told, in order."""
+
+    def __init__(self, folder: Callable[[str], TenantFolder]) -> None:
+        self.heard: list[tuple[str, Upload]] = []
+        self.reasons: list[str] = []
+        self.refuse: str | None = None
+        self.fail_landed: Exception | None = None
+        self.arrived = asyncio.Event()
+        self.may_arrive = asyncio.Event()
+        self.may_arrive.set()
+        self.copies: list[Path] = []
+        self._folder = folder
+
+    async def arriving(self, upload: Upload) -> Arrival:
+        self.arrived.set()
+        await self.may_arrive.wait()
+        if self.refuse is not None:
+            raise HookRefused(self.refuse)
+        self.heard.append(("arriving", upload))
+        number = len(self.heard)
+        self.copies.append(self._folder(upload.tenant).copy(number))
+        return Arrival(number, self.copies[-1])
+
+    async def landed(self, upload: Upload, arrival: Arrival) -> None:
+        if self.fail_landed is not None:
+            raise self.fail_landed
+        assert os.stat(arrival.copy).st_ino == os.stat(self._folder(upload.tenant).visible(upload.path)).st_ino
+        self.heard.append(("landed", upload))
+
+    async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
+        assert not arrival.copy.exists()
+        self._hear("failed", upload, reason)
+
+    async def aborted(self, upload: Upload, reason: str) -> None:
+        self._hear("aborted", upload, reason)
+
+    async def ignored(self, upload: Upload, reason: str) -> None:
+        self._hear("ignored", upload, reason)
+
+    def _hear(self, what: str, upload: Upload, reason: str) -> None:
+        self.heard.append((what, upload))
+        self.reasons.append(reason)
+
+    @property
+    def events(self) -> list[str]:
+        return [what for what, _ in self.heard]
+
+    @property
+    def last(self) -> Upload:
+        return self.heard[-1][1]
+
+
+@dataclass
+class Counted:
+    """Metrics as lists."""
+
+    logins: list[tuple[str, str]] = field(default_factory=list)
+    uploads: list[tuple[str, str]] = field(default_factory=list)
+    sessions: int = 0
+    moved: dict[str, int] = field(default_factory=lambda: {"in": 0, "out": 0})
+
+    def session_opened(self, tenant: str) -> None:
+        self.sessions += 1
+
+    def session_closed(self, tenant: str) -> None:
+        self.sessions -= 1
+
+    def login(self, tenant: str, result: str) -> None:
+        self.logins.append((tenant, result))
+
+    def transferred(self, tenant: str, direction: str, size: int) -> None:
+        self.moved[direction] += size
+
+    def upload(self, tenant: str, result: str) -> None:
+        self.uploads.append((tenant, result))
+
+
+class SftpHouse:
+    """The server, its tenant `acme`, and the ways in."""
+
+    def __init__(self, tenants: Tenants, work: Path, **settings: Any) -> None:
+        self.tenants = tenants
+        self.work = work
+        self.accounts = Accounts(tenants.data_dir)
+        self.metrics = Counted()
+        self.real = HeardHook(tenants.folder)
+        self.dry = HeardHook(tenants.folder)
+        hooks = HookTable({"/sync_users.csv": self.real, "/test/sync_users.csv": self.dry})
+        self.settings = ServerSettings(data_dir=tenants.data_dir, sftp_host=HOST, sftp_port=0, **settings)
+        host_keys = [keypair(number=99)]
+        self.listener = SftpListener(self.settings, self.accounts, hooks, self.metrics, host_keys)  # type: ignore[arg-type]
+        self.port = 0
+        self.key_file = work / "client_key"
+        self.key_file.write_bytes(keypair().export_private_key())
+        self.key_file.chmod(0o600)
+        self.folder = tenants.folder("acme")
+
+    @property
+    def files(self) -> Path:
+        """What the tenant sees as `/`."""
+        return self.folder.files
+
+    @property
+    def visible(self) -> Path:
+        """The file at the hook's path."""
+        return self.files / "sync_users.csv"
+
+    def staged(self) -> list[Path]:
+        """What lies in staging."""
+        return list(self.folder.staging.iterdir())
+
+    async def nothing_open(self) -> None:
+        """Wait until no session is left, and nothing of one in staging."""
+        await eventually(lambda: not self.listener._sessions.tasks and self.metrics.sessions == 0, what="sessions")
+        await eventually(lambda: not self.staged(), what="staging")
+
+    @asynccontextmanager
+    async def connect(self, **options: Any) -> AsyncIterator[asyncssh.SSHClientConnection]:
+        """A connection of asyncssh's client."""
+        options = {"username": "acme", "client_keys": [keypair()], **options}
+        async with asyncssh.connect(
+            HOST, self.port, known_hosts=None, config=None, agent_path=None, **options
+        ) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def client(self, **options: Any) -> AsyncIterator[asyncssh.SFTPClient]:
+        """An SFTP session of asyncssh's client."""
+        async with self.connect(**options) as connection, connection.start_sftp_client() as sftp:
+            yield sftp
+
+    def ssh_options(self) -> list[str]:
+        """Options for OpenSSH's programs that keep the machine's own configuration out."""
+        return [
+            "-F", "none", "-i", str(self.key_file),
+            *(
+                part
+                for option in ("IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=no",
+                               "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes")
+                for part in ("-o", option)
+            ),
+        ]  # fmt: skip
+
+    async def sftp(self, *lines: str) -> tuple[int, str]:
+        """OpenSSH's sftp with a batch; its exit status and all it said."""
+        return await run(
+            *(client("sftp"), *self.ssh_options(), "-P", str(self.port), "-b", "-", f"acme@{HOST}"),
+            given="\n".join(lines).encode() + b"\n",
+        )
+
+    async def start_sftp(self, **options: Any) -> asyncio.subprocess.Process:
+        """OpenSSH's sftp, interactive, with its stdin for commands."""
+        command = [client("sftp"), *self.ssh_options(), "-P", str(self.port), f"acme@{HOST}"]
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, **options)
+
+    async def scp(self, *arguments: str) -> tuple[int, str]:
+        """OpenSSH's scp; `remote:PATH` names a path on the server."""
+        where = [argument.replace("remote:", f"acme@{HOST}:") for argument in arguments]
+        return await run(client("scp"), *self.ssh_options(), "-P", str(self.port), *where)
+
+
+async def run(*command: str, given: bytes = b"", env: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run a client to its end; exit status and what it said on both streams."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **(env or {})},
+    )
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(given), 60)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return process.returncode, said.decode(errors="replace")
+
+
+@asynccontextmanager
+async def sftp_house(tmp_path: Path, **settings: Any) -> AsyncIterator[SftpHouse]:
+    """A listening house, closed at the end with nothing left open."""
+    data = tmp_path / "data"
+    work = tmp_path / "work"
+    work.mkdir(exist_ok=True)
+    async with open_tenants(data) as tenants:
+        if not await tenants.list():
+            await tenants.add("acme", [public_line()])
+        house = SftpHouse(tenants, work, **settings)
+        _, house.port = await house.listener.start()
+        try:
+            yield house
+        finally:
+            await house.listener.close(5)
+            house.accounts.close()
