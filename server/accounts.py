@@ -49,7 +49,8 @@ class Accounts:
         try:
             return self._account(name)
         except (sqlite3.Error, OSError, ValueError, TenantRefused) as error:
-            log.error("tenant %s can't be read, nobody can log in as it: %s", name, error)
+            facts = {"event": "tenant_unreadable", "tenant": name}
+            log.error("nobody can log in as %s, which can't be read: %s", name, error, extra=facts)
             return None
 
     def close(self) -> None:

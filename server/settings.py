@@ -99,6 +99,14 @@ def load_settings() -> ServerSettings:
         raise SettingsError(_sentence(error)) from None
 
 
+def debugging() -> bool:
+    """Whether this process is to show its inside, as far as that can be known without valid settings."""
+    try:
+        return load_settings().log_level == "debug"
+    except SettingsError:
+        return False
+
+
 def _from_toml(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))

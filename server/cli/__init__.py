@@ -20,16 +20,17 @@ from importer.errors import ImporterError
 from keys.host import HostKeyRefused
 from keys.public import KeyRefused
 from keys.ring import RingUnreadable
-from server.settings import SettingsError
+from server.settings import SettingsError, debugging
 from server.tenant_settings import TenantRefused
 
 COMMANDS = {
     "tenant": "server.cli.tenant:tenant",
     "key": "server.cli.key:key",
     "token": "server.cli.token:token",
+    "check": "server.cli.check:check",
+    "users": "server.cli.users:users",
 }
 REFUSALS = (ImporterError, HostKeyRefused, KeyRefused, RingUnreadable, SettingsError, TenantRefused)
-_QUIET_LEVELS = {"", "info", "warning", "error"}
 
 
 class Nouns(click.Group):
@@ -100,7 +101,7 @@ def _failed(sentence: str) -> int:
 
 def _unexpected(error: Exception) -> str:
     """What to say of something that nobody foresaw; the details only to who asks for them."""
-    if os.environ.get("HEADCOUNT_LOG_LEVEL", "").lower() not in _QUIET_LEVELS:
+    if debugging():
         traceback.print_exc()
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -90,7 +90,8 @@ class KeyAuthentication(asyncssh.SSHServer):
             tenant = known if known and self._directory.account(known) else ""
             self._metrics.login(tenant, "refused")
             # What is no possible name is not shown: it may be a password in the wrong place.
-            log.info("login refused: user=%s from=%s: %s", known or "?", self._address, self._reason)
+            facts = {"event": "login_refused", "user": known or None, "address": str(self._address)}
+            log.info("nobody logged in: %s", self._reason, extra=facts)
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
@@ -126,7 +127,8 @@ class KeyAuthentication(asyncssh.SSHServer):
         self.login = self._offered
         if self.login is not None:
             self._metrics.login(self.login.tenant, "accepted")
-            log.info("login: tenant=%s key=%s from=%s", self.login.tenant, self.login.fingerprint, self._address)
+            facts = {"event": "login", "tenant": self.login.tenant, "address": str(self._address)}
+            log.info("logged in with the key %s", self.login.fingerprint, extra=facts)
 
 
 def _limit_tries(conn: asyncssh.SSHServerConnection, most: int) -> None:

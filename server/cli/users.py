@@ -1,0 +1,128 @@
+"""`headcount users`: who is in a tenant, as the imports left them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from importer.directory import EXPORT_COLUMNS, Directory, export_cells
+from server.cli.data import patiently, runs, tenants
+from server.cli.output import json_option, print_json, print_list, print_thing
+from server.tenant_settings import TenantRefused
+from server.tenants import Tenants, open_users
+
+PAGE = 1000
+
+
+@click.group()
+def users() -> None:
+    """The users of a tenant, as the imports left them."""
+
+
+@users.command("list")
+@click.argument("tenant")
+@click.option("--search", default="", help="Only whose name or address has this in it.")
+@click.option("--state", type=click.Choice(["active", "deactivated"]), help="Only those.")
+@click.option("--limit", type=click.IntRange(min=1), help="Not more than this many.")
+@json_option
+@runs
+async def list_(tenant: str, search: str, state: str | None, limit: int | None, as_json: bool) -> None:
+    """The users of TENANT, in the order they came."""
+    found: list[dict[str, Any]] = []
+    async with tenants() as opened:
+        await opened.get(tenant)
+        async with open_users(opened.folder(tenant), readonly=True) as db:
+            after: int | None = 0
+            while after is not None and (limit is None or len(found) < limit):
+                size = PAGE if limit is None else min(PAGE, limit - len(found))
+                page, after = await Directory(db).page(search=search, state=state, limit=size, after=after)
+                found += page
+    columns = {"email": "EMAIL", "name": "NAME", "state": "STATE", "role": "ROLE", "primary_team": "TEAM"}
+    rows = found if as_json else [{**user, "name": f"{user['first_name']} {user['last_name']}"} for user in found]
+    print_list(rows, columns, as_json=as_json, empty="There are no such users.")
+
+
+@users.command()
+@click.argument("tenant")
+@click.argument("identifier")
+@json_option
+@runs
+async def show(tenant: str, identifier: str, as_json: bool) -> None:
+    """One user of TENANT, by e-mail address."""
+    async with tenants() as opened:
+        user = await _get(opened, tenant, identifier)
+    print_thing(user, as_json=as_json)
+
+
+@users.command()
+@click.argument("tenant")
+@runs
+async def export(tenant: str) -> None:
+    """Write all users of TENANT to stdout as a sync_users.csv: importing it changes nobody."""
+    left_out = 0
+    async with tenants() as opened:
+        await opened.get(tenant)
+        async with open_users(opened.folder(tenant), readonly=True) as db:
+            await db.execute("BEGIN")  # all pages from the same moment
+            _write_rows([EXPORT_COLUMNS])
+            async for batch in Directory(db).everybody():
+                known = [user for user in batch if user["email"]]
+                left_out += len(batch) - len(known)
+                _write_rows([export_cells(user) for user in known])
+    if left_out:
+        click.echo(f"{left_out} deactivated users without an address are left out: no row could name them.", err=True)
+
+
+@users.command()
+@click.argument("tenant")
+@click.argument("identifier")
+@json_option
+@runs
+async def protect(tenant: str, identifier: str, as_json: bool) -> None:
+    """Let no import deactivate this user of TENANT."""
+    await _protect(tenant, identifier, True, as_json)
+
+
+@users.command()
+@click.argument("tenant")
+@click.argument("identifier")
+@json_option
+@runs
+async def unprotect(tenant: str, identifier: str, as_json: bool) -> None:
+    """Let imports deactivate this user of TENANT again."""
+    await _protect(tenant, identifier, False, as_json)
+
+
+async def _protect(tenant: str, identifier: str, protected: bool, as_json: bool) -> None:
+    async with tenants() as opened:
+        await _get(opened, tenant, identifier)
+        async with open_users(opened.folder(tenant)) as db:
+            directory = Directory(db)
+            await patiently(lambda: directory.set_protected(identifier, protected))
+        user = await _get(opened, tenant, identifier)
+    if as_json:
+        print_json(user)
+    else:
+        click.echo(f"{user['email']} is {'protected' if user['protected'] else 'not protected'}")
+
+
+async def _get(opened: Tenants, tenant: str, identifier: str) -> dict[str, Any]:
+    await opened.get(tenant)
+    async with open_users(opened.folder(tenant), readonly=True) as db:
+        user = await Directory(db).get(identifier)
+    if user is None:
+        raise TenantRefused(
+            "no_user", f"there is no user {identifier} in {tenant}; see: headcount users list {tenant}"
+        )
+    return user
+
+
+def _write_rows(rows: Iterable[Sequence[str]]) -> None:
+    """UTF-8 whatever the terminal speaks, so that a redirected file is a valid one."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    click.echo(text.getvalue().encode("utf-8"), nl=False)

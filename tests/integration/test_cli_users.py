@@ -1,0 +1,224 @@
+"""The command line about users: what it lists, exports, protects, and what a file would do."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import os
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importer.folder import TenantFolder
+from importer.model import Guard, GuardReason, ImportState, Outcome, Report
+from importer.moments import utc_now
+from importer.run import Job, run_import
+from server.cli.report_view import print_report
+from server.tenant_settings import TenantSettings, read_settings
+from tests.support.cli import Ran, run_cli
+
+HEADER = (
+    "first_name,last_name,email,job_title,manager,coach,primary_team,secondary_team,role,language,location,time_zone,"
+    "hire_date,deactivate\r\n"
+)
+PEOPLE = HEADER + (
+    'Ada,Lovelace,ada@example.com,"Countess, of Lovelace",,,Analysts,,admin,en,London,London,1815-12-10,\r\n'
+    "'=Grace,Hopper,grace@example.com,''-Rear Admiral,ada@example.com,,Navy,"
+    '"Tech\\, London, Back\\\\slash",hr,pt-BR,"New\nYork",Eastern Time (US & Canada),,\r\n'
+    '"Zoë ""Z"" 🎉",Åström,zoe@EXAMPLE.com,,grace@example.com,ada@example.com,,,,,,,2024-02-29,\r\n'
+    "O'Brien,\"Robert'); DROP TABLE users\",bob@example.com,,,,,,,,,,,1\r\n"
+    "Ada,Other,other@example.com,,,,Analysts,,,,,,,\r\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TenantFolder:
+    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path / "data"))
+    assert run_cli("tenant", "add", "acme").code == 0
+    folder = TenantFolder(tmp_path / "data" / "tenants" / "acme")
+    # Bob has to be there before a row can deactivate him.
+    assert apply(folder, PEOPLE.replace(",,,1\r\n", ",,,\r\n"), 1).counts.created == 5
+    assert apply(folder, PEOPLE, 2).counts.deactivated == 1
+    return folder
+
+
+def apply(folder: TenantFolder, text: str, number: int, **settings: Any) -> Outcome:
+    file = folder.uploads / f"{number}.csv"
+    file.write_bytes(text.encode())
+    job = Job("acme", number, file, "sync_users.csv", False, None, None, utc_now())
+    chosen = TenantSettings(**settings) if settings else read_settings(folder.users_db)
+    return asyncio.run(run_import(job, folder.users_db, chosen, folder.messages))
+
+
+def done(*arguments: str, stdin: bytes = b"") -> Ran:
+    ran = run_cli(*arguments, stdin=stdin)
+    assert (ran.code, ran.err) == (0, "")
+    return ran
+
+
+def emails(*arguments: str) -> list[str]:
+    return [user["email"] for user in done("users", "list", "acme", "--json", *arguments).json]
+
+
+def test_users_are_listed_searched_and_limited() -> None:
+    everybody = ["ada@example.com", "grace@example.com", "zoe@example.com", "bob@example.com", "other@example.com"]
+    assert emails() == everybody
+    assert emails("--state", "deactivated") == ["bob@example.com"]
+    assert emails("--search", "ada") == ["ada@example.com", "other@example.com"]
+    assert emails("--limit", "2") == everybody[:2]
+    assert done("tenant", "show", "acme", "--json").json["users"] == {"active": 4, "deactivated": 1}
+
+
+def test_one_user_is_shown_whole() -> None:
+    grace = done("users", "show", "acme", "Grace@Example.com", "--json").json
+    assert grace == {
+        "first_name": "=Grace",
+        "last_name": "Hopper",
+        "email": "grace@example.com",
+        "job_title": "'-Rear Admiral",
+        "manager": "ada@example.com",
+        "coach": None,
+        "primary_team": "Navy",
+        "secondary_team": ["Tech, London", "Back\\slash"],
+        "role": "hr",
+        "language": "pt-BR",
+        "location": "New\nYork",
+        "time_zone": "America/New_York",
+        "hire_date": None,
+        "state": "active",
+        "protected": False,
+        "custom": {},
+    }
+
+
+def test_what_a_file_held_cannot_speak_to_the_terminal() -> None:
+    assert "New\\nYork" in done("users", "show", "acme", "grace@example.com").text
+
+
+def test_a_user_who_is_not_there_is_refused_with_the_way_to_find_who_is() -> None:
+    for command in ("show", "protect", "unprotect"):
+        ran = run_cli("users", command, "acme", "nobody@example.com")
+        assert (ran.code, ran.out) == (1, b"")
+        assert "headcount users list acme" in ran.err
+
+
+def test_a_protected_user_survives_a_file_without_them() -> None:
+    assert done("users", "protect", "acme", "zoe@example.com", "--json").json["protected"] is True
+    rest = "".join(line for line in PEOPLE.splitlines(keepends=True) if not line.startswith('"Zoë'))
+    outcome = apply(acme_folder(), rest, 3, deactivate_missing=True)
+    assert outcome.counts.deactivated == 0
+    assert done("users", "unprotect", "acme", "zoe@example.com", "--json").json["protected"] is False
+    assert apply(acme_folder(), rest, 4, deactivate_missing=True).counts.deactivated == 1
+
+
+def acme_folder() -> TenantFolder:
+    return TenantFolder(Path(os.environ["HEADCOUNT_DATA_DIR"]) / "tenants" / "acme")
+
+
+def test_importing_an_export_changes_nobody(acme: TenantFolder) -> None:
+    text = done("users", "export", "acme").text
+    rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    assert len(rows) == 6
+    outcome = apply(acme, text, 3, deactivate_missing=True)
+    assert (outcome.state, outcome.counts.unchanged, outcome.messages) == (ImportState.UNCHANGED, 5, ())
+
+
+def test_an_export_builds_the_same_users_elsewhere(acme: TenantFolder, tmp_path: Path) -> None:
+    text = done("users", "export", "acme").text
+    assert run_cli("tenant", "add", "twin").code == 0
+    twin = TenantFolder(acme.root.parent / "twin")
+    apply(twin, text.replace(",1\r\n", ",\r\n"), 1)  # nobody is created deactivated
+    apply(twin, text, 2)
+    assert done("users", "export", "twin").text == text
+
+
+def test_an_export_is_one_moment_while_an_import_writes(acme: TenantFolder) -> None:
+    before = done("users", "export", "acme").out
+    importing = sqlite3.connect(acme.users_db, isolation_level=None)
+    importing.execute("BEGIN IMMEDIATE")
+    importing.execute("UPDATE users SET first_name = 'half done'")
+    assert done("users", "export", "acme").out == before
+    importing.execute("ROLLBACK")
+    importing.close()
+
+
+def test_a_check_says_what_would_happen_and_changes_nothing(acme: TenantFolder, tmp_path: Path) -> None:
+    before = done("users", "export", "acme").out
+    file = tmp_path / "new.csv"
+    file.write_text(PEOPLE.replace("Analysts", "Engineers") + "New,Person,new@example.com,,,,,,,,,,,\r\n")
+    report = done("check", "acme", str(file), "--json").json
+    assert (report["state"], report["dry_run"], report["file"]["name"]) == ("completed", True, "new.csv")
+    assert (report["counts"]["created"], report["counts"]["updated"]) == (1, 2)
+    assert done("users", "export", "acme").out == before
+    assert done("check", "acme", "-", "--json", stdin=file.read_bytes()).json["counts"] == report["counts"]
+    with sqlite3.connect(acme.root.parent.parent / "headcount.db") as db:
+        assert db.execute("SELECT count(*) FROM imports").fetchone() == (0,)
+    db.close()
+
+
+def test_a_check_waits_for_no_import(acme: TenantFolder, tmp_path: Path) -> None:
+    file = tmp_path / "same.csv"
+    file.write_bytes(done("users", "export", "acme").out)
+    importing = sqlite3.connect(acme.users_db, isolation_level=None)
+    importing.execute("BEGIN IMMEDIATE")
+    importing.execute("UPDATE users SET first_name = 'half done'")
+    assert done("check", "acme", str(file), "--json").json["state"] == "unchanged"
+    importing.execute("ROLLBACK")
+    importing.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "state"),
+    [
+        (
+            HEADER + "Ada,Lovelace,not an address,,,,,,,,,,,\r\nNew,One,new@example.com,,,,,,,,,,,\r\n",
+            "completed_with_errors",
+        ),
+        ("first_name,last_name\r\nAda,Lovelace\r\n", "failed"),
+        ("", "failed"),
+        (HEADER + "Ada,Lovelace,ada@example.com,,,,,,,,,,,\r\n", "held"),
+    ],
+)
+def test_a_check_ends_with_1_for_a_file_that_would_not_go_through_whole(
+    tmp_path: Path, content: str, state: str
+) -> None:
+    done("tenant", "set", "acme", "deactivate_missing=true")
+    file = tmp_path / "new.csv"
+    file.write_text(content)
+    ran = run_cli("check", "acme", str(file), "--json")
+    assert (ran.code, ran.json["state"], ran.err) == (1, state, "")
+    told = run_cli("check", "acme", str(file))
+    assert told.code == 1
+    assert f"state     {state}" in told.text
+
+
+def test_a_check_of_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    ran = run_cli("check", "acme", str(tmp_path / "none.csv"))
+    assert (ran.code, ran.out) == (1, b"")
+    assert "none.csv: No such file" in ran.err
+
+
+def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = Outcome.from_json(apply(acme_folder(), PEOPLE + "Ada,X,nonsense,,,,,,,,,,,\r\n", 3).to_json())
+    report = Report(
+        id=7, tenant="acme", state=ImportState.HELD, dry_run=True, file=outcome.file, messages=outcome.messages,
+        uploaded_at="2026-01-01T08:00:00.000Z", started_at="2026-01-01T08:00:00.000Z",
+        finished_at="2026-01-01T08:00:01.500Z", counts=outcome.counts, decided_by="operator",
+        decided_at="2026-01-01T09:00:00.000Z", message="Look at it.",
+        guard=Guard((GuardReason.POSSIBLY_TRUNCATED,), 10, 1234, 56),
+    )  # fmt: skip
+    print_report(report)
+    told = capsys.readouterr().out
+    for part in (
+        "Import 7 of acme (a dry run)", "Look at it.", "6 rows", "(1.5 s)", "by operator", "1 rejected",
+        "may have been cut short", "of 1,234 active users it would deactivate 56", "nonsense",
+    ):  # fmt: skip
+        assert part in told
+    print_report(replace(report, guard=None, messages=()), "Another title")
+    assert capsys.readouterr().out.startswith("Another title\n  state     held\n")
