@@ -1,0 +1,62 @@
+"""docs/settings.md lists every setting there is, with its type and default, and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, ByteSize, SecretStr
+from pydantic.fields import FieldInfo
+
+from server.settings import ServerSettings
+from server.tenant_settings import TenantSettings
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+ROW = re.compile(r"\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|")
+WORDS = {
+    ByteSize: "size",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    str: "text",
+    Path: "path",
+    SecretStr: "secret text",
+}
+
+
+def type_of(annotation: Any) -> str:
+    inner = [part for part in get_args(annotation) if part is not type(None)]
+    if get_origin(annotation) is Literal:
+        quoted = [f"`{value}`" for value in inner]
+        return " or ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else quoted[0]
+    if get_origin(annotation) is tuple:
+        return "networks"
+    return WORDS[annotation] if annotation in WORDS else type_of(inner[0])
+
+
+def default_of(field: FieldInfo) -> str:
+    if field.default is None or field.default == ():
+        return "not set"
+    shown = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+    return f"`{shown}`"
+
+
+def documented(heading: str) -> dict[str, tuple[str, str]]:
+    section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = ROW.findall(section)
+    assert all(what.strip() for *_, what in rows)
+    return {name: (kind, default) for name, kind, default, _ in rows}
+
+
+@pytest.mark.parametrize(
+    ("heading", "model", "upper"),
+    [("Server settings", ServerSettings, True), ("Tenant settings", TenantSettings, False)],
+)
+def test_the_page_and_the_code_name_the_same_settings(heading: str, model: type[BaseModel], upper: bool) -> None:
+    expected = {
+        name.upper() if upper else name: (type_of(field.annotation), default_of(field))
+        for name, field in model.model_fields.items()
+    }
+    assert documented(heading) == expected
