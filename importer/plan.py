@@ -19,9 +19,6 @@ from importer.settings import ImportSettings
 User = Mapping[str, Any]
 """One row of the table users, by column."""
 
-PLAIN_FIELDS = frozenset({"first_name", "last_name", "job_title", "role", "language", "time_zone", "hire_date"})
-"""Fields that are a column of the same name and hold the value as it is."""
-
 LINK_FIELDS = ("manager", "coach")
 """Fields that name another user. They are resolved after all rows are in."""
 
@@ -36,8 +33,10 @@ class Fate(Enum):
     REJECT = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Judgement:
+    """What becomes of a row, and what is said about it. `state`: how the user stands afterwards."""
+
     fate: Fate
     state: str = "active"
     problems: tuple[Problem, ...] = ()
@@ -54,10 +53,10 @@ def judge(row: CheckedRow, user: User | None, seen_on: int, settings: ImportSett
         return Judgement(Fate.REJECT, problems=(*row.problems, _duplicate(row, seen_on, settings)))
     if row.deactivate:
         return _judge_leaver(row, user)
-    if any(problem.severity is Severity.ERROR for problem in row.problems):
+    if row.problems and any(problem.severity is Severity.ERROR for problem in row.problems):
         return Judgement(Fate.REJECT, problems=tuple(row.problems))
     if user is None:
-        return Judgement(Fate.CREATE, problems=tuple(row.problems))
+        return Judgement(Fate.CREATE, "active", tuple(row.problems))
     if user["state"] == "deactivated" and not settings.reactivate_returning:
         return Judgement(Fate.LEAVE, "deactivated", (*row.problems, _not_reactivated(row)))
     return Judgement(Fate.WRITE, "active", tuple(row.problems))
@@ -114,7 +113,7 @@ def names_in(value: FieldValue) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class NameIds:
-    """The ids of the teams and locations that a batch names, by `name_key`."""
+    """The ids of at least the teams and locations that a batch names, by `name_key`."""
 
     teams: Mapping[str, int]
     locations: Mapping[str, int]
@@ -122,35 +121,35 @@ class NameIds:
 
 def columns_of(row: CheckedRow, user: User | None, ids: NameIds) -> dict[str, Any]:
     """The columns of users that `row` sets, links aside, with their new values. `user` is None for a new one."""
-    values = row.values
-    columns: dict[str, Any] = {name: value for name, value in values.items() if name in PLAIN_FIELDS}
-    email = values.get("email")
-    if isinstance(email, str):
-        columns["email"] = email
+    columns: dict[str, Any] = dict(row.values)
+    for name in LINK_FIELDS:
+        columns.pop(name, None)
+    email = columns.get("email")
+    if email is not None:
         columns["email_key"] = email_key(email)
-    if "location" in values:
-        location = values["location"]
-        columns["location_id"] = ids.locations[name_key(location)] if isinstance(location, str) else None
-    if "primary_team" in values or "secondary_team" in values:
-        columns.update(_teams_of(row, user, ids))
+    if "location" in columns:
+        location = columns.pop("location")
+        columns["location_id"] = ids.locations[name_key(location)] if location else None
+    if "primary_team" in columns or "secondary_team" in columns:
+        _set_teams(columns, user, ids)
     return columns
 
 
-def _teams_of(row: CheckedRow, user: User | None, ids: NameIds) -> dict[str, Any]:
-    """Primary and secondary teams after the row: the first secondary steps in for a missing primary; none twice."""
-    if "primary_team" in row.values:
-        name = row.values["primary_team"]
-        primary = ids.teams[name_key(name)] if isinstance(name, str) else None
+def _set_teams(columns: dict[str, Any], user: User | None, ids: NameIds) -> None:
+    """Put ids for names: the first secondary team steps in for a missing primary one, and none stands twice."""
+    if "primary_team" in columns:
+        name = columns.pop("primary_team")
+        primary = ids.teams[name_key(name)] if name else None
     else:
         primary = user["primary_team_id"] if user else None
-    if "secondary_team" in row.values:
-        secondary = [str(ids.teams[name_key(name)]) for name in names_in(row.values["secondary_team"])]
+    if "secondary_team" in columns:
+        secondary = [str(ids.teams[name_key(name)]) for name in columns.pop("secondary_team") or ()]
         if primary is None and secondary:
             primary = int(secondary[0])
     else:
         secondary = user["secondary_team_ids"].split(",") if user and user["secondary_team_ids"] else []
-    others = dict.fromkeys(team for team in secondary if team != str(primary))
-    return {"primary_team_id": primary, "secondary_team_ids": ",".join(others)}
+    columns["primary_team_id"] = primary
+    columns["secondary_team_ids"] = ",".join(dict.fromkeys(team for team in secondary if team != str(primary)))
 
 
 def differences(user: User, columns: Mapping[str, Any]) -> dict[str, Any]:

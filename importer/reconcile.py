@@ -29,7 +29,7 @@ from importer.plan import (
     protected_user,
     unfinished_last_row,
 )
-from importer.roster import COLUMNS, DEFAULTS, Known, Roster
+from importer.roster import NEW_USER, Known, Roster
 from importer.settings import ImportSettings
 from importer.spool import Spool
 
@@ -249,11 +249,11 @@ class Reconciler:
         created = {entry.key: entry.new_id for entry in writes if entry.new_id and entry.key is not None}
         batch = Writes()
         for entry in writes:
+            columns = columns_of(entry.row, entry.user, ids)
             links = self._links.of(entry.row, created)
-            entry.judgement = Judgement(
-                entry.judgement.fate, entry.judgement.state, (*entry.judgement.problems, *links.problems)
-            )
-            columns = columns_of(entry.row, entry.user, ids) | links.columns
+            columns.update(links.columns)
+            if links.problems:
+                entry.judgement.problems += tuple(links.problems)
             # A row that gave a warning is remembered by nobody, or its warning would be heard only once.
             digest = None if entry.judgement.problems else entry.digest
             columns["state"] = entry.judgement.state
@@ -286,8 +286,7 @@ class Reconciler:
     def _create(self, batch: Writes, user_id: int, columns: dict[str, Any], digest: bytes | None) -> bool:
         self.counts.created += 1
         columns["digest"] = digest
-        get = columns.get
-        batch.created.append((user_id, *[get(name, DEFAULTS.get(name)) for name in COLUMNS]))
+        batch.created.append((user_id, *(NEW_USER | columns).values()))
         return True
 
     def _overwrite(self, batch: Writes, user: User, columns: dict[str, Any], digest: bytes | None) -> bool:

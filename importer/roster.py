@@ -39,13 +39,15 @@ COLUMNS = (
 )
 """What an import writes of a user, in the order of the INSERT."""
 
-DEFAULTS: Mapping[str, Any] = {
+NEW_USER: dict[str, Any] = {
+    **dict.fromkeys(COLUMNS),
     "secondary_team_ids": "",
     "role": "learner",
     "language": "en",
     "custom": "{}",
     "state": "active",
 }
+"""A user of whom the file says nothing, by column in the order of COLUMNS."""
 
 INSERT_USER = f"INSERT INTO users (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"  # noqa: S608 - constants
 INSERT_CHANGE = "INSERT INTO changes (import_id, user_id, field, old, new) VALUES (?, ?, ?, ?, ?)"

@@ -15,7 +15,7 @@ import aiosqlite
 from importer.database import open_database
 from importer.directory import Directory
 from importer.model import Approval, Outcome, Written
-from importer.run import Job, run_import
+from importer.run import BATCH_ROWS, Job, run_import
 from importer.settings import ImportSettings
 
 HEADER = ("first_name", "last_name", "email")
@@ -39,8 +39,9 @@ def people(*names: str, **columns: str) -> bytes:
 class Company:
     """One tenant's users and the imports run on them, numbered from 1."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, batch_rows: int = BATCH_ROWS) -> None:
         self.folder = folder
+        self.batch_rows = batch_rows
         self.database = folder / "users.db"
         self.messages = folder / "messages"
         self.imports = 0
@@ -60,7 +61,9 @@ class Company:
         file.write_bytes(content)
         now = datetime(2026, 1, 1, tzinfo=UTC).replace(microsecond=self.imports * 1000)
         job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, now)
-        return await run_import(job, self.database, ImportSettings(**settings), self.messages)
+        return await run_import(
+            job, self.database, ImportSettings(**settings), self.messages, batch_rows=self.batch_rows
+        )
 
     async def users(self) -> dict[str, dict[str, Any]]:
         """All users by address."""

@@ -1,0 +1,108 @@
+"""Changed addresses under an identifier of its own: swapped, moved on, taken over, and refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from importer.addresses import Addresses, SetAside
+from importer.database import open_database, transaction
+from importer.roster import NEW_USER, Roster
+
+PEOPLE = {"1": "ann@e.com", "2": "ben@e.com", "3": "cleo@e.com", "4": "dora@e.com"}
+
+
+async def move(
+    folder: Path, wishes: Mapping[str, str], gone: tuple[str, ...] = ()
+) -> tuple[dict[str, str | None], list[str], list[str]]:
+    """Let these employee numbers change to these addresses, in the order of lines from 2.
+
+    Returns everybody's address afterwards, who was rejected, and the codes of the notices.
+    """
+    db = await open_database(folder / "users.db", "tenant")
+    try:
+        async with transaction(db):
+            await _populate(db, gone)
+            roster = Roster(db, 2, "external_id")
+            await roster.open()
+            addresses = Addresses(db, roster)
+            await addresses.open()
+            known = await roster.find(wishes)
+            users = await roster.load(known[number].id for number in wishes if number in known)
+            for line, (number, email) in enumerate(wishes.items(), 2):
+                user = users[known[number].id] if number in known else None
+                user_id = known[number].id if user else roster.new_id(line)
+                roster.mark(user_id, line)
+                columns = {"external_id": number, "email": email, "email_key": email, "state": "active"}
+                columns |= {"first_name": number, "last_name": "S"}
+                old = (user["email"], user["email_key"]) if user else (None, None)
+                await addresses.add(
+                    [SetAside(user_id, line, number, columns, "active", None, {}, *old, created=user is None)]
+                )
+            notices = [problem.code for problem in await addresses.settle()]
+            rejected = [row.raw async for rows in addresses.rejected() for row in rows]
+            async for rows in addresses.applicable():
+                for aside, user in rows:
+                    if user is None:
+                        await roster.create([(aside.user_id, *(NEW_USER | aside.columns).values())])
+                    else:
+                        assert user["email"] == PEOPLE[user["external_id"]], "as before the import took it away"
+                        email = aside.columns["email"]
+                        await roster.update([(user, {"email": email, "email_key": email})], {})
+        rows = await db.execute_fetchall("SELECT external_id, email FROM users ORDER BY external_id")
+        return {row[0]: row[1] for row in rows}, rejected, notices
+    finally:
+        await db.close()
+
+
+async def _populate(db: object, gone: tuple[str, ...]) -> None:
+    roster = Roster(db, 1, "external_id")  # type: ignore[arg-type]
+    await roster.open()
+    users = []
+    for line, (number, email) in enumerate(PEOPLE.items(), 2):
+        columns = {"external_id": number, "email": email, "email_key": email, "first_name": number, "last_name": "S"}
+        columns["state"] = "deactivated" if number in gone else "active"
+        users.append((roster.new_id(line), *(NEW_USER | columns).values()))
+    await roster.create(users)
+    await db.execute("DROP TABLE temp.strangers")  # type: ignore[attr-defined]
+
+
+async def test_two_people_swap_their_addresses_in_one_file(tmp_path: Path) -> None:
+    after, rejected, _ = await move(tmp_path, {"1": "ben@e.com", "2": "ann@e.com"})
+    assert (after["1"], after["2"], rejected) == ("ben@e.com", "ann@e.com", [])
+
+
+async def test_a_chain_moves_on_and_a_ring_of_three_turns(tmp_path: Path) -> None:
+    after, rejected, _ = await move(tmp_path, {"1": "ben@e.com", "2": "cleo@e.com", "3": "fresh@e.com"})
+    assert (list(after.values()), rejected) == (["ben@e.com", "cleo@e.com", "fresh@e.com", "dora@e.com"], [])
+
+
+async def test_a_ring_of_three_turns(tmp_path: Path) -> None:
+    after, rejected, _ = await move(tmp_path, {"1": "ben@e.com", "2": "cleo@e.com", "3": "ann@e.com"})
+    assert (list(after.values())[:3], rejected) == (["ben@e.com", "cleo@e.com", "ann@e.com"], [])
+
+
+async def test_an_address_of_somebody_who_keeps_it_rejects_the_row(tmp_path: Path) -> None:
+    after, rejected, _ = await move(tmp_path, {"1": "dora@e.com", "2": "new@e.com"})
+    assert (after["1"], after["2"], rejected) == ("ann@e.com", "new@e.com", ["1"])
+
+
+async def test_of_two_rows_that_want_one_address_the_later_is_rejected(tmp_path: Path) -> None:
+    after, rejected, _ = await move(tmp_path, {"2": "new@e.com", "1": "new@e.com"})
+    assert (after["1"], after["2"], rejected) == ("ann@e.com", "new@e.com", ["1"])
+
+
+async def test_a_rejected_row_keeps_its_address_and_so_rejects_whoever_wanted_it(tmp_path: Path) -> None:
+    after, rejected, _ = await move(tmp_path, {"3": "ben@e.com", "2": "ann@e.com", "1": "dora@e.com"})
+    assert (after, rejected) == (PEOPLE, ["3", "2", "1"])
+
+
+async def test_a_deactivated_holder_loses_the_address_with_a_notice(tmp_path: Path) -> None:
+    after, rejected, notices = await move(tmp_path, {"1": "dora@e.com"}, gone=("4",))
+    assert (after["1"], after["4"]) == ("dora@e.com", None)
+    assert (rejected, notices) == ([], ["address_taken_over"])
+
+
+async def test_a_new_person_takes_over_an_address_that_is_moved_on_in_the_same_file(tmp_path: Path) -> None:
+    after, rejected, _ = await move(tmp_path, {"9": "ann@e.com", "1": "other@e.com"})
+    assert (after["9"], after["1"], rejected) == ("ann@e.com", "other@e.com", [])

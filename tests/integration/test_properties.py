@@ -1,0 +1,134 @@
+"""What holds for any files, in any order: found by trying, against a small model in plain dictionaries."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from importer.model import ImportState
+from tests.support.importing import Company, sheet
+from tests.support.reference import Model, Row
+
+PEOPLE = [f"{name}@example.com" for name in ("ann", "ben", "cleo", "dora", "eve", "finn")]
+TRUSTING = {"max_deactivations_percent": 100, "detect_truncation": False}
+OPTIONAL = {
+    "job_title": ("", "Baker", "Boss"),
+    "role": ("", "hr", "king"),
+    "primary_team": ("", "Ops", "Sales"),
+    "secondary_team": ("", "Ops", "Sales,Ops", "Care,Sales"),
+    "manager": ("", *PEOPLE, "nobody@example.com"),
+    "deactivate": ("", "1"),
+}
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+batches = st.sampled_from([1, 2, 2000])
+
+
+@st.composite
+def files(draw: st.DrawFn, *, unique: bool = False) -> list[Row]:
+    """The rows of a file: some columns, some people, in any order."""
+    columns = draw(st.lists(st.sampled_from(sorted(OPTIONAL)), unique=True))
+    who = draw(st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=8, unique=unique))
+    return [
+        {
+            "first_name": draw(st.sampled_from(["A", "B", "C", ""] if not unique else ["A", "B"])),
+            "last_name": "Smith",
+            "email": address,
+            **{column: draw(st.sampled_from(OPTIONAL[column])) for column in columns},
+        }
+        for address in who
+    ]
+
+
+def written(rows: list[Row]) -> bytes:
+    return sheet(*[tuple(row.values()) for row in rows], header=tuple(rows[0]))
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(scenario)
+
+
+async def compare(company: Company, model: Model) -> None:
+    users = await company.users()
+    assert users.keys() == model.users.keys()
+    for address, expected in model.users.items():
+        assert {name: users[address][name] for name in expected} == expected
+
+
+@quick
+@given(st.lists(st.tuples(files(), *[st.booleans()] * 4), min_size=1, max_size=5), batches)
+def test_the_users_equal_a_plain_model_after_any_imports(
+    steps: list[tuple[list[Row], bool, bool, bool, bool]], batch_rows: int
+) -> None:
+    async def scenario() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            company, model = Company(Path(folder), batch_rows), Model()
+            for rows, missing, returning, keep, tried_first in steps:
+                chosen: dict[str, Any] = {
+                    "deactivate_missing": missing,
+                    "reactivate_returning": returning,
+                    "blank_cells": "keep" if keep else "clear",
+                    **TRUSTING,
+                }
+                tried = await company.run(written(rows), dry_run=True, **chosen) if tried_first else None
+                before = {address: dict(user) for address, user in model.users.items()}
+                model.apply(rows, deactivate_missing=missing, reactivate_returning=returning, keep_blanks=keep)
+                outcome = await company.run(written(rows), **chosen)
+                if tried:
+                    assert (tried.state, tried.counts) == (outcome.state, outcome.counts)
+                    assert tried.messages == outcome.messages
+                if outcome.state is ImportState.FAILED:  # every row was rejected
+                    model.users = before
+                else:
+                    assert {name: getattr(outcome.counts, name) for name in model.counts} == model.counts
+                assert outcome.counts.rows == len(rows) == outcome.file.rows
+                await compare(company, model)
+
+    run(scenario())
+
+
+@quick
+@given(files(), files(), st.booleans(), batches)
+def test_any_file_reconciled_twice_is_unchanged_the_second_time(
+    first: list[Row], second: list[Row], missing: bool, batch_rows: int
+) -> None:
+    async def scenario() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            company = Company(Path(folder), batch_rows)
+            await company.run(written(first), **TRUSTING)
+            await company.run(written(second), deactivate_missing=missing, **TRUSTING)
+            users, history = await company.users(), await company.sql("SELECT * FROM changes")
+            again = await company.run(written(second), deactivate_missing=missing, **TRUSTING)
+            assert again.counts.changed == 0
+            assert await company.users() == users
+            assert await company.sql("SELECT * FROM changes") == history
+
+    run(scenario())
+
+
+@quick
+@given(files(unique=True), files(unique=True), st.randoms(use_true_random=False), batches)
+def test_rows_in_any_order_give_the_same_users(
+    first: list[Row], second: list[Row], order: random.Random, batch_rows: int
+) -> None:
+    async def scenario() -> None:
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+            companies = Company(Path(one)), Company(Path(other), batch_rows)
+            for rows in (first, second):
+                shuffled = order.sample(rows, len(rows))
+                outcomes = [
+                    await company.run(written(content), **TRUSTING)
+                    for company, content in zip(companies, (rows, shuffled), strict=True)
+                ]
+                assert outcomes[0].counts == outcomes[1].counts
+            assert await companies[0].users() == await companies[1].users()
+
+    run(scenario())

@@ -1,0 +1,106 @@
+"""A small, obviously right model of reconciling, in plain dictionaries: what the importer is compared with.
+
+It knows rows of first and last name, address, job title, teams, manager, role and `deactivate`, the settings
+`deactivate_missing`, `reactivate_returning` and `blank_cells`, and nothing of batches, digests or SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = dict[str, str]
+Users = dict[str, dict[str, Any]]
+
+
+@dataclass
+class Model:
+    """The users of one tenant by address, and the number of each outcome of the last file."""
+
+    users: Users = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def apply(
+        self, rows: list[Row], *, deactivate_missing: bool, reactivate_returning: bool, keep_blanks: bool
+    ) -> None:
+        counts = dict.fromkeys(
+            ("created", "updated", "unchanged", "reactivated", "deactivated", "rejected", "ignored"), 0
+        )
+        before = {name: dict(user) for name, user in self.users.items()}
+        seen: set[str] = set()
+        accepted: list[Row] = []
+        for row in rows:
+            name = row["email"]
+            if name in seen:
+                counts["rejected"] += 1
+                continue
+            seen.add(name)
+            fate = self._fate(row, reactivate_returning)
+            if fate == "write":
+                self._write(row, keep_blanks)
+                accepted.append(row)
+            else:
+                counts[fate] += 1
+        for row in accepted:
+            self._link(row, keep_blanks)
+        if deactivate_missing:
+            for name, user in self.users.items():
+                if name not in seen:
+                    user["state"] = "deactivated"
+        left = {row["email"] for row in rows} - {row["email"] for row in accepted}
+        for name, user in self.users.items():
+            if name in before and (name in left or name not in seen) and user == before[name]:
+                continue
+            counts[_outcome(before.get(name), user)] += 1
+        self.counts = counts
+
+    def _fate(self, row: Row, reactivate_returning: bool) -> str:
+        known = self.users.get(row["email"])
+        leaver = row.get("deactivate") == "1"
+        if leaver:
+            return "write" if known else "ignored"
+        if row["first_name"] == "" or row.get("role") == "king":
+            return "rejected"
+        if known and known["state"] == "deactivated" and not reactivate_returning:
+            return "unchanged"
+        return "write"
+
+    def _write(self, row: Row, keep_blanks: bool) -> None:
+        new = {"job_title": None, "role": "learner", "primary_team": None, "secondary_team": [], "manager": None}
+        user = self.users.setdefault(row["email"], new)
+        if row["first_name"]:
+            user["first_name"] = row["first_name"]
+        if "job_title" in row and not (keep_blanks and not row["job_title"]):
+            user["job_title"] = row["job_title"] or None
+        if "role" in row and row["role"] != "king" and not (keep_blanks and not row["role"]):
+            user["role"] = row["role"] or "learner"
+        self._set_teams(user, row, keep_blanks)
+        user["state"] = "deactivated" if row.get("deactivate") == "1" else "active"
+
+    @staticmethod
+    def _set_teams(user: dict[str, Any], row: Row, keep_blanks: bool) -> None:
+        if "primary_team" in row and not (keep_blanks and not row["primary_team"]):
+            user["primary_team"] = row["primary_team"] or None
+        if "secondary_team" in row and not (keep_blanks and not row["secondary_team"]):
+            names = [name for name in row["secondary_team"].split(",") if name]
+            if user["primary_team"] is None and names:
+                user["primary_team"] = names[0]
+            user["secondary_team"] = list(dict.fromkeys(names))
+        user["secondary_team"] = [name for name in user["secondary_team"] if name != user["primary_team"]]
+
+    def _link(self, row: Row, keep_blanks: bool) -> None:
+        if "manager" not in row or (keep_blanks and not row["manager"]):
+            return
+        user = self.users[row["email"]]
+        if not row["manager"]:
+            user["manager"] = None
+        elif row["manager"] in self.users and row["manager"] != row["email"]:
+            user["manager"] = row["manager"]
+
+
+def _outcome(before: dict[str, Any] | None, after: dict[str, Any]) -> str:
+    if before is None:
+        return "created"
+    if before["state"] != after["state"]:
+        return "deactivated" if after["state"] == "deactivated" else "reactivated"
+    return "unchanged" if before == after else "updated"
