@@ -14,16 +14,13 @@ from pathlib import Path
 import asyncssh
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from keys.errors import HostKeyRefused
 from keys.files import NEW, replace_file
 from keys.public import KINDS, RSA_MIN_BITS, fingerprint
 
 ED25519 = "ssh_host_ed25519_key"
 RSA = "ssh_host_rsa_key"
 RSA_BITS = 3072
-
-
-class HostKeyRefused(Exception):  # noqa: N818 - the field's word
-    """A host key can't be used; the message is a sentence that names the file and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

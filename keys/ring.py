@@ -20,8 +20,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_int
 from pathlib import Path
 from typing import Any
 
+from keys.errors import KeyRefused, RingUnreadable
 from keys.files import replace_file
-from keys.public import KeyRefused, PublicKey, checked_comment, fingerprint, parse_public_key
+from keys.public import PublicKey, checked_comment, fingerprint, parse_public_key
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -30,10 +31,6 @@ KEYS_MAX = 100
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-
-
-class RingUnreadable(Exception):  # noqa: N818 - what it is
-    """The file of keys can't be read or understood; nobody may log in with it."""
 
 
 @dataclass(frozen=True, slots=True)

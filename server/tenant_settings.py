@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, ByteSize, Field, PlainSerializer, Validati
 
 from importer.database import transaction
 from importer.settings import ImportSettings
-from keys.public import KeyRefused
+from keys.errors import KeyRefused
 from keys.ring import Network, parse_network
 from server.settings import nearest
 

@@ -24,7 +24,7 @@ import aiosqlite
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
 from importer.moments import rfc3339, utc_now
-from keys.public import KeyRefused
+from keys.errors import KeyRefused
 from keys.ring import KeyRing
 from server.tenant_settings import TenantRefused, TenantSettings, change_settings, load_settings, read_settings
 
@@ -190,9 +190,9 @@ async def open_tenants(data_dir: Path) -> AsyncIterator[Tenants]:
 
 
 @asynccontextmanager
-async def open_users(folder: TenantFolder, *, readonly: bool = False) -> AsyncIterator[aiosqlite.Connection]:
-    """The users.db of one tenant."""
-    db = await open_database(folder.users_db, "tenant", readonly=readonly)
+async def open_users(folder: TenantFolder) -> AsyncIterator[aiosqlite.Connection]:
+    """The users.db of one tenant, with its schema up to date."""
+    db = await open_database(folder.users_db, "tenant")
     try:
         yield db
     finally:

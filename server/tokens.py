@@ -13,7 +13,7 @@ import aiosqlite
 
 from importer.database import transaction
 from importer.moments import rfc3339, utc_now
-from keys.public import KeyRefused
+from keys.errors import KeyRefused
 from keys.ring import end_of
 from server.tenant_settings import TenantRefused
 

@@ -12,14 +12,11 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import metadata
 
 import click
 
 from importer.errors import ImporterError
-from keys.host import HostKeyRefused
-from keys.public import KeyRefused
-from keys.ring import RingUnreadable
+from keys.errors import HostKeyRefused, KeyRefused, RingUnreadable
 from server.settings import SettingsError, debugging
 from server.tenant_settings import TenantRefused
 
@@ -49,6 +46,8 @@ class Nouns(click.Group):
 
 def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
     if asked:
+        from importlib import metadata
+
         try:
             found = metadata.version("headcount")
         except metadata.PackageNotFoundError:

@@ -11,10 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 F = Callable[..., Any]
 
@@ -47,6 +43,12 @@ def print_table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
         for row in (headings, *rows):
             click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         return
+    # Here and not above: they are slow to import, and mostly nobody looks.
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, overflow="fold")

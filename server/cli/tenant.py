@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from importer.directory import Directory
-from keys.ring import RingUnreadable
+from keys.errors import RingUnreadable
 from server.cli.data import patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.settings import load_settings
@@ -114,14 +114,14 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
     with suppress(TenantRefused, RingUnreadable, sqlite3.Error):
         await opened.get(one.name)
         key_count = len(opened.ring(one.name).keys())
-        async with open_users(opened.folder(one.name), readonly=True) as db:
+        async with open_users(opened.folder(one.name)) as db:
             users = await Directory(db).count_by_state()
     return {**one.to_json(), "key_count": key_count, "users": users}
 
 
 async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
     folder = opened.folder(one.name)
-    async with open_users(folder, readonly=True) as db:
+    async with open_users(folder) as db:
         users = await Directory(db).count_by_state()
     return {
         **one.to_json(),

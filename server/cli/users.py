@@ -35,7 +35,7 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
     found: list[dict[str, Any]] = []
     async with tenants() as opened:
         await opened.get(tenant)
-        async with open_users(opened.folder(tenant), readonly=True) as db:
+        async with open_users(opened.folder(tenant)) as db:
             after: int | None = 0
             while after is not None and (limit is None or len(found) < limit):
                 size = PAGE if limit is None else min(PAGE, limit - len(found))
@@ -66,7 +66,7 @@ async def export(tenant: str) -> None:
     left_out = 0
     async with tenants() as opened:
         await opened.get(tenant)
-        async with open_users(opened.folder(tenant), readonly=True) as db:
+        async with open_users(opened.folder(tenant)) as db:
             await db.execute("BEGIN")  # all pages from the same moment
             _write_rows([EXPORT_COLUMNS])
             async for batch in Directory(db).everybody():
@@ -112,7 +112,7 @@ async def _protect(tenant: str, identifier: str, protected: bool, as_json: bool)
 
 async def _get(opened: Tenants, tenant: str, identifier: str) -> dict[str, Any]:
     await opened.get(tenant)
-    async with open_users(opened.folder(tenant), readonly=True) as db:
+    async with open_users(opened.folder(tenant)) as db:
         user = await Directory(db).get(identifier)
     if user is None:
         raise TenantRefused(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from keys.host import HostKeyRefused, host_keys
+from keys.errors import HostKeyRefused
+from keys.host import host_keys
 from tests.support.keypairs import keypair
 
 

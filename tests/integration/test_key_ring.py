@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from keys.public import KeyRefused
-from keys.ring import KeyRing, RingUnreadable
+from keys.errors import KeyRefused, RingUnreadable
+from keys.ring import KeyRing
 from tests.support.keypairs import blob, keypair, public_line
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 
 from importer.database import open_database
 from importer.errors import SchemaTooNew, TryAgain
-from keys.public import KeyRefused
+from keys.errors import KeyRefused
 from server.accounts import Accounts
 from server.tenant_settings import TenantRefused, change_settings
 from server.tenants import Tenants, open_tenants, open_users
@@ -28,7 +28,7 @@ async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
 
 
 async def revision(tenants: Tenants, name: str) -> int:
-    async with open_users(tenants.folder(name), readonly=True) as db:
+    async with open_users(tenants.folder(name)) as db:
         return int(next(iter(await db.execute_fetchall("SELECT revision FROM meta")))[0])
 
 

@@ -31,6 +31,7 @@ PURE = {
     "importer.rules",
     "importer.settings",
     "importer.timezones",
+    "keys.errors",
     "keys.public",
     "server.sftp.accounts",
     "server.sftp.hooks",

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.public import KINDS, KeyRefused, parse_public_key
+from keys.errors import KeyRefused
+from keys.public import KINDS, parse_public_key
 from tests.support.keypairs import blob, keypair, public_line
 
 SK_ED25519 = (

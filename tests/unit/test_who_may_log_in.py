@@ -5,7 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from keys.public import KeyRefused, parse_public_key
+from keys.errors import KeyRefused
+from keys.public import parse_public_key
 from keys.ring import Key, end_of, may_log_in, parse_network
 from tests.support.keypairs import blob, public_line
 
