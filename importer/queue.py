@@ -22,7 +22,7 @@ import aiosqlite
 
 from importer.database import finish, transaction
 from importer.entry import Entry
-from importer.errors import Refused, TryAgain
+from importer.errors import Refused
 from importer.model import Approval, ImportState, Written
 from importer.moments import Clock, rfc3339, utc_now
 
@@ -37,7 +37,6 @@ class Queue:
         self._db = db
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._owed: list[tuple[str, int]] = []
         self.changed = asyncio.Event()
         """Set when this process made something wait. Others' doing is seen by looking again."""
 
@@ -50,7 +49,6 @@ class Queue:
 
         Raises Refused for a tenant that does not exist (any more).
         """
-        await self.settle()
         async with self._transaction():
             found = await self._rows(
                 "UPDATE tenants SET last_import_id = last_import_id + 1 WHERE name = ? RETURNING last_import_id",
@@ -70,29 +68,16 @@ class Queue:
     async def landed(self, tenant: str, import_id: int) -> None:
         """The file is visible and its copy safe: the import is queued, last in order.
 
-        Once the copy and the visible file are one and the same, the promise holds even if this can't be written
-        now: it is owed, written before anything else arrives, and made good at the next start at the latest.
+        Raises Refused if nothing is promised under that id (any more): the file must be taken back.
         """
-        self._owed.append((tenant, import_id))
-        try:
-            await self.settle()
-        except TryAgain:
-            return
+        queued = await self._change(
+            "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"
+            " WHERE tenant = ? AND id = ? AND state = 'arriving'",
+            *(tenant, import_id),
+        )
+        if not queued:
+            raise unknown_import(tenant, import_id)
         self.changed.set()
-
-    async def settle(self) -> None:
-        """Write down what has landed and could not be written before."""
-        if not self._owed:
-            return
-        async with self._transaction():
-            owed = list(self._owed)
-            for tenant, import_id in owed:
-                await self._db.execute(
-                    "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"
-                    " WHERE tenant = ? AND id = ? AND state = 'arriving'",
-                    (tenant, import_id),
-                )
-        self._owed = [each for each in self._owed if each not in owed]
 
     async def end_upload(self, entry: Entry, *, published: bool) -> bool:
         """An upload became no import, as `entry` (made by `Entry.never_ran`) describes."""
@@ -214,6 +199,10 @@ class Queue:
 
     async def get(self, tenant: str, import_id: int) -> Entry | None:
         return await self._one("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
+
+    async def ask(self) -> None:
+        """Read something; raises if headcount.db can't be read."""
+        await self._read("SELECT name FROM tenants LIMIT 1")
 
     async def newest(self, tenant: str) -> Entry | None:
         """The newest real import: no dry run, and not an upload that became none."""

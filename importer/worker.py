@@ -105,7 +105,6 @@ class Worker:
 
     async def _look(self) -> None:
         self._queue.changed.clear()
-        await self._queue.settle()
         await self._write_progress()
         while len(self._running) < AT_ONCE and not self._ending and (entry := await self._claim()):
             running = _Running(entry)

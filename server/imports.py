@@ -37,7 +37,7 @@ class ImportHook:
         return Arrival(import_id, folder.copy(import_id))
 
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
-        """Queue the import. Durable when it returns."""
+        """Queue the import. Durable when it returns; raises TryAgain or Refused: nothing is queued."""
         await self._queue.landed(upload.tenant, arrival.id)
         log.info(
             "Import %d of %s is queued.",

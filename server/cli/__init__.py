@@ -21,9 +21,11 @@ from server.settings import SettingsError, debugging
 from server.tenant_settings import TenantRefused
 
 COMMANDS = {
+    "serve": "server.cli.serve:serve",
     "tenant": "server.cli.tenant:tenant",
     "key": "server.cli.key:key",
     "token": "server.cli.token:token",
+    "import": "server.cli.import_:import_",
     "check": "server.cli.check:check",
     "users": "server.cli.users:users",
 }

@@ -75,6 +75,11 @@ class SftpListener:
         host, port = self._acceptor.get_addresses()[0][:2]
         return host, port
 
+    @property
+    def listening(self) -> bool:
+        """Whether new clients are let in now."""
+        return self._acceptor is not None and bool(self._acceptor.get_addresses())
+
     async def close(self, grace_s: float) -> None:
         """Take no new connections and end those there are. Nothing is published that no client had closed.
 

@@ -72,19 +72,24 @@ async def test_what_landed_survives_a_crash_of_the_process(queue: Queue, tmp_pat
     other.close()
 
 
-async def test_landing_that_cannot_be_written_is_owed_and_made_good(queue: Queue, tmp_path: Path) -> None:
+async def test_landing_that_cannot_be_written_is_an_error_and_nothing_is_queued(queue: Queue, tmp_path: Path) -> None:
     number = await promise(queue)
     await queue._db.execute("PRAGMA busy_timeout=1")
     blocker = sqlite3.connect(tmp_path / "headcount.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    await queue.landed("acme", number)
     with pytest.raises(TryAgain):
-        await promise(queue)
-    blocker.execute("ROLLBACK")
+        await queue.landed("acme", number)
     blocker.close()
     assert (await found(queue, number)).state is ImportState.ARRIVING
-    await queue.settle()
+    await queue.landed("acme", number)
     assert (await found(queue, number)).state is ImportState.QUEUED
+
+
+async def test_nothing_lands_twice_or_without_a_promise(queue: Queue) -> None:
+    number = await enqueue(queue)
+    for unknown in (number, 77):
+        with pytest.raises(Refused):
+            await queue.landed("acme", unknown)
 
 
 async def test_only_one_import_of_a_tenant_can_run(queue: Queue) -> None:

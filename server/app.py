@@ -1,0 +1,175 @@
+"""The whole server: what it is made of, in which order it starts, and how it stops.
+
+Started: the lock on the data folder, the databases, what the last process left behind, SFTP, the worker, HTTP.
+Stopped: SFTP and the worker within one grace time, then HTTP, then the databases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from importer.attempt import Starter, known_end
+from importer.closing import Closing
+from importer.database import open_database
+from importer.moments import utc_now
+from importer.queue import Queue
+from importer.recovery import recover, remove_stale_copies
+from importer.settings import ImportSettings
+from importer.worker import Worker
+from keys.host import host_keys
+from server import lock
+from server.accounts import Accounts
+from server.counting import Counting
+from server.imports import ImportHook
+from server.logs import announce
+from server.metrics import Metrics
+from server.settings import ServerSettings
+from server.sftp.drafts import clear_staging
+from server.sftp.hooks import HookTable
+from server.sftp.listener import SftpListener
+from server.tenant_settings import read_settings
+from server.tenants import Tenants, make_data_dir, open_tenants, server_database
+from server.tokens import Role, Tokens
+from server.web.app import build_app
+from server.web.listener import WebListener
+
+log = logging.getLogger(__name__)
+
+
+class CannotListen(Exception):  # noqa: N818 - what is the case
+    """An address or port that can't be had; the message is a sentence."""
+
+
+async def serve(settings: ServerSettings) -> None:
+    """Run the server until it is told to stop (SIGTERM, SIGINT); a second signal makes it hurry.
+
+    Raises lock.InUse, CannotListen, HostKeyRefused, and whatever keeps the databases shut.
+    """
+    make_data_dir(settings.data_dir)
+    with lock.hold(settings.data_dir), _signals() as (stop, hurry):
+        async with open_server(settings) as server:
+            try:
+                sftp, http = await server.start()
+                announce(settings.log_format, sftp, http)
+                await stop.wait()
+                log.info("Stopping.", extra={"event": "stopping"})
+            finally:
+                await server.stop(settings.stop_grace_s, hurry)
+    log.info("Stopped.", extra={"event": "stopped"})
+
+
+class Server:
+    """The parts, wired. `start()` once, then `stop()` once; the databases are closed by whoever opened them."""
+
+    def __init__(self, settings: ServerSettings, tenants: Tenants, queue: Queue, accounts: Accounts) -> None:
+        metrics = Metrics()
+        self._settings = settings
+        self._tenants = tenants
+        self._queue = queue
+        self._counting = Counting(metrics, tenants, queue)
+        self._closing = Closing(queue, tenants.folder, self._counting)
+        self._worker = Worker(queue, self._closing, Starter(tenants.folder, self._settings_of, utc_now))
+        hooks = HookTable(
+            {
+                "/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=False),
+                "/test/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=True),
+            }
+        )
+        keys = [found.key for found in host_keys(settings.data_dir / "host_keys")]
+        self._sftp = SftpListener(settings, accounts, hooks, metrics, keys)
+        app = build_app(
+            {"sftp": self._sftp_listens, "worker": self._worker_works, "database": self._database_answers},
+            self._counting.render,
+            self._may_read_metrics,
+        )
+        self._http = WebListener(app, settings.http_host, settings.http_port)
+
+    async def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Take up what was left, then listen. Returns where SFTP and HTTP are; raises CannotListen."""
+        await recover(self._queue, self._closing, self._tenants.folder, known_end)
+        for tenant in await self._tenants.list():
+            folder = self._tenants.folder(tenant.name)
+            await remove_stale_copies(self._queue, tenant.name, folder)
+            await asyncio.to_thread(clear_staging, folder.root)
+        await self._counting.restore()
+        settings = self._settings
+        http = await _listen(self._http.start(), settings.http_host, settings.http_port)
+        sftp = await _listen(self._sftp.start(), settings.sftp_host, settings.sftp_port)
+        self._worker.start()
+        return sftp, http
+
+    async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
+        """Take nothing new, and let what is under way end within `grace_s`, or until `hurry` is set."""
+        hurrying = asyncio.create_task(self._hurry_when(hurry))
+        try:
+            await asyncio.gather(self._sftp.close(grace_s), self._worker.stop(grace_s))
+            await self._http.close()
+        finally:
+            hurrying.cancel()
+
+    async def _hurry_when(self, hurry: asyncio.Event) -> None:
+        await hurry.wait()
+        log.warning("Stopping at once.", extra={"event": "stopping_at_once"})
+        self._worker.hurry()
+        await self._sftp.close(0)
+
+    async def _settings_of(self, tenant: str) -> ImportSettings:
+        return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
+
+    async def _sftp_listens(self) -> bool:
+        return self._sftp.listening
+
+    async def _worker_works(self) -> bool:
+        return self._worker.alive
+
+    async def _database_answers(self) -> bool:
+        await self._queue.ask()
+        return True
+
+    async def _may_read_metrics(self, token: str | None) -> bool:
+        if self._settings.metrics_auth == "none":
+            return True
+        found = await Tokens(self._tenants.db).find(token, utc_now()) if token else None
+        return found is not None and found.role is Role.OPERATOR
+
+
+@asynccontextmanager
+async def open_server(settings: ServerSettings) -> AsyncIterator[Server]:
+    """The server on its databases, which are closed at the end."""
+    async with open_tenants(settings.data_dir) as tenants:
+        db = await open_database(server_database(settings.data_dir), "server")
+        accounts = Accounts(settings.data_dir)
+        try:
+            yield Server(settings, tenants, Queue(db), accounts)
+        finally:
+            accounts.close()
+            await db.close()
+
+
+async def _listen(starting: Awaitable[tuple[str, int]], host: str, port: int) -> tuple[str, int]:
+    try:
+        return await starting
+    except OSError as error:
+        raise CannotListen(f"can't listen on {host} port {port}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Two events: somebody asked us to stop, and somebody asked again."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    try:
+        yield stop, hurry
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

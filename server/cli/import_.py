@@ -1,0 +1,238 @@
+"""`headcount import`: what became of the files, and the decisions about those that are held."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from importer.entry import Entry
+from importer.errors import Refused
+from importer.folder import TenantFolder
+from importer.model import APPLIED, WAITING, ImportState
+from importer.queue import Queue, deactivations_shown, unknown_import
+from server import lock
+from server.cli.data import runs, tenants
+from server.cli.output import json_option, print_json, print_list, print_thing, shown
+
+BY = "operator"
+LOOK_S = 0.1
+NO_SERVER_S = 10.0
+"""So long nobody may serve the data folder (it may be starting) before waiting for it is given up."""
+
+NAMES_SHOWN = 20
+
+
+@click.group("import")
+def import_() -> None:
+    """What became of the files. Without an ID the newest real import is meant."""
+
+
+@import_.command("list")
+@click.argument("tenant")
+@click.option("--state", type=click.Choice([state.value for state in ImportState if state != "arriving"]))
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@json_option
+@runs
+async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> None:
+    """The imports of TENANT, newest first."""
+    async with _opened(tenant) as (queue, _):
+        entries = await queue.page(tenant, state=ImportState(state) if state else None, limit=limit)
+    columns = {"id": "ID", "state": "STATE", "dry_run": "DRY RUN", "uploaded_at": "UPLOADED", "did": "WHAT IT DID"}
+    rows = [entry.report().to_json() for entry in entries]
+    if not as_json:
+        rows = [{**row, "did": row["message"] or _summary(row["counts"])} for row in rows]
+    print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no imports yet")
+
+
+@import_.command()
+@click.argument("tenant")
+@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@json_option
+@runs
+async def show(tenant: str, import_id: int | None, as_json: bool) -> None:
+    """The report of one import of TENANT."""
+    async with _opened(tenant) as (queue, folder):
+        entry = await _find(queue, tenant, import_id)
+    _print_report(entry, folder, as_json=as_json)
+
+
+@import_.command()
+@click.argument("tenant")
+@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Give up after so long.")
+@json_option
+@runs
+async def wait(tenant: str, import_id: int | None, timeout: float | None, as_json: bool) -> int:
+    """Wait until an import of TENANT has ended, and show its report.
+
+    Exits with 0 if it was applied, 1 otherwise.
+    """
+    async with _opened(tenant) as (queue, folder):
+        entry = await _find(queue, tenant, import_id)
+        return await _follow(queue, folder, entry, timeout, as_json=as_json)
+
+
+@import_.command()
+@click.argument("tenant")
+@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@click.option("--no-wait", is_flag=True, help="Don't wait until it has run.")
+@json_option
+@runs
+async def approve(tenant: str, import_id: int | None, no_wait: bool, as_json: bool) -> int:
+    """Let a held import of TENANT run after all, and wait for its end.
+
+    It is held again if it would deactivate anybody who was not on its list. Exits with 0 if it was applied.
+    """
+    async with _opened(tenant) as (queue, folder):
+        entry = await _find(queue, tenant, import_id)
+        users = deactivations_shown(folder.touched(entry.id))
+        approved = await queue.approve(tenant, entry.id, by=BY, users=users)
+        if not no_wait:
+            return await _follow(queue, folder, approved, None, as_json=as_json)
+    _print_done(approved, f"Import {entry.id} of {tenant} is approved, and queued", as_json=as_json)
+    return 0
+
+
+@import_.command()
+@click.argument("tenant")
+@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@json_option
+@runs
+async def discard(tenant: str, import_id: int | None, as_json: bool) -> None:
+    """Let a held import of TENANT never run."""
+    async with _opened(tenant) as (queue, _):
+        entry = await _find(queue, tenant, import_id)
+        discarded = await queue.discard(tenant, entry.id, by=BY)
+    _print_done(discarded, f"Import {entry.id} of {tenant} is discarded", as_json=as_json)
+
+
+@asynccontextmanager
+async def _opened(tenant: str) -> AsyncIterator[tuple[Queue, TenantFolder]]:
+    async with tenants() as opened:
+        await opened.get(tenant)
+        yield Queue(opened.db), opened.folder(tenant)
+
+
+async def _find(queue: Queue, tenant: str, import_id: int | None) -> Entry:
+    if import_id is None:
+        entry = await queue.newest(tenant)
+        if entry is None:
+            raise Refused("no_imports", f"{tenant} has no imports yet")
+        return entry
+    entry = await queue.get(tenant, import_id)
+    if entry is None:
+        raise unknown_import(tenant, import_id)
+    return entry
+
+
+async def _follow(queue: Queue, folder: TenantFolder, entry: Entry, timeout: float | None, *, as_json: bool) -> int:
+    ended = await _end_of(queue, entry, _data_dir(folder), timeout)
+    _print_report(ended, folder, as_json=as_json)
+    return 0 if ended.state in APPLIED | {ImportState.UNDONE} else 1
+
+
+def _data_dir(folder: TenantFolder) -> Path:
+    return folder.root.parent.parent
+
+
+async def _end_of(queue: Queue, entry: Entry, data_dir: Path, timeout: float | None) -> Entry:
+    """Wait for the end. Raises Refused if it does not come in time, or nobody is there to bring it about."""
+    began = served = time.monotonic()
+    with _progress(entry) as advance:
+        while entry.state in WAITING:
+            await asyncio.sleep(LOOK_S)
+            now = time.monotonic()
+            if now - served >= 1 and lock.server_runs(data_dir):
+                served = now
+            if now - served >= NO_SERVER_S:
+                raise Refused(
+                    "no_server", f"import {entry.id} waits, and no server runs: start one with headcount serve"
+                )
+            if timeout is not None and now - began >= timeout:
+                raise Refused("timeout", f"import {entry.id} is still {entry.state.value} after {timeout:g} seconds")
+            entry = await _find(queue, entry.tenant, entry.id)
+            advance(entry)
+    return entry
+
+
+@contextmanager
+def _progress(entry: Entry) -> Iterator[Any]:
+    """A bar on stderr, if somebody looks."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1)
+
+        def advance(entry: Entry) -> None:
+            text = f"Import {entry.id} of {entry.tenant}: {entry.state.value}"
+            bar.update(task, completed=entry.progress or 0, description=text)
+
+        advance(entry)
+        yield advance
+
+
+def _print_done(entry: Entry, sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(entry.report().to_json())
+    else:
+        click.echo(sentence)
+
+
+def _print_report(entry: Entry, folder: TenantFolder, *, as_json: bool) -> None:
+    report = entry.report().to_json()
+    if as_json:
+        print_json(report)
+        return
+    messages, counts, guard = report.pop("messages"), report.pop("counts"), report.pop("guard")
+    print_thing({**report, "counts": _summary(counts)}, as_json=False)
+    if guard and entry.state is ImportState.HELD:
+        _print_guard(entry, guard, folder.touched(entry.id))
+    for problem in messages:
+        click.echo(_line_of(problem))
+
+
+def _print_guard(entry: Entry, guard: dict[str, Any], touched: Path) -> None:
+    reasons = ", ".join(guard["reasons"])
+    click.echo(
+        f"\nHeld because of {reasons}: {guard['would_deactivate']} of {guard['active']} users would lose access"
+    )
+    names = [one["name"] for one in islice(_deactivated(touched), NAMES_SHOWN)]
+    for name in names:
+        click.echo(f"  {shown(name)}")
+    if guard["would_deactivate"] > len(names):
+        click.echo(f"  ... and {guard['would_deactivate'] - len(names)} more, in {touched}")
+    if not entry.dry_run:
+        click.echo(f"Let it run with: headcount import approve {entry.tenant} {entry.id}")
+        click.echo(f"Or drop it with: headcount import discard {entry.tenant} {entry.id}")
+
+
+def _deactivated(touched: Path) -> Iterator[dict[str, Any]]:
+    if touched.exists():
+        with touched.open(encoding="utf-8") as lines:
+            yield from (one for one in map(json.loads, lines) if one["action"] == "deactivated")
+
+
+def _line_of(problem: dict[str, Any]) -> str:
+    where = f"line {problem['line']}: " if problem["line"] else ""
+    column = f"{problem['column']}: " if problem["column"] else ""
+    value = f" ({shown(problem['value'])})" if problem["value"] else ""
+    return f"{problem['severity'].ljust(8)} {where}{shown(column + problem['message'])}{value} [{problem['code']}]"
+
+
+def _summary(counts: dict[str, int]) -> str:
+    """What an import did, without what it did not."""
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "nothing"

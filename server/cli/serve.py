@@ -1,0 +1,21 @@
+"""`headcount serve`: the server, in the foreground."""
+
+from __future__ import annotations
+
+import click
+
+from server import app, lock, logs
+from server.cli.data import runs
+from server.settings import load_settings
+
+
+@click.command()
+@runs
+async def serve() -> None:
+    """Run the server: SFTP, imports and HTTP. It stops on SIGTERM or Ctrl-C; a second one makes it hurry."""
+    settings = load_settings()
+    logs.set_up(settings.log_format, settings.log_level)
+    try:
+        await app.serve(settings)
+    except (lock.InUse, app.CannotListen) as error:
+        raise click.ClickException(str(error)) from error

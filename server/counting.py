@@ -1,0 +1,62 @@
+"""Keeps the metrics true to the databases: restored at a start, renewed when imports end, looked at when asked."""
+
+from __future__ import annotations
+
+import logging
+
+from importer.directory import Directory
+from importer.entry import Entry
+from importer.model import APPLIED, ImportState
+from importer.queue import Queue
+from server.metrics import Metrics
+from server.tenants import Tenants, open_users
+
+log = logging.getLogger(__name__)
+
+
+class Counting:
+    """An `importer.closing.Watcher`, and what /metrics shows."""
+
+    def __init__(self, metrics: Metrics, tenants: Tenants, queue: Queue) -> None:
+        self._metrics = metrics
+        self._tenants = tenants
+        self._queue = queue
+        self._counted: set[str] = set()
+
+    async def restore(self) -> None:
+        """Know again what does not begin at zero with the process."""
+        for tenant, finished_at in (await self._queue.last_successes()).items():
+            self._metrics.succeeded(tenant, finished_at)
+        await self._meet_tenants()
+
+    async def ended(self, entry: Entry, duration_s: float | None) -> None:
+        """Count an end. Counting is never a reason for anything to fail."""
+        self._metrics.import_ended(entry, duration_s)
+        if entry.state in APPLIED and not entry.dry_run:
+            await self._count_users(entry.tenant)
+
+    async def render(self) -> bytes:
+        """The metrics as they are now, in Prometheus' text format."""
+        await self._meet_tenants()
+        waiting = await self._queue.waiting()
+        queued = [entry for entry in waiting if entry.state is ImportState.QUEUED and not entry.dry_run]
+        self._metrics.queue_length.set(len(queued))
+        return self._metrics.render()
+
+    async def _meet_tenants(self) -> None:
+        """Tenants come and go by the command line."""
+        names = {tenant.name for tenant in await self._tenants.list()}
+        self._metrics.keep_only(names)
+        self._counted &= names
+        for name in names - self._counted:
+            await self._count_users(name)
+
+    async def _count_users(self, tenant: str) -> None:
+        try:
+            async with open_users(self._tenants.folder(tenant)) as db:
+                self._metrics.count_users(tenant, await Directory(db).count_by_state())
+        except Exception:
+            log.exception(
+                "The users of %s can't be counted.", tenant, extra={"event": "users_uncounted", "tenant": tenant}
+            )
+        self._counted.add(tenant)

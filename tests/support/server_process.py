@@ -1,0 +1,262 @@
+"""The real server in a process of its own: start it, send it files with OpenSSH's sftp, signal it, kill it.
+
+with ServerProcess(tmp_path) as server:
+    server.add_tenant("acme", deactivate_missing="true")
+    server.put("acme", people("ann"))
+    report = server.wait("acme")
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from unittest.mock import patch
+
+import asyncssh
+import httpx
+
+from importer.folder import TenantFolder
+from tests.support.cli import Ran, run_cli
+from tests.support.clients import client
+from tests.support.waiting import DEADLINE_S, wait_until
+
+ROOT = Path(__file__).parents[2]
+START_S = 30.0
+
+
+class ServerProcess:
+    """`python -m server serve` on free ports, its data below a temporary folder. It does not outlive its context.
+
+    `entry` is the module that is run, `env` is added to the environment.
+    """
+
+    def __init__(self, folder: Path, *, entry: str = "server", env: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.log = folder / "server.log"
+        self.entry = entry
+        self.env = dict(env or {})
+        self.process: subprocess.Popen[str] | None = None
+        self.sftp_port = self.http_port = 0
+        self._begun_at = 0
+
+    def __enter__(self) -> ServerProcess:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if kind is not None:
+            sys.stderr.write(self.log.read_text() if self.log.exists() else "")
+
+    # The process
+
+    def start(self, **env: str) -> ServerProcess:
+        """Start it and wait until it is ready. `env` is for this start only."""
+        self.launch(**env)
+        ready = wait_until(self._ready_line, START_S, "the server to be ready")
+        self.sftp_port, self.http_port = ready["sftp_port"], ready["http_port"]
+        return self
+
+    def launch(self, **env: str) -> subprocess.Popen[str]:
+        """Start it without waiting: it may die on the way."""
+        self._begun_at = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self.entry, "serve"],
+                cwd=ROOT,
+                env=self._environment(env),
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        return self.process
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What this start has logged, parsed."""
+        text = self.log.read_bytes()[self._begun_at :].decode()
+        return [
+            json.loads(line) for line in text.splitlines(keepends=True) if line.startswith("{") and line[-1] == "\n"
+        ]
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.lines()]
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop, and wait; the exit code."""
+        assert self.process
+        self.process.send_signal(sign)
+        return self.process.wait(START_S)
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to tidy up."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def died(self) -> int:
+        """Wait until it has ended of itself; the exit code (negative: by that signal)."""
+        assert self.process
+        return self.process.wait(START_S)
+
+    # Its operator
+
+    def cli(self, *arguments: str, check: bool = True) -> Ran:
+        """Run `headcount ...` on its data folder: in this process, which saves a second each time."""
+        with patch.dict(os.environ, self._environment({}), clear=True), ThreadPoolExecutor(1) as thread:
+            ran = thread.submit(run_cli, *arguments).result()
+        assert ran.code == 0 or not check, f"{arguments}: {ran.code}\n{ran.text}{ran.err}"
+        return ran
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `headcount ...` on its data folder in a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-m", "server", *arguments],
+            cwd=ROOT,
+            env=self._environment({}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def add_tenant(self, name: str, **settings: str) -> None:
+        """A tenant with a key of its own, and these settings."""
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        private = self._key(name)
+        private.write_bytes(key.export_private_key())
+        private.chmod(0o600)
+        public = private.with_suffix(".pub")
+        public.write_bytes(key.export_public_key())
+        self.cli("tenant", "add", name, "--key", str(public))
+        if settings:
+            self.cli("tenant", "set", name, *(f"{key}={value}" for key, value in settings.items()))
+
+    def report(self, tenant: str, import_id: int | None = None) -> Any:
+        """The report of an import (the newest), as JSON."""
+        return self.cli("import", "show", tenant, *_id(import_id), "--json").json
+
+    def wait(self, tenant: str, import_id: int | None = None) -> Any:
+        """The report of an import (the newest) that has ended, whichever way."""
+        return self.cli("import", "wait", tenant, *_id(import_id), "--json", check=False).json
+
+    def state(self, tenant: str, import_id: int) -> str | None:
+        """An import's state, read quickly; None if there is no such import."""
+        db = sqlite3.connect(f"file:{self.data}/headcount.db?mode=ro", uri=True, timeout=DEADLINE_S)
+        try:
+            row = db.execute("SELECT state FROM imports WHERE tenant = ? AND id = ?", (tenant, import_id)).fetchone()
+        finally:
+            db.close()
+        return row[0] if row else None
+
+    def reaches(self, tenant: str, import_id: int, *states: str) -> str:
+        """Wait until an import is in one of `states`."""
+        wait_until(lambda: self.state(tenant, import_id) in states, START_S, f"import {import_id} to be {states}")
+        found = self.state(tenant, import_id)
+        assert found
+        return found
+
+    def result(self, tenant: str, import_id: int) -> Any:
+        """The report in /results; None if there is none."""
+        file = self.files(tenant).results / f"sync_users-{import_id}.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def files(self, tenant: str) -> TenantFolder:
+        return TenantFolder(self.data / "tenants" / tenant)
+
+    def users(self, tenant: str) -> dict[str, str]:
+        """State by e-mail address, of all users of a tenant."""
+        db = sqlite3.connect(f"file:{self.files(tenant).users_db}?mode=ro", uri=True, timeout=DEADLINE_S)
+        try:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            return dict(db.execute("SELECT email, state FROM users ORDER BY id"))
+        finally:
+            db.close()
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", headers=headers, timeout=DEADLINE_S)
+
+    # Its clients
+
+    def put(self, tenant: str, content: bytes, path: str = "/sync_users.csv") -> None:
+        """Send a file with OpenSSH's sftp; its OK is in when this returns."""
+        local = self.folder / f"{tenant}.upload"
+        local.write_bytes(content)
+        done = self.sftp(tenant, f'put "{local}" "{path}"')
+        assert done.returncode == 0, done.stderr
+
+    def sftp(self, tenant: str, *commands: str) -> subprocess.CompletedProcess[str]:
+        """Run a batch of commands in OpenSSH's sftp."""
+        batch = "".join(f"{command}\n" for command in commands)
+        return subprocess.run(
+            [client("sftp"), *self.options(tenant), "-b", "-", f"{tenant}@127.0.0.1"],
+            input=batch,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def options(self, tenant: str) -> Sequence[str]:
+        """What OpenSSH's clients are called with to log in as `tenant`."""
+        settings = {
+            "Port": self.sftp_port,
+            "IdentityFile": self._key(tenant),
+            "IdentitiesOnly": "yes",
+            "IdentityAgent": "none",
+            "BatchMode": "yes",
+            "ControlPath": "none",
+            "UserKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "no",
+            "LogLevel": "ERROR",
+        }
+        return ["-F", "/dev/null", *(part for name, value in settings.items() for part in ("-o", f"{name}={value}"))]
+
+    def connect(self, tenant: str) -> Any:
+        """A client of asyncssh: `async with server.connect("acme") as connection`."""
+        return asyncssh.connect(
+            "127.0.0.1",
+            self.sftp_port,
+            username=tenant,
+            client_keys=[str(self._key(tenant))],
+            known_hosts=None,
+            config=None,
+        )
+
+    # Below
+
+    def _key(self, tenant: str) -> Path:
+        return self.folder / f"{tenant}.key"
+
+    def _ready_line(self) -> dict[str, Any] | None:
+        assert self.process
+        assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
+        return next((line for line in self.lines() if line["event"] == "listening"), None)
+
+    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
+        ours = {
+            "HEADCOUNT_DATA_DIR": str(self.data),
+            "HEADCOUNT_SFTP_HOST": "127.0.0.1",
+            "HEADCOUNT_SFTP_PORT": "0",
+            "HEADCOUNT_HTTP_PORT": "0",
+            "HEADCOUNT_LOG_FORMAT": "json",
+            "PYTHONUNBUFFERED": "1",
+        }
+        return {**outside, **ours, **self.env, **env}
+
+
+def _id(import_id: int | None) -> list[str]:
+    return [] if import_id is None else [str(import_id)]
