@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import pwd
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -58,7 +59,8 @@ def server_database(data_dir: Path) -> Path:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """The data folder and what it always holds, for us alone."""
+    """The data folder and what it always holds, for us alone. Raises TenantRefused if it belongs to another user."""
+    _refuse_foreign(data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     (data_dir / "tenants").mkdir(mode=0o700, exist_ok=True)
     (data_dir / "removed").mkdir(mode=0o700, exist_ok=True)
@@ -232,6 +234,24 @@ async def _highest_import(folder: TenantFolder) -> int:
     names = [path.name for place in (folder.uploads, folder.messages, folder.results) for path in place.iterdir()]
     numbers = [int(found[1]) for name in names if (found := re.match(r"(?:sync_users-)?([0-9]{1,15})\.", name))]
     return max([int(rows[0][0]), *numbers])
+
+
+def _refuse_foreign(data_dir: Path) -> None:
+    """Files made by one user are files that the server of another can't read: better nothing than those."""
+    try:
+        owner = server_database(data_dir).stat().st_uid
+    except FileNotFoundError:
+        return
+    if owner != os.geteuid():
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise TenantRefused(
+            "not_yours",
+            f"the data in {data_dir} belongs to the user {name}; run the same command as that user: "
+            f"sudo -u {name} headcount ...",
+        )
 
 
 def _fsync_folder(path: Path) -> None:

@@ -1,14 +1,11 @@
-"""What every command starts with: the settings, the data folder, and the rule whose folder it is."""
+"""What every command starts with: the settings, the data folder, and some patience."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import os
-import pwd
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -44,7 +41,6 @@ async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
             f"there is no Headcount data in {data_dir}: HEADCOUNT_DATA_DIR says where it is, "
             "and the first `headcount tenant add` makes it",
         )
-    _refuse_foreign(data_dir)
     async with open_tenants(data_dir) as opened:
         yield opened
 
@@ -70,21 +66,3 @@ def read_text(file: str) -> str:
         content: bytes = stream.read(1024 * 1024)
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     return content.decode(encoding, errors="replace")
-
-
-def _refuse_foreign(data_dir: Path) -> None:
-    """Files made by another user are files the server can't read, or can't write: better nothing than those."""
-    try:
-        owner = server_database(data_dir).stat().st_uid
-    except FileNotFoundError:
-        return
-    if owner != os.geteuid():
-        try:
-            name = pwd.getpwuid(owner).pw_name
-        except KeyError:
-            name = f"#{owner}"
-        raise TenantRefused(
-            "not_yours",
-            f"the data in {data_dir} belongs to the user {name}; run the same command as that user: "
-            f"sudo -u {name} headcount ...",
-        )

@@ -36,7 +36,9 @@ async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        click.echo(f"Tenant {name} is there, with {len(facts['keys'])} keys; its folder is {facts['folder']}")
+        click.echo(f"Added tenant {name}; its folder is {facts['folder']}")
+        if not facts["keys"]:
+            click.echo(f"Nobody can log in yet: give it a key with: headcount key add {name} FILE")
 
 
 @tenant.command("list")

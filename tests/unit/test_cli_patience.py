@@ -1,0 +1,39 @@
+"""A change from the shell waits for an import that holds the database, and for nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from importer.errors import TryAgain
+from server.cli.data import PATIENCE, patiently
+
+
+class Change:
+    def __init__(self, *refusals: str) -> None:
+        self.refusals = list(refusals)
+        self.tries = 0
+
+    async def __call__(self) -> str:
+        self.tries += 1
+        if self.refusals:
+            raise TryAgain(self.refusals.pop(0), "not now")
+        return "done"
+
+
+async def test_a_busy_database_is_waited_for_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await patiently(Change("database_busy", "database_busy")) == "done"
+    assert capsys.readouterr().err.count("waiting for it to end") == 2
+
+
+async def test_patience_has_an_end() -> None:
+    change = Change(*["database_busy"] * PATIENCE)
+    with pytest.raises(TryAgain):
+        await patiently(change)
+    assert change.tries == PATIENCE
+
+
+async def test_a_full_disk_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    change = Change("disk_full")
+    with pytest.raises(TryAgain):
+        await patiently(change)
+    assert (change.tries, capsys.readouterr().err) == (1, "")
