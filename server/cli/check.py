@@ -40,10 +40,11 @@ async def check(tenant: str, file: str, as_json: bool) -> int:
             await asyncio.to_thread(_snapshot, opened.folder(tenant).users_db, folder / "users.db")
         copy = await asyncio.to_thread(_copy, file, folder / "upload.csv")
         report = await _try(tenant, file, copy, settings, folder)
-    if as_json:
-        print_json(report.to_json())
-    else:
-        print_report(report, f"What {Path(file).name} would do to {tenant}")
+        if as_json:
+            print_json(report.to_json())
+        else:
+            touched = folder / "messages" / f"{NO_IMPORT}.touched.jsonl"
+            print_report(report, touched, f"What {Path(file).name} would do to {tenant}")
     return 0 if report.state in FINE and not report.counts.rejected else 1
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +19,14 @@ from importer.model import APPLIED, WAITING, ImportState
 from importer.queue import Queue, deactivations_shown, unknown_import
 from server import lock
 from server.cli.data import runs, tenants
-from server.cli.output import json_option, print_json, print_list, print_thing, shown
+from server.cli.output import json_option, print_json, print_list
+from server.cli.report_view import print_report, summary
 
 BY = "operator"
+STATES = [state.value for state in ImportState if state is not ImportState.ARRIVING]
 LOOK_S = 0.1
 NO_SERVER_S = 10.0
 """So long nobody may serve the data folder (it may be starting) before waiting for it is given up."""
-
-NAMES_SHOWN = 20
 
 
 @click.group("import")
@@ -38,8 +36,8 @@ def import_() -> None:
 
 @import_.command("list")
 @click.argument("tenant")
-@click.option("--state", type=click.Choice([state.value for state in ImportState if state != "arriving"]))
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only those: {', '.join(STATES)}.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Not more than this many.")
 @json_option
 @runs
 async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> None:
@@ -49,7 +47,7 @@ async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> No
     columns = {"id": "ID", "state": "STATE", "dry_run": "DRY RUN", "uploaded_at": "UPLOADED", "did": "WHAT IT DID"}
     rows = [entry.report().to_json() for entry in entries]
     if not as_json:
-        rows = [{**row, "did": row["message"] or _summary(row["counts"])} for row in rows]
+        rows = [{**row, "did": row["message"] or summary(row["counts"])} for row in rows]
     print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no imports yet")
 
 
@@ -193,46 +191,7 @@ def _print_done(entry: Entry, sentence: str, *, as_json: bool) -> None:
 
 
 def _print_report(entry: Entry, folder: TenantFolder, *, as_json: bool) -> None:
-    report = entry.report().to_json()
     if as_json:
-        print_json(report)
-        return
-    messages, counts, guard = report.pop("messages"), report.pop("counts"), report.pop("guard")
-    print_thing({**report, "counts": _summary(counts)}, as_json=False)
-    if guard and entry.state is ImportState.HELD:
-        _print_guard(entry, guard, folder.touched(entry.id))
-    for problem in messages:
-        click.echo(_line_of(problem))
-
-
-def _print_guard(entry: Entry, guard: dict[str, Any], touched: Path) -> None:
-    reasons = ", ".join(guard["reasons"])
-    click.echo(
-        f"\nHeld because of {reasons}: {guard['would_deactivate']} of {guard['active']} users would lose access"
-    )
-    names = [one["name"] for one in islice(_deactivated(touched), NAMES_SHOWN)]
-    for name in names:
-        click.echo(f"  {shown(name)}")
-    if guard["would_deactivate"] > len(names):
-        click.echo(f"  ... and {guard['would_deactivate'] - len(names)} more, in {touched}")
-    if not entry.dry_run:
-        click.echo(f"Let it run with: headcount import approve {entry.tenant} {entry.id}")
-        click.echo(f"Or drop it with: headcount import discard {entry.tenant} {entry.id}")
-
-
-def _deactivated(touched: Path) -> Iterator[dict[str, Any]]:
-    if touched.exists():
-        with touched.open(encoding="utf-8") as lines:
-            yield from (one for one in map(json.loads, lines) if one["action"] == "deactivated")
-
-
-def _line_of(problem: dict[str, Any]) -> str:
-    where = f"line {problem['line']}: " if problem["line"] else ""
-    column = f"{problem['column']}: " if problem["column"] else ""
-    value = f" ({shown(problem['value'])})" if problem["value"] else ""
-    return f"{problem['severity'].ljust(8)} {where}{shown(column + problem['message'])}{value} [{problem['code']}]"
-
-
-def _summary(counts: dict[str, int]) -> str:
-    """What an import did, without what it did not."""
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "nothing"
+        print_json(entry.report().to_json())
+    else:
+        print_report(entry.report(), folder.touched(entry.id))

@@ -1,15 +1,20 @@
-"""A report as a person reads it: what happened, the counts that are not 0, why it is held, and the messages."""
+"""A report as a person reads it: what happened, the counts that are not 0, the messages, and why it is held."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import islice
+from pathlib import Path
 
 import click
 
-from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, Report
-from server.cli.output import harmless, print_table, shown
+from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState, Problem, Report
+from server.cli.output import harmless, shown
 
+NAMES_SHOWN = 20
+_NAMES = {"deactivated_absent": "of them absent"}
 REASONS = {
     GuardReason.TOO_MANY_DEACTIVATIONS: "it would deactivate too many users",
     GuardReason.TOO_MANY_CREATIONS: "it would create too many users",
@@ -18,49 +23,43 @@ REASONS = {
 }
 
 
-def print_report(report: Report, title: str = "") -> None:
-    """The whole report on stdout, under `title` (else its number and tenant)."""
+def print_report(report: Report, touched: Path, title: str = "") -> None:
+    """The whole report on stdout, under `title` (else its number and tenant).
+
+    `touched` is the file of those whom the import would touch, if it is held.
+    """
     click.echo(title or f"Import {report.id} of {report.tenant}{' (a dry run)' if report.dry_run else ''}")
     for name, value in _facts(report):
         click.echo(f"  {name.ljust(10)}{value}")
-    for line in _held(report.guard) if report.guard else ():
-        click.echo(f"  {line}")
     if report.messages:
         click.echo()
-        rows = [
-            [shown(one.line), shown(one.column), one.severity.value, one.code, harmless(one.message)]
-            for one in report.messages
-        ]
-        print_table(rows, ["LINE", "COLUMN", "SEVERITY", "CODE", "MESSAGE"])
-        if len(rows) >= MESSAGES_IN_REPORT:
-            click.echo(f"These are the first {MESSAGES_IN_REPORT} messages.")
+    for problem in report.messages:
+        click.echo(_line_of(problem))
+    if len(report.messages) >= MESSAGES_IN_REPORT:
+        click.echo(f"These are the first {MESSAGES_IN_REPORT} messages.")
+    if report.guard and report.state is ImportState.HELD:
+        _print_guard(report, report.guard, touched)
+
+
+def summary(counts: Mapping[str, int]) -> str:
+    """What an import did, without what it did not."""
+    done = [f"{count:,} {_NAMES.get(name, name.replace('_', ' '))}" for name, count in counts.items() if count]
+    return ", ".join(done) or "nothing"
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "state", report.state.value
     if report.message:
         yield "message", harmless(report.message)
-    rows = "" if report.file.rows is None else f", {_number(report.file.rows)} rows"
-    yield "file", f"{harmless(report.file.name)}, {_number(report.file.size)} bytes{rows}"
+    rows = "" if report.file.rows is None else f", {report.file.rows:,} rows"
+    yield "file", f"{harmless(report.file.name)}, {report.file.size:,} bytes{rows}"
     if report.id:
         yield "uploaded", report.uploaded_at
     if report.finished_at:
         yield "finished", report.finished_at + _lasted(report)
     if report.decided_by:
         yield "decided", f"{report.decided_at} by {harmless(report.decided_by)}"
-    counts = {name: count for name, count in report.counts.to_json().items() if count}
-    yield (
-        "counts",
-        ", ".join(f"{_number(count)} {name.replace('_', ' ')}" for name, count in counts.items()) or "none",
-    )
-
-
-def _held(guard: Guard) -> Iterator[str]:
-    yield f"held because {'; '.join(REASONS[reason] for reason in guard.reasons)}"
-    yield (
-        f"of {_number(guard.active)} active users it would deactivate {_number(guard.would_deactivate)}"
-        f" (the limit is {guard.limit_percent:g}%)"
-    )
+    yield "counts", summary(report.counts.to_json())
 
 
 def _lasted(report: Report) -> str:
@@ -70,5 +69,31 @@ def _lasted(report: Report) -> str:
     return f" ({lasted.total_seconds():.1f} s)"
 
 
-def _number(value: int) -> str:
-    return f"{value:,}"
+def _line_of(problem: Problem) -> str:
+    where = f"line {problem.line}: " if problem.line else ""
+    column = f"{problem.column}: " if problem.column else ""
+    value = f" ({shown(problem.value)})" if problem.value else ""
+    sentence = harmless(column + problem.message)
+    return f"{problem.severity.value.ljust(8)} {where}{sentence}{value} [{problem.code}]"
+
+
+def _print_guard(report: Report, guard: Guard, touched: Path) -> None:
+    click.echo(f"\nHeld because {'; '.join(REASONS[reason] for reason in guard.reasons)}.")
+    click.echo(
+        f"{guard.would_deactivate:,} of {guard.active:,} active users would lose access"
+        f" (the limit is {guard.limit_percent:g}%)."
+    )
+    names = list(islice(_deactivated(touched), NAMES_SHOWN))
+    for name in names:
+        click.echo(f"  {harmless(name)}")
+    if guard.would_deactivate > len(names):
+        click.echo(f"  ... and {guard.would_deactivate - len(names):,} more")
+    if not report.dry_run:
+        click.echo(f"Let it run with: headcount import approve {report.tenant} {report.id}")
+        click.echo(f"Or drop it with: headcount import discard {report.tenant} {report.id}")
+
+
+def _deactivated(touched: Path) -> Iterator[str]:
+    if touched.exists():
+        with touched.open(encoding="utf-8") as lines:
+            yield from (one["name"] for one in map(json.loads, lines) if one["action"] == "deactivated")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import os
 import sqlite3
 from dataclasses import replace
@@ -204,21 +205,38 @@ def test_a_check_of_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> 
     assert "none.csv: No such file" in ran.err
 
 
-def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str]) -> None:
-    outcome = Outcome.from_json(apply(acme_folder(), PEOPLE + "Ada,X,nonsense,,,,,,,,,,,\r\n", 3).to_json())
+def test_a_check_names_whom_a_held_import_would_deactivate(tmp_path: Path) -> None:
+    done("tenant", "set", "acme", "deactivate_missing=true")
+    file = tmp_path / "one.csv"
+    file.write_text(HEADER + "Ada,Lovelace,ada@example.com,,,,,,,,,,,\r\n")
+    told = run_cli("check", "acme", str(file)).text
+    assert "Held because it would deactivate too many users" in told
+    assert "3 of 4 active users would lose access" in told
+    assert '  Zoë "Z" 🎉 Åström\n' in told
+    assert "3 deactivated, 3 of them absent" in told
+    assert "headcount import approve" not in told
+
+
+def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    outcome = apply(acme_folder(), PEOPLE + "Ada,X,nonsense,,,,,,,,,,,\r\n", 3)
     report = Report(
-        id=7, tenant="acme", state=ImportState.HELD, dry_run=True, file=outcome.file, messages=outcome.messages,
+        id=7, tenant="acme", state=ImportState.HELD, dry_run=False, file=outcome.file, messages=outcome.messages,
         uploaded_at="2026-01-01T08:00:00.000Z", started_at="2026-01-01T08:00:00.000Z",
         finished_at="2026-01-01T08:00:01.500Z", counts=outcome.counts, decided_by="operator",
         decided_at="2026-01-01T09:00:00.000Z", message="Look at it.",
         guard=Guard((GuardReason.POSSIBLY_TRUNCATED,), 10, 1234, 56),
     )  # fmt: skip
-    print_report(report)
+    touched = tmp_path / "touched.jsonl"
+    people = [{"action": "deactivated", "name": f"Nr. {number}"} for number in range(56)]
+    touched.write_text("".join(json.dumps(one) + "\n" for one in [{"action": "created", "name": "New"}, *people]))
+    print_report(report, touched)
     told = capsys.readouterr().out
     for part in (
-        "Import 7 of acme (a dry run)", "Look at it.", "6 rows", "(1.5 s)", "by operator", "1 rejected",
-        "may have been cut short", "of 1,234 active users it would deactivate 56", "nonsense",
+        "Import 7 of acme\n", "Look at it.", "6 rows", "(1.5 s)", "by operator", "1 rejected", "line 8: email: ",
+        "may have been cut short", "56 of 1,234 active users", "  Nr. 19\n  ... and 36 more\n",
+        "import approve acme 7",
     ):  # fmt: skip
         assert part in told
-    print_report(replace(report, guard=None, messages=()), "Another title")
+    assert "New" not in told
+    print_report(replace(report, guard=None, messages=()), touched, "Another title")
     assert capsys.readouterr().out.startswith("Another title\n  state     held\n")
