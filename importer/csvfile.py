@@ -13,6 +13,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from importer.decoding import DecodedText
 from importer.errors import FileError
@@ -81,9 +82,10 @@ class CsvReader:
         self._line = 1  # where the text that was not yet split begins
         self._columns = 0  # as many as the header has; 0: not read yet
         self._blank = BLANKS + delimiter + '"'
-        self._blank_lines: list[int] = []
+        self._blank_lines = 0
+        self._first_blank_lines: list[int] = []
         self._record = _record_pattern(delimiter)
-        self._found = Batch([], [])
+        self._first = Batch([], [])  # the records that came with the header
         self._blocks = self._read_blocks()
         self.header: Header = self._read_header()
 
@@ -97,8 +99,8 @@ class CsvReader:
         Raises FileError for whatever is wrong with the structure, so that no record need be parsed to know
         that the file is whole.
         """
-        found, size = self._found, self._batch_rows
-        for more in self._blocks:
+        found, size = Batch([], []), self._batch_rows
+        for more in chain([self._first], self._blocks):
             found.lines += more.lines
             found.raws += more.raws
             at = 0
@@ -125,7 +127,7 @@ class CsvReader:
 
     def _read_header(self) -> Header:
         for found in self._blocks:
-            self._found = found
+            self._first = found
             line, raw = found.lines.pop(0), found.raws.pop(0)
             cells = self.cells(line, raw)
             try:
@@ -182,8 +184,12 @@ class CsvReader:
             found.lines += lines
         else:
             found.lines += [line for line, raw in zip(lines, raws, strict=True) if raw.strip(blank)]
-            self._blank_lines += [line for line, raw in zip(lines, raws, strict=True) if not raw.strip(blank)]
+            self._skip_blank([line for line, raw in zip(lines, raws, strict=True) if not raw.strip(blank)])
         found.raws += kept
+
+    def _skip_blank(self, lines: list[int]) -> None:
+        self._blank_lines += len(lines)
+        self._first_blank_lines += lines[: BLANK_LINES_NAMED - len(self._first_blank_lines)]
 
     def _walk(self, text: str, found: Batch) -> str:
         pieces = text.split("\n")
@@ -208,12 +214,14 @@ class CsvReader:
         """A line without a line end, at the end of the file."""
         self.ends_with_newline = False
         found = Batch([], [])
-        self._take(raw, found)
-        if self._columns and len(self.cells(self._line, raw)) < self._columns:
+        # A lone carriage return at the very end is half a line end.
+        body = raw.removesuffix("\r")
+        self._take(body, found)
+        if self._columns and (body != raw or len(self.cells(self._line, body)) < self._columns):
             raise FileError(
                 "last_row_cut_off",
-                f"The file breaks off in its last line ({self._line}), which has no line end and too few cells. "
-                "Its end is missing: send the whole file again.",
+                f"The file breaks off in its last line ({self._line}), which is not complete. "
+                "The rest is missing: send the whole file again.",
                 line=self._line,
             )
         self.last_row_unfinished = bool(found.raws)
@@ -225,18 +233,18 @@ class CsvReader:
         line = self._line
         if len(raw) > _SHORT:
             self._check_limits(line, raw)
-        if "\0" in raw:
-            raise _nul(line + raw.count("\n", 0, raw.index("\0")))
         sound = self._record.fullmatch(raw) if '"' in raw else "\r" not in raw
         if not sound:
             if not self._columns and not found.raws:
                 self._hint_at_delimiter(line, raw)
             raise quote_fault(line, raw, self._delimiter) or _row_too_long(line)
+        if "\0" in raw:
+            raise _nul(line + raw.count("\n", 0, raw.index("\0")))
         if raw.strip(self._blank) or ('"' in raw and any(cell.strip(BLANKS) for cell in self.cells(line, raw))):
             found.lines.append(line)
             found.raws.append(raw)
         else:
-            self._blank_lines.append(line)
+            self._skip_blank([line])
 
     def _check_limits(self, line: int, raw: str) -> None:
         if len(raw) > MAX_ROW:
@@ -274,39 +282,37 @@ class CsvReader:
     def _report_blank_lines(self) -> None:
         if not self._blank_lines:
             return
-        lines = self._blank_lines
-        named = ", ".join(map(str, lines[:BLANK_LINES_NAMED])) + (", …" if len(lines) > BLANK_LINES_NAMED else "")
-        message = f"{len(lines)} blank line(s) were skipped (line {named}). Nothing needs to be done."
-        self.problems.append(Problem(Severity.NOTICE, "blank_lines", message, lines[0]))
+        first = self._first_blank_lines
+        named = ", ".join(map(str, first)) + (", …" if self._blank_lines > len(first) else "")
+        message = f"{self._blank_lines} blank line(s) were skipped (line {named}). Nothing needs to be done."
+        self.problems.append(Problem(Severity.NOTICE, "blank_lines", message, first[0]))
+
+
+def _cell_pattern(delimiter: str) -> str:
+    return rf'(?:{_QUOTED_CELL.pattern}|[^"{re.escape(delimiter)}\r\n]*+)'
 
 
 def _record_pattern(delimiter: str) -> re.Pattern[str]:
-    mark = re.escape(delimiter)
-    cell = rf'(?:{_QUOTED_CELL.pattern}|[^"{mark}\r\n]*+)'
-    return re.compile(rf"{cell}(?:{mark}{cell})*+")
+    cell = _cell_pattern(delimiter)
+    return re.compile(rf"{cell}(?:{re.escape(delimiter)}{cell})*+")
 
 
 def quote_fault(line: int, raw: str, delimiter: str) -> FileError | None:
     """The first thing wrong with the quotes of a record that begins on `line`; None if nothing is."""
-    at = 0
-    while at <= len(raw):
-        here = line + raw.count("\n", 0, at)
-        if raw.startswith('"', at):
-            closed = _QUOTED_CELL.match(raw, at)
-            if not closed:
-                return _unterminated(here)
-            at = closed.end()
-            if at < len(raw) and raw[at] != delimiter:
-                return _lone_cr(here) if raw[at] == "\r" else _text_after_quote(here)
-        else:
-            end = raw.find(delimiter, at)
-            cell = raw[at : end if end >= 0 else len(raw)]
-            fault = re.search('[\r"]', cell)
-            if fault:
-                return _lone_cr(here) if fault[0] == "\r" else _stray_quote(here)
-            at += len(cell)
-        at += 1
-    return None
+    sound = re.match(rf"(?:{_cell_pattern(delimiter)}{re.escape(delimiter)})*+", raw)
+    at = sound.end() if sound else 0
+    line += raw.count("\n", 0, at)
+    if raw.startswith('"', at):
+        closed = _QUOTED_CELL.match(raw, at)
+        if not closed:
+            return _unterminated(line)
+        if closed.end() == len(raw):
+            return None
+        return _lone_cr(line) if raw[closed.end()] == "\r" else _text_after_quote(line)
+    fault = re.compile('[\r"]').search(raw, at)
+    if not fault:
+        return None
+    return _lone_cr(line) if fault[0] == "\r" else _stray_quote(line)
 
 
 def _unterminated(line: int) -> FileError:

@@ -26,10 +26,10 @@ OTHER_FORMATS = (
     (b"%PDF", "a PDF document"),
 )
 LONGEST_MARK = 4
+GUESSED_FROM = 400
 SAVE_AS_UTF8 = "Save it as “CSV UTF-8” and send it again."
 
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
-_LINE_END = {"utf-16-le": b"\n\0", "utf-16-be": b"\0\n"}
 
 
 class DecodedText:
@@ -58,10 +58,18 @@ class DecodedText:
                 if good:
                     yield good
                 offset = self.bytes_read - len(data) - len(held_back) + error.start
-                raise _undecodable(error, encoding, offset, lines + good.count("\n") + 1) from None
+                line = lines + good.count("\n") + 1
+                raise _undecodable(self._from(error), error.reason, encoding, offset, line) from None
             if text:
                 lines += text.count("\n")
                 yield text
+
+    def _from(self, error: UnicodeDecodeError) -> bytes:
+        """Some bytes from where the text is not readable, to guess at what they are."""
+        found = error.object[error.start :]
+        while len(found) < GUESSED_FROM and (chunk := next(self._chunks, None)) is not None:
+            found += chunk
+        return found[:GUESSED_FROM]
 
     def _first_bytes(self) -> bytes:
         """Enough bytes to see a byte order mark, and the rest of the chunk they came in."""
@@ -95,20 +103,22 @@ def _refuse_other_formats(first: bytes) -> None:
         )
 
 
-def _undecodable(error: UnicodeDecodeError, encoding: str, offset: int, line: int) -> FileError:
-    where = f"Line {line} (byte {offset} of the file) is not readable as {encoding.upper()[:6].rstrip('-')}"
-    if error.reason in ("unexpected end of data", "truncated data"):
+def _undecodable(data: bytes, reason: str, encoding: str, offset: int, line: int) -> FileError:
+    name = encoding.upper().removesuffix("-LE").removesuffix("-BE")
+    where = f"Line {line} (byte offset {offset}) is not readable as {name}"
+    if reason in ("unexpected end of data", "truncated data"):
         cause = "the file ends in the middle of a character, so its end is missing. Send the whole file again."
+    elif name == "UTF-8":
+        cause = f"{_likely(data)}. {SAVE_AS_UTF8}"
     else:
-        cause = f"{_likely(error.object, error.start)}. {SAVE_AS_UTF8}"
+        cause = f"the file is damaged, or in another encoding. {SAVE_AS_UTF8}"
     return FileError("wrong_encoding", f"{where}: {cause}", line=line)
 
 
-def _likely(data: bytes, start: int) -> str:
-    """A guess at what the file is in, for the message only: letters of Western languages stand alone."""
-    runs = [len(run) for run in _HIGH_BYTES.findall(data, start, start + 400)]
-    if data[start : start + 2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+def _likely(data: bytes) -> str:
+    """A guess at what `data` is in, for the message only: letters of Western languages stand alone."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "it looks like UTF-16"
-    if runs and max(runs) <= 2:
+    if max(map(len, _HIGH_BYTES.findall(data)), default=0) <= 2:
         return "it looks like Windows-1252 (“Western European”, what Excel writes as plain “CSV”)"
     return "it looks like an older encoding of one region (such as Windows-1251, Shift JIS or GBK)"

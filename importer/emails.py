@@ -12,21 +12,37 @@ from importer.rules import Invalid
 # Special-use domains (.test, .local, ...) are accepted: emptying this list is the library's documented way.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
+MAX_ADDRESS = 254
 PLAIN_LENGTH = 64
-_PLAIN = re.compile(r"[A-Za-z0-9_'+-]++(?:\.[A-Za-z0-9_'+-]++)*+@(?:[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+\.)+[A-Za-z]++")
+_PLAIN = re.compile(
+    r"(?!')[A-Za-z0-9_'+-]++(?:\.[A-Za-z0-9_'+-]++)*+@(?:[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+\.)+[A-Za-z]++"
+)
+
+
+def plain_address(text: str) -> str | None:
+    """The address as it is kept if `text` is a plain one; None says nothing.
+
+    Costs a hundredth of `check_email`, and accepts nothing that it does not. A plain address needs no tidying.
+    """
+    if len(text) > PLAIN_LENGTH or not _PLAIN.fullmatch(text):
+        return None
+    return text if text.islower() else _with_lower_domain(text)
 
 
 def check_email(text: str) -> str | Invalid:
-    """The address as it is kept: as given, the domain in lower case; or what is wrong with it.
+    """The address as it is kept: as given, the domain in lower case; or what is wrong with it."""
+    if len(text) > MAX_ADDRESS:
+        # The library would say so too, but looks at every character first.
+        return Invalid("invalid_email", f"An e-mail address has at most {MAX_ADDRESS} characters.")
+    try:
+        email_validator.validate_email(text, check_deliverability=False)
+    except email_validator.EmailNotValidError as error:
+        return Invalid("invalid_email", _advice(text, str(error)))
+    return _with_lower_domain(text)
 
-    Plain addresses take a fast path, which accepts nothing that email-validator does not.
-    """
-    if len(text) > PLAIN_LENGTH or not _PLAIN.fullmatch(text):
-        try:
-            email_validator.validate_email(text, check_deliverability=False)
-        except email_validator.EmailNotValidError as error:
-            return Invalid("invalid_email", _advice(text, str(error)))
-    local, _, domain = text.rpartition("@")
+
+def _with_lower_domain(address: str) -> str:
+    local, _, domain = address.rpartition("@")
     return f"{local}@{domain.lower()}"
 
 

@@ -3,8 +3,7 @@
 Each column's rule is in `rules`, `emails` and `timezones`; here they are put together: cells are tidied, blank
 cells get their meaning, and what is wrong becomes an error, or, in the row of a leaver, a warning.
 
-Most cells of most files are tidy and were seen before: so a row is first looked at as a whole, and what a
-repeating cell means is remembered.
+Most cells of a file have come before: what a cell means is remembered, so that most need only be looked up.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import cast
+from operator import getitem, itemgetter
 
 from importer.csvfile import BLANKS, unescape_formula
-from importer.emails import check_email, email_key
+from importer.emails import check_email, email_key, plain_address
 from importer.header import REQUIRED, Header
 from importer.model import Problem, Severity, shown
 from importer.rules import (
@@ -62,22 +60,19 @@ REMEMBERED_LENGTH = 64
 """What so many cells of a column mean, of at most so many characters each, is remembered."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_QUOTED_FORMULA = re.compile(r"'[=+\-@]")
+_NEEDS_TIDYING = " '"
+"""What a cell of printable ASCII may begin with if tidying may change it."""
 
-
-class _Absent:
-    """The meaning of a blank cell that leaves its field as it is."""
-
-
-_ABSENT = _Absent()
-_Meaning = FieldValue | Invalid | _Absent
+_LEAVE = "\0"
+"""The meaning of a blank cell that leaves its field as it is: no cell's value can be this."""
 
 
 @dataclass(slots=True)
 class CheckedRow:
     """What one row says.
 
-    `key` is the identifier as compared, None if nobody can tell who is meant; `identifier` as given, trimmed.
+    `key` is the identifier as compared, None if nobody can tell who is meant; `identifier` is it as it is kept,
+    or what stands in the cell if that is not valid, None if it is blank.
     `values` has the fields that are in the file and valid: None for a cleared one, a tuple of names for
     `secondary_team` (empty when cleared), the trimmed text for `manager` and `coach`, the default for a cleared
     role or language; a blank cell that leaves its field as it is, is absent. `problems` are errors, and the row
@@ -92,35 +87,6 @@ class CheckedRow:
     problems: list[Problem] = field(default_factory=list)
 
 
-class _Column:
-    """One column of a file: its field, its rule, and what cells were found to mean."""
-
-    def __init__(self, name: str, settings: ImportSettings) -> None:
-        self._rule = RULES[name]
-        self.known: dict[str, _Meaning] = {"": _blank(name, settings)}
-
-    def meaning(self, cell: str) -> _Meaning:
-        """What the tidy, not blank `cell` means."""
-        if not cell.isprintable() and _CONTROL.search(cell):
-            return Invalid(
-                "control_character",
-                "There is an invisible control character in the cell. Type the text anew instead of copying it.",
-            )
-        found = self._rule(cell)
-        if len(self.known) < REMEMBERED and len(cell) <= REMEMBERED_LENGTH:
-            self.known[cell] = found
-        return found
-
-
-def _blank(name: str, settings: ImportSettings) -> _Meaning:
-    """What a blank cell means in the column `name`."""
-    if name in REQUIRED:
-        return Invalid("missing_value", "The cell must not be blank.")
-    if name == "deactivate":
-        return False
-    return _ABSENT if settings.blank_cells == "keep" else WHEN_CLEARED.get(name)
-
-
 def tidy(cell: str) -> str:
     """`cell` in NFC, trimmed, without the `'` that keeps a spreadsheet from taking it for a formula."""
     if not cell.isascii():
@@ -129,74 +95,117 @@ def tidy(cell: str) -> str:
     return unescape_formula(cell).strip(BLANKS) if cell.startswith("'") else cell
 
 
+def judge(name: str, text: str, *, blank_leaves: bool) -> FieldValue | Invalid:
+    """What the tidy `text` means in the column `name`."""
+    if not text:
+        return _blank(name, blank_leaves)
+    if not text.isprintable() and _CONTROL.search(text):
+        return Invalid(
+            "control_character",
+            "There is an invisible control character in the cell. Type the text anew instead of copying it.",
+        )
+    return RULES[name](text)
+
+
+def _blank(name: str, blank_leaves: bool) -> FieldValue | Invalid:
+    if name in REQUIRED:
+        return Invalid("missing_value", "The cell must not be blank.")
+    if name == "deactivate":
+        return False
+    return _LEAVE if blank_leaves else WHEN_CLEARED.get(name)
+
+
+class _Meanings(dict[str, FieldValue]):
+    """What the cells of one column mean, each as it is in the file; found out when first asked for.
+
+    An invalid cell has no meaning: it is added to `wrong`, and looked at anew when it comes again.
+    """
+
+    def __init__(self, name: str, wrong: list[tuple[str, str, Invalid]], *, blank_leaves: bool) -> None:
+        super().__init__()
+        self._name = name
+        self._rule = RULES[name]
+        self._wrong = wrong
+        self._blank_leaves = blank_leaves
+
+    def __missing__(self, cell: str) -> FieldValue:
+        if cell and cell.isascii() and cell.isprintable() and cell[0] not in _NEEDS_TIDYING and cell[-1] != " ":
+            text = cell
+            found = self._rule(cell)
+        else:
+            text = tidy(cell)
+            found = judge(self._name, text, blank_leaves=self._blank_leaves)
+        if isinstance(found, Invalid):
+            self._wrong.append((self._name, text, found))
+            return None
+        if len(cell) <= REMEMBERED_LENGTH and len(self) < REMEMBERED:
+            self[cell] = found
+        return found
+
+
+class _Addresses(_Meanings):
+    """E-mail addresses: hardly one comes twice, and most are plain."""
+
+    def __missing__(self, cell: str) -> FieldValue:
+        return plain_address(cell) or super().__missing__(cell)
+
+
 class RowChecker:
-    """Checks the rows of one file."""
+    """Checks the rows of one file. Not for several threads at once."""
 
     def __init__(self, header: Header, settings: ImportSettings) -> None:
         positions = [position for position, name in enumerate(header.columns) if name]
         self._expected = len(header.columns)
         self._pick = itemgetter(*positions) if len(positions) < self._expected else None
-        columns = [(header.columns[position], _Column(header.columns[position], settings)) for position in positions]
-        self._columns = [(name, column.known, column.meaning) for name, column in columns]
+        self._fields = [header.columns[position] for position in positions]
+        self._blank_leaves = settings.blank_cells == "keep"
+        self._wrong: list[tuple[str, str, Invalid]] = []  # of the row that is being checked
+        self._meanings = [
+            (_Addresses if name == "email" else _Meanings)(name, self._wrong, blank_leaves=self._blank_leaves)
+            for name in self._fields
+        ]
         self._identifier = settings.identifier
         self._identifier_at = header.columns.index(settings.identifier)
-        self._loose = (f" {header.delimiter}", f"{header.delimiter} ")
 
     def key(self, cells: Sequence[str]) -> str | None:
         """The identifier of a row as compared, without looking at its other cells; None if it has no valid one."""
         if len(cells) != self._expected:
             return None
         cell = cells[self._identifier_at]
-        address = check_email(cell)
-        if isinstance(address, Invalid):
-            cell = tidy(cell)
-            address = check_email(cell) if not _CONTROL.search(cell) else address
+        address = plain_address(cell) or judge(self._identifier, tidy(cell), blank_leaves=False)
         return email_key(address) if isinstance(address, str) else None
 
     def check(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
         """What the record `raw` on `line`, taken apart into `cells`, says: every problem it has, at once."""
         if len(cells) != self._expected:
-            return _ragged(line, len(cells), self._expected)
-        ours: Sequence[str] = self._pick(cells) if self._pick else cells
-        if not self._is_tidy(raw):
-            ours = [tidy(cell) for cell in ours]
-        values: dict[str, FieldValue] = {}
+            return _ragged(line, len(cells), self._expected, raw)
+        ours = self._pick(cells) if self._pick else cells
+        values = dict(zip(self._fields, map(getitem, self._meanings, ours)))  # noqa: B905 - strict costs, a row each
         wrong: list[tuple[str, str, Invalid]] = []
-        for (name, known, find), cell in zip(self._columns, ours):  # noqa: B905 - as many as expected
-            value = known[cell] if cell in known else find(cell)
-            if value.__class__ is Invalid:
-                wrong.append((name, cell, value))
-            elif value is not _ABSENT:
-                values[name] = cast(FieldValue, value)
+        if self._wrong:
+            wrong += self._wrong
+            self._wrong.clear()
+            for name, _, _ in wrong:
+                del values[name]
+        if self._blank_leaves:
+            values = {name: value for name, value in values.items() if value != _LEAVE}
         deactivate = values.pop("deactivate", False) is True
-        address = values.get(self._identifier)
-        key = email_key(address) if isinstance(address, str) else None
-        row = CheckedRow(line, key, tidy(cells[self._identifier_at]) or None, deactivate, values)
-        if wrong:
-            row.problems = _problems(line, wrong, leaver=deactivate and key is not None)
-        return row
-
-    def _is_tidy(self, raw: str) -> bool:
-        """Whether no cell of the record can need `tidy`: looked at as a whole, which is cheaper than 14 cells."""
-        before, after = self._loose
-        return (
-            raw.isprintable()
-            and (raw.isascii() or unicodedata.is_normalized("NFC", raw))
-            and '"' not in raw
-            and before not in raw
-            and after not in raw
-            and raw[0] != " "
-            and raw[-1] != " "
-            and ("'" not in raw or not _QUOTED_FORMULA.search(raw))
-        )
+        identifier = values.get(self._identifier)
+        if isinstance(identifier, str):
+            key = email_key(identifier)
+        else:
+            key, identifier = None, tidy(cells[self._identifier_at]) or None
+        problems = _problems(line, wrong, leaver=deactivate and key is not None) if wrong else []
+        return CheckedRow(line, key, identifier, deactivate, values, problems)
 
 
-def _ragged(line: int, came: int, expected: int) -> CheckedRow:
+def _ragged(line: int, came: int, expected: int, raw: str) -> CheckedRow:
     message = (
         f"The row has {came} cells, but the header has {expected} columns, so nobody can tell which is which. "
         "Look for a delimiter too many or too few; a text with a delimiter in it must be in quotes."
     )
-    return CheckedRow(line, None, None, False, {}, [Problem(Severity.ERROR, "ragged_row", message, line)])
+    problem = Problem(Severity.ERROR, "ragged_row", message, line, None, shown(visible(raw)))
+    return CheckedRow(line, None, None, False, {}, [problem])
 
 
 def _problems(line: int, wrong: list[tuple[str, str, Invalid]], *, leaver: bool) -> list[Problem]:
