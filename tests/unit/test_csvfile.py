@@ -73,29 +73,12 @@ def failure(text: str | bytes, **how: Any) -> FileError:
 # Chunks
 
 
-PIECES = st.sampled_from(
-    [
-        "\n",
-        "\r\n",
-        "\r",
-        '"',
-        '""',
-        '"a,b"',
-        '"x\ny"',
-        ",",
-        ",",
-        ",",
-        "a",
-        "ä",
-        "😀",
-        "\x00",
-        " ",
-        "a,b,c\n",
-        "ann,lee,ann@lee.test\n",
-        '"o\r\np",b,c\r\n',
-        ",,\n",
-    ]
-)
+# fmt: off
+PIECES = st.sampled_from([
+    "\n", "\r\n", "\r", '"', '""', '"a,b"', '"x\ny"', ",", ",", ",", "a", "ä", "😀", "\0", " ",
+    "a,b,c\n", "ann,lee,ann@lee.test\n", '"o\r\np",b,c\r\n', ",,\n",
+])
+# fmt: on
 TEXTS = st.lists(PIECES, max_size=25).map("".join).map(HEADER.__add__) | st.lists(PIECES, max_size=8).map("".join)
 DATA = (
     st.tuples(TEXTS, st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])).map(lambda made: made[0].encode(made[1]))
