@@ -1,6 +1,6 @@
 """Which algorithms are offered, and how to tell that a client shares none.
 
-The defaults are those that ssh-audit has nothing against (as of 3.9, but for two warnings about post-quantum names);
+The defaults are those that ssh-audit (3.9) does not fail, warnings aside;
 `legacy` adds older ones that are weak or discouraged but not broken, for clients that know nothing else.
 """
 
@@ -13,7 +13,10 @@ from asyncssh.packet import PacketDecodeError, SSHPacket
 
 KEY_EXCHANGE = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org")
 CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr")
-MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com")
+MACS = (
+    "hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com",
+    "hmac-sha2-256", "hmac-sha2-512",  # libssh2 before 1.11, and with it the curl of Debian 12
+)  # fmt: skip
 SIGNATURES = (
     "ssh-ed25519", "sk-ssh-ed25519@openssh.com", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
     "sk-ecdsa-sha2-nistp256@openssh.com", "rsa-sha2-512", "rsa-sha2-256",
@@ -25,7 +28,7 @@ OLDER_KEY_EXCHANGE = (
     "diffie-hellman-group14-sha256", "diffie-hellman-group14-sha1",
 )  # fmt: skip
 OLDER_CIPHERS = ("aes256-cbc", "aes128-cbc")
-OLDER_MACS = ("hmac-sha2-256", "hmac-sha2-512", "hmac-sha1")
+OLDER_MACS = ("hmac-sha1",)
 OLDER_SIGNATURES = ("ssh-rsa",)
 
 _LISTS = (

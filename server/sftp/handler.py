@@ -90,6 +90,12 @@ class SftpHandler(SFTPServerHandler):
         self._active()
         return packet
 
+    def log_sent_packet(self, *_: object, **__: object) -> None:
+        """No line for every packet."""
+
+    def log_received_packet(self, *_: object, **__: object) -> None:
+        """No line for every packet."""
+
     async def _cleanup(self, exc: Exception | None) -> None:
         """Give up what is open, whatever ended the session; once."""
         if self._over:

@@ -23,6 +23,7 @@ from server.sftp.filesystem import TenantFiles
 from server.sftp.handler import SftpHandler
 from server.sftp.handshakes import Handshakes
 from server.sftp.space import House, Space
+from server.sftp.wire import make_lean, no_lines
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class Connection(KeyAuthentication):
             conn.abort()
             return
         self.sessions.connections.add(self)
+        make_lean(conn)
         # The library ignores the transport's back-pressure; this is where asyncio tells it.
         conn.pause_writing = self._room.clear  # type: ignore[method-assign]
         conn.resume_writing = self._room.set  # type: ignore[method-assign]
@@ -187,6 +189,7 @@ class SftpSession(SSHServerStreamSession[bytes]):
 
     def connection_made(self, chan: Any) -> None:
         super().connection_made(chan)
+        no_lines(chan)
         if chan._send_pktsize < SMALLEST_PACKETS:
             self._connection.end("Packets too small")
 

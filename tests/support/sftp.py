@@ -45,7 +45,7 @@ class HeardHook:
         if self.refuse is not None:
             raise HookRefused(self.refuse)
         self.heard.append(("arriving", upload))
-        number = len(self.heard)
+        number = len(self.copies) + 1
         self.copies.append(self._folder(upload.tenant).copy(number))
         return Arrival(number, self.copies[-1])
 
@@ -133,14 +133,24 @@ class SftpHouse:
         """The file at the hook's path."""
         return self.files / "sync_users.csv"
 
+    async def limit(self, **limits: int) -> None:
+        """Change the tenant's limits, and wait until they hold for whoever connects."""
+        await self.tenants.change_settings("acme", limits)
+
+        def known() -> bool:
+            account = self.accounts.account("acme")
+            return account is not None and all(getattr(account.limits, name) == limits[name] for name in limits)
+
+        await eventually(known, what="the new limits")
+
     def staged(self) -> list[Path]:
         """What lies in staging."""
         return list(self.folder.staging.iterdir())
 
     async def nothing_open(self) -> None:
-        """Wait until no session is left, and nothing of one in staging."""
-        await eventually(lambda: not self.listener._sessions.tasks and self.metrics.sessions == 0, what="sessions")
-        await eventually(lambda: not self.staged(), what="staging")
+        """Wait until no SFTP session is left, and nothing of one in staging."""
+        await eventually(lambda: not self.listener._sessions.tasks, what="sessions to end")
+        await eventually(lambda: not self.staged(), what="an empty staging folder")
 
     @asynccontextmanager
     async def connect(self, **options: Any) -> AsyncIterator[asyncssh.SSHClientConnection]:
@@ -176,11 +186,26 @@ class SftpHouse:
             given="\n".join(lines).encode() + b"\n",
         )
 
-    async def start_sftp(self, **options: Any) -> asyncio.subprocess.Process:
-        """OpenSSH's sftp, interactive, with its stdin for commands."""
-        command = [client("sftp"), *self.ssh_options(), "-P", str(self.port), f"acme@{HOST}"]
-        pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, **options)
+    @asynccontextmanager
+    async def slow_sftp(self, *lines: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """OpenSSH's sftp as somebody at a terminal uses it, at 1 MB/s, given these lines first. Killed at the end."""
+        command = [client("sftp"), "-l", "8000", *self.ssh_options(), "-P", str(self.port), f"acme@{HOST}"]
+        quiet = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=quiet, stderr=quiet
+        )
+        try:
+            assert process.stdin is not None
+            process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def half_way(self, size: int = 600_000) -> None:
+        """Wait until an upload has brought `size` bytes."""
+        await eventually(lambda: any(path.stat().st_size >= size for path in self.staged()), what="half an upload")
 
     async def scp(self, *arguments: str) -> tuple[int, str]:
         """OpenSSH's scp; `remote:PATH` names a path on the server."""

@@ -1,0 +1,315 @@
+"""However an upload breaks off: what was published before stays, nothing lands, and the hook hears of it once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from tests.support.clients import needs
+from tests.support.sftp import SftpHouse, sftp_house
+from tests.support.waiting import eventually
+
+BEFORE = b"what was there before\n"
+BLOCK = b"x" * 32_000
+
+
+@pytest.fixture
+async def published(house: SftpHouse) -> SftpHouse:
+    """A house whose hook has had one good upload."""
+    async with house.client() as sftp, sftp.open("sync_users.csv", "wb") as file:
+        await file.write(BEFORE)
+    house.real.heard.clear()
+    return house
+
+
+async def broke_off(house: SftpHouse, size: int | None = None) -> None:
+    """Nothing was published, and the hook heard `aborted`, once."""
+    await house.nothing_open()
+    assert house.real.events == ["aborted"]
+    assert house.visible.read_bytes() == BEFORE
+    if size is not None:
+        assert house.real.last.size == size
+
+
+# The connection or the client ends
+
+
+def channel_of(sftp: asyncssh.SFTPClient) -> Any:
+    return sftp._handler._writer.channel  # type: ignore[union-attr]
+
+
+ENDS: dict[str, Callable[[Any], None]] = {
+    "the channel is closed": lambda channel: channel.close(),
+    "the channel is aborted": lambda channel: channel.abort(),
+    "end of file is sent": lambda channel: channel.write_eof(),
+    "a signal is sent": lambda channel: channel.send_signal("INT"),
+    "a break is sent": lambda channel: channel.send_break(100),
+    "the connection is closed": lambda channel: channel.get_connection().close(),
+    "the connection is aborted": lambda channel: channel.get_connection().abort(),
+    "the connection is reset": lambda channel: _reset(channel),
+}
+
+
+def _reset(channel: Any) -> None:
+    connection = channel.get_connection()
+    raw = connection.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.abort()
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_handles_left_open_are_not_published_when(published: SftpHouse, end: str) -> None:
+    with suppress(asyncssh.Error, OSError):
+        async with published.client() as sftp:
+            file = await sftp.open("sync_users.csv", "wb")
+            other = await sftp.open("other", "wb")
+            await file.write(BLOCK)
+            await other.write(BLOCK)
+            ENDS[end](channel_of(sftp))
+            await broke_off(published, len(BLOCK))
+    assert not (published.files / "other").exists()
+    assert sorted(published.metrics.uploads) == [("acme", "aborted")] * 2 + [("acme", "completed")]
+
+
+async def test_a_window_change_in_the_middle_changes_nothing(published: SftpHouse) -> None:
+    async with published.client() as sftp:
+        file = await sftp.open("sync_users.csv", "wb")
+        await file.write(BLOCK)
+        channel_of(sftp).change_terminal_size(80, 24)
+        await file.write(b"end\n")
+        await file.close()
+    assert published.real.events == ["arriving", "landed"]
+    assert published.visible.read_bytes() == BLOCK + b"end\n"
+
+
+async def test_a_window_change_and_then_a_lost_connection_publish_nothing(published: SftpHouse) -> None:
+    with suppress(asyncssh.Error, OSError):
+        async with published.client() as sftp:
+            file = await sftp.open("sync_users.csv", "wb")
+            await file.write(BLOCK)
+            channel_of(sftp).change_terminal_size(80, 24)
+            await file.write(BLOCK)
+            _reset(channel_of(sftp))
+            await broke_off(published, 2 * len(BLOCK))
+
+
+@needs("sftp")
+@pytest.mark.parametrize("victim", ["sftp", "ssh"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_killed_client_publishes_nothing(published: SftpHouse, victim: str, number: signal.Signals) -> None:
+    big = _big_file(published)
+    async with published.slow_sftp(f"put {big} sync_users.csv") as process:
+        await published.half_way()
+        os.kill(process.pid if victim == "sftp" else _child_of(process.pid), number)
+        await broke_off(published)
+        assert 0 < published.real.last.size < big.stat().st_size
+
+
+@needs("sftp")
+async def test_a_client_interrupted_by_ctrl_c_closes_half_a_file_and_the_facts_show_it(published: SftpHouse) -> None:
+    big = _big_file(published)
+    async with published.slow_sftp(f"put {big} sync_users.csv") as process:
+        await published.half_way()
+        process.send_signal(signal.SIGINT)
+        await eventually(lambda: published.real.events == ["arriving", "landed"])
+    assert published.real.last.size < big.stat().st_size
+    assert published.real.last.written is not None
+    assert published.real.last.written.ends_full
+
+
+@needs("sftp")
+async def test_half_a_file_renamed_after_ctrl_c_still_shows_it(published: SftpHouse) -> None:
+    big = _big_file(published)
+    async with published.slow_sftp(f"put {big} part", "rename part sync_users.csv") as process:
+        await published.half_way()
+        process.send_signal(signal.SIGINT)
+        await eventually(lambda: published.real.events == ["arriving", "landed"])
+    assert published.real.last.origin == "rename"
+    assert published.real.last.written is not None
+    assert published.real.last.written.ends_full
+
+
+def _big_file(house: SftpHouse) -> Path:
+    path = house.work / "big"
+    path.write_bytes(b"some line of a file\n" * 400_000)
+    return path
+
+
+def _child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+# The server ends, or ends the session
+
+
+async def test_a_server_that_stops_publishes_nothing(published: SftpHouse) -> None:
+    with suppress(asyncssh.Error, OSError):
+        async with published.client() as sftp:
+            file = await sftp.open("sync_users.csv", "wb")
+            await file.write(BLOCK)
+            await published.listener.close(5)
+            await broke_off(published, len(BLOCK))
+    assert "stopping" in published.real.reasons[0]
+
+
+async def test_a_revoked_key_ends_the_session_and_publishes_nothing(published: SftpHouse) -> None:
+    with suppress(asyncssh.Error, OSError):
+        async with published.client() as sftp:
+            file = await sftp.open("sync_users.csv", "wb")
+            await file.write(BLOCK)
+            ring = published.tenants.ring("acme")
+            ring.revoke(ring.keys()[0].fingerprint)
+            await broke_off(published, len(BLOCK))
+
+
+@pytest.fixture
+async def impatient(tmp_path: Path) -> AsyncIterator[SftpHouse]:
+    async with sftp_house(tmp_path, idle_timeout_s=1) as house:
+        yield house
+
+
+async def test_an_idle_client_is_disconnected_and_publishes_nothing(impatient: SftpHouse) -> None:
+    with suppress(asyncssh.Error, OSError):
+        async with impatient.client() as sftp:
+            file = await sftp.open("sync_users.csv", "wb")
+            await file.write(BLOCK)
+            await impatient.nothing_open()
+    assert impatient.real.events == ["aborted"]
+    assert "idle" in impatient.real.reasons[0]
+
+
+# A write, or the hook, fails
+
+
+async def test_a_write_that_passes_the_quota_fails_with_the_word_and_the_close_publishes_nothing(
+    published: SftpHouse,
+) -> None:
+    await published.limit(quota_bytes=100_000)
+    async with published.client() as sftp:
+        file = await sftp.open("sync_users.csv", "wb")
+        for _ in range(3):
+            await file.write(BLOCK)
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await file.write(BLOCK)
+        with pytest.raises(asyncssh.SFTPError, match="earlier write"):
+            await file.write(b"x")
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await file.close()
+    await broke_off(published, 3 * len(BLOCK))
+
+
+async def test_a_file_longer_than_the_largest_allowed_is_refused(published: SftpHouse) -> None:
+    await published.limit(max_file_bytes=50_000)
+    async with published.client() as sftp:
+        file = await sftp.open("sync_users.csv", "wb")
+        await file.write(BLOCK)
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await file.write(BLOCK)
+        with pytest.raises(asyncssh.SFTPError):
+            await file.close()
+    await broke_off(published, len(BLOCK))
+
+
+async def test_a_hook_that_refuses_fails_the_close_with_its_words_and_the_old_file_stays(
+    published: SftpHouse,
+) -> None:
+    published.real.refuse = "the queue is full"
+    async with published.client() as sftp:
+        file = await sftp.open("sync_users.csv", "wb")
+        await file.write(BLOCK)
+        with pytest.raises(asyncssh.SFTPError, match="the queue is full"):
+            await file.close()
+    await published.nothing_open()
+    assert published.real.events == []
+    assert published.visible.read_bytes() == BEFORE
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), ValueError("a fault of ours")])
+@pytest.mark.parametrize("by", ["close", "rename", "first close", "first rename"])
+async def test_a_file_that_can_not_be_queued_is_taken_back(published: SftpHouse, fault: Exception, by: str) -> None:
+    if by.startswith("first"):
+        published.visible.unlink()
+    published.real.fail_landed = fault
+    async with published.client() as sftp:
+        file = await sftp.open("sync_users.csv" if by.endswith("close") else "part", "wb")
+        await file.write(BLOCK)
+        if by.endswith("rename"):
+            await file.close()
+        with pytest.raises(asyncssh.SFTPError):
+            await (file.close() if by.endswith("close") else sftp.posix_rename("part", "sync_users.csv"))
+    await published.nothing_open()
+    assert published.real.events == ["arriving", "failed"]
+    assert not published.real.copies[-1].exists()
+    if by.startswith("first"):
+        assert not published.visible.exists()
+    else:
+        assert published.visible.read_bytes() == BEFORE
+    assert (published.files / "part").exists() == by.endswith("rename")
+
+
+async def test_a_folder_that_vanished_meanwhile_fails_the_close(published: SftpHouse) -> None:
+    async with published.client() as sftp:
+        await sftp.mkdir("a")
+        file = await sftp.open("a/file", "wb")
+        await file.write(BLOCK)
+        await sftp.rmdir("a")
+        with pytest.raises(asyncssh.SFTPNoSuchFile):
+            await file.close()
+    await published.nothing_open()
+
+
+# Who hears of it
+
+
+@pytest.mark.parametrize(
+    ("path", "hears"),
+    [
+        ("sync_users.csv.filepart", "real"),
+        ("test/sync_users.csv", "dry"),
+        ("test/sync_users.csv.part", "dry"),
+        ("other.csv", None),
+        ("Sync_Users.csv", None),
+    ],
+)
+async def test_a_broken_upload_is_told_to_the_hook_it_was_meant_for(
+    house: SftpHouse, path: str, hears: str | None
+) -> None:
+    async with house.client() as sftp:
+        file = await sftp.open(path, "wb")
+        await file.write(BLOCK)
+    await house.nothing_open()
+    assert house.real.events == (["aborted"] if hears == "real" else [])
+    assert house.dry.events == (["aborted"] if hears == "dry" else [])
+    assert ("acme", "aborted") in house.metrics.uploads
+    if hears:
+        hook = house.real if hears == "real" else house.dry
+        assert (hook.last.path, hook.last.size) == (f"/{path}", len(BLOCK))
+
+
+async def test_a_handle_that_changed_nothing_is_no_broken_upload(published: SftpHouse) -> None:
+    async with published.client() as sftp:
+        await sftp.open("sync_users.csv", "r+b")
+        await sftp.open("sync_users.csv", "ab")
+    await published.nothing_open()
+    assert published.real.events == []
+
+
+async def test_a_close_sent_right_before_the_end_of_the_connection_counts(published: SftpHouse) -> None:
+    async with published.client() as sftp:
+        file = await sftp.open("sync_users.csv", "wb")
+        await file.write(BLOCK)
+        closing: Awaitable[None] = asyncio.ensure_future(file.close())
+        await asyncio.sleep(0)
+        channel_of(sftp).write_eof()
+        await closing
+    assert published.real.events == ["arriving", "landed"]
