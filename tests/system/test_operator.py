@@ -1,0 +1,125 @@
+"""What the operator does beside a running server, and how soon it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.clients import needs
+from tests.support.importing import people
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
+
+pytestmark = needs("sftp")
+
+SOON_S = 5.0
+NAMES = (f"tenant-{number}" for number in itertools.count(1))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all of these tests; each has a tenant of its own."""
+    with ServerProcess(tmp_path_factory.mktemp("server")) as running:
+        yield running
+        assert running.stop() == 0
+        assert "internal_error" not in running.log.read_text()
+        assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture
+def tenant(server: ServerProcess) -> str:
+    name = next(NAMES)
+    server.add_tenant(name)
+    return name
+
+
+def fingerprint(server: ServerProcess, tenant: str) -> str:
+    return str(server.cli("key", "list", tenant, "--json").json[0]["fingerprint"])
+
+
+def test_a_tenant_can_log_in_the_moment_it_was_added(server: ServerProcess) -> None:
+    for _ in range(3):
+        name = next(NAMES)
+        server.add_tenant(name)
+        assert server.sftp(name, "ls").returncode == 0
+
+
+def test_a_revoked_key_opens_nothing_from_that_moment(server: ServerProcess, tenant: str) -> None:
+    assert server.sftp(tenant, "ls").returncode == 0
+    server.cli("key", "revoke", tenant, fingerprint(server, tenant))
+    assert server.sftp(tenant, "ls").returncode != 0
+
+
+async def test_revoking_a_key_ends_its_sessions_and_what_they_were_sending(
+    server: ServerProcess, tenant: str
+) -> None:
+    async with server.connect(tenant) as connection, connection.start_sftp_client() as sftp:
+        file = await sftp.open("/sync_users.csv", "wb")
+        await file.write(people("ann"))
+        await asyncio.to_thread(server.cli, "key", "revoke", tenant, fingerprint(server, tenant))
+        await asyncio.wait_for(connection.wait_closed(), SOON_S)
+    assert not (server.files(tenant).files / "sync_users.csv").exists()
+    await asyncio.to_thread(server.reaches, tenant, 1, "aborted")
+    assert not list(server.files(tenant).staging.iterdir())
+
+
+async def test_an_expired_key_ends_its_sessions(server: ServerProcess) -> None:
+    name = next(NAMES)
+    server.add_tenant(name)
+    public = (server.folder / f"{name}.key").with_suffix(".pub")
+    server.cli("key", "revoke", name, fingerprint(server, name))
+    expires = (datetime.now(UTC) + timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    server.cli("key", "add", name, str(public), "--expires", expires)
+    async with server.connect(name) as connection:
+        await asyncio.wait_for(connection.wait_closed(), 3 + SOON_S)
+    assert (await asyncio.to_thread(server.sftp, name, "ls")).returncode != 0
+
+
+async def test_removing_a_tenant_ends_its_sessions_and_nobody_elses(server: ServerProcess, tenant: str) -> None:
+    other = next(NAMES)
+    server.add_tenant(other)
+    async with server.connect(other) as theirs, theirs.start_sftp_client() as sftp:
+        async with server.connect(tenant) as ours:
+            await asyncio.to_thread(server.cli, "tenant", "remove", tenant, "--yes")
+            await asyncio.wait_for(ours.wait_closed(), SOON_S)
+        assert "results" in await sftp.listdir("/")
+
+
+def test_a_tenant_removed_while_its_import_runs_takes_nothing_else_along(server: ServerProcess, tenant: str) -> None:
+    server.put(tenant, people(*(f"p{number}" for number in range(50_000))))
+    server.put(tenant, people("waiting"))
+    server.reaches(tenant, 1, "running")
+    aside = Path(server.cli("tenant", "remove", tenant, "--yes", "--json").json["moved_to"])
+    assert (aside / "files" / "sync_users.csv").exists()
+    other = next(NAMES)
+    server.add_tenant(other)
+    server.put(other, people("ann"))
+    assert server.wait(other)["state"] == "completed"
+    wait_until(lambda: server.get("/readyz").status_code == 200, what="the server to be well")
+    server.add_tenant(tenant)
+    server.put(tenant, people("bob"))
+    assert (server.wait(tenant)["id"], set(server.users(tenant))) == (1, {"bob@example.com"})
+
+
+def test_a_changed_limit_holds_within_a_second(server: ServerProcess, tenant: str) -> None:
+    server.put(tenant, b"x" * 2000, "/notes.txt")
+    server.cli("tenant", "set", tenant, "max_file_bytes=1kB")
+    wait_until(
+        lambda: server.sftp(tenant, f'put "{_big(server)}" /more.txt').returncode != 0, 2.0, "the limit to hold"
+    )
+
+
+def test_networks_a_tenant_may_not_come_from_any_more_are_shut_out(server: ServerProcess, tenant: str) -> None:
+    server.cli("tenant", "set", tenant, "allowed_networks=192.0.2.0/24")
+    wait_until(lambda: server.sftp(tenant, "ls").returncode != 0, 2.0, "the networks to hold")
+
+
+def _big(server: ServerProcess) -> Path:
+    path = server.folder / "big.txt"
+    path.write_bytes(b"x" * 5000)
+    return path
