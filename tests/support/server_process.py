@@ -55,9 +55,7 @@ class ServerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        self.end()
         if kind is not None:
             sys.stderr.write(self.log.read_text() if self.log.exists() else "")
 
@@ -105,6 +103,24 @@ class ServerProcess:
         assert self.process
         self.process.kill()
         self.process.wait()
+
+    def end(self) -> None:
+        """Leave no process behind, whatever state it is in."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def wait_until_frozen(self) -> None:
+        """Wait until it has stopped itself with SIGSTOP."""
+        assert self.process
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", START_S, "the server to freeze")
+
+    def thaw(self, *signs: signal.Signals) -> None:
+        """Let it go on, with these signals waiting for it."""
+        assert self.process
+        for sign in (*signs, signal.SIGCONT):
+            self.process.send_signal(sign)
 
     def died(self) -> int:
         """Wait until it has ended of itself; the exit code (negative: by that signal)."""

@@ -1,0 +1,87 @@
+"""The server, but it signals itself at a step: `HEADCOUNT_TEST_STEP=... python -m tests.support.mortal_server serve`.
+
+The signal is HEADCOUNT_TEST_SIGNAL (SIGKILL if not said). Each step is wrapped around a function of the real server,
+so that nothing of this is in it. After a signal that can be survived the server goes on as it would.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from importer import reconcile, run
+from importer.closing import Closing
+from importer.queue import Queue
+from server.__main__ import main
+from server.sftp.placing import Placement
+
+
+class Step(NamedTuple):
+    """Right before (or, with `after`, right after) the `count`th call of `name` of `owner`."""
+
+    owner: Any
+    name: str
+    after: bool = False
+    count: int = 1
+
+
+UPLOAD_STEPS = {
+    "before its number": Step(Queue, "arriving"),
+    "after its number": Step(Queue, "arriving", after=True),
+    "before its new name": Step(Placement, "_rename"),
+    "after its new name": Step(Placement, "_rename", after=True),
+    "before it is queued": Step(Queue, "landed"),
+    "after it is queued": Step(Queue, "landed", after=True),
+}
+IMPORT_STEPS = {
+    "after its claim": Step(Queue, "claim", after=True),
+    "between batches": Step(reconcile.Reconciler, "run_batch", count=2),
+    "before its commit": Step(run._Run, "record", after=True),
+    "after its commit": Step(run, "_run", after=True),
+    "before its results": Step(Closing, "finish"),
+    "before its end is written": Step(Queue, "finish"),
+    "after its end is written": Step(Queue, "finish", after=True),
+}
+STEPS = UPLOAD_STEPS | IMPORT_STEPS
+
+
+def make_mortal(step: Step, sign: signal.Signals) -> None:
+    """Wrap the function so that the process signals itself there, once."""
+    original: Callable[..., Any] = getattr(step.owner, step.name)
+    calls = 0
+
+    def strike(now: bool) -> None:
+        if now and calls == step.count:
+            os.kill(os.getpid(), sign)
+
+    @functools.wraps(original)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        strike(not step.after)
+        answer = await original(*args, **kwargs)
+        strike(step.after)
+        return answer
+
+    @functools.wraps(original)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        strike(not step.after)
+        answer = original(*args, **kwargs)
+        strike(step.after)
+        return answer
+
+    wrapper: Any = awaited if inspect.iscoroutinefunction(original) else called
+    setattr(step.owner, step.name, staticmethod(wrapper) if step.name == "_rename" else wrapper)
+
+
+if __name__ == "__main__":
+    if wanted := os.environ.get("HEADCOUNT_TEST_STEP"):
+        sign = signal.Signals[os.environ.get("HEADCOUNT_TEST_SIGNAL", "SIGKILL")]
+        make_mortal(STEPS[wanted], sign)
+    main()

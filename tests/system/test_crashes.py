@@ -1,0 +1,216 @@
+"""Killed or stopped at any step, the server makes whole what it left: nothing half, nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from tests.support.clients import needs
+from tests.support.importing import people
+from tests.support.mortal_server import IMPORT_STEPS, UPLOAD_STEPS
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
+
+pytestmark = needs("sftp")
+
+OLD = people("ann", "bob")
+NEW = people("ann", *(f"p{number}" for number in range(5000)))  # more than one batch
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tenant that has imported OLD."""
+    folder = tmp_path_factory.mktemp("prepared")
+    with ServerProcess(folder) as running:
+        running.add_tenant("acme")
+        running.put("acme", OLD)
+        assert running.wait("acme")["state"] == "completed"
+        assert running.stop() == 0
+    running.log.unlink()
+    return folder
+
+
+@pytest.fixture
+def server(prepared: Path, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server that can be told to die, not started yet."""
+    folder = shutil.copytree(prepared, tmp_path / "server")
+    server = ServerProcess(folder, entry="tests.support.mortal_server")
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+def applied(server: ServerProcess) -> list[Any]:
+    """What the tenant's own database says was applied: import and number of created users."""
+    db = sqlite3.connect(f"file:{server.files('acme').users_db}?mode=ro", uri=True)
+    try:
+        return db.execute(
+            "SELECT import_id, (SELECT count(*) FROM changes WHERE import_id = a.import_id AND field = 'created')"
+            " FROM applied AS a ORDER BY import_id"
+        ).fetchall()
+    finally:
+        db.close()
+
+
+def shows(server: ServerProcess, content: bytes) -> bool:
+    return server.files("acme").visible("/sync_users.csv").read_bytes() == content
+
+
+def send(server: ServerProcess, content: bytes = NEW) -> bool:
+    """Upload NEW; whether the client was told OK."""
+    local = server.folder / "new.csv"
+    local.write_bytes(content)
+    return server.sftp("acme", f'put "{local}" /sync_users.csv').returncode == 0
+
+
+def is_done(server: ServerProcess, import_id: int = 2) -> None:
+    """Import 2 was applied exactly once, and everybody agrees."""
+    server.reaches("acme", import_id, "completed")
+    report = server.report("acme", import_id)
+    assert (report["counts"]["created"], report["counts"]["unchanged"]) == (5000, 1)
+    assert server.result("acme", import_id) == report
+    assert applied(server) == [(1, 2), (import_id, 5000)]
+    assert len(server.users("acme")) == 5002
+    assert [path.name for path in server.files("acme").staging.iterdir()] == []
+
+
+@pytest.mark.parametrize("step", IMPORT_STEPS)
+def test_killed_during_an_import_it_is_applied_exactly_once(server: ServerProcess, step: str) -> None:
+    server.start(HEADCOUNT_TEST_STEP=step)
+    assert send(server)
+    assert server.died() == -9
+    server.start()
+    is_done(server)
+
+
+@pytest.mark.parametrize("step", UPLOAD_STEPS)
+def test_killed_during_an_upload_all_or_nothing_is_there(server: ServerProcess, step: str) -> None:
+    server.start(HEADCOUNT_TEST_STEP=step)
+    ok = send(server)
+    assert server.died() == -9
+    server.start()
+    if shows(server, NEW):
+        is_done(server)
+    else:
+        assert not ok
+        assert shows(server, OLD)
+        assert server.state("acme", 2) in (None, "aborted")
+        assert not server.files("acme").copy(2).exists()
+        assert applied(server) == [(1, 2)]
+        assert send(server)
+        newest = server.wait("acme")
+        is_done(server, newest["id"])
+
+
+@pytest.mark.parametrize("step", ["between batches", "before its commit", "before its end is written"])
+def test_stopped_during_an_import_it_ends_within_the_grace_time(server: ServerProcess, step: str) -> None:
+    server.start(HEADCOUNT_TEST_STEP=step, HEADCOUNT_TEST_SIGNAL="SIGTERM")
+    assert send(server)
+    assert server.died() == 0
+    assert server.state("acme", 2) == "completed"
+    server.start()
+    is_done(server)
+
+
+def test_stopped_without_a_grace_time_an_import_waits_for_the_next_start(server: ServerProcess) -> None:
+    server.start(HEADCOUNT_TEST_STEP="between batches", HEADCOUNT_TEST_SIGNAL="SIGSTOP", HEADCOUNT_STOP_GRACE_S="0")
+    many = people(*(f"p{number}" for number in range(60_000)))  # enough batches for the signal to be seen in one
+    assert send(server, many)
+    server.wait_until_frozen()
+    server.thaw(signal.SIGTERM)
+    assert server.died() == 0
+    assert server.state("acme", 2) == "queued"
+    assert applied(server) == [(1, 2)]
+    server.start()
+    server.reaches("acme", 2, "completed")
+    assert applied(server) == [(1, 2), (2, 60_000)]
+
+
+def test_an_import_that_kills_the_server_every_time_is_given_up(server: ServerProcess) -> None:
+    server.start(HEADCOUNT_TEST_STEP="between batches")
+    assert send(server)
+    assert server.died() == -9
+    for _ in range(4):
+        server.launch(HEADCOUNT_TEST_STEP="between batches")
+        assert server.died() == -9
+    server.start()
+    report = server.wait("acme", 2)
+    assert report["state"] == "failed"
+    assert [problem["code"] for problem in report["messages"]] == ["gave_up"]
+    assert applied(server) == [(1, 2)]
+
+
+@pytest.mark.parametrize("kill", [True, False])
+async def test_an_upload_under_way_when_the_server_ends_publishes_nothing(server: ServerProcess, kill: bool) -> None:
+    server.start()
+    async with server.connect("acme") as connection:
+        sftp = await connection.start_sftp_client()
+        file = await sftp.open("/sync_users.csv", "wb")
+        await file.write(NEW[:10_000])
+        if kill:
+            server.kill()
+        else:
+            assert server.stop() == 0
+        with pytest.raises((asyncssh.Error, OSError)):
+            await file.close()
+    server.start()
+    assert shows(server, OLD)
+    assert server.state("acme", 2) == (None if kill else "aborted")
+    assert list(server.files("acme").staging.iterdir()) == []
+    assert applied(server) == [(1, 2)]
+
+
+def test_a_second_server_on_the_same_data_is_refused(server: ServerProcess) -> None:
+    server.start()
+    second = server.command("serve")
+    assert second.returncode == 1
+    assert "another server already runs on the data folder" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert server.get("/readyz").status_code == 200
+
+
+def test_a_port_that_is_taken_is_said_in_a_sentence(server: ServerProcess, tmp_path: Path) -> None:
+    server.start()
+    other = ServerProcess(tmp_path / "other", env={"HEADCOUNT_HTTP_PORT": str(server.http_port)})
+    (tmp_path / "other").mkdir()
+    second = other.command("serve")
+    assert second.returncode == 1
+    assert f"can't listen on 127.0.0.1 port {server.http_port}" in second.stderr
+
+
+def test_an_idle_server_stops_at_once_and_says_so(server: ServerProcess) -> None:
+    server.start()
+    assert server.stop() == 0
+    assert server.events()[-2:] == ["stopping", "stopped"]
+
+
+def test_a_second_signal_does_not_wait(server: ServerProcess) -> None:
+    server.start(
+        HEADCOUNT_TEST_STEP="between batches", HEADCOUNT_TEST_SIGNAL="SIGSTOP", HEADCOUNT_STOP_GRACE_S="3600"
+    )
+    assert send(server)
+    server.wait_until_frozen()
+    server.thaw(signal.SIGTERM, signal.SIGINT)
+    assert server.died() == 0
+    assert server.state("acme", 2) == "queued"
+    server.start()
+    is_done(server)
+
+
+def test_without_json_the_ready_line_is_the_one_others_wait_for(server: ServerProcess) -> None:
+    server.launch(HEADCOUNT_LOG_FORMAT="text", HEADCOUNT_LOG_LEVEL="error")
+    line = wait_until(lambda: server.log.read_text().splitlines()[-1:], 30)
+    wait_until(lambda: server.log.read_text().splitlines()[-1].startswith("listening "), 30)
+    line = server.log.read_text().splitlines()[-1]
+    sftp, http = (part.rpartition("=")[2] for part in line.split()[1:])
+    assert line == f"listening sftp={sftp} http={http}"
+    server.http_port = int(http.rpartition(":")[2])
+    assert server.get("/healthz").status_code == 200
