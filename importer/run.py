@@ -244,7 +244,7 @@ class _Run:
         problem = Problem(Severity.ERROR, "every_row_rejected", message)
         self._spool.say([problem])
         counts.warnings = self._spool.warnings
-        failed = replace(counts, teams_created=0, locations_created=0)
+        failed = Counts(rejected=counts.rejected, warnings=counts.warnings)
         return Outcome(ImportState.FAILED, failed, facts, tuple(self._spool.first), message)
 
     async def _last_applied(self) -> LastApplied | None:

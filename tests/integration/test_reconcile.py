@@ -210,6 +210,7 @@ async def test_a_file_in_which_every_row_is_rejected_fails_and_changes_nothing(c
     await company.run(people("ann"))
     outcome = await company.run(people("ben", "cleo", hire_date="soon", primary_team="New"), deactivate_missing=True)
     assert (outcome.state, outcome.counts.rejected) == (ImportState.FAILED, 2)
+    assert outcome.counts.changed == 0, "a failed import must not tell of somebody who was deactivated"
     assert codes(outcome)[-1] == "every_row_rejected"
     assert await company.sql("SELECT count(*) FROM teams") == [(0,)]
     assert (await company.users())["ann@example.com"]["state"] == "active"
