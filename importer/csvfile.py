@@ -19,15 +19,10 @@ from importer.decoding import DecodedText
 from importer.errors import FileError
 from importer.header import DELIMITERS, MAX_COLUMNS, Header, known_columns, read_header
 from importer.model import Problem, Severity
+from importer.rules import BLANKS
 
 MAX_CELL = 64 * 1024
 MAX_ROW = 1024 * 1024
-BLANKS = (
-    " \t\r\n\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff"
-)
-"""What cells are trimmed of: white space, and what is invisible and means nothing. No control characters."""
-
 BLANK_LINES_NAMED = 5
 
 _SHORT = MAX_COLUMNS - 1

@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import getitem, itemgetter
 
-from importer.csvfile import BLANKS, unescape_formula
+from importer.csvfile import unescape_formula
 from importer.emails import check_email, email_key, plain_address
 from importer.header import REQUIRED, Header
 from importer.model import Problem, Severity, shown
 from importer.rules import (
+    BLANKS,
     DEFAULT_LANGUAGE,
     DEFAULT_ROLE,
     FieldValue,

@@ -11,6 +11,12 @@ from datetime import date
 MAX_TEXT = 255
 """The most characters a text or a name may have."""
 
+BLANKS = (
+    " \t\r\n\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff"
+)
+"""What cells are trimmed of: white space, and what is invisible and means nothing. No control characters."""
+
 ROLES = ("learner", "curator", "reporter", "learning_designer", "hr", "admin")
 LANGUAGES = ("en", "en-US", "de", "fr", "es-CO", "it", "nl", "pt-BR", "pl", "ja", "zh-CN", "zh-TW", "ar")
 DEFAULT_ROLE = "learner"
@@ -108,12 +114,12 @@ def check_teams(text: str) -> tuple[str, ...] | Invalid:
 def split_names(text: str) -> list[str]:
     r"""The names of a list separated by commas, trimmed: `\,` is a comma in a name and `\\` a backslash."""
     if "\\" not in text:
-        return [part.strip() for part in text.split(",")]
+        return [part.strip(BLANKS) for part in text.split(",")]
     parts, at = [], 0
     while at <= len(text):
         part = _TEAM_PART.match(text, at)
         assert part is not None  # it matches the empty text
-        parts.append(_ESCAPED.sub(r"\1", part[0].strip()))
+        parts.append(_ESCAPED.sub(r"\1", part[0].strip(BLANKS)))
         at = part.end() + 1
     return parts
 

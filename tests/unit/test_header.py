@@ -1,0 +1,99 @@
+"""Promises about the header: what is understood, what is forgiven, what fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from importer.errors import FileError
+from importer.header import COLUMNS, REQUIRED, Header, nearest_column, read_header
+from importer.model import Problem, Severity
+
+
+def header(*names: str) -> tuple[Header, list[Problem]]:
+    return read_header(names, 1)
+
+
+def only(problems: list[Problem]) -> Problem:
+    assert len(problems) == 1, problems
+    return problems[0]
+
+
+def test_every_column_may_come_in_any_order_without_a_word() -> None:
+    names = tuple(reversed(COLUMNS))
+    assert header(*names) == (Header(names, names, is_correction=False), [])
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("EMAIL", "EMAIL"),
+        (" email ", " email "),
+        ("E\u200bmail", "E<U+200B>mail"),
+        ("\ufeffemail", "<U+FEFF>email"),
+        ("email\u00a0", "email<U+00A0>"),
+    ],
+)
+def test_spelling_is_forgiven_with_a_warning_that_shows_what_was_read(written: str, shown: str) -> None:
+    found, problems = header("first_name", "last_name", written)
+    assert found.columns == REQUIRED
+    assert found.raw[2] == written
+    warning = only(problems)
+    assert (warning.severity, warning.code, warning.column) == (Severity.WARNING, "header_spelling", "email")
+    assert f"“{shown}”" in warning.message
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_required_column_that_is_missing_fails(name: str) -> None:
+    with pytest.raises(FileError) as caught:
+        header(*(set(COLUMNS) - {name}))
+    assert (caught.value.code, caught.value.column, caught.value.line) == ("missing_column", name, 1)
+
+
+def test_a_missing_column_is_told_together_with_the_one_that_may_be_it() -> None:
+    with pytest.raises(
+        FileError, match="“First Name” should perhaps be first_name; “E-Mail” should perhaps be email"
+    ):
+        header("First Name", "last_name", "E-Mail")
+
+
+@pytest.mark.parametrize("twice", ["email", "Email ", "E\u200dMAIL", "job_title", "Shoe size"])
+def test_a_column_twice_after_folding_fails(twice: str) -> None:
+    with pytest.raises(FileError) as caught:
+        header(*REQUIRED, "job_title", "shoe size", twice)
+    assert caught.value.code == "duplicate_column"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("job titel", "job_title"), ("Department", "primary_team"), ("time zone", "time_zone"), ("e-mail", "email")],
+)
+def test_an_unknown_column_is_ignored_with_the_nearest_name(name: str, meant: str) -> None:
+    found, problems = header(*REQUIRED, name)
+    assert found.columns == (*REQUIRED, "")
+    warning = only(problems)
+    assert (warning.severity, warning.code) == (Severity.WARNING, "unknown_column")
+    assert f"Did you mean {meant}?" in warning.message
+
+
+def test_a_name_near_to_nothing_gets_no_suggestion() -> None:
+    assert nearest_column("shoe size") is None
+    assert "Did you mean" not in only(header(*REQUIRED, "Shoe size")[1]).message
+
+
+def test_skills_are_told_that_they_cannot_be_set_this_way() -> None:
+    assert only(header(*REQUIRED, "Skills")[1]).code == "skills_column"
+
+
+def test_columns_beginning_with_an_underscore_are_ignored_without_a_word() -> None:
+    found, problems = header(*REQUIRED, "_line", "_note", "_note")
+    assert (found.columns, problems, found.is_correction) == ((*REQUIRED, "", "", ""), [], False)
+
+
+def test_a_code_column_makes_it_a_correction() -> None:
+    assert header(*REQUIRED, "_line", "_code", "_message")[0].is_correction
+
+
+def test_columns_without_a_name_get_one_warning_for_all() -> None:
+    found, problems = header(*REQUIRED, "", " ")
+    assert found.columns == (*REQUIRED, "", "")
+    assert (only(problems).code, "4, 5" in only(problems).message) == ("unnamed_column", True)
