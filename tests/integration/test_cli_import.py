@@ -1,0 +1,214 @@
+"""`headcount import`: what it shows, what it decides, and its exit codes. Where a server is needed, one is played."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from importer.folder import TenantFolder
+from importer.model import Counts, ImportState, Outcome, Problem, Severity
+from importer.queue import Queue
+from server import lock
+from server.cli import import_ as module
+from server.tenants import open_tenants
+from tests.support.cli import run_cli
+from tests.support.queues import GUARD, NOON, enqueue, promise, run_to
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path))
+    assert run_cli("tenant", "add", "acme").code == 0
+    return tmp_path
+
+
+def on_queue(data: Path, work: Callable[[Queue], Awaitable[object]]) -> None:
+    """Do something to the queue, as the server would."""
+
+    async def do() -> None:
+        async with open_tenants(data) as tenants:
+            await work(Queue(tenants.db))
+
+    asyncio.run(do())
+
+
+def ended(data: Path, *states: ImportState, dry_run: bool = False) -> None:
+    """Imports that ended so, one after the other."""
+
+    async def end(queue: Queue) -> None:
+        for state in states:
+            await run_to(queue, await enqueue(queue, dry_run=dry_run), state)
+
+    on_queue(data, end)
+
+
+@contextmanager
+def played_server(data: Path, work: Callable[[Queue], Awaitable[object]]) -> Iterator[None]:
+    """Somebody holds the lock, and does `work` in the meantime."""
+    with lock.hold(data):
+        thread = threading.Thread(target=on_queue, args=(data, work))
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+
+def test_imports_are_listed_newest_first(data: Path) -> None:
+    ended(data, ImportState.COMPLETED, ImportState.FAILED)
+    listed = run_cli("import", "list", "acme", "--json").json
+    assert [(one["id"], one["state"]) for one in listed] == [(2, "failed"), (1, "completed")]
+    assert [one["id"] for one in run_cli("import", "list", "acme", "--state", "completed", "--json").json] == [1]
+    assert [one["id"] for one in run_cli("import", "list", "acme", "--limit", "1", "--json").json] == [2]
+    table = run_cli("import", "list", "acme").text.splitlines()
+    assert len(table) == 3
+    assert "It went wrong." in table[1]
+
+
+def test_a_tenant_without_imports_has_an_empty_list(data: Path) -> None:
+    assert run_cli("import", "list", "acme", "--json").json == []
+    shown = run_cli("import", "show", "acme")
+    assert (shown.code, shown.err) == (1, "Error: acme has no imports yet\n")
+
+
+def test_without_an_id_the_newest_real_import_is_meant(data: Path) -> None:
+    ended(data, ImportState.UNCHANGED)
+    ended(data, ImportState.COMPLETED, dry_run=True)
+    assert run_cli("import", "show", "acme", "--json").json["id"] == 1
+    assert run_cli("import", "show", "acme", "2", "--json").json["dry_run"] is True
+
+
+def test_what_does_not_exist_is_refused_in_a_sentence(data: Path) -> None:
+    assert run_cli("import", "show", "acme", "7").err == "Error: acme has no import 7\n"
+    assert "no tenant globex" in run_cli("import", "list", "globex").err
+    assert run_cli("import", "show", "acme", "first").code == 2
+
+
+def test_a_report_reads_well(data: Path) -> None:
+    async def end(queue: Queue) -> None:
+        entry = await queue.claim("acme", await enqueue(queue))
+        assert entry
+        problems = (
+            Problem(Severity.WARNING, "unknown_manager", "nobody has this address", 3, "manager", "x\x1b[2Jy"),
+        )
+        outcome = Outcome(ImportState.COMPLETED, Counts(created=2, warnings=1), entry.file, problems)
+        await queue.finish(entry.ended(outcome, NOON), published=True)
+
+    on_queue(data, end)
+    text = run_cli("import", "show", "acme").text
+    assert "2 created, 1 warnings" in text
+    assert "line 3: manager: nobody has this address (x\\x1b[2Jy) [unknown_manager]" in text
+    assert "\x1b" not in text
+
+
+def test_a_held_import_shows_whom_it_would_touch(data: Path) -> None:
+    ended(data, ImportState.HELD)
+    touched = TenantFolder(data / "tenants" / "acme").touched(1)
+    users = [{"action": "deactivated", "user_id": number, "name": f"Name {number}"} for number in range(25)]
+    touched.write_text("".join(json.dumps(user) + "\n" for user in users))
+    text = run_cli("import", "show", "acme").text
+    assert "15 of 20 active users would lose access" in text
+    assert "  Name 19\n" in text
+    assert "Name 20" not in text
+    assert "headcount import approve acme 1" in text
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("completed", 0), ("completed_with_errors", 0), ("unchanged", 0), ("held", 1), ("failed", 1), ("discarded", 1)],
+)
+def test_waiting_carries_the_outcome(data: Path, state: str, code: int) -> None:
+    ended(data, ImportState(state))
+    waited = run_cli("import", "wait", "acme", "--json")
+    assert (waited.code, waited.json["state"]) == (code, state)
+
+
+def test_waiting_ends_with_the_import(data: Path) -> None:
+    on_queue(data, enqueue)
+    with played_server(data, lambda queue: run_to(queue, 1, ImportState.COMPLETED)):
+        waited = run_cli("import", "wait", "acme", "--json")
+    assert (waited.code, waited.json["state"]) == (0, "completed")
+
+
+def test_waiting_can_be_limited(data: Path) -> None:
+    on_queue(data, enqueue)
+    waited = run_cli("import", "wait", "acme", "--timeout", "0")
+    assert waited.code == 1
+    assert "still queued after 0 seconds" in waited.err
+
+
+def test_nobody_waits_for_a_server_that_does_not_run(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "NO_SERVER_S", 0)
+    on_queue(data, enqueue)
+    waited = run_cli("import", "wait", "acme")
+    assert waited.code == 1
+    assert "no server runs" in waited.err
+
+
+def test_approving_waits_for_the_end_and_carries_it(data: Path) -> None:
+    ended(data, ImportState.HELD)
+
+    async def run_when_approved(queue: Queue) -> None:
+        while not await queue.claim("acme", 1):
+            await asyncio.sleep(0.01)
+        entry = await queue.get("acme", 1)
+        assert entry
+        assert entry.approval
+        assert entry.approval.reasons == GUARD.reasons
+        await queue.finish(entry.ended(Outcome(ImportState.COMPLETED, Counts(), entry.file), NOON), published=True)
+
+    with played_server(data, run_when_approved):
+        approved = run_cli("import", "approve", "acme", "--json")
+    assert approved.code == 0
+    assert (approved.json["state"], approved.json["decided_by"]) == ("completed", "operator")
+
+
+def test_approving_keeps_who_was_on_the_list(data: Path) -> None:
+    ended(data, ImportState.HELD)
+    users = [{"action": "deactivated", "user_id": 4}, {"action": "updated", "user_id": 5}]
+    touched = TenantFolder(data / "tenants" / "acme").touched(1)
+    touched.write_text("".join(json.dumps(user) + "\n" for user in users))
+    assert run_cli("import", "approve", "acme", "1", "--no-wait").code == 0
+
+    async def look(queue: Queue) -> None:
+        entry = await queue.get("acme", 1)
+        assert entry
+        assert entry.state is ImportState.QUEUED
+        assert entry.approval
+        assert entry.approval.users == {4}
+
+    on_queue(data, look)
+
+
+def test_discarding_says_who_and_cannot_be_taken_back(data: Path) -> None:
+    ended(data, ImportState.HELD)
+    discarded = run_cli("import", "discard", "acme", "--json")
+    assert (discarded.code, discarded.json["state"], discarded.json["decided_by"]) == (0, "discarded", "operator")
+    assert discarded.json["decided_at"]
+    again = run_cli("import", "discard", "acme")
+    assert (again.code, again.err) == (
+        1,
+        "Error: import 1 of acme is discarded: only a held import can be discarded\n",
+    )
+
+
+@pytest.mark.parametrize("decision", ["approve", "discard"])
+def test_a_dry_run_is_not_decided(data: Path, decision: str) -> None:
+    ended(data, ImportState.HELD, dry_run=True)
+    refused = run_cli("import", decision, "acme", "1")
+    assert refused.code == 1
+    assert "dry run" in refused.err
+
+
+def test_an_upload_still_arriving_is_not_shown_as_the_newest(data: Path) -> None:
+    on_queue(data, promise)
+    assert run_cli("import", "show", "acme").code == 1
