@@ -19,10 +19,10 @@ from importer.decoding import DecodedText
 from importer.errors import FileError
 from importer.header import DELIMITERS, MAX_COLUMNS, Header, known_columns, read_header
 from importer.model import Problem, Severity
+from importer.records import MAX_ROW, nul, quote_fault, record_pattern, row_too_long
 from importer.rules import BLANKS
 
 MAX_CELL = 64 * 1024
-MAX_ROW = 1024 * 1024
 BLANK_LINES_NAMED = 5
 
 _SHORT = MAX_COLUMNS - 1
@@ -30,7 +30,6 @@ _SHORT = MAX_COLUMNS - 1
 
 _FORMULA = re.compile(r"'*[=+\-@]")
 _QUOTED_FORMULA = re.compile(r"'+[=+\-@]")
-_QUOTED_CELL = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ class CsvReader:
         self._blank = BLANKS + delimiter + '"'
         self._blank_lines = 0
         self._first_blank_lines: list[int] = []
-        self._record = _record_pattern(delimiter)
+        self._record = record_pattern(delimiter)
         self._first = Batch([], [])  # the records that came with the header
         self._blocks = self._read_blocks()
         self.header: Header = self._read_header()
@@ -116,7 +115,7 @@ class CsvReader:
         if '"' not in raw:
             return raw.split(self._delimiter)
         if not self._record.fullmatch(raw):
-            raise quote_fault(line, raw, self._delimiter) or _row_too_long(line)
+            raise quote_fault(line, raw, self._delimiter) or row_too_long(line)
         # The pattern has checked it: nothing csv forgives or refuses in its own way is left.
         return next(csv.reader([raw], delimiter=self._delimiter))
 
@@ -149,7 +148,7 @@ class CsvReader:
                 pending = self._split(text[:cut], found) + text[cut:]
                 # One more than a row may have: it can be the first half of a CRLF.
                 if len(pending) > MAX_ROW + 1:
-                    raise quote_fault(self._line, pending[:MAX_ROW], self._delimiter) or _row_too_long(self._line)
+                    raise quote_fault(self._line, pending[:MAX_ROW], self._delimiter) or row_too_long(self._line)
             except FileError as error:
                 fault = error
             if found.raws:
@@ -232,9 +231,9 @@ class CsvReader:
         if not sound:
             if not self._columns and not found.raws:
                 self._hint_at_delimiter(line, raw)
-            raise quote_fault(line, raw, self._delimiter) or _row_too_long(line)
+            raise quote_fault(line, raw, self._delimiter) or row_too_long(line)
         if "\0" in raw:
-            raise _nul(line + raw.count("\n", 0, raw.index("\0")))
+            raise nul(line + raw.count("\n", 0, raw.index("\0")))
         if raw.strip(self._blank) or ('"' in raw and any(cell.strip(BLANKS) for cell in self.cells(line, raw))):
             found.lines.append(line)
             found.raws.append(raw)
@@ -243,7 +242,7 @@ class CsvReader:
 
     def _check_limits(self, line: int, raw: str) -> None:
         if len(raw) > MAX_ROW:
-            raise quote_fault(line, raw[:MAX_ROW], self._delimiter) or _row_too_long(line)
+            raise quote_fault(line, raw[:MAX_ROW], self._delimiter) or row_too_long(line)
         if len(raw) <= MAX_CELL and raw.count(self._delimiter) < MAX_COLUMNS:
             return
         cells = self.cells(line, raw)
@@ -281,83 +280,3 @@ class CsvReader:
         named = ", ".join(map(str, first)) + (", …" if self._blank_lines > len(first) else "")
         message = f"{self._blank_lines} blank line(s) were skipped (line {named}). Nothing needs to be done."
         self.problems.append(Problem(Severity.NOTICE, "blank_lines", message, first[0]))
-
-
-def _cell_pattern(delimiter: str) -> str:
-    return rf'(?:{_QUOTED_CELL.pattern}|[^"{re.escape(delimiter)}\r\n]*+)'
-
-
-def _record_pattern(delimiter: str) -> re.Pattern[str]:
-    cell = _cell_pattern(delimiter)
-    return re.compile(rf"{cell}(?:{re.escape(delimiter)}{cell})*+")
-
-
-def quote_fault(line: int, raw: str, delimiter: str) -> FileError | None:
-    """The first thing wrong with the quotes of a record that begins on `line`; None if nothing is."""
-    sound = re.match(rf"(?:{_cell_pattern(delimiter)}{re.escape(delimiter)})*+", raw)
-    at = sound.end() if sound else 0
-    line += raw.count("\n", 0, at)
-    if raw.startswith('"', at):
-        closed = _QUOTED_CELL.match(raw, at)
-        if not closed:
-            return _unterminated(line)
-        if closed.end() == len(raw):
-            return None
-        return _lone_cr(line) if raw[closed.end()] == "\r" else _text_after_quote(line)
-    fault = re.compile('[\r"]').search(raw, at)
-    if not fault:
-        return None
-    return _lone_cr(line) if fault[0] == "\r" else _stray_quote(line)
-
-
-def _unterminated(line: int) -> FileError:
-    return FileError(
-        "unterminated_quote",
-        f'A quote that opens on line {line} is never closed. Add the closing " or remove the opening one; '
-        'a " that belongs to a text is written "".',
-        line=line,
-    )
-
-
-def _text_after_quote(line: int) -> FileError:
-    return FileError(
-        "misplaced_quote",
-        f"A quoted cell that opens on line {line} is followed by text instead of the next cell. "
-        'A " that belongs to a text is written "".',
-        line=line,
-    )
-
-
-def _stray_quote(line: int) -> FileError:
-    return FileError(
-        "misplaced_quote",
-        f'On line {line} there is a " inside a cell that does not begin with one. Put the whole cell in quotes '
-        'and write the " twice (""), or remove it; there must be no space before an opening quote.',
-        line=line,
-    )
-
-
-def _lone_cr(line: int) -> FileError:
-    return FileError(
-        "lone_carriage_return",
-        f"Line {line} contains a carriage return that is not part of a line end. Save the file with Windows (CRLF) "
-        "or Unix (LF) line ends.",
-        line=line,
-    )
-
-
-def _nul(line: int) -> FileError:
-    return FileError(
-        "nul_character",
-        f"Line {line} contains a NUL character: the file is damaged, or in an encoding that was not expected. "
-        "Save it as “CSV UTF-8” and send it again.",
-        line=line,
-    )
-
-
-def _row_too_long(line: int) -> FileError:
-    return FileError(
-        "row_too_long",
-        f"The row on line {line} has more than {MAX_ROW:,} characters. Check that the file has line ends.",
-        line=line,
-    )

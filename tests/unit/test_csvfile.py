@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from importer.csvfile import (
     MAX_CELL,
-    MAX_ROW,
     CsvReader,
     escape_formula,
     unescape_formula,
@@ -23,6 +22,7 @@ from importer.csvfile import (
 from importer.errors import FileError
 from importer.header import MAX_COLUMNS
 from importer.model import Severity
+from importer.records import MAX_ROW
 
 HEADER = "first_name,last_name,email\n"
 

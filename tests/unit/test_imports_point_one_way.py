@@ -28,6 +28,7 @@ PURE = {
     "importer.nearest",
     "importer.plan",
     "importer.railszones",
+    "importer.records",
     "importer.rules",
     "importer.settings",
     "importer.timezones",
