@@ -160,14 +160,19 @@ class CsvReader:
 
     def _split(self, text: str, found: Batch) -> str:
         """Put the records of whole lines into `found`; what is left is a record whose quote is still open."""
-        if '"' not in text and "\0" not in text:
+        if "\0" not in text:
             plain = text.replace("\r\n", "\n") if "\r" in text else text
             raws = plain.split("\n")
             raws.pop()
-            if "\r" not in plain and raws and len(max(raws, key=len)) <= _SHORT:
+            if "\r" not in plain and raws and len(max(raws, key=len)) <= _SHORT and self._ends_where_lines_end(raws):
                 self._keep_plain(raws, found)
                 return ""
         return self._walk(text, found)
+
+    def _ends_where_lines_end(self, raws: list[str]) -> bool:
+        """Whether each line with a quote is a record by itself, and not a blank one: so it is in most blocks."""
+        quoted = [raw for raw in raws if '"' in raw]
+        return all(self._record.fullmatch(raw) and raw.strip(self._blank) for raw in quoted)
 
     def _keep_plain(self, raws: list[str], found: Batch) -> None:
         lines = range(self._line, self._line + len(raws))
