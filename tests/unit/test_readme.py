@@ -1,4 +1,4 @@
-"""The README's promises are kept by tests that exist."""
+"""The README's promises are kept by tests that exist, and its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PROMISE = re.compile(r"^\| (?P<promise>[^|]+) \| `(?P<test>test_\w+)` \|$", re.MULTILINE)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
 
 
 def readme() -> str:
@@ -30,3 +33,9 @@ def test_every_line_of_the_table_of_promises_names_its_test() -> None:
     table = readme().partition("| promise | test |")[2].partition("\n\n")[0]
     lines = table.strip().splitlines()[1:]
     assert len(lines) == len(PROMISE.findall(readme()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
