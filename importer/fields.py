@@ -176,6 +176,25 @@ class RowChecker:
         address = plain_address(cell) or judge(self._identifier, tidy(cell), blank_leaves=False)
         return email_key(address) if isinstance(address, str) else None
 
+    def check_columns(self, rows: Sequence[Sequence[str]]) -> dict[str, list[FieldValue]] | None:
+        """The values of these rows, a list a field; None if anything about one of them needs to be said.
+
+        They are those of `check`, which tells what is wrong with which.
+        """
+        if any(len(cells) != self._expected for cells in rows):
+            return None
+        columns = zip(*(map(self._pick, rows) if self._pick else rows), strict=True)
+        values = {
+            name: [meanings[cell] for cell in column]
+            for name, meanings, column in zip(self._fields, self._meanings, columns, strict=True)
+        }
+        if self._wrong:
+            self._wrong.clear()
+            return None
+        if self._blank_leaves and any(_LEAVE in column for column in values.values()):
+            return None
+        return values
+
     def check(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
         """What the record `raw` on `line`, taken apart into `cells`, says: every problem it has, at once."""
         if len(cells) != self._expected:

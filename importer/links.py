@@ -9,13 +9,13 @@ reporting loop are stored, with a warning when the link is set or its end is dea
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiosqlite
 
-from importer.fields import CheckedRow, email_key
+from importer.fields import FieldValue, email_key
 from importer.model import Problem, Severity, shown
 from importer.plan import LINK_FIELDS, User, differences
 from importer.roster import Roster
@@ -60,7 +60,8 @@ class Links:
         self._db = db
         self._roster = roster
         self._import_id = import_id
-        self._ids: dict[str, int] = {}
+        self.known: dict[str | None, int] = {}
+        """Whom a text names, for those looked up so far."""
         self._waiting = 0
 
     async def open(self) -> None:
@@ -73,33 +74,31 @@ class Links:
         """`text` as an identifier is compared."""
         return email_key(text) if self._roster.identity == "email_key" else text
 
-    async def learn(self, rows: Iterable[CheckedRow]) -> None:
-        """Look up whom these rows name, as far as they are known already."""
-        texts = {row.values.get(name) for row in rows for name in LINK_FIELDS}
-        keys = {self.key(text) for text in texts if isinstance(text, str)}
-        unknown = [key for key in keys if key not in self._ids]
-        if not unknown:
+    async def learn(self, texts: Set[Any]) -> None:
+        """Look up whom these texts name, as far as they are known already."""
+        keys = {text: self.key(text) for text in texts if isinstance(text, str) and text not in self.known}
+        if not keys:
             return
-        if len(self._ids) + len(unknown) > CACHED:
-            self._ids.clear()
-            unknown = list(keys)
-        found = await self._roster.find(unknown)
-        self._ids.update((key, known.id) for key, known in found.items())
+        if len(self.known) + len(keys) > CACHED:
+            self.known.clear()
+        found = await self._roster.find(keys.values())
+        self.known.update((text, found[key].id) for text, key in keys.items() if key in found)
 
-    def of(self, row: CheckedRow, created: Mapping[str, int]) -> RowLinks:
-        """What `row` says of manager and coach. `created`: the ids of those who are being created beside it."""
+    def of(
+        self, values: Mapping[str, FieldValue], line: int, user_id: int, created: Mapping[str | None, int]
+    ) -> RowLinks:
+        """What the row on `line` says of manager and coach; `created`: who is being created beside it, by key."""
         links = RowLinks()
         for name in LINK_FIELDS:
-            if name not in row.values:
+            if name not in values:
                 continue
-            text = row.values[name]
+            text = values[name]
             if not isinstance(text, str):
                 links.columns[f"{name}_id"] = None
                 continue
-            key = self.key(text)
-            found = self._ids.get(key) or created.get(key)
-            if key == row.key:
-                links.problems.append(_oneself(row.line, name, text))
+            found = self.known.get(text) or created.get(self.key(text))
+            if found == user_id:
+                links.problems.append(_oneself(line, name, text))
             elif found:
                 links.columns[f"{name}_id"] = found
             else:

@@ -6,14 +6,13 @@ the guard.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from importer.fields import CheckedRow, FieldValue, email_key
+from importer.fields import CheckedRow, email_key
 from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
-from importer.rules import name_key
 from importer.settings import ImportSettings
 
 User = Mapping[str, Any]
@@ -106,14 +105,9 @@ def unfinished_last_row(row: CheckedRow) -> Problem:
     return Problem(Severity.ERROR, "unfinished_last_row", message, row.line, None, shown(row.identifier or ""))
 
 
-def names_in(value: FieldValue) -> tuple[str, ...]:
-    """The names that a cell of team names holds."""
-    return value if isinstance(value, tuple) else ()
-
-
 @dataclass(frozen=True, slots=True)
 class NameIds:
-    """The ids of at least the teams and locations that a batch names, by `name_key`."""
+    """The ids of at least the teams and locations that a batch names, by name as it is spelt."""
 
     teams: Mapping[str, int]
     locations: Mapping[str, int]
@@ -129,7 +123,7 @@ def columns_of(row: CheckedRow, user: User | None, ids: NameIds) -> dict[str, An
         columns["email_key"] = email_key(email)
     if "location" in columns:
         location = columns.pop("location")
-        columns["location_id"] = ids.locations[name_key(location)] if location else None
+        columns["location_id"] = ids.locations[location] if location else None
     if "primary_team" in columns or "secondary_team" in columns:
         _set_teams(columns, user, ids)
     return columns
@@ -139,17 +133,29 @@ def _set_teams(columns: dict[str, Any], user: User | None, ids: NameIds) -> None
     """Put ids for names: the first secondary team steps in for a missing primary one, and none stands twice."""
     if "primary_team" in columns:
         name = columns.pop("primary_team")
-        primary = ids.teams[name_key(name)] if name else None
+        primary = ids.teams[name] if name else None
     else:
         primary = user["primary_team_id"] if user else None
     if "secondary_team" in columns:
-        secondary = [str(ids.teams[name_key(name)]) for name in columns.pop("secondary_team") or ()]
+        secondary = [ids.teams[name] for name in columns.pop("secondary_team") or ()]
         if primary is None and secondary:
-            primary = int(secondary[0])
+            primary = secondary[0]
     else:
-        secondary = user["secondary_team_ids"].split(",") if user and user["secondary_team_ids"] else []
+        secondary = [int(team) for team in user["secondary_team_ids"].split(",") if team] if user else []
     columns["primary_team_id"] = primary
-    columns["secondary_team_ids"] = ",".join(dict.fromkeys(team for team in secondary if team != str(primary)))
+    columns["secondary_team_ids"] = join_ids(team for team in secondary if team != primary)
+
+
+def team_columns(primary: str | None, secondary: Iterable[str], ids: NameIds) -> tuple[int | None, str]:
+    """The two team columns of a new user."""
+    columns: dict[str, Any] = {"primary_team": primary, "secondary_team": secondary}
+    _set_teams(columns, None, ids)
+    return columns["primary_team_id"], columns["secondary_team_ids"]
+
+
+def join_ids(ids: Iterable[int]) -> str:
+    """Team ids as the column secondary_team_ids holds them: each once, in their order."""
+    return ",".join(map(str, dict.fromkeys(ids)))
 
 
 def differences(user: User, columns: Mapping[str, Any]) -> dict[str, Any]:

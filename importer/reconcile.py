@@ -7,17 +7,17 @@ user's row, unchanged, and nothing more is done for it: it is not even parsed.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from importer.addresses import Addresses, SetAside
 from importer.csvfile import Batch, CsvReader
-from importer.fields import CheckedRow, RowChecker
+from importer.fields import RowChecker
 from importer.links import Links, RowLinks, Waiting
 from importer.model import Counts, Problem, Severity
+from importer.newcomers import Newcomers, part, plan_newcomers
 from importer.plan import (
+    LINK_FIELDS,
     Fate,
     Judgement,
     NameIds,
@@ -25,74 +25,14 @@ from importer.plan import (
     columns_of,
     differences,
     judge,
-    names_in,
     protected_user,
     unfinished_last_row,
 )
-from importer.roster import NEW_USER, Known, Roster
+from importer.roster import NEW_USER, Roster
+from importer.rows import Entry, Writes, names_of
 from importer.settings import ImportSettings
 from importer.spool import Spool
-
-RULES = 1
-"""Raise it when the same row comes to mean something else: every digest of before then counts for nothing."""
-
-WINDOW_BATCHES = 4
-COLD_BATCHES = 3
-
-
-@dataclass(slots=True)
-class Entry:
-    """A row that has to be looked at, and what is found out about it."""
-
-    line: int
-    cells: list[str]
-    raw: str
-    key: str | None
-    digest: bytes
-    known: Known | None = None
-    user: User | None = None
-    row: CheckedRow = field(init=False)
-    judgement: Judgement = field(init=False)
-    new_id: int = 0
-    unfinished: bool = False
-
-    @property
-    def user_id(self) -> int:
-        """The user this row is about; 0 if there is none."""
-        return self.known.id if self.known else self.new_id
-
-
-def salt_of(revision: int, reader: CsvReader, settings: ImportSettings) -> bytes:
-    """What a digest depends on beside the row's text: the rules, the settings, the header."""
-    facts = repr((RULES, revision, settings.model_dump(), reader.header.columns))
-    return hashlib.blake2b(facts.encode(), digest_size=16).digest()
-
-
-class Window:
-    """The digests of users in the order they were made, which is the order of most files, a few batches wide."""
-
-    def __init__(self, roster: Roster) -> None:
-        self._roster = roster
-        self._next = 1
-        self._cold = 0
-        self.ids: dict[bytes, int] = {}
-
-    async def slide(self, rows: int, hits: int) -> None:
-        """Make room for the next `rows` rows; `hits` of the last batch were found here. Gives up where few are."""
-        self._cold = 0 if hits * 10 > rows else self._cold + 1
-        if self._cold > COLD_BATCHES:
-            self.ids.clear()
-            return
-        room = rows * WINDOW_BATCHES - len(self.ids)
-        if room < rows:
-            # Users who are not in the file any more: forget the oldest.
-            for digest in list(self.ids)[: rows - room]:
-                del self.ids[digest]
-            room = rows
-        found = await self._roster.digests_from(self._next, room)
-        if found:
-            self._next = found[-1][0] + 1
-            self.ids.update((digest, user_id) for user_id, digest in found)
+from importer.window import Window, salt_of
 
 
 class Reconciler:
@@ -115,15 +55,11 @@ class Reconciler:
         self._spool = spool
         self._settings = settings
         self._checker = RowChecker(reader.header, settings)
-        self._salt = salt_of(revision, reader, settings)
-        self._window = Window(roster)
+        self._window = Window(roster, salt_of(revision, reader.header, settings))
         self._batches: Iterator[Batch] = reader.batches()
         self._ahead: Batch | None = None
-        self._matched: dict[int, str] = {}
         self.counts = Counts()
-        self.last_user: int | None = None
         self.unknown_identifiers = 0
-        self.rows = 0
 
     async def open(self) -> None:
         """Read the first rows. Raises FileError."""
@@ -133,7 +69,7 @@ class Reconciler:
         """Reconcile the next batch; False when there was none. Raises FileError."""
         if self._ahead is None:
             return False
-        await self._window.slide(len(self._ahead.raws), len(self._matched))
+        await self._window.slide(len(self._ahead.raws))
         entries = await asyncio.to_thread(self._read, self._ahead)
         if entries:
             await self._settle(entries)
@@ -142,27 +78,16 @@ class Reconciler:
     # Reading, in a thread.
 
     def _read(self, batch: Batch) -> list[Entry]:
-        """The rows of `batch` that are not known by their text; the others are counted and marked."""
+        """The rows of `batch` that are not known by their text; the others are counted."""
         self._ahead = next(self._batches, None)
         unfinished = self._unfinished_line(batch)
-        self.rows += len(batch.raws)
-        self._matched = {}
+        unknown = self._window.match(batch, unfinished)
+        self.counts.unchanged += self._window.hits
+        parse, key = self._reader.cells, self._checker.key
         entries = []
-        known, salt, line_of, mark = self._window.ids, self._salt, self._roster.line_of, self._roster.mark
-        blake2b = hashlib.blake2b
-        for line, raw in zip(batch.lines, batch.raws, strict=True):
-            digest = blake2b(raw.encode(), digest_size=16, salt=salt).digest()
-            user_id = known.pop(digest, 0) if line != unfinished else 0
-            if user_id and not line_of(user_id):
-                mark(user_id, line)
-                self._matched[line] = raw
-                self.last_user = user_id
-            else:
-                cells = self._reader.cells(line, raw)
-                entries.append(
-                    Entry(line, cells, raw, self._checker.key(cells), digest, unfinished=line == unfinished)
-                )
-        self.counts.unchanged += len(self._matched)
+        for line, raw, digest in unknown:
+            cells = parse(line, raw)
+            entries.append(Entry(line, cells, raw, key(cells), digest, unfinished=line == unfinished))
         return entries
 
     def _unfinished_line(self, batch: Batch) -> int:
@@ -179,19 +104,36 @@ class Reconciler:
         strangers = await self._roster.strangers(keys)
         for entry in entries:
             entry.known = known.get(entry.key) if entry.key is not None else None
-        users = await self._roster.load(e.known.id for e in entries if e.known and not self._is_unchanged(e))
-        entries = await asyncio.to_thread(self._judge, entries, users, strangers)
+        users = await self._roster.load(entry.known.id for entry in entries if entry.known and not entry.is_unchanged)
+        newcomers, entries = await asyncio.to_thread(self._part, entries, users, strangers)
         writes = [entry for entry in entries if entry.judgement.fate in (Fate.CREATE, Fate.WRITE)]
-        ids = await self._roster.name_ids(_teams(writes), _locations(writes))
-        await self._links.learn(entry.row for entry in writes)
-        await self._write(await asyncio.to_thread(self._plan, writes, ids))
+        ids = await self._names(newcomers, writes)
+        await self._write(await asyncio.to_thread(self._plan, newcomers, writes, ids))
         nobody = {e.key: e.line for e in entries if e.key is not None and not e.user_id and e.key not in strangers}
         await self._roster.add_strangers(nobody)
         await asyncio.to_thread(self._report, entries)
 
-    @staticmethod
-    def _is_unchanged(entry: Entry) -> bool:
-        return entry.known is not None and entry.known.digest == entry.digest and not entry.unfinished
+    def _part(
+        self, entries: list[Entry], users: Mapping[int, User], strangers: Mapping[str, int]
+    ) -> tuple[Newcomers, list[Entry]]:
+        """Tell new people without anything unusual from the others, and decide on those."""
+        if self._roster.identity == "email_key":
+            newcomers, others = part(entries, strangers, self._checker)
+        else:  # a new address may belong to somebody: one by one
+            newcomers, others = Newcomers(), entries
+        for entry in newcomers.entries:
+            entry.new_id = self._roster.new_id(entry.line)
+        self.counts.created += len(newcomers.entries)
+        return newcomers, self._judge(others, users, strangers)
+
+    async def _names(self, newcomers: Newcomers, writes: Sequence[Entry]) -> NameIds:
+        """Find or make the teams and locations that are named, and find those named as manager or coach."""
+        texts = {entry.row.values.get(name) for entry in writes for name in LINK_FIELDS}
+        for name in LINK_FIELDS:
+            texts.update(newcomers.column(name))
+        await self._links.learn(texts)
+        teams = _mentioned(newcomers, writes, "primary_team", "secondary_team")
+        return await self._roster.name_ids(teams.keys(), _mentioned(newcomers, writes, "location").keys())
 
     def _judge(self, entries: list[Entry], users: Mapping[int, User], strangers: Mapping[str, int]) -> list[Entry]:
         """Decide on every row, in the order of the file; rows that are unchanged by their digest drop out."""
@@ -199,9 +141,9 @@ class Reconciler:
         judged = []
         for entry in entries:
             seen_on = self._roster.line_of(entry.known.id) if entry.known else seen.get(entry.key or "", 0)
-            if self._is_unchanged(entry) and not seen_on:
+            if entry.known and entry.is_unchanged and not seen_on:
                 self.counts.unchanged += 1
-                self._mark(entry, seen)
+                self._roster.mark(entry.known.id, entry.line)
                 continue
             if seen_on > entry.line:
                 # A later row of this batch was known by its text. The first one stands: that one is the duplicate.
@@ -214,23 +156,17 @@ class Reconciler:
                 entry.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(entry.row),))
             if entry.judgement.fate is Fate.CREATE:
                 entry.new_id = self._roster.new_id(entry.line)
-            if not seen_on:
-                self._mark(entry, seen)
+            if entry.known and not seen_on:
+                self._roster.mark(entry.known.id, entry.line)
+            elif entry.key is not None:
+                seen.setdefault(entry.key, entry.line)
             judged.append(entry)
         return judged
-
-    def _mark(self, entry: Entry, seen: dict[str, int]) -> None:
-        """Remember that this row's person was named, and who was on the last row."""
-        if entry.user_id:
-            self._roster.mark(entry.user_id, entry.line)
-            self.last_user = entry.user_id
-        if entry.key is not None:
-            seen[entry.key] = entry.line
 
     def _displace(self, line: int, first: Entry) -> Entry:
         """The row on `line`, counted as unchanged before it was known that `first` is about the same person."""
         self.counts.unchanged -= 1
-        raw = self._matched[line]
+        raw = self._window.raw(line)
         later = Entry(line, self._reader.cells(line, raw), raw, first.key, b"", first.known)
         later.row = self._checker.check(line, later.cells, raw)
         later.judgement = judge(later.row, None, first.line, self._settings)
@@ -245,12 +181,13 @@ class Reconciler:
         await self._links.wait(batch.waiting)
         await self._addresses.add(batch.aside)
 
-    def _plan(self, writes: Sequence[Entry], ids: NameIds) -> Writes:
-        created = {entry.key: entry.new_id for entry in writes if entry.new_id and entry.key is not None}
+    def _plan(self, newcomers: Newcomers, writes: Sequence[Entry], ids: NameIds) -> Writes:
+        created = {entry.key: entry.new_id for entry in [*newcomers.entries, *writes] if entry.new_id}
         batch = Writes()
+        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch))
         for entry in writes:
             columns = columns_of(entry.row, entry.user, ids)
-            links = self._links.of(entry.row, created)
+            links = self._links.of(entry.row.values, entry.line, entry.user_id, created)
             columns.update(links.columns)
             if links.problems:
                 entry.judgement.problems += tuple(links.problems)
@@ -367,18 +304,6 @@ class Reconciler:
             await self._roster.update([(user, {"state": "deactivated"}) for user in leaving], {})
 
 
-@dataclass(slots=True)
-class Writes:
-    """What one batch of rows comes to."""
-
-    created: list[tuple[Any, ...]] = field(default_factory=list)
-    updated: list[tuple[User, Mapping[str, Any]]] = field(default_factory=list)
-    digests: dict[int, bytes | None] = field(default_factory=dict)
-    remembered: dict[int, bytes | None] = field(default_factory=dict)
-    waiting: list[Waiting] = field(default_factory=list)
-    aside: list[SetAside] = field(default_factory=list)
-
-
 def _set_aside(entry: Entry, columns: dict[str, Any], digest: bytes | None, links: RowLinks) -> SetAside:
     old = entry.user or {"email": None, "email_key": None}
     return SetAside(
@@ -395,19 +320,17 @@ def _set_aside(entry: Entry, columns: dict[str, Any], digest: bytes | None, link
     )
 
 
-def _teams(writes: Sequence[Entry]) -> Iterator[str]:
-    for entry in writes:
-        primary = entry.row.values.get("primary_team")
-        if isinstance(primary, str):
-            yield primary
-        yield from names_in(entry.row.values.get("secondary_team"))
-
-
-def _locations(writes: Sequence[Entry]) -> Iterator[str]:
-    for entry in writes:
-        location = entry.row.values.get("location")
-        if isinstance(location, str):
-            yield location
+def _mentioned(newcomers: Newcomers, writes: Sequence[Entry], *names: str) -> dict[str, None]:
+    """The teams or locations in these fields, each once, in the order of the file."""
+    first: dict[Any, int] = {}
+    for name in names:
+        lines = newcomers.first_lines(name)
+        for entry in writes:
+            value = entry.row.values.get(name)
+            lines[value] = min(entry.line, lines.get(value, entry.line))
+        for value, line in lines.items():
+            first[value] = min(line, first.get(value, line))
+    return names_of(sorted(first, key=first.__getitem__))
 
 
 def _absent_left(rows: int) -> Problem:

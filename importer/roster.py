@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,10 @@ class Roster:
         """This user is on `line` of the file."""
         self._line[user_id] = line
 
+    def last_named(self) -> int | None:
+        """Who was named last in the file; None if nobody was."""
+        return self._line.index(last) if (last := max(self._line)) else None
+
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:
         """Which of `keys` were named by rows about nobody, and on which line."""
         if not self._strangers:
@@ -122,10 +126,10 @@ class Roster:
 
     # Looking up.
 
-    async def digests_from(self, user_id: int, limit: int) -> list[tuple[int, bytes]]:
-        """The ids and digests of up to `limit` users from `user_id` on, in the order they were created."""
+    async def digests_from(self, user_id: int, limit: int) -> list[tuple[bytes, int]]:
+        """The digests and ids of up to `limit` users from `user_id` on, in the order they were created."""
         rows = await self._db.execute_fetchall(
-            "SELECT id, digest FROM users WHERE id >= ? AND id < ? AND digest IS NOT NULL ORDER BY id LIMIT ?",
+            "SELECT digest, id FROM users WHERE id >= ? AND id < ? AND digest IS NOT NULL ORDER BY id LIMIT ?",
             (user_id, self.first_new_id, limit),
         )
         return [(row[0], row[1]) for row in rows]
@@ -166,36 +170,33 @@ class Roster:
 
     # Teams and locations.
 
-    async def name_ids(self, teams: Iterable[str], locations: Iterable[str]) -> NameIds:
-        """The ids of these names; teams and locations that don't exist are made, with this spelling."""
+    async def name_ids(self, teams: Set[str], locations: Set[str]) -> NameIds:
+        """The ids of these names; teams and locations that don't exist are made, with the first spelling."""
         team_ids, new_teams = await self._ids_of("teams", teams)
         location_ids, new_locations = await self._ids_of("locations", locations)
         self.teams_created += new_teams
         self.locations_created += new_locations
         return NameIds(team_ids, location_ids)
 
-    async def _ids_of(self, table: str, names: Iterable[str]) -> tuple[dict[str, int], int]:
-        wanted: dict[str, str] = {}
-        for name in names:
-            wanted.setdefault(name_key(name), name)
+    async def _ids_of(self, table: str, names: Set[str]) -> tuple[dict[str, int], int]:
         cache = self._names[table]
-        unknown = [key for key in wanted if key not in cache]
-        if not unknown:
+        if cache.keys() >= names:
             return cache, 0
-        if len(cache) + len(unknown) > NAMES_CACHED:
+        if len(cache) + len(names) > NAMES_CACHED:
             cache = self._names[table] = {}
-            unknown = list(wanted)
-        cache.update(await self._select_names(table, unknown))
-        missing = [key for key in unknown if key not in cache]
+        spellings = {name: name_key(name) for name in names if name not in cache}
+        ids = await self._select_names(table, spellings.values())
+        missing = {key: name for name, key in reversed(spellings.items()) if key not in ids}
         if missing:
             await self._db.executemany(
                 f"INSERT INTO {table} (key, name) VALUES (?, ?)",  # noqa: S608 - one of two tables
-                [(key, wanted[key]) for key in missing],
+                list(missing.items()),
             )
-            cache.update(await self._select_names(table, missing))
+            ids |= await self._select_names(table, missing)
+        cache.update((name, ids[key]) for name, key in spellings.items())
         return cache, len(missing)
 
-    async def _select_names(self, table: str, keys: Sequence[str]) -> dict[str, int]:
+    async def _select_names(self, table: str, keys: Iterable[str]) -> dict[str, int]:
         rows = await self._db.execute_fetchall(
             f"SELECT key, id FROM {table} WHERE key IN (SELECT value FROM json_each(?))",  # noqa: S608
             (json.dumps(list(keys)),),

@@ -204,11 +204,12 @@ class _Run:
         """All rows are in: links, absent users, the guard; and what it all comes to."""
         last = await self._last_applied()
         last_absent = last is not None and last.last_user is not None and await self._is_absent(last.last_user)
-        await self._reconciler.finish()
         counts = self._reconciler.counts
+        if counts.rejected < counts.rows:
+            await self._reconciler.finish()
         facts = await asyncio.to_thread(self._source.read_out, counts.rows)
         if counts.rejected == counts.rows:
-            return await self._every_row_rejected(counts, facts)
+            return self._every_row_rejected(facts)
         wholeness = Wholeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
         truncation = [] if self._reader.header.is_correction else reasons_of_truncation(wholeness, self._settings)
         guard = await self._guard(counts, truncation)
@@ -234,18 +235,17 @@ class _Run:
                 rfc3339(self._job.now),
                 json.dumps(outcome.to_json()),
                 outcome.counts.rows,
-                self._reconciler.last_user,
+                self._roster.last_named(),
                 not self._reader.header.is_correction,
             ),
         )
 
-    async def _every_row_rejected(self, counts: Counts, facts: FileFacts) -> Outcome:
+    def _every_row_rejected(self, facts: FileFacts) -> Outcome:
         message = "Every row was rejected, so nothing was changed. Correct the rows as their messages say."
         problem = Problem(Severity.ERROR, "every_row_rejected", message)
         self._spool.say([problem])
-        counts.warnings = self._spool.warnings
-        failed = Counts(rejected=counts.rejected, warnings=counts.warnings)
-        return Outcome(ImportState.FAILED, failed, facts, tuple(self._spool.first), message)
+        counts = Counts(rejected=facts.rows or 0, warnings=self._spool.warnings)
+        return Outcome(ImportState.FAILED, counts, facts, tuple(self._spool.first), message)
 
     async def _last_applied(self) -> LastApplied | None:
         rows = await self._db.execute_fetchall(

@@ -1,0 +1,114 @@
+"""New people, column by column: nearly all that a first import costs is done here.
+
+The rules are those of `fields` and `plan`, applied to whole columns instead of rows. Whatever is unusual about a row
+(a cell that is wrong, an identifier that comes twice, a leaver) leaves it to the path that looks at one row after the
+other; both must come to the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
+
+from importer.emails import email_key
+from importer.fields import FieldValue, RowChecker
+from importer.links import Links, Waiting
+from importer.model import Problem
+from importer.plan import LINK_FIELDS, NameIds, team_columns
+from importer.roster import COLUMNS, NEW_USER
+from importer.rows import Entry, Writes
+
+CHUNK_ROWS = 64
+"""Rows that share a fate: if one of them has a wrong cell, each is looked at on its own."""
+
+
+@dataclass(slots=True)
+class Newcomers:
+    """New people whose rows have nothing unusual about them, and the values of their fields, a list a field."""
+
+    entries: list[Entry] = field(default_factory=list)
+    values: dict[str, list[Any]] = field(default_factory=dict)
+
+    def column(self, name: str) -> Sequence[Any]:
+        """The values of the field `name`; nothing if it is not in the file."""
+        return self.values.get(name, ())
+
+    def first_lines(self, name: str) -> dict[Any, int]:
+        """The values of the field `name`, each with the first line it is on."""
+        lines = [entry.line for entry in reversed(self.entries)]
+        return dict(zip(reversed(self.column(name)), lines, strict=False))
+
+
+def part(entries: list[Entry], strangers: Collection[str], checker: RowChecker) -> tuple[Newcomers, list[Entry]]:
+    """Tell the new people without anything unusual about them from all other rows; both in the order of the file."""
+    newcomers = Newcomers()
+    if len({entry.key for entry in entries}) < len(entries):
+        return newcomers, entries  # somebody comes twice, or nobody can tell who it is: the order of rows matters
+    fresh: list[Entry] = []
+    others: list[Entry] = []
+    for entry in entries:
+        known = entry.known or entry.unfinished or entry.key is None or entry.key in strangers
+        (others if known else fresh).append(entry)
+    for start in range(0, len(fresh), CHUNK_ROWS):
+        chunk = fresh[start : start + CHUNK_ROWS]
+        values = checker.check_columns([entry.cells for entry in chunk])
+        if values is None or any(values.get("deactivate", ())):
+            others += chunk
+            continue
+        newcomers.entries += chunk
+        for name, column in values.items():
+            newcomers.values.setdefault(name, []).extend(column)
+    others.sort(key=lambda entry: entry.line)
+    return newcomers, others
+
+
+def plan_newcomers(
+    newcomers: Newcomers, ids: NameIds, links: Links, created: Mapping[str | None, int], batch: Writes
+) -> list[Problem]:
+    """Add to `batch` what `newcomers` come to; what is to be said about them. They have their ids already."""
+    entries = newcomers.entries
+    if not entries:
+        return []
+    count = len(entries)
+    columns: dict[str, Any] = {name: repeat(value, count) for name, value in NEW_USER.items()}
+    columns.update((name, column) for name, column in newcomers.values.items() if name in NEW_USER)
+    columns["email_key"] = map(email_key, newcomers.column("email"))
+    if "location" in newcomers.values:
+        columns["location_id"] = map(ids.locations.get, newcomers.column("location"))
+    columns["primary_team_id"], columns["secondary_team_ids"] = _teams(newcomers, ids)
+    problems: list[Problem] = []
+    odd: dict[int, dict[str, FieldValue]] = {}
+    for name in LINK_FIELDS:
+        texts = newcomers.column(name)
+        found = [links.known.get(text) for text in texts]
+        columns[f"{name}_id"] = found or repeat(None, count)
+        for at, (text, target) in enumerate(zip(texts, found, strict=True)):
+            if text and not target:
+                odd.setdefault(at, {})[name] = text
+    digests: list[bytes | None] = [entry.digest for entry in entries]
+    for at, unresolved in odd.items():
+        entry = entries[at]
+        resolved = links.of(unresolved, entry.line, entry.new_id, created)
+        problems += resolved.problems
+        for name, target in resolved.columns.items():
+            columns[name][at] = target
+        if resolved.waiting:
+            digest = None if resolved.problems else entry.digest
+            batch.waiting.append(Waiting(entry.new_id, entry.line, resolved.waiting, digest, True, True))
+        if resolved.waiting or resolved.problems:
+            digests[at] = None
+    columns["digest"] = digests
+    user_ids = (entry.new_id for entry in entries)
+    batch.created.extend(zip(user_ids, *(columns[name] for name in COLUMNS), strict=True))
+    return problems
+
+
+def _teams(newcomers: Newcomers, ids: NameIds) -> tuple[list[int | None], list[str]]:
+    count = len(newcomers.entries)
+    primary = newcomers.column("primary_team") or [None] * count
+    secondary = newcomers.column("secondary_team") or [()] * count
+    pairs = list(zip(primary, secondary, strict=True))
+    found = {pair: team_columns(*pair, ids) for pair in set(pairs)}
+    return [found[pair][0] for pair in pairs], [found[pair][1] for pair in pairs]

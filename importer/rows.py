@@ -1,0 +1,63 @@
+"""What passes between the steps of reconciling a batch: a row and what is known of it, and what is to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from importer.addresses import SetAside
+from importer.fields import CheckedRow
+from importer.links import Waiting
+from importer.plan import Judgement, User
+from importer.roster import Known
+
+
+@dataclass(slots=True)
+class Entry:
+    """A row that has to be looked at, and what is found out about it."""
+
+    line: int
+    cells: list[str]
+    raw: str
+    key: str | None
+    digest: bytes
+    known: Known | None = None
+    user: User | None = None
+    row: CheckedRow = field(init=False)
+    judgement: Judgement = field(init=False)
+    new_id: int = 0
+    unfinished: bool = False
+
+    @property
+    def user_id(self) -> int:
+        """The user this row is about; 0 if there is none."""
+        return self.known.id if self.known else self.new_id
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether this is, word for word, the row that last wrote its user."""
+        return self.known is not None and self.known.digest == self.digest and not self.unfinished
+
+
+@dataclass(slots=True)
+class Writes:
+    """What one batch of rows comes to."""
+
+    created: list[tuple[Any, ...]] = field(default_factory=list)
+    updated: list[tuple[User, Mapping[str, Any]]] = field(default_factory=list)
+    digests: dict[int, bytes | None] = field(default_factory=dict)
+    remembered: dict[int, bytes | None] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)
+    aside: list[SetAside] = field(default_factory=list)
+
+
+def names_of(values: Iterable[Any]) -> dict[str, None]:
+    """The names in these values of team or location fields, each once, the first first."""
+    names: dict[str, None] = {}
+    for value in dict.fromkeys(values):
+        if isinstance(value, tuple):
+            names |= dict.fromkeys(value)
+        elif value:
+            names[value] = None
+    return names

@@ -1,0 +1,85 @@
+"""Rows known by their text: whose digest some user remembers is that user's row, unchanged, and is not even parsed.
+
+Most rows of most files say what they said last time, in the order in which their users were made: so the digests of
+users are held a few batches wide, in that order, and slide along with the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+
+from importer.csvfile import Batch
+from importer.header import Header
+from importer.roster import Roster
+from importer.settings import ImportSettings
+
+RULES = 1
+"""Raise it when the same row comes to mean something else: every digest of before then counts for nothing."""
+
+WIDTH_BATCHES = 4
+COLD_BATCHES = 3
+
+
+def salt_of(revision: int, header: Header, settings: ImportSettings) -> bytes:
+    """What a digest depends on beside the row's text: the rules, the settings, the header."""
+    facts = repr((RULES, revision, settings.model_dump(), header.columns))
+    return hashlib.blake2b(facts.encode(), digest_size=16).digest()
+
+
+class Window:
+    """The digests of the users that the next rows are probably about."""
+
+    def __init__(self, roster: Roster, salt: bytes) -> None:
+        self._roster = roster
+        self._salt = salt
+        self._ids: dict[bytes, int] = {}
+        self._next = 1
+        self._cold = 0
+        self._batch = Batch([], [])
+        self._hits = 0
+
+    async def slide(self, rows: int) -> None:
+        """Make room for the next `rows` rows. Gives up where few of the last batches were found here."""
+        self._cold = 0 if self._hits * 10 > rows else self._cold + 1
+        if self._cold > COLD_BATCHES:
+            self._ids.clear()
+            return
+        room = rows * WIDTH_BATCHES - len(self._ids)
+        if room < rows:
+            # Users who are not in the file any more: forget the oldest.
+            for digest in list(self._ids)[: rows - room]:
+                del self._ids[digest]
+            room = rows
+        found = await self._roster.digests_from(self._next, room)
+        if found:
+            self._next = found[-1][1] + 1
+            self._ids.update(found)
+
+    def match(self, batch: Batch, but: int = 0) -> list[tuple[int, str, bytes]]:
+        """The rows of `batch` that are not known, with their line and digest; users of those known are marked.
+
+        The row on the line `but` counts as not known, whatever it says.
+        """
+        blake2b, salt, pop = hashlib.blake2b, self._salt, self._ids.pop
+        line_of, mark = self._roster.line_of, self._roster.mark
+        unknown = []
+        for line, raw in zip(batch.lines, batch.raws, strict=True):
+            digest = blake2b(raw.encode(), digest_size=16, salt=salt).digest()
+            user_id = pop(digest, 0)
+            if not user_id or line == but or line_of(user_id):
+                unknown.append((line, raw, digest))
+            else:
+                mark(user_id, line)
+        self._batch = batch
+        self._hits = len(batch.raws) - len(unknown)
+        return unknown
+
+    @property
+    def hits(self) -> int:
+        """How many rows of the last batch were known."""
+        return self._hits
+
+    def raw(self, line: int) -> str:
+        """The row of the last batch on `line`."""
+        return self._batch.raws[bisect_left(self._batch.lines, line)]
