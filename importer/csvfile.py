@@ -283,5 +283,6 @@ class CsvReader:
             return
         first = self._first_blank_lines
         named = ", ".join(map(str, first)) + (", …" if self._blank_lines > len(first) else "")
-        message = f"{self._blank_lines} blank line(s) were skipped (line {named}). Nothing needs to be done."
+        what = "1 blank line was" if self._blank_lines == 1 else f"{self._blank_lines} blank lines were"
+        message = f"{what} skipped (line {named}). Nothing needs to be done."
         self.problems.append(Problem(Severity.NOTICE, "blank_lines", message, first[0]))

@@ -191,11 +191,12 @@ def test_blank_lines_are_no_rows_and_get_one_notice() -> None:
     assert reader.rows == 1
     notice = reader.problems[-1]
     assert (notice.severity, notice.code, notice.line) == (Severity.NOTICE, "blank_lines", 1)
-    assert notice.message.startswith("7 blank line(s) were skipped (line 1, 3, 4, 5, 7, …)")
+    assert notice.message.startswith("7 blank lines were skipped (line 1, 3, 4, 5, 7, …)")
 
 
 def test_a_cell_that_is_a_quote_is_not_blank() -> None:
     assert rows(HEADER + '"""","",\n') == [(2, ['"', "", ""])]
+    assert rows(HEADER + '"","",""\n"""",,\n') == [(3, ['"', "", ""])]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
