@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from time import perf_counter
 
@@ -19,7 +20,6 @@ from benchmarks.servers import TENANT, Server, headcount, until
 QUICK_ROWS = 10_000
 BLOCK = 32 * 1024
 IMPORT_S = 600.0
-ENDED = "SELECT state FROM imports WHERE tenant = ? AND id = ? AND state NOT IN ('arriving', 'queued', 'running')"
 
 
 def quick(folder: Path, runs: int) -> Iterator[Figure]:
@@ -70,16 +70,20 @@ async def _send_and_wait(server: Server, file: Path, number: int) -> float:
         return perf_counter() - start
 
 
+def import_state(server: Server, number: int) -> str | None:
+    """The state of import `number` as another process sees it; None if there is no such import."""
+    database = (server.folder / "data" / "headcount.db").as_uri() + "?mode=ro"
+    with closing(sqlite3.connect(database, uri=True, isolation_level=None)) as db:
+        row = db.execute("SELECT state FROM imports WHERE tenant = ? AND id = ?", (TENANT, number)).fetchone()
+    return None if row is None else str(row[0])
+
+
 def _completed(server: Server, number: int, *, every_s: float) -> None:
     """Wait until import `number` has ended, and raise unless it was applied."""
-    database = (server.folder / "data" / "headcount.db").as_uri() + "?mode=ro"
-    db = sqlite3.connect(database, uri=True, isolation_level=None)
-    try:
-        query = (
-            "SELECT state FROM imports WHERE tenant = ? AND id = ? AND state NOT IN ('arriving', 'queued', 'running')"
-        )
-        row = until(lambda: db.execute(query, (TENANT, number)).fetchone(), server.process, IMPORT_S, every_s)
-    finally:
-        db.close()
-    if row[0] != "completed":
-        raise RuntimeError(f"import {number} ended {row[0]}")
+    state = until(lambda: _ended(import_state(server, number)), server.process, IMPORT_S, every_s)
+    if state != "completed":
+        raise RuntimeError(f"import {number} ended {state}")
+
+
+def _ended(state: str | None) -> str | None:
+    return None if state in (None, "arriving", "queued", "running") else state

@@ -22,7 +22,7 @@ from typing import TypeVar
 from benchmarks.child import ROOT
 
 T = TypeVar("T")
-TENANT = "acme"
+TENANT, NEIGHBOUR = "acme", "globex"
 START_S = 20.0
 STOP_S = 20.0
 
@@ -105,7 +105,7 @@ def keygen(path: Path) -> Path:
 
 @contextmanager
 def headcount(folder: Path) -> Iterator[Server]:
-    """Headcount with one tenant."""
+    """Headcount with two tenants that have the same key."""
     folder.mkdir()
     ours = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
     settings = {
@@ -118,8 +118,9 @@ def headcount(folder: Path) -> Iterator[Server]:
     env = ours | {f"HEADCOUNT_{name}": str(value) for name, value in settings.items()}
     program = [sys.executable, "-m", "server"]
     key = keygen(folder / "key")
-    subprocess.run([*program, "tenant", "add", TENANT, "--key", f"{key}.pub"], cwd=ROOT, env=env, check=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
+    for tenant in (TENANT, NEIGHBOUR):
+        command = [*program, "tenant", "add", tenant, "--key", f"{key}.pub"]
+        subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -127,7 +128,7 @@ def headcount(folder: Path) -> Iterator[Server]:
         )
     with stopping(process):
         port = until(lambda: _listening(log), process, START_S, 0.05)
-        _write_config(folder, TENANT, port, TENANT)
+        _write_config(folder, port, {TENANT: TENANT, NEIGHBOUR: NEIGHBOUR})
         yield Server(TENANT, process, port, folder, "")
 
 
@@ -158,7 +159,7 @@ def openssh(folder: Path) -> Iterator[Server]:
         process = subprocess.Popen([sshd, "-D", "-e", "-f", config], stderr=output)
     with stopping(process):
         until(lambda: _answers(port), process, START_S, 0.05)
-        _write_config(folder, "openssh", port, getpass.getuser())
+        _write_config(folder, port, {"openssh": getpass.getuser()})
         yield Server("openssh", process, port, folder, f"{folder}/home/")
 
 
@@ -170,6 +171,6 @@ def _answers(port: int) -> bool:
     return True
 
 
-def _write_config(folder: Path, name: str, port: int, user: str) -> None:
-    text = SSH_CONFIG.format(name=name, port=port, user=user, key=folder / "key")
-    (folder / "ssh_config").write_text(text)
+def _write_config(folder: Path, port: int, users: dict[str, str]) -> None:
+    hosts = (SSH_CONFIG.format(name=name, port=port, user=user, key=folder / "key") for name, user in users.items())
+    (folder / "ssh_config").write_text("".join(hosts))
