@@ -1,4 +1,4 @@
-"""What a company notices of another one's big import: its own small upload at the hook's path, connect to disconnect."""
+"""What a company notices of another one's big import: its own small upload, from connect to disconnect."""
 
 from __future__ import annotations
 
