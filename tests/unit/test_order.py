@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from importer.entry import Entry
 from importer.model import FileFacts, ImportState
 from importer.order import Turn, next_turn
@@ -78,3 +81,32 @@ def test_an_import_that_has_to_wait_keeps_its_place() -> None:
 def test_nothing_waits_nothing_runs() -> None:
     assert turn(whole=True) == (None, [])
     assert turn(entry(1, "held"), whole=False) == (None, [])
+
+
+KINDS = st.tuples(st.sampled_from(["queued", "held"]), st.booleans(), st.booleans(), st.sampled_from([0.0, 101.0]))
+
+
+@given(st.lists(KINDS, max_size=8), st.booleans())
+def test_whatever_waits_each_import_gives_way_only_to_a_newer_whole_list_of_its_kind(
+    kinds: list[tuple[str, bool, bool, float]], whole: bool
+) -> None:
+    entries = [
+        entry(number, state, dry=dry, fix=fix, due=due) for number, (state, dry, fix, due) in enumerate(kinds, 1)
+    ]
+    decided = next_turn(entries, whole_lists=whole, now=100.0)
+    for old, newer in decided.superseded:
+        assert newer.id > old.id
+        assert newer.state is ImportState.QUEUED
+        assert newer.dry_run is old.dry_run
+        assert not newer.correction
+        assert old.state is ImportState.HELD or not old.correction
+    gone = {old.id for old, _ in decided.superseded}
+    left = [each for each in entries if each.state is ImportState.QUEUED and each.id not in gone]
+    if decided.run:
+        assert decided.run == left[0]
+        assert decided.run.not_before <= 100.0
+    else:
+        assert not left or left[0].not_before > 100.0
+    if whole:
+        for dry in (False, True):
+            assert sum(each.dry_run is dry and not each.correction for each in left) <= 1

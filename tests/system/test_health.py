@@ -1,0 +1,45 @@
+"""What the server says of itself over HTTP, and who may ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from importer.moments import from_rfc3339
+from tests.support.clients import needs
+from tests.support.importing import people
+from tests.support.server_process import ServerProcess
+
+
+@needs("sftp")
+def test_a_ready_server_says_so_counts_for_the_operator_and_remembers_over_a_restart(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, env={"HEADCOUNT_METRICS_AUTH": "operator"}) as server:
+        assert server.get("/healthz").status_code == 200
+        ready = server.get("/readyz")
+        assert (ready.status_code, ready.json()) == (
+            200,
+            {"ready": True, "sftp": True, "worker": True, "database": True},
+        )
+
+        server.add_tenant("acme")
+        operator = server.cli("token", "create", "--operator").text.strip()
+        owner = server.cli("token", "create", "acme", "--role", "owner").text.strip()
+        assert server.get("/metrics").status_code == 401
+        assert server.get("/metrics", Authorization=f"Bearer {owner}").status_code == 401
+        assert server.get("/metrics", Authorization=f"Bearer {operator}").status_code == 200
+
+        server.put("acme", people("ann", "bob"))
+        report = server.wait("acme")
+        server.stop()
+        with pytest.raises(httpx.ConnectError):
+            server.get("/healthz")
+
+        server.start()
+        text = server.get("/metrics", Authorization=f"Bearer {operator}").text
+        assert 'headcount_users{state="active",tenant="acme"} 2.0' in text
+        moment = next(
+            line for line in text.splitlines() if line.startswith("headcount_import_last_success_timestamp")
+        )
+        assert float(moment.split()[1]) == pytest.approx(from_rfc3339(report["finished_at"]).timestamp())
