@@ -60,20 +60,18 @@ class Closing:
         if await self._queue.end_upload(ended, published=await self._publish(ended)):
             await self._over(ended)
 
-    async def catch_up(self) -> bool:
+    async def catch_up(self) -> None:
         """Write the reports that are behind: of decisions taken by other processes, and those owed.
 
-        False if one could not be written; it stays owed.
+        One that still can't be written stays owed, without another word.
         """
         for entry in await self._queue.unpublished():
-            if not await self._publish(entry):
-                return False
-            await self._queue.published(entry)
-            if entry.state is ImportState.DISCARDED:
-                await self._over(entry)
-        return True
+            if await self._publish(entry, logging.DEBUG):
+                await self._queue.published(entry)
+                if entry.state is ImportState.DISCARDED:
+                    await self._over(entry)
 
-    async def _publish(self, entry: Entry) -> bool:
+    async def _publish(self, entry: Entry, level: int = logging.WARNING) -> bool:
         """Make /results show `entry`, unless it is too old for that. False if it can't be done now."""
         kept = await self._queue.newest_published(entry.tenant, dry_run=entry.dry_run, limit=results.KEPT)
         others = await self._queue.newest_published(entry.tenant, dry_run=not entry.dry_run, limit=results.KEPT)
@@ -84,7 +82,8 @@ class Closing:
                 await asyncio.to_thread(results.publish, folder, entry.report())
             await asyncio.to_thread(results.prune, folder, {*kept, *others})
         except OSError as error:
-            log.warning(
+            log.log(
+                level,
                 "The report of import %d of %s can't be written yet: %s.",
                 *(entry.id, entry.tenant, error.strerror),
                 extra={"event": "report_owed", "tenant": entry.tenant, "import_id": entry.id},

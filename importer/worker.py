@@ -129,19 +129,27 @@ class Worker:
         """Start the import whose turn it is, oldest first over all tenants; others give way to it."""
         waiting = await self._queue.waiting()
         busy = {entry.tenant for entry in waiting if entry.state is ImportState.RUNNING}
-        now = self._starter.clock().timestamp()
-        queued = [each for each in waiting if each.state is ImportState.QUEUED and each.tenant not in busy]
-        tenants = dict.fromkeys(each.tenant for each in queued if each.not_before <= now)
-        turns = [await self._turn(tenant, [each for each in queued if each.tenant == tenant]) for tenant in tenants]
-        due = [entry for entry in turns if entry]
-        first = min(due, key=lambda entry: entry.sequence, default=None)
+        queued: dict[str, list[Entry]] = {}
+        for entry in waiting:
+            if entry.state is ImportState.QUEUED and entry.tenant not in busy:
+                queued.setdefault(entry.tenant, []).append(entry)
+        first: Entry | None = None
+        for tenant, entries in queued.items():  # in the order of their oldest
+            if first and first.sequence < entries[0].sequence:
+                break
+            entry_due = await self._turn(tenant, entries)
+            if entry_due and (first is None or entry_due.sequence < first.sequence):
+                first = entry_due
         return await self._queue.claim(*first.key) if first else None
 
     async def _turn(self, tenant: str, queued: list[Entry]) -> Entry | None:
+        """The import of `tenant` that is due; those that will never run give way."""
+        now = self._starter.clock().timestamp()
+        if all(entry.not_before > now for entry in queued):
+            return None
         peeked = [await self._peeked(entry) for entry in queued]
         held = await self._queue.held(tenant)
-        whole_lists = await self._whole_lists(tenant)
-        turn = next_turn([*peeked, *held], whole_lists=whole_lists, now=self._starter.clock().timestamp())
+        turn = next_turn([*peeked, *held], whole_lists=await self._whole_lists(tenant), now=now)
         for old, newer in turn.superseded:
             await self._closing.supersede(old, newer)
         return turn.run

@@ -152,6 +152,19 @@ async def test_two_run_at_once_but_only_one_of_a_tenant(yard: Yard) -> None:
     assert sorted(script.started) == [("acme", 1), ("acme", 2), ("globex", 1), ("initech", 1)]
 
 
+async def test_the_oldest_runs_first_whoever_sent_it(yard: Yard) -> None:
+    script = Script()
+    script.gate.clear()
+    for tenant in ("acme", "globex", "initech", "acme", "globex", "initech"):
+        await yard.upload(tenant=tenant)
+    async with working(yard, script):
+        await eventually(lambda: len(script.started) == 2)
+        script.gate.set()
+        await yard.reaches(2, ImportState.COMPLETED, "initech")
+    assert sorted(script.started[:2]) == [("acme", 1), ("globex", 1)]
+    assert script.started[2] == ("initech", 1)
+
+
 async def test_lists_of_changes_run_in_the_order_of_their_completion(yard: Yard) -> None:
     for _ in range(4):
         await yard.upload()
