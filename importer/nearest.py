@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import chain
 
 LONGEST = 80
 """No name that we know is longer; longer values have no neighbour."""
@@ -26,7 +27,7 @@ class Nearest:
         if len(text) > LONGEST:
             return None
         pairs = _pairs(text)
-        shared = Counter(name for pair in pairs for name in self._with_pair.get(pair, ()))
+        shared = Counter(chain.from_iterable(self._with_pair.get(pair, ()) for pair in pairs))
         scored = ((2 * count / (len(pairs) + self._names[name]), name) for name, count in shared.items())
         score, name = max(scored, default=(0.0, ""))
         return name if name and score >= at_least else None

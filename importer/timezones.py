@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
+from functools import cache
 from importlib import resources
 
 from importer.nearest import Nearest
@@ -43,8 +44,9 @@ _FARTHEST_H = {"+": 14, "-": 12}
 def check_time_zone(text: str) -> str | Invalid:
     """The IANA name of the time zone that `text` names, or why there is none."""
     key = _fold(text)
-    if key in _ZONES:
-        return _ZONES[key]
+    zone = _zones().get(key)
+    if zone:
+        return zone
     if key in _AMBIGUOUS:
         return Invalid(
             "ambiguous_time_zone",
@@ -61,7 +63,9 @@ def _advice(text: str) -> str:
         return (
             f"An offset does not say when clocks change: write a city, such as London, or {fixed} if they never do."
         )
-    nearest = _NEAREST.to(text)
+    nearest = _nearest().to(text.rpartition("/")[2])
+    if nearest and "/" in text:
+        nearest = _zones()[_fold(nearest)]
     hint = f" The nearest name is {nearest}." if nearest else ""
     return f"Write a city or an IANA name, such as London or Europe/London.{hint}"
 
@@ -84,6 +88,7 @@ def _canonical() -> set[str]:
     return {line.split("\t")[2] for line in table.splitlines() if not line.startswith("#")}
 
 
+@cache
 def _cities() -> dict[str, str]:
     """The cities that IANA names end in; one with two names has the canonical one."""
     canonical = _canonical()
@@ -106,20 +111,23 @@ def _iana_names(*, in_areas: bool) -> dict[str, str]:
 
 
 _AMBIGUOUS = {_fold(city): zones for city, zones in NAMESAKES.items()}
-_CITIES = _cities()
-# Later ones win: a full IANA name is itself, but “Singapore” is Asia/Singapore, not the old name without an area.
-_ZONES = {
-    _fold(name): zone
-    for names in (
+
+
+@cache
+def _zones() -> dict[str, str]:
+    """Every name, folded, and its zone. Made when first needed: it reads the tz database."""
+    # Later ones win: a full IANA name is itself, but “Singapore” is Asia/Singapore, not the old name without an area.
+    all_names = (
         _iana_names(in_areas=False),
-        _CITIES,
+        _cities(),
         _short_rails_names(),
         RAILS_ZONES,
         _iana_names(in_areas=True),
     )
-    for name, zone in names.items()
-    if _fold(name) not in _AMBIGUOUS
-}
-_NEAREST = Nearest(
-    {*_CITIES, *RAILS_ZONES, *(name for name in iana_names() if name.split("/")[0] in CITY_AREAS)} - set(NAMESAKES)
-)
+    found = {_fold(name): zone for names in all_names for name, zone in names.items()}
+    return {name: zone for name, zone in found.items() if name not in _AMBIGUOUS}
+
+
+@cache
+def _nearest() -> Nearest:
+    return Nearest({*_cities(), *RAILS_ZONES} - set(NAMESAKES))

@@ -374,6 +374,29 @@ def test_what_is_remembered_is_what_the_rules_say(table: list[tuple[str, ...]], 
         assert row.key == (email_key(str(row.values["email"])) if "email" in row.values else None)
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[CELLS] * 5), min_size=1, max_size=4), st.booleans())
+@example([("Ann", "Lee", "ann@lee.test", "1", "HR"), ("Bo", "Ng", "bo@lee.test", "", "de")], False)
+@example([("Ann", "Lee", "ann@lee.test", "", "")], True)
+def test_rows_checked_together_say_what_each_says_alone(table: list[tuple[str, ...]], keep: bool) -> None:
+    columns = (*REQUIRED, "deactivate", "job_title")
+    rows = checker(*columns, blank_cells="keep" if keep else "clear")
+    together = rows.check_columns(table)
+    alone = [rows.check(2, cells, "") for cells in table]
+    if any(row.problems or len(row.values) < len(columns) - 1 for row in alone):
+        assert together is None
+        return
+    assert together is not None
+    assert together.pop("deactivate") == [row.deactivate for row in alone]
+    assert [dict(zip(together, values, strict=True)) for values in zip(*together.values(), strict=True)] == [
+        row.values for row in alone
+    ]
+
+
+def test_ragged_rows_are_not_checked_together() -> None:
+    assert checker(*REQUIRED).check_columns([["a", "b", "c@d.ef"], ["a", "b"]]) is None
+
+
 def test_memory_does_not_grow_with_the_number_of_different_cells() -> None:
     rows = checker(*REQUIRED)
     for number in range(REMEMBERED + 500):
