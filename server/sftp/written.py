@@ -25,7 +25,7 @@ _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.ENOSPC
 class Trace:
     """The WRITE requests of one handle as they come."""
 
-    __slots__ = ("_scattered", "_spans", "_tail", "_tail_end", "longest", "received", "writes")
+    __slots__ = ("_merge_at", "_scattered", "_spans", "_tail", "_tail_end", "longest", "received", "writes")
 
     def __init__(self) -> None:
         self.writes = 0
@@ -34,6 +34,7 @@ class Trace:
         self._tail = 0
         self._tail_end = 0
         self._spans: list[list[int]] = []
+        self._merge_at = 64
         self._scattered = False
 
     def wrote(self, offset: int, length: int) -> None:
@@ -59,10 +60,11 @@ class Trace:
 
     def _add(self, start: int, end: int) -> None:
         self._spans.append([start, end])
-        if len(self._spans) > 2 and len(self._spans) % 64 == 0:
+        if len(self._spans) >= self._merge_at:
             self._spans = _merged(self._spans)
             self._scattered |= len(self._spans) > _MOST_SPANS
             del self._spans[_MOST_SPANS:]
+            self._merge_at = 2 * len(self._spans) + 64
 
     def _covers(self, size: int) -> bool:
         if size == 0:

@@ -1,0 +1,378 @@
+"""What one client may take: quota, handles, channels, sessions, handshakes, memory, algorithms, time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import asyncssh
+import pytest
+from asyncssh.constants import FXF_READ, FXP_READ
+from asyncssh.packet import SSHPacket, String, UInt32, UInt64
+from asyncssh.sftp import SFTPLimits
+
+from server.sftp.drafts import clear_staging
+from tests.support.sftp import HOST, SftpHouse, sftp_house
+from tests.support.waiting import eventually
+
+KIB = 1024
+
+
+async def put(sftp: asyncssh.SFTPClient, path: str, content: bytes) -> None:
+    async with sftp.open(path, "wb") as file:
+        await file.write(content)
+
+
+async def free(sftp: asyncssh.SFTPClient) -> int:
+    space = await sftp.statvfs("/")
+    return space.bavail * space.frsize
+
+
+# Quota
+
+
+async def test_statvfs_reports_the_quota_and_what_is_left_of_it(house: SftpHouse) -> None:
+    await house.limit(quota_bytes=1024 * KIB, quota_files=10)
+    async with house.client() as sftp:
+        before = await sftp.statvfs("/")
+        assert before.blocks * before.frsize == 1024 * KIB
+        assert before.bavail * before.frsize == 1024 * KIB
+        assert (before.files, before.favail) == (10, 10)
+        await put(sftp, "file", b"x" * 100 * KIB)
+        await sftp.mkdir("folder")
+        after = await sftp.statvfs("/folder")
+        assert after.bavail * after.frsize == 924 * KIB
+        assert after.favail == 8
+
+
+async def test_the_quota_counts_what_is_visible_and_what_is_being_written(house: SftpHouse) -> None:
+    await house.limit(quota_bytes=300 * KIB)
+    async with house.client() as sftp:
+        await put(sftp, "visible", b"x" * 100 * KIB)
+        open_file = await sftp.open("open", "wb")
+        await open_file.write(b"x" * 100 * KIB)
+        third = await sftp.open("third", "wb")
+        await third.write(b"x" * 100 * KIB)
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await third.write(b"x", 100 * KIB)
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await third.close()
+        assert await free(sftp) == 100 * KIB
+        await open_file.close()
+        assert await free(sftp) == 100 * KIB
+        await sftp.remove("visible")
+        assert await free(sftp) == 200 * KIB
+
+
+async def test_the_running_total_stays_true_through_everything(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "a", b"x" * 10 * KIB)
+        await put(sftp, "a", b"x" * 30 * KIB)
+        await put(sftp, "b", b"x" * 20 * KIB)
+        await sftp.posix_rename("a", "b")
+        async with sftp.open("b", "ab") as file:
+            await file.write(b"x" * KIB)
+        await sftp.truncate("b", 5 * KIB)
+        await sftp.truncate("b", 8 * KIB)
+        await put(sftp, "sync_users.csv", b"x" * KIB)
+        await put(sftp, "sync_users.csv", b"x" * 2 * KIB)
+        await put(sftp, "part", b"x" * 3 * KIB)
+        await sftp.posix_rename("part", "sync_users.csv")
+        broken = await sftp.open("broken", "wb")
+        await broken.write(b"x" * KIB)
+        async with sftp.open("b", "r+b"):
+            pass
+        await sftp.mkdir("d")
+        await sftp.mkdir("e")
+        await sftp.posix_rename("d", "e")
+        await sftp.rename("b", "e/b")
+    await house.nothing_open()
+    (space,) = house.listener._sessions._spaces.values()
+    usage = await space.usage()
+    visible = [path for path in house.files.rglob("*") if path not in (house.folder.results, house.folder.test)]
+    assert usage.size == sum(path.stat().st_size for path in visible if path.is_file()) == 11 * KIB
+    assert usage.files == len(visible) == 3
+
+
+async def test_what_is_there_already_counts(house: SftpHouse) -> None:
+    (house.files / "deep" / "er").mkdir(parents=True)
+    (house.files / "deep" / "er" / "file").write_bytes(b"x" * 90 * KIB)
+    (house.folder.results / "report").write_bytes(b"x" * 90 * KIB)
+    await house.limit(quota_bytes=100 * KIB)
+    async with house.client() as sftp:
+        assert await free(sftp) == 8 * KIB  # 10 KiB in whole blocks
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await put(sftp, "more", b"x" * 11 * KIB)
+
+
+async def test_a_hole_counts_as_its_length(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        file = await sftp.open("sparse", "wb")
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await file.write(b"x", 1 << 60)
+        await put(sftp, "file", b"x")
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await sftp.truncate("file", 1 << 60)
+    assert (house.files / "file").read_bytes() == b"x"
+
+
+async def test_files_and_folders_are_limited_in_number_but_one_may_always_be_replaced(house: SftpHouse) -> None:
+    await house.limit(quota_files=2)
+    async with house.client() as sftp:
+        await put(sftp, "one", b"1")
+        await sftp.mkdir("two")
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await sftp.open("three", "wb")
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await sftp.mkdir("three")
+        await put(sftp, "one", b"other")
+        await sftp.rmdir("two")
+        await put(sftp, "three", b"3")
+
+
+async def test_limits_changed_by_the_operator_hold_for_open_sessions_within_seconds(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "file", b"x" * 100)
+        await house.limit(max_file_bytes=10)
+
+        async def refused() -> bool:
+            try:
+                await put(sftp, "file", b"x" * 100)
+            except asyncssh.SFTPError as error:
+                return "quota" in str(error)
+            return False
+
+        await eventually(refused)
+
+
+# Handles, channels, sessions
+
+
+async def test_open_files_and_folders_are_limited_and_closing_one_makes_room(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, max_handles=3) as house, house.client() as sftp:
+        await put(sftp, "file", b"x")
+        opened = [await sftp.open("file", "rb") for _ in range(2)]
+        listing = await sftp._handler.opendir(b"/")
+        with pytest.raises(asyncssh.SFTPFailure, match="Too many open files"):
+            await sftp.open("file", "rb")
+        with pytest.raises(asyncssh.SFTPFailure, match="Too many open files"):
+            await sftp._handler.opendir(b"/")
+        await sftp._handler.close(listing)
+        opened.append(await sftp.open("file", "rb"))
+        limits = await sftp._handler._make_request(b"limits@openssh.com")
+        assert SFTPLimits.decode(cast(SSHPacket, limits)).max_open_handles == 3
+
+
+async def test_no_descriptor_stays_open_whatever_is_left_open(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "file", b"x")
+    await house.nothing_open()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        async with house.client() as sftp:
+            for mode in ("rb", "ab", "r+b", "wb"):
+                await sftp.open("file", mode)
+            await sftp._handler.opendir(b"/")
+            with suppress(asyncssh.SFTPError):
+                await sftp.open("missing/file", "wb")
+    await house.nothing_open()
+    await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
+async def test_channels_of_a_connection_are_limited(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, max_channels=2) as house, house.connect() as connection:
+        first = await connection.start_sftp_client()
+        await connection.start_sftp_client()
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.start_sftp_client()
+        first.exit()
+        await first.wait_closed()
+
+        async def another() -> bool:
+            try:
+                await connection.start_sftp_client()
+            except asyncssh.ChannelOpenError:
+                return False
+            return True
+
+        await eventually(another)
+
+
+async def test_sessions_of_a_tenant_are_limited(house: SftpHouse) -> None:
+    await house.limit(max_sessions=2)
+    async with house.client(), house.client() as second:
+        with pytest.raises((asyncssh.Error, OSError)):
+            async with house.client():
+                pass
+        assert await second.listdir("results") == [".", ".."]
+        assert house.metrics.sessions == 2
+    await eventually(lambda: house.metrics.sessions == 0)
+    async with house.client():
+        pass
+
+
+async def test_a_removed_tenant_s_sessions_end_within_seconds(house: SftpHouse) -> None:
+    async with house.connect() as connection:
+        await house.tenants.remove("acme")
+        await asyncio.wait_for(connection.wait_closed(), 5)
+
+
+async def test_a_network_that_is_not_allowed_can_not_log_in(house: SftpHouse) -> None:
+    await house.tenants.change_settings("acme", {"allowed_networks": ["192.0.2.0/24"]})
+    with pytest.raises(asyncssh.PermissionDenied):
+        await eventually(lambda: _logs_in(house))
+
+
+async def _logs_in(house: SftpHouse) -> bool:
+    async with house.connect():
+        return False  # settings are read again within a second
+
+
+# Before logging in
+
+
+async def test_connections_without_a_login_are_capped_per_address(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, max_handshakes_per_address=3) as house:
+        idle = [await asyncio.open_connection(HOST, house.port) for _ in range(3)]
+        for reader, _ in idle:
+            assert (await reader.readline()).startswith(b"SSH-2.0-")
+        reader, writer = await asyncio.open_connection(HOST, house.port)
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+        idle.pop()[1].close()
+        await eventually(lambda: _can_connect(house))
+        for _, open_writer in idle:
+            open_writer.close()
+
+
+async def _can_connect(house: SftpHouse) -> bool:
+    try:
+        async with house.client():
+            return True
+    except (asyncssh.Error, OSError):
+        return False
+
+
+async def test_those_who_are_logged_in_are_not_counted_as_handshakes(tmp_path: Path) -> None:
+    one = sftp_house(tmp_path, max_handshakes_per_address=1)
+    async with one as house, house.client(), house.client(), house.client():
+        pass
+
+
+async def test_who_does_not_log_in_is_disconnected(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, login_grace_s=0.2) as house:
+        reader, writer = await asyncio.open_connection(HOST, house.port)
+        await asyncio.wait_for(_to_the_end(reader), 5)
+        writer.close()
+
+
+async def _to_the_end(reader: asyncio.StreamReader) -> None:
+    with suppress(ConnectionError):
+        await reader.read()
+
+
+async def test_the_greeting_names_neither_library_nor_version(house: SftpHouse) -> None:
+    reader, writer = await asyncio.open_connection(HOST, house.port)
+    assert await reader.readline() == b"SSH-2.0-Headcount\r\n"
+    writer.close()
+
+
+async def test_a_client_that_shares_no_algorithm_is_logged_with_both_lists(
+    house: SftpHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "server.sftp"), pytest.raises((asyncssh.Error, OSError)):
+        async with house.client(kex_algs=["diffie-hellman-group14-sha1"]):
+            pass
+    await eventually(lambda: "diffie-hellman-group14-sha1" in caplog.text)
+    assert "curve25519-sha256" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
+async def test_older_algorithms_are_there_only_if_asked_for(tmp_path: Path) -> None:
+    old: dict[str, Any] = {
+        "kex_algs": ["diffie-hellman-group14-sha1"], "encryption_algs": ["aes128-cbc"], "mac_algs": ["hmac-sha1"],
+    }  # fmt: skip
+    async with sftp_house(tmp_path, sftp_legacy_algorithms=True) as house, house.client(**old) as sftp:
+        await put(sftp, "file", b"x" * 100_000)
+    without: list[dict[str, Any]] = [
+        {"kex_algs": old["kex_algs"]},
+        {"encryption_algs": old["encryption_algs"]},
+        {"encryption_algs": ["aes128-ctr"], "mac_algs": old["mac_algs"]},
+    ]
+    for options in without:
+        async with sftp_house(tmp_path) as house:
+            with pytest.raises((asyncssh.Error, OSError)):
+                await house.connect(**options).__aenter__()
+
+
+# Memory
+
+
+async def test_one_read_is_answered_with_no_more_than_it_should_be(house: SftpHouse) -> None:
+    (house.files / "big").write_bytes(b"x" * 1_000_000)
+    async with house.client() as sftp:
+        handle = await sftp._handler.open(b"big", FXF_READ, asyncssh.SFTPAttrs())
+        data, _ = await sftp._handler.read(handle, 0, 600 * 1024 * KIB)
+        assert len(data) == 256 * KIB
+        tail, _ = await sftp._handler.read(handle, 999_990, 1 << 31)
+        assert tail == b"x" * 10
+
+
+async def test_a_client_that_takes_no_answers_costs_no_memory(house: SftpHouse) -> None:
+    (house.files / "big").write_bytes(os.urandom(1024 * KIB))
+    async with house.connect() as connection:
+        sftp = await connection.start_sftp_client()
+        handle = await sftp._handler.open(b"big", FXF_READ, asyncssh.SFTPAttrs())
+        channel = sftp._handler._writer.channel  # type: ignore[union-attr]
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        connection._transport.pause_reading()  # type: ignore[union-attr]
+        for number in range(1000):
+            packet = bytes([FXP_READ]) + UInt32(number) + String(handle) + UInt64(0) + UInt32(256 * KIB)
+            channel.write(UInt32(len(packet)) + packet)
+        try:
+            await _settled(house)
+            assert house.metrics.moved["out"] < 16 * 1024 * KIB
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 * KIB  # of KiB
+        finally:
+            connection.abort()
+
+
+async def _settled(house: SftpHouse) -> None:
+    """Wait until the server has sent nothing more for a while."""
+    sent = -1
+    while sent != house.metrics.moved["out"]:
+        sent = house.metrics.moved["out"]
+        await asyncio.sleep(0.2)
+
+
+async def test_a_packet_longer_than_any_client_sends_ends_the_session(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        sftp._handler._writer.channel.write(UInt32(1 << 31))  # type: ignore[union-attr]
+        await house.nothing_open()
+    async with house.client():
+        pass
+
+
+async def test_a_malformed_request_is_answered_and_the_session_goes_on(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        with pytest.raises(asyncssh.SFTPError):
+            await sftp._handler._make_request(FXP_READ, String(b"no such handle"))
+        with pytest.raises(asyncssh.SFTPError):
+            await sftp._handler._make_request(b"copy-data", String(b"x"))
+        assert "results" in await sftp.listdir()
+
+
+# What is left of the past
+
+
+async def test_what_uploads_left_in_staging_is_removed_at_start(house: SftpHouse) -> None:
+    (house.folder.staging / "left").write_bytes(b"x")
+    assert clear_staging(house.folder.root) == 1
+    assert house.staged() == []
+    assert clear_staging(house.folder.root / "missing") == 0

@@ -1,0 +1,60 @@
+"""What a path means, and where nothing may be changed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.sftp.paths import MAX_DEPTH, MAX_PATH_BYTES, check_writable, parse_path
+
+
+@pytest.mark.parametrize(
+    ("raw", "meant"),
+    [
+        (b"", "/"),
+        (b".", "/"),
+        (b"/", "/"),
+        (b"..", "/"),
+        (b"/../../a", "/a"),
+        (b"a", "/a"),
+        (b"a/", "/a"),
+        (b"//a///b//", "/a/b"),
+        (b"a/./b/../c", "/a/c"),
+        (b"a/b/../../../c", "/c"),
+        (b"...", "/..."),
+        (b"..\\x", "/..\\x"),
+        ("Löhne.csv".encode(), "/Löhne.csv"),
+        (b"L\xf6hne.csv", "/L\ufffdhne.csv"),
+    ],
+)
+def test_a_path_means_what_it_says_below_the_root(raw: bytes, meant: str) -> None:
+    assert str(parse_path(raw)) == meant
+
+
+@pytest.mark.parametrize("raw", [b"\0", b"a\0b", b"a" * (MAX_PATH_BYTES + 1), b"/".join([b"a"] * (MAX_DEPTH + 1))])
+def test_a_path_that_can_be_no_path_is_refused(raw: bytes) -> None:
+    with pytest.raises(OSError, match=r"path"):
+        parse_path(raw)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_lead_above_the_root(raw: bytes) -> None:
+    try:
+        path = parse_path(raw)
+    except OSError:
+        return
+    assert not {b"", b".", b".."} & set(path.parts)
+    assert not any(b"/" in part or b"\0" in part for part in path.parts)
+    assert parse_path(path.raw) == path
+
+
+@pytest.mark.parametrize("raw", [b"/", b"", b"/test", b"/test/", b"/results", b"/results/x", b"results/../results/x"])
+def test_what_the_server_made_is_not_the_tenants_to_change(raw: bytes) -> None:
+    with pytest.raises(OSError, match=r"can't be|only be read"):
+        check_writable(parse_path(raw))
+
+
+@pytest.mark.parametrize("raw", [b"/a", b"/test/a", b"/a/results", b"/Results", b"/results2", b"/sync_users.csv"])
+def test_everything_else_is(raw: bytes) -> None:
+    check_writable(parse_path(raw))
