@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ HOST = "127.0.0.1"
 class HeardHook:
     """A hook that keeps copies as imports do, and remembers what it was told, in order."""
 
-    def __init__(self, folder: Callable[[str], TenantFolder]) -> None:
+    def __init__(self, folder: Callable[[str], TenantFolder], numbers: Iterator[int]) -> None:
         self.heard: list[tuple[str, Upload]] = []
         self.reasons: list[str] = []
         self.refuse: str | None = None
@@ -38,6 +39,7 @@ class HeardHook:
         self.may_arrive.set()
         self.copies: list[Path] = []
         self._folder = folder
+        self._numbers = numbers
 
     async def arriving(self, upload: Upload) -> Arrival:
         self.arrived.set()
@@ -45,7 +47,7 @@ class HeardHook:
         if self.refuse is not None:
             raise HookRefused(self.refuse)
         self.heard.append(("arriving", upload))
-        number = len(self.copies) + 1
+        number = next(self._numbers)
         self.copies.append(self._folder(upload.tenant).copy(number))
         return Arrival(number, self.copies[-1])
 
@@ -111,8 +113,9 @@ class SftpHouse:
         self.work = work
         self.accounts = Accounts(tenants.data_dir)
         self.metrics = Counted()
-        self.real = HeardHook(tenants.folder)
-        self.dry = HeardHook(tenants.folder)
+        numbers = itertools.count(1)
+        self.real = HeardHook(tenants.folder, numbers)
+        self.dry = HeardHook(tenants.folder, numbers)
         hooks = HookTable({"/sync_users.csv": self.real, "/test/sync_users.csv": self.dry})
         self.settings = ServerSettings(data_dir=tenants.data_dir, sftp_host=HOST, sftp_port=0, **settings)
         host_keys = [keypair(number=99)]

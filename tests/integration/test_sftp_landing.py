@@ -1,0 +1,364 @@
+"""What lands at a hook and what doesn't: once each, whole, in order, and with nothing of an older file lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC, datetime, timedelta
+
+import asyncssh
+import pytest
+from asyncssh.constants import FXF_CREAT, FXF_EXCL, FXF_WRITE
+
+from importer.model import Written
+from tests.support.sftp import SftpHouse
+from tests.support.waiting import eventually
+
+ONE = b"email\nada@example.org\n"
+TWO = b"email\ngrace@example.org\nada@example.org\n"
+LANDED = ["arriving", "landed"]
+
+
+async def put(sftp: asyncssh.SFTPClient, path: str, content: bytes) -> None:
+    async with sftp.open(path, "wb") as file:
+        await file.write(content)
+
+
+async def test_the_old_file_is_whole_and_the_new_one_unseen_until_the_close(house: SftpHouse) -> None:
+    async with house.client() as sftp, house.client() as other:
+        await put(sftp, "sync_users.csv", ONE)
+        file = await sftp.open("sync_users.csv", "wb")
+        await file.write(TWO)
+        await file.fsync()
+        assert house.visible.read_bytes() == ONE
+        assert sorted(await other.listdir()) == [".", "..", "results", "sync_users.csv", "test"]
+        assert (await other.stat("sync_users.csv")).size == len(ONE)
+        reader = await other.open("sync_users.csv", "rb")
+        await file.close()
+        assert house.visible.read_bytes() == TWO
+        assert await reader.read() == ONE
+    assert house.real.events == LANDED * 2
+    assert [copy.read_bytes() for copy in house.real.copies] == [ONE, TWO]
+
+
+async def test_what_the_hook_is_told_of_an_upload(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "/test/../sync_users.csv", ONE)
+    upload = house.real.last
+    assert (upload.tenant, upload.path, upload.size, upload.origin) == ("acme", "/sync_users.csv", len(ONE), "close")
+    assert upload.written == Written(1, len(ONE), len(ONE), foreign=False)
+    assert timedelta(0) <= datetime.now(UTC) - upload.uploaded_at < timedelta(minutes=1)
+
+
+async def test_the_test_folder_has_a_hook_of_its_own_and_files_move_between_both(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "test/sync_users.csv", ONE)
+        assert (house.dry.events, house.real.events) == (LANDED, [])
+        await sftp.posix_rename("test/sync_users.csv", "sync_users.csv")
+        assert (house.dry.events, house.real.events) == (LANDED, LANDED)
+        await sftp.rename("sync_users.csv", "test/sync_users.csv")
+        assert (house.dry.events, house.real.events) == (LANDED * 2, LANDED)
+
+
+@pytest.mark.parametrize("how", ["rename", "posix_rename"])
+async def test_a_rename_lands_with_the_facts_of_the_upload(house: SftpHouse, how: str) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "part", ONE)
+        await getattr(sftp, how)("part", "sync_users.csv")
+    assert house.real.events == LANDED
+    assert house.real.last.origin == "rename"
+    assert house.real.last.written == Written(1, len(ONE), len(ONE), foreign=False)
+    assert house.visible.read_bytes() == ONE
+    assert not (house.files / "part").exists()
+
+
+async def test_a_plain_rename_never_replaces_and_then_nothing_lands(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "sync_users.csv", ONE)
+        await put(sftp, "part", TWO)
+        with pytest.raises(asyncssh.SFTPFailure, match="already"):
+            await sftp.rename("part", "sync_users.csv")
+        await sftp.posix_rename("sync_users.csv", "sync_users.csv")
+    assert house.real.events == LANDED
+    assert house.visible.read_bytes() == ONE
+    assert (house.files / "part").read_bytes() == TWO
+
+
+async def test_a_file_nobody_knows_the_writing_of_lands_all_the_same(house: SftpHouse) -> None:
+    (house.files / "by_hand").write_bytes(ONE)
+    async with house.client() as sftp:
+        await sftp.rename("by_hand", "sync_users.csv")
+    assert house.real.events == LANDED
+    assert house.real.last.written is None
+
+
+async def test_appending_and_writing_in_the_middle_work_on_a_copy(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "sync_users.csv", ONE)
+        async with sftp.open("sync_users.csv", "ab") as file:
+            await file.write(b"linus@example.org\n")
+        async with sftp.open("sync_users.csv", "r+b") as file:
+            await file.write(b"EMAIL", 0)
+            assert await file.read(5, 0) == b"EMAIL"
+    assert [copy.read_bytes() for copy in house.real.copies] == [
+        ONE,
+        ONE + b"linus@example.org\n",
+        b"EMAIL" + ONE[5:] + b"linus@example.org\n",
+    ]
+    assert all(upload.written is not None and upload.written.foreign for _, upload in house.real.heard[2:])
+
+
+async def test_appending_ignores_the_offset_of_a_write(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "log", b"one")
+        async with sftp.open("log", "ab") as file:
+            await file.write(b" two", 0)
+            await file.write(b" three", 1)
+    assert (house.files / "log").read_bytes() == b"one two three"
+
+
+async def test_a_change_of_size_by_path_lands(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "sync_users.csv", TWO)
+        await sftp.truncate("sync_users.csv", 6)
+        assert house.real.events == LANDED * 2
+        assert (house.real.last.origin, house.real.last.size) == ("resize", 6)
+        assert house.visible.read_bytes() == TWO[:6]
+        assert house.real.copies[0].read_bytes() == TWO
+        await sftp.truncate("sync_users.csv", 0)
+        assert house.visible.read_bytes() == b""
+        with pytest.raises(asyncssh.SFTPNoSuchFile):
+            await sftp.truncate("missing", 0)
+    assert house.real.events == LANDED * 3
+
+
+async def test_a_handle_that_changed_nothing_starts_nothing(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "sync_users.csv", ONE)
+        before = house.visible.stat()
+        for mode in ("rb", "r+b", "ab"):
+            async with sftp.open("sync_users.csv", mode):
+                pass
+        async with sftp.open("sync_users.csv", "r+b") as file:
+            await file.write(b"")
+            await file.utime((1_000, 2_000))
+            await file.chmod(0o777)
+        await sftp.chmod("sync_users.csv", 0o4777)
+        await sftp.utime("sync_users.csv", (3_000, 4_000))
+    assert house.real.events == LANDED
+    after = house.visible.stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert (after.st_atime, after.st_mtime) == (3_000, 4_000)
+
+
+async def test_times_set_while_nothing_was_written_are_kept(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "file", ONE)
+        async with sftp.open("file", "r+b") as file:
+            await file.utime((1_000, 2_000))
+    assert (house.files / "file").stat().st_mtime == 2_000
+
+
+@pytest.mark.parametrize("mode", ["wb", "ab", "xb"])
+async def test_making_the_file_or_emptying_it_is_a_change(house: SftpHouse, mode: str) -> None:
+    async with house.client() as sftp:
+        async with sftp.open("sync_users.csv", mode):
+            pass
+    assert house.real.events == LANDED
+    assert house.real.last.size == 0
+
+
+async def test_setting_the_size_of_an_open_file_is_a_change(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "sync_users.csv", ONE)
+        async with sftp.open("sync_users.csv", "r+b") as file:
+            await file.truncate(len(ONE))
+    assert house.real.events == LANDED * 2
+
+
+async def test_a_file_that_must_be_new_fails_where_one_is_also_if_it_came_meanwhile(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        handle = await sftp._handler.open(b"sync_users.csv", FXF_WRITE | FXF_CREAT | FXF_EXCL, asyncssh.SFTPAttrs())
+        await put(sftp, "sync_users.csv", ONE)
+        with pytest.raises(asyncssh.SFTPFailure):
+            await sftp._handler.close(handle)
+        with pytest.raises(asyncssh.SFTPFailure):
+            await sftp.open("sync_users.csv", "xb")
+    assert house.visible.read_bytes() == ONE
+    assert house.real.events == [*LANDED, "aborted"]
+
+
+async def test_of_two_uploads_at_once_the_last_close_is_visible_and_numbered_last(house: SftpHouse) -> None:
+    async with house.client() as sftp, house.client() as other:
+        for number in range(20):
+            first, second = await sftp.open("sync_users.csv", "wb"), await other.open("sync_users.csv", "wb")
+            await first.write(b"1" * number)
+            await second.write(b"2" * number)
+            await asyncio.gather(first.close(), second.close())
+            assert house.visible.read_bytes() == house.real.copies[-1].read_bytes()
+    assert house.real.events == LANDED * 40
+
+
+async def test_others_go_on_while_a_hook_takes_its_time(house: SftpHouse) -> None:
+    house.real.may_arrive.clear()
+    async with house.client() as sftp, house.client() as other:
+        landing = asyncio.ensure_future(put(sftp, "sync_users.csv", ONE))
+        await house.real.arrived.wait()
+        await put(other, "other", TWO)
+        assert not landing.done()
+        house.real.may_arrive.set()
+        await landing
+    assert house.real.events == LANDED
+
+
+async def test_a_client_that_is_gone_when_its_file_lands_has_sent_it_all_the_same(house: SftpHouse) -> None:
+    house.real.may_arrive.clear()
+    async with house.connect() as connection:
+        sftp = await connection.start_sftp_client()
+        landing = asyncio.ensure_future(put(sftp, "sync_users.csv", ONE))
+        await house.real.arrived.wait()
+        connection.abort()
+        house.real.may_arrive.set()
+        await eventually(lambda: house.real.events == LANDED)
+        with pytest.raises(asyncssh.Error):
+            await landing
+    assert house.visible.read_bytes() == ONE
+
+
+# Near names
+
+
+@pytest.mark.parametrize("path", ["Sync_Users.csv", "sync_users (1).csv", "in/sync_users.csv", "sync-users.csv.txt"])
+@pytest.mark.parametrize("how", ["put", "rename"])
+async def test_a_near_name_is_kept_and_told_to_the_hook(house: SftpHouse, path: str, how: str) -> None:
+    async with house.client() as sftp:
+        await sftp.mkdir("in")
+        if how == "put":
+            await put(sftp, path, ONE)
+        else:
+            await put(sftp, "part", ONE)
+            await sftp.rename("part", path)
+    assert house.real.events == ["ignored"]
+    assert (house.real.last.path, house.real.last.size) == (f"/{path}", len(ONE))
+    assert "/sync_users.csv" in house.real.reasons[0]
+    assert (house.files / path).read_bytes() == ONE
+
+
+@pytest.mark.parametrize(
+    "path", ["sync_users.csv.filepart", "sync_users.csv.sha256", "users.csv", "sync_users.csv.tmp"]
+)
+async def test_other_names_say_nothing(house: SftpHouse, path: str) -> None:
+    async with house.client() as sftp:
+        await put(sftp, path, ONE)
+    assert house.real.events == []
+
+
+async def test_putting_the_file_aside_is_no_mistake(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "sync_users.csv", ONE)
+        await sftp.mkdir("archive")
+        await sftp.rename("sync_users.csv", "archive/sync_users.csv")
+    assert house.real.events == LANDED
+
+
+# Places that are the server's
+
+
+async def test_results_can_be_read_and_nothing_else(house: SftpHouse) -> None:
+    (house.folder.results / "report.json").write_bytes(b"{}")
+    async with house.client() as sftp:
+        await put(sftp, "mine", ONE)
+        assert await sftp.listdir("results") == [".", "..", "report.json"]
+        async with sftp.open("results/report.json", "rb") as file:
+            assert await file.read() == b"{}"
+            with pytest.raises(asyncssh.SFTPError):
+                await file.utime((1, 1))
+        for refused in (
+            put(sftp, "results/mine", b""),
+            put(sftp, "results/report.json", b""),
+            sftp.mkdir("results/folder"),
+            sftp.remove("results/report.json"),
+            sftp.rename("results/report.json", "report.json"),
+            sftp.rename("mine", "results/mine"),
+            sftp.posix_rename("mine", "results/report.json"),
+            sftp.truncate("results/report.json", 0),
+            sftp.utime("results/report.json", (1, 1)),
+            sftp.rmdir("results"),
+            sftp.rename("results", "other"),
+        ):
+            with pytest.raises(asyncssh.SFTPPermissionDenied):
+                await refused
+    assert (house.folder.results / "report.json").read_bytes() == b"{}"
+
+
+async def test_the_test_folder_can_be_filled_but_not_removed_renamed_or_replaced(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "test/mine", ONE)
+        await sftp.remove("test/mine")
+        await sftp.mkdir("folder")
+        for refused in (
+            sftp.rmdir("test"),
+            sftp.rename("test", "other"),
+            sftp.posix_rename("folder", "test"),
+            sftp.rmdir("/"),
+            sftp.rename("/", "other"),
+        ):
+            with pytest.raises(asyncssh.SFTPPermissionDenied):
+                await refused
+    assert house.folder.test.is_dir()
+
+
+async def test_a_folder_at_the_hooks_path_is_refused_by_every_upload_and_stays(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await sftp.mkdir("sync_users.csv")
+        await put(sftp, "part", ONE)
+        with pytest.raises(asyncssh.SFTPError):
+            await put(sftp, "sync_users.csv", ONE)
+        with pytest.raises(asyncssh.SFTPError):
+            await sftp.posix_rename("part", "sync_users.csv")
+    assert house.visible.is_dir()
+    assert house.real.events == []
+
+
+async def test_folders_move_but_never_too_deep_nor_into_themselves(house: SftpHouse) -> None:
+    deep = "/".join("d" * 40)
+    async with house.client() as sftp:
+        await sftp.makedirs(deep)
+        await sftp.makedirs("x/y")
+        await sftp.rename("x", "z")
+        with pytest.raises(asyncssh.SFTPError):
+            await sftp.rename("z", "z/y/z")
+        await sftp.makedirs("/".join("e" * 40))
+        with pytest.raises(asyncssh.SFTPError, match="folders"):
+            await sftp.rename("e", f"{deep}/e")
+    assert (house.files / "z" / "y").is_dir()
+
+
+async def test_a_missing_folder_is_reported_when_it_is_opened(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        with pytest.raises(asyncssh.SFTPNoSuchFile):
+            await sftp._handler.opendir(b"/missing")
+        with pytest.raises(asyncssh.SFTPError):
+            await sftp.open("missing/file", "wb")
+        with pytest.raises(asyncssh.SFTPNoSuchFile):
+            await sftp.open("missing", "rb")
+        with pytest.raises(asyncssh.SFTPNoSuchFile):
+            await sftp.open("missing", "r+b")
+
+
+async def test_a_large_folder_is_listed_whole(house: SftpHouse) -> None:
+    names = {f"file {number}" for number in range(1000)}
+    for name in names:
+        (house.files / name).touch()
+    async with house.client() as sftp:
+        assert set(await sftp.listdir()) == names | {".", "..", "results", "test"}
+
+
+async def test_clients_see_neither_owners_nor_modes_of_this_machine(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "file", ONE)
+        os.chmod(house.files / "file", 0o4777)
+        attrs = await sftp.stat("file")
+        assert (attrs.uid, attrs.gid, attrs.permissions) == (0, 0, 0o100600)
+        assert (await sftp.stat("results")).permissions == 0o040500
+        assert (await sftp.stat("/")).permissions == 0o040700
