@@ -41,8 +41,10 @@ async def recover(queue: Queue, closing: Closing, folder_of: FolderOf, known_end
             await _take_up(queue, closing, entry, await known_end(folder, entry))
 
 
-async def remove_stale_copies(queue: Queue, tenant: str, folder: TenantFolder) -> None:
-    """Remove the kept uploads of `tenant` that no import needs."""
+async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder) -> None:
+    """Remove the kept uploads of `tenant` that no import needs, and what imports cut off had begun to say."""
+    for unfinished in folder.messages.glob(".*.new"):
+        unfinished.unlink(missing_ok=True)
     failed = await queue.failed_before(tenant, FAILED_KEPT)
     for copy in folder.uploads.glob("*"):
         entry = await queue.get(tenant, int(copy.stem)) if copy.stem.isdecimal() else None

@@ -1,6 +1,6 @@
 """The whole server: what it is made of, in which order it starts, and how it stops.
 
-Started: the lock on the data folder, the databases, what the last process left behind, SFTP, the worker, HTTP.
+Started: the lock on the data folder, the databases, what the last process left behind, HTTP, SFTP, the worker.
 Stopped: SFTP and the worker within one grace time, then HTTP, then the databases.
 """
 
@@ -17,7 +17,7 @@ from importer.closing import Closing
 from importer.database import open_database
 from importer.moments import utc_now
 from importer.queue import Queue
-from importer.recovery import recover, remove_stale_copies
+from importer.recovery import recover, remove_leftovers
 from importer.settings import ImportSettings
 from importer.worker import Worker
 from keys.host import host_keys
@@ -93,8 +93,9 @@ class Server:
         await recover(self._queue, self._closing, self._tenants.folder, known_end)
         for tenant in await self._tenants.list():
             folder = self._tenants.folder(tenant.name)
-            await remove_stale_copies(self._queue, tenant.name, folder)
-            await asyncio.to_thread(clear_staging, folder.root)
+            if folder.root.is_dir():
+                await remove_leftovers(self._queue, tenant.name, folder)
+                await asyncio.to_thread(clear_staging, folder.root)
         await self._counting.restore()
         settings = self._settings
         http = await _listen(self._http.start(), settings.http_host, settings.http_port)

@@ -10,7 +10,7 @@ import pytest
 from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
-from importer.recovery import STARTS, recover, remove_stale_copies
+from importer.recovery import STARTS, recover, remove_leftovers
 from tests.support.queues import House, found, open_house, outcome, promise, run_to
 
 
@@ -25,7 +25,7 @@ async def start(house: House, applied: Outcome | None = None) -> None:
         return applied
 
     await recover(house.queue, house.closing, house.folder, known_end)
-    await remove_stale_copies(house.queue, "acme", house.folder())
+    await remove_leftovers(house.queue, "acme", house.folder())
 
 
 async def state(house: House, import_id: int) -> ImportState:
@@ -102,14 +102,18 @@ async def test_recovering_twice_changes_nothing(house: House) -> None:
     assert [entry.report() for entry in await house.queue.page("acme")] == before
 
 
-async def test_copies_nobody_needs_are_removed(house: House) -> None:
+async def test_what_nobody_needs_is_removed(house: House) -> None:
     for ended in (ImportState.COMPLETED, ImportState.DISCARDED, ImportState.HELD):
         await run_to(house.queue, await house.upload(), ended)
     await run_to(house.queue, await house.upload(dry_run=True), ImportState.COMPLETED)
     waiting = await house.upload()
     stranger, odd = house.folder().copy(99), house.folder().uploads / "1.csv.tmp"
+    unfinished, message = house.folder().messages / ".7.jsonl.new", house.folder().messages / "7.jsonl"
+    for file in (unfinished, message):
+        file.touch()
     stranger.touch()
     odd.touch()
     await start(house)
     left = {file.name for file in house.folder().uploads.iterdir()}
     assert left == {"1.csv", "3.csv", f"{waiting}.csv"}
+    assert list(house.folder().messages.iterdir()) == [message]

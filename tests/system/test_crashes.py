@@ -168,6 +168,18 @@ async def test_an_upload_under_way_when_the_server_ends_publishes_nothing(server
     assert applied(server) == [(1, 2)]
 
 
+def test_a_broken_tenant_keeps_nobody_else_from_working(server: ServerProcess) -> None:
+    for name in ("moved", "damaged"):
+        server.add_tenant(name)
+    server.files("moved").root.rename(server.folder / "elsewhere")
+    server.files("damaged").users_db.write_bytes(b"no database" * 1000)
+    server.start()
+    assert send(server)
+    is_done(server)
+    assert server.get("/readyz").status_code == 200
+    assert server.sftp("moved", "ls").returncode != 0
+
+
 def test_a_second_server_on_the_same_data_is_refused(server: ServerProcess) -> None:
     server.start()
     second = server.command("serve")
