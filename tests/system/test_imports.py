@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,17 @@ def whole(server: ServerProcess) -> str:
     server.put(name, people(*TWENTY))
     assert server.wait(name)["state"] == "completed"
     return name
+
+
+@contextmanager
+def being_written(database: Path) -> Iterator[None]:
+    """Somebody writes to the database: imports wait (for up to ten seconds) until it is over."""
+    db = sqlite3.connect(database, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        db.close()
 
 
 def addresses(*names: str) -> set[str]:
@@ -131,6 +144,20 @@ def test_a_newer_file_takes_the_place_of_a_held_one(server: ServerProcess, whole
     assert server.wait(whole)["state"] == "unchanged"
     assert server.state(whole, 2) == "superseded"
     assert server.result(whole, 2)["state"] == "superseded"
+
+
+def test_of_whole_lists_that_wait_only_the_newest_runs(server: ServerProcess, whole: str) -> None:
+    with being_written(server.files(whole).users_db):
+        server.put(whole, people(*TWENTY[1:]))
+        server.reaches(whole, 2, "running")
+        server.put(whole, people(*TWENTY[2:]))
+        server.put(whole, people(*TWENTY))
+    assert server.wait(whole, 4)["counts"]["reactivated"] == 1
+    assert [server.state(whole, number) for number in (2, 3, 4)] == ["completed", "superseded", "completed"]
+    superseded = server.result(whole, 3)
+    assert superseded["state"] == "superseded"
+    assert "import 4" in superseded["message"]
+    assert active(server, whole) == addresses(*TWENTY)
 
 
 def test_a_dry_run_says_what_would_happen_and_does_nothing(server: ServerProcess, tenant: str) -> None:
