@@ -161,9 +161,8 @@ async def test_times_set_while_nothing_was_written_are_kept(house: SftpHouse) ->
 
 @pytest.mark.parametrize("mode", ["wb", "ab", "xb"])
 async def test_making_the_file_or_emptying_it_is_a_change(house: SftpHouse, mode: str) -> None:
-    async with house.client() as sftp:
-        async with sftp.open("sync_users.csv", mode):
-            pass
+    async with house.client() as sftp, sftp.open("sync_users.csv", mode):
+        pass
     assert house.real.events == LANDED
     assert house.real.last.size == 0
 
