@@ -62,7 +62,8 @@ async def _rename_file(
         if hook is not None:
             there = await _land(space, hook, upload, fd, source, target)
         else:
-            os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+            with space.freeing(target.folder, target.name, there):
+                os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
     finally:
         os.close(fd)
     if there is not None:
@@ -110,7 +111,8 @@ async def remove(space: Space, path: ClientPath) -> None:
         found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
             raise OSError(errno.EISDIR, "that is a folder")
-        os.unlink(path.name, dir_fd=folder)
+        with space.freeing(folder, path.name, found):
+            os.unlink(path.name, dir_fd=folder)
     usage.release(found.st_size if stat.S_ISREG(found.st_mode) else 0, 1)
 
 

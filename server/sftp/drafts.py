@@ -102,12 +102,12 @@ class Draft:
         self.times = times
         os.utime(self.fd, ns=times)
 
-    def discard(self) -> None:
-        """Give up what was written; the quota is as if it had never been."""
-        os.close(self.fd)
+    def discard(self, close: Callable[[int], object] = os.close) -> None:
+        """Give up what was written; the quota is as if it had never been. `close` frees what the file took."""
         try:
             os.unlink(self.name, dir_fd=self._staging)
         finally:
+            close(self.fd)
             self._usage.release(self.size, self.counted)
 
     def published(self, replaced: os.stat_result | None) -> None:

@@ -52,7 +52,7 @@ async def land(
         await space.in_thread(placement.take_back)
         await _failed(hook, upload, arrival, error)
         raise
-    placement.settle()
+    await space.in_thread(placement.settle)
     return placement.replaced
 
 

@@ -56,7 +56,7 @@ async def _copy_in(space: Space, draft: Draft, source: int) -> None:
         draft.reserve_copy(size)
         await space.in_thread(copy_contents, source, draft.fd, size)
     except BaseException:
-        draft.discard()
+        draft.discard(space.close_later)
         raise
 
 
@@ -78,14 +78,14 @@ async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
         else:
             await _land(space, draft, hook, upload)
     except NotLanded:
-        draft.discard()
+        draft.discard(space.close_later)
         space.house.metrics.upload(space.tenant, "refused")
         raise
     except OSError as error:
         await abandon(space, draft, reason_of(error))
         raise
     except Exception:
-        draft.discard()
+        draft.discard(space.close_later)
         raise
     tell_completed(space, upload)
     await tell_if_near(space, upload)
@@ -95,7 +95,7 @@ async def abandon(space: Space, draft: Draft, reason: str) -> None:
     """It ended in any other way: what came is discarded, and whoever waits for the file hears of it once."""
     upload = an_upload(space, draft.path, draft.trace.received, None, "close")
     happened = draft.changed or draft.failure is not None
-    draft.discard()
+    draft.discard(space.close_later)
     if happened:
         await tell_aborted(space, upload, reason)
 
@@ -103,7 +103,8 @@ async def abandon(space: Space, draft: Draft, reason: str) -> None:
 def _publish(space: Space, draft: Draft) -> None:
     with space.folder.holding(draft.path) as folder:
         found = _replaceable(draft, folder)
-        os.rename(draft.name, draft.path.name, src_dir_fd=space.staging.fd, dst_dir_fd=folder)
+        with space.freeing(folder, draft.path.name, found):
+            os.rename(draft.name, draft.path.name, src_dir_fd=space.staging.fd, dst_dir_fd=folder)
     draft.published(found)
 
 
@@ -128,7 +129,7 @@ def _replaceable(draft: Draft, folder: int) -> os.stat_result | None:
 def _keep_times_only(space: Space, draft: Draft) -> None:
     """Nothing was written; but times the client set are kept, on the file that is there."""
     times = draft.times
-    draft.discard()
+    draft.discard(space.close_later)
     if times is not None:
         with space.folder.holding(draft.path) as folder:
             os.utime(draft.path.name, ns=times, dir_fd=folder, follow_symlinks=False)

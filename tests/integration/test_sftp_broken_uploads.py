@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import struct
@@ -216,6 +217,22 @@ async def test_a_file_longer_than_the_largest_allowed_is_refused(published: Sftp
         with pytest.raises(asyncssh.SFTPError, match="quota"):
             await file.write(BLOCK)
         with pytest.raises(asyncssh.SFTPError):
+            await file.close()
+    await broke_off(published, len(BLOCK))
+
+
+async def test_a_write_the_disk_refuses_publishes_nothing(published: SftpHouse) -> None:
+    async with published.client() as sftp:
+        file = await sftp.open("sync_users.csv", "wb")
+        await file.write(BLOCK)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))  # the system's own refusal, as of a full disk
+        try:
+            with pytest.raises(asyncssh.SFTPFailure, match="File too large"):
+                await file.write(BLOCK)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        with pytest.raises(asyncssh.SFTPFailure, match="nothing was published"):
             await file.close()
     await broke_off(published, len(BLOCK))
 

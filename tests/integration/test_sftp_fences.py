@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import asyncssh
 import pytest
-from asyncssh.constants import FXF_READ, FXP_READ
+from asyncssh.constants import FXF_READ, FXP_INIT, FXP_OPEN, FXP_READ
 from asyncssh.packet import SSHPacket, String, UInt32, UInt64
 from asyncssh.sftp import SFTPLimits
 
@@ -324,23 +324,37 @@ async def test_one_read_is_answered_with_no_more_than_it_should_be(house: SftpHo
         assert tail == b"x" * 10
 
 
-async def test_a_client_that_takes_no_answers_costs_no_memory(house: SftpHouse) -> None:
+@pytest.mark.parametrize("window", [2 * 1024 * KIB, (1 << 32) - 1])
+async def test_a_client_that_takes_no_answers_costs_no_memory(house: SftpHouse, window: int) -> None:
     (house.files / "big").write_bytes(os.urandom(1024 * KIB))
     async with house.connect() as connection:
-        sftp = await connection.start_sftp_client()
-        handle = await sftp._handler.open(b"big", FXF_READ, asyncssh.SFTPAttrs())
-        channel = sftp._handler._writer.channel  # type: ignore[union-attr]
+        writer, reader, _ = await connection.open_session(subsystem="sftp", encoding=None, window=window)
+        handle = await _raw_open(writer, reader, b"big")
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         connection._transport.pause_reading()  # type: ignore[union-attr]
         for number in range(1000):
-            packet = bytes([FXP_READ]) + UInt32(number) + String(handle) + UInt64(0) + UInt32(256 * KIB)
-            channel.write(UInt32(len(packet)) + packet)
+            writer.write(_packet(FXP_READ, UInt32(number), String(handle), UInt64(0), UInt32(256 * KIB)))
         try:
             await _settled(house)
             assert house.metrics.moved["out"] < 16 * 1024 * KIB
             assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 * KIB  # of KiB
         finally:
             connection.abort()
+
+
+def _packet(kind: int, *parts: bytes) -> bytes:
+    payload = bytes([kind]) + b"".join(parts)
+    return UInt32(len(payload)) + payload
+
+
+async def _raw_open(writer: Any, reader: Any, path: bytes) -> bytes:
+    """Say hello and open a file, without the client that would take answers of itself."""
+    writer.write(_packet(FXP_INIT, UInt32(3)))
+    writer.write(_packet(FXP_OPEN, UInt32(0), String(path), UInt32(FXF_READ), UInt32(0)))
+    answers = [await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big")) for _ in range(2)]
+    packet = SSHPacket(answers[1])
+    packet.get_bytes(5)
+    return packet.get_string()
 
 
 async def _settled(house: SftpHouse) -> None:

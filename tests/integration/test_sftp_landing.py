@@ -224,6 +224,22 @@ async def test_a_client_that_is_gone_when_its_file_lands_has_sent_it_all_the_sam
     assert house.visible.read_bytes() == ONE
 
 
+async def test_long_files_are_replaced_renamed_and_removed_like_short_ones(house: SftpHouse) -> None:
+    long = b"x" * 9_000_000
+    async with house.client() as sftp:
+        for path in ("a", "a", "b"):
+            await put(sftp, path, long)
+        await sftp.posix_rename("a", "b")
+        await sftp.remove("b")
+        for _ in range(2):
+            await put(sftp, "sync_users.csv", long)
+        broken = await sftp.open("sync_users.csv", "wb")
+        await broken.write(long)
+    await house.nothing_open()
+    assert sorted(path.name for path in house.files.iterdir()) == ["results", "sync_users.csv", "test"]
+    assert house.real.events == [*LANDED, *LANDED, "aborted"]
+
+
 # Near names
 
 
