@@ -49,13 +49,16 @@ CREATE TABLE imports (
     outcome     TEXT,
     -- JSON of model.Approval, while an approved import waits and runs.
     approval    TEXT,
+    -- JSON of model.Undo, while an applied import waits to be undone, or is being undone.
+    undo        TEXT,
     decided_by  TEXT,
     decided_at  TEXT,
     -- The state that the report in /results shows; NULL: there is none yet.
     published   TEXT,
     PRIMARY KEY (tenant, id),
     CHECK ((state = 'running') <= (started_at IS NOT NULL)),
-    CHECK (approval IS NULL OR dry_run = 0)
+    CHECK (approval IS NULL OR dry_run = 0),
+    CHECK (undo IS NULL OR (dry_run = 0 AND outcome IS NOT NULL AND state IN ('queued', 'running')))
 ) STRICT;
 CREATE UNIQUE INDEX imports_one_running ON imports (tenant) WHERE state = 'running';
 CREATE UNIQUE INDEX imports_in_order ON imports (sequence);

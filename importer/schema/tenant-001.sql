@@ -49,6 +49,9 @@ CREATE TABLE users (
     custom             TEXT NOT NULL DEFAULT '{}',
     state              TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'deactivated')),
     protected          INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
+    -- 0: the import that created this user was undone. Deactivated, and to later imports nobody; if they come again,
+    -- this is their record.
+    known              INTEGER NOT NULL DEFAULT 1 CHECK (known IN (0, 1)),
     -- The digest of the row that last wrote this user and said nothing about it; NULL: look at the row again.
     digest             BLOB,
     CHECK ((email IS NULL) = (email_key IS NULL))
@@ -65,6 +68,11 @@ WHEN NEW.digest IS OLD.digest AND NEW.digest IS NOT NULL
 BEGIN
     UPDATE users SET digest = NULL WHERE id = NEW.id;
 END;
+CREATE TRIGGER users_activated AFTER UPDATE OF state ON users
+WHEN NEW.state = 'active' AND NEW.known = 0
+BEGIN
+    UPDATE users SET known = 1 WHERE id = NEW.id;
+END;
 CREATE TRIGGER teams_changed AFTER UPDATE ON teams BEGIN UPDATE meta SET revision = revision + 1; END;
 CREATE TRIGGER teams_removed AFTER DELETE ON teams BEGIN UPDATE meta SET revision = revision + 1; END;
 CREATE TRIGGER locations_changed AFTER UPDATE ON locations BEGIN UPDATE meta SET revision = revision + 1; END;
@@ -74,23 +82,29 @@ CREATE TRIGGER users_removed AFTER DELETE ON users BEGIN UPDATE meta SET revisio
 
 -- Every import that was applied, written in the transaction of its effects: whether it is here decides, after a
 -- crash, whether it happened. `compared` is 1 if the next file is compared with it (not so for corrections).
+-- `undone` is the outcome of its undo, written in the transaction that put everything back.
 CREATE TABLE applied (
     import_id  INTEGER PRIMARY KEY,
     applied_at TEXT NOT NULL,
     outcome    TEXT NOT NULL,
     rows       INTEGER NOT NULL,
     last_user  INTEGER,
-    compared   INTEGER NOT NULL CHECK (compared IN (0, 1))
+    compared   INTEGER NOT NULL CHECK (compared IN (0, 1)),
+    undone_at  TEXT,
+    undone     TEXT,
+    CHECK ((undone IS NULL) = (undone_at IS NULL))
 ) STRICT;
 
--- Who was changed, and how. `field` is a column of users; 'created' is one record without values.
+-- Who was changed, and how. `field` is a column of users; 'created' is one record without values. `undo` is 1 for
+-- what the undo of the import put back.
 CREATE TABLE changes (
     id        INTEGER PRIMARY KEY,
     import_id INTEGER NOT NULL,
     user_id   INTEGER NOT NULL,
     field     TEXT NOT NULL,
     old       ANY,
-    new       ANY
+    new       ANY,
+    undo      INTEGER NOT NULL DEFAULT 0 CHECK (undo IN (0, 1))
 ) STRICT;
 CREATE INDEX changes_import ON changes (import_id);
 CREATE INDEX changes_user ON changes (user_id);
