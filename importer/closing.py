@@ -16,6 +16,7 @@ from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import NEVER_RAN, ImportState, Outcome
 from importer.moments import Clock, utc_now
+from importer.notices import Herald, Nobody
 from importer.queue import Queue
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ FolderOf = Callable[[str], TenantFolder]
 
 
 class Watcher(Protocol):
-    """Somebody who is told of ends, to count and to notify."""
+    """Somebody who is told of ends, to count them."""
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         """`entry` has come to an end, is held, or became no import; it ran for `duration_s` if it ran."""
@@ -36,16 +37,25 @@ class Watcher(Protocol):
 class Closing:
     """Ends imports. Every method raises TryAgain when headcount.db can't be written; then the state is as before."""
 
-    def __init__(self, queue: Queue, folder_of: FolderOf, watcher: Watcher, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        folder_of: FolderOf,
+        watcher: Watcher,
+        clock: Clock = utc_now,
+        herald: Herald | None = None,
+    ) -> None:
         self._queue = queue
         self._folder_of = folder_of
         self._watcher = watcher
         self._clock = clock
+        self._herald = herald or Nobody()
 
     async def finish(self, entry: Entry, outcome: Outcome, duration_s: float | None = None) -> None:
         """A running import ended with `outcome`."""
         ended = entry.ended(outcome, self._clock())
-        if await self._queue.finish(ended, published=await self._publish(ended)):
+        notices = await self._herald.notices_of(ended)
+        if await self._queue.finish(ended, published=await self._publish(ended), notices=notices):
             await self._over(ended, duration_s)
 
     async def supersede(self, entry: Entry, newer: Entry) -> None:
@@ -57,7 +67,8 @@ class Closing:
     async def end_upload(self, entry: Entry, state: ImportState, message: str) -> None:
         """An upload that was arriving became no import."""
         ended = entry.never_ran(state, message, self._clock())
-        if await self._queue.end_upload(ended, published=await self._publish(ended)):
+        notices = await self._herald.notices_of(ended)
+        if await self._queue.end_upload(ended, published=await self._publish(ended), notices=notices):
             await self._over(ended)
 
     async def catch_up(self) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from importer.entry import Entry
 from importer.errors import Refused
 from importer.model import Approval, ImportState, Written
 from importer.moments import Clock, rfc3339, utc_now
+from importer.notices import Notice, put_in_outbox
 
 
 class Queue:
@@ -79,9 +80,10 @@ class Queue:
             raise unknown_import(tenant, import_id)
         self.changed.set()
 
-    async def end_upload(self, entry: Entry, *, published: bool) -> bool:
-        """An upload became no import, as `entry` (made by `Entry.never_ran`) describes."""
-        return await self._change(
+    async def end_upload(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
+        """An upload became no import, as `entry` (made by `Entry.never_ran`) describes; its `notices` are written."""
+        return await self._end(
+            notices,
             "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?"
             " WHERE tenant = ? AND id = ? AND state = 'arriving'",
             *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
@@ -129,13 +131,14 @@ class Queue:
             *(message, not_before, 0 if counted else 1, tenant, import_id),
         )
 
-    async def finish(self, entry: Entry, *, published: bool) -> bool:
-        """Write the end that `entry` (made by `Entry.ended`) describes. False if there is nothing to end any more.
+    async def finish(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
+        """Write the end that `entry` (made by `Entry.ended`) describes, and `notices` into the outbox with it.
 
-        `published` says whether /results shows this end already.
+        False if there is nothing to end any more. `published` says whether /results shows this end already.
         """
         outcome = json.dumps(entry.outcome.to_json()) if entry.outcome else None
-        return await self._change(
+        return await self._end(
+            notices,
             "UPDATE imports SET state = ?, sha256 = ?, rows = ?, finished_at = ?, message = ?, outcome = ?,"
             " published = ?, decided_by = ?, decided_at = ?, progress = NULL, approval = NULL"
             " WHERE tenant = ? AND id = ? AND state = 'running'",
@@ -286,6 +289,14 @@ class Queue:
     async def _change(self, statement: str, *values: object) -> bool:
         async with self._transaction():
             done = await self._db.execute(statement, values)
+        return done.rowcount > 0
+
+    async def _end(self, notices: Iterable[Notice], statement: str, *values: object) -> bool:
+        """`_change`, and what is to be told of it, in one transaction: both or neither."""
+        async with self._transaction():
+            done = await self._db.execute(statement, values)
+            if done.rowcount > 0:
+                await put_in_outbox(self._db, notices, self._now())
         return done.rowcount > 0
 
     async def _rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:

@@ -68,3 +68,28 @@ CREATE INDEX imports_unpublished ON imports (sequence)
     WHERE published IS NOT state AND state NOT IN ('arriving', 'running')
         AND (state <> 'queued' OR published IS NOT NULL);
 CREATE INDEX imports_by_state ON imports (tenant, state, id);
+
+-- What is to be told outside, a row a channel, written in the transaction that makes it so and read by server/notify.
+CREATE TABLE outbox (
+    id          INTEGER PRIMARY KEY,
+    tenant      TEXT NOT NULL REFERENCES tenants (name) ON DELETE CASCADE,
+    channel     TEXT NOT NULL CHECK (channel IN ('mail', 'webhook')),
+    -- What it is about; nobody is told twice about one thing.
+    topic       TEXT NOT NULL,
+    -- The same at every try, for receivers to tell that they had it.
+    message_id  TEXT NOT NULL UNIQUE,
+    -- JSON: a subject and a text, or the body of a webhook.
+    content     TEXT NOT NULL,
+    created_at  TEXT NOT NULL,
+    -- 'dropped': the tenant no longer wants to be told there.
+    state       TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'given_up', 'dropped')),
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    -- When to try again, in seconds since 1970.
+    not_before  REAL NOT NULL DEFAULT 0,
+    -- Why the last try failed.
+    error       TEXT,
+    finished_at TEXT,
+    UNIQUE (tenant, channel, topic),
+    CHECK ((state = 'waiting') = (finished_at IS NULL))
+) STRICT;
+CREATE INDEX outbox_waiting ON outbox (channel, not_before) WHERE state = 'waiting';

@@ -108,3 +108,20 @@ CREATE TABLE changes (
 ) STRICT;
 CREATE INDEX changes_import ON changes (import_id);
 CREATE INDEX changes_user ON changes (user_id);
+
+-- Who is to be invited, or was: written in the transaction of the import that created them, sent afterwards. A user is
+-- here once, so nobody is invited twice.
+CREATE TABLE invitations (
+    user_id    INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    import_id  INTEGER NOT NULL,
+    -- The same at every try.
+    message_id TEXT NOT NULL UNIQUE,
+    state      TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'given_up')),
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    -- When to try again, in seconds since 1970.
+    not_before REAL NOT NULL DEFAULT 0,
+    error      TEXT,
+    sent_at    TEXT,
+    CHECK ((state = 'sent') = (sent_at IS NOT NULL))
+) STRICT;
+CREATE INDEX invitations_waiting ON invitations (not_before) WHERE state = 'waiting';

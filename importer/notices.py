@@ -1,0 +1,55 @@
+"""What is to be told outside, as it stands in the outbox of headcount.db until somebody has sent it.
+
+A notice is written in the transaction that makes true what it tells, so that none is lost and none is untrue; and
+under a topic, so that nobody is told twice about one thing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import aiosqlite
+
+from importer.entry import Entry
+
+
+class Channel(StrEnum):
+    MAIL = "mail"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing to tell one tenant in one way. `content` is JSON that only those who made it and send it read."""
+
+    tenant: str
+    channel: Channel
+    topic: str
+    content: str
+
+
+class Herald(Protocol):
+    """Who knows what is to be told of an end."""
+
+    async def notices_of(self, entry: Entry) -> list[Notice]:
+        """What to tell once `entry` has come to the end it shows, is held, or became no import."""
+
+
+class Nobody:
+    """A herald without anybody to tell."""
+
+    async def notices_of(self, entry: Entry) -> list[Notice]:
+        return []
+
+
+async def put_in_outbox(db: aiosqlite.Connection, notices: Iterable[Notice], now: str) -> None:
+    """Write `notices`, inside the caller's transaction of headcount.db; a topic that was told already is left out."""
+    await db.executemany(
+        "INSERT INTO outbox (tenant, channel, topic, message_id, content, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (tenant, channel, topic) DO NOTHING",
+        [(each.tenant, each.channel, each.topic, uuid.uuid4().hex, each.content, now) for each in notices],
+    )

@@ -1,0 +1,74 @@
+"""What is to be told is written with the end it tells of: both or neither, and once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importer.closing import Closing
+from importer.entry import Entry
+from importer.model import ImportState
+from importer.notices import Channel, Notice, put_in_outbox
+from tests.support.queues import NOON, House, enqueue, found, open_house, outcome, promise, run_to
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path, "acme") as built:
+        yield built
+
+
+def outbox(house: House) -> list[tuple[Any, ...]]:
+    db = sqlite3.connect(house.data / "headcount.db")
+    try:
+        return db.execute("SELECT tenant, channel, topic, content, state, attempts FROM outbox ORDER BY id").fetchall()
+    finally:
+        db.close()
+
+
+class Crier:
+    """A herald that tells of everything, by mail."""
+
+    async def notices_of(self, entry: Entry) -> list[Notice]:
+        return [Notice(entry.tenant, Channel.MAIL, f"import {entry.id} {entry.state}", "{}")]
+
+
+async def test_an_end_and_what_is_told_of_it_are_written_together(house: House) -> None:
+    closing = Closing(house.queue, house.folder, house.watching, herald=Crier())
+    first = await enqueue(house.queue)
+    entry = await house.queue.claim("acme", first)
+    assert entry
+    await closing.finish(entry, outcome(ImportState.COMPLETED))
+    aborted = await found(house.queue, await promise(house.queue))
+    await closing.end_upload(aborted, ImportState.ABORTED, "It broke off.")
+    expected = ["import 1 completed", "import 2 aborted"]
+    assert outbox(house) == [("acme", "mail", topic, "{}", "waiting", 0) for topic in expected]
+
+
+async def test_an_end_that_was_written_before_is_not_told_again(house: House) -> None:
+    entry = await run_to(house.queue, await enqueue(house.queue), ImportState.COMPLETED)
+    closing = Closing(house.queue, house.folder, house.watching, herald=Crier())
+    await closing.finish(entry, outcome(ImportState.FAILED))
+    assert outbox(house) == []
+
+
+async def test_nobody_is_told_twice_about_one_thing(house: House) -> None:
+    db = house.queue._db
+    mail, hook = (Notice("acme", channel, "stale since 2026-03-01", "{}") for channel in Channel)
+    for notices in ([mail], [mail, hook]):
+        await put_in_outbox(db, notices, str(NOON))
+    assert [row[1] for row in outbox(house)] == ["mail", "webhook"]
+
+
+async def test_an_end_that_cannot_be_written_tells_nobody(house: House) -> None:
+    entry = await house.queue.claim("acme", await enqueue(house.queue))
+    assert entry
+    broken = Notice("acme", "pigeon", "import 1", "{}")  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.IntegrityError):
+        await house.queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON), published=True, notices=[broken])
+    assert outbox(house) == []
+    assert (await found(house.queue, 1)).state is ImportState.RUNNING
