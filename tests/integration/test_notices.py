@@ -25,7 +25,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 def outbox(house: House) -> list[tuple[Any, ...]]:
     db = sqlite3.connect(house.data / "headcount.db")
     try:
-        return db.execute("SELECT tenant, channel, topic, content, state, attempts FROM outbox ORDER BY id").fetchall()
+        rows = db.execute("SELECT tenant, channel, topic, content, state, attempts FROM outbox ORDER BY id")
+        return rows.fetchall()
     finally:
         db.close()
 
