@@ -93,3 +93,15 @@ CREATE TABLE outbox (
     CHECK ((state = 'waiting') = (finished_at IS NULL))
 ) STRICT;
 CREATE INDEX outbox_waiting ON outbox (channel, not_before) WHERE state = 'waiting';
+
+-- The check-sums that tenants sent for their files, the newest of each folder. `after` is the sequence of the newest
+-- import when it landed; `import_id` the import that failed because it differs from this.
+CREATE TABLE checksums (
+    id        INTEGER PRIMARY KEY,
+    tenant    TEXT NOT NULL REFERENCES tenants (name) ON DELETE CASCADE,
+    dry_run   INTEGER NOT NULL CHECK (dry_run IN (0, 1)),
+    sha256    TEXT NOT NULL,
+    after     INTEGER NOT NULL,
+    import_id INTEGER
+) STRICT;
+CREATE INDEX checksums_of_folder ON checksums (tenant, dry_run, id);

@@ -1,85 +1,18 @@
-"""docs/file-format.md names every code the importer can answer with, and its examples do what it says."""
+"""docs/file-format.md names every column, choice and limit, and its example does what it says."""
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
-import pytest
-
-from importer.csvfile import MAX_CELL, CsvReader
-from importer.errors import FileError, ImporterError
-from importer.fields import RowChecker
-from importer.header import COLUMNS, MAX_COLUMNS, REQUIRED
-from importer.model import GuardReason, Problem
+from importer.csvfile import MAX_CELL
+from importer.header import COLUMNS, MAX_COLUMNS
 from importer.records import MAX_ROW
 from importer.rules import LANGUAGES, MAX_TEXT, ROLES
-from importer.settings import ImportSettings
+from tests.unit.test_errors_docs import problems_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "file-format.md").read_text(encoding="utf-8")
-CODE_AT = {"FileError": 0, "Invalid": 0, "Problem": 1}
-
-
-def table(heading: str) -> list[list[str]]:
-    """The cells of the first table below `heading`, without its own header."""
-    part = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
-    rows = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("| `")]
-    return [[cell.strip() for cell in row] for row in rows]
-
-
-def codes_in_the_program() -> set[str]:
-    found = {reason.value for reason in GuardReason} | {ImporterError.code}
-    for file in (ROOT / "importer").glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CODE_AT:
-                code = node.args[CODE_AT[node.func.id]]
-                found |= {code.value} if isinstance(code, ast.Constant) else set()
-    return found
-
-
-FAILS = table("When the whole file fails")
-REJECTS = table("When a row is rejected")
-SAYS = table("What else may be said")
-HOLDS = table("When an import waits for a decision")
-
-
-def test_every_code_is_on_the_page_and_every_code_on_the_page_exists() -> None:
-    documented = {row[0].strip("`") for row in [*FAILS, *REJECTS, *SAYS, *HOLDS]}
-    assert documented == codes_in_the_program()
-
-
-def test_every_code_says_when_it_comes_and_what_to_do() -> None:
-    assert {len(row) for row in FAILS} == {3}
-    assert {len(row) for row in REJECTS} == {4}
-    assert all(all(row) for row in [*FAILS, *SAYS, *HOLDS])
-
-
-def problems_of(text: str) -> list[Problem]:
-    reader = CsvReader([text.encode()])
-    checker = RowChecker(reader.header, ImportSettings())
-    found: list[Problem] = []
-    for batch in reader.batches():
-        for line, raw in zip(batch.lines, batch.raws, strict=True):
-            found += checker.check(line, reader.cells(line, raw), raw).problems
-    return found + reader.problems
-
-
-@pytest.mark.parametrize(("code", "example"), [row[:2] for row in FAILS if "⏎" in row[1]])
-def test_a_file_that_fails_in_the_docs_fails_so(code: str, example: str) -> None:
-    text = example.strip("`").replace("⏎", "\n").replace("␍", "\r").replace("␀", "\0")
-    with pytest.raises(FileError) as caught:
-        problems_of(text)
-    assert caught.value.code == code.strip("`")
-
-
-@pytest.mark.parametrize(("code", "column", "row"), [row[:3] for row in REJECTS if row[2].startswith("`")])
-def test_a_row_that_is_rejected_in_the_docs_is_rejected_so(code: str, column: str, row: str) -> None:
-    name = column.strip("`")
-    header = ",".join([*REQUIRED, name] if name and name not in REQUIRED else REQUIRED)
-    found = problems_of(f"{header}\n{row.strip('`')}\n")
-    assert [(problem.code, problem.column) for problem in found] == [(code.strip("`"), name or None)]
 
 
 def test_the_example_at_the_top_has_nothing_wrong() -> None:
