@@ -35,6 +35,8 @@ COLUMNS = (
 
 REQUIRED = ("first_name", "last_name", "email")
 MAX_COLUMNS = 256
+REPORT_COLUMNS = ("_line", "_code", "_message")
+"""What errors.csv has before the columns of the file it is about."""
 CORRECTION_MARK = "_code"
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 
 MAX_TEXT = 255
 """The most characters a text or a name may have."""
@@ -26,19 +26,32 @@ _TRUE = frozenset({"1", "true", "yes"})
 _FALSE = frozenset({"0", "false", "no"})
 _ROLE_BY_NAME = {role.lower(): role for role in ROLES}
 _LANGUAGE_BY_NAME = {language.lower(): language for language in LANGUAGES}
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TEAM_PART = re.compile(r"(?:\\[\\,]|[^,])*+")
 _ESCAPED = re.compile(r"\\([\\,])")
 
 
-FieldValue = str | bool | tuple[str, ...] | None
-"""None: cleared. A tuple: the names of secondary teams, in order. True and False: `deactivate` only."""
+FieldValue = str | bool | int | float | tuple[str, ...] | None
+"""None: cleared. A tuple: the names of secondary teams, in order. Numbers: custom fields only; True and False: those
+and `deactivate`."""
+
+ISO_DATE = "%Y-%m-%d"
+EXAMPLE_DAY = "2024-03-09"
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
     """Why a cell can't be taken: a stable code, and a sentence that says what to do."""
 
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A value that is taken although it is probably not what was meant; `code` and `message` go into a warning."""
+
+    value: FieldValue
     code: str
     message: str
 
@@ -82,22 +95,42 @@ def check_language(text: str) -> str | Invalid:
     return Invalid("unknown_language", f"There is no such language. {hint}")
 
 
-def check_date(text: str) -> str | Invalid:
-    if not _DATE.fullmatch(text):
+def check_date(text: str, date_format: str = ISO_DATE) -> str | Invalid:
+    """The day in `text`, as YYYY-MM-DD; `date_format` is that of strptime. A time of the day is dropped."""
+    iso = date_format == ISO_DATE
+    if iso and not _ISO_DATE.fullmatch(text):
         return Invalid("bad_date", "Write the date as year-month-day with all digits, such as 2024-03-09.")
     try:
-        return date.fromisoformat(text).isoformat()
+        if not text.isascii():
+            raise ValueError
+        return datetime.strptime(text, date_format).date().isoformat()  # noqa: DTZ007 - a day, no moment
     except ValueError:
-        return Invalid("bad_date", "There is no such day in the calendar. Write a real date, such as 2024-03-09.")
+        example = date_in(EXAMPLE_DAY, date_format)
+        if iso:
+            return Invalid("bad_date", f"There is no such day in the calendar. Write a real date, such as {example}.")
+        return Invalid("bad_date", f"Write a real date in the form {date_format}, such as {example}.")
+
+
+def date_in(iso: str, date_format: str) -> str:
+    """The day `iso` (YYYY-MM-DD) as `check_date` reads it."""
+    # The year is put in by hand: strftime writes those before 1000 without their zeros.
+    return datetime.fromisoformat(iso).strftime(date_format.replace("%Y", iso[:4]))
 
 
 def check_deactivate(text: str) -> bool | Invalid:
-    lower = text.lower()
-    if lower in _TRUE or lower in _FALSE:
-        return lower in _TRUE
+    found = check_boolean(text)
+    if isinstance(found, bool):
+        return found
     return Invalid(
         "bad_deactivate", "Write 1, true or yes to deactivate the user; 0, false, no or nothing to keep them."
     )
+
+
+def check_boolean(text: str) -> bool | Invalid:
+    lower = text.lower()
+    if lower in _TRUE or lower in _FALSE:
+        return lower in _TRUE
+    return Invalid("bad_boolean", "Write 1, true or yes; or 0, false or no.")
 
 
 def check_teams(text: str) -> tuple[str, ...] | Invalid:

@@ -1,20 +1,66 @@
-"""What one tenant may choose about its imports, with the safe defaults."""
+"""What one tenant may choose about its imports, with the safe defaults; checked as a whole.  Pure.
+
+Headers and values are compared as people read them: without case, spaces around and invisible characters.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import codecs
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from importer.custom import MAX_FIELDS, CustomField
+from importer.header import COLUMNS, DELIMITERS, REPORT_COLUMNS, fold
+from importer.rulebook import rules_of
+from importer.rules import ISO_DATE, Invalid, check_date
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 
+TAKEN_KEYS = frozenset({*COLUMNS, "skills", "state", "protected", "custom", "id"})
+"""What a custom field can't be called: it would be taken for something else."""
+
+NO_ENCODINGS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
+"""What Python calls text encodings, but no file is written in."""
+
+DELIMITER_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
+"""What may be said instead of the character."""
+
+_DIRECTIVE = re.compile(r"%(.)")
+_YEAR, _MONTH, _DAY, _TIME = {"Y", "y"}, {"m", "b", "B"}, {"d"}, {"H", "I", "M", "S", "f", "p", "z"}
+_SAMPLE_DAYS = ("2001-02-03", "2024-02-29", "1999-12-31", "2019-10-11")
+
+
+def _from_json(value: object) -> object:
+    """Tables and lists may come as JSON text, which is how they are typed on a command line."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("must be JSON text") from None
+
+
+Mapped = Annotated[dict[str, str], BeforeValidator(_from_json)]
+MappedByField = Annotated[dict[str, dict[str, str]], BeforeValidator(_from_json)]
+CustomFields = Annotated[tuple[CustomField, ...], BeforeValidator(_from_json), Field(max_length=MAX_FIELDS)]
+
 
 class ImportSettings(BaseModel):
-    """The settings of one tenant that the importer obeys. Frozen: an import runs with one set from end to end."""
+    """The settings of one tenant that the importer obeys. Frozen: an import runs with one set from end to end.
+
+    `identifier` is `email` or the key of a custom field. `field_mapping` is from their header to our field: of
+    several that name one field, the first that is in the file counts; `""` ignores the column without a word.
+    `value_mapping` is, for a field, from their value to ours; `""` means a blank cell.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    identifier: Literal["email"] = "email"
+    identifier: str = "email"
     deactivate_missing: bool = False
     reactivate_returning: bool = True
     blank_cells: Literal["clear", "keep"] = "clear"
@@ -25,3 +71,116 @@ class ImportSettings(BaseModel):
     max_row_drop_percent: Percent = 20
     require_final_newline: bool = True
     detect_truncation: bool = True
+    require_checksum: bool = False
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    date_format: str = ISO_DATE
+    field_mapping: Mapped = {}
+    value_mapping: MappedByField = {}
+    custom_fields: CustomFields = ()
+    invitations: Literal["off", "immediately", "on_hire_date"] = "off"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every field a column can set: ours, then the custom ones."""
+        return (*COLUMNS, *(field.key for field in self.custom_fields))
+
+    @field_validator("delimiter")
+    @classmethod
+    def _known_delimiter(cls, given: str) -> str:
+        found = DELIMITER_NAMES.get(given.lower(), given)
+        if found not in DELIMITERS:
+            raise ValueError("must be a comma, a semicolon, a tab (or the word tab) or a |")
+        return found
+
+    @field_validator("encoding")
+    @classmethod
+    def _readable_encoding(cls, given: str) -> str:
+        if not _reads_text(given):
+            raise ValueError("must be the name of an encoding that Python knows, such as utf-8, cp1252 or latin-1")
+        return given.strip().lower()
+
+    @field_validator("date_format")
+    @classmethod
+    def _sane_date_format(cls, given: str) -> str:
+        named = _DIRECTIVE.findall(given)
+        once = all(len([name for name in named if name in kind]) == 1 for kind in (_YEAR, _MONTH, _DAY))
+        if not once or not set(named) <= _YEAR | _MONTH | _DAY | _TIME or not _reads_its_own(given):
+            raise ValueError("must name year, month and day once each, such as %Y-%m-%d, %d.%m.%Y or %m/%d/%Y")
+        return given
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        keys = [field.key for field in self.custom_fields]
+        _refuse_keys(keys)
+        if self.identifier != "email" and self.identifier not in keys:
+            raise ValueError(f"identifier must be email or the key of a custom field, not {self.identifier!r}")
+        by_key = {field.key: field for field in self.custom_fields}
+        if self.identifier in by_key and by_key[self.identifier].type != "text":
+            raise ValueError(f"the custom field {self.identifier} is the identifier, so its type must be text")
+        _refuse_headers(self.field_mapping, self.columns)
+        self._refuse_values()
+        return self
+
+    def _refuse_values(self) -> None:
+        rules = rules_of(self.date_format, self.custom_fields)
+        for name, values in self.value_mapping.items():
+            if name not in rules:
+                raise ValueError(f"value_mapping names {name!r}, which is no field")
+            if name in ("email", self.identifier):
+                raise ValueError(f"value_mapping can't map {name}: it must tell people apart")
+            if len({fold(theirs) for theirs in values}) < len(values):
+                raise ValueError(f"value_mapping names a value of {name} twice")
+            for theirs, ours in values.items():
+                if not fold(theirs):
+                    raise ValueError(f"value_mapping can't map a blank {name}")
+                found = rules[name](ours) if ours else None
+                if isinstance(found, Invalid):
+                    raise ValueError(f"value_mapping maps {theirs!r} to {ours!r} for {name}: {found.message}")
+
+
+def _refuse_keys(keys: list[str]) -> None:
+    for key in keys:
+        if key in TAKEN_KEYS:
+            raise ValueError(f"a custom field can't be called {key}: that name has a meaning already")
+        if keys.count(key) > 1:
+            raise ValueError(f"there are two custom fields of the key {key}")
+
+
+def _refuse_headers(mapping: Mapping[str, str], columns: tuple[str, ...]) -> None:
+    seen: set[str] = set()
+    for theirs, ours in mapping.items():
+        name = fold(theirs)
+        if not name or name in REPORT_COLUMNS:
+            raise ValueError(f"field_mapping can't map the header {theirs!r}")
+        if name in seen:
+            raise ValueError(f"field_mapping names the header {theirs!r} twice")
+        if ours and ours not in columns:
+            raise ValueError(f"field_mapping maps {theirs!r} to {ours!r}, which is no field")
+        seen.add(name)
+
+
+def _reads_text(encoding: str) -> bool:
+    """Whether files can be in `encoding`: one that Python knows, and that writes headers and line ends its way."""
+    sample = 'first_name,e;|\t"1"\r\n'
+    try:
+        found = codecs.lookup(encoding.strip())
+        return found.name.replace("-", "_") not in NO_ENCODINGS and sample.encode(found.name).decode(found.name) == sample
+    except (LookupError, ValueError, TypeError):
+        return False
+
+
+def _reads_its_own(date_format: str) -> bool:
+    """Whether days that are written in `date_format` are read as the same days."""
+    try:
+        return all(
+            check_date(datetime.fromisoformat(day).strftime(date_format), date_format) == day for day in _SAMPLE_DAYS
+        )
+    except ValueError:
+        return False
+
+
+def changed_fields(before: ImportSettings, after: ImportSettings) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, with their old and new value as JSON shows them."""
+    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    return {name: (old[name], new[name]) for name in new if old.get(name) != new[name]}

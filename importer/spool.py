@@ -15,13 +15,11 @@ from types import TracebackType
 from typing import IO, Any
 
 from importer.csvfile import escape_formula, unescape_formula
-from importer.header import Header
+from importer.header import REPORT_COLUMNS, Header
 from importer.model import MESSAGES_IN_REPORT, Problem, Severity
 
 MESSAGES_KEPT = 10_000
 """Messages of one import that are kept; the rest is only counted. errors.csv is always complete."""
-
-REPORT_COLUMNS = ("_line", "_code", "_message")
 
 
 class Spool:

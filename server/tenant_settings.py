@@ -10,11 +10,14 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import aiosqlite
-from pydantic import BeforeValidator, ByteSize, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, PlainSerializer, ValidationError
 
 from importer.database import transaction
+from importer.emails import check_email
+from importer.rules import Invalid
 from importer.settings import ImportSettings
 from keys.errors import KeyRefused
 from keys.ring import Network, parse_network
@@ -51,9 +54,37 @@ Networks = Annotated[
 ]
 
 
-class TenantSettings(ImportSettings):
-    """What one tenant may choose: about its imports, and the fences around its folder. Frozen."""
+def _addresses(value: object) -> object:
+    """A list of e-mail addresses, or text with commas between them; each as it is kept."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        return value
+    found = [check_email(str(part).strip()) for part in parts if str(part).strip()]
+    wrong = next((each for each in found if isinstance(each, Invalid)), None)
+    if wrong:
+        raise ValueError(wrong.message)
+    return tuple(found)
 
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.fragment:
+        raise ValueError("must be a web address such as https://example.com/hooks/headcount")
+    return value
+
+
+EmailAddresses = Annotated[tuple[str, ...], BeforeValidator(_addresses)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
+
+
+class TenantSettings(ImportSettings):
+    """What one tenant may choose: about its imports, who hears of them, and the fences around its folder. Frozen."""
+
+    notify_email: EmailAddresses = ()
+    notify_webhook: WebAddress | None = None
+    stale_after_days: Days | None = None
+    retention_days: Days = 90
     quota_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(10 * 1024**3)
     quota_files: Annotated[int, Field(ge=0)] = 10_000
     max_file_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(2 * 1024**3)
@@ -85,9 +116,11 @@ def _validated(values: Mapping[str, object]) -> TenantSettings:
         return TenantSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"][:1])
+        name = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
-        raise TenantRefused("bad_setting", f"{name}: {reason}, not {str(first['input'])!r}") from None
+        # What is wrong between settings has no name of its own: the reason says it all.
+        sentence = f"{name}: {reason}, not {str(first['input'])!r}" if name else reason
+        raise TenantRefused("bad_setting", sentence) from None
 
 
 def from_rows(rows: Iterable[tuple[str, str]]) -> TenantSettings:

@@ -13,6 +13,16 @@ CREATE TABLE settings (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Every change of a setting: who, when (RFC 3339 in UTC), and what; `old` and `new` are JSON.
+CREATE TABLE settings_changes (
+    id         INTEGER PRIMARY KEY,
+    changed_at TEXT NOT NULL,
+    changed_by TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    old        TEXT NOT NULL,
+    new        TEXT NOT NULL
+) STRICT;
+
 -- `key` is the name as it is compared; `name` is the first spelling, which stays.
 CREATE TABLE teams (
     id   INTEGER PRIMARY KEY,
@@ -46,6 +56,7 @@ CREATE TABLE users (
     location_id        INTEGER REFERENCES locations (id) DEFERRABLE INITIALLY DEFERRED,
     time_zone          TEXT,
     hire_date          TEXT,
+    -- JSON by the key of the custom field, keys in order; a blank field is not there.
     custom             TEXT NOT NULL DEFAULT '{}',
     state              TEXT NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'deactivated')),
     protected          INTEGER NOT NULL DEFAULT 0 CHECK (protected IN (0, 1)),
@@ -95,8 +106,9 @@ CREATE TABLE applied (
     CHECK ((undone IS NULL) = (undone_at IS NULL))
 ) STRICT;
 
--- Who was changed, and how. `field` is a column of users; 'created' is one record without values. `undo` is 1 for
--- what the undo of the import put back.
+-- Who was changed, and how. `field` is a column of users; 'created' is one record without values. A custom field is
+-- 'custom.KEY': `old` and `new` are the JSON of its value there, NULL where it has none. `undo` is 1 for what the undo
+-- of the import put back.
 CREATE TABLE changes (
     id        INTEGER PRIMARY KEY,
     import_id INTEGER NOT NULL,

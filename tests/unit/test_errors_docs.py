@@ -16,7 +16,7 @@ from importer.settings import ImportSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-CODE_AT = {"FileError": 0, "Invalid": 0, "Problem": 1}
+CODE_AT = {"Doubtful": 1, "FileError": 0, "Invalid": 0, "Problem": 1}
 
 
 def table(heading: str) -> list[list[str]]:

@@ -18,6 +18,7 @@ MAY_IMPORT = {"importer": {"importer"}, "keys": {"keys"}, "server": set(PACKAGES
 
 PURE = {
     "importer.csvfile",
+    "importer.custom",
     "importer.decoding",
     "importer.emails",
     "importer.errors",
@@ -29,6 +30,7 @@ PURE = {
     "importer.plan",
     "importer.railszones",
     "importer.records",
+    "importer.rulebook",
     "importer.rules",
     "importer.settings",
     "importer.timezones",

@@ -1,0 +1,93 @@
+"""A tenant's own fields: what may be defined, and what a cell of each type means.  Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from importer.rules import Doubtful, FieldValue, Invalid, check_boolean, check_date, check_text
+
+Rule = Callable[[str], FieldValue | Invalid | Doubtful]
+"""What a tidy cell that is not blank means."""
+
+MAX_FIELDS = 100
+MAX_DIGITS = 15
+"""So many digits a number may have before it can't be told from its neighbour any more."""
+
+_KEY = r"[a-z][a-z0-9_]{0,62}"
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_MANGLED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}")
+
+
+class CustomField(BaseModel):
+    """One field of a tenant's own. `choices` are those of a choice field, in the order in which they are offered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: Annotated[str, Field(pattern=f"^{_KEY}$")]
+    label: Annotated[str, Field(max_length=255)] = ""
+    type: Literal["text", "number", "date", "boolean", "choice"] = "text"
+    choices: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
+
+    @model_validator(mode="after")
+    def _choices_belong_to_a_choice(self) -> Self:
+        if self.type == "choice" and not self.choices:
+            raise ValueError(f"the field {self.key} is a choice and must name its choices")
+        if self.type != "choice" and self.choices:
+            raise ValueError(f"the field {self.key} has choices, so its type must be choice")
+        if any(choice != choice.strip() for choice in self.choices):
+            raise ValueError(f"the choices of {self.key} must have no spaces around them")
+        if len({choice.lower() for choice in self.choices}) < len(self.choices):
+            raise ValueError(f"the choices of {self.key} must differ in more than upper and lower case")
+        return self
+
+
+def rule_of(field: CustomField, date_format: str) -> Rule:
+    """The rule for the cells of `field`."""
+    if field.type == "date":
+        return partial(check_date, date_format=date_format)
+    if field.type == "choice":
+        return partial(_check_choice, {choice.lower(): choice for choice in field.choices})
+    return {"text": _check_own_text, "number": _check_number, "boolean": check_boolean}[field.type]
+
+
+def _check_own_text(text: str) -> FieldValue | Invalid | Doubtful:
+    found = check_text(text)
+    return _doubt(found, text) if _MANGLED.fullmatch(text) else found
+
+
+def _check_number(text: str) -> FieldValue | Invalid | Doubtful:
+    if not _NUMBER.fullmatch(text):
+        return Invalid("bad_number", "Write a number with digits and at most one point, such as 1250 or 12.5.")
+    mantissa = re.split("[eE]", text)[0]
+    if len(mantissa.strip("+-").replace(".", "").strip("0")) > MAX_DIGITS:
+        return Invalid(
+            "bad_number",
+            f"The number has more than {MAX_DIGITS} digits and would be rounded. Make the field a text instead.",
+        )
+    number = float(text)
+    if abs(number) > 10**MAX_DIGITS:
+        return Invalid("bad_number", f"The number is greater than 1 with {MAX_DIGITS} zeros. Write a smaller one.")
+    value = int(number) if number.is_integer() else number
+    return _doubt(value, text) if _MANGLED.fullmatch(text) else value
+
+
+def _check_choice(choices: dict[str, str], text: str) -> FieldValue | Invalid:
+    return choices.get(text.lower()) or Invalid(
+        "unknown_choice", f"There is no such choice. Write one of: {', '.join(choices.values())}."
+    )
+
+
+def _doubt(value: FieldValue | Invalid, text: str) -> FieldValue | Invalid | Doubtful:
+    if isinstance(value, Invalid):
+        return value
+    return Doubtful(
+        value,
+        "mangled_number",
+        f"It looks like a longer number that a spreadsheet has cut to {text}, and was taken as it is. "
+        "Format the column as text before you export.",
+    )
