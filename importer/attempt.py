@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from importer.checksum import Verdict
+from importer.checksums import Checksums, Compared
 from importer.entry import Entry
 from importer.errors import ImporterError, Stopped, TryAgain
 from importer.folder import TenantFolder
@@ -61,7 +63,12 @@ class Starter:
     folder_of: Callable[[str], TenantFolder]
     settings_of: SettingsOf
     clock: Clock
+    checksums: Checksums
     run: RunImport = run_import
+
+    async def compare(self, entry: Entry, settings: ImportSettings) -> Compared:
+        """What the check-sums that came so far mean for `entry`."""
+        return await self.checksums.compare(entry, required=settings.require_checksum, now=self.clock())
 
     async def attempt(
         self, entry: Entry, *, progress: Callable[[float], None], stopping: Callable[[], bool]
@@ -70,7 +77,12 @@ class Starter:
         folder = self.folder_of(entry.tenant)
         try:
             settings = await self.settings_of(entry.tenant)
-            job = job_of(entry, folder.copy(entry.id), self.clock)
+            compared = await self.compare(entry, settings)
+            if compared.verdict is Verdict.WAITS:
+                return Later()
+            if compared.end:
+                return compared.end
+            job = job_of(entry, folder.copy(entry.id), self.clock, proven_whole=compared.verdict is Verdict.FITS)
             return await self.run(
                 job, folder.users_db, settings, folder.messages, progress=progress, stopping=stopping
             )
@@ -96,7 +108,7 @@ async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
         return None
 
 
-def job_of(entry: Entry, copy: Path, clock: Clock) -> Job:
+def job_of(entry: Entry, copy: Path, clock: Clock, *, proven_whole: bool) -> Job:
     return Job(
         tenant=entry.tenant,
         import_id=entry.id,
@@ -106,6 +118,7 @@ def job_of(entry: Entry, copy: Path, clock: Clock) -> Job:
         written=entry.written,
         approval=entry.approval,
         now=clock(),
+        proven_whole=proven_whole,
     )
 
 

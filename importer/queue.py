@@ -20,9 +20,10 @@ from pathlib import Path
 
 import aiosqlite
 
-from importer.database import finish, transaction
+from importer.checksums import Checksums
 from importer.entry import Entry
 from importer.errors import Refused
+from importer.ledger import Ledger
 from importer.model import Approval, ImportState, Written
 from importer.moments import Clock, rfc3339, utc_now
 from importer.notices import Notice, put_in_outbox
@@ -37,7 +38,8 @@ class Queue:
     def __init__(self, db: aiosqlite.Connection, clock: Clock = utc_now) -> None:
         self._db = db
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._ledger = Ledger(db)
+        self.checksums = Checksums(self._ledger)
         self.changed = asyncio.Event()
         """Set when this process made something wait. Others' doing is seen by looking again."""
 
@@ -114,6 +116,13 @@ class Queue:
             "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'",
             *(fraction, tenant, import_id),
         )
+
+    async def say(self, entry: Entry, message: str) -> None:
+        """A queued import says why it still waits."""
+        if entry.message != message:
+            await self._change(
+                "UPDATE imports SET message = ? WHERE tenant = ? AND id = ? AND state = 'queued'", message, *entry.key
+            )
 
     async def put_back(
         self,
@@ -283,13 +292,11 @@ class Queue:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
-        async with self._lock, transaction(self._db):
+        async with self._ledger.transaction():
             yield
 
     async def _change(self, statement: str, *values: object) -> bool:
-        async with self._transaction():
-            done = await self._db.execute(statement, values)
-        return done.rowcount > 0
+        return await self._ledger.change(statement, *values)
 
     async def _end(self, notices: Iterable[Notice], statement: str, *values: object) -> bool:
         """`_change`, and what is to be told of it, in one transaction: both or neither."""
@@ -300,11 +307,10 @@ class Queue:
         return done.rowcount > 0
 
     async def _rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
-        return list(await self._db.execute_fetchall(statement, values))
+        return await self._ledger.rows(statement, *values)
 
     async def _read(self, statement: str, *values: object) -> list[aiosqlite.Row]:
-        async with self._lock:
-            return await finish(self._rows(statement, *values))
+        return await self._ledger.read(statement, *values)
 
     async def _entries(self, statement: str, *values: object) -> list[Entry]:
         return [Entry.from_row(row) for row in await self._read(statement, *values)]

@@ -52,7 +52,10 @@ TOUCHED_BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One import to run. `file` is its own copy, which nothing changes; `now` is in UTC."""
+    """One import to run. `file` is its own copy, which nothing changes; `now` is in UTC.
+
+    `proven_whole`: its check-sum fits, so nothing else that speaks against its wholeness counts.
+    """
 
     tenant: str
     import_id: int
@@ -62,6 +65,7 @@ class Job:
     written: Written | None
     approval: Approval | None
     now: datetime
+    proven_whole: bool = False
 
 
 class _RollBack(Exception):  # noqa: N818 - how a transaction is told to end
@@ -211,7 +215,8 @@ class _Run:
         if counts.rejected == counts.rows:
             return self._every_row_rejected(facts)
         wholeness = Wholeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
-        truncation = [] if self._reader.header.is_correction else reasons_of_truncation(wholeness, self._settings)
+        vouched_for = self._reader.header.is_correction or self._job.proven_whole
+        truncation = [] if vouched_for else reasons_of_truncation(wholeness, self._settings)
         guard = await self._guard(counts, truncation)
         if truncation and not counts.deactivated_absent:
             self._spool.say([_possibly_truncated(truncation)])

@@ -165,7 +165,10 @@ def _reads_text(encoding: str) -> bool:
     sample = 'first_name,e;|\t"1"\r\n'
     try:
         found = codecs.lookup(encoding.strip())
-        return found.name.replace("-", "_") not in NO_ENCODINGS and sample.encode(found.name).decode(found.name) == sample
+        return (
+            found.name.replace("-", "_") not in NO_ENCODINGS
+            and sample.encode(found.name).decode(found.name) == sample
+        )
     except (LookupError, ValueError, TypeError):
         return False
 

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from importer.attempt import Later, Starter
+from importer.checksum import CHECKSUM_WAIT, Verdict, waiting
 from importer.closing import Closing
 from importer.csvfile import CsvReader
 from importer.entry import Entry
 from importer.errors import FileError, TryAgain
 from importer.model import ImportState, Outcome
+from importer.moments import from_rfc3339, rfc3339
 from importer.order import next_turn
 from importer.queue import Queue
+from importer.settings import ImportSettings
 
 log = logging.getLogger(__name__)
 
@@ -147,29 +150,40 @@ class Worker:
         now = self._starter.clock().timestamp()
         if all(entry.not_before > now for entry in queued):
             return None
-        peeked = [await self._peeked(entry) for entry in queued]
+        settings = await self._settings(tenant)
+        peeked = [await self._peeked(entry, settings) for entry in queued]
         held = await self._queue.held(tenant)
-        turn = next_turn([*peeked, *held], whole_lists=await self._whole_lists(tenant), now=now)
+        turn = next_turn([*peeked, *held], whole_lists=settings.deactivate_missing, now=now)
         for old, newer in turn.superseded:
             await self._closing.supersede(old, newer)
+        if turn.run and await self._waits_for_checksum(turn.run, settings):
+            return None
         return turn.run
 
-    async def _peeked(self, entry: Entry) -> Entry:
-        """`entry`, of which it is known whether it is a correction."""
-        if entry.correction is not None:
-            return entry
-        correction = await asyncio.to_thread(is_correction, self._starter.folder_of(entry.tenant).copy(entry.id))
-        return await self._queue.set_correction(entry, correction)
+    async def _waits_for_checksum(self, entry: Entry, settings: ImportSettings) -> bool:
+        """Whether `entry` has to wait for its check-sum; it says so, and those behind it wait with it."""
+        compared = await self._starter.compare(entry, settings)
+        if compared.verdict is Verdict.WAITS:
+            until = rfc3339(from_rfc3339(entry.uploaded_at) + CHECKSUM_WAIT)
+            await self._queue.say(entry, waiting(until))
+        return compared.verdict is Verdict.WAITS
 
-    async def _whole_lists(self, tenant: str) -> bool:
+    async def _peeked(self, entry: Entry, settings: ImportSettings) -> Entry:
+        """`entry`, of which it is known whether it is a correction, and what there is to compare with check-sums."""
+        copy = self._starter.folder_of(entry.tenant).copy(entry.id)
+        if entry.correction is None:
+            entry = await self._queue.set_correction(entry, await asyncio.to_thread(is_correction, copy))
+        return await self._starter.checksums.hashed(entry, copy, required=settings.require_checksum)
+
+    async def _settings(self, tenant: str) -> ImportSettings:
         """With settings nobody can read, no import gives way to another; the one that runs will say so."""
         try:
-            return (await self._starter.settings_of(tenant)).deactivate_missing
+            return await self._starter.settings_of(tenant)
         except Exception:
             log.exception(
                 "The settings of %s can't be read.", tenant, extra={"event": "settings_unreadable", "tenant": tenant}
             )
-            return False
+            return ImportSettings()
 
     async def _write_progress(self) -> None:
         now = time.monotonic()

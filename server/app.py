@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from importer.attempt import Starter, known_end
+from importer.checksum import CHECKSUM_NAME
 from importer.closing import Closing
 from importer.database import open_database
 from importer.moments import utc_now
@@ -24,7 +25,7 @@ from keys.host import host_keys
 from server import lock
 from server.accounts import Accounts
 from server.counting import Counting
-from server.imports import ImportHook
+from server.imports import ChecksumHook, ImportHook
 from server.logs import announce
 from server.metrics import Metrics
 from server.settings import ServerSettings
@@ -72,11 +73,14 @@ class Server:
         self._queue = queue
         self._counting = Counting(metrics, tenants, queue)
         self._closing = Closing(queue, tenants.folder, self._counting)
-        self._worker = Worker(queue, self._closing, Starter(tenants.folder, self._settings_of, utc_now))
+        starter = Starter(tenants.folder, self._settings_of, utc_now, queue.checksums)
+        self._worker = Worker(queue, self._closing, starter)
         hooks = HookTable(
             {
                 "/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=False),
                 "/test/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=True),
+                f"/{CHECKSUM_NAME}": ChecksumHook(queue, self._closing, tenants.folder, dry_run=False),
+                f"/test/{CHECKSUM_NAME}": ChecksumHook(queue, self._closing, tenants.folder, dry_run=True),
             }
         )
         keys = [found.key for found in host_keys(settings.data_dir / "host_keys")]

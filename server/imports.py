@@ -1,12 +1,16 @@
 """What happens when `sync_users.csv` lands: the upload becomes an import in the queue.
 
-`/sync_users.csv` and `/test/sync_users.csv` are two of these hooks; the second one's imports are dry runs.
+`/sync_users.csv` and `/test/sync_users.csv` are two of these hooks; the second one's imports are dry runs. The
+check-sum of each has a hook of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import uuid
 
+from importer.checksum import CHECKSUM_NAME, MAX_CHECKSUM_BYTES, NoChecksum, checksum_in
 from importer.closing import Closing, FolderOf
 from importer.entry import Entry
 from importer.errors import Refused, TryAgain
@@ -17,44 +21,14 @@ from server.sftp.hooks import Arrival, HookRefused, Upload
 log = logging.getLogger(__name__)
 
 
-class ImportHook:
-    """A `server.sftp.hooks.Hook` that queues imports."""
+class _Records:
+    """What becomes of an upload that is no import: a record of it, or a line in the log."""
 
     def __init__(self, queue: Queue, closing: Closing, folder_of: FolderOf, *, dry_run: bool) -> None:
         self._queue = queue
         self._closing = closing
         self._folder_of = folder_of
         self._dry_run = dry_run
-
-    async def arriving(self, upload: Upload) -> Arrival:
-        """Give the import its number. Durable when it returns; raises HookRefused."""
-        try:
-            import_id = await self._promise(upload)
-        except (Refused, TryAgain) as error:
-            raise HookRefused(f"the import can't be queued now: {error.message}") from error
-        folder = self._folder_of(upload.tenant)
-        folder.uploads.mkdir(mode=0o700, exist_ok=True)
-        return Arrival(import_id, folder.copy(import_id))
-
-    async def landed(self, upload: Upload, arrival: Arrival) -> None:
-        """Queue the import. Durable when it returns; raises TryAgain or Refused: nothing is queued."""
-        await self._queue.landed(upload.tenant, arrival.id)
-        log.info(
-            "Import %d of %s is queued.",
-            *(arrival.id, upload.tenant),
-            extra={
-                "event": "import_queued",
-                "tenant": upload.tenant,
-                "import_id": arrival.id,
-                "dry_run": self._dry_run,
-                "origin": upload.origin,
-                "size": upload.size,
-            },
-        )
-
-    async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
-        """The file could not be published: an aborted upload that has its number already."""
-        await self._end(upload, arrival.id, ImportState.ABORTED, reason)
 
     async def aborted(self, upload: Upload, reason: str) -> None:
         """The upload broke off: listed, with how many bytes came."""
@@ -99,6 +73,71 @@ class ImportHook:
             *(upload.tenant, state.value, error),
             extra={"event": "upload_unrecorded", "tenant": upload.tenant, "state": state.value},
         )
+
+
+class ImportHook(_Records):
+    """A `server.sftp.hooks.Hook` that queues imports."""
+
+    async def arriving(self, upload: Upload) -> Arrival:
+        """Give the import its number. Durable when it returns; raises HookRefused."""
+        try:
+            import_id = await self._promise(upload)
+        except (Refused, TryAgain) as error:
+            raise HookRefused(f"the import can't be queued now: {error.message}") from error
+        folder = self._folder_of(upload.tenant)
+        folder.uploads.mkdir(mode=0o700, exist_ok=True)
+        return Arrival(import_id, folder.copy(import_id))
+
+    async def landed(self, upload: Upload, arrival: Arrival) -> None:
+        """Queue the import. Durable when it returns; raises TryAgain or Refused: nothing is queued."""
+        await self._queue.landed(upload.tenant, arrival.id)
+        log.info(
+            "Import %d of %s is queued.",
+            *(arrival.id, upload.tenant),
+            extra={
+                "event": "import_queued",
+                "tenant": upload.tenant,
+                "import_id": arrival.id,
+                "dry_run": self._dry_run,
+                "origin": upload.origin,
+                "size": upload.size,
+            },
+        )
+
+    async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
+        """The file could not be published: an aborted upload that has its number already."""
+        await self._end(upload, arrival.id, ImportState.ABORTED, reason)
+
+
+class ChecksumHook(_Records):
+    """A `server.sftp.hooks.Hook` that remembers check-sums: no import by themselves."""
+
+    async def arriving(self, upload: Upload) -> Arrival:
+        """Raises HookRefused for what is too large to be a check-sum."""
+        if upload.size > MAX_CHECKSUM_BYTES:
+            raise HookRefused(f"{CHECKSUM_NAME} is one line, not {upload.size} bytes")
+        folder = self._folder_of(upload.tenant)
+        folder.uploads.mkdir(mode=0o700, exist_ok=True)
+        return Arrival(0, folder.uploads / f"{uuid.uuid4().hex}.sha256")
+
+    async def landed(self, upload: Upload, arrival: Arrival) -> None:
+        """Remember the check-sum. Durable when it returns; raises HookRefused, TryAgain: nothing is remembered."""
+        try:
+            sha256 = checksum_in(await asyncio.to_thread(arrival.copy.read_bytes))
+        except NoChecksum as error:
+            raise HookRefused(str(error)) from error
+        await self._queue.checksums.landed(upload.tenant, sha256, dry_run=self._dry_run)
+        arrival.copy.unlink(missing_ok=True)
+        self._queue.changed.set()
+        log.info(
+            "A check-sum of %s landed.",
+            upload.tenant,
+            extra={"event": "checksum_landed", "tenant": upload.tenant, "dry_run": self._dry_run},
+        )
+
+    async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
+        """It could not be published, or is none: listed, for the client may not show what it was answered."""
+        await self.aborted(upload, reason)
 
 
 def _sentence(entry: Entry, state: ImportState, reason: str) -> str:

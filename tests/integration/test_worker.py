@@ -82,7 +82,9 @@ class Yard(House):
         return self.settings
 
     def worker(self, run: RunImport = run_import) -> Worker:
-        return Worker(self.queue, self.closing, Starter(self.folder, self.settings_of, self.clock, run))
+        return Worker(
+            self.queue, self.closing, Starter(self.folder, self.settings_of, self.clock, self.queue.checksums, run)
+        )
 
     async def state(self, import_id: int, tenant: str = "acme") -> ImportState:
         return (await found(self.queue, import_id, tenant)).state

@@ -1,0 +1,123 @@
+"""The check-sums that tenants sent, in headcount.db: remembered when they land, and compared when an import starts.
+
+The newest of each folder are kept. A check-sum is no import: nothing is queued by it but an import that was held only
+until somebody could say that its file is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from importer.checksum import CHECKSUM_WAIT, Checksum, Surroundings, Verdict, against, differs, judge, missing
+from importer.entry import Entry
+from importer.ledger import Ledger
+from importer.model import GuardReason, Outcome
+from importer.moments import from_rfc3339
+
+KEPT = 50
+"""So many check-sums are remembered for each folder of a tenant."""
+
+OF_FOLDER = "tenant = ? AND dry_run = ?"
+UPLOADS = f"FROM imports WHERE {OF_FOLDER} AND state NOT IN ('arriving', 'aborted', 'ignored')"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """An upload compared with the check-sums: `end` is its outcome if they make it fail."""
+
+    verdict: Verdict
+    end: Outcome | None = None
+
+
+class Checksums:
+    """Raises TryAgain when headcount.db can't be written."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
+        """Remember a check-sum. A held import that it proves whole is queued again: the guard looks anew."""
+        db = self._ledger.db
+        async with self._ledger.transaction():
+            await db.execute(
+                "INSERT INTO checksums (tenant, dry_run, sha256, after)"
+                " VALUES (?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM imports))",
+                (tenant, dry_run, sha256),
+            )
+            await db.execute(
+                f"DELETE FROM checksums WHERE {OF_FOLDER} AND id NOT IN"  # noqa: S608 - no values in it
+                f" (SELECT id FROM checksums WHERE {OF_FOLDER} ORDER BY id DESC LIMIT ?)",
+                (tenant, dry_run, tenant, dry_run, KEPT),
+            )
+            if not dry_run:
+                await db.execute(
+                    "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
+                    " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"
+                    " AND EXISTS (SELECT 1 FROM json_each(outcome, '$.guard.reasons') WHERE value = ?)",
+                    (tenant, sha256, GuardReason.POSSIBLY_TRUNCATED.value),
+                )
+
+    async def hashed(self, entry: Entry, copy: Path, *, required: bool) -> Entry:
+        """`entry` with the hash of its content, where there is a check-sum to compare it with or one is required."""
+        if entry.file.sha256 is not None:
+            return entry
+        if not required and not await self._of_folder(entry):
+            return entry
+        try:
+            sha256 = await asyncio.to_thread(_hash_of, copy)
+        except OSError:
+            return entry  # whoever runs it will say what is wrong with the copy
+        await self._ledger.change("UPDATE imports SET sha256 = ? WHERE tenant = ? AND id = ?", sha256, *entry.key)
+        return replace(entry, file=replace(entry.file, sha256=sha256))
+
+    async def compare(self, entry: Entry, *, required: bool, now: datetime) -> Compared:
+        """What the check-sums mean for `entry`. When it fails for one, that one counts against no other import."""
+        around = await self._around(entry)
+        if entry.file.sha256 is None or not (required or around.checksums):
+            return Compared(Verdict.SILENT)
+        over = now >= from_rfc3339(entry.uploaded_at) + CHECKSUM_WAIT
+        verdict = judge(entry.id, entry.file.sha256, around, required=required, over=over)
+        if verdict is Verdict.MISSING:
+            return Compared(verdict, missing(entry.file))
+        if verdict is Verdict.DIFFERS:
+            return Compared(verdict, await self._differs(entry, around))
+        return Compared(verdict)
+
+    async def _differs(self, entry: Entry, around: Surroundings) -> Outcome:
+        found = against(entry.id, around)
+        async with self._ledger.transaction():
+            await self._ledger.db.executemany(
+                "UPDATE checksums SET import_id = ? WHERE id = ?", [(entry.id, each.id) for each in found]
+            )
+        return differs(entry.file, found[0].sha256)
+
+    async def _around(self, entry: Entry) -> Surroundings:
+        checksums = await self._of_folder(entry)
+        if not checksums:
+            return Surroundings(())
+        folder = (entry.tenant, entry.dry_run)
+        rows = await self._ledger.read(
+            f"SELECT (SELECT max(sequence) {UPLOADS} AND sequence < ?),"
+            f" (SELECT min(sequence) {UPLOADS} AND sequence > ?)",
+            *(*folder, entry.sequence, *folder, entry.sequence),
+        )
+        others = await self._ledger.read(
+            "SELECT DISTINCT sha256 FROM imports WHERE tenant = ? AND id <> ? AND sha256 IS NOT NULL", *entry.key
+        )
+        return Surroundings(checksums, rows[0][0] or 0, rows[0][1], frozenset(row[0] for row in others))
+
+    async def _of_folder(self, entry: Entry) -> list[Checksum]:
+        rows = await self._ledger.read(
+            f"SELECT id, sha256, after, import_id FROM checksums WHERE {OF_FOLDER}",  # noqa: S608
+            *(entry.tenant, entry.dry_run),
+        )
+        return [Checksum(*row) for row in rows]
+
+
+def _hash_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

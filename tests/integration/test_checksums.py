@@ -1,0 +1,274 @@
+"""Check-sums and the imports they belong to: on a real queue with a worker, sent through the hooks."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from importer import worker as worker_module
+from importer.attempt import Starter
+from importer.checksum import CHECKSUM_WAIT
+from importer.checksums import KEPT
+from importer.entry import Entry
+from importer.model import ImportState, Written
+from importer.settings import ImportSettings
+from importer.worker import Worker
+from server.imports import ChecksumHook
+from server.sftp.hooks import HookRefused, Upload
+from tests.support.importing import people
+from tests.support.queues import NOON, House, found, open_house
+from tests.support.waiting import eventually
+
+STAFF = people("ann", "bob", "cy", "di").decode()
+SHORTER = people("ann", "bob", "cy").decode()
+CUT = Written(2, 10, 10, foreign=False)
+
+
+class Yard(House):
+    """A house with check-sums: what is required, and what time it is."""
+
+    settings = ImportSettings()
+    now = NOON
+
+    async def settings_of(self, tenant: str) -> ImportSettings:
+        return self.settings
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        starter = Starter(self.folder, self.settings_of, lambda: self.now, self.queue.checksums)
+        worker = Worker(self.queue, self.closing, starter)
+        worker.start()
+        try:
+            yield
+        finally:
+            await worker.stop(0)
+
+    async def checksum(self, text: str, *, dry_run: bool = False) -> None:
+        """The check-sum of `text` lands."""
+        await self.send_checksum(f"{hashlib.sha256(text.encode()).hexdigest()}  sync_users.csv\n", dry_run=dry_run)
+
+    async def send_checksum(self, content: str, *, dry_run: bool = False) -> None:
+        folder = "/test" if dry_run else ""
+        upload = Upload(
+            "acme", f"{folder}/sync_users.csv.sha256", len(content), None, datetime.now(UTC), origin="close"
+        )
+        hook = ChecksumHook(self.queue, self.closing, self.folder, dry_run=dry_run)
+        arrival = await hook.arriving(upload)
+        staged = self.folder().staging / "sum"
+        staged.write_text(content)
+        os.link(staged, arrival.copy)
+        staged.unlink()
+        await hook.landed(upload, arrival)
+
+    async def cut_upload(self, text: str) -> int:
+        """A file that landed in a way that speaks for its being cut."""
+        import_id = await self.queue.arriving(
+            "acme", "/sync_users.csv", size=len(text), written=CUT, uploaded_at=NOON, dry_run=False
+        )
+        self.put(import_id, text)
+        await self.queue.landed("acme", import_id)
+        return import_id
+
+    async def ends(self, import_id: int) -> Entry:
+        """The import once it has ended or is held."""
+
+        async def ended() -> Entry | None:
+            entry = await found(self.queue, import_id)
+            return entry if entry.finished_at else None
+
+        entry = await eventually(ended, what=f"the end of import {import_id}")
+        assert entry
+        return entry
+
+    async def says(self, import_id: int) -> str:
+        """The import once it is queued with a message; the message."""
+
+        async def said() -> str | None:
+            entry = await found(self.queue, import_id)
+            return entry.message if entry.state is ImportState.QUEUED else None
+
+        message = await eventually(said, what=f"a message of import {import_id}")
+        assert message
+        return message
+
+
+@pytest.fixture
+async def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Yard]:
+    monkeypatch.setattr(worker_module, "LOOK_S", 0.02)
+    async with open_house(tmp_path, "acme") as house:
+        yield Yard(house.data, house.queue)
+
+
+def code_of(entry: Entry) -> str:
+    assert entry.outcome
+    (problem,) = entry.outcome.messages
+    return problem.code
+
+
+REQUIRED = ImportSettings(require_checksum=True)
+WHOLE_LISTS = ImportSettings(deactivate_missing=True)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_an_import_waits_for_a_required_checksum(yard: Yard, dry_run: bool) -> None:
+    yard.settings = REQUIRED
+    await yard.upload(STAFF, dry_run=dry_run)
+    async with yard.working():
+        assert await yard.says(1) == (
+            "Waiting for sync_users.csv.sha256 until 2026-03-01T13:00:00.000Z: the settings require a check-sum. "
+            "Send it to the same folder."
+        )
+        await yard.checksum(STAFF, dry_run=not dry_run)  # that of the other folder
+        await yard.checksum(STAFF, dry_run=dry_run)
+        ended = await yard.ends(1)
+    assert ended.state is ImportState.COMPLETED
+    assert ended.message is None
+
+
+async def test_a_required_checksum_may_come_before_its_file(yard: Yard) -> None:
+    yard.settings = REQUIRED
+    await yard.checksum(STAFF)
+    await yard.upload(STAFF)
+    async with yard.working():
+        assert (await yard.ends(1)).state is ImportState.COMPLETED
+
+
+async def test_a_required_checksum_that_does_not_come_fails_the_import_in_the_end(yard: Yard) -> None:
+    yard.settings = REQUIRED
+    await yard.upload(STAFF)
+    async with yard.working():
+        await yard.says(1)
+        yard.now = NOON + CHECKSUM_WAIT - timedelta(seconds=1)
+        await asyncio.sleep(3 * worker_module.LOOK_S)
+        assert (await found(yard.queue, 1)).state is ImportState.QUEUED
+        yard.now = NOON + CHECKSUM_WAIT
+        ended = await yard.ends(1)
+    assert ended.state is ImportState.FAILED
+    assert code_of(ended) == "checksum_missing"
+    assert "60 minutes" in (ended.message or "")
+
+
+async def test_an_import_no_longer_waits_when_the_setting_is_turned_off(yard: Yard) -> None:
+    yard.settings = REQUIRED
+    await yard.upload(STAFF)
+    async with yard.working():
+        await yard.says(1)
+        yard.settings = ImportSettings()
+        assert (await yard.ends(1)).state is ImportState.COMPLETED
+
+
+@pytest.mark.parametrize("settings", [ImportSettings(), REQUIRED])
+async def test_a_checksum_that_differs_fails_the_import(yard: Yard, settings: ImportSettings) -> None:
+    yard.settings = settings
+    await yard.checksum(STAFF)
+    await yard.upload(SHORTER)
+    async with yard.working():
+        ended = await yard.ends(1)
+    assert ended.state is ImportState.FAILED
+    assert code_of(ended) == "checksum_differs"
+    assert hashlib.sha256(STAFF.encode()).hexdigest()[:12] in (ended.message or "")
+    assert yard.shown(1)["state"] == "failed"
+
+
+async def test_the_checksum_that_one_import_failed_for_fails_no_other(yard: Yard) -> None:
+    await yard.checksum(STAFF)
+    await yard.upload(SHORTER)
+    async with yard.working():
+        assert (await yard.ends(1)).state is ImportState.FAILED
+        await yard.upload(SHORTER + "Eve,Smith,eve@example.com\n")
+        assert (await yard.ends(2)).state is ImportState.COMPLETED
+
+
+async def test_the_checksum_of_the_last_file_is_no_fault_of_the_next(yard: Yard) -> None:
+    await yard.upload(STAFF)
+    async with yard.working():
+        await yard.ends(1)
+        await yard.checksum(STAFF)
+        await yard.upload(SHORTER)
+        assert (await yard.ends(2)).state is ImportState.UNCHANGED
+
+
+async def test_the_checksum_of_a_superseded_file_is_no_fault_of_the_next(yard: Yard) -> None:
+    yard.settings = WHOLE_LISTS
+    await yard.upload(SHORTER)
+    await yard.checksum(SHORTER)
+    await yard.upload(STAFF)
+    async with yard.working():
+        assert (await yard.ends(2)).state is ImportState.COMPLETED
+    assert (await found(yard.queue, 1)).state is ImportState.SUPERSEDED
+
+
+async def test_a_checksum_that_fits_clears_possibly_truncated(yard: Yard) -> None:
+    yard.settings = WHOLE_LISTS
+    async with yard.working():
+        await yard.upload(STAFF)
+        await yard.ends(1)
+        await yard.cut_upload(SHORTER)
+        assert (await yard.ends(2)).state is ImportState.HELD
+        await yard.checksum(people("ann", "bob", "di").decode())
+        await yard.cut_upload(people("ann", "bob", "di").decode())
+        ended = await yard.ends(3)
+    assert ended.state is ImportState.COMPLETED
+    assert ended.outcome
+    assert ended.outcome.counts.deactivated_absent == 1
+
+
+async def test_a_held_import_runs_when_the_checksum_that_fits_comes_later(yard: Yard) -> None:
+    yard.settings = WHOLE_LISTS
+    async with yard.working():
+        await yard.upload(STAFF)
+        await yard.ends(1)
+        await yard.cut_upload(SHORTER)
+        assert (await yard.ends(2)).state is ImportState.HELD
+        await yard.checksum(SHORTER)
+
+        async def completed() -> bool:
+            return (await found(yard.queue, 2)).state is ImportState.COMPLETED
+
+        await eventually(completed, what="the held import to be applied")
+    assert (await found(yard.queue, 2)).decided_by is None
+
+
+async def test_a_checksum_waives_no_other_reason(yard: Yard) -> None:
+    yard.settings = ImportSettings(deactivate_missing=True, max_deactivations_min=0)
+    async with yard.working():
+        await yard.upload(STAFF)
+        await yard.ends(1)
+        await yard.cut_upload(SHORTER)
+        first = await yard.ends(2)
+        await yard.checksum(SHORTER)
+
+        async def held_again() -> Entry | None:
+            entry = await found(yard.queue, 2)
+            return entry if entry.state is ImportState.HELD and entry.finished_at != first.finished_at else None
+
+        again = await eventually(held_again, what="the import to be held again")
+    assert again
+    assert again.outcome
+    assert again.outcome.guard
+    assert [reason.value for reason in again.outcome.guard.reasons] == ["too_many_deactivations"]
+
+
+async def test_what_is_no_checksum_is_refused_and_leaves_nothing(yard: Yard) -> None:
+    with pytest.raises(HookRefused, match="sha256sum"):
+        await yard.send_checksum("hello\n")
+    with pytest.raises(HookRefused, match="one line"):
+        await yard.send_checksum("x" * 100_000)
+    await yard.upload(STAFF)
+    async with yard.working():
+        assert (await yard.ends(1)).state is ImportState.COMPLETED
+
+
+async def test_no_more_checksums_are_remembered_than_a_folder_needs(yard: Yard) -> None:
+    for number in range(KEPT + 5):
+        await yard.checksum(str(number))
+    rows = await yard.queue._read("SELECT count(*), max(id) FROM checksums")
+    assert tuple(rows[0]) == (KEPT, KEPT + 5)
+    assert list(yard.folder().uploads.iterdir()) == []

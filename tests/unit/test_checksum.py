@@ -1,0 +1,89 @@
+"""What a check-sum file says, and which upload a check-sum counts for or against."""
+
+from __future__ import annotations
+
+import pytest
+
+from importer.checksum import Checksum, NoChecksum, Surroundings, Verdict, checksum_in, judge
+
+OURS, THEIRS, OTHER = "a" * 64, "b" * 64, "c" * 64
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{OURS}  sync_users.csv\n",
+        f"{OURS} *sync_users.csv\n",
+        f"{OURS}  sync_users.csv\r\n",
+        f"{OURS}  sync_users.csv",
+        f"{OURS.upper()}  sync_users.csv\n",
+        f"{OURS}  export of monday.csv\n",
+        f"{OURS}  ./out/sync_users.csv\n{OTHER}  other.csv\n",
+        f"{OTHER} *other.csv\r\n{OURS} *C:\\out\\sync_users.csv\r\n",
+        f"\\{OURS}  a\\\\b\n",
+        f"{OURS}\n",
+        f"SHA256 (sync_users.csv) = {OURS}\n",
+    ],
+)
+def test_a_checksum_is_read_as_sha256sum_and_its_kin_write_it(content: str) -> None:
+    assert checksum_in(content.encode()) == OURS
+    assert checksum_in(b"\xef\xbb\xbf" + content.encode()) == OURS
+    assert checksum_in(content.encode("utf-16")) == OURS
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\n",
+        OURS[:-1],
+        f"{OURS}0  sync_users.csv",
+        f"{'g' * 64}  sync_users.csv",
+        "first_name,last_name,email\n",
+        f"{OURS}  one.csv\n{THEIRS}  two.csv\n",
+        f"{OURS}  sync_users.csv\n{THEIRS}  sync_users.csv\n",
+    ],
+)
+def test_what_does_not_say_one_checksum_is_refused(content: str) -> None:
+    with pytest.raises(NoChecksum, match="sha256sum"):
+        checksum_in(content.encode())
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(NoChecksum):
+        checksum_in(b"\xff\xfe\x00\xd8\x80")
+
+
+def verdict(around: Surroundings, *, required: bool = False, over: bool = False) -> Verdict:
+    """Of the import 7, whose upload had the sequence 20 and the hash OURS."""
+    return judge(7, OURS, around, required=required, over=over)
+
+
+@pytest.mark.parametrize("after", [0, 15, 25, 35])
+def test_a_checksum_that_fits_proves_the_file_whole_whenever_it_came(after: int) -> None:
+    around = Surroundings([Checksum(1, THEIRS, 15), Checksum(2, OURS, after, import_id=3)], 10, 30)
+    assert verdict(around) is Verdict.FITS
+    assert verdict(around, required=True) is Verdict.FITS
+
+
+@pytest.mark.parametrize(("after", "counts"), [(9, False), (10, True), (20, True), (29, True), (30, False)])
+def test_a_checksum_that_differs_counts_between_the_uploads_next_to_it(after: int, counts: bool) -> None:
+    around = Surroundings([Checksum(1, THEIRS, after)], before=10, following=30)
+    assert verdict(around) is (Verdict.DIFFERS if counts else Verdict.SILENT)
+
+
+def test_a_checksum_of_another_upload_counts_against_nobody() -> None:
+    around = Surroundings([Checksum(1, THEIRS, 15)], before=10, others={THEIRS})
+    assert verdict(around) is Verdict.SILENT
+    assert verdict(around, required=True) is Verdict.WAITS
+
+
+def test_a_checksum_that_another_import_failed_for_counts_against_nobody_else() -> None:
+    assert verdict(Surroundings([Checksum(1, THEIRS, 15, import_id=6)], before=10)) is Verdict.SILENT
+    assert verdict(Surroundings([Checksum(1, THEIRS, 15, import_id=7)], before=10)) is Verdict.DIFFERS
+
+
+def test_a_required_checksum_is_waited_for_and_then_missing() -> None:
+    assert verdict(Surroundings(())) is Verdict.SILENT
+    assert verdict(Surroundings(()), required=True) is Verdict.WAITS
+    assert verdict(Surroundings(()), required=True, over=True) is Verdict.MISSING
