@@ -16,12 +16,13 @@ from typing import Protocol
 from importer.checksum import Verdict
 from importer.checksums import Checksums, Compared
 from importer.entry import Entry
-from importer.errors import ImporterError, Stopped, TryAgain
+from importer.errors import ImporterError, Refused, Stopped, TryAgain
 from importer.folder import TenantFolder
-from importer.model import Counts, ImportState, Outcome, Problem, Severity
+from importer.model import Counts, ImportState, Outcome, Problem, Severity, Undo
 from importer.moments import Clock
 from importer.run import Job, already_applied, run_import
 from importer.settings import ImportSettings
+from importer.undo import UndoJob, already_undone, undo_import
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ INTERNAL_ERROR = (
     "The import failed because of a fault in Headcount, and nothing was changed. "
     "The server's log says more; send the file again once it is mended."
 )
+UNDO_ERROR = "there was a fault in Headcount, and nothing was changed. The server's log says more."
 
 
 SettingsOf = Callable[[str], Awaitable[ImportSettings]]
@@ -77,6 +79,9 @@ class Starter:
         folder = self.folder_of(entry.tenant)
         try:
             settings = await self.settings_of(entry.tenant)
+            if entry.undo:
+                undo = undo_job_of(entry, entry.undo, settings, self.clock)
+                return await undo_import(undo, folder.users_db, folder.messages, progress=progress, stopping=stopping)
             compared = await self.compare(entry, settings)
             if compared.verdict is Verdict.WAITS:
                 return Later()
@@ -91,14 +96,15 @@ class Starter:
 
 
 async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
-    """How the import ended, if it was applied: the tenant's own database knows.
+    """How the import ended, if it was applied, or its undo: the tenant's own database knows.
 
     Where that can't be asked, an import counts as not applied. That is safe: the database takes each id only once.
     """
     if not folder.users_db.exists():
         return None
     try:
-        return await already_applied(folder.users_db, entry.id)
+        ended = already_undone if entry.undo else already_applied
+        return await ended(folder.users_db, entry.id)
     except Exception:
         log.exception(
             "The users of %s can't be read.",
@@ -122,19 +128,26 @@ def job_of(entry: Entry, copy: Path, clock: Clock, *, proven_whole: bool) -> Job
     )
 
 
+def undo_job_of(entry: Entry, undo: Undo, settings: ImportSettings, clock: Clock) -> UndoJob:
+    identifying = None if settings.identifier == "email" else settings.identifier
+    return UndoJob(entry.tenant, entry.id, undo.by, identifying, clock())
+
+
 def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:
     """How an import that was not applied goes on after `error`."""
     if isinstance(error, Stopped | asyncio.CancelledError):
         return Later()
     if isinstance(error, TryAgain):
         return Later(f"Not yet: {error.message}. It will be tried again.")
+    if isinstance(error, Refused):  # since it was asked for, something came between
+        return Outcome(ImportState.FAILED, Counts(), entry.file, (), error.message)
     log.error(
         "Import %d of %s failed because of a fault of ours.",
         *(entry.id, entry.tenant),
         exc_info=error,
         extra={"event": "import_fault", "tenant": entry.tenant, "import_id": entry.id},
     )
-    code, message = "internal_error", INTERNAL_ERROR
+    code, message = "internal_error", UNDO_ERROR if entry.undo else INTERNAL_ERROR
     if isinstance(error, ImporterError):
         code, message = error.code, f"{error}; nothing was changed."
     return Outcome(ImportState.FAILED, Counts(), entry.file, (Problem(Severity.ERROR, code, message),), message)

@@ -52,11 +52,20 @@ class Closing:
         self._herald = herald or Nobody()
 
     async def finish(self, entry: Entry, outcome: Outcome, duration_s: float | None = None) -> None:
-        """A running import ended with `outcome`."""
+        """A running import, or its undo, ended with `outcome`."""
         ended = entry.ended(outcome, self._clock())
-        notices = await self._herald.notices_of(ended)
-        if await self._queue.finish(ended, published=await self._publish(ended), notices=notices):
-            await self._over(ended, duration_s)
+        not_undone = entry.undo is not None and ended.state is not ImportState.UNDONE
+        notices = () if not_undone else await self._herald.notices_of(ended)
+        if not await self._queue.finish(ended, published=await self._publish(ended), notices=notices):
+            return
+        if not_undone:
+            log.warning(
+                "Import %d of %s could not be undone.",
+                *(entry.id, entry.tenant),
+                extra={"event": "undo_failed", "tenant": entry.tenant, "import_id": entry.id},
+            )
+        else:
+            await self._over(ended, None if entry.undo else duration_s)
 
     async def supersede(self, entry: Entry, newer: Entry) -> None:
         """A waiting or held import gives way to `newer`, unless somebody decided otherwise meanwhile."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from sqlite3 import Row
 
-from importer.model import Approval, Counts, FileFacts, ImportState, Outcome, Report, Written
+from importer.model import Approval, Counts, FileFacts, ImportState, Outcome, Report, Undo, Written
 from importer.moments import rfc3339
 
 
@@ -16,6 +16,7 @@ class Entry:
     """One import of one tenant. Times are RFC 3339 in UTC, `not_before` is in seconds since 1970.
 
     `correction` is None until somebody has looked at the header. `attempts` counts starts that have not ended.
+    With `undo` it waits to be undone, or is being undone; `outcome` is what it had come to when it was applied.
     """
 
     tenant: str
@@ -36,6 +37,7 @@ class Entry:
     message: str | None = None
     outcome: Outcome | None = None
     approval: Approval | None = None
+    undo: Undo | None = None
     decided_by: str | None = None
     decided_at: str | None = None
 
@@ -66,12 +68,15 @@ class Entry:
             message=row["message"],
             outcome=Outcome.from_json(json.loads(row["outcome"])) if row["outcome"] else None,
             approval=Approval.from_json(json.loads(row["approval"])) if row["approval"] else None,
+            undo=Undo.from_json(json.loads(row["undo"])) if row["undo"] else None,
             decided_by=row["decided_by"],
             decided_at=row["decided_at"],
         )
 
     def ended(self, outcome: Outcome, at: datetime) -> Entry:
-        """This import as it will be once it has ended with `outcome`."""
+        """This import as it will be once it (or its undo) has ended with `outcome`."""
+        if self.undo:
+            return self._undo_ended(self.undo, outcome)
         file = replace(self.file, sha256=outcome.file.sha256, rows=outcome.file.rows)
         again = outcome.state is ImportState.HELD  # what was decided before does not hold for what it is held for now
         return replace(
@@ -86,6 +91,14 @@ class Entry:
             decided_by=None if again else self.decided_by,
             decided_at=None if again else self.decided_at,
         )
+
+    def _undo_ended(self, undo: Undo, outcome: Outcome) -> Entry:
+        over = replace(self, progress=None, undo=None)
+        if outcome.state is ImportState.UNDONE:
+            done = replace(over, state=outcome.state, outcome=outcome, message=outcome.message)
+            return replace(done, decided_by=undo.by, decided_at=undo.at)
+        before = self.outcome or outcome
+        return replace(over, state=before.state, message=f"It could not be undone: {outcome.message}")
 
     def superseded(self, newer: Entry, at: datetime) -> Entry:
         """This import as it will be once `newer` has taken its place."""

@@ -190,7 +190,7 @@ class Links:
         rest = [text for text in texts if text not in found]
         if rest and self._roster.identity != "email_key":
             rows = await self._db.execute_fetchall(
-                "SELECT email_key, id FROM users WHERE email_key IN (SELECT value FROM json_each(?))",
+                "SELECT email_key, id FROM users WHERE known = 1 AND email_key IN (SELECT value FROM json_each(?))",
                 (json.dumps([email_key(text) for text in rest]),),
             )
             ids = {row[0]: row[1] for row in rows}
@@ -209,7 +209,7 @@ class Links:
                 WHERE m.state = 'deactivated' AND u.state = 'active' AND (
                     u.id >= :first_new
                     OR EXISTS (SELECT 1 FROM changes AS c
-                        WHERE c.user_id = u.id AND c.import_id = :import_id AND c.field = :field)
+                        WHERE c.user_id = u.id AND c.import_id = :import_id AND c.field IN (:field, 'created'))
                     OR EXISTS (SELECT 1 FROM changes AS c
                         WHERE c.user_id = m.id AND c.import_id = :import_id AND c.field = 'state')
                 )""",  # noqa: S608 - one of two columns
@@ -245,7 +245,9 @@ class Links:
 
     async def _changed_managers(self) -> set[int]:
         rows = await self._db.execute_fetchall(
-            "SELECT user_id FROM changes WHERE import_id = ? AND field = 'manager_id'", (self._import_id,)
+            "SELECT user_id FROM changes WHERE import_id = ?"
+            " AND (field = 'manager_id' OR (field = 'created' AND user_id < ?))",
+            (self._import_id, self._roster.first_new_id),
         )
         changed = {row[0] for row in rows}
         new = await self._db.execute_fetchall(

@@ -199,6 +199,21 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """Somebody asked that an applied import be undone."""
+
+    by: str
+    at: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"by": self.by, "at": self.at}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Undo:
+        return cls(data["by"], data["at"])
+
+
+@dataclass(frozen=True, slots=True)
 class FileFacts:
     name: str
     size: int

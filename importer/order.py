@@ -2,7 +2,8 @@
 
 Of one tenant one import runs at a time, in the order in which the files were completed. While files are whole lists
 (`deactivate_missing`), of those that wait only the newest real one and the newest dry run are worth running.
-Corrections (errors.csv sent back) are a part of a list: they take nobody's place, and nobody takes theirs.
+Corrections (errors.csv sent back) are a part of a list: they take nobody's place, and nobody takes theirs. Nor does
+an import that waits to be undone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from importer.entry import Entry
-from importer.model import ImportState
+from importer.errors import Refused
+from importer.model import APPLIED, ImportState
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,36 @@ def next_turn(entries: Sequence[Entry], *, whole_lists: bool, now: float) -> Tur
 def _superseded(queued: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
     found: list[tuple[Entry, Entry]] = []
     for dry_run in (False, True):
-        lists = [each for each in queued if each.dry_run is dry_run and not each.correction]
+        lists = [each for each in queued if each.dry_run is dry_run and _whole_list(each)]
         found += [(older, lists[-1]) for older in lists[:-1]]
     return found
 
 
 def _replaces(entry: Entry) -> bool:
-    return not entry.dry_run and not entry.correction
+    return not entry.dry_run and _whole_list(entry)
+
+
+def _whole_list(entry: Entry) -> bool:
+    return not entry.correction and entry.undo is None
+
+
+def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | None) -> Refused | None:
+    """Why `entry` can't be undone now; None if it can.
+
+    `newest` is the newest applied import that was not `unchanged`, `waiting` one that is queued or runs.
+    """
+    if entry is None:
+        return Refused("nothing_to_undo", "there is no import that could be undone")
+    which = f"import {entry.id} of {entry.tenant}"
+    if entry.dry_run:
+        return Refused("dry_run", f"{which} was a dry run: there is nothing to be undone")
+    if waiting:
+        return Refused("import_waits", f"import {waiting.id} is {waiting.state.value}: wait for its end, then undo")
+    if entry.state is ImportState.UNCHANGED:
+        return Refused("nothing_to_undo", f"{which} changed nobody: there is nothing to be undone")
+    if entry.state not in APPLIED:
+        state = entry.state.value.replace("_", " ")
+        return Refused("not_applied", f"{which} is {state}: only an applied import can be undone")
+    if newest and newest.id != entry.id:
+        return Refused("not_newest", f"import {newest.id} was applied after {which}: undo that one first")
+    return None

@@ -3,6 +3,7 @@
     arriving -> queued -> running -> an end, or held
     arriving -> aborted, ignored          queued, held -> superseded
     running  -> queued (tried again)      held -> queued (approved), discarded
+    applied  -> queued (to be undone) -> running -> undone, or as it was
 
 Each change names the states it may start from, so that of two deciders (the server, the command line) one wins and
 the other is told. Who runs next is decided in order.py; what else happens at an end is in closing.py.
@@ -24,9 +25,10 @@ from importer.checksums import Checksums
 from importer.entry import Entry
 from importer.errors import Refused
 from importer.ledger import Ledger
-from importer.model import Approval, ImportState, Written
+from importer.model import Approval, ImportState, Undo, Written
 from importer.moments import Clock, rfc3339, utc_now
 from importer.notices import Notice, put_in_outbox
+from importer.order import why_not_undone
 
 
 class Queue:
@@ -104,8 +106,9 @@ class Queue:
         """Start the import: `running`, one more attempt. None if it does not wait any more."""
         async with self._transaction():
             found = await self._rows(
-                "UPDATE imports SET state = 'running', started_at = ?, attempts = attempts + 1, progress = 0,"
-                " message = NULL WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *",
+                "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at),"
+                " attempts = attempts + 1, progress = 0, message = NULL"
+                " WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *",
                 *(self._now(), tenant, import_id),
             )
         return Entry.from_row(found[0]) if found else None
@@ -135,8 +138,8 @@ class Queue:
     ) -> bool:
         """A running import waits again, in its old place; `counted` says whether the start counts against it."""
         return await self._change(
-            "UPDATE imports SET state = 'queued', started_at = NULL, progress = NULL, message = ?, not_before = ?,"
-            " attempts = attempts - ? WHERE tenant = ? AND id = ? AND state = 'running'",
+            "UPDATE imports SET state = 'queued', started_at = iif(undo IS NULL, NULL, started_at), progress = NULL,"
+            " message = ?, not_before = ?, attempts = attempts - ? WHERE tenant = ? AND id = ? AND state = 'running'",
             *(message, not_before, 0 if counted else 1, tenant, import_id),
         )
 
@@ -149,7 +152,8 @@ class Queue:
         return await self._end(
             notices,
             "UPDATE imports SET state = ?, sha256 = ?, rows = ?, finished_at = ?, message = ?, outcome = ?,"
-            " published = ?, decided_by = ?, decided_at = ?, progress = NULL, approval = NULL"
+            " published = ?, decided_by = ?, decided_at = ?, progress = NULL, approval = NULL,"
+            " undo = NULL"
             " WHERE tenant = ? AND id = ? AND state = 'running'",
             *(entry.state, entry.file.sha256, entry.file.rows, entry.finished_at, entry.message, outcome),
             *(entry.state if published else None, entry.decided_by, entry.decided_at, *entry.key),
@@ -194,6 +198,47 @@ class Queue:
             )
         self.changed.set()
         return Entry.from_row(found[0])
+
+    # Undo
+
+    async def undo(self, tenant: str, import_id: int | None, *, by: str) -> Entry:
+        """Let the server undo an applied import; without an id the newest one that changed anybody.
+
+        Raises Refused if it is not that one, or while another import waits or runs.
+        """
+        async with self._transaction():
+            newest = await self._rows(
+                "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN"
+                " ('completed', 'completed_with_errors') ORDER BY finished_at DESC, id DESC LIMIT 1",
+                tenant,
+            )
+            waiting = await self._rows(
+                "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"
+                " ORDER BY sequence LIMIT 1",
+                tenant,
+            )
+            entry = await self._undoable(tenant, import_id, newest, waiting)
+            asked = Undo(by, self._now())
+            found = await self._rows(
+                "UPDATE imports SET state = 'queued', undo = ?, message = NULL, attempts = 0, not_before = 0"
+                " WHERE tenant = ? AND id = ? RETURNING *",
+                *(json.dumps(asked.to_json()), *entry.key),
+            )
+        self.changed.set()
+        return Entry.from_row(found[0])
+
+    async def _undoable(
+        self, tenant: str, import_id: int | None, newest: list[aiosqlite.Row], waiting: list[aiosqlite.Row]
+    ) -> Entry:
+        rows = newest
+        if import_id is not None:
+            rows = await self._rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
+            if not rows:
+                raise unknown_import(tenant, import_id)
+        why_not = why_not_undone(*(Entry.from_row(found[0]) if found else None for found in (rows, newest, waiting)))
+        if why_not:
+            raise why_not
+        return Entry.from_row(rows[0])
 
     async def _held(self, tenant: str, import_id: int, verb: str) -> Entry:
         found = await self._rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)

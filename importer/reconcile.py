@@ -102,10 +102,11 @@ class Reconciler:
         keys = [entry.key for entry in entries if entry.key is not None]
         known = await self._roster.find(keys)
         strangers = await self._roster.strangers(keys)
+        unknown = await self._roster.find_unknown(keys)
         for entry in entries:
             entry.known = known.get(entry.key) if entry.key is not None else None
         users = await self._roster.load(entry.known.id for entry in entries if entry.known and not entry.is_unchanged)
-        newcomers, entries = await asyncio.to_thread(self._part, entries, users, strangers)
+        newcomers, entries = await asyncio.to_thread(self._part, entries, users, strangers, unknown)
         writes = [entry for entry in entries if entry.judgement.fate in (Fate.CREATE, Fate.WRITE)]
         ids = await self._names(newcomers, writes)
         await self._write(await asyncio.to_thread(self._plan, newcomers, writes, ids))
@@ -114,17 +115,21 @@ class Reconciler:
         await asyncio.to_thread(self._report, entries)
 
     def _part(
-        self, entries: list[Entry], users: Mapping[int, User], strangers: Mapping[str, int]
+        self,
+        entries: list[Entry],
+        users: Mapping[int, User],
+        strangers: Mapping[str, int],
+        unknown: Mapping[str, int],
     ) -> tuple[Newcomers, list[Entry]]:
         """Tell new people without anything unusual from the others, and decide on those."""
         if self._roster.identity == "email_key":
-            newcomers, others = part(entries, strangers, self._checker)
+            newcomers, others = part(entries, strangers.keys() | unknown.keys(), self._checker)
         else:  # a new address may belong to somebody: one by one
             newcomers, others = Newcomers(), entries
         for entry in newcomers.entries:
             entry.new_id = self._roster.new_id(entry.line)
         self.counts.created += len(newcomers.entries)
-        return newcomers, self._judge(others, users, strangers)
+        return newcomers, self._judge(others, users, strangers, unknown)
 
     async def _names(self, newcomers: Newcomers, writes: Sequence[Entry]) -> NameIds:
         """Find or make the teams and locations that are named, and find those named as manager or coach."""
@@ -135,7 +140,13 @@ class Reconciler:
         teams = _mentioned(newcomers, writes, "primary_team", "secondary_team")
         return await self._roster.name_ids(teams.keys(), _mentioned(newcomers, writes, "location").keys())
 
-    def _judge(self, entries: list[Entry], users: Mapping[int, User], strangers: Mapping[str, int]) -> list[Entry]:
+    def _judge(
+        self,
+        entries: list[Entry],
+        users: Mapping[int, User],
+        strangers: Mapping[str, int],
+        unknown: Mapping[str, int],
+    ) -> list[Entry]:
         """Decide on every row, in the order of the file; rows that are unchanged by their digest drop out."""
         seen = dict(strangers)
         judged = []
@@ -155,13 +166,21 @@ class Reconciler:
             if entry.unfinished:
                 entry.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(entry.row),))
             if entry.judgement.fate is Fate.CREATE:
-                entry.new_id = self._roster.new_id(entry.line)
+                entry.new_id = self._id_for(entry, unknown)
             if entry.known and not seen_on:
                 self._roster.mark(entry.known.id, entry.line)
             elif entry.key is not None:
                 seen.setdefault(entry.key, entry.line)
             judged.append(entry)
         return judged
+
+    def _id_for(self, entry: Entry, unknown: Mapping[str, int]) -> int:
+        """The id of a user who is created: that of before, if they were once."""
+        user_id = unknown.get(entry.key or "")
+        if user_id is None:
+            return self._roster.new_id(entry.line)
+        self._roster.mark(user_id, entry.line)
+        return user_id
 
     def _displace(self, line: int, first: Entry) -> Entry:
         """The row on `line`, counted as unchanged before it was known that `first` is about the same person."""
@@ -176,6 +195,7 @@ class Reconciler:
 
     async def _write(self, batch: Writes) -> None:
         await self._roster.create(batch.created)
+        await self._roster.create_again(batch.created_again)
         await self._roster.update(batch.updated, batch.digests)
         await self._roster.remember(batch.remembered)
         await self._links.wait(batch.waiting)
@@ -223,7 +243,8 @@ class Reconciler:
     def _create(self, batch: Writes, user_id: int, columns: dict[str, Any], digest: bytes | None) -> bool:
         self.counts.created += 1
         columns["digest"] = digest
-        batch.created.append((user_id, *(NEW_USER | columns).values()))
+        created = batch.created if user_id >= self._roster.first_new_id else batch.created_again
+        created.append((user_id, *(NEW_USER | columns).values()))
         return True
 
     def _overwrite(self, batch: Writes, user: User, columns: dict[str, Any], digest: bytes | None) -> bool:

@@ -50,6 +50,7 @@ NEW_USER: dict[str, Any] = {
 """A user of whom the file says nothing, by column in the order of COLUMNS."""
 
 INSERT_USER = f"INSERT INTO users (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"  # noqa: S608 - constants
+CREATE_AGAIN = f"UPDATE users SET {', '.join(f'{name} = ?' for name in COLUMNS)}, known = 1 WHERE id = ?"  # noqa: S608
 INSERT_CHANGE = "INSERT INTO changes (import_id, user_id, field, old, new) VALUES (?, ?, ?, ?, ?)"
 NAMES_CACHED = 100_000
 
@@ -77,18 +78,21 @@ class Roster:
         # The line on which a user was first named, by user id; 0: not yet.
         self._line = array("L", [0])
         self._strangers = 0
+        self._unknown = 0
         self.teams_created = 0
         self.locations_created = 0
         self._names: dict[str, dict[str, int]] = {"teams": {}, "locations": {}}
 
     async def open(self) -> None:
         """Take stock of the users before the import."""
-        (highest, total, gone), *_ = await self._db.execute_fetchall(
+        (highest, total, gone, unknown), *_ = await self._db.execute_fetchall(
             "SELECT coalesce(max(id), 0), (SELECT count(*) FROM users),"
-            " (SELECT count(*) FROM users WHERE state = 'deactivated') FROM users"
+            " (SELECT count(*) FROM users WHERE state = 'deactivated'),"
+            " (SELECT count(*) FROM users WHERE state = 'deactivated' AND known = 0) FROM users"
         )
         self.first_new_id = self._next_id = highest + 1
-        self.users_before = total
+        self.users_before = total - unknown
+        self._unknown = unknown
         self.active_before = total - gone
         self._line = array("L", bytes(self._line.itemsize * (highest + 1)))
         # Identifiers of rows that are about nobody: rejected or ignored, but named once all the same.
@@ -138,10 +142,21 @@ class Roster:
         """Whom these identifiers name; those of nobody are missing."""
         rows = await self._db.execute_fetchall(
             f"SELECT u.{self.identity}, u.id, u.digest FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
-            f" JOIN users AS u ON u.{self.identity} = wanted.value",
+            f" JOIN users AS u ON u.{self.identity} = wanted.value AND u.known = 1",
             (json.dumps(list(keys)),),
         )
         return {row[0]: Known(row[1], row[2]) for row in rows}
+
+    async def find_unknown(self, keys: Iterable[str]) -> dict[str, int]:
+        """The records of those of `keys` whose creation was undone: nobody, until they are created again."""
+        if not self._unknown:
+            return {}
+        rows = await self._db.execute_fetchall(
+            f"SELECT u.{self.identity}, u.id FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
+            f" JOIN users AS u ON u.{self.identity} = wanted.value AND u.known = 0",
+            (json.dumps(list(keys)),),
+        )
+        return {row[0]: row[1] for row in rows}
 
     async def load(self, ids: Iterable[int]) -> dict[int, User]:
         """These users, whole."""
@@ -218,6 +233,14 @@ class Roster:
         await self._db.executemany(
             INSERT_CHANGE, [(self._import_id, user[0], "created", None, None) for user in users]
         )
+
+    async def create_again(self, users: Sequence[tuple[Any, ...]]) -> None:
+        """Unknown users have come again: the same records, as if they were new (tuples as for `create`)."""
+        if users:
+            await self._db.executemany(CREATE_AGAIN, [(*user[1:], user[0]) for user in users])
+            await self._db.executemany(
+                INSERT_CHANGE, [(self._import_id, user[0], "created", None, None) for user in users]
+            )
 
     async def update(
         self, changes: Sequence[tuple[User, Mapping[str, Any]]], digests: Mapping[int, bytes | None]

@@ -45,6 +45,7 @@ class Writes:
     """What one batch of rows comes to."""
 
     created: list[tuple[Any, ...]] = field(default_factory=list)
+    created_again: list[tuple[Any, ...]] = field(default_factory=list)
     updated: list[tuple[User, Mapping[str, Any]]] = field(default_factory=list)
     digests: dict[int, bytes | None] = field(default_factory=dict)
     remembered: dict[int, bytes | None] = field(default_factory=dict)

@@ -254,7 +254,8 @@ class _Run:
 
     async def _last_applied(self) -> LastApplied | None:
         rows = await self._db.execute_fetchall(
-            "SELECT rows, last_user FROM applied WHERE compared = 1 ORDER BY applied_at DESC, import_id DESC LIMIT 1"
+            "SELECT rows, last_user FROM applied WHERE compared = 1 AND undone IS NULL"
+            " ORDER BY applied_at DESC, import_id DESC LIMIT 1"
         )
         return next((LastApplied(*row) for row in rows), None)
 

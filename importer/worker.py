@@ -156,7 +156,7 @@ class Worker:
         turn = next_turn([*peeked, *held], whole_lists=settings.deactivate_missing, now=now)
         for old, newer in turn.superseded:
             await self._closing.supersede(old, newer)
-        if turn.run and await self._waits_for_checksum(turn.run, settings):
+        if turn.run and not turn.run.undo and await self._waits_for_checksum(turn.run, settings):
             return None
         return turn.run
 
@@ -170,6 +170,8 @@ class Worker:
 
     async def _peeked(self, entry: Entry, settings: ImportSettings) -> Entry:
         """`entry`, of which it is known whether it is a correction, and what there is to compare with check-sums."""
+        if entry.undo:  # its file was looked at before it was applied
+            return entry
         copy = self._starter.folder_of(entry.tenant).copy(entry.id)
         if entry.correction is None:
             entry = await self._queue.set_correction(entry, await asyncio.to_thread(is_correction, copy))

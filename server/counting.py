@@ -32,8 +32,10 @@ class Counting:
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         """Count an end. Counting is never a reason for anything to fail."""
         self._metrics.import_ended(entry, duration_s)
-        if entry.state in APPLIED and not entry.dry_run:
+        if entry.state in APPLIED | {ImportState.UNDONE} and not entry.dry_run:
             await self._count_users(entry.tenant)
+        if entry.state is ImportState.UNDONE:
+            self._metrics.success_undone(entry.tenant, (await self._queue.last_successes()).get(entry.tenant))
 
     async def render(self) -> bytes:
         """The metrics as they are now, in Prometheus' text format."""

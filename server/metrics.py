@@ -88,6 +88,13 @@ class Metrics:
         """The newest applied import of `tenant` ended then (RFC 3339)."""
         self.last_success.labels(tenant).set(from_rfc3339(finished_at).timestamp())
 
+    def success_undone(self, tenant: str, finished_at: str | None) -> None:
+        """The newest applied import of `tenant` was undone; the one before it ended then, if there is one."""
+        if finished_at:
+            self.succeeded(tenant, finished_at)
+        else:
+            self.last_success.remove_by_labels({"tenant": tenant})
+
     def count_users(self, tenant: str, by_state: Mapping[str, int]) -> None:
         for state, count in by_state.items():
             self.users.labels(tenant, state).set(count)

@@ -113,6 +113,28 @@ async def discard(tenant: str, import_id: int | None, as_json: bool) -> None:
     _print_done(discarded, f"Import {entry.id} of {tenant} is discarded", as_json=as_json)
 
 
+@import_.command()
+@click.argument("tenant")
+@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@click.option("--no-wait", is_flag=True, help="Don't wait until it is undone.")
+@json_option
+@runs
+async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool) -> int:
+    """Put back what an applied import of TENANT changed, and wait for the end of it.
+
+    Without an ID the newest that changed anybody is meant; the ones before it can be undone after it. What something
+    else has changed since is left, and reported. Exits with 0 if it was undone.
+    """
+    async with _opened(tenant) as (queue, folder):
+        asked = await queue.undo(tenant, import_id, by=BY)
+        if not no_wait:
+            ended = await _end_of(queue, asked, _data_dir(folder), None)
+            _print_report(ended, folder, as_json=as_json)
+            return 0 if ended.state is ImportState.UNDONE else 1
+    _print_done(asked, f"Import {asked.id} of {tenant} is to be undone, and queued", as_json=as_json)
+    return 0
+
+
 @asynccontextmanager
 async def _opened(tenant: str) -> AsyncIterator[tuple[Queue, TenantFolder]]:
     async with tenants() as opened:

@@ -13,7 +13,7 @@ import pytest
 
 from importer import worker as worker_module
 from importer.attempt import RunImport, Starter, known_end
-from importer.errors import Stopped, TryAgain
+from importer.errors import Refused, Stopped, TryAgain
 from importer.model import ImportState, Outcome
 from importer.recovery import recover
 from importer.run import Job, run_import
@@ -397,3 +397,76 @@ def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
         file.write_bytes(content)
         assert is_correction(file) is known
     assert not is_correction(tmp_path / "missing")
+
+
+async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yard) -> None:
+    await yard.upload(people("ann", "bob").decode())
+    async with working(yard):
+        await yard.reaches(1, ImportState.COMPLETED)
+        applied = (await found(yard.queue, 1)).report()
+        asked = await yard.queue.undo("acme", None, by="operator")
+        assert (asked.id, asked.state) == (1, ImportState.QUEUED)
+        await yard.reaches(1, ImportState.UNDONE)
+    report = (await found(yard.queue, 1)).report()
+    assert (report.counts, report.file, report.started_at) == (applied.counts, applied.file, applied.started_at)
+    assert (report.finished_at, report.decided_by) == (applied.finished_at, "operator")
+    assert yard.shown(1) == report.to_json()
+    assert yard.watching.ends == [(1, ImportState.COMPLETED), (1, ImportState.UNDONE)]
+    assert await yard.queue.last_successes() == {}
+    with pytest.raises(Refused):
+        await yard.queue.undo("acme", 1, by="operator")
+
+
+async def test_an_undo_that_can_not_be_done_leaves_the_import_as_it_was_and_says_why(yard: Yard) -> None:
+    await yard.upload(people("ann").decode())
+    async with working(yard):
+        await yard.reaches(1, ImportState.COMPLETED)
+        applied = await found(yard.queue, 1)
+        with sqlite3.connect(yard.folder().users_db) as db:
+            db.execute("DELETE FROM applied")
+        db.close()
+        await yard.queue.undo("acme", 1, by="operator")
+        await yard.reaches(1, ImportState.COMPLETED)
+    entry = await found(yard.queue, 1)
+    assert (entry.outcome, entry.undo, entry.decided_by) == (applied.outcome, None, None)
+    assert entry.message == "It could not be undone: what import 1 of acme changed is not kept any more"
+    assert yard.watching.ends == [(1, ImportState.COMPLETED)]
+
+
+async def test_a_file_that_comes_while_an_import_waits_to_be_undone_runs_after_it(yard: Yard) -> None:
+    yard.settings = ImportSettings(deactivate_missing=True)
+    await yard.upload(people("ann").decode())
+    async with working(yard):
+        await yard.reaches(1, ImportState.COMPLETED)
+    await yard.queue.undo("acme", 1, by="operator")
+    await yard.upload(people("ann").decode())
+    async with working(yard):
+        await yard.reaches(2, ImportState.COMPLETED)
+    assert await yard.state(1) is ImportState.UNDONE
+    assert (await found(yard.queue, 2)).report().counts.created == 1
+
+
+async def test_an_undo_cut_off_after_its_commit_is_not_done_again(yard: Yard) -> None:
+    await yard.upload(people("ann").decode())
+    async with working(yard):
+        await yard.reaches(1, ImportState.COMPLETED)
+    await yard.queue.undo("acme", 1, by="operator")
+    entry = await yard.queue.claim("acme", 1)
+    assert entry
+    starter = Starter(yard.folder, yard.settings_of, yard.clock, yard.queue.checksums)
+    undone = await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False)
+    assert isinstance(undone, Outcome)
+    await recover(yard.queue, yard.closing, yard.folder, known_end)  # as if the server had died here
+    entry = await found(yard.queue, 1)
+    assert (entry.state, entry.outcome) == (ImportState.UNDONE, undone)
+
+
+async def test_an_undo_cut_off_before_its_commit_is_done_after_all(yard: Yard) -> None:
+    await yard.upload(people("ann").decode())
+    async with working(yard):
+        await yard.reaches(1, ImportState.COMPLETED)
+    await yard.queue.undo("acme", 1, by="operator")
+    assert await yard.queue.claim("acme", 1)
+    await recover(yard.queue, yard.closing, yard.folder, known_end)
+    async with working(yard):
+        await yard.reaches(1, ImportState.UNDONE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from importer.directory import Directory
 from importer.model import Approval, Outcome, Written
 from importer.run import BATCH_ROWS, Job, run_import
 from importer.settings import ImportSettings
+from importer.undo import UndoJob, undo_import
 
 HEADER = ("first_name", "last_name", "email")
 
@@ -45,6 +46,7 @@ class Company:
         self.database = folder / "users.db"
         self.messages = folder / "messages"
         self.imports = 0
+        self.undos = 0
 
     async def run(
         self,
@@ -64,6 +66,17 @@ class Company:
         return await run_import(
             job, self.database, ImportSettings(**settings), self.messages, batch_rows=self.batch_rows
         )
+
+    async def undo(
+        self, import_id: int | None = None, *, stopping: Callable[[], bool] = lambda: False, **settings: Any
+    ) -> Outcome:
+        """Undo an import, the newest by default."""
+        identifier = ImportSettings(**settings).identifier
+        self.undos += 1
+        now = datetime(2026, 2, 1, tzinfo=UTC).replace(microsecond=self.undos * 1000)
+        identifying = None if identifier == "email" else identifier
+        job = UndoJob("acme", import_id or self.imports, "operator", identifying, now)
+        return await undo_import(job, self.database, self.messages, stopping=stopping)
 
     async def users(self) -> dict[str, dict[str, Any]]:
         """All users by address."""

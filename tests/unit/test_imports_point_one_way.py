@@ -29,6 +29,7 @@ PURE = {
     "importer.nearest",
     "importer.plan",
     "importer.railszones",
+    "importer.putback",
     "importer.records",
     "importer.rulebook",
     "importer.rules",

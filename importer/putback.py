@@ -1,0 +1,122 @@
+"""What the undo of an import changes of one user, and what it has to leave.  Pure.
+
+A field is put back only where it still has the value that the import gave it: what something else has changed since
+is left, and reported. Custom fields are told apart, each by its key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from importer.model import Problem, Severity
+from importer.plan import User
+
+CREATED = "created"
+ADDRESS = ("email", "email_key")
+"""Put back together, and after everything else: two users can't share one."""
+
+SHOWN_AS = {
+    "manager_id": "manager",
+    "coach_id": "coach",
+    "primary_team_id": "primary_team",
+    "secondary_team_ids": "secondary_team",
+    "location_id": "location",
+    "email_key": "email",
+}
+"""The columns of users that people know by another name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of a user that an import changed; `field` is a column of users."""
+
+    field: str
+    old: Any
+    new: Any
+
+
+@dataclass(slots=True)
+class PutBack:
+    """What is written of one user, by column, and what is left as it is, with the reason."""
+
+    columns: dict[str, Any] = field(default_factory=dict)
+    left: list[Problem] = field(default_factory=list)
+
+
+def put_back(user: User, changes: Iterable[Change], identifying: str | None) -> PutBack:
+    """Undo `changes` of `user`, except of the address. `identifying` is the custom field that tells who is who."""
+    found = PutBack()
+    for change in changes:
+        if change.field in ADDRESS:
+            continue
+        if change.field == "custom":
+            _put_back_custom(found, user, change, identifying)
+        elif user[change.field] != change.new:
+            found.left.append(changed_since(user, change.field))
+        elif change.field == "state" and change.old == "deactivated" and user["protected"]:
+            found.left.append(still_protected(user))
+        else:
+            found.columns[change.field] = change.old
+    return found
+
+
+def _put_back_custom(found: PutBack, user: User, change: Change, identifying: str | None) -> None:
+    old, new, now = (json.loads(text) for text in (change.old, change.new, user["custom"]))
+    after = dict(now)
+    for key in dict.fromkeys((*old, *new)):
+        if old.get(key) == new.get(key):
+            continue
+        if now.get(key) != new.get(key) or key == identifying:
+            found.left.append(changed_since(user, key))
+        elif key in old:
+            after[key] = old[key]
+        else:
+            after.pop(key, None)
+    if after != now:
+        found.columns["custom"] = json.dumps({key: after[key] for key in sorted(after)}, ensure_ascii=False)
+
+
+def with_existing(found: PutBack, user: User, exists: Mapping[str, set[int]]) -> PutBack:
+    """`found` without links to what was removed since. `exists` has the ids that are there, by column."""
+    for name in exists.keys() & found.columns.keys():
+        target = found.columns[name]
+        if target is not None and target not in exists[name]:
+            del found.columns[name]
+            found.left.append(removed_since(user, name))
+    return found
+
+
+def nobody_left() -> Problem:
+    message = "A user whom this import had changed does not exist any more."
+    return Problem(Severity.WARNING, "removed_since", message)
+
+
+def named(user: User) -> str:
+    """The user as a person reads it."""
+    known_by = user["email"] or user["external_id"]
+    return f"{user['first_name']} {user['last_name']}{f' ({known_by})' if known_by else ''}"
+
+
+def changed_since(user: User, name: str) -> Problem:
+    shown = SHOWN_AS.get(name, name)
+    message = f"{named(user)}: {shown} was changed by something else since this import, and stays as it is now."
+    return Problem(Severity.WARNING, "changed_since", message, None, shown)
+
+
+def removed_since(user: User, name: str) -> Problem:
+    shown = SHOWN_AS[name]
+    message = f"{named(user)}: what {shown} was before does not exist any more, so it stays as it is now."
+    return Problem(Severity.WARNING, "removed_since", message, None, shown)
+
+
+def still_protected(user: User) -> Problem:
+    message = f"{named(user)} is protected, and stays active. The operator can lift the protection."
+    return Problem(Severity.WARNING, "protected_user", message, None, "state")
+
+
+def address_taken_since(user: User, email: str) -> Problem:
+    message = f"{named(user)}: the former address {email} belongs to somebody else now; the address stays as it is."
+    return Problem(Severity.WARNING, "changed_since", message, None, "email")

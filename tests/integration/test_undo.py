@@ -1,0 +1,248 @@
+"""Undo: what an import changed is put back, once, and what something else changed since is left and reported."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from importer.errors import Refused, Stopped
+from importer.model import ImportState
+from importer.undo import already_undone
+from tests.integration.test_properties import TRUSTING, batches, files, quick, run, written
+from tests.support.importing import Company, codes, people, sheet
+from tests.support.reference import Row
+
+ALL = {"deactivate_missing": True, **TRUSTING}
+JOBS = ("first_name", "last_name", "email", "job_title")
+
+
+async def test_users_it_created_are_deactivated_and_unknown_and_the_same_if_they_come_again(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben"))
+    before = await company.sql("SELECT id, email FROM users ORDER BY id")
+    undone = await company.undo()
+    assert undone.state is ImportState.UNDONE
+    assert undone.counts.created == 2
+    assert {user["state"] for user in (await company.users()).values()} == {"deactivated"}
+    leaver = await company.run(people("ann", deactivate="1"))
+    assert (codes(leaver), leaver.counts.ignored) == (["deactivate_unknown"], 1)
+    again = await company.run(people("ann", "ben", "cleo"))
+    assert again.counts.created == 3
+    assert (await company.sql("SELECT id, email FROM users ORDER BY id"))[:2] == before
+    assert {user["state"] for user in (await company.users()).values()} == {"active"}
+    assert (await company.run(people("ann", "ben", "cleo"))).state is ImportState.UNCHANGED
+
+
+async def test_somebody_created_again_by_two_rows_is_created_once(tmp_path: Path) -> None:
+    company = Company(tmp_path, batch_rows=1)
+    await company.run(people("ann"))
+    await company.undo()
+    again = await company.run(people("ann", "ann"))
+    assert (again.counts.created, codes(again)) == (1, ["duplicate_identifier"])
+
+
+async def test_updated_users_have_their_former_values_and_deactivated_ones_are_active(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben", job_title="Baker", primary_team="Ops"))
+    before = await company.users()
+    await company.run(people("ann", job_title="Boss", primary_team="Sales", manager="ben@example.com"), **ALL)
+    assert (await company.users())["ben@example.com"]["state"] == "deactivated"
+    undone = await company.undo()
+    assert await company.users() == before
+    assert "changed_since" not in codes(undone)
+    assert "2 users are as they were" in (undone.message or "")
+
+
+async def test_a_field_that_something_else_changed_since_is_left_and_reported(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", job_title="Baker", role="hr"))
+    await company.run(people("ann", job_title="Boss", role="admin"))
+    await company.sql("UPDATE users SET job_title = 'Queen'")
+    undone = await company.undo()
+    ann = (await company.users())["ann@example.com"]
+    assert (ann["job_title"], ann["role"]) == ("Queen", "hr")
+    assert [(problem.code, problem.column) for problem in undone.messages] == [("changed_since", "job_title")]
+    assert "ann@example.com" in undone.messages[0].message
+    kept = (company.messages / "2.undo.jsonl").read_text("utf-8")
+    assert [json.loads(line)["column"] for line in kept.splitlines()] == ["job_title"]
+
+
+async def test_what_was_before_and_is_removed_since_is_not_put_back(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", primary_team="Ops", location="Rome"))
+    await company.run(people("ann", primary_team="Sales", location="Oslo"))
+    await company.sql("DELETE FROM teams WHERE name = 'Ops'")
+    undone = await company.undo()
+    ann = (await company.users())["ann@example.com"]
+    assert (ann["primary_team"], ann["location"]) == ("Sales", "Rome")
+    assert [(problem.code, problem.column) for problem in undone.messages] == [("removed_since", "primary_team")]
+
+
+async def test_nobody_protected_is_deactivated_by_an_undo(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann"))
+    await company.sql("UPDATE users SET protected = 1")
+    undone = await company.undo()
+    assert (await company.users())["ann@example.com"]["state"] == "active"
+    assert codes(undone) == ["protected_user"]
+
+
+async def test_the_newest_import_that_changed_anybody_is_undone_first_then_the_one_before(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann"))
+    await company.run(people("ann", "ben"))
+    assert (await company.run(people("ann", "ben"))).state is ImportState.UNCHANGED
+    for wrong, code in ((1, "not_newest"), (3, "not_newest"), (9, "not_kept")):
+        with pytest.raises(Refused) as refused:
+            await company.undo(wrong)
+        assert refused.value.code == code
+    await company.undo(2)
+    with pytest.raises(Refused) as refused:
+        await company.undo(2)
+    assert refused.value.code == "already_undone"
+    await company.undo(1)
+    assert (await company.sql("SELECT count(*) FROM users WHERE known = 1")) == [(0,)]
+
+
+async def test_an_undo_is_written_with_its_effects(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann"))
+    assert await already_undone(company.database, 1) is None
+    undone = await company.undo()
+    assert await already_undone(company.database, 1) == undone
+    assert await already_undone(company.database, 2) is None
+
+
+async def test_the_next_file_is_compared_with_the_import_before(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    everybody = [f"p{number}" for number in range(20)]
+    await company.run(people(*everybody[:10]), deactivate_missing=True)
+    await company.run(people(*everybody), deactivate_missing=True)
+    await company.undo()
+    smaller = await company.run(people(*everybody[1:10]), deactivate_missing=True)
+    assert smaller.state is ImportState.COMPLETED  # with 20 rows before it, 9 would be too few
+    assert smaller.counts.deactivated == 1
+
+
+async def test_the_first_import_after_the_first_was_undone_has_no_limit_of_creations(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben"))
+    await company.undo()
+    again = await company.run(people("ann", "ben"), max_creations_percent=1)
+    assert (again.state, again.counts.created) == (ImportState.COMPLETED, 2)
+
+
+async def test_thousands_that_were_created_are_taken_back(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    rows = [(f"N{i}", "Smith", f"n{i}@example.com") for i in range(5000)]
+    await company.run(sheet(*rows))
+    before = await company.users()
+    await company.run(sheet(*rows[:100], *[("X", "Y", f"x{i}@example.com") for i in range(5000)]), **ALL)
+    await company.undo()
+    users = await company.users()
+    assert {address: users[address] for address in before} == before
+    assert await company.sql("SELECT count(*) FROM users WHERE known = 0") == [(5000,)]
+    assert (await company.run(sheet(*rows), **ALL)).state is ImportState.UNCHANGED
+
+
+async def test_unknown_people_are_named_by_no_link(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann"))
+    await company.run(people("ben"))
+    await company.undo()
+    linked = await company.run(people("ann", manager="ben@example.com"))
+    assert codes(linked) == ["unknown_link"]
+
+
+async def test_somebody_reactivated_by_hand_is_known_again(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann"))
+    await company.undo()
+    await company.sql("UPDATE users SET state = 'active'")
+    assert (await company.run(people("ann"))).state is ImportState.UNCHANGED
+
+
+HAND = ("job_title", "first_name")
+
+
+@settings(quick, max_examples=30)
+@given(st.lists(st.tuples(files(), st.booleans()), min_size=1, max_size=5), st.integers(0, 5), batches)
+def test_undo_after_any_imports_gives_the_users_back_as_they_were(
+    steps: list[tuple[list[Row], bool]], undone: int, batch_rows: int
+) -> None:
+    async def scenario() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            company = Company(Path(folder), batch_rows)
+            before: list[tuple[int, Any, Any]] = []
+            for rows, missing in steps:
+                now = await _known(company)
+                outcome = await company.run(written(rows), deactivate_missing=missing, **TRUSTING)
+                if outcome.state not in (ImportState.FAILED, ImportState.UNCHANGED):
+                    before.append((company.imports, now, outcome))
+            for import_id, users, outcome in reversed(before[-undone:] if undone else []):
+                report = await company.undo(import_id)
+                assert (report.state, report.counts) == (ImportState.UNDONE, outcome.counts)
+                assert await _known(company) == users
+            # Whoever is taken back comes again as if for the first time: the same file has the same effect.
+            if undone and before:
+                import_id, _, outcome = before[-min(undone, len(before))]
+                rows, missing = steps[import_id - 1]
+                again = await company.run(written(rows), deactivate_missing=missing, **TRUSTING)
+                assert (again.state, again.counts.created) == (outcome.state, outcome.counts.created)
+
+    run(scenario())
+
+
+@settings(quick, max_examples=30)
+@given(files(unique=True), files(unique=True), st.sampled_from(HAND), st.integers(0, 5), batches)
+def test_a_field_changed_by_hand_since_is_left_and_reported_and_the_others_are_put_back(
+    first: list[Row], second: list[Row], name: str, whose: int, batch_rows: int
+) -> None:
+    async def scenario() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            company = Company(Path(folder), batch_rows)
+            await company.run(written(first), **TRUSTING)
+            before = await company.users()
+            if (await company.run(written(second), **TRUSTING)).state in (ImportState.UNCHANGED, ImportState.FAILED):
+                return
+            address = sorted(before)[whose % len(before)] if before else ""
+            changed = await company.sql(
+                "SELECT 1 FROM changes JOIN users ON users.id = user_id WHERE import_id = 2 AND email = ?"
+                " AND field = ?",
+                (address, name),
+            )
+            await company.sql(f"UPDATE users SET {name} = 'By hand' WHERE email = ?", (address,))
+            report = await company.undo()
+            users = await company.users()
+            if address:
+                before[address][name] = "By hand"
+            assert {one: users[one] for one in before} == before
+            assert codes(report).count("changed_since") == len(changed)
+
+    run(scenario())
+
+
+async def _known(company: Company) -> dict[str, Any]:
+    users = await company.users()
+    unknown = {row[0] for row in await company.sql("SELECT email FROM users WHERE known = 0")}
+    return {address: user for address, user in users.items() if address not in unknown}
+
+
+def test_an_undo_that_is_told_to_stop_changes_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        company = Company(tmp_path)
+        await company.run(people("ann", job_title="Baker"))
+        await company.run(people("ann", job_title="Boss"))
+        with pytest.raises(Stopped):
+            await company.undo(stopping=lambda: True)
+        assert (await company.users())["ann@example.com"]["job_title"] == "Boss"
+        assert (await company.undo()).state is ImportState.UNDONE
+
+    asyncio.run(scenario())
