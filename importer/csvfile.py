@@ -17,7 +17,7 @@ from itertools import chain
 
 from importer.decoding import DecodedText
 from importer.errors import FileError
-from importer.header import DELIMITERS, MAX_COLUMNS, Header, known_columns, read_header
+from importer.header import DELIMITERS, MAX_COLUMNS, OURS, Header, Names, known_columns, read_header
 from importer.model import Problem, Severity
 from importer.records import MAX_ROW, nul, quote_fault, record_pattern, row_too_long
 from importer.rules import BLANKS
@@ -64,13 +64,20 @@ class CsvReader:
     """
 
     def __init__(
-        self, chunks: Iterable[bytes], *, delimiter: str = ",", encoding: str = "utf-8", batch_rows: int = 2000
+        self,
+        chunks: Iterable[bytes],
+        *,
+        delimiter: str = ",",
+        encoding: str = "utf-8",
+        names: Names = OURS,
+        batch_rows: int = 2000,
     ) -> None:
         self.problems: list[Problem] = []
         self.rows = 0
         self.ends_with_newline = True
         self.last_row_unfinished = False
         self._delimiter = delimiter
+        self._names = names
         self._batch_rows = batch_rows
         self._text = DecodedText(chunks, encoding)
         self._line = 1  # where the text that was not yet split begins
@@ -125,7 +132,7 @@ class CsvReader:
             line, raw = found.lines.pop(0), found.raws.pop(0)
             cells = self.cells(line, raw)
             try:
-                header, warnings = read_header(cells, line, self._delimiter)
+                header, warnings = read_header(cells, line, self._delimiter, self._names)
             except FileError:
                 self._hint_at_delimiter(line, raw)
                 raise
@@ -267,9 +274,9 @@ class CsvReader:
 
     def _hint_at_delimiter(self, line: int, raw: str) -> None:
         """Raise FileError if the header `raw` makes more sense with another delimiter."""
-        ours = known_columns(raw.replace('"', "").split(self._delimiter))
+        ours = known_columns(raw.replace('"', "").split(self._delimiter), self._names)
         for other, name in DELIMITERS.items():
-            theirs = known_columns(raw.replace('"', "").split(other))
+            theirs = known_columns(raw.replace('"', "").split(other), self._names)
             if theirs > ours and theirs >= 2:
                 raise FileError(
                     "wrong_delimiter",

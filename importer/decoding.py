@@ -1,8 +1,8 @@
 """The bytes of a file as text: which encoding they are in, and where they stop being readable.  Pure.
 
-A byte order mark wins over the setting. Nothing is ever replaced or skipped: bytes that don't decode are a
-`FileError`, raised after all text before them was handed out, so that the first fault of a file is the one
-that is told, however the file was cut into chunks.
+A byte order mark wins over the setting (one of UTF-32 only where that is the setting). Nothing is ever replaced or
+skipped: bytes that don't decode are a `FileError`, raised after all text before them was handed out, so that the
+first fault of a file is the one that is told, however the file was cut into chunks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+UTF32_MARKS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"))
 OTHER_FORMATS = (
     (b"PK\x03\x04", "an Excel workbook (.xlsx) or another zip archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)"),
@@ -45,21 +45,25 @@ class DecodedText:
 
     def __iter__(self) -> Iterator[str]:
         first = self._first_bytes()
-        _refuse_other_formats(first)
-        mark, encoding = _mark_of(first) or (b"", self._encoding)
+        _refuse_other_formats(first, self._encoding)
+        mark, encoding = _mark_of(first, self._encoding) or (b"", self._encoding)
         decoder = codecs.getincrementaldecoder(encoding)()
         lines = 0
         for data, final in self._pieces(first[len(mark) :]):
-            held_back: bytes = decoder.getstate()[0]
+            state = decoder.getstate()
             try:
                 text = decoder.decode(data, final)
-            except UnicodeDecodeError as error:
-                good = error.object[: error.start].decode(encoding)
+            except UnicodeError as error:
+                # What an encoding may raise for a damaged file is not always the kind that says where.
+                found = error if isinstance(error, UnicodeDecodeError) else _from_the_start(encoding, state[0] + data)
+                read = max(0, found.start - len(state[0]))
+                decoder.setstate(state)
+                good = decoder.decode(data[:read]) if read else ""
                 if good:
                     yield good
-                offset = self.bytes_read - len(data) - len(held_back) + error.start
+                offset = self.bytes_read - len(data) - len(state[0]) + found.start
                 line = lines + good.count("\n") + 1
-                raise _undecodable(self._from(error), error.reason, encoding, offset, line) from None
+                raise _undecodable(self._from(found), found.reason, encoding, offset, line) from None
             if text:
                 lines += text.count("\n")
                 yield text
@@ -87,15 +91,26 @@ class DecodedText:
         yield b"", True
 
 
-def _mark_of(first: bytes) -> tuple[bytes, str] | None:
-    return next(((mark, encoding) for mark, encoding in MARKS if first.startswith(mark)), None)
+def _from_the_start(encoding: str, data: bytes) -> UnicodeDecodeError:
+    return UnicodeDecodeError(encoding, data, 0, len(data), "not in this encoding")
 
 
-def _refuse_other_formats(first: bytes) -> None:
+def _mark_of(first: bytes, setting: str) -> tuple[bytes, str] | None:
+    marks = (*UTF32_MARKS, *MARKS) if _is(setting, "utf-32") else MARKS
+    return next(((mark, encoding) for mark, encoding in marks if first.startswith(mark)), None)
+
+
+def _is(setting: str, family: str) -> bool:
+    return codecs.lookup(setting).name.startswith(family)
+
+
+def _refuse_other_formats(first: bytes, setting: str) -> None:
     for magic, name in OTHER_FORMATS:
         if first.startswith(magic):
             raise FileError("not_a_csv_file", f"The file is {name}, not a CSV file. {SAVE_AS_UTF8}", line=1)
-    if first.startswith(UTF32_MARKS):
+    if _is(setting, "utf-32") or _is(setting, "utf-16"):
+        return
+    if first.startswith(tuple(mark for mark, _ in UTF32_MARKS)):
         raise FileError("wrong_encoding", f"The file is in UTF-32, which is not supported. {SAVE_AS_UTF8}", line=1)
     if [byte == 0 for byte in first[:4]] in ([False, True] * 2, [True, False] * 2):
         raise FileError(

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import aiosqlite
 
 from importer.csvfile import escape_formula
 from importer.database import transaction
-from importer.fields import email_key
-
-EXPORT_COLUMNS = (
-    "first_name",
-    "last_name",
-    "email",
-    "job_title",
-    "manager",
-    "coach",
-    "primary_team",
-    "secondary_team",
-    "role",
-    "language",
-    "location",
-    "time_zone",
-    "hire_date",
-    "deactivate",
-)
+from importer.fields import columns_under, email_key
+from importer.rules import date_in, join_names
+from importer.settings import ImportSettings
 
 SELECT_USER = """
     SELECT u.*, m.email AS manager, c.email AS coach, t.name AS primary_team, l.name AS location,
@@ -109,14 +94,30 @@ def user_json(row: aiosqlite.Row) -> dict[str, Any]:
     }
 
 
-def export_cells(user: Mapping[str, Any]) -> list[str]:
-    """One user as a row of `sync_users.csv` under EXPORT_COLUMNS: importing it changes nothing."""
-    cells = {name: user[name] or "" for name in EXPORT_COLUMNS if name not in ("secondary_team", "deactivate")}
-    cells["secondary_team"] = join_teams(user["secondary_team"])
-    cells["deactivate"] = "1" if user["state"] == "deactivated" else ""
-    return [escape_formula(cells[name]) for name in EXPORT_COLUMNS]
+class Export:
+    """Users as rows of a `sync_users.csv` that a tenant may send: importing it changes nobody."""
 
+    def __init__(self, settings: ImportSettings) -> None:
+        names = settings.names
+        headers = {name: names.header(name) for name in settings.columns}
+        self.header = [header for header in headers.values() if header]
+        self._columns = [name for name, header in headers.items() if header]
+        self._rules = columns_under(settings)
+        self._date_format = settings.date_format
+        self._dates = {"hire_date", *(field.key for field in settings.custom_fields if field.type == "date")}
 
-def join_teams(names: Iterable[str]) -> str:
-    """Team names in one cell: `,` between them, `\\,` and `\\\\` inside."""
-    return ", ".join(name.replace("\\", "\\\\").replace(",", "\\,") for name in names)
+    def cells(self, user: Mapping[str, Any]) -> list[str]:
+        """One user, as `user_json` shows one."""
+        values = {**user["custom"], **user, "deactivate": user["state"] == "deactivated" or None}
+        return [escape_formula(self._rules[name].cell(self._text(name, values.get(name)))) for name in self._columns]
+
+    def _text(self, name: str, value: Any) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "1" if value else "0"
+        if isinstance(value, list):
+            return join_names(value)
+        if name in self._dates:
+            return date_in(value, self._date_format)
+        return str(value)

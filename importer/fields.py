@@ -1,7 +1,8 @@
 """One row -> the values that are valid and the problems that are not.  Pure.
 
-Each column's rule is in `rules`, `emails` and `timezones`; here they are put together: cells are tidied, blank
-cells get their meaning, and what is wrong becomes an error, or, in the row of a leaver, a warning.
+Each column's rule is in `rules`, `emails`, `timezones` and `custom`; here they are put together: cells are tidied,
+values get what the tenant says they mean, blank cells theirs, and what is wrong becomes an error, or, in the row of a
+leaver, a warning.
 
 Most cells of a file have come before: what a cell means is remembered, so that most need only be looked up.
 """
@@ -10,50 +11,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import getitem, itemgetter
 
 from importer.csvfile import unescape_formula
-from importer.emails import check_email, email_key, plain_address
-from importer.header import REQUIRED, Header
+from importer.custom import Rule
+from importer.emails import email_key, plain_address
+from importer.header import Header, fold
 from importer.model import Problem, Severity, shown
-from importer.rules import (
-    BLANKS,
-    DEFAULT_LANGUAGE,
-    DEFAULT_ROLE,
-    FieldValue,
-    Invalid,
-    check_date,
-    check_deactivate,
-    check_language,
-    check_reference,
-    check_role,
-    check_teams,
-    check_text,
-    visible,
-)
+from importer.rulebook import rules_of
+from importer.rules import BLANKS, DEFAULT_LANGUAGE, DEFAULT_ROLE, Doubtful, FieldValue, Invalid, visible
 from importer.settings import ImportSettings
-from importer.timezones import check_time_zone
 
-__all__ = ["CheckedRow", "FieldValue", "RowChecker", "email_key"]
+__all__ = ["CheckedRow", "Column", "FieldValue", "RowChecker", "email_key"]
 
-RULES: dict[str, Callable[[str], FieldValue | Invalid]] = {
-    "first_name": check_text,
-    "last_name": check_text,
-    "email": check_email,
-    "job_title": check_text,
-    "manager": check_reference,
-    "coach": check_reference,
-    "primary_team": check_text,
-    "secondary_team": check_teams,
-    "role": check_role,
-    "language": check_language,
-    "location": check_text,
-    "time_zone": check_time_zone,
-    "hire_date": check_date,
-    "deactivate": check_deactivate,
-}
 WHEN_CLEARED: dict[str, FieldValue] = {"role": DEFAULT_ROLE, "language": DEFAULT_LANGUAGE, "secondary_team": ()}
 
 REMEMBERED = 10_000
@@ -63,6 +35,9 @@ REMEMBERED_LENGTH = 64
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NEEDS_TIDYING = " '"
 """What a cell of printable ASCII may begin with if tidying may change it."""
+
+_Note = tuple[str, str, Invalid | Doubtful]
+"""What is to be said of a cell: its column, its text, and why."""
 
 _LEAVE = "\0"
 """The meaning of a blank cell that leaves its field as it is: no cell's value can be this."""
@@ -77,7 +52,8 @@ class CheckedRow:
     `values` has the fields that are in the file and valid: None for a cleared one, a tuple of names for
     `secondary_team` (empty when cleared), the trimmed text for `manager` and `coach`, the default for a cleared
     role or language; a blank cell that leaves its field as it is, is absent. `problems` are errors, and the row
-    is rejected, unless `deactivate` is set and it is known who leaves: then they are warnings.
+    is rejected, unless `deactivate` is set and it is known who leaves: then they are warnings. So is what is said of
+    a doubtful value.
     """
 
     line: int
@@ -96,20 +72,50 @@ def tidy(cell: str) -> str:
     return unescape_formula(cell).strip(BLANKS) if cell.startswith("'") else cell
 
 
-def judge(name: str, text: str, *, blank_leaves: bool) -> FieldValue | Invalid:
-    """What the tidy `text` means in the column `name`."""
-    if not text:
-        return _blank(name, blank_leaves)
-    if not text.isprintable() and _CONTROL.search(text):
-        return Invalid(
-            "control_character",
-            "There is an invisible control character in the cell. Type the text anew instead of copying it.",
-        )
-    return RULES[name](text)
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What the cells of one column mean: `values` from theirs (as `fold` gives them) to ours, and a `blank` cell."""
+
+    name: str
+    rule: Rule
+    blank: FieldValue | Invalid
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def judge(self, text: str) -> FieldValue | Invalid | Doubtful:
+        """What the tidy `text` means."""
+        if text and self.values:
+            text = self.values.get(fold(text), text)
+        if not text:
+            return self.blank
+        if not text.isprintable() and _CONTROL.search(text):
+            return Invalid(
+                "control_character",
+                "There is an invisible control character in the cell. Type the text anew instead of copying it.",
+            )
+        return self.rule(text)
+
+    def cell(self, text: str) -> str:
+        """What to write so that it is read as `text` would be, were there no words of the tenant's."""
+        if not text or fold(text) not in self.values:
+            return text
+        meant = self.rule(text)
+        return next((theirs for theirs in (text, *self.values) if self.judge(theirs) == meant), text)
 
 
-def _blank(name: str, blank_leaves: bool) -> FieldValue | Invalid:
-    if name in REQUIRED:
+def columns_under(settings: ImportSettings) -> dict[str, Column]:
+    """Every column that means something, by name."""
+    columns = {}
+    required = settings.names.required
+    blank_leaves = settings.blank_cells == "keep"
+    for name, rule in rules_of(settings.date_format, settings.custom_fields).items():
+        mapped = settings.value_mapping.get(name, {})
+        values = {fold(tidy(theirs)): tidy(ours) for theirs, ours in mapped.items()}
+        columns[name] = Column(name, rule, _blank(name, name in required, blank_leaves), values)
+    return columns
+
+
+def _blank(name: str, required: bool, blank_leaves: bool) -> FieldValue | Invalid:
+    if required:
         return Invalid("missing_value", "The cell must not be blank.")
     if name == "deactivate":
         return False
@@ -119,26 +125,30 @@ def _blank(name: str, blank_leaves: bool) -> FieldValue | Invalid:
 class _Meanings(dict[str, FieldValue]):
     """What the cells of one column mean, each as it is in the file; found out when first asked for.
 
-    An invalid cell has no meaning: it is added to `wrong`, and looked at anew when it comes again.
+    Of an invalid or doubtful cell nothing is remembered: it is added to `notes`, and looked at anew when it comes
+    again.
     """
 
-    def __init__(self, name: str, wrong: list[tuple[str, str, Invalid]], *, blank_leaves: bool) -> None:
+    def __init__(self, column: Column, notes: list[_Note]) -> None:
         super().__init__()
-        self._name = name
-        self._rule = RULES[name]
-        self._wrong = wrong
-        self._blank_leaves = blank_leaves
+        self._name = column.name
+        self._judge = column.judge
+        self._judge_plain = column.judge if column.values else column.rule
+        self._notes = notes
 
     def __missing__(self, cell: str) -> FieldValue:
         if cell and cell.isascii() and cell.isprintable() and cell[0] not in _NEEDS_TIDYING and cell[-1] != " ":
             text = cell
-            found = self._rule(cell)
+            found = self._judge_plain(cell)
         else:
             text = tidy(cell)
-            found = judge(self._name, text, blank_leaves=self._blank_leaves)
+            found = self._judge(text)
         if isinstance(found, Invalid):
-            self._wrong.append((self._name, text, found))
+            self._notes.append((self._name, text, found))
             return None
+        if isinstance(found, Doubtful):
+            self._notes.append((self._name, text, found))
+            return found.value
         if len(cell) <= REMEMBERED_LENGTH and len(self) < REMEMBERED:
             self[cell] = found
         return found
@@ -156,16 +166,17 @@ class RowChecker:
 
     def __init__(self, header: Header, settings: ImportSettings) -> None:
         positions = [position for position, name in enumerate(header.columns) if name]
+        columns = columns_under(settings)
         self._expected = len(header.columns)
         self._pick = itemgetter(*positions) if len(positions) < self._expected else None
         self._fields = [header.columns[position] for position in positions]
         self._blank_leaves = settings.blank_cells == "keep"
-        self._wrong: list[tuple[str, str, Invalid]] = []  # of the row that is being checked
+        self._notes: list[_Note] = []  # of the row that is being checked
         self._meanings = [
-            (_Addresses if name == "email" else _Meanings)(name, self._wrong, blank_leaves=self._blank_leaves)
-            for name in self._fields
+            (_Addresses if name == "email" else _Meanings)(columns[name], self._notes) for name in self._fields
         ]
-        self._identifier = settings.identifier
+        self._by_email = settings.identifier == "email"
+        self._identifier = columns[settings.identifier]
         self._identifier_at = header.columns.index(settings.identifier)
 
     def key(self, cells: Sequence[str]) -> str | None:
@@ -173,8 +184,16 @@ class RowChecker:
         if len(cells) != self._expected:
             return None
         cell = cells[self._identifier_at]
-        address = plain_address(cell) or judge(self._identifier, tidy(cell), blank_leaves=False)
-        return email_key(address) if isinstance(address, str) else None
+        if self._by_email and (address := plain_address(cell)):
+            return email_key(address)
+        found = self._identifier.judge(tidy(cell))
+        return self._key_of(found.value if isinstance(found, Doubtful) else found)
+
+    def _key_of(self, identifier: FieldValue | Invalid) -> str | None:
+        """An identifier as it is compared: addresses without case, custom ones exactly."""
+        if not isinstance(identifier, str):
+            return None
+        return email_key(identifier) if self._by_email else identifier
 
     def check_columns(self, rows: Sequence[Sequence[str]]) -> dict[str, list[FieldValue]] | None:
         """The values of these rows, a list a field; None if anything about one of them needs to be said.
@@ -188,8 +207,8 @@ class RowChecker:
             name: [meanings[cell] for cell in column]
             for name, meanings, column in zip(self._fields, self._meanings, columns, strict=True)
         }
-        if self._wrong:
-            self._wrong.clear()
+        if self._notes:
+            self._notes.clear()
             return None
         if self._blank_leaves and any(_LEAVE in column for column in values.values()):
             return None
@@ -201,21 +220,21 @@ class RowChecker:
             return _ragged(line, len(cells), self._expected, raw)
         ours = self._pick(cells) if self._pick else cells
         values = dict(zip(self._fields, map(getitem, self._meanings, ours)))  # noqa: B905 - strict costs, a row each
-        wrong: list[tuple[str, str, Invalid]] = []
-        if self._wrong:
-            wrong += self._wrong
-            self._wrong.clear()
-            for name, _, _ in wrong:
-                del values[name]
+        notes: list[_Note] = []
+        if self._notes:
+            notes += self._notes
+            self._notes.clear()
+            for name, _, why in notes:
+                if isinstance(why, Invalid):
+                    del values[name]
         if self._blank_leaves:
             values = {name: value for name, value in values.items() if value != _LEAVE}
         deactivate = values.pop("deactivate", False) is True
-        identifier = values.get(self._identifier)
-        if isinstance(identifier, str):
-            key = email_key(identifier)
-        else:
-            key, identifier = None, tidy(cells[self._identifier_at]) or None
-        problems = _problems(line, wrong, leaver=deactivate and key is not None) if wrong else []
+        identifier = values.get(self._identifier.name)
+        key = self._key_of(identifier)
+        if key is None or not isinstance(identifier, str):
+            identifier = tidy(cells[self._identifier_at]) or None
+        problems = _problems(line, notes, leaver=deactivate and key is not None) if notes else []
         return CheckedRow(line, key, identifier, deactivate, values, problems)
 
 
@@ -228,13 +247,15 @@ def _ragged(line: int, came: int, expected: int, raw: str) -> CheckedRow:
     return CheckedRow(line, None, None, False, {}, [problem])
 
 
-def _problems(line: int, wrong: list[tuple[str, str, Invalid]], *, leaver: bool) -> list[Problem]:
-    severity = Severity.WARNING if leaver else Severity.ERROR
+def _problems(line: int, notes: list[_Note], *, leaver: bool) -> list[Problem]:
     stays = " The user is deactivated all the same; this field stays as it was." if leaver else ""
-    return [
-        Problem(severity, why.code, f"{_place(name, cell)}: {why.message}{stays}", line, name, shown(visible(cell)))
-        for name, cell, why in wrong
-    ]
+    problems = []
+    for name, cell, why in notes:
+        invalid = isinstance(why, Invalid)
+        severity = Severity.ERROR if invalid and not leaver else Severity.WARNING
+        message = f"{_place(name, cell)}: {why.message}{stays if invalid else ''}"
+        problems.append(Problem(severity, why.code, message, line, name, shown(visible(cell))))
+    return problems
 
 
 def _place(name: str, cell: str) -> str:

@@ -1,14 +1,17 @@
-"""The header of a file: which columns there are, and what is forgiven in their names.  Pure.
+"""The header of a file: which columns there are, what theirs are called, and what is forgiven in their names.  Pure.
 
-Upper case, spaces around, non-breaking and zero-width characters are forgiven with a warning; a required column
-missing or a column twice is a `FileError`; any other name is ignored with a warning that helps to mend it.
+A tenant may say what other headers mean: of several that name one field the first that is there counts, and a field's
+own name comes last. Upper case, spaces around, non-breaking and zero-width characters are forgiven with a warning; a
+required column missing or a column twice is a `FileError`; any other name is ignored with a warning that helps to
+mend it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from importer.errors import FileError
 from importer.model import Problem, Severity, shown
@@ -60,7 +63,32 @@ OFTEN_MEANT = {
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SEPARATORS = re.compile(r"[\s.-]+")
-_NEAREST = Nearest(COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the columns of a tenant's files may be called.
+
+    `columns` are all fields, `required` those that must be there. `mapping` says what other headers mean, each as
+    `fold` gives it; of those of one field the first comes first, and `""` is a column to ignore without a word.
+    """
+
+    columns: tuple[str, ...] = COLUMNS
+    required: tuple[str, ...] = REQUIRED
+    mapping: Mapping[str, str] = field(default_factory=dict)
+
+    def field(self, name: str) -> str:
+        """The field that the folded header `name` means; '' if none."""
+        return self.mapping.get(name, name if name in self.columns else "")
+
+    def header(self, field: str) -> str | None:
+        """What to call the column of `field` in a file where it is alone; None if no header means it."""
+        if self.field(field) == field:
+            return field
+        return next((name for name, meant in self.mapping.items() if meant == field), None)
+
+
+OURS = Names()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +105,9 @@ class Header:
     delimiter: str = ","
 
 
-def read_header(cells: Sequence[str], line: int, delimiter: str = ",") -> tuple[Header, list[Problem]]:
+def read_header(
+    cells: Sequence[str], line: int, delimiter: str = ",", known: Names = OURS
+) -> tuple[Header, list[Problem]]:
     """The header in `cells`, and the warnings it deserves. Raises FileError if the file can't be read with it."""
     if len(cells) > MAX_COLUMNS:
         raise FileError(
@@ -86,11 +116,22 @@ def read_header(cells: Sequence[str], line: int, delimiter: str = ",") -> tuple[
             line=line,
         )
     names = [fold(cell) for cell in cells]
-    _refuse_twice(names, cells, line)
-    _refuse_missing(names, cells, line)
-    columns = tuple(name if name in COLUMNS else "" for name in names)
+    _refuse_twice(names, cells, line, known)
+    columns = _columns(names, known)
+    _refuse_missing(columns, names, cells, line, known)
     header = Header(columns, tuple(cells), CORRECTION_MARK in names, delimiter)
-    return header, _warnings(names, cells, line)
+    return header, _warnings(header, names, line, known)
+
+
+def _columns(names: Sequence[str], known: Names) -> tuple[str, ...]:
+    """The field of each column; where several mean one field, the first in the mapping has it."""
+    rank = {name: number for number, name in enumerate(known.mapping)}
+    columns = [""] * len(names)
+    for position in sorted(range(len(names)), key=lambda position: rank.get(names[position], len(rank))):
+        meant = known.field(names[position])
+        if meant not in columns:
+            columns[position] = meant
+    return tuple(columns)
 
 
 def fold(name: str) -> str:
@@ -98,21 +139,26 @@ def fold(name: str) -> str:
     return _INVISIBLE.sub("", name).strip().lower()
 
 
-def known_columns(cells: Sequence[str]) -> int:
+def known_columns(cells: Sequence[str], known: Names = OURS) -> int:
     """How many of `cells` are names of columns."""
-    return len({fold(cell) for cell in cells} & set(COLUMNS))
+    return len({meant for cell in cells if (meant := known.field(fold(cell)))})
 
 
-def nearest_column(name: str) -> str | None:
+def nearest_column(name: str, columns: tuple[str, ...] = COLUMNS) -> str | None:
     """The column somebody may have meant by `name`, which is none."""
     plain = _SEPARATORS.sub("_", fold(name)).strip("_")
-    return OFTEN_MEANT.get(plain) or (plain if plain in COLUMNS else _NEAREST.to(plain, at_least=0.5))
+    return OFTEN_MEANT.get(plain) or (plain if plain in columns else _nearest(columns).to(plain, at_least=0.5))
 
 
-def _refuse_twice(names: Sequence[str], cells: Sequence[str], line: int) -> None:
+@lru_cache(maxsize=64)
+def _nearest(columns: tuple[str, ...]) -> Nearest:
+    return Nearest(columns)
+
+
+def _refuse_twice(names: Sequence[str], cells: Sequence[str], line: int, known: Names) -> None:
     first: dict[str, int] = {}
     for position, name in enumerate(names):
-        if not name or name.startswith("_"):
+        if _says_nothing(name, known):
             continue
         if name in first:
             raise FileError(
@@ -126,35 +172,46 @@ def _refuse_twice(names: Sequence[str], cells: Sequence[str], line: int) -> None
         first[name] = position
 
 
-def _refuse_missing(names: Sequence[str], cells: Sequence[str], line: int) -> None:
-    missing = [name for name in REQUIRED if name not in names]
+def _says_nothing(name: str, known: Names) -> bool:
+    """Whether a column of this name is ignored without a word."""
+    if name in known.mapping:
+        return not known.mapping[name]
+    return not name or name.startswith("_")
+
+
+def _refuse_missing(
+    columns: Sequence[str], names: Sequence[str], cells: Sequence[str], line: int, known: Names
+) -> None:
+    missing = [name for name in known.required if name not in columns]
     if not missing:
         return
     likely = [
         f"“{shown(cell.strip())}” should perhaps be {meant}"
         for name, cell in zip(names, cells, strict=True)
-        if name and name not in COLUMNS and (meant := nearest_column(name)) in missing
+        if name and not known.field(name) and (meant := nearest_column(name, known.columns)) in missing
     ]
     what = f"The column {missing[0]} is" if len(missing) == 1 else f"The columns {', '.join(missing)} are"
     hint = f" In the header {'; '.join(likely)}." if likely else ""
     raise FileError(
         "missing_column",
         f"{what} missing. The first line must name every column, and these are required: "
-        f"{', '.join(REQUIRED)}.{hint}",
+        f"{', '.join(known.required)}.{hint}",
         line=line,
         column=missing[0],
     )
 
 
-def _warnings(names: Sequence[str], cells: Sequence[str], line: int) -> list[Problem]:
+def _warnings(header: Header, names: Sequence[str], line: int, known: Names) -> list[Problem]:
     problems = []
     unnamed = [str(position + 1) for position, name in enumerate(names) if not name]
-    for name, cell in zip(names, cells, strict=True):
-        if not name or name.startswith("_"):
+    for name, cell, column in zip(names, header.raw, header.columns, strict=True):
+        if _says_nothing(name, known):
             continue
-        if name not in COLUMNS:
-            problems.append(_unknown(name, cell, line))
-        elif name != cell:
+        if not known.field(name):
+            problems.append(_unknown(name, cell, line, known))
+        elif not column:
+            problems.append(_passed_over(header, known.field(name), cell, line))
+        elif name != cell and name not in known.mapping:
             problems.append(
                 Problem(
                     Severity.WARNING,
@@ -172,11 +229,17 @@ def _warnings(names: Sequence[str], cells: Sequence[str], line: int) -> list[Pro
     return problems
 
 
-def _unknown(name: str, cell: str, line: int) -> Problem:
+def _passed_over(header: Header, meant: str, cell: str, line: int) -> Problem:
+    taken = shown(visible(header.raw[header.columns.index(meant)]))
+    message = f"The column “{shown(visible(cell))}” is ignored: {meant} is taken from “{taken}”, which comes first."
+    return Problem(Severity.NOTICE, "column_not_used", message, line, shown(cell), shown(cell))
+
+
+def _unknown(name: str, cell: str, line: int, known: Names) -> Problem:
     if name == "skills":
         message = "Skills can't be set by this file. The column skills is ignored; leave it out."
         return Problem(Severity.WARNING, "skills_column", message, line, name, shown(cell))
-    meant = nearest_column(name)
+    meant = nearest_column(name, known.columns)
     hint = f" Did you mean {meant}?" if meant else ""
     message = f"There is no column “{shown(visible(cell))}”; it is ignored.{hint}"
     return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))

@@ -14,9 +14,10 @@ from typing import Any
 
 from importer.emails import email_key
 from importer.fields import FieldValue, RowChecker
+from importer.header import COLUMNS as OURS
 from importer.links import Links, Waiting
 from importer.model import Problem
-from importer.plan import LINK_FIELDS, NameIds, team_columns
+from importer.plan import LINK_FIELDS, NameIds, custom_column, team_columns
 from importer.roster import COLUMNS, NEW_USER
 from importer.rows import Entry, Writes
 
@@ -73,11 +74,14 @@ def plan_newcomers(
         return []
     count = len(entries)
     columns: dict[str, Any] = {name: repeat(value, count) for name, value in NEW_USER.items()}
-    columns.update((name, column) for name, column in newcomers.values.items() if name in NEW_USER)
+    columns.update((name, column) for name, column in newcomers.values.items() if name in OURS and name in NEW_USER)
     columns["email_key"] = map(email_key, newcomers.column("email"))
     if "location" in newcomers.values:
         columns["location_id"] = map(ids.locations.get, newcomers.column("location"))
     columns["primary_team_id"], columns["secondary_team_ids"] = _teams(newcomers, ids)
+    own = [name for name in newcomers.values if name not in OURS]
+    if own:
+        columns["custom"] = _custom(newcomers, own)
     problems: list[Problem] = []
     odd: dict[int, dict[str, FieldValue]] = {}
     for name in LINK_FIELDS:
@@ -103,6 +107,11 @@ def plan_newcomers(
     user_ids = (entry.new_id for entry in entries)
     batch.created.extend(zip(user_ids, *(columns[name] for name in COLUMNS), strict=True))
     return problems
+
+
+def _custom(newcomers: Newcomers, own: Sequence[str]) -> list[str]:
+    rows = zip(*(newcomers.column(name) for name in own), strict=True)
+    return [custom_column(dict(zip(own, row, strict=True))) for row in rows]
 
 
 def _teams(newcomers: Newcomers, ids: NameIds) -> tuple[list[int | None], list[str]]:

@@ -6,12 +6,14 @@ the guard.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from importer.fields import CheckedRow, email_key
+from importer.fields import CheckedRow, FieldValue, email_key
+from importer.header import COLUMNS
 from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
 from importer.settings import ImportSettings
 
@@ -115,7 +117,10 @@ class NameIds:
 
 def columns_of(row: CheckedRow, user: User | None, ids: NameIds) -> dict[str, Any]:
     """The columns of users that `row` sets, links aside, with their new values. `user` is None for a new one."""
-    columns: dict[str, Any] = dict(row.values)
+    columns: dict[str, Any] = {name: value for name, value in row.values.items() if name in COLUMNS}
+    if len(columns) < len(row.values):
+        own = {name: value for name, value in row.values.items() if name not in COLUMNS}
+        columns["custom"] = custom_column(own, user["custom"] if user else "{}")
     for name in LINK_FIELDS:
         columns.pop(name, None)
     email = columns.get("email")
@@ -151,6 +156,17 @@ def team_columns(primary: str | None, secondary: Iterable[str], ids: NameIds) ->
     columns: dict[str, Any] = {"primary_team": primary, "secondary_team": secondary}
     _set_teams(columns, None, ids)
     return columns["primary_team_id"], columns["secondary_team_ids"]
+
+
+def custom_column(values: Mapping[str, FieldValue], before: str = "{}") -> str:
+    """The column `custom` with `values` put in; a blank one is taken out. Equal ones give an equal text."""
+    text = custom_json({**json.loads(before), **values})
+    return before if before != "{}" and text == custom_json(json.loads(before)) else text
+
+
+def custom_json(values: Mapping[str, Any]) -> str:
+    """The values of custom fields as the column `custom` holds them: blank ones left out, keys in order."""
+    return json.dumps({key: values[key] for key in sorted(values) if values[key] is not None}, ensure_ascii=False)
 
 
 def join_ids(ids: Iterable[int]) -> str:

@@ -90,7 +90,7 @@ async def run_import(
     rolls back. Raises TryAgain (disk full, database busy) and Stopped; then too nothing was changed.
     """
     try:
-        with job.file.open("rb") as file, Spool(messages, job.import_id) as spool:
+        with job.file.open("rb") as file, Spool(messages, job.import_id, settings.delimiter) as spool:
             source = _Source(file, job)
             return await _run(job, source, database, settings, spool, progress, stopping, batch_rows)
     except OSError as error:
@@ -187,7 +187,9 @@ class _Run:
 
     async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool], batch_rows: int) -> None:
         """Read the file to its end and write what it says. Raises FileError, Stopped."""
-        self._reader = await asyncio.to_thread(CsvReader, self._source.chunks(), batch_rows=batch_rows)
+        self._reader = await asyncio.to_thread(
+            CsvReader, self._source.chunks(), **self._settings.form, batch_rows=batch_rows
+        )
         self._spool.say(self._reader.problems)
         await self._roster.open()
         await self._links.open()

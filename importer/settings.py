@@ -10,12 +10,12 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from importer.custom import MAX_FIELDS, CustomField
-from importer.header import COLUMNS, DELIMITERS, REPORT_COLUMNS, fold
+from importer.header import COLUMNS, DELIMITERS, REPORT_COLUMNS, REQUIRED, Names, fold
 from importer.rulebook import rules_of
 from importer.rules import ISO_DATE, Invalid, check_date
 
@@ -48,6 +48,14 @@ def _from_json(value: object) -> object:
 Mapped = Annotated[dict[str, str], BeforeValidator(_from_json)]
 MappedByField = Annotated[dict[str, dict[str, str]], BeforeValidator(_from_json)]
 CustomFields = Annotated[tuple[CustomField, ...], BeforeValidator(_from_json), Field(max_length=MAX_FIELDS)]
+
+
+class Form(TypedDict):
+    """The form of a tenant's files."""
+
+    delimiter: str
+    encoding: str
+    names: Names
 
 
 class ImportSettings(BaseModel):
@@ -84,6 +92,17 @@ class ImportSettings(BaseModel):
     def columns(self) -> tuple[str, ...]:
         """Every field a column can set: ours, then the custom ones."""
         return (*COLUMNS, *(field.key for field in self.custom_fields))
+
+    @property
+    def names(self) -> Names:
+        """What the columns of this tenant's files may be called."""
+        required = REQUIRED if self.identifier in REQUIRED else (*REQUIRED, self.identifier)
+        return Names(self.columns, required, {fold(theirs): ours for theirs, ours in self.field_mapping.items()})
+
+    @property
+    def form(self) -> Form:
+        """How files look: what a CsvReader is to be told."""
+        return {"delimiter": self.delimiter, "encoding": self.encoding, "names": self.names}
 
     @field_validator("delimiter")
     @classmethod
@@ -164,11 +183,8 @@ def _reads_text(encoding: str) -> bool:
     """Whether files can be in `encoding`: one that Python knows, and that writes headers and line ends its way."""
     sample = 'first_name,e;|\t"1"\r\n'
     try:
-        found = codecs.lookup(encoding.strip())
-        return (
-            found.name.replace("-", "_") not in NO_ENCODINGS
-            and sample.encode(found.name).decode(found.name) == sample
-        )
+        name = codecs.lookup(encoding.strip()).name
+        return name.replace("-", "_") not in NO_ENCODINGS and sample.encode(name).decode(name) == sample
     except (LookupError, ValueError, TypeError):
         return False
 

@@ -174,7 +174,7 @@ class Worker:
             return entry
         copy = self._starter.folder_of(entry.tenant).copy(entry.id)
         if entry.correction is None:
-            entry = await self._queue.set_correction(entry, await asyncio.to_thread(is_correction, copy))
+            entry = await self._queue.set_correction(entry, await asyncio.to_thread(is_correction, copy, settings))
         return await self._starter.checksums.hashed(entry, copy, required=settings.require_checksum)
 
     async def _settings(self, tenant: str) -> ImportSettings:
@@ -231,10 +231,10 @@ class Worker:
             self._waits[entry.key] = min(2 * wait, LONGEST_WAIT_S)
 
 
-def is_correction(file: Path) -> bool:
+def is_correction(file: Path, settings: ImportSettings) -> bool:
     """Whether `file` is an errors.csv sent back. A file whose header makes no sense is none."""
     try:
         with file.open("rb") as opened:
-            return CsvReader(iter(lambda: opened.read(1 << 16), b"")).header.is_correction
+            return CsvReader(iter(lambda: opened.read(1 << 16), b""), **settings.form).header.is_correction
     except (FileError, OSError):
         return False

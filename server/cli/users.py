@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import click
 
-from importer.directory import EXPORT_COLUMNS, Directory, export_cells
+from importer.directory import Directory, Export
 from server.cli.data import patiently, runs, tenants
 from server.cli.output import json_option, print_json, print_list, print_thing
 from server.tenant_settings import TenantRefused
@@ -65,14 +66,17 @@ async def export(tenant: str) -> None:
     """Write all users of TENANT to stdout as a sync_users.csv: importing it changes nobody."""
     left_out = 0
     async with tenants() as opened:
-        await opened.get(tenant)
+        settings = await opened.settings(tenant)
+        export = Export(settings)
+        if codecs.lookup(settings.encoding).name != "utf-8":
+            click.echo(codecs.BOM_UTF8, nl=False)  # it wins over the setting
         async with open_users(opened.folder(tenant)) as db:
             await db.execute("BEGIN")  # all pages from the same moment
-            _write_rows([EXPORT_COLUMNS])
+            _write_rows([export.header], settings.delimiter)
             async for batch in Directory(db).everybody():
                 known = [user for user in batch if user["email"]]
                 left_out += len(batch) - len(known)
-                _write_rows([export_cells(user) for user in known])
+                _write_rows([export.cells(user) for user in known], settings.delimiter)
     if left_out:
         click.echo(f"{left_out} deactivated users without an address are left out: no row could name them.", err=True)
 
@@ -121,8 +125,8 @@ async def _get(opened: Tenants, tenant: str, identifier: str) -> dict[str, Any]:
     return user
 
 
-def _write_rows(rows: Iterable[Sequence[str]]) -> None:
+def _write_rows(rows: Iterable[Sequence[str]], delimiter: str) -> None:
     """UTF-8 whatever the terminal speaks, so that a redirected file is a valid one."""
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerows(rows)
     click.echo(text.getvalue().encode("utf-8"), nl=False)

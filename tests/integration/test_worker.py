@@ -395,8 +395,8 @@ def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
         (b"\xff\xfe broken", False),
     ):
         file.write_bytes(content)
-        assert is_correction(file) is known
-    assert not is_correction(tmp_path / "missing")
+        assert is_correction(file, ImportSettings()) is known
+    assert not is_correction(tmp_path / "missing", ImportSettings())
 
 
 async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yard) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from importer.errors import FileError
 from importer.header import COLUMNS, REQUIRED, Header, nearest_column, read_header
 from importer.model import Problem, Severity
+from importer.settings import ImportSettings
 
 
 def header(*names: str) -> tuple[Header, list[Problem]]:
@@ -97,3 +100,51 @@ def test_columns_without_a_name_get_one_warning_for_all() -> None:
     found, problems = header(*REQUIRED, "", " ")
     assert found.columns == (*REQUIRED, "", "")
     assert (only(problems).code, "4, 5" in only(problems).message) == ("unnamed_column", True)
+
+
+# Their names for our fields
+
+
+def mapped(mapping: dict[str, str], *names: str, **more: Any) -> tuple[Header, list[Problem]]:
+    return read_header(names, 1, ",", ImportSettings(field_mapping=mapping, **more).names)
+
+
+def test_their_header_means_our_field_without_a_word() -> None:
+    found, problems = mapped({"Mail": "email", "Vorname": "first_name"}, " VORNAME", "last_name", "mail")
+    assert (found.columns, problems) == (REQUIRED, [])
+    assert found.raw == (" VORNAME", "last_name", "mail")
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (("first_name", "last_name", "Work", "Home", "email"), 2),
+        (("first_name", "last_name", "email", "Home", "Work"), 4),
+        (("first_name", "last_name", "email", "Home"), 3),
+        (("first_name", "last_name", "email"), 2),
+    ],
+)
+def test_of_several_headers_for_one_field_the_first_of_the_mapping_counts(names: tuple[str, ...], taken: int) -> None:
+    found, problems = mapped({"Work": "email", "Home": "email"}, *names)
+    assert found.columns.index("email") == taken
+    assert found.columns.count("email") == 1
+    assert {problem.code for problem in problems} == ({"column_not_used"} if len(names) > 3 else set())
+    assert all(f"“{names[taken]}”" in problem.message for problem in problems)
+
+
+def test_a_header_may_be_mapped_away_from_the_field_of_its_name() -> None:
+    found, problems = mapped({"manager": "coach", "Title": ""}, *REQUIRED, "manager", "Title", "Title")
+    assert (found.columns, problems) == ((*REQUIRED, "coach", "", ""), [])
+
+
+def test_a_field_of_ones_own_is_a_column_by_its_key_or_a_mapped_header() -> None:
+    own = [{"key": "badge"}, {"key": "shift"}]
+    found, problems = mapped({"Badge No.": "badge"}, *REQUIRED, "badge no.", "shift", custom_fields=own)
+    assert (found.columns, problems) == ((*REQUIRED, "badge", "shift"), [])
+    assert "Did you mean shift?" in only(mapped({}, *REQUIRED, "shfit", custom_fields=own)[1]).message
+
+
+def test_the_identifier_is_a_column_that_must_be_there() -> None:
+    with pytest.raises(FileError) as caught:
+        mapped({}, *REQUIRED, custom_fields=[{"key": "badge"}], identifier="badge")
+    assert (caught.value.code, caught.value.column) == ("missing_column", "badge")

@@ -1,0 +1,143 @@
+"""An export as other systems write it goes in with settings alone, and a tenant's own fields behave as ours do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from importer.model import ImportState
+from tests.support.importing import Company, codes, people, sheet
+
+OWN: dict[str, Any] = {
+    "custom_fields": [
+        {"key": "employee_id"},
+        {"key": "shoe_size", "type": "number"},
+        {"key": "on_call", "type": "boolean"},
+        {"key": "shift", "type": "choice", "choices": ["Early", "Late"]},
+    ]
+}
+HR_EXPORT = (
+    "EmpID;Employee_Name;Vorname;Nachname;Mail;Position;ManagerMail;DateofHire;Termd;Office;PayRate\r\n"
+    "10026;Adinolfi, Wilson K;Wilson;Ad\u00ednolfi;Wilson@Example.com;Tech I;;7/5/2011;0;M\u00fcnchen (HQ);28,50\r\n"
+    "10084;Ait Sidi, Kart;Karthikeyan;Ait Sidi;karthik@example.com;Sr. DBA;wilson@example.com;3/30/2015;0;;65\r\n"
+    "10196;Akinkuolie, Sarah;Sarah;Akinkuolie;sarah@example.com;Tech II;karthik@example.com;7/5/2011;1;;34\r\n"
+).encode("cp1252")
+HR_SETTINGS: dict[str, Any] = {
+    "delimiter": ";",
+    "encoding": "cp1252",
+    "date_format": "%m/%d/%Y",
+    "field_mapping": {
+        "EmpID": "employee_id",
+        "Vorname": "first_name",
+        "Nachname": "last_name",
+        "WorkMail": "email",
+        "Mail": "email",
+        "Position": "job_title",
+        "ManagerMail": "manager",
+        "DateofHire": "hire_date",
+        "Termd": "deactivate",
+        "Office": "location",
+    },
+    "value_mapping": {"location": {"M\u00fcnchen (HQ)": "Munich"}},
+    **OWN,
+}
+
+
+@pytest.fixture
+def company(tmp_path: Any) -> Company:
+    return Company(tmp_path)
+
+
+async def test_an_export_of_another_system_goes_in_with_settings_alone(company: Company) -> None:
+    outcome = await company.run(HR_EXPORT, **HR_SETTINGS)
+    assert outcome.state is ImportState.COMPLETED
+    assert (outcome.counts.created, outcome.counts.ignored) == (2, 1)
+    assert set(codes(outcome)) == {"deactivate_unknown", "unknown_column"}
+    users = await company.users()
+    wilson = users["Wilson@example.com"]
+    assert (wilson["last_name"], wilson["location"], wilson["hire_date"]) == ("Ad\u00ednolfi", "Munich", "2011-07-05")
+    assert wilson["custom"] == {"employee_id": "10026"}
+    assert users["karthik@example.com"]["manager"] == "Wilson@example.com"
+    again = await company.run(HR_EXPORT, **HR_SETTINGS)
+    assert again.state is ImportState.UNCHANGED
+
+
+async def test_rejected_rows_come_back_as_they_came_and_go_in_when_mended(company: Company) -> None:
+    broken = HR_EXPORT.replace(b"3/30/2015", b"30.3.2015")
+    outcome = await company.run(broken, **HR_SETTINGS)
+    assert outcome.state is ImportState.COMPLETED_WITH_ERRORS
+    errors = company.errors_csv()
+    assert errors.decode("utf-8-sig").startswith("_line;_code;_message;EmpID;")
+    mended = await company.run(errors.replace(b"30.3.2015", b"3/30/2015"), **HR_SETTINGS)
+    assert (mended.state, mended.counts.created) == (ImportState.COMPLETED, 1)
+    assert (await company.users())["karthik@example.com"]["hire_date"] == "2015-03-30"
+
+
+async def test_own_fields_are_written_kept_cleared_and_remembered(company: Company) -> None:
+    await company.run(people("ann", shoe_size="38.5", on_call="yes", shift="EARLY"), **OWN)
+    assert (await company.users())["ann@example.com"]["custom"] == {
+        "shoe_size": 38.5,
+        "on_call": True,
+        "shift": "Early",
+    }
+    await company.run(people("ann", shoe_size="39", on_call="yes", shift=""), **OWN)
+    assert (await company.users())["ann@example.com"]["custom"] == {"shoe_size": 39, "on_call": True}
+    # A column that is not in the file leaves its field as it is.
+    await company.run(people("ann", on_call="no"), **OWN)
+    assert (await company.users())["ann@example.com"]["custom"] == {"shoe_size": 39, "on_call": False}
+    history = await company.sql("SELECT import_id, field, old, new FROM changes WHERE field <> 'created' ORDER BY id")
+    values = [(number, field, json.loads(old), json.loads(new)) for number, field, old, new in history]
+    assert values == [
+        (2, "custom", {"shoe_size": 38.5, "on_call": True, "shift": "Early"}, {"shoe_size": 39, "on_call": True}),
+        (3, "custom", {"shoe_size": 39, "on_call": True}, {"shoe_size": 39, "on_call": False}),
+    ]
+
+
+async def test_own_fields_that_say_the_same_change_nobody(company: Company) -> None:
+    await company.run(people("ann", "ben", shoe_size="39", on_call="yes", shift="Early"), **OWN)
+    again = await company.run(people("ann", "ben", shift="early", on_call="1", shoe_size="39.0"), **OWN)
+    assert (again.state, again.counts.unchanged) == (ImportState.UNCHANGED, 2)
+    # Nor does what somebody wrote by hand in another order.
+    await company.sql("UPDATE users SET custom = ?", ('{"shoe_size": 39, "shift": "Early", "on_call": true}',))
+    assert (await company.run(people("ann", "ben", shift="early"), **OWN)).counts.unchanged == 2
+    await company.sql("UPDATE users SET custom = '{}'")
+    assert (await company.run(people("ann", "ben", shift="early"), **OWN)).counts.updated == 2
+
+
+async def test_blank_own_cells_are_left_with_blank_cells_keep(company: Company) -> None:
+    await company.run(people("ann", shift="Late"), **OWN)
+    await company.run(people("ann", shift=""), **OWN, blank_cells="keep")
+    assert (await company.users())["ann@example.com"]["custom"] == {"shift": "Late"}
+
+
+async def test_a_number_that_a_spreadsheet_mangled_is_heard_of_every_time(company: Company) -> None:
+    for _ in range(2):
+        outcome = await company.run(people("ann", employee_id="1E+05"), **OWN)
+        assert codes(outcome) == ["mangled_number"]
+        assert outcome.counts.warnings == 1
+    assert (await company.users())["ann@example.com"]["custom"] == {"employee_id": "1E+05"}
+
+
+async def test_one_by_one_and_column_by_column_new_people_come_to_the_same(company: Company) -> None:
+    rows = [(f"a{number}", "Smith", f"a{number}@example.com", str(number), "late") for number in range(70)]
+    header = ("first_name", "last_name", "email", "shoe_size", "shift")
+    await company.run(sheet(*rows, header=header), **OWN)
+    together = await company.sql("SELECT email, custom FROM users ORDER BY email")
+    # A row that is wrong sends those around it down the other path.
+    wrong = [*rows[:10], ("", "", "x@example.com", "x", ""), *rows[10:]]
+    other = company.folder / "other"
+    other.mkdir()
+    one_by_one = Company(other)
+    await one_by_one.run(sheet(*wrong, header=header), **OWN)
+    assert await one_by_one.sql("SELECT email, custom FROM users ORDER BY email") == together
+    assert json.loads(dict(together)["a3@example.com"]) == {"shift": "Late", "shoe_size": 3}
+
+
+async def test_a_change_of_settings_makes_the_next_import_look_again(company: Company) -> None:
+    first = people("ann", shift="e")
+    await company.run(first, custom_fields=[{"key": "shift"}])
+    outcome = await company.run(first, **OWN, value_mapping={"shift": {"e": "Early"}})
+    assert outcome.counts.updated == 1
+    assert (await company.users())["ann@example.com"]["custom"] == {"shift": "Early"}

@@ -1,0 +1,81 @@
+"""Any encoding a tenant names is read; a byte order mark wins; what doesn't decode is told with line and offset."""
+
+from __future__ import annotations
+
+import codecs
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from importer.decoding import DecodedText
+from importer.errors import FileError
+from importer.settings import ImportSettings
+
+TEXTS = {
+    "cp1252": "Zoë €\n",
+    "latin-1": "Zoë\n",
+    "cp1251": "Анна\n",
+    "cp437": "Zoë\n",
+    "mac_roman": "Zoë\n",
+    "shift_jis": "山田太郎\n",
+    "iso2022_jp": "a山田b太郎c\n",
+    "gb18030": "王芳 €\n",
+    "big5": "王芳\n",
+    "euc_kr": "김철수\n",
+    "hz": "王芳\n",
+    "utf-7": "Zoë+\n",
+    "utf-8-sig": "Zoë\n",
+    "utf-16": "Zoë\n",
+    "utf-16-le": "Zoë\n",
+    "utf-16-be": "Zoë\n",
+    "utf-32": "Zoë\n",
+    "utf-32-be": "Zoë\n",
+}
+
+
+def decoded(content: bytes, encoding: str, size: int = 1000) -> str:
+    ImportSettings(encoding=encoding)  # it may be named
+    return "".join(DecodedText([content[at : at + size] for at in range(0, len(content), size)], encoding))
+
+
+@pytest.mark.parametrize("encoding", TEXTS)
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_text_in_the_encoding_of_the_setting_is_read_however_it_is_cut(encoding: str, size: int) -> None:
+    text = TEXTS[encoding] * 3
+    assert decoded(text.encode(encoding), encoding, size) == text
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "shift_jis", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
+def test_a_byte_order_mark_wins_over_the_setting(encoding: str, mark: bytes) -> None:
+    inner = "utf-8" if mark == codecs.BOM_UTF8 else "utf-16-le"
+    assert decoded(mark + "Zoë\n".encode(inner), encoding) == "Zoë\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "line", "offset"),
+    [
+        ("cp1252", b"Ann\nBo\x81\n", 2, 6),
+        ("ascii", "Ann\nZoë\n".encode(), 2, 6),
+        ("shift_jis", b"a\n\x81", 2, 2),
+        ("iso2022_jp", b"a\n\x1b$B;3\x1b(Bb\xff\n", 2, 11),
+        ("utf-16-le", "a\nb".encode("utf-16-le") + b"\x00", 2, 6),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_bytes_that_are_not_in_it_fail_with_their_place(
+    encoding: str, content: bytes, line: int, offset: int, size: int
+) -> None:
+    with pytest.raises(FileError) as caught:
+        decoded(content, encoding, size)
+    assert (caught.value.code, caught.value.line) == ("wrong_encoding", line)
+    assert f"byte offset {offset})" in caught.value.message
+
+
+@given(st.sampled_from(sorted(TEXTS)), st.binary(max_size=60), st.integers(1, 5))
+@example("utf-16", b"ab", 1)
+def test_any_bytes_are_read_or_refused(encoding: str, content: bytes, size: int) -> None:
+    with suppress(FileError):
+        decoded(content, encoding, size)
