@@ -60,9 +60,12 @@ class Reconciler:
         self._ahead: Batch | None = None
         self.counts = Counts()
         self.unknown_identifiers = 0
+        self._said = 0
 
     async def open(self) -> None:
-        """Read the first rows. Raises FileError."""
+        """Read the first rows, and say what there is to say about the header. Raises FileError."""
+        self._said = len(self._reader.problems)
+        self._spool.say(self._reader.problems)
         self._ahead = await asyncio.to_thread(next, self._batches, None)
 
     async def run_batch(self) -> bool:
@@ -267,7 +270,7 @@ class Reconciler:
             self.counts.unchanged -= resolved.newly_changed
             self.counts.updated += resolved.newly_changed
             self._spool.say(resolved.problems)
-        self._spool.say(self._reader.problems)
+        self._spool.say(self._reader.problems[self._said :])
         if self.counts.changed:
             async for problems in self._links.to_deactivated():
                 self._spool.say(problems)

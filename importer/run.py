@@ -184,7 +184,6 @@ class _Run:
     async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool], batch_rows: int) -> None:
         """Read the file to its end and write what it says. Raises FileError, Stopped."""
         self._reader = await asyncio.to_thread(CsvReader, self._source.chunks(), batch_rows=batch_rows)
-        self._spool.say(self._reader.problems)
         await self._roster.open()
         await self._links.open()
         addresses = Addresses(self._db, self._roster)

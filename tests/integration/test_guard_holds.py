@@ -111,6 +111,15 @@ async def test_a_file_that_may_be_cut_is_a_warning_where_nobody_would_be_deactiv
     assert (outcome.state, codes(outcome)) == (ImportState.UNCHANGED, ["possibly_truncated"])
 
 
+async def test_who_was_on_the_last_row_is_known_though_that_row_had_not_changed(company: Company) -> None:
+    rows = [(name.title(), "Smith", f"{name}@example.com") for name in TEN]
+    rows[0] = ("Changed", "Smith", "user0@example.com")
+    await company.run(sheet(*rows))
+    outcome = await company.run(people(*TEN[:9]), deactivate_missing=True, max_row_drop_percent=100)
+    assert outcome.guard is not None
+    assert "the person on the last row" in (outcome.message or "")
+
+
 async def test_a_whole_file_that_drops_one_of_ten_is_applied(company: Company) -> None:
     outcome = await company.run(people(*NINE), written=Written(2, 4096, 100, False), deactivate_missing=True)
     assert (outcome.state, outcome.counts.deactivated_absent) == (ImportState.COMPLETED, 1)

@@ -241,6 +241,12 @@ async def test_a_last_row_without_a_line_end_is_applied_where_the_settings_allow
     assert (outcome.counts.created, outcome.counts.warnings) == (1, 0)
 
 
+async def test_a_warning_about_the_header_and_a_notice_about_the_file_are_said_once(company: Company) -> None:
+    outcome = await company.run(b"First_Name,last_name,email,shoe\nAnn,Smith,ann@example.com,40\n,,,\n")
+    assert sorted(codes(outcome)) == ["blank_lines", "header_spelling", "unknown_column"]
+    assert outcome.counts.warnings == 2
+
+
 # What was changed by other hands.
 
 
