@@ -382,6 +382,17 @@ async def test_a_malformed_request_is_answered_and_the_session_goes_on(house: Sf
         assert "results" in await sftp.listdir()
 
 
+async def test_a_tenant_whose_files_can_not_be_opened_gets_no_session_and_the_log_says_why(
+    house: SftpHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.files.rename(house.folder.root / "elsewhere")
+    house.files.symlink_to(house.folder.root / "elsewhere")
+    with pytest.raises((asyncssh.Error, OSError)):
+        async with house.client():
+            pass
+    assert "can't be opened" in caplog.text
+
+
 # What is left of the past
 
 
