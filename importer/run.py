@@ -44,7 +44,7 @@ from importer.roster import Roster
 from importer.settings import ImportSettings
 from importer.spool import Spool
 
-BATCH_ROWS = 2000
+BATCH_ROWS = 5000
 CHUNK_BYTES = 256 * 1024
 CACHE_KIB = 64 * 1024
 TOUCHED_BATCH = 1000
