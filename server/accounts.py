@@ -76,7 +76,7 @@ class Accounts:
         except sqlite3.OperationalError as error:
             if known is None:
                 raise
-            facts = {"event": "settings_unreadable", "tenant": known.name}
+            facts = {"event": "tenant_unreadable", "tenant": known.name}
             log.error("The settings of %s can't be read now, the last known hold: %s", known.name, error, extra=facts)
             return known.limits
 
