@@ -112,7 +112,10 @@ class Reconciler:
         writes = [entry for entry in entries if entry.judgement.fate in (Fate.CREATE, Fate.WRITE)]
         ids = await self._names(newcomers, writes)
         await self._write(await asyncio.to_thread(self._plan, newcomers, writes, ids))
-        nobody = {e.key: e.line for e in entries if e.key is not None and not e.user_id and e.key not in strangers}
+        nobody: dict[str, int] = {}
+        for entry in entries:
+            if entry.key is not None and not entry.user_id and entry.key not in strangers:
+                nobody.setdefault(entry.key, entry.line)
         await self._roster.add_strangers(nobody)
         await asyncio.to_thread(self._report, entries)
 
