@@ -106,9 +106,15 @@ class Roster:
         """This user is on `line` of the file."""
         self._line[user_id] = line
 
-    def last_named(self) -> int | None:
-        """Who was named last in the file; None if nobody was."""
-        return self._line.index(last) if (last := max(self._line)) else None
+    async def last_active(self) -> int | None:
+        """Who was named last in the file of those who are active now; None if nobody was.
+
+        A leaver on the last row would tell nothing: the next file may well do without.
+        """
+        lines = self._line[:]
+        for (user_id,) in await self._db.execute_fetchall("SELECT id FROM users WHERE state = 'deactivated'"):
+            lines[user_id] = 0
+        return lines.index(last) if (last := max(lines)) else None
 
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:
         """Which of `keys` were named by rows about nobody, and on which line."""

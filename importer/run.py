@@ -211,18 +211,15 @@ class _Run:
             return self._every_row_rejected(facts)
         wholeness = Wholeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
         truncation = [] if self._reader.header.is_correction else reasons_of_truncation(wholeness, self._settings)
-        guard = await self._guard(counts, truncation)
+        guard, why = await self._guard(counts, truncation)
         if truncation and not counts.deactivated_absent:
             self._spool.say([_possibly_truncated(truncation)])
             counts.warnings = self._spool.warnings
-        state, message = _state_of(counts), None
-        if guard:
-            state = ImportState.HELD
-            message = guard_message(list(guard.reasons), counts, guard.active, truncation)
+        state = ImportState.HELD if guard else _state_of(counts)
         if guard or self._job.dry_run:
             async for touched in self._touched():
                 await asyncio.to_thread(self._spool.touch, touched)
-        return Outcome(state, counts, facts, tuple(self._spool.first), message, guard)
+        return Outcome(state, counts, facts, tuple(self._spool.first), why, guard)
 
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""
@@ -234,7 +231,7 @@ class _Run:
                 rfc3339(self._job.now),
                 json.dumps(outcome.to_json()),
                 outcome.counts.rows,
-                self._roster.last_named(),
+                await self._roster.last_active(),
                 not self._reader.header.is_correction,
             ),
         )
@@ -257,17 +254,22 @@ class _Run:
         active = user_id in users and users[user_id]["state"] == "active"
         return active and not self._roster.line_of(user_id)
 
-    async def _guard(self, counts: Counts, truncation: list[str]) -> Guard | None:
-        active = self._roster.active_before
+    async def _guard(self, counts: Counts, truncation: list[str]) -> tuple[Guard | None, str | None]:
+        """Whether this import is held, and why in a sentence.
+
+        One that was approved shows all its reasons again, not only the new ones: it is they that the next approval
+        waives, so that it ends the matter.
+        """
+        active, dry_run = self._roster.active_before, self._job.dry_run
         reasons = guard_reasons(counts, active, self._roster.users_before, bool(truncation), self._settings)
         approval = self._job.approval
-        if approval:
-            reasons = [reason for reason in reasons if reason not in approval.reasons]
-            if not reasons and await self._deactivates_others(approval):
-                reasons = list(approval.reasons)
-        if not reasons:
-            return None
-        return Guard(tuple(reasons), self._settings.max_deactivations_percent, active, counts.deactivated)
+        others = approval is not None and await self._deactivates_others(approval)
+        waived = approval.reasons if approval else ()
+        if not others and all(reason in waived for reason in reasons):
+            return None, None
+        message = guard_message(reasons, counts, active, truncation, others=others, dry_run=dry_run)
+        shown = tuple(reasons) or waived
+        return Guard(shown, self._settings.max_deactivations_percent, active, counts.deactivated), message
 
     async def _deactivates_others(self, approval: Approval) -> bool:
         """Whether somebody would be deactivated who was not on the list that was approved."""
