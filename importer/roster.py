@@ -52,6 +52,7 @@ NEW_USER: dict[str, Any] = {
 INSERT_USER = f"INSERT INTO users (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"  # noqa: S608 - constants
 INSERT_CHANGE = "INSERT INTO changes (import_id, user_id, field, old, new) VALUES (?, ?, ?, ?, ?)"
 NAMES_CACHED = 100_000
+IDS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,10 @@ class Roster:
         A leaver on the last row would tell nothing: the next file may well do without.
         """
         lines = self._line[:]
-        for (user_id,) in await self._db.execute_fetchall("SELECT id FROM users WHERE state = 'deactivated'"):
-            lines[user_id] = 0
+        async with self._db.execute("SELECT id FROM users WHERE state = 'deactivated'") as cursor:
+            while rows := list(await cursor.fetchmany(IDS_AT_ONCE)):
+                for row in rows:
+                    lines[row[0]] = 0
         return lines.index(last) if (last := max(lines)) else None
 
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:

@@ -188,11 +188,22 @@ async def test_an_errors_csv_sent_back_is_a_correction_and_deactivates_nobody(co
     assert compared == [(0,)]
 
 
-async def test_a_row_with_too_many_cells_keeps_them_in_errors_csv(company: Company) -> None:
+async def test_a_row_with_too_many_or_too_few_cells_keeps_them_in_errors_csv(company: Company) -> None:
     await company.run(b"first_name,last_name,email\nAnn,Smith,ann@example.com,what,else\nBen,B,b@example.com\nx,y\n")
     lines = company.errors_csv().decode("utf-8-sig").splitlines()
     assert lines[1].endswith(",Ann,Smith,ann@example.com,what,else")
-    assert lines[2].endswith(",x,y,")
+    assert lines[2].endswith(",x,y")
+
+
+async def test_a_row_with_too_few_cells_sent_back_as_it_came_clears_nothing(company: Company) -> None:
+    header = (*HEADER, "job_title", "=unknown()")
+    baker = ("U", "S", "user0@example.com", "Baker", "x")
+    await company.run(sheet(baker, header=header))
+    await company.run(sheet(baker[:3], ("U", "S", "user1@example.com", "Baker", "x"), header=header))
+    returned = company.errors_csv()
+    assert b",job_title,'=unknown()" in returned
+    assert (await company.run(returned)).state is ImportState.FAILED
+    assert (await company.users())["user0@example.com"]["job_title"] == "Baker"
 
 
 async def test_a_formula_cell_comes_back_safe_and_means_the_same_when_sent_again(company: Company) -> None:

@@ -138,6 +138,13 @@ async def test_a_reporting_loop_is_one_warning_that_names_everyone_in_it(company
     assert codes(await company.run(staff(ann="cleo", ben="ann", cleo="ben"))) == []
 
 
+async def test_a_loop_of_a_whole_broken_file_is_told_in_a_message_of_bounded_length(company: Company) -> None:
+    rows = [("A", "S", f"{n}@example.com", f"{(n + 1) % 1500}@example.com") for n in range(1500)]
+    (problem,) = (await company.run(sheet(*rows, header=(*HEADER, "manager")))).messages
+    assert problem.code == "reporting_loop"
+    assert "999@example.com -> (500 more)." in problem.message
+
+
 async def test_a_loop_of_new_users_is_found(company: Company) -> None:
     ring = {f"r{number}": f"r{(number + 1) % 50}" for number in range(50)}
     outcome = await company.run(
