@@ -13,7 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importer.csvfile import BATCH_BYTES, (
+from importer.csvfile import (
+    BATCH_BYTES,
     MAX_CELL,
     CsvReader,
     escape_formula,
