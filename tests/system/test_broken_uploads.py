@@ -146,6 +146,7 @@ def test_the_servers_end_changes_nothing(tmp_path: Path) -> None:
         with sending(server, "acme"):
             server.kill()
         server.start()
+        assert server.state("acme", 3) == "aborted"
         nothing_happened(server, "acme")
         assert list(server.files("acme").staging.iterdir()) == []
 
