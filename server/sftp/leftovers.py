@@ -40,7 +40,7 @@ class Leftover:
 
 
 async def clear_staging(root: Path, tenant: str, hooks: HookTable) -> int:
-    """Empty the staging folder of the tenant at `root`, and tell the hooks what was on its way; how many files it was.
+    """Empty the staging folder of the tenant at `root`, and tell the hooks what was on its way; how many files left.
 
     For start-up, before anybody can upload.
     """
