@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiofiles
+
 from importer.attempt import Later, Starter
 from importer.closing import Closing
 from importer.csvfile import CsvReader
@@ -21,6 +23,7 @@ from importer.errors import FileError, TryAgain
 from importer.model import ImportState, Outcome
 from importer.order import next_turn
 from importer.queue import Queue
+from importer.records import MAX_ROW
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +161,7 @@ class Worker:
         """`entry`, of which it is known whether it is a correction."""
         if entry.correction is not None:
             return entry
-        correction = await asyncio.to_thread(is_correction, self._starter.folder_of(entry.tenant).copy(entry.id))
+        correction = await is_correction(self._starter.folder_of(entry.tenant).copy(entry.id))
         return await self._queue.set_correction(entry, correction)
 
     async def _whole_lists(self, tenant: str) -> bool:
@@ -215,10 +218,11 @@ class Worker:
             self._waits[entry.key] = min(2 * wait, LONGEST_WAIT_S)
 
 
-def is_correction(file: Path) -> bool:
+async def is_correction(file: Path) -> bool:
     """Whether `file` is an errors.csv sent back. A file whose header makes no sense is none."""
     try:
-        with file.open("rb") as opened:
-            return CsvReader(iter(lambda: opened.read(1 << 16), b"")).header.is_correction
+        async with aiofiles.open(file, "rb") as opened:
+            beginning = await opened.read(MAX_ROW)
+        return CsvReader([beginning]).header.is_correction
     except (FileError, OSError):
         return False
