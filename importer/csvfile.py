@@ -24,6 +24,8 @@ from importer.rules import BLANKS
 
 MAX_CELL = 64 * 1024
 BLANK_LINES_NAMED = 5
+BATCH_BYTES = 4 * 1024 * 1024
+"""A batch is no longer than about this, so that it takes no more memory where rows are as long as they may be."""
 
 _SHORT = MAX_COLUMNS - 1
 """A record of at most so many characters can't pass any limit."""
@@ -95,21 +97,25 @@ class CsvReader:
         return self._text.bytes_read
 
     def batches(self) -> Iterator[Batch]:
-        """All records after the header; each batch but the last has `batch_rows`. May be called once.
+        """All records after the header, `batch_rows` in a batch, or fewer where rows are long. May be called once.
 
         Raises FileError for whatever is wrong with the structure, so that no record need be parsed to know
         that the file is whole.
         """
-        found, size = Batch([], []), self._batch_rows
+        found, size, begun = Batch([], []), self._batch_rows, 0
         for more in chain([self._first], self._blocks):
             found.lines += more.lines
             found.raws += more.raws
             at = 0
-            while len(found.raws) - at >= size:
-                self.rows += size
-                yield Batch(found.lines[at : at + size], found.raws[at : at + size])
+            full = self.bytes_read - begun >= BATCH_BYTES
+            while len(found.raws) - at >= (size if not full else 1):
+                batch = Batch(found.lines[at : at + size], found.raws[at : at + size])
+                self.rows += len(batch.raws)
+                yield batch
                 at += size
             del found.lines[:at], found.raws[:at]
+            if at:
+                begun = self.bytes_read
         if found.raws:
             self.rows += len(found.raws)
             yield Batch(found.lines, found.raws)

@@ -22,6 +22,8 @@ from importer.roster import Roster
 
 CACHED = 50_000
 BATCH = 2000
+LOOP_NAMED = 1000
+"""So many people of one reporting loop are named: a longer one is no loop of managers but a broken file."""
 
 
 @dataclass(slots=True)
@@ -256,9 +258,10 @@ class Links:
         return changed | {row[0] for row in new}
 
     async def _loop(self, members: list[int]) -> Problem:
-        users = await self._roster.load(members)
-        names = [str(users[member]["email"]) for member in members]
-        chain = " -> ".join([*names, names[0]])
+        users = await self._roster.load(members[:LOOP_NAMED])
+        names = [str(users[member]["email"]) for member in members[:LOOP_NAMED]]
+        rest = len(members) - len(names)
+        chain = " -> ".join([*names, f"({rest} more)" if rest else names[0]])
         line = min((line for member in members if (line := self._roster.line_of(member))), default=None)
         message = f"These people report to each other in a circle: {chain}. Correct one of their managers."
         return Problem(Severity.WARNING, "reporting_loop", message, line, "manager")

@@ -7,7 +7,7 @@ the guard.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -214,9 +214,9 @@ def reasons_of_truncation(facts: Wholeness, settings: ImportSettings) -> list[st
         found.append("it holds bytes from before this upload, as a resumed or appended file does")
     if facts.last_user_absent:
         found.append("the person on the last row of the last applied file is missing")
-    if facts.last and facts.rows < facts.last.rows * (1 - settings.max_row_drop_percent / 100):
+    if facts.last and _passes(facts.last.rows - facts.rows, facts.last.rows, settings.max_row_drop_percent):
         found.append(
-            f"it has {facts.rows} rows where the last applied file had {facts.last.rows} "
+            f"it has {_number(facts.rows, 'row')} where the last applied file had {facts.last.rows} "
             f"(more than {settings.max_row_drop_percent:g}% fewer)"
         )
     return found
@@ -250,16 +250,40 @@ def _passes(number: int, active: int, percent: float | None) -> bool:
     return percent is not None and number * 100 > percent * active
 
 
-def guard_message(reasons: list[GuardReason], counts: Counts, active: int, truncation: list[str]) -> str:
-    """Why an import is held, in a sentence for the person who has to decide."""
+def guard_message(
+    reasons: Sequence[GuardReason],
+    counts: Counts,
+    active: int,
+    truncation: list[str],
+    *,
+    others: bool = False,
+    dry_run: bool = False,
+) -> str:
+    """Why an import is held, in a sentence for the person who has to decide.
+
+    `others`: it would deactivate somebody who was not on the list that was approved.
+    """
     clauses = {
-        GuardReason.TOO_MANY_DEACTIVATIONS: f"it would deactivate {counts.deactivated} of {active} active users",
-        GuardReason.TOO_MANY_CREATIONS: f"it would create or reactivate {counts.created + counts.reactivated} users",
-        GuardReason.TOO_MANY_UPDATES: f"it would change {counts.updated} users",
+        GuardReason.TOO_MANY_DEACTIVATIONS: (
+            f"it would deactivate {counts.deactivated} of {_number(active, 'active user')}"
+        ),
+        GuardReason.TOO_MANY_CREATIONS: (
+            f"it would create or reactivate {_number(counts.created + counts.reactivated, 'user')}"
+        ),
+        GuardReason.TOO_MANY_UPDATES: f"it would change {_number(counts.updated, 'user')}",
         GuardReason.POSSIBLY_TRUNCATED: (
             f"the file may not be whole ({'; '.join(truncation)}), "
-            f"and it would deactivate {counts.deactivated_absent} users for being absent"
+            f"and it would deactivate {_number(counts.deactivated_absent, 'user')} for being absent"
         ),
     }
-    why = "; and ".join(clauses[reason] for reason in reasons)
+    found = [clauses[reason] for reason in reasons]
+    if others:
+        found.insert(0, "it would deactivate somebody who was not on the list that was approved")
+    why = "; and ".join(found)
+    if dry_run:
+        return f"This was a dry run, and nothing was changed. Sent for real, the file would be held: {why}."
     return f"Held, nothing was changed: {why}. Look at whom it would touch, then approve or discard it."
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

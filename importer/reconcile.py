@@ -60,9 +60,12 @@ class Reconciler:
         self._ahead: Batch | None = None
         self.counts = Counts()
         self.unknown_identifiers = 0
+        self._said = 0
 
     async def open(self) -> None:
-        """Read the first rows. Raises FileError."""
+        """Read the first rows, and say what there is to say about the header. Raises FileError."""
+        self._said = len(self._reader.problems)
+        self._spool.say(self._reader.problems)
         self._ahead = await asyncio.to_thread(next, self._batches, None)
 
     async def run_batch(self) -> bool:
@@ -110,7 +113,10 @@ class Reconciler:
         writes = [entry for entry in entries if entry.judgement.fate in (Fate.CREATE, Fate.WRITE)]
         ids = await self._names(newcomers, writes)
         await self._write(await asyncio.to_thread(self._plan, newcomers, writes, ids))
-        nobody = {e.key: e.line for e in entries if e.key is not None and not e.user_id and e.key not in strangers}
+        nobody: dict[str, int] = {}
+        for entry in entries:
+            if entry.key is not None and not entry.user_id and entry.key not in strangers:
+                nobody.setdefault(entry.key, entry.line)
         await self._roster.add_strangers(nobody)
         await asyncio.to_thread(self._report, entries)
 
@@ -288,7 +294,7 @@ class Reconciler:
             self.counts.unchanged -= resolved.newly_changed
             self.counts.updated += resolved.newly_changed
             self._spool.say(resolved.problems)
-        self._spool.say(self._reader.problems)
+        self._spool.say(self._reader.problems[self._said :])
         if self.counts.changed:
             async for problems in self._links.to_deactivated():
                 self._spool.say(problems)

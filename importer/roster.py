@@ -10,7 +10,7 @@ import json
 from array import array
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import aiosqlite
 
@@ -53,6 +53,7 @@ INSERT_USER = f"INSERT INTO users (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * l
 CREATE_AGAIN = f"UPDATE users SET {', '.join(f'{name} = ?' for name in COLUMNS)}, known = 1 WHERE id = ?"  # noqa: S608
 INSERT_CHANGE = "INSERT INTO changes (import_id, user_id, field, old, new) VALUES (?, ?, ?, ?, ?)"
 NAMES_CACHED = 100_000
+IDS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,17 @@ class Roster:
         """This user is on `line` of the file."""
         self._line[user_id] = line
 
-    def last_named(self) -> int | None:
-        """Who was named last in the file; None if nobody was."""
-        return self._line.index(last) if (last := max(self._line)) else None
+    async def last_active(self) -> int | None:
+        """Who was named last in the file of those who are active now; None if nobody was.
+
+        A leaver on the last row would tell nothing: the next file may well do without.
+        """
+        lines = self._line[:]
+        async with self._db.execute("SELECT id FROM users WHERE state = 'deactivated'") as cursor:
+            while rows := list(await cursor.fetchmany(IDS_AT_ONCE)):
+                for row in rows:
+                    lines[row[0]] = 0
+        return lines.index(last) if (last := max(lines)) else None
 
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:
         """Which of `keys` were named by rows about nobody, and on which line."""
@@ -132,11 +141,11 @@ class Roster:
 
     async def digests_from(self, user_id: int, limit: int) -> list[tuple[bytes, int]]:
         """The digests and ids of up to `limit` users from `user_id` on, in the order they were created."""
-        rows = await self._db.execute_fetchall(
-            "SELECT digest, id FROM users WHERE id >= ? AND id < ? AND digest IS NOT NULL ORDER BY id LIMIT ?",
-            (user_id, self.first_new_id, limit),
-        )
-        return [(row[0], row[1]) for row in rows]
+        query = "SELECT digest, id FROM users WHERE id >= ? AND id < ? AND digest IS NOT NULL ORDER BY id LIMIT ?"
+        async with self._db.cursor() as cursor:
+            cursor.row_factory = None  # plain tuples: every user passes here in every import
+            await cursor.execute(query, (user_id, self.first_new_id, limit))
+            return cast(list[tuple[bytes, int]], await cursor.fetchall())
 
     async def find(self, keys: Iterable[str]) -> dict[str, Known]:
         """Whom these identifiers name; those of nobody are missing."""

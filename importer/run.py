@@ -44,7 +44,7 @@ from importer.roster import Roster
 from importer.settings import ImportSettings
 from importer.spool import Spool
 
-BATCH_ROWS = 2000
+BATCH_ROWS = 5000
 CHUNK_BYTES = 256 * 1024
 CACHE_KIB = 64 * 1024
 TOUCHED_BATCH = 1000
@@ -190,7 +190,6 @@ class _Run:
         self._reader = await asyncio.to_thread(
             CsvReader, self._source.chunks(), **self._settings.form, batch_rows=batch_rows
         )
-        self._spool.say(self._reader.problems)
         await self._roster.open()
         await self._links.open()
         addresses = Addresses(self._db, self._roster)
@@ -219,18 +218,15 @@ class _Run:
         wholeness = Wholeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
         vouched_for = self._reader.header.is_correction or self._job.proven_whole
         truncation = [] if vouched_for else reasons_of_truncation(wholeness, self._settings)
-        guard = await self._guard(counts, truncation)
+        guard, why = await self._guard(counts, truncation)
         if truncation and not counts.deactivated_absent:
             self._spool.say([_possibly_truncated(truncation)])
             counts.warnings = self._spool.warnings
-        state, message = _state_of(counts), None
-        if guard:
-            state = ImportState.HELD
-            message = guard_message(list(guard.reasons), counts, guard.active, truncation)
+        state = ImportState.HELD if guard else _state_of(counts)
         if guard or self._job.dry_run:
             async for touched in self._touched():
                 await asyncio.to_thread(self._spool.touch, touched)
-        return Outcome(state, counts, facts, tuple(self._spool.first), message, guard)
+        return Outcome(state, counts, facts, tuple(self._spool.first), why, guard)
 
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""
@@ -242,7 +238,7 @@ class _Run:
                 rfc3339(self._job.now),
                 json.dumps(outcome.to_json()),
                 outcome.counts.rows,
-                self._roster.last_named(),
+                await self._roster.last_active(),
                 not self._reader.header.is_correction,
             ),
         )
@@ -266,17 +262,22 @@ class _Run:
         active = user_id in users and users[user_id]["state"] == "active"
         return active and not self._roster.line_of(user_id)
 
-    async def _guard(self, counts: Counts, truncation: list[str]) -> Guard | None:
-        active = self._roster.active_before
+    async def _guard(self, counts: Counts, truncation: list[str]) -> tuple[Guard | None, str | None]:
+        """Whether this import is held, and why in a sentence.
+
+        One that was approved shows all its reasons again, not only the new ones: it is they that the next approval
+        waives, so that it ends the matter.
+        """
+        active, dry_run = self._roster.active_before, self._job.dry_run
         reasons = guard_reasons(counts, active, self._roster.users_before, bool(truncation), self._settings)
         approval = self._job.approval
-        if approval:
-            reasons = [reason for reason in reasons if reason not in approval.reasons]
-            if not reasons and await self._deactivates_others(approval):
-                reasons = list(approval.reasons)
-        if not reasons:
-            return None
-        return Guard(tuple(reasons), self._settings.max_deactivations_percent, active, counts.deactivated)
+        others = approval is not None and await self._deactivates_others(approval)
+        waived = approval.reasons if approval else ()
+        if not others and all(reason in waived for reason in reasons):
+            return None, None
+        message = guard_message(reasons, counts, active, truncation, others=others, dry_run=dry_run)
+        shown = tuple(reasons) or waived
+        return Guard(shown, self._settings.max_deactivations_percent, active, counts.deactivated), message
 
     async def _deactivates_others(self, approval: Approval) -> bool:
         """Whether somebody would be deactivated who was not on the list that was approved."""

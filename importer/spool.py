@@ -63,12 +63,13 @@ class Spool:
             file = self._open("errors.csv", encoding="utf-8-sig")
             self._errors = csv.writer(file, delimiter=self._delimiter, lineterminator="\r\n")
             self._width = len(header.raw)
-            self._errors.writerow([*REPORT_COLUMNS, *_kept(header, header.raw, self._width)])
+            names = [escape_formula(unescape_formula(name)) for name in header.raw]
+            self._errors.writerow([*REPORT_COLUMNS, *_kept(header, names, self._width)])
         errors = [problem for problem in problems if problem.severity is Severity.ERROR]
         codes = "; ".join(dict.fromkeys(problem.code for problem in errors))
         sentences = " ".join(problem.message for problem in errors)
-        padded = [*cells, *[""] * (self._width - len(cells))]
-        safe = [escape_formula(unescape_formula(cell)) for cell in padded]
+        # A row with too few cells is not filled up: sent back as it is, it must not be taken for a whole one.
+        safe = [escape_formula(unescape_formula(cell)) for cell in cells]
         self._errors.writerow([line, codes, escape_formula(sentences), *_kept(header, safe, self._width)])
 
     def touch(self, touched: Iterable[dict[str, Any]]) -> None:

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiofiles
+
 from importer.attempt import Later, Starter
 from importer.checksum import CHECKSUM_WAIT, Verdict, waiting
 from importer.closing import Closing
@@ -23,6 +25,7 @@ from importer.model import ImportState, Outcome
 from importer.moments import from_rfc3339, rfc3339
 from importer.order import next_turn
 from importer.queue import Queue
+from importer.records import MAX_ROW
 from importer.settings import ImportSettings
 
 log = logging.getLogger(__name__)
@@ -174,7 +177,7 @@ class Worker:
             return entry
         copy = self._starter.folder_of(entry.tenant).copy(entry.id)
         if entry.correction is None:
-            entry = await self._queue.set_correction(entry, await asyncio.to_thread(is_correction, copy, settings))
+            entry = await self._queue.set_correction(entry, await is_correction(copy, settings))
         return await self._starter.checksums.hashed(entry, copy, required=settings.require_checksum)
 
     async def _settings(self, tenant: str) -> ImportSettings:
@@ -231,10 +234,11 @@ class Worker:
             self._waits[entry.key] = min(2 * wait, LONGEST_WAIT_S)
 
 
-def is_correction(file: Path, settings: ImportSettings) -> bool:
+async def is_correction(file: Path, settings: ImportSettings) -> bool:
     """Whether `file` is an errors.csv sent back. A file whose header makes no sense is none."""
     try:
-        with file.open("rb") as opened:
-            return CsvReader(iter(lambda: opened.read(1 << 16), b""), **settings.form).header.is_correction
+        async with aiofiles.open(file, "rb") as opened:
+            beginning = await opened.read(MAX_ROW)
+        return CsvReader([beginning], **settings.form).header.is_correction
     except (FileError, OSError):
         return False

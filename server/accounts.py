@@ -65,9 +65,20 @@ class Accounts:
         read_at, account = self._known.get(name, (0.0, None))
         if account is None or time.monotonic() - read_at >= SETTINGS_AGE_S:
             ring = account.ring if account else KeyRing(folder.keys)
-            account = TenantAccount(name, folder.root, limits_of(read_settings(folder.users_db)), ring)
+            account = TenantAccount(name, folder.root, self._limits(folder.users_db, account), ring)
             self._known[name] = (time.monotonic(), account)
         return account
+
+    def _limits(self, users_db: Path, known: TenantAccount | None) -> TenantLimits:
+        """The limits as they are now; on a disk so full that SQLite can't even read, as they were."""
+        try:
+            return limits_of(read_settings(users_db))
+        except sqlite3.OperationalError as error:
+            if known is None:
+                raise
+            facts = {"event": "tenant_unreadable", "tenant": known.name}
+            log.error("The settings of %s can't be read now, the last known hold: %s", known.name, error, extra=facts)
+            return known.limits
 
 
 def limits_of(settings: TenantSettings) -> TenantLimits:

@@ -29,8 +29,8 @@ from server.imports import ChecksumHook, ImportHook
 from server.logs import announce
 from server.metrics import Metrics
 from server.settings import ServerSettings
-from server.sftp.drafts import clear_staging
 from server.sftp.hooks import HookTable
+from server.sftp.leftovers import clear_staging
 from server.sftp.listener import SftpListener
 from server.tenant_settings import read_settings
 from server.tenants import Tenants, make_data_dir, open_tenants, server_database
@@ -75,7 +75,7 @@ class Server:
         self._closing = Closing(queue, tenants.folder, self._counting)
         starter = Starter(tenants.folder, self._settings_of, utc_now, queue.checksums)
         self._worker = Worker(queue, self._closing, starter)
-        hooks = HookTable(
+        self._hooks = HookTable(
             {
                 "/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=False),
                 "/test/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=True),
@@ -84,7 +84,7 @@ class Server:
             }
         )
         keys = [found.key for found in host_keys(settings.data_dir / "host_keys")]
-        self._sftp = SftpListener(settings, accounts, hooks, metrics, keys)
+        self._sftp = SftpListener(settings, accounts, self._hooks, metrics, keys)
         app = build_app(
             {"sftp": self._sftp_listens, "worker": self._worker_works, "database": self._database_answers},
             self._counting.render,
@@ -99,7 +99,7 @@ class Server:
             folder = self._tenants.folder(tenant.name)
             if folder.root.is_dir():
                 await remove_leftovers(self._queue, tenant.name, folder)
-                await asyncio.to_thread(clear_staging, folder.root)
+                await clear_staging(folder.root, tenant.name, self._hooks)
         await self._counting.restore()
         settings = self._settings
         http = await _listen(self._http.start(), settings.http_host, settings.http_port)

@@ -85,11 +85,30 @@ BEGIN
     UPDATE users SET known = 1 WHERE id = NEW.id;
 END;
 CREATE TRIGGER teams_changed AFTER UPDATE ON teams BEGIN UPDATE meta SET revision = revision + 1; END;
-CREATE TRIGGER teams_removed AFTER DELETE ON teams BEGIN UPDATE meta SET revision = revision + 1; END;
+-- Whoever removes by hand seldom has foreign keys on; and an id that is free again may be given to somebody else.
+CREATE TRIGGER teams_removed AFTER DELETE ON teams BEGIN
+    UPDATE meta SET revision = revision + 1;
+    UPDATE users SET primary_team_id = NULL WHERE primary_team_id = OLD.id;
+    UPDATE users SET secondary_team_ids = trim(replace(',' || secondary_team_ids || ',', ',' || OLD.id || ',', ','), ',')
+        WHERE instr(',' || secondary_team_ids || ',', ',' || OLD.id || ',');
+END;
 CREATE TRIGGER locations_changed AFTER UPDATE ON locations BEGIN UPDATE meta SET revision = revision + 1; END;
-CREATE TRIGGER locations_removed AFTER DELETE ON locations BEGIN UPDATE meta SET revision = revision + 1; END;
--- A user who goes, or becomes somebody else, may be who other rows name as manager.
-CREATE TRIGGER users_removed AFTER DELETE ON users BEGIN UPDATE meta SET revision = revision + 1; END;
+CREATE TRIGGER locations_removed AFTER DELETE ON locations BEGIN
+    UPDATE meta SET revision = revision + 1;
+    UPDATE users SET location_id = NULL WHERE location_id = OLD.id;
+END;
+-- A user who goes, or becomes somebody else, may be who other rows name as manager. (The only changes of an import
+-- that are meant here are those of addresses where they are not the identifier: seldom, and then it costs one look.)
+CREATE TRIGGER users_removed AFTER DELETE ON users BEGIN
+    UPDATE meta SET revision = revision + 1;
+    UPDATE users SET manager_id = NULL WHERE manager_id = OLD.id;
+    UPDATE users SET coach_id = NULL WHERE coach_id = OLD.id;
+END;
+CREATE TRIGGER users_renamed AFTER UPDATE OF external_id, email_key ON users
+WHEN NEW.external_id IS NOT OLD.external_id OR NEW.email_key IS NOT OLD.email_key
+BEGIN
+    UPDATE meta SET revision = revision + 1;
+END;
 
 -- Every import that was applied, written in the transaction of its effects: whether it is here decides, after a
 -- crash, whether it happened. `compared` is 1 if the next file is compared with it (not so for corrections).

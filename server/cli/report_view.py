@@ -71,9 +71,10 @@ def _lasted(report: Report) -> str:
 
 def _line_of(problem: Problem) -> str:
     where = f"line {problem.line}: " if problem.line else ""
-    column = f"{problem.column}: " if problem.column else ""
-    value = f" ({shown(problem.value)})" if problem.value else ""
-    sentence = harmless(column + problem.message)
+    sentence, value = harmless(problem.message), ""
+    if not (problem.column and problem.message.startswith(problem.column)):  # such a one tells both itself
+        sentence = harmless(f"{problem.column}: " if problem.column else "") + sentence
+        value = f" ({shown(problem.value)})" if problem.value else ""
     return f"{problem.severity.value.ljust(8)} {where}{sentence}{value} [{problem.code}]"
 
 

@@ -9,7 +9,6 @@ import errno
 import os
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 
 from server.sftp.accounts import TenantLimits
 from server.sftp.limits import Usage, check_length
@@ -150,17 +149,3 @@ def copy_contents(source: int, target: int, size: int) -> None:
             raise OSError(errno.EIO, "the file became shorter while it was copied")
         _write_all(target, block, done)
         done += len(block)
-
-
-def clear_staging(root: Path) -> int:
-    """Remove what uploads that never ended left in the staging folder of the tenant at `root`; how many files.
-
-    For start-up, before anybody can upload. Blocks.
-    """
-    try:
-        left = list((root / "staging").iterdir())
-    except FileNotFoundError:
-        return 0
-    for path in left:
-        path.unlink()
-    return len(left)

@@ -43,8 +43,9 @@ class ClientPath:
         return self.parts[: len(other.parts)] == other.parts
 
     def __str__(self) -> str:
-        """As people and hooks see it; bytes that are no UTF-8 are replaced."""
-        return self.raw.decode("utf-8", "replace")
+        """As people, logs and hooks see it: what is no UTF-8 or can't be printed (line ends, say) is replaced."""
+        text = self.raw.decode("utf-8", "replace")
+        return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def parse_path(raw: bytes) -> ClientPath:

@@ -224,7 +224,12 @@ async def _serve(connection: Connection, session: SftpSession, channel: Any) -> 
     if account is None:
         channel.close()
         return
-    space = sessions.space(account.name, account.root)
+    try:
+        space = sessions.space(account.name, account.root)
+    except OSError as error:
+        log.error("The files of %s can't be opened: %s", account.name, error, extra={"event": "no_files"})
+        channel.close()
+        return
     try:
         handler = SftpHandler(
             TenantFiles(channel, space, lambda: connection.limits),

@@ -15,6 +15,7 @@ from server.sftp.drafts import Draft, copy_contents
 from server.sftp.folder import check_regular, open_regular, stat_if_there
 from server.sftp.hooks import Hook, Origin, Upload
 from server.sftp.landing import NotLanded, an_upload, land, reason_of, tell_aborted, tell_completed, tell_if_near
+from server.sftp.leftovers import mark, unmark
 from server.sftp.paths import ClientPath, check_writable
 from server.sftp.placing import Spot
 from server.sftp.space import Space
@@ -42,6 +43,8 @@ async def begin(
         draft = Draft(path, space.staging.fd, usage, limits, new=found is None)
         draft.exclusive = exclusive
         draft.changed = source is None
+        if space.house.hooks.begins(str(path)):
+            mark(draft.fd, str(path))
         if source is not None:
             await _copy_in(space, draft, source)
         return draft
@@ -73,6 +76,7 @@ async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
     hook = space.house.hooks.find(upload.path)
     try:
         space.house.memory.keep(draft.fd, draft.trace.facts(draft.size))
+        unmark(draft.fd)
         if hook is None:
             _publish(space, draft)
         else:

@@ -232,7 +232,8 @@ def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str], tmp_p
     print_report(report, touched)
     told = capsys.readouterr().out
     for part in (
-        "Import 7 of acme\n", "Look at it.", "6 rows", "(1.5 s)", "by operator", "1 rejected", "line 8: email: ",
+        "Import 7 of acme\n", "Look at it.", "6 rows", "(1.5 s)", "by operator", "1 rejected",
+        "line 8: email “nonsense”: ",
         "may have been cut short", "56 of 1,234 active users", "  Nr. 19\n  ... and 36 more\n",
         "import approve acme 7",
     ):  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from importer.model import Approval, GuardReason, ImportState, Outcome, Written
-from tests.support.importing import Company, codes, people, sheet
+from tests.support.importing import HEADER, Company, codes, people, sheet
 
 TEN = [f"user{number}" for number in range(10)]
 APPROVED_AT = "2026-01-01T00:00:00.000Z"
@@ -70,7 +71,24 @@ async def test_an_approved_import_is_held_again_for_somebody_who_was_not_on_the_
     await company.run(people("later"))
     again = await company.run(content, approval=approval, **settings)
     assert again.state is ImportState.HELD
+    assert "who was not on the list" in (again.message or "")
     assert await active(company) == 11
+
+
+async def test_an_approval_covers_nobody_else_though_its_reason_is_gone(company: Company) -> None:
+    content = people(*TEN[:4], "user9")
+    held = await company.run(content, deactivate_missing=True, max_deactivations_min=0, detect_truncation=False)
+    approval = approval_of(company, held)
+    await company.run(people("later"))
+    trusting: dict[str, Any] = {
+        "deactivate_missing": True,
+        "max_deactivations_percent": 100,
+        "detect_truncation": False,
+    }
+    again = await company.run(content, approval=approval, **trusting)
+    assert (again.state, await active(company)) == (ImportState.HELD, 11)
+    outcome = await company.run(content, approval=approval_of(company, again), **trusting)
+    assert (outcome.state, await active(company)) == (ImportState.COMPLETED, 5)
 
 
 async def test_an_approved_import_is_held_again_for_another_reason(company: Company) -> None:
@@ -79,7 +97,9 @@ async def test_an_approved_import_is_held_again_for_another_reason(company: Comp
     approval = approval_of(company, held)
     again = await company.run(content, approval=approval, deactivate_missing=True)
     assert again.guard is not None
-    assert again.guard.reasons == (GuardReason.POSSIBLY_TRUNCATED,)
+    assert again.guard.reasons == (GuardReason.TOO_MANY_DEACTIVATIONS, GuardReason.POSSIBLY_TRUNCATED)
+    outcome = await company.run(content, approval=approval_of(company, again), deactivate_missing=True)
+    assert outcome.state is ImportState.COMPLETED
 
 
 NINE = TEN[:8] + TEN[9:]  # the last person of the last file is there
@@ -109,6 +129,32 @@ async def test_a_file_that_may_be_cut_deactivates_nobody_for_being_absent(
 async def test_a_file_that_may_be_cut_is_a_warning_where_nobody_would_be_deactivated(company: Company) -> None:
     outcome = await company.run(people(*TEN), written=Written(2, 4096, 4096, False), deactivate_missing=True)
     assert (outcome.state, codes(outcome)) == (ImportState.UNCHANGED, ["possibly_truncated"])
+
+
+async def test_who_was_on_the_last_row_is_known_though_that_row_had_not_changed(company: Company) -> None:
+    rows = [(name.title(), "Smith", f"{name}@example.com") for name in TEN]
+    rows[0] = ("Changed", "Smith", "user0@example.com")
+    await company.run(sheet(*rows))
+    outcome = await company.run(people(*TEN[:9]), deactivate_missing=True, max_row_drop_percent=100)
+    assert outcome.guard is not None
+    assert "the person on the last row" in (outcome.message or "")
+
+
+async def test_a_leaver_on_the_last_row_does_not_hide_that_the_next_file_is_cut(company: Company) -> None:
+    rows = [("U", "Smith", f"{name}@example.com", "") for name in TEN]
+    leaver = ("U", "Smith", "user9@example.com", "1")
+    header = (*HEADER, "deactivate")
+    settings: dict[str, Any] = {"deactivate_missing": True, "max_row_drop_percent": 100}
+    await company.run(sheet(*rows[:9], leaver, header=header), **settings)
+    outcome = await company.run(sheet(*rows[:8], header=header), **settings)
+    assert (outcome.state, await active(company)) == (ImportState.HELD, 9)
+
+
+async def test_a_dry_run_that_would_be_held_asks_for_no_decision(company: Company) -> None:
+    outcome = await company.run(people("user0"), dry_run=True, deactivate_missing=True)
+    assert outcome.state is ImportState.HELD
+    assert "dry run" in (outcome.message or "")
+    assert "approve" not in (outcome.message or "")
 
 
 async def test_a_whole_file_that_drops_one_of_ten_is_applied(company: Company) -> None:
@@ -142,11 +188,22 @@ async def test_an_errors_csv_sent_back_is_a_correction_and_deactivates_nobody(co
     assert compared == [(0,)]
 
 
-async def test_a_row_with_too_many_cells_keeps_them_in_errors_csv(company: Company) -> None:
+async def test_a_row_with_too_many_or_too_few_cells_keeps_them_in_errors_csv(company: Company) -> None:
     await company.run(b"first_name,last_name,email\nAnn,Smith,ann@example.com,what,else\nBen,B,b@example.com\nx,y\n")
     lines = company.errors_csv().decode("utf-8-sig").splitlines()
     assert lines[1].endswith(",Ann,Smith,ann@example.com,what,else")
-    assert lines[2].endswith(",x,y,")
+    assert lines[2].endswith(",x,y")
+
+
+async def test_a_row_with_too_few_cells_sent_back_as_it_came_clears_nothing(company: Company) -> None:
+    header = (*HEADER, "job_title", "=unknown()")
+    baker = ("U", "S", "user0@example.com", "Baker", "x")
+    await company.run(sheet(baker, header=header))
+    await company.run(sheet(baker[:3], ("U", "S", "user1@example.com", "Baker", "x"), header=header))
+    returned = company.errors_csv()
+    assert b",job_title,'=unknown()" in returned
+    assert (await company.run(returned)).state is ImportState.FAILED
+    assert (await company.users())["user0@example.com"]["job_title"] == "Baker"
 
 
 async def test_a_formula_cell_comes_back_safe_and_means_the_same_when_sent_again(company: Company) -> None:

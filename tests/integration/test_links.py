@@ -112,6 +112,22 @@ async def test_deactivating_a_manager_is_said_for_every_report(company: Company)
     assert said(outcome) == [(2, "deactivated_link"), (3, "deactivated_link")]
 
 
+async def test_whoever_has_the_address_now_is_who_is_meant(company: Company) -> None:
+    content = staff(ann="", ben="ann")
+    await company.run(content)
+    await company.sql("UPDATE users SET (email, email_key) = ('old@e.com', 'old@e.com') WHERE first_name = 'ann'")
+    outcome = await company.run(content)
+    assert (outcome.counts.created, outcome.counts.updated) == (1, 1)
+    assert await managers(company) == {"old": None, "ann": None, "ben": "ann"}
+
+
+async def test_who_was_removed_by_hand_is_nobodys_manager_any_more(company: Company) -> None:
+    await company.run(staff(ben="ann", ann=""))
+    await company.sql("DELETE FROM users WHERE first_name = 'ann'")
+    await company.run(sheet(("cleo", "Smith", "cleo@example.com")))  # may be given the id that is free again
+    assert await managers(company) == {"ben": None, "cleo": None}
+
+
 async def test_a_reporting_loop_is_one_warning_that_names_everyone_in_it(company: Company) -> None:
     await company.run(staff(ann="", ben="ann", cleo="ben"))
     outcome = await company.run(staff(ann="cleo", ben="ann", cleo="ben"))
@@ -120,6 +136,13 @@ async def test_a_reporting_loop_is_one_warning_that_names_everyone_in_it(company
     assert all(name in problem.message for name in ("ann@", "ben@", "cleo@"))
     assert (await managers(company))["ann"] == "cleo"
     assert codes(await company.run(staff(ann="cleo", ben="ann", cleo="ben"))) == []
+
+
+async def test_a_loop_of_a_whole_broken_file_is_told_in_a_message_of_bounded_length(company: Company) -> None:
+    rows = [("A", "S", f"{n}@example.com", f"{(n + 1) % 1500}@example.com") for n in range(1500)]
+    (problem,) = (await company.run(sheet(*rows, header=(*HEADER, "manager")))).messages
+    assert problem.code == "reporting_loop"
+    assert "999@example.com -> (500 more)." in problem.message
 
 
 async def test_a_loop_of_new_users_is_found(company: Company) -> None:

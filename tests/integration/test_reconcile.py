@@ -168,6 +168,14 @@ async def test_a_rejected_or_ignored_first_row_makes_the_second_a_duplicate_all_
     assert "ann@example.com" not in await company.users()
 
 
+async def test_a_duplicate_names_the_first_line_also_across_batches(tmp_path: Path) -> None:
+    company = Company(tmp_path, batch_rows=2)
+    rows = [("", "Smith", "ann@example.com")] * 3 + [("Ben", "Smith", "ben@example.com")]
+    outcome = await company.run(sheet(*rows))
+    said = [problem.message for problem in outcome.messages if problem.code == "duplicate_identifier"]
+    assert [message.split(" is ")[0] for message in said] == ["Line 2", "Line 2"]
+
+
 @pytest.mark.parametrize("address", ["", "not an address"])
 async def test_nobody_is_absent_while_a_row_does_not_tell_whom_it_is_about(company: Company, address: str) -> None:
     await company.run(people("ann", "ben"))
@@ -241,6 +249,12 @@ async def test_a_last_row_without_a_line_end_is_applied_where_the_settings_allow
     assert (outcome.counts.created, outcome.counts.warnings) == (1, 0)
 
 
+async def test_a_warning_about_the_header_and_a_notice_about_the_file_are_said_once(company: Company) -> None:
+    outcome = await company.run(b"First_Name,last_name,email,shoe\nAnn,Smith,ann@example.com,40\n,,,\n")
+    assert sorted(codes(outcome)) == ["blank_lines", "header_spelling", "unknown_column"]
+    assert outcome.counts.warnings == 2
+
+
 # What was changed by other hands.
 
 
@@ -262,6 +276,18 @@ async def test_a_team_that_was_removed_by_hand_is_made_again(company: Company) -
     outcome = await company.run(content)
     assert outcome.counts.teams_created == 1
     assert (await company.users())["ann@example.com"]["primary_team"] == "Ops"
+
+
+async def test_a_team_removed_by_hand_is_nobodys_team_any_more(company: Company) -> None:
+    content = people("ann", secondary_team="Care,Sales,Ops")
+    await company.run(content)
+    await company.sql("DELETE FROM teams WHERE key IN ('care', 'sales')")
+    await company.run(people("ben", primary_team="New"))  # may be given the id that is free again
+    ann = (await company.users())["ann@example.com"]
+    assert (ann["primary_team"], ann["secondary_team"]) == (None, ["Ops"])
+    await company.run(content)
+    ann = (await company.users())["ann@example.com"]
+    assert (ann["primary_team"], ann["secondary_team"]) == ("Care", ["Sales", "Ops"])
 
 
 async def test_other_settings_make_every_row_be_looked_at_again(company: Company) -> None:

@@ -16,7 +16,7 @@ from asyncssh.constants import FXF_READ, FXP_INIT, FXP_OPEN, FXP_READ
 from asyncssh.packet import SSHPacket, String, UInt32, UInt64
 from asyncssh.sftp import SFTPLimits
 
-from server.sftp.drafts import clear_staging
+from server.sftp.leftovers import clear_staging
 from tests.support.sftp import HOST, SftpHouse, sftp_house
 from tests.support.waiting import eventually
 
@@ -382,11 +382,23 @@ async def test_a_malformed_request_is_answered_and_the_session_goes_on(house: Sf
         assert "results" in await sftp.listdir()
 
 
+async def test_a_tenant_whose_files_can_not_be_opened_gets_no_session_and_the_log_says_why(
+    house: SftpHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.files.rename(house.folder.root / "elsewhere")
+    house.files.symlink_to(house.folder.root / "elsewhere")
+    with pytest.raises((asyncssh.Error, OSError)):
+        async with house.client():
+            pass
+    assert "can't be opened" in caplog.text
+
+
 # What is left of the past
 
 
 async def test_what_uploads_left_in_staging_is_removed_at_start(house: SftpHouse) -> None:
     (house.folder.staging / "left").write_bytes(b"x")
-    assert clear_staging(house.folder.root) == 1
+    assert await clear_staging(house.folder.root, "acme", house.hooks) == 1
     assert house.staged() == []
-    assert clear_staging(house.folder.root / "missing") == 0
+    assert await clear_staging(house.folder.root / "missing", "acme", house.hooks) == 0
+    assert house.real.events == []

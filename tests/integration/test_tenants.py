@@ -111,6 +111,24 @@ async def test_a_removal_that_was_cut_short_is_ended_by_the_next(tenants: Tenant
     assert await tenants.list() == []
 
 
+async def test_whoever_could_log_in_still_can_while_the_disk_is_too_full_to_read_settings(
+    tenants: Tenants, caplog: pytest.LogCaptureFixture
+) -> None:
+    await tenants.add("acme", [public_line()])
+    accounts = Accounts(tenants.data_dir)
+    before = accounts.account("acme")
+    users_db = tenants.folder("acme").users_db
+    for path in users_db.parent.glob("users.db*"):
+        path.unlink()
+    users_db.mkdir()  # SQLite says of it what it says on a full disk
+    await eventually(lambda: len(caplog.records) > 0 or accounts.account("acme") is None)
+    after = accounts.account("acme")
+    assert before is not None
+    assert after is not None
+    assert after.limits == before.limits
+    accounts.close()
+
+
 async def test_an_addition_that_was_cut_short_is_ended_by_the_next(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
     await tenants.db.execute("DELETE FROM tenants")  # as if the crash had come before the row

@@ -386,7 +386,7 @@ async def test_an_end_that_cannot_be_written_is_written_later(yard: Yard, monkey
     assert script.started == [("acme", 1)]
 
 
-def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
+async def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
     file = tmp_path / "1.csv"
     for content, known in (
         (people("ann", _code="x"), True),
@@ -395,8 +395,8 @@ def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
         (b"\xff\xfe broken", False),
     ):
         file.write_bytes(content)
-        assert is_correction(file, ImportSettings()) is known
-    assert not is_correction(tmp_path / "missing", ImportSettings())
+        assert await is_correction(file, ImportSettings()) is known
+    assert not await is_correction(tmp_path / "missing", ImportSettings())
 
 
 async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yard) -> None:

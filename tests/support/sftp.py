@@ -116,10 +116,10 @@ class SftpHouse:
         numbers = itertools.count(1)
         self.real = HeardHook(tenants.folder, numbers)
         self.dry = HeardHook(tenants.folder, numbers)
-        hooks = HookTable({"/sync_users.csv": self.real, "/test/sync_users.csv": self.dry})
+        self.hooks = HookTable({"/sync_users.csv": self.real, "/test/sync_users.csv": self.dry})
         self.settings = ServerSettings(data_dir=tenants.data_dir, sftp_host=HOST, sftp_port=0, **settings)
         host_keys = [keypair(number=99)]
-        self.listener = SftpListener(self.settings, self.accounts, hooks, self.metrics, host_keys)  # type: ignore[arg-type]
+        self.listener = SftpListener(self.settings, self.accounts, self.hooks, self.metrics, host_keys)  # type: ignore[arg-type]
         self.port = 0
         self.key_file = work / "client_key"
         self.key_file.write_bytes(keypair().export_private_key())

@@ -163,7 +163,8 @@ async def test_an_upload_under_way_when_the_server_ends_publishes_nothing(server
             await file.close()
     server.start()
     assert shows(server, OLD)
-    assert server.state("acme", 2) == (None if kill else "aborted")
+    assert server.state("acme", 2) == "aborted"
+    assert server.report("acme", 2)["file"]["size"] == 10_000
     assert list(server.files("acme").staging.iterdir()) == []
     assert applied(server) == [(1, 2)]
 

@@ -26,6 +26,8 @@ from server.sftp.paths import MAX_DEPTH, MAX_PATH_BYTES, check_writable, parse_p
         (b"..\\x", "/..\\x"),
         ("Löhne.csv".encode(), "/Löhne.csv"),
         (b"L\xf6hne.csv", "/L\ufffdhne.csv"),
+        (b"a\nb\x1b[2J", "/a\ufffdb\ufffd[2J"),
+        ("a\u202eb c".encode(), "/a\ufffdb c"),
     ],
 )
 def test_a_path_means_what_it_says_below_the_root(raw: bytes, meant: str) -> None:

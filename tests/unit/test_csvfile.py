@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from importer.csvfile import (
+    BATCH_BYTES,
     MAX_CELL,
     CsvReader,
     escape_formula,
@@ -119,6 +120,14 @@ def test_batches_hold_as_many_rows_as_asked_and_every_row_once(rows_made: int) -
         assert reader.rows == len(raws)
     assert raws == made
     assert all(size == 3 for size in sizes[:-1])
+
+
+def test_batches_of_long_rows_are_short_so_that_memory_stays_flat() -> None:
+    row = "a" * 60_000 + ",b,c\n"
+    reader = CsvReader([HEADER.encode(), *[row.encode()] * 200], batch_rows=5000)
+    sizes = [sum(map(len, batch.raws)) for batch in reader.batches()]
+    assert reader.rows == 200
+    assert max(sizes) < BATCH_BYTES + 2 * len(row)
 
 
 # Encodings

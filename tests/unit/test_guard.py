@@ -98,3 +98,8 @@ def test_what_speaks_for_a_file_that_is_not_whole(facts: Wholeness, suspicious: 
 def test_a_missing_last_line_end_is_not_suspicious_where_the_settings_allow_it() -> None:
     facts = wholeness(ends_with_newline=False)
     assert reasons_of_truncation(facts, ImportSettings(require_final_newline=False)) == []
+
+
+def test_exactly_as_many_fewer_rows_as_allowed_are_not_suspicious() -> None:
+    facts = wholeness(rows=55)
+    assert reasons_of_truncation(facts, ImportSettings(max_row_drop_percent=45)) == []
