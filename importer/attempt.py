@@ -86,7 +86,7 @@ class Starter:
             if compared.verdict is Verdict.WAITS:
                 return Later()
             if compared.end:
-                return compared.end
+                return await known_end(folder, entry) or compared.end
             job = job_of(entry, folder.copy(entry.id), self.clock, proven_whole=compared.verdict is Verdict.FITS)
             return await self.run(
                 job, folder.users_db, settings, folder.messages, progress=progress, stopping=stopping

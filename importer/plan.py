@@ -169,6 +169,16 @@ def custom_json(values: Mapping[str, Any]) -> str:
     return json.dumps({key: values[key] for key in sorted(values) if values[key] is not None}, ensure_ascii=False)
 
 
+def custom_changes(before: str, after: str) -> dict[str, tuple[str | None, str | None]]:
+    """What differs between two texts of the column `custom`, as the history has it.
+
+    By the name of the field there, `custom.KEY`: the JSON of its old and new value, None where it is blank.
+    """
+    old, new = ({key: json.dumps(value) for key, value in json.loads(text).items()} for text in (before, after))
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return {f"custom.{key}": (old.get(key), new.get(key)) for key in keys}
+
+
 def join_ids(ids: Iterable[int]) -> str:
     """Team ids as the column secondary_team_ids holds them: each once, in their order."""
     return ",".join(map(str, dict.fromkeys(ids)))

@@ -317,6 +317,20 @@ class Queue:
         )
         return {row[0]: row[1] for row in found}
 
+    # What is kept
+
+    async def past(self, tenant: str) -> list[aiosqlite.Row]:
+        """Id, state, whether it was a dry run, and end (RFC 3339 or None) of all imports of a tenant."""
+        return await self._read("SELECT id, state, dry_run, finished_at FROM imports WHERE tenant = ?", tenant)
+
+    async def forget(self, tenant: str, imports: Iterable[int]) -> None:
+        """Remove these imports from memory, unless somebody or something waits for them."""
+        await self._change(
+            "DELETE FROM imports WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))"
+            " AND state NOT IN ('arriving', 'queued', 'running', 'held')",
+            *(tenant, json.dumps(list(imports))),
+        )
+
     # What /results owes
 
     async def unpublished(self) -> list[Entry]:

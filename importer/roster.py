@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, cast
 
 import aiosqlite
 
-from importer.plan import NameIds, User
+from importer.plan import NameIds, User, custom_changes
 from importer.rules import name_key
 
 COLUMNS = (
@@ -260,7 +260,7 @@ class Roster:
         for user, changed in changes:
             values = (*changed.values(), digests.get(user["id"]), user["id"])
             by_columns.setdefault(tuple(changed), []).append(values)
-            history += [(self._import_id, user["id"], name, user[name], value) for name, value in changed.items()]
+            history += [(self._import_id, user["id"], *record) for record in _history(user, changed)]
         for columns, rows in by_columns.items():
             setters = "".join(f"{name} = ?, " for name in columns)
             await self._db.executemany(f"UPDATE users SET {setters}digest = ? WHERE id = ?", rows)  # noqa: S608
@@ -272,3 +272,13 @@ class Roster:
             await self._db.executemany(
                 "UPDATE users SET digest = ? WHERE id = ?", [(digest, user_id) for user_id, digest in digests.items()]
             )
+
+
+def _history(user: User, changed: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Each field of `user` that becomes another by `changed`, with its old and new value."""
+    for name, value in changed.items():
+        if name != "custom":
+            yield name, user[name], value
+            continue
+        for field, (old, new) in custom_changes(user["custom"], value).items():
+            yield field, old, new

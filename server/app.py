@@ -26,6 +26,7 @@ from server import lock
 from server.accounts import Accounts
 from server.counting import Counting
 from server.imports import ChecksumHook, ImportHook
+from server.keeping import Keeper
 from server.logs import announce
 from server.metrics import Metrics
 from server.settings import ServerSettings
@@ -75,6 +76,7 @@ class Server:
         self._closing = Closing(queue, tenants.folder, self._counting)
         starter = Starter(tenants.folder, self._settings_of, utc_now, queue.checksums)
         self._worker = Worker(queue, self._closing, starter)
+        self._keeper = Keeper(tenants, queue, utc_now)
         self._hooks = HookTable(
             {
                 "/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=False),
@@ -105,13 +107,14 @@ class Server:
         http = await _listen(self._http.start(), settings.http_host, settings.http_port)
         sftp = await _listen(self._sftp.start(), settings.sftp_host, settings.sftp_port)
         self._worker.start()
+        self._keeper.start()
         return sftp, http
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Take nothing new, and let what is under way end within `grace_s`, or until `hurry` is set."""
         hurrying = asyncio.create_task(self._hurry_when(hurry))
         try:
-            await asyncio.gather(self._sftp.close(grace_s), self._worker.stop(grace_s))
+            await asyncio.gather(self._sftp.close(grace_s), self._worker.stop(grace_s), self._keeper.stop())
             await self._http.close()
         finally:
             hurrying.cancel()

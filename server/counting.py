@@ -7,7 +7,9 @@ import logging
 from importer.directory import Directory
 from importer.entry import Entry
 from importer.model import APPLIED, ImportState
+from importer.moments import utc_now
 from importer.queue import Queue
+from server.feeds import feeds
 from server.metrics import Metrics
 from server.tenants import Tenants, open_users
 
@@ -40,6 +42,8 @@ class Counting:
     async def render(self) -> bytes:
         """The metrics as they are now, in Prometheus' text format."""
         await self._meet_tenants()
+        for feed in await feeds(self._tenants, self._queue, utc_now()):
+            self._metrics.feed(feed)
         waiting = await self._queue.waiting()
         queued = [entry for entry in waiting if entry.state is ImportState.QUEUED and not entry.dry_run]
         self._metrics.queue_length.set(len(queued))

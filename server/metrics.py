@@ -23,6 +23,7 @@ from prometheus_client import (
 from importer.entry import Entry
 from importer.model import APPLIED
 from importer.moments import from_rfc3339
+from server.feeds import Feed
 from server.sftp.accounts import LoginResult, UploadResult
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800)
@@ -54,6 +55,12 @@ class Metrics:
         self.last_success = Gauge(
             "headcount_import_last_success_timestamp_seconds",
             "When the newest applied import ended",
+            ["tenant"],
+            registry=registry,
+        )
+        self.stale = Gauge(
+            "headcount_feed_stale",
+            "Whether no file was applied for as long as stale_after_days allows",
             ["tenant"],
             registry=registry,
         )
@@ -99,9 +106,16 @@ class Metrics:
         for state, count in by_state.items():
             self.users.labels(tenant, state).set(count)
 
+    def feed(self, feed: Feed) -> None:
+        """How the feed of a tenant stands. One without a limit has no such metric."""
+        if feed.stale is None:
+            self.stale.remove_by_labels({"tenant": feed.tenant})
+        else:
+            self.stale.labels(feed.tenant).set(feed.stale)
+
     def keep_only(self, tenants: Collection[str]) -> None:
-        """Tenants that are gone have no users any more, and no last success."""
-        for gauge in (self.users, self.last_success):
+        """Tenants that are gone have no users any more, no last success and no feed."""
+        for gauge in (self.users, self.last_success, self.stale):
             for sample in next(iter(gauge.collect())).samples:
                 if sample.labels["tenant"] not in tenants:
                     gauge.remove_by_labels({"tenant": sample.labels["tenant"]})

@@ -125,8 +125,9 @@ CREATE TABLE applied (
     CHECK ((undone IS NULL) = (undone_at IS NULL))
 ) STRICT;
 
--- Who was changed, and how. `field` is a column of users; 'created' is one record without values. `undo` is 1 for
--- what the undo of the import put back.
+-- Who was changed, and how. `field` is a column of users; 'created' is one record without values. A custom field is
+-- 'custom.KEY': `old` and `new` are the JSON of its value there, NULL where it has none. `undo` is 1 for what the undo
+-- of the import put back.
 CREATE TABLE changes (
     id        INTEGER PRIMARY KEY,
     import_id INTEGER NOT NULL,

@@ -9,9 +9,12 @@ from typing import Any
 import click
 
 from importer.directory import Directory
+from importer.moments import utc_now
+from importer.queue import Queue
 from keys.errors import RingUnreadable
 from server.cli.data import patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
+from server.feeds import Feed, feeds
 from server.settings import load_settings
 from server.tenant_settings import TenantRefused
 from server.tenants import Tenant, Tenants, open_users, server_database
@@ -49,8 +52,16 @@ async def list_(as_json: bool) -> None:
     rows = []
     if server_database(load_settings().data_dir).exists():
         async with tenants() as opened:
-            rows = [await _summary(opened, one) for one in await opened.list()]
-    columns = {"name": "NAME", "created_at": "CREATED", "key_count": "KEYS", "users": "USERS"}
+            stand = {feed.tenant: feed for feed in await feeds(opened, Queue(opened.db), utc_now())}
+            rows = [{**await _summary(opened, one), **_stands(stand[one.name])} for one in await opened.list()]
+    columns = {
+        "name": "NAME",
+        "created_at": "CREATED",
+        "key_count": "KEYS",
+        "users": "USERS",
+        "last_applied_at": "LAST APPLIED",
+        "stale": "STALE",
+    }
     print_list(
         rows, columns, as_json=as_json, empty="There are no tenants yet; make one with: headcount tenant add NAME"
     )
@@ -107,6 +118,10 @@ async def remove(name: str, yes: bool, as_json: bool) -> None:
         print_json({"name": name, "moved_to": str(aside)})
     else:
         click.echo(f"Tenant {name} is removed; all it had is now in {aside}")
+
+
+def _stands(feed: Feed) -> dict[str, Any]:
+    return {"last_applied_at": feed.last_applied_at, "stale": feed.stale}
 
 
 async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:

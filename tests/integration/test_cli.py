@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,7 +54,14 @@ def test_a_tenant_from_its_first_day_to_its_last(pub: str, data_dir: Path) -> No
     assert added["name"] == "acme"
     assert Path(added["folder"]) == data_dir / "tenants" / "acme"
     assert done("tenant", "list", "--json").json == [
-        {"name": "acme", "created_at": added["created_at"], "key_count": 1, "users": {"active": 0, "deactivated": 0}}
+        {
+            "name": "acme",
+            "created_at": added["created_at"],
+            "key_count": 1,
+            "users": {"active": 0, "deactivated": 0},
+            "last_applied_at": None,
+            "stale": None,
+        }
     ]
     assert done("tenant", "show", "acme", "--json").json == added
     moved = done("tenant", "remove", "acme", "--yes", "--json").json
@@ -141,6 +150,19 @@ def test_looking_makes_no_data_folder(data_dir: Path) -> None:
     assert "HEADCOUNT_DATA_DIR" in refused("tenant", "show", "acme")
     done("tenant", "list", "--json")
     assert not data_dir.exists()
+
+
+def test_the_list_of_tenants_shows_whose_feed_is_stale(data_dir: Path) -> None:
+    for name in ("acme", "globex", "initech"):
+        done("tenant", "add", name)
+    done("tenant", "set", "acme", "stale_after_days=2")
+    done("tenant", "set", "globex", "stale_after_days=2")
+    with closing(sqlite3.connect(data_dir / "headcount.db")) as db, db:
+        db.execute("UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z' WHERE name = 'globex'")
+    listed = {one["name"]: one["stale"] for one in done("tenant", "list", "--json").json}
+    assert listed == {"acme": False, "globex": True, "initech": None}
+    lines = done("tenant", "list").text.splitlines()
+    assert [line.split()[-1] for line in lines] == ["STALE", "no", "yes", "-"]
 
 
 def test_keys_are_added_listed_and_revoked(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ async def test_rejected_rows_come_back_as_they_came_and_go_in_when_mended(compan
     assert (await company.users())["karthik@example.com"]["hire_date"] == "2015-03-30"
 
 
-async def test_own_fields_are_written_kept_cleared_and_remembered(company: Company) -> None:
+async def test_own_fields_are_written_kept_cleared_and_remembered_field_by_field(company: Company) -> None:
     await company.run(people("ann", shoe_size="38.5", on_call="yes", shift="EARLY"), **OWN)
     assert (await company.users())["ann@example.com"]["custom"] == {
         "shoe_size": 38.5,
@@ -88,10 +88,10 @@ async def test_own_fields_are_written_kept_cleared_and_remembered(company: Compa
     await company.run(people("ann", on_call="no"), **OWN)
     assert (await company.users())["ann@example.com"]["custom"] == {"shoe_size": 39, "on_call": False}
     history = await company.sql("SELECT import_id, field, old, new FROM changes WHERE field <> 'created' ORDER BY id")
-    values = [(number, field, json.loads(old), json.loads(new)) for number, field, old, new in history]
-    assert values == [
-        (2, "custom", {"shoe_size": 38.5, "on_call": True, "shift": "Early"}, {"shoe_size": 39, "on_call": True}),
-        (3, "custom", {"shoe_size": 39, "on_call": True}, {"shoe_size": 39, "on_call": False}),
+    assert sorted(history) == [
+        (2, "custom.shift", '"Early"', None),
+        (2, "custom.shoe_size", "38.5", "39"),
+        (3, "custom.on_call", "true", "false"),
     ]
 
 

@@ -17,6 +17,7 @@ PACKAGES = ("importer", "keys", "server")
 MAY_IMPORT = {"importer": {"importer"}, "keys": {"keys"}, "server": set(PACKAGES)}
 
 PURE = {
+    "importer.checksum",
     "importer.csvfile",
     "importer.custom",
     "importer.decoding",
@@ -30,6 +31,7 @@ PURE = {
     "importer.plan",
     "importer.railszones",
     "importer.putback",
+    "importer.retention",
     "importer.records",
     "importer.rulebook",
     "importer.rules",

@@ -1,0 +1,124 @@
+"""Takes away what retention.py says is not kept any longer: in small steps, and not while an import of it runs.
+
+The outcome of an import in users.db goes before its history, so that what is half gone can't be undone any more;
+files go before the row of the queue that names them. So a crash in between leaves only what the next time takes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+
+import aiosqlite
+
+from importer.database import open_database, transaction
+from importer.folder import TenantFolder
+from importer.model import ImportState
+from importer.moments import rfc3339
+from importer.queue import Queue
+from importer.results import KEPT
+from importer.retention import Past, PastEffect, effects_to_prune, imports_to_prune
+
+log = logging.getLogger(__name__)
+
+STEP = 2000
+"""So many rows go in one transaction."""
+
+EFFECTS = """
+    SELECT import_id, applied_at, undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged' AS changed,
+        undone IS NOT NULL AS undone, compared FROM applied"""
+# One step down the index for each import that has history, however long that is.
+WITH_HISTORY = """
+    WITH RECURSIVE found (id) AS (
+        SELECT min(import_id) FROM changes
+        UNION ALL
+        SELECT (SELECT min(import_id) FROM changes WHERE import_id > found.id) FROM found WHERE id IS NOT NULL
+    ) SELECT id FROM found WHERE id IS NOT NULL"""
+
+
+class Busy(Exception):  # noqa: N818 - what is the case
+    """An import of the tenant runs, or is about to: the rest can be pruned later."""
+
+
+async def prune(queue: Queue, tenant: str, folder: TenantFolder, *, retention_days: int, now: datetime) -> None:
+    """Take away what is too old. Raises Busy, TryAgain; then some of it is left for the next time."""
+    before = rfc3339(now - timedelta(days=retention_days))
+    await _refuse_if_busy(queue, tenant)
+    db = await open_database(folder.users_db, "tenant")
+    try:
+        effects = await _prune_history(queue, tenant, db, before)
+    finally:
+        await db.close()
+    spared = effects | await _shown(queue, tenant)
+    going = imports_to_prune(await _past(queue, tenant), spared, before)
+    await asyncio.to_thread(_remove_files, folder, going.files)
+    for some in _steps(sorted(going.rows)):
+        await queue.forget(tenant, some)
+    if going.rows:
+        log.info(
+            "Forgot %d imports of %s that ended before %s.",
+            *(len(going.rows), tenant, before),
+            extra={"event": "imports_pruned", "tenant": tenant, "imports": len(going.rows)},
+        )
+
+
+async def _refuse_if_busy(queue: Queue, tenant: str) -> None:
+    if any(entry.tenant == tenant for entry in await queue.waiting()):
+        raise Busy
+
+
+async def _prune_history(queue: Queue, tenant: str, db: aiosqlite.Connection, before: str) -> set[int]:
+    """Returns the imports whose effects are still remembered."""
+    async with transaction(db):
+        rows = await db.execute_fetchall(EFFECTS)
+        effects = [PastEffect(row[0], row[1], bool(row[2]), bool(row[3]), bool(row[4])) for row in rows]
+        going = effects_to_prune(effects, before)
+        await db.executemany("DELETE FROM applied WHERE import_id = ?", [(each,) for each in going])
+    kept = {each.id for each in effects} - set(going)
+    for row in await db.execute_fetchall(WITH_HISTORY):
+        if row[0] not in kept:
+            await _forget_changes(queue, tenant, db, row[0])
+    return kept
+
+
+async def _forget_changes(queue: Queue, tenant: str, db: aiosqlite.Connection, import_id: int) -> None:
+    """An import's history, once its outcome is gone."""
+    while True:
+        await _refuse_if_busy(queue, tenant)
+        async with transaction(db):
+            done = await db.execute(
+                "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE import_id = ? LIMIT ?)"
+                " AND import_id NOT IN (SELECT import_id FROM applied)",
+                (import_id, STEP),
+            )
+        if done.rowcount == 0:
+            return
+
+
+async def _past(queue: Queue, tenant: str) -> list[Past]:
+    return [Past(row[0], ImportState(row[1]), bool(row[2]), row[3]) for row in await queue.past(tenant)]
+
+
+async def _shown(queue: Queue, tenant: str) -> set[int]:
+    """The imports whose reports are in /results."""
+    shown = [await queue.newest_published(tenant, dry_run=dry_run, limit=KEPT) for dry_run in (False, True)]
+    return {each for ids in shown for each in ids}
+
+
+def _remove_files(folder: TenantFolder, imports: Collection[int]) -> None:
+    """The uploads and messages of these imports, whatever their names end in."""
+    for place in (folder.uploads, folder.messages):
+        for file in place.iterdir() if place.is_dir() else ():
+            number = re.match(r"([0-9]+)\.", file.name)
+            if number and int(number[1]) in imports:
+                file.unlink(missing_ok=True)
+
+
+def _steps(ids: list[int]) -> Iterator[list[int]]:
+    rest = iter(ids)
+    while some := list(islice(rest, STEP)):
+        yield some

@@ -1,0 +1,81 @@
+"""What of a tenant's past is not kept any longer. Pure: the time is an argument.
+
+What is older than the tenant's `retention_days` goes: uploads, messages, history, and the rows of the queue beyond
+those whose reports are in /results. What stays whatever its age: what somebody or something still waits for; the
+newest applied import; of the applied ones the newest that changed anybody, which can be undone, and the newest that
+was a list, which the next file is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from importer.model import APPLIED, WAITING, ImportState
+
+UNDECIDED = WAITING | {ImportState.HELD}
+"""Somebody or something still waits for these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One import as the queue remembers it; `finished_at` (RFC 3339) is None until it has ended."""
+
+    id: int
+    state: ImportState
+    dry_run: bool
+    finished_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastEffect:
+    """One import as the tenant's database remembers it.
+
+    `changed`: it changed somebody and was not undone. `compared`: the next file may be compared with it.
+    """
+
+    id: int
+    applied_at: str
+    changed: bool
+    undone: bool
+    compared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """The imports whose files (upload and messages) go, and those whose row in the queue goes too."""
+
+    files: frozenset[int]
+    rows: frozenset[int]
+
+
+def effects_to_prune(effects: Iterable[PastEffect], before: str) -> list[int]:
+    """The imports whose history and outcome go. All that undo of what remains needs remains."""
+    ordered = sorted(effects, key=lambda each: (each.applied_at, each.id))
+    spared = _newest(ordered, lambda each: not each.undone)
+    spared |= _newest(ordered, lambda each: each.changed)
+    spared |= _newest(ordered, lambda each: each.compared and not each.undone)
+    found, reached = [], False
+    for each in ordered:
+        reached = reached or each.id in spared
+        # Undo goes back one by one: from the oldest that stays, everything with an effect stays.
+        needed = each.id in spared or (reached and each.changed)
+        if each.applied_at < before and not needed:
+            found.append(each.id)
+    return found
+
+
+def imports_to_prune(imports: Iterable[Past], spared: Collection[int], before: str) -> Pruning:
+    """What goes of the queue and its files.
+
+    The rows of `spared` stay, whatever their age: their history is kept, or their report is in /results.
+    """
+    ended = [each for each in imports if each.state not in UNDECIDED and each.finished_at]
+    applied = [(each.finished_at, each.id) for each in ended if each.state in APPLIED and not each.dry_run]
+    newest = max(applied)[1] if applied else 0
+    old = {each.id for each in ended if (each.finished_at or "") < before} - {newest}
+    return Pruning(frozenset(old), frozenset(old - set(spared)))
+
+
+def _newest(ordered: Sequence[PastEffect], wanted: Callable[[PastEffect], bool]) -> set[int]:
+    return {next((each.id for each in reversed(ordered) if wanted(each)), 0)}

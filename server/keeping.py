@@ -1,0 +1,111 @@
+"""What the server does by itself as time passes: forget what is too old, and notice that a feed has gone quiet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from importer.errors import TryAgain
+from importer.moments import Clock
+from importer.pruning import Busy, prune
+from importer.queue import Queue
+from server.feeds import Feed, feeds
+from server.tenants import Tenants
+
+log = logging.getLogger(__name__)
+
+PRUNE_S = 24 * 3600.0
+PRUNE_AGAIN_S = 60.0
+"""A tenant that could not be pruned, because an import of it ran, is looked at again so soon."""
+
+LOOK_AT_FEEDS_S = 60.0
+
+TellStale = Callable[[Feed], Awaitable[None]]
+"""Sees to it that somebody hears of a stale feed: once, however often it is called."""
+
+
+class Keeper:
+    """Works between `start()` and `stop()`: once at the start, then again and again. Nothing here fails it."""
+
+    def __init__(self, tenants: Tenants, queue: Queue, clock: Clock, tell_stale: TellStale | None = None) -> None:
+        self._tenants = tenants
+        self._queue = queue
+        self._clock = clock
+        self._tell_stale = tell_stale
+        self._known_stale: set[Feed] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._prune_daily(), name="pruning"),
+            asyncio.create_task(self._look_at_feeds(), name="feeds"),
+        ]
+
+    async def stop(self) -> None:
+        """End what is under way; a step that was begun is finished."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def prune(self, names: list[str]) -> list[str]:
+        """Forget what is too old of these tenants; those that could not be pruned now."""
+        return [name for name in names if not await self._prune_one(name)]
+
+    async def tell_of_stale_feeds(self) -> None:
+        """Have somebody told of every feed that is stale; the log has each once."""
+        stale = {feed for feed in await feeds(self._tenants, self._queue, self._clock()) if feed.stale}
+        for feed in stale - self._known_stale:
+            log.warning(
+                "No file of %s was applied for %d days.",
+                *(feed.tenant, feed.stale_after_days),
+                extra={"event": "feed_stale", "tenant": feed.tenant, "last_applied_at": feed.last_applied_at},
+            )
+        self._known_stale = stale
+        for feed in stale:
+            if self._tell_stale:
+                await self._tell_stale(feed)
+
+    async def _prune_daily(self) -> None:
+        while True:
+            left = await self.prune(await self._names())
+            waited = 0.0
+            while waited < PRUNE_S:
+                wait = PRUNE_AGAIN_S if left else PRUNE_S - waited
+                await asyncio.sleep(wait)
+                waited += wait
+                left = await self.prune(left)
+
+    async def _names(self) -> list[str]:
+        try:
+            return [tenant.name for tenant in await self._tenants.list()]
+        except Exception:
+            log.exception("Tenants can't be listed.", extra={"event": "prune_failed"})
+            return []
+
+    async def _prune_one(self, name: str) -> bool:
+        try:
+            settings = await self._tenants.settings(name)
+            await prune(
+                self._queue,
+                name,
+                self._tenants.folder(name),
+                retention_days=settings.retention_days,
+                now=self._clock(),
+            )
+        except (Busy, TryAgain):
+            return False
+        except Exception:
+            log.exception(
+                "What is too old of %s can't be forgotten.", name, extra={"event": "prune_failed", "tenant": name}
+            )
+        return True
+
+    async def _look_at_feeds(self) -> None:
+        while True:
+            try:
+                await self.tell_of_stale_feeds()
+            except Exception:
+                log.exception("Feeds can't be looked at.", extra={"event": "feeds_unseen"})
+            await asyncio.sleep(LOOK_AT_FEEDS_S)

@@ -1,0 +1,211 @@
+"""What is forgotten as time passes, and feeds that went quiet: on real databases and folders."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from importer.attempt import Starter
+from importer.database import open_database
+from importer.entry import Entry
+from importer.model import ImportState
+from importer.pruning import Busy, prune
+from importer.results import KEPT
+from importer.settings import ImportSettings
+from importer.worker import Worker
+from server.counting import Counting
+from server.feeds import Feed
+from server.keeping import Keeper
+from server.metrics import Metrics
+from server.tenants import Tenants, open_tenants
+from tests.support.importing import people
+from tests.support.queues import House, found, open_house, run_to
+from tests.support.waiting import eventually
+
+DAY = timedelta(days=1)
+
+
+class Yard(House):
+    """A house whose imports ran `age` ago."""
+
+    async def applied(self, text: str, age: timedelta) -> int:
+        """An import of `text` that ran so long ago."""
+        import_id = await self.upload(text)
+        then = datetime.now(UTC) - age
+
+        async def settings_of(tenant: str) -> ImportSettings:
+            return ImportSettings()
+
+        self.closing._clock = lambda: then
+        worker = Worker(
+            self.queue, self.closing, Starter(self.folder, settings_of, lambda: then, self.queue.checksums)
+        )
+        worker.start()
+        try:
+
+            async def ended() -> Entry | None:
+                entry = await found(self.queue, import_id)
+                return entry if entry.finished_at else None
+
+            await eventually(ended, what="the end of the import")
+        finally:
+            await worker.stop(0)
+        return import_id
+
+    async def prune(self, retention_days: int = 90) -> None:
+        await prune(self.queue, "acme", self.folder(), retention_days=retention_days, now=datetime.now(UTC))
+
+    def history(self) -> set[int]:
+        """The imports that have history."""
+        with closing(sqlite3.connect(self.folder().users_db)) as db:
+            return {row[0] for row in db.execute("SELECT DISTINCT import_id FROM changes")}
+
+    def remembered(self) -> set[int]:
+        with closing(sqlite3.connect(self.folder().users_db)) as db:
+            return {row[0] for row in db.execute("SELECT import_id FROM applied")}
+
+    def uploads(self) -> set[str]:
+        return {path.name for path in self.folder().uploads.iterdir()}
+
+
+@pytest.fixture
+async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
+    async with open_house(tmp_path, "acme") as house:
+        yield Yard(house.data, house.queue)
+
+
+async def test_what_is_too_old_is_forgotten_and_the_newest_never(yard: Yard) -> None:
+    bad = people("ann").decode() + "Bob,Smith,nowhere\n"
+    await yard.applied(bad, 200 * DAY)
+    await yard.applied(people("ann", "bob").decode(), 150 * DAY)
+    await yard.applied(people("ann", "bob", "cy").decode(), 120 * DAY)
+    assert (yard.folder().messages / "1.errors.csv").exists()
+    await yard.prune()
+    assert yard.history() == yard.remembered() == {3}
+    assert yard.uploads() == {"3.csv"}
+    assert list(yard.folder().messages.glob("1.*")) == []
+
+
+async def test_what_is_young_enough_stays(yard: Yard) -> None:
+    for number, age in enumerate((91, 89, 1)):
+        await yard.applied(people(*"abcd"[: number + 1]).decode(), age * DAY)
+    await yard.prune()
+    assert yard.history() == yard.remembered() == {2, 3}
+    assert yard.uploads() == {"2.csv", "3.csv"}
+
+
+async def test_an_import_stays_in_the_list_while_its_report_is_shown(yard: Yard) -> None:
+    old = [await yard.upload() for _ in range(KEPT + 2)]
+    yard.closing._clock = lambda: datetime.now(UTC) - 200 * DAY
+    for import_id in old:
+        await run_to(yard.queue, import_id, ImportState.FAILED)
+    await yard.prune()
+    assert [entry.id for entry in await yard.queue.page("acme", limit=100)] == old[:1:-1]
+    assert yard.uploads() == set()
+
+
+async def test_nothing_is_forgotten_while_an_import_waits_or_runs(yard: Yard) -> None:
+    await yard.applied(people("ann").decode(), 200 * DAY)
+    await yard.applied(people("bob").decode(), 200 * DAY)
+    await yard.upload(people("cy").decode())
+    with pytest.raises(Busy):
+        await yard.prune()
+    await yard.queue.claim("acme", 3)
+    with pytest.raises(Busy):
+        await yard.prune()
+    assert yard.history() == {1, 2}
+
+
+async def test_what_a_crash_left_half_forgotten_is_forgotten_next_time(yard: Yard) -> None:
+    await yard.applied(people("ann").decode(), 200 * DAY)
+    await yard.applied(people("bob").decode(), 200 * DAY)
+    db = await open_database(yard.folder().users_db, "tenant")
+    await db.execute("DELETE FROM applied WHERE import_id = 1")
+    await db.close()
+    await yard.prune()
+    assert yard.history() == {2}
+
+
+async def test_history_longer_than_a_step_goes_whole(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importer.pruning.STEP", 3)
+    await yard.applied(people(*"abcdefgh").decode(), 200 * DAY)
+    await yard.applied(people("ann").decode(), 200 * DAY)
+    await yard.prune()
+    assert yard.history() == {2}
+
+
+# The server, as time passes
+
+
+@dataclass
+class Watch:
+    """A keeper of one tenant, and whom it told."""
+
+    tenants: Tenants
+    house: House
+    told: list[Feed]
+    keeper: Keeper
+    now: datetime
+
+    async def metrics(self) -> str:
+        return (await Counting(Metrics(), self.tenants, self.house.queue).render()).decode()
+
+
+@pytest.fixture
+async def watch(tmp_path: Path) -> AsyncIterator[Watch]:
+    async with open_tenants(tmp_path) as tenants, open_house(tmp_path) as house:
+        await tenants.add("acme")
+        watch: Watch
+        told: list[Feed] = []
+
+        async def tell(feed: Feed) -> None:
+            told.append(feed)
+
+        keeper = Keeper(tenants, house.queue, lambda: watch.now, tell)
+        watch = Watch(tenants, house, told, keeper, datetime.now(UTC))
+        yield watch
+
+
+async def test_a_stale_feed_is_told_of(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    await watch.tenants.change_settings("acme", {"stale_after_days": 3})
+    await watch.keeper.tell_of_stale_feeds()
+    assert watch.told == []
+    watch.now += 3 * DAY
+    for _ in range(2):
+        await watch.keeper.tell_of_stale_feeds()
+    assert {(feed.tenant, feed.last_applied_at, feed.stale_after_days) for feed in watch.told} == {("acme", None, 3)}
+    assert [record.message for record in caplog.records] == ["No file of acme was applied for 3 days."]
+
+
+async def test_metrics_say_whether_a_feed_is_stale(watch: Watch, tmp_path: Path) -> None:
+    assert "headcount_feed_stale{" not in await watch.metrics()
+    await watch.tenants.change_settings("acme", {"stale_after_days": 3})
+    assert 'headcount_feed_stale{tenant="acme"} 0.0' in await watch.metrics()
+    await watch.tenants.db.execute("UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z'")
+    assert 'headcount_feed_stale{tenant="acme"} 1.0' in await watch.metrics()
+
+
+async def test_the_server_forgets_by_itself_when_it_starts(watch: Watch) -> None:
+    for _ in range(2):
+        import_id = await watch.house.upload()
+        await run_to(watch.house.queue, import_id, ImportState.COMPLETED)
+    copies = watch.house.folder().uploads
+    watch.now += 100 * DAY
+    watch.keeper.start()
+    try:
+        await eventually(lambda: [path.name for path in copies.iterdir()] == ["2.csv"], what="the old copy to go")
+    finally:
+        await watch.keeper.stop()
+
+
+async def test_a_tenant_whose_database_is_broken_keeps_nobody_from_the_others(watch: Watch) -> None:
+    await watch.tenants.add("globex")
+    watch.house.folder("acme").users_db.write_bytes(b"no database")
+    assert await watch.keeper.prune(["acme", "globex"]) == []
+    assert await watch.metrics()

@@ -1,0 +1,32 @@
+"""When a feed counts as stale."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from importer.moments import rfc3339
+from server.feeds import feed_of
+from server.tenants import Tenant
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+LONG_AGO = rfc3339(NOW - timedelta(days=100))
+
+
+@pytest.mark.parametrize(
+    ("age", "stale"),
+    [(timedelta(), False), (timedelta(days=2) - timedelta(seconds=1), False), (timedelta(days=2), True)],
+)
+def test_a_feed_is_stale_when_no_file_was_applied_for_so_many_days(age: timedelta, stale: bool) -> None:
+    tenant = Tenant("acme", LONG_AGO, 7)
+    assert feed_of(tenant, rfc3339(NOW - age), 2, NOW).stale is stale
+
+
+def test_where_nothing_was_ever_applied_time_counts_from_the_making_of_the_tenant() -> None:
+    assert feed_of(Tenant("acme", LONG_AGO, 0), None, 2, NOW).stale is True
+    assert feed_of(Tenant("acme", rfc3339(NOW), 0), None, 2, NOW).stale is False
+
+
+def test_without_a_limit_nothing_is_stale() -> None:
+    assert feed_of(Tenant("acme", LONG_AGO, 0), None, None, NOW).stale is None
