@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self, TypedDict
+from typing import Annotated, Literal, Self, TypedDict
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -197,9 +197,3 @@ def _reads_its_own(date_format: str) -> bool:
         )
     except ValueError:
         return False
-
-
-def changed_fields(before: ImportSettings, after: ImportSettings) -> dict[str, tuple[Any, Any]]:
-    """The settings that differ, with their old and new value as JSON shows them."""
-    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
-    return {name: (old[name], new[name]) for name in new if old.get(name) != new[name]}

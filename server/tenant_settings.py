@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, PlainSeri
 
 from importer.database import transaction
 from importer.emails import check_email
+from importer.moments import rfc3339, utc_now
 from importer.rules import Invalid
 from importer.settings import ImportSettings
 from keys.errors import KeyRefused
@@ -142,23 +143,47 @@ def read_settings(database: Path) -> TenantSettings:
         db.close()
 
 
-async def change_settings(db: aiosqlite.Connection, changes: Mapping[str, object]) -> TenantSettings:
+async def change_settings(
+    db: aiosqlite.Connection, changes: Mapping[str, object], *, by: str, whole: bool = False
+) -> TenantSettings:
     """Change settings in the open users.db `db`: all of `changes`, or none and TenantRefused.
 
-    When one that the importer obeys is different afterwards, every row of the next file is looked at again.
+    With `whole`, what `changes` does not name goes back to its default. Who changed what and when is kept; when a
+    setting that the importer obeys is different afterwards, every row of the next file is looked at again.
     """
     async with transaction(db):
         before = await load_settings(db)
-        after = changed(before, changes)
-        defaults = TenantSettings()
-        kept = {
-            name: value for name, value in after.to_json().items() if getattr(after, name) != getattr(defaults, name)
-        }
+        after = changed(TenantSettings() if whole else before, changes)
+        kept = {name: new for name, (_, new) in differences(TenantSettings(), after).items()}
         await db.execute("DELETE FROM settings")
         await db.executemany(
             "INSERT INTO settings (key, value) VALUES (?, ?)",
             [(name, json.dumps(value)) for name, value in kept.items()],
         )
-        if any(getattr(before, name) != getattr(after, name) for name in ImportSettings.model_fields):
+        await _remember(db, before, after, by)
+        if differences(before, after).keys() & ImportSettings.model_fields.keys():
             await db.execute("UPDATE meta SET revision = revision + 1")
     return after
+
+
+async def _remember(db: aiosqlite.Connection, before: TenantSettings, after: TenantSettings, by: str) -> None:
+    at = rfc3339(utc_now())
+    await db.executemany(
+        "INSERT INTO settings_changes (changed_at, changed_by, key, old, new) VALUES (?, ?, ?, ?, ?)",
+        [(at, by, name, json.dumps(old), json.dumps(new)) for name, (old, new) in differences(before, after).items()],
+    )
+
+
+def differences(before: TenantSettings, after: TenantSettings) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, each with its old and new value as JSON shows them."""
+    old, new = before.to_json(), after.to_json()
+    # Not whether they are equal: the order of a mapping counts too.
+    return {name: (old[name], new[name]) for name in new if json.dumps(old[name]) != json.dumps(new[name])}
+
+
+async def settings_history(db: aiosqlite.Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest changes of settings, newest first: when, by whom, which, and its old and new value."""
+    rows = await db.execute_fetchall(
+        "SELECT changed_at, changed_by, key, old, new FROM settings_changes ORDER BY id DESC LIMIT ?", (limit,)
+    )
+    return [{**dict(row), "old": json.loads(row["old"]), "new": json.loads(row["new"])} for row in rows]

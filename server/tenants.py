@@ -29,6 +29,9 @@ from keys.errors import KeyRefused
 from keys.ring import KeyRing
 from server.tenant_settings import TenantRefused, TenantSettings, change_settings, load_settings, read_settings
 
+OPERATOR = "operator"
+"""Who changes settings on the command line."""
+
 NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
 
 
@@ -141,14 +144,17 @@ class Tenants:
         await self.get(name)
         return read_settings(self.folder(name).users_db)
 
-    async def change_settings(self, name: str, changes: Mapping[str, object]) -> TenantSettings:
+    async def change_settings(
+        self, name: str, changes: Mapping[str, object], *, by: str = OPERATOR, whole: bool = False
+    ) -> TenantSettings:
         """Change settings: all of `changes` (None: back to the default), or none and TenantRefused.
 
+        With `whole`, what `changes` does not name goes back to its default too. `by` is who wants it.
         Raises TryAgain while an import of the tenant holds the database.
         """
         await self.get(name)
         async with open_users(self.folder(name)) as db:
-            return await change_settings(db, changes)
+            return await change_settings(db, changes, by=by, whole=whole)
 
     async def _row(self, name: str) -> Tenant | None:
         rows = await self.db.execute_fetchall(

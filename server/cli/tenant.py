@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import suppress
 from typing import Any
@@ -16,7 +17,8 @@ from server.cli.data import patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.feeds import Feed, feeds
 from server.settings import load_settings
-from server.tenant_settings import TenantRefused
+from server.settings_file import from_toml, to_toml
+from server.tenant_settings import TenantRefused, differences, settings_history
 from server.tenants import Tenant, Tenants, open_users, server_database
 
 
@@ -69,11 +71,15 @@ async def list_(as_json: bool) -> None:
 
 @tenant.command()
 @click.argument("name")
+@click.option("--toml", "as_toml", is_flag=True, help="Print its settings as a file for `tenant load`.")
 @json_option
 @runs
-async def show(name: str, as_json: bool) -> None:
+async def show(name: str, as_toml: bool, as_json: bool) -> None:
     """Everything about the tenant NAME: its keys, users and settings."""
     async with tenants() as opened:
+        if as_toml:
+            click.echo(to_toml(name, await opened.settings(name)).encode("utf-8"), nl=False)
+            return
         facts = await _facts(opened, await opened.get(name))
     if as_json:
         print_json(facts)
@@ -101,6 +107,45 @@ async def set_(name: str, pairs: tuple[str, ...], as_json: bool) -> None:
         print_json(after.to_json())
     else:
         _print_settings({key: after.to_json()[key] for key in changes})
+
+
+@tenant.command()
+@click.argument("name")
+@click.argument("file")
+@json_option
+@runs
+async def load(name: str, file: str, as_json: bool) -> None:
+    """Make the settings of the tenant NAME those of FILE (- for stdin), in TOML: what it does not name is a default.
+
+    `tenant show NAME --toml` writes such a file.
+    """
+    values = from_toml(read_text(file))
+    async with tenants() as opened:
+        before = await opened.settings(name)
+        after = await patiently(lambda: opened.change_settings(name, values, whole=True))
+    if as_json:
+        print_json(after.to_json())
+        return
+    changes = differences(before, after)
+    _print_settings({key: new for key, (_, new) in changes.items()})
+    if not changes:
+        click.echo("These were its settings already.")
+
+
+@tenant.command()
+@click.argument("name")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Not more than this many.")
+@json_option
+@runs
+async def history(name: str, limit: int, as_json: bool) -> None:
+    """Who changed which setting of the tenant NAME, and when, newest first."""
+    async with tenants() as opened:
+        await opened.get(name)
+        async with open_users(opened.folder(name)) as db:
+            rows = await settings_history(db, limit)
+    columns = {"changed_at": "WHEN", "changed_by": "WHO", "key": "SETTING", "old": "FROM", "new": "TO"}
+    shown_rows = rows if as_json else [{**row, "old": _typed(row["old"]), "new": _typed(row["new"])} for row in rows]
+    print_list(shown_rows, columns, as_json=as_json, empty="No setting was ever changed.")
 
 
 @tenant.command()
@@ -167,6 +212,8 @@ def _typed(value: object) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
+        return harmless(json.dumps(value, ensure_ascii=False)) if value else ""
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "" if value is None else harmless(str(value))

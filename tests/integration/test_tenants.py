@@ -142,7 +142,9 @@ async def test_a_folder_moved_in_never_has_an_import_id_twice(tenants: Tenants) 
     await tenants.add("acme")
     folder = tenants.folder("acme")
     async with open_users(folder) as db:
-        await db.execute("INSERT INTO applied VALUES (7, '2026-01-01T00:00:00Z', '{}', 1, NULL, 1)")
+        await db.execute(
+            "INSERT INTO applied (import_id, applied_at, outcome, rows, compared) VALUES (7, '', '{}', 1, 1)"
+        )
     (folder.results / "sync_users-12.json").write_text("{}")
     (folder.uploads / "9.csv").write_text("")
     await tenants.db.execute("DELETE FROM tenants")
@@ -202,7 +204,7 @@ async def test_settings_are_read_while_an_import_writes(tenants: Tenants) -> Non
         async with open_users(tenants.folder("acme")) as db:
             await db.execute("PRAGMA busy_timeout=1")
             with pytest.raises(TryAgain):
-                await change_settings(db, {"max_sessions": 3})
+                await change_settings(db, {"max_sessions": 3}, by="operator")
 
 
 async def test_a_running_server_sees_what_the_command_line_did(tenants: Tenants) -> None:

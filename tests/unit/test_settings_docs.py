@@ -11,7 +11,8 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
 from server.settings import ServerSettings
-from server.tenant_settings import TenantSettings
+from server.settings_file import from_toml
+from server.tenant_settings import TenantSettings, changed
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 ROW = re.compile(r"\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|")
@@ -65,3 +66,10 @@ def test_the_page_and_the_code_name_the_same_settings(heading: str, model: type[
         for name, field in model.model_fields.items()
     }
     assert documented(heading) == expected
+
+
+def test_the_example_of_a_settings_file_can_be_loaded() -> None:
+    example = PAGE.read_text(encoding="utf-8").split("```toml\n")[-1].split("```")[0]
+    settings = changed(TenantSettings(), from_toml(example))
+    assert settings.field_mapping["Termd"] == "deactivate"
+    assert [field.key for field in settings.custom_fields] == ["employee_id", "shift"]

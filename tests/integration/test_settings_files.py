@@ -1,0 +1,112 @@
+"""Settings as a file: shown, edited, loaded as a whole; and who changed them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.settings_file import from_toml, to_toml
+from server.tenant_settings import TenantSettings, changed
+from tests.support.cli import run_cli
+
+EDITED: dict[str, Any] = {
+    "delimiter": "\t",
+    "date_format": "%d.%m.%Y",
+    "max_updates_percent": 12.5,
+    "allowed_networks": ["192.0.2.0/24"],
+    "notify_email": ["ann@example.com"],
+    "field_mapping": {"E-Mail (\u201cwork\u201d)": "email", 'A "quoted\\" one': "shift", "x\x7f": ""},
+    "value_mapping": {"role": {"Chef": "admin", "n/a": ""}, "shift": {"F": "Early"}},
+    "custom_fields": [
+        {"key": "badge", "label": "Badge No."},
+        {"key": "shift", "type": "choice", "choices": ["Early", "Late"]},
+    ],
+    "identifier": "badge",
+}
+
+
+@pytest.fixture
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("HEADCOUNT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path / "data"))
+    assert run_cli("tenant", "add", "acme").code == 0
+
+
+def loaded(text: str) -> TenantSettings:
+    return changed(TenantSettings(), from_toml(text))
+
+
+@pytest.mark.parametrize("chosen", [{}, EDITED])
+def test_settings_shown_as_a_file_are_the_same_when_loaded(chosen: Mapping[str, Any]) -> None:
+    settings = TenantSettings.model_validate(chosen)
+    again = loaded(to_toml("acme", settings))
+    assert again == settings
+    assert list(again.field_mapping) == list(settings.field_mapping)
+
+
+@given(st.dictionaries(st.text(min_size=1).filter(str.isprintable), st.text(max_size=5), max_size=3))
+def test_any_words_survive_the_file(words: dict[str, str]) -> None:
+    settings = TenantSettings.model_construct(value_mapping={"role": words})
+    assert from_toml(to_toml("acme", settings)).get("value_mapping", {}) == (
+        {"role": words} if words else {"role": {}}
+    )
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_settings_file_is_shown_edited_and_loaded_whole() -> None:
+    run_cli("tenant", "set", "acme", "deactivate_missing=true", "max_sessions=3")
+    shown = run_cli("tenant", "show", "acme", "--toml")
+    assert "\ndeactivate_missing = true\n" in shown.text
+    assert "\n# retention_days = 90\n" in shown.text
+    edited = shown.text.replace("max_sessions = 3", "max_sessions = 4")
+    edited = edited.replace('# delimiter = ","', 'delimiter = ";"') + '[field_mapping]\n"Mail" = "email"\n'
+    ran = run_cli("tenant", "load", "acme", "-", "--json", stdin=edited.encode())
+    assert (ran.code, ran.err) == (0, "")
+    after = ran.json
+    assert (after["deactivate_missing"], after["max_sessions"], after["delimiter"]) == (True, 4, ";")
+    assert after["field_mapping"] == {"Mail": "email"}
+    # What a file does not name is at its default afterwards.
+    again = run_cli("tenant", "load", "acme", "-", "--json", stdin=b"max_sessions = 4\n").json
+    assert again == TenantSettings(max_sessions=4).to_json()
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("delimiter = ;", "not valid TOML"),
+        ('delimeter = ";"', "did you mean delimiter?"),
+        ('delimiter = ";"\nidentifier = "badge"', "identifier must be email or the key"),
+    ],
+)
+def test_a_settings_file_that_makes_no_sense_changes_nothing(text: str, reason: str) -> None:
+    ran = run_cli("tenant", "load", "acme", "-", stdin=text.encode())
+    assert ran.code == 1
+    assert reason in ran.err
+    assert run_cli("tenant", "show", "acme", "--json").json["settings"] == TenantSettings().to_json()
+    assert run_cli("tenant", "history", "acme", "--json").json == []
+
+
+@pytest.mark.usefixtures("acme")
+def test_every_change_of_a_setting_is_kept_with_who_and_when() -> None:
+    run_cli("tenant", "set", "acme", "max_sessions=3", "blank_cells=keep")
+    run_cli("tenant", "set", "acme", "max_sessions=3")  # nothing new
+    run_cli("tenant", "load", "acme", "-", stdin=b'[field_mapping]\n"Mail" = "email"\n')
+    history = run_cli("tenant", "history", "acme", "--json").json
+    assert [(entry["key"], entry["old"], entry["new"]) for entry in history] == [
+        ("max_sessions", 3, 10),
+        ("field_mapping", {}, {"Mail": "email"}),
+        ("blank_cells", "keep", "clear"),
+        ("max_sessions", 10, 3),
+        ("blank_cells", "clear", "keep"),
+    ]
+    assert {entry["changed_by"] for entry in history} == {"operator"}
+    assert all(entry["changed_at"].endswith("Z") for entry in history)
+    assert "field_mapping" in run_cli("tenant", "history", "acme", "--limit", "2").text
