@@ -20,6 +20,9 @@ from importer.settings import ImportSettings
 User = Mapping[str, Any]
 """One row of the table users, by column."""
 
+CUSTOM = "custom."
+"""What the history has before the key of a custom field."""
+
 LINK_FIELDS = ("manager", "coach")
 """Fields that name another user. They are resolved after all rows are in."""
 
@@ -176,7 +179,7 @@ def custom_changes(before: str, after: str) -> dict[str, tuple[str | None, str |
     """
     old, new = ({key: json.dumps(value) for key, value in json.loads(text).items()} for text in (before, after))
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return {f"custom.{key}": (old.get(key), new.get(key)) for key in keys}
+    return {f"{CUSTOM}{key}": (old.get(key), new.get(key)) for key in keys}
 
 
 def join_ids(ids: Iterable[int]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from importer.model import Problem, Severity
-from importer.plan import User
+from importer.plan import CUSTOM, User, custom_json
 
 CREATED = "created"
 ADDRESS = ("email", "email_key")
@@ -52,7 +52,7 @@ def put_back(user: User, changes: Iterable[Change], identifying: str | None) -> 
     for change in changes:
         if change.field in ADDRESS:
             continue
-        if change.field == "custom":
+        if change.field.startswith(CUSTOM):
             _put_back_custom(found, user, change, identifying)
         elif user[change.field] != change.new:
             found.left.append(changed_since(user, change.field))
@@ -64,19 +64,14 @@ def put_back(user: User, changes: Iterable[Change], identifying: str | None) -> 
 
 
 def _put_back_custom(found: PutBack, user: User, change: Change, identifying: str | None) -> None:
-    old, new, now = (json.loads(text) for text in (change.old, change.new, user["custom"]))
-    after = dict(now)
-    for key in dict.fromkeys((*old, *new)):
-        if old.get(key) == new.get(key):
-            continue
-        if now.get(key) != new.get(key) or key == identifying:
-            found.left.append(changed_since(user, key))
-        elif key in old:
-            after[key] = old[key]
-        else:
-            after.pop(key, None)
-    if after != now:
-        found.columns["custom"] = json.dumps({key: after[key] for key in sorted(after)}, ensure_ascii=False)
+    key = change.field.removeprefix(CUSTOM)
+    values: dict[str, Any] = json.loads(found.columns.get("custom") or user["custom"])
+    now = json.dumps(values[key]) if key in values else None
+    if now != change.new or key == identifying:
+        found.left.append(changed_since(user, key))
+    else:
+        values[key] = None if change.old is None else json.loads(change.old)
+        found.columns["custom"] = custom_json(values)
 
 
 def with_existing(found: PutBack, user: User, exists: Mapping[str, set[int]]) -> PutBack:

@@ -260,7 +260,7 @@ class Roster:
         for user, changed in changes:
             values = (*changed.values(), digests.get(user["id"]), user["id"])
             by_columns.setdefault(tuple(changed), []).append(values)
-            history += [(self._import_id, user["id"], *record) for record in _history(user, changed)]
+            history += [(self._import_id, user["id"], *record) for record in records_of(user, changed)]
         for columns, rows in by_columns.items():
             setters = "".join(f"{name} = ?, " for name in columns)
             await self._db.executemany(f"UPDATE users SET {setters}digest = ? WHERE id = ?", rows)  # noqa: S608
@@ -274,7 +274,7 @@ class Roster:
             )
 
 
-def _history(user: User, changed: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def records_of(user: User, changed: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Each field of `user` that becomes another by `changed`, with its old and new value."""
     for name, value in changed.items():
         if name != "custom":

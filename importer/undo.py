@@ -36,6 +36,7 @@ from importer.putback import (
     still_protected,
     with_existing,
 )
+from importer.roster import records_of
 
 BATCH = 2000
 KEPT = 10_000
@@ -227,9 +228,7 @@ class _Undo:
             if columns:
                 self._put_back.add(user_id)
                 by_columns.setdefault(tuple(columns), []).append((*columns.values(), user_id))
-                history += [
-                    (self._job.import_id, user_id, name, user[name], value) for name, value in columns.items()
-                ]
+                history += [(self._job.import_id, user_id, *record) for record in records_of(user, columns)]
         for names, rows in by_columns.items():
             setters = "".join(f"{name} = ?, " for name in names)
             await self._db.executemany(f"UPDATE users SET {setters}digest = NULL WHERE id = ?", rows)  # noqa: S608

@@ -15,12 +15,15 @@ import click
 from importer.entry import Entry
 from importer.errors import Refused
 from importer.folder import TenantFolder
+from importer.history import History
+from importer.identity import identity_of
 from importer.model import APPLIED, WAITING, ImportState
 from importer.queue import Queue, deactivations_shown, unknown_import
 from server import lock
 from server.cli.data import runs, tenants
-from server.cli.output import json_option, print_json, print_list
-from server.cli.report_view import print_report, summary
+from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
+from server.cli.report_view import change_line, print_report, summary
+from server.tenants import open_users
 
 BY = "operator"
 STATES = [state.value for state in ImportState if state is not ImportState.ARRIVING]
@@ -133,6 +136,26 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool)
             return 0 if ended.state is ImportState.UNDONE else 1
     _print_done(asked, f"Import {asked.id} of {tenant} is to be undone, and queued", as_json=as_json)
     return 0
+
+
+@import_.command()
+@click.argument("tenant")
+@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@json_option
+@runs
+async def changes(tenant: str, import_id: int | None, as_json: bool) -> None:
+    """What an import of TENANT changed: who, which field, from what to what; and what its undo put back."""
+    async with tenants() as opened:
+        settings = await opened.settings(tenant)
+        entry = await _find(Queue(opened.db), tenant, import_id)
+        async with open_users(opened.folder(tenant)) as db:
+            pages = History(db, identity_of(settings)).of_import(entry.id)
+            if as_json:
+                await print_json_pages(pages)
+                return
+            async for page in pages:
+                for change in page:
+                    click.echo(harmless(f"{change['name']} ({shown(change['identifier'])}): {change_line(change)}"))
 
 
 @asynccontextmanager

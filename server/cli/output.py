@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -24,6 +24,17 @@ def print_json(data: object) -> None:
     """`data` as JSON on stdout, one document."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     click.echo(json.dumps(data, indent=2, ensure_ascii=not readable))
+
+
+async def print_json_pages(pages: AsyncIterable[Sequence[object]]) -> None:
+    """What comes in pages as one JSON array, without holding all of it."""
+    readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    before = "["
+    async for page in pages:
+        for thing in page:
+            click.echo(f"{before}\n  {json.dumps(thing, ensure_ascii=not readable)}", nl=False)
+            before = ","
+    click.echo("[]" if before == "[" else "\n]")
 
 
 def print_list(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool, empty: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -45,6 +46,14 @@ def summary(counts: Mapping[str, int]) -> str:
     """What an import did, without what it did not."""
     done = [f"{count:,} {_NAMES.get(name, name.replace('_', ' '))}" for name, count in counts.items() if count]
     return ", ".join(done) or "nothing"
+
+
+def change_line(change: Mapping[str, Any]) -> str:
+    """One change of a user: the field, and from what to what."""
+    undo = " (undo)" if change["undo"] else ""
+    if change["field"] == "created":
+        return f"created{undo}"
+    return f"{change['field']}: {shown(change['old'])} -> {shown(change['new'])}{undo}"
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:

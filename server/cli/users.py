@@ -11,8 +11,11 @@ from typing import Any
 import click
 
 from importer.directory import Directory, Export
+from importer.history import History
+from importer.identity import identity_of
 from server.cli.data import patiently, runs, tenants
-from server.cli.output import json_option, print_json, print_list, print_thing
+from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, print_thing, shown
+from server.cli.report_view import change_line
 from server.tenant_settings import TenantRefused
 from server.tenants import Tenants, open_users
 
@@ -57,6 +60,28 @@ async def show(tenant: str, identifier: str, as_json: bool) -> None:
     async with tenants() as opened:
         user = await _get(opened, tenant, identifier)
     print_thing(user, as_json=as_json)
+
+
+@users.command()
+@click.argument("tenant")
+@click.argument("identifier")
+@json_option
+@runs
+async def history(tenant: str, identifier: str, as_json: bool) -> None:
+    """What imports and their undos changed of one user of TENANT, oldest first."""
+    async with tenants() as opened:
+        await _get(opened, tenant, identifier)
+        identity = identity_of(await opened.settings(tenant))
+        async with open_users(opened.folder(tenant)) as db:
+            pages = History(db, identity).of_user(identifier)
+            if as_json:
+                await print_json_pages(pages)
+                return
+            async for page in pages:
+                for change in page:
+                    click.echo(
+                        f"{shown(change['at'])}  import {change['import_id']}  {harmless(change_line(change))}"
+                    )
 
 
 @users.command()

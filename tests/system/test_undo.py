@@ -53,3 +53,26 @@ def test_an_undo_waits_for_the_next_start(server: ServerProcess) -> None:
     assert asked.json["state"] == "queued"
     server.start()
     assert server.cli("import", "wait", "globex", "1", "--json").json["state"] == "undone"
+
+
+def test_what_imports_and_undos_changed_is_told(server: ServerProcess) -> None:
+    server.add_tenant("initech")
+    for job in ("Baker", "Boss"):
+        server.put("initech", people("ann", job_title=job))
+        server.wait("initech")
+    server.cli("import", "undo", "initech")
+    line = "Ann Smith (ann@example.com): job_title: Baker -> Boss\n"
+    undo = "Ann Smith (ann@example.com): job_title: Boss -> Baker (undo)\n"
+    assert server.cli("import", "changes", "initech").text == line + undo
+    changes = server.cli("import", "changes", "initech", "1", "--json").json
+    assert [(each["field"], each["identifier"]) for each in changes] == [("created", "ann@example.com")]
+    assert server.cli("import", "changes", "initech", "9", check=False).code == 1
+    history = server.cli("users", "history", "initech", "ann@example.com", "--json").json
+    assert [(each["import_id"], each["undo"], each["field"]) for each in history] == [
+        (1, False, "created"),
+        (2, False, "job_title"),
+        (2, True, "job_title"),
+    ]
+    told = server.cli("users", "history", "initech", "ann@example.com").text.splitlines()
+    assert told[1].endswith("  import 2  job_title: Baker -> Boss")
+    assert server.cli("users", "history", "initech", "nobody@example.com", check=False).code == 1

@@ -26,6 +26,7 @@ PURE = {
     "importer.fields",
     "importer.folder",
     "importer.header",
+    "importer.identity",
     "importer.model",
     "importer.nearest",
     "importer.plan",

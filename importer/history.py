@@ -1,0 +1,104 @@
+"""What imports and undos changed, as people read it: who, which field, from what to what, and when.
+
+The table `changes` holds columns and ids; here they become fields and names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import aiosqlite
+
+from importer.identity import Identity
+from importer.plan import CUSTOM
+from importer.putback import SHOWN_AS
+
+BATCH = 1000
+SELECT = """
+    SELECT c.id, c.import_id, c.field, c.old, c.new, c.undo, iif(c.undo, a.undone_at, a.applied_at) AS at,
+        u.email, u.external_id, u.first_name || ' ' || u.last_name AS name
+    FROM changes AS c LEFT JOIN applied AS a ON a.import_id = c.import_id LEFT JOIN users AS u ON u.id = c.user_id
+    WHERE c.field <> 'email_key' AND c.id > ?
+"""
+NAMED_IN = {
+    "manager_id": "users",
+    "coach_id": "users",
+    "primary_team_id": "teams",
+    "secondary_team_ids": "teams",
+    "location_id": "locations",
+}
+"""The columns that hold ids, and of what."""
+
+
+class History:
+    """Reads the history over an open connection to users.db."""
+
+    def __init__(self, db: aiosqlite.Connection, identity: Identity) -> None:
+        self._db = db
+        self._identity = identity
+
+    async def of_import(self, import_id: int) -> AsyncIterator[list[dict[str, Any]]]:
+        """What one import changed, and what its undo put back, in the order in which it was done, in batches."""
+        async for page in self._pages(" AND c.import_id = ?", import_id):
+            yield page
+
+    async def of_user(self, identifier: str) -> AsyncIterator[list[dict[str, Any]]]:
+        """What imports and undos changed of one user, oldest first, in batches."""
+        which = f" AND c.user_id = (SELECT id FROM users WHERE {self._identity.column} = ?)"  # noqa: S608
+        async for page in self._pages(which, self._identity.key(identifier.strip())):
+            yield page
+
+    async def _pages(self, which: str, value: object) -> AsyncIterator[list[dict[str, Any]]]:
+        after = 0
+        while True:
+            rows = list(
+                await self._db.execute_fetchall(f"{SELECT}{which} ORDER BY c.id LIMIT {BATCH}", (after, value))
+            )
+            if not rows:
+                return
+            after = rows[-1]["id"]
+            names = {table: await self._names(table, _ids(rows, table)) for table in ("users", "teams", "locations")}
+            yield [self._shown(row, names) for row in rows]
+
+    async def _names(self, table: str, ids: set[int]) -> dict[int, str | None]:
+        column = self._identity.shown_column if table == "users" else "name"
+        rows = await self._db.execute_fetchall(
+            f"SELECT id, {column} FROM {table} WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608
+            (json.dumps(list(ids)),),
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def _shown(self, row: aiosqlite.Row, names: dict[str, dict[int, str | None]]) -> dict[str, Any]:
+        field = row["field"]
+        table = names.get(NAMED_IN.get(field, ""))
+        return {
+            "import_id": row["import_id"],
+            "at": row["at"],
+            "undo": bool(row["undo"]),
+            "identifier": row[self._identity.shown_column],
+            "name": row["name"],
+            "field": SHOWN_AS.get(field, field).removeprefix(CUSTOM),
+            "old": _value(field, row["old"], table),
+            "new": _value(field, row["new"], table),
+        }
+
+
+def _ids(rows: Iterable[aiosqlite.Row], table: str) -> set[int]:
+    values = [value for row in rows if NAMED_IN.get(row["field"]) == table for value in (row["old"], row["new"])]
+    return {one for value in values for one in _ids_in(value)}
+
+
+def _ids_in(value: object) -> list[int]:
+    return [int(part) for part in str(value).split(",") if part] if value is not None else []
+
+
+def _value(field: str, value: Any, names: dict[int, str | None] | None) -> Any:
+    """`value` of the column `field` with names for ids; what was removed since has only its number."""
+    if field.startswith(CUSTOM):
+        return None if value is None else json.loads(value)
+    if names is None or value is None:
+        return value
+    found = [names.get(one) or f"#{one}" for one in _ids_in(value)]
+    return found if field == "secondary_team_ids" else found[0]

@@ -1,0 +1,38 @@
+"""Who a row is: by e-mail address, or by a custom field such as an employee number.  Pure.
+
+Addresses are compared in NFC and lower case, custom identifiers exactly. The table users has a column for each:
+`email_key`, and `external_id` with the value of the custom field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from importer.emails import email_key
+from importer.settings import ImportSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells the users of one tenant apart. `custom` is the key of the custom field, None for the address."""
+
+    custom: str | None = None
+
+    @property
+    def column(self) -> str:
+        """The column of users that holds it as it is compared."""
+        return "external_id" if self.custom else "email_key"
+
+    @property
+    def shown_column(self) -> str:
+        """The column of users that holds it as people see it."""
+        return "external_id" if self.custom else "email"
+
+    def key(self, text: str) -> str:
+        """`text` as an identifier is compared."""
+        return text if self.custom else email_key(text)
+
+
+def identity_of(settings: ImportSettings) -> Identity:
+    """What tells users apart under these settings."""
+    return Identity(None if settings.identifier == "email" else settings.identifier)
