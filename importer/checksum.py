@@ -1,9 +1,10 @@
 """What a check-sum file says, and what it means for an upload. Pure.
 
 A check-sum that fits an upload proves it whole, whenever it came. One that fits nothing counts against the upload it
-may have been sent for: one that landed after the upload before it and before the upload after it. One that fits
-another upload, or that another import failed for, counts against nobody: so the check-sum of the last file, still
-lying beside the new one, is no fault of the new one.
+may have been sent for: it landed after the upload before and before the upload after. One that fits another upload,
+or that another import failed for, counts against nobody: so the check-sum of the last file, still lying beside the
+new one, is no fault of the new one. Where one sent for this upload differs and only an old one fits, what came is an
+old file once more: it differs.
 """
 
 from __future__ import annotations
@@ -87,22 +88,29 @@ def judge(import_id: int, sha256: str, around: Surroundings, *, required: bool, 
 
     `over` says whether it has waited long enough.
     """
-    if any(each.sha256 == sha256 for each in around.checksums):
+    fitting = [each for each in around.checksums if each.sha256 == sha256]
+    # One of this upload alone outweighs others beside it; one that an earlier upload of the same content had does not
+    if sha256 not in around.others and any(_sent_for(each, around) for each in fitting):
         return Verdict.FITS
-    if against(import_id, around):
+    if against(import_id, sha256, around):
         return Verdict.DIFFERS
+    if fitting:
+        return Verdict.FITS
     if not required:
         return Verdict.SILENT
     return Verdict.MISSING if over else Verdict.WAITS
 
 
-def against(import_id: int, around: Surroundings) -> list[Checksum]:
-    """The check-sums that count against an upload whose content fits none, newest first."""
+def against(import_id: int, sha256: str, around: Surroundings) -> list[Checksum]:
+    """The check-sums that differ from the upload and count against it, newest first."""
     found = [
         each
         for each in around.checksums
-        if each.import_id == import_id
-        or (each.import_id is None and each.sha256 not in around.others and _sent_for(each, around))
+        if each.sha256 != sha256
+        and (
+            each.import_id == import_id
+            or (each.import_id is None and each.sha256 not in around.others and _sent_for(each, around))
+        )
     ]
     return sorted(found, key=lambda each: each.id, reverse=True)
 

@@ -88,7 +88,7 @@ class Checksums:
         return Compared(verdict)
 
     async def _differs(self, entry: Entry, around: Surroundings) -> Outcome:
-        found = against(entry.id, around)
+        found = against(entry.id, entry.file.sha256 or "", around)
         async with self._ledger.transaction():
             await self._ledger.db.executemany(
                 "UPDATE checksums SET import_id = ? WHERE id = ?", [(entry.id, each.id) for each in found]

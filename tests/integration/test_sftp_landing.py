@@ -11,6 +11,7 @@ import pytest
 from asyncssh.constants import FXF_CREAT, FXF_EXCL, FXF_WRITE
 
 from importer.model import Written
+from server.sftp.hooks import HookRefused
 from tests.support.sftp import SftpHouse
 from tests.support.waiting import eventually
 
@@ -377,3 +378,14 @@ async def test_clients_see_neither_owners_nor_modes_of_this_machine(house: SftpH
         assert (attrs.uid, attrs.gid, attrs.permissions) == (0, 0, 0o100600)
         assert (await sftp.stat("results")).permissions == 0o040500
         assert (await sftp.stat("/")).permissions == 0o040700
+
+
+async def test_a_client_hears_why_a_hook_took_its_file_back(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "sync_users.csv", ONE)
+        house.real.fail_landed = HookRefused("that is no list")
+        with pytest.raises(asyncssh.SFTPFailure, match="that is no list"):
+            await put(sftp, "sync_users.csv", TWO)
+    assert house.visible.read_bytes() == ONE
+    assert house.real.reasons == ["that is no list"]
+    assert house.staged() == []

@@ -61,9 +61,19 @@ def verdict(around: Surroundings, *, required: bool = False, over: bool = False)
 
 @pytest.mark.parametrize("after", [0, 15, 25, 35])
 def test_a_checksum_that_fits_proves_the_file_whole_whenever_it_came(after: int) -> None:
-    around = Surroundings([Checksum(1, THEIRS, 15), Checksum(2, OURS, after, import_id=3)], 10, 30)
+    around = Surroundings([Checksum(1, THEIRS, 5), Checksum(2, OURS, after, import_id=3)], 10, 30)
     assert verdict(around) is Verdict.FITS
     assert verdict(around, required=True) is Verdict.FITS
+
+
+def test_a_checksum_sent_anew_outweighs_the_one_it_puts_right() -> None:
+    assert verdict(Surroundings([Checksum(1, THEIRS, 15), Checksum(2, OURS, 20)], 10)) is Verdict.FITS
+
+
+def test_the_file_of_last_time_does_not_pass_under_the_checksum_of_this_time() -> None:
+    around = Surroundings([Checksum(1, OURS, 5), Checksum(2, THEIRS, 15)], before=10, others={OURS})
+    assert verdict(around) is Verdict.DIFFERS
+    assert verdict(Surroundings([Checksum(1, OURS, 5)], before=10, others={OURS})) is Verdict.FITS
 
 
 @pytest.mark.parametrize(("after", "counts"), [(9, False), (10, True), (20, True), (29, True), (30, False)])
