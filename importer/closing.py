@@ -34,6 +34,17 @@ class Watcher(Protocol):
         """`entry` has come to an end, is held, or became no import; it ran for `duration_s` if it ran."""
 
 
+class Watchers:
+    """Several watchers as one, told in this order."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    async def ended(self, entry: Entry, duration_s: float | None) -> None:
+        for watcher in self._watchers:
+            await watcher.ended(entry, duration_s)
+
+
 class Closing:
     """Ends imports. Every method raises TryAgain when headcount.db can't be written; then the state is as before."""
 

@@ -44,6 +44,11 @@ class TenantFolder:
         return self.root / "users.db"
 
     @property
+    def webhook_secret(self) -> Path:
+        """What the tenant's webhooks are signed with."""
+        return self.root / "webhook.secret"
+
+    @property
     def keys(self) -> Path:
         """The key ring."""
         return self.root / "keys.json"

@@ -23,6 +23,7 @@ from importer.addresses import Addresses
 from importer.csvfile import CsvReader
 from importer.database import open_database, transaction
 from importer.errors import FileError, Stopped, TryAgain
+from importer.inviting import invite
 from importer.links import Links
 from importer.model import (
     APPLIED,
@@ -212,6 +213,8 @@ class _Run:
         counts = self._reconciler.counts
         if counts.rejected < counts.rows:
             await self._reconciler.finish()
+            if self._settings.invitations != "off":
+                counts.invitations = await invite(self._db, self._job.import_id)
         facts = await asyncio.to_thread(self._source.read_out, counts.rows)
         if counts.rejected == counts.rows:
             return self._every_row_rejected(facts)

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from importer.attempt import Starter, known_end
 from importer.checksum import CHECKSUM_NAME
-from importer.closing import Closing
+from importer.closing import Closing, Watchers
 from importer.database import open_database
 from importer.moments import utc_now
 from importer.queue import Queue
@@ -29,6 +29,8 @@ from server.imports import ChecksumHook, ImportHook
 from server.keeping import Keeper
 from server.logs import announce
 from server.metrics import Metrics
+from server.notify.outbox import Outbox
+from server.notify.service import Notifications
 from server.settings import ServerSettings
 from server.sftp.hooks import HookTable
 from server.sftp.leftovers import clear_staging
@@ -67,16 +69,24 @@ async def serve(settings: ServerSettings) -> None:
 class Server:
     """The parts, wired. `start()` once, then `stop()` once; the databases are closed by whoever opened them."""
 
-    def __init__(self, settings: ServerSettings, tenants: Tenants, queue: Queue, accounts: Accounts) -> None:
+    def __init__(
+        self, settings: ServerSettings, tenants: Tenants, queue: Queue, outbox: Outbox, accounts: Accounts
+    ) -> None:
         metrics = Metrics()
         self._settings = settings
         self._tenants = tenants
         self._queue = queue
         self._counting = Counting(metrics, tenants, queue)
-        self._closing = Closing(queue, tenants.folder, self._counting)
+        self._notifications = Notifications(settings, tenants, outbox, metrics)
+        self._closing = Closing(
+            queue,
+            tenants.folder,
+            Watchers(self._counting, self._notifications),
+            herald=self._notifications.herald,
+        )
         starter = Starter(tenants.folder, self._settings_of, utc_now, queue.checksums)
         self._worker = Worker(queue, self._closing, starter)
-        self._keeper = Keeper(tenants, queue, utc_now)
+        self._keeper = Keeper(tenants, queue, utc_now, self._notifications.tell_stale)
         self._hooks = HookTable(
             {
                 "/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=False),
@@ -89,7 +99,7 @@ class Server:
         self._sftp = SftpListener(settings, accounts, self._hooks, metrics, keys)
         app = build_app(
             {"sftp": self._sftp_listens, "worker": self._worker_works, "database": self._database_answers},
-            self._counting.render,
+            self._render_metrics,
             self._may_read_metrics,
         )
         self._http = WebListener(app, settings.http_host, settings.http_port)
@@ -108,13 +118,19 @@ class Server:
         sftp = await _listen(self._sftp.start(), settings.sftp_host, settings.sftp_port)
         self._worker.start()
         self._keeper.start()
+        self._notifications.start()
         return sftp, http
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Take nothing new, and let what is under way end within `grace_s`, or until `hurry` is set."""
         hurrying = asyncio.create_task(self._hurry_when(hurry))
         try:
-            await asyncio.gather(self._sftp.close(grace_s), self._worker.stop(grace_s), self._keeper.stop())
+            await asyncio.gather(
+                self._sftp.close(grace_s),
+                self._worker.stop(grace_s),
+                self._keeper.stop(),
+                self._notifications.stop(grace_s),
+            )
             await self._http.close()
         finally:
             hurrying.cancel()
@@ -123,10 +139,14 @@ class Server:
         await hurry.wait()
         log.warning("Stopping at once.", extra={"event": "stopping_at_once"})
         self._worker.hurry()
-        await self._sftp.close(0)
+        await asyncio.gather(self._sftp.close(0), self._notifications.stop(0))
 
     async def _settings_of(self, tenant: str) -> ImportSettings:
         return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
+
+    async def _render_metrics(self) -> bytes:
+        await self._notifications.measure()
+        return await self._counting.render()
 
     async def _sftp_listens(self) -> bool:
         return self._sftp.listening
@@ -150,11 +170,13 @@ async def open_server(settings: ServerSettings) -> AsyncIterator[Server]:
     """The server on its databases, which are closed at the end."""
     async with open_tenants(settings.data_dir) as tenants:
         db = await open_database(server_database(settings.data_dir), "server")
+        outbox = await open_database(server_database(settings.data_dir), "server")
         accounts = Accounts(settings.data_dir)
         try:
-            yield Server(settings, tenants, Queue(db), accounts)
+            yield Server(settings, tenants, Queue(db), Outbox(outbox), accounts)
         finally:
             accounts.close()
+            await outbox.close()
             await db.close()
 
 

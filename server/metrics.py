@@ -71,6 +71,15 @@ class Metrics:
             "headcount_sftp_bytes", "Bytes of file content", ["tenant", "direction"], registry=registry
         )
         self.uploads = Counter("headcount_uploads", "Uploads", ["tenant", "result"], registry=registry)
+        self.outbox_length = Gauge(
+            "headcount_outbox_length", "Messages that wait to be sent", ["channel"], registry=registry
+        )
+        self.deliveries = Counter(
+            "headcount_deliveries",
+            "Messages sent, tries that failed, messages given up",
+            ["channel", "result"],
+            registry=registry,
+        )
         self.bans = Counter("headcount_bans", "Source addresses banned", registry=registry)
 
     def render(self) -> bytes:
@@ -119,6 +128,12 @@ class Metrics:
             for sample in next(iter(gauge.collect())).samples:
                 if sample.labels["tenant"] not in tenants:
                     gauge.remove_by_labels({"tenant": sample.labels["tenant"]})
+
+    # What is told outside
+
+    def delivered(self, channel: str, result: str) -> None:
+        """A message by `mail`, `webhook` or as an `invitation` was `sent`, `failed` (for now) or `given_up`."""
+        self.deliveries.labels(channel, result).inc()
 
     # SFTP
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -24,6 +25,14 @@ CONFIG = f"{PREFIX}CONFIG"
 
 class SettingsError(Exception):
     """The server can't run with these settings. `str(error)` is one sentence that names the setting."""
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port that is given, if one is, can be one."""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def _lowered(value: object) -> object:
@@ -50,6 +59,8 @@ class ServerSettings(BaseSettings):
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lowered)] = "text"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
     smtp_url: SecretStr | None = None
+    smtp_from: str | None = None
+    webhook_allow_private: bool = False
     metrics_auth: Annotated[Literal["none", "operator"], BeforeValidator(_lowered)] = "none"
     sftp_legacy_algorithms: bool = False
 
@@ -72,9 +83,16 @@ class ServerSettings(BaseSettings):
     def _mail_server(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             parts = urlsplit(url.get_secret_value())
-            if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
-                raise ValueError("must look like smtp://user:password@host:587 or smtps://host")
+            if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname or not _has_port(parts):
+                raise ValueError("must look like smtp+starttls://user:password@host:587 or smtps://host")
         return url
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _sender(cls, address: str | None) -> str | None:
+        if address is not None and not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", address):
+            raise ValueError("must be an e-mail address alone, such as headcount@example.com")
+        return address
 
     @classmethod
     def settings_customise_sources(

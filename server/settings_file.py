@@ -12,7 +12,7 @@ from typing import Any
 
 from server.tenant_settings import TenantRefused, TenantSettings
 
-TABLES = ("field_mapping", "value_mapping", "custom_fields")
+TABLES = ("field_mapping", "value_mapping", "custom_fields", "invitation_templates")
 """What TOML wants after all that fits on a line."""
 
 
@@ -54,6 +54,8 @@ def _tables(settings: TenantSettings) -> Iterator[str]:
         yield from ("", "[field_mapping]", *_pairs(chosen["field_mapping"]))
     for name, values in chosen["value_mapping"].items():
         yield from ("", f"[value_mapping.{name}]", *_pairs(values))
+    for language, template in chosen["invitation_templates"].items():
+        yield from ("", f"[invitation_templates.{language}]", *_pairs(template))
     for field in chosen["custom_fields"]:
         facts = {name: value for name, value in field.items() if value}
         yield from ("", "[[custom_fields]]", *(f"{name} = {_value(value)}" for name, value in facts.items()))

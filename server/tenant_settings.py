@@ -18,10 +18,11 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, PlainSeri
 from importer.database import transaction
 from importer.emails import check_email
 from importer.moments import rfc3339, utc_now
-from importer.rules import Invalid
+from importer.rules import LANGUAGES, Invalid
 from importer.settings import ImportSettings
 from keys.errors import KeyRefused
 from keys.ring import Network, parse_network
+from server.notify.templates import InvitationTemplate
 from server.settings import nearest
 
 SELECT = "SELECT key, value FROM settings"
@@ -74,8 +75,22 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _templates(value: object) -> object:
+    """A table by language; as JSON text too, as it is typed on a command line."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError("must be JSON text") from None
+    unknown = [language for language in value if language not in LANGUAGES] if isinstance(value, dict) else []
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is none of the languages {', '.join(LANGUAGES)}")
+    return value
+
+
 EmailAddresses = Annotated[tuple[str, ...], BeforeValidator(_addresses)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+Templates = Annotated[dict[str, InvitationTemplate], BeforeValidator(_templates)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
@@ -84,6 +99,7 @@ class TenantSettings(ImportSettings):
 
     notify_email: EmailAddresses = ()
     notify_webhook: WebAddress | None = None
+    invitation_templates: Templates = Field(default={})
     stale_after_days: Days | None = None
     retention_days: Days = 90
     quota_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(10 * 1024**3)

@@ -28,6 +28,7 @@ COMMANDS = {
     "import": "server.cli.import_:import_",
     "check": "server.cli.check:check",
     "users": "server.cli.users:users",
+    "notify": "server.cli.notify:notify",
 }
 REFUSALS = (ImporterError, HostKeyRefused, KeyRefused, RingUnreadable, SettingsError, TenantRefused)
 

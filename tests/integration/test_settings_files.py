@@ -28,6 +28,7 @@ EDITED: dict[str, Any] = {
         {"key": "shift", "type": "choice", "choices": ["Early", "Late"]},
     ],
     "identifier": "badge",
+    "invitation_templates": {"pt-BR": {"subject": "Olá {first_name}", "text": 'Dois\nlinhas, "aspas".'}},
 }
 
 

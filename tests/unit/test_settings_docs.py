@@ -31,6 +31,7 @@ OF_THEIR_OWN = {
     "field_mapping": "table",
     "value_mapping": "tables",
     "custom_fields": "list of tables",
+    "invitation_templates": "tables",
 }
 
 
@@ -69,7 +70,9 @@ def test_the_page_and_the_code_name_the_same_settings(heading: str, model: type[
 
 
 def test_the_example_of_a_settings_file_can_be_loaded() -> None:
-    example = PAGE.read_text(encoding="utf-8").split("```toml\n")[-1].split("```")[0]
-    settings = changed(TenantSettings(), from_toml(example))
+    section = PAGE.read_text(encoding="utf-8").split("\n## Tenant settings\n")[1]
+    examples = [part.split("```")[0] for part in section.split("```toml\n")[1:]]
+    settings, invitations = (changed(TenantSettings(), from_toml(example)) for example in examples)
+    assert "{first_name}" in invitations.invitation_templates["en"].text
     assert settings.field_mapping["Termd"] == "deactivate"
     assert [field.key for field in settings.custom_fields] == ["employee_id", "shift"]

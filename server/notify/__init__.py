@@ -1,0 +1,1 @@
+"""What is told outside: mail, webhooks, invitations. Others write into the outbox; here it is read and sent."""

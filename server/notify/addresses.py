@@ -1,0 +1,33 @@
+"""Which addresses a webhook may reach: public ones, unless the operator allows others. Pure.
+
+Owners of tenants choose where webhooks go, and must not be able to make the server talk to what only it can reach.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+NAT64 = IPv6Network("64:ff9b::/96")
+
+
+def is_public(text: str) -> bool:
+    """Whether the IP address `text` is one of the public internet, also if it only carries another one in it."""
+    address = ip_address(text.partition("%")[0])
+    return all(each.is_global and not each.is_multicast and not each.is_reserved for each in _meant(address))
+
+
+def _meant(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
+    """The address that packets end at: an IPv6 address may be a way of writing, or of reaching, an IPv4 one."""
+    if isinstance(address, IPv4Address):
+        return [address]
+    if address.ipv4_mapped:
+        return [address.ipv4_mapped]
+    if address in NAT64:
+        return [IPv4Address(int(address) & 0xFFFFFFFF)]
+    if address.sixtofour:
+        return [address.sixtofour]
+    if address.teredo:
+        return [*address.teredo]
+    if int(address) >> 32 == 0:  # ::a.b.c.d, the old way
+        return [IPv4Address(int(address))]
+    return [address]

@@ -1,0 +1,215 @@
+"""Brings out what the outbox holds: mails one after the other, webhooks of several tenants at once.
+
+A mail server that is away is asked again after growing waits, whatever is to be sent; a message that fails has its
+own wait. A receiver that hangs keeps nobody else's webhooks waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+
+from importer.closing import FolderOf
+from importer.errors import TryAgain
+from importer.notices import Channel
+from server.metrics import Metrics
+from server.notify.herald import SettingsOf, destination
+from server.notify.letters import Letter
+from server.notify.mail import Mailer, MailRefused, ServerAway
+from server.notify.outbox import Message, Outbox
+from server.notify.secret import webhook_secret
+from server.notify.webhooks import WebhookFailed, Webhooks
+from server.tenant_settings import TenantSettings
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+"""How often the outbox is looked at."""
+
+AWAY_FIRST_S, AWAY_LONGEST_S = 5.0, 300.0
+"""How long a mail server that is away is left alone: at first, and at most."""
+
+AT_ONCE = 16
+"""Webhooks under way at a time, at most one of a tenant."""
+
+PRUNE_S = 3600.0
+
+
+Send = Callable[[Message, TenantSettings], Awaitable[None]]
+
+
+class Courier:
+    """Reads the outbox between `start()` and `stop()`. Without a mailer mails wait."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        settings_of: SettingsOf,
+        folder_of: FolderOf,
+        mailer: Mailer | None,
+        webhooks: Webhooks,
+        metrics: Metrics,
+        *,
+        away_first_s: float = AWAY_FIRST_S,
+    ) -> None:
+        self._outbox = outbox
+        self._settings_of = settings_of
+        self._folder_of = folder_of
+        self._mailer = mailer
+        self._webhooks = webhooks
+        self._metrics = metrics
+        self._away_first_s = away_first_s
+        self._ending = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        rounds: list[tuple[str, Callable[[], Awaitable[float]]]] = [
+            ("webhooks", self._look_for_webhooks),
+            ("outbox", self._prune),
+        ]
+        if self._mailer:
+            self._away_s = self._away_first_s
+            rounds.append(("mails", self._send_mails))
+        self._loops = [asyncio.create_task(again(work, self._ending), name=name) for name, work in rounds]
+
+    async def stop(self, grace_s: float) -> None:
+        """Begin nothing more; what is under way may end within `grace_s`. What does not is sent again later."""
+        self._ending.set()
+        tasks = [*self._loops, *self._under_way.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._mailer:
+            await self._mailer.close()
+
+    async def _prune(self) -> float:
+        await self._outbox.prune()
+        return PRUNE_S
+
+    # Mails
+
+    async def _send_mails(self) -> float:
+        """Send what is due; seconds until the next look."""
+        assert self._mailer
+        while not self._ending.is_set() and (due := await self._outbox.due(Channel.MAIL)):
+            for message in due:
+                try:
+                    await self._bring(message, self._mail)
+                except ServerAway as error:
+                    return self._away(error)
+                if self._ending.is_set():
+                    break
+        await self._mailer.leave()
+        return LOOK_S
+
+    async def _mail(self, message: Message, settings: TenantSettings) -> None:
+        assert self._mailer
+        letter = Letter(message.content["subject"], message.content["text"])
+        await self._mailer.send(settings.notify_email, letter, message.message_id)
+        self._away_s = self._away_first_s
+
+    def _away(self, error: ServerAway) -> float:
+        log.warning("No mail can be sent now: %s.", error, extra={"event": "mail_server_away"})
+        wait = self._away_s
+        self._away_s = min(2 * wait, AWAY_LONGEST_S)
+        return wait
+
+    # Webhooks
+
+    async def _look_for_webhooks(self) -> float:
+        for message in await self._outbox.due(Channel.WEBHOOK):
+            if len(self._under_way) < AT_ONCE and message.tenant not in self._under_way and not self._ending.is_set():
+                task = asyncio.create_task(self._call(message), name=f"webhook of {message.tenant}")
+                self._under_way[message.tenant] = task
+                task.add_done_callback(partial(self._called, message.tenant))
+        return LOOK_S
+
+    def _called(self, tenant: str, _task: asyncio.Task[None]) -> None:
+        del self._under_way[tenant]
+
+    async def _call(self, message: Message) -> None:
+        try:
+            await self._bring(message, self._post)
+        except TryAgain as error:
+            log.warning("The outbox has to wait: %s.", error.message, extra={"event": "outbox_waits"})
+
+    async def _post(self, message: Message, settings: TenantSettings) -> None:
+        secret = await asyncio.to_thread(webhook_secret, self._folder_of(message.tenant).webhook_secret)
+        await self._webhooks.send(settings.notify_webhook or "", secret, message.message_id, message.content)
+
+    # Both
+
+    async def _bring(self, due: Message, send: Send) -> None:
+        """One try of one message: what it comes to is in the outbox. Raises ServerAway, TryAgain."""
+        message = await self._outbox.begin(due)
+        if message is None:
+            return
+        try:
+            settings = await self._settings_of(message.tenant)
+            if not destination(settings, message.channel):
+                await self._outbox.dropped(message, "the tenant no longer wants to be told in this way")
+                return
+            await send(message, settings)
+        except (MailRefused, WebhookFailed) as error:
+            await self._failed(message, str(error), for_good=error.for_good)
+        except ServerAway as error:
+            await self._failed(message, str(error))
+            raise
+        except TryAgain:
+            raise
+        except Exception:
+            log.exception("Sending failed; trying again.", extra={"event": "courier_fault", **_ids(message)})
+        else:
+            await self._sent(message)
+
+    async def _sent(self, message: Message) -> None:
+        await insist(lambda: self._outbox.sent(message), self._ending)
+        self._metrics.delivered(message.channel, "sent")
+        log.info("A %s to %s is sent.", message.channel, message.tenant, extra={"event": "notified", **_ids(message)})
+
+    async def _failed(self, message: Message, reason: str, *, for_good: bool = False) -> None:
+        ended = await self._outbox.failed(message, reason, for_good=for_good)
+        self._metrics.delivered(message.channel, "given_up" if ended else "failed")
+        event = {"event": "notification_given_up"} if ended else {"event": "notification_failed"}
+        log.warning(
+            "A %s to %s %s: %s.",
+            *(message.channel, message.tenant, "is given up" if ended else "could not be sent yet", reason),
+            extra={**event, **_ids(message)},
+        )
+
+
+def _ids(message: Message) -> dict[str, object]:
+    return {"tenant": message.tenant, "outbox_id": message.id, "attempts": message.attempts}
+
+
+async def again(work: Callable[[], Awaitable[float]], ending: asyncio.Event) -> None:
+    """Do `work` again and again, each time after the seconds it asks for, until `ending`. No fault ends it."""
+    while not ending.is_set():
+        wait_s = LOOK_S
+        try:
+            wait_s = await work()
+        except TryAgain as error:
+            log.warning("The outbox has to wait: %s.", error.message, extra={"event": "outbox_waits"})
+            wait_s = 2 * LOOK_S
+        except Exception:
+            log.exception("Sending failed; trying again.", extra={"event": "courier_fault"})
+            wait_s = 20 * LOOK_S
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), wait_s)
+
+
+async def insist(write: Callable[[], Awaitable[None]], ending: asyncio.Event) -> None:
+    """`write` what has happened outside, as often as it takes; given up when `ending`: then it will happen again."""
+    while True:
+        try:
+            return await write()
+        except TryAgain:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), 1.0)
+                raise

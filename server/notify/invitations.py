@@ -1,0 +1,119 @@
+"""The invitations of one tenant: who is due, what became of them.
+
+Asked at the moment of sending: the tenant's settings, whether the user is still active, the hire date and the time
+zone as they are then. With `on_hire_date` an invitation is due from the first minute of that day where the user is
+(without a time zone: in UTC); a user without a hire date is invited at once. Whoever is deactivated before is not
+invited, unless they come back first; turning invitations off withdraws those that were not sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import aiosqlite
+
+from importer.database import transaction
+from importer.moments import Clock, rfc3339
+from server.notify.patience import Patience
+
+BATCH = 50
+"""So many invitations of one tenant, then it is another's turn."""
+
+USER = ("first_name", "last_name", "email", "job_title", "hire_date")
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """One user to invite. `values` are what a template may name."""
+
+    user_id: int
+    message_id: str
+    attempts: int
+    language: str
+    values: dict[str, str | None]
+
+
+class Invitations:
+    """The invitations in the open users.db `db`. Methods raise TryAgain while an import holds it."""
+
+    def __init__(self, db: aiosqlite.Connection, clock: Clock, patience: Patience) -> None:
+        self._db = db
+        self._clock = clock
+        self._patience = patience
+
+    async def waiting(self) -> int:
+        """How many active users are not invited yet."""
+        rows = await self._db.execute_fetchall(
+            "SELECT count(*) FROM invitations AS i JOIN users AS u ON u.id = i.user_id"
+            " WHERE i.state = 'waiting' AND u.state = 'active'"
+        )
+        return int(next(iter(rows))[0])
+
+    async def withdraw(self) -> None:
+        """Forget those that were not sent."""
+        rows = await self._db.execute_fetchall("SELECT 1 FROM invitations WHERE state = 'waiting' LIMIT 1")
+        if rows:
+            async with transaction(self._db):
+                await self._db.execute("DELETE FROM invitations WHERE state = 'waiting'")
+
+    async def due(self, *, on_hire_date: bool) -> list[Invitation]:
+        """The first who are to be invited now."""
+        await self._db.create_function("today_in", 1, _today(self._clock()))
+        rows = await self._db.execute_fetchall(
+            "SELECT i.user_id, i.message_id, i.attempts, u.language, u.first_name, u.last_name, u.email, u.job_title,"
+            " u.hire_date FROM invitations AS i JOIN users AS u ON u.id = i.user_id"
+            " WHERE i.state = 'waiting' AND i.not_before <= ? AND u.state = 'active' AND u.email IS NOT NULL"
+            " AND (NOT ? OR u.hire_date IS NULL OR u.hire_date <= today_in(u.time_zone))"
+            " ORDER BY i.not_before, i.user_id LIMIT ?",
+            (self._clock().timestamp(), on_hire_date, BATCH),
+        )
+        return [
+            Invitation(row[0], row[1], row[2], row["language"], {name: row[name] for name in USER}) for row in rows
+        ]
+
+    async def begin(self, invitation: Invitation) -> bool:
+        """A try begins, its next one put off; False if this user is not to be invited any more."""
+        not_before = self._clock().timestamp() + self._patience.wait_s(invitation.attempts + 1)
+        async with transaction(self._db):
+            done = await self._db.execute(
+                "UPDATE invitations SET attempts = attempts + 1, not_before = ? WHERE user_id = ?"
+                " AND state = 'waiting' AND message_id = ?"
+                " AND EXISTS (SELECT 1 FROM users WHERE id = user_id AND state = 'active')",
+                (not_before, invitation.user_id, invitation.message_id),
+            )
+        return done.rowcount > 0
+
+    async def sent(self, invitation: Invitation) -> None:
+        await self._end(invitation, "sent", None)
+
+    async def failed(self, invitation: Invitation, error: str, *, for_good: bool) -> bool:
+        """A try failed; whether that was the last one."""
+        ends = for_good or self._patience.ends(invitation.attempts + 1)
+        await self._end(invitation, "given_up" if ends else "waiting", error)
+        return ends
+
+    async def _end(self, invitation: Invitation, state: str, error: str | None) -> None:
+        at = rfc3339(self._clock()) if state == "sent" else None
+        async with transaction(self._db):
+            await self._db.execute(
+                "UPDATE invitations SET state = ?, error = ?, sent_at = ? WHERE user_id = ? AND message_id = ?",
+                (state, error, at, invitation.user_id, invitation.message_id),
+            )
+
+
+def _today(now: datetime) -> Callable[[str | None], str]:
+    """The date of `now` in a time zone, as text."""
+
+    @cache
+    def today_in(time_zone: str | None) -> str:
+        try:
+            zone = ZoneInfo(time_zone or "UTC")
+        except (ZoneInfoNotFoundError, ValueError):
+            zone = ZoneInfo("UTC")
+        return now.astimezone(zone).date().isoformat()
+
+    return today_in

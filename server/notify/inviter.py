@@ -1,0 +1,182 @@
+"""Sends invitations: of a tenant whose import has just ended, and of every tenant once in a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from importer.closing import FolderOf
+from importer.database import open_database
+from importer.entry import Entry
+from importer.errors import TryAgain
+from importer.model import APPLIED
+from importer.moments import Clock, utc_now
+from server.metrics import Metrics
+from server.notify.courier import AWAY_FIRST_S, AWAY_LONGEST_S, again, insist
+from server.notify.herald import SettingsOf
+from server.notify.invitations import Invitation, Invitations
+from server.notify.mail import Mailer, MailRefused, ServerAway
+from server.notify.patience import THREE_DAYS, Patience
+from server.notify.templates import choose, write
+from server.tenant_settings import TenantSettings
+
+log = logging.getLogger(__name__)
+
+ROUND_S = 60.0
+"""How often every tenant is looked at, for hire dates that have come and tries that are due."""
+
+BUSY_MS = 200
+"""An import that runs is not waited for: its end brings us back."""
+
+CHANNEL = "invitation"
+TenantNames = Callable[[], Awaitable[list[str]]]
+
+
+class Inviter:
+    """Sends invitations between `start()` and `stop()`. Satisfies `importer.closing.Watcher`."""
+
+    def __init__(
+        self,
+        tenants: TenantNames,
+        settings_of: SettingsOf,
+        folder_of: FolderOf,
+        mailer: Mailer,
+        metrics: Metrics,
+        *,
+        clock: Clock = utc_now,
+        patience: Patience = THREE_DAYS,
+        round_s: float = ROUND_S,
+        away_first_s: float = AWAY_FIRST_S,
+    ) -> None:
+        self._tenants = tenants
+        self._settings_of = settings_of
+        self._folder_of = folder_of
+        self._mailer = mailer
+        self._metrics = metrics
+        self._clock = clock
+        self._patience = patience
+        self._round_s = round_s
+        self._away_first_s = away_first_s
+        self._everybody_at = 0.0
+        self._ended: set[str] = set()
+        self._told = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._waiting: dict[str, int] = {}
+
+    async def ended(self, entry: Entry, duration_s: float | None) -> None:
+        """An import ended: its tenant may have somebody to invite."""
+        if entry.state in APPLIED and not entry.dry_run:
+            self._ended.add(entry.tenant)
+            self._told.set()
+
+    def start(self) -> None:
+        self._loop = asyncio.create_task(again(self._round, self._ending), name="invitations")
+
+    async def stop(self, grace_s: float) -> None:
+        """Begin nothing more; the invitation under way may end within `grace_s`, else it is sent again later."""
+        self._ending.set()
+        self._told.set()
+        if self._loop:
+            await asyncio.wait([self._loop], timeout=grace_s)
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        await self._mailer.close()
+
+    async def _round(self) -> float:
+        """Visit those tenants who may have somebody to invite, until nobody has; then wait for the next."""
+        turn: set[str] = set()
+        away_s = self._away_first_s
+        if time.monotonic() >= self._everybody_at:
+            self._everybody_at = time.monotonic() + self._round_s
+            turn = set(await self._tenants())
+            self._waiting = {tenant: self._waiting.get(tenant, 0) for tenant in turn}
+        while (turn := turn | self._just_ended()) and not self._ending.is_set():
+            try:
+                turn = {tenant for tenant in sorted(turn) if await self._visit(tenant)}
+            except ServerAway as error:
+                log.warning("No invitation can be sent now: %s.", error, extra={"event": "mail_server_away"})
+                away_s = min(2 * away_s, AWAY_LONGEST_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ending.wait(), away_s)
+        await self._mailer.leave()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._told.wait(), max(0.0, self._everybody_at - time.monotonic()))
+        return 0
+
+    def _just_ended(self) -> set[str]:
+        self._told.clear()
+        ended, self._ended = self._ended, set()
+        return ended
+
+    async def _visit(self, tenant: str) -> bool:
+        """Send the first that are due; whether there may be more. A tenant that is broken stops nobody else."""
+        try:
+            return await self._send_some(tenant, await self._settings_of(tenant))
+        except TryAgain:
+            return False  # an import is running; its end brings us back
+        except ServerAway:
+            raise
+        except Exception:
+            log.exception(
+                "The invitations of %s can't be sent.",
+                tenant,
+                extra={"event": "invitations_unsent", "tenant": tenant},
+            )
+            return False
+
+    async def _send_some(self, tenant: str, settings: TenantSettings) -> bool:
+        db = await open_database(self._folder_of(tenant).users_db, "tenant")
+        try:
+            await db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+            invitations = Invitations(db, self._clock, self._patience)
+            if settings.invitations == "off":
+                await invitations.withdraw()
+                due = []
+            else:
+                due = await invitations.due(on_hire_date=settings.invitations == "on_hire_date")
+            try:
+                for invitation in due:
+                    if self._ending.is_set():
+                        break
+                    if await invitations.begin(invitation):
+                        await self._send(tenant, settings, invitations, invitation)
+            finally:
+                await self._measure(tenant, invitations)
+            return bool(due)
+        finally:
+            await db.close()
+
+    async def _measure(self, tenant: str, invitations: Invitations) -> None:
+        self._waiting[tenant] = await invitations.waiting()
+        self._metrics.outbox_length.labels(CHANNEL).set(sum(self._waiting.values()))
+
+    async def _send(
+        self, tenant: str, settings: TenantSettings, invitations: Invitations, invitation: Invitation
+    ) -> None:
+        template = choose(settings.invitation_templates, invitation.language)
+        letter = write(template, {**invitation.values, "tenant": tenant})
+        try:
+            await self._mailer.send([invitation.values["email"] or ""], letter, invitation.message_id)
+        except (MailRefused, ServerAway) as error:
+            for_good = isinstance(error, MailRefused) and error.for_good
+            ended = await invitations.failed(invitation, str(error), for_good=for_good)
+            self._tell(tenant, invitation, "given_up" if ended else "failed", str(error))
+            if isinstance(error, ServerAway):
+                raise
+        else:
+            await insist(lambda: invitations.sent(invitation), self._ending)
+            self._tell(tenant, invitation, "sent")
+
+    def _tell(self, tenant: str, invitation: Invitation, result: str, why: str = "") -> None:
+        self._metrics.delivered(CHANNEL, result)
+        ids = {"tenant": tenant, "user_id": invitation.user_id, "attempts": invitation.attempts + 1}
+        if result == "sent":
+            log.info("A user of %s is invited.", tenant, extra={"event": "invited", **ids})
+        else:
+            log.warning(
+                "A user of %s can't be invited: %s.", *(tenant, why), extra={"event": "invitation_failed", **ids}
+            )

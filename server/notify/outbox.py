@@ -1,0 +1,158 @@
+"""The outbox of headcount.db as its readers see it: what is due, what became of it.
+
+A try is written down before it is made: whatever happens to the process in between, the same message is tried again,
+later and under the same id, and one that kills the process does not hold up the others for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import aiosqlite
+
+from importer.database import finish, transaction
+from importer.moments import Clock, rfc3339, utc_now
+from importer.notices import Channel, Notice, put_in_outbox
+from server.notify.patience import THREE_DAYS, Patience
+
+KEPT = timedelta(days=30)
+"""What was sent or given up is remembered so long; stale feeds for good, since a topic is told once."""
+
+NEVER_SENT = timedelta(days=7)
+"""What could not even be tried for so long (no mail server is set) is given up."""
+
+COLUMNS = "id, tenant, channel, topic, message_id, content, created_at, state, attempts, error, finished_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A row of the outbox. `attempts` counts the tries begun; times are RFC 3339 in UTC."""
+
+    id: int
+    tenant: str
+    channel: Channel
+    topic: str
+    message_id: str
+    content: dict[str, Any]
+    created_at: str
+    state: str
+    attempts: int
+    error: str | None
+    finished_at: str | None
+
+    @classmethod
+    def from_row(cls, row: aiosqlite.Row) -> Message:
+        values = dict(zip(row.keys(), row, strict=True))
+        values["channel"] = Channel(values["channel"])
+        values["content"] = json.loads(values["content"])
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the command line shows of it."""
+        names = ("id", "channel", "topic", "state", "attempts", "error", "created_at", "finished_at")
+        return {name: getattr(self, name) for name in names}
+
+
+class Outbox:
+    """The outbox in one connection to headcount.db. Methods raise TryAgain when it can't be read or written now."""
+
+    def __init__(self, db: aiosqlite.Connection, clock: Clock = utc_now, patience: Patience = THREE_DAYS) -> None:
+        self._db = db
+        self._clock = clock
+        self._patience = patience
+        self._lock = asyncio.Lock()
+
+    async def put(self, notices: Iterable[Notice]) -> None:
+        """Write notices that belong to no end of an import; a topic that was told already is left out."""
+        async with self._transaction():
+            await put_in_outbox(self._db, notices, rfc3339(self._clock()))
+
+    async def due(self, channel: Channel) -> list[Message]:
+        """What is to be tried now: of each tenant the oldest."""
+        return await self._messages(
+            f"SELECT {COLUMNS} FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE state = 'waiting'"  # noqa: S608
+            " AND channel = ? AND not_before <= ? GROUP BY tenant) ORDER BY id",
+            *(channel, self._clock().timestamp()),
+        )
+
+    async def begin(self, message: Message) -> Message | None:
+        """A try begins: the message as it is now, its next try put off. None if it does not wait any more."""
+        not_before = self._clock().timestamp() + self._patience.wait_s(message.attempts + 1)
+        async with self._transaction():
+            rows = await self._db.execute_fetchall(
+                "UPDATE outbox SET attempts = attempts + 1, not_before = ?"  # noqa: S608 - a constant
+                f" WHERE id = ? AND state = 'waiting' RETURNING {COLUMNS}",
+                (not_before, message.id),
+            )
+        return next((Message.from_row(row) for row in rows), None)
+
+    async def sent(self, message: Message) -> None:
+        await self._end(message, "sent", None)
+
+    async def dropped(self, message: Message, why: str) -> None:
+        """The tenant no longer wants it."""
+        await self._end(message, "dropped", why)
+
+    async def failed(self, message: Message, error: str, *, for_good: bool = False) -> bool:
+        """A try failed; whether that was the last one."""
+        ends = for_good or self._patience.ends(message.attempts)
+        if ends:
+            await self._end(message, "given_up", error)
+        else:
+            await self._change("UPDATE outbox SET error = ? WHERE id = ?", error, message.id)
+        return ends
+
+    async def lengths(self) -> dict[Channel, int]:
+        """How many messages wait, by channel."""
+        async with self._lock:
+            rows = await finish(
+                self._db.execute_fetchall(
+                    "SELECT channel, count(*) FROM outbox WHERE state = 'waiting' GROUP BY channel"
+                )
+            )
+        return dict.fromkeys(Channel, 0) | {Channel(row[0]): row[1] for row in rows}
+
+    async def newest(self, tenant: str, limit: int) -> list[Message]:
+        """The newest messages to a tenant, whatever became of them."""
+        return await self._messages(
+            f"SELECT {COLUMNS} FROM outbox WHERE tenant = ? ORDER BY id DESC LIMIT ?",  # noqa: S608 - a constant
+            *(tenant, limit),
+        )
+
+    async def prune(self) -> None:
+        """Forget what is long over, and give up what could not be tried for days."""
+        now = self._clock()
+        await self._change(
+            "UPDATE outbox SET state = 'given_up', finished_at = ?, error = coalesce(error, 'it could not be sent')"
+            " WHERE state = 'waiting' AND created_at < ?",
+            *(rfc3339(now), rfc3339(now - NEVER_SENT)),
+        )
+        await self._change(
+            "DELETE FROM outbox WHERE finished_at < ? AND topic NOT LIKE 'stale %'", rfc3339(now - KEPT)
+        )
+
+    async def _end(self, message: Message, state: str, error: str | None) -> None:
+        await self._change(
+            "UPDATE outbox SET state = ?, error = ?, finished_at = ? WHERE id = ? AND state = 'waiting'",
+            *(state, error, rfc3339(self._clock()), message.id),
+        )
+
+    async def _messages(self, statement: str, *values: object) -> list[Message]:
+        async with self._lock:
+            rows = await finish(self._db.execute_fetchall(statement, values))
+        return [Message.from_row(row) for row in rows]
+
+    async def _change(self, statement: str, *values: object) -> None:
+        async with self._transaction():
+            await self._db.execute(statement, values)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        async with self._lock, transaction(self._db):
+            yield

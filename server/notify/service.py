@@ -1,0 +1,75 @@
+"""All that is told outside, wired as one part of the server: herald, courier, inviter."""
+
+from __future__ import annotations
+
+import asyncio
+
+from importer.entry import Entry
+from importer.notices import Channel
+from server.feeds import Feed
+from server.metrics import Metrics
+from server.notify.courier import Courier
+from server.notify.herald import TenantHerald
+from server.notify.inviter import Inviter
+from server.notify.mail import Mailer, MailServer, sender_of
+from server.notify.outbox import Outbox
+from server.notify.webhooks import Webhooks
+from server.settings import ServerSettings
+from server.tenant_settings import TenantSettings, read_settings
+from server.tenants import Tenants
+
+
+class Notifications:
+    """Mail, webhooks and invitations of one server. An `importer.closing.Watcher`; `herald` knows what to tell."""
+
+    def __init__(self, settings: ServerSettings, tenants: Tenants, outbox: Outbox, metrics: Metrics) -> None:
+        self._settings = settings
+        self._tenants = tenants
+        self._outbox = outbox
+        self._metrics = metrics
+        self.herald = TenantHerald(tenants.folder, self._settings_of)
+        webhooks = Webhooks(allow_private=settings.webhook_allow_private)
+        self._courier = Courier(outbox, self._settings_of, tenants.folder, self._mailer(), webhooks, metrics)
+        mailer = self._mailer()  # a connection of its own: thousands of invitations hold up no notice
+        self._inviter = Inviter(self._names, self._settings_of, tenants.folder, mailer, metrics) if mailer else None
+
+    async def ended(self, entry: Entry, duration_s: float | None) -> None:
+        if self._inviter:
+            await self._inviter.ended(entry, duration_s)
+
+    async def tell_stale(self, feed: Feed) -> None:
+        """Tell that a feed has gone quiet; once until a file is applied again, however often this is called.
+
+        It is in the outbox when this returns. Raises TryAgain: then nobody was told.
+        """
+        await self._outbox.put(
+            await self.herald.stale_notices(feed.tenant, feed.stale_after_days or 0, feed.last_applied_at)
+        )
+
+    def start(self) -> None:
+        self._courier.start()
+        if self._inviter:
+            self._inviter.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Send nothing more; what is under way may end within `grace_s`. The rest is sent after the next start."""
+        parts = [self._courier.stop(grace_s), *([self._inviter.stop(grace_s)] if self._inviter else [])]
+        await asyncio.gather(*parts)
+
+    async def measure(self) -> None:
+        """Put what waits into the metrics. (How many invitations do is known from the last round.)"""
+        lengths = await self._outbox.lengths()
+        for channel in Channel:
+            self._metrics.outbox_length.labels(channel).set(lengths[channel])
+
+    def _mailer(self) -> Mailer | None:
+        if self._settings.smtp_url is None:
+            return None
+        server = MailServer.from_url(self._settings.smtp_url.get_secret_value())
+        return Mailer(server, sender_of(server, self._settings.smtp_from))
+
+    async def _settings_of(self, tenant: str) -> TenantSettings:
+        return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
+
+    async def _names(self) -> list[str]:
+        return [tenant.name for tenant in await self._tenants.list()]

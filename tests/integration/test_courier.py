@@ -1,0 +1,313 @@
+"""The outbox is brought out: again and again until it is taken, under one id, and nobody waits for somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importer.closing import Closing
+from importer.model import ImportState, Outcome
+from importer.moments import utc_now
+from importer.notices import Channel, Notice
+from server.metrics import Metrics
+from server.notify.courier import Courier
+from server.notify.herald import TenantHerald
+from server.notify.mail import Mailer, MailServer
+from server.notify.outbox import Outbox
+from server.notify.patience import Patience
+from server.notify.webhooks import Webhooks
+from server.tenant_settings import TenantSettings
+from tests.support.mailserver import MailHost
+from tests.support.queues import GUARD, House, enqueue, open_house, outcome
+from tests.support.waiting import eventually
+from tests.support.webhost import WebHost
+
+QUICK = Patience(first_s=0.02, longest_s=0.05, tries=200)
+
+
+class Desk:
+    """A courier at work on the outbox of a house; what tenants want is in `settings`."""
+
+    def __init__(self, house: House, patience: Patience = QUICK) -> None:
+        self.house = house
+        self.outbox = Outbox(house.queue._db, patience=patience)
+        self.settings: dict[str, TenantSettings] = {}
+        self.metrics = Metrics()
+        self.herald = TenantHerald(house.folder, self.settings_of)
+        self.closing = Closing(house.queue, house.folder, house.watching, herald=self.herald)
+
+    async def settings_of(self, tenant: str) -> TenantSettings:
+        return self.settings[tenant]
+
+    @asynccontextmanager
+    async def courier(self, mail: MailHost | None = None, *, timeout_s: float = 5.0) -> AsyncIterator[None]:
+        mailer = None
+        if mail:
+            server = MailServer.from_url(f"smtp://127.0.0.1:{mail.port}")
+            mailer = Mailer(server, "headcount@example.com", timeout_s=timeout_s)
+        webhooks = Webhooks(allow_private=True, timeout_s=timeout_s)
+        courier = Courier(
+            self.outbox, self.settings_of, self.house.folder, mailer, webhooks, self.metrics, away_first_s=0.02
+        )
+        courier.start()
+        try:
+            yield
+        finally:
+            await courier.stop(5)
+
+    async def tell(self, tenant: str, channel: Channel, topic: str = "import 1") -> None:
+        content = '{"subject": "s", "text": "t"}' if channel is Channel.MAIL else '{"type": "import.completed"}'
+        await self.outbox.put([Notice(tenant, channel, topic, content)])
+
+    async def states(self, tenant: str = "acme") -> list[str]:
+        return [message.state for message in reversed(await self.outbox.newest(tenant, 100))]
+
+    async def all_are(self, state: str, tenant: str = "acme") -> None:
+        async def they_are() -> bool:
+            return set(await self.states(tenant)) == {state}
+
+        await eventually(they_are, what=f"everything to be {state}")
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with open_house(tmp_path, "acme", "initech") as house:
+        desk = Desk(house)
+        desk.settings = {name: TenantSettings(notify_email=(f"hr@{name}.example",)) for name in ("acme", "initech")}
+        yield desk
+
+
+async def end(desk: Desk, ended: Outcome) -> None:
+    entry = await desk.house.queue.claim("acme", await enqueue(desk.house.queue))
+    assert entry
+    await desk.closing.finish(entry, ended)
+
+
+def delivered(desk: Desk, channel: str, result: str) -> float:
+    name = f'headcount_deliveries_total{{channel="{channel}",result="{result}"}} '
+    lines = desk.metrics.render().decode().splitlines()
+    return next((float(line.removeprefix(name)) for line in lines if line.startswith(name)), 0)
+
+
+async def test_an_import_that_ends_is_told_by_mail_and_webhook(desk: Desk, tmp_path: Path) -> None:
+    with MailHost(tmp_path) as mail, WebHost() as web:
+        desk.settings["acme"] = TenantSettings(notify_email=("hr@acme.example",), notify_webhook=web.url)
+        await end(desk, outcome(ImportState.COMPLETED, created=2))
+        async with desk.courier(mail):
+            await desk.all_are("sent")
+    assert mail.mails[0]["Subject"] == "[Headcount] acme: import 1 was applied"
+    assert mail.mails[0]["To"] == "hr@acme.example"
+    (call,) = web.calls
+    assert call.json["type"] == "import.completed"
+    assert call.json["data"]["counts"]["created"] == 2
+    assert delivered(desk, "mail", "sent") == delivered(desk, "webhook", "sent") == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "dry_run", "told"),
+    [
+        (ImportState.COMPLETED_WITH_ERRORS, False, 1),
+        (ImportState.FAILED, False, 1),
+        (ImportState.HELD, False, 1),
+        (ImportState.UNCHANGED, False, 0),
+        (ImportState.FAILED, True, 0),
+        (ImportState.HELD, True, 0),
+    ],
+)
+async def test_what_is_worth_a_mail(desk: Desk, state: ImportState, dry_run: bool, told: int) -> None:
+    entry = await desk.house.queue.claim("acme", await enqueue(desk.house.queue, dry_run=dry_run))
+    assert entry
+    await desk.closing.finish(entry, outcome(state))
+    assert len(await desk.states()) == told
+
+
+async def test_the_mail_of_a_held_import_names_those_on_its_list(desk: Desk) -> None:
+    folder = desk.house.folder()
+    lines = [
+        f'{{"action": "{action}", "identifier": "p{number}@x.example", "email": null, "name": "P {number}"}}\n'
+        for number in range(30)
+        for action in ("updated", "deactivated")
+    ]
+    folder.touched(1).write_text("".join(lines))
+    await end(desk, replace(outcome(ImportState.HELD), guard=replace(GUARD, would_deactivate=30)))
+    (message,) = await desk.outbox.newest("acme", 10)
+    assert message.content["text"].count("@x.example") == 20
+    assert "It would deactivate 30 users. The first 20" in message.content["text"]
+
+
+async def test_a_tenant_that_wants_nothing_is_told_nothing(desk: Desk) -> None:
+    desk.settings["acme"] = TenantSettings()
+    await end(desk, outcome(ImportState.FAILED))
+    assert await desk.states() == []
+
+
+async def test_settings_nobody_can_read_now_lose_no_notice(desk: Desk, tmp_path: Path) -> None:
+    kept = desk.settings.pop("acme")
+    await end(desk, outcome(ImportState.FAILED))
+    assert await desk.states() == ["waiting", "waiting"]
+    with MailHost(tmp_path) as mail:
+        async with desk.courier(mail):
+            await eventually(lambda: _tried(desk))
+            desk.settings["acme"] = kept
+            await eventually(lambda: mail.mails)
+
+            async def over() -> bool:
+                return await desk.states() == ["sent", "dropped"]
+
+            await eventually(over)
+
+
+async def _tried(desk: Desk) -> bool:
+    return all(message.attempts for message in await desk.outbox.newest("acme", 10))
+
+
+async def test_a_stale_feed_is_told_once_for_each_last_file(desk: Desk) -> None:
+    for last in ("2026-03-01", "2026-03-01", "2026-04-01", None, None):
+        await desk.outbox.put(await desk.herald.stale_notices("acme", 3, last))
+    assert len(await desk.states()) == 3
+
+
+async def test_a_mail_server_that_comes_back_gets_each_mail_once(desk: Desk, tmp_path: Path) -> None:
+    with MailHost(tmp_path) as mail:
+        mail.go_away()
+        for number in range(5):
+            await desk.tell("acme", Channel.MAIL, f"import {number}")
+        async with desk.courier(mail):
+            await eventually(lambda: delivered(desk, "mail", "failed") >= 3)
+            mail.come_back()
+            await desk.all_are("sent")
+    assert len(set(mail.ids)) == len(mail.mails) == 5
+
+
+async def test_a_refused_mail_is_tried_again_with_the_same_message_id(desk: Desk, tmp_path: Path) -> None:
+    seen: list[str] = []
+    with MailHost(tmp_path) as mail:
+
+        def answer(message: Any) -> str | None:
+            seen.append(message["Message-ID"])
+            return "451 later" if len(seen) < 3 else None
+
+        mail.answer = answer
+        await desk.tell("acme", Channel.MAIL)
+        async with desk.courier(mail):
+            await desk.all_are("sent")
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+
+
+async def test_a_mail_refused_for_good_is_given_up_and_holds_up_nothing(desk: Desk, tmp_path: Path) -> None:
+    with MailHost(tmp_path) as mail:
+        mail.refuses["hr@acme.example"] = "550 no such user"
+        for tenant in ("acme", "initech"):
+            await desk.tell(tenant, Channel.MAIL)
+        async with desk.courier(mail):
+            await desk.all_are("given_up")
+            await desk.all_are("sent", "initech")
+    (message,) = await desk.outbox.newest("acme", 1)
+    assert message.error == "the mail server refused it (550)"
+
+
+async def test_tries_come_to_an_end(tmp_path: Path) -> None:
+    with WebHost(lambda call: 500) as web:
+        async with open_house(tmp_path, "acme") as house:
+            desk = Desk(house, Patience(0.01, 0.01, tries=4))
+            desk.settings["acme"] = TenantSettings(notify_webhook=web.url)
+            await desk.tell("acme", Channel.WEBHOOK)
+            async with desk.courier():
+                await desk.all_are("given_up")
+    assert len(web.calls) == 4
+    assert len({call.headers["webhook-id"] for call in web.calls}) == 1
+
+
+async def test_a_webhook_whose_receiver_comes_back_arrives(desk: Desk) -> None:
+    with WebHost() as web:
+        web.answer = lambda call: 503 if len(web.calls) < 3 else 200
+        desk.settings["acme"] = TenantSettings(notify_webhook=web.url)
+        await desk.tell("acme", Channel.WEBHOOK)
+        async with desk.courier():
+            await desk.all_are("sent")
+    assert len({call.headers["webhook-id"] for call in web.calls}) == 1
+
+
+async def test_a_receiver_that_hangs_keeps_nobody_else_waiting(desk: Desk) -> None:
+    with WebHost(lambda call: 0) as hanging, WebHost() as web:
+        desk.settings = {
+            "acme": TenantSettings(notify_webhook=hanging.url),
+            "initech": TenantSettings(notify_webhook=web.url),
+        }
+        for tenant in ("acme", "initech"):
+            await desk.tell(tenant, Channel.WEBHOOK)
+        async with desk.courier(timeout_s=1.5):
+            await eventually(lambda: hanging.calls)
+            await desk.all_are("sent", "initech")
+            assert await desk.states("acme") == ["waiting"]
+
+
+async def test_an_address_that_is_taken_away_gets_nothing_more(desk: Desk, tmp_path: Path) -> None:
+    await desk.tell("acme", Channel.MAIL)
+    desk.settings["acme"] = TenantSettings()
+    with MailHost(tmp_path) as mail:
+        async with desk.courier(mail):
+            await desk.all_are("dropped")
+    assert mail.mails == []
+
+
+async def test_a_tenant_whose_settings_are_broken_holds_up_nobody(desk: Desk, tmp_path: Path) -> None:
+    del desk.settings["acme"]
+    with MailHost(tmp_path) as mail:
+        for tenant in ("acme", "initech"):
+            await desk.tell(tenant, Channel.MAIL)
+        async with desk.courier(mail):
+            await desk.all_are("sent", "initech")
+
+
+async def test_without_a_mail_server_mails_wait_and_end_after_a_week(desk: Desk) -> None:
+    now = utc_now()
+    await desk.tell("acme", Channel.MAIL)
+    async with desk.courier():
+        assert await desk.states() == ["waiting"]
+    later = Outbox(
+        desk.house.queue._db, clock=lambda: datetime.fromtimestamp(now.timestamp() + 8 * 86400, now.tzinfo)
+    )
+    await later.prune()
+    assert await desk.states() == ["given_up"]
+    month = Outbox(
+        desk.house.queue._db, clock=lambda: datetime.fromtimestamp(now.timestamp() + 50 * 86400, now.tzinfo)
+    )
+    await month.prune()
+    assert await desk.states() == []
+
+
+async def test_a_stop_waits_for_what_is_under_way_but_not_for_ever(desk: Desk) -> None:
+    with WebHost(lambda call: 0) as hanging:
+        desk.settings["acme"] = TenantSettings(notify_webhook=hanging.url)
+        await desk.tell("acme", Channel.WEBHOOK)
+        webhooks = Webhooks(allow_private=True)
+        courier = Courier(desk.outbox, desk.settings_of, desk.house.folder, None, webhooks, desk.metrics)
+        courier.start()
+        await eventually(lambda: hanging.calls)
+        async with asyncio.timeout(5):
+            await courier.stop(0.05)
+    assert await desk.states() == ["waiting"]
+
+
+async def test_logs_name_nobody(desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with MailHost(tmp_path) as mail:
+        mail.refuses["hr@acme.example"] = "550 hr@acme.example is unknown"
+        for tenant in ("acme", "initech"):
+            await desk.tell(tenant, Channel.MAIL)
+        async with desk.courier(mail):
+            await desk.all_are("given_up")
+            await desk.all_are("sent", "initech")
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("server.notify")]
+    assert len(told) == 2
+    assert not [line for line in told if "@" in line]

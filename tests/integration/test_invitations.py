@@ -1,0 +1,300 @@
+"""Who is invited, when, and only once: written with the import, sent afterwards over a real SMTP server."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importer.folder import TenantFolder
+from importer.model import Approval, GuardReason, ImportState
+from server.metrics import Metrics
+from server.notify.inviter import Inviter
+from server.notify.mail import Mailer, MailServer
+from server.notify.patience import Patience
+from server.tenant_settings import TenantSettings
+from tests.support.importing import Company, people, sheet
+from tests.support.mailserver import MailHost
+from tests.support.queues import enqueue, open_house, run_to
+from tests.support.waiting import eventually
+
+QUICK = Patience(first_s=0.02, longest_s=0.05, tries=200)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Office:
+    """A tenant `acme`, its imports, and an inviter who looks at it at the time `now`."""
+
+    def __init__(self, folder: Path, host: MailHost) -> None:
+        self.host = host
+        self.root = TenantFolder(folder / "acme")
+        self.root.root.mkdir()
+        self.company = Company(self.root.root)
+        self.now = NOON
+        self.began = time.monotonic()
+        self.settings: dict[str, Any] = {"invitations": "immediately"}
+        self.metrics = Metrics()
+
+    async def run(self, content: bytes, **options: Any) -> int:
+        """Import `content`; how many are to be invited for it."""
+        mode = self.settings["invitations"]
+        return (await self.company.run(content, invitations=mode, **options)).counts.invitations
+
+    async def rows(self) -> list[Any]:
+        return await self.company.sql(
+            "SELECT u.email, i.state FROM invitations AS i JOIN users AS u ON u.id = i.user_id ORDER BY u.id"
+        )
+
+    def make_inviter(self, patience: Patience = QUICK) -> Inviter:
+        async def names() -> list[str]:
+            return ["acme"]
+
+        async def settings_of(tenant: str) -> TenantSettings:
+            return TenantSettings(**self.settings)
+
+        mailer = Mailer(MailServer.from_url(f"smtp://127.0.0.1:{self.host.port}"), "headcount@example.com")
+        return Inviter(
+            names,
+            settings_of,
+            lambda tenant: self.root,
+            mailer,
+            self.metrics,
+            clock=self.clock,
+            patience=patience,
+            round_s=0.05,
+            away_first_s=0.02,
+        )
+
+    @asynccontextmanager
+    async def inviter(self, patience: Patience = QUICK) -> AsyncIterator[Inviter]:
+        inviter = self.make_inviter(patience)
+        inviter.start()
+        try:
+            yield inviter
+        finally:
+            await inviter.stop(5)
+
+    async def looked(self) -> None:
+        """Everybody who is due now is invited."""
+        inviter = self.make_inviter()
+        while await inviter._visit("acme"):
+            pass
+        await inviter.stop(5)
+
+    def clock(self) -> datetime:
+        """`now`, and going on from there."""
+        return self.now + timedelta(seconds=time.monotonic() - self.began)
+
+    def invited(self) -> list[str]:
+        return [mail["To"] for mail in self.host.mails]
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    with MailHost(tmp_path) as host:
+        yield Office(tmp_path, host)
+
+
+async def sent(office: Office, count: int) -> None:
+    """Everybody who is due now is invited, and that makes `count` mails so far."""
+    await office.looked()
+    assert len(office.host.mails) == count
+
+
+async def test_created_users_are_invited_once(office: Office) -> None:
+    assert await office.run(people("ann", "bob")) == 2
+    await sent(office, 2)
+    assert office.invited() == ["ann@example.com", "bob@example.com"]
+    assert office.host.mails[0]["Subject"] == "Welcome, Ann"
+    assert await office.run(people("ann", "bob", "cid")) == 1
+    await sent(office, 3)
+    assert await office.rows() == [(f"{name}@example.com", "sent") for name in ("ann", "bob", "cid")]
+
+
+async def test_nobody_is_invited_when_it_is_off(office: Office) -> None:
+    office.settings["invitations"] = "off"
+    assert await office.run(people("ann")) == 0
+    assert await office.rows() == []
+
+
+async def test_an_import_that_is_rolled_back_invites_nobody(office: Office) -> None:
+    company = office.company
+    await company.run(people("ann"))
+    many = people(*(f"p{number}" for number in range(3000)))
+    held = await company.run(many, invitations="immediately", max_creations_percent=10)
+    assert held.state is ImportState.HELD
+    assert held.counts.invitations == 3000, "what it would do"
+    tried = await company.run(many, invitations="immediately", dry_run=True)
+    assert tried.counts.invitations == 3000
+    failed = await company.run(many + b'"broken', invitations="immediately")
+    assert failed.state is ImportState.FAILED
+    assert await office.rows() == []
+    await office.looked()
+    assert office.host.tries == 0
+    approval = Approval("ann", "2026", (GuardReason.TOO_MANY_CREATIONS,), frozenset())
+    done = await company.run(many, invitations="immediately", max_creations_percent=10, approval=approval)
+    assert done.counts.invitations == 3000
+    assert len(await office.rows()) == 3000
+
+
+async def test_whoever_is_deactivated_before_is_not_invited(office: Office) -> None:
+    await office.run(people("ann", "bob"))
+    await office.run(people("bob", deactivate="1"))
+    await sent(office, 1)
+    assert office.invited() == ["ann@example.com"]
+
+
+async def test_one_who_comes_back_is_invited_only_if_never_before(office: Office) -> None:
+    await office.run(people("ann"))
+    await sent(office, 1)
+    office.settings["invitations"] = "off"
+    await office.run(people("bob"))
+    await office.run(people("ann", "bob", deactivate="1"), max_deactivations_percent=100)
+    office.settings["invitations"] = "immediately"
+    assert await office.run(people("ann", "bob")) == 1
+    await sent(office, 2)
+    assert office.invited() == ["ann@example.com", "bob@example.com"]
+
+
+async def test_one_who_left_before_being_invited_is_invited_on_return(office: Office) -> None:
+    await office.run(people("ann"))
+    await office.run(people("ann", deactivate="1"))
+    await office.looked()
+    assert office.host.mails == []
+    assert await office.run(people("ann")) == 1
+    await sent(office, 1)
+
+
+async def test_turning_invitations_off_withdraws_those_not_sent(office: Office) -> None:
+    await office.run(people("ann"))
+    office.settings["invitations"] = "off"
+    await office.looked()
+    office.settings["invitations"] = "immediately"
+    await office.looked()
+    assert office.host.mails == []
+
+
+@pytest.mark.parametrize(
+    ("zone", "before", "after"),
+    [
+        ("Asia/Tokyo", datetime(2026, 3, 1, 14, 59, tzinfo=UTC), datetime(2026, 3, 1, 15, 0, tzinfo=UTC)),
+        ("America/New_York", datetime(2026, 3, 2, 4, 59, tzinfo=UTC), datetime(2026, 3, 2, 5, 0, tzinfo=UTC)),
+        ("", datetime(2026, 3, 1, 23, 59, tzinfo=UTC), datetime(2026, 3, 2, 0, 0, tzinfo=UTC)),
+    ],
+)
+async def test_a_hire_date_begins_where_the_user_is(
+    office: Office, zone: str, before: datetime, after: datetime
+) -> None:
+    office.settings["invitations"] = "on_hire_date"
+    assert await office.run(people("ann", hire_date="2026-03-02", time_zone=zone)) == 1
+    office.now = before
+    await office.looked()
+    assert office.host.mails == []
+    office.now = after
+    await sent(office, 1)
+
+
+async def test_without_a_hire_date_or_with_one_gone_by_it_is_at_once(office: Office) -> None:
+    office.settings["invitations"] = "on_hire_date"
+    await office.run(people("ann", hire_date=""))
+    await office.run(people("bob", hire_date="2019-01-01"))
+    await sent(office, 2)
+
+
+async def test_a_hire_date_that_is_put_off_puts_the_invitation_off(office: Office) -> None:
+    office.settings["invitations"] = "on_hire_date"
+    await office.run(people("ann", hire_date="2026-03-02"))
+    await office.run(people("ann", hire_date="2026-04-01"))
+    office.now = datetime(2026, 3, 20, tzinfo=UTC)
+    await office.looked()
+    assert office.host.mails == []
+    office.now = datetime(2026, 4, 1, tzinfo=UTC)
+    await sent(office, 1)
+
+
+async def test_templates_are_those_of_the_tenant_in_the_language_of_the_user(office: Office) -> None:
+    office.settings["invitation_templates"] = {
+        "en": {"subject": "Hello {first_name}", "text": "See you at {tenant}."},
+        "de": {"subject": "Hallo {first_name}", "text": "Bis bald bei {tenant}, {email}."},
+    }
+    await office.run(people("ann", language="de"))
+    await office.run(people("bob", language="fr"))
+    await sent(office, 2)
+    assert [mail["Subject"] for mail in office.host.mails] == ["Hallo Ann", "Hello Bob"]
+    assert office.host.mails[0].get_content().strip() == "Bis bald bei acme, ann@example.com."
+
+
+async def test_a_name_with_line_ends_in_it_adds_no_header(office: Office) -> None:
+    await office.run(sheet(("Ann\r\nBcc: eve@example.com", "Smith", "ann@example.com")))
+    await sent(office, 1)
+    assert office.host.mails[0]["Bcc"] is None
+    assert office.host.mails[0]["To"] == "ann@example.com"
+
+
+async def test_a_mail_server_that_is_away_loses_and_doubles_nothing(office: Office) -> None:
+    await office.run(people(*(f"p{number}" for number in range(20))))
+    office.host.go_away()
+    async with office.inviter():
+        await eventually(lambda: 'result="failed"' in office.metrics.render().decode())
+        office.host.come_back()
+        await eventually(lambda: len(office.host.mails) >= 20)
+    await office.looked()
+    assert len(office.host.mails) == len(set(office.host.ids)) == 20
+
+
+async def test_a_refused_address_is_given_up_and_tried_anew_when_the_user_returns(office: Office) -> None:
+    office.host.refuses["ann@example.com"] = "550 unknown"
+    await office.run(people("ann", "bob"))
+    await sent(office, 1)
+    assert await office.rows() == [("ann@example.com", "given_up"), ("bob@example.com", "sent")]
+    await office.run(people("ann", deactivate="1"))
+    office.host.refuses.clear()
+    assert await office.run(people("ann")) == 1
+    await sent(office, 2)
+
+
+async def test_tries_have_one_message_id_and_come_to_an_end(office: Office) -> None:
+    ids: list[str] = []
+
+    def answer(mail: Any) -> str:
+        ids.append(mail["Message-ID"])
+        return "451 later"
+
+    office.host.answer = answer
+    await office.run(people("ann"))
+    async with office.inviter(Patience(0.01, 0.01, tries=3)):
+
+        async def over() -> bool:
+            return await office.rows() == [("ann@example.com", "given_up")]
+
+        await eventually(over)
+    assert len(ids) == 3
+    assert len(set(ids)) == 1
+
+
+async def test_the_end_of_an_import_is_noticed_at_once(office: Office, tmp_path: Path) -> None:
+    await office.run(people("ann"))
+    async with office.inviter() as inviter, open_house(tmp_path, "acme") as house:
+        await eventually(lambda: office.host.mails)
+        inviter._round_s = inviter._everybody_at = 1e12  # no round any more
+        await office.run(people("bob"))
+        await inviter.ended(await run_to(house.queue, await enqueue(house.queue), ImportState.COMPLETED), 0.1)
+        await eventually(lambda: len(office.host.mails) == 2)
+
+
+async def test_an_import_that_runs_is_not_waited_for(office: Office) -> None:
+    """Nothing is sent that could not be remembered."""
+    await office.run(people("ann"))
+    blocker = sqlite3.connect(office.company.database, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    await office.looked()
+    assert office.host.tries == 0
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    await sent(office, 1)

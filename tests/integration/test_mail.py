@@ -1,0 +1,172 @@
+"""Mail against a real SMTP server: TLS, login, and servers that refuse, hang or die."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.notify.letters import Letter
+from server.notify.mail import Mailer, MailRefused, MailServer, ServerAway, deliverable, sender_of
+from tests.support.mailserver import MailHost
+
+LETTER = Letter("Grüße\r\nBcc: eve@example.com", "Hello Zoë,\n.\nthat is all.\n")
+LOGIN = ("headcount", "s3cret:/@")
+FROM = "headcount@example.com"
+TrustFile = Callable[[Path], None]
+
+
+@pytest.fixture
+def trust(monkeypatch: pytest.MonkeyPatch) -> TrustFile:
+    """Trust a CA file, as SSL_CERT_FILE makes OpenSSL do."""
+    return lambda file: monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+
+@asynccontextmanager
+async def mailer(host: MailHost, scheme: str = "smtp", login: str = "", **options: Any) -> AsyncIterator[Mailer]:
+    server = MailServer.from_url(f"{scheme}://{login}127.0.0.1:{host.port}")
+    made = Mailer(server, FROM, **options)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def test_a_mail_arrives_whole_and_its_subject_stays_one_line(tmp_path: Path) -> None:
+    with MailHost(tmp_path) as host:
+        async with mailer(host) as sending:
+            await sending.send(["ann@example.com", "bob@example.com"], LETTER, "abc123")
+            await sending.leave()
+    (mail,) = host.mails
+    assert mail["Subject"] == "Grüße Bcc: eve@example.com"
+    assert mail["Bcc"] is None
+    assert mail["To"] == "ann@example.com, bob@example.com"
+    assert mail["From"] == f"Headcount <{FROM}>"
+    assert mail["Message-ID"] == "<abc123@example.com>"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail.get_content_type() == "text/plain"
+    assert mail.get_content().replace("\r\n", "\n") == LETTER.text
+
+
+@pytest.mark.parametrize(("scheme", "tls"), [("smtp+starttls", "starttls"), ("smtp", "starttls"), ("smtps", "smtps")])
+async def test_a_login_goes_over_tls(tmp_path: Path, trust: TrustFile, scheme: str, tls: str) -> None:
+    with MailHost(tmp_path, tls=tls, login=LOGIN) as host:
+        trust(host.ca)
+        async with mailer(host, scheme, "headcount:s3cret%3A%2F%40@") as sending:
+            for number in range(3):
+                await sending.send(["ann@example.com"], LETTER, f"m{number}")
+    assert len(host.mails) == 3
+    assert host.logins == 1, "one connection for all"
+
+
+async def test_a_wrong_password_is_no_reason_to_give_a_mail_up(tmp_path: Path, trust: TrustFile) -> None:
+    with MailHost(tmp_path, tls="starttls", login=LOGIN) as host:
+        trust(host.ca)
+        async with mailer(host, "smtp+starttls", "headcount:wrong@") as sending:
+            with pytest.raises(ServerAway, match="refused the login"):
+                await sending.send(["ann@example.com"], LETTER, "m")
+    assert host.mails == []
+
+
+async def test_a_certificate_nobody_vouches_for_is_not_spoken_to(tmp_path: Path) -> None:
+    with MailHost(tmp_path, tls="starttls") as host:
+        async with mailer(host, "smtp+starttls") as sending:
+            with pytest.raises(ServerAway):
+                await sending.send(["ann@example.com"], LETTER, "m")
+    assert host.mails == []
+
+
+async def test_starttls_that_is_not_offered_ends_it(tmp_path: Path) -> None:
+    with MailHost(tmp_path) as host:
+        async with mailer(host, "smtp+starttls") as sending:
+            with pytest.raises(ServerAway):
+                await sending.send(["ann@example.com"], LETTER, "m")
+    assert host.mails == []
+
+
+async def test_a_password_is_not_sent_in_the_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MailServer, "is_here", False)
+    with MailHost(tmp_path) as host:
+        async with mailer(host, "smtp", "headcount:secret@") as sending:
+            with pytest.raises(ServerAway, match="offers no TLS"):
+                await sending.send(["ann@example.com"], LETTER, "m")
+    assert host.logins == 0
+
+
+@pytest.mark.parametrize(("answer", "for_good"), [("550 no such user", True), ("451 try later", False)])
+async def test_a_refused_mail_is_told_from_one_to_try_again(tmp_path: Path, answer: str, for_good: bool) -> None:
+    with MailHost(tmp_path) as host:
+        async with mailer(host) as sending:
+            host.refuses["ann@example.com"] = answer
+            with pytest.raises(MailRefused) as at_recipient:
+                await sending.send(["ann@example.com"], LETTER, "m")
+            host.answer = lambda mail: answer
+            with pytest.raises(MailRefused) as at_data:
+                await sending.send(["bob@example.com"], LETTER, "m")
+            host.answer = lambda mail: None
+            await sending.send(["bob@example.com"], LETTER, "m")
+    assert at_recipient.value.for_good is at_data.value.for_good is for_good
+    assert "ann" not in str(at_recipient.value), "what the server says may name people"
+    assert len(host.mails) == 1
+
+
+async def test_one_recipient_who_is_refused_keeps_it_from_nobody_else(tmp_path: Path) -> None:
+    with MailHost(tmp_path) as host:
+        host.refuses["ann@example.com"] = "550 gone"
+        async with mailer(host) as sending:
+            await sending.send(["ann@example.com", "bob@example.com"], LETTER, "m")
+    assert len(host.mails) == 1
+
+
+async def test_a_server_that_hangs_is_left_after_a_while(tmp_path: Path) -> None:
+    with MailHost(tmp_path) as host:
+        host.answer = lambda mail: ""
+        async with mailer(host, timeout_s=0.2) as sending:
+            with pytest.raises(ServerAway, match="in time"):
+                await sending.send(["ann@example.com"], LETTER, "m")
+            host.answer = lambda mail: None
+            await sending.send(["ann@example.com"], LETTER, "m")
+    assert len(host.mails) == 1
+
+
+async def test_a_server_that_dies_with_a_mail_in_its_hands_gets_it_again_under_the_same_id(tmp_path: Path) -> None:
+    with MailHost(tmp_path) as host:
+        host.dies_at_data = True
+        async with mailer(host) as sending:
+            with pytest.raises(ServerAway):
+                await sending.send(["ann@example.com"], LETTER, "m")
+            host.dies_at_data = False
+            await sending.send(["ann@example.com"], LETTER, "m")
+    assert host.ids == ["<m@example.com>"] * 2
+
+
+async def test_a_server_that_is_not_there_is_away(tmp_path: Path) -> None:
+    with MailHost(tmp_path) as host:
+        host.go_away()
+        async with mailer(host) as sending:
+            with pytest.raises(ServerAway, match="can't be reached"):
+                await sending.send(["ann@example.com"], LETTER, "m")
+            host.come_back()
+            await sending.send(["ann@example.com"], LETTER, "m")
+    assert len(host.mails) == 1
+
+
+async def test_names_in_other_scripts_are_written_to(tmp_path: Path) -> None:
+    with MailHost(tmp_path) as host:
+        async with mailer(host) as sending:
+            await sending.send(["ann@bücher.example"], LETTER, "m1")
+            await sending.send(["zoë@example.com"], LETTER, "m2")
+    assert host.mails[0]["To"] == "ann@xn--bcher-kva.example"
+    assert host.mails[1]["To"] == "zoë@example.com"
+    assert deliverable("plain@example.test") == "plain@example.test"
+
+
+def test_the_sender_is_the_setting_else_the_login_else_this_machine() -> None:
+    server = MailServer.from_url("smtps://hr%40example.com:x@mail.example.com")
+    assert (server.port, server.user, server.password) == (465, "hr@example.com", "x")
+    assert sender_of(server, "a@example.com") == "a@example.com"
+    assert sender_of(server, None) == "hr@example.com"
+    assert sender_of(MailServer.from_url("smtp://mail.example.com"), None).startswith("headcount@")
