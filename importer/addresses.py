@@ -192,5 +192,7 @@ def _reject(row: aiosqlite.Row, holder: User | None, holder_line: int) -> Reject
 
 
 def _lost(line: int, email: str) -> Problem:
-    message = "A deactivated user had this address and has lost it to the person on this line."
+    message = (
+        "A deactivated user had this address and has lost it to the person on this line. Nothing needs to be done."
+    )
     return Problem(Severity.NOTICE, "address_taken_over", message, line, "email", email)

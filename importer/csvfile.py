@@ -267,7 +267,7 @@ class CsvReader:
         if len(cells) > MAX_COLUMNS:
             raise FileError(
                 "too_many_columns",
-                f"Line {line} has {len(cells)} cells; at most {MAX_COLUMNS} are possible.",
+                f"Line {line} has {len(cells)} cells; at most {MAX_COLUMNS} are possible. Remove those not needed.",
                 line=line,
             )
         if any(len(cell) > MAX_CELL for cell in cells):

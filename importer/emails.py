@@ -33,7 +33,10 @@ def check_email(text: str) -> str | Invalid:
     """The address as it is kept: as given, the domain in lower case; or what is wrong with it."""
     if len(text) > MAX_ADDRESS:
         # The library would say so too, but looks at every character first.
-        return Invalid("invalid_email", f"An e-mail address has at most {MAX_ADDRESS} characters.")
+        return Invalid(
+            "invalid_email",
+            f"An e-mail address has at most {MAX_ADDRESS} characters. Write the whole address, and nothing else.",
+        )
     try:
         email_validator.validate_email(text, check_deliverability=False)
     except email_validator.EmailNotValidError as error:

@@ -116,7 +116,7 @@ def columns_under(settings: ImportSettings) -> dict[str, Column]:
 
 def _blank(name: str, required: bool, blank_leaves: bool) -> FieldValue | Invalid:
     if required:
-        return Invalid("missing_value", "The cell must not be blank.")
+        return Invalid("missing_value", "The cell must not be blank. Fill it in.")
     if name == "deactivate":
         return False
     return _LEAVE if blank_leaves else WHEN_CLEARED.get(name)

@@ -286,18 +286,23 @@ def find_loops(managers: Mapping[int, int]) -> list[list[int]]:
 
 
 def _oneself(line: int, name: str, text: str) -> Problem:
-    message = f"Nobody can be their own {name}; the {name} stays as it was."
+    message = (
+        f"Nobody can be their own {name}; the {name} stays as it was. Write somebody else, or leave the cell blank."
+    )
     return Problem(Severity.WARNING, "link_to_oneself", message, line, name, shown(text))
 
 
 def _unknown(line: int, name: str, text: str, identity: str) -> Problem:
     if identity == "email_key" and "@" not in text:
-        message = f"A {name} is named by e-mail address; the {name} stays as it was."
+        message = f"Write the e-mail address of the {name} instead; the {name} stays as it was."
         return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))
-    message = f"Nobody of this name is in the file or known already; the {name} stays as it was."
+    message = (
+        f"There is no such user, in this file or from before; the {name} stays as it was. "
+        f"Correct the cell, or add a row for the {name}."
+    )
     return Problem(Severity.WARNING, "unknown_link", message, line, name, shown(text))
 
 
 def _deactivated(line: int | None, name: str, whom: str | None, whose: str | None) -> Problem:
-    message = f"The {name} of {whose} is deactivated; the link was stored all the same."
+    message = f"The {name} of {whose} is deactivated, and was kept all the same. Name somebody who is still there."
     return Problem(Severity.WARNING, "deactivated_link", message, line, name, shown(whom or ""))

@@ -86,12 +86,14 @@ def _duplicate(row: CheckedRow, seen_on: int, settings: ImportSettings) -> Probl
 
 
 def _not_reactivated(row: CheckedRow) -> Problem:
-    message = "This user was deactivated and stays so: the setting reactivate_returning is off."
+    message = "This user was deactivated and stays so. Take the row out, or have reactivate_returning turned on."
     return Problem(Severity.WARNING, "not_reactivated", message, row.line, None, shown(row.identifier or ""))
 
 
 def _unknown_leaver(row: CheckedRow) -> Problem:
-    message = "There is nobody of this identifier to deactivate; nothing was done."
+    message = (
+        "There is no such user to deactivate, so nothing was done. Unless it is misspelt, nothing needs to be done."
+    )
     return Problem(
         Severity.NOTICE, "deactivate_unknown", message, row.line, "deactivate", shown(row.identifier or "")
     )

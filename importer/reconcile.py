@@ -361,8 +361,9 @@ def _mentioned(newcomers: Newcomers, writes: Sequence[Entry], *names: str) -> di
 
 
 def _absent_left(rows: int) -> Problem:
+    which = "a rejected row does" if rows == 1 else f"{rows:,} rejected rows do"
     message = (
-        f"Nobody was deactivated for being absent, because {rows} rejected rows don't tell whom they are about. "
-        "Correct them and send the file again."
+        f"Nobody was deactivated for being absent, because {which} not tell who is meant. "
+        "Correct that, and send the whole list again."
     )
     return Problem(Severity.WARNING, "absent_not_deactivated", message)

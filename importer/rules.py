@@ -26,6 +26,20 @@ _TRUE = frozenset({"1", "true", "yes"})
 _FALSE = frozenset({"0", "false", "no"})
 _ROLE_BY_NAME = {role.lower(): role for role in ROLES}
 _LANGUAGE_BY_NAME = {language.lower(): language for language in LANGUAGES}
+_PART_OF_DATE = {
+    "Y": "year",
+    "y": "year in two digits",
+    "m": "month",
+    "b": "month (Jan)",
+    "B": "month (January)",
+    "d": "day",
+    "H": "hours",
+    "I": "hours",
+    "M": "minutes",
+    "S": "seconds",
+    "p": "AM or PM",
+    "%": "%",
+}
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TEAM_PART = re.compile(r"(?:\\[\\,]|[^,])*+")
 _ESCAPED = re.compile(r"\\([\\,])")
@@ -70,7 +84,7 @@ def visible(text: str) -> str:
 
 def check_text(text: str) -> str | Invalid:
     if len(text) > MAX_TEXT:
-        return Invalid("too_long", f"The text has {len(text):,} characters; at most {MAX_TEXT} are possible.")
+        return Invalid("too_long", f"The text has {len(text):,} characters; shorten it to {MAX_TEXT}.")
     return text
 
 
@@ -108,7 +122,12 @@ def check_date(text: str, date_format: str = ISO_DATE) -> str | Invalid:
         example = date_in(EXAMPLE_DAY, date_format)
         if iso:
             return Invalid("bad_date", f"There is no such day in the calendar. Write a real date, such as {example}.")
-        return Invalid("bad_date", f"Write a real date in the form {date_format}, such as {example}.")
+        return Invalid("bad_date", f"Write a real date as {form_in_words(date_format)}, such as {example}.")
+
+
+def form_in_words(date_format: str) -> str:
+    """`date_format` for those who don't know the directives of strptime: `%d.%m.%Y` is “day.month.year”."""
+    return re.sub("%(.)", lambda found: _PART_OF_DATE.get(found[1], found[0]), date_format)
 
 
 def date_in(iso: str, date_format: str) -> str:
@@ -138,7 +157,7 @@ def check_teams(text: str) -> tuple[str, ...] | Invalid:
     names: dict[str, str] = {}
     for part in split_names(text):
         if len(part) > MAX_TEXT:
-            return Invalid("too_long", f"A team name has {len(part):,} characters; at most {MAX_TEXT} are possible.")
+            return Invalid("too_long", f"A team name has {len(part):,} characters; shorten it to {MAX_TEXT}.")
         if part:
             names.setdefault(name_key(part), part)
     return tuple(names.values())

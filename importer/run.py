@@ -324,5 +324,8 @@ def _state_of(counts: Counts) -> ImportState:
 
 
 def _possibly_truncated(reasons: list[str]) -> Problem:
-    message = f"The file may not be whole: {'; '.join(reasons)}. If it is, there is nothing to do."
+    message = (
+        f"The file may not be whole: {'; '.join(reasons)}. If it is, there is nothing to do; "
+        "if not, export it and send it again."
+    )
     return Problem(Severity.WARNING, GuardReason.POSSIBLY_TRUNCATED.value, message)
