@@ -46,7 +46,7 @@ class DecodedText:
     def __iter__(self) -> Iterator[str]:
         first = self._first_bytes()
         _refuse_other_formats(first, self._encoding)
-        mark, encoding = _mark_of(first, self._encoding) or (b"", self._encoding)
+        mark, encoding = mark_of(first, self._encoding) or (b"", self._encoding)
         decoder = codecs.getincrementaldecoder(encoding)()
         lines = 0
         for data, final in self._pieces(first[len(mark) :]):
@@ -95,7 +95,8 @@ def _from_the_start(encoding: str, data: bytes) -> UnicodeDecodeError:
     return UnicodeDecodeError(encoding, data, 0, len(data), "not in this encoding")
 
 
-def _mark_of(first: bytes, setting: str) -> tuple[bytes, str] | None:
+def mark_of(first: bytes, setting: str) -> tuple[bytes, str] | None:
+    """The byte order mark that `first` begins with, and what it says; None if there is none."""
     marks = (*UTF32_MARKS, *MARKS) if _is(setting, "utf-32") else MARKS
     return next(((mark, encoding) for mark, encoding in marks if first.startswith(mark)), None)
 

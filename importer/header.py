@@ -117,14 +117,14 @@ def read_header(
         )
     names = [fold(cell) for cell in cells]
     _refuse_twice(names, cells, line, known)
-    columns = _columns(names, known)
+    columns = match_columns(names, known)
     _refuse_missing(columns, names, cells, line, known)
     header = Header(columns, tuple(cells), CORRECTION_MARK in names, delimiter)
     return header, _warnings(header, names, line, known)
 
 
-def _columns(names: Sequence[str], known: Names) -> tuple[str, ...]:
-    """The field of each column; where several mean one field, the first in the mapping has it."""
+def match_columns(names: Sequence[str], known: Names) -> tuple[str, ...]:
+    """The field of each folded header, or ''; where several mean one field, the first in the mapping has it."""
     rank = {name: number for number, name in enumerate(known.mapping)}
     columns = [""] * len(names)
     for position in sorted(range(len(names)), key=lambda position: rank.get(names[position], len(rank))):

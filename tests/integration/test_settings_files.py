@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from server.settings_file import from_toml, to_toml
 from server.tenant_settings import TenantSettings, changed
+from tests.integration.test_hr_exports import HR_EXPORT
 from tests.support.cli import run_cli
 
 EDITED: dict[str, Any] = {
@@ -111,3 +112,41 @@ def test_every_change_of_a_setting_is_kept_with_who_and_when() -> None:
     assert {entry["changed_by"] for entry in history} == {"operator"}
     assert all(entry["changed_at"].endswith("Z") for entry in history)
     assert "field_mapping" in run_cli("tenant", "history", "acme", "--limit", "2").text
+
+
+@pytest.mark.usefixtures("acme")
+def test_check_proposes_settings_that_make_the_export_go_in(tmp_path: Path) -> None:
+    file, proposed = tmp_path / "export.csv", tmp_path / "acme.toml"
+    file.write_bytes(HR_EXPORT.replace(b"ManagerMail", b"Manager E-Mail"))
+    first = run_cli("check", "acme", str(file), "--json", "--propose", str(proposed))
+    assert (first.code, first.json["state"]) == (1, "failed")
+    proposal = first.json["proposal"]
+    assert proposal["settings"].keys() == {"delimiter", "encoding", "date_format", "field_mapping"}
+    assert proposal["toml"] == proposed.read_text("utf-8")
+    assert (proposal["report"]["state"], proposal["report"]["counts"]["created"]) == ("completed", 2)
+    # Nothing has changed yet.
+    assert run_cli("tenant", "show", "acme", "--json").json["settings"] == TenantSettings().to_json()
+    assert run_cli("tenant", "load", "acme", str(proposed)).code == 0
+    again = run_cli("check", "acme", str(file), "--json")
+    assert (again.code, again.json["state"], again.json["counts"]["created"]) == (0, "completed", 2)
+    assert again.json["proposal"] is None
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_proposal_for_people_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    ran = run_cli("check", "acme", "-", stdin=b"first_name;last_name;E-Mail\nAnn;Lee;ann@lee.test\n")
+    assert ran.code == 1
+    assert "With them: completed, 1 created" in ran.text
+    assert "tenant load acme FILE" in ran.text
+    settings = ran.text[ran.text.index("# Settings of acme") :]
+    assert run_cli("tenant", "load", "acme", "-", stdin=settings.encode()).code == 0
+    after = run_cli("tenant", "show", "acme", "--json").json["settings"]
+    assert (after["delimiter"], after["field_mapping"]) == (";", {"E-Mail": "email"})
+
+
+@pytest.mark.usefixtures("acme")
+def test_what_no_setting_can_mend_is_said() -> None:
+    ran = run_cli("check", "acme", "-", stdin=b'name,email\n"Lee, Ann",ann@lee.test\n')
+    assert "No column looks like first_name" in ran.text
+    fine = run_cli("check", "acme", "-", "--json", stdin=b"first_name,last_name,email\nAnn,Lee,ann@lee.test\n")
+    assert (fine.code, fine.json["proposal"]) == (0, None)
