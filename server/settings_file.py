@@ -6,14 +6,14 @@ A loaded file says everything: what it does not name is at its default afterward
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from server.tenant_settings import TenantRefused, TenantSettings
 
-TABLES = ("field_mapping", "value_mapping", "custom_fields", "invitation_templates")
-"""What TOML wants after all that fits on a line."""
+_BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 def to_toml(tenant: str, settings: TenantSettings) -> str:
@@ -37,36 +37,58 @@ def _head(tenant: str) -> list[str]:
     ]
 
 
+def _is_table(value: object) -> bool:
+    """Whether TOML wants `value` after all that fits on a line."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value))
+
+
 def _lines(settings: TenantSettings) -> Iterator[str]:
     defaults = TenantSettings()
     for name, value in settings.to_json().items():
-        if name in TABLES:
-            continue
+        is_default = getattr(settings, name) == getattr(defaults, name)
         if value is None:
             yield f"# {name} is not set"
-        else:
-            yield f"{'# ' if getattr(settings, name) == getattr(defaults, name) else ''}{name} = {_value(value)}"
+        elif is_default and isinstance(getattr(settings, name), dict | tuple):
+            yield f"# {name} is empty"
+        elif not _is_table(value):
+            yield f"{'# ' if is_default else ''}{name} = {_value(value)}"
 
 
 def _tables(settings: TenantSettings) -> Iterator[str]:
-    chosen = settings.to_json()
-    if chosen["field_mapping"]:
-        yield from ("", "[field_mapping]", *_pairs(chosen["field_mapping"]))
-    for name, values in chosen["value_mapping"].items():
-        yield from ("", f"[value_mapping.{name}]", *_pairs(values))
-    for language, template in chosen["invitation_templates"].items():
-        yield from ("", f"[invitation_templates.{language}]", *_pairs(template))
-    for field in chosen["custom_fields"]:
-        facts = {name: value for name, value in field.items() if value}
-        yield from ("", "[[custom_fields]]", *(f"{name} = {_value(value)}" for name, value in facts.items()))
+    for name, value in settings.to_json().items():
+        if isinstance(value, dict):
+            yield from _table(name, value)
+        elif _is_table(value):
+            for each in value:
+                yield from ("", f"[[{name}]]", *_pairs({key: inner for key, inner in each.items() if inner}))
 
 
-def _pairs(table: Mapping[str, str]) -> Iterator[str]:
-    return (f"{_value(theirs)} = {_value(ours)}" for theirs, ours in table.items())
+def _table(path: str, table: Mapping[str, Any]) -> Iterator[str]:
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    if plain:
+        yield from ("", f"[{path}]", *_pairs(plain))
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _table(f"{path}.{_key(key)}", value)
+
+
+def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None)
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _quoted(key)
 
 
 def _value(value: Any) -> str:
-    """JSON is TOML where there are only texts, numbers, truth values and lists; but for one character."""
+    if isinstance(value, str) and "\n" in value:
+        lines = "\n".join(_quoted(line)[1:-1] for line in value.split("\n"))
+        return f'"""\n{lines}"""'
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    return _quoted(value)
+
+
+def _quoted(value: Any) -> str:
+    """JSON is TOML where there are only texts, numbers, truth values and lists; but for one character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

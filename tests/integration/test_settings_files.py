@@ -29,7 +29,6 @@ EDITED: dict[str, Any] = {
         {"key": "shift", "type": "choice", "choices": ["Early", "Late"]},
     ],
     "identifier": "badge",
-    "invitation_templates": {"pt-BR": {"subject": "Olá {first_name}", "text": 'Dois\nlinhas, "aspas".'}},
 }
 
 
@@ -53,7 +52,7 @@ def test_settings_shown_as_a_file_are_the_same_when_loaded(chosen: Mapping[str, 
     assert list(again.field_mapping) == list(settings.field_mapping)
 
 
-@given(st.dictionaries(st.text(min_size=1).filter(str.isprintable), st.text(max_size=5), max_size=3))
+@given(st.dictionaries(st.text(min_size=1), st.text(max_size=5), min_size=1, max_size=3))
 def test_any_words_survive_the_file(words: dict[str, str]) -> None:
     settings = TenantSettings.model_construct(value_mapping={"role": words})
     assert from_toml(to_toml("acme", settings)).get("value_mapping", {}) == (
