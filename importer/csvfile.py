@@ -10,7 +10,6 @@ Limits are counted in characters, so that they don't depend on the encoding.
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -30,9 +29,6 @@ BATCH_BYTES = 4 * 1024 * 1024
 _SHORT = MAX_COLUMNS - 1
 """A record of at most so many characters can't pass any limit."""
 
-_FORMULA = re.compile(r"'*[=+\-@]")
-_QUOTED_FORMULA = re.compile(r"'+[=+\-@]")
-
 
 @dataclass(slots=True)
 class Batch:
@@ -40,20 +36,6 @@ class Batch:
 
     lines: list[int]
     raws: list[str]
-
-
-def escape_formula(value: str) -> str:
-    """`value` as a cell that no spreadsheet takes for a formula; `unescape_formula` gives the trimmed value back.
-
-    A cell as it came in may already be escaped: `escape_formula(unescape_formula(cell))` keeps its meaning.
-    """
-    trimmed = value.lstrip(BLANKS)
-    return f"'{trimmed}" if _FORMULA.match(trimmed) else value
-
-
-def unescape_formula(cell: str) -> str:
-    """What a trimmed cell means: a `'` before `=`, `+`, `-`, `@` is dropped, once, so `''=` stands for `'=`."""
-    return cell[1:] if _QUOTED_FORMULA.match(cell) else cell
 
 
 class CsvReader:

@@ -8,9 +8,9 @@ from typing import Any
 
 import aiosqlite
 
-from importer.csvfile import escape_formula
 from importer.database import transaction
 from importer.fields import columns_under, email_key
+from importer.formulas import escape_formula
 from importer.rules import date_in, join_names
 from importer.settings import ImportSettings
 
@@ -100,7 +100,7 @@ class Export:
     def __init__(self, settings: ImportSettings) -> None:
         names = settings.names
         headers = {name: names.header(name) for name in settings.columns}
-        self.header = [header for header in headers.values() if header]
+        self.header = [escape_formula(header) for header in headers.values() if header]
         self._columns = [name for name, header in headers.items() if header]
         self._rules = columns_under(settings)
         self._date_format = settings.date_format

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import getitem, itemgetter
 
-from importer.csvfile import unescape_formula
 from importer.custom import Rule
 from importer.emails import email_key, plain_address
+from importer.formulas import unescape_formula
 from importer.header import Header, fold
 from importer.model import Problem, Severity, shown
 from importer.rulebook import rules_of

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from importer.errors import FileError
+from importer.formulas import unescape_formula
 from importer.model import Problem, Severity, shown
 from importer.nearest import Nearest
 from importer.rules import visible
@@ -115,7 +116,7 @@ def read_header(
             f"The header has {len(cells)} columns; at most {MAX_COLUMNS} are possible. Remove those not needed.",
             line=line,
         )
-    names = [fold(cell) for cell in cells]
+    names = [heading(cell) for cell in cells]
     _refuse_twice(names, cells, line, known)
     columns = match_columns(names, known)
     _refuse_missing(columns, names, cells, line, known)
@@ -139,9 +140,14 @@ def fold(name: str) -> str:
     return _INVISIBLE.sub("", name).strip().lower()
 
 
+def heading(cell: str) -> str:
+    """What a cell of the header names, as it is compared: a `'` that made it safe for a spreadsheet is dropped."""
+    return fold(unescape_formula(fold(cell)))
+
+
 def known_columns(cells: Sequence[str], known: Names = OURS) -> int:
     """How many of `cells` are names of columns."""
-    return len({meant for cell in cells if (meant := known.field(fold(cell)))})
+    return len({meant for cell in cells if (meant := known.field(heading(cell)))})
 
 
 def nearest_column(name: str, columns: tuple[str, ...] = COLUMNS) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from importer.csvfile import escape_formula, unescape_formula
+from importer.formulas import escape_formula, unescape_formula
 from importer.header import REPORT_COLUMNS, Header
 from importer.model import MESSAGES_IN_REPORT, Problem, Severity
 

@@ -64,8 +64,19 @@ class Keeper:
             )
         self._known_stale = stale
         for feed in stale:
+            await self._tell(feed)
+
+    async def _tell(self, feed: Feed) -> None:
+        """One that can't be told of now is no reason not to tell of the others; the next look is the next try."""
+        try:
             if self._tell_stale:
                 await self._tell_stale(feed)
+        except Exception:
+            log.exception(
+                "Nobody can be told now that the feed of %s is stale.",
+                feed.tenant,
+                extra={"event": "feed_untold", "tenant": feed.tenant},
+            )
 
     async def _prune_daily(self) -> None:
         while True:

@@ -23,6 +23,9 @@ from server.counting import Counting
 from server.feeds import Feed
 from server.keeping import Keeper
 from server.metrics import Metrics
+from server.notify.outbox import Outbox
+from server.notify.service import Notifications
+from server.settings import ServerSettings
 from server.tenants import Tenants, open_tenants
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house, run_to
@@ -181,6 +184,29 @@ async def test_a_stale_feed_is_told_of(watch: Watch, caplog: pytest.LogCaptureFi
         await watch.keeper.tell_of_stale_feeds()
     assert {(feed.tenant, feed.last_applied_at, feed.stale_after_days) for feed in watch.told} == {("acme", None, 3)}
     assert [record.message for record in caplog.records] == ["No file of acme was applied for 3 days."]
+
+
+async def test_a_stale_feed_is_told_of_once_by_mail_until_a_file_is_applied(watch: Watch) -> None:
+    db = await open_database(watch.tenants.data_dir / "headcount.db", "server")
+    settings = ServerSettings(data_dir=watch.tenants.data_dir)
+    tell = Notifications(settings, watch.tenants, Outbox(db), Metrics()).tell_stale
+
+    async def look_again_and_again(days: int) -> int:
+        keeper = Keeper(watch.tenants, watch.house.queue, lambda: datetime.now(UTC) + days * DAY, tell)
+        for _ in range(3):
+            await keeper.tell_of_stale_feeds()
+        rows = list(await db.execute_fetchall("SELECT count(*) FROM outbox"))
+        return int(rows[0][0])
+
+    try:
+        await watch.tenants.change_settings("acme", {"stale_after_days": 3, "notify_email": "hr@example.com"})
+        assert await look_again_and_again(0) == 0
+        assert await look_again_and_again(3) == 1
+        await run_to(watch.house.queue, await watch.house.upload(), ImportState.COMPLETED)
+        assert await look_again_and_again(100) == 2
+        assert await look_again_and_again(101) == 2
+    finally:
+        await db.close()
 
 
 async def test_metrics_say_whether_a_feed_is_stale(watch: Watch, tmp_path: Path) -> None:

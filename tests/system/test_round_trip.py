@@ -99,12 +99,12 @@ def test_rejected_rows_are_fetched_mended_and_sent_back_until_none_is_left(serve
 
 
 def test_rejected_rows_come_in_the_form_the_tenant_sends(server: ServerProcess) -> None:
-    server.add_tenant("umlaut", delimiter=";", encoding="cp1252")
-    text = "first_name;last_name;email\r\nZoë;Müller;zoe\r\nJörg;Weiß;joerg@example.com\r\n"
+    server.add_tenant("umlaut", delimiter=";", encoding="cp1252", field_mapping='{"=Mail": "email"}')
+    text = "first_name;last_name;=Mail\r\nZoë;Müller;zoe\r\nJörg;Weiß;joerg@example.com\r\n"
     server.put("umlaut", text.encode("cp1252"))
     assert server.wait("umlaut")["counts"]["rejected"] == 1
     rejected = fetched(server, "umlaut", 1)
-    server.put("umlaut", mended(rejected, lambda row: row.update(email="zoe@example.com"), ";"))
+    server.put("umlaut", mended(rejected, lambda row: row.update({"'=Mail": "zoe@example.com"}), ";"))
     assert server.wait("umlaut")["state"] == "completed"
     assert user(server, "umlaut", "zoe@example.com")["first_name"] == "Zoë"
 

@@ -13,14 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importer.csvfile import (
-    BATCH_BYTES,
-    MAX_CELL,
-    CsvReader,
-    escape_formula,
-    unescape_formula,
-)
+from importer.csvfile import BATCH_BYTES, MAX_CELL, CsvReader
 from importer.errors import FileError
+from importer.formulas import escape_formula, unescape_formula
 from importer.header import MAX_COLUMNS
 from importer.model import Severity
 from importer.records import MAX_ROW

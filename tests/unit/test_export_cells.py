@@ -10,9 +10,10 @@ from datetime import date
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from importer.csvfile import CsvReader, escape_formula
+from importer.csvfile import CsvReader
 from importer.directory import Export
 from importer.fields import CheckedRow, RowChecker, tidy
+from importer.formulas import escape_formula
 from importer.header import COLUMNS
 from importer.settings import ImportSettings
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from importer.errors import FileError
-from importer.header import COLUMNS, REQUIRED, Header, nearest_column, read_header
+from importer.header import COLUMNS, REQUIRED, Header, Names, nearest_column, read_header
 from importer.model import Problem, Severity
 from importer.settings import ImportSettings
 
@@ -148,3 +148,11 @@ def test_the_identifier_is_a_column_that_must_be_there() -> None:
     with pytest.raises(FileError) as caught:
         mapped({}, *REQUIRED, custom_fields=[{"key": "badge"}], identifier="badge")
     assert (caught.value.code, caught.value.column) == ("missing_column", "badge")
+
+
+def test_a_header_that_was_made_safe_for_a_spreadsheet_names_the_same_column() -> None:
+    known = Names(mapping={"=mail": "email", "+name": "first_name"})
+    for cells in (["=Mail", "+Name", "last_name"], ["'=Mail", "'+Name", "last_name"]):
+        found, problems = read_header(cells, 1, ",", known)
+        assert found.columns == ("email", "first_name", "last_name")
+        assert problems == []

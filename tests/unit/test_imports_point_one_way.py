@@ -24,6 +24,7 @@ PURE = {
     "importer.emails",
     "importer.errors",
     "importer.fields",
+    "importer.formulas",
     "importer.folder",
     "importer.guessing",
     "importer.header",
