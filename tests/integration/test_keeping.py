@@ -14,10 +14,12 @@ import pytest
 from importer.attempt import Starter
 from importer.database import open_database
 from importer.entry import Entry
+from importer.errors import Refused
 from importer.model import ImportState
 from importer.pruning import Busy, prune
 from importer.results import KEPT
 from importer.settings import ImportSettings
+from importer.undo import UndoJob, undo_import
 from importer.worker import Worker
 from server.counting import Counting
 from server.feeds import Feed
@@ -64,6 +66,9 @@ class Yard(House):
     async def prune(self, retention_days: int = 90) -> None:
         await prune(self.queue, "acme", self.folder(), retention_days=retention_days, now=datetime.now(UTC))
 
+    def undoing(self, import_id: int) -> UndoJob:
+        return UndoJob("acme", import_id, "somebody", None, datetime.now(UTC))
+
     def history(self) -> set[int]:
         """The imports that have history."""
         with closing(sqlite3.connect(self.folder().users_db)) as db:
@@ -93,6 +98,21 @@ async def test_what_is_too_old_is_forgotten_and_the_newest_never(yard: Yard) -> 
     assert yard.history() == yard.remembered() == {3}
     assert yard.uploads() == {"3.csv"}
     assert list(yard.folder().messages.glob("1.*")) == []
+
+
+async def test_the_newest_that_changed_anybody_is_undone_after_everything_older_is_forgotten(yard: Yard) -> None:
+    await yard.applied(people("ann").decode(), 200 * DAY)
+    await yard.applied(people("ann", "bob").decode(), 150 * DAY)
+    await yard.applied(people("ann", "bob").decode(), DAY)
+    await yard.prune()
+    assert yard.remembered() == {2, 3}
+    outcome = await undo_import(yard.undoing(2), yard.folder().users_db, yard.folder().messages)
+    assert outcome.state is ImportState.UNDONE
+    with closing(sqlite3.connect(yard.folder().users_db)) as db:
+        states = dict(db.execute("SELECT email, state FROM users"))
+    assert states == {"ann@example.com": "active", "bob@example.com": "deactivated"}
+    with pytest.raises(Refused, match="not kept"):
+        await undo_import(yard.undoing(1), yard.folder().users_db, yard.folder().messages)
 
 
 async def test_what_is_young_enough_stays(yard: Yard) -> None:
