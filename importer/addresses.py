@@ -3,7 +3,7 @@
 Two people may swap theirs in one file, or a chain move on: row by row that would break the rule that no two users
 share an address. So rows that change one wait here, whole, until all others are in. While two active users would
 share an address, the later row is rejected (against somebody who is not in the file: the row), until none do; a
-deactivated holder loses the address.
+deactivated holder loses the address. A leaver leaves all the same, with the address of before and a warning.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ class Addresses:
         self._roster = roster
         self._any = False
 
+    @property
+    def any(self) -> bool:
+        """Whether a row waits here."""
+        return self._any
+
     async def open(self) -> None:
         await self._db.execute(
             "CREATE TEMP TABLE aside (user_id INTEGER PRIMARY KEY, line INTEGER NOT NULL, raw TEXT NOT NULL,"
@@ -100,23 +105,28 @@ class Addresses:
         return await self._take_from_deactivated()
 
     async def _clash_among_rows(self) -> None:
-        """Of the rows that want one address for an active user, the first stands; a leaver's row gives way."""
+        """Of the rows that want one address the first stands; a leaver's row gives way to one that isn't."""
         await self._db.execute(
             "UPDATE aside SET clash = (SELECT first.user_id FROM aside AS first WHERE first.new_key = aside.new_key"
-            " AND first.user_id <> aside.user_id AND first.state = 'active'"
-            " AND (aside.state <> 'active' OR first.line < aside.line) ORDER BY first.line LIMIT 1)"
+            " AND (first.state <> 'active', first.line) < (aside.state <> 'active', aside.line)"
+            " ORDER BY first.state <> 'active', first.line LIMIT 1)"
         )
 
     async def _clash_with_holders(self) -> None:
-        """Reject rows whose address an active user keeps: one whose row is not here, or was itself rejected."""
+        """Reject rows whose address an active user keeps: one whose row is not here, or was itself rejected.
+
+        Who leaves by a row that is here keeps no address.
+        """
         await self._db.execute(
             """
             WITH RECURSIVE refused (user_id, holder) AS (
                 SELECT a.user_id, h.id FROM aside AS a JOIN users AS h ON h.email_key = a.new_key
                 WHERE a.clash IS NULL AND h.id <> a.user_id AND h.state = 'active'
-                    AND NOT EXISTS (SELECT 1 FROM aside AS own WHERE own.user_id = h.id AND own.clash IS NULL)
+                    AND NOT EXISTS (SELECT 1 FROM aside AS own WHERE own.user_id = h.id
+                        AND (own.clash IS NULL OR own.state <> 'active'))
                 UNION
                 SELECT a.user_id, h.id FROM refused JOIN users AS h ON h.id = refused.user_id
+                    JOIN aside AS own ON own.user_id = h.id AND own.state = 'active'
                     JOIN aside AS a ON a.new_key = h.email_key
                 WHERE a.clash IS NULL AND h.id <> a.user_id AND h.state = 'active'
             )
@@ -136,9 +146,31 @@ class Addresses:
 
     async def rejected(self) -> AsyncIterator[list[Rejected]]:
         """The rows that can't be applied, in the order of the file."""
-        async for rows in self._pages("clash IS NOT NULL"):
+        async for rows in self._pages("clash IS NOT NULL AND state = 'active'"):
             holders = await self._roster.load(row["clash"] for row in rows)
             yield [_reject(row, holders.get(row["clash"]), self._roster.line_of(row["clash"])) for row in rows]
+
+    async def leavers(self) -> AsyncIterator[list[tuple[SetAside, User, Problem]]]:
+        """The rows of those who leave without the address that somebody else has, each with a warning."""
+        async for rows in self._pages("clash IS NOT NULL AND state <> 'active'"):
+            users = await self._roster.load(user_id for row in rows for user_id in (row["user_id"], row["clash"]))
+            yield [
+                (
+                    _restored(row, None)[0],
+                    users[row["user_id"]],
+                    _stays(row, users.get(row["clash"]), self._roster.line_of(row["clash"])),
+                )
+                for row in rows
+            ]
+
+    async def taken(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` that somebody has, or a row set aside wants."""
+        rows = await self._db.execute_fetchall(
+            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM users WHERE email_key = value)"
+            " OR EXISTS (SELECT 1 FROM aside WHERE new_key = value)",
+            (json.dumps(list(keys)),),
+        )
+        return {row[0] for row in rows}
 
     async def applicable(self) -> AsyncIterator[list[tuple[SetAside, User | None]]]:
         """The rows to apply now, each with its user as before the import took the address from them."""
@@ -180,15 +212,31 @@ def _restored(row: aiosqlite.Row, user: User | None) -> tuple[SetAside, User | N
 
 
 def _reject(row: aiosqlite.Row, holder: User | None, holder_line: int) -> Rejected:
-    whose = "somebody else"
-    if holder is not None:
-        whose = f"{holder['first_name']} {holder['last_name']} ({holder['external_id']})"
-    where = f", on line {holder_line}" if holder_line else ", who is not in this file"
-    message = f"This address belongs to {whose}{where}, and two active users can't share one. Correct one of the two."
+    message = (
+        f"This address belongs to {_whose(holder, holder_line)}, and two active users can't share one. "
+        "Correct one of the two."
+    )
     problem = Problem(
         Severity.ERROR, "email_taken", message, row["line"], "email", json.loads(row["columns"])["email"]
     )
     return Rejected(row["line"], row["raw"], bool(row["created"]), problem)
+
+
+def _stays(row: aiosqlite.Row, holder: User | None, holder_line: int) -> Problem:
+    message = (
+        f"This address belongs to {_whose(holder, holder_line)}. "
+        "The user is deactivated all the same; the address stays as it was."
+    )
+    return Problem(
+        Severity.WARNING, "email_taken", message, row["line"], "email", json.loads(row["columns"])["email"]
+    )
+
+
+def _whose(holder: User | None, line: int) -> str:
+    where = f", on line {line}" if line else ", who is not in this file"
+    if holder is None:
+        return f"somebody else{where}"
+    return f"{holder['first_name']} {holder['last_name']} ({holder['external_id']}){where}"
 
 
 def _lost(line: int, email: str) -> Problem:

@@ -9,13 +9,14 @@ from typing import Any
 import aiosqlite
 
 from importer.database import transaction
-from importer.fields import columns_under, email_key
+from importer.fields import columns_under
 from importer.formulas import escape_formula
+from importer.identity import BY_ADDRESS, Identity
 from importer.rules import date_in, join_names
 from importer.settings import ImportSettings
 
 SELECT_USER = """
-    SELECT u.*, m.email AS manager, c.email AS coach, t.name AS primary_team, l.name AS location,
+    SELECT u.*, m.{shown} AS manager, c.{shown} AS coach, t.name AS primary_team, l.name AS location,
         (SELECT json_group_array(s.name) FROM json_each('[' || u.secondary_team_ids || ']') AS i
             JOIN teams AS s ON s.id = i.value) AS secondary_team
     FROM users AS u
@@ -29,8 +30,10 @@ SELECT_USER = """
 class Directory:
     """Reads the users over an open connection to users.db; changes only what an operator changes by hand."""
 
-    def __init__(self, db: aiosqlite.Connection) -> None:
+    def __init__(self, db: aiosqlite.Connection, identity: Identity = BY_ADDRESS) -> None:
         self._db = db
+        self._identity = identity
+        self._select = SELECT_USER.format(shown=identity.shown_column)
 
     async def count_by_state(self) -> dict[str, int]:
         """How many users are active and how many deactivated."""
@@ -40,19 +43,28 @@ class Directory:
         return {"active": total - gone, "deactivated": gone}
 
     async def page(
-        self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0
+        self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0, known: bool = False
     ) -> tuple[list[dict[str, Any]], int | None]:
         """Up to `limit` users in the order they were created, and the `after` of the next page (None: no more).
 
-        `search` looks for its text in names and address, without case.
+        `search` looks for its text in names, address and identifier, without case. With `known` those whose creation
+        was undone are left out.
         """
         pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         rows = await self._db.execute_fetchall(
-            SELECT_USER
-            + """ WHERE u.id > :after AND (:state IS NULL OR u.state = :state) AND (:search = ''
-                OR u.email LIKE :pattern ESCAPE '\\' OR u.first_name || ' ' || u.last_name LIKE :pattern ESCAPE '\\')
+            self._select
+            + """ WHERE u.id > :after AND (:state IS NULL OR u.state = :state) AND u.known >= :known AND (:search = ''
+                OR u.email LIKE :pattern ESCAPE '\\' OR u.external_id LIKE :pattern ESCAPE '\\'
+                OR u.first_name || ' ' || u.last_name LIKE :pattern ESCAPE '\\')
             ORDER BY u.id LIMIT :limit""",
-            {"after": after, "state": state, "search": search, "pattern": pattern, "limit": limit + 1},
+            {
+                "after": after,
+                "state": state,
+                "search": search,
+                "pattern": pattern,
+                "limit": limit + 1,
+                "known": known,
+            },
         )
         found = list(rows)
         more = found[limit - 1]["id"] if len(found) > limit else None
@@ -61,22 +73,23 @@ class Directory:
     async def get(self, identifier: str) -> dict[str, Any] | None:
         """The user of this identifier; None if there is nobody."""
         rows = await self._db.execute_fetchall(
-            SELECT_USER + " WHERE u.email_key = ?", (email_key(identifier.strip()),)
+            f"{self._select} WHERE u.{self._identity.column} = ?", (self._identity.key(identifier.strip()),)
         )
         return next((user_json(row) for row in rows), None)
 
-    async def everybody(self, batch: int = 1000) -> AsyncIterator[list[dict[str, Any]]]:
-        """All users, deactivated ones too, in batches."""
+    async def everybody(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[dict[str, Any]]]:
+        """All users, deactivated ones too, in batches; with `known` not those whose creation was undone."""
         after: int | None = 0
         while after is not None:
-            users, after = await self.page(limit=batch, after=after)
+            users, after = await self.page(limit=batch, after=after, known=known)
             yield users
 
     async def set_protected(self, identifier: str, protected: bool) -> bool:
         """From now on imports don't (or do again) deactivate this user; False if there is nobody of that name."""
         async with transaction(self._db):
             cursor = await self._db.execute(
-                "UPDATE users SET protected = ? WHERE email_key = ?", (protected, email_key(identifier.strip()))
+                f"UPDATE users SET protected = ? WHERE {self._identity.column} = ?",  # noqa: S608 - one of two columns
+                (protected, self._identity.key(identifier.strip())),
             )
             return cursor.rowcount == 1
 

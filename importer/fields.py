@@ -178,6 +178,7 @@ class RowChecker:
         self._by_email = settings.identifier == "email"
         self._identifier = columns[settings.identifier]
         self._identifier_at = header.columns.index(settings.identifier)
+        self._email_at = header.columns.index("email")
 
     def key(self, cells: Sequence[str]) -> str | None:
         """The identifier of a row as compared, without looking at its other cells; None if it has no valid one."""
@@ -188,6 +189,13 @@ class RowChecker:
             return email_key(address)
         found = self._identifier.judge(tidy(cell))
         return self._key_of(found.value if isinstance(found, Doubtful) else found)
+
+    def address(self, cells: Sequence[str]) -> str | None:
+        """The e-mail address of a row as compared, if it is a plain one; None if it takes more to tell."""
+        if len(cells) != self._expected:
+            return None
+        address = plain_address(cells[self._email_at])
+        return email_key(address) if address else None
 
     def _key_of(self, identifier: FieldValue | Invalid) -> str | None:
         """An identifier as it is compared: addresses without case, custom ones exactly."""

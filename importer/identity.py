@@ -6,7 +6,9 @@ Addresses are compared in NFC and lower case, custom identifiers exactly. The ta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from importer.emails import email_key
 from importer.settings import ImportSettings
@@ -23,6 +25,11 @@ class Identity:
         """The column of users that holds it as it is compared."""
         return "external_id" if self.custom else "email_key"
 
+    def of(self, user: Mapping[str, Any]) -> str | None:
+        """The identifier of a user, as `directory.user_json` shows one; None if they have none."""
+        found: str | None = user["custom"].get(self.custom) if self.custom else user["email"]
+        return found
+
     @property
     def shown_column(self) -> str:
         """The column of users that holds it as people see it."""
@@ -31,6 +38,9 @@ class Identity:
     def key(self, text: str) -> str:
         """`text` as an identifier is compared."""
         return text if self.custom else email_key(text)
+
+
+BY_ADDRESS = Identity()
 
 
 def identity_of(settings: ImportSettings) -> Identity:

@@ -42,15 +42,18 @@ class Newcomers:
         return dict(zip(reversed(self.column(name)), lines, strict=False))
 
 
-def part(entries: list[Entry], strangers: Collection[str], checker: RowChecker) -> tuple[Newcomers, list[Entry]]:
-    """Tell the new people without anything unusual about them from all other rows; both in the order of the file."""
+def part(entries: list[Entry], apart: Collection[str], checker: RowChecker) -> tuple[Newcomers, list[Entry]]:
+    """Tell the new people without anything unusual about them from all other rows; both in the order of the file.
+
+    Rows with an identifier in `apart` have something unusual about them.
+    """
     newcomers = Newcomers()
     if len({entry.key for entry in entries}) < len(entries):
         return newcomers, entries  # somebody comes twice, or nobody can tell who it is: the order of rows matters
     fresh: list[Entry] = []
     others: list[Entry] = []
     for entry in entries:
-        known = entry.known or entry.unfinished or entry.key is None or entry.key in strangers
+        known = entry.known or entry.unfinished or entry.key is None or entry.key in apart
         (others if known else fresh).append(entry)
     for start in range(0, len(fresh), CHUNK_ROWS):
         chunk = fresh[start : start + CHUNK_ROWS]
@@ -66,9 +69,18 @@ def part(entries: list[Entry], strangers: Collection[str], checker: RowChecker) 
 
 
 def plan_newcomers(
-    newcomers: Newcomers, ids: NameIds, links: Links, created: Mapping[str | None, int], batch: Writes
+    newcomers: Newcomers,
+    ids: NameIds,
+    links: Links,
+    created: Mapping[str | None, int],
+    batch: Writes,
+    *,
+    by_custom: bool,
 ) -> list[Problem]:
-    """Add to `batch` what `newcomers` come to; what is to be said about them. They have their ids already."""
+    """Add to `batch` what `newcomers` come to; what is to be said about them. They have their ids already.
+
+    `by_custom`: they are told apart by a custom field.
+    """
     entries = newcomers.entries
     if not entries:
         return []
@@ -76,6 +88,8 @@ def plan_newcomers(
     columns: dict[str, Any] = {name: repeat(value, count) for name, value in NEW_USER.items()}
     columns.update((name, column) for name, column in newcomers.values.items() if name in OURS and name in NEW_USER)
     columns["email_key"] = map(email_key, newcomers.column("email"))
+    if by_custom:
+        columns["external_id"] = [entry.key for entry in entries]
     if "location" in newcomers.values:
         columns["location_id"] = map(ids.locations.get, newcomers.column("location"))
     columns["primary_team_id"], columns["secondary_team_ids"] = _teams(newcomers, ids)

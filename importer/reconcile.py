@@ -7,12 +7,14 @@ user's row, unchanged, and nothing more is done for it: it is not even parsed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from importer.addresses import Addresses, SetAside
 from importer.csvfile import Batch, CsvReader
 from importer.fields import RowChecker
+from importer.identity import identity_of
 from importer.links import Links, RowLinks, Waiting
 from importer.model import Counts, Problem, Severity
 from importer.newcomers import Newcomers, part, plan_newcomers
@@ -54,6 +56,8 @@ class Reconciler:
         self._addresses = addresses
         self._spool = spool
         self._settings = settings
+        self._by_custom = roster.identity != "email_key"
+        self._shown = identity_of(settings).shown_column
         self._checker = RowChecker(reader.header, settings)
         self._window = Window(roster, salt_of(revision, reader.header, settings))
         self._batches: Iterator[Batch] = reader.batches()
@@ -93,6 +97,11 @@ class Reconciler:
             entries.append(Entry(line, cells, raw, key(cells), digest, unfinished=line == unfinished))
         return entries
 
+    @property
+    def any_waits(self) -> bool:
+        """Whether there are rows that wait for an address, and are counted only in the end."""
+        return self._addresses.any
+
     def _unfinished_line(self, batch: Batch) -> int:
         """The line of the row that must not be applied because the file ends in it; 0 for none."""
         if self._ahead or not self._reader.last_row_unfinished or not self._settings.require_final_newline:
@@ -109,16 +118,29 @@ class Reconciler:
         for entry in entries:
             entry.known = known.get(entry.key) if entry.key is not None else None
         users = await self._roster.load(entry.known.id for entry in entries if entry.known and not entry.is_unchanged)
-        newcomers, entries = await asyncio.to_thread(self._part, entries, users, strangers, unknown)
+        apart = strangers.keys() | unknown.keys() | await self._contested(entries)
+        newcomers, entries = await asyncio.to_thread(self._part, entries, users, strangers, unknown, apart)
         writes = [entry for entry in entries if entry.judgement.fate in (Fate.CREATE, Fate.WRITE)]
         ids = await self._names(newcomers, writes)
         await self._write(await asyncio.to_thread(self._plan, newcomers, writes, ids))
         nobody: dict[str, int] = {}
         for entry in entries:
-            if entry.key is not None and not entry.user_id and entry.key not in strangers:
+            # Somebody new whose address has to wait is not among the users yet: another row would make them again.
+            is_nobody = not entry.user_id or (self._by_custom and entry.judgement.fate is Fate.CREATE)
+            if entry.key is not None and is_nobody and entry.key not in strangers:
                 nobody.setdefault(entry.key, entry.line)
         await self._roster.add_strangers(nobody)
         await asyncio.to_thread(self._report, entries)
+
+    async def _contested(self, entries: list[Entry]) -> set[str]:
+        """The identifiers of rows whose address somebody else may have or want, where it is not the identifier."""
+        if not self._by_custom:
+            return set()
+        addresses = [(entry.key, self._checker.address(entry.cells)) for entry in entries]
+        wanted = Counter(address for _, address in addresses)
+        free = {address for address in wanted if address and wanted[address] == 1}
+        free -= await self._addresses.taken(free)
+        return {key for key, address in addresses if key is not None and address not in free}
 
     def _part(
         self,
@@ -126,12 +148,13 @@ class Reconciler:
         users: Mapping[int, User],
         strangers: Mapping[str, int],
         unknown: Mapping[str, int],
+        apart: Collection[str],
     ) -> tuple[Newcomers, list[Entry]]:
-        """Tell new people without anything unusual from the others, and decide on those."""
-        if self._roster.identity == "email_key":
-            newcomers, others = part(entries, strangers.keys() | unknown.keys(), self._checker)
-        else:  # a new address may belong to somebody: one by one
-            newcomers, others = Newcomers(), entries
+        """Tell new people without anything unusual from the others, and decide on those.
+
+        Rows with an identifier in `apart` are unusual.
+        """
+        newcomers, others = part(entries, apart, self._checker)
         for entry in newcomers.entries:
             entry.new_id = self._roster.new_id(entry.line)
         self.counts.created += len(newcomers.entries)
@@ -208,9 +231,11 @@ class Reconciler:
         await self._addresses.add(batch.aside)
 
     def _plan(self, newcomers: Newcomers, writes: Sequence[Entry], ids: NameIds) -> Writes:
-        created = {entry.key: entry.new_id for entry in [*newcomers.entries, *writes] if entry.new_id}
+        # Whoever has to wait for an address may be rejected in the end: nobody to be named yet.
+        surely = newcomers.entries if self._by_custom else [*newcomers.entries, *writes]
+        created = {entry.key: entry.new_id for entry in surely if entry.new_id}
         batch = Writes()
-        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch))
+        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, by_custom=self._by_custom))
         for entry in writes:
             columns = columns_of(entry.row, entry.user, ids)
             links = self._links.of(entry.row.values, entry.line, entry.user_id, created)
@@ -220,7 +245,7 @@ class Reconciler:
             # A row that gave a warning is remembered by nobody, or its warning would be heard only once.
             digest = None if entry.judgement.problems else entry.digest
             columns["state"] = entry.judgement.state
-            if self._roster.identity != "email_key":
+            if self._by_custom:
                 columns[self._roster.identity] = entry.key
                 if columns.get("email_key") and (not entry.user or columns["email_key"] != entry.user["email_key"]):
                     batch.aside.append(_set_aside(entry, columns, digest, links))
@@ -311,6 +336,13 @@ class Reconciler:
             for row in rejected:
                 cells = self._reader.cells(row.line, row.raw)
                 self._spool.reject(self._reader.header, row.line, cells, [row.problem])
+        async for leavers in self._addresses.leavers():
+            batch = Writes()
+            for aside, leaver, problem in leavers:
+                self._spool.say([problem])
+                columns = {name: value for name, value in aside.columns.items() if name not in ("email", "email_key")}
+                self._apply(batch, aside.user_id, aside.line, leaver, columns, None, aside.waiting)
+            await self._write(batch)
         async for rows in self._addresses.applicable():
             batch = Writes()
             for aside, user in rows:
@@ -325,7 +357,7 @@ class Reconciler:
             return
         async for users in self._roster.absent():
             leaving = [user for user in users if not user["protected"]]
-            self._spool.say(protected_user(None, user["email"]) for user in users if user["protected"])
+            self._spool.say(protected_user(None, user[self._shown]) for user in users if user["protected"])
             self.counts.deactivated += len(leaving)
             self.counts.deactivated_absent += len(leaving)
             await self._roster.update([(user, {"state": "deactivated"}) for user in leaving], {})

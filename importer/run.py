@@ -23,6 +23,7 @@ from importer.addresses import Addresses
 from importer.csvfile import CsvReader
 from importer.database import open_database, transaction
 from importer.errors import FileError, Stopped, TryAgain
+from importer.identity import identity_of
 from importer.inviting import invite
 from importer.links import Links
 from importer.model import (
@@ -183,7 +184,8 @@ class _Run:
         self._source = source
         self._settings = settings
         self._spool = spool
-        self._roster = Roster(db, job.import_id, "email_key")
+        self._identity = identity_of(settings)
+        self._roster = Roster(db, job.import_id, self._identity.column)
         self._links = Links(db, self._roster, job.import_id)
 
     async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool], batch_rows: int) -> None:
@@ -211,7 +213,7 @@ class _Run:
         last = await self._last_applied()
         last_absent = last is not None and last.last_user is not None and await self._is_absent(last.last_user)
         counts = self._reconciler.counts
-        if counts.rejected < counts.rows:
+        if counts.rejected < counts.rows or self._reconciler.any_waits:
             await self._reconciler.finish()
             if self._settings.invitations != "off":
                 counts.invitations = await invite(self._db, self._job.import_id)
@@ -310,7 +312,7 @@ class _Run:
         return {
             "action": action,
             "user_id": None if row["created"] else row["user_id"],
-            "identifier": row["email"] if self._roster.identity == "email_key" else row["external_id"],
+            "identifier": row[self._identity.shown_column],
             "email": row["email"],
             "name": row["name"],
             "absent": action == "deactivated" and not self._roster.line_of(row["user_id"]),

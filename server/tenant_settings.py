@@ -17,9 +17,12 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, PlainSeri
 
 from importer.database import transaction
 from importer.emails import check_email
+from importer.errors import Refused
+from importer.identity import identity_of
 from importer.moments import rfc3339, utc_now
 from importer.rules import LANGUAGES, Invalid
 from importer.settings import ImportSettings
+from importer.switching import switch_identity
 from keys.errors import KeyRefused
 from keys.ring import Network, parse_network
 from server.notify.templates import InvitationTemplate
@@ -170,6 +173,8 @@ async def change_settings(
     async with transaction(db):
         before = await load_settings(db)
         after = changed(TenantSettings() if whole else before, changes)
+        if after.identifier != before.identifier:
+            await _switch(db, after)
         kept = {name: new for name, (_, new) in differences(TenantSettings(), after).items()}
         await db.execute("DELETE FROM settings")
         await db.executemany(
@@ -180,6 +185,13 @@ async def change_settings(
         if differences(before, after).keys() & ImportSettings.model_fields.keys():
             await db.execute("UPDATE meta SET revision = revision + 1")
     return after
+
+
+async def _switch(db: aiosqlite.Connection, after: TenantSettings) -> None:
+    try:
+        await switch_identity(db, identity_of(after))
+    except Refused as error:
+        raise TenantRefused(error.code, error.message) from None
 
 
 async def _remember(db: aiosqlite.Connection, before: TenantSettings, after: TenantSettings, by: str) -> None:

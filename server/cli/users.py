@@ -5,14 +5,14 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from importer.directory import Directory, Export
 from importer.history import History
-from importer.identity import identity_of
+from importer.identity import Identity, identity_of
 from server.cli.data import patiently, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, print_thing, shown
 from server.cli.report_view import change_line
@@ -29,7 +29,7 @@ def users() -> None:
 
 @users.command("list")
 @click.argument("tenant")
-@click.option("--search", default="", help="Only whose name or address has this in it.")
+@click.option("--search", default="", help="Only whose name, address or identifier has this in it.")
 @click.option("--state", type=click.Choice(["active", "deactivated"]), help="Only those.")
 @click.option("--limit", type=click.IntRange(min=1), help="Not more than this many.")
 @json_option
@@ -38,15 +38,25 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
     """The users of TENANT, in the order they came."""
     found: list[dict[str, Any]] = []
     async with tenants() as opened:
-        await opened.get(tenant)
+        identity = identity_of(await opened.settings(tenant))
         async with open_users(opened.folder(tenant)) as db:
+            directory = Directory(db, identity)
             after: int | None = 0
             while after is not None and (limit is None or len(found) < limit):
                 size = PAGE if limit is None else min(PAGE, limit - len(found))
-                page, after = await Directory(db).page(search=search, state=state, limit=size, after=after)
+                page, after = await directory.page(search=search, state=state, limit=size, after=after)
                 found += page
-    columns = {"email": "EMAIL", "name": "NAME", "state": "STATE", "role": "ROLE", "primary_team": "TEAM"}
-    rows = found if as_json else [{**user, "name": f"{user['first_name']} {user['last_name']}"} for user in found]
+    columns = {
+        "identifier": "IDENTIFIER",
+        "email": "EMAIL",
+        "name": "NAME",
+        "state": "STATE",
+        "role": "ROLE",
+        "primary_team": "TEAM",
+    }
+    if not identity.custom:
+        del columns["identifier"]
+    rows = found if as_json else [_row(user, identity) for user in found]
     print_list(rows, columns, as_json=as_json, empty="There are no such users.")
 
 
@@ -56,7 +66,7 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
 @json_option
 @runs
 async def show(tenant: str, identifier: str, as_json: bool) -> None:
-    """One user of TENANT, by e-mail address."""
+    """One user of TENANT, by e-mail address or custom identifier."""
     async with tenants() as opened:
         user = await _get(opened, tenant, identifier)
     print_thing(user, as_json=as_json)
@@ -97,13 +107,14 @@ async def export(tenant: str) -> None:
             click.echo(codecs.BOM_UTF8, nl=False)  # it wins over the setting
         async with open_users(opened.folder(tenant)) as db:
             await db.execute("BEGIN")  # all pages from the same moment
+            identity = identity_of(settings)
             _write_rows([export.header], settings.delimiter)
-            async for batch in Directory(db).everybody():
-                known = [user for user in batch if user["email"]]
+            async for batch in Directory(db, identity).everybody(known=True):
+                known = [user for user in batch if identity.of(user)]
                 left_out += len(batch) - len(known)
                 _write_rows([export.cells(user) for user in known], settings.delimiter)
     if left_out:
-        click.echo(f"{left_out} deactivated users without an address are left out: no row could name them.", err=True)
+        click.echo(f"{left_out} users without an identifier are left out: no row could name them.", err=True)
 
 
 @users.command()
@@ -130,24 +141,28 @@ async def _protect(tenant: str, identifier: str, protected: bool, as_json: bool)
     async with tenants() as opened:
         await _get(opened, tenant, identifier)
         async with open_users(opened.folder(tenant)) as db:
-            directory = Directory(db)
+            directory = Directory(db, identity_of(await opened.settings(tenant)))
             await patiently(lambda: directory.set_protected(identifier, protected))
         user = await _get(opened, tenant, identifier)
     if as_json:
         print_json(user)
     else:
-        click.echo(f"{user['email']} is {'protected' if user['protected'] else 'not protected'}")
+        click.echo(f"{harmless(identifier)} is {'protected' if user['protected'] else 'not protected'}")
 
 
 async def _get(opened: Tenants, tenant: str, identifier: str) -> dict[str, Any]:
-    await opened.get(tenant)
+    identity = identity_of(await opened.settings(tenant))
     async with open_users(opened.folder(tenant)) as db:
-        user = await Directory(db).get(identifier)
+        user = await Directory(db, identity).get(identifier)
     if user is None:
         raise TenantRefused(
             "no_user", f"there is no user {identifier} in {tenant}; see: headcount users list {tenant}"
         )
     return user
+
+
+def _row(user: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
+    return {**user, "name": f"{user['first_name']} {user['last_name']}", "identifier": identity.of(user)}
 
 
 def _write_rows(rows: Iterable[Sequence[str]], delimiter: str) -> None:

@@ -1,0 +1,67 @@
+"""A tenant's users come to be told apart by another field: refused while that could not work, and says who.
+
+A value of the field may be one user's only; somebody active without one could be named by no row. What the imports
+look users up by (`external_id`) is filled in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import aiosqlite
+
+from importer.errors import Refused
+from importer.identity import Identity
+
+NAMED = 10
+"""So many users are named in a refusal; the rest is counted."""
+
+WHO = "first_name || ' ' || last_name || ifnull(' (' || email || ')', '')"
+
+
+async def switch_identity(db: aiosqlite.Connection, after: Identity) -> None:
+    """Tell the users in `db` apart by `after`, in the caller's transaction. Raises Refused; then roll back."""
+    await db.execute("UPDATE users SET external_id = NULL WHERE external_id IS NOT NULL")
+    field = after.custom or "email"
+    value = f"CAST(json_extract(custom, '$.{field}') AS TEXT)" if after.custom else "email_key"
+    await _refuse_without(db, field, value)
+    if after.custom:
+        await _refuse_shared(db, field, value)
+        await db.execute(f"UPDATE users SET external_id = {value} WHERE known = 1 AND {value} IS NOT NULL")  # noqa: S608
+        # Of those whose creation was undone one may keep the value; it is their record if they come again.
+        await db.execute(
+            f"UPDATE OR IGNORE users SET external_id = {value} WHERE known = 0 AND {value} IS NOT NULL"  # noqa: S608
+        )
+
+
+async def _refuse_without(db: aiosqlite.Connection, field: str, value: str) -> None:
+    rows = list(
+        await db.execute_fetchall(
+            f"SELECT {WHO} FROM users WHERE state = 'active' AND {value} IS NULL ORDER BY id"  # noqa: S608
+        )
+    )
+    if rows:
+        raise Refused(
+            "identifier_missing",
+            f"{field} can't be the identifier yet: {_listed(row[0] for row in rows)} "
+            f"{'has' if len(rows) == 1 else 'have'} none. Let an import fill it first.",
+        )
+
+
+async def _refuse_shared(db: aiosqlite.Connection, field: str, value: str) -> None:
+    rows = await db.execute_fetchall(
+        f"SELECT {value} AS value, group_concat({WHO}, ' and ') FROM users WHERE known = 1 AND {value} IS NOT NULL"  # noqa: S608
+        " GROUP BY value HAVING count(*) > 1 ORDER BY min(id)"
+    )
+    shared = [f"{row[1]} share {row[0]}" for row in rows]
+    if shared:
+        raise Refused(
+            "identifier_shared",
+            f"{field} can't be the identifier yet: {_listed(shared, '; ')}. Correct one of each first.",
+        )
+
+
+def _listed(names: Iterable[str], between: str = ", ") -> str:
+    names = list(names)
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return between.join(names[:NAMED]) + more
