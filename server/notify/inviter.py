@@ -103,6 +103,8 @@ class Inviter:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._ending.wait(), away_s)
         await self._mailer.leave()
+        if self._ending.is_set():
+            return 0
         with suppress(TimeoutError):
             await asyncio.wait_for(self._told.wait(), max(0.0, self._everybody_at - time.monotonic()))
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -51,7 +52,7 @@ class Office:
             "SELECT u.email, i.state FROM invitations AS i JOIN users AS u ON u.id = i.user_id ORDER BY u.id"
         )
 
-    def make_inviter(self, patience: Patience = QUICK) -> Inviter:
+    def make_inviter(self, patience: Patience = QUICK, round_s: float = 0.05) -> Inviter:
         async def names() -> list[str]:
             return ["acme"]
 
@@ -67,7 +68,7 @@ class Office:
             self.metrics,
             clock=self.clock,
             patience=patience,
-            round_s=0.05,
+            round_s=round_s,
             away_first_s=0.02,
         )
 
@@ -286,6 +287,14 @@ async def test_the_end_of_an_import_is_noticed_at_once(office: Office, tmp_path:
         await office.run(people("bob"))
         await inviter.ended(await run_to(house.queue, await enqueue(house.queue), ImportState.COMPLETED), 0.1)
         await eventually(lambda: len(office.host.mails) == 2)
+
+
+async def test_a_stop_in_the_middle_of_a_look_ends_at_once(office: Office) -> None:
+    inviter = office.make_inviter(round_s=1000)
+    inviter.start()
+    await asyncio.sleep(0)  # it is opening the tenant's database now
+    async with asyncio.timeout(10):
+        await inviter.stop(100)
 
 
 async def test_an_import_that_runs_is_not_waited_for(office: Office) -> None:

@@ -17,6 +17,11 @@ from importer import reconcile, run
 from importer.closing import Closing
 from importer.queue import Queue
 from server.__main__ import main
+from server.notify.invitations import Invitations
+from server.notify.mail import Mailer
+from server.notify.outbox import Outbox
+from server.notify.patience import Patience
+from server.notify.webhooks import Webhooks
 from server.sftp.placing import Placement
 
 
@@ -46,7 +51,22 @@ IMPORT_STEPS = {
     "before its end is written": Step(Queue, "finish"),
     "after its end is written": Step(Queue, "finish", after=True),
 }
-STEPS = UPLOAD_STEPS | IMPORT_STEPS
+TELL_STEPS = {
+    "before a try is written down": Step(Outbox, "begin"),
+    "before a mail": Step(Mailer, "send"),
+    "after a mail": Step(Mailer, "send", after=True),
+    "after a mail is written down": Step(Outbox, "sent", after=True),
+}
+WEBHOOK_STEPS = {
+    "before a webhook": Step(Webhooks, "send"),
+    "after a webhook": Step(Webhooks, "send", after=True),
+}
+INVITE_STEPS = {
+    "before an invitation": Step(Mailer, "send", count=5),
+    "after an invitation": Step(Mailer, "send", after=True, count=5),
+    "after an invitation is written down": Step(Invitations, "sent", after=True, count=5),
+}
+STEPS = UPLOAD_STEPS | IMPORT_STEPS | TELL_STEPS | WEBHOOK_STEPS | INVITE_STEPS
 
 
 def make_mortal(step: Step, sign: signal.Signals) -> None:
@@ -81,6 +101,7 @@ def make_mortal(step: Step, sign: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
+    Patience.wait_s = lambda self, attempts: 0.1  # type: ignore[method-assign]  # a test waits for nothing
     if wanted := os.environ.get("HEADCOUNT_TEST_STEP"):
         sign = signal.Signals[os.environ.get("HEADCOUNT_TEST_SIGNAL", "SIGKILL")]
         make_mortal(STEPS[wanted], sign)

@@ -1,0 +1,200 @@
+"""The real server tells real mail servers and web servers: nothing lost, nothing twice but what was under way."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clients import needs
+from tests.support.importing import people
+from tests.support.mailserver import MailHost
+from tests.support.mortal_server import INVITE_STEPS, TELL_STEPS, WEBHOOK_STEPS
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
+from tests.support.webhost import WebHost
+
+pytestmark = needs("sftp")
+
+LOGIN = ("headcount", "secret")
+END_STEPS = ("after its commit", "before its end is written", "after its end is written")
+
+
+@pytest.fixture
+def mail(tmp_path: Path) -> Iterator[MailHost]:
+    with MailHost(tmp_path) as host:
+        yield host
+
+
+@pytest.fixture
+def server(tmp_path: Path, mail: MailHost) -> Iterator[ServerProcess]:
+    """A server that can be told to die, with a mail server, not started yet."""
+    env = {
+        "HEADCOUNT_SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
+        "HEADCOUNT_SMTP_FROM": "headcount@example.com",
+        "HEADCOUNT_WEBHOOK_ALLOW_PRIVATE": "true",
+    }
+    made = ServerProcess(tmp_path, entry="tests.support.mortal_server", env=env)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def told(server: ServerProcess, count: int) -> None:
+    """Wait until `count` messages were sent, and nothing waits any more."""
+
+    def over() -> bool:
+        messages = server.cli("notify", "list", "acme", "--json").json
+        return [message["state"] for message in messages] == ["sent"] * count
+
+    wait_until(over, 30, "everything to be sent")
+
+
+@pytest.mark.parametrize("step", [*TELL_STEPS, *END_STEPS])
+def test_killed_while_a_mail_is_under_way_none_is_lost(server: ServerProcess, mail: MailHost, step: str) -> None:
+    server.start(HEADCOUNT_TEST_STEP=step)
+    server.add_tenant("acme", notify_email="hr@example.com")
+    server.put("acme", people("ann"))
+    assert server.died() == -9
+    server.start()
+    told(server, 1)
+    assert len(set(mail.ids)) == 1
+    assert len(mail.ids) == (2 if step == "after a mail" else 1)
+
+
+@pytest.mark.parametrize("step", WEBHOOK_STEPS)
+def test_killed_while_a_webhook_is_under_way_none_is_lost(server: ServerProcess, step: str) -> None:
+    with WebHost() as web:
+        server.start(HEADCOUNT_TEST_STEP=step)
+        server.add_tenant("acme", notify_webhook=web.url)
+        server.put("acme", people("ann"))
+        assert server.died() == -9
+        server.start()
+        told(server, 1)
+        assert len({call.headers["webhook-id"] for call in web.calls}) == 1
+        assert len({call.body for call in web.calls}) == 1
+        assert len(web.calls) == (2 if step == "after a webhook" else 1)
+
+
+@pytest.mark.parametrize("step", INVITE_STEPS)
+def test_killed_while_inviting_everybody_is_invited(server: ServerProcess, mail: MailHost, step: str) -> None:
+    names = [f"p{number}" for number in range(20)]
+    server.start(HEADCOUNT_TEST_STEP=step)
+    server.add_tenant("acme", invitations="immediately")
+    server.put("acme", people(*names))
+    assert server.died() == -9
+    server.start()
+    wait_until(lambda: {each["To"] for each in mail.mails} == {f"{name}@example.com" for name in names}, 30)
+    assert server.stop() == 0
+    assert len(set(mail.ids)) == 20
+    assert len(mail.ids) == (21 if step == "after an invitation" else 20)
+    assert server.report("acme")["counts"]["invitations"] == 20
+
+
+def test_killed_at_any_moment_while_inviting_at_most_the_one_under_way_is_sent_twice(
+    server: ServerProcess, mail: MailHost
+) -> None:
+    server.start()
+    server.add_tenant("acme", invitations="immediately")
+    server.put("acme", people(*(f"p{number}" for number in range(100))))
+    for count in (10, 40, 70):
+        wait_until(lambda count=count: len(mail.mails) >= count, 30)  # type: ignore[misc]
+        server.kill()
+        server.start()
+    wait_until(lambda: len(set(mail.ids)) == 100, 30)
+    assert server.stop() == 0
+    assert len(mail.ids) <= 103
+
+
+def test_an_import_that_is_held_invites_nobody_and_says_whom_it_would_deactivate(
+    server: ServerProcess, mail: MailHost
+) -> None:
+    server.start()
+    settings = {"deactivate_missing": "true", "max_creations_percent": "10", "notify_email": "hr@example.com"}
+    server.add_tenant("acme", invitations="immediately", **settings)
+    old = people(*(f"old{number}" for number in range(30)))
+    server.put("acme", old)
+    wait_until(lambda: len(mail.mails) == 31, 30)
+    server.put("acme", people(*(f"new{number}" for number in range(5000))))
+    report = server.wait("acme")
+    assert (report["state"], report["counts"]["invitations"]) == ("held", 5000)
+    told(server, 2)
+    held = mail.mails[-1]
+    assert held["Subject"] == "[Headcount] acme: import 2 is held: please decide"
+    assert held.get_content().count("@example.com  Old") == 20
+    assert "headcount import approve acme 2" in held.get_content()
+    server.put("acme", old)
+    assert server.wait("acme")["state"] == "unchanged"
+    assert server.stop() == 0
+    assert len(mail.mails) == 32, "and nobody of the 5,000"
+
+
+def test_mail_goes_over_tls_and_webhooks_are_signed(tmp_path: Path) -> None:
+    with MailHost(tmp_path, tls="starttls", login=LOGIN) as mail, WebHost() as web:
+        env = {
+            "HEADCOUNT_SMTP_URL": f"smtp+starttls://headcount:secret@127.0.0.1:{mail.port}",
+            "SSL_CERT_FILE": str(mail.ca),
+            "HEADCOUNT_WEBHOOK_ALLOW_PRIVATE": "true",
+        }
+        with ServerProcess(tmp_path, env=env) as server:
+            server.add_tenant("acme", notify_email="hr@example.com,it@example.com", notify_webhook=web.url)
+            assert server.cli("notify", "test", "acme").code == 0
+            told(server, 2)
+            secret = server.cli("notify", "secret", "acme").text.strip()
+            metrics = server.get("/metrics").text
+            assert "secret" not in server.log.read_text()
+        assert mail.mails[0]["To"] == "hr@example.com, it@example.com"
+        (call,) = web.calls
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+        signed = f"{call.headers['webhook-id']}.{call.headers['webhook-timestamp']}.".encode() + call.body
+        mac = base64.b64encode(hmac.new(key, signed, "sha256").digest()).decode()
+        assert call.headers["webhook-signature"] == f"v1,{mac}"
+        assert 'headcount_deliveries_total{channel="webhook",result="sent"} 1.0' in metrics
+        assert 'headcount_outbox_length{channel="mail"} 0.0' in metrics
+
+
+def test_this_machine_is_no_place_for_webhooks_unless_the_operator_says_so(tmp_path: Path) -> None:
+    with WebHost() as web, ServerProcess(tmp_path) as server:
+        server.add_tenant("acme", notify_webhook=web.url)
+        server.cli("notify", "test", "acme")
+
+        def tried() -> str | None:
+            (message,) = server.cli("notify", "list", "acme", "--json").json
+            error: str | None = message["error"]
+            return error
+
+        assert "not a public one" in (wait_until(tried) or "")
+        assert web.calls == []
+
+
+def test_nobody_is_told_by_a_test_who_wants_nothing(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        server.add_tenant("acme")
+        refused = server.cli("notify", "test", "acme", check=False)
+        assert refused.code == 1
+        assert "notify_email" in refused.err
+        assert server.cli("notify", "list", "acme", "--json").json == []
+
+
+def test_a_stale_feed_is_told_once(server: ServerProcess, mail: MailHost) -> None:
+    server.start()
+    server.add_tenant("acme", notify_email="hr@example.com", stale_after_days="1")
+    server.stop()
+    made_long_ago(server)
+    for _ in range(2):
+        server.start()
+        told(server, 1)
+        server.stop()
+    assert [each["Subject"] for each in mail.mails] == ["[Headcount] acme: no file for 1 days"]
+
+
+def made_long_ago(server: ServerProcess) -> None:
+    db = sqlite3.connect(server.data / "headcount.db")
+    with db:
+        db.execute("UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z'")
+    db.close()
