@@ -14,10 +14,9 @@ from typing import Any
 
 from importer.emails import email_key
 from importer.fields import FieldValue, RowChecker
-from importer.header import COLUMNS as OURS
 from importer.links import Links, Waiting
 from importer.model import Problem
-from importer.plan import LINK_FIELDS, NameIds, custom_column, team_columns
+from importer.plan import LINK_FIELDS, OURS, NameIds, custom_column, team_columns
 from importer.roster import COLUMNS, NEW_USER
 from importer.rows import Entry, Writes
 

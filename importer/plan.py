@@ -23,6 +23,9 @@ User = Mapping[str, Any]
 CUSTOM = "custom."
 """What the history has before the key of a custom field."""
 
+OURS = frozenset(COLUMNS)
+"""The fields that are not a tenant's own."""
+
 LINK_FIELDS = ("manager", "coach")
 """Fields that name another user. They are resolved after all rows are in."""
 
@@ -122,9 +125,9 @@ class NameIds:
 
 def columns_of(row: CheckedRow, user: User | None, ids: NameIds) -> dict[str, Any]:
     """The columns of users that `row` sets, links aside, with their new values. `user` is None for a new one."""
-    columns: dict[str, Any] = {name: value for name, value in row.values.items() if name in COLUMNS}
+    columns: dict[str, Any] = {name: value for name, value in row.values.items() if name in OURS}
     if len(columns) < len(row.values):
-        own = {name: value for name, value in row.values.items() if name not in COLUMNS}
+        own = {name: value for name, value in row.values.items() if name not in OURS}
         columns["custom"] = custom_column(own, user["custom"] if user else "{}")
     for name in LINK_FIELDS:
         columns.pop(name, None)

@@ -24,8 +24,10 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 TAKEN_KEYS = frozenset({*COLUMNS, "skills", "state", "protected", "custom", "id"})
 """What a custom field can't be called: it would be taken for something else."""
 
-NO_ENCODINGS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"})
-"""What Python calls text encodings, but no file is written in."""
+NO_ENCODINGS = frozenset(
+    {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf_7"}
+)
+"""What Python calls text encodings, but no file is written in; or, as UTF-7, may hold what is no text."""
 
 DELIMITER_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 """What may be said instead of the character."""

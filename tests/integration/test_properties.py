@@ -17,7 +17,12 @@ from tests.support.importing import Company, sheet
 from tests.support.reference import Model, Row
 
 PEOPLE = [f"{name}@example.com" for name in ("ann", "ben", "cleo", "dora", "eve", "finn")]
-TRUSTING = {"max_deactivations_percent": 100, "detect_truncation": False}
+TRUSTING: dict[str, Any] = {
+    "max_deactivations_percent": 100,
+    "detect_truncation": False,
+    "custom_fields": [{"key": "floor", "type": "number"}, {"key": "desk"}],
+    "value_mapping": {"desk": {"none": ""}},
+}
 OPTIONAL = {
     "job_title": ("", "Baker", "Boss"),
     "role": ("", "hr", "king"),
@@ -25,6 +30,8 @@ OPTIONAL = {
     "secondary_team": ("", "Ops", "Sales,Ops", "Care,Sales"),
     "manager": ("", *PEOPLE, "nobody@example.com"),
     "deactivate": ("", "1"),
+    "floor": ("", "1", "1.0", "2", "two"),
+    "desk": ("", "none", "D1"),
 }
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -1,7 +1,8 @@
 """A small, obviously right model of reconciling, in plain dictionaries: what the importer is compared with.
 
-It knows rows of first and last name, address, job title, teams, manager, role and `deactivate`, the settings
-`deactivate_missing`, `reactivate_returning` and `blank_cells`, and nothing of batches, digests or SQL.
+It knows rows of first and last name, address, job title, teams, manager, role, `deactivate` and two fields of the
+tenant's own, the settings `deactivate_missing`, `reactivate_returning` and `blank_cells`, and nothing of batches,
+digests or SQL.
 """
 
 from __future__ import annotations
@@ -59,14 +60,15 @@ class Model:
         leaver = row.get("deactivate") == "1"
         if leaver:
             return "write" if known else "ignored"
-        if row["first_name"] == "" or row.get("role") == "king":
+        if row["first_name"] == "" or row.get("role") == "king" or row.get("floor") == "two":
             return "rejected"
         if known and known["state"] == "deactivated" and not reactivate_returning:
             return "unchanged"
         return "write"
 
     def _write(self, row: Row, keep_blanks: bool) -> None:
-        new = {"job_title": None, "role": "learner", "primary_team": None, "secondary_team": [], "manager": None}
+        new: dict[str, Any] = {"custom": {}}
+        new |= {"job_title": None, "role": "learner", "primary_team": None, "secondary_team": [], "manager": None}
         user = self.users.setdefault(row["email"], new)
         if row["first_name"]:
             user["first_name"] = row["first_name"]
@@ -74,8 +76,17 @@ class Model:
             user["job_title"] = row["job_title"] or None
         if "role" in row and row["role"] != "king" and not (keep_blanks and not row["role"]):
             user["role"] = row["role"] or "learner"
+        self._set_own(user, row, keep_blanks)
         self._set_teams(user, row, keep_blanks)
         user["state"] = "deactivated" if row.get("deactivate") == "1" else "active"
+
+    @staticmethod
+    def _set_own(user: dict[str, Any], row: Row, keep_blanks: bool) -> None:
+        means = {"1": 1, "1.0": 1, "2": 2, "D1": "D1"}
+        own = {key: row[key] for key in ("floor", "desk") if row.get(key, "two") != "two"}
+        written = {key: means[cell] for key, cell in own.items() if cell in means}
+        blank = set() if keep_blanks else own.keys() - written.keys()
+        user["custom"] = {key: value for key, value in {**user["custom"], **written}.items() if key not in blank}
 
     @staticmethod
     def _set_teams(user: dict[str, Any], row: Row, keep_blanks: bool) -> None:

@@ -25,7 +25,6 @@ TEXTS = {
     "big5": "王芳\n",
     "euc_kr": "김철수\n",
     "hz": "王芳\n",
-    "utf-7": "Zoë+\n",
     "utf-8-sig": "Zoë\n",
     "utf-16": "Zoë\n",
     "utf-16-le": "Zoë\n",

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from importer.csvfile import CsvReader
 from importer.directory import Export
-from importer.fields import CheckedRow, RowChecker, tidy
-from importer.formulas import escape_formula
+from importer.fields import CheckedRow, RowChecker
 from importer.header import COLUMNS
 from importer.settings import ImportSettings
 
 NASTY = st.text(st.sampled_from("ab ÅÅ,\"'=+-@\\\n\r\t;|\u00a0\ufeff\u200b🎉ß"), max_size=12) | st.text(max_size=12)
+WORDS = st.text(st.sampled_from("abÅ1,;|\"'=+-@ß"), max_size=12)
 PLAIN = ImportSettings()
 ODD = ImportSettings.model_validate(
     {
@@ -87,7 +87,7 @@ def test_an_exported_row_means_what_the_user_was(
 
 
 @given(
-    title=NASTY, note=NASTY, size=st.integers(-(10**14), 10**14) | st.floats(-1e9, 1e9), day=st.dates(),
+    title=WORDS, note=WORDS, size=st.integers(-(10**14), 10**14) | st.floats(-1e9, 1e9), day=st.dates(),
     on_call=st.sampled_from([True, False, None]), shift=st.sampled_from(["Early", "Late", None]),
     role=st.sampled_from(["learner", "admin", "hr"]), deactivated=st.booleans(),
 )  # fmt: skip
@@ -102,13 +102,11 @@ def test_an_export_is_in_the_form_and_the_words_of_the_tenant(
     role: str,
     deactivated: bool,
 ) -> None:
-    clean = [tidy(text).strip()[:100] for text in (title, note)]
-    assume(sound(clean) and all(text.isprintable() and tidy(escape_formula(text)) == text for text in clean))
     size = round(size, 3)
-    own = {"note": clean[1], "size": int(size) if size == int(size) else size, "born": day.isoformat()}
+    own = {"note": note, "size": int(size) if size == int(size) else size, "born": day.isoformat()}
     own |= {"on_call": on_call, "shift": shift}
     user: dict[str, object] = dict.fromkeys(COLUMNS)
-    user |= {"first_name": "Ann", "last_name": "Lee", "email": "ann@lee.test", "job_title": clean[0] or None}
+    user |= {"first_name": "Ann", "last_name": "Lee", "email": "ann@lee.test", "job_title": title or None}
     user |= {"secondary_team": [], "role": role, "language": "en", "hire_date": day.isoformat()}
     user |= {"state": "deactivated" if deactivated else "active", "custom": own}
     export = Export(ODD)
@@ -119,4 +117,4 @@ def test_an_export_is_in_the_form_and_the_words_of_the_tenant(
         name: value or None if value == "" else value for name, value in own.items()
     }
     assert (again.values["role"], again.values["hire_date"]) == (role, day.isoformat())
-    assert again.values["job_title"] == (clean[0] or None)
+    assert again.values["job_title"] == (title or None)

@@ -22,6 +22,7 @@ SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early"
         ({"encoding": "klingon"}, "encoding: must be the name of an encoding"),
         ({"encoding": "base64"}, "encoding: must be"),
         ({"encoding": "unicode_escape"}, "encoding: must be"),
+        ({"encoding": "utf-7"}, "encoding: must be"),
         ({"date_format": "%d.%m."}, "date_format: must name year, month and day"),
         ({"date_format": "%Y-%m-%d %d"}, "date_format: must name"),
         ({"date_format": "YYYY-MM-DD"}, "date_format: must name"),
