@@ -64,6 +64,47 @@ async def test_an_export_of_another_system_goes_in_with_settings_alone(company: 
     assert again.state is ImportState.UNCHANGED
 
 
+BY_NUMBER = (
+    "Employee_Name;EmpID;ManagerID;FirstName;LastName;EmailAddress;DateofHire;Termd;Salary\r\n"
+    "Adinolfi, Wilson;10026;00022;Wilson;Ad\u00ednolfi;wilson@example.com;7/5/2011;0;62506\r\n"
+    "Butler, Michael;00022;;Michael;Butler;michael@example.com;1/9/2006;0;104437\r\n"
+    "Ait Sidi, Karthikeyan;10084;10026;Karthikeyan;Ait Sidi;karthik@example.com;3/30/2015;0;64955\r\n"
+).encode("cp1252")
+
+
+async def test_employee_numbers_identify_people_and_name_their_managers(company: Company) -> None:
+    settings: dict[str, Any] = {
+        **{name: HR_SETTINGS[name] for name in ("delimiter", "encoding", "date_format")},
+        "identifier": "employee_id",
+        "custom_fields": [{"key": "employee_id", "label": "EmpID"}],
+        "field_mapping": {
+            "EmpID": "employee_id",
+            "ManagerID": "manager",
+            "FirstName": "first_name",
+            "LastName": "last_name",
+            "EmailAddress": "email",
+            "DateofHire": "hire_date",
+            "Termd": "deactivate",
+        },
+    }
+    outcome = await company.run(BY_NUMBER, **settings)
+    assert (outcome.state, outcome.counts.created) == (ImportState.COMPLETED, 3)
+    assert set(codes(outcome)) == {"unknown_column"}
+    # Michael's address goes to Wilson, and Karthikeyan leaves.
+    second = BY_NUMBER.replace(b"michael@example.com", b"mb@example.com").replace(b"wilson@", b"michael@")
+    outcome = await company.run(second.replace(b"3/30/2015;0", b"3/30/2015;1"), **settings)
+    assert (outcome.counts.updated, outcome.counts.deactivated, outcome.counts.rejected) == (2, 1, 0)
+    rows = await company.sql(
+        "SELECT u.external_id, u.email, m.external_id, u.state FROM users AS u LEFT JOIN users AS m"
+        " ON m.id = u.manager_id ORDER BY u.external_id"
+    )
+    assert rows == [
+        ("00022", "mb@example.com", None, "active"),
+        ("10026", "michael@example.com", "00022", "active"),
+        ("10084", "karthik@example.com", "10026", "deactivated"),
+    ]
+
+
 async def test_rejected_rows_come_back_as_they_came_and_go_in_when_mended(company: Company) -> None:
     broken = HR_EXPORT.replace(b"3/30/2015", b"30.3.2015")
     outcome = await company.run(broken, **HR_SETTINGS)
