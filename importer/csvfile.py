@@ -61,6 +61,7 @@ class CsvReader:
         self.ends_with_newline = True
         self.last_row_unfinished = False
         self._delimiter = delimiter
+        self._encoding = encoding
         self._names = names
         self._batch_rows = batch_rows
         self._text = DecodedText(chunks, encoding)
@@ -104,6 +105,8 @@ class CsvReader:
         if not self.rows:
             raise FileError("no_rows", "The file has a header but no rows. Nothing was changed.", line=1)
         self._report_blank_lines()
+        if self._text.is_utf_8_too:
+            self.problems.append(_perhaps_utf_8(self._encoding))
 
     def cells(self, line: int, raw: str) -> list[str]:
         """The cells of one record, as they are in the file. Raises FileError if its quotes are not in order."""
@@ -281,3 +284,11 @@ class CsvReader:
         what = "1 blank line was" if self._blank_lines == 1 else f"{self._blank_lines} blank lines were"
         message = f"{what} skipped (line {named}). Nothing needs to be done."
         self.problems.append(Problem(Severity.NOTICE, "blank_lines", message, first[0]))
+
+
+def _perhaps_utf_8(encoding: str) -> Problem:
+    message = (
+        f"The file was read as {encoding}, as the encoding setting says, but it looks like UTF-8. If names are "
+        "garbled now, have that setting changed, or save the file with a byte order mark, and send it again."
+    )
+    return Problem(Severity.WARNING, "perhaps_utf_8", message)

@@ -36,10 +36,13 @@ class DecodedText:
     """Iterates over the text of `chunks`; may be iterated once.
 
     `bytes_read` counts the bytes taken from `chunks` so far. Raises FileError where the bytes don't decode.
+    `is_utf_8_too`, at the end: it was read in another encoding because the settings say so, but is valid UTF-8 with
+    more than ASCII in it, which hardly ever happens by chance.
     """
 
     def __init__(self, chunks: Iterable[bytes], encoding: str) -> None:
         self.bytes_read = 0
+        self.is_utf_8_too = False
         self._chunks = iter(chunks)
         self._encoding = encoding
 
@@ -48,8 +51,11 @@ class DecodedText:
         _refuse_other_formats(first, self._encoding)
         mark, encoding = mark_of(first, self._encoding) or (b"", self._encoding)
         decoder = codecs.getincrementaldecoder(encoding)()
+        other = None if mark or _is(encoding, "utf") else _Utf8()
         lines = 0
         for data, final in self._pieces(first[len(mark) :]):
+            if other:
+                other.read(data, final)
             state = decoder.getstate()
             try:
                 text = decoder.decode(data, final)
@@ -67,6 +73,7 @@ class DecodedText:
             if text:
                 lines += text.count("\n")
                 yield text
+        self.is_utf_8_too = other is not None and other.fits and not other.is_ascii
 
     def _from(self, error: UnicodeDecodeError) -> bytes:
         """Some bytes from where the text is not readable, to guess at what they are."""
@@ -89,6 +96,24 @@ class DecodedText:
             self.bytes_read += len(chunk)
             yield chunk, False
         yield b"", True
+
+
+class _Utf8:
+    """Whether bytes that go by are valid UTF-8, and whether they are only ASCII."""
+
+    def __init__(self) -> None:
+        self.fits = True
+        self.is_ascii = True
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def read(self, data: bytes, final: bool) -> None:
+        if not self.fits:
+            return
+        self.is_ascii = self.is_ascii and data.isascii()
+        try:
+            self._decoder.decode(data, final)
+        except UnicodeDecodeError:
+            self.fits = False
 
 
 def _from_the_start(encoding: str, data: bytes) -> UnicodeDecodeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiosqlite
@@ -132,5 +133,6 @@ class Export:
         if isinstance(value, list):
             return join_names(value)
         if name in self._dates:
-            return date_in(value, self._date_format)
+            with suppress(ValueError, TypeError):  # from before the field held dates
+                return date_in(value, self._date_format)
         return str(value)

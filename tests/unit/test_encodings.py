@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from importer.csvfile import CsvReader
 from importer.decoding import DecodedText
 from importer.errors import FileError
 from importer.settings import ImportSettings
@@ -78,3 +79,25 @@ def test_bytes_that_are_not_in_it_fail_with_their_place(
 def test_any_bytes_are_read_or_refused(encoding: str, content: bytes, size: int) -> None:
     with suppress(FileError):
         decoded(content, encoding, size)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "warned"),
+    [
+        ("cp1252", "Zoë".encode(), True),
+        ("cp1252", "Zoë".encode("cp1252"), False),
+        ("cp1252", b"Zoe", False),
+        ("cp1252", codecs.BOM_UTF8 + "Zoë".encode(), False),
+        ("utf-8", "Zoë".encode(), False),
+        ("shift_jis", "山田".encode("shift_jis"), False),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_file_that_turned_into_utf_8_is_warned_of(encoding: str, content: bytes, warned: bool, size: int) -> None:
+    file = content.join([b"first_name,last_name,email\n", b",Lee,zoe@lee.test\n"])
+    if content.startswith(codecs.BOM_UTF8):
+        file = codecs.BOM_UTF8 + file.replace(codecs.BOM_UTF8, b"")
+    chunks = [file[at : at + size] for at in range(0, len(file), size)]
+    reader = CsvReader(chunks, **ImportSettings(encoding=encoding).form)
+    assert sum(len(batch.raws) for batch in reader.batches()) == 1
+    assert [problem.code for problem in reader.problems] == (["perhaps_utf_8"] if warned else [])

@@ -118,3 +118,10 @@ def test_an_export_is_in_the_form_and_the_words_of_the_tenant(
     }
     assert (again.values["role"], again.values["hire_date"]) == (role, day.isoformat())
     assert again.values["job_title"] == (title or None)
+
+
+def test_what_was_kept_before_a_field_held_dates_is_written_as_it_is() -> None:
+    user: dict[str, object] = dict.fromkeys(COLUMNS)
+    user |= {"secondary_team": [], "state": "active", "custom": {"born": "in May", "size": "XL"}}
+    cells = dict(zip(ODD.columns, Export(ODD).cells(user), strict=True))
+    assert (cells["born"], cells["size"]) == ("in May", "XL")
