@@ -17,7 +17,7 @@ from importer.rules import date_in, join_names
 from importer.settings import ImportSettings
 
 SELECT_USER = """
-    SELECT u.*, m.{shown} AS manager, c.{shown} AS coach, t.name AS primary_team, l.name AS location,
+    SELECT u.*, {manager} AS manager, {coach} AS coach, t.name AS primary_team, l.name AS location,
         (SELECT json_group_array(s.name) FROM json_each('[' || u.secondary_team_ids || ']') AS i
             JOIN teams AS s ON s.id = i.value) AS secondary_team
     FROM users AS u
@@ -34,7 +34,7 @@ class Directory:
     def __init__(self, db: aiosqlite.Connection, identity: Identity = BY_ADDRESS) -> None:
         self._db = db
         self._identity = identity
-        self._select = SELECT_USER.format(shown=identity.shown_column)
+        self._select = SELECT_USER.format(manager=identity.shown_sql("m"), coach=identity.shown_sql("c"))
 
     async def count_by_state(self) -> dict[str, int]:
         """How many users are active and how many deactivated."""

@@ -35,6 +35,10 @@ class Identity:
         """The column of users that holds it as people see it."""
         return "external_id" if self.custom else "email"
 
+    def shown_sql(self, table: str) -> str:
+        """SQL for whom a link names: the identifier, else the address, as files name them."""
+        return f"coalesce({table}.external_id, {table}.email)" if self.custom else f"{table}.email"
+
     def key(self, text: str) -> str:
         """`text` as an identifier is compared."""
         return text if self.custom else email_key(text)

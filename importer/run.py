@@ -189,10 +189,11 @@ class _Run:
         self._links = Links(db, self._roster, job.import_id)
 
     async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool], batch_rows: int) -> None:
-        """Read the file to its end and write what it says. Raises FileError, Stopped."""
+        """Read the file to its end and write what it says. Raises FileError, TryAgain, Stopped."""
         self._reader = await asyncio.to_thread(
             CsvReader, self._source.chunks(), **self._settings.form, batch_rows=batch_rows
         )
+        await self._refuse_switched()
         await self._roster.open()
         await self._links.open()
         addresses = Addresses(self._db, self._roster)
@@ -207,6 +208,12 @@ class _Run:
             progress(self._reader.bytes_read / max(1, self._source.facts.size))
             if stopping():
                 raise Stopped("the server is stopping")
+
+    async def _refuse_switched(self) -> None:
+        """Raise TryAgain if the identifier was changed after our settings were read: nobody would be who they are."""
+        rows = list(await self._db.execute_fetchall("SELECT value FROM settings WHERE key = 'identifier'"))
+        if (json.loads(rows[0][0]) if rows else "email") != self._settings.identifier:
+            raise TryAgain("settings_changed", "the tenant's settings are being changed")
 
     async def conclude(self) -> Outcome:
         """All rows are in: links, absent users, the guard; and what it all comes to."""

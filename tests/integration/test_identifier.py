@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
+from importer.run import Job, run_import
+from importer.settings import ImportSettings
 from tests.support.importing import Company, codes, sheet
 
-BY_NUMBER: dict[str, Any] = {"identifier": "employee_id", "custom_fields": ({"key": "employee_id"},)}
+FIELD: Any = ({"key": "employee_id"},)
+BY_NUMBER: dict[str, Any] = {"identifier": "employee_id", "custom_fields": FIELD}
 HEADER = ("employee_id", "first_name", "last_name", "email")
 TRUSTING = {"max_deactivations_percent": 100, "detect_truncation": False}
 
@@ -157,3 +162,10 @@ async def test_an_address_that_somebody_has_now_is_not_given_back(company: Compa
     undone = await company.undo(**BY_NUMBER)
     assert await addresses(company) == {"e1": "x", "e2": "ann", "e3": "ben"}
     assert codes(undone) == ["changed_since", "changed_since"]
+
+
+async def test_an_import_that_began_before_the_identifier_was_changed_has_to_wait(company: Company) -> None:
+    job = Job("acme", 9, company.folder / "1.csv", "sync_users.csv", False, None, None, datetime.now(UTC))
+    with pytest.raises(TryAgain):
+        await run_import(job, company.database, ImportSettings(custom_fields=FIELD), company.messages)
+    assert await company.sql("SELECT count(*) FROM users") == [(3,)]

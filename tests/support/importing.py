@@ -59,6 +59,7 @@ class Company:
     ) -> Outcome:
         """Import `content` with these settings and the defaults for the rest."""
         self.imports += 1
+        await self._set_identifier(settings.get("identifier"))
         file = self.folder / f"{self.imports}.csv"
         file.write_bytes(content)
         now = datetime(2026, 1, 1, tzinfo=UTC).replace(microsecond=self.imports * 1000)
@@ -66,6 +67,16 @@ class Company:
         return await run_import(
             job, self.database, ImportSettings(**settings), self.messages, batch_rows=self.batch_rows
         )
+
+    async def _set_identifier(self, identifier: str | None) -> None:
+        """The settings in users.db name it too."""
+        db = await open_database(self.database, "tenant")
+        try:
+            await db.execute("DELETE FROM settings WHERE key = 'identifier'")
+            if identifier:
+                await db.execute("INSERT INTO settings VALUES ('identifier', ?)", (json.dumps(identifier),))
+        finally:
+            await db.close()
 
     async def undo(
         self, import_id: int | None = None, *, stopping: Callable[[], bool] = lambda: False, **settings: Any
