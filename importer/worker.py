@@ -156,15 +156,23 @@ class Worker:
         settings = await self._settings(tenant)
         peeked = [await self._peeked(entry, settings) for entry in queued]
         held = await self._queue.held(tenant)
-        turn = next_turn([*peeked, *held], whole_lists=settings.deactivate_missing, now=now)
-        for old, newer in turn.superseded:
-            await self._closing.supersede(old, newer)
-        if turn.run and not turn.run.undo and await self._waits_for_checksum(turn.run, settings):
-            return None
-        return turn.run
+        candidates = [*peeked, *held]
+        while True:
+            turn = next_turn(candidates, whole_lists=settings.deactivate_missing, now=now)
+            for old, newer in turn.superseded:
+                await self._closing.supersede(old, newer)
+            if not turn.run or not await self._waits_for_checksum(turn.run, settings):
+                return turn.run
+            if not turn.run.dry_run:
+                return None  # those behind it wait with it
+            # Nobody waits for a dry run that waits.
+            gone = {turn.run.id, *(old.id for old, _ in turn.superseded)}
+            candidates = [entry for entry in candidates if entry.id not in gone]
 
     async def _waits_for_checksum(self, entry: Entry, settings: ImportSettings) -> bool:
-        """Whether `entry` has to wait for its check-sum; it says so, and those behind it wait with it."""
+        """Whether `entry` has to wait for its check-sum; it says so."""
+        if entry.undo:
+            return False
         compared = await self._starter.compare(entry, settings)
         if compared.verdict is Verdict.WAITS:
             until = rfc3339(from_rfc3339(entry.uploaded_at) + CHECKSUM_WAIT)

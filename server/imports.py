@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from contextlib import suppress
 
 from importer.checksum import CHECKSUM_NAME, MAX_CHECKSUM_BYTES, NoChecksum, checksum_in
 from importer.closing import Closing, FolderOf
@@ -127,8 +128,9 @@ class ChecksumHook(_Records):
         except NoChecksum as error:
             raise HookRefused(str(error)) from error
         await self._queue.checksums.landed(upload.tenant, sha256, dry_run=self._dry_run)
-        arrival.copy.unlink(missing_ok=True)
         self._queue.changed.set()
+        with suppress(OSError):  # else the next start removes it
+            arrival.copy.unlink()
         log.info(
             "A check-sum of %s landed.",
             upload.tenant,
@@ -144,6 +146,8 @@ def _sentence(entry: Entry, state: ImportState, reason: str) -> str:
     """What the report says. What was sent under a near name is where it was put; what broke off is gone."""
     if state is ImportState.IGNORED:
         return reason
+    if entry.file.name == CHECKSUM_NAME:
+        return f"The check-sum was not taken: {reason}. Send it again."
     return (
         f"The upload broke off after {entry.file.size} bytes ({reason}); nothing was imported. Send the file again."
     )

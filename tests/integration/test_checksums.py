@@ -132,6 +132,31 @@ async def test_an_import_waits_for_a_required_checksum(yard: Yard, dry_run: bool
     assert ended.message is None
 
 
+async def test_nobody_waits_for_a_dry_run_that_waits(yard: Yard) -> None:
+    yard.settings = REQUIRED
+    await yard.upload(SHORTER, dry_run=True)
+    await yard.upload(STAFF)
+    await yard.checksum(STAFF)
+    async with yard.working():
+        assert (await yard.ends(2)).state is ImportState.COMPLETED
+        assert (await found(yard.queue, 1)).state is ImportState.QUEUED
+        await yard.checksum(SHORTER, dry_run=True)
+        assert (await yard.ends(1)).state is ImportState.UNCHANGED
+
+
+async def test_lists_of_changes_keep_their_order_while_one_waits(yard: Yard) -> None:
+    yard.settings = REQUIRED
+    await yard.upload(STAFF)
+    await yard.upload(SHORTER)
+    await yard.checksum(SHORTER)
+    async with yard.working():
+        await yard.says(1)
+        assert (await found(yard.queue, 2)).state is ImportState.QUEUED
+        await yard.checksum(STAFF)
+        await yard.ends(2)
+        assert (await found(yard.queue, 1)).state is ImportState.COMPLETED
+
+
 async def test_a_required_checksum_may_come_before_its_file(yard: Yard) -> None:
     yard.settings = REQUIRED
     await yard.checksum(STAFF)
