@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from importer import reconcile, run
+from importer import attempt, reconcile, run, undo
 from importer.closing import Closing
 from importer.queue import Queue
 from server.__main__ import main
@@ -51,6 +51,13 @@ IMPORT_STEPS = {
     "before its end is written": Step(Queue, "finish"),
     "after its end is written": Step(Queue, "finish", after=True),
 }
+UNDO_STEPS = {
+    "before anything is put back": Step(undo._Undo, "run"),
+    "before the commit of an undo": Step(undo._Undo, "run", after=True),
+    "after the commit of an undo": Step(attempt, "undo_import", after=True),
+    "before an undo is written down": Step(Queue, "finish"),
+    "after an undo is written down": Step(Queue, "finish", after=True),
+}
 TELL_STEPS = {
     "before a try is written down": Step(Outbox, "begin"),
     "before a mail": Step(Mailer, "send"),
@@ -66,7 +73,7 @@ INVITE_STEPS = {
     "after an invitation": Step(Mailer, "send", after=True, count=5),
     "after an invitation is written down": Step(Invitations, "sent", after=True, count=5),
 }
-STEPS = UPLOAD_STEPS | IMPORT_STEPS | TELL_STEPS | WEBHOOK_STEPS | INVITE_STEPS
+STEPS = UPLOAD_STEPS | IMPORT_STEPS | UNDO_STEPS | TELL_STEPS | WEBHOOK_STEPS | INVITE_STEPS
 
 
 def make_mortal(step: Step, sign: signal.Signals) -> None:
