@@ -3,14 +3,15 @@
 Two people may swap theirs in one file, or a chain move on: row by row that would break the rule that no two users
 share an address. So rows that change one wait here, whole, until all others are in. While two active users would
 share an address, the later row is rejected (against somebody who is not in the file: the row), until none do; a
-deactivated holder loses the address.
+deactivated holder loses the address. A leaver's row is never rejected: if the address is taken, the leaver goes
+without it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiosqlite
@@ -35,6 +36,7 @@ class SetAside:
     waiting: Mapping[str, str]
     old_email: str | None
     old_key: str | None
+    old_state: str | None
     created: bool
 
 
@@ -60,7 +62,7 @@ class Addresses:
         await self._db.execute(
             "CREATE TEMP TABLE aside (user_id INTEGER PRIMARY KEY, line INTEGER NOT NULL, raw TEXT NOT NULL,"
             " columns TEXT NOT NULL, state TEXT NOT NULL, digest BLOB, waiting TEXT NOT NULL, old_email TEXT,"
-            " old_key TEXT, new_key TEXT, created INTEGER NOT NULL, clash INTEGER)"
+            " old_key TEXT, old_state TEXT, new_key TEXT, created INTEGER NOT NULL, clash INTEGER)"
         )
         await self._db.execute("CREATE INDEX temp.aside_new ON aside (new_key, line)")
         await self._db.execute("CREATE INDEX temp.aside_old ON aside (old_key)")
@@ -78,6 +80,7 @@ class Addresses:
                 json.dumps(row.waiting),
                 row.old_email,
                 row.old_key,
+                row.old_state,
                 row.columns["email_key"],
                 row.created,
             )
@@ -85,26 +88,34 @@ class Addresses:
         ]
         if found:
             self._any = True
-            await self._db.executemany("INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", found)
+            await self._db.executemany("INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", found)
 
     async def settle(self) -> list[Problem]:
-        """Decide which rows can't be applied, and free the addresses of those that can. Notices for who loses one."""
+        """Decide which rows can't be applied, and free the addresses of those that can.
+
+        Returns notices for who loses one, and warnings for leavers who can't have theirs.
+        """
         if not self._any:
             return []
+        # Whoever leaves keeps an address from nobody.
+        await self._db.execute(
+            "UPDATE users SET state = 'deactivated' WHERE id IN (SELECT user_id FROM aside WHERE state <> 'active')"
+        )
         await self._clash_among_rows()
         await self._clash_with_holders()
         await self._db.execute(
             "UPDATE users SET email = NULL, email_key = NULL, digest = NULL"
             " WHERE id IN (SELECT user_id FROM aside WHERE clash IS NULL)"
         )
-        return await self._take_from_deactivated()
+        refused = [row async for rows in self._refused("state <> 'active'") for row in rows]
+        return [*(_without_address(row.problem) for row in refused), *await self._take_from_deactivated()]
 
     async def _clash_among_rows(self) -> None:
-        """Of the rows that want one address for an active user, the first stands; a leaver's row gives way."""
+        """Of the rows that want one address, the first stands; leavers give way to all others."""
         await self._db.execute(
             "UPDATE aside SET clash = (SELECT first.user_id FROM aside AS first WHERE first.new_key = aside.new_key"
-            " AND first.user_id <> aside.user_id AND first.state = 'active'"
-            " AND (aside.state <> 'active' OR first.line < aside.line) ORDER BY first.line LIMIT 1)"
+            " AND first.user_id <> aside.user_id AND CASE WHEN first.state = aside.state"
+            " THEN first.line < aside.line ELSE first.state = 'active' END ORDER BY first.line LIMIT 1)"
         )
 
     async def _clash_with_holders(self) -> None:
@@ -136,13 +147,17 @@ class Addresses:
 
     async def rejected(self) -> AsyncIterator[list[Rejected]]:
         """The rows that can't be applied, in the order of the file."""
-        async for rows in self._pages("clash IS NOT NULL"):
+        async for rows in self._refused("state = 'active'"):
+            yield rows
+
+    async def _refused(self, condition: str) -> AsyncIterator[list[Rejected]]:
+        async for rows in self._pages(f"clash IS NOT NULL AND {condition}"):
             holders = await self._roster.load(row["clash"] for row in rows)
             yield [_reject(row, holders.get(row["clash"]), self._roster.line_of(row["clash"])) for row in rows]
 
     async def applicable(self) -> AsyncIterator[list[tuple[SetAside, User | None]]]:
         """The rows to apply now, each with its user as before the import took the address from them."""
-        async for rows in self._pages("clash IS NULL"):
+        async for rows in self._pages("(clash IS NULL OR state <> 'active')"):
             users = await self._roster.load(row["user_id"] for row in rows if not row["created"])
             yield [_restored(row, users.get(row["user_id"])) for row in rows]
 
@@ -162,21 +177,29 @@ class Addresses:
 
 
 def _restored(row: aiosqlite.Row, user: User | None) -> tuple[SetAside, User | None]:
+    taken = row["clash"] is not None
+    columns = json.loads(row["columns"])
+    if taken:
+        columns = {name: value for name, value in columns.items() if name not in ("email", "email_key")}
     aside = SetAside(
         row["user_id"],
         row["line"],
         row["raw"],
-        json.loads(row["columns"]),
+        columns,
         row["state"],
-        row["digest"],
+        None if taken else row["digest"],
         json.loads(row["waiting"]),
         row["old_email"],
         row["old_key"],
+        row["old_state"],
         bool(row["created"]),
     )
     if user is None:
         return aside, None
-    return aside, {**user, "email": row["old_email"], "email_key": row["old_key"]}
+    before = {"state": row["old_state"]}
+    if not taken:
+        before |= {"email": row["old_email"], "email_key": row["old_key"]}
+    return aside, {**user, **before}
 
 
 def _reject(row: aiosqlite.Row, holder: User | None, holder_line: int) -> Rejected:
@@ -194,3 +217,8 @@ def _reject(row: aiosqlite.Row, holder: User | None, holder_line: int) -> Reject
 def _lost(line: int, email: str) -> Problem:
     message = "A deactivated user had this address and has lost it to the person on this line."
     return Problem(Severity.NOTICE, "address_taken_over", message, line, "email", email)
+
+
+def _without_address(problem: Problem) -> Problem:
+    message = f"{problem.message} The user is deactivated all the same; the address stays as it was."
+    return replace(problem, severity=Severity.WARNING, message=message)

@@ -311,7 +311,7 @@ class Reconciler:
 
 
 def _set_aside(entry: Entry, columns: dict[str, Any], digest: bytes | None, links: RowLinks) -> SetAside:
-    old = entry.user or {"email": None, "email_key": None}
+    old = entry.user or {"email": None, "email_key": None, "state": None}
     return SetAside(
         entry.user_id,
         entry.line,
@@ -322,6 +322,7 @@ def _set_aside(entry: Entry, columns: dict[str, Any], digest: bytes | None, link
         links.waiting,
         old["email"],
         old["email_key"],
+        old["state"],
         entry.user is None,
     )
 

@@ -204,7 +204,7 @@ class _Run:
         last = await self._last_applied()
         last_absent = last is not None and last.last_user is not None and await self._is_absent(last.last_user)
         counts = self._reconciler.counts
-        if counts.rejected < counts.rows:
+        if counts.rejected < self._reader.rows:  # rows set aside are in no count yet
             await self._reconciler.finish()
         facts = await asyncio.to_thread(self._source.read_out, counts.rows)
         if counts.rejected == counts.rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,9 +14,9 @@ PEOPLE = {"1": "ann@e.com", "2": "ben@e.com", "3": "cleo@e.com", "4": "dora@e.co
 
 
 async def move(
-    folder: Path, wishes: Mapping[str, str], gone: tuple[str, ...] = ()
+    folder: Path, wishes: Mapping[str, str], gone: tuple[str, ...] = (), leaving: tuple[str, ...] = ()
 ) -> tuple[dict[str, str | None], list[str], list[str]]:
-    """Let these employee numbers change to these addresses, in the order of lines from 2.
+    """Let these employee numbers change to these addresses, in the order of lines from 2; those `leaving` leave.
 
     Returns everybody's address afterwards, who was rejected, and the codes of the notices.
     """
@@ -33,11 +34,12 @@ async def move(
                 user = users[known[number].id] if number in known else None
                 user_id = known[number].id if user else roster.new_id(line)
                 roster.mark(user_id, line)
-                columns = {"external_id": number, "email": email, "email_key": email, "state": "active"}
+                state = "deactivated" if number in leaving else "active"
+                columns = {"external_id": number, "email": email, "email_key": email, "state": state}
                 columns |= {"first_name": number, "last_name": "S"}
-                old = (user["email"], user["email_key"]) if user else (None, None)
+                old = (user["email"], user["email_key"], user["state"]) if user else (None, None, None)
                 await addresses.add(
-                    [SetAside(user_id, line, number, columns, "active", None, {}, *old, created=user is None)]
+                    [SetAside(user_id, line, number, columns, state, None, {}, *old, created=user is None)]
                 )
             notices = [problem.code for problem in await addresses.settle()]
             rejected = [row.raw async for rows in addresses.rejected() for row in rows]
@@ -46,9 +48,10 @@ async def move(
                     if user is None:
                         await roster.create([(aside.user_id, *(NEW_USER | aside.columns).values())])
                     else:
-                        assert user["email"] == PEOPLE[user["external_id"]], "as before the import took it away"
-                        email = aside.columns["email"]
-                        await roster.update([(user, {"email": email, "email_key": email})], {})
+                        assert user["state"] == "active", "as before the import"
+                        if "email" in aside.columns:
+                            assert user["email"] == PEOPLE[user["external_id"]], "as before the import took it away"
+                        await roster.update([(user, aside.columns)], {})
         rows = await db.execute_fetchall("SELECT external_id, email FROM users ORDER BY external_id")
         return {row[0]: row[1] for row in rows}, rejected, notices
     finally:
@@ -106,3 +109,28 @@ async def test_a_deactivated_holder_loses_the_address_with_a_notice(tmp_path: Pa
 async def test_a_new_person_takes_over_an_address_that_is_moved_on_in_the_same_file(tmp_path: Path) -> None:
     after, rejected, _ = await move(tmp_path, {"9": "ann@e.com", "1": "other@e.com"})
     assert (after["9"], after["1"], rejected) == ("ann@e.com", "other@e.com", [])
+
+
+def left(folder: Path) -> list[str]:
+    """Who is deactivated, by employee number."""
+    with sqlite3.connect(folder / "users.db") as db:
+        return [row[0] for row in db.execute("SELECT external_id FROM users WHERE state <> 'active'")]
+
+
+async def test_a_leaver_whose_new_address_is_taken_leaves_with_the_old_one(tmp_path: Path) -> None:
+    after, rejected, said = await move(tmp_path, {"1": "dora@e.com"}, leaving=("1",))
+    assert (after, rejected, said) == (PEOPLE, [], ["email_taken"])
+    assert left(tmp_path) == ["1"]
+
+
+async def test_a_leaver_keeps_no_address_from_somebody_who_stays(tmp_path: Path) -> None:
+    after, rejected, said = await move(tmp_path, {"2": "ann@e.com", "1": "dora@e.com"}, leaving=("1",))
+    assert (after["1"], after["2"], rejected) == (None, "ann@e.com", [])
+    assert said == ["email_taken", "address_taken_over"]
+    assert left(tmp_path) == ["1"]
+
+
+async def test_of_two_leavers_who_want_one_address_the_first_has_it(tmp_path: Path) -> None:
+    after, rejected, said = await move(tmp_path, {"2": "new@e.com", "1": "new@e.com"}, leaving=("1", "2"))
+    assert (after["1"], after["2"], rejected, said) == ("ann@e.com", "new@e.com", [], ["email_taken"])
+    assert left(tmp_path) == ["1", "2"]
