@@ -9,6 +9,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 
 from server.sftp.accounts import TenantLimits
 from server.sftp.limits import Usage, check_length
@@ -104,7 +105,8 @@ class Draft:
     def discard(self, close: Callable[[int], object] = os.close) -> None:
         """Give up what was written; the quota is as if it had never been. `close` frees what the file took."""
         try:
-            os.unlink(self.name, dir_fd=self._staging)
+            with suppress(FileNotFoundError):  # it had been published, and was taken back
+                os.unlink(self.name, dir_fd=self._staging)
         finally:
             close(self.fd)
             self._usage.release(self.size, self.counted)

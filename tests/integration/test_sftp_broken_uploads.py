@@ -251,9 +251,17 @@ async def test_a_hook_that_refuses_fails_the_close_with_its_words_and_the_old_fi
     assert published.visible.read_bytes() == BEFORE
 
 
-@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), ValueError("a fault of ours")])
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (ValueError("a fault of ours"), "Internal error"),
+    ],
+)
 @pytest.mark.parametrize("by", ["close", "rename", "first close", "first rename"])
-async def test_a_file_that_can_not_be_queued_is_taken_back(published: SftpHouse, fault: Exception, by: str) -> None:
+async def test_a_file_that_can_not_be_queued_is_taken_back_and_the_client_told_why(
+    published: SftpHouse, fault: Exception, told: str, by: str
+) -> None:
     if by.startswith("first"):
         published.visible.unlink()
     published.real.fail_landed = fault
@@ -262,7 +270,7 @@ async def test_a_file_that_can_not_be_queued_is_taken_back(published: SftpHouse,
         await file.write(BLOCK)
         if by.endswith("rename"):
             await file.close()
-        with pytest.raises(asyncssh.SFTPError):
+        with pytest.raises(asyncssh.SFTPError, match=told):
             await (file.close() if by.endswith("close") else sftp.posix_rename("part", "sync_users.csv"))
     await published.nothing_open()
     assert published.real.events == ["arriving", "failed"]
