@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -291,6 +292,35 @@ async def test_a_folder_that_vanished_meanwhile_fails_the_close(published: SftpH
         with pytest.raises(asyncssh.SFTPNoSuchFile):
             await file.close()
     await published.nothing_open()
+
+
+async def test_a_session_that_is_cut_off_keeps_its_files_open_for_what_a_thread_does_to_them(
+    published: SftpHouse,
+) -> None:
+    begun, go_on, found = threading.Event(), threading.Event(), []
+    folder = os.open(published.files, os.O_RDONLY)
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(10)
+        found.append(os.fstat(folder))
+
+    async def session() -> None:
+        try:
+            await space.in_thread(work)
+        finally:
+            os.close(folder)
+
+    async with published.client():
+        (space,) = published.listener._sessions._spaces.values()
+        task = asyncio.create_task(session())
+        await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await eventually(lambda: found, what="the thread to end")
 
 
 # Who hears of it
