@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -88,6 +89,7 @@ class Connection(KeyAuthentication):
         self._conn: asyncssh.SSHServerConnection | None = None
         self._transport: Corked
         self._handshaking = False
+        self._home: tuple[int, int] | None = None
         self._room = asyncio.Event()
         self._room.set()
 
@@ -126,6 +128,7 @@ class Connection(KeyAuthentication):
             return
         self._leave_handshake()
         self.limits = account.limits
+        self._home = _identity(account.root)
         self.active_at = time.monotonic()
         super().auth_completed()
         self._metrics.session_opened(account.name)
@@ -141,15 +144,17 @@ class Connection(KeyAuthentication):
         if self.login is None:
             return
         idle_s = self.sessions.settings.idle_timeout_s
+        account = self.sessions.tenants.account(self.login.tenant)
         reason = self.unwelcome()
+        if reason is None and account is not None and _identity(account.root) != self._home:
+            reason = "the tenant was removed, and another has its name"
         if reason is not None:
             log.info("A session of %s has to end: %s", self.login.tenant, reason, extra={"event": "session_ended"})
             self.end("You may not stay logged in")
         elif idle_s and now - self.active_at > idle_s:
             self.end("Idle for too long")
-        else:
-            account = self.sessions.tenants.account(self.login.tenant)
-            self.limits = account.limits if account else self.limits
+        elif account is not None:
+            self.limits = account.limits
 
     def end(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
         """Disconnect; requests being served are finished, no further one is begun."""
@@ -189,6 +194,15 @@ class Connection(KeyAuthentication):
             *(self._address, version, "; ".join(unshared(client, server)) or exc),
             extra={"event": "key_exchange_failed"},
         )
+
+
+def _identity(root: Path) -> tuple[int, int] | None:
+    """Which folder this is, whatever it is called; None if it isn't there."""
+    try:
+        found = os.stat(root)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class SftpSession(SSHServerStreamSession[bytes]):

@@ -18,6 +18,7 @@ from asyncssh.packet import Boolean, SSHPacket, String, UInt32, UInt64
 from asyncssh.sftp import SFTPLimits
 
 from server.sftp.leftovers import clear_staging
+from tests.support.keypairs import public_line
 from tests.support.sftp import HOST, SftpHouse, sftp_house
 from tests.support.waiting import eventually
 
@@ -220,6 +221,13 @@ async def test_sessions_of_a_tenant_are_limited(house: SftpHouse) -> None:
 async def test_a_removed_tenant_s_sessions_end_within_seconds(house: SftpHouse) -> None:
     async with house.connect() as connection:
         await house.tenants.remove("acme")
+        await asyncio.wait_for(connection.wait_closed(), 5)
+
+
+async def test_a_tenant_made_anew_at_once_has_none_of_the_old_one_s_sessions(house: SftpHouse) -> None:
+    async with house.connect() as connection:
+        await house.tenants.remove("acme")
+        await house.tenants.add("acme", [public_line()])
         await asyncio.wait_for(connection.wait_closed(), 5)
 
 
