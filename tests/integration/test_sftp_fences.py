@@ -17,7 +17,9 @@ from asyncssh.constants import FXF_READ, FXP_INIT, FXP_OPEN, FXP_READ, MSG_GLOBA
 from asyncssh.packet import Boolean, SSHPacket, String, UInt32, UInt64
 from asyncssh.sftp import SFTPLimits
 
+from server.sftp.filesystem import Listing
 from server.sftp.leftovers import clear_staging
+from server.sftp.paths import parse_path
 from tests.support.keypairs import public_line
 from tests.support.sftp import HOST, SftpHouse, sftp_house
 from tests.support.waiting import eventually
@@ -184,6 +186,24 @@ async def test_no_descriptor_stays_open_whatever_is_left_open(house: SftpHouse) 
                 await sftp.open("missing/file", "wb")
     await house.nothing_open()
     await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
+async def test_a_folder_that_can_not_be_listed_for_want_of_descriptors_costs_none(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await sftp.listdir("/")
+        (space,) = house.listener._sessions._spaces.values()
+        next_free = os.open("/", os.O_RDONLY)
+        os.close(next_free)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + 1, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                Listing(space, parse_path(b"/"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        free = os.open("/", os.O_RDONLY)
+        os.close(free)
+        assert free == next_free
 
 
 async def test_channels_of_a_connection_are_limited(tmp_path: Path) -> None:
