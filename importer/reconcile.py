@@ -300,7 +300,7 @@ class Reconciler:
             problems = entry.judgement.problems
             if entry.judgement.fate is Fate.REJECT:
                 self.counts.rejected += 1
-                self.unknown_identifiers += entry.key is None
+                self.unknown_identifiers += entry.key is None or self._may_be_cut(entry)
                 problems = tuple(problem for problem in problems if problem.severity is Severity.ERROR)
                 self._spool.reject(self._reader.header, entry.line, entry.cells, problems)
             elif entry.judgement.fate is Fate.IGNORE:
@@ -308,6 +308,10 @@ class Reconciler:
             elif entry.judgement.fate is Fate.LEAVE:
                 self.counts.unchanged += 1
             self._spool.say(problems)
+
+    def _may_be_cut(self, entry: Entry) -> bool:
+        """Whether even the identifier of an unfinished row may be half of one, and no guard would see to that."""
+        return entry.unfinished and entry.known is None and not self._settings.detect_truncation
 
     # After all rows.
 

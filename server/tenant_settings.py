@@ -30,6 +30,8 @@ from server.settings import nearest
 
 SELECT = "SELECT key, value FROM settings"
 READ_TIMEOUT_S = 2.0
+MOST = 2**63 - 1
+"""The longest file a system can have, and more than a client can be told of."""
 
 
 class TenantRefused(Exception):  # noqa: N818 - the field's word
@@ -105,9 +107,9 @@ class TenantSettings(ImportSettings):
     invitation_templates: Templates = Field(default={})
     stale_after_days: Days | None = None
     retention_days: Days = 90
-    quota_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(10 * 1024**3)
-    quota_files: Annotated[int, Field(ge=0)] = 10_000
-    max_file_bytes: Annotated[ByteSize, Field(ge=0)] = ByteSize(2 * 1024**3)
+    quota_bytes: Annotated[ByteSize, Field(ge=0, le=MOST)] = ByteSize(10 * 1024**3)
+    quota_files: Annotated[int, Field(ge=0, le=MOST)] = 10_000
+    max_file_bytes: Annotated[ByteSize, Field(ge=0, le=MOST)] = ByteSize(2 * 1024**3)
     max_sessions: Annotated[int, Field(ge=1)] = 10
     allowed_networks: Networks = ()  # from anywhere
 

@@ -1,10 +1,11 @@
-"""What every run of the tests says at its end: which clients were missing, and what that left untested."""
+"""How every run of the tests goes: which examples properties are tried on, and what is said of missing clients."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.support.clients import MISSING
@@ -12,6 +13,12 @@ from tests.support.clients import MISSING
 
 def _nothing_may_be_skipped() -> bool:
     return os.environ.get("HEADCOUNT_NO_SKIPS", "") not in ("", "0")
+
+
+# A slow machine is no fault of ours. And the gate says the same of the same code twice: new examples are for
+# whoever works on it.
+hypothesis.settings.register_profile("everywhere", deadline=None, derandomize=_nothing_may_be_skipped())
+hypothesis.settings.load_profile("everywhere")
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -74,6 +74,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. What it makes is for this user alone."""
     os.umask(0o077)
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name the terminal can't show is no reason to fail
@@ -92,8 +93,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed("interrupted")
     except REFUSALS as error:
         return _failed(str(error))
+    except UnicodeEncodeError:
+        return _failed("an argument is not valid UTF-8, and so the name of nothing here")
     except Exception as error:
         return _failed(_unexpected(error))
+
+
+def _open_what_is_closed() -> None:
+    """Started with a standard stream closed (`>&-`), Python has None there: then it leads nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for as long as we run
 
 
 def _failed(sentence: str) -> int:

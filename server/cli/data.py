@@ -18,6 +18,11 @@ from server.tenants import Tenants, open_tenants, server_database
 P = ParamSpec("P")
 T = TypeVar("T")
 
+ID_MAX = 2**63 - 1
+"""The largest number a database can hold."""
+
+ID = click.IntRange(max=ID_MAX)
+
 PATIENCE = 6  # times the ten seconds that one try waits for a busy database
 
 

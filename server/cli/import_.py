@@ -20,7 +20,7 @@ from importer.identity import identity_of
 from importer.model import APPLIED, WAITING, ImportState
 from importer.queue import Queue, deactivations_shown, unknown_import
 from server import lock
-from server.cli.data import runs, tenants
+from server.cli.data import ID, ID_MAX, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
 from server.cli.report_view import change_line, print_report, summary
 from server.tenants import open_users
@@ -40,7 +40,9 @@ def import_() -> None:
 @import_.command("list")
 @click.argument("tenant")
 @click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only those: {', '.join(STATES)}.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Not more than this many.")
+@click.option(
+    "--limit", type=click.IntRange(1, ID_MAX), default=50, show_default=True, help="Not more than this many."
+)
 @json_option
 @runs
 async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> None:
@@ -56,7 +58,7 @@ async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> No
 
 @import_.command()
 @click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@click.argument("import_id", metavar="[ID]", type=ID, required=False)
 @json_option
 @runs
 async def show(tenant: str, import_id: int | None, as_json: bool) -> None:
@@ -68,7 +70,7 @@ async def show(tenant: str, import_id: int | None, as_json: bool) -> None:
 
 @import_.command()
 @click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@click.argument("import_id", metavar="[ID]", type=ID, required=False)
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Give up after so long.")
 @json_option
 @runs
@@ -84,7 +86,7 @@ async def wait(tenant: str, import_id: int | None, timeout: float | None, as_jso
 
 @import_.command()
 @click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@click.argument("import_id", metavar="[ID]", type=ID, required=False)
 @click.option("--no-wait", is_flag=True, help="Don't wait until it has run.")
 @json_option
 @runs
@@ -105,7 +107,7 @@ async def approve(tenant: str, import_id: int | None, no_wait: bool, as_json: bo
 
 @import_.command()
 @click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@click.argument("import_id", metavar="[ID]", type=ID, required=False)
 @json_option
 @runs
 async def discard(tenant: str, import_id: int | None, as_json: bool) -> None:

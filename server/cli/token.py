@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from server.cli.data import runs, tenants
+from server.cli.data import ID, runs, tenants
 from server.cli.output import json_option, print_json, print_list
 from server.tokens import Role, Tokens
 
@@ -45,7 +45,7 @@ async def list_(as_json: bool) -> None:
 
 
 @token.command()
-@click.argument("number", metavar="ID", type=int)
+@click.argument("number", metavar="ID", type=ID)
 @json_option
 @runs
 async def revoke(number: int, as_json: bool) -> None:

@@ -32,15 +32,20 @@ async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: boo
         source = Spot(stack.enter_context(space.folder.holding(old)), old.name)
         target = Spot(stack.enter_context(space.folder.holding(new)), new.name)
         found = os.stat(old.name, dir_fd=source.folder, follow_symlinks=False)
-        there = stat_if_there(new.name, target.folder)
-        if there is not None and not replace:
-            raise OSError(errno.EEXIST, "there is something of that name already")
+        there = _in_the_way(target, replace=replace)
         if old == new:
             return
         if stat.S_ISDIR(found.st_mode):
-            await _rename_folder(space, new, source, target, there)
+            await _rename_folder(space, new, source, target, replace=replace)
         else:
             await _rename_file(space, old, new, source, target, found, there)
+
+
+def _in_the_way(target: Spot, *, replace: bool) -> os.stat_result | None:
+    there = stat_if_there(target.name, target.folder)
+    if there is not None and not replace:
+        raise OSError(errno.EEXIST, "there is something of that name already")
+    return there
 
 
 async def _rename_file(
@@ -82,19 +87,24 @@ async def _land(
         raise
 
 
-async def _rename_folder(
-    space: Space, new: ClientPath, source: Spot, target: Spot, there: os.stat_result | None
-) -> None:
-    """A folder must not grow the tree too deep, nor bring a file to a hook's path unseen."""
+async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Spot, *, replace: bool) -> None:
+    """A folder must not grow the tree too deep, nor bring a file to a hook's path unseen.
+
+    While it is measured another session may move it away, put a file in its place, or change what is at the target.
+    """
     if any(hooked.startswith(f"{new}/") for hooked in space.house.hooks):
         raise OSError(errno.EACCES, "a folder can't be put where files are waited for; upload the file itself")
     fd = os.open(source.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source.folder)
     try:
         depth = (await space.in_thread(measure, fd)).depth
+        now = os.stat(source.name, dir_fd=source.folder, follow_symlinks=False)
+        if not os.path.samestat(now, os.fstat(fd)):
+            raise OSError(errno.ENOENT, "the folder was moved away meanwhile")
     finally:
         os.close(fd)
     if len(new.parts) + depth > MAX_DEPTH:
         raise OSError(errno.ENAMETOOLONG, f"there would be more than {MAX_DEPTH} folders in one another")
+    there = _in_the_way(target, replace=replace)
     os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
     if there is not None:
         (await space.usage()).release(0, 1)

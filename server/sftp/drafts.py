@@ -105,7 +105,7 @@ class Draft:
     def discard(self, close: Callable[[int], object] = os.close) -> None:
         """Give up what was written; the quota is as if it had never been. `close` frees what the file took."""
         try:
-            with suppress(FileNotFoundError):  # it was in its place already, and taken back
+            with suppress(FileNotFoundError):  # it had been published, and was taken back
                 os.unlink(self.name, dir_fd=self._staging)
         finally:
             close(self.fd)

@@ -48,7 +48,11 @@ class Listing:
     def __init__(self, space: Space, path: ClientPath) -> None:
         self._path = path
         self._fd = space.folder.open_folder(path.parts)
-        self._entries = os.scandir(self._fd)
+        try:
+            self._entries = os.scandir(self._fd)  # needs a descriptor of its own
+        except OSError:
+            os.close(self._fd)
+            raise
         self._names = self._all_names()
 
     def next(self, count: int) -> list[SFTPName]:

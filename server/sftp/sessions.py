@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +24,7 @@ from server.sftp.filesystem import TenantFiles
 from server.sftp.handler import SftpHandler
 from server.sftp.handshakes import Handshakes
 from server.sftp.space import House, Space
-from server.sftp.wire import make_lean, no_lines
+from server.sftp.wire import Corked, keep_no_environment, make_lean, no_lines
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,9 @@ class Connection(KeyAuthentication):
         self.channels = 0
         self.active_at = time.monotonic()
         self._conn: asyncssh.SSHServerConnection | None = None
+        self._transport: Corked
         self._handshaking = False
+        self._home: tuple[int, int] | None = None
         self._room = asyncio.Event()
         self._room.set()
 
@@ -101,10 +104,10 @@ class Connection(KeyAuthentication):
             conn.abort()
             return
         self.sessions.connections.add(self)
-        make_lean(conn)
+        self._transport = make_lean(conn)
         # The library ignores the transport's back-pressure; this is where asyncio tells it.
-        conn.pause_writing = self._room.clear  # type: ignore[method-assign]
-        conn.resume_writing = self._room.set  # type: ignore[method-assign]
+        conn.pause_writing = self._full  # type: ignore[method-assign]
+        conn.resume_writing = self._has_room  # type: ignore[method-assign]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -125,6 +128,7 @@ class Connection(KeyAuthentication):
             return
         self._leave_handshake()
         self.limits = account.limits
+        self._home = _identity(account.root)
         self.active_at = time.monotonic()
         super().auth_completed()
         self._metrics.session_opened(account.name)
@@ -140,15 +144,17 @@ class Connection(KeyAuthentication):
         if self.login is None:
             return
         idle_s = self.sessions.settings.idle_timeout_s
+        account = self.sessions.tenants.account(self.login.tenant)
         reason = self.unwelcome()
+        if reason is None and account is not None and _identity(account.root) != self._home:
+            reason = "the tenant was removed, and another has its name"
         if reason is not None:
             log.info("A session of %s has to end: %s", self.login.tenant, reason, extra={"event": "session_ended"})
             self.end("You may not stay logged in")
         elif idle_s and now - self.active_at > idle_s:
             self.end("Idle for too long")
-        else:
-            account = self.sessions.tenants.account(self.login.tenant)
-            self.limits = account.limits if account else self.limits
+        elif account is not None:
+            self.limits = account.limits
 
     def end(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
         """Disconnect; requests being served are finished, no further one is begun."""
@@ -156,6 +162,16 @@ class Connection(KeyAuthentication):
             handler.ending = handler.ending or reason.lower()
         if self._conn is not None:
             self._conn.disconnect(code, reason)
+
+    def _full(self) -> None:
+        """Read nothing more from a client that does not take its answers: not every request has a handler that waits
+        for room, but every one may have an answer."""
+        self._room.clear()
+        self._transport.pause_reading()
+
+    def _has_room(self) -> None:
+        self._room.set()
+        self._transport.resume_reading()
 
     async def room(self) -> None:
         """Wait until what was sent before has been taken."""
@@ -180,16 +196,27 @@ class Connection(KeyAuthentication):
         )
 
 
+def _identity(root: Path) -> tuple[int, int] | None:
+    """Which folder this is, whatever it is called; None if it isn't there."""
+    try:
+        found = os.stat(root)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class SftpSession(SSHServerStreamSession[bytes]):
     """One channel."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(None)
         self._connection = connection
+        self._interrupted = False
 
     def connection_made(self, chan: Any) -> None:
         super().connection_made(chan)
         no_lines(chan)
+        keep_no_environment(chan)
         if chan._send_pktsize < SMALLEST_PACKETS:
             self._connection.end("Packets too small")
 
@@ -208,6 +235,12 @@ class SftpSession(SSHServerStreamSession[bytes]):
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
         """Says nothing to an SFTP session. (The stock stream raises it to the reader, which ends the connection.)"""
+
+    def exception_received(self, exc: Exception) -> None:
+        """The first break or signal ends the session; more of them would only pile up until it has been read."""
+        if not self._interrupted:
+            self._interrupted = True
+            super().exception_received(exc)
 
     def session_started(self) -> None:
         connection, channel = self._connection, cast(Any, self._chan)

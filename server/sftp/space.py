@@ -114,5 +114,11 @@ class Space:
         self.house.threads.submit(os.close, fd)
 
     async def in_thread(self, work: Callable[[Unpack[Args]], T], *args: *Args) -> T:
-        """Do what blocks off the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self.house.threads, work, *args)
+        """Do what blocks off the event loop. Cancelled, it ends with the thread: until then the descriptors that the
+        thread works on must stay what they are."""
+        working = asyncio.get_running_loop().run_in_executor(self.house.threads, work, *args)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait([working])
+            raise

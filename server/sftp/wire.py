@@ -14,8 +14,8 @@ import asyncssh
 from asyncssh.constants import MSG_IGNORE
 
 
-def make_lean(conn: asyncssh.SSHServerConnection) -> None:
-    """Call when the connection is made."""
+def make_lean(conn: asyncssh.SSHServerConnection) -> Corked:
+    """Call when the connection is made; the transport that it sends by from now on."""
     inside: Any = conn
     send = conn.send_packet
 
@@ -25,12 +25,22 @@ def make_lean(conn: asyncssh.SSHServerConnection) -> None:
 
     inside.send_packet = send_packet
     inside.log_sent_packet = inside.log_received_packet = _no_line
-    inside._transport = Corked(inside._transport)
+    inside._transport = transport = Corked(inside._transport)
+    return transport
 
 
 def no_lines(channel: Any) -> None:
     """Format no line for every packet of this channel."""
     channel.log_sent_packet = channel.log_received_packet = _no_line
+
+
+def keep_no_environment(channel: Any) -> None:
+    """Refuse every variable a client sets: nobody looks at them, and the library keeps as many as come."""
+    channel._process_env_request = _refused
+
+
+def _refused(_packet: object) -> bool:
+    return False
 
 
 def _no_line(*_: object, **__: object) -> None:

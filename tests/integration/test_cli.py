@@ -251,3 +251,43 @@ def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
         running.stdout.close()
         assert running.stderr.read() == b""
         assert running.wait(30) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("import", "show", "acme", "9" * 20),
+        ("import", "list", "acme", "--limit", "9" * 20),
+        ("token", "revoke", "9" * 20),
+    ],
+)
+def test_a_number_no_database_can_hold_is_wrong_usage(arguments: tuple[str, ...]) -> None:
+    done("tenant", "add", "acme", "--json")
+    ran = run_cli(*arguments)
+    assert ran.code == 2
+    assert "is not in the range" in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("users", "show", "acme", "\udcff"), ("users", "list", "acme", "--search", "\udcff")]
+)
+def test_an_argument_that_is_no_utf_8_is_said_to_be_so(arguments: tuple[str, ...]) -> None:
+    done("tenant", "add", "acme", "--json")
+    ran = run_cli(*arguments)
+    assert (ran.code, ran.err) == (1, "Error: an argument is not valid UTF-8, and so the name of nothing here\n")
+
+
+@pytest.mark.parametrize("name", ["quota_bytes", "quota_files", "max_file_bytes"])
+def test_a_limit_no_client_could_be_told_of_is_refused(name: str) -> None:
+    done("tenant", "add", "acme", "--json")
+    ran = run_cli("tenant", "set", "acme", f"{name}={10**25}")
+    assert ran.code == 1
+    assert name in ran.err
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-"])
+def test_a_closed_standard_stream_is_no_fault(closed: str) -> None:
+    command = f'exec "$0" -m server tenant list {closed}'
+    ran = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, timeout=60, check=False)
+    assert ran.returncode == 0
+    assert b"went wrong" not in ran.stderr

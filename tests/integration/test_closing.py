@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -125,6 +126,13 @@ async def test_the_newest_reports_and_the_newest_of_dry_runs_are_kept(house: Hou
     assert house.shown(1)
     assert house.shown(4)
     assert own.exists()
+
+
+async def test_ends_at_the_same_moment_leave_each_others_reports_alone(house: House) -> None:
+    entries = [await found(house.queue, await promise(house.queue)) for _ in range(8)]
+    ends = [house.closing.end_upload(entry, ImportState.ABORTED, "It broke off.") for entry in entries]
+    await asyncio.gather(*ends)
+    assert [house.shown(entry.id)["state"] for entry in entries] == ["aborted"] * 8
 
 
 async def test_an_old_report_does_not_come_back_when_its_import_is_decided(house: House) -> None:

@@ -244,6 +244,14 @@ async def test_a_last_row_without_a_line_end_is_not_applied_and_its_user_counts_
     assert (users["ben@example.com"]["last_name"], users["ben@example.com"]["state"]) == ("Smith", "active")
 
 
+async def test_an_address_cut_in_two_deactivates_nobody_though_truncation_is_not_looked_for(company: Company) -> None:
+    content = people("ann", "ben")
+    await company.run(content)
+    outcome = await company.run(content[:-2], deactivate_missing=True, detect_truncation=False)
+    assert codes(outcome) == ["unfinished_last_row", "absent_not_deactivated"]
+    assert (await company.users())["ben@example.com"]["state"] == "active"
+
+
 async def test_a_last_row_without_a_line_end_is_applied_where_the_settings_allow_it(company: Company) -> None:
     outcome = await company.run(people("ann").rstrip(b"\n"), require_final_newline=False)
     assert (outcome.counts.created, outcome.counts.warnings) == (1, 0)

@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -251,9 +252,17 @@ async def test_a_hook_that_refuses_fails_the_close_with_its_words_and_the_old_fi
     assert published.visible.read_bytes() == BEFORE
 
 
-@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), ValueError("a fault of ours")])
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (ValueError("a fault of ours"), "Internal error"),
+    ],
+)
 @pytest.mark.parametrize("by", ["close", "rename", "first close", "first rename"])
-async def test_a_file_that_can_not_be_queued_is_taken_back(published: SftpHouse, fault: Exception, by: str) -> None:
+async def test_a_file_that_can_not_be_queued_is_taken_back_and_the_client_told_why(
+    published: SftpHouse, fault: Exception, told: str, by: str
+) -> None:
     if by.startswith("first"):
         published.visible.unlink()
     published.real.fail_landed = fault
@@ -262,7 +271,7 @@ async def test_a_file_that_can_not_be_queued_is_taken_back(published: SftpHouse,
         await file.write(BLOCK)
         if by.endswith("rename"):
             await file.close()
-        with pytest.raises(asyncssh.SFTPError):
+        with pytest.raises(asyncssh.SFTPError, match=told):
             await (file.close() if by.endswith("close") else sftp.posix_rename("part", "sync_users.csv"))
     await published.nothing_open()
     assert published.real.events == ["arriving", "failed"]
@@ -283,6 +292,35 @@ async def test_a_folder_that_vanished_meanwhile_fails_the_close(published: SftpH
         with pytest.raises(asyncssh.SFTPNoSuchFile):
             await file.close()
     await published.nothing_open()
+
+
+async def test_a_session_that_is_cut_off_keeps_its_files_open_for_what_a_thread_does_to_them(
+    published: SftpHouse,
+) -> None:
+    begun, go_on, found = threading.Event(), threading.Event(), []
+    folder = os.open(published.files, os.O_RDONLY)
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(10)
+        found.append(os.fstat(folder))
+
+    async def session() -> None:
+        try:
+            await space.in_thread(work)
+        finally:
+            os.close(folder)
+
+    async with published.client():
+        (space,) = published.listener._sessions._spaces.values()
+        task = asyncio.create_task(session())
+        await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await eventually(lambda: found, what="the thread to end")
 
 
 # Who hears of it

@@ -6,17 +6,21 @@ import asyncio
 import logging
 import os
 import resource
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import asyncssh
 import pytest
-from asyncssh.constants import FXF_READ, FXP_INIT, FXP_OPEN, FXP_READ
-from asyncssh.packet import SSHPacket, String, UInt32, UInt64
+from asyncssh.constants import FXF_READ, FXP_INIT, FXP_OPEN, FXP_READ, MSG_GLOBAL_REQUEST
+from asyncssh.packet import Boolean, SSHPacket, String, UInt32, UInt64
 from asyncssh.sftp import SFTPLimits
 
+from server.sftp.filesystem import Listing
 from server.sftp.leftovers import clear_staging
+from server.sftp.paths import parse_path
+from tests.support.keypairs import public_line
 from tests.support.sftp import HOST, SftpHouse, sftp_house
 from tests.support.waiting import eventually
 
@@ -184,6 +188,24 @@ async def test_no_descriptor_stays_open_whatever_is_left_open(house: SftpHouse) 
     await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
+async def test_a_folder_that_can_not_be_listed_for_want_of_descriptors_costs_none(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await sftp.listdir("/")
+        (space,) = house.listener._sessions._spaces.values()
+        next_free = os.open("/", os.O_RDONLY)
+        os.close(next_free)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + 1, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                Listing(space, parse_path(b"/"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        free = os.open("/", os.O_RDONLY)
+        os.close(free)
+        assert free == next_free
+
+
 async def test_channels_of_a_connection_are_limited(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, max_channels=2) as house, house.connect() as connection:
         first = await connection.start_sftp_client()
@@ -219,6 +241,13 @@ async def test_sessions_of_a_tenant_are_limited(house: SftpHouse) -> None:
 async def test_a_removed_tenant_s_sessions_end_within_seconds(house: SftpHouse) -> None:
     async with house.connect() as connection:
         await house.tenants.remove("acme")
+        await asyncio.wait_for(connection.wait_closed(), 5)
+
+
+async def test_a_tenant_made_anew_at_once_has_none_of_the_old_one_s_sessions(house: SftpHouse) -> None:
+    async with house.connect() as connection:
+        await house.tenants.remove("acme")
+        await house.tenants.add("acme", [public_line()])
         await asyncio.wait_for(connection.wait_closed(), 5)
 
 
@@ -340,6 +369,50 @@ async def test_a_client_that_takes_no_answers_costs_no_memory(house: SftpHouse, 
             assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40 * KIB  # of KiB
         finally:
             connection.abort()
+
+
+async def test_requests_of_the_connection_whose_answers_nobody_takes_cost_no_memory(house: SftpHouse) -> None:
+    async with house.connect() as connection:
+        (theirs,) = house.listener._sessions.connections
+        transport = cast(Any, theirs._conn)._transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        inside = cast(Any, connection)
+        inside._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        inside._transport.pause_reading()
+        try:
+            for number in range(20_000):
+                inside.send_packet(MSG_GLOBAL_REQUEST, String("nothing@headcount.example"), Boolean(True))
+                if number % 100 == 0:
+                    await asyncio.sleep(0)
+            await eventually(lambda: not theirs._room.is_set(), what="no room for answers")
+            assert transport.get_write_buffer_size() < 128 * KIB
+        finally:
+            connection.abort()
+
+
+@pytest.mark.parametrize(
+    ("request_name", "parts"), [("signal", [String("TERM")]), ("break", [UInt32(0)]), ("env", [])]
+)
+async def test_channel_requests_do_not_pile_up_while_the_session_waits(
+    house: SftpHouse, request_name: str, parts: list[bytes]
+) -> None:
+    async with house.connect() as connection:
+        writer, reader, _ = await connection.open_session(subsystem="sftp", encoding=None)
+        writer.write(_packet(FXP_INIT, UInt32(3)))
+        await reader.readexactly(4)
+        (theirs,) = house.listener._sessions.connections
+        (handler,) = theirs.handlers
+        room, session = theirs._room, cast(Any, handler._reader)._session
+        room.clear()  # as if its answers were not taken
+        writer.write(_packet(FXP_INIT, UInt32(3)))
+        channel = cast(Any, writer.channel)
+        for number in range(100):
+            told = parts or [String(f"NAME{number}"), String("x")]
+            channel._send_request(request_name.encode(), *told)
+        await cast(Any, connection)._make_global_request(b"nothing@headcount.example")  # answered after all of them
+        assert len(session._recv_buf[None]) <= 3
+        assert not session._chan._env
+        room.set()
 
 
 def _packet(kind: int, *parts: bytes) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import asyncssh
@@ -11,7 +13,12 @@ import pytest
 from asyncssh.constants import FXF_CREAT, FXF_EXCL, FXF_WRITE
 
 from importer.model import Written
+from server.sftp import changes
+from server.sftp.accounts import TenantLimits
 from server.sftp.hooks import HookRefused
+from server.sftp.limits import measure_usage
+from server.sftp.paths import parse_path
+from server.sftp.space import Space
 from tests.support.sftp import SftpHouse
 from tests.support.waiting import eventually
 
@@ -348,6 +355,47 @@ async def test_folders_move_but_never_too_deep_nor_into_themselves(house: SftpHo
         with pytest.raises(asyncssh.SFTPError, match="folders"):
             await sftp.rename("e", f"{deep}/e")
     assert (house.files / "z" / "y").is_dir()
+
+
+async def test_a_file_put_in_the_place_of_a_folder_being_renamed_does_not_land_unseen(house: SftpHouse) -> None:
+    async with renaming(house, "folder", "sync_users.csv", replace=True) as (_, rename):
+        (house.files / "folder").rename(house.files / "aside")
+        (house.files / "folder").write_bytes(ONE)
+        with pytest.raises(FileNotFoundError):
+            await rename
+    assert not house.visible.exists()
+    assert house.real.events == []
+
+
+async def test_a_folder_made_meanwhile_is_not_replaced_by_a_plain_rename(house: SftpHouse) -> None:
+    async with renaming(house, "folder", "new", replace=False) as (space, rename):
+        await changes.make_folder(space, parse_path(b"/new"), TenantLimits())
+        with pytest.raises(FileExistsError):
+            await rename
+
+
+async def test_an_empty_folder_removed_by_two_at_once_is_counted_once(house: SftpHouse) -> None:
+    (house.files / "empty").mkdir()
+    async with renaming(house, "folder", "empty", replace=True) as (space, rename):
+        await changes.remove_folder(space, parse_path(b"/empty"))
+        await rename
+        assert await space.usage() == measure_usage(space.folder.fd)
+
+
+@asynccontextmanager
+async def renaming(
+    house: SftpHouse, old: str, new: str, *, replace: bool
+) -> AsyncIterator[tuple[Space, asyncio.Task[None]]]:
+    """A folder is being renamed, and measured just now."""
+    (house.files / old).mkdir()
+    async with house.client() as sftp:
+        await sftp.statvfs("/")
+        (space,) = house.listener._sessions._spaces.values()
+        paths = [parse_path(path.encode()) for path in (old, new)]
+        task = asyncio.create_task(changes.rename(space, paths[0], paths[1], replace=replace))
+        await asyncio.sleep(0)
+        assert not task.done()
+        yield space, task
 
 
 async def test_a_missing_folder_is_reported_when_it_is_opened(house: SftpHouse) -> None:

@@ -108,3 +108,10 @@ def test_what_a_lean_connection_replaces_is_still_there() -> None:
 def test_both_lists_of_algorithms_are_kept_for_the_log() -> None:
     assert "self._client_kexinit = packet.get_consumed_payload()" in source(connection.SSHConnection._process_kexinit)
     assert "self._server_kexinit" in source(connection.SSHConnection._send_kexinit)
+
+
+def test_what_a_channel_keeps_of_its_requests_is_where_it_is_refused() -> None:
+    assert "self._env[key] = value" in source(channel.SSHServerChannel._process_env_request)
+    assert "getattr(self, name, None)" in source(channel.SSHChannel._service_next_request)
+    assert "self.exception_received(" in source(stream.SSHServerStreamSession.signal_received)
+    assert "self.exception_received(" in source(stream.SSHServerStreamSession.break_received)
