@@ -38,7 +38,8 @@ AT_ONCE = 16
 PRUNE_S = 3600.0
 
 
-Send = Callable[[Message, TenantSettings], Awaitable[None]]
+Send = Callable[[Message, TenantSettings], Awaitable[str | None]]
+"""Sends a message; what else is to be said of it."""
 
 
 class Courier:
@@ -108,11 +109,12 @@ class Courier:
         await self._mailer.leave()
         return LOOK_S
 
-    async def _mail(self, message: Message, settings: TenantSettings) -> None:
+    async def _mail(self, message: Message, settings: TenantSettings) -> str | None:
         assert self._mailer
         letter = Letter(message.content["subject"], message.content["text"])
-        await self._mailer.send(settings.notify_email, letter, message.message_id)
+        note = await self._mailer.send(settings.notify_email, letter, message.message_id)
         self._away_s = self._away_first_s
+        return note
 
     def _away(self, error: ServerAway) -> float:
         log.warning("No mail can be sent now: %s.", error, extra={"event": "mail_server_away"})
@@ -155,7 +157,7 @@ class Courier:
             if not destination(settings, message.channel):
                 await self._outbox.dropped(message, "the tenant no longer wants to be told in this way")
                 return
-            await send(message, settings)
+            note = await send(message, settings)
         except (MailRefused, WebhookFailed) as error:
             await self._failed(message, str(error), for_good=error.for_good)
         except ServerAway as error:
@@ -166,10 +168,10 @@ class Courier:
         except Exception:
             log.exception("Sending failed; trying again.", extra={"event": "courier_fault", **_ids(message)})
         else:
-            await self._sent(message)
+            await self._sent(message, note)
 
-    async def _sent(self, message: Message) -> None:
-        await insist(lambda: self._outbox.sent(message), self._ending)
+    async def _sent(self, message: Message, note: str | None) -> None:
+        await insist(lambda: self._outbox.sent(message, note), self._ending)
         self._metrics.delivered(message.channel, "sent")
         log.info("A %s to %s is sent.", message.channel, message.tenant, extra={"event": "notified", **_ids(message)})
 

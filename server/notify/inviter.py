@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 ROUND_S = 60.0
 """How often every tenant is looked at, for hire dates that have come and tries that are due."""
 
+MEASURE_S = 5.0
+
 BUSY_MS = 200
 """An import that runs is not waited for: its end brings us back."""
 
@@ -61,6 +63,7 @@ class Inviter:
         self._round_s = round_s
         self._away_first_s = away_first_s
         self._everybody_at = 0.0
+        self._measure_at = 0.0
         self._ended: set[str] = set()
         self._told = asyncio.Event()
         self._ending = asyncio.Event()
@@ -147,12 +150,16 @@ class Inviter:
                     if await invitations.begin(invitation):
                         await self._send(tenant, settings, invitations, invitation)
             finally:
-                await self._measure(tenant, invitations)
+                await self._measure(tenant, invitations, at_once=not due)
             return bool(due)
         finally:
             await db.close()
 
-    async def _measure(self, tenant: str, invitations: Invitations) -> None:
+    async def _measure(self, tenant: str, invitations: Invitations, *, at_once: bool) -> None:
+        """Count who waits; while many are being sent, only now and then."""
+        if not at_once and time.monotonic() < self._measure_at:
+            return
+        self._measure_at = time.monotonic() + MEASURE_S
         self._waiting[tenant] = await invitations.waiting()
         self._metrics.outbox_length.labels(CHANNEL).set(sum(self._waiting.values()))
 

@@ -84,17 +84,18 @@ class Mailer:
         self._clock = clock
         self._client: aiosmtplib.SMTP | None = None
 
-    async def send(self, to: Sequence[str], letter: Letter, message_id: str) -> None:
+    async def send(self, to: Sequence[str], letter: Letter, message_id: str) -> str | None:
         """Hand over one mail; the server has taken it when this returns. Raises MailRefused, ServerAway.
 
-        `message_id` makes the same Message-ID each time.
+        `message_id` makes the same Message-ID each time. With several recipients some may have been refused: then
+        what is returned says so.
         """
         message = self._message(to, letter, message_id)
         client = await self._connected()
         try:
-            await client.send_message(message)
+            refused, _ = await client.send_message(message)
         except aiosmtplib.SMTPRecipientsRefused as error:
-            codes = [refused.code for refused in error.recipients]
+            codes = [each.code for each in error.recipients]
             raise MailRefused(_answers(codes), for_good=all(code >= 500 for code in codes)) from error
         except (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPHeloError, OSError) as error:
             await self.close()
@@ -108,6 +109,9 @@ class Mailer:
         except aiosmtplib.SMTPException as error:
             await self.close()
             raise ServerAway(_reason(error)) from error
+        if not refused:
+            return None
+        return f"for {len(refused)} of {len(to)} {_answers([each.code for each in refused.values()])}"
 
     async def close(self) -> None:
         """End the connection, if there is one."""
@@ -186,6 +190,8 @@ def _reason(error: Exception) -> str:
         return f"the mail server refused the login ({error.code})"
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return f"the mail server answered {error.code}"
+    if type(error) in (aiosmtplib.SMTPException, aiosmtplib.SMTPNotSupported):  # no STARTTLS, no AUTH
+        return "the mail server does not offer what HEADCOUNT_SMTP_URL asks for"
     if isinstance(error, TimeoutError):
         return "the mail server did not answer in time"
     return f"the mail server can't be reached ({type(error.__cause__ or error).__name__})"

@@ -92,8 +92,9 @@ class Outbox:
             )
         return next((Message.from_row(row) for row in rows), None)
 
-    async def sent(self, message: Message) -> None:
-        await self._end(message, "sent", None)
+    async def sent(self, message: Message, note: str | None = None) -> None:
+        """It is delivered, but for what `note` says."""
+        await self._end(message, "sent", note)
 
     async def dropped(self, message: Message, why: str) -> None:
         """The tenant no longer wants it."""

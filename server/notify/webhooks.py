@@ -14,6 +14,7 @@ import json
 import socket
 import ssl
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpcore
@@ -44,6 +45,10 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     """What `webhook-signature` says: HMAC-SHA256 over id, time and body."""
     signed = b".".join([message_id.encode(), str(timestamp).encode(), body])
     return "v1," + base64.b64encode(hmac.new(key_of(secret), signed, hashlib.sha256).digest()).decode()
+
+
+LOOK_UPS_AT_ONCE = 16
+"""Names are looked up in threads of their own: one that takes long takes no thread from imports."""
 
 
 class Webhooks:
@@ -93,6 +98,7 @@ class GuardedBackend(httpcore.AnyIOBackend):
 
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
+        self._threads = ThreadPoolExecutor(LOOK_UPS_AT_ONCE, thread_name_prefix="webhook name")
 
     async def connect_tcp(
         self,
@@ -103,7 +109,8 @@ class GuardedBackend(httpcore.AnyIOBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Look the name up, check what it leads to, and connect to just that. Raises NotPublic."""
-        addresses = await _addresses_of(host, port)
+        loop = asyncio.get_running_loop()
+        addresses = await loop.run_in_executor(self._threads, _addresses_of, host, port)
         allowed = [address for address in addresses if self._allow_private or is_public(address)]
         if not allowed:
             raise NotPublic(host)
@@ -121,6 +128,6 @@ class GuardedBackend(httpcore.AnyIOBackend):
         raise NotPublic(path)
 
 
-async def _addresses_of(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+def _addresses_of(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(where[4][0]) for where in found))

@@ -172,6 +172,28 @@ async def test_one_who_left_before_being_invited_is_invited_on_return(office: Of
     await sent(office, 1)
 
 
+async def test_an_import_that_is_undone_invites_nobody_and_nobody_twice(office: Office) -> None:
+    await office.run(people("ann"))
+    await sent(office, 1)
+    await office.run(people("bob"))
+    assert (await office.company.undo()).state is ImportState.UNDONE
+    await sent(office, 1)
+    await office.company.undo(1)
+    assert await office.run(people("ann", "bob")) == 1, "created again, with the record they had"
+    await sent(office, 2)
+    assert office.invited() == ["ann@example.com", "bob@example.com"]
+
+
+async def test_a_wrong_deactivation_that_is_undone_costs_no_invitation(office: Office) -> None:
+    office.settings["invitations"] = "on_hire_date"
+    await office.run(people("ann", hire_date="2026-04-01"))
+    await office.run(people("ann", deactivate="1"))
+    await office.looked()
+    await office.company.undo()
+    office.now = datetime(2026, 4, 1, tzinfo=UTC)
+    await sent(office, 1)
+
+
 async def test_turning_invitations_off_withdraws_those_not_sent(office: Office) -> None:
     await office.run(people("ann"))
     office.settings["invitations"] = "off"

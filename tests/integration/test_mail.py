@@ -82,7 +82,7 @@ async def test_a_certificate_nobody_vouches_for_is_not_spoken_to(tmp_path: Path)
 async def test_starttls_that_is_not_offered_ends_it(tmp_path: Path) -> None:
     with MailHost(tmp_path) as host:
         async with mailer(host, "smtp+starttls") as sending:
-            with pytest.raises(ServerAway):
+            with pytest.raises(ServerAway, match="does not offer"):
                 await sending.send(["ann@example.com"], LETTER, "m")
     assert host.mails == []
 
@@ -117,8 +117,9 @@ async def test_one_recipient_who_is_refused_keeps_it_from_nobody_else(tmp_path: 
     with MailHost(tmp_path) as host:
         host.refuses["ann@example.com"] = "550 gone"
         async with mailer(host) as sending:
-            await sending.send(["ann@example.com", "bob@example.com"], LETTER, "m")
+            note = await sending.send(["ann@example.com", "bob@example.com"], LETTER, "m")
     assert len(host.mails) == 1
+    assert note == "for 1 of 2 the mail server refused it (550)"
 
 
 async def test_a_server_that_hangs_is_left_after_a_while(tmp_path: Path) -> None:

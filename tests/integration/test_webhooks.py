@@ -76,7 +76,7 @@ async def test_what_a_name_resolves_to_when_connecting_is_what_counts(monkeypatc
     with WebHost() as host:
         answers = iter([["192.168.1.1", "127.0.0.1"]])
 
-        async def resolve(name: str, port: int) -> list[str]:
+        def resolve(name: str, port: int) -> list[str]:
             return next(answers)  # asked twice, it would raise
 
         monkeypatch.setattr(module, "_addresses_of", resolve)
@@ -88,7 +88,7 @@ async def test_what_a_name_resolves_to_when_connecting_is_what_counts(monkeypatc
 async def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     with WebHost() as host:
 
-        async def resolve(name: str, port: int) -> list[str]:
+        def resolve(name: str, port: int) -> list[str]:
             return ["127.0.0.2", "127.0.0.1"]  # nobody listens on the first
 
         monkeypatch.setattr(module, "_addresses_of", resolve)
