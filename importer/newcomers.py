@@ -95,6 +95,17 @@ def plan_newcomers(
     own = [name for name in newcomers.values if name not in OURS]
     if own:
         columns["custom"] = _custom(newcomers, own)
+    problems = _set_links(newcomers, columns, links, created, batch)
+    user_ids = (entry.new_id for entry in entries)
+    batch.created.extend(zip(user_ids, *(columns[name] for name in COLUMNS), strict=True))
+    return problems
+
+
+def _set_links(
+    newcomers: Newcomers, columns: dict[str, Any], links: Links, created: Mapping[str | None, int], batch: Writes
+) -> list[Problem]:
+    """Fill the columns of manager and coach as far as those are known, and the digests, which depend on it."""
+    entries, count = newcomers.entries, len(newcomers.entries)
     problems: list[Problem] = []
     odd: dict[int, dict[str, FieldValue]] = {}
     for name in LINK_FIELDS:
@@ -117,8 +128,6 @@ def plan_newcomers(
         if resolved.waiting or resolved.problems:
             digests[at] = None
     columns["digest"] = digests
-    user_ids = (entry.new_id for entry in entries)
-    batch.created.extend(zip(user_ids, *(columns[name] for name in COLUMNS), strict=True))
     return problems
 
 

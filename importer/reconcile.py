@@ -11,30 +11,29 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from importer.addresses import Addresses, SetAside
+from importer.addresses import Addresses
 from importer.csvfile import Batch, CsvReader
 from importer.fields import RowChecker
 from importer.identity import identity_of
-from importer.links import Links, RowLinks, Waiting
+from importer.links import Links
 from importer.model import Counts, Problem, Severity
-from importer.newcomers import Newcomers, part, plan_newcomers
+from importer.newcomers import Newcomers, part
 from importer.plan import (
     LINK_FIELDS,
     Fate,
     Judgement,
     NameIds,
     User,
-    columns_of,
-    differences,
     judge,
     protected_user,
     unfinished_last_row,
 )
-from importer.roster import NEW_USER, Roster
+from importer.roster import Roster
 from importer.rows import Entry, Writes, names_of
 from importer.settings import ImportSettings
 from importer.spool import Spool
 from importer.window import Window, salt_of
+from importer.writing import Writer
 
 
 class Reconciler:
@@ -63,6 +62,7 @@ class Reconciler:
         self._batches: Iterator[Batch] = reader.batches()
         self._ahead: Batch | None = None
         self.counts = Counts()
+        self._writer = Writer(roster, links, addresses, spool, self.counts)
         self.unknown_identifiers = 0
         self._said = 0
 
@@ -122,7 +122,7 @@ class Reconciler:
         newcomers, entries = await asyncio.to_thread(self._part, entries, users, strangers, unknown, apart)
         writes = [entry for entry in entries if entry.judgement.fate in (Fate.CREATE, Fate.WRITE)]
         ids = await self._names(newcomers, writes)
-        await self._write(await asyncio.to_thread(self._plan, newcomers, writes, ids))
+        await self._writer.write(await asyncio.to_thread(self._writer.plan, newcomers, writes, ids))
         nobody: dict[str, int] = {}
         for entry in entries:
             # Somebody new whose address has to wait is not among the users yet: another row would make them again.
@@ -220,80 +220,7 @@ class Reconciler:
         later.judgement = judge(later.row, None, first.line, self._settings)
         return later
 
-    # Writing.
-
-    async def _write(self, batch: Writes) -> None:
-        await self._roster.create(batch.created)
-        await self._roster.create_again(batch.created_again)
-        await self._roster.update(batch.updated, batch.digests)
-        await self._roster.remember(batch.remembered)
-        await self._links.wait(batch.waiting)
-        await self._addresses.add(batch.aside)
-
-    def _plan(self, newcomers: Newcomers, writes: Sequence[Entry], ids: NameIds) -> Writes:
-        # Whoever has to wait for an address may be rejected in the end: nobody to be named yet.
-        surely = newcomers.entries if self._by_custom else [*newcomers.entries, *writes]
-        created = {entry.key: entry.new_id for entry in surely if entry.new_id}
-        batch = Writes()
-        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, by_custom=self._by_custom))
-        for entry in writes:
-            columns = columns_of(entry.row, entry.user, ids)
-            links = self._links.of(entry.row.values, entry.line, entry.user_id, created)
-            columns.update(links.columns)
-            if links.problems:
-                entry.judgement.problems += tuple(links.problems)
-            # A row that gave a warning is remembered by nobody, or its warning would be heard only once.
-            digest = None if entry.judgement.problems else entry.digest
-            columns["state"] = entry.judgement.state
-            if self._by_custom:
-                columns[self._roster.identity] = entry.key
-                if columns.get("email_key") and (not entry.user or columns["email_key"] != entry.user["email_key"]):
-                    batch.aside.append(_set_aside(entry, columns, digest, links))
-                    continue
-            self._apply(batch, entry.user_id, entry.line, entry.user, columns, digest, links.waiting)
-        return batch
-
-    def _apply(
-        self,
-        batch: Writes,
-        user_id: int,
-        line: int,
-        user: User | None,
-        columns: dict[str, Any],
-        digest: bytes | None,
-        waiting: Mapping[str, str],
-    ) -> None:
-        written = None if waiting else digest
-        if user is None:
-            changed = self._create(batch, user_id, columns, written)
-        else:
-            changed = self._overwrite(batch, user, columns, written)
-        if waiting:
-            batch.waiting.append(Waiting(user_id, line, waiting, digest, changed, user is None))
-
-    def _create(self, batch: Writes, user_id: int, columns: dict[str, Any], digest: bytes | None) -> bool:
-        self.counts.created += 1
-        columns["digest"] = digest
-        created = batch.created if user_id >= self._roster.first_new_id else batch.created_again
-        created.append((user_id, *(NEW_USER | columns).values()))
-        return True
-
-    def _overwrite(self, batch: Writes, user: User, columns: dict[str, Any], digest: bytes | None) -> bool:
-        changed = differences(user, columns)
-        if not changed:
-            self.counts.unchanged += 1
-            if user["digest"] != digest:
-                batch.remembered[user["id"]] = digest
-            return False
-        if "state" not in changed:
-            self.counts.updated += 1
-        elif columns["state"] == "deactivated":
-            self.counts.deactivated += 1
-        else:
-            self.counts.reactivated += 1
-        batch.updated.append((user, changed))
-        batch.digests[user["id"]] = digest
-        return True
+    # Saying.
 
     def _report(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -345,13 +272,15 @@ class Reconciler:
             for aside, leaver, problem in leavers:
                 self._spool.say([problem])
                 columns = {name: value for name, value in aside.columns.items() if name not in ("email", "email_key")}
-                self._apply(batch, aside.user_id, aside.line, leaver, columns, None, aside.waiting)
-            await self._write(batch)
+                self._writer.apply(batch, aside.user_id, aside.line, leaver, columns, None, aside.waiting)
+            await self._writer.write(batch)
         async for rows in self._addresses.applicable():
             batch = Writes()
             for aside, user in rows:
-                self._apply(batch, aside.user_id, aside.line, user, dict(aside.columns), aside.digest, aside.waiting)
-            await self._write(batch)
+                self._writer.apply(
+                    batch, aside.user_id, aside.line, user, dict(aside.columns), aside.digest, aside.waiting
+                )
+            await self._writer.write(batch)
 
     async def _deactivate_absent(self) -> None:
         if not self._settings.deactivate_missing or self._reader.header.is_correction:
@@ -365,22 +294,6 @@ class Reconciler:
             self.counts.deactivated += len(leaving)
             self.counts.deactivated_absent += len(leaving)
             await self._roster.update([(user, {"state": "deactivated"}) for user in leaving], {})
-
-
-def _set_aside(entry: Entry, columns: dict[str, Any], digest: bytes | None, links: RowLinks) -> SetAside:
-    old = entry.user or {"email": None, "email_key": None}
-    return SetAside(
-        entry.user_id,
-        entry.line,
-        entry.raw,
-        columns,
-        entry.judgement.state,
-        digest,
-        links.waiting,
-        old["email"],
-        old["email_key"],
-        entry.user is None,
-    )
 
 
 def _mentioned(newcomers: Newcomers, writes: Sequence[Entry], *names: str) -> dict[str, None]:

@@ -1,0 +1,122 @@
+"""What judged rows come to in the users' table: creations, updates, digests, and what has to wait for the end.
+
+Planned in a thread, without a look at the database; then written, inside the import's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from importer.addresses import Addresses, SetAside
+from importer.links import Links, RowLinks, Waiting
+from importer.model import Counts
+from importer.newcomers import Newcomers, plan_newcomers
+from importer.plan import NameIds, User, columns_of, differences
+from importer.roster import NEW_USER, Roster
+from importer.rows import Entry, Writes
+from importer.spool import Spool
+
+
+class Writer:
+    """Writes the rows of one import, and counts what becomes of their users."""
+
+    def __init__(self, roster: Roster, links: Links, addresses: Addresses, spool: Spool, counts: Counts) -> None:
+        self._roster = roster
+        self._links = links
+        self._addresses = addresses
+        self._spool = spool
+        self._counts = counts
+        self._by_custom = roster.identity != "email_key"
+
+    async def write(self, batch: Writes) -> None:
+        """Write what `batch` comes to; what has to wait for the end waits."""
+        await self._roster.create(batch.created)
+        await self._roster.create_again(batch.created_again)
+        await self._roster.update(batch.updated, batch.digests)
+        await self._roster.remember(batch.remembered)
+        await self._links.wait(batch.waiting)
+        await self._addresses.add(batch.aside)
+
+    def plan(self, newcomers: Newcomers, writes: Sequence[Entry], ids: NameIds) -> Writes:
+        """What these rows come to; they are counted, and what there is to say about their links is theirs to say."""
+        # Whoever has to wait for an address may be rejected in the end: nobody to be named yet.
+        surely = newcomers.entries if self._by_custom else [*newcomers.entries, *writes]
+        created = {entry.key: entry.new_id for entry in surely if entry.new_id}
+        batch = Writes()
+        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, by_custom=self._by_custom))
+        for entry in writes:
+            columns = columns_of(entry.row, entry.user, ids)
+            links = self._links.of(entry.row.values, entry.line, entry.user_id, created)
+            columns.update(links.columns)
+            if links.problems:
+                entry.judgement.problems += tuple(links.problems)
+            # A row that gave a warning is remembered by nobody, or its warning would be heard only once.
+            digest = None if entry.judgement.problems else entry.digest
+            columns["state"] = entry.judgement.state
+            if self._by_custom:
+                columns[self._roster.identity] = entry.key
+                if columns.get("email_key") and (not entry.user or columns["email_key"] != entry.user["email_key"]):
+                    batch.aside.append(_set_aside(entry, columns, digest, links))
+                    continue
+            self.apply(batch, entry.user_id, entry.line, entry.user, columns, digest, links.waiting)
+        return batch
+
+    def apply(
+        self,
+        batch: Writes,
+        user_id: int,
+        line: int,
+        user: User | None,
+        columns: dict[str, Any],
+        digest: bytes | None,
+        waiting: Mapping[str, str],
+    ) -> None:
+        """Add to `batch` that `columns` are to be written of this user (None: a new one), and count it."""
+        written = None if waiting else digest
+        if user is None:
+            changed = self._create(batch, user_id, columns, written)
+        else:
+            changed = self._overwrite(batch, user, columns, written)
+        if waiting:
+            batch.waiting.append(Waiting(user_id, line, waiting, digest, changed, user is None))
+
+    def _create(self, batch: Writes, user_id: int, columns: dict[str, Any], digest: bytes | None) -> bool:
+        self._counts.created += 1
+        columns["digest"] = digest
+        created = batch.created if user_id >= self._roster.first_new_id else batch.created_again
+        created.append((user_id, *(NEW_USER | columns).values()))
+        return True
+
+    def _overwrite(self, batch: Writes, user: User, columns: dict[str, Any], digest: bytes | None) -> bool:
+        changed = differences(user, columns)
+        if not changed:
+            self._counts.unchanged += 1
+            if user["digest"] != digest:
+                batch.remembered[user["id"]] = digest
+            return False
+        if "state" not in changed:
+            self._counts.updated += 1
+        elif columns["state"] == "deactivated":
+            self._counts.deactivated += 1
+        else:
+            self._counts.reactivated += 1
+        batch.updated.append((user, changed))
+        batch.digests[user["id"]] = digest
+        return True
+
+
+def _set_aside(entry: Entry, columns: dict[str, Any], digest: bytes | None, links: RowLinks) -> SetAside:
+    old = entry.user or {"email": None, "email_key": None}
+    return SetAside(
+        entry.user_id,
+        entry.line,
+        entry.raw,
+        columns,
+        entry.judgement.state,
+        digest,
+        links.waiting,
+        old["email"],
+        old["email_key"],
+        entry.user is None,
+    )
