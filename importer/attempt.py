@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from importer.checksums import Checksums, Compared
 from importer.entry import Entry
 from importer.errors import ImporterError, Refused, Stopped, TryAgain
 from importer.folder import TenantFolder
-from importer.model import Counts, ImportState, Outcome, Problem, Severity, Undo
+from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Undo
 from importer.moments import Clock
 from importer.run import Job, already_applied, run_import
 from importer.settings import ImportSettings
@@ -88,9 +88,14 @@ class Starter:
             if compared.end:
                 return await known_end(folder, entry) or compared.end
             job = job_of(entry, folder.copy(entry.id), self.clock, proven_whole=compared.verdict is Verdict.FITS)
-            return await self.run(
+            outcome = await self.run(
                 job, folder.users_db, settings, folder.messages, progress=progress, stopping=stopping
             )
+            if outcome.guard and GuardReason.POSSIBLY_TRUNCATED in outcome.guard.reasons:
+                meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
+                if meanwhile.verdict is not compared.verdict:
+                    return Later()  # a check-sum came while it ran: the next start obeys it
+            return outcome
         except (Exception, asyncio.CancelledError) as error:
             return await known_end(folder, entry) or _what_it_means(entry, error)
 

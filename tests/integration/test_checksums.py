@@ -9,15 +9,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from importer import worker as worker_module
-from importer.attempt import Starter
+from importer.attempt import RunImport, Starter
 from importer.checksum import CHECKSUM_WAIT
 from importer.checksums import KEPT
 from importer.entry import Entry
-from importer.model import ImportState, Written
+from importer.model import ImportState, Outcome, Written
+from importer.run import Job, run_import
 from importer.settings import ImportSettings
 from importer.worker import Worker
 from server.imports import ChecksumHook
@@ -41,8 +43,8 @@ class Yard(House):
         return self.settings
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        starter = Starter(self.folder, self.settings_of, lambda: self.now, self.queue.checksums)
+    async def working(self, run: RunImport = run_import) -> AsyncIterator[None]:
+        starter = Starter(self.folder, self.settings_of, lambda: self.now, self.queue.checksums, run)
         worker = Worker(self.queue, self.closing, starter)
         worker.start()
         try:
@@ -259,6 +261,27 @@ async def test_a_held_import_runs_when_the_checksum_that_fits_comes_later(yard: 
 
         await eventually(completed, what="the held import to be applied")
     assert (await found(yard.queue, 2)).decided_by is None
+
+
+async def test_a_checksum_that_comes_while_its_import_runs_counts(yard: Yard) -> None:
+    yard.settings = WHOLE_LISTS
+    runs = 0
+
+    async def slowly(job: Job, *args: Any, **options: Any) -> Outcome:
+        nonlocal runs
+        outcome = await run_import(job, *args, **options)
+        if job.import_id == 2:
+            runs += 1
+            if runs == 1:
+                await yard.checksum(SHORTER)
+        return outcome
+
+    async with yard.working(slowly):
+        await yard.upload(STAFF)
+        await yard.ends(1)
+        await yard.cut_upload(SHORTER)
+        assert (await yard.ends(2)).state is ImportState.COMPLETED
+    assert runs == 2
 
 
 async def test_a_checksum_waives_no_other_reason(yard: Yard) -> None:
