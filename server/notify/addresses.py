@@ -13,7 +13,12 @@ NAT64 = IPv6Network("64:ff9b::/96")
 def is_public(text: str) -> bool:
     """Whether the IP address `text` is one of the public internet, also if it only carries another one in it."""
     address = ip_address(text.partition("%")[0])
-    return all(each.is_global and not each.is_multicast and not each.is_reserved for each in _meant(address))
+    return all(_is_public(each) for each in _meant(address))
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    site_local = isinstance(address, IPv6Address) and address.is_site_local  # fec0::/10, which `is_global` forgets
+    return address.is_global and not (address.is_multicast or address.is_reserved or site_local)
 
 
 def _meant(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
