@@ -74,8 +74,14 @@ def _addresses(value: object) -> object:
 
 
 def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.fragment:
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("must be a web address in ASCII, without spaces (xn--... for a name in other letters)")
+    try:
+        parts = urlsplit(value)
+        makes_sense = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # of a port that is no port
+        makes_sense = False
+    if not makes_sense or "@" in parts.netloc or parts.fragment:
         raise ValueError("must be a web address such as https://example.com/hooks/headcount")
     return value
 

@@ -14,7 +14,9 @@ import json
 import socket
 import ssl
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from threading import Thread
 from typing import Any
 
 import httpcore
@@ -47,10 +49,6 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(key_of(secret), signed, hashlib.sha256).digest()).decode()
 
 
-LOOK_UPS_AT_ONCE = 16
-"""Names are looked up in threads of their own: one that takes long takes no thread from imports."""
-
-
 class Webhooks:
     """Sends webhooks. Every one has a connection of its own: tenants share nothing here."""
 
@@ -81,7 +79,7 @@ class Webhooks:
             raise WebhookFailed("its address is not a public one, and the operator allows no others") from error
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
             raise WebhookFailed(f"it can't be reached ({type(error).__name__})") from error
-        except (httpcore.UnsupportedProtocol, ValueError) as error:
+        except (httpcore.UnsupportedProtocol, ValueError, TypeError) as error:  # TypeError: it is not ASCII
             raise WebhookFailed("its address makes no sense") from error
         if not 200 <= status < 300:
             raise WebhookFailed(f"it answered {status}", for_good=status == 410)
@@ -98,7 +96,6 @@ class GuardedBackend(httpcore.AnyIOBackend):
 
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
-        self._threads = ThreadPoolExecutor(LOOK_UPS_AT_ONCE, thread_name_prefix="webhook name")
 
     async def connect_tcp(
         self,
@@ -109,8 +106,7 @@ class GuardedBackend(httpcore.AnyIOBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Look the name up, check what it leads to, and connect to just that. Raises NotPublic."""
-        loop = asyncio.get_running_loop()
-        addresses = await loop.run_in_executor(self._threads, _addresses_of, host, port)
+        addresses = await _looked_up(host, port)
         allowed = [address for address in addresses if self._allow_private or is_public(address)]
         if not allowed:
             raise NotPublic(host)
@@ -126,6 +122,26 @@ class GuardedBackend(httpcore.AnyIOBackend):
         self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None
     ) -> httpcore.AsyncNetworkStream:
         raise NotPublic(path)
+
+
+async def _looked_up(host: str, port: int) -> list[str]:
+    """The addresses of a name, from a thread of its own.
+
+    It can't be stopped: so one that takes long takes no thread from imports, and a server that ends leaves it behind.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def look_up() -> None:
+        try:
+            settle = partial(found.set_result, _addresses_of(host, port))
+        except Exception as error:
+            settle = partial(found.set_exception, error)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(lambda: None if found.done() else settle())
+
+    Thread(target=look_up, name="webhook name", daemon=True).start()
+    return await found
 
 
 def _addresses_of(host: str, port: int) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,14 @@ async def test_a_receiver_that_is_not_there_is_a_failure() -> None:
         await send("http://no-such-host.invalid/")
 
 
+@pytest.mark.parametrize(
+    "url", ["http://bücher.example/", "http://example.com:99999/", "http://a..b/", "http://[::1/"]
+)
+async def test_an_address_that_makes_no_sense_is_a_failure(url: str) -> None:
+    with pytest.raises(WebhookFailed, match="makes no sense"):
+        await send(url)
+
+
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433"])
 async def test_no_spelling_of_this_machine_is_reached(name: str) -> None:
     with WebHost() as host, pytest.raises(WebhookFailed):
@@ -94,6 +104,24 @@ async def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(module, "_addresses_of", resolve)
         await send(f"http://two.example:{host.port}/")
     assert host.calls[0].headers["host"] == f"two.example:{host.port}"
+
+
+def test_a_name_that_nobody_resolves_keeps_the_process_from_nothing() -> None:
+    """A look-up can't be stopped; a server that stops must not wait for one."""
+    script = (
+        "import asyncio, sys, time\n"
+        "from server.notify import webhooks as module\n"
+        "module._addresses_of = lambda name, port: time.sleep(60)\n"
+        "hooks = module.Webhooks(allow_private=True, timeout_s=0.2)\n"
+        "try:\n"
+        "    asyncio.run(hooks.send('http://slow.example/', sys.argv[1], 'a', {}))\n"
+        "except module.WebhookFailed as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, SECRET], timeout=30, check=True, capture_output=True, text=True
+    )
+    assert "in time" in done.stdout
 
 
 def test_a_secret_is_made_once_for_whoever_asks_and_renewed_on_demand(tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early"
         ({"custom_fields": [{"key": "x", "type": "colour"}]}, "custom_fields.0.type"),
         ({"notify_email": "ann@example.com, nobody"}, "notify_email"),
         ({"notify_webhook": "ftp://example.com/"}, "notify_webhook: must be a web address"),
+        ({"notify_webhook": "https://example.com:99999/"}, "notify_webhook: must be a web address"),
+        ({"notify_webhook": "https://bücher.example/"}, "notify_webhook: must be a web address in ASCII"),
+        ({"notify_webhook": "https://example.com/ hook"}, "notify_webhook: must be a web address in ASCII"),
+        ({"notify_webhook": "https://:secret@example.com/"}, "notify_webhook: must be a web address"),
         ({"retention_days": 0}, "retention_days"),
     ],
 )
