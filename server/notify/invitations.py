@@ -28,7 +28,7 @@ USER = ("first_name", "last_name", "email", "job_title", "hire_date")
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """One user to invite. `values` are what a template may name."""
+    """One user to invite. `values` are what a template may name; `attempts` were begun before."""
 
     user_id: int
     message_id: str
@@ -40,8 +40,9 @@ class Invitation:
 class Invitations:
     """The invitations in the open users.db `db`. Methods raise TryAgain while an import holds it."""
 
-    def __init__(self, db: aiosqlite.Connection, clock: Clock, patience: Patience) -> None:
+    def __init__(self, db: aiosqlite.Connection, clock: Clock, patience: Patience, *, on_hire_date: bool) -> None:
         self._db = db
+        self._on_hire_date = on_hire_date
         self._clock = clock
         self._patience = patience
 
@@ -60,32 +61,35 @@ class Invitations:
             async with transaction(self._db):
                 await self._db.execute("DELETE FROM invitations WHERE state = 'waiting'")
 
-    async def due(self, *, on_hire_date: bool) -> list[Invitation]:
-        """The first who are to be invited now."""
-        await self._db.create_function("today_in", 1, _today(self._clock()))
+    async def due(self) -> list[int]:
+        """The ids of the first users who are to be invited now."""
+        return [each.user_id for each in await self._due("ORDER BY i.not_before, i.user_id LIMIT ?", BATCH)]
+
+    async def begin(self, user_id: int) -> Invitation | None:
+        """A try begins, its next one put off: the invitation as it is now. None if this user is not due any more."""
+        async with transaction(self._db):
+            found = await self._due("AND i.user_id = ?", user_id)
+            for each in found:
+                not_before = self._clock().timestamp() + self._patience.wait_s(each.attempts + 1)
+                await self._db.execute(
+                    "UPDATE invitations SET attempts = attempts + 1, not_before = ? WHERE user_id = ?",
+                    (not_before, user_id),
+                )
+        return next(iter(found), None)
+
+    async def _due(self, which: str, *values: object) -> list[Invitation]:
+        now = self._clock()
+        await self._db.create_function("today_in", 1, _today(now))
         rows = await self._db.execute_fetchall(
-            "SELECT i.user_id, i.message_id, i.attempts, u.language, u.first_name, u.last_name, u.email, u.job_title,"
+            "SELECT i.user_id, i.message_id, i.attempts, u.language, u.first_name, u.last_name, u.email, u.job_title,"  # noqa: S608 - no values in it
             " u.hire_date FROM invitations AS i JOIN users AS u ON u.id = i.user_id"
             " WHERE i.state = 'waiting' AND i.not_before <= ? AND u.state = 'active' AND u.email IS NOT NULL"
-            " AND (NOT ? OR u.hire_date IS NULL OR u.hire_date <= today_in(u.time_zone))"
-            " ORDER BY i.not_before, i.user_id LIMIT ?",
-            (self._clock().timestamp(), on_hire_date, BATCH),
+            f" AND (NOT ? OR u.hire_date IS NULL OR u.hire_date <= today_in(u.time_zone)) {which}",
+            (now.timestamp(), self._on_hire_date, *values),
         )
         return [
             Invitation(row[0], row[1], row[2], row["language"], {name: row[name] for name in USER}) for row in rows
         ]
-
-    async def begin(self, invitation: Invitation) -> bool:
-        """A try begins, its next one put off; False if this user is not to be invited any more."""
-        not_before = self._clock().timestamp() + self._patience.wait_s(invitation.attempts + 1)
-        async with transaction(self._db):
-            done = await self._db.execute(
-                "UPDATE invitations SET attempts = attempts + 1, not_before = ? WHERE user_id = ?"
-                " AND state = 'waiting' AND message_id = ?"
-                " AND EXISTS (SELECT 1 FROM users WHERE id = user_id AND state = 'active')",
-                (not_before, invitation.user_id, invitation.message_id),
-            )
-        return done.rowcount > 0
 
     async def sent(self, invitation: Invitation) -> None:
         await self._end(invitation, "sent", None)

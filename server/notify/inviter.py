@@ -93,11 +93,7 @@ class Inviter:
         """Visit those tenants who may have somebody to invite, until nobody has; then wait for the next."""
         turn: set[str] = set()
         away_s = self._away_first_s
-        if time.monotonic() >= self._everybody_at:
-            self._everybody_at = time.monotonic() + self._round_s
-            turn = set(await self._tenants())
-            self._waiting = {tenant: self._waiting.get(tenant, 0) for tenant in turn}
-        while (turn := turn | self._just_ended()) and not self._ending.is_set():
+        while (turn := turn | self._just_ended() | await self._everybody()) and not self._ending.is_set():
             try:
                 turn = {tenant for tenant in sorted(turn) if await self._visit(tenant)}
             except ServerAway as error:
@@ -111,6 +107,15 @@ class Inviter:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._told.wait(), max(0.0, self._everybody_at - time.monotonic()))
         return 0
+
+    async def _everybody(self) -> set[str]:
+        """All tenants, once in a while; in between nobody."""
+        if time.monotonic() < self._everybody_at:
+            return set()
+        self._everybody_at = time.monotonic() + self._round_s
+        everybody = set(await self._tenants())
+        self._waiting = {tenant: self._waiting.get(tenant, 0) for tenant in everybody}
+        return everybody
 
     def _just_ended(self) -> set[str]:
         self._told.clear()
@@ -137,17 +142,18 @@ class Inviter:
         db = await open_database(self._folder_of(tenant).users_db, "tenant")
         try:
             await db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-            invitations = Invitations(db, self._clock, self._patience)
+            on_hire_date = settings.invitations == "on_hire_date"
+            invitations = Invitations(db, self._clock, self._patience, on_hire_date=on_hire_date)
             if settings.invitations == "off":
                 await invitations.withdraw()
                 due = []
             else:
-                due = await invitations.due(on_hire_date=settings.invitations == "on_hire_date")
+                due = await invitations.due()
             try:
-                for invitation in due:
+                for user_id in due:
                     if self._ending.is_set():
                         break
-                    if await invitations.begin(invitation):
+                    if invitation := await invitations.begin(user_id):
                         await self._send(tenant, settings, invitations, invitation)
             finally:
                 await self._measure(tenant, invitations, at_once=not due)

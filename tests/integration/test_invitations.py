@@ -301,6 +301,43 @@ async def test_tries_have_one_message_id_and_come_to_an_end(office: Office) -> N
     assert len(set(ids)) == 1
 
 
+async def test_what_changes_while_others_are_invited_counts(office: Office) -> None:
+    """Who is due is asked for many at once; who is invited, and where, is asked of each when it is their turn."""
+    office.settings["invitations"] = "on_hire_date"
+    await office.run(people("ann", "bob", "cid", hire_date="2026-03-01"))
+
+    def meanwhile(mail: Any) -> None:
+        with sqlite3.connect(office.company.database, isolation_level=None) as db:
+            db.execute("UPDATE users SET email = 'bob@new.example.com' WHERE email = 'bob@example.com'")
+            db.execute("UPDATE users SET hire_date = '2026-04-01' WHERE email = 'cid@example.com'")
+
+    office.host.answer = meanwhile
+    await sent(office, 2)
+    assert office.invited() == ["ann@example.com", "bob@new.example.com"]
+
+
+async def test_a_day_that_comes_while_another_tenant_is_invited_is_noticed(office: Office) -> None:
+    await office.run(people(*(f"p{number}" for number in range(200))))
+    names = ["acme"]
+    inviter = office.make_inviter(round_s=0.05)
+    looked: list[str] = []
+    send_some = inviter._send_some
+
+    async def watched(tenant: str, settings: TenantSettings) -> bool:
+        looked.append(tenant)
+        return await send_some(tenant, settings) if tenant == "acme" else False
+
+    async def tenants() -> list[str]:
+        return names
+
+    inviter._send_some, inviter._tenants = watched, tenants  # type: ignore[method-assign]
+    office.host.answer = lambda mail: names.append("initech") if len(names) == 1 else None
+    inviter.start()
+    await eventually(lambda: "initech" in looked)
+    await inviter.stop(5)
+    assert len(office.host.mails) < 200, "it did not have to wait for all of acme"
+
+
 async def test_the_end_of_an_import_is_noticed_at_once(office: Office, tmp_path: Path) -> None:
     await office.run(people("ann"))
     async with office.inviter() as inviter, open_house(tmp_path, "acme") as house:
