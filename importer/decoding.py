@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from importer.errors import FileError
 
@@ -64,7 +65,10 @@ class DecodedText:
                 found = error if isinstance(error, UnicodeDecodeError) else _from_the_start(encoding, state[0] + data)
                 read = max(0, found.start - len(state[0]))
                 decoder.setstate(state)
-                good = decoder.decode(data[:read]) if read else ""
+                good = ""
+                if read:
+                    with suppress(UnicodeError):  # UTF-16 without its mark is told by a later byte than the first
+                        good = decoder.decode(data[:read])
                 if good:
                     yield good
                 offset = self.bytes_read - len(data) - len(state[0]) + found.start

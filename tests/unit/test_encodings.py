@@ -76,6 +76,7 @@ def test_bytes_that_are_not_in_it_fail_with_their_place(
 
 @given(st.sampled_from(sorted(TEXTS)), st.binary(max_size=60), st.integers(1, 5))
 @example("utf-16", b"ab", 1)
+@example("utf-16", b"\x00\x00\x00\xdc", 1)
 def test_any_bytes_are_read_or_refused(encoding: str, content: bytes, size: int) -> None:
     with suppress(FileError):
         decoded(content, encoding, size)
