@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from importer.rules import Doubtful, FieldValue, Invalid, check_boolean, check_date, check_text
+from importer.rules import BLANKS, Doubtful, FieldValue, Invalid, check_boolean, check_date, check_text
 
 Rule = Callable[[str], FieldValue | Invalid | Doubtful]
 """What a tidy cell that is not blank means."""
@@ -17,6 +18,9 @@ Rule = Callable[[str], FieldValue | Invalid | Doubtful]
 MAX_FIELDS = 100
 MAX_DIGITS = 15
 """So many digits a number may have before it can't be told from its neighbour any more."""
+
+CHOICES_NAMED = 20
+"""So many choices are named to whoever wrote another."""
 
 _KEY = r"[a-z][a-z0-9_]{0,62}"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -33,13 +37,18 @@ class CustomField(BaseModel):
     type: Literal["text", "number", "date", "boolean", "choice"] = "text"
     choices: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
 
+    @field_validator("choices")
+    @classmethod
+    def _as_cells_are_compared(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(unicodedata.normalize("NFC", choice) for choice in given)
+
     @model_validator(mode="after")
     def _choices_belong_to_a_choice(self) -> Self:
         if self.type == "choice" and not self.choices:
             raise ValueError(f"the field {self.key} is a choice and must name its choices")
         if self.type != "choice" and self.choices:
             raise ValueError(f"the field {self.key} has choices, so its type must be choice")
-        if any(choice != choice.strip() for choice in self.choices):
+        if any(choice != choice.strip(BLANKS) for choice in self.choices):
             raise ValueError(f"the choices of {self.key} must have no spaces around them")
         if len({choice.lower() for choice in self.choices}) < len(self.choices):
             raise ValueError(f"the choices of {self.key} must differ in more than upper and lower case")
@@ -77,8 +86,10 @@ def _check_number(text: str) -> FieldValue | Invalid | Doubtful:
 
 
 def _check_choice(choices: dict[str, str], text: str) -> FieldValue | Invalid:
+    known = list(choices.values())
+    more = f" (and {len(known) - CHOICES_NAMED:,} more)" if len(known) > CHOICES_NAMED else ""
     return choices.get(text.lower()) or Invalid(
-        "unknown_choice", f"There is no such choice. Write one of: {', '.join(choices.values())}."
+        "unknown_choice", f"There is no such choice. Write one of: {', '.join(known[:CHOICES_NAMED])}{more}."
     )
 
 

@@ -9,6 +9,7 @@ mend it.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -63,6 +64,7 @@ OFTEN_MEANT = {
 """Names other systems give to our columns. For messages only: a column is never renamed by guessing."""
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_NO_BREAK = re.compile("[\u00a0\u2007\u202f]")
 _SEPARATORS = re.compile(r"[\s.-]+")
 
 
@@ -136,8 +138,8 @@ def match_columns(names: Sequence[str], known: Names) -> tuple[str, ...]:
 
 
 def fold(name: str) -> str:
-    """A column name as it is compared: invisible characters removed, trimmed, lower case."""
-    return _INVISIBLE.sub("", name).strip().lower()
+    """A column name as it is compared: in NFC, plain spaces, invisible characters removed, trimmed, lower case."""
+    return _NO_BREAK.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFC", name))).strip().lower()
 
 
 def heading(cell: str) -> str:
@@ -196,7 +198,8 @@ def _refuse_missing(
         for name, cell in zip(names, cells, strict=True)
         if name and not known.field(name) and (meant := nearest_column(name, known.columns)) in missing
     ]
-    what = f"The column {missing[0]} is" if len(missing) == 1 else f"The columns {', '.join(missing)} are"
+    called = [_called(name, known) for name in missing]
+    what = f"The column {called[0]} is" if len(called) == 1 else f"The columns {', '.join(called)} are"
     hint = f" In the header {'; '.join(likely)}." if likely else ""
     raise FileError(
         "missing_column",
@@ -205,6 +208,12 @@ def _refuse_missing(
         line=line,
         column=missing[0],
     )
+
+
+def _called(name: str, known: Names) -> str:
+    """The field as a person may find it in the file: with the headers that mean it too."""
+    theirs = [f"“{shown(visible(header))}”" for header, meant in known.mapping.items() if meant == name]
+    return f"{name} (or {' or '.join(theirs)})" if theirs else name
 
 
 def _warnings(header: Header, names: Sequence[str], line: int, known: Names) -> list[Problem]:

@@ -77,11 +77,15 @@ def _put_back_custom(found: PutBack, user: User, change: Change, identifying: st
 def with_existing(found: PutBack, user: User, exists: Mapping[str, set[int]]) -> PutBack:
     """`found` without links to what was removed since. `exists` has the ids that are there, by column."""
     for name in exists.keys() & found.columns.keys():
-        target = found.columns[name]
-        if target is not None and target not in exists[name]:
+        if not ids_in(found.columns[name]) <= exists[name]:
             del found.columns[name]
             found.left.append(removed_since(user, name))
     return found
+
+
+def ids_in(value: str | int | None) -> set[int]:
+    """The ids in a column that names one (a number) or several (a text with commas between them)."""
+    return {int(part) for part in str(value).split(",") if part} if value is not None else set()
 
 
 def nobody_left() -> Problem:

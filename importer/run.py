@@ -45,6 +45,7 @@ from importer.reconcile import Reconciler
 from importer.roster import Roster
 from importer.settings import ImportSettings
 from importer.spool import Spool
+from importer.switching import refuse_switched
 
 BATCH_ROWS = 5000
 CHUNK_BYTES = 256 * 1024
@@ -193,7 +194,7 @@ class _Run:
         self._reader = await asyncio.to_thread(
             CsvReader, self._source.chunks(), **self._settings.form, batch_rows=batch_rows
         )
-        await self._refuse_switched()
+        await refuse_switched(self._db, self._settings.identifier)
         await self._roster.open()
         await self._links.open()
         addresses = Addresses(self._db, self._roster)
@@ -208,12 +209,6 @@ class _Run:
             progress(self._reader.bytes_read / max(1, self._source.facts.size))
             if stopping():
                 raise Stopped("the server is stopping")
-
-    async def _refuse_switched(self) -> None:
-        """Raise TryAgain if the identifier was changed after our settings were read: nobody would be who they are."""
-        rows = list(await self._db.execute_fetchall("SELECT value FROM settings WHERE key = 'identifier'"))
-        if (json.loads(rows[0][0]) if rows else "email") != self._settings.identifier:
-            raise TryAgain("settings_changed", "the tenant's settings are being changed")
 
     async def conclude(self) -> Outcome:
         """All rows are in: links, absent users, the guard; and what it all comes to."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, Self, TypedDict
@@ -124,6 +125,7 @@ class ImportSettings(BaseModel):
     @field_validator("date_format")
     @classmethod
     def _sane_date_format(cls, given: str) -> str:
+        given = given.strip()
         named = _DIRECTIVE.findall(given)
         once = all(len([name for name in named if name in kind]) == 1 for kind in (_YEAR, _MONTH, _DAY))
         if not once or not set(named) <= _YEAR | _MONTH | _DAY | _TIME or not _reads_its_own(given):
@@ -132,6 +134,7 @@ class ImportSettings(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
+        _refuse_half_characters(self.model_dump())
         keys = [field.key for field in self.custom_fields]
         _refuse_keys(keys)
         if self.identifier != "email" and self.identifier not in keys:
@@ -140,6 +143,9 @@ class ImportSettings(BaseModel):
         if self.identifier in by_key and by_key[self.identifier].type != "text":
             raise ValueError(f"the custom field {self.identifier} is the identifier, so its type must be text")
         _refuse_headers(self.field_mapping, self.columns)
+        for name in self.names.required:
+            if self.names.header(name) is None:
+                raise ValueError(f"field_mapping leaves no header for {name}, which every file must have")
         self._refuse_values()
         return self
 
@@ -155,9 +161,17 @@ class ImportSettings(BaseModel):
             for theirs, ours in values.items():
                 if not fold(theirs):
                     raise ValueError(f"value_mapping can't map a blank {name}")
-                found = rules[name](ours) if ours else None
+                found = rules[name](unicodedata.normalize("NFC", ours)) if ours else None
                 if isinstance(found, Invalid):
                     raise ValueError(f"value_mapping maps {theirs!r} to {ours!r} for {name}: {found.message}")
+
+
+def _refuse_half_characters(values: Mapping[str, object]) -> None:
+    """JSON can hold what no file and no database can: half of a character that takes two of its units."""
+    try:
+        json.dumps(values, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise ValueError("there is half a character in one of the texts; type it anew") from None
 
 
 def _refuse_keys(keys: list[str]) -> None:
@@ -197,5 +211,5 @@ def _reads_its_own(date_format: str) -> bool:
         return all(
             check_date(datetime.fromisoformat(day).strftime(date_format), date_format) == day for day in _SAMPLE_DAYS
         )
-    except ValueError:
+    except (ValueError, re.error):  # strptime makes a pattern of it
         return False

@@ -6,17 +6,25 @@ look users up by (`external_id`) is filled in the same transaction.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import aiosqlite
 
-from importer.errors import Refused
+from importer.errors import Refused, TryAgain
 from importer.identity import Identity
 
 NAMED = 10
 """So many users are named in a refusal; the rest is counted."""
 
 WHO = "first_name || ' ' || last_name || ifnull(' (' || email || ')', '')"
+
+
+async def refuse_switched(db: aiosqlite.Connection, identifier: str) -> None:
+    """Raise TryAgain if users are told apart by something else than `identifier` by now."""
+    rows = list(await db.execute_fetchall("SELECT value FROM settings WHERE key = 'identifier'"))
+    if (json.loads(rows[0][0]) if rows else "email") != identifier:
+        raise TryAgain("settings_changed", "the tenant's settings are being changed")
 
 
 async def switch_identity(db: aiosqlite.Connection, after: Identity) -> None:

@@ -31,18 +31,26 @@ from importer.putback import (
     PutBack,
     address_taken_since,
     changed_since,
+    ids_in,
     nobody_left,
     put_back,
     still_protected,
     with_existing,
 )
 from importer.roster import records_of
+from importer.switching import refuse_switched
 
 BATCH = 2000
 KEPT = 10_000
 """So many of the messages of an undo are kept; the rest is only counted."""
 
-LINKED = {"manager_id": "users", "coach_id": "users", "primary_team_id": "teams", "location_id": "locations"}
+LINKED = {
+    "manager_id": "users",
+    "coach_id": "users",
+    "primary_team_id": "teams",
+    "secondary_team_ids": "teams",
+    "location_id": "locations",
+}
 INSERT_UNDONE = "INSERT INTO changes (import_id, user_id, field, old, new, undo) VALUES (?, ?, ?, ?, ?, 1)"
 
 
@@ -73,6 +81,7 @@ async def undo_import(
     db = await open_database(database, "tenant")
     try:
         async with transaction(db):
+            await refuse_switched(db, job.identifying or "email")
             undo = _Undo(job, db)
             applied = await undo.judge()
             await undo.run(progress, stopping)
@@ -239,7 +248,7 @@ class _Undo:
         found = list(found)
         exists = {}
         for column, table in LINKED.items():
-            wanted = {one.columns[column] for one in found if one.columns.get(column) is not None}
+            wanted = {each for one in found for each in ids_in(one.columns.get(column))}
             rows = await self._rows(
                 f"SELECT id FROM {table} WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608
                 json.dumps(list(wanted)),

@@ -23,6 +23,8 @@ def to_toml(tenant: str, settings: TenantSettings) -> str:
 
 def from_toml(text: str) -> dict[str, object]:
     """The settings a file names. Raises TenantRefused if it is not TOML."""
+    if "\ufffd" in text:
+        raise TenantRefused("bad_toml", "the file is not in UTF-8: save it as UTF-8")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

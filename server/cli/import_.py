@@ -120,7 +120,7 @@ async def discard(tenant: str, import_id: int | None, as_json: bool) -> None:
 
 @import_.command()
 @click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@click.argument("import_id", metavar="[ID]", type=ID, required=False)
 @click.option("--no-wait", is_flag=True, help="Don't wait until it is undone.")
 @json_option
 @runs
@@ -142,7 +142,7 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool)
 
 @import_.command()
 @click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=int, required=False)
+@click.argument("import_id", metavar="[ID]", type=ID, required=False)
 @json_option
 @runs
 async def changes(tenant: str, import_id: int | None, as_json: bool) -> None:

@@ -93,6 +93,14 @@ def test_what_does_not_exist_is_refused_in_a_sentence(data: Path) -> None:
     assert run_cli("import", "show", "acme", "first").code == 2
 
 
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("command", ["show", "wait", "approve", "discard", "undo", "changes"])
+def test_an_id_that_no_database_can_hold_is_wrong_usage(command: str) -> None:
+    ran = run_cli("import", command, "acme", "9" * 20)
+    assert ran.code == 2
+    assert "is not in the range" in ran.err
+
+
 def test_a_report_reads_well(data: Path) -> None:
     async def end(queue: Queue) -> None:
         entry = await queue.claim("acme", await enqueue(queue))

@@ -12,6 +12,7 @@ from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
 from importer.run import Job, run_import
 from importer.settings import ImportSettings
+from importer.undo import UndoJob, undo_import
 from tests.support.importing import Company, codes, sheet
 
 FIELD: Any = ({"key": "employee_id"},)
@@ -169,3 +170,7 @@ async def test_an_import_that_began_before_the_identifier_was_changed_has_to_wai
     with pytest.raises(TryAgain):
         await run_import(job, company.database, ImportSettings(custom_fields=FIELD), company.messages)
     assert await company.sql("SELECT count(*) FROM users") == [(3,)]
+    undo = UndoJob("acme", 1, "operator", None, datetime.now(UTC))
+    with pytest.raises(TryAgain):
+        await undo_import(undo, company.database, company.messages)
+    assert (await company.undo(**BY_NUMBER)).counts.created == 3

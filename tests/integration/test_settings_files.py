@@ -83,12 +83,13 @@ def test_a_settings_file_is_shown_edited_and_loaded_whole() -> None:
     ("text", "reason"),
     [
         ("delimiter = ;", "not valid TOML"),
+        ('[field_mapping]\n"Stra\udcdfe" = "location"', "not in UTF-8"),
         ('delimeter = ";"', "did you mean delimiter?"),
         ('delimiter = ";"\nidentifier = "badge"', "identifier must be email or the key"),
     ],
 )
 def test_a_settings_file_that_makes_no_sense_changes_nothing(text: str, reason: str) -> None:
-    ran = run_cli("tenant", "load", "acme", "-", stdin=text.encode())
+    ran = run_cli("tenant", "load", "acme", "-", stdin=text.encode(errors="surrogateescape"))
     assert ran.code == 1
     assert reason in ran.err
     assert run_cli("tenant", "show", "acme", "--json").json["settings"] == TenantSettings().to_json()

@@ -85,6 +85,18 @@ async def test_what_was_before_and_is_removed_since_is_not_put_back(tmp_path: Pa
     assert [(problem.code, problem.column) for problem in undone.messages] == [("removed_since", "primary_team")]
 
 
+async def test_secondary_teams_that_are_removed_since_are_not_put_back(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", secondary_team="Ops,Cooks"))
+    await company.run(people("ann", secondary_team="Ops"))
+    await company.sql("DELETE FROM teams WHERE name = 'Cooks'")
+    undone = await company.undo()
+    # A team that is made later may get the id of the one that is gone.
+    await company.run(people("ben", primary_team="Sales"))
+    assert (await company.users())["ann@example.com"]["secondary_team"] == []
+    assert [(problem.code, problem.column) for problem in undone.messages] == [("removed_since", "secondary_team")]
+
+
 async def test_nobody_protected_is_deactivated_by_an_undo(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))

@@ -83,6 +83,7 @@ class Company:
     ) -> Outcome:
         """Undo an import, the newest by default."""
         identifier = ImportSettings(**settings).identifier
+        await self._set_identifier(settings.get("identifier"))
         self.undos += 1
         now = datetime(2026, 2, 1, tzinfo=UTC).replace(microsecond=self.undos * 1000)
         identifying = None if identifier == "email" else identifier

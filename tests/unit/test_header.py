@@ -144,6 +144,17 @@ def test_a_field_of_ones_own_is_a_column_by_its_key_or_a_mapped_header() -> None
     assert "Did you mean shift?" in only(mapped({}, *REQUIRED, "shfit", custom_fields=own)[1]).message
 
 
+@pytest.mark.parametrize("written", ["Gr\u00f6\u00dfe (cm)", "Gro\u0308\u00dfe (cm)", "Gr\u00f6\u00dfe\u00a0(cm)"])
+def test_their_header_is_known_however_its_letters_and_spaces_are_encoded(written: str) -> None:
+    found, problems = mapped({"Gr\u00f6\u00dfe (cm)": "job_title"}, *REQUIRED, written)
+    assert (found.columns[-1], problems) == ("job_title", [])
+
+
+def test_a_missing_column_is_named_as_the_tenant_s_files_name_it_too() -> None:
+    with pytest.raises(FileError, match=r"The column email \(or “work mail” or “mail”\) is missing"):
+        mapped({"Work Mail": "email", "Mail": "email"}, "first_name", "last_name")
+
+
 def test_the_identifier_is_a_column_that_must_be_there() -> None:
     with pytest.raises(FileError) as caught:
         mapped({}, *REQUIRED, custom_fields=[{"key": "badge"}], identifier="badge")

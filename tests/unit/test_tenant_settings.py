@@ -28,7 +28,12 @@ SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early"
         ({"date_format": "YYYY-MM-DD"}, "date_format: must name"),
         ({"date_format": "%Y-%m-%q"}, "date_format: must name"),
         ({"date_format": "%Y%m%d %"}, "date_format: must name"),
+        ({"date_format": "%m/%d/%Y %M:%M"}, "date_format: must name"),
         ({"field_mapping": {"Mail": "mail"}}, "is no field"),
+        ({"field_mapping": {"email": ""}}, "no header for email"),
+        ({"field_mapping": {"Email": "job_title"}}, "no header for email"),
+        ({"field_mapping": {"\ud800": "email"}}, "half a character"),
+        ({"value_mapping": {"location": {"HQ": "\ud800"}}}, "half a character"),
         ({"field_mapping": {"Mail": "email", " MAIL": "email"}}, "twice"),
         ({"field_mapping": {"_code": "email"}}, "can't map the header"),
         ({"field_mapping": {" ": "email"}}, "can't map the header"),
@@ -46,6 +51,8 @@ SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early"
         ({"custom_fields": [{"key": "shift", "type": "choice"}]}, "must name its choices"),
         ({"custom_fields": [{**BADGE, "choices": ["a"]}]}, "its type must be choice"),
         ({"custom_fields": [{**SHIFT, "choices": ["Late", "late"]}]}, "differ in more"),
+        ({"custom_fields": [{**SHIFT, "choices": ["\u200bLate"]}]}, "no spaces around"),
+        ({"custom_fields": [{**SHIFT, "choices": ["Sch\u00f6n", "Scho\u0308n"]}]}, "differ in more"),
         ({"custom_fields": [{"key": "x", "type": "colour"}]}, "custom_fields.0.type"),
         ({"notify_email": "ann@example.com, nobody"}, "notify_email"),
         ({"notify_webhook": "ftp://example.com/"}, "notify_webhook: must be a web address"),
@@ -81,6 +88,16 @@ def test_settings_as_they_are_typed_are_understood() -> None:
     assert list(after.field_mapping) == ["EmpID", "Badge No", "Notes"]
     assert after.columns[-2:] == ("badge", "shift")
     assert after.notify_email == ("Ann@example.com", "bo@example.com")
+
+
+def test_spaces_around_a_date_format_do_not_count() -> None:
+    assert changed(TenantSettings(), {"date_format": " %d.%m.%Y "}).date_format == "%d.%m.%Y"
+
+
+def test_choices_are_kept_as_cells_are_compared() -> None:
+    shift = {**SHIFT, "choices": ["Fru\u0308h"]}
+    after = changed(TenantSettings(), {"custom_fields": [shift], "value_mapping": {"shift": {"F": "fru\u0308h"}}})
+    assert after.custom_fields[0].choices == ("Fr\u00fch",)
 
 
 def test_a_field_that_is_still_the_identifier_can_not_be_taken_away() -> None:
