@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from importer.errors import ImporterError
 from importer.model import Written
 from server.sftp.hooks import Arrival, Hook, HookRefused, Origin, Upload
+from server.sftp.leftovers import unmark
 from server.sftp.paths import ClientPath
 from server.sftp.placing import Placement, Spot
 from server.sftp.space import Space
@@ -44,6 +45,7 @@ async def land(
         arrival = await hook.arriving(upload)
     except (HookRefused, ImporterError) as refusal:
         raise NotLanded(str(refusal)) from refusal
+    unmark(fd)  # from here on the queue knows of it
     placement = Placement(source, target, arrival.copy, space.staging.fd, keep_source=keep_source)
     try:
         await space.in_thread(placement.place)

@@ -76,8 +76,8 @@ async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
     hook = space.house.hooks.find(upload.path)
     try:
         space.house.memory.keep(draft.fd, draft.trace.facts(draft.size))
-        unmark(draft.fd)
         if hook is None:
+            unmark(draft.fd)
             _publish(space, draft)
         else:
             await _land(space, draft, hook, upload)
