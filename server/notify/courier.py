@@ -1,13 +1,14 @@
 """Brings out what the outbox holds: mails one after the other, webhooks of several tenants at once.
 
 A mail server that is away is asked again after growing waits, whatever is to be sent; a message that fails has its
-own wait. A receiver that hangs keeps nobody else's webhooks waiting.
+own wait. A receiver that hangs keeps nobody else's webhooks waiting: whose last call is longest ago is next.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -66,6 +67,7 @@ class Courier:
         self._ending = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._called_at: dict[str, float] = {}
 
     def start(self) -> None:
         rounds: list[tuple[str, Callable[[], Awaitable[float]]]] = [
@@ -125,10 +127,12 @@ class Courier:
     # Webhooks
 
     async def _look_for_webhooks(self) -> float:
-        for message in await self._outbox.due(Channel.WEBHOOK):
+        due = await self._outbox.due(Channel.WEBHOOK)
+        for message in sorted(due, key=lambda each: self._called_at.get(each.tenant, 0.0)):
             if len(self._under_way) < AT_ONCE and message.tenant not in self._under_way and not self._ending.is_set():
                 task = asyncio.create_task(self._call(message), name=f"webhook of {message.tenant}")
                 self._under_way[message.tenant] = task
+                self._called_at[message.tenant] = time.monotonic()
                 task.add_done_callback(partial(self._called, message.tenant))
         return LOOK_S
 

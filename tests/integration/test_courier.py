@@ -18,6 +18,7 @@ from importer.model import ImportState, Outcome
 from importer.moments import utc_now
 from importer.notices import Channel, Notice
 from server.metrics import Metrics
+from server.notify import courier as courier_module
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald
 from server.notify.mail import Mailer, MailServer
@@ -249,6 +250,24 @@ async def test_a_receiver_that_hangs_keeps_nobody_else_waiting(desk: Desk) -> No
             await eventually(lambda: hanging.calls)
             await desk.all_are("sent", "initech")
             assert await desk.states("acme") == ["waiting"]
+
+
+async def test_however_many_receivers_hang_the_others_have_their_turn(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier_module, "AT_ONCE", 1)
+    monkeypatch.setattr(courier_module, "LOOK_S", 0.02)
+    with WebHost(lambda call: 0) as hanging, WebHost() as web:
+        desk.settings = {
+            "acme": TenantSettings(notify_webhook=hanging.url),
+            "initech": TenantSettings(notify_webhook=web.url),
+        }
+        for number in range(20):
+            await desk.tell("acme", Channel.WEBHOOK, f"import {number}")
+        await desk.tell("initech", Channel.WEBHOOK)
+        async with desk.courier(timeout_s=0.1):
+            await desk.all_are("sent", "initech")
+        assert len(hanging.calls) <= 2
 
 
 async def test_an_address_that_is_taken_away_gets_nothing_more(desk: Desk, tmp_path: Path) -> None:
