@@ -284,18 +284,27 @@ class _Undo:
         await self._db.execute("DROP TABLE undo_address")
 
     async def _note_addresses(self) -> None:
-        """Who gets which address back: those who still have what the import gave them."""
+        """Who gets which address back: those who still have what the import gave them.
+
+        One import may have changed an address twice: spelt it otherwise, then given it to somebody else.
+        """
         await self._db.execute(
             "CREATE TEMP TABLE undo_address (user_id INTEGER PRIMARY KEY, old_email TEXT, old_key TEXT,"
             " new_email TEXT, new_key TEXT, refused INTEGER NOT NULL)"
         )
         await self._db.execute(
             """
-            INSERT OR IGNORE INTO undo_address
-            SELECT u.id, e.old, iif(k.id IS NULL, u.email_key, k.old), e.new, iif(k.id IS NULL, u.email_key, k.new),
-                NOT (u.email IS e.new AND (k.id IS NULL OR u.email_key IS k.new))
-            FROM undoing AS e JOIN users AS u ON u.id = e.user_id
-                LEFT JOIN undoing AS k ON k.user_id = e.user_id AND k.field = 'email_key'
+            WITH merged AS (
+                SELECT DISTINCT user_id, field, first_value(old) OVER all_of_it AS old,
+                    last_value(new) OVER all_of_it AS new
+                FROM undoing WHERE field IN ('email', 'email_key')
+                WINDOW all_of_it AS (PARTITION BY user_id, field ORDER BY id
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING))
+            INSERT INTO undo_address
+            SELECT u.id, e.old, iif(k.field IS NULL, u.email_key, k.old), e.new, iif(k.field IS NULL, u.email_key, k.new),
+                NOT (u.email IS e.new AND (k.field IS NULL OR u.email_key IS k.new))
+            FROM merged AS e JOIN users AS u ON u.id = e.user_id
+                LEFT JOIN merged AS k ON k.user_id = e.user_id AND k.field = 'email_key'
             WHERE e.field = 'email'"""
         )
 

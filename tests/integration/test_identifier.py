@@ -156,6 +156,18 @@ async def test_swaps_and_takeovers_are_undone(company: Company) -> None:
     assert (again.counts.created, (await addresses(company))["e9"]) == (1, "dora")
 
 
+async def test_an_address_that_was_spelt_otherwise_and_then_taken_over_is_given_back(company: Company) -> None:
+    before = await company.users()
+    leaving = sheet(
+        ("e1", "E1", "S", "ANN@e.com", "1"), ("e2", "E2", "S", "ann@e.com", ""), header=(*HEADER, "deactivate")
+    )
+    taken = await company.run(leaving, **BY_NUMBER)
+    assert "address_taken_over" in codes(taken)
+    undone = await company.undo(**BY_NUMBER)
+    assert "changed_since" not in codes(undone)
+    assert await company.users() == before
+
+
 async def test_an_address_that_somebody_has_now_is_not_given_back(company: Company) -> None:
     await run(company, staff(e1="ben", e2="ann"))
     await company.sql("UPDATE users SET email = 'x@e.com', email_key = 'x@e.com' WHERE external_id = 'e1'")
