@@ -86,8 +86,10 @@ class Roster:
 
     async def open(self) -> None:
         """Take stock of the users before the import."""
+        # Nobody gets the number, and with it the history or the invitation, of somebody who was removed by hand.
         (highest, total, gone, unknown), *_ = await self._db.execute_fetchall(
-            "SELECT coalesce(max(id), 0), (SELECT count(*) FROM users),"
+            "SELECT max(coalesce(max(id), 0), (SELECT coalesce(max(user_id), 0) FROM changes),"
+            " (SELECT coalesce(max(user_id), 0) FROM invitations)), (SELECT count(*) FROM users),"
             " (SELECT count(*) FROM users WHERE state = 'deactivated'),"
             " (SELECT count(*) FROM users WHERE state = 'deactivated' AND known = 0) FROM users"
         )

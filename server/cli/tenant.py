@@ -13,7 +13,7 @@ from importer.directory import Directory
 from importer.moments import utc_now
 from importer.queue import Queue
 from keys.errors import RingUnreadable
-from server.cli.data import patiently, read_text, runs, tenants
+from server.cli.data import ID_MAX, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.feeds import Feed, feeds
 from server.settings import load_settings
@@ -134,7 +134,7 @@ async def load(name: str, file: str, as_json: bool) -> None:
 
 @tenant.command()
 @click.argument("name")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Not more than this many.")
+@click.option("--limit", type=click.IntRange(1, ID_MAX), default=50, show_default=True, help="Not more than this many.")
 @json_option
 @runs
 async def history(name: str, limit: int, as_json: bool) -> None:

@@ -97,6 +97,12 @@ def test_a_settings_file_that_makes_no_sense_changes_nothing(text: str, reason: 
 
 
 @pytest.mark.usefixtures("acme")
+def test_more_changes_than_a_database_can_hold_are_wrong_usage() -> None:
+    assert run_cli("tenant", "history", "acme", "--limit", "9" * 20).code == 2
+    assert run_cli("notify", "list", "acme", "--limit", "9" * 20).code == 2
+
+
+@pytest.mark.usefixtures("acme")
 def test_every_change_of_a_setting_is_kept_with_who_and_when() -> None:
     run_cli("tenant", "set", "acme", "max_sessions=3", "blank_cells=keep")
     run_cli("tenant", "set", "acme", "max_sessions=3")  # nothing new

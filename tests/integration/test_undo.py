@@ -97,6 +97,19 @@ async def test_secondary_teams_that_are_removed_since_are_not_put_back(tmp_path:
     assert [(problem.code, problem.column) for problem in undone.messages] == [("removed_since", "secondary_team")]
 
 
+async def test_somebody_new_is_not_taken_for_one_who_was_removed_by_hand(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben", role="hr"), invitations="immediately")
+    await company.run(people("ben", role="admin"))
+    await company.sql("UPDATE invitations SET state = 'sent', sent_at = '2026-01-01T00:00:00Z'")
+    await company.sql("DELETE FROM users WHERE email = 'ben@example.com'")
+    outcome = await company.run(people("cleo", role="admin"), invitations="immediately")
+    assert outcome.counts.invitations == 1
+    await company.undo(3)
+    assert "removed_since" in codes(await company.undo(2))
+    assert (await company.users())["cleo@example.com"]["role"] == "admin"
+
+
 async def test_nobody_protected_is_deactivated_by_an_undo(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))

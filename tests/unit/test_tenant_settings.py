@@ -38,6 +38,7 @@ SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early"
         ({"field_mapping": {"_code": "email"}}, "can't map the header"),
         ({"field_mapping": {" ": "email"}}, "can't map the header"),
         ({"field_mapping": "Mail=email"}, "field_mapping: must be JSON text"),
+        ({"custom_fields": "[" * 100_000}, "custom_fields: must be JSON text"),
         ({"value_mapping": {"shoe": {"a": "b"}}}, "is no field"),
         ({"value_mapping": {"role": {"Boss": "king"}}}, "There is no such role"),
         ({"value_mapping": {"role": {"Boss": "hr", "BOSS ": "admin"}}}, "twice"),
