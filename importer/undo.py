@@ -301,7 +301,8 @@ class _Undo:
                 WINDOW all_of_it AS (PARTITION BY user_id, field ORDER BY id
                     ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING))
             INSERT INTO undo_address
-            SELECT u.id, e.old, iif(k.field IS NULL, u.email_key, k.old), e.new, iif(k.field IS NULL, u.email_key, k.new),
+            SELECT u.id, e.old, iif(k.field IS NULL, u.email_key, k.old), e.new,
+                iif(k.field IS NULL, u.email_key, k.new),
                 NOT (u.email IS e.new AND (k.field IS NULL OR u.email_key IS k.new))
             FROM merged AS e JOIN users AS u ON u.id = e.user_id
                 LEFT JOIN merged AS k ON k.user_id = e.user_id AND k.field = 'email_key'

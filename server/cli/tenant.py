@@ -134,7 +134,9 @@ async def load(name: str, file: str, as_json: bool) -> None:
 
 @tenant.command()
 @click.argument("name")
-@click.option("--limit", type=click.IntRange(1, ID_MAX), default=50, show_default=True, help="Not more than this many.")
+@click.option(
+    "--limit", type=click.IntRange(1, ID_MAX), default=50, show_default=True, help="Not more than this many."
+)
 @json_option
 @runs
 async def history(name: str, limit: int, as_json: bool) -> None:
