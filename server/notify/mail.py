@@ -159,7 +159,8 @@ class Mailer:
         message = EmailMessage(policy=SMTP_POLICY)
         message["From"] = Address("Headcount", addr_spec=self._sender)
         message["To"] = ", ".join(deliverable(address) for address in to)
-        message["Subject"] = one_line(letter.subject)
+        # An encoded word would be decoded here, into line ends too: whoever is called like one could write headers
+        message["Subject"] = one_line(letter.subject).replace("=?", "= ?")
         message["Date"] = format_datetime(self._clock())
         message["Message-ID"] = f"<{message_id}@{self._sender.rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"
@@ -168,7 +169,12 @@ class Mailer:
 
 
 def deliverable(address: str) -> str:
-    """`address` as mail servers take it: its domain in ASCII. Raises MailRefused for what is no address."""
+    """`address` as mail servers take it: its domain in ASCII. Raises MailRefused for what is no address.
+
+    One that holds an encoded word (`=?utf-8?q?...?=@example.com`) would be decoded in the header: into another one.
+    """
+    if "=?" in address:
+        raise MailRefused("that address can't be written into a header as it is", for_good=True)
     if address.isascii():
         return address
     try:

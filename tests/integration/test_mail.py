@@ -155,6 +155,38 @@ async def test_a_server_that_is_not_there_is_away(tmp_path: Path) -> None:
     assert len(host.mails) == 1
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "=?utf-8?q?eve=40evil.example=2Cx?=@example.com",
+        "=?utf-8?q?=0D=0ABcc=3A_eve?=@example.com",
+        "=?a?q?x?=y@e.example",
+    ],
+)
+async def test_an_address_that_would_be_read_as_another_gets_nothing(tmp_path: Path, address: str) -> None:
+    """It is a valid one, but in a header it is an encoded word: what it stands for is somebody else."""
+    with MailHost(tmp_path) as host:
+        async with mailer(host) as sending:
+            with pytest.raises(MailRefused) as refused:
+                await sending.send([address], LETTER, "m")
+    assert refused.value.for_good
+    assert host.tries == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["=?utf-8?q?x=0D=0ABcc=3A_eve=40evil.example?=", "=?utf-8?q?=0D=0A=0D=0Abody?=", "==??utf-8?q?=FF?= Zoë"]
+)
+async def test_an_encoded_word_in_a_subject_adds_no_header(tmp_path: Path, name: str) -> None:
+    with MailHost(tmp_path) as host:
+        async with mailer(host) as sending:
+            await sending.send(["ann@example.com"], Letter(f"Welcome, {name}", "Hello."), "m")
+    (mail,) = host.mails
+    assert mail["Subject"] == f"Welcome, {name.replace('=?', '= ?')}"
+    assert mail["Bcc"] is None
+    assert mail["Message-ID"]
+    assert mail.get_content().strip() == "Hello."
+
+
 async def test_names_in_other_scripts_are_written_to(tmp_path: Path) -> None:
     with MailHost(tmp_path) as host:
         async with mailer(host) as sending:
