@@ -206,7 +206,8 @@ class Links:
         for name in LINK_FIELDS:
             async with self._db.execute(
                 f"""
-                SELECT u.id, u.email AS whose, m.email AS whom FROM users AS m INDEXED BY users_deactivated
+                SELECT u.id, coalesce(u.email, u.external_id) AS whose, coalesce(m.email, m.external_id) AS whom
+                FROM users AS m INDEXED BY users_deactivated
                 JOIN users AS u ON u.{name}_id = m.id
                 WHERE m.state = 'deactivated' AND u.state = 'active' AND (
                     u.id >= :first_new
@@ -259,7 +260,7 @@ class Links:
 
     async def _loop(self, members: list[int]) -> Problem:
         users = await self._roster.load(members[:LOOP_NAMED])
-        names = [str(users[member]["email"]) for member in members[:LOOP_NAMED]]
+        names = [str(users[member]["email"] or users[member]["external_id"]) for member in members[:LOOP_NAMED]]
         rest = len(members) - len(names)
         chain = " -> ".join([*names, f"({rest} more)" if rest else names[0]])
         line = min((line for member in members if (line := self._roster.line_of(member))), default=None)

@@ -137,6 +137,13 @@ async def test_managers_are_named_by_number_else_by_address(company: Company) ->
     assert managers == {"e1": users["e9"], "e2": users["e3"], "e3": None, "e9": users["e1"]}
 
 
+async def test_somebody_without_an_address_is_named_by_number(company: Company) -> None:
+    await run(company, staff_with("manager", e1=("ann", "e2"), e2=("ben", ""), e3=("cleo", "")))
+    outcome = await run(company, staff_with("deactivate", e2=("ben", "1"), e3=("ben", "")))
+    (problem,) = [problem for problem in outcome.messages if problem.code == "deactivated_link"]
+    assert (problem.value, "None" in problem.message) == ("e2", False)
+
+
 async def test_the_list_of_a_held_import_names_people_by_number(company: Company) -> None:
     await company.run(staff(e1="ann"), deactivate_missing=True, **BY_NUMBER)
     assert {entry["identifier"] for entry in company.touched()} == {"e2", "e3"}
