@@ -126,6 +126,16 @@ async def test_a_file_that_may_be_cut_deactivates_nobody_for_being_absent(
     assert await active(company) == 10
 
 
+async def test_a_file_cut_at_any_byte_deactivates_nobody_for_being_absent(company: Company) -> None:
+    whole = people(*TEN)
+    for size in range(len(whole)):
+        outcome = await company.run(
+            whole[:size], dry_run=True, deactivate_missing=True, max_deactivations_percent=100
+        )
+        held_or_failed = outcome.state in (ImportState.HELD, ImportState.FAILED)
+        assert held_or_failed or not outcome.counts.deactivated_absent, whole[:size]
+
+
 async def test_a_file_that_may_be_cut_is_a_warning_where_nobody_would_be_deactivated(company: Company) -> None:
     outcome = await company.run(people(*TEN), written=Written(2, 4096, 4096, False), deactivate_missing=True)
     assert (outcome.state, codes(outcome)) == (ImportState.UNCHANGED, ["possibly_truncated"])
