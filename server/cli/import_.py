@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,12 @@ STATES = [state.value for state in ImportState if state is not ImportState.ARRIV
 LOOK_S = 0.1
 NO_SERVER_S = 10.0
 """So long nobody may serve the data folder (it may be starting) before waiting for it is given up."""
+
+
+def _one_import(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command about one import of a tenant: the newest, where no ID is given."""
+    with_id = click.argument("import_id", metavar="[ID]", type=ID, required=False)
+    return click.argument("tenant")(with_id(command))
 
 
 @click.group("import")
@@ -57,8 +63,7 @@ async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> No
 
 
 @import_.command()
-@click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=ID, required=False)
+@_one_import
 @json_option
 @runs
 async def show(tenant: str, import_id: int | None, as_json: bool) -> None:
@@ -69,8 +74,7 @@ async def show(tenant: str, import_id: int | None, as_json: bool) -> None:
 
 
 @import_.command()
-@click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=ID, required=False)
+@_one_import
 @click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Give up after so long.")
 @json_option
 @runs
@@ -85,8 +89,7 @@ async def wait(tenant: str, import_id: int | None, timeout: float | None, as_jso
 
 
 @import_.command()
-@click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=ID, required=False)
+@_one_import
 @click.option("--no-wait", is_flag=True, help="Don't wait until it has run.")
 @json_option
 @runs
@@ -106,8 +109,7 @@ async def approve(tenant: str, import_id: int | None, no_wait: bool, as_json: bo
 
 
 @import_.command()
-@click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=ID, required=False)
+@_one_import
 @json_option
 @runs
 async def discard(tenant: str, import_id: int | None, as_json: bool) -> None:
@@ -119,8 +121,7 @@ async def discard(tenant: str, import_id: int | None, as_json: bool) -> None:
 
 
 @import_.command()
-@click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=ID, required=False)
+@_one_import
 @click.option("--no-wait", is_flag=True, help="Don't wait until it is undone.")
 @json_option
 @runs
@@ -141,8 +142,7 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool)
 
 
 @import_.command()
-@click.argument("tenant")
-@click.argument("import_id", metavar="[ID]", type=ID, required=False)
+@_one_import
 @json_option
 @runs
 async def changes(tenant: str, import_id: int | None, as_json: bool) -> None:
