@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from importer.database import open_database
 from importer.errors import Refused, TryAgain
-from importer.model import GuardReason, ImportState, Outcome, Written
+from importer.model import GuardReason, ImportState, Outcome, Problem, Severity, Written
 from importer.queue import Queue, deactivations_shown
 from tests.support.queues import NOON, enqueue, found, open_queue, outcome, promise, run_to
 
@@ -237,7 +238,22 @@ async def test_a_page_is_newest_first_and_of_one_tenant(queue: Queue) -> None:
     assert [each.id for each in await queue.page("acme")] == [4, 3, 2, 1]
     assert [each.id for each in await queue.page("acme", limit=2, before=4)] == [3, 2]
     assert [each.id for each in await queue.page("acme", state=ImportState.FAILED)] == [2]
+    assert [each.id for each in await queue.page("acme", state=ImportState.QUEUED, limit=1, before=4)] == [3]
     assert [each.id for each in await queue.page("globex")] == [1]
+
+
+async def test_a_list_may_leave_out_what_imports_had_to_say(queue: Queue) -> None:
+    number = await enqueue(queue)
+    entry = await queue.claim("acme", number)
+    assert entry
+    problem = Problem(Severity.WARNING, "unknown_manager", "Nobody has that address.", 2)
+    ended = replace(outcome(ImportState.COMPLETED, created=3), messages=(problem,), active=7)
+    await queue.finish(entry.ended(ended, NOON), published=True)
+    await enqueue(queue)
+    whole, brief = await queue.page("acme"), await queue.page("acme", messages=False)
+    assert whole[0] == brief[0]
+    assert whole[1].outcome == ended
+    assert brief[1] == replace(whole[1], outcome=replace(ended, messages=()))
 
 
 async def test_the_newest_import_is_a_real_one(queue: Queue) -> None:
