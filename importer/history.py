@@ -6,11 +6,14 @@ The table `changes` holds columns and ids; here they become fields and names.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiosqlite
 
+from importer.database import open_database
+from importer.folder import TenantFolder
 from importer.identity import Identity
 from importer.plan import CUSTOM
 from importer.putback import SHOWN_AS
@@ -20,8 +23,9 @@ SELECT = """
     SELECT c.id, c.import_id, c.field, c.old, c.new, c.undo, iif(c.undo, a.undone_at, a.applied_at) AS at,
         u.email, u.external_id, u.first_name || ' ' || u.last_name AS name
     FROM changes AS c LEFT JOIN applied AS a ON a.import_id = c.import_id LEFT JOIN users AS u ON u.id = c.user_id
-    WHERE c.field <> 'email_key' AND c.id > ?
+    WHERE c.field <> 'email_key' AND c.{which} AND c.id {beyond} ? ORDER BY c.id {order} LIMIT ?
 """
+OF_IMPORT = "import_id = ?"
 NAMED_IN = {
     "manager_id": "users",
     "coach_id": "users",
@@ -32,6 +36,11 @@ NAMED_IN = {
 """The columns that hold ids, and of what."""
 
 
+END = 2**63 - 1
+
+Changes = list[dict[str, Any]]
+
+
 class History:
     """Reads the history over an open connection to users.db."""
 
@@ -39,28 +48,44 @@ class History:
         self._db = db
         self._identity = identity
 
-    async def of_import(self, import_id: int) -> AsyncIterator[list[dict[str, Any]]]:
+    async def of_import(self, import_id: int) -> AsyncIterator[Changes]:
         """What one import changed, and what its undo put back, in the order in which it was done, in batches."""
-        async for page in self._pages(" AND c.import_id = ?", import_id):
+        async for page in _all(lambda after: self.page_of_import(import_id, after, BATCH)):
             yield page
 
-    async def of_user(self, identifier: str) -> AsyncIterator[list[dict[str, Any]]]:
+    async def of_user(self, identifier: str) -> AsyncIterator[Changes]:
         """What imports and undos changed of one user, oldest first, in batches."""
-        which = f" AND c.user_id = (SELECT id FROM users WHERE {self._identity.column} = ?)"  # noqa: S608
-        async for page in self._pages(which, self._identity.key(identifier.strip())):
+        async for page in _all(lambda after: self.page_of_user(identifier, after, BATCH)):
             yield page
 
-    async def _pages(self, which: str, value: object) -> AsyncIterator[list[dict[str, Any]]]:
-        after = 0
-        while True:
-            rows = list(
-                await self._db.execute_fetchall(f"{SELECT}{which} ORDER BY c.id LIMIT {BATCH}", (after, value))
-            )
-            if not rows:
-                return
-            after = rows[-1]["id"]
-            names = {table: await self._names(table, _ids(rows, table)) for table in ("users", "teams", "locations")}
-            yield [self._shown(row, names) for row in rows]
+    async def page_of_import(self, import_id: int, after: int = 0, limit: int = 100) -> tuple[Changes, int | None]:
+        """Up to `limit` of what `of_import` has, and the `after` of the next page (None: no more)."""
+        return await self._page(OF_IMPORT, import_id, after, limit)
+
+    async def page_of_user(self, identifier: str, after: int = 0, limit: int = 100) -> tuple[Changes, int | None]:
+        """Up to `limit` of what `of_user` has, and the `after` of the next page (None: no more)."""
+        return await self._page(*self._of_user(identifier), after, limit)
+
+    async def newest_of_user(
+        self, identifier: str, limit: int = 100, before: int | None = None
+    ) -> tuple[Changes, int | None]:
+        """The same from the newest to the oldest, and the `before` of the next page (None: no more)."""
+        start = END if before is None else before
+        return await self._page(*self._of_user(identifier), start, limit, beyond="<", order="DESC")
+
+    def _of_user(self, identifier: str) -> tuple[str, str]:
+        which = f"user_id = (SELECT id FROM users WHERE {self._identity.column} = ?)"  # noqa: S608 - one of two columns
+        return which, self._identity.key(identifier.strip())
+
+    async def _page(
+        self, which: str, value: object, start: int, limit: int, *, beyond: str = ">", order: str = "ASC"
+    ) -> tuple[Changes, int | None]:
+        query = SELECT.format(which=which, beyond=beyond, order=order)
+        found = list(await self._db.execute_fetchall(query, (value, start, limit + 1)))
+        rows = found[:limit]
+        names = {table: await self._names(table, _ids(rows, table)) for table in ("users", "teams", "locations")}
+        more = rows[-1]["id"] if len(found) > limit else None
+        return [self._shown(row, names) for row in rows], more
 
     async def _names(self, table: str, ids: set[int]) -> dict[int, str | None]:
         column = self._identity.shown_column if table == "users" else "name"
@@ -83,6 +108,25 @@ class History:
             "old": _value(field, row["old"], table),
             "new": _value(field, row["new"], table),
         }
+
+
+@asynccontextmanager
+async def open_history(folder: TenantFolder, identity: Identity) -> AsyncIterator[History]:
+    """The history of the tenant in `folder`, over a connection of its own that nobody waits for."""
+    db = await open_database(folder.users_db, "tenant", readonly=True)
+    try:
+        yield History(db, identity)
+    finally:
+        await db.close()
+
+
+async def _all(page: Callable[[int], Awaitable[tuple[Changes, int | None]]]) -> AsyncIterator[Changes]:
+    """Page after page, as long as there is something on it."""
+    after: int | None = 0
+    while after is not None:
+        changes, after = await page(after)
+        if changes:
+            yield changes
 
 
 def _ids(rows: Iterable[aiosqlite.Row], table: str) -> set[int]:

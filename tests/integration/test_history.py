@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from importer.database import open_database
-from importer.history import History
+from importer.folder import TenantFolder
+from importer.history import History, open_history
 from importer.identity import Identity
 from tests.support.importing import Company, people
 
@@ -69,6 +70,27 @@ async def test_a_user_s_history_has_what_was_undone_too(tmp_path: Path) -> None:
         (2, True, "job_title", "Boss", "Baker"),
     ]
     assert await of_user(company, "nobody@example.com") == []
+
+
+async def test_history_comes_in_pages_each_saying_where_the_next_begins(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    for title in ("", "Baker", "Boss", "Chief"):
+        await company.run(people("ann", "ben", job_title=title))
+    async with open_history(TenantFolder(tmp_path), Identity()) as history:
+        first, after = await history.page_of_user("ann@example.com", limit=3)
+        assert after
+        rest, end = await history.page_of_user("ann@example.com", after, limit=3)
+        assert [change["new"] for change in (*first, *rest)] == [None, "Baker", "Boss", "Chief"]
+        newest, before = await history.newest_of_user("ann@example.com", limit=3)
+        oldest, start = await history.newest_of_user("ann@example.com", limit=3, before=before)
+        assert [change["new"] for change in (*newest, *oldest)] == ["Chief", "Boss", "Baker", None]
+        assert (end, start) == (None, None)
+        one, after = await history.page_of_import(4, limit=1)
+        other, end = await history.page_of_import(4, after or 0, limit=1)
+        assert [change["identifier"] for change in (*one, *other)] == ["ann@example.com", "ben@example.com"]
+        assert end is None
+        assert await history.page_of_import(5) == ([], None)
+        assert await history.newest_of_user("nobody@example.com") == ([], None)
 
 
 async def test_what_was_removed_since_has_its_number(tmp_path: Path) -> None:
