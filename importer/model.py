@@ -230,7 +230,11 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run of the importer ended with, before anybody else knows."""
+    """What one run of the importer ended with, before anybody else knows.
+
+    `active` counts the users active after it, or, where nothing was applied, as the counts say what would be; None
+    where nobody counted (it failed, or is older than this count).
+    """
 
     state: ImportState
     counts: Counts
@@ -238,6 +242,7 @@ class Outcome:
     messages: tuple[Problem, ...] = ()
     message: str | None = None
     guard: Guard | None = None
+    active: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -247,6 +252,7 @@ class Outcome:
             "messages": [problem.to_json() for problem in self.messages],
             "message": self.message,
             "guard": self.guard.to_json() if self.guard else None,
+            "active": self.active,
         }
 
     @classmethod
@@ -258,6 +264,7 @@ class Outcome:
             tuple(Problem.from_json(problem) for problem in data["messages"]),
             data["message"],
             Guard.from_json(data["guard"]) if data["guard"] else None,
+            data.get("active"),
         )
 
 

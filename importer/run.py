@@ -233,7 +233,8 @@ class _Run:
         if guard or self._job.dry_run:
             async for touched in self._touched():
                 await asyncio.to_thread(self._spool.touch, touched)
-        return Outcome(state, counts, facts, tuple(self._spool.first), why, guard)
+        active = self._roster.active_before + counts.created + counts.reactivated - counts.deactivated
+        return Outcome(state, counts, facts, tuple(self._spool.first), why, guard, active)
 
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""

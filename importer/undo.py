@@ -85,7 +85,7 @@ async def undo_import(
             undo = _Undo(job, db)
             applied = await undo.judge()
             await undo.run(progress, stopping)
-            outcome = undo.outcome(applied)
+            outcome = await undo.outcome(applied)
             await asyncio.to_thread(_keep, messages / f"{job.import_id}.undo.jsonl", undo.left)
             await db.execute(
                 "UPDATE applied SET undone = ?, undone_at = ? WHERE import_id = ?",
@@ -168,14 +168,16 @@ class _Undo:
         await self._put_back_addresses()
         await self._db.execute("DROP TABLE undoing")
 
-    def outcome(self, applied: Outcome) -> Outcome:
+    async def outcome(self, applied: Outcome) -> Outcome:
+        """What the undo came to: the counts of the import, and how many users are active now."""
         left = f"; {self._left:,} fields were left, as the messages say" if self._left else ""
         message = (
             f"Undone by {self._job.by}: {len(self._put_back):,} users are as they were before, "
             f"{self._taken_back:,} that it had created are deactivated{left}."
         )
         said = (*self.left, *applied.messages)[:MESSAGES_IN_REPORT]
-        return replace(applied, state=ImportState.UNDONE, messages=said, message=message)
+        active = sum(row[0] for row in await self._rows("SELECT count(*) FROM users WHERE state = 'active'"))
+        return replace(applied, state=ImportState.UNDONE, messages=said, message=message, active=active)
 
     def _leave(self, problems: Iterable[Problem]) -> None:
         for problem in problems:

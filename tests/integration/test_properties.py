@@ -96,6 +96,8 @@ def test_the_users_equal_a_plain_model_after_any_imports(
                     model.users = before
                 else:
                     assert {name: getattr(outcome.counts, name) for name in model.counts} == model.counts
+                    active = [user for user in model.users.values() if user["state"] == "active"]
+                    assert outcome.active == len(active)
                 assert outcome.counts.rows == len(rows) == outcome.file.rows
                 await compare(company, model)
 

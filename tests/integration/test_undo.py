@@ -58,6 +58,7 @@ async def test_updated_users_have_their_former_values_and_deactivated_ones_are_a
     assert await company.users() == before
     assert "changed_since" not in codes(undone)
     assert "2 users are as they were" in (undone.message or "")
+    assert undone.active == 2
 
 
 async def test_a_field_that_something_else_changed_since_is_left_and_reported(tmp_path: Path) -> None:
