@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiosqlite
 
-from importer.database import transaction
+from importer.database import open_database, transaction
 from importer.fields import columns_under
+from importer.folder import TenantFolder
 from importer.formulas import escape_formula
 from importer.identity import BY_ADDRESS, Identity
 from importer.rules import date_in, join_names
@@ -78,6 +79,22 @@ class Directory:
         )
         return next((user_json(row) for row in rows), None)
 
+    async def reports(self, identifier: str, limit: int = 100) -> dict[str, list[dict[str, Any]]]:
+        """Whose manager and whose coach this user is (`manager_of`, `coach_of`), up to `limit` of each.
+
+        Each with identifier, name and state, in the order they were created; without those whose creation was undone.
+        """
+        found = {}
+        for link in ("manager", "coach"):
+            rows = await self._db.execute_fetchall(
+                f"SELECT {self._identity.shown_sql('u')}, u.first_name || ' ' || u.last_name, u.state"  # noqa: S608
+                f" FROM users AS u WHERE u.{link}_id = (SELECT id FROM users WHERE {self._identity.column} = ?)"
+                " AND u.known = 1 ORDER BY u.id LIMIT ?",
+                (self._identity.key(identifier.strip()), limit),
+            )
+            found[f"{link}_of"] = [{"identifier": row[0], "name": row[1], "state": row[2]} for row in rows]
+        return found
+
     async def everybody(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[dict[str, Any]]]:
         """All users, deactivated ones too, in batches; with `known` not those whose creation was undone."""
         after: int | None = 0
@@ -93,6 +110,16 @@ class Directory:
                 (protected, self._identity.key(identifier.strip())),
             )
             return cursor.rowcount == 1
+
+
+@asynccontextmanager
+async def open_directory(folder: TenantFolder, identity: Identity) -> AsyncIterator[Directory]:
+    """The users of the tenant in `folder`, to be read only, over a connection of its own that nobody waits for."""
+    db = await open_database(folder.users_db, "tenant", readonly=True)
+    try:
+        yield Directory(db, identity)
+    finally:
+        await db.close()
 
 
 def user_json(row: aiosqlite.Row) -> dict[str, Any]:
