@@ -395,7 +395,7 @@ class Queue:
 
 
 def unknown_import(tenant: str, import_id: int) -> Refused:
-    return Refused("unknown_import", f"{tenant} has no import {import_id}")
+    return Refused("unknown_import", f"there is no import {import_id} of {tenant}")
 
 
 def deactivations_shown(touched: Path) -> frozenset[int]:

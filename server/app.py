@@ -12,10 +12,13 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+import aiosqlite
+
 from importer.attempt import Starter, known_end
 from importer.checksum import CHECKSUM_NAME
 from importer.closing import Closing, Watchers
 from importer.database import open_database
+from importer.ledger import Ledger
 from importer.moments import utc_now
 from importer.queue import Queue
 from importer.recovery import recover, remove_leftovers
@@ -31,6 +34,7 @@ from server.logs import announce
 from server.metrics import Metrics
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
+from server.sessions import Sessions
 from server.settings import ServerSettings
 from server.sftp.hooks import HookTable
 from server.sftp.leftovers import clear_staging
@@ -39,7 +43,9 @@ from server.tenant_settings import read_settings
 from server.tenants import Tenants, make_data_dir, open_tenants, server_database
 from server.tokens import Role, Tokens
 from server.web.app import build_app
+from server.web.health import Health
 from server.web.listener import WebListener
+from server.web.office import Office
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +76,15 @@ class Server:
     """The parts, wired. `start()` once, then `stop()` once; the databases are closed by whoever opened them."""
 
     def __init__(
-        self, settings: ServerSettings, tenants: Tenants, queue: Queue, outbox: Outbox, accounts: Accounts
+        self,
+        settings: ServerSettings,
+        tenants: Tenants,
+        queue: Queue,
+        outbox: Outbox,
+        accounts: Accounts,
+        looking: aiosqlite.Connection,
     ) -> None:
+        """`looking` is headcount.db once more, for those who look at pages."""
         metrics = Metrics()
         self._settings = settings
         self._tenants = tenants
@@ -97,10 +110,21 @@ class Server:
         )
         keys = [found.key for found in host_keys(settings.data_dir / "host_keys")]
         self._sftp = SftpListener(settings, accounts, self._hooks, metrics, keys)
-        app = build_app(
+        health = Health(
             {"sftp": self._sftp_listens, "worker": self._worker_works, "database": self._database_answers},
             self._render_metrics,
             self._may_read_metrics,
+        )
+        app = build_app(
+            Office(
+                settings=settings,
+                tenants=Tenants(settings.data_dir, looking),
+                tokens=Tokens(looking),
+                sessions=Sessions(Ledger(looking)),
+                queue=queue,
+                reader=Queue(looking),
+                health=health,
+            )
         )
         self._http = WebListener(app, settings.http_host, settings.http_port)
 
@@ -171,11 +195,13 @@ async def open_server(settings: ServerSettings) -> AsyncIterator[Server]:
     async with open_tenants(settings.data_dir) as tenants:
         db = await open_database(server_database(settings.data_dir), "server")
         outbox = await open_database(server_database(settings.data_dir), "server")
+        looking = await open_database(server_database(settings.data_dir), "server")
         accounts = Accounts(settings.data_dir)
         try:
-            yield Server(settings, tenants, Queue(db), Outbox(outbox), accounts)
+            yield Server(settings, tenants, Queue(db), Outbox(outbox), accounts, looking)
         finally:
             accounts.close()
+            await looking.close()
             await outbox.close()
             await db.close()
 

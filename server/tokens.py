@@ -18,6 +18,7 @@ from keys.ring import end_of
 from server.tenant_settings import TenantRefused
 
 PREFIX = "hc_"  # so that a scanner for leaked secrets can know one
+COMMENT_MAX = 100
 
 
 class Role(StrEnum):
@@ -35,6 +36,17 @@ class Token:
     role: Role
     created_at: str
     expires_at: str | None
+    comment: str = ""
+
+    @property
+    def bearer(self) -> str:
+        """Who has it, as it is written down beside what they decide: `Ann (owner, token 3)`."""
+        number = f"token {self.id}"
+        return f"{self.comment} ({self.role.value}, {number})" if self.comment else f"{self.role.value}, {number}"
+
+    def lives(self, now: datetime) -> bool:
+        """Whether it has not expired."""
+        return self.expires_at is None or now < datetime.fromisoformat(self.expires_at)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -43,6 +55,7 @@ class Token:
             "role": self.role.value,
             "created_at": self.created_at,
             "expires_at": self.expires_at,
+            "comment": self.comment,
         }
 
 
@@ -52,52 +65,45 @@ class Tokens:
     def __init__(self, db: aiosqlite.Connection) -> None:
         self.db = db
 
-    async def create(self, tenant: str | None, role: Role, expires: str | None = None) -> tuple[Token, str]:
+    async def create(
+        self, tenant: str | None, role: Role, expires: str | None = None, comment: str = ""
+    ) -> tuple[Token, str]:
         """A new token, and its text, which nobody can ever show again.
 
-        `expires` is a date (through the end of that day, UTC) or an RFC 3339 time. Raises TenantRefused.
+        `expires` is a date (through the end of that day, UTC) or an RFC 3339 time; `comment` is one line that tells
+        people whose it is. Raises TenantRefused.
         """
+        comment = _checked(comment)
         now = utc_now()
         until = _expiry(expires, now)
         text = PREFIX + secrets.token_urlsafe(32)
-        row = (_hash(text), tenant, role.value, rfc3339(now), until)
+        row = (secret_hash(text), tenant, role.value, rfc3339(now), until, comment)
         async with transaction(self.db):
             if tenant is not None and not await self._knows(tenant):
                 raise TenantRefused("no_tenant", f"there is no tenant {tenant}; see: headcount tenant list")
             done = await self.db.execute(
-                "INSERT INTO tokens (hash, tenant, role, created_at, expires_at) VALUES (?, ?, ?, ?, ?)", row
+                "INSERT INTO tokens (hash, tenant, role, created_at, expires_at, comment) VALUES (?, ?, ?, ?, ?, ?)",
+                row,
             )
-        return Token(int(done.lastrowid or 0), tenant, role, row[3], until), text
+        return Token(int(done.lastrowid or 0), tenant, role, row[3], until, comment), text
 
     async def list(self) -> list[Token]:
         """All of them, oldest first."""
-        rows = await self.db.execute_fetchall(
-            "SELECT id, tenant, role, created_at, expires_at FROM tokens ORDER BY id"
-        )
-        return [_token(row) for row in rows]
+        rows = await self.db.execute_fetchall("SELECT * FROM tokens ORDER BY id")
+        return [read_token(row) for row in rows]
 
     async def revoke(self, number: int) -> Token:
         """Forget the token with this id; it opens nothing afterwards. Raises TenantRefused if there is none."""
         async with transaction(self.db):
-            rows = list(
-                await self.db.execute_fetchall(
-                    "DELETE FROM tokens WHERE id = ? RETURNING id, tenant, role, created_at, expires_at", (number,)
-                )
-            )
+            rows = list(await self.db.execute_fetchall("DELETE FROM tokens WHERE id = ? RETURNING *", (number,)))
         if not rows:
             raise TenantRefused("no_token", f"there is no token {number}; see: headcount token list")
-        return _token(rows[0])
+        return read_token(rows[0])
 
     async def find(self, text: str, now: datetime) -> Token | None:
         """What the token `text` allows at `now`; None if it was never made, is revoked or has expired."""
-        rows = await self.db.execute_fetchall(
-            "SELECT id, tenant, role, created_at, expires_at FROM tokens WHERE hash = ?", (_hash(text),)
-        )
-        for row in rows:
-            token = _token(row)
-            if token.expires_at is None or now < datetime.fromisoformat(token.expires_at):
-                return token
-        return None
+        rows = await self.db.execute_fetchall("SELECT * FROM tokens WHERE hash = ?", (secret_hash(text),))
+        return next((token for token in map(read_token, rows) if token.lives(now)), None)
 
     async def _knows(self, tenant: str) -> bool:
         return bool(list(await self.db.execute_fetchall("SELECT 1 FROM tenants WHERE name = ?", (tenant,))))
@@ -115,9 +121,19 @@ def _expiry(expires: str | None, now: datetime) -> str | None:
     return rfc3339(end)
 
 
-def _token(row: aiosqlite.Row) -> Token:
-    return Token(row[0], row[1], Role(row[2]), row[3], row[4])
+def _checked(comment: str) -> str:
+    """Raises TenantRefused for what would not be one line."""
+    comment = comment.strip()
+    if len(comment) > COMMENT_MAX or not comment.isprintable():
+        raise TenantRefused("bad_comment", f"a comment is one line of at most {COMMENT_MAX} characters")
+    return comment
 
 
-def _hash(text: str) -> bytes:
+def read_token(row: aiosqlite.Row) -> Token:
+    """A row of the table `tokens`, without what nobody needs to know."""
+    return Token(row["id"], row["tenant"], Role(row["role"]), row["created_at"], row["expires_at"], row["comment"])
+
+
+def secret_hash(text: str) -> bytes:
+    """What is kept of a secret that is too random to be guessed."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

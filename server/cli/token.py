@@ -19,14 +19,17 @@ def token() -> None:
 @click.option("--role", type=click.Choice(["owner", "viewer"]), help="What it may do for TENANT.")
 @click.option("--operator", is_flag=True, help="A token of the operator, for all tenants.")
 @click.option("--expires", metavar="DATE", help="Its last day (UTC), such as 2027-01-31; or a time in RFC 3339.")
+@click.option("--comment", default="", help="Whose it is: shown beside what its bearer decides.")
 @json_option
 @runs
-async def create(tenant: str | None, role: str | None, operator: bool, expires: str | None, as_json: bool) -> None:
+async def create(
+    tenant: str | None, role: str | None, operator: bool, expires: str | None, comment: str, as_json: bool
+) -> None:
     """Make a token and print it. It is shown this once."""
     if operator == (tenant is not None) or operator == (role is not None):
         raise click.UsageError("give TENANT and --role, or --operator alone")
     async with tenants(make=operator) as opened:
-        made, text = await Tokens(opened.db).create(tenant, Role(role or "operator"), expires)
+        made, text = await Tokens(opened.db).create(tenant, Role(role or "operator"), expires, comment)
     if as_json:
         print_json({"token": text, **made.to_json()})
     else:
@@ -41,6 +44,7 @@ async def list_(as_json: bool) -> None:
     async with tenants() as opened:
         rows = [each.to_json() for each in await Tokens(opened.db).list()]
     columns = {"id": "ID", "tenant": "TENANT", "role": "ROLE", "created_at": "CREATED", "expires_at": "EXPIRES"}
+    columns["comment"] = "COMMENT"
     print_list(rows, columns, as_json=as_json, empty="There are no tokens.")
 
 

@@ -1,57 +1,60 @@
-"""What the server answers over HTTP: is it alive, is it ready, what has it counted."""
+"""Everything that is answered over HTTP, put together: health, the API, the pages, and what wraps them all."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from importlib import resources
+from pathlib import Path
 
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 
-Check = Callable[[], Awaitable[bool]]
-"""Whether a part of the server is up, really looked at. An exception means no."""
+from importer.errors import Refused, TryAgain
+from keys.errors import KeyRefused
+from server.tenant_settings import TenantRefused
+from server.web import api, pages
+from server.web.office import Office
+from server.web.problems import Problem, as_problem
+from server.web.same_origin import API, Fence
 
-MayRead = Callable[[str | None], Awaitable[bool]]
-"""Whether the bearer of a token (None: no token was given) may read the metrics."""
+STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 
-
-def build_app(checks: Mapping[str, Check], metrics: Callable[[], Awaitable[bytes]], may_read: MayRead) -> Starlette:
-    """`checks` are the parts that must be up for the server to be ready, by name."""
-
-    async def healthz(request: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def readyz(request: Request) -> Response:
-        parts = {name: await _is_up(check) for name, check in checks.items()}
-        ready = all(parts.values())
-        return JSONResponse({"ready": ready, **parts}, 200 if ready else 503)
-
-    async def show_metrics(request: Request) -> Response:
-        if not await may_read(bearer(request.headers.get("authorization"))):
-            return problem(401, "Unauthorized", "The metrics need the operator's token.")
-        return Response(await metrics(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)]
-    return Starlette(routes=routes)
+TOLD = (
+    Problem,
+    HTTPException,
+    RequestValidationError,
+    Refused,
+    TenantRefused,
+    KeyRefused,
+    TryAgain,
+)
+"""The exceptions that are answers: each becomes a Problem, told as JSON or as a page."""
 
 
-def bearer(header: str | None) -> str | None:
-    """The token in an Authorization header; None if there is none."""
-    scheme, _, token = (header or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+def build_app(office: Office) -> FastAPI:
+    """The app on these parts. Nothing is done before the first request."""
+    app = FastAPI(title="Headcount", openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.office = office
+    app.router.routes.extend(office.health.routes())
+    app.include_router(api.router, prefix="/api/v1")
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    for kind in TOLD:
+        app.add_exception_handler(kind, _tell)
+    app.add_exception_handler(Exception, _fault)
+    app.add_middleware(Fence)
+    return app
 
 
-def problem(status: int, title: str, detail: str) -> Response:
-    """An error as RFC 9457 wants it."""
-    headers = {"www-authenticate": "Bearer"} if status == 401 else None
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+async def _tell(request: Request, error: Exception) -> Response:
+    told = as_problem(error)
+    if request.url.path.startswith(API):
+        return told.answer()
+    return await pages.tell(request, told)
 
 
-async def _is_up(check: Check) -> bool:
-    try:
-        return await check()
-    except Exception:
-        return False
+async def _fault(request: Request, error: Exception) -> Response:
+    """A fault of ours: the log has it, whoever asked has a sentence."""
+    return await _tell(request, Problem(500, "Headcount made a mistake; its log says which.", code="internal_error"))

@@ -88,7 +88,7 @@ def test_without_an_id_the_newest_real_import_is_meant(data: Path) -> None:
 
 
 def test_what_does_not_exist_is_refused_in_a_sentence(data: Path) -> None:
-    assert run_cli("import", "show", "acme", "7").err == "Error: acme has no import 7\n"
+    assert run_cli("import", "show", "acme", "7").err == "Error: there is no import 7 of acme\n"
     assert "no tenant globex" in run_cli("import", "list", "globex").err
     assert run_cli("import", "show", "acme", "first").code == 2
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from server import lock
-from server.web.app import bearer, build_app
+from server.web.bearer import bearer
+from server.web.health import Check, Health, MayRead
 from server.web.listener import WebListener
 
 
@@ -32,13 +34,11 @@ async def numbers() -> bytes:
 
 
 @asynccontextmanager
-async def served(
-    may_read: Callable[[str | None], Awaitable[bool]] | None = None, **checks: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[httpx.AsyncClient]:
+async def served(may_read: MayRead | None = None, **checks: Check) -> AsyncIterator[httpx.AsyncClient]:
     async def anybody(token: str | None) -> bool:
         return True
 
-    listener = WebListener(build_app(checks, numbers, may_read or anybody), "127.0.0.1", 0)
+    listener = WebListener(Starlette(routes=Health(checks, numbers, may_read or anybody).routes()), "127.0.0.1", 0)
     host, port = await listener.start()
     try:
         async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:
@@ -88,7 +88,7 @@ async def test_metrics_can_be_the_operators_alone() -> None:
 
 async def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        listener = WebListener(build_app({}, numbers, numbers), "127.0.0.1", taken.getsockname()[1])  # type: ignore[arg-type]
+        listener = WebListener(Starlette(), "127.0.0.1", taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             await listener.start()
 

@@ -49,15 +49,22 @@ PURE = {
     "server.notify.templates",
     "keys.public",
     "server.sftp.accounts",
+    "server.sftp.handshakes",
     "server.sftp.hooks",
     "server.sftp.paths",
+    "server.web.bearer",
+    "server.web.slowing",
+    "server.web.pages.words",
 }
 ACTING = {
-    "aiofiles", "aiosqlite", "asyncio", "ctypes", "fcntl", "logging", "os", "prometheus_client", "random",
+    "aiofiles", "aiosqlite", "asyncio", "ctypes", "fastapi", "fcntl", "logging", "os", "prometheus_client", "random",
     "secrets", "shutil", "signal", "socket", "sqlite3", "starlette", "subprocess", "sys", "tempfile", "threading",
     "time", "urllib", "uvicorn",
 }  # fmt: skip
-SERVERS_OWN = {"click", "prometheus_client", "pydantic_settings", "rich", "starlette", "uvicorn"}
+SERVERS_OWN = {
+    "click", "fastapi", "jinja2", "markupsafe", "prometheus_client", "pydantic_settings", "rich", "starlette",
+    "uvicorn",
+}  # fmt: skip
 NOT_FOR = {
     "importer": SERVERS_OWN | {"asyncssh"},
     "keys": SERVERS_OWN | {"aiosqlite", "sqlite3"},

@@ -1,0 +1,48 @@
+"""Who is signed in on the page: a token, shown once, becomes a session that a cookie names.
+
+A session is random, kept as SHA-256 only, and ends at its time, at sign-out, and with its token: when that is revoked
+or has expired, or its tenant is removed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+from importer.ledger import Ledger
+from importer.moments import rfc3339
+from server.tokens import Token, read_token, secret_hash
+
+SESSION_S = 12 * 3600
+"""A working day; then the token is asked for again."""
+
+
+class Sessions:
+    """The sessions in headcount.db. Everything raises TryAgain when the disk is full or the database busy."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def open(self, token: Token, now: datetime) -> str:
+        """Sign the bearer of `token` in; the text for the cookie. Sessions that are over are forgotten."""
+        text = secrets.token_urlsafe(32)
+        until = rfc3339(now + timedelta(seconds=SESSION_S))
+        async with self._ledger.transaction():
+            await self._ledger.db.execute("DELETE FROM sessions WHERE expires_at <= ?", (rfc3339(now),))
+            await self._ledger.db.execute(
+                "INSERT INTO sessions (hash, token_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
+                (secret_hash(text), token.id, rfc3339(now), until),
+            )
+        return text
+
+    async def find(self, text: str, now: datetime) -> Token | None:
+        """The token behind the session `text`; None if it is over."""
+        rows = await self._ledger.read(
+            "SELECT * FROM tokens WHERE id = (SELECT token_id FROM sessions WHERE hash = ? AND expires_at > ?)",
+            *(secret_hash(text), rfc3339(now)),
+        )
+        return next((token for token in map(read_token, rows) if token.lives(now)), None)
+
+    async def close(self, text: str) -> None:
+        """End the session, if there is one."""
+        await self._ledger.change("DELETE FROM sessions WHERE hash = ?", secret_hash(text))

@@ -1,0 +1,159 @@
+"""Who may do what over HTTP, and how they show who they are.
+
+The API takes bearer tokens (RFC 6750) and no cookies, the pages take the cookie of a session and no tokens. So a page
+of another site can do nothing in somebody's name: it has no token, the cookie is SameSite=Strict, and what changes
+something must come from a page of ours (`same_origin.py`).
+
+Nobody learns from an answer whether another tenant exists: its name is answered like one that is nobody's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+from starlette.requests import Request
+
+from importer.moments import utc_now
+from server.tenant_settings import TenantRefused
+from server.tokens import Role, Token
+from server.web.bearer import bearer
+from server.web.office import Office
+from server.web.problems import Problem
+
+COOKIE = "headcount"
+SECURE_COOKIE = f"__Host-{COOKIE}"
+"""Behind TLS; the prefix has browsers see to it that no other host can set it."""
+
+
+class Need(StrEnum):
+    """What a route asks of whoever calls it."""
+
+    VIEWER = "viewer"
+    OWNER = "owner"
+    OPERATOR = "operator"
+
+
+class Verdict(StrEnum):
+    WELCOME = "welcome"
+    UNKNOWN = "unknown"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not found"
+
+
+def judge(need: Need, token: Token | None, tenant: str | None) -> Verdict:
+    """Whether the bearer of `token` may do what needs `need`, to `tenant` (None: the route is about none). Pure."""
+    if token is None:
+        return Verdict.UNKNOWN
+    if token.role is Role.OPERATOR:
+        return Verdict.WELCOME
+    if tenant is not None and tenant != token.tenant:
+        return Verdict.NOT_FOUND
+    if need is Need.OPERATOR or (need is Need.OWNER and token.role is not Role.OWNER):
+        return Verdict.FORBIDDEN
+    return Verdict.WELCOME
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of somebody who may make it. `tenant` is whom it is about, empty if it is about none."""
+
+    office: Office
+    token: Token
+    tenant: str
+
+    @property
+    def may_change(self) -> bool:
+        """Whether they are more than a viewer."""
+        return self.token.role is not Role.VIEWER
+
+    @property
+    def is_operator(self) -> bool:
+        return self.token.role is Role.OPERATOR
+
+
+class BearerNeeds(SecurityBase):
+    """A dependency of the API's routes: gives the Visit, or raises Problem."""
+
+    def __init__(self, need: Need) -> None:
+        self.need = need
+        self.model = HTTPBearer(description="A token made by `headcount token create`.")
+        self.scheme_name = "token"
+
+    async def __call__(self, request: Request) -> Visit:
+        office: Office = request.app.state.office
+        text = bearer(request.headers.get("authorization"))
+        token = await office.tokens.find(text, utc_now()) if text else None
+        if text and token is None:
+            await slow_down(request)
+        return await admitted(self.need, token, request)
+
+
+class SessionNeeds:
+    """The same for the pages' routes: by the cookie of a session."""
+
+    def __init__(self, need: Need) -> None:
+        self.need = need
+
+    async def __call__(self, request: Request) -> Visit:
+        return await admitted(self.need, await session_of(request), request)
+
+
+async def session_of(request: Request) -> Token | None:
+    """Who is signed in; None if nobody is (any more)."""
+    office: Office = request.app.state.office
+    text = request.cookies.get(cookie_name(request))
+    return await office.sessions.find(text, utc_now()) if text else None
+
+
+async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
+    """The visit, if it may be. Raises Problem: 401, 403 or 404."""
+    office: Office = request.app.state.office
+    tenant: str | None = request.path_params.get("tenant")
+    verdict = judge(need, token, tenant)
+    if verdict is Verdict.UNKNOWN or token is None:
+        raise Problem(401, "This needs a token: headcount token create makes one.", code="no_token")
+    if verdict is Verdict.NOT_FOUND:
+        raise no_such_tenant(tenant)
+    if verdict is Verdict.FORBIDDEN:
+        raise Problem(403, _FORBIDDEN[need], code="forbidden")
+    if tenant is not None:
+        try:
+            await office.tenants.get(tenant)
+        except TenantRefused as error:
+            if error.code == "no_folder":
+                raise Problem(503, f"{tenant} is not there at the moment.", code=error.code) from None
+            raise no_such_tenant(tenant) from None
+    return Visit(office, token, tenant or "")
+
+
+_FORBIDDEN = {
+    Need.VIEWER: "This is not for you.",
+    Need.OWNER: "A viewer may only look: an owner's token is needed for this.",
+    Need.OPERATOR: "This is for the operator of the server.",
+}
+
+
+def no_such_tenant(tenant: str | None) -> Problem:
+    return Problem(404, f"There is no tenant {tenant} here.", code="no_tenant")
+
+
+def cookie_name(request: Request) -> str:
+    return SECURE_COOKIE if request.url.scheme == "https" else COOKIE
+
+
+async def slow_down(request: Request) -> None:
+    """Let somebody who showed a wrong token wait: the longer, the more of them came. Raises Problem 429."""
+    office: Office = request.app.state.office
+    address = ip_address(request.client.host) if request.client else ip_address("0.0.0.0")  # noqa: S104 - unknown
+    delay = office.slowing.failed(address, asyncio.get_running_loop().time())
+    if delay is None:
+        raise Problem(429, "Too many wrong tokens at once; try again in a minute.", headers={"retry-after": "60"})
+    try:
+        await asyncio.sleep(delay)
+    finally:
+        office.slowing.waited(address)

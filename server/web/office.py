@@ -1,0 +1,31 @@
+"""What the routes are given to work with, put together once in server/app.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from importer.queue import Queue
+from server.sessions import Sessions
+from server.settings import ServerSettings
+from server.tenants import Tenants
+from server.tokens import Tokens
+from server.web.health import Health
+from server.web.slowing import Slowing
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The tenants, their imports and keys as the web side reaches them.
+
+    `queue` is the server's own: a decision taken there wakes the worker. Lists and reports are read through `reader`,
+    on a connection of its own, so that nobody who looks holds up an upload.
+    """
+
+    settings: ServerSettings
+    tenants: Tenants
+    tokens: Tokens
+    sessions: Sessions
+    queue: Queue
+    reader: Queue
+    health: Health
+    slowing: Slowing = field(default_factory=Slowing)

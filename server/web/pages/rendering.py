@@ -1,0 +1,84 @@
+"""How a page is made: a template, whatever it shows, and who looks at it."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from server.web.access import Visit
+from server.web.pages.words import NOTICES, STATES
+
+STATIC = Path(__file__).parent / "static"
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def render(
+    request: Request, template: str, visit: Visit | None = None, *, status: int = 200, **facts: Any
+) -> HTMLResponse:
+    """The page `template` with these facts. `?done=CODE` in the address shows the sentence of that code once."""
+    notice = NOTICES.get(request.query_params.get("done", ""))
+    html = _templates.get_template(template).render(visit=visit, path=request.url.path, notice=notice, **facts)
+    return HTMLResponse(html, status)
+
+
+def moment(text: str | None) -> Markup:
+    """A time (RFC 3339) for people: in UTC, until the script of the page has put it into the reader's zone."""
+    if text is None:
+        return Markup("–")
+    at = datetime.fromisoformat(text)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        text, f"{at:%Y-%m-%d %H:%M:%S} UTC", f"{at:%-d %b %Y, %H:%M} UTC"
+    )
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of 1024."""
+    if count < 1024:
+        return f"{count:,} bytes"
+    power = min((count.bit_length() - 1) // 10, 4)
+    return f"{count / 1024**power:.3g} {UNITS[power]}"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 5 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def segment(text: object) -> str:
+    """`text` as one segment of a path."""
+    return quote(str(text), safe="")
+
+
+def _static(name: str) -> str:
+    """The address of a static file; another one when the file has changed, so that no browser shows an old one."""
+    return f"/static/{name}?v={_versions[name]}"
+
+
+_versions = {
+    path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    for path in sorted(STATIC.iterdir())
+    if path.is_file()
+}
+
+_templates = Environment(
+    loader=PackageLoader("server.web.pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.filters.update(
+    moment=moment, size=size, duration=duration, segment=segment, number=lambda count: f"{count:,}"
+)
+_templates.globals.update(static=_static, STATES=STATES)

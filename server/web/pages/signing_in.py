@@ -1,0 +1,80 @@
+"""`/sign-in`, `/sign-out`, and `/`: where whoever is signed in belongs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from importer.moments import utc_now
+from server.sessions import SESSION_S
+from server.tokens import Token
+from server.web.access import Need, SessionNeeds, Visit, cookie_name, session_of, slow_down
+from server.web.office import Office
+from server.web.pages.rendering import render
+
+router = APIRouter()
+
+
+@router.get("/")
+async def home(visit: Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]) -> Response:
+    return RedirectResponse(home_of(visit.token), 303)
+
+
+@router.get("/sign-in")
+async def ask(request: Request, next: str = "") -> Response:  # noqa: A002 - the name in the address
+    token = await session_of(request)
+    if token is not None:
+        return RedirectResponse(_inside(next) or home_of(token), 303)
+    return render(request, "sign-in.html", next=_inside(next), wrong=False)
+
+
+@router.post("/sign-in")
+async def sign_in(
+    request: Request,
+    token: Annotated[str, Form()] = "",
+    next: Annotated[str, Form()] = "",  # noqa: A002
+) -> Response:
+    """A session for a token that is right; for one that is not the form again, after a while."""
+    office: Office = request.app.state.office
+    found = await office.tokens.find(token.strip(), utc_now())
+    if found is None:
+        await slow_down(request)
+        return render(request, "sign-in.html", status=401, next=_inside(next), wrong=True)
+    answer = RedirectResponse(_inside(next) or home_of(found), 303)
+    answer.set_cookie(
+        cookie_name(request),
+        await office.sessions.open(found, utc_now()),
+        max_age=SESSION_S,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return answer
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    """The session is over, and the browser forgets it."""
+    office: Office = request.app.state.office
+    name = cookie_name(request)
+    if text := request.cookies.get(name):
+        await office.sessions.close(text)
+    answer = RedirectResponse("/sign-in?done=signed-out", 303)
+    answer.delete_cookie(name, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    return answer
+
+
+def home_of(token: Token) -> str:
+    """The page that whoever has this token begins at."""
+    return f"/tenants/{token.tenant}/imports" if token.tenant else "/tenants"
+
+
+def _inside(target: str) -> str:
+    """`target` if it is a page of ours, else nothing: nobody is sent elsewhere by a link to our form."""
+    parts = urlsplit(target)
+    fine = target.startswith("/") and target[1:2] not in {"/", "\\"} and not parts.netloc and target.isprintable()
+    return target if fine else ""

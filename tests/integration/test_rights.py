@@ -1,0 +1,112 @@
+"""Who may what, on every route there is: walked by the routes' own table, so that none can be forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.routing import Mount, Route
+
+from server.web.access import BearerNeeds, Need, SessionNeeds
+from tests.support.site import FROM_OURS, Site, open_site
+
+PUBLIC = {"/", "/sign-in", "/sign-out", "/healthz", "/readyz", "/metrics", "/static", "/api", "/api/v1/openapi.json"}
+"""What asks nothing of anybody; `/` only sends them on."""
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+def needs_of(route: RouteContext) -> BearerNeeds | SessionNeeds | None:
+    found = [each.call for each in route.dependant.dependencies if isinstance(each.call, BearerNeeds | SessionNeeds)]
+    assert len(found) <= 1, f"{route.path} asks twice"
+    return found[0] if found else None
+
+
+def routes_of(app: Any) -> Iterator[tuple[str, str, BearerNeeds | SessionNeeds | None]]:
+    """Every route: method, path, and what it asks."""
+    for route in iter_route_contexts(app.routes):
+        assert route.path is not None
+        if isinstance(route.original_route, APIRoute):
+            for method in sorted(route.methods or ()):
+                yield method, route.path, needs_of(route)
+        else:
+            assert isinstance(route.original_route, Route | Mount)
+            yield "GET", route.path, None
+
+
+def path_for(path: str, tenant: str) -> str:
+    return re.sub(r"\{\w+(:\w+)?\}", "1", path.replace("{tenant}", tenant))
+
+
+async def test_every_route_asks_something_or_is_known_to_be_public(site: Site) -> None:
+    for method, path, needs in routes_of(site.app):
+        assert needs is not None or path in PUBLIC, f"{method} {path} asks nothing"
+
+
+async def test_the_api_takes_tokens_and_the_pages_take_sessions(site: Site) -> None:
+    for _, path, needs in routes_of(site.app):
+        if needs is not None:
+            assert isinstance(needs, BearerNeeds) == path.startswith("/api/"), path
+
+
+async def test_nobody_gets_in_without_showing_who_they_are(site: Site) -> None:
+    stranger = site.anybody(**FROM_OURS)
+    for method, path, needs in routes_of(site.app):
+        if needs is not None:
+            answer = await stranger.request(method, path_for(path, "acme"))
+            expected = (401, None) if path.startswith("/api/") else (303, "/sign-in")
+            where = answer.headers.get("location", "").partition("?")[0] or None
+            assert (answer.status_code, where) == expected, f"{method} {path}"
+
+
+@pytest.mark.parametrize("role", ["viewer", "owner"])
+async def test_another_tenants_name_is_answered_like_one_that_is_nobodys(site: Site, role: str) -> None:
+    api, browser = site.api(role), await site.browser(role)
+    for method, path, needs in routes_of(site.app):
+        if needs is not None and "{tenant}" in path:
+            client = api if path.startswith("/api/") else browser
+            theirs, nobodys = [await client.request(method, path_for(path, name)) for name in ("other", "nobody")]
+            assert theirs.status_code == nobodys.status_code == 404, f"{method} {path}"
+            assert theirs.text.replace("other", "nobody") == nobodys.text, f"{method} {path}"
+
+
+async def test_a_viewer_may_look_and_nothing_else(site: Site) -> None:
+    api, browser = site.api("viewer"), await site.browser("viewer")
+    for method, path, needs in routes_of(site.app):
+        if needs is None:
+            continue
+        if needs.need is Need.VIEWER:
+            assert method in {"GET", "HEAD"}, f"{method} {path} may change something, and viewers may call it"
+            continue
+        client = api if path.startswith("/api/") else browser
+        answer = await client.request(method, path_for(path, "acme"))
+        assert answer.status_code == 403, f"{method} {path}"
+
+
+async def test_what_is_the_operators_is_not_for_owners(site: Site) -> None:
+    api, browser = site.api("owner"), await site.browser("owner")
+    for method, path, needs in routes_of(site.app):
+        if needs is not None and needs.need is Need.OPERATOR:
+            client = api if path.startswith("/api/") else browser
+            assert (await client.request(method, path_for(path, "acme"))).status_code == 403, f"{method} {path}"
+
+
+async def test_who_may_is_let_in_everywhere(site: Site) -> None:
+    for role in ("owner", "operator"):
+        api, browser = site.api(role), await site.browser(role)
+        for method, path, needs in routes_of(site.app):
+            if needs is None or (needs.need is Need.OPERATOR and role == "owner") or path.endswith("/events"):
+                continue
+            client = api if path.startswith("/api/") else browser
+            answer = await client.request(method, path_for(path, "acme"))
+            where = answer.headers.get("location", "")
+            assert answer.status_code not in {401, 403, 500}, f"{role} {method} {path}: {answer.text}"
+            assert not where.startswith("/sign-in"), f"{role} {method} {path}"

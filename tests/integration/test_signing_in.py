@@ -1,0 +1,142 @@
+"""A token becomes a session, which ends when it should; and no other site can use it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from server.sessions import SESSION_S
+from server.tokens import Role
+from tests.support.site import FROM_OURS, Site, open_site
+
+HOME = "/tenants/acme/imports"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+async def is_in(client: httpx.AsyncClient) -> bool:
+    return (await client.get(HOME)).status_code == 200
+
+
+async def test_the_cookie_is_for_our_pages_only(site: Site) -> None:
+    answer = await site.anybody(**FROM_OURS).post("/sign-in", data={"token": site.tokens["owner"]})
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert "secure" not in cookie, "this was plain HTTP"
+    assert site.tokens["owner"].lower() not in cookie
+
+
+async def test_behind_tls_the_cookie_is_secure(site: Site) -> None:
+    client = site.anybody(**FROM_OURS, **{"x-forwarded-proto": "https"})
+    answer = await client.post("/sign-in", data={"token": site.tokens["owner"]})
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-")
+    assert "secure" in cookie.lower()
+    assert "path=/" in cookie.lower()
+    assert "domain" not in cookie.lower()
+
+
+async def test_signing_out_ends_the_session_not_only_the_cookie(site: Site) -> None:
+    browser = await site.browser("owner")
+    kept = dict(browser.cookies)
+    assert await is_in(browser)
+    await browser.post("/sign-out")
+    thief = site.anybody()
+    thief.cookies.update(kept)
+    assert not await is_in(browser)
+    assert not await is_in(thief)
+
+
+async def test_revoking_a_token_ends_its_sessions(site: Site) -> None:
+    browser, other = await site.browser("owner"), await site.browser("viewer")
+    number = next(token.id for token in await site.office.tokens.list() if token.role is Role.OWNER)
+    await site.office.tokens.revoke(number)
+    assert not await is_in(browser)
+    assert await is_in(other)
+
+
+async def test_a_session_ends_by_itself(site: Site) -> None:
+    now = datetime.now(UTC)
+    token = await site.office.tokens.find(site.tokens["owner"], now)
+    assert token
+    text = await site.office.sessions.open(token, now)
+    assert await site.office.sessions.find(text, now + timedelta(seconds=SESSION_S - 1)) == token
+    assert await site.office.sessions.find(text, now + timedelta(seconds=SESSION_S)) is None
+
+
+async def test_a_session_does_not_outlive_its_token(site: Site) -> None:
+    now = datetime.now(UTC)
+    token, _ = await site.office.tokens.create("acme", Role.OWNER, (now + timedelta(hours=1)).isoformat())
+    text = await site.office.sessions.open(token, now)
+    assert await site.office.sessions.find(text, now + timedelta(minutes=59)) == token
+    assert await site.office.sessions.find(text, now + timedelta(minutes=61)) is None
+
+
+async def test_the_text_of_a_session_is_kept_nowhere(site: Site, tmp_path: Path) -> None:
+    browser = await site.browser("owner")
+    (text,) = browser.cookies.values()
+    assert all(text.encode() not in path.read_bytes() for path in tmp_path.glob("headcount.db*"))
+
+
+async def test_a_wrong_token_is_told_so_after_a_while_and_a_right_one_at_once(site: Site) -> None:
+    client = site.anybody(**FROM_OURS)
+    answers = [await client.post("/sign-in", data={"token": "hc_wrong"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert answers[0].elapsed < answers[1].elapsed
+    assert "opens nothing" in answers[1].text
+    assert (await client.post("/sign-in", data={"token": site.tokens["owner"]})).status_code == 303
+
+
+@pytest.mark.parametrize("origin", [{}, {"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}])
+async def test_no_form_of_another_site_is_taken(site: Site, origin: dict[str, str]) -> None:
+    browser = await site.browser("owner")
+    forger = site.anybody(**origin)
+    forger.cookies.update(browser.cookies)
+    assert (await forger.post("/sign-out")).status_code == 403
+    assert await is_in(browser)
+
+
+async def test_the_cookie_opens_nothing_of_the_api_and_a_token_no_page(site: Site) -> None:
+    browser = await site.browser("owner")
+    assert (await browser.get("/api/v1/tenants/acme/imports/1")).status_code == 401
+    assert not await is_in(site.api("owner"))
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "nothing"])
+async def test_nobody_is_sent_elsewhere_after_signing_in(site: Site, target: str) -> None:
+    form = {"token": site.tokens["owner"], "next": target}
+    answer = await site.anybody(**FROM_OURS).post("/sign-in", data=form)
+    assert answer.headers["location"] == HOME
+
+
+async def test_who_was_on_the_way_somewhere_is_brought_there(site: Site) -> None:
+    client = site.anybody(**FROM_OURS)
+    asked = await client.get("/tenants/acme/imports?state=held")
+    assert asked.headers["location"] == "/sign-in?next=%2Ftenants%2Facme%2Fimports%3Fstate%3Dheld"
+    form = {"token": site.tokens["owner"], "next": "/tenants/acme/imports?state=held"}
+    assert (await client.post("/sign-in", data=form)).headers["location"] == "/tenants/acme/imports?state=held"
+
+
+async def test_a_link_from_a_mail_finds_whoever_is_signed_in(site: Site) -> None:
+    """The browser keeps a strict cookie back when another site sent it; from our own page it asks again."""
+    answer = await site.anybody(**{"sec-fetch-site": "cross-site"}).get(HOME)
+    assert answer.status_code == 200
+    assert 'http-equiv="refresh" content="0"' in answer.text
+
+
+async def test_every_answer_keeps_the_browser_from_harm(site: Site) -> None:
+    for path in ("/sign-in", "/healthz", "/nowhere", "/api/v1/nowhere", "/static/headcount.css"):
+        headers = (await site.anybody().get(path)).headers
+        assert "default-src 'none'" in headers["content-security-policy"], path
+        assert "unsafe" not in headers["content-security-policy"], path
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert "cache-control" in headers, path

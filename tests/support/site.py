@@ -1,0 +1,100 @@
+"""The whole web side on real databases and a real port, and people who may do this or that there.
+
+async with open_site(tmp_path, "acme", "other") as site:
+    answer = await site.api("owner").get("/api/v1/tenants/acme/imports")
+    page = await (await site.browser("viewer")).get("/tenants/acme/imports")
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI
+
+from importer.database import open_database
+from importer.ledger import Ledger
+from importer.queue import Queue
+from server.sessions import Sessions
+from server.settings import ServerSettings
+from server.tenants import open_tenants, server_database
+from server.tokens import Role, Tokens
+from server.web.app import build_app
+from server.web.health import Health
+from server.web.listener import WebListener
+from server.web.office import Office
+
+FROM_OURS = {"sec-fetch-site": "same-origin"}
+"""What a browser adds to a form that it sends from a page of the same site."""
+
+
+class Site:
+    """`office` is what the routes work with; `tokens` are texts by role, those of tenants for the first."""
+
+    def __init__(
+        self, app: FastAPI, office: Office, tokens: dict[str, str], url: str, clients: AsyncExitStack
+    ) -> None:
+        self.app = app
+        self.office = office
+        self.tokens = tokens
+        self.url = url
+        self._clients = clients
+
+    def anybody(self, **headers: str) -> httpx.AsyncClient:
+        """A client that shows nothing about itself."""
+        client = httpx.AsyncClient(base_url=self.url, headers=headers)
+        self._clients.push_async_callback(client.aclose)
+        return client
+
+    def api(self, role: str) -> httpx.AsyncClient:
+        """A client of the API with the token of `role`."""
+        return self.anybody(authorization=f"Bearer {self.tokens[role]}")
+
+    async def browser(self, role: str) -> httpx.AsyncClient:
+        """A client that has signed in on the page with the token of `role`."""
+        client = self.anybody(**FROM_OURS)
+        answer = await client.post("/sign-in", data={"token": self.tokens[role]})
+        assert answer.status_code == 303, answer.text
+        return client
+
+
+@asynccontextmanager
+async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
+    """A site with these tenants, and a token of each role; `elsewhere` is the owner of the second tenant."""
+    async with AsyncExitStack() as stack:
+        opened = await stack.enter_async_context(open_tenants(data))
+        for name in tenants:
+            await opened.add(name)
+        dbs = [await open_database(server_database(data), "server") for _ in range(2)]
+        for db in dbs:
+            stack.push_async_callback(db.close)
+        office = Office(
+            settings=ServerSettings(data_dir=data),
+            tenants=opened,
+            tokens=Tokens(opened.db),
+            sessions=Sessions(Ledger(dbs[0])),
+            queue=Queue(dbs[1]),
+            reader=Queue(dbs[0]),
+            health=Health({}, _no_metrics, _anybody),
+        )
+        texts = {"operator": (await office.tokens.create(None, Role.OPERATOR))[1]}
+        for role, tenant in zip(("owner", "elsewhere"), tenants, strict=False):
+            texts[role] = (await office.tokens.create(tenant, Role.OWNER))[1]
+        if tenants:
+            texts["viewer"] = (await office.tokens.create(tenants[0], Role.VIEWER))[1]
+        app = build_app(office)
+        listener = WebListener(app, "127.0.0.1", 0)
+        host, port = await listener.start()
+        stack.push_async_callback(listener.close)
+        clients = await stack.enter_async_context(AsyncExitStack())
+        yield Site(app, office, texts, f"http://{host}:{port}", clients)
+
+
+async def _no_metrics() -> bytes:
+    return b""
+
+
+async def _anybody(token: str | None) -> bool:
+    return True

@@ -1,0 +1,81 @@
+"""Rights on the web: decided from a role and a name, and wrong tokens wait."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from server.tokens import Role, Token
+from server.web.access import Need, Verdict, judge
+from server.web.same_origin import is_ours
+from server.web.slowing import FIRST_S, FORGIVEN_AFTER_S, LONGEST_S, WAITING_MOST, Slowing
+
+HERE, NEXT_DOOR = ip_address("2001:db8::1"), ip_address("2001:db8::2")
+
+
+def token(role: str, tenant: str | None = "acme") -> Token:
+    return Token(1, None if role == "operator" else tenant, Role(role), "2026-01-01T00:00:00Z", None)
+
+
+@pytest.mark.parametrize(
+    ("need", "who", "tenant", "verdict"),
+    [
+        (Need.VIEWER, None, "acme", Verdict.UNKNOWN),
+        (Need.VIEWER, "viewer", "acme", Verdict.WELCOME),
+        (Need.VIEWER, "owner", "acme", Verdict.WELCOME),
+        (Need.OWNER, "viewer", "acme", Verdict.FORBIDDEN),
+        (Need.OWNER, "owner", "acme", Verdict.WELCOME),
+        (Need.VIEWER, "owner", "other", Verdict.NOT_FOUND),
+        (Need.OWNER, "viewer", "other", Verdict.NOT_FOUND),
+        (Need.OPERATOR, "owner", None, Verdict.FORBIDDEN),
+        (Need.OPERATOR, "operator", None, Verdict.WELCOME),
+        (Need.OWNER, "operator", "acme", Verdict.WELCOME),
+    ],
+)
+def test_what_a_role_may(need: Need, who: str | None, tenant: str | None, verdict: Verdict) -> None:
+    assert judge(need, token(who) if who else None, tenant) is verdict
+
+
+def test_wrong_tokens_wait_longer_each_time() -> None:
+    slowing = Slowing()
+    waits = []
+    for now in range(8):
+        waits.append(slowing.failed(HERE, now))
+        slowing.waited(HERE)
+    assert waits[:3] == [FIRST_S, 2 * FIRST_S, 4 * FIRST_S]
+    assert waits[-1] == LONGEST_S
+
+
+def test_a_wrong_token_is_forgiven_after_a_while() -> None:
+    slowing = Slowing()
+    for now in (0, 1, 2):
+        slowing.failed(HERE, now)
+    assert slowing.failed(HERE, 2 + FORGIVEN_AFTER_S + 1) == FIRST_S
+
+
+def test_only_so_many_answers_of_one_source_wait_at_once() -> None:
+    slowing = Slowing()
+    for _ in range(WAITING_MOST):
+        assert slowing.failed(HERE, 0) is not None
+    assert slowing.failed(NEXT_DOOR, 0) is None, "the same /64 is the same source"
+    assert slowing.failed(ip_address("192.0.2.1"), 0) == FIRST_S, "others wait for themselves only"
+    slowing.waited(HERE)
+    assert slowing.failed(HERE, 0) is not None
+
+
+@pytest.mark.parametrize(
+    ("headers", "ours"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site", "origin": "http://here", "host": "here"}, False),
+        ({"sec-fetch-site": "none"}, False),
+        ({"origin": "http://here:8080", "host": "here:8080"}, True),
+        ({"origin": "https://here:8080", "host": "here:8080"}, False),
+        ({"origin": "null", "host": "here"}, False),
+        ({"host": "here"}, False),
+    ],
+)
+def test_only_a_page_of_ours_sends_forms(headers: dict[str, str], ours: bool) -> None:
+    assert is_ours(headers, "http") is ours
