@@ -8,6 +8,7 @@ say) are used as well. Every file that doesn't end in `.pub` is taken for a priv
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,28 @@ class HostKey:
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.key.public_data)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownHostKey:
+    """What people compare a host key with.
+
+    `fingerprint` (`SHA256:...`) is what clients show when they connect for the first time; `public` is how they keep
+    the key in `known_hosts`, after the host's name.
+    """
+
+    kind: str
+    fingerprint: str
+    public: str
+
+
+def shown_host_keys(keys: Iterable[HostKey]) -> list[ShownHostKey]:
+    """Of `keys` all that may be seen, in their order."""
+    return [ShownHostKey(each.kind, each.fingerprint, _public(each.key)) for each in keys]
+
+
+def _public(key: asyncssh.SSHKey) -> str:
+    return " ".join(key.export_public_key("openssh").decode("ascii").split()[:2])
 
 
 def host_keys(folder: Path) -> list[HostKey]:

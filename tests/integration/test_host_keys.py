@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from keys.errors import HostKeyRefused
-from keys.host import host_keys
+from keys.host import host_keys, shown_host_keys
 from tests.support.keypairs import keypair
 
 
@@ -29,6 +30,14 @@ def test_the_first_start_makes_an_ed25519_and_an_rsa_key_for_us_alone(tmp_path: 
         assert stat.S_IMODE(key.path.stat().st_mode) == 0o600
         assert key.path.with_suffix(".pub").read_bytes().split()[0].decode() == key.kind
         assert key.fingerprint == key.key.convert_to_public().get_fingerprint()
+
+
+def test_what_is_shown_of_host_keys_is_what_ssh_keygen_shows_of_them(tmp_path: Path) -> None:
+    for key, shown in zip(host_keys(tmp_path), shown_host_keys(host_keys(tmp_path)), strict=True):
+        public = key.path.with_suffix(".pub")
+        said = subprocess.run(["ssh-keygen", "-l", "-f", public], capture_output=True, check=True, text=True).stdout
+        assert shown.fingerprint in said.split()
+        assert public.read_text().startswith(shown.public)
 
 
 def test_later_starts_use_the_same_keys(tmp_path: Path) -> None:
