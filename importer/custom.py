@@ -22,7 +22,7 @@ MAX_DIGITS = 15
 CHOICES_NAMED = 20
 """So many choices are named to whoever wrote another."""
 
-_KEY = r"[a-z][a-z0-9_]{0,62}"
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _MANGLED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}")
 
@@ -32,10 +32,17 @@ class CustomField(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: Annotated[str, Field(pattern=f"^{_KEY}$")]
+    key: str
     label: Annotated[str, Field(max_length=255)] = ""
     type: Literal["text", "number", "date", "boolean", "choice"] = "text"
     choices: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
+
+    @field_validator("key")
+    @classmethod
+    def _fit_for_a_column(cls, given: str) -> str:
+        if not _KEY.fullmatch(given):
+            raise ValueError("must be a to z, digits and _, at most 63 of them, a letter first")
+        return given
 
     @field_validator("choices")
     @classmethod

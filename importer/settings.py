@@ -53,6 +53,14 @@ MappedByField = Annotated[dict[str, dict[str, str]], BeforeValidator(_from_json)
 CustomFields = Annotated[tuple[CustomField, ...], BeforeValidator(_from_json), Field(max_length=MAX_FIELDS)]
 
 
+class Unfit(ValueError):  # noqa: N818 - what it is
+    """Settings that don't go together; `setting` is the one to look at first."""
+
+    def __init__(self, setting: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.setting = setting
+
+
 class Form(TypedDict):
     """The form of a tenant's files."""
 
@@ -138,14 +146,18 @@ class ImportSettings(BaseModel):
         keys = [field.key for field in self.custom_fields]
         _refuse_keys(keys)
         if self.identifier != "email" and self.identifier not in keys:
-            raise ValueError(f"identifier must be email or the key of a custom field, not {self.identifier!r}")
+            raise Unfit(
+                "identifier", f"identifier must be email or the key of a custom field, not {self.identifier!r}"
+            )
         by_key = {field.key: field for field in self.custom_fields}
         if self.identifier in by_key and by_key[self.identifier].type != "text":
-            raise ValueError(f"the custom field {self.identifier} is the identifier, so its type must be text")
+            raise Unfit(
+                "identifier", f"the custom field {self.identifier} is the identifier, so its type must be text"
+            )
         _refuse_headers(self.field_mapping, self.columns)
         for name in self.names.required:
             if self.names.header(name) is None:
-                raise ValueError(f"field_mapping leaves no header for {name}, which every file must have")
+                raise Unfit("field_mapping", f"field_mapping leaves no header for {name}, which every file must have")
         self._refuse_values()
         return self
 
@@ -153,33 +165,36 @@ class ImportSettings(BaseModel):
         rules = rules_of(self.date_format, self.custom_fields)
         for name, values in self.value_mapping.items():
             if name not in rules:
-                raise ValueError(f"value_mapping names {name!r}, which is no field")
+                raise Unfit("value_mapping", f"value_mapping names {name!r}, which is no field")
             if name in ("email", self.identifier):
-                raise ValueError(f"value_mapping can't map {name}: it must tell people apart")
+                raise Unfit("value_mapping", f"value_mapping can't map {name}: it must tell people apart")
             if len({fold(theirs) for theirs in values}) < len(values):
-                raise ValueError(f"value_mapping names a value of {name} twice")
+                raise Unfit("value_mapping", f"value_mapping names a value of {name} twice")
             for theirs, ours in values.items():
                 if not fold(theirs):
-                    raise ValueError(f"value_mapping can't map a blank {name}")
+                    raise Unfit("value_mapping", f"value_mapping can't map a blank {name}")
                 found = rules[name](unicodedata.normalize("NFC", ours)) if ours else None
                 if isinstance(found, Invalid):
-                    raise ValueError(f"value_mapping maps {theirs!r} to {ours!r} for {name}: {found.message}")
+                    raise Unfit(
+                        "value_mapping", f"value_mapping maps {theirs!r} to {ours!r} for {name}: {found.message}"
+                    )
 
 
 def _refuse_half_characters(values: Mapping[str, object]) -> None:
     """JSON can hold what no file and no database can: half of a character that takes two of its units."""
-    try:
-        json.dumps(values, ensure_ascii=False, default=str).encode()
-    except UnicodeEncodeError:
-        raise ValueError("there is half a character in one of the texts; type it anew") from None
+    for name, value in values.items():
+        try:
+            json.dumps(value, ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError:
+            raise Unfit(name, f"there is half a character in {name}; type it anew") from None
 
 
 def _refuse_keys(keys: list[str]) -> None:
     for key in keys:
         if key in TAKEN_KEYS:
-            raise ValueError(f"a custom field can't be called {key}: that name has a meaning already")
+            raise Unfit("custom_fields", f"a custom field can't be called {key}: that name has a meaning already")
         if keys.count(key) > 1:
-            raise ValueError(f"there are two custom fields of the key {key}")
+            raise Unfit("custom_fields", f"there are two custom fields of the key {key}")
 
 
 def _refuse_headers(mapping: Mapping[str, str], columns: tuple[str, ...]) -> None:
@@ -187,11 +202,11 @@ def _refuse_headers(mapping: Mapping[str, str], columns: tuple[str, ...]) -> Non
     for theirs, ours in mapping.items():
         name = fold(theirs)
         if not name or name in REPORT_COLUMNS:
-            raise ValueError(f"field_mapping can't map the header {theirs!r}")
+            raise Unfit("field_mapping", f"field_mapping can't map the header {theirs!r}")
         if name in seen:
-            raise ValueError(f"field_mapping names the header {theirs!r} twice")
+            raise Unfit("field_mapping", f"field_mapping names the header {theirs!r} twice")
         if ours and ours not in columns:
-            raise ValueError(f"field_mapping maps {theirs!r} to {ours!r}, which is no field")
+            raise Unfit("field_mapping", f"field_mapping maps {theirs!r} to {ours!r}, which is no field")
         seen.add(name)
 
 

@@ -7,17 +7,25 @@ in `tenant_settings.py`.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from keys.ring import parse_network
+from server.networks import Networks
+from server.setting_errors import nearest, reason
 
 PREFIX = "HEADCOUNT_"
 CONFIG = f"{PREFIX}CONFIG"
@@ -44,6 +52,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 SecondsOrOff = Annotated[float, Field(ge=0, le=86_400)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 Host = Annotated[str, Field(min_length=1)]
+LOOPBACK = (parse_network("127.0.0.1"), parse_network("::1"))
 
 
 class ServerSettings(BaseSettings):
@@ -54,8 +63,13 @@ class ServerSettings(BaseSettings):
     data_dir: Path = Path("./data")
     sftp_host: Host = "0.0.0.0"  # noqa: S104 - clients are meant to reach it
     sftp_port: Port = 2222
+    # What clients are told to connect to, where that is not this machine and port.
+    sftp_public_host: Host | None = None
+    sftp_public_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     http_host: Host = "127.0.0.1"
     http_port: Port = 8080
+    # Whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    http_trusted_proxies: Annotated[Networks, NoDecode] = LOOPBACK
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lowered)] = "text"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
     smtp_url: SecretStr | None = None
@@ -140,19 +154,11 @@ def _from_toml(path: Path) -> dict[str, Any]:
     return values
 
 
-def nearest(name: str, known: Mapping[str, Any]) -> str:
-    """'; did you mean <the known name most like it>?', or nothing if none is."""
-    found = difflib.get_close_matches(name.lower(), known, 1)
-    return f"; did you mean {found[0]}?" if found else ""
-
-
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     where = _source(name)
-    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    got = "" if name == "smtp_url" else f", not {str(first['input'])!r}"
-    return f"{where}: {reason}{got}"
+    return f"{where}: {reason(first, secret=name == 'smtp_url')}"
 
 
 def _source(name: str) -> str:

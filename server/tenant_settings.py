@@ -5,6 +5,7 @@ They live in the tenant's users.db, so that they move with its folder: a row for
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,8 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import aiosqlite
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from importer.database import transaction
 from importer.emails import check_email
@@ -21,51 +23,46 @@ from importer.errors import Refused
 from importer.identity import identity_of
 from importer.moments import rfc3339, utc_now
 from importer.rules import LANGUAGES, Invalid
-from importer.settings import ImportSettings
+from importer.settings import ImportSettings, Unfit
 from importer.switching import switch_identity
-from keys.errors import KeyRefused
-from keys.ring import Network, parse_network
+from server.networks import Networks
 from server.notify.templates import InvitationTemplate
-from server.settings import nearest
+from server.setting_errors import nearest, place, reason
+from server.setting_texts import described
 
 SELECT = "SELECT key, value FROM settings"
 READ_TIMEOUT_S = 2.0
+CHANGED_MEANWHILE = (
+    "Somebody else has changed the settings meanwhile, and nothing was changed. Load them again, look at what is "
+    "different, and make your change once more."
+)
 MOST = 2**63 - 1
 """The longest file a system can have, and more than a client can be told of."""
 
 
 class TenantRefused(Exception):  # noqa: N818 - the field's word
-    """Something about a tenant that can't be done. `code` is stable, `message` a sentence that says what to do."""
+    """Something about a tenant that can't be done. `code` is stable, `message` a sentence that says what to do.
 
-    def __init__(self, code: str, message: str) -> None:
+    `settings` are all that are wrong with settings, by name, each with a sentence to be shown beside it; `setting` is
+    the one that `message` is about.
+    """
+
+    def __init__(self, code: str, message: str, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.settings = dict(settings or {})
 
-
-def _networks(value: object) -> object:
-    """A list of networks, or text with commas between them."""
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple):
-        return value
-    try:
-        return tuple(parse_network(part) if isinstance(part, str) else part for part in parts if part != "")
-    except KeyRefused as error:
-        raise ValueError(error.message) from None
-
-
-Networks = Annotated[
-    tuple[Network, ...],
-    BeforeValidator(_networks),
-    PlainSerializer(lambda networks: [str(network) for network in networks]),
-]
+    @property
+    def setting(self) -> str | None:
+        return next(iter(self.settings), None)
 
 
 def _addresses(value: object) -> object:
     """A list of e-mail addresses, or text with commas between them; each as it is kept."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
-        return value
+        raise ValueError("must be e-mail addresses with commas between them")
     found = [check_email(str(part).strip()) for part in parts if str(part).strip()]
     wrong = next((each for each in found if isinstance(each, Invalid)), None)
     if wrong:
@@ -108,6 +105,8 @@ Days = Annotated[int, Field(ge=1, le=36_500)]
 class TenantSettings(ImportSettings):
     """What one tenant may choose: about its imports, who hears of them, and the fences around its folder. Frozen."""
 
+    model_config = ConfigDict(json_schema_extra=described)
+
     notify_email: EmailAddresses = ()
     notify_webhook: WebAddress | None = None
     invitation_templates: Templates = Field(default={})
@@ -125,13 +124,9 @@ class TenantSettings(ImportSettings):
 
 def changed(now: TenantSettings, changes: Mapping[str, object]) -> TenantSettings:
     """`now` with `changes` put in; None puts a default back. Raises TenantRefused naming the setting."""
+    _refuse_unknown(changes)
     values: dict[str, object] = dict(now)
     for name, value in changes.items():
-        if name not in TenantSettings.model_fields:
-            raise TenantRefused(
-                "unknown_setting",
-                f"there is no tenant setting {name}{nearest(name, TenantSettings.model_fields)}",
-            )
         if value is None:
             values.pop(name, None)
         else:
@@ -139,16 +134,35 @@ def changed(now: TenantSettings, changes: Mapping[str, object]) -> TenantSetting
     return _validated(values)
 
 
+def _refuse_unknown(names: Iterable[str]) -> None:
+    known = TenantSettings.model_fields
+    unknown = {
+        name: f"there is no tenant setting {name}{nearest(name, known)}" for name in names if name not in known
+    }
+    if unknown:
+        raise TenantRefused("unknown_setting", next(iter(unknown.values())), unknown)
+
+
 def _validated(values: Mapping[str, object]) -> TenantSettings:
     try:
         return TenantSettings.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
-        # What is wrong between settings has no name of its own: the reason says it all.
-        sentence = f"{name}: {reason}, not {str(first['input'])!r}" if name else reason
-        raise TenantRefused("bad_setting", sentence) from None
+        wrong = error.errors(include_url=False)
+    sentences: dict[str, str] = {}
+    for details in wrong:
+        sentences.setdefault(*_wrong_setting(details))
+    name, sentence = _wrong_setting(wrong[0])
+    # What is wrong between settings names them itself.
+    raise TenantRefused("bad_setting", f"{name}: {sentence}" if wrong[0]["loc"] else sentence, sentences)
+
+
+def _wrong_setting(details: ErrorDetails) -> tuple[str, str]:
+    """Which setting is wrong, and what is to be said beside it."""
+    if not details["loc"]:
+        unfit = details["ctx"]["error"]
+        return (unfit.setting if isinstance(unfit, Unfit) else ""), reason(details)
+    within = place(details)
+    return str(details["loc"][0]), f"{within}: {reason(details)}" if within else reason(details)
 
 
 def from_rows(rows: Iterable[tuple[str, str]]) -> TenantSettings:
@@ -170,16 +184,30 @@ def read_settings(database: Path) -> TenantSettings:
         db.close()
 
 
+def etag(settings: TenantSettings) -> str:
+    """A short name for exactly these settings, the order of what is in tables included. Safe in a header."""
+    return hashlib.sha256(json.dumps(settings.to_json()).encode()).hexdigest()[:16]
+
+
 async def change_settings(
-    db: aiosqlite.Connection, changes: Mapping[str, object], *, by: str, whole: bool = False
+    db: aiosqlite.Connection,
+    changes: Mapping[str, object],
+    *,
+    by: str,
+    whole: bool = False,
+    expected: str | None = None,
 ) -> TenantSettings:
     """Change settings in the open users.db `db`: all of `changes`, or none and TenantRefused.
 
-    With `whole`, what `changes` does not name goes back to its default. Who changed what and when is kept; when a
-    setting that the importer obeys is different afterwards, every row of the next file is looked at again.
+    With `whole`, what `changes` does not name goes back to its default. With `expected`, the `etag` of the settings
+    that whoever changes them has seen, nothing changes (`settings_changed`) if they are others by now. Who changed
+    what and when is kept; when a setting that the importer obeys is different afterwards, every row of the next file
+    is looked at again.
     """
     async with transaction(db):
         before = await load_settings(db)
+        if expected is not None and etag(before) != expected:
+            raise TenantRefused("settings_changed", CHANGED_MEANWHILE)
         after = changed(TenantSettings() if whole else before, changes)
         if after.identifier != before.identifier:
             await _switch(db, after)
@@ -199,7 +227,7 @@ async def _switch(db: aiosqlite.Connection, after: TenantSettings) -> None:
     try:
         await switch_identity(db, identity_of(after))
     except Refused as error:
-        raise TenantRefused(error.code, error.message) from None
+        raise TenantRefused(error.code, error.message, {"identifier": error.message}) from None
 
 
 async def _remember(db: aiosqlite.Connection, before: TenantSettings, after: TenantSettings, by: str) -> None:

@@ -145,16 +145,23 @@ class Tenants:
         return read_settings(self.folder(name).users_db)
 
     async def change_settings(
-        self, name: str, changes: Mapping[str, object], *, by: str = OPERATOR, whole: bool = False
+        self,
+        name: str,
+        changes: Mapping[str, object],
+        *,
+        by: str = OPERATOR,
+        whole: bool = False,
+        expected: str | None = None,
     ) -> TenantSettings:
         """Change settings: all of `changes` (None: back to the default), or none and TenantRefused.
 
-        With `whole`, what `changes` does not name goes back to its default too. `by` is who wants it.
+        With `whole`, what `changes` does not name goes back to its default too. `by` is who wants it, `expected` the
+        `etag` of the settings that they have seen: others by now are not changed.
         Raises TryAgain while an import of the tenant holds the database.
         """
         await self.get(name)
         async with open_users(self.folder(name)) as db:
-            return await change_settings(db, changes, by=by, whole=whole)
+            return await change_settings(db, changes, by=by, whole=whole, expected=expected)
 
     async def _row(self, name: str) -> Tenant | None:
         rows = await self.db.execute_fetchall(

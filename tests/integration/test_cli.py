@@ -97,7 +97,7 @@ def test_an_empty_value_puts_a_default_back() -> None:
 def test_of_several_settings_all_are_changed_or_none() -> None:
     done("tenant", "add", "acme")
     sentence = refused("tenant", "set", "acme", "max_sessions=2", "quota_files=lots")
-    assert sentence.startswith("Error: quota_files: must be a valid integer")
+    assert sentence.startswith("Error: quota_files: must be a whole number")
     assert done("tenant", "show", "acme", "--json").json["settings"]["max_sessions"] == 10
 
 
@@ -208,7 +208,7 @@ def test_creating_a_token_prints_the_token_and_nothing_else() -> None:
 
 def test_a_wrong_server_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADCOUNT_SFTP_PORT", "ssh")
-    assert refused("tenant", "add", "acme").startswith("Error: HEADCOUNT_SFTP_PORT: must be a valid integer")
+    assert refused("tenant", "add", "acme").startswith("Error: HEADCOUNT_SFTP_PORT: must be a whole number")
 
 
 def test_a_data_folder_of_another_user_is_left_alone(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

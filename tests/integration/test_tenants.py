@@ -15,7 +15,7 @@ from importer.database import open_database
 from importer.errors import SchemaTooNew, TryAgain
 from keys.errors import KeyRefused
 from server.accounts import Accounts
-from server.tenant_settings import TenantRefused, change_settings
+from server.tenant_settings import TenantRefused, change_settings, etag
 from server.tenants import Tenants, open_tenants, open_users
 from tests.support.keypairs import blob, public_line
 from tests.support.waiting import eventually
@@ -159,7 +159,7 @@ async def test_removing_what_is_not_there_is_refused(tenants: Tenants) -> None:
 
 async def test_settings_change_as_a_whole_or_not_at_all(tenants: Tenants) -> None:
     await tenants.add("acme")
-    with pytest.raises(TenantRefused, match="max_sessions: must be greater"):
+    with pytest.raises(TenantRefused, match="max_sessions: must be at least 1"):
         await tenants.change_settings("acme", {"deactivate_missing": "true", "max_sessions": "0"})
     assert (await tenants.settings("acme")).deactivate_missing is False
     after = await tenants.change_settings("acme", {"deactivate_missing": "true", "quota_bytes": "1 GiB"})
@@ -245,3 +245,15 @@ async def test_headcount_db_of_a_newer_version_is_not_touched(tmp_path: Path) ->
         await tenants.db.execute("PRAGMA user_version=99")
     with pytest.raises(SchemaTooNew):
         await open_database(tmp_path / "headcount.db", "server")
+
+
+async def test_settings_that_somebody_else_has_changed_meanwhile_are_not_changed(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    seen = etag(await tenants.settings("acme"))
+    now = await tenants.change_settings("acme", {"delimiter": ";"}, by="ann", expected=seen)
+    with pytest.raises(TenantRefused, match="Somebody else has changed the settings") as caught:
+        await tenants.change_settings("acme", {"delimiter": "tab"}, by="bo", expected=seen)
+    assert caught.value.code == "settings_changed"
+    assert await tenants.settings("acme") == now
+    await tenants.change_settings("acme", {"delimiter": "tab"}, by="bo", expected=etag(now))
+    assert (await tenants.settings("acme")).delimiter == "\t"

@@ -44,6 +44,8 @@ PURE = {
     "importer.timezones",
     "keys.errors",
     "server.notify.addresses",
+    "server.setting_errors",
+    "server.setting_texts",
     "server.notify.letters",
     "server.notify.patience",
     "server.notify.templates",

@@ -44,11 +44,11 @@ def test_words_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("SFTP_PORT", "70000", "HEADCOUNT_SFTP_PORT: must be less than or equal to 65535, not '70000'"),
-        ("HTTP_PORT", "tcp://10.0.0.1:80", "HEADCOUNT_HTTP_PORT: must be a valid integer"),
+        ("SFTP_PORT", "70000", "HEADCOUNT_SFTP_PORT: must be at most 65535, not '70000'"),
+        ("HTTP_PORT", "tcp://10.0.0.1:80", "HEADCOUNT_HTTP_PORT: must be a whole number, not 'tcp"),
         ("LOG_FORMAT", "xml", "HEADCOUNT_LOG_FORMAT: must be 'text' or 'json', not 'xml'"),
-        ("MAX_CHANNELS", "0", "HEADCOUNT_MAX_CHANNELS: must be greater than or equal to 1, not '0'"),
-        ("SFTP_LEGACY_ALGORITHMS", "maybe", "HEADCOUNT_SFTP_LEGACY_ALGORITHMS: must be a valid boolean"),
+        ("MAX_CHANNELS", "0", "HEADCOUNT_MAX_CHANNELS: must be at least 1, not '0'"),
+        ("SFTP_LEGACY_ALGORITHMS", "maybe", "HEADCOUNT_SFTP_LEGACY_ALGORITHMS: must be true or false, not 'maybe'"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_that_names_the_setting(
@@ -59,6 +59,15 @@ def test_a_wrong_value_is_one_sentence_that_names_the_setting(
         load_settings()
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+def test_only_this_machine_is_a_trusted_proxy_unless_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [str(each) for each in load_settings().http_trusted_proxies] == ["127.0.0.1/32", "::1/128"]
+    monkeypatch.setenv("HEADCOUNT_HTTP_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")
+    assert [str(each) for each in load_settings().http_trusted_proxies] == ["10.0.0.0/8", "2001:db8::1/128"]
+    monkeypatch.setenv("HEADCOUNT_HTTP_TRUSTED_PROXIES", "traefik")
+    with pytest.raises(SettingsError, match="HEADCOUNT_HTTP_TRUSTED_PROXIES: 'traefik' is no network"):
+        load_settings()
 
 
 def test_a_wrong_mail_server_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:

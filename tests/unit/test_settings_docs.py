@@ -27,6 +27,7 @@ WORDS = {
 }
 OF_THEIR_OWN = {
     "allowed_networks": "networks",
+    "http_trusted_proxies": "networks",
     "notify_email": "addresses",
     "field_mapping": "table",
     "value_mapping": "tables",
@@ -47,6 +48,8 @@ def default_of(field: FieldInfo) -> str:
     if field.default is None or field.default in ((), {}):
         return "not set"
     shown = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+    if isinstance(field.default, tuple):
+        shown = ",".join(str(network.network_address) for network in field.default)
     return f"`{shown}`"
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from server.tenant_settings import TenantRefused, TenantSettings, changed
+from server.setting_texts import SETTING_TEXTS
+from server.tenant_settings import TenantRefused, TenantSettings, changed, etag
 
 BADGE = {"key": "badge", "type": "text"}
 SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early", "Late"]}
@@ -45,7 +46,7 @@ SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early"
         ({"value_mapping": {"role": {" ": "hr"}}}, "blank"),
         ({"value_mapping": {"email": {"a@b.test": "c@d.test"}}}, "tell people apart"),
         ({"value_mapping": {"shift": {"E": "Noon"}}, "custom_fields": [SHIFT]}, "There is no such choice"),
-        ({"custom_fields": [{"key": "Shoe Size"}]}, "custom_fields.0.key"),
+        ({"custom_fields": [{"key": "Shoe Size"}]}, "custom_fields: entry 1, key: must be a to z"),
         ({"custom_fields": [{"key": "email"}]}, "has a meaning already"),
         ({"custom_fields": [{"key": "skills"}]}, "has a meaning already"),
         ({"custom_fields": [BADGE, BADGE]}, "two custom fields"),
@@ -54,7 +55,10 @@ SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early"
         ({"custom_fields": [{**SHIFT, "choices": ["Late", "late"]}]}, "differ in more"),
         ({"custom_fields": [{**SHIFT, "choices": ["\u200bLate"]}]}, "no spaces around"),
         ({"custom_fields": [{**SHIFT, "choices": ["Sch\u00f6n", "Scho\u0308n"]}]}, "differ in more"),
-        ({"custom_fields": [{"key": "x", "type": "colour"}]}, "custom_fields.0.type"),
+        (
+            {"custom_fields": [{"key": "x", "type": "colour"}]},
+            "custom_fields: entry 1, type: must be 'text', 'number'",
+        ),
         ({"notify_email": "ann@example.com, nobody"}, "notify_email"),
         ({"notify_webhook": "ftp://example.com/"}, "notify_webhook: must be a web address"),
         ({"notify_webhook": "https://example.com:99999/"}, "notify_webhook: must be a web address"),
@@ -106,3 +110,112 @@ def test_a_field_that_is_still_the_identifier_can_not_be_taken_away() -> None:
     with pytest.raises(TenantRefused):
         changed(now, {"custom_fields": None})
     assert changed(now, {"custom_fields": None, "identifier": None}) == TenantSettings()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"max_sessions": "many"}, "max_sessions: must be a whole number, not 'many'"),
+        ({"max_sessions": 0}, "max_sessions: must be at least 1, not 0"),
+        ({"max_updates_percent": "a tenth"}, "max_updates_percent: must be a number, not 'a tenth'"),
+        ({"max_updates_percent": 101}, "max_updates_percent: must be at most 100, not 101"),
+        ({"detect_truncation": 7}, "detect_truncation: must be true or false, not 7"),
+        ({"quota_bytes": "10 elephants"}, "quota_bytes: must be a size in bytes, or with a unit"),
+        ({"encoding": ["utf-8"]}, 'encoding: must be text, not ["utf-8"]'),
+        ({"blank_cells": "guess"}, "blank_cells: must be 'clear' or 'keep', not 'guess'"),
+        ({"notify_email": 7}, "notify_email: must be e-mail addresses with commas between them, not 7"),
+        ({"allowed_networks": 7}, "allowed_networks: must be networks such as 192.0.2.0/24"),
+        ({"allowed_networks": [7]}, "allowed_networks: '7' is no network"),
+        ({"field_mapping": [1]}, "field_mapping: must be a table, not [1]"),
+        ({"value_mapping": {"role": "x"}}, "value_mapping: role: must be a table, not 'x'"),
+        ({"custom_fields": {"key": "x"}}, "custom_fields: must be a list, not"),
+        ({"custom_fields": ["x"]}, "custom_fields: entry 1: must be a table, not 'x'"),
+        ({"custom_fields": [{"type": "text"}]}, "custom_fields: entry 1, key: is missing"),
+        ({"custom_fields": [{"key": "x", "size": 1}]}, "custom_fields: entry 1, size: is not known here"),
+        ({"invitation_templates": {"en": "Hello"}}, "invitation_templates: en: must be a table, not 'Hello'"),
+        ({"notify_webhook": "x" * 1000}, "notify_webhook: must be a web address"),
+    ],
+)
+def test_a_wrong_type_is_told_in_our_words(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(TenantRefused) as caught:
+        changed(TenantSettings(), changes)
+    assert caught.value.message.startswith(sentence)
+    assert len(caught.value.message) < 300
+
+
+JUNK: tuple[Any, ...] = (
+    "",
+    "x",
+    "\ud800",
+    -1,
+    2**80,
+    1.5,
+    float("inf"),
+    True,
+    [],
+    [None],
+    {},
+    {"x": None},
+    b"x",
+    object(),
+)
+
+
+@pytest.mark.parametrize("name", TenantSettings.model_fields)
+def test_nothing_is_wrong_in_the_words_of_a_library(name: str) -> None:
+    refusals = [refusal for junk in JUNK if (refusal := refusal_of(name, junk))]
+    assert refusals
+    for refusal in refusals:
+        assert "Input" not in refusal.message
+        assert "makes no sense" not in refusal.message
+        assert refusal.setting == name
+
+
+def refusal_of(name: str, value: object) -> TenantRefused | None:
+    try:
+        changed(TenantSettings(), {name: value})
+    except TenantRefused as refusal:
+        return refusal
+    return None
+
+
+def test_all_wrong_settings_are_told_at_once_each_beside_its_field() -> None:
+    with pytest.raises(TenantRefused) as caught:
+        changed(TenantSettings(), {"delimiter": "::", "max_sessions": "many", "custom_fields": [{"key": "A"}]})
+    assert list(caught.value.settings) == ["delimiter", "custom_fields", "max_sessions"]
+    assert caught.value.setting == "delimiter"
+    assert caught.value.settings["max_sessions"] == "must be a whole number, not 'many'"
+    assert caught.value.settings["custom_fields"].startswith("entry 1, key: must be a to z")
+
+
+def test_what_does_not_go_together_is_told_beside_a_field_too() -> None:
+    with pytest.raises(TenantRefused) as caught:
+        changed(TenantSettings(), {"identifier": "badge"})
+    assert list(caught.value.settings) == ["identifier"]
+
+
+def test_unknown_settings_are_told_with_the_nearest_name() -> None:
+    with pytest.raises(TenantRefused) as caught:
+        changed(TenantSettings(), {"delimeter": ";", "colour": "red"})
+    assert caught.value.settings["delimeter"] == "there is no tenant setting delimeter; did you mean delimiter?"
+    assert list(caught.value.settings) == ["delimeter", "colour"]
+
+
+def test_the_tag_of_settings_tells_any_two_apart_the_order_of_a_table_too() -> None:
+    first = changed(TenantSettings(), {"field_mapping": {"A": "email", "B": "email"}})
+    second = changed(TenantSettings(), {"field_mapping": {"B": "email", "A": "email"}})
+    assert len({etag(TenantSettings()), etag(first), etag(second)}) == 3
+    assert etag(changed(first, {})) == etag(first)
+
+
+def test_every_setting_has_a_label_and_an_explanation() -> None:
+    assert SETTING_TEXTS.keys() == TenantSettings.model_fields.keys()
+    assert len({text.label for text in SETTING_TEXTS.values()}) == len(SETTING_TEXTS)
+    for text in SETTING_TEXTS.values():
+        assert text.explanation.endswith((".", "?"))
+
+
+def test_the_schema_of_the_settings_explains_each() -> None:
+    properties = TenantSettings.model_json_schema()["properties"]
+    assert properties["delimiter"]["title"] == "Character between cells"
+    assert all(field["description"] for field in properties.values())
