@@ -47,7 +47,12 @@ Host {tenant}
 """
 
 GO_ON = """
-The server keeps running until you press Ctrl-C. From another terminal:
+The server keeps running until you press Ctrl-C.
+
+  The page         {http}  (Wednesday's list waits there for a decision)
+  signs in with    {token}
+
+From another terminal:
 
   Send a file      {sftp}
                    sftp> put deploy/demo/wednesday.csv sync_users.csv
@@ -178,8 +183,17 @@ def show_days(server: Server) -> int:
     title("Wednesday: the export broke off half way. Half the company is missing")
     server.put("wednesday.csv")
     server.headcount("import", "wait", TENANT)
-    say("", "Held: nothing was changed, nobody lost access. An operator approves or discards it.")
+    say("", "Held: nothing was changed, nobody lost access. The owner or the operator approves or discards it.")
     return first
+
+
+def owners_token(server: Server) -> str:
+    """A token for the page, as the operator would make one for the HR department."""
+    command = [*HEADCOUNT, "token", "create", TENANT, "--role", "owner", "--comment", "HR"]
+    made = subprocess.run(
+        command, cwd=ROOT, env=environment(server.folder), check=True, text=True, stdout=subprocess.PIPE
+    )
+    return made.stdout.strip()
 
 
 def stay(server: Server) -> None:
@@ -187,8 +201,9 @@ def stay(server: Server) -> None:
     sftp = shlex.join(["sftp", "-F", str(server.folder / "ssh_config"), TENANT])
     program = os.path.relpath(Path(sys.executable).with_name("headcount"), Path.cwd())
     places = {"data": server.folder / "data", "log": server.folder / "server.log", "http": server.http}
+    token = owners_token(server)
     title("Go on")
-    print(GO_ON.format(sftp=sftp, headcount=program, tenant=TENANT, **places), flush=True)
+    print(GO_ON.format(sftp=sftp, headcount=program, tenant=TENANT, token=token, **places), flush=True)
     while True:
         signal.pause()
 

@@ -13,6 +13,9 @@ from starlette.types import ASGIApp
 CLOSE_S = 2
 """Answers under way when the server stops have so long."""
 
+CONNECTIONS_MOST = 1000
+"""More at once are answered 503, so that no crowd of readers takes the descriptors of uploads."""
+
 
 class WebListener:
     """Listens between `start()` and `close()`."""
@@ -25,6 +28,7 @@ class WebListener:
             access_log=False,
             server_header=False,
             lifespan="off",
+            limit_concurrency=CONNECTIONS_MOST,
             timeout_graceful_shutdown=CLOSE_S,
         )
         self._server = _Server(config)

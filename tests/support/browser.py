@@ -1,0 +1,77 @@
+"""A real browser: Debian's Chromium without a screen, driven by Playwright.
+
+@needs("chromium")
+async def test_...(tmp_path):
+    async with open_page(server.url) as page:
+        await page.goto("/sign-in")
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from playwright.async_api import Page, async_playwright
+
+from tests.support.clients import client
+from tests.support.waiting import DEADLINE_S
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+class Complaints(list[str]):
+    """What the browser had to complain of: errors of scripts, what the policy forbade, what was not found."""
+
+
+@asynccontextmanager
+async def open_page(
+    url: str, *, phone: bool = False, dark: bool = False, javascript: bool = True
+) -> AsyncIterator[Page]:
+    """A page of a new browser, as wide as a phone or a desk; it is an error if its console has one at the end."""
+    scheme: Literal["dark", "light"] = "dark" if dark else "light"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=client("chromium"), args=FLAGS)
+        context = await browser.new_context(
+            base_url=url,
+            viewport=PHONE if phone else DESKTOP,  # type: ignore[arg-type]
+            color_scheme=scheme,
+            java_script_enabled=javascript,
+            timezone_id="Europe/Berlin",
+            locale="en-GB",
+            accept_downloads=True,
+        )
+        context.set_default_timeout(DEADLINE_S * 1000)
+        page = await context.new_page()
+        complaints = Complaints()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: _note(complaints, message))
+        try:
+            yield page
+        finally:
+            await browser.close()
+    assert not complaints
+
+
+def _note(complaints: Complaints, message: Any) -> None:
+    # An answer that is an error is told there too; whether it should be one is the test's business.
+    if message.type == "error" and "the server responded with a status of" not in message.text:
+        complaints.append(message.text)
+
+
+async def sign_in(page: Page, token: str) -> None:
+    """Sign in with the form, as a person does."""
+    await page.goto("/sign-in")
+    await page.get_by_label("Access token").fill(token)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(lambda url: "/sign-in" not in url)
