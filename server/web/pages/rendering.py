@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from server.web.access import Visit
-from server.web.pages.words import NOTICES, STATES
+from server.web.pages.words import NOTICES, STATES, value_text
 
 STATIC = Path(__file__).parent / "static"
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -79,6 +79,11 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 _templates.filters.update(
-    moment=moment, size=size, duration=duration, segment=segment, number=lambda count: f"{count:,}"
+    moment=moment,
+    size=size,
+    duration=duration,
+    segment=segment,
+    number=lambda count: f"{count:,}",
+    value=value_text,
 )
 _templates.globals.update(static=_static, STATES=STATES)

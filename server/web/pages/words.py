@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from importer.custom import CustomField
 from importer.model import ImportState
 
 STATES = {
@@ -21,7 +25,41 @@ STATES = {
 }
 """What a person calls the states of an import."""
 
+FIELDS = {
+    "first_name": "First name",
+    "last_name": "Last name",
+    "email": "E-mail",
+    "job_title": "Job title",
+    "manager": "Manager",
+    "coach": "Coach",
+    "primary_team": "Team",
+    "secondary_team": "Further teams",
+    "role": "Role",
+    "language": "Language",
+    "location": "Location",
+    "time_zone": "Time zone",
+    "hire_date": "Hire date",
+    "state": "State",
+    "created": "Created",
+    "external_id": "Identifier",
+}
+"""What a person calls the fields of a user, and what history says of one."""
+
 NOTICES = {
     "signed-out": "You are signed out.",
 }
 """What is said at the top of the page that follows something done."""
+
+
+def labels_of(custom: Iterable[CustomField]) -> dict[str, str]:
+    """What to call every field of a tenant's users: ours, then its own."""
+    return {**FIELDS, **{field.key: field.label or field.key for field in custom}}
+
+
+def value_text(value: Any) -> str:
+    """The value of a field for people; "" for none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
