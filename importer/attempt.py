@@ -18,7 +18,7 @@ from importer.checksums import Checksums, Compared
 from importer.entry import Entry
 from importer.errors import ImporterError, Refused, Stopped, TryAgain
 from importer.folder import TenantFolder
-from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Undo
+from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Trial, Undo
 from importer.moments import Clock
 from importer.run import Job, already_applied, run_import
 from importer.settings import ImportSettings
@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 INTERNAL_ERROR = (
     "The import failed because of a fault in Headcount, and nothing was changed. "
     "The server's log says more; send the file again once it is mended."
+)
+NO_LONGER_FIT = (
+    "The settings were changed meanwhile, and what was to be tried does not go together with them any more. "
+    "Try it again."
 )
 UNDO_ERROR = "there was a fault in Headcount, and nothing was changed. The server's log says more."
 
@@ -69,7 +73,9 @@ class Starter:
     run: RunImport = run_import
 
     async def compare(self, entry: Entry, settings: ImportSettings) -> Compared:
-        """What the check-sums that came so far mean for `entry`."""
+        """What the check-sums that came so far mean for `entry`. No trial is sent one."""
+        if entry.trial:
+            return Compared(Verdict.SILENT)
         return await self.checksums.compare(entry, required=settings.require_checksum, now=self.clock())
 
     async def attempt(
@@ -79,6 +85,8 @@ class Starter:
         folder = self.folder_of(entry.tenant)
         try:
             settings = await self.settings_of(entry.tenant)
+            if entry.trial:
+                settings = tried(settings, entry.trial)
             if entry.undo:
                 undo = undo_job_of(entry, entry.undo, settings, self.clock)
                 return await undo_import(undo, folder.users_db, folder.messages, progress=progress, stopping=stopping)
@@ -119,6 +127,14 @@ async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
         return None
 
 
+def tried(settings: ImportSettings, trial: Trial) -> ImportSettings:
+    """The settings of now with those that are tried. Raises Refused."""
+    try:
+        return settings.with_changes(trial.changes)
+    except ValueError:
+        raise Refused("settings_changed", NO_LONGER_FIT) from None
+
+
 def job_of(entry: Entry, copy: Path, clock: Clock, *, proven_whole: bool) -> Job:
     return Job(
         tenant=entry.tenant,
@@ -130,6 +146,7 @@ def job_of(entry: Entry, copy: Path, clock: Clock, *, proven_whole: bool) -> Job
         approval=entry.approval,
         now=clock(),
         proven_whole=proven_whole,
+        trial=entry.trial,
     )
 
 

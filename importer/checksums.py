@@ -22,7 +22,7 @@ KEPT = 50
 """So many check-sums are remembered for each folder of a tenant."""
 
 OF_FOLDER = "tenant = ? AND dry_run = ?"
-UPLOADS = f"FROM imports WHERE {OF_FOLDER} AND state NOT IN ('arriving', 'aborted', 'ignored')"
+UPLOADS = f"FROM imports WHERE {OF_FOLDER} AND trial IS NULL AND state NOT IN ('arriving', 'aborted', 'ignored')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,9 @@ class Checksums:
             *(*folder, entry.sequence, *folder, entry.sequence),
         )
         others = await self._ledger.read(
-            "SELECT DISTINCT sha256 FROM imports WHERE tenant = ? AND id <> ? AND sha256 IS NOT NULL", *entry.key
+            "SELECT DISTINCT sha256 FROM imports"
+            " WHERE tenant = ? AND id <> ? AND sha256 IS NOT NULL AND trial IS NULL",
+            *entry.key,
         )
         return Surroundings(checksums, rows[0][0] or 0, rows[0][1], frozenset(row[0] for row in others))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from sqlite3 import Row
 
-from importer.model import Approval, Counts, FileFacts, ImportState, Outcome, Report, Undo, Written
+from importer.model import Approval, Counts, FileFacts, ImportState, Outcome, Report, Trial, Undo, Written
 from importer.moments import rfc3339
 
 
@@ -17,6 +17,7 @@ class Entry:
 
     `correction` is None until somebody has looked at the header. `attempts` counts starts that have not ended.
     With `undo` it waits to be undone, or is being undone; `outcome` is what it had come to when it was applied.
+    With `trial` it is a dry run of a file that did not come over SFTP, and is not in the tenant's folder.
     """
 
     tenant: str
@@ -38,6 +39,7 @@ class Entry:
     outcome: Outcome | None = None
     approval: Approval | None = None
     undo: Undo | None = None
+    trial: Trial | None = None
     decided_by: str | None = None
     decided_at: str | None = None
 
@@ -69,6 +71,7 @@ class Entry:
             outcome=Outcome.from_json(json.loads(row["outcome"])) if row["outcome"] else None,
             approval=Approval.from_json(json.loads(row["approval"])) if row["approval"] else None,
             undo=Undo.from_json(json.loads(row["undo"])) if row["undo"] else None,
+            trial=Trial.from_json(json.loads(row["trial"])) if row["trial"] else None,
             decided_by=row["decided_by"],
             decided_at=row["decided_at"],
         )

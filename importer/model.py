@@ -214,6 +214,26 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """Somebody wants to see what would happen: with a file of theirs, or with other settings.
+
+    `changes` are the settings that are tried, as JSON; `of` is the import whose file they are tried on, None for a
+    file that came with the trial.
+    """
+
+    by: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    of: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"by": self.by, "changes": dict(self.changes), "of": self.of}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Trial:
+        return cls(data["by"], data["changes"], data["of"])
+
+
+@dataclass(frozen=True, slots=True)
 class FileFacts:
     name: str
     size: int

@@ -3,7 +3,7 @@
 Of one tenant one import runs at a time, in the order in which the files were completed. While files are whole lists
 (`deactivate_missing`), of those that wait only the newest real one and the newest dry run are worth running.
 Corrections (errors.csv sent back) are a part of a list: they take nobody's place, and nobody takes theirs. Nor does
-an import that waits to be undone.
+an import that waits to be undone, or a trial, which is one person's question.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _replaces(entry: Entry) -> bool:
 
 
 def _whole_list(entry: Entry) -> bool:
-    return not entry.correction and entry.undo is None
+    return not entry.correction and entry.undo is None and entry.trial is None
 
 
 def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | None) -> Refused | None:

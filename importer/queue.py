@@ -25,7 +25,7 @@ from importer.checksums import Checksums
 from importer.entry import Entry
 from importer.errors import Refused
 from importer.ledger import Ledger
-from importer.model import Approval, ImportState, Undo, Written
+from importer.model import Approval, ImportState, Trial, Undo, Written
 from importer.moments import Clock, rfc3339, utc_now
 from importer.notices import Notice, put_in_outbox
 from importer.order import why_not_undone
@@ -51,9 +51,19 @@ class Queue:
     # From an upload to a queued import
 
     async def arriving(
-        self, tenant: str, path: str, *, size: int, written: Written | None, uploaded_at: datetime, dry_run: bool
+        self,
+        tenant: str,
+        path: str,
+        *,
+        size: int,
+        written: Written | None,
+        uploaded_at: datetime,
+        dry_run: bool,
+        trial: Trial | None = None,
     ) -> int:
         """Promise an import for a file whose bytes are safe but not yet visible; return its id (per tenant, from 1).
+
+        With `trial` it never will be visible: its copy is all there is of it.
 
         Raises Refused for a tenant that does not exist (any more).
         """
@@ -65,10 +75,11 @@ class Queue:
             if not found:
                 raise Refused("unknown_tenant", f"there is no tenant {tenant} any more")
             facts = json.dumps(written.to_json()) if written else None
-            values = (tenant, found[0][0], int(dry_run), path, size, facts, rfc3339(uploaded_at))
+            tried = json.dumps(trial.to_json()) if trial else None
+            values = (tenant, found[0][0], int(dry_run), path, size, facts, rfc3339(uploaded_at), tried)
             await self._db.execute(
-                "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at) VALUES"
-                " (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports), ?, ?, ?, ?)",
+                "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at, trial)"
+                " VALUES (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports), ?, ?, ?, ?, ?)",
                 values,
             )
         return int(found[0][0])

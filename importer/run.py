@@ -37,6 +37,7 @@ from importer.model import (
     Outcome,
     Problem,
     Severity,
+    Trial,
     Written,
 )
 from importer.moments import rfc3339
@@ -45,7 +46,7 @@ from importer.reconcile import Reconciler
 from importer.roster import Roster
 from importer.settings import ImportSettings
 from importer.spool import Spool
-from importer.switching import refuse_switched
+from importer.switching import refuse_switched, switch_identity
 
 BATCH_ROWS = 5000
 CHUNK_BYTES = 256 * 1024
@@ -69,6 +70,7 @@ class Job:
     approval: Approval | None
     now: datetime
     proven_whole: bool = False
+    trial: Trial | None = None
 
 
 class _RollBack(Exception):  # noqa: N818 - how a transaction is told to end
@@ -194,7 +196,7 @@ class _Run:
         self._reader = await asyncio.to_thread(
             CsvReader, self._source.chunks(), **self._settings.form, batch_rows=batch_rows
         )
-        await refuse_switched(self._db, self._settings.identifier)
+        await self._tell_apart()
         await self._roster.open()
         await self._links.open()
         addresses = Addresses(self._db, self._roster)
@@ -209,6 +211,13 @@ class _Run:
             progress(self._reader.bytes_read / max(1, self._source.facts.size))
             if stopping():
                 raise Stopped("the server is stopping")
+
+    async def _tell_apart(self) -> None:
+        """See to it that users are told apart as the settings say: for this transaction alone, if that is tried."""
+        if self._job.trial and "identifier" in self._job.trial.changes:
+            await switch_identity(self._db, self._identity)
+        else:
+            await refuse_switched(self._db, self._settings.identifier)
 
     async def conclude(self) -> Outcome:
         """All rows are in: links, absent users, the guard; and what it all comes to."""

@@ -99,6 +99,10 @@ class ImportSettings(BaseModel):
     custom_fields: CustomFields = ()
     invitations: Literal["off", "immediately", "on_hire_date"] = "off"
 
+    def with_changes(self, changes: Mapping[str, object]) -> Self:
+        """These settings with `changes` put in. Raises ValueError if they don't go together."""
+        return type(self).model_validate({**dict(self), **changes})
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Every field a column can set: ours, then the custom ones."""

@@ -181,7 +181,7 @@ class Worker:
 
     async def _peeked(self, entry: Entry, settings: ImportSettings) -> Entry:
         """`entry`, of which it is known whether it is a correction, and what there is to compare with check-sums."""
-        if entry.undo:  # its file was looked at before it was applied
+        if entry.undo or entry.trial:  # its file was looked at before; it takes nobody's place, whatever it is
             return entry
         copy = self._starter.folder_of(entry.tenant).copy(entry.id)
         if entry.correction is None:

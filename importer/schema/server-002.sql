@@ -1,4 +1,4 @@
--- The web page: who is signed in, and by what name they decide.
+-- The web page: who is signed in and by what name they decide, what they try and watch; and when keys were used.
 
 -- What a token is known by to people, such as the name of who has it.
 ALTER TABLE tokens ADD COLUMN comment TEXT NOT NULL DEFAULT '';
@@ -12,3 +12,29 @@ CREATE TABLE sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_of_token ON sessions (token_id);
 CREATE INDEX sessions_in_time ON sessions (expires_at);
+
+-- JSON of model.Trial: a dry run that somebody asked for on the page or over the API; NULL for what came over SFTP.
+ALTER TABLE imports ADD COLUMN trial TEXT CHECK (trial IS NULL OR dry_run = 1);
+
+-- The imports whose state changed, newest last, so that whoever watches sees what happened since they looked. Only the
+-- last thousand are remembered: whoever has been away for longer looks at everything.
+CREATE TABLE moves (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant    TEXT NOT NULL,
+    import_id INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER imports_moved AFTER UPDATE OF state ON imports WHEN NEW.state <> OLD.state BEGIN
+    INSERT INTO moves (tenant, import_id) VALUES (NEW.tenant, NEW.id);
+END;
+CREATE TRIGGER moves_forgotten AFTER INSERT ON moves BEGIN
+    DELETE FROM moves WHERE id <= NEW.id - 1000;
+END;
+
+-- When and from where each key last opened a connection.
+CREATE TABLE key_uses (
+    tenant      TEXT NOT NULL REFERENCES tenants (name) ON DELETE CASCADE,
+    fingerprint TEXT NOT NULL,
+    used_at     TEXT NOT NULL,
+    address     TEXT NOT NULL,
+    PRIMARY KEY (tenant, fingerprint)
+) STRICT, WITHOUT ROWID;

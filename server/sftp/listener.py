@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import asyncssh
 
@@ -19,7 +21,7 @@ from server.sftp.accounts import Metrics, TenantDirectory
 from server.sftp.algorithms import host_key_pairs, offered
 from server.sftp.hooks import HookTable
 from server.sftp.sessions import Sessions
-from server.sftp.space import House
+from server.sftp.space import House, Space
 from server.sftp.written import Memory
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,19 @@ class SftpListener:
     def listening(self) -> bool:
         """Whether new clients are let in now."""
         return self._acceptor is not None and bool(self._acceptor.get_addresses())
+
+    @contextmanager
+    def space(self, tenant: str, root: Path) -> Iterator[Space]:
+        """The files of the tenant whose folder is at `root`, as its sessions share them: one quota for all."""
+        space = self._sessions.space(tenant, root)
+        try:
+            yield space
+        finally:
+            space.leave()
+
+    def open_sessions(self) -> Counter[str]:
+        """How many connections are logged in now, by tenant."""
+        return Counter(each.login.tenant for each in self._sessions.connections if each.login is not None)
 
     async def close(self, grace_s: float) -> None:
         """Take no new connections and end those there are. Nothing is published that no client had closed.

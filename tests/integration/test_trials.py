@@ -1,0 +1,372 @@
+"""Trials: a file or settings are tried without anything in the folder, among the users or on the queue changing."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from importer.attempt import Starter, known_end
+from importer.closing import Closing
+from importer.database import open_database
+from importer.entry import Entry
+from importer.errors import Refused
+from importer.model import ImportState, Trial
+from importer.moments import utc_now
+from importer.queue import Queue
+from importer.recovery import recover, remove_leftovers
+from importer.settings import ImportSettings
+from importer.worker import Worker
+from server import trials as trials_module
+from server.tenant_settings import TenantRefused
+from server.tenants import open_users, server_database
+from server.trials import NO_NAME, WAITING_MOST, Trials, tidy_name
+from tests.support.importing import people, sheet
+from tests.support.queues import NOON, Watching, found
+from tests.support.sftp import SftpHouse
+from tests.support.waiting import eventually
+
+
+class Desk:
+    """Where trials are asked for: a tenant with its files, the queue, and a worker that can be let run."""
+
+    def __init__(self, house: SftpHouse, queue: Queue) -> None:
+        self.tenants = house.tenants
+        self.queue = queue
+        self.folder = house.folder
+        self.closing = Closing(queue, self.tenants.folder, Watching())
+        self.trials = Trials(self.tenants, queue, self.closing, house.listener.space)
+
+    async def settings_of(self, tenant: str) -> ImportSettings:
+        return await self.tenants.settings(tenant)
+
+    async def ended(self, import_id: int) -> Entry:
+        """The import once a worker has run what waits."""
+        worker = Worker(
+            self.queue, self.closing, Starter(self.tenants.folder, self.settings_of, utc_now, self.queue.checksums)
+        )
+        worker.start()
+        try:
+            await eventually(lambda: self._is_over(import_id))
+        finally:
+            await worker.stop(5)
+        return await found(self.queue, import_id)
+
+    async def _is_over(self, import_id: int) -> bool:
+        return (await found(self.queue, import_id)).finished_at is not None
+
+    async def uploaded(self, content: bytes, *, dry_run: bool = False) -> int:
+        """A file that came over SFTP, as it lands."""
+        path = "/test/sync_users.csv" if dry_run else "/sync_users.csv"
+        number = await self.queue.arriving(
+            "acme", path, size=len(content), written=None, uploaded_at=NOON, dry_run=dry_run
+        )
+        self.folder.copy(number).write_bytes(content)
+        await self.queue.landed("acme", number)
+        return number
+
+    async def imported(self, content: bytes) -> int:
+        number = await self.uploaded(content)
+        await self.ended(number)
+        return number
+
+    async def users(self) -> list[tuple[Any, ...]]:
+        async with open_users(self.folder) as db:
+            rows = await db.execute_fetchall("SELECT email, state, external_id, digest FROM users ORDER BY id")
+            return [tuple(row) for row in rows]
+
+    def lying_about(self) -> list[str]:
+        """What is in the tenant's folder besides the databases: files, staging and copies."""
+        places = (self.folder.files, self.folder.staging, self.folder.uploads)
+        return sorted(str(file.relative_to(self.folder.root)) for place in places for file in place.rglob("*"))
+
+
+@pytest.fixture
+async def desk(house: SftpHouse) -> AsyncIterator[Desk]:
+    db = await open_database(server_database(house.tenants.data_dir), "server")
+    try:
+        yield Desk(house, Queue(db))
+    finally:
+        await db.close()
+
+
+async def chunks(content: bytes, size: int = 7) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+async def cut(content: bytes) -> AsyncIterator[bytes]:
+    yield content[:10]
+    raise ConnectionResetError("the browser went away")
+
+
+async def test_a_file_from_a_browser_is_tried_and_changes_nobody(desk: Desk) -> None:
+    await desk.imported(people("ann"))
+    before, lay = await desk.users(), desk.lying_about()
+    number = await desk.trials.of_file("acme", "Staff list.csv", chunks(people("ann", "bo")), "olga")
+    entry = await desk.ended(number)
+    assert (entry.state, entry.dry_run, entry.path) == (ImportState.COMPLETED, True, "/test/Staff list.csv")
+    assert entry.file.name == "Staff list.csv"
+    assert entry.trial == Trial("olga")
+    assert entry.outcome
+    assert (entry.outcome.counts.created, entry.outcome.counts.unchanged) == (1, 1)
+    assert await desk.users() == before
+    assert [each for each in desk.lying_about() if "results" not in each] == [
+        each for each in lay if "results" not in each
+    ]
+
+
+async def test_the_report_of_a_trial_is_that_of_any_dry_run(desk: Desk) -> None:
+    tried = (
+        await desk.ended(await desk.trials.of_file("acme", "sync_users.csv", chunks(people("ann")), "olga"))
+    ).report()
+    sent = (await desk.ended(await desk.uploaded(people("ann"), dry_run=True))).report()
+    assert tried.to_json().keys() == sent.to_json().keys()
+
+
+async def test_a_browser_that_goes_away_leaves_nothing_behind(desk: Desk) -> None:
+    lay = desk.lying_about()
+    with pytest.raises(ConnectionResetError):
+        await desk.trials.of_file("acme", "x.csv", cut(people("ann")), "olga")
+    assert desk.lying_about() == lay
+    assert await desk.queue.waiting() == []
+    assert await desk.queue.page("acme") == []
+
+
+async def test_a_browser_that_says_nothing_for_long_has_gone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials_module, "STALLED_S", 0.01)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"first_name"
+        await asyncio.Event().wait()
+
+    with pytest.raises(Refused, match="nothing came") as caught:
+        await desk.trials.of_file("acme", "x.csv", stalled(), "olga")
+    assert caught.value.code == "upload_stalled"
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "sentence"),
+    [
+        ({"max_file_bytes": "2KiB"}, "file_too_large", "the file is too large: it may have 2.0 KiB at most"),
+        ({"quota_bytes": "2KiB"}, "quota_exceeded", "may have 2.0 KiB together"),
+    ],
+)
+async def test_a_file_there_is_no_room_for_is_refused_with_a_sentence(
+    desk: Desk, settings: dict[str, Any], code: str, sentence: str
+) -> None:
+    await desk.tenants.change_settings("acme", settings)
+    lay = desk.lying_about()
+    with pytest.raises(Refused) as caught:
+        await desk.trials.of_file("acme", "x.csv", chunks(b"x" * 2049, 100), "olga")
+    assert caught.value.code == code
+    assert sentence in caught.value.message
+    assert desk.lying_about() == lay
+    await desk.trials.of_file("acme", "x.csv", chunks(b"x" * 2048, 100), "olga")
+
+
+async def test_files_of_trials_that_wait_count_against_the_quota(desk: Desk) -> None:
+    await desk.tenants.change_settings("acme", {"quota_bytes": 1000})
+    await desk.trials.of_file("acme", "x.csv", chunks(b"x" * 600, 100), "olga")
+    with pytest.raises(Refused, match="no room"):
+        await desk.trials.of_file("acme", "y.csv", chunks(b"x" * 600, 100), "olga")
+    await desk.trials.of_file("acme", "y.csv", chunks(b"x" * 400, 100), "olga")
+
+
+async def test_a_full_disk_is_told_and_leaves_nothing_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    lay = desk.lying_about()
+    monkeypatch.setattr("server.sftp.drafts.os.pwrite", full)
+    with pytest.raises(Refused, match="disk of the server is full"):
+        await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
+    monkeypatch.undo()
+    assert desk.lying_about() == lay
+
+
+async def test_only_so_many_trials_of_a_tenant_wait_at_once(desk: Desk) -> None:
+    await desk.imported(people("ann"))
+    for _ in range(WAITING_MOST - 1):
+        await desk.trials.of_settings("acme", {}, "olga")
+    await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
+    for again in (
+        desk.trials.of_settings("acme", {}, "olga"),
+        desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga"),
+    ):
+        with pytest.raises(Refused, match="dry runs wait already") as caught:
+            await again
+        assert caught.value.code == "too_many_trials"
+    await desk.ended((await desk.queue.page("acme", limit=1))[0].id)
+    await desk.trials.of_settings("acme", {}, "olga")
+
+
+async def test_a_trial_is_superseded_by_nothing_and_supersedes_nothing(desk: Desk) -> None:
+    await desk.tenants.change_settings("acme", {"deactivate_missing": True})
+    sent = await desk.uploaded(people("ann"), dry_run=True)
+    first = await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
+    second = await desk.trials.of_file("acme", "x.csv", chunks(people("bo")), "olga")
+    assert [(await desk.ended(number)).state for number in (sent, first, second)] == [ImportState.COMPLETED] * 3
+
+
+async def test_a_trial_waits_for_no_checksum(desk: Desk) -> None:
+    await desk.tenants.change_settings("acme", {"require_checksum": True})
+    await desk.queue.checksums.landed("acme", "ab" * 32, dry_run=True)
+    number = await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
+    assert (await desk.ended(number)).state is ImportState.COMPLETED
+
+
+async def test_other_settings_are_tried_on_the_newest_file_of_a_real_import(desk: Desk) -> None:
+    await desk.imported(people("ann"))
+    tested = await desk.imported(b"first_name;last_name;email\nAnn;Smith;ann@example.com\nBo;Lee;bo@example.com\n")
+    assert (await found(desk.queue, tested)).state is ImportState.FAILED
+    number = await desk.trials.of_settings("acme", {"delimiter": ";", "encoding": "UTF-8"}, "olga")
+    entry = await desk.ended(number)
+    assert entry.trial == Trial("olga", {"delimiter": ";"}, tested)
+    assert entry.outcome
+    assert (entry.state, entry.outcome.counts.created) == (ImportState.COMPLETED, 1)
+    assert (await desk.tenants.settings("acme")).delimiter == ","
+    assert desk.folder.copy(tested).exists()
+
+
+async def test_settings_that_make_every_row_mean_something_else_are_seen_to(desk: Desk) -> None:
+    """Rows known by their digest are looked at again, and a default that is put back is tried too."""
+    await desk.tenants.change_settings("acme", {"value_mapping": {"job_title": {"Boss": "Manager"}}})
+    await desk.imported(people("ann", "bo", job_title="Boss"))
+    before = await desk.users()
+    entry = await desk.ended(await desk.trials.of_settings("acme", {"value_mapping": None}, "olga"))
+    assert entry.outcome
+    assert entry.outcome.counts.updated == 2
+    assert await desk.users() == before
+
+
+async def test_settings_that_make_no_sense_are_not_tried(desk: Desk) -> None:
+    await desk.imported(people("ann"))
+    with pytest.raises(TenantRefused) as caught:
+        await desk.trials.of_settings("acme", {"delimiter": "::"}, "olga")
+    assert caught.value.setting == "delimiter"
+    assert await desk.queue.waiting() == []
+
+
+async def test_without_a_kept_file_there_is_nothing_to_try_settings_on(desk: Desk) -> None:
+    await desk.uploaded(people("ann"), dry_run=True)
+    lay = desk.lying_about()
+    with pytest.raises(Refused, match="no file to try these settings on") as caught:
+        await desk.trials.of_settings("acme", {}, "olga")
+    assert caught.value.code == "no_kept_file"
+    assert desk.lying_about() == lay
+
+
+async def test_rows_that_were_mended_and_sent_back_are_no_file_to_try_settings_on(desk: Desk) -> None:
+    whole = await desk.imported(people("ann", "bo"))
+    await desk.imported(people("ann", _code="x"))
+    number = await desk.trials.of_settings("acme", {}, "olga")
+    trial = (await found(desk.queue, number)).trial
+    assert trial
+    assert trial.of == whole
+
+
+BADGES = [{"key": "badge"}]
+
+
+async def test_another_identifier_is_tried_as_if_the_users_had_been_told_apart_by_it(desk: Desk) -> None:
+    await desk.tenants.change_settings("acme", {"custom_fields": BADGES})
+    header = ("first_name", "last_name", "email", "badge")
+    await desk.imported(
+        sheet(("Ann", "Smith", "ann@example.com", "1"), ("Bo", "Lee", "bo@example.com", "2"), header=header)
+    )
+    # Ann has another address, and would be somebody else if she were told by it.
+    await desk.imported(sheet(("Bo", "Lee", "bo@example.com", "2"), header=header))
+    desk.folder.copy(2).write_bytes(sheet(("Ann", "Smith", "new@example.com", "1"), header=header))
+    before = await desk.users()
+    entry = await desk.ended(await desk.trials.of_settings("acme", {"identifier": "badge"}, "olga"))
+    assert entry.outcome
+    assert (entry.state, entry.outcome.counts.updated, entry.outcome.counts.created) == (ImportState.COMPLETED, 1, 0)
+    assert await desk.users() == before
+    assert (await desk.tenants.settings("acme")).identifier == "email"
+
+
+async def test_an_identifier_that_people_do_not_have_yet_fails_its_trial_and_says_who(desk: Desk) -> None:
+    await desk.imported(people("ann", badge="1"))
+    before = await desk.users()
+    changes = {"custom_fields": BADGES, "identifier": "badge"}
+    entry = await desk.ended(await desk.trials.of_settings("acme", changes, "olga"))
+    assert entry.state is ImportState.FAILED
+    assert "badge can't be the identifier yet: Ann Smith (ann@example.com) has none" in (entry.message or "")
+    assert await desk.users() == before
+
+
+async def test_settings_that_no_longer_fit_those_of_now_fail_their_trial(desk: Desk) -> None:
+    await desk.tenants.change_settings("acme", {"custom_fields": BADGES})
+    await desk.imported(people("ann"))
+    number = await desk.trials.of_settings("acme", {"field_mapping": {"Nr": "badge"}}, "olga")
+    await desk.tenants.change_settings("acme", {"custom_fields": None})
+    entry = await desk.ended(number)
+    assert entry.state is ImportState.FAILED
+    assert "changed meanwhile" in (entry.message or "")
+
+
+async def test_a_trial_whose_copy_was_made_is_run_after_a_crash(desk: Desk) -> None:
+    number = await promised(desk)
+    desk.folder.copy(number).write_bytes(people("ann"))
+    await restart(desk)
+    assert (await desk.ended(number)).state is ImportState.COMPLETED
+
+
+async def test_a_trial_that_was_cut_off_by_a_crash_is_aborted_whatever_is_in_the_folder(desk: Desk) -> None:
+    number = await promised(desk)
+    desk.folder.visible("/test/x.csv").write_bytes(people("ann"))
+    await restart(desk)
+    assert (await found(desk.queue, number)).state is ImportState.ABORTED
+    assert not desk.folder.copy(number).exists()
+
+
+async def promised(desk: Desk) -> int:
+    return await desk.queue.arriving(
+        "acme", "/test/x.csv", size=5, written=None, uploaded_at=NOON, dry_run=True, trial=Trial("olga")
+    )
+
+
+async def restart(desk: Desk) -> None:
+    await recover(desk.queue, desk.closing, desk.tenants.folder, known_end)
+    await remove_leftovers(desk.queue, "acme", desk.folder)
+
+
+async def test_what_can_not_be_queued_after_all_is_listed_and_leaves_nothing_behind(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(trials_module, "_link", broken)
+    lay = [each for each in desk.lying_about() if "results" not in each]
+    with pytest.raises(Refused, match="disk of the server is full"):
+        await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
+    assert [each for each in desk.lying_about() if "results" not in each] == lay
+    entry = (await desk.queue.page("acme"))[0]
+    assert (entry.state, entry.dry_run) == (ImportState.ABORTED, True)
+    assert "disk of the server is full" in (entry.message or "")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("staff.csv", "staff.csv"),
+        ("../../etc/passwd", "passwd"),
+        (r"C:\Users\Ann\staff.csv", "staff.csv"),
+        ("a\nb\x00c\u202e.csv", "abc.csv"),
+        ("<b>.csv", "<b>.csv"),
+        ("..", NO_NAME),
+        ("/", NO_NAME),
+        ("", NO_NAME),
+        (" \t ", NO_NAME),
+        ("ü" * 200, "ü" * 127),
+        ("\ud800.csv", ".csv"),
+    ],
+)
+def test_the_name_of_a_file_is_kept_without_what_could_harm(given: str, kept: str) -> None:
+    assert tidy_name(given) == kept
