@@ -42,6 +42,7 @@ from server.sftp.listener import SftpListener
 from server.tenant_settings import read_settings
 from server.tenants import Tenants, make_data_dir, open_tenants, server_database
 from server.tokens import Role, Tokens
+from server.trials import Trials
 from server.web.app import build_app
 from server.web.health import Health
 from server.web.listener import WebListener
@@ -123,6 +124,7 @@ class Server:
                 sessions=Sessions(Ledger(looking)),
                 queue=queue,
                 reader=Queue(looking),
+                trials=Trials(tenants, queue, self._closing, self._sftp.space),
                 health=health,
             )
         )

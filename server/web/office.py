@@ -9,6 +9,7 @@ from server.sessions import Sessions
 from server.settings import ServerSettings
 from server.tenants import Tenants
 from server.tokens import Tokens
+from server.trials import Trials
 from server.web.health import Health
 from server.web.slowing import Slowing
 
@@ -27,5 +28,6 @@ class Office:
     sessions: Sessions
     queue: Queue
     reader: Queue
+    trials: Trials
     health: Health
     slowing: Slowing = field(default_factory=Slowing)

@@ -14,17 +14,24 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
+from importer.closing import Closing
 from importer.database import open_database
 from importer.ledger import Ledger
 from importer.queue import Queue
+from server.accounts import Accounts
+from server.metrics import Metrics
 from server.sessions import Sessions
 from server.settings import ServerSettings
+from server.sftp.hooks import HookTable
+from server.sftp.listener import SftpListener
 from server.tenants import open_tenants, server_database
 from server.tokens import Role, Tokens
+from server.trials import Trials
 from server.web.app import build_app
 from server.web.health import Health
 from server.web.listener import WebListener
 from server.web.office import Office
+from tests.support.queues import Watching
 
 FROM_OURS = {"sec-fetch-site": "same-origin"}
 """What a browser adds to a form that it sends from a page of the same site."""
@@ -70,13 +77,21 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         dbs = [await open_database(server_database(data), "server") for _ in range(2)]
         for db in dbs:
             stack.push_async_callback(db.close)
+        settings = ServerSettings(data_dir=data)
+        accounts = Accounts(data)
+        stack.callback(accounts.close)
+        sftp = SftpListener(settings, accounts, HookTable({}), Metrics(), [])  # its files, not its port
+        stack.push_async_callback(sftp.close, 0)
+        queue = Queue(dbs[1])
+        closing = Closing(queue, opened.folder, Watching())
         office = Office(
-            settings=ServerSettings(data_dir=data),
+            settings=settings,
             tenants=opened,
             tokens=Tokens(opened.db),
             sessions=Sessions(Ledger(dbs[0])),
-            queue=Queue(dbs[1]),
+            queue=queue,
             reader=Queue(dbs[0]),
+            trials=Trials(opened, queue, closing, sftp.space),
             health=Health({}, _no_metrics, _anybody),
         )
         texts = {"operator": (await office.tokens.create(None, Role.OPERATOR))[1]}
