@@ -18,6 +18,7 @@ from server.web import api, pages
 from server.web.office import Office
 from server.web.problems import Problem, as_problem
 from server.web.same_origin import API, Fence
+from server.web.segments import Segments
 
 STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 
@@ -44,6 +45,7 @@ def build_app(office: Office) -> FastAPI:
     for kind in TOLD:
         app.add_exception_handler(kind, _tell)
     app.add_exception_handler(Exception, _fault)
+    app.add_middleware(Segments)
     app.add_middleware(Fence)
     return app
 

@@ -1,0 +1,58 @@
+"""All users of a tenant as one file, made piece by piece while it is sent.
+
+Read by the page, each from its own moment: a transaction as long as somebody's download would keep the database from
+being tidied up. So an import that ends meanwhile may show in a part of the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from importer.directory import Export, open_directory
+from importer.folder import TenantFolder
+from importer.identity import Identity, identity_of
+from importer.settings import ImportSettings
+from server.web.downloads import Pieces
+
+BATCH = 250
+"""Users that are read at once: so many hold up nobody else."""
+
+JSON_LINES = "application/jsonl"
+
+
+async def users_as_csv(folder: TenantFolder, settings: ImportSettings) -> Pieces:
+    """A `sync_users.csv` that changes nobody. Users without an identifier are left out: no row could name them."""
+    export, identity = Export(settings), identity_of(settings)
+    if codecs.lookup(settings.encoding).name != "utf-8":
+        yield codecs.BOM_UTF8  # it wins over the setting
+    yield _rows([export.header], settings.delimiter)
+    async with open_directory(folder, identity) as directory:
+        async for users in directory.everybody(BATCH, known=True):
+            yield await asyncio.to_thread(_csv, users, export, identity, settings.delimiter)
+
+
+async def users_as_json_lines(folder: TenantFolder, settings: ImportSettings) -> Pieces:
+    """Everybody, one JSON object a line, as lists of users show one."""
+    async with open_directory(folder, identity_of(settings)) as directory:
+        async for users in directory.everybody(BATCH):
+            yield await asyncio.to_thread(_json_lines, users)
+
+
+def _csv(users: Iterable[Mapping[str, Any]], export: Export, identity: Identity, delimiter: str) -> bytes:
+    return _rows([export.cells(user) for user in users if identity.of(user)], delimiter)
+
+
+def _rows(rows: Iterable[Sequence[str]], delimiter: str) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _json_lines(users: Iterable[Mapping[str, Any]]) -> bytes:
+    return "".join(json.dumps(user, ensure_ascii=False) + "\n" for user in users).encode()

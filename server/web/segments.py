@@ -1,0 +1,52 @@
+"""Names of others in our paths: an encoded `/` or `%` belongs to the segment it is in.
+
+Servers decode a path before it is routed, and then nobody can tell the user `a/history` from the history of the user
+`a`. So these two stay encoded until a route has been found; the convertors below decode what they give. A route with
+`{identifier:segment}` gets one segment, one with `{fingerprint:segments}` all that are left.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote
+
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_KEPT = re.compile("%(2[fF]|25)")
+
+
+def routed(raw_path: str) -> str:
+    """A path as it came, decoded but for `%2F` and `%25`. Pure."""
+    return unquote(_KEPT.sub(lambda found: f"%25{found[1].upper()}", raw_path))
+
+
+class Segments:
+    """ASGI middleware around whatever routes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw_path = scope.get("raw_path", b"").decode("ascii", "replace")
+        if _KEPT.search(raw_path):
+            scope = {**scope, "path": routed(raw_path)}
+        await self._app(scope, receive, send)
+
+
+class _Segment(Convertor[str]):
+    regex = "[^/]+"
+
+    def convert(self, value: str) -> str:
+        return unquote(value)
+
+    def to_string(self, value: str) -> str:
+        return quote(value, safe="")
+
+
+class _Segments(_Segment):
+    regex = ".+"
+
+
+register_url_convertor("segment", _Segment())
+register_url_convertor("segments", _Segments())
