@@ -61,6 +61,10 @@ class TenantFolder:
         """The immutable copy an import works on."""
         return self.uploads / f"{import_id}.csv"
 
+    def said(self, import_id: int) -> Path:
+        """What an import had to say: one JSON object a line."""
+        return self.messages / f"{import_id}.jsonl"
+
     def errors(self, import_id: int) -> Path:
         return self.messages / f"{import_id}.errors.csv"
 

@@ -2,14 +2,15 @@
 
 Three files beside each other, each appearing whole under its name when the import ends: `<id>.jsonl` (messages),
 `<id>.errors.csv` (rejected rows as they came, ready to be mended and sent again) and `<id>.touched.jsonl` (whom a
-held import or a dry run would touch).
+held import or a dry run would touch). They are read here too, page by page.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -103,6 +104,40 @@ class Spool:
 
     def _temporary(self, name: str) -> Path:
         return self._folder / f".{self._id}.{name}.new"
+
+
+def said_in(
+    path: Path, *, severity: str | None = None, code: str | None = None, after: int = 0, limit: int = 100
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Up to `limit` messages of the file `path` (`<id>.jsonl`), and the `after` of the next page (None: no more).
+
+    In the order in which they were said; only those of this severity or code. No file: nothing was said.
+    """
+    wanted = {"severity": severity, "code": code}
+    asked = {name: value for name, value in wanted.items() if value is not None}
+    return _page(path, asked, after, limit)
+
+
+def touched_in(
+    path: Path, *, action: str | None = None, after: int = 0, limit: int = 100
+) -> tuple[list[dict[str, Any]], int | None]:
+    """The same of `<id>.touched.jsonl`: whom an import would touch; only those it would do this to."""
+    return _page(path, {} if action is None else {"action": action}, after, limit)
+
+
+def _page(path: Path, asked: Mapping[str, str], after: int, limit: int) -> tuple[list[dict[str, Any]], int | None]:
+    """Lines are counted from 1; `after` is one of them. Belongs into a thread: a list may be long."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if number > after and all(f'"{value}"' in line for value in asked.values()):
+                entry = json.loads(line)
+                if all(entry[name] == value for name, value in asked.items()):
+                    found.append((number, entry))
+                    if len(found) > limit:
+                        break
+    more = found[limit - 1][0] if len(found) > limit else None
+    return [entry for _, entry in found[:limit]], more
 
 
 def _kept(header: Header, cells: Sequence[str], width: int) -> list[str]:
