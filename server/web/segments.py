@@ -21,6 +21,11 @@ def routed(raw_path: str) -> str:
     return unquote(_KEPT.sub(lambda found: f"%25{found[1].upper()}", raw_path))
 
 
+def segment(text: object) -> str:
+    """`text` as one segment of a path. Pure."""
+    return quote(str(text), safe="")
+
+
 class Segments:
     """ASGI middleware around whatever routes."""
 
@@ -41,7 +46,7 @@ class _Segment(Convertor[str]):
         return unquote(value)
 
     def to_string(self, value: str) -> str:
-        return quote(value, safe="")
+        return segment(value)
 
 
 class _Segments(_Segment):

@@ -6,7 +6,6 @@ import hashlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from server.web.access import Visit
 from server.web.pages.words import NOTICES, STATES, value_text
+from server.web.segments import segment
 
 STATIC = Path(__file__).parent / "static"
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
@@ -53,11 +53,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def segment(text: object) -> str:
-    """`text` as one segment of a path."""
-    return quote(str(text), safe="")
 
 
 def _static(name: str) -> str:

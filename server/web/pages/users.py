@@ -1,0 +1,125 @@
+"""The users of a tenant, and one of them with what imports have changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import groupby
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from importer.directory import Directory, open_directory
+from importer.history import open_history
+from importer.identity import Identity, identity_of
+from importer.settings import ImportSettings
+from server.web.access import Need, SessionNeeds, Visit
+from server.web.downloads import download
+from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
+from server.web.pages.rendering import render
+from server.web.pages.words import labels_of
+from server.web.problems import Problem
+
+router = APIRouter(prefix="/tenants/{tenant}")
+
+Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
+Asked = Annotated[int, Query(ge=0, le=2**63 - 1)]
+
+PAGE = 50
+REPORTS = 100
+"""So many of those who report to somebody are named."""
+
+
+@router.get("/users")
+async def list_users(
+    request: Request,
+    visit: Looking,
+    search: Annotated[str, Query(max_length=255)] = "",
+    state: Literal["active", "deactivated", ""] = "",
+    after: Asked = 0,
+) -> Response:
+    search = search.strip()
+    async with _users_of(visit) as (settings, identity, directory):
+        found, more = await directory.page(search=search, state=state or None, limit=PAGE, after=after)
+        counts = await directory.count_by_state()
+    asked = {name: text for name, text in (("search", search), ("state", state)) if text}
+    return render(
+        request,
+        "users.html",
+        visit,
+        users=[(user, identity.of(user)) for user in found],
+        identifier=labels_of(settings.custom_fields)[settings.identifier] if identity.custom else None,
+        counts=counts,
+        search=search,
+        state=state,
+        first=f"?{urlencode(asked)}" if after else None,
+        next=f"?{urlencode({**asked, 'after': more})}" if more else None,
+    )
+
+
+@router.get("/users/{identifier:segment}")
+async def show_user(request: Request, visit: Looking, identifier: str, before: Asked | None = None) -> Response:
+    async with _users_of(visit) as (settings, identity, directory):
+        user = await directory.get(identifier)
+        if user is None:
+            raise Problem(404, f"There is no user {identifier} here.", code="unknown_user")
+        reports = await directory.reports(identifier, REPORTS + 1)
+        links = {link: await _linked(directory, user[link]) for link in ("manager", "coach")}
+    async with open_history(visit.office.tenants.folder(visit.tenant), identity) as history:
+        changes, more = await history.newest_of_user(identifier, PAGE, before)
+    return render(
+        request,
+        "user.html",
+        visit,
+        user=user,
+        identifier=identifier,
+        links=links,
+        reports=reports,
+        most=REPORTS,
+        custom=_custom(settings, user["custom"]),
+        labels=labels_of(settings.custom_fields),
+        events=[list(event) for _, event in groupby(changes, lambda each: (each["import_id"], each["undo"]))],
+        first=before is not None,
+        next=f"?before={more}" if more else None,
+    )
+
+
+@router.get("/users.csv")
+async def download_csv(request: Request, visit: Looking) -> Response:
+    """Everybody, as a file that could be sent back."""
+    settings = await visit.office.tenants.settings(visit.tenant)
+    pieces = users_as_csv(visit.office.tenants.folder(visit.tenant), settings)
+    return download(request, pieces, "sync_users.csv", "text/csv")
+
+
+@router.get("/users.jsonl")
+async def download_json_lines(request: Request, visit: Looking) -> Response:
+    settings = await visit.office.tenants.settings(visit.tenant)
+    pieces = users_as_json_lines(visit.office.tenants.folder(visit.tenant), settings)
+    return download(request, pieces, "users.jsonl", JSON_LINES)
+
+
+@asynccontextmanager
+async def _users_of(visit: Visit) -> AsyncIterator[tuple[ImportSettings, Identity, Directory]]:
+    settings = await visit.office.tenants.settings(visit.tenant)
+    identity = identity_of(settings)
+    async with open_directory(visit.office.tenants.folder(visit.tenant), identity) as directory:
+        yield settings, identity, directory
+
+
+async def _linked(directory: Directory, identifier: str | None) -> dict[str, Any] | None:
+    """Who a link leads to: their identifier, and their name if they can be found by it."""
+    if identifier is None:
+        return None
+    user = await directory.get(identifier)
+    name = f"{user['first_name']} {user['last_name']}" if user else None
+    return {"identifier": identifier, "name": name, "state": user["state"] if user else None}
+
+
+def _custom(settings: ImportSettings, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """A user's own fields with their labels, in the order of the settings; then what is kept of former ones."""
+    labels = {field.key: field.label or field.key for field in settings.custom_fields}
+    return [(labels.get(key, key), values.get(key)) for key in dict.fromkeys([*labels, *values])]
