@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import PathLike, StaticFiles
+from starlette.types import Scope
 
 from importer.errors import Refused, TryAgain
 from keys.errors import KeyRefused
@@ -41,13 +43,25 @@ def build_app(office: Office) -> FastAPI:
     app.router.routes.extend(office.health.routes())
     app.include_router(api.router, prefix="/api/v1")
     app.include_router(pages.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", KeptFiles(directory=STATIC), name="static")
     for kind in TOLD:
         app.add_exception_handler(kind, _tell)
     app.add_exception_handler(Exception, _fault)
     app.add_middleware(Segments)
     app.add_middleware(Fence)
     return app
+
+
+class KeptFiles(StaticFiles):
+    """Files that browsers keep: what is in one never changes under the address that pages give it."""
+
+    def file_response(
+        self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        answer = super().file_response(full_path, stat_result, scope, status_code)
+        versioned = scope["query_string"].startswith(b"v=")
+        answer.headers["cache-control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
+        return answer
 
 
 async def _tell(request: Request, error: Exception) -> Response:

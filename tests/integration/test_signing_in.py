@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,3 +141,11 @@ async def test_every_answer_keeps_the_browser_from_harm(site: Site) -> None:
         assert "unsafe" not in headers["content-security-policy"], path
         assert headers["x-content-type-options"] == "nosniff", path
         assert "cache-control" in headers, path
+
+
+async def test_what_is_somebodys_is_kept_by_no_browser_and_what_is_everybodys_is(site: Site) -> None:
+    browser = await site.browser("owner")
+    page = await browser.get(HOME)
+    assert page.headers["cache-control"] == "no-store"
+    (address,) = re.findall(r'href="(/static/headcount.css[^"]*)"', page.text)
+    assert "immutable" in (await browser.get(address)).headers["cache-control"]
