@@ -33,6 +33,21 @@ from importer.order import why_not_undone
 END = 2**63 - 1
 """The largest id there can be."""
 
+# A row of sqlite3 that has two columns of one name gives the first of them.
+BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "
+
+# In these words the index of them knows what is asked for.
+APPLIED_OF = (
+    "FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged')"
+)
+
+# What `importer.order.why_not_undone` is asked about, of one tenant.
+NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' ORDER BY finished_at DESC, id DESC LIMIT 1"
+WAITING_FIRST = (
+    "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"
+    " ORDER BY sequence LIMIT 1"
+)
+
 
 class Queue:
     """All imports in one connection to headcount.db (`open_database(path, "server")`), shared by whoever is here.
@@ -221,16 +236,7 @@ class Queue:
         Raises Refused if it is not that one, or while another import waits or runs.
         """
         async with self._transaction():
-            newest = await self._rows(
-                "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN"
-                " ('completed', 'completed_with_errors') ORDER BY finished_at DESC, id DESC LIMIT 1",
-                tenant,
-            )
-            waiting = await self._rows(
-                "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"
-                " ORDER BY sequence LIMIT 1",
-                tenant,
-            )
+            newest, waiting = [await self._rows(query, tenant) for query in (NEWEST_CHANGE, WAITING_FIRST)]
             entry = await self._undoable(tenant, import_id, newest, waiting)
             asked = Undo(by, self._now())
             found = await self._rows(
@@ -296,14 +302,23 @@ class Queue:
 
         Without `messages` those of the outcomes are left out, which a list that shows none has quicker.
         """
-        # A row of sqlite3 that has two columns of one name gives the first of them.
-        brief = "" if messages else "json_set(outcome, '$.messages', json('[]')) AS outcome, "
+        brief = "" if messages else BRIEF
         only, values = ("state = ?", [state]) if state else ("state <> 'arriving'", [])
         return await self._entries(
             f"SELECT {brief}* FROM imports WHERE tenant = ? AND {only}"  # noqa: S608 - constants
             " AND id < ? ORDER BY id DESC LIMIT ?",
             *(tenant, *values, END if before is None else before, limit),
         )
+
+    async def applied(self, tenant: str, limit: int) -> list[Entry]:
+        """The applied imports of a tenant, the one that had its effect last first, without what they had to say."""
+        query = f"SELECT {BRIEF}* {APPLIED_OF} ORDER BY finished_at DESC, id DESC LIMIT ?"
+        return await self._entries(query, tenant, limit)
+
+    async def why_not_undone(self, entry: Entry) -> Refused | None:
+        """Why `undo` would refuse `entry` now; None if it would not."""
+        newest, waiting = await self._one(NEWEST_CHANGE, entry.tenant), await self._one(WAITING_FIRST, entry.tenant)
+        return why_not_undone(entry, newest, waiting)
 
     async def waiting(self) -> list[Entry]:
         """The imports of all tenants that are arriving, queued or running, oldest first."""

@@ -16,6 +16,10 @@ CREATE INDEX sessions_in_time ON sessions (expires_at);
 -- JSON of model.Trial: a dry run that somebody asked for on the page or over the API; NULL for what came over SFTP.
 ALTER TABLE imports ADD COLUMN trial TEXT CHECK (trial IS NULL OR dry_run = 1);
 
+-- The imports that had their effect, in the order in which they had it.
+CREATE INDEX imports_applied ON imports (tenant, finished_at, id)
+    WHERE dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged');
+
 -- The imports whose state changed, newest last, so that whoever watches sees what happened since they looked. Only the
 -- last thousand are remembered: whoever has been away for longer looks at everything.
 CREATE TABLE moves (

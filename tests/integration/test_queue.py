@@ -6,6 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -16,7 +17,7 @@ import pytest
 from importer.database import open_database
 from importer.errors import Refused, TryAgain
 from importer.model import GuardReason, ImportState, Outcome, Problem, Severity, Written
-from importer.queue import Queue, deactivations_shown
+from importer.queue import APPLIED_OF, NEWEST_CHANGE, Queue, deactivations_shown
 from tests.support.queues import NOON, enqueue, found, open_queue, outcome, promise, run_to
 
 
@@ -282,6 +283,42 @@ async def test_the_last_success_is_of_the_newest_applied_real_import(queue: Queu
         assert entry
         await queue.finish(entry.ended(outcome(state), later), published=True)
     assert await queue.last_successes() == {"acme": "2026-03-01T12:00:00.000Z"}
+
+
+async def test_the_applied_ones_come_in_the_order_of_their_effects(queue: Queue) -> None:
+    hours = {1: (ImportState.COMPLETED, 3), 2: (ImportState.FAILED, 1), 3: (ImportState.UNCHANGED, 2)}
+    for number, (state, hour) in hours.items():
+        assert await enqueue(queue) == number
+        entry = await queue.claim("acme", number)
+        assert entry
+        await queue.finish(entry.ended(outcome(state), NOON + timedelta(hours=hour)), published=True)
+    await run_to(queue, await enqueue(queue, dry_run=True), ImportState.COMPLETED)
+    await run_to(queue, await enqueue(queue, "globex"), ImportState.COMPLETED, "globex")
+    assert [entry.id for entry in await queue.applied("acme", 5)] == [1, 3]
+    assert [entry.id for entry in await queue.applied("acme", 1)] == [1]
+
+
+async def test_whether_an_import_could_be_undone_can_be_asked_before(queue: Queue) -> None:
+    for state in (ImportState.COMPLETED, ImportState.COMPLETED, ImportState.UNCHANGED):
+        await run_to(queue, await enqueue(queue), state)
+
+    async def why_not(number: int) -> str | None:
+        refused = await queue.why_not_undone(await found(queue, number))
+        return refused.code if refused else None
+
+    assert [await why_not(number) for number in (1, 2, 3)] == ["not_newest", None, "nothing_to_undo"]
+    await enqueue(queue)
+    assert await why_not(2) == "import_waits"
+
+
+@pytest.mark.parametrize(
+    "query", [NEWEST_CHANGE, f"SELECT id {APPLIED_OF} ORDER BY finished_at DESC, id DESC LIMIT 9"]
+)
+async def test_the_last_effects_are_found_by_index(queue: Queue, tmp_path: Path, query: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "headcount.db")) as db:
+        plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", ("acme",))]
+    assert len(plan) == 1, "it is sorted too"
+    assert "INDEX imports_applied (tenant=?)" in plan[0]
 
 
 async def test_many_at_once_wait_for_each_other(queue: Queue) -> None:
