@@ -14,10 +14,13 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
+from importer.attempt import Starter
 from importer.closing import Closing
 from importer.database import open_database
 from importer.ledger import Ledger
+from importer.moments import utc_now
 from importer.queue import Queue
+from importer.worker import Worker
 from server.accounts import Accounts
 from server.metrics import Metrics
 from server.sessions import Sessions
@@ -32,7 +35,9 @@ from server.web.health import Health
 from server.web.listener import WebListener
 from server.web.office import Office
 from tests.support.queues import Watching
+from tests.support.waiting import eventually
 
+FILE = "sync_users.csv"
 FROM_OURS = {"sec-fetch-site": "same-origin"}
 """What a browser adds to a form that it sends from a page of the same site."""
 
@@ -41,13 +46,54 @@ class Site:
     """`office` is what the routes work with; `tokens` are texts by role, those of tenants for the first."""
 
     def __init__(
-        self, app: FastAPI, office: Office, tokens: dict[str, str], url: str, clients: AsyncExitStack
+        self,
+        app: FastAPI,
+        office: Office,
+        closing: Closing,
+        tokens: dict[str, str],
+        url: str,
+        clients: AsyncExitStack,
     ) -> None:
         self.app = app
         self.office = office
+        self.closing = closing
+        self._starter = Starter(office.tenants.folder, office.tenants.settings, utc_now, office.queue.checksums)
         self.tokens = tokens
         self.url = url
         self._clients = clients
+
+    async def upload(self, content: bytes, tenant: str = "acme", *, dry_run: bool = False, name: str = FILE) -> int:
+        """A file that landed over SFTP: queued, and nothing runs it."""
+        queue = self.office.queue
+        number = await queue.arriving(
+            tenant,
+            f"/test/{name}" if dry_run else f"/{name}",
+            size=len(content),
+            written=None,
+            uploaded_at=utc_now(),
+            dry_run=dry_run,
+        )
+        self.office.tenants.folder(tenant).copy(number).write_bytes(content)
+        await queue.landed(tenant, number)
+        return number
+
+    async def run(self) -> None:
+        """Let everything that waits run to its end."""
+        worker = Worker(self.office.queue, self.closing, self._starter)
+        worker.start()
+        try:
+            await eventually(self._nothing_waits)
+        finally:
+            await worker.stop(5)
+
+    async def imported(self, content: bytes, tenant: str = "acme", *, dry_run: bool = False, name: str = FILE) -> int:
+        """A file that landed, once its import has ended."""
+        number = await self.upload(content, tenant, dry_run=dry_run, name=name)
+        await self.run()
+        return number
+
+    async def _nothing_waits(self) -> bool:
+        return not await self.office.queue.waiting()
 
     def anybody(self, **headers: str) -> httpx.AsyncClient:
         """A client that shows nothing about itself."""
@@ -104,7 +150,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         host, port = await listener.start()
         stack.push_async_callback(listener.close)
         clients = await stack.enter_async_context(AsyncExitStack())
-        yield Site(app, office, texts, f"http://{host}:{port}", clients)
+        yield Site(app, office, closing, texts, f"http://{host}:{port}", clients)
 
 
 async def _no_metrics() -> bytes:

@@ -56,6 +56,8 @@ PURE = {
     "server.sftp.paths",
     "server.web.bearer",
     "server.web.slowing",
+    "server.web.pages.chart",
+    "server.web.pages.sentences",
     "server.web.pages.words",
 }
 ACTING = {

@@ -1,15 +1,22 @@
-"""The imports of a tenant, and one of them."""
+"""The imports of a tenant: what waits for a decision, what runs, a chart of the last ones, and all of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from importer.entry import Entry
+from importer.model import WAITING, ImportState
+from importer.queue import END, Queue
 from server.web.access import Need, SessionNeeds, Visit
+from server.web.pages.chart import Point, draw
 from server.web.pages.rendering import render
+from server.web.pages.sentences import sentence
 
 router = APIRouter(prefix="/tenants/{tenant}/imports")
 
@@ -17,10 +24,62 @@ Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
 Deciding = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
 
 PAGE = 50
+DRAWN = 30
+"""So many applied imports are in the chart, at least two or there is none."""
+
+STATES_SHOWN = [state for state in ImportState if state is not ImportState.ARRIVING]
 
 
 @router.get("")
-async def list_imports(request: Request, visit: Looking) -> Response:
-    entries = await visit.office.reader.page(visit.tenant, limit=PAGE)
-    reports = [entry.report() for entry in entries]
-    return render(request, "imports.html", visit, reports=reports)
+async def list_imports(request: Request, visit: Looking, state: str = "", before: int = END) -> Response:
+    """Newest first; only those in `state`, if it is one, and with a number below `before`."""
+    reader, tenant = visit.office.reader, visit.tenant
+    wanted = next((each for each in STATES_SHOWN if each == state), None)
+    limits = {"before": max(0, min(before, END)), "limit": PAGE + 1}
+    entries = await reader.page(tenant, state=wanted, messages=False, **limits)
+    under_way = [entry for entry in await reader.waiting() if entry.tenant == tenant]
+    return render(
+        request,
+        "imports.html",
+        visit,
+        entries=entries[:PAGE],
+        older=entries[PAGE - 1].id if len(entries) > PAGE else None,
+        newest=before == END,
+        wanted=wanted,
+        states=STATES_SHOWN,
+        held=await reader.held(tenant),
+        under_way=under_way,
+        points=await points_of(reader, tenant),
+        draw=draw,
+        told=lambda entry: told(entry, visit),
+        ended=has_counts,
+    )
+
+
+def told(entry: Entry, visit: Visit) -> str:
+    """What became of `entry`, in a sentence for whoever looks."""
+    return sentence(entry.report(), undoing=entry.undo is not None, decides=visit.may_change)
+
+
+def has_counts(entry: Entry) -> bool:
+    """Whether its counts say what it did, or (of a dry run) would have done."""
+    done = entry.state not in WAITING and entry.outcome is not None
+    return done and entry.state not in {ImportState.FAILED, ImportState.HELD, ImportState.DISCARDED}
+
+
+async def points_of(reader: Queue, tenant: str) -> list[Point]:
+    """The last applied imports as the chart shows them, oldest first."""
+    return [*_points(reversed(await reader.applied(tenant, DRAWN)))]
+
+
+def _points(entries: Iterable[Entry]) -> Iterable[Point]:
+    for entry in entries:
+        if entry.outcome and entry.finished_at:
+            counts = entry.outcome.counts
+            yield Point(
+                f"#{entry.id}, {datetime.fromisoformat(entry.finished_at):%-d %b}",
+                entry.outcome.active,
+                counts.created + counts.reactivated,
+                counts.updated,
+                counts.deactivated,
+            )
