@@ -164,6 +164,10 @@ class KeyRing:
         """All keys, for people and programs. Raises RingUnreadable."""
         return [key.to_json() for key in self.keys()]
 
+    def find(self, wanted: str) -> Key:
+        """The key with this fingerprint (`SHA256:` may be left out). Raises KeyRefused if there is none."""
+        return _found(self.keys(), wanted)
+
     def may_log_in(self, kind: str, blob: bytes, address: Address, now: datetime) -> Verdict:
         """`may_log_in` with the keys of now; nobody may with a ring that can't be read."""
         try:
@@ -197,11 +201,8 @@ class KeyRing:
 
         Raises KeyRefused if there is none.
         """
-        name = f"SHA256:{wanted.strip().removeprefix('SHA256:').rstrip('=')}"
         with self._writing() as before:
-            gone = next((key for key in before if key.fingerprint == name), None)
-            if gone is None:
-                raise KeyRefused("key_unknown", f"the tenant has no key {name}; the list of keys shows which it has")
+            gone = _found(before, wanted)
             _write(self.path, tuple(key for key in before if key is not gone))
         return gone
 
@@ -214,6 +215,14 @@ class KeyRing:
             yield self.keys()
         finally:
             os.close(lock)
+
+
+def _found(keys: Iterable[Key], wanted: str) -> Key:
+    name = f"SHA256:{wanted.strip().removeprefix('SHA256:').rstrip('=')}"
+    found = next((key for key in keys if key.fingerprint == name), None)
+    if found is None:
+        raise KeyRefused("key_unknown", f"the tenant has no key {name}; the list of keys shows which it has")
+    return found
 
 
 def _key(public: PublicKey, comment: str | None, expires: str | None, networks: Iterable[str], now: datetime) -> Key:

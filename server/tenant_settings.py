@@ -247,7 +247,19 @@ def differences(before: TenantSettings, after: TenantSettings) -> dict[str, tupl
 
 async def settings_history(db: aiosqlite.Connection, limit: int) -> list[dict[str, Any]]:
     """The newest changes of settings, newest first: when, by whom, which, and its old and new value."""
-    rows = await db.execute_fetchall(
-        "SELECT changed_at, changed_by, key, old, new FROM settings_changes ORDER BY id DESC LIMIT ?", (limit,)
-    )
-    return [{**dict(row), "old": json.loads(row["old"]), "new": json.loads(row["new"])} for row in rows]
+    return (await page_of_settings_history(db, limit))[0]
+
+
+async def page_of_settings_history(
+    db: aiosqlite.Connection, limit: int, before: int = MOST
+) -> tuple[list[dict[str, Any]], int | None]:
+    """The same, only what is older than `before`; and the `before` of the next page (None: no more)."""
+    query = "SELECT * FROM settings_changes WHERE id < ? ORDER BY id DESC LIMIT ?"
+    found = list(await db.execute_fetchall(query, (before, limit + 1)))
+    rows = found[:limit]
+    return [_setting_change(row) for row in rows], rows[-1]["id"] if len(found) > limit else None
+
+
+def _setting_change(row: aiosqlite.Row) -> dict[str, Any]:
+    said = {name: row[name] for name in ("changed_at", "changed_by", "key")}
+    return {**said, "old": json.loads(row["old"]), "new": json.loads(row["new"])}

@@ -152,7 +152,12 @@ async def slow_down(request: Request) -> None:
     address = ip_address(request.client.host) if request.client else ip_address("0.0.0.0")  # noqa: S104 - unknown
     delay = office.slowing.failed(address, asyncio.get_running_loop().time())
     if delay is None:
-        raise Problem(429, "Too many wrong tokens at once; try again in a minute.", headers={"retry-after": "60"})
+        raise Problem(
+            429,
+            "Too many wrong tokens at once; try again in a minute.",
+            code="too_many_tries",
+            headers={"retry-after": "60"},
+        )
     try:
         await asyncio.sleep(delay)
     finally:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
@@ -17,6 +19,7 @@ from importer.errors import Refused, TryAgain
 from keys.errors import KeyRefused
 from server.tenant_settings import TenantRefused
 from server.web import api, pages
+from server.web.api import document
 from server.web.office import Office
 from server.web.problems import Problem, as_problem
 from server.web.same_origin import API, Fence
@@ -41,11 +44,13 @@ def build_app(office: Office) -> FastAPI:
     app = FastAPI(title="Headcount", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.office = office
     app.router.routes.extend(office.health.routes())
-    app.include_router(api.router, prefix="/api/v1")
+    app.include_router(document.public)
+    app.include_router(api.router, prefix=document.PREFIX)
     app.include_router(pages.router)
     app.mount("/static", KeptFiles(directory=STATIC), name="static")
     for kind in TOLD:
         app.add_exception_handler(kind, _tell)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _fault)
     app.add_middleware(Segments)
     app.add_middleware(Fence)
@@ -66,9 +71,24 @@ class KeptFiles(StaticFiles):
 
 async def _tell(request: Request, error: Exception) -> Response:
     told = as_problem(error)
+    if told.status == 405:
+        told.headers["Allow"] = ", ".join(_methods(request))
     if request.url.path.startswith(API):
         return told.answer()
     return await pages.tell(request, told)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods at this path, of all routes: whatever routes names only those of the first."""
+    routes = [each for each in iter_route_contexts(request.app.routes) if each.methods]
+    return sorted(
+        {method for each in routes if each.path_regex.match(request.url.path) for method in each.methods or ()}
+    )
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    """Whoever sent something has gone; nobody hears this."""
+    return Response(status_code=400)
 
 
 async def _fault(request: Request, error: Exception) -> Response:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from server.web.problems import Problem
 
@@ -37,13 +37,26 @@ class Download(StreamingResponse):
         super().__init__(pieces, headers=said, media_type=media_type)
         self._pieces = pieces
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Cancelled once and no more, unlike in the parent's way: closing what was open has to be waited for.
+        sending = asyncio.ensure_future(self.stream_response(send))
+        leaving = asyncio.ensure_future(self.listen_for_disconnect(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            leaving.cancel()
+            await asyncio.wait({sending, leaving})
+        if not sending.cancelled():
+            sending.result()
+
     async def stream_response(self, send: Send) -> None:
         async def send_soon(message: Message) -> None:
             try:
                 async with asyncio.timeout(STALLED_S):
                     await send(message)
             except TimeoutError:
-                raise OSError("the reader has stalled") from None
+                raise asyncio.CancelledError from None  # as if they had gone
 
         async with aclosing(self._pieces):
             await super().stream_response(send_soon)

@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from importer.errors import Refused, TryAgain
 from keys.errors import KeyRefused
+from server.setting_errors import reason
 from server.tenant_settings import TenantRefused
 
-NOT_FOUND = frozenset({"no_tenant", "bad_name", "unknown_import", "unknown_user", "key_unknown", "no_file"})
-UNFIT = frozenset({"bad_setting", "unknown_setting"})
-"""What was sent makes no sense, whatever the state of things is."""
+MEDIA_TYPE = "application/problem+json"
+
+STATUS = {
+    "no_tenant": 404,
+    "unknown_tenant": 404,
+    "bad_name": 404,
+    "unknown_import": 404,
+    "no_user": 404,
+    "key_unknown": 404,
+    "no_file": 404,
+    "upload_stalled": 408,
+    "key_duplicate": 409,
+    "key_too_many": 409,
+    "settings_changed": 412,
+    "file_too_large": 413,
+    "bad_setting": 422,
+    "unknown_setting": 422,
+    "too_many_trials": 429,
+    "no_folder": 503,
+    "quota_exceeded": 507,
+    "disk_full": 507,
+}
+"""What is refused with another status than 409, by its code. Keys have codes of their own: below."""
+
+AGAIN_S = 10
+"""So long to wait, for whoever is told to try again."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
-    """A request that ends here. `detail` is a sentence that says what to do, `code` is stable."""
+    """A request that ends here. `detail` is a sentence that says what to do, `code` is stable.
+
+    `errors` are all that are wrong with what was sent, by the name of the parameter, field or setting.
+    """
 
     def __init__(
-        self, status: int, detail: str, *, code: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        errors: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.code = code
         self.headers = dict(headers or {})
+        self.errors = dict(errors or {})
 
     @property
     def title(self) -> str:
@@ -37,10 +73,16 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
     def answer(self) -> JSONResponse:
         """As application/problem+json."""
         headers = {**({"www-authenticate": "Bearer"} if self.status == 401 else {}), **self.headers}
-        body = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        return JSONResponse(self.to_json(), self.status, headers, media_type=MEDIA_TYPE)
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
+        body["detail"] = self.detail
         if self.code:
             body["code"] = self.code
-        return JSONResponse(body, self.status, headers, media_type="application/problem+json")
+        if self.errors:
+            body["errors"] = [{"name": name, "detail": sentence} for name, sentence in self.errors.items()]
+        return body
 
 
 def as_problem(error: Exception) -> Problem:
@@ -48,28 +90,41 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, HTTPException):
-        return Problem(error.status_code, _SENTENCES.get(error.status_code, error.detail), headers=error.headers)
+        code, sentence = _TOLD.get(error.status_code, (None, error.detail))
+        return Problem(error.status_code, sentence, code=code, headers=error.headers)
     if isinstance(error, RequestValidationError):
-        return Problem(422, _unfit(error), code="bad_request")
+        return unfit(error.errors())
     if isinstance(error, TryAgain):
-        sentence = f"Not now: {error.message}. Try again when the import that runs has ended."
-        return Problem(503, sentence, code=error.code, headers={"retry-after": "10"})
+        detail = f"Not now: {error.message}. Try again when the import that runs has ended."
+        return Problem(503, detail, code=error.code, headers={"retry-after": str(AGAIN_S)})
     if isinstance(error, Refused | TenantRefused | KeyRefused):
-        return Problem(_status_of(error), _sentence(error.message), code=error.code)
+        return _refused(error)
     raise TypeError(f"{type(error).__name__} is no answer")
 
 
-_SENTENCES = {404: "There is nothing here.", 405: "That can't be done here."}
+_TOLD = {404: ("not_found", "There is nothing here."), 405: ("bad_method", "That can't be done here.")}
 
 
-def _status_of(error: Refused | TenantRefused | KeyRefused) -> int:
-    if error.code in NOT_FOUND:
-        return 404
-    if error.code == "settings_changed":
-        return 412
-    if error.code in UNFIT or (isinstance(error, KeyRefused) and error.code not in {"key_duplicate", "key_too_many"}):
-        return 422
-    return 409
+def unfit(errors: Sequence[ErrorDetails]) -> Problem:
+    """What was sent is not what is asked for: all that is wrong, and the first of it as the sentence. Pure."""
+    found: dict[str, str] = {}
+    for each in errors:
+        found.setdefault(_where(each), reason(each))
+    name, sentence = next(iter(found.items()))
+    return Problem(422, f"{name}: {sentence}.", code="bad_request", errors=found)
+
+
+def _where(error: ErrorDetails) -> str:
+    """The name of a parameter, or the way to a field of a body."""
+    place = error["loc"][1:] if error["loc"][:1] in {("query",), ("path",), ("header",), ("body",)} else error["loc"]
+    return ".".join(str(part) for part in place) or "body"
+
+
+def _refused(error: Refused | TenantRefused | KeyRefused) -> Problem:
+    status = STATUS.get(error.code, 422 if isinstance(error, KeyRefused) else 409)
+    errors = error.settings if isinstance(error, TenantRefused) else {}
+    headers = {"retry-after": str(AGAIN_S)} if status in {429, 503} else {}
+    return Problem(status, _sentence(error.message), code=error.code, headers=headers, errors=errors)
 
 
 def _sentence(message: str) -> str:
@@ -77,9 +132,3 @@ def _sentence(message: str) -> str:
     first = message.split(" ", 1)[0]
     text = message[:1].upper() + message[1:] if first.isalpha() and first.islower() else message
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _unfit(error: RequestValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    return f"{name}: {first['msg'].replace('Input should', 'must')}."

@@ -54,6 +54,7 @@ PURE = {
     "server.sftp.handshakes",
     "server.sftp.hooks",
     "server.sftp.paths",
+    "server.web.api.reading",
     "server.web.bearer",
     "server.web.slowing",
     "server.web.pages.chart",

@@ -1,10 +1,11 @@
-"""The JSON API, a module a noun."""
+"""The JSON API, a module a noun; below /api/v1."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from server.web.api import imports
+from server.web.api import imports, keys, settings, tenants, trials, users
 
-router = APIRouter()
-router.include_router(imports.router)
+router = APIRouter(generate_unique_id_function=lambda route: route.name)
+for _noun in (imports, trials, users, settings, keys, tenants):
+    router.include_router(_noun.router)

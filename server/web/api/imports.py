@@ -1,24 +1,185 @@
-"""`/imports`: what became of the files."""
+"""`/imports`: what became of the files, and the decisions about those that are held."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import Query, Request, Response
 
-from importer.queue import unknown_import
-from server.web.access import BearerNeeds, Need, Visit
+from importer.entry import Entry
+from importer.history import open_history
+from importer.identity import identity_of
+from importer.model import ImportState
+from importer.queue import deactivations_shown, unknown_import
+from importer.spool import said_in, touched_in
+from server.web.access import Visit
+from server.web.api import models
+from server.web.api.asking import After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
+from server.web.api.refusals import DECIDING, LOOKING, refuses
+from server.web.downloads import file_download
 
-router = APIRouter(prefix="/tenants/{tenant}/imports", tags=["imports"])
+router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
 
-Looking = Annotated[Visit, Depends(BearerNeeds(Need.VIEWER))]
-Deciding = Annotated[Visit, Depends(BearerNeeds(Need.OWNER))]
+CSV: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}}
+}
+ONE = refuses(*LOOKING, "unknown_import", "bad_request")
+FILE = {**CSV, **refuses(*LOOKING, "unknown_import", "bad_request", "no_file")}
+DECISION = "This is written down with the name of your token: `decided_by` of the report."
 
 
-@router.get("/{import_id}")
-async def show_import(visit: Looking, import_id: int) -> dict[str, Any]:
-    """The report of one import."""
+class ImportsAsked(Asked):
+    state: models.State | None = None
+    limit: Limit = 50
+    before: Before | None = None
+
+
+class MessagesAsked(Asked):
+    severity: models.Severity | None = None
+    code: str | None = None
+    after: After = 0
+    limit: Limit = 100
+
+
+class TouchedAsked(Asked):
+    action: models.Action | None = None
+    after: After = 0
+    limit: Limit = 100
+
+
+class ChangesAsked(Asked):
+    after: After = 0
+    limit: Limit = 100
+
+
+@router.get("", response_model=models.Imports, responses=refuses(*LOOKING, "bad_request"), summary="List imports")
+async def list_imports(
+    visit: Looking, asked: Annotated[ImportsAsked, Query()], request: Request, response: Response
+) -> dict[str, Any]:
+    """The uploads of the tenant and what became of them, newest first, dry runs included."""
+    state = ImportState(asked.state) if asked.state else None
+    entries = await visit.office.reader.page(
+        visit.tenant, state=state, limit=asked.limit + 1, before=asked.before, messages=False
+    )
+    shown = entries[: asked.limit]
+    older = shown[-1].id if len(entries) > asked.limit else None
+    reports = [entry.report().to_json() for entry in shown]
+    return listed(request, response, "imports", reports, older, "before")
+
+
+@router.get("/{import_id}", response_model=models.Report, responses=ONE, summary="Show an import")
+async def show_import(visit: Looking, import_id: ImportId) -> dict[str, Any]:
+    """The report of one import. While it waits or runs, ask again, or listen to the events of the tenant."""
+    return (await _entry(visit, import_id)).report().to_json()
+
+
+@router.get("/{import_id}/messages", response_model=models.Messages, responses=ONE, summary="List messages")
+async def list_messages(
+    visit: Looking,
+    import_id: ImportId,
+    asked: Annotated[MessagesAsked, Query()],
+    request: Request,
+    response: Response,
+) -> dict[str, Any]:
+    """What the import had to say about the file: the first 10,000 messages. `errors.csv` has all rejected rows."""
+    await _entry(visit, import_id)
+    file = visit.office.tenants.folder(visit.tenant).said(import_id)
+    messages, following = await asyncio.to_thread(
+        said_in, file, severity=asked.severity, code=asked.code, after=asked.after, limit=asked.limit
+    )
+    return listed(request, response, "messages", messages, following, "after")
+
+
+@router.get("/{import_id}/touched", response_model=models.TouchedUsers, responses=ONE, summary="List whom it touches")
+async def list_touched(
+    visit: Looking, import_id: ImportId, asked: Annotated[TouchedAsked, Query()], request: Request, response: Response
+) -> dict[str, Any]:
+    """Whom a held import, or a dry run, would touch, and how. Of an import that was applied see its changes."""
+    await _entry(visit, import_id)
+    file = visit.office.tenants.folder(visit.tenant).touched(import_id)
+    touched, following = await asyncio.to_thread(
+        touched_in, file, action=asked.action, after=asked.after, limit=asked.limit
+    )
+    return listed(request, response, "touched", touched, following, "after")
+
+
+@router.get("/{import_id}/changes", response_model=models.Changes, responses=ONE, summary="List changes")
+async def list_changes(
+    visit: Looking, import_id: ImportId, asked: Annotated[ChangesAsked, Query()], request: Request, response: Response
+) -> dict[str, Any]:
+    """What the import changed (who, which field, from what to what), in the order in which it was done.
+
+    After an undo, what it put back is there too.
+    """
+    await _entry(visit, import_id)
+    tenants = visit.office.tenants
+    identity = identity_of(await tenants.settings(visit.tenant))
+    async with open_history(tenants.folder(visit.tenant), identity) as history:
+        changes, following = await history.page_of_import(import_id, asked.after, asked.limit)
+    return listed(request, response, "changes", changes, following, "after")
+
+
+@router.get("/{import_id}/errors.csv", response_class=Response, responses=FILE, summary="Download the rejected rows")
+async def download_errors(visit: Looking, import_id: ImportId, request: Request) -> Response:
+    """The rejected rows as they came, with `_line`, `_code` and `_message` added: mend them and send the file."""
+    await _entry(visit, import_id)
+    file = visit.office.tenants.folder(visit.tenant).errors(import_id)
+    return await file_download(request, file, f"sync_users-{import_id}.errors.csv")
+
+
+@router.get("/{import_id}/file", response_class=Response, responses=FILE, summary="Download the uploaded file")
+async def download_file(visit: Looking, import_id: ImportId, request: Request) -> Response:
+    """The file as it was uploaded, byte by byte, as long as it is kept."""
+    entry = await _entry(visit, import_id)
+    return await file_download(request, visit.office.tenants.folder(visit.tenant).copy(import_id), entry.file.name)
+
+
+@router.post(
+    "/{import_id}/approve",
+    status_code=202,
+    response_model=models.Report,
+    responses=refuses(*DECIDING, "not_held"),
+    summary="Approve a held import",
+    description=f"Let a held import run after all. It is queued; ask for its report until it has ended. It is held"
+    f" again if it would deactivate anybody who was not on its list (`/touched`). {DECISION}",
+)
+async def approve_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
+    touched = visit.office.tenants.folder(visit.tenant).touched(import_id)
+    users = await asyncio.to_thread(deactivations_shown, touched)
+    entry = await visit.office.queue.approve(visit.tenant, import_id, by=visit.token.bearer, users=users)
+    return entry.report().to_json()
+
+
+@router.post(
+    "/{import_id}/discard",
+    response_model=models.Report,
+    responses=refuses(*DECIDING, "not_held"),
+    summary="Discard a held import",
+    description=f"Let a held import never run. {DECISION}",
+)
+async def discard_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
+    entry = await visit.office.queue.discard(visit.tenant, import_id, by=visit.token.bearer)
+    return entry.report().to_json()
+
+
+@router.post(
+    "/{import_id}/undo",
+    status_code=202,
+    response_model=models.Report,
+    responses=refuses(*DECIDING, "nothing_to_undo", "not_applied", "not_newest", "import_waits"),
+    summary="Undo an applied import",
+    description="Put back what the newest applied import changed; afterwards the one before it can be undone. It is"
+    " queued; ask for its report until it is `undone`. What something else has changed since is left, and reported."
+    f" {DECISION}",
+)
+async def undo_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
+    entry = await visit.office.queue.undo(visit.tenant, import_id, by=visit.token.bearer)
+    return entry.report().to_json()
+
+
+async def _entry(visit: Visit, import_id: int) -> Entry:
     entry = await visit.office.reader.get(visit.tenant, import_id)
     if entry is None:
         raise unknown_import(visit.tenant, import_id)
-    return entry.report().to_json()
+    return entry

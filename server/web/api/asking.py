@@ -1,0 +1,111 @@
+"""How the API is asked: the verbs of a route, who asks, pages of lists, and bodies.
+
+A list answers `{"<noun>": [...], "next": <cursor or null>}`, and names the next page in a Link header too (RFC 8288).
+A body is read only after whoever sends it was let in, and never more of it than it may have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+import server.web.segments  # noqa: F401 - for the paths of routes
+from server.web.access import BearerNeeds, Need, Visit
+from server.web.problems import Problem, unfit
+
+Looking = Annotated[Visit, Depends(BearerNeeds(Need.VIEWER))]
+Owning = Annotated[Visit, Depends(BearerNeeds(Need.OWNER))]
+Operating = Annotated[Visit, Depends(BearerNeeds(Need.OPERATOR))]
+
+MOST = 2**63 - 1
+"""The largest number a database can look for."""
+
+BODY_BYTES_MOST = 1024 * 1024
+JSON = "application/json"
+
+ImportId = Annotated[int, Path(ge=1, le=MOST, description="The number of the import.", examples=[7])]
+Limit = Annotated[int, Field(ge=1, le=1000, description="The most entries of one page.")]
+Cursor = Annotated[int, Field(ge=0, le=MOST)]
+After = Annotated[Cursor, Field(description="Only what comes after this: the `next` of the page before.")]
+Before = Annotated[Cursor, Field(description="Only what is older than this: the `next` of the page before.")]
+
+M = TypeVar("M", bound=BaseModel)
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class Asked(BaseModel):
+    """What is asked behind the `?` of a route. What is not known is refused: a misspelt filter finds too much."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Routes(APIRouter):
+    """A router that answers HEAD wherever it answers GET."""
+
+    def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        add_get = super().get(path, **options)
+
+        def add(endpoint: Endpoint) -> Endpoint:
+            self.add_api_route(path, endpoint, methods=["HEAD"], **{**options, "include_in_schema": False})
+            return add_get(endpoint)
+
+        return add
+
+
+def listed(
+    request: Request, response: Response, noun: str, entries: Sequence[Any], following: int | None, cursor: str
+) -> dict[str, Any]:
+    """One page of a list; `following` is what `cursor` has to be for the next one."""
+    if following is not None:
+        target = request.url.include_query_params(**{cursor: following})
+        response.headers["link"] = f'<?{target.query}>; rel="next"'
+    return {noun: entries, "next": following}
+
+
+class Sent(Generic[M]):
+    """A dependency: the body as this model. Raises Problem: 400, 413, 415 or 422."""
+
+    def __init__(self, model: type[M], *types: str) -> None:
+        self.model = model
+        self.types = types or (JSON,)
+
+    async def __call__(self, request: Request) -> M:
+        content = await body_of(request, self.types)
+        try:
+            return self.model.model_validate(content)
+        except ValidationError as error:
+            raise unfit(error.errors(include_url=False)) from None
+
+
+async def body_of(request: Request, types: Sequence[str]) -> Any:
+    """What was sent, read as JSON. Raises Problem if it is too long, of another media type, or no JSON."""
+    if media_type_of(request) not in types:
+        raise unsupported(types)
+    found = bytearray()
+    async for chunk in request.stream():
+        found += chunk
+        if len(found) > BODY_BYTES_MOST:
+            most = f"{BODY_BYTES_MOST // 1024:,} KiB"
+            raise Problem(
+                413, f"The body may have {most} at most.", code="too_large", headers={"connection": "close"}
+            )
+    try:
+        return from_json(bytes(found), allow_inf_nan=False)
+    except ValueError as error:
+        raise Problem(400, f"The body is no JSON: {error}.", code="bad_json") from None
+
+
+def media_type_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def unsupported(types: Sequence[str]) -> Problem:
+    known = " or ".join(types)
+    accept = {"accept": known.replace(" or ", ", "), "accept-patch": known.replace(" or ", ", ")}
+    return Problem(415, f"Send this with Content-Type: {known}.", code="unsupported_type", headers=accept)

@@ -1,0 +1,107 @@
+"""The OpenAPI document, and the page for people that is made of it. Both are for anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from server.tenant_settings import TenantSettings
+from server.web import api
+from server.web.api import models
+from server.web.api.reading import operations
+from server.web.pages.rendering import render
+
+PREFIX = "/api/v1"
+REFS = "#/components/schemas/{model}"
+
+DESCRIPTION = """What became of a company's files, its users, its settings and its keys.
+
+Requests show who they come from by `Authorization: Bearer TOKEN`; `headcount token create` makes tokens. Lists come
+in pages: `next` is the cursor of the next one, and a `Link` header names it. What could not be done is told as
+`application/problem+json` (RFC 9457) with a stable `code` and a sentence. Times are RFC 3339 in UTC."""
+
+TAGS = {
+    "imports": "What became of the files, and the decisions about them.",
+    "users": "Who is in a tenant, as the imports left them.",
+    "settings": "What a tenant may choose.",
+    "keys": "The public keys a tenant logs in with over SFTP.",
+    "tenants": "All companies, for the operator.",
+}
+
+TENANT = {
+    "name": "tenant",
+    "in": "path",
+    "required": True,
+    "description": "The name of the tenant.",
+    "schema": {"type": "string"},
+    "examples": {"acme": {"value": "acme"}},
+}
+
+public = APIRouter(include_in_schema=False)
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of all routes of the API."""
+    routes = APIRouter()
+    routes.include_router(api.router, prefix=PREFIX)
+    tags = [{"name": name, "description": text} for name, text in TAGS.items()]
+    found = get_openapi(title="Headcount", version="1", description=DESCRIPTION, tags=tags, routes=routes.routes)
+    for path, item in found["paths"].items():
+        if "{tenant}" in path:
+            item["parameters"] = [TENANT]
+    schemas = found["components"]["schemas"]
+    for model in (models.Problem, models.NewKey):
+        schemas.update(_schemas(model))
+    schemas["SettingsPatch"] = _patch(schemas)
+    return found
+
+
+def _schemas(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model and those it names, by name."""
+    schema = model.model_json_schema(ref_template=REFS)
+    return {**schema.pop("$defs", {}), model.__name__: schema}
+
+
+def _patch(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Any settings: each as it may be, or null."""
+    found = _schemas(TenantSettings)
+    settings = found.pop("TenantSettings")
+    for name, schema in found.items():
+        schemas.setdefault(name, schema)
+    properties = {name: _or_null(schema) for name, schema in settings["properties"].items()}
+    return {
+        "type": "object",
+        "title": "SettingsPatch",
+        "description": "The settings to be changed; null puts a default back.",
+        "properties": properties,
+        "additionalProperties": False,
+        "examples": [{"deactivate_missing": True, "max_deactivations_percent": 5}],
+    }
+
+
+def _or_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    said = {name: schema[name] for name in ("title", "description") if name in schema}
+    rest = {name: value for name, value in schema.items() if name not in {*said, "default"}}
+    choices = rest.get("anyOf", [rest])
+    null = {"type": "null"}
+    return {**said, "anyOf": choices if null in choices else [*choices, null]}
+
+
+@public.get(f"{PREFIX}/openapi.json")
+async def show_document() -> Response:
+    return JSONResponse(document(), headers={"cache-control": "no-cache"})
+
+
+@public.get("/api")
+async def show_page(request: Request) -> Response:
+    """The document for people."""
+    server = str(request.base_url).rstrip("/")
+    groups = [(name, text, list(operations(document(), name, server))) for name, text in TAGS.items()]
+    return render(request, "api.html", description=DESCRIPTION.split("\n\n"), groups=groups, server=server)

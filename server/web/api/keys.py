@@ -1,0 +1,80 @@
+"""`/keys`: the public keys a tenant logs in with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Depends, Path, Response
+
+from server.web.api import models
+from server.web.api.asking import Looking, Owning, Routes, Sent
+from server.web.api.refusals import BODY, KEY, LOOKING, OWNING, refuses
+
+router = Routes(prefix="/tenants/{tenant}/keys", tags=["keys"])
+
+Fingerprint = Annotated[
+    str,
+    Path(
+        description="As `ssh-keygen -l` shows it; `SHA256:` may be left out, slashes may be encoded.",
+        examples=["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"],
+    ),
+]
+_sent = Sent(models.NewKey)
+
+
+@router.get("", response_model=models.Keys, responses=refuses(*LOOKING), summary="List keys")
+async def list_keys(visit: Looking) -> dict[str, Any]:
+    """The keys the tenant may log in with, oldest first; expired ones too."""
+    ring = visit.office.tenants.ring(visit.tenant)
+    return {"keys": await asyncio.to_thread(ring.to_json), "next": None}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=models.Key,
+    responses={
+        201: {"headers": {"Location": {"description": "The key.", "schema": {"type": "string"}}}},
+        **refuses(*OWNING, *BODY, *KEY),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewKey"}}},
+        }
+    },
+    summary="Add a key",
+)
+async def add_key(
+    visit: Owning, sent: Annotated[models.NewKey, Depends(_sent)], response: Response
+) -> dict[str, Any]:
+    """Let the tenant log in with one more public key."""
+    ring = visit.office.tenants.ring(visit.tenant)
+    key = await asyncio.to_thread(ring.add, sent.key, sent.comment, sent.expires, sent.networks)
+    response.headers["location"] = f"/api/v1/tenants/{visit.tenant}/keys/{quote(key.fingerprint, safe='')}"
+    return key.to_json()
+
+
+@router.get(
+    "/{fingerprint:segments}",
+    response_model=models.Key,
+    responses=refuses(*LOOKING, "key_unknown", "bad_request"),
+    summary="Show a key",
+)
+async def show_key(visit: Looking, fingerprint: Fingerprint) -> dict[str, Any]:
+    """One key."""
+    ring = visit.office.tenants.ring(visit.tenant)
+    return (await asyncio.to_thread(ring.find, fingerprint)).to_json()
+
+
+@router.delete(
+    "/{fingerprint:segments}",
+    status_code=204,
+    responses=refuses(*OWNING, "key_unknown", "bad_request"),
+    summary="Revoke a key",
+)
+async def revoke_key(visit: Owning, fingerprint: Fingerprint) -> None:
+    """Take a key from the tenant; sessions it opened end within seconds."""
+    await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).revoke, fingerprint)

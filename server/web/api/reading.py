@@ -1,0 +1,174 @@
+"""The OpenAPI document as people read it: what every operation takes and answers, and how to try it. Pure.
+
+Only of what our own document has, not of all that OpenAPI could say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+METHODS = ("get", "post", "patch", "delete")
+MOMENT = "2026-03-02T06:00:04.120Z"
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`where` is path, query or header."""
+
+    name: str
+    where: str
+    required: bool
+    kind: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`lines` say when it comes; `example` is a body as text, empty where there is none to be shown."""
+
+    status: str
+    media_type: str
+    lines: tuple[str, ...]
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    name: str
+    method: str
+    path: str
+    summary: str
+    explanation: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    body: str
+    body_types: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    curl: str
+
+
+def operations(document: Mapping[str, Any], tag: str, server: str) -> Iterator[Operation]:
+    """Those with `tag`; `server` is where examples go, such as `https://hr.example.com`."""
+    reader = _Reader(document["components"]["schemas"], server)
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item and tag in item[method]["tags"]:
+                yield reader.operation(path, method, item[method], item.get("parameters", []))
+
+
+class _Reader:
+    def __init__(self, schemas: Mapping[str, Schema], server: str) -> None:
+        self._schemas = schemas
+        self._server = server
+
+    def operation(self, path: str, method: str, said: Mapping[str, Any], shared: list[Any]) -> Operation:
+        parameters = [*shared, *said.get("parameters", [])]
+        sent = said.get("requestBody", {}).get("content", {})
+        body = self._text(next(iter(sent.items()))) if sent else ""
+        return Operation(
+            name=said["operationId"],
+            method=method.upper(),
+            path=path,
+            summary=said["summary"],
+            explanation=tuple(said.get("description", "").split("\n\n")),
+            parameters=tuple(map(self._parameter, parameters)),
+            body=body,
+            body_types=tuple(sent),
+            answers=tuple(self._answer(status, answer) for status, answer in said["responses"].items()),
+            curl=self._curl(method, self._filled(path, parameters), next(iter(sent), ""), body),
+        )
+
+    def _parameter(self, said: Mapping[str, Any]) -> Parameter:
+        schema = said["schema"]
+        explanation = said.get("description") or schema.get("description", "")
+        return Parameter(said["name"], said["in"], said.get("required", False), self._kind(schema), explanation)
+
+    def _kind(self, schema: Schema) -> str:
+        """What a value may be, in few words."""
+        schema = self._resolved(schema)
+        if "anyOf" in schema:
+            return self._kind(next(each for each in schema["anyOf"] if each != {"type": "null"}))
+        if "enum" in schema or "const" in schema:
+            return " · ".join(map(str, schema.get("enum", [schema.get("const")])))
+        bounds = f", {schema['minimum']} to {schema['maximum']:,}" if "maximum" in schema else ""
+        default = f", {schema['default']} if not given" if schema.get("default") not in {None, ""} else ""
+        return f"{_TYPES[schema['type']]}{bounds}{default}"
+
+    def _answer(self, status: str, said: Mapping[str, Any]) -> Answer:
+        content = next(iter(said.get("content", {}).items()), None)
+        lines = tuple(line.removeprefix("- ") for line in said["description"].splitlines())
+        shown = content is not None and status < "400"
+        return Answer(status, content[0] if content else "", lines, self._text(content) if shown and content else "")
+
+    def _text(self, content: tuple[str, Mapping[str, Any]]) -> str:
+        """An example of a body."""
+        media_type, said = content
+        if not media_type.endswith("json"):
+            return ""
+        return json.dumps(self._example(said["schema"]), indent=2, ensure_ascii=False)
+
+    def _example(self, schema: Schema) -> Any:
+        schema = self._resolved(schema)
+        if "examples" in schema:
+            return schema["examples"][0]
+        for name in ("default", "const"):
+            if name in schema:
+                return schema[name]
+        if "enum" in schema:
+            return schema["enum"][0]
+        if "anyOf" in schema:
+            return self._example(schema["anyOf"][0])
+        return self._of_type(schema)
+
+    def _of_type(self, schema: Schema) -> Any:
+        match schema.get("type"):
+            case "object":
+                return {name: self._example(each) for name, each in schema.get("properties", {}).items()}
+            case "array":
+                return [self._example(schema["items"])]
+            case "string":
+                return MOMENT if schema.get("format") == "date-time" else "…"
+            case "integer" | "number":
+                return schema.get("minimum", 0)
+            case "boolean":
+                return False
+        return None
+
+    def _resolved(self, schema: Schema) -> Schema:
+        return self._schemas[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
+
+    def _filled(self, path: str, parameters: list[Mapping[str, Any]]) -> str:
+        """`path` with an example in every brace, and what must be asked behind it."""
+        asked = []
+        for each in parameters:
+            value = str(_value(each) if "examples" in each else self._example(each["schema"]))
+            path = path.replace(f"{{{each['name']}}}", value)
+            if each["in"] == "query" and each.get("required"):
+                asked.append(f"{each['name']}={value}")
+        return path + ("?" + "&".join(asked) if asked else "")
+
+    def _curl(self, method: str, path: str, media_type: str, body: str) -> str:
+        parts = ["curl"] if method == "get" else [f"curl -X {method.upper()}"]
+        parts.append('-H "Authorization: Bearer $TOKEN"')
+        if media_type:
+            data = (
+                f"-d '{json.dumps(json.loads(body), ensure_ascii=False)}'"
+                if body
+                else "--data-binary @sync_users.csv"
+            )
+            parts += [f"-H 'Content-Type: {media_type}'", data]
+        parts.append(f"'{self._server}{path}'")
+        return " \\\n  ".join(parts)
+
+
+def _value(parameter: Mapping[str, Any]) -> Any:
+    """The example of a parameter, as a list or, with names, a table."""
+    found = parameter["examples"]
+    return next(iter(found.values()))["value"] if isinstance(found, dict) else found[0]
+
+
+_TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}

@@ -1,0 +1,147 @@
+"""`/settings`: what a tenant may choose, with an ETag so that two owners can't overwrite each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Query, Request, Response
+
+from server.tenant_settings import CHANGED_MEANWHILE, TenantSettings, etag, page_of_settings_history
+from server.tenants import open_users
+from server.web.api import models
+from server.web.api.asking import (
+    JSON,
+    MOST,
+    Asked,
+    Before,
+    Limit,
+    Looking,
+    Owning,
+    Routes,
+    body_of,
+    listed,
+    media_type_of,
+)
+from server.web.api.refusals import BODY, LOOKING, OWNING, refuses
+from server.web.problems import Problem
+
+router = Routes(prefix="/tenants/{tenant}/settings", tags=["settings"])
+
+MERGE_PATCH = "application/merge-patch+json"
+TYPES = (JSON, MERGE_PATCH)
+TAGGED: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"ETag": {"description": "Names exactly these settings.", "schema": {"type": "string"}}}}
+}
+
+
+class HistoryAsked(Asked):
+    before: Before | None = None
+    limit: Limit = 100
+
+
+async def _changes(request: Request) -> dict[str, Any]:
+    """The body: an object of settings."""
+    content = await body_of(request, TYPES)
+    if not isinstance(content, dict):
+        raise Problem(422, "The body must be an object of settings.", code="bad_request")
+    return content
+
+
+@router.get("", response_model=TenantSettings, responses={**TAGGED, **refuses(*LOOKING)}, summary="Show settings")
+async def show_settings(visit: Looking, response: Response) -> TenantSettings:
+    """All settings of the tenant, those at their defaults too."""
+    settings = await visit.office.tenants.settings(visit.tenant)
+    response.headers["etag"] = _quoted(settings)
+    return settings
+
+
+@router.patch(
+    "",
+    response_model=TenantSettings,
+    responses={
+        **TAGGED,
+        **refuses(
+            *OWNING,
+            *BODY,
+            *("bad_setting", "unknown_setting", "settings_changed", "identifier_missing", "identifier_shared"),
+            "database_busy",
+        ),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {kind: {"schema": {"$ref": "#/components/schemas/SettingsPatch"}} for kind in TYPES},
+        }
+    },
+    summary="Change settings",
+)
+async def change_settings(
+    visit: Owning,
+    response: Response,
+    changes: Annotated[dict[str, Any], Depends(_changes)],
+    request: Request,
+    if_match: Annotated[str | None, Header(description="The ETag of the settings that you have seen.")] = None,
+) -> TenantSettings:
+    """Change all settings that the body names, or none; null puts a default back.
+
+    Sent as `application/json`, a table or list is replaced by the one you send; as `application/merge-patch+json`
+    (RFC 7396) a table is merged with the one there is. With `If-Match` nothing is changed if the settings are others
+    by now. Every change is kept, with the name of your token.
+    """
+    tenants = visit.office.tenants
+    now = await tenants.settings(visit.tenant)
+    expected = _expected(if_match, now)
+    if media_type_of(request) == MERGE_PATCH:
+        changes, expected = merged(now.to_json(), changes), expected or etag(now)
+    settings = await tenants.change_settings(visit.tenant, changes, by=visit.token.bearer, expected=expected)
+    response.headers["etag"] = _quoted(settings)
+    return settings
+
+
+@router.get(
+    "/history",
+    response_model=models.SettingChanges,
+    responses=refuses(*LOOKING, "bad_request"),
+    summary="List changes of settings",
+)
+async def list_settings_history(
+    visit: Looking, asked: Annotated[HistoryAsked, Query()], request: Request, response: Response
+) -> dict[str, Any]:
+    """Who changed which setting, when, from what to what; newest first."""
+    async with open_users(visit.office.tenants.folder(visit.tenant)) as db:
+        changes, older = await page_of_settings_history(db, asked.limit, asked.before or MOST)
+    return listed(request, response, "changes", changes, older, "before")
+
+
+def merged(now: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """What the settings that `patch` names become (RFC 7396): tables are merged, all else is replaced. Pure."""
+    return {
+        name: _merge(now[name], value) if isinstance(value, dict) and name in now else value
+        for name, value in patch.items()
+    }
+
+
+def _merge(now: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return patch
+    found = dict(now) if isinstance(now, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            found.pop(name, None)
+        else:
+            found[name] = _merge(found.get(name), value)
+    return found
+
+
+def _expected(if_match: str | None, now: TenantSettings) -> str | None:
+    """The ETag that the settings must still have when they change (RFC 9110, 13.1.1). Raises Problem 412."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    if _quoted(now) not in {each.strip() for each in if_match.split(",")}:
+        raise Problem(412, CHANGED_MEANWHILE, code="settings_changed")
+    return etag(now)
+
+
+def _quoted(settings: TenantSettings) -> str:
+    return f'"{etag(settings)}"'

@@ -1,0 +1,60 @@
+"""`POST /imports?dry_run=true`: what would an import of this file do? Files that count come over SFTP alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query, Request, Response
+from pydantic import Field
+
+from importer.queue import unknown_import
+from server.web.api import models
+from server.web.api.asking import Asked, Owning, Routes, media_type_of, unsupported
+from server.web.api.refusals import OWNING, refuses
+
+router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
+
+TYPES = ("text/csv", "application/octet-stream")
+
+
+class TrialAsked(Asked):
+    dry_run: Annotated[Literal["true"], Field(description="Nothing else is done over HTTP.")]
+    name: str = Field("sync_users.csv", min_length=1, max_length=255, description="What the file is called.")
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=models.Report,
+    responses={
+        202: {"headers": {"Location": {"description": "The report.", "schema": {"type": "string"}}}},
+        **refuses(
+            *OWNING,
+            *("bad_request", "unsupported_type", "upload_stalled", "too_many_trials", "database_busy"),
+            *("file_too_large", "quota_exceeded", "disk_full"),
+        ),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in TYPES},
+        }
+    },
+    summary="Try a file",
+)
+async def try_file(
+    visit: Owning, asked: Annotated[TrialAsked, Query()], request: Request, response: Response
+) -> dict[str, Any]:
+    """A dry run of the file that is the body: its report says what an import would do, and nothing is changed.
+
+    The report is `queued` at first; `Location` says where to ask for it. `/touched` lists whom it would touch.
+    """
+    if media_type_of(request) not in TYPES:
+        raise unsupported(TYPES)
+    office = visit.office
+    import_id = await office.trials.of_file(visit.tenant, asked.name, request.stream(), visit.token.bearer)
+    entry = await office.queue.get(visit.tenant, import_id)
+    if entry is None:
+        raise unknown_import(visit.tenant, import_id)
+    response.headers["location"] = f"/api/v1/tenants/{visit.tenant}/imports/{import_id}"
+    return entry.report().to_json()

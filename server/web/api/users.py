@@ -1,0 +1,118 @@
+"""`/users`: who is in a tenant, as the imports left them; one of them and their history; all of them as one file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Path, Query, Request, Response
+from pydantic import Field
+
+from importer.directory import open_directory
+from importer.history import open_history
+from importer.identity import identity_of
+from server.web.access import Visit
+from server.web.api import models
+from server.web.api.asking import After, Asked, Before, Limit, Looking, Routes, listed
+from server.web.api.refusals import LOOKING, refuses
+from server.web.downloads import download
+from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
+from server.web.problems import Problem
+
+router = Routes(prefix="/tenants/{tenant}", tags=["users"])
+
+Identifier = Annotated[
+    str,
+    Path(
+        description="The e-mail address, or the custom identifier; percent-encoded, a `/` in it too.",
+        examples=["ann@example.com"],
+    ),
+]
+ONE = refuses(*LOOKING, "no_user", "bad_request")
+
+
+class UsersAsked(Asked):
+    search: str = Field("", max_length=255, description="In name, address or identifier, without case.")
+    state: models.UserState | None = None
+    limit: Limit = 100
+    after: After = 0
+
+
+class HistoryAsked(Asked):
+    before: Before | None = None
+    limit: Limit = 100
+
+
+def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": "All users, sent while they are read.", "content": content}, **refuses(*LOOKING)}
+
+
+@router.get("/users", response_model=models.Users, responses=refuses(*LOOKING, "bad_request"), summary="List users")
+async def list_users(
+    visit: Looking, asked: Annotated[UsersAsked, Query()], request: Request, response: Response
+) -> dict[str, Any]:
+    """The users of the tenant, deactivated ones too, in the order in which they were created."""
+    tenants = visit.office.tenants
+    identity = identity_of(await tenants.settings(visit.tenant))
+    async with open_directory(tenants.folder(visit.tenant), identity) as directory:
+        users, following = await directory.page(
+            search=asked.search, state=asked.state, limit=asked.limit, after=asked.after
+        )
+    return listed(request, response, "users", users, following, "after")
+
+
+@router.get("/users.csv", response_class=Response, responses=_file("text/csv"), summary="Download users as CSV")
+async def download_csv(visit: Looking, request: Request) -> Response:
+    """A valid `sync_users.csv` of everybody, in the form the settings say: importing it changes nobody."""
+    tenants = visit.office.tenants
+    settings = await tenants.settings(visit.tenant)
+    return download(request, users_as_csv(tenants.folder(visit.tenant), settings), "sync_users.csv", "text/csv")
+
+
+@router.get(
+    "/users.jsonl", response_class=Response, responses=_file(JSON_LINES), summary="Download users as JSON lines"
+)
+async def download_json_lines(visit: Looking, request: Request) -> Response:
+    """Everybody, one JSON object a line, each as `/users` shows one."""
+    tenants = visit.office.tenants
+    settings = await tenants.settings(visit.tenant)
+    pieces = users_as_json_lines(tenants.folder(visit.tenant), settings)
+    return download(request, pieces, "users.jsonl", JSON_LINES)
+
+
+@router.get("/users/{identifier:segment}", response_model=models.User, responses=ONE, summary="Show a user")
+async def show_user(visit: Looking, identifier: Identifier) -> dict[str, Any]:
+    """One user, by identifier."""
+    return await _user(visit, identifier)
+
+
+@router.get(
+    "/users/{identifier:segment}/history",
+    response_model=models.Changes,
+    responses=ONE,
+    summary="List a user's changes",
+)
+async def list_user_history(
+    visit: Looking,
+    identifier: Identifier,
+    asked: Annotated[HistoryAsked, Query()],
+    request: Request,
+    response: Response,
+) -> dict[str, Any]:
+    """What imports and their undos changed of one user, newest first."""
+    await _user(visit, identifier)
+    tenants = visit.office.tenants
+    identity = identity_of(await tenants.settings(visit.tenant))
+    async with open_history(tenants.folder(visit.tenant), identity) as history:
+        changes, older = await history.newest_of_user(identifier, asked.limit, asked.before)
+    return listed(request, response, "changes", changes, older, "before")
+
+
+async def _user(visit: Visit, identifier: str) -> dict[str, Any]:
+    tenants = visit.office.tenants
+    identity = identity_of(await tenants.settings(visit.tenant))
+    async with open_directory(tenants.folder(visit.tenant), identity) as directory:
+        user = await directory.get(identifier)
+    if user is None:
+        raise Problem(404, f"There is no user {identifier} in {visit.tenant}.", code="no_user")
+    return user

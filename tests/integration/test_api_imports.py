@@ -1,0 +1,197 @@
+"""The API about imports: lists, reports, what they had to say, files, and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importer.model import ImportState
+from server.web.api import models
+from tests.support.importing import people, sheet
+from tests.support.site import Site, open_site
+
+IMPORTS = "/api/v1/tenants/acme/imports"
+NAMES = [f"user{number}" for number in range(20)]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+async def held(site: Site) -> int:
+    """An import that would deactivate fifteen of twenty."""
+    await site.imported(people(*NAMES))
+    await site.office.tenants.change_settings("acme", {"deactivate_missing": True})
+    return await site.imported(people(*NAMES[:5]))
+
+
+async def everything(site: Site, path: str, noun: str, **asked: Any) -> list[Any]:
+    """All pages of a list, by its Link headers."""
+    client, found = site.api("viewer"), []
+    answer = await client.get(path, params=asked)
+    while True:
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += page[noun]
+        assert ("next" in answer.links) is (page["next"] is not None)
+        if "next" not in answer.links:
+            return found
+        answer = await client.get(str(answer.url.join(answer.links["next"]["url"])))
+
+
+async def test_imports_are_listed_newest_first_and_in_pages(site: Site) -> None:
+    for number in range(5):
+        await site.imported(people("ann", job_title=f"Title {number}"), dry_run=number == 3)
+    found = await everything(site, IMPORTS, "imports", limit=2)
+    assert [each["id"] for each in found] == [5, 4, 3, 2, 1]
+    assert [each["dry_run"] for each in found] == [False, True, False, False, False]
+
+
+async def test_a_list_is_of_one_state_where_it_is_asked_to_be(site: Site) -> None:
+    await site.imported(people("ann"))
+    await site.imported(b"")
+    found = await everything(site, IMPORTS, "imports", state="failed")
+    assert [each["id"] for each in found] == [2]
+
+
+async def test_a_misspelt_filter_is_not_passed_over(site: Site) -> None:
+    answer = await site.api("viewer").get(IMPORTS, params={"sate": "failed"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"name": "sate", "detail": "is not known here"}]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"limit": "0"}, {"limit": "1001"}, {"limit": "x"}, {"before": "-1"}, {"state": "x"}]
+)
+async def test_what_makes_no_sense_is_named(site: Site, asked: dict[str, str]) -> None:
+    answer = await site.api("viewer").get(IMPORTS, params=asked)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "bad_request"
+    assert answer.json()["errors"][0]["name"] in asked
+
+
+async def test_an_import_has_its_whole_report(site: Site) -> None:
+    number = await site.imported(people("ann") + b"Bob,,bob@example.com\n")
+    answer = await site.api("viewer").get(f"{IMPORTS}/{number}")
+    entry = await site.office.reader.get("acme", number)
+    assert entry
+    assert answer.json() == entry.report().to_json()
+    assert answer.json()["messages"][0]["code"] == "missing_value"
+
+
+def test_the_document_has_every_field_of_a_report() -> None:
+    assert set(models.State.__args__) == {state.value for state in ImportState} - {"arriving"}
+
+
+async def test_messages_are_found_by_severity_and_code(site: Site) -> None:
+    rows = [("Ann", "", f"ann{number}@example.com", "nobody@example.com") for number in range(3)]
+    rows.append(("Bob", "Smith", "bob@example.com", "nobody@example.com"))
+    number = await site.imported(sheet(*rows, header=("first_name", "last_name", "email", "manager")))
+    path = f"{IMPORTS}/{number}/messages"
+    found = await everything(site, path, "messages", limit=1)
+    errors = await everything(site, path, "messages", severity="error", limit=2)
+    assert [each["line"] for each in errors] == [2, 3, 4]
+    warnings = await everything(site, path, "messages", severity="warning")
+    assert len(found) == len(errors) + len(warnings)
+    assert await everything(site, path, "messages", code=warnings[0]["code"]) == warnings
+
+
+async def test_whom_a_held_import_would_touch_is_listed(site: Site) -> None:
+    number = await held(site)
+    gone = await everything(site, f"{IMPORTS}/{number}/touched", "touched", action="deactivated", limit=10)
+    assert [each["identifier"] for each in gone] == [f"{name}@example.com" for name in NAMES[5:]]
+    assert all(each["absent"] for each in gone)
+
+
+async def test_what_an_import_changed_is_listed(site: Site) -> None:
+    await site.imported(people("ann", "bob", "cid", job_title="Clerk"))
+    number = await site.imported(people("ann", "bob", "cid", job_title="Chief"))
+    changes = await everything(site, f"{IMPORTS}/{number}/changes", "changes", limit=2)
+    assert [(each["identifier"], each["field"], each["old"], each["new"]) for each in changes] == [
+        (f"{name}@example.com", "job_title", "Clerk", "Chief") for name in ("ann", "bob", "cid")
+    ]
+
+
+async def test_rejected_rows_are_a_file(site: Site) -> None:
+    number = await site.imported(people("ann") + b"Bob,,bob@example.com\n")
+    answer = await site.api("viewer").get(f"{IMPORTS}/{number}/errors.csv")
+    assert answer.headers["content-disposition"] == f'attachment; filename="sync_users-{number}.errors.csv"'
+    assert answer.headers["content-type"] == "text/csv"
+    assert answer.content == site.office.tenants.folder("acme").errors(number).read_bytes()
+
+
+async def test_an_upload_comes_back_byte_by_byte_under_its_name(site: Site) -> None:
+    content = people("ann") + "Zoë,Smith,zoe@example.com\r\n".encode() * 40_000
+    number = await site.imported(content, dry_run=False, name="Zoë.csv")
+    answer = await site.api("viewer").get(f"{IMPORTS}/{number}/file")
+    assert answer.content == content
+    assert answer.headers["content-length"] == str(len(content))
+    assert answer.headers["content-disposition"] == "attachment; filename=\"Zo_.csv\"; filename*=UTF-8''Zo%C3%AB.csv"
+
+
+@pytest.mark.parametrize("what", ["file", "errors.csv"])
+async def test_a_file_that_is_not_kept_any_more_is_told_of(site: Site, what: str) -> None:
+    number = await site.imported(people("ann"), dry_run=True)
+    answer = await site.api("viewer").get(f"{IMPORTS}/{number}/{what}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_file")
+
+
+async def test_an_owner_approves_a_held_import(site: Site) -> None:
+    number = await held(site)
+    answer = await site.api("owner").post(f"{IMPORTS}/{number}/approve")
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    await site.run()
+    report = (await site.api("owner").get(f"{IMPORTS}/{number}")).json()
+    assert (report["state"], report["counts"]["deactivated"]) == ("completed", 15)
+    assert report["decided_by"].startswith("owner, token ")
+
+
+async def test_an_owner_discards_a_held_import(site: Site) -> None:
+    number = await held(site)
+    answer = await site.api("owner").post(f"{IMPORTS}/{number}/discard")
+    assert (answer.status_code, answer.json()["state"]) == (200, "discarded")
+    again = await site.api("owner").post(f"{IMPORTS}/{number}/discard")
+    assert (again.status_code, again.json()["code"]) == (409, "not_held")
+
+
+async def test_an_owner_undoes_an_import(site: Site) -> None:
+    number = await site.imported(people("ann"))
+    answer = await site.api("owner").post(f"{IMPORTS}/{number}/undo")
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    await site.run()
+    assert (await site.api("owner").get(f"{IMPORTS}/{number}")).json()["state"] == "undone"
+
+
+async def test_a_file_is_tried_and_nobody_changed(site: Site) -> None:
+    client = site.api("owner")
+    answer = await client.post(
+        IMPORTS, params={"dry_run": "true"}, content=people("ann"), headers={"content-type": "text/csv"}
+    )
+    assert answer.status_code == 202, answer.text
+    await site.run()
+    report = (await client.get(answer.headers["location"])).json()
+    assert (report["state"], report["dry_run"], report["counts"]["created"]) == ("completed", True, 1)
+    assert (await client.get("/api/v1/tenants/acme/users")).json()["users"] == []
+
+
+@pytest.mark.parametrize("asked", [{}, {"dry_run": "false"}])
+async def test_a_file_that_counts_does_not_come_over_http(site: Site, asked: dict[str, str]) -> None:
+    answer = await site.api("owner").post(
+        IMPORTS, params=asked, content=people("ann"), headers={"content-type": "text/csv"}
+    )
+    assert answer.status_code == 422
+    assert await site.office.reader.page("acme") == []
+
+
+async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(site: Site) -> None:
+    await site.office.tenants.change_settings("acme", {"max_file_bytes": 10})
+    answer = await site.api("owner").post(
+        IMPORTS, params={"dry_run": "true"}, content=people("ann"), headers={"content-type": "text/csv"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
+    assert await site.office.reader.page("acme") == []

@@ -1,0 +1,113 @@
+"""The API about settings: all or none, and nobody overwrites what somebody else has just changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from importer.database import open_database
+from server.tenant_settings import TenantSettings
+from server.web.api.settings import merged
+from tests.support.site import Site, open_site
+
+SETTINGS = "/api/v1/tenants/acme/settings"
+MERGE = {"content-type": "application/merge-patch+json"}
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+async def test_all_settings_are_shown_with_a_name_for_them(site: Site) -> None:
+    answer = await site.api("viewer").get(SETTINGS)
+    assert answer.json() == TenantSettings().to_json()
+    assert answer.headers["etag"].startswith('"')
+
+
+async def test_settings_change_all_or_none(site: Site) -> None:
+    client = site.api("owner")
+    before = await client.get(SETTINGS)
+    wrong = {"deactivate_missing": True, "max_deactivations_percent": 500, "retention_days": 0}
+    answer = await client.patch(SETTINGS, json=wrong)
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert problem["code"] == "bad_setting"
+    assert [each["name"] for each in problem["errors"]] == ["max_deactivations_percent", "retention_days"]
+    assert (await client.get(SETTINGS)).json() == before.json()
+    answer = await client.patch(SETTINGS, json={"deactivate_missing": True, "max_deactivations_percent": 5})
+    assert answer.status_code == 200
+    assert answer.json() == {**before.json(), "deactivate_missing": True, "max_deactivations_percent": 5}
+    assert answer.headers["etag"] != before.headers["etag"]
+
+
+async def test_null_puts_a_default_back(site: Site) -> None:
+    client = site.api("owner")
+    await client.patch(SETTINGS, json={"retention_days": 30})
+    assert (await client.patch(SETTINGS, json={"retention_days": None})).json()["retention_days"] == 90
+
+
+async def test_a_setting_nobody_knows_is_named(site: Site) -> None:
+    problem = (await site.api("owner").patch(SETTINGS, json={"retention_day": 3})).json()
+    assert (problem["status"], problem["code"]) == (422, "unknown_setting")
+    assert "did you mean retention_days" in problem["detail"]
+
+
+async def test_two_owners_cant_overwrite_each_other(site: Site) -> None:
+    client = site.api("owner")
+    seen = (await client.get(SETTINGS)).headers["etag"]
+    first = await client.patch(SETTINGS, json={"retention_days": 30}, headers={"if-match": seen})
+    assert first.status_code == 200
+    second = await client.patch(SETTINGS, json={"retention_days": 60}, headers={"if-match": seen})
+    assert (second.status_code, second.json()["code"]) == (412, "settings_changed")
+    now = first.headers["etag"]
+    third = await client.patch(SETTINGS, json={"retention_days": 60}, headers={"if-match": f'"other", {now}'})
+    assert third.status_code == 200
+    assert (await client.patch(SETTINGS, json={"retention_days": 61}, headers={"if-match": "*"})).status_code == 200
+
+
+async def test_a_table_is_replaced_or_merged_as_the_media_type_says(site: Site) -> None:
+    client = site.api("owner")
+    await client.patch(SETTINGS, json={"field_mapping": {"Vorname": "first_name", "Name": "last_name"}})
+    patch = {"field_mapping": {"Name": None, "Nachname": "last_name"}}
+    answer = await client.patch(SETTINGS, json=patch, headers=MERGE)
+    assert answer.json()["field_mapping"] == {"Vorname": "first_name", "Nachname": "last_name"}
+    answer = await client.patch(SETTINGS, json={"field_mapping": {"Name": "last_name"}})
+    assert answer.json()["field_mapping"] == {"Name": "last_name"}
+
+
+def test_merging_is_as_rfc_7396_has_it() -> None:
+    now = {"a": {"b": "c", "d": {"e": 1}}, "f": [1], "g": 1}
+    patch = {"a": {"b": None, "d": {"h": 2}, "i": {"j": None}}, "f": [2], "g": None, "k": {"l": None, "m": 1}}
+    assert merged(now, patch) == {"a": {"d": {"e": 1, "h": 2}, "i": {}}, "f": [2], "g": None, "k": patch["k"]}
+
+
+async def test_every_change_is_kept_with_who_made_it(site: Site) -> None:
+    client = site.api("owner")
+    for days in (30, 31, 32):
+        await client.patch(SETTINGS, json={"retention_days": days})
+    first = (await client.get(f"{SETTINGS}/history", params={"limit": 2})).json()
+    assert [(each["key"], each["old"], each["new"]) for each in first["changes"]] == [
+        ("retention_days", 31, 32),
+        ("retention_days", 30, 31),
+    ]
+    assert first["changes"][0]["changed_by"].startswith("owner, token ")
+    rest = (await client.get(f"{SETTINGS}/history", params={"before": first["next"]})).json()
+    assert ([each["new"] for each in rest["changes"]], rest["next"]) == ([30], None)
+
+
+async def test_while_an_import_holds_the_users_settings_have_to_wait(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.1)
+    db = await open_database(site.office.tenants.folder("acme").users_db, "tenant")
+    try:
+        await db.execute("BEGIN IMMEDIATE")
+        answer = await site.api("owner").patch(SETTINGS, json={"retention_days": 30})
+    finally:
+        await db.close()
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_busy")
+    assert int(answer.headers["retry-after"]) > 0

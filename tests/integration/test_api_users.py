@@ -1,0 +1,169 @@
+"""The API about users: lists, one whatever the identifier looks like, history, and all of them as one file."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from server.web import downloads
+from tests.support.importing import people, sheet
+from tests.support.site import Site, open_site
+from tests.support.waiting import eventually
+
+USERS = "/api/v1/tenants/acme/users"
+ODD = ["a/b", "/", "50%", "%2F", "a b+c", "Zoë/Ø", "history", "a/history", "?x=1#;", "users.csv", "a%00b"]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def by_number(site: Site) -> Site:
+    """Users told apart by a field of their own, with values nobody would choose."""
+    await site.office.tenants.change_settings("acme", {"custom_fields": [{"key": "number"}], "identifier": "number"})
+    rows = [(f"User{place}", "Smith", f"user{place}@example.com", number) for place, number in enumerate(ODD)]
+    await site.imported(sheet(*rows, header=("first_name", "last_name", "email", "number")))
+    return site
+
+
+async def test_users_are_listed_in_pages_that_miss_nobody(site: Site) -> None:
+    await site.imported(people(*(f"user{number}" for number in range(7))))
+    client, found, after = site.api("viewer"), [], 0
+    while after is not None:
+        page = (await client.get(USERS, params={"limit": 3, "after": after})).json()
+        found += [user["first_name"] for user in page["users"]]
+        after = page["next"]
+    assert found == [f"User{number}" for number in range(7)]
+
+
+async def test_users_are_found_by_text_and_state(site: Site) -> None:
+    await site.imported(
+        sheet(
+            ("Ann", "Lee", "ann@example.com", ""),
+            ("Bob", "Lee", "bob@example.com", ""),
+            header=("first_name", "last_name", "email", "deactivate"),
+        )
+    )
+    await site.imported(
+        sheet(("Bob", "Lee", "bob@example.com", "1"), header=("first_name", "last_name", "email", "deactivate"))
+    )
+
+    async def found(**asked: str) -> list[str]:
+        users = (await site.api("viewer").get(USERS, params=asked)).json()["users"]
+        return [user["first_name"] for user in users]
+
+    assert await found(search="LEE") == ["Ann", "Bob"]
+    assert await found(search="bob@") == ["Bob"]
+    assert await found(search="lee", state="deactivated") == ["Bob"]
+
+
+@pytest.mark.parametrize("identifier", ODD)
+async def test_a_user_is_found_whatever_the_identifier_looks_like(by_number: Site, identifier: str) -> None:
+    path = f"{USERS}/{quote(identifier, safe='')}"
+    user = (await by_number.api("viewer").get(path)).json()
+    assert user["custom"] == {"number": identifier}
+    history = (await by_number.api("viewer").get(f"{path}/history")).json()
+    assert [(each["identifier"], each["field"]) for each in history["changes"]] == [(identifier, "created")]
+
+
+async def test_nobody_of_that_name_is_told_so(site: Site) -> None:
+    for path in ("/nobody%2Fhere", "/nobody@example.com/history"):
+        answer = await site.api("viewer").get(USERS + path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "no_user")
+
+
+async def test_history_is_newest_first_and_in_pages(site: Site) -> None:
+    for title in ("", "Clerk", "Chief"):
+        await site.imported(people("ann", job_title=title))
+    client = site.api("viewer")
+    first = (await client.get(f"{USERS}/ann@example.com/history", params={"limit": 2})).json()
+    assert [(each["field"], each["new"]) for each in first["changes"]] == [
+        ("job_title", "Chief"),
+        ("job_title", "Clerk"),
+    ]
+    rest = (await client.get(f"{USERS}/ann@example.com/history", params={"before": first["next"]})).json()
+    assert ([each["field"] for each in rest["changes"]], rest["next"]) == (["created"], None)
+
+
+async def test_everybody_comes_as_a_file_that_changes_nobody(site: Site) -> None:
+    content = people(*(f"user{number}" for number in range(600)), job_title="=1+1", location='Bonn, "Süd"')
+    await site.imported(content)
+    answer = await site.api("viewer").get(f"{USERS}.csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="sync_users.csv"'
+    assert len(list(csv.reader(io.StringIO(answer.text)))) == 601
+    number = await site.imported(answer.content)
+    report = (await site.api("viewer").get(f"/api/v1/tenants/acme/imports/{number}")).json()
+    assert (report["state"], report["counts"]["unchanged"]) == ("unchanged", 600)
+
+
+async def test_everybody_comes_as_lines_of_json(site: Site) -> None:
+    await site.imported(people(*(f"user{number}" for number in range(600))))
+    answer = await site.api("viewer").get(f"{USERS}.jsonl")
+    users = [json.loads(line) for line in answer.text.splitlines()]
+    listed: list[Any] = (await site.api("viewer").get(USERS, params={"limit": 1000})).json()["users"]
+    assert users == listed
+
+
+async def test_whoever_breaks_off_a_download_ends_the_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = asyncio.Event()
+
+    async def endless() -> downloads.Pieces:
+        try:
+            while True:
+                yield b"x" * 65536
+                await asyncio.sleep(0)
+        finally:
+            await asyncio.sleep(0)  # as closing a database takes a moment
+            ended.set()
+
+    monkeypatch.setattr("server.web.api.users.users_as_csv", lambda folder, settings: endless())
+    async with site.api("viewer").stream("GET", f"{USERS}.csv") as answer:
+        await anext(answer.aiter_raw())
+        assert not ended.is_set()
+    await asyncio.wait_for(ended.wait(), 10)
+
+
+async def test_whoever_reads_nothing_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "STALLED_S", 0.2)
+    made = 0
+    ended = asyncio.Event()
+
+    async def endless() -> downloads.Pieces:
+        nonlocal made
+        try:
+            while True:
+                made += 1
+                yield b"x" * 65536
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("server.web.api.users.users_as_csv", lambda folder, settings: endless())
+    async with site.api("viewer").stream("GET", f"{USERS}.csv"):
+        await asyncio.wait_for(ended.wait(), 10)
+    assert made < 1000
+
+
+async def test_a_download_does_not_keep_the_database_from_being_tidied_up(site: Site) -> None:
+    await site.imported(people(*(f"user{number}" for number in range(600))))
+    async with site.api("viewer").stream("GET", f"{USERS}.jsonl") as answer:
+        await anext(answer.aiter_raw())
+
+        async def emptied() -> bool:
+            with sqlite3.connect(site.office.tenants.folder("acme").users_db) as db:
+                busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            db.close()
+            return not busy
+
+        await eventually(emptied)
