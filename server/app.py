@@ -46,6 +46,7 @@ from server.trials import Trials
 from server.web.app import build_app
 from server.web.health import Health
 from server.web.listener import WebListener
+from server.web.live import Live
 from server.web.office import Office
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,7 @@ class Server:
             self._render_metrics,
             self._may_read_metrics,
         )
+        self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
         app = build_app(
             Office(
                 settings=settings,
@@ -125,6 +127,7 @@ class Server:
                 queue=queue,
                 reader=Queue(looking),
                 trials=Trials(tenants, queue, self._closing, self._sftp.space),
+                live=self._live,
                 health=health,
             )
         )
@@ -157,6 +160,7 @@ class Server:
                 self._keeper.stop(),
                 self._notifications.stop(grace_s),
             )
+            await self._live.close()
             await self._http.close()
         finally:
             hurrying.cancel()

@@ -21,7 +21,7 @@ CREATE INDEX imports_applied ON imports (tenant, finished_at, id)
     WHERE dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged');
 
 -- The imports whose state changed, newest last, so that whoever watches sees what happened since they looked. Only the
--- last thousand are remembered: whoever has been away for longer looks at everything.
+-- last ten thousand are remembered: whoever has been away for longer looks at everything.
 CREATE TABLE moves (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant    TEXT NOT NULL,
@@ -31,7 +31,7 @@ CREATE TRIGGER imports_moved AFTER UPDATE OF state ON imports WHEN NEW.state <> 
     INSERT INTO moves (tenant, import_id) VALUES (NEW.tenant, NEW.id);
 END;
 CREATE TRIGGER moves_forgotten AFTER INSERT ON moves BEGIN
-    DELETE FROM moves WHERE id <= NEW.id - 1000;
+    DELETE FROM moves WHERE id <= NEW.id - 10000;
 END;
 
 -- When and from where each key last opened a connection.

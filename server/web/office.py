@@ -11,6 +11,7 @@ from server.tenants import Tenants
 from server.tokens import Tokens
 from server.trials import Trials
 from server.web.health import Health
+from server.web.live import Live
 from server.web.slowing import Slowing
 
 
@@ -29,5 +30,6 @@ class Office:
     queue: Queue
     reader: Queue
     trials: Trials
+    live: Live
     health: Health
     slowing: Slowing = field(default_factory=Slowing)

@@ -33,6 +33,7 @@ from server.trials import Trials
 from server.web.app import build_app
 from server.web.health import Health
 from server.web.listener import WebListener
+from server.web.live import Live
 from server.web.office import Office
 from tests.support.queues import Watching
 from tests.support.waiting import eventually
@@ -130,6 +131,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         stack.push_async_callback(sftp.close, 0)
         queue = Queue(dbs[1])
         closing = Closing(queue, opened.folder, Watching())
+        live = Live(server_database(data), dict)
         office = Office(
             settings=settings,
             tenants=opened,
@@ -138,6 +140,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             queue=queue,
             reader=Queue(dbs[0]),
             trials=Trials(opened, queue, closing, sftp.space),
+            live=live,
             health=Health({}, _no_metrics, _anybody),
         )
         texts = {"operator": (await office.tokens.create(None, Role.OPERATOR))[1]}
@@ -149,6 +152,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         listener = WebListener(app, "127.0.0.1", 0)
         host, port = await listener.start()
         stack.push_async_callback(listener.close)
+        stack.push_async_callback(live.close)
         clients = await stack.enter_async_context(AsyncExitStack())
         yield Site(app, office, closing, texts, f"http://{host}:{port}", clients)
 
