@@ -124,10 +124,10 @@ def _refused(error: Refused | TenantRefused | KeyRefused) -> Problem:
     status = STATUS.get(error.code, 422 if isinstance(error, KeyRefused) else 409)
     errors = error.settings if isinstance(error, TenantRefused) else {}
     headers = {"retry-after": str(AGAIN_S)} if status in {429, 503} else {}
-    return Problem(status, _sentence(error.message), code=error.code, headers=headers, errors=errors)
+    return Problem(status, as_sentence(error.message), code=error.code, headers=headers, errors=errors)
 
 
-def _sentence(message: str) -> str:
+def as_sentence(message: str) -> str:
     """The same with a capital and a full stop; what begins with a name stays as it is."""
     first = message.split(" ", 1)[0]
     text = message[:1].upper() + message[1:] if first.isalpha() and first.islower() else message

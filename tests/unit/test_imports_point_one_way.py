@@ -59,6 +59,10 @@ PURE = {
     "server.web.slowing",
     "server.web.pages.chart",
     "server.web.pages.sentences",
+    "server.web.pages.settings_controls",
+    "server.web.pages.settings_form",
+    "server.web.pages.settings_notation",
+    "server.web.pages.settings_words",
     "server.web.pages.words",
 }
 ACTING = {

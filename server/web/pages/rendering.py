@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from server.web.access import Visit
 from server.web.pages.words import NOTICES, STATES, value_text
+from server.web.problems import as_sentence
 from server.web.segments import segment
 
 STATIC = Path(__file__).parent / "static"
@@ -78,6 +79,7 @@ _templates.filters.update(
     size=size,
     duration=duration,
     segment=segment,
+    sentence=as_sentence,
     number=lambda count: f"{count:,}",
     value=value_text,
 )

@@ -47,6 +47,8 @@ FIELDS = {
 
 NOTICES = {
     "signed-out": "You are signed out.",
+    "settings-saved": "Your changes are saved. The next import obeys them.",
+    "settings-same": "Nothing was different, so nothing was saved.",
 }
 """What is said at the top of the page that follows something done."""
 

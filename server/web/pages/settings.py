@@ -1,0 +1,222 @@
+"""`/settings`: a form for every setting of a tenant, a try of them on the last file, and who changed what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from importer.database import open_database
+from importer.errors import Refused, TryAgain
+from server.setting_texts import SETTING_TEXTS
+from server.tenant_settings import TenantRefused, TenantSettings, changed, etag, settings_history
+from server.web.access import Need, SessionNeeds, Visit
+from server.web.pages.rendering import render
+from server.web.pages.settings_form import (
+    Wanted,
+    as_sent,
+    put_together,
+    shown,
+    touched,
+    wanted,
+    with_row,
+    without_row,
+)
+from server.web.pages.settings_items import groups_of
+from server.web.pages.settings_merge import LOOKED_BACK, Meanwhile, look_back
+from server.web.pages.settings_words import said
+from server.web.problems import as_problem
+
+router = APIRouter(prefix="/tenants/{tenant}/settings")
+
+Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
+Changing = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
+
+CONTROLS_MOST = 10_000
+HISTORY = 200
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A form that came back: what was `typed`, the settings of `now`, and what happened `meanwhile`.
+
+    `expected` names the settings that whoever typed has seen; `meanwhile` is None if those are not known any more.
+    """
+
+    typed: dict[str, str]
+    now: TenantSettings
+    expected: str
+    meanwhile: Meanwhile | None
+    errors: dict[str, str] = field(default_factory=dict)
+    sentence: str = ""
+    focus: str = ""
+
+    @property
+    def outdated(self) -> bool:
+        return self.expected != etag(self.now)
+
+    @property
+    def seen(self) -> TenantSettings:
+        return self.meanwhile.seen if self.meanwhile else self.now
+
+    def wanted(self) -> Wanted:
+        return wanted(self.typed, self.seen.to_json())
+
+
+@router.get("")
+async def show_settings(request: Request, visit: Looking) -> Response:
+    now = await visit.office.tenants.settings(visit.tenant)
+    return _page(request, visit, Sheet(shown(now.to_json()), now, etag(now), Meanwhile(now, ())))
+
+
+@router.post("")
+async def save_settings(request: Request, visit: Changing) -> Response:
+    """All that was changed in the form, or nothing and the form again, with what was typed and why."""
+    sheet = await _sheet(request, visit)
+    if sheet.outdated:
+        return _merged(request, visit, sheet)
+    try:
+        changes = _readable(sheet)
+        await visit.office.tenants.change_settings(
+            visit.tenant, changes, by=visit.token.bearer, expected=sheet.expected
+        )
+    except TenantRefused as error:
+        if error.code != "settings_changed":
+            return _refused(request, visit, sheet, error)
+        return _merged(request, visit, await _looked_at_again(visit, sheet))
+    except TryAgain as error:
+        return _not_now(request, visit, sheet, error)
+    return RedirectResponse(f"{request.url.path}?done={'settings-saved' if changes else 'settings-same'}", 303)
+
+
+@router.post("/try")
+async def try_settings(request: Request, visit: Changing) -> Response:
+    """A dry run of the last file with what is in the form; nothing is saved."""
+    sheet = await _sheet(request, visit)
+    if sheet.outdated:
+        return _merged(request, visit, sheet)
+    try:
+        number = await visit.office.trials.of_settings(visit.tenant, _readable(sheet), visit.token.bearer)
+    except TenantRefused as error:
+        return _refused(request, visit, sheet, error)
+    except (Refused, TryAgain) as error:
+        return _not_now(request, visit, sheet, error)
+    return RedirectResponse(f"/tenants/{visit.tenant}/imports/{number}", 303)
+
+
+@router.post("/rows")
+async def change_rows(request: Request, visit: Changing) -> Response:
+    """The form with a row more (`add`) or less (`remove`) in one of its tables; nothing is saved."""
+    sheet = await _sheet(request, visit)
+    action, _, rest = sheet.typed.pop("rows", "").partition(":")
+    setting, _, number = rest.partition(":")
+    if action == "add" and setting in _TABLES:
+        sheet.typed = with_row(sheet.typed, setting)
+        sheet.focus = f"{setting}:last"
+    elif action == "remove" and setting in _TABLES and number.isdecimal():
+        sheet.typed = without_row(sheet.typed, setting, int(number))
+        sheet.focus = f"{setting}:add"
+    return _page(request, visit, sheet)
+
+
+@router.get("/history")
+async def show_history(request: Request, visit: Looking) -> Response:
+    changes = _labelled(await _history(visit, HISTORY))
+    events = [list(event) for _, event in groupby(changes, lambda each: (each["changed_at"], each["changed_by"]))]
+    return render(request, "settings-history.html", visit, events=events, said=said, most=len(changes) == HISTORY)
+
+
+_TABLES = {"custom_fields", "value_mapping", "invitation_templates"}
+
+
+async def _sheet(request: Request, visit: Visit) -> Sheet:
+    """What was sent. Raises Problem if it is no form."""
+    async with request.form(max_fields=CONTROLS_MOST, max_files=0) as form:
+        typed = as_sent((name, text) for name, text in form.multi_items() if isinstance(text, str))
+    expected = typed.pop("etag", "")
+    now = await visit.office.tenants.settings(visit.tenant)
+    return Sheet(typed, now, expected, look_back(now, await _history(visit, LOOKED_BACK), expected))
+
+
+def _readable(sheet: Sheet) -> dict[str, Any]:
+    """What is to be changed. Raises TenantRefused if some of it can't be read, with all else that is wrong."""
+    found = sheet.wanted()
+    if found.unreadable:
+        errors = {**_unfit(sheet.now, found.changes), **found.unreadable}
+        raise TenantRefused("bad_setting", next(iter(errors.values())), errors)
+    return found.changes
+
+
+def _unfit(now: TenantSettings, changes: Mapping[str, object]) -> dict[str, str]:
+    try:
+        changed(now, changes)
+    except TenantRefused as error:
+        return error.settings
+    return {}
+
+
+def _refused(request: Request, visit: Visit, sheet: Sheet, error: TenantRefused) -> Response:
+    """The form again, with what is wrong beside each field."""
+    known = {name: sentence for name, sentence in error.settings.items() if name in SETTING_TEXTS}
+    if not known:
+        sheet.sentence = as_problem(error).detail
+    sheet.errors = known
+    return _page(request, visit, sheet, status=422)
+
+
+def _not_now(request: Request, visit: Visit, sheet: Sheet, error: Refused | TryAgain) -> Response:
+    problem = as_problem(error)
+    sheet.sentence = problem.detail
+    return _page(request, visit, sheet, status=problem.status)
+
+
+def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
+    """The settings of now with what was typed put in; what somebody else has changed is told, and nothing saved."""
+    mine = touched(sheet.typed, sheet.seen.to_json())
+    sheet.typed = put_together(sheet.typed, mine, sheet.now.to_json())
+    sheet.expected = etag(sheet.now)
+    return _page(request, visit, sheet, status=409, merged=True)
+
+
+async def _looked_at_again(visit: Visit, sheet: Sheet) -> Sheet:
+    now = await visit.office.tenants.settings(visit.tenant)
+    return replace(sheet, now=now, meanwhile=look_back(now, await _history(visit, LOOKED_BACK), sheet.expected))
+
+
+def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200, merged: bool = False) -> Response:
+    meanwhile = sheet.meanwhile if merged and sheet.meanwhile else Meanwhile(sheet.now, ())
+    groups = groups_of(sheet.typed, TenantSettings().to_json(), sheet.errors, meanwhile.settings)
+    return render(
+        request,
+        "settings.html",
+        visit,
+        status=status,
+        groups=groups,
+        errors={SETTING_TEXTS[name].label: (name, sentence) for name, sentence in sheet.errors.items()},
+        sentence=sheet.sentence,
+        merged=merged,
+        meanwhile=_labelled(meanwhile.changes),
+        focus=sheet.focus,
+        etag=sheet.expected,
+        values=sheet.now.to_json(),
+        said=said,
+    )
+
+
+async def _history(visit: Visit, limit: int) -> list[dict[str, Any]]:
+    db = await open_database(visit.office.tenants.folder(visit.tenant).users_db, "tenant", readonly=True)
+    try:
+        return await settings_history(db, limit)
+    finally:
+        await db.close()
+
+
+def _labelled(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Changes of settings, each with what people call the setting; one that is none any more has its name."""
+    labels = {name: text.label for name, text in SETTING_TEXTS.items()}
+    return [{**change, "label": labels.get(change["key"], change["key"])} for change in changes]

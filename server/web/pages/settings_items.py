@@ -1,0 +1,84 @@
+"""What the page of the settings shows of each: texts, control, choices, and what is wrong with it.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.setting_texts import SETTING_TEXTS, Group, SettingText
+from server.web.pages.settings_controls import CONTROLS, Control, Kind
+from server.web.pages.settings_form import Typed, rows_of
+from server.web.pages.settings_words import said
+from server.web.pages.words import FIELDS
+
+NO_FIELDS = frozenset({"state", "created", "external_id"})
+"""What history calls a field, but no column of a file is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One setting on the page. `typed` is what stands in its control, `rows` in those of a table.
+
+    `error` is what is wrong with it, `meanwhile` how somebody else has changed it: who, and to what.
+    """
+
+    setting: str
+    text: SettingText
+    control: Control
+    typed: str
+    rows: list[dict[str, str]]
+    options: Mapping[str, str]
+    default: str
+    error: str
+    meanwhile: tuple[str, str] | None
+
+    @property
+    def explanation(self) -> str:
+        return self.text.explanation if self.control.instead is None else self.control.instead
+
+    @property
+    def described_by(self) -> str:
+        """The ids of all that is said about it."""
+        said_of = {"help": True, "careful": self.control.careful, "meanwhile": self.meanwhile, "error": self.error}
+        return " ".join(f"{self.setting}-{name}" for name, there in said_of.items() if there)
+
+
+def groups_of(
+    typed: Typed,
+    defaults: Mapping[str, Any],
+    errors: Mapping[str, str],
+    meanwhile: Mapping[str, Mapping[str, Any]],
+) -> dict[Group, list[Item]]:
+    """All settings as they are shown with `typed` in the form."""
+    groups: dict[Group, list[Item]] = {group: [] for group in Group}
+    for setting, text in SETTING_TEXTS.items():
+        control, other = CONTROLS[setting], meanwhile.get(setting)
+        groups[text.group].append(
+            Item(
+                setting,
+                text,
+                control,
+                typed.get(setting, ""),
+                rows_of(typed, setting) if control.kind is Kind.ROWS else [],
+                _options(setting, control, typed),
+                said(setting, defaults[setting]),
+                errors.get(setting, ""),
+                (other["changed_by"], said(setting, other["new"])) if other else None,
+            )
+        )
+    return groups
+
+
+def _options(setting: str, control: Control, typed: Typed) -> Mapping[str, str]:
+    """What may be chosen: some of it depends on the fields of the tenant's own, as they stand in the form."""
+    own = {row["key"]: row["label"] or row["key"] for row in rows_of(typed, "custom_fields") if row["key"]}
+    if setting == "identifier":
+        texts = {row["key"] for row in rows_of(typed, "custom_fields") if row["type"] == "text"}
+        chosen = typed.get(setting, "email")
+        found = {**(control.options or {}), **{key: label for key, label in own.items() if key in texts}}
+        return found if chosen in found else {**found, chosen: chosen}
+    if setting == "value_mapping":
+        fields = {name: label for name, label in FIELDS.items() if name not in NO_FIELDS} | own
+        return {name: label for name, label in fields.items() if name not in {"email", typed.get("identifier")}}
+    return control.options or {}

@@ -1,0 +1,67 @@
+"""The value of a setting in words: for who may only look, for what was changed, for defaults.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from server.setting_texts import SETTING_TEXTS
+from server.web.pages.settings_controls import CONTROLS, DELIMITERS, LANGUAGE_NAMES, TYPES, Kind
+from server.web.pages.settings_notation import mapping_lines, number_text, size_text
+
+NOT_SET = "not set"
+
+
+def said(setting: str, value: Any) -> str:
+    """`value` (as JSON has it) of `setting`; of tables a line for each entry."""
+    control = CONTROLS.get(setting)
+    if control is None:  # of a setting that is none any more
+        return str(value)
+    if control.kind is Kind.SWITCH:
+        return "on" if value else "off"
+    if control.kind is Kind.SIZE:
+        return size_text(value)
+    if value is None or value in ("", [], {}):
+        return NOT_SET
+    if control.kind in (Kind.NUMBER, Kind.PERCENT):
+        return _measured(setting, value)
+    if control.kind is Kind.CHOICE:
+        return (control.options or {}).get(DELIMITERS.get(value, value), value)
+    if control.kind is Kind.LIST:
+        return ", ".join(value)
+    if control.kind is Kind.MAPPING:
+        return mapping_lines(value)
+    return _TABLES[setting](value) if control.kind is Kind.ROWS else str(value)
+
+
+def _measured(setting: str, value: float) -> str:
+    unit = "%" if CONTROLS[setting].kind is Kind.PERCENT else SETTING_TEXTS[setting].unit
+    return f"{number_text(value)} {unit}".rstrip()
+
+
+def _custom_fields(value: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"{each['key']}: {each['label'] or each['key']}, {TYPES[each['type']].lower()}"
+        + (f" ({', '.join(each['choices'])})" if each["choices"] else "")
+        for each in value
+    )
+
+
+def _value_mapping(value: Mapping[str, Mapping[str, str]]) -> str:
+    return "\n".join(
+        f"{name}: {line}" for name, values in value.items() for line in mapping_lines(values).split("\n")
+    )
+
+
+def _templates(value: Mapping[str, Mapping[str, str]]) -> str:
+    return "\n\n".join(
+        f"{LANGUAGE_NAMES.get(language, language)}: {each['subject']}\n{each['text'].strip()}"
+        for language, each in value.items()
+    )
+
+
+_TABLES: dict[str, Callable[[Any], str]] = {
+    "custom_fields": _custom_fields,
+    "value_mapping": _value_mapping,
+    "invitation_templates": _templates,
+}

@@ -1,0 +1,235 @@
+"""The form of the settings: saved as a whole or not at all, never over somebody else's change, and tried before."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from importer.database import transaction
+from server.tenant_settings import TenantSettings
+from server.tenants import open_users
+from tests.support.forms import Form
+from tests.support.importing import people
+from tests.support.queues import NOON
+from tests.support.site import Site, open_site
+from tests.unit.test_settings_form import EVERY
+
+SETTINGS = "/tenants/acme/settings"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def owner(site: Site) -> httpx.AsyncClient:
+    return await site.browser("owner")
+
+
+async def form_of(browser: httpx.AsyncClient) -> Form:
+    return Form((await browser.get(SETTINGS)).text, SETTINGS)
+
+
+async def settings(site: Site) -> TenantSettings:
+    return await site.office.tenants.settings("acme")
+
+
+async def change(site: Site, by: str = "Bo", **changes: Any) -> None:
+    await site.office.tenants.change_settings("acme", changes, by=by)
+
+
+async def test_every_setting_is_in_the_form_with_a_label_and_an_explanation(owner: httpx.AsyncClient) -> None:
+    text = (await owner.get(SETTINGS)).text
+    for name in TenantSettings.model_fields:
+        assert f'for="{name}"' in text or f'<fieldset class="setting rows" id="{name}"' in text, name
+        assert f'id="{name}-help"' in text, name
+
+
+async def test_a_form_that_nobody_touched_changes_nothing(site: Site, owner: httpx.AsyncClient) -> None:
+    await change(site, **{name: value for name, value in EVERY.items() if name != "identifier"})
+    before = await settings(site)
+    answer = await owner.post(SETTINGS, data=(await form_of(owner)).but())
+    assert answer.headers["location"] == f"{SETTINGS}?done=settings-same"
+    assert await settings(site) == before
+
+
+async def test_what_was_changed_is_saved_with_who_did_it(site: Site, owner: httpx.AsyncClient) -> None:
+    sent = (await form_of(owner)).but(deactivate_missing="on", quota_bytes="5 GiB", field_mapping="Mail = email\r\n")
+    answer = await owner.post(SETTINGS, data=sent)
+    assert answer.headers["location"] == f"{SETTINGS}?done=settings-saved"
+    assert "Your changes are saved" in (await owner.get(answer.headers["location"])).text
+    after = await settings(site)
+    assert (after.deactivate_missing, after.quota_bytes, after.field_mapping) == (True, 5 * 2**30, {"Mail": "email"})
+    history = (await owner.get(f"{SETTINGS}/history")).text
+    assert "owner, token" in history
+    assert "<del>10 GiB</del>" in history
+    assert "<ins>5 GiB</ins>" in history
+
+
+async def test_a_box_that_is_not_ticked_is_off(site: Site, owner: httpx.AsyncClient) -> None:
+    await owner.post(SETTINGS, data=(await form_of(owner)).but(detect_truncation=None))
+    assert (await settings(site)).detect_truncation is False
+
+
+async def test_all_that_is_wrong_is_told_beside_it_and_nothing_is_saved(site: Site, owner: httpx.AsyncClient) -> None:
+    sent = (await form_of(owner)).but(
+        quota_bytes="much", field_mapping="<b>Mail", retention_days="0", max_sessions="3"
+    )
+    answer = await owner.post(SETTINGS, data=sent)
+    assert answer.status_code == 422
+    text = answer.text
+    assert "3 settings make no sense yet, so nothing was saved." in text
+    for name in ("quota_bytes", "field_mapping", "retention_days"):
+        assert f'<a href="#{name}">' in text, name
+        assert f'id="{name}-error"' in text, name
+        assert f"{name}-error" in text.split(f'id="{name}"')[1].split(">")[0], f"{name} does not name its error"
+    again = Form(text, SETTINGS)
+    assert [again[name] for name in ("quota_bytes", "field_mapping", "max_sessions")] == ["much", "<b>Mail", "3"]
+    assert await settings(site) == TenantSettings()
+
+
+async def test_settings_that_do_not_fit_together_are_told_beside_the_one_to_look_at(
+    site: Site, owner: httpx.AsyncClient
+) -> None:
+    answer = await owner.post(SETTINGS, data=(await form_of(owner)).but(field_mapping="Mail = nothing"))
+    assert answer.status_code == 422
+    assert "which is no field" in answer.text.split('id="field_mapping-error"')[1].split("</p>")[0]
+
+
+async def test_an_identifier_that_does_not_tell_apart_is_refused_beside_it(
+    site: Site, owner: httpx.AsyncClient
+) -> None:
+    await change(site, custom_fields=[{"key": "number"}])
+    async with open_users(site.office.tenants.folder("acme")) as db, transaction(db):
+        await db.execute(
+            "INSERT INTO users (email_key, email, first_name, last_name) VALUES ('a@b.c', 'a@b.c', 'A', 'B')"
+        )
+    answer = await owner.post(SETTINGS, data=(await form_of(owner)).but(identifier="number"))
+    assert answer.status_code == 422
+    assert 'id="identifier-error"' in answer.text
+
+
+async def test_two_owners_do_not_overwrite_each_other(site: Site, owner: httpx.AsyncClient) -> None:
+    form = await form_of(owner)
+    await change(site, by="Bo <i>", retention_days=30, max_sessions=4)
+    answer = await owner.post(SETTINGS, data=form.but(max_sessions="7", quota_files="99"))
+    assert answer.status_code == 409
+    assert "Somebody else has changed the settings" in answer.text
+    assert 'Bo &lt;i&gt; has changed this meanwhile to: <strong class="value">4</strong>' in answer.text
+    assert (await settings(site)).max_sessions == 4
+    again = Form(answer.text, SETTINGS)
+    assert [again[name] for name in ("max_sessions", "quota_files", "retention_days")] == ["7", "99", "30"]
+    assert (await owner.post(SETTINGS, data=again.but())).status_code == 303
+    after = await settings(site)
+    assert (after.max_sessions, after.quota_files, after.retention_days) == (7, 99, 30)
+
+
+async def test_a_form_of_settings_that_nobody_remembers_is_shown_again(site: Site, owner: httpx.AsyncClient) -> None:
+    answer = await owner.post(SETTINGS, data={"etag": "0123456789abcdef", "max_sessions": "7"})
+    assert answer.status_code == 409
+    assert Form(answer.text, SETTINGS)["max_sessions"] == "7"
+    assert (await settings(site)).max_sessions == 10
+
+
+async def test_while_an_import_holds_the_users_what_was_typed_is_kept(
+    site: Site, owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.05)
+    form = await form_of(owner)
+    async with open_users(site.office.tenants.folder("acme")) as db, transaction(db):
+        await db.execute("UPDATE meta SET revision = revision + 1")
+        answer = await owner.post(SETTINGS, data=form.but(max_sessions="7"))
+    assert answer.status_code == 503
+    assert "Nothing was saved" in answer.text
+    assert Form(answer.text, SETTINGS)["max_sessions"] == "7"
+
+
+async def test_rows_are_added_and_taken_away_without_saving(site: Site, owner: httpx.AsyncClient) -> None:
+    form = await form_of(owner)
+    added = await owner.post(f"{SETTINGS}/rows", data=form.but(rows="add:custom_fields", max_sessions="7"))
+    assert "autofocus" in added.text.split('id="custom_fields.0.key"')[1].split(">")[0]
+    filled = Form(added.text, SETTINGS)
+    assert filled["max_sessions"] == "7"
+    typed = {"custom_fields__0__key": "shift", "custom_fields__0__type": "choice"}
+    saved = await owner.post(SETTINGS, data=filled.but(**typed, custom_fields__0__choices="Early\r\nLate"))
+    assert saved.status_code == 303
+    (shift,) = (await settings(site)).custom_fields
+    assert (shift.key, shift.choices) == ("shift", ("Early", "Late"))
+    removed = await owner.post(f"{SETTINGS}/rows", data=(await form_of(owner)).but(rows="remove:custom_fields:0"))
+    assert 'id="custom_fields.0.key"' not in removed.text
+    assert (await settings(site)).custom_fields
+    assert (await owner.post(SETTINGS, data=Form(removed.text, SETTINGS).but())).status_code == 303
+    assert not (await settings(site)).custom_fields
+
+
+@pytest.mark.parametrize("rows", ["", "add:", "add:max_sessions", "remove:custom_fields:x", "remove:custom_fields:9"])
+async def test_a_row_of_nothing_is_neither_added_nor_taken_away(owner: httpx.AsyncClient, rows: str) -> None:
+    assert (await owner.post(f"{SETTINGS}/rows", data=(await form_of(owner)).but(rows=rows))).status_code == 200
+
+
+async def test_settings_are_tried_on_the_last_file_without_being_saved(site: Site, owner: httpx.AsyncClient) -> None:
+    folder = site.office.tenants.folder("acme")
+    number = await site.office.queue.arriving(
+        "acme", "/sync_users.csv", size=1, written=None, uploaded_at=NOON, dry_run=False
+    )
+    await asyncio.to_thread(folder.copy(number).write_bytes, people("ann"))
+    await site.office.queue.landed("acme", number)
+    answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(deactivate_missing="on"))
+    assert answer.headers["location"] == f"/tenants/acme/imports/{number + 1}"
+    entry = await site.office.queue.get("acme", number + 1)
+    assert entry
+    assert entry.dry_run
+    assert entry.trial
+    assert entry.trial.changes == {"deactivate_missing": True}
+    assert (await settings(site)).deactivate_missing is False
+
+
+async def test_without_a_file_there_is_nothing_to_try_on_and_what_was_typed_is_kept(owner: httpx.AsyncClient) -> None:
+    answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(max_sessions="7"))
+    assert answer.status_code == 409
+    assert "There is no file to try these settings on" in answer.text
+    assert Form(answer.text, SETTINGS)["max_sessions"] == "7"
+
+
+async def test_settings_that_make_no_sense_are_not_tried(owner: httpx.AsyncClient) -> None:
+    answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(encoding="klingon"))
+    assert answer.status_code == 422
+    assert 'id="encoding-error"' in answer.text
+
+
+async def test_a_viewer_sees_all_settings_and_no_form(site: Site) -> None:
+    await change(site, retention_days=30, field_mapping={"<b>Mail": "email"})
+    text = (await (await site.browser("viewer")).get(SETTINGS)).text
+    assert "30 days" in text
+    assert "&lt;b&gt;Mail = email" in text
+    assert f'action="{SETTINGS}"' not in text
+    assert all(f'id="{name}"' in text for name in TenantSettings.model_fields)
+
+
+async def test_where_nothing_was_changed_the_history_says_so(owner: httpx.AsyncClient) -> None:
+    assert "No setting was ever changed" in (await owner.get(f"{SETTINGS}/history")).text
+
+
+async def test_what_settings_hold_stays_text(site: Site, owner: httpx.AsyncClient) -> None:
+    bad = '"><script>alert(1)</script>'
+    await change(
+        site,
+        by=bad,
+        custom_fields=[{"key": "a", "label": bad, "type": "choice", "choices": [bad]}],
+        value_mapping={"role": {bad: "hr"}},
+        field_mapping={bad: "email"},
+        invitation_templates={"en": {"subject": bad, "text": "</textarea>" + bad}},
+    )
+    for path in (SETTINGS, f"{SETTINGS}/history"):
+        text = (await owner.get(path)).text
+        assert "<script>alert" not in text, path
+        assert bad in html.unescape(text), path
+    assert Form((await owner.get(SETTINGS)).text, SETTINGS)["invitation_templates.0.text"] == "</textarea>" + bad

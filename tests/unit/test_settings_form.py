@@ -1,0 +1,259 @@
+"""The form of a tenant's settings says what they are, and coming back as it went it changes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from importer.rules import LANGUAGES
+from server.setting_texts import SETTING_TEXTS
+from server.tenant_settings import TenantSettings, changed, differences
+from server.web.pages.settings_controls import CONTROLS, LANGUAGE_NAMES, TYPES, Kind
+from server.web.pages.settings_form import (
+    as_sent,
+    put_together,
+    rows_of,
+    shown,
+    shown_setting,
+    touched,
+    wanted,
+    with_row,
+    without_row,
+)
+from server.web.pages.settings_notation import mapping_lines, size_text
+from server.web.pages.settings_words import said
+
+DEFAULTS = TenantSettings()
+EVERY: dict[str, Any] = {
+    "identifier": "employee_id",
+    "deactivate_missing": True,
+    "reactivate_returning": False,
+    "blank_cells": "keep",
+    "max_deactivations_percent": 12.5,
+    "max_deactivations_min": 0,
+    "max_creations_percent": 0,
+    "max_updates_percent": 33.25,
+    "max_row_drop_percent": 100,
+    "require_final_newline": False,
+    "detect_truncation": False,
+    "require_checksum": True,
+    "delimiter": "\t",
+    "encoding": "cp1252",
+    "date_format": "%d.%m.%Y",
+    "field_mapping": {"Vorname": "first_name", "a = b": "last_name", ' "E-Mail"\t': "email", "Pay": ""},
+    "value_mapping": {
+        "role": {"Manager": "curator", "n/a": "", "= x": "hr"},
+        "location": {"HQ": "München = M\u200b"},
+    },
+    "custom_fields": [
+        {"key": "employee_id", "label": "Number"},
+        {"key": "shift", "label": "", "type": "choice", "choices": ["Early, 6 a.m.", '"Late"', "a\nb"]},
+    ],
+    "invitations": "on_hire_date",
+    "notify_email": ["a@example.com", "b@example.com"],
+    "notify_webhook": "https://example.com/hooks?x=1",
+    "invitation_templates": {"pt-BR": {"subject": "Olá", "text": "\nOlá {first_name},\r\n\r\n  bem-vindo!\n"}},
+    "stale_after_days": 7,
+    "retention_days": 30,
+    "quota_bytes": 1234567,
+    "quota_files": 0,
+    "max_file_bytes": 500_000_000,
+    "max_sessions": 3,
+    "allowed_networks": ["192.0.2.0/24", "2001:db8::/32"],
+}
+
+
+def browser(form: dict[str, str]) -> dict[str, str]:
+    """What a browser makes of a form that nobody touches: a switch is sent twice, lines end with CRLF."""
+    pairs = []
+    for name, text in form.items():
+        control = CONTROLS[name.partition(".")[0]]
+        if control.kind is Kind.SWITCH:
+            pairs += [(name, "off")] + ([(name, "on")] if text == "on" else [])
+        else:
+            pairs.append((name, text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")))
+    return as_sent(pairs)
+
+
+def values_of(**settings: Any) -> dict[str, Any]:
+    return changed(DEFAULTS, settings).to_json()
+
+
+def test_every_setting_has_a_control_and_a_text() -> None:
+    assert CONTROLS.keys() == SETTING_TEXTS.keys() == TenantSettings.model_fields.keys()
+    assert list(LANGUAGE_NAMES) == list(LANGUAGES)
+    assert set(TYPES) == {"text", "number", "date", "boolean", "choice"}
+
+
+def test_the_examples_are_of_every_setting_and_no_default() -> None:
+    assert EVERY.keys() == TenantSettings.model_fields.keys()
+    assert differences(DEFAULTS, changed(DEFAULTS, EVERY)).keys() == EVERY.keys()
+
+
+@pytest.mark.parametrize("settings", [{}, EVERY], ids=["defaults", "every"])
+def test_a_form_that_nobody_touches_changes_nothing(settings: dict[str, Any]) -> None:
+    values = values_of(**settings)
+    assert touched(browser(shown(values)), values) == []
+
+
+@pytest.mark.parametrize("setting", [name for name in EVERY if name != "invitation_templates"])
+def test_what_the_form_shows_can_be_read_again(setting: str) -> None:
+    values = values_of(**EVERY)
+    typed = {**browser(shown(DEFAULTS.to_json())), **browser(shown_setting(setting, values[setting]))}
+    found = wanted(typed, DEFAULTS.to_json())
+    assert found.unreadable == {}
+    assert list(found.changes) == [setting]
+    assert changed(DEFAULTS, {**EVERY, **found.changes}).to_json()[setting] == values[setting]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@given(st.dictionaries(texts, texts, max_size=5))
+def test_any_mapping_can_be_read_again(mapping: dict[str, str]) -> None:
+    seen = DEFAULTS.to_json()
+    typed = browser({"field_mapping": mapping_lines(mapping) + " "})
+    assert wanted(typed, seen).changes == {"field_mapping": mapping}
+
+
+@given(texts, texts, texts, st.lists(texts.filter(bool), max_size=4))
+def test_any_text_in_a_table_comes_back_as_no_change(subject: str, text: str, label: str, choices: list[str]) -> None:
+    values = {
+        **DEFAULTS.to_json(),
+        "invitation_templates": {"en": {"subject": subject, "text": text}},
+        "custom_fields": [{"key": "a", "label": label.replace("\0", ""), "type": "choice", "choices": choices}],
+    }
+    sent = browser({name: text.replace("\0", "\ufffd") for name, text in shown(values).items()})
+    lines = {
+        name: text.replace("\n", "") if name.endswith(("subject", "label")) else text for name, text in sent.items()
+    }
+    assert touched(lines, values) == []
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_any_size_is_read_as_it_was(count: int) -> None:
+    assert changed(DEFAULTS, {"quota_bytes": size_text(count)}).quota_bytes == count
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0"), (10 * 2**30, "10 GiB"), (5 * 10**8, "500 MB"), (1536, "1536"), (2048, "2 KiB")]
+)
+def test_sizes_are_written_as_people_write_them(count: int, text: str) -> None:
+    assert size_text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("setting", "typed", "value"),
+    [
+        ("max_deactivations_percent", " 12,5 % ", 12.5),
+        ("max_deactivations_percent", "", 10),
+        ("max_creations_percent", "", None),
+        ("stale_after_days", "7", 7),
+        ("quota_bytes", "1.5 GiB", 3 * 2**29),
+        ("delimiter", "semicolon", ";"),
+        ("deactivate_missing", "on", True),
+        ("notify_email", "a@Example.com,  b@example.com", ["a@example.com", "b@example.com"]),
+        ("notify_email", " ", []),
+        ("allowed_networks", "192.0.2.1, ", ["192.0.2.1/32"]),
+        (
+            "field_mapping",
+            'Vorname=first_name\n\n"a = b" = last_name\nPay=',
+            {"Vorname": "first_name", "a = b": "last_name", "Pay": ""},
+        ),
+    ],
+)
+def test_what_people_type_is_understood(setting: str, typed: str, value: Any) -> None:
+    found = wanted(as_sent([(setting, typed)]), values_of(notify_email="c@example.com"))
+    assert found.unreadable == {}
+    assert changed(DEFAULTS, found.changes).to_json()[setting] == value
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [
+        ({"field_mapping": "Vorname"}, "line 1: write what your file says, then =, then ours"),
+        ({"field_mapping": 'a = email\n"b = email'}, "line 2: the quotes do not close"),
+        ({"field_mapping": '"a" b = email'}, "line 1: write what"),
+        ({"field_mapping": "a = email\na = role"}, "line 2: 'a' is on two lines"),
+        ({"quota_files": "10.000"}, "must be a whole number in digits alone"),
+        (
+            {"value_mapping": "rows", "value_mapping.0.field": "", "value_mapping.0.values": "a = b"},
+            "entry 1: choose the field",
+        ),
+        (
+            {
+                "invitation_templates": "rows",
+                "invitation_templates.0.language": "en",
+                "invitation_templates.4.language": "en",
+            },
+            "entry 2: the language en is chosen twice",
+        ),
+    ],
+)
+def test_what_can_t_be_read_is_told_and_changes_nothing(form: dict[str, str], sentence: str) -> None:
+    found = wanted(form, DEFAULTS.to_json())
+    assert found.changes == {}
+    (told,) = found.unreadable.values()
+    assert sentence in told
+
+
+def test_what_was_not_sent_stays_as_it_is() -> None:
+    assert wanted({"max_sessions": "3"}, values_of(**EVERY)).changes == {}
+    assert wanted({"max_sessions": "4"}, values_of(**EVERY)).changes == {"max_sessions": "4"}
+
+
+def test_a_table_can_be_emptied_and_blank_rows_are_none() -> None:
+    values = values_of(custom_fields=EVERY["custom_fields"])
+    assert wanted({"custom_fields": "rows"}, values).changes == {"custom_fields": []}
+    blank = {"custom_fields": "rows", "custom_fields.0.key": " ", "custom_fields.0.type": "text"}
+    assert wanted(blank, values).changes == {"custom_fields": []}
+
+
+def test_rows_are_added_and_taken_away_without_losing_the_others() -> None:
+    form = browser(shown(values_of(**EVERY)))
+    more = with_row(form, "custom_fields")
+    assert [row["key"] for row in rows_of(more, "custom_fields")] == ["employee_id", "shift", ""]
+    less = without_row(more, "custom_fields", 0)
+    assert [row["key"] for row in rows_of(less, "custom_fields")] == ["shift", ""]
+    assert {name: text for name, text in less.items() if "custom_fields" not in name} == {
+        name: text for name, text in form.items() if "custom_fields" not in name
+    }
+
+
+def test_two_who_changed_different_things_find_both_in_the_form() -> None:
+    seen, now = values_of(), values_of(max_sessions=4, retention_days=30)
+    mine = {**browser(shown(seen)), "max_sessions": "7"}
+    form = put_together(mine, touched(mine, seen), now)
+    assert (form["max_sessions"], form["retention_days"]) == ("7", "30")
+    assert wanted(form, now).changes == {"max_sessions": "7"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("deactivate_missing", "on"),
+        ("max_deactivations_percent", "12.5 %"),
+        ("retention_days", "30 days"),
+        ("max_file_bytes", "500 MB"),
+        ("delimiter", "Tab"),
+        ("identifier", "employee_id"),
+        ("allowed_networks", "192.0.2.0/24, 2001:db8::/32"),
+        ("invitations", "On the morning of their first day"),
+        ("value_mapping", "role: Manager = curator\nrole: n/a ="),
+        ("custom_fields", "employee_id: Number, text\nshift: shift, one of several ("),
+        ("invitation_templates", "Portuguese (Brazil): Olá"),
+    ],
+)
+def test_values_are_said_in_words(setting: str, sentence: str) -> None:
+    assert said(setting, values_of(**EVERY)[setting]).startswith(sentence)
+
+
+def test_every_default_can_be_said() -> None:
+    for setting, value in DEFAULTS.to_json().items():
+        assert said(setting, value), setting
+        json.dumps(value)
+    assert said("notify_email", []) == said("stale_after_days", None) == "not set"
