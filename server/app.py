@@ -25,17 +25,20 @@ from importer.recovery import recover, remove_leftovers
 from importer.settings import ImportSettings
 from importer.worker import Worker
 from keys.host import host_keys
+from keys.ring import plain
 from server import lock
 from server.accounts import Accounts
 from server.counting import Counting
 from server.imports import ChecksumHook, ImportHook
 from server.keeping import Keeper
+from server.key_uses import KeyUses
 from server.logs import announce
 from server.metrics import Metrics
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.sessions import Sessions
 from server.settings import ServerSettings
+from server.sftp.auth import Login
 from server.sftp.hooks import HookTable
 from server.sftp.leftovers import clear_staging
 from server.sftp.listener import SftpListener
@@ -111,7 +114,8 @@ class Server:
             }
         )
         keys = [found.key for found in host_keys(settings.data_dir / "host_keys")]
-        self._sftp = SftpListener(settings, accounts, self._hooks, metrics, keys)
+        self._key_uses = KeyUses(Ledger(tenants.db), tenants.ring)
+        self._sftp = SftpListener(settings, accounts, self._hooks, metrics, keys, self._logged_in)
         health = Health(
             {"sftp": self._sftp_listens, "worker": self._worker_works, "database": self._database_answers},
             self._render_metrics,
@@ -128,6 +132,7 @@ class Server:
                 reader=Queue(looking),
                 trials=Trials(tenants, queue, self._closing, self._sftp.space),
                 live=self._live,
+                key_uses=self._key_uses,
                 health=health,
             )
         )
@@ -148,6 +153,7 @@ class Server:
         self._worker.start()
         self._keeper.start()
         self._notifications.start()
+        self._key_uses.start()
         return sftp, http
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
@@ -160,6 +166,7 @@ class Server:
                 self._keeper.stop(),
                 self._notifications.stop(grace_s),
             )
+            await self._key_uses.stop()
             await self._live.close()
             await self._http.close()
         finally:
@@ -173,6 +180,9 @@ class Server:
 
     async def _settings_of(self, tenant: str) -> ImportSettings:
         return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
+
+    def _logged_in(self, login: Login) -> None:
+        self._key_uses.used(login.tenant, login.fingerprint, str(plain(login.address)))
 
     async def _render_metrics(self) -> bytes:
         await self._notifications.measure()

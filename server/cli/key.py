@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from importer.ledger import Ledger
 from server.cli.data import read_text, runs, tenants
 from server.cli.output import json_option, print_json, print_list
+from server.key_uses import KeyUses, with_uses
 
 
 @click.group()
@@ -29,7 +31,7 @@ async def add(
         await opened.get(tenant)
         added = opened.ring(tenant).add(read_text(file), comment, expires, networks)
     if as_json:
-        print_json(added.to_json())
+        print_json(with_uses([added], {})[0])
     else:
         click.echo(f"{tenant} may log in with {added.fingerprint}")
 
@@ -42,7 +44,8 @@ async def list_(tenant: str, as_json: bool) -> None:
     """The keys of TENANT, oldest first."""
     async with tenants() as opened:
         await opened.get(tenant)
-        rows = opened.ring(tenant).to_json()
+        uses = await KeyUses(Ledger(opened.db), opened.ring).of(tenant)
+        rows = with_uses(opened.ring(tenant).keys(), uses)
     columns = {
         "fingerprint": "FINGERPRINT",
         "type": "TYPE",
@@ -50,6 +53,7 @@ async def list_(tenant: str, as_json: bool) -> None:
         "added_at": "ADDED",
         "expires": "EXPIRES",
         "networks": "FROM",
+        "last_used_at": "LAST USED",
     }
     empty = f"{tenant} has no keys: nobody can log in. Add one with: headcount key add {tenant} FILE"
     print_list(rows, columns, as_json=as_json, empty=empty)
@@ -65,6 +69,7 @@ async def revoke(tenant: str, fingerprint: str, as_json: bool) -> None:
     async with tenants() as opened:
         await opened.get(tenant)
         gone = opened.ring(tenant).revoke(fingerprint)
+        await KeyUses(Ledger(opened.db), opened.ring).forget(tenant, gone.fingerprint)
     if as_json:
         print_json(gone.to_json())
     else:

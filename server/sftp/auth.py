@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -39,6 +40,9 @@ class Login:
         return fingerprint(self.blob)
 
 
+LoggedIn = Callable[[Login], None]
+
+
 def refusal(directory: TenantDirectory, login: Login, now: datetime) -> str | None:
     """Why this login may not be, or may not be any more; None if it may. The reason is for the log."""
     account = directory.account(login.tenant) if USER_NAME.fullmatch(login.tenant) else None
@@ -64,13 +68,16 @@ class KeyAuthentication(asyncssh.SSHServer):
         max_tries: int,
         old_signatures: bool = False,
         clock: Clock = utc_now,
+        logged_in: LoggedIn = lambda _: None,
     ) -> None:
+        """`logged_in` is told of every login that is complete."""
         self.login: Login | None = None
         self._directory = directory
         self._metrics = metrics
         self._max_tries = max_tries
         self._old_signatures = old_signatures
         self._clock = clock
+        self._logged_in = logged_in
         self._address: Address = ip_address("0.0.0.0")  # noqa: S104 - until there is a connection
         self._offered: Login | None = None
         self._user: str | None = None
@@ -129,6 +136,7 @@ class KeyAuthentication(asyncssh.SSHServer):
             self._metrics.login(self.login.tenant, "accepted")
             facts = {"event": "login", "tenant": self.login.tenant, "address": str(self._address)}
             log.info("logged in with the key %s", self.login.fingerprint, extra=facts)
+            self._logged_in(self.login)
 
 
 def _limit_tries(conn: asyncssh.SSHServerConnection, most: int) -> None:

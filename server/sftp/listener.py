@@ -19,6 +19,7 @@ import asyncssh
 from server.settings import ServerSettings
 from server.sftp.accounts import Metrics, TenantDirectory
 from server.sftp.algorithms import host_key_pairs, offered
+from server.sftp.auth import LoggedIn
 from server.sftp.hooks import HookTable
 from server.sftp.sessions import Sessions
 from server.sftp.space import House, Space
@@ -45,12 +46,14 @@ class SftpListener:
         hooks: HookTable,
         metrics: Metrics,
         host_keys: Sequence[asyncssh.SSHKey],
+        logged_in: LoggedIn = lambda _: None,
     ) -> None:
+        """`logged_in` is told of every login that is complete."""
         self._settings = settings
         self._host_keys = host_keys
         self._threads = ThreadPoolExecutor(_THREADS, "sftp")
         house = House(hooks, metrics, Memory(), self._threads, bytearray(settings.max_read_bytes))
-        self._sessions = Sessions(settings, tenants, house)
+        self._sessions = Sessions(settings, tenants, house, logged_in)
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._watcher: asyncio.Task[None] | None = None
 

@@ -19,7 +19,7 @@ from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
 from server.settings import ServerSettings
 from server.sftp.accounts import TenantDirectory, TenantLimits
 from server.sftp.algorithms import unshared
-from server.sftp.auth import KeyAuthentication
+from server.sftp.auth import KeyAuthentication, LoggedIn
 from server.sftp.filesystem import TenantFiles
 from server.sftp.handler import SftpHandler
 from server.sftp.handshakes import Handshakes
@@ -35,10 +35,17 @@ SMALLEST_PACKETS = 1024
 class Sessions:
     """All connections there are, and what they share."""
 
-    def __init__(self, settings: ServerSettings, tenants: TenantDirectory, house: House) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        tenants: TenantDirectory,
+        house: House,
+        logged_in: LoggedIn = lambda _: None,
+    ) -> None:
         self.settings = settings
         self.tenants = tenants
         self.house = house
+        self.logged_in = logged_in
         self.handshakes = Handshakes(settings.max_handshakes_per_address)
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -80,6 +87,7 @@ class Connection(KeyAuthentication):
             sessions.house.metrics,
             max_tries=settings.max_auth_tries,
             old_signatures=settings.sftp_legacy_algorithms,
+            logged_in=sessions.logged_in,
         )
         self.sessions = sessions
         self.limits = TenantLimits()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from importer.queue import Queue
+from server.key_uses import KeyUses
 from server.sessions import Sessions
 from server.settings import ServerSettings
 from server.tenants import Tenants
@@ -31,5 +32,6 @@ class Office:
     reader: Queue
     trials: Trials
     live: Live
+    key_uses: KeyUses
     health: Health
     slowing: Slowing = field(default_factory=Slowing)

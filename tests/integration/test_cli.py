@@ -231,7 +231,7 @@ def test_tables_are_whole_lines_when_no_terminal_shows_them() -> None:
     done("tenant", "add", "acme")
     done("key", "add", "acme", "-", "--comment", "x" * 200, stdin=public_line().encode())
     heading, line = done("key", "list", "acme").text.splitlines()
-    assert heading.split() == ["FINGERPRINT", "TYPE", "COMMENT", "ADDED", "EXPIRES", "FROM"]
+    assert heading.split() == ["FINGERPRINT", "TYPE", "COMMENT", "ADDED", "EXPIRES", "FROM", "LAST", "USED"]
     assert "x" * 200 in line
     assert line.index("x" * 200) == heading.index("COMMENT")
 

@@ -22,6 +22,7 @@ from importer.moments import utc_now
 from importer.queue import Queue
 from importer.worker import Worker
 from server.accounts import Accounts
+from server.key_uses import KeyUses
 from server.metrics import Metrics
 from server.sessions import Sessions
 from server.settings import ServerSettings
@@ -141,6 +142,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             reader=Queue(dbs[0]),
             trials=Trials(opened, queue, closing, sftp.space),
             live=live,
+            key_uses=KeyUses(Ledger(opened.db), opened.ring),
             health=Health({}, _no_metrics, _anybody),
         )
         texts = {"operator": (await office.tokens.create(None, Role.OPERATOR))[1]}

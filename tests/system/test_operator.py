@@ -49,6 +49,19 @@ def test_a_tenant_can_log_in_the_moment_it_was_added(server: ServerProcess) -> N
         assert server.sftp(name, "ls").returncode == 0
 
 
+def test_the_list_of_keys_says_when_each_was_last_used(server: ServerProcess, tenant: str) -> None:
+    def key() -> dict[str, str]:
+        found: dict[str, str] = server.cli("key", "list", tenant, "--json").json[0]
+        return found
+
+    assert key()["last_used_at"] is None
+    began = datetime.now(UTC)
+    assert server.sftp(tenant, "ls").returncode == 0
+    wait_until(lambda: key()["last_used_at"])
+    assert began <= datetime.fromisoformat(key()["last_used_at"]) <= datetime.now(UTC)
+    assert key()["last_used_from"] == "127.0.0.1"
+
+
 def test_a_revoked_key_opens_nothing_from_that_moment(server: ServerProcess, tenant: str) -> None:
     assert server.sftp(tenant, "ls").returncode == 0
     server.cli("key", "revoke", tenant, fingerprint(server, tenant))

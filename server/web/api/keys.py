@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, Path, Response
 
+from server.key_uses import with_uses
 from server.web.api import models
 from server.web.api.asking import Looking, Owning, Routes, Sent
 from server.web.api.refusals import BODY, KEY, LOOKING, OWNING, refuses
@@ -27,8 +28,8 @@ _sent = Sent(models.NewKey)
 @router.get("", response_model=models.Keys, responses=refuses(*LOOKING), summary="List keys")
 async def list_keys(visit: Looking) -> dict[str, Any]:
     """The keys the tenant may log in with, oldest first; expired ones too."""
-    ring = visit.office.tenants.ring(visit.tenant)
-    return {"keys": await asyncio.to_thread(ring.to_json), "next": None}
+    keys = await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).keys)
+    return {"keys": with_uses(keys, await visit.office.key_uses.of(visit.tenant)), "next": None}
 
 
 @router.post(
@@ -54,7 +55,7 @@ async def add_key(
     ring = visit.office.tenants.ring(visit.tenant)
     key = await asyncio.to_thread(ring.add, sent.key, sent.comment, sent.expires, sent.networks)
     response.headers["location"] = f"/api/v1/tenants/{visit.tenant}/keys/{quote(key.fingerprint, safe='')}"
-    return key.to_json()
+    return with_uses([key], {})[0]
 
 
 @router.get(
@@ -66,7 +67,8 @@ async def add_key(
 async def show_key(visit: Looking, fingerprint: Fingerprint) -> dict[str, Any]:
     """One key."""
     ring = visit.office.tenants.ring(visit.tenant)
-    return (await asyncio.to_thread(ring.find, fingerprint)).to_json()
+    key = await asyncio.to_thread(ring.find, fingerprint)
+    return with_uses([key], await visit.office.key_uses.of(visit.tenant))[0]
 
 
 @router.delete(
@@ -77,4 +79,5 @@ async def show_key(visit: Looking, fingerprint: Fingerprint) -> dict[str, Any]:
 )
 async def revoke_key(visit: Owning, fingerprint: Fingerprint) -> None:
     """Take a key from the tenant; sessions it opened end within seconds."""
-    await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).revoke, fingerprint)
+    key = await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).revoke, fingerprint)
+    await visit.office.key_uses.forget(visit.tenant, key.fingerprint)

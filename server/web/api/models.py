@@ -216,6 +216,8 @@ class Key(BaseModel):
     added_at: Moment
     expires: str | None = Field(description="Its last day (UTC), or a time in RFC 3339.", examples=["2027-01-31"])
     networks: list[str] = Field(description="Where it may be used; none: anywhere.", examples=[["192.0.2.0/24"]])
+    last_used_at: Moment | None = Field(description="When it last opened a connection; null: never.")
+    last_used_from: str | None = Field(description="The address it was used from then.", examples=["192.0.2.7"])
 
 
 class Keys(BaseModel):

@@ -1,0 +1,124 @@
+"""When and from where each key last opened a connection: remembered at once, and written every few seconds.
+
+So a login costs nothing, whatever the disk is doing; a crash forgets the last seconds at most. Of a key that was
+revoked nothing stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from importer.errors import TryAgain
+from importer.ledger import Ledger
+from importer.moments import Clock, rfc3339, utc_now
+from keys.errors import RingUnreadable
+from keys.ring import Key, KeyRing
+
+log = logging.getLogger(__name__)
+
+WRITE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A connection that a key opened: when (RFC 3339 in UTC), and from which address."""
+
+    at: str
+    address: str
+
+
+class KeyUses:
+    """The last uses of the keys of all tenants. Writes between `start()` and `stop()`."""
+
+    def __init__(self, ledger: Ledger, ring_of: Callable[[str], KeyRing], clock: Clock = utc_now) -> None:
+        self._ledger = ledger
+        self._ring_of = ring_of
+        self._clock = clock
+        self._unwritten: dict[str, dict[str, Use]] = {}
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def used(self, tenant: str, fingerprint: str, address: str) -> None:
+        """The key has opened a connection just now."""
+        self._unwritten.setdefault(tenant, {})[fingerprint] = Use(rfc3339(self._clock()), address)
+        self._news.set()
+
+    async def of(self, tenant: str) -> dict[str, Use]:
+        """The last uses by fingerprint, also of this moment; keys that were never used are not in it."""
+        rows = await self._ledger.read("SELECT fingerprint, used_at, address FROM key_uses WHERE tenant = ?", tenant)
+        return {row[0]: Use(row[1], row[2]) for row in rows} | self._unwritten.get(tenant, {})
+
+    async def forget(self, tenant: str, fingerprint: str) -> None:
+        """The key was revoked. Raises TryAgain when headcount.db can't be written."""
+        self._unwritten.get(tenant, {}).pop(fingerprint, None)
+        await self._ledger.change("DELETE FROM key_uses WHERE tenant = ? AND fingerprint = ?", tenant, fingerprint)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._write_again_and_again(), name="uses of keys")
+
+    async def stop(self) -> None:
+        """Write what is left, if that can be."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._try_to_write()
+
+    async def _write_again_and_again(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self._try_to_write()
+            await asyncio.sleep(WRITE_S)
+
+    async def _try_to_write(self) -> None:
+        """What can't be written now is written next time."""
+        unwritten, self._unwritten = self._unwritten, {}
+        try:
+            for tenant in list(unwritten):
+                await self._write(tenant, unwritten[tenant])
+                del unwritten[tenant]
+        except TryAgain as error:
+            log.debug("The uses of keys can't be written yet: %s.", error.message)
+        except Exception:
+            log.exception("The uses of keys can't be written.", extra={"event": "key_uses_unwritten"})
+        finally:
+            for tenant, uses in unwritten.items():
+                self._unwritten[tenant] = uses | self._unwritten.get(tenant, {})
+                self._news.set()
+
+    async def _write(self, tenant: str, uses: dict[str, Use]) -> None:
+        """A tenant may have been removed meanwhile, and keys been revoked by other processes."""
+        kept = await asyncio.to_thread(_fingerprints, self._ring_of(tenant))
+        async with self._ledger.transaction():
+            await self._ledger.db.executemany(
+                "INSERT OR REPLACE INTO key_uses (tenant, fingerprint, used_at, address)"
+                " SELECT name, ?, ?, ? FROM tenants WHERE name = ?",
+                [(fingerprint, use.at, use.address, tenant) for fingerprint, use in uses.items()],
+            )
+            if kept is not None:
+                await self._ledger.db.execute(
+                    "DELETE FROM key_uses WHERE tenant = ? AND fingerprint NOT IN (SELECT value FROM json_each(?))",
+                    (tenant, json.dumps(kept)),
+                )
+
+
+def with_uses(keys: Iterable[Key], uses: dict[str, Use]) -> list[dict[str, object]]:
+    """The keys as people and programs see them, each with its last use (None: never)."""
+    return [{**key.to_json(), **_shown(uses.get(key.fingerprint))} for key in keys]
+
+
+def _shown(use: Use | None) -> dict[str, str | None]:
+    return {"last_used_at": use.at if use else None, "last_used_from": use.address if use else None}
+
+
+def _fingerprints(ring: KeyRing) -> list[str] | None:
+    """Of the keys there are; None if that can't be known."""
+    with suppress(RingUnreadable):
+        keys = ring.keys()
+        return [key.fingerprint for key in keys]
+    return None
