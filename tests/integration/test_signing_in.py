@@ -149,3 +149,8 @@ async def test_what_is_somebodys_is_kept_by_no_browser_and_what_is_everybodys_is
     assert page.headers["cache-control"] == "no-store"
     (address,) = re.findall(r'href="(/static/headcount.css[^"]*)"', page.text)
     assert "immutable" in (await browser.get(address)).headers["cache-control"]
+
+
+async def test_no_form_fills_the_memory(site: Site) -> None:
+    answer = await site.anybody(**FROM_OURS).post("/sign-in", data={"token": "x" * 2_000_000})
+    assert answer.status_code == 413

@@ -18,6 +18,9 @@ from server.web.problems import as_sentence
 from server.web.segments import segment
 
 STATIC = Path(__file__).parent / "static"
+FORM_BYTES_MOST = 1024 * 1024
+"""More than any form of ours holds; what is longer is refused before it fills the memory."""
+
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 

@@ -16,7 +16,7 @@ from importer.errors import Refused, TryAgain
 from server.setting_texts import SETTING_TEXTS
 from server.tenant_settings import TenantRefused, TenantSettings, changed, etag, settings_history
 from server.web.access import Need, SessionNeeds, Visit
-from server.web.pages.rendering import render
+from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings_form import (
     Wanted,
     as_sent,
@@ -32,7 +32,7 @@ from server.web.pages.settings_merge import LOOKED_BACK, Meanwhile, look_back
 from server.web.pages.settings_words import said
 from server.web.problems import as_problem
 
-router = APIRouter(prefix="/tenants/{tenant}/settings")
+router = APIRouter(prefix="/tenants/{tenant}/settings", max_body_size=FORM_BYTES_MOST)
 
 Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
 Changing = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
@@ -197,7 +197,7 @@ def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200, me
         visit,
         status=status,
         groups=groups,
-        errors={SETTING_TEXTS[name].label: (name, sentence) for name, sentence in sheet.errors.items()},
+        errors={text.label: (name, sheet.errors[name]) for name, text in SETTING_TEXTS.items() if name in sheet.errors},
         sentence=sheet.sentence,
         merged=merged,
         meanwhile=_labelled(meanwhile.changes),

@@ -14,9 +14,9 @@ from server.sessions import SESSION_S
 from server.tokens import Token
 from server.web.access import Need, SessionNeeds, Visit, cookie_name, session_of, slow_down
 from server.web.office import Office
-from server.web.pages.rendering import render
+from server.web.pages.rendering import FORM_BYTES_MOST, render
 
-router = APIRouter()
+router = APIRouter(max_body_size=FORM_BYTES_MOST)
 
 
 @router.get("/")
