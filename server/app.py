@@ -24,7 +24,7 @@ from importer.queue import Queue
 from importer.recovery import recover, remove_leftovers
 from importer.settings import ImportSettings
 from importer.worker import Worker
-from keys.host import host_keys
+from keys.host import host_keys, shown_host_keys
 from keys.ring import plain
 from server import lock
 from server.accounts import Accounts
@@ -113,7 +113,8 @@ class Server:
                 f"/test/{CHECKSUM_NAME}": ChecksumHook(queue, self._closing, tenants.folder, dry_run=True),
             }
         )
-        keys = [found.key for found in host_keys(settings.data_dir / "host_keys")]
+        found = host_keys(settings.data_dir / "host_keys")
+        keys = [each.key for each in found]
         self._key_uses = KeyUses(Ledger(tenants.db), tenants.ring)
         self._sftp = SftpListener(settings, accounts, self._hooks, metrics, keys, self._logged_in)
         health = Health(
@@ -133,6 +134,8 @@ class Server:
                 trials=Trials(tenants, queue, self._closing, self._sftp.space),
                 live=self._live,
                 key_uses=self._key_uses,
+                host_keys=shown_host_keys(found),
+                sftp_port=lambda: self._sftp.port,
                 health=health,
             )
         )

@@ -85,6 +85,12 @@ class SftpListener:
         """Whether new clients are let in now."""
         return self._acceptor is not None and bool(self._acceptor.get_addresses())
 
+    @property
+    def port(self) -> int:
+        """The port that clients reach here; until it listens, the one it is to listen on."""
+        found = self._acceptor.get_addresses() if self._acceptor is not None else []
+        return int(found[0][1]) if found else self._settings.sftp_port
+
     @contextmanager
     def space(self, tenant: str, root: Path) -> Iterator[Space]:
         """The files of the tenant whose folder is at `root`, as its sessions share them: one quota for all."""

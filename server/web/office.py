@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from importer.queue import Queue
+from keys.host import ShownHostKey
 from server.key_uses import KeyUses
 from server.sessions import Sessions
 from server.settings import ServerSettings
@@ -21,7 +23,8 @@ class Office:
     """The tenants, their imports and keys as the web side reaches them.
 
     `queue` is the server's own: a decision taken there wakes the worker. Lists and reports are read through `reader`,
-    on a connection of its own, so that nobody who looks holds up an upload.
+    on a connection of its own, so that nobody who looks holds up an upload. `sftp_port` gives the port that SFTP is
+    listening on, and `host_keys` are what it proves itself with.
     """
 
     settings: ServerSettings
@@ -33,5 +36,7 @@ class Office:
     trials: Trials
     live: Live
     key_uses: KeyUses
+    host_keys: Sequence[ShownHostKey]
+    sftp_port: Callable[[], int]
     health: Health
     slowing: Slowing = field(default_factory=Slowing)

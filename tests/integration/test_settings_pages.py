@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +15,6 @@ from server.tenant_settings import TenantSettings
 from server.tenants import open_users
 from tests.support.forms import Form
 from tests.support.importing import people
-from tests.support.queues import NOON
 from tests.support.site import Site, open_site
 from tests.unit.test_settings_form import EVERY
 
@@ -176,12 +174,7 @@ async def test_a_row_of_nothing_is_neither_added_nor_taken_away(owner: httpx.Asy
 
 
 async def test_settings_are_tried_on_the_last_file_without_being_saved(site: Site, owner: httpx.AsyncClient) -> None:
-    folder = site.office.tenants.folder("acme")
-    number = await site.office.queue.arriving(
-        "acme", "/sync_users.csv", size=1, written=None, uploaded_at=NOON, dry_run=False
-    )
-    await asyncio.to_thread(folder.copy(number).write_bytes, people("ann"))
-    await site.office.queue.landed("acme", number)
+    number = await site.upload(people("ann"))
     answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(deactivate_missing="on"))
     assert answer.headers["location"] == f"/tenants/acme/imports/{number + 1}"
     entry = await site.office.queue.get("acme", number + 1)

@@ -21,6 +21,7 @@ from importer.ledger import Ledger
 from importer.moments import utc_now
 from importer.queue import Queue
 from importer.worker import Worker
+from keys.host import ShownHostKey
 from server.accounts import Accounts
 from server.key_uses import KeyUses
 from server.metrics import Metrics
@@ -42,6 +43,9 @@ from tests.support.waiting import eventually
 FILE = "sync_users.csv"
 FROM_OURS = {"sec-fetch-site": "same-origin"}
 """What a browser adds to a form that it sends from a page of the same site."""
+
+
+HOST_KEYS = (ShownHostKey("ssh-ed25519", f"SHA256:{'h' * 43}", "ssh-ed25519 AAAAhost"),)
 
 
 class Site:
@@ -143,6 +147,8 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             trials=Trials(opened, queue, closing, sftp.space),
             live=live,
             key_uses=KeyUses(Ledger(opened.db), opened.ring),
+            host_keys=HOST_KEYS,
+            sftp_port=lambda: sftp.port,
             health=Health({}, _no_metrics, _anybody),
         )
         texts = {"operator": (await office.tokens.create(None, Role.OPERATOR))[1]}

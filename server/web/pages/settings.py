@@ -197,7 +197,9 @@ def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200, me
         visit,
         status=status,
         groups=groups,
-        errors={text.label: (name, sheet.errors[name]) for name, text in SETTING_TEXTS.items() if name in sheet.errors},
+        errors={
+            text.label: (name, sheet.errors[name]) for name, text in SETTING_TEXTS.items() if name in sheet.errors
+        },
         sentence=sheet.sentence,
         merged=merged,
         meanwhile=_labelled(meanwhile.changes),
