@@ -65,6 +65,10 @@ class TenantFolder:
         """What an import had to say: one JSON object a line."""
         return self.messages / f"{import_id}.jsonl"
 
+    def left(self, import_id: int) -> Path:
+        """What an undo left as it was, and why: one JSON object a line."""
+        return self.messages / f"{import_id}.undo.jsonl"
+
     def errors(self, import_id: int) -> Path:
         return self.messages / f"{import_id}.errors.csv"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from importer.model import APPLIED, Counts, FileFacts, Guard, GuardReason, ImportState, Report
-from server.web.pages.sentences import and_, happened, sentence, undo_means
+from server.web.pages.sentences import and_, happened, sentence, undo_means, without_place
 
 FILE = FileFacts("sync_users.csv", 1000)
 
@@ -203,6 +203,18 @@ def test_what_undo_means_is_told_before() -> None:
         " What was changed since stays as it is, and is listed."
     )
     assert undo_means(Counts(updated=1)).startswith("1 person is as before.")
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("email “x: y”: this is not valid.", "This is not valid."),
+        ("email: the cell is blank.", "The cell is blank."),
+        ("The email is somebody else's.", "The email is somebody else's."),
+    ],
+)
+def test_a_message_beside_its_column_and_value_does_not_repeat_them(message: str, told: str) -> None:
+    assert without_place({"column": "email", "value": "x: y", "message": message}) == told
 
 
 def test_lists_read_like_speech() -> None:

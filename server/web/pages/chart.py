@@ -20,7 +20,7 @@ ZERO = 186
 UP, DOWN = 62, 44
 HEIGHT = ZERO + DOWN + 4
 MARGIN = 48
-"""The numbers on the left have so much room; headcount.css gives the plot the rest."""
+"""The numbers stand so far out on the left, where headcount.css leaves room for them."""
 
 SLOTS_LEAST = 8
 """A chart of fewer imports leaves room for more, rather than having bars like walls."""
@@ -42,12 +42,11 @@ class Point:
 
 def draw(points: Sequence[Point]) -> Markup:
     """The chart, oldest on the left. It is one picture to a screen reader, and says what it shows."""
-    plot = Markup("").join([*_line(points), *_bars(points), *_hints(points)])
+    parts = [*_grid(points), *_line(points), *_bars(points), *_hints(points)]
     return Markup(
         '<svg class="chart" role="img" aria-labelledby="chart-title chart-desc" width="100%" height="{}">'
-        '<title id="chart-title">{}</title><desc id="chart-desc">{}</desc>{}'
-        '<svg class="plot" x="{}" width="88%">{}</svg></svg>'
-    ).format(HEIGHT, "The last imports", described(points), Markup("").join(_grid(points)), MARGIN, plot)
+        '<title id="chart-title">{}</title><desc id="chart-desc">{}</desc>{}</svg>'
+    ).format(HEIGHT, "The last imports", described(points), Markup("").join(parts))
 
 
 def described(points: Sequence[Point]) -> str:
@@ -136,9 +135,9 @@ def _grid(points: Sequence[Point]) -> Iterator[Markup]:
 
 
 def _mark(y: float, text: str) -> Iterable[Markup]:
-    yield Markup('<line class="grid" x1="0" y1="{0:.1f}" x2="100%" y2="{0:.1f}"/>').format(y)
+    yield Markup('<line class="grid" x1="{0}" y1="{1:.1f}" x2="100%" y2="{1:.1f}"/>').format(-MARGIN, y)
     if text:
-        yield Markup('<text x="0" y="{:.1f}">{}</text>').format(y - 3, text)
+        yield Markup('<text x="{}" y="{:.1f}">{}</text>').format(-MARGIN, y - 3, text)
 
 
 def _hints(points: Sequence[Point]) -> Iterator[Markup]:

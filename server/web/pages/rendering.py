@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from server.web.access import Visit
-from server.web.pages.words import NOTICES, STATES, value_text
+from server.web.pages.sentences import people
+from server.web.pages.words import ACTIONS, NOTICES, SEVERITIES, STATES, value_text
 from server.web.problems import as_sentence
 from server.web.segments import segment
 
@@ -53,6 +54,8 @@ def size(count: int) -> str:
 
 def duration(seconds: float) -> str:
     """`0.4 s`, `12 s`, `3 min 5 s`."""
+    if seconds < 0.1:
+        return "under 0.1 s"
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -85,5 +88,6 @@ _templates.filters.update(
     sentence=as_sentence,
     number=lambda count: f"{count:,}",
     value=value_text,
+    people=people,
 )
-_templates.globals.update(static=_static, STATES=STATES)
+_templates.globals.update(static=_static, STATES=STATES, ACTIONS=ACTIONS, SEVERITIES=SEVERITIES)

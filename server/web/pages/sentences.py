@@ -6,7 +6,8 @@ that is held) is said so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from importer.model import Counts, Guard, GuardReason, ImportState, Report
 
@@ -68,6 +69,14 @@ def undo_means(counts: Counts) -> str:
     if back:
         parts.append(f"{people(back)} {_verb(back, 'is', 'are')} as before")
     return f"{capital(and_(*parts))}. What was changed since stays as it is, and is listed."
+
+
+def without_place(said: Mapping[str, Any]) -> str:
+    """The sentence of a message, where its column and value stand beside it already."""
+    column, value, message = said["column"], said["value"], str(said["message"])
+    for place in (f"{column} “{value}”: ", f"{column}: "):
+        message = message.removeprefix(place)
+    return capital(message)
 
 
 def people(count: int) -> str:

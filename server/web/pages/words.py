@@ -45,10 +45,25 @@ FIELDS = {
 }
 """What a person calls the fields of a user, and what history says of one."""
 
+ACTIONS = {
+    "deactivated": "would lose access",
+    "created": "would join",
+    "reactivated": "would come back",
+    "updated": "would change",
+}
+"""What a held import or a dry run would do to people."""
+
+SEVERITIES = {"error": "Rejected", "warning": "Warning", "notice": "Notice"}
+"""How grave a message is."""
+
 NOTICES = {
     "signed-out": "You are signed out.",
     "settings-saved": "Your changes are saved. The next import obeys them.",
     "settings-same": "Nothing was different, so nothing was saved.",
+    "approved": "Approved: it runs as soon as it is its turn.",
+    "discarded": "Discarded: nothing was changed.",
+    "undoing": "It is being undone.",
+    "trying": "Your file is being tried. Nothing is changed by that.",
 }
 """What is said at the top of the page that follows something done."""
 

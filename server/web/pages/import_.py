@@ -1,0 +1,123 @@
+"""One import: what became of it, whom it touches, what it had to say, and the decisions about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from importer.entry import Entry
+from importer.errors import Refused, TryAgain
+from importer.queue import END, deactivations_shown, unknown_import
+from server.setting_texts import SETTING_TEXTS
+from server.tenant_settings import TenantRefused
+from server.web.access import Visit
+from server.web.pages.import_parts import Asked, parts_of
+from server.web.pages.imports import Deciding, Looking, told
+from server.web.pages.rendering import render
+from server.web.pages.sentences import undo_means, without_place
+from server.web.pages.settings_words import said
+from server.web.problems import as_problem
+
+router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:int}")
+
+Turned = Annotated[Asked, Query()]
+
+
+@router.get("")
+async def show_import(request: Request, visit: Looking, import_id: int, asked: Turned) -> Response:
+    return await _shown(request, visit, import_id, asked)
+
+
+@router.post("/approve")
+async def approve(
+    request: Request, visit: Deciding, import_id: int, held_at: Annotated[str, Form()] = ""
+) -> Response:
+    """Let it run after all. `held_at` is when the one that was looked at was held: another list was not seen."""
+
+    async def decide(entry: Entry) -> None:
+        if held_at and held_at != entry.finished_at:
+            raise Refused("held_again", "it is not as it was when you looked: see below what it is now")
+        touched = visit.office.tenants.folder(visit.tenant).touched(entry.id)
+        users = await asyncio.to_thread(deactivations_shown, touched)
+        await visit.office.queue.approve(visit.tenant, entry.id, by=visit.token.bearer, users=users)
+
+    return await _decided(request, visit, import_id, "approved", decide)
+
+
+@router.post("/discard")
+async def discard(request: Request, visit: Deciding, import_id: int) -> Response:
+    async def decide(entry: Entry) -> None:
+        await visit.office.queue.discard(visit.tenant, entry.id, by=visit.token.bearer)
+
+    return await _decided(request, visit, import_id, "discarded", decide)
+
+
+@router.post("/undo")
+async def undo(request: Request, visit: Deciding, import_id: int) -> Response:
+    async def decide(entry: Entry) -> None:
+        await visit.office.queue.undo(visit.tenant, entry.id, by=visit.token.bearer)
+
+    return await _decided(request, visit, import_id, "undoing", decide)
+
+
+@router.post("/save")
+async def save_settings(request: Request, visit: Deciding, import_id: int) -> Response:
+    """The settings that were tried become the tenant's."""
+
+    async def decide(entry: Entry) -> None:
+        if entry.trial is None or not entry.trial.changes:
+            raise Refused("no_trial", f"import {entry.id} of {entry.tenant} was no trial of settings")
+        await visit.office.tenants.change_settings(visit.tenant, entry.trial.changes, by=visit.token.bearer)
+
+    return await _decided(request, visit, import_id, "settings-saved", decide)
+
+
+async def _decided(
+    request: Request, visit: Visit, import_id: int, done: str, decide: Callable[[Entry], Awaitable[None]]
+) -> Response:
+    """Back to the page once it is decided; if that was refused, the page as it is now, with the reason."""
+    entry = await entry_of(visit, import_id)
+    try:
+        await decide(entry)
+    except (Refused, TenantRefused, TryAgain) as error:
+        return await _shown(request, visit, import_id, Asked(), refused=error)
+    return RedirectResponse(f"/tenants/{visit.tenant}/imports/{import_id}?done={done}", 303)
+
+
+async def _shown(
+    request: Request, visit: Visit, import_id: int, asked: Asked, refused: Exception | None = None
+) -> Response:
+    entry = await entry_of(visit, import_id)
+    problem = as_problem(refused) if refused else None
+    tenants = visit.office.tenants
+    facts: dict[str, Any] = await parts_of(
+        entry, tenants.folder(visit.tenant), await tenants.settings(visit.tenant), asked
+    )
+    return render(
+        request,
+        "import.html",
+        visit,
+        status=problem.status if problem else 200,
+        problem=problem,
+        entry=entry,
+        told=told(entry, visit),
+        undo_means=undo_means,
+        without_place=without_place,
+        SETTING_TEXTS=SETTING_TEXTS,
+        setting_said=said,
+        why_not_undone=await visit.office.reader.why_not_undone(entry),
+        **facts,
+    )
+
+
+async def entry_of(visit: Visit, import_id: int) -> Entry:
+    """Raises Refused (404) if there is none."""
+    entry = await visit.office.reader.get(visit.tenant, import_id) if import_id <= END else None
+    if entry is None:
+        raise unknown_import(visit.tenant, import_id)
+    return entry

@@ -1,0 +1,80 @@
+"""What can be downloaded of one import."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from importer.folder import TenantFolder
+from importer.formulas import escape_formula
+from importer.history import open_history
+from importer.identity import Identity, identity_of
+from server.web.downloads import Pieces, disposition, download, file_download
+from server.web.pages.import_ import entry_of
+from server.web.pages.imports import Looking
+from server.web.pages.words import value_text
+
+router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:int}")
+
+COLUMNS = ("at", "identifier", "name", "field", "old", "new", "undo")
+BOM = "\ufeff"
+"""Or Excel takes the file for its own old encoding."""
+
+
+@router.get("/errors.csv")
+async def errors(request: Request, visit: Looking, import_id: int) -> Response:
+    """The rejected rows as they came, ready to be mended and sent again."""
+    await entry_of(visit, import_id)
+    path = visit.office.tenants.folder(visit.tenant).errors(import_id)
+    return await file_download(request, path, f"sync_users-{import_id}.errors.csv")
+
+
+@router.get("/file")
+async def uploaded_file(request: Request, visit: Looking, import_id: int) -> Response:
+    """The file as it came."""
+    entry = await entry_of(visit, import_id)
+    return await file_download(request, visit.office.tenants.folder(visit.tenant).copy(import_id), entry.file.name)
+
+
+@router.get("/report.json")
+async def report(visit: Looking, import_id: int) -> Response:
+    """The report, as it is in /results."""
+    entry = await entry_of(visit, import_id)
+    text = json.dumps(entry.report().to_json(), ensure_ascii=False, indent=2) + "\n"
+    headers = {"content-disposition": disposition(f"sync_users-{import_id}.json")}
+    return Response(text, media_type="application/json", headers=headers)
+
+
+@router.get("/changes.csv")
+async def changes(request: Request, visit: Looking, import_id: int) -> Response:
+    """Everything it changed, field by field."""
+    await entry_of(visit, import_id)
+    tenants = visit.office.tenants
+    identity = identity_of(await tenants.settings(visit.tenant))
+    pieces = _changes_as_csv(tenants.folder(visit.tenant), identity, import_id)
+    return download(request, pieces, f"sync_users-{import_id}.changes.csv", "text/csv")
+
+
+async def _changes_as_csv(folder: TenantFolder, identity: Identity, import_id: int) -> Pieces:
+    yield (BOM + _lines([COLUMNS])).encode()
+    async with open_history(folder, identity) as history:
+        async for page in history.of_import(import_id):
+            yield (await asyncio.to_thread(_lines, map(_cells, page))).encode()
+
+
+def _cells(change: Mapping[str, Any]) -> list[str]:
+    return [escape_formula(value_text(change[name])) for name in COLUMNS]
+
+
+def _lines(rows: Iterable[Iterable[str]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue()
