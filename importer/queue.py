@@ -41,6 +41,15 @@ APPLIED_OF = (
     "FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged')"
 )
 
+# One step down an index for each tenant, however many imports there are.
+LAST_SUCCESSES = f"SELECT name, (SELECT max(finished_at) {APPLIED_OF.replace('?', 'name')}) FROM tenants"  # noqa: S608
+# (A cross join is one in the order in which it is written.)
+NEWEST_OF_ALL = (
+    f"SELECT {BRIEF}imports.* FROM tenants CROSS JOIN imports ON imports.tenant = name AND imports.id ="  # noqa: S608
+    " (SELECT id FROM imports WHERE tenant = name AND dry_run = 0 AND state NOT IN ('arriving', 'aborted', 'ignored')"
+    " ORDER BY id DESC LIMIT 1)"
+)
+
 # What `importer.order.why_not_undone` is asked about, of one tenant.
 NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' ORDER BY finished_at DESC, id DESC LIMIT 1"
 WAITING_FIRST = (
@@ -352,11 +361,12 @@ class Queue:
 
     async def last_successes(self) -> dict[str, str]:
         """When each tenant's newest applied import ended."""
-        found = await self._read(
-            "SELECT tenant, max(finished_at) FROM imports WHERE dry_run = 0"
-            " AND state IN ('completed', 'completed_with_errors', 'unchanged') GROUP BY tenant"
-        )
-        return {row[0]: row[1] for row in found}
+        found = await self._read(LAST_SUCCESSES)
+        return {row[0]: row[1] for row in found if row[1] is not None}
+
+    async def newest_of_all(self) -> dict[str, Entry]:
+        """Each tenant's newest real import (as `newest`), without what it had to say."""
+        return {entry.tenant: entry for entry in await self._entries(NEWEST_OF_ALL)}
 
     # What is kept
 

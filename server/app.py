@@ -36,6 +36,7 @@ from server.logs import announce
 from server.metrics import Metrics
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
+from server.overview import Overview
 from server.sessions import Sessions
 from server.settings import ServerSettings
 from server.sftp.auth import Login
@@ -122,6 +123,9 @@ class Server:
             self._render_metrics,
             self._may_read_metrics,
         )
+        self._overview = Overview(
+            Tenants(settings.data_dir, looking), Queue(looking), self._counting, self._sftp.open_sessions
+        )
         self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
         app = build_app(
             Office(
@@ -134,6 +138,7 @@ class Server:
                 trials=Trials(tenants, queue, self._closing, self._sftp.space),
                 live=self._live,
                 key_uses=self._key_uses,
+                overview=self._overview,
                 host_keys=shown_host_keys(found),
                 sftp_port=lambda: self._sftp.port,
                 health=health,
@@ -171,6 +176,7 @@ class Server:
             )
             await self._key_uses.stop()
             await self._live.close()
+            await self._overview.close()
             await self._http.close()
         finally:
             hurrying.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from importer.directory import Directory
 from importer.entry import Entry
@@ -24,12 +25,14 @@ class Counting:
         self._tenants = tenants
         self._queue = queue
         self._counted: set[str] = set()
+        self.users: dict[str, Mapping[str, int]] = {}
+        """Users by state of each tenant that was met, as of the last import that changed some."""
 
     async def restore(self) -> None:
         """Know again what does not begin at zero with the process."""
         for tenant, finished_at in (await self._queue.last_successes()).items():
             self._metrics.succeeded(tenant, finished_at)
-        await self._meet_tenants()
+        await self.meet_tenants()
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         """Count an end. Counting is never a reason for anything to fail."""
@@ -41,7 +44,7 @@ class Counting:
 
     async def render(self) -> bytes:
         """The metrics as they are now, in Prometheus' text format."""
-        await self._meet_tenants()
+        await self.meet_tenants()
         for feed in await feeds(self._tenants, self._queue, utc_now()):
             self._metrics.feed(feed)
         waiting = await self._queue.waiting()
@@ -49,18 +52,20 @@ class Counting:
         self._metrics.queue_length.set(len(queued))
         return self._metrics.render()
 
-    async def _meet_tenants(self) -> None:
-        """Tenants come and go by the command line."""
+    async def meet_tenants(self) -> None:
+        """Tenants come and go by the command line: `users` are those of the tenants there are."""
         names = {tenant.name for tenant in await self._tenants.list()}
         self._metrics.keep_only(names)
         self._counted &= names
+        self.users = {name: users for name, users in self.users.items() if name in names}
         for name in names - self._counted:
             await self._count_users(name)
 
     async def _count_users(self, tenant: str) -> None:
         try:
             async with open_users(self._tenants.folder(tenant)) as db:
-                self._metrics.count_users(tenant, await Directory(db).count_by_state())
+                self.users[tenant] = await Directory(db).count_by_state()
+                self._metrics.count_users(tenant, self.users[tenant])
         except Exception:
             log.exception(
                 "The users of %s can't be counted.", tenant, extra={"event": "users_uncounted", "tenant": tenant}

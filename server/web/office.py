@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importer.queue import Queue
 from keys.host import ShownHostKey
 from server.key_uses import KeyUses
+from server.overview import Overview
 from server.sessions import Sessions
 from server.settings import ServerSettings
 from server.tenants import Tenants
@@ -36,6 +37,7 @@ class Office:
     trials: Trials
     live: Live
     key_uses: KeyUses
+    overview: Overview
     host_keys: Sequence[ShownHostKey]
     sftp_port: Callable[[], int]
     health: Health

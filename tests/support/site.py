@@ -23,8 +23,10 @@ from importer.queue import Queue
 from importer.worker import Worker
 from keys.host import ShownHostKey
 from server.accounts import Accounts
+from server.counting import Counting
 from server.key_uses import KeyUses
 from server.metrics import Metrics
+from server.overview import Overview
 from server.sessions import Sessions
 from server.settings import ServerSettings
 from server.sftp.hooks import HookTable
@@ -136,6 +138,9 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         stack.push_async_callback(sftp.close, 0)
         queue = Queue(dbs[1])
         closing = Closing(queue, opened.folder, Watching())
+        counting = Counting(Metrics(), opened, queue)
+        overview = Overview(opened, Queue(dbs[0]), counting, sftp.open_sessions)
+        stack.push_async_callback(overview.close)
         live = Live(server_database(data), dict)
         office = Office(
             settings=settings,
@@ -147,6 +152,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             trials=Trials(opened, queue, closing, sftp.space),
             live=live,
             key_uses=KeyUses(Ledger(opened.db), opened.ring),
+            overview=overview,
             host_keys=HOST_KEYS,
             sftp_port=lambda: sftp.port,
             health=Health({}, _no_metrics, _anybody),

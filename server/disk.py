@@ -1,0 +1,82 @@
+"""How much disk the folders of tenants take: measured one by one off the event loop, remembered for a minute.
+
+Nobody waits for it: whoever asks is told what is known, which for a tenant that was never measured is nothing yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+AGE_S = 60.0
+WAIT_S = 0.2
+"""So long somebody who asks gives those that have to be measured."""
+
+BLOCK_BYTES = 512
+"""What the kernel counts blocks in, whatever those of the disk are."""
+
+
+class Disk:
+    """The disk that tenants take. `root_of` says where the folder of a tenant is."""
+
+    def __init__(self, root_of: Callable[[str], Path]) -> None:
+        self._root_of = root_of
+        self._known: dict[str, tuple[float, int]] = {}
+        self._measuring: asyncio.Task[None] | None = None
+
+    async def taken(self, tenants: Collection[str]) -> dict[str, int]:
+        """Bytes on disk by tenant, of those that were measured; not older than a minute by the next time."""
+        self._known = {name: found for name, found in self._known.items() if name in tenants}
+        due = [name for name in tenants if time.monotonic() - self._known.get(name, (-AGE_S, 0))[0] >= AGE_S]
+        if due and (self._measuring is None or self._measuring.done()):
+            self._measuring = asyncio.create_task(self._measure(due), name="disk")
+        if self._measuring:
+            await asyncio.wait([self._measuring], timeout=WAIT_S)
+        return {name: size for name, (_, size) in self._known.items()}
+
+    async def close(self) -> None:
+        """Measure nothing more."""
+        if self._measuring:
+            self._measuring.cancel()
+            await asyncio.wait([self._measuring])
+
+    async def _measure(self, due: list[str]) -> None:
+        for name in due:
+            try:
+                size = await asyncio.to_thread(bytes_below, self._root_of(name))
+                self._known[name] = (time.monotonic(), size)
+            except OSError as error:
+                log.debug("What %s takes of the disk can't be measured: %s.", name, error)
+
+
+def bytes_below(root: Path) -> int:
+    """What the folder at `root` takes on disk with all that is in it; a file of several names once. Blocks.
+
+    Links are not followed, and what vanishes meanwhile is not counted.
+    """
+    total, seen, folders = 0, set[tuple[int, int]](), [str(root)]
+    while folders:
+        for path, found in _entries(folders.pop()):
+            if stat.S_ISDIR(found.st_mode):
+                folders.append(path)
+            elif found.st_nlink > 1:
+                if (found.st_dev, found.st_ino) in seen:
+                    continue
+                seen.add((found.st_dev, found.st_ino))
+            total += found.st_blocks * BLOCK_BYTES
+    return total
+
+
+def _entries(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                yield entry.path, entry.stat(follow_symlinks=False)

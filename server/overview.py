@@ -1,0 +1,74 @@
+"""All tenants on one page, for the operator: from what is known already, so that 200 of them are as quick as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from importer.entry import Entry
+from importer.moments import Clock, utc_now
+from importer.queue import Queue
+from server.counting import Counting
+from server.disk import Disk
+from server.feeds import Feed, feeds
+from server.tenants import Tenant, Tenants
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFacts:
+    """How one tenant stands.
+
+    `newest` is its newest real import, without messages, None if there was none. `users` are counted by state as of
+    the last import that changed some (None: they could not be counted), `disk_bytes` is what its folder takes (None:
+    not measured yet). `sessions` are those open over SFTP now.
+    """
+
+    tenant: Tenant
+    newest: Entry | None
+    feed: Feed
+    users: Mapping[str, int] | None
+    sessions: int
+    disk_bytes: int | None
+
+
+class Overview:
+    """What is to be told of all tenants; `queue` may be one that others only read."""
+
+    def __init__(
+        self,
+        tenants: Tenants,
+        queue: Queue,
+        counting: Counting,
+        open_sessions: Callable[[], Mapping[str, int]],
+        clock: Clock = utc_now,
+    ) -> None:
+        self._tenants = tenants
+        self._queue = queue
+        self._counting = counting
+        self._open_sessions = open_sessions
+        self._clock = clock
+        self._disk = Disk(lambda name: tenants.folder(name).root)
+
+    async def tenants(self) -> list[TenantFacts]:
+        """All of them, by name, as they stand now."""
+        await self._counting.meet_tenants()
+        newest = await self._queue.newest_of_all()
+        stand = {feed.tenant: feed for feed in await feeds(self._tenants, self._queue, self._clock())}
+        found = [tenant for tenant in await self._tenants.list() if tenant.name in stand]
+        disk = await self._disk.taken([tenant.name for tenant in found])
+        sessions, users = self._open_sessions(), self._counting.users
+        return [
+            TenantFacts(
+                tenant=tenant,
+                newest=newest.get(tenant.name),
+                feed=stand[tenant.name],
+                users=users.get(tenant.name),
+                sessions=sessions.get(tenant.name, 0),
+                disk_bytes=disk.get(tenant.name),
+            )
+            for tenant in found
+        ]
+
+    async def close(self) -> None:
+        """Measure nothing more."""
+        await self._disk.close()

@@ -1,0 +1,165 @@
+"""All tenants at a glance: what each one's line says, and that many of them are as quick as one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from importer.database import open_database
+from importer.model import ImportState
+from importer.moments import rfc3339
+from importer.queue import LAST_SUCCESSES, NEWEST_OF_ALL, Queue
+from server import disk as disk_module
+from server.counting import Counting
+from server.disk import Disk, bytes_below
+from server.metrics import Metrics
+from server.overview import Overview, TenantFacts
+from server.tenants import Tenants, open_tenants, open_users, server_database
+from tests.support.queues import enqueue, run_to
+from tests.support.waiting import eventually
+
+
+class Desk:
+    """What the operator looks at: two tenants."""
+
+    def __init__(self, tenants: Tenants, queue: Queue) -> None:
+        self.tenants = tenants
+        self.queue = queue
+        self.now = datetime.now(UTC)
+        self.sessions = Counter[str]()
+        self.counting = Counting(Metrics(), tenants, queue)
+        self.overview = Overview(tenants, queue, self.counting, lambda: self.sessions, lambda: self.now)
+
+    async def line(self, tenant: str = "acme") -> TenantFacts:
+        (found,) = [each for each in await self.overview.tenants() if each.tenant.name == tenant]
+        return found
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with open_tenants(tmp_path) as tenants:
+        for name in ("acme", "other"):
+            await tenants.add(name)
+        db = await open_database(server_database(tmp_path), "server")
+        desk = Desk(tenants, Queue(db))
+        yield desk
+        await desk.overview.close()
+        await db.close()
+
+
+async def test_a_tenant_that_never_sent_anything_has_its_line(desk: Desk) -> None:
+    lines = await desk.overview.tenants()
+    assert [line.tenant.name for line in lines] == ["acme", "other"]
+    assert (lines[0].newest, lines[0].feed.last_applied_at, lines[0].feed.stale) == (None, None, None)
+    assert (lines[0].users, lines[0].sessions) == ({"active": 0, "deactivated": 0}, 0)
+
+
+async def test_the_newest_import_is_the_newest_real_one_whatever_it_came_to(desk: Desk) -> None:
+    await run_to(desk.queue, await enqueue(desk.queue), ImportState.COMPLETED)
+    failed = await enqueue(desk.queue)
+    await run_to(desk.queue, failed, ImportState.FAILED)
+    await enqueue(desk.queue, dry_run=True)
+    line = await desk.line()
+    assert line.newest
+    assert (line.newest.id, line.newest.state) == (failed, ImportState.FAILED)
+    assert line.feed.last_applied_at is not None
+    assert (await desk.line("other")).newest is None
+
+
+async def test_sessions_and_users_are_those_of_now(desk: Desk) -> None:
+    desk.sessions["acme"] = 2
+    async with open_users(desk.tenants.folder("acme")) as db:
+        await db.execute(
+            "INSERT INTO users (email, email_key, first_name, last_name) VALUES ('a@b.test', 'a@b.test', 'A', 'B')"
+        )
+    entry = await run_to(desk.queue, await enqueue(desk.queue), ImportState.COMPLETED)
+    await desk.overview.tenants()
+    await desk.counting.ended(entry, 1.0)
+    line = await desk.line()
+    assert (line.users, line.sessions) == ({"active": 1, "deactivated": 0}, 2)
+
+
+async def test_a_feed_that_has_gone_quiet_shows(desk: Desk) -> None:
+    await desk.tenants.change_settings("acme", {"stale_after_days": 2})
+    assert (await desk.line()).feed.stale is False
+    desk.now += timedelta(days=2)
+    assert (await desk.line()).feed.stale is True
+
+
+async def test_a_tenant_that_is_removed_is_gone(desk: Desk) -> None:
+    await desk.overview.tenants()
+    await desk.tenants.remove("acme")
+    assert [line.tenant.name for line in await desk.overview.tenants()] == ["other"]
+
+
+async def test_the_disk_a_tenant_takes_counts_a_file_of_two_names_once(desk: Desk) -> None:
+    folder = desk.tenants.folder("acme")
+    before = await asyncio.to_thread(bytes_below, folder.root)
+    copy = folder.copy(1)
+    copy.write_bytes(b"x" * 1_000_000)
+    os.link(copy, folder.visible("/sync_users.csv"))
+    (folder.files / "out").symlink_to("/usr")
+    taken = await asyncio.to_thread(bytes_below, folder.root) - before
+    assert 1_000_000 <= taken < 1_100_000
+    disk = Disk(lambda name: desk.tenants.folder(name).root)
+    assert await disk.taken(["acme"]) == {"acme": before + taken}
+    assert (await desk.line()).disk_bytes
+
+
+async def test_nobody_waits_for_a_disk_that_takes_long_and_it_is_known_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_module, "WAIT_S", 0.01)
+    may_measure = threading.Event()
+
+    def root_of(name: str) -> Path:
+        return tmp_path
+
+    def slowly(root: Path) -> int:
+        may_measure.wait(10)
+        return 7
+
+    monkeypatch.setattr(disk_module, "bytes_below", slowly)
+    disk = Disk(root_of)
+    assert await disk.taken(["acme", "other"]) == {}
+    may_measure.set()
+
+    async def known() -> bool:
+        return await disk.taken(["acme", "other"]) == {"acme": 7, "other": 7}
+
+    await eventually(known)
+    monkeypatch.setattr(disk_module, "bytes_below", None)  # it is remembered: nobody measures again
+    assert await disk.taken(["acme"]) == {"acme": 7}
+    await disk.close()
+
+
+@pytest.mark.parametrize("query", [LAST_SUCCESSES, NEWEST_OF_ALL])
+async def test_the_lines_are_found_by_index_however_many_imports_there_are(desk: Desk, query: str) -> None:
+    with sqlite3.connect(server_database(desk.tenants.data_dir)) as db:
+        plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
+    db.close()
+    assert all(not step.startswith("SCAN imports") for step in plan), plan
+    assert any("imports USING" in step for step in plan)
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+async def test_the_newest_applied_import_is_the_one_that_ended_last(desk: Desk) -> None:
+    """Approved late, an older import may be applied after a newer one."""
+    older, newer = await enqueue(desk.queue), await enqueue(desk.queue)
+    ended = datetime(2026, 3, 1, tzinfo=UTC)
+    with sqlite3.connect(server_database(desk.tenants.data_dir)) as db:
+        for number, at in ((newer, ended), (older, ended + timedelta(days=1))):
+            db.execute(
+                "UPDATE imports SET state = 'completed', finished_at = ?, started_at = ? WHERE id = ?",
+                (rfc3339(at), rfc3339(at), number),
+            )
+    db.close()
+    assert await desk.queue.last_successes() == {"acme": rfc3339(ended + timedelta(days=1))}
