@@ -59,6 +59,8 @@ SEVERITIES = {"error": "Rejected", "warning": "Warning", "notice": "Notice"}
 NOTICES = {
     "signed-out": "You are signed out.",
     "settings-saved": "Your changes are saved. The next import obeys them.",
+    "key-added": "The key is added: it can be used at once.",
+    "key-revoked": "The key is revoked. Connections that it has opened end within seconds.",
     "settings-same": "Nothing was different, so nothing was saved.",
     "approved": "Approved: it runs as soon as it is its turn.",
     "discarded": "Discarded: nothing was changed.",

@@ -1,0 +1,52 @@
+"""What clients have to be told to reach a tenant's folder, as each of them wants it said."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keys.host import ShownHostKey
+
+SSH_PORT = 22
+TYPES = {
+    "ssh-ed25519": "Ed25519",
+    "ssh-rsa": "RSA",
+    "ecdsa-sha2-nistp256": "ECDSA, 256 bits",
+    "ecdsa-sha2-nistp384": "ECDSA, 384 bits",
+    "ecdsa-sha2-nistp521": "ECDSA, 521 bits",
+    "sk-ssh-ed25519@openssh.com": "Ed25519 security key",
+    "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA security key",
+}
+"""What people call the types of keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where `user` logs in, and what the server proves itself with."""
+
+    host: str
+    port: int
+    user: str
+    host_keys: Sequence[ShownHostKey]
+
+    @property
+    def by_hand(self) -> str:
+        """The command for OpenSSH's client that opens a session."""
+        return f"sftp -P {self.port} -i headcount {self._target}"
+
+    @property
+    def by_script(self) -> str:
+        """The same for a job that runs by itself: it fails if the file did not arrive."""
+        return f"echo 'put sync_users.csv' | sftp -b - -P {self.port} -i headcount {self._target}"
+
+    @property
+    def known_hosts(self) -> str:
+        """The lines of `known_hosts` by which a job that runs by itself knows the server."""
+        name = self.host if self.port == SSH_PORT else f"[{self.host}]:{self.port}"
+        return "\n".join(f"{name} {key.public}" for key in self.host_keys)
+
+    @property
+    def _target(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return shlex.quote(f"{self.user}@{host}")

@@ -1,0 +1,107 @@
+"""`/keys`: what a tenant may log in with, and how to connect."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from importer.errors import TryAgain
+from importer.moments import utc_now
+from keys.errors import KeyRefused
+from server.key_uses import with_uses
+from server.web.access import Need, SessionNeeds, Visit
+from server.web.pages.connecting import TYPES, Connection
+from server.web.pages.rendering import FORM_BYTES_MOST, render
+from server.web.problems import as_problem, as_sentence
+
+router = APIRouter(prefix="/tenants/{tenant}/keys", max_body_size=FORM_BYTES_MOST)
+
+Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
+Changing = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
+
+FIELDS = {"key": "", "comment": "", "expires": "", "networks": ""}
+NOTHING: Mapping[str, str] = {}
+ABOUT = {"key_expires": "expires", "key_network": "networks", "key_comment": "comment"}
+"""Which field is wrong, by the code of a refusal; the key itself if it is not here."""
+
+
+@router.get("")
+async def list_keys(request: Request, visit: Looking) -> Response:
+    return await _page(request, visit, FIELDS)
+
+
+@router.post("")
+async def add_key(request: Request, visit: Changing) -> Response:
+    """One key more, pasted or in a file; or the form again with what is wrong, and nothing of a private key."""
+    async with request.form(max_files=1, max_fields=len(FIELDS)) as form:
+        typed = {name: text if isinstance(text := form.get(name), str) else "" for name in FIELDS}
+        file = form.get("file")
+        if isinstance(file, UploadFile) and (content := await file.read()):
+            typed["key"] = "\n".join(filter(None, [typed["key"].strip(), _text(content)]))
+    ring = visit.office.tenants.ring(visit.tenant)
+    networks = typed["networks"].replace(",", " ").split()
+    comment, expires = typed["comment"].strip() or None, typed["expires"].strip() or None
+    try:
+        await asyncio.to_thread(ring.add, typed["key"], comment, expires, networks)
+    except KeyRefused as error:
+        kept = FIELDS if error.code == "key_private" else typed
+        about = ABOUT.get(error.code, "key")
+        wrong = {about: as_sentence(error.message)}
+        return await _page(request, visit, kept, wrong, status=as_problem(error).status)
+    return RedirectResponse(f"{request.url.path}?done=key-added", 303)
+
+
+@router.post("/revoke")
+async def revoke_key(visit: Changing, fingerprint: Annotated[str, Form()] = "") -> Response:
+    """Take a key away; the sessions that it opened end within seconds."""
+    key = await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).revoke, fingerprint)
+    with suppress(TryAgain):  # what is left of its use goes with the next one that is written
+        await visit.office.key_uses.forget(visit.tenant, key.fingerprint)
+    return RedirectResponse(f"/tenants/{visit.tenant}/keys?done=key-revoked", 303)
+
+
+async def _page(
+    request: Request,
+    visit: Visit,
+    typed: Mapping[str, str],
+    wrong: Mapping[str, str] = NOTHING,
+    status: int = 200,
+) -> Response:
+    now = utc_now()
+    keys = await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).keys)
+    listed = with_uses(keys, await visit.office.key_uses.of(visit.tenant))
+    alive = [not key.expired(now) for key in keys]
+    return render(
+        request,
+        "keys.html",
+        visit,
+        status=status,
+        keys=list(zip(listed, alive, strict=True)),
+        alive=sum(alive),
+        types=TYPES,
+        typed=typed,
+        wrong=wrong,
+        today=f"{now:%Y-%m-%d}",
+        connection=_connection(request, visit),
+    )
+
+
+def _connection(request: Request, visit: Visit) -> Connection:
+    """Where clients reach us: as the operator says, else by the name that this page was reached by."""
+    settings, office = visit.office.settings, visit.office
+    host = settings.sftp_public_host or request.url.hostname or "localhost"
+    return Connection(host, settings.sftp_public_port or office.sftp_port(), visit.tenant, office.host_keys)
+
+
+def _text(content: bytes) -> str:
+    """The text of a file; some tools for Windows write theirs in UTF-16."""
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_wide else "utf-8-sig", "replace")
