@@ -144,7 +144,7 @@ class Server:
                 health=health,
             )
         )
-        self._http = WebListener(app, settings.http_host, settings.http_port)
+        self._http = WebListener(app, settings.http_host, settings.http_port, settings.http_trusted_proxies)
 
     async def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """Take up what was left, then listen. Returns where SFTP and HTTP are; raises CannotListen."""

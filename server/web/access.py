@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
@@ -149,7 +149,7 @@ def cookie_name(request: Request) -> str:
 async def slow_down(request: Request) -> None:
     """Let somebody who showed a wrong token wait: the longer, the more of them came. Raises Problem 429."""
     office: Office = request.app.state.office
-    address = ip_address(request.client.host) if request.client else ip_address("0.0.0.0")  # noqa: S104 - unknown
+    address = _address_of(request)
     delay = office.slowing.failed(address, asyncio.get_running_loop().time())
     if delay is None:
         raise Problem(
@@ -162,3 +162,11 @@ async def slow_down(request: Request) -> None:
         await asyncio.sleep(delay)
     finally:
         office.slowing.waited(address)
+
+
+def _address_of(request: Request) -> IPv4Address | IPv6Address:
+    """Where a request comes from. A proxy may say anything: what is no address counts as one and the same."""
+    try:
+        return ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return ip_address("0.0.0.0")  # noqa: S104 - unknown

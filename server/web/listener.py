@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from keys.ring import Network
 
 CLOSE_S = 2
 """Answers under way when the server stops have so long."""
@@ -18,15 +20,19 @@ CONNECTIONS_MOST = 1000
 
 
 class WebListener:
-    """Listens between `start()` and `close()`."""
+    """Listens between `start()` and `close()`.
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    `trusted` proxies are believed who is behind them, and whether they came by HTTPS: nobody else is.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, port: int, trusted: Iterable[Network] = ()) -> None:
         self._where = (host, port)
         config = uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=[str(network) for network in trusted],
             lifespan="off",
             limit_concurrency=CONNECTIONS_MOST,
             timeout_graceful_shutdown=CLOSE_S,

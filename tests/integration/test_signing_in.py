@@ -46,6 +46,11 @@ async def test_behind_tls_the_cookie_is_secure(site: Site) -> None:
     assert "domain" not in cookie.lower()
 
 
+async def test_a_proxy_that_tells_nonsense_makes_nothing_fail(site: Site) -> None:
+    client = site.anybody(**{"x-forwarded-for": "unknown", "authorization": "Bearer wrong"})
+    assert (await client.get("/api/v1/tenants")).status_code == 401
+
+
 async def test_signing_out_ends_the_session_not_only_the_cookie(site: Site) -> None:
     browser = await site.browser("owner")
     kept = dict(browser.cookies)

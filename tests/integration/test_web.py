@@ -10,7 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
+from keys.ring import parse_network
 from server import lock
 from server.web.bearer import bearer
 from server.web.health import Check, Health, MayRead
@@ -84,6 +88,33 @@ async def test_metrics_can_be_the_operators_alone() -> None:
         assert refused.headers["www-authenticate"] == "Bearer"
         assert (await client.get("/metrics", headers={"Authorization": "Bearer wrong"})).status_code == 401
         assert (await client.get("/metrics", headers={"Authorization": "Bearer right"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("trusted", "sent", "told"),
+    [
+        (["127.0.0.1"], {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "192.0.2.7 https"),
+        (["127.0.0.0/8"], {"x-forwarded-for": "6.6.6.6, 192.0.2.7"}, "192.0.2.7 http"),
+        (["10.0.0.0/8"], {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "127.0.0.1 http"),
+        ([], {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "127.0.0.1 http"),
+    ],
+)
+async def test_only_trusted_proxies_are_believed_who_is_behind_them(
+    trusted: list[str], sent: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+
+    async def whoami(request: Request) -> Response:
+        return PlainTextResponse(f"{request.client.host if request.client else ''} {request.url.scheme}")
+
+    networks = [parse_network(text) for text in trusted]
+    listener = WebListener(Starlette(routes=[Route("/", whoami)]), "127.0.0.1", 0, networks)
+    host, port = await listener.start()
+    try:
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"http://{host}:{port}/", headers=sent)).text == told
+    finally:
+        await listener.close()
 
 
 async def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:

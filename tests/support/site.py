@@ -163,7 +163,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         if tenants:
             texts["viewer"] = (await office.tokens.create(tenants[0], Role.VIEWER))[1]
         app = build_app(office)
-        listener = WebListener(app, "127.0.0.1", 0)
+        listener = WebListener(app, "127.0.0.1", 0, settings.http_trusted_proxies)
         host, port = await listener.start()
         stack.push_async_callback(listener.close)
         stack.push_async_callback(live.close)
