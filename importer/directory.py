@@ -15,6 +15,7 @@ from importer.folder import TenantFolder
 from importer.formulas import escape_formula
 from importer.identity import BY_ADDRESS, Identity
 from importer.rules import date_in, join_names
+from importer.search import Index, attach_index, clean, patterns_of
 from importer.settings import ImportSettings
 
 SELECT_USER = """
@@ -28,17 +29,28 @@ SELECT_USER = """
         LEFT JOIN locations AS l ON l.id = u.location_id
 """
 
+# A line for each, so that no search goes from one into the next.
+SEARCHED = (
+    "u.first_name || ' ' || u.last_name || char(10) || ifnull(u.email, '') || char(10) || ifnull(u.external_id, '')"
+)
+
 
 class Directory:
-    """Reads the users over an open connection to users.db; changes only what an operator changes by hand."""
+    """Reads the users over an open connection to users.db; changes only what an operator changes by hand.
 
-    def __init__(self, db: aiosqlite.Connection, identity: Identity = BY_ADDRESS) -> None:
+    With the `index` of these users, attached to `db`, it searches by that where it can.
+    """
+
+    def __init__(self, db: aiosqlite.Connection, identity: Identity = BY_ADDRESS, index: Index | None = None) -> None:
         self._db = db
         self._identity = identity
+        self._index = index
         self._select = SELECT_USER.format(manager=identity.shown_sql("m"), coach=identity.shown_sql("c"))
 
     async def count_by_state(self) -> dict[str, int]:
         """How many users are active and how many deactivated."""
+        if self._index and (counts := await self._index.counts()):
+            return counts
         (total, gone), *_ = await self._db.execute_fetchall(
             "SELECT count(*), (SELECT count(*) FROM users WHERE state = 'deactivated') FROM users"
         )
@@ -49,28 +61,40 @@ class Directory:
     ) -> tuple[list[dict[str, Any]], int | None]:
         """Up to `limit` users in the order they were created, and the `after` of the next page (None: no more).
 
-        `search` looks for its text in names, address and identifier, without case. With `known` those whose creation
-        was undone are left out.
+        `search` looks for its words as search.py says; without an index that can tell, for their letters anywhere in
+        a name, the address or the identifier. With `known` those whose creation was undone are left out.
         """
-        pattern = "%" + search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        rows = await self._db.execute_fetchall(
-            self._select
-            + """ WHERE u.id > :after AND (:state IS NULL OR u.state = :state) AND u.known >= :known AND (:search = ''
-                OR u.email LIKE :pattern ESCAPE '\\' OR u.external_id LIKE :pattern ESCAPE '\\'
-                OR u.first_name || ' ' || u.last_name LIKE :pattern ESCAPE '\\')
-            ORDER BY u.id LIMIT :limit""",
-            {
-                "after": after,
-                "state": state,
-                "search": search,
-                "pattern": pattern,
-                "limit": limit + 1,
-                "known": known,
-            },
-        )
-        found = list(rows)
+        search = clean(search)
+        ids = None
+        if self._index and (search or state):
+            ids = await self._index.find(search, state, known=known, after=after, limit=limit + 1)
+        if ids is None:
+            found = await self._scan(search, state, known=known, after=after, limit=limit + 1)
+        else:
+            found = await self._rows("u.id IN (SELECT value FROM json_each(?))", [json.dumps(ids)])
         more = found[limit - 1]["id"] if len(found) > limit else None
         return [user_json(row) for row in found[:limit]], more
+
+    async def _scan(
+        self, search: str, state: str | None, *, known: bool, after: int, limit: int
+    ) -> list[aiosqlite.Row]:
+        """User after user, where no index can tell whom `search` finds."""
+        where: list[str] = ["u.id > ?", *["u.known = 1"] * known]
+        values: list[Any] = [after]
+        if state == "deactivated":  # spelt out, or SQLite would not know that its index is meant
+            where.append("u.state = 'deactivated'")
+        elif state:
+            where.append("u.state = ?")
+            values.append(state)
+        for word in search.split():
+            patterns = patterns_of(word)
+            where.append("(" + " OR ".join([f"{SEARCHED} LIKE ? ESCAPE '\\'"] * len(patterns)) + ")")
+            values += patterns
+        return await self._rows(" AND ".join(where), values, limit)
+
+    async def _rows(self, where: str, values: list[Any], limit: int = -1) -> list[aiosqlite.Row]:
+        query = f"{self._select} WHERE {where} ORDER BY u.id LIMIT ?"
+        return list(await self._db.execute_fetchall(query, (*values, limit)))
 
     async def get(self, identifier: str) -> dict[str, Any] | None:
         """The user of this identifier; None if there is nobody."""
@@ -117,7 +141,7 @@ async def open_directory(folder: TenantFolder, identity: Identity) -> AsyncItera
     """The users of the tenant in `folder`, to be read only, over a connection of its own that nobody waits for."""
     db = await open_database(folder.users_db, "tenant", readonly=True)
     try:
-        yield Directory(db, identity)
+        yield Directory(db, identity, await attach_index(db, folder.search_db))
     finally:
         await db.close()
 

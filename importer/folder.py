@@ -44,6 +44,11 @@ class TenantFolder:
         return self.root / "users.db"
 
     @property
+    def search_db(self) -> Path:
+        """The index of the users for searching: made from users.db, and made again if it is not there."""
+        return self.root / "search.db"
+
+    @property
     def webhook_secret(self) -> Path:
         """What the tenant's webhooks are signed with."""
         return self.root / "webhook.secret"

@@ -44,6 +44,7 @@ from importer.moments import rfc3339
 from importer.plan import LastApplied, Wholeness, guard_message, guard_reasons, reasons_of_truncation
 from importer.reconcile import Reconciler
 from importer.roster import Roster
+from importer.search import adding_above
 from importer.settings import ImportSettings
 from importer.spool import Spool
 from importer.switching import refuse_switched, switch_identity
@@ -149,7 +150,7 @@ async def _run(
         await db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         # Every id written was just looked up or made; checking each again doubles the cost of a new user.
         await db.execute("PRAGMA foreign_keys=OFF")
-        async with transaction(db):
+        async with transaction(db), adding_above(db):
             run = _Run(job, db, source, settings, spool)
             await run.stream(progress, stopping, batch_rows)
             outcome = await run.conclude()
