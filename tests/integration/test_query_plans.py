@@ -1,0 +1,134 @@
+"""What people look at is found by index, not by going through everything: SQLite says so of every statement."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import pytest
+
+from importer.database import open_database
+from importer.directory import Directory
+from importer.folder import TenantFolder
+from importer.history import History
+from importer.identity import BY_ADDRESS, Identity
+from importer.model import ImportState
+from importer.queue import Queue
+from importer.search import attach_index
+from importer.search_index import catch_up
+from tests.support.importing import Company, people
+from tests.support.queues import open_queue
+
+BY_INDEX = re.compile(r"SEARCH |SCAN \w+ VIRTUAL TABLE INDEX |(LIST|(CORRELATED )?SCALAR) SUBQUERY ")
+
+
+class Explained:
+    """A connection that keeps the plan of every statement it is asked, a line for each table."""
+
+    def __init__(self, db: aiosqlite.Connection) -> None:
+        self._db = db
+        self.plan: list[str] = []
+
+    async def execute_fetchall(self, sql: str, values: Any = ()) -> Iterable[sqlite3.Row]:
+        self.plan += [row["detail"] for row in await self._db.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", values)]
+        return await self._db.execute_fetchall(sql, values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    @property
+    def slow(self) -> list[str]:
+        """Where a table, or an index of one, is gone through from end to end, or found rows are sorted."""
+        assert self.plan
+        return [line for line in self.plan if not BY_INDEX.match(line)]
+
+
+@pytest.fixture
+async def users(tmp_path: Path) -> AsyncIterator[Any]:
+    """A users.db with its index attached, explained."""
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben", manager="ann@example.com"))
+    await company.run(people("ann", job_title="Boss"))
+    catch_up(TenantFolder(tmp_path))
+    db = await open_database(company.database, "tenant", readonly=True)
+    try:
+        explained: Any = Explained(db)
+        explained.index = await attach_index(explained, TenantFolder(tmp_path).search_db)
+        yield explained
+    finally:
+        await db.close()
+
+
+LOOKS_AT_USERS: dict[str, Callable[[Directory], Awaitable[Any]]] = {
+    "all": lambda directory: directory.page(limit=1),
+    "the next page": lambda directory: directory.page(limit=1, after=1),
+    "who is known": lambda directory: directory.page(known=True),
+    "who is active": lambda directory: directory.page(state="active"),
+    "who is deactivated": lambda directory: directory.page(state="deactivated", after=1),
+    "a search": lambda directory: directory.page(search="ann exa", after=1),
+    "a search among the active": lambda directory: directory.page(search="ann", state="active"),
+    "one": lambda directory: directory.get("ann@example.com"),
+    "reports": lambda directory: directory.reports("ann@example.com"),
+    "how many": lambda directory: directory.count_by_state(),
+}
+
+
+@pytest.mark.parametrize("what", LOOKS_AT_USERS)
+async def test_users_are_found_by_index(users: Any, what: str) -> None:
+    await LOOKS_AT_USERS[what](Directory(users, BY_ADDRESS, users.index))
+    assert users.slow == []
+
+
+async def test_a_search_is_by_index_too_while_some_were_changed_since(users: Any, tmp_path: Path) -> None:
+    await Company(tmp_path).sql("UPDATE users SET last_name = 'Late'")
+    found, _ = await Directory(users, BY_ADDRESS, users.index).page(search="late")
+    assert len(found) == 2
+    assert users.slow == []
+
+
+@pytest.mark.parametrize("state", ["active", "deactivated"])
+async def test_without_an_index_of_words_users_of_a_state_are_not_sorted(users: Any, state: str) -> None:
+    await Directory(users).page(state=state)
+    assert users.slow == []
+
+
+async def test_one_user_is_found_by_index_whatever_identifies_users(users: Any) -> None:
+    await Directory(users, Identity("staff")).get("e1")
+    await Directory(users, Identity("staff")).reports("e1")
+    await History(users, Identity("staff")).page_of_user("e1")
+    assert users.slow == []
+
+
+LOOKS_AT_HISTORY: dict[str, Callable[[History], Awaitable[Any]]] = {
+    "an import": lambda history: history.page_of_import(1, 1),
+    "a user": lambda history: history.page_of_user("ann@example.com", 1),
+    "a user, newest first": lambda history: history.newest_of_user("ann@example.com", before=3),
+}
+
+
+@pytest.mark.parametrize("what", LOOKS_AT_HISTORY)
+async def test_history_is_found_by_index(users: Any, what: str) -> None:
+    await LOOKS_AT_HISTORY[what](History(users, BY_ADDRESS))
+    assert users.slow == []
+
+
+LOOKS_AT_IMPORTS: dict[str, Callable[[Queue], Awaitable[Any]]] = {
+    "all": lambda queue: queue.page("acme"),
+    "the next page": lambda queue: queue.page("acme", before=7, messages=False),
+    "those held": lambda queue: queue.page("acme", state=ImportState.HELD),
+    "the next page of those held": lambda queue: queue.page("acme", state=ImportState.HELD, before=7),
+    "one": lambda queue: queue.get("acme", 1),
+    "the newest": lambda queue: queue.newest("acme"),
+}
+
+
+@pytest.mark.parametrize("what", LOOKS_AT_IMPORTS)
+async def test_imports_are_found_by_index(tmp_path: Path, what: str) -> None:
+    async with open_queue(tmp_path, "acme") as queue:
+        explained: Any = Explained(queue._db)
+        await LOOKS_AT_IMPORTS[what](Queue(explained))
+    assert explained.slow == []
