@@ -30,6 +30,7 @@ from server import lock
 from server.accounts import Accounts
 from server.counting import Counting
 from server.imports import ChecksumHook, ImportHook
+from server.indexing import Indexer
 from server.keeping import Keeper
 from server.key_uses import KeyUses
 from server.logs import announce
@@ -97,10 +98,11 @@ class Server:
         self._queue = queue
         self._counting = Counting(metrics, tenants, queue)
         self._notifications = Notifications(settings, tenants, outbox, metrics)
+        self._indexer = Indexer(tenants)
         self._closing = Closing(
             queue,
             tenants.folder,
-            Watchers(self._counting, self._notifications),
+            Watchers(self._counting, self._notifications, self._indexer),
             herald=self._notifications.herald,
         )
         starter = Starter(tenants.folder, self._settings_of, utc_now, queue.checksums)
@@ -154,12 +156,14 @@ class Server:
             if folder.root.is_dir():
                 await remove_leftovers(self._queue, tenant.name, folder)
                 await clear_staging(folder.root, tenant.name, self._hooks)
+        # This opens every users.db for writing: their schemas are up to date before anybody only reads them.
         await self._counting.restore()
         settings = self._settings
         http = await _listen(self._http.start(), settings.http_host, settings.http_port)
         sftp = await _listen(self._sftp.start(), settings.sftp_host, settings.sftp_port)
         self._worker.start()
         self._keeper.start()
+        self._indexer.start()
         self._notifications.start()
         self._key_uses.start()
         return sftp, http
@@ -172,6 +176,7 @@ class Server:
                 self._sftp.close(grace_s),
                 self._worker.stop(grace_s),
                 self._keeper.stop(),
+                self._indexer.stop(),
                 self._notifications.stop(grace_s),
             )
             await self._key_uses.stop()

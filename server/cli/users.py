@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from importer.directory import Directory, Export
-from importer.history import History
+from importer.directory import Directory, Export, open_directory
+from importer.history import open_history
 from importer.identity import Identity, identity_of
 from server.cli.data import patiently, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, print_thing, shown
@@ -29,7 +29,7 @@ def users() -> None:
 
 @users.command("list")
 @click.argument("tenant")
-@click.option("--search", default="", help="Only whose name, address or identifier has this in it.")
+@click.option("--search", default="", help="Only whose name, address or identifier has words that begin so.")
 @click.option("--state", type=click.Choice(["active", "deactivated"]), help="Only those.")
 @click.option("--limit", type=click.IntRange(min=1), help="Not more than this many.")
 @json_option
@@ -39,8 +39,7 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
     found: list[dict[str, Any]] = []
     async with tenants() as opened:
         identity = identity_of(await opened.settings(tenant))
-        async with open_users(opened.folder(tenant)) as db:
-            directory = Directory(db, identity)
+        async with open_directory(opened.folder(tenant), identity) as directory:
             after: int | None = 0
             while after is not None and (limit is None or len(found) < limit):
                 size = PAGE if limit is None else min(PAGE, limit - len(found))
@@ -82,8 +81,8 @@ async def history(tenant: str, identifier: str, as_json: bool) -> None:
     async with tenants() as opened:
         await _get(opened, tenant, identifier)
         identity = identity_of(await opened.settings(tenant))
-        async with open_users(opened.folder(tenant)) as db:
-            pages = History(db, identity).of_user(identifier)
+        async with open_history(opened.folder(tenant), identity) as changes:
+            pages = changes.of_user(identifier)
             if as_json:
                 await print_json_pages(pages)
                 return
@@ -152,8 +151,8 @@ async def _protect(tenant: str, identifier: str, protected: bool, as_json: bool)
 
 async def _get(opened: Tenants, tenant: str, identifier: str) -> dict[str, Any]:
     identity = identity_of(await opened.settings(tenant))
-    async with open_users(opened.folder(tenant)) as db:
-        user = await Directory(db, identity).get(identifier)
+    async with open_directory(opened.folder(tenant), identity) as directory:
+        user = await directory.get(identifier)
     if user is None:
         raise TenantRefused(
             "no_user", f"there is no user {identifier} in {tenant}; see: headcount users list {tenant}"

@@ -31,7 +31,7 @@ ONE = refuses(*LOOKING, "no_user", "bad_request")
 
 
 class UsersAsked(Asked):
-    search: str = Field("", max_length=255, description="In name, address or identifier, without case.")
+    search: str = Field("", max_length=255, description="Beginnings of words in name, address or identifier.")
     state: models.UserState | None = None
     limit: Limit = 100
     after: After = 0

@@ -1,0 +1,100 @@
+"""Keeps the search indexes of all tenants up to date: after an import, after an undo, and every minute in any case.
+
+None of it is needed for a right answer, only for a quick one; so nothing here fails anything, and what could not be
+done now is done the next time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+
+from importer.entry import Entry
+from importer.model import APPLIED, ImportState
+from importer.search_index import catch_up
+from server.tenants import Tenants
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 60.0
+"""Who changes users by hand, or removes an index, tells nobody."""
+
+WORTH_A_LINE = 10_000
+
+
+class Indexer:
+    """An `importer.closing.Watcher` that works between `start()` and `stop()`, on one tenant after the other."""
+
+    def __init__(self, tenants: Tenants) -> None:
+        self._tenants = tenants
+        self._due: set[str] = set()
+        self._failing: set[str] = set()
+        self._wake = asyncio.Event()
+        self._stopping = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._work(), name="indexing")
+
+    async def stop(self) -> None:
+        """End what is under way after its present step."""
+        self._stopping.set()
+        self._wake.set()
+        if self._task:
+            await asyncio.wait([self._task])
+
+    async def ended(self, entry: Entry, duration_s: float | None) -> None:
+        """Users may have changed: their index is looked at next."""
+        if entry.state in APPLIED | {ImportState.UNDONE} and not entry.dry_run:
+            self._due.add(entry.tenant)
+            self._wake.set()
+
+    async def _work(self) -> None:
+        looked_at = 0.0
+        while not self._stopping.is_set():
+            self._wake.clear()
+            if not looked_at or time.monotonic() - looked_at >= LOOK_S:
+                self._due |= await self._names()
+                looked_at = time.monotonic()
+            while self._due and not self._stopping.is_set():
+                await self._catch_up(self._due.pop())
+            if not self._stopping.is_set():
+                await self._wait(LOOK_S)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _names(self) -> set[str]:
+        try:
+            return {tenant.name for tenant in await self._tenants.list()}
+        except Exception:
+            log.exception("Tenants can't be listed.", extra={"event": "index_failed"})
+            return set()
+
+    async def _catch_up(self, name: str) -> None:
+        start = time.monotonic()
+        try:
+            done = await asyncio.to_thread(catch_up, self._tenants.folder(name), self._stopping.is_set)
+        except FileNotFoundError:
+            return  # removed meanwhile
+        except Exception as error:
+            if name not in self._failing:  # once, until it has gone well again
+                log.warning(
+                    "The users of %s can't be indexed for searching now: %s. Searching them is slow until then.",
+                    *(name, error),
+                    extra={"event": "index_failed", "tenant": name},
+                )
+            self._failing.add(name)
+            return
+        self._failing.discard(name)
+        if done >= WORTH_A_LINE:
+            log.info(
+                "Indexed %d changes of users of %s for searching, in %.1f s.",
+                *(done, name, time.monotonic() - start),
+                extra={"event": "users_indexed", "tenant": name, "users": done},
+            )

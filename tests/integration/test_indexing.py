@@ -1,0 +1,94 @@
+"""The server brings search indexes up to date by itself, of all tenants, and none of it fails anything."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from importer.entry import Entry
+from importer.folder import TenantFolder
+from importer.model import FileFacts, ImportState
+from server.indexing import Indexer
+from server.tenants import Tenants, open_tenants
+from tests.support.waiting import eventually
+
+ENTRY = Entry("acme", 1, ImportState.COMPLETED, False, 1, "/sync_users.csv", FileFacts("sync_users.csv", 5), "2026")
+
+
+@pytest.fixture
+async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
+    async with open_tenants(tmp_path) as opened:
+        await opened.add("acme")
+        await opened.add("globex")
+        yield opened
+
+
+@pytest.fixture
+async def indexer(tenants: Tenants) -> AsyncIterator[Indexer]:
+    """An indexer that has looked at both tenants once."""
+    running = Indexer(tenants)
+    running.start()
+    await eventually(lambda: all(seen(tenants.folder(name)) for name in ("acme", "globex")))
+    yield running
+    await running.stop()
+
+
+def seen(folder: TenantFolder) -> int:
+    """Up to which row the index has followed the log; 0 without an index."""
+    if not folder.search_db.exists():
+        return 0
+    with closing(sqlite3.connect(folder.search_db)) as db:
+        try:
+            return int(db.execute("SELECT seq FROM state").fetchone()[0])
+        except (sqlite3.OperationalError, TypeError):
+            return 0
+
+
+def rename(folder: TenantFolder) -> int:
+    """Somebody is renamed by hand; the row of the log that says so."""
+    with closing(sqlite3.connect(folder.users_db, isolation_level=None)) as db:
+        db.execute("INSERT OR REPLACE INTO users (id, first_name, last_name) VALUES (1, 'Ann', 'Ash')")
+        return int(db.execute("SELECT max(seq) FROM search_log").fetchone()[0])
+
+
+async def test_an_import_that_was_applied_or_undone_is_indexed_when_it_ends(
+    tenants: Tenants, indexer: Indexer
+) -> None:
+    folder = tenants.folder("acme")
+    for state in (ImportState.COMPLETED, ImportState.COMPLETED_WITH_ERRORS, ImportState.UNDONE):
+        row = rename(folder)
+        await indexer.ended(replace(ENTRY, state=state), 0.1)
+        await eventually(lambda: seen(folder) == row)  # noqa: B023 - it is awaited here
+
+
+async def test_a_tenant_whose_users_cannot_be_read_is_told_of_once_and_holds_up_nobody(
+    tenants: Tenants, indexer: Indexer, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, folder = tenants.folder("globex"), tenants.folder("acme")
+    for path in broken.root.glob("users.db*"):
+        path.unlink()
+    broken.users_db.write_bytes(b"not a database" * 100)
+    for _ in range(2):
+        row = rename(folder)
+        await indexer.ended(replace(ENTRY, tenant="globex"), None)
+        await indexer.ended(ENTRY, None)
+        await eventually(lambda: seen(folder) == row)  # noqa: B023 - it is awaited here
+    told = [record for record in caplog.records if getattr(record, "event", "") == "index_failed"]
+    assert [getattr(record, "tenant", "") for record in told] == ["globex"]
+
+
+async def test_a_tenant_that_was_removed_is_nothing_to_speak_of(
+    tenants: Tenants, indexer: Indexer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await tenants.remove("globex")
+    row = rename(tenants.folder("acme"))
+    await indexer.ended(replace(ENTRY, tenant="globex"), None)
+    await indexer.ended(ENTRY, None)
+    await eventually(lambda: seen(tenants.folder("acme")) == row)
+    assert not tenants.folder("globex").root.exists()
+    assert "index_failed" not in [getattr(record, "event", "") for record in caplog.records]

@@ -1,0 +1,44 @@
+"""Searching users beside the real server, which indexes what its imports did."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.support.clients import needs
+from tests.support.importing import sheet
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
+
+pytestmark = needs("sftp")
+
+# What only an index knows: that accents don't count.
+ZOE = sheet(("Zoë", "Åström", "z@example.com"))
+UNDO_MIGRATION = """
+    DROP TRIGGER users_search_changed; DROP TRIGGER users_search_removed; DROP TRIGGER users_search_added;
+    DROP TRIGGER applied_search; DROP TRIGGER undone_search; DROP TABLE search_log; PRAGMA user_version = 1;
+"""
+
+
+def test_who_was_imported_is_found_by_index_also_by_a_server_that_was_upgraded(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        server.add_tenant("acme")
+        server.put("acme", ZOE)
+        server.wait("acme")
+
+        def found() -> bool:
+            users = server.cli("users", "list", "acme", "--search", "zoe astrom", "--json").json
+            return [user["first_name"] for user in users] == ["Zoë"]
+
+        wait_until(found)
+        server.stop()
+        folder = server.files("acme")
+        folder.search_db.unlink()
+        with closing(sqlite3.connect(folder.users_db)) as db:
+            db.executescript(UNDO_MIGRATION)
+        assert not found()
+        server.start()
+        wait_until(found)
+        assert server.stop() == 0
+        assert "Traceback" not in server.log.read_text()
