@@ -13,7 +13,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, Self, TypedDict
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from importer.custom import MAX_FIELDS, CustomField
 from importer.header import COLUMNS, DELIMITERS, REPORT_COLUMNS, REQUIRED, Names, fold
@@ -118,6 +127,14 @@ class ImportSettings(BaseModel):
     def form(self) -> Form:
         """How files look: what a CsvReader is to be told."""
         return {"delimiter": self.delimiter, "encoding": self.encoding, "names": self.names}
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _true_is_no_number(cls, given: object, judge: ValidatorFunctionWrapHandler) -> object:
+        found = judge(given)
+        if isinstance(given, bool) and not isinstance(found, bool):
+            raise PydanticKnownError("float_type")
+        return found
 
     @field_validator("delimiter")
     @classmethod

@@ -219,3 +219,11 @@ def test_the_schema_of_the_settings_explains_each() -> None:
     properties = TenantSettings.model_json_schema()["properties"]
     assert properties["delimiter"]["title"] == "Character between cells"
     assert all(field["description"] for field in properties.values())
+
+
+@pytest.mark.parametrize(
+    "name", ["max_deactivations_percent", "retention_days", "max_file_bytes", "stale_after_days"]
+)
+def test_true_is_no_number(name: str) -> None:
+    with pytest.raises(TenantRefused, match="must be a number, not true"):
+        changed(TenantSettings(), {name: True})
