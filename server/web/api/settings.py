@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Response
 
-from server.tenant_settings import CHANGED_MEANWHILE, TenantSettings, etag, page_of_settings_history
+from server.tenant_settings import CHANGED_MEANWHILE, TenantSettings, changed, etag, page_of_settings_history
 from server.tenants import open_users
 from server.web.api import models
 from server.web.api.asking import (
@@ -91,9 +91,11 @@ async def change_settings(
     """
     tenants = visit.office.tenants
     now = await tenants.settings(visit.tenant)
-    expected = _expected(if_match, now)
-    if media_type_of(request) == MERGE_PATCH:
-        changes, expected = merged(now.to_json(), changes), expected or etag(now)
+    by_merging = media_type_of(request) == MERGE_PATCH
+    if by_merging:
+        changes = merged(now.to_json(), changes)
+    changed(now, changes)  # what makes no sense makes none either after somebody else's change
+    expected = _expected(if_match, now) or (etag(now) if by_merging else None)
     settings = await tenants.change_settings(visit.tenant, changes, by=visit.token.bearer, expected=expected)
     response.headers["etag"] = _quoted(settings)
     return settings
