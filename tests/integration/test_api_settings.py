@@ -56,6 +56,25 @@ async def test_a_setting_nobody_knows_is_named(site: Site) -> None:
     assert "did you mean retention_days" in problem["detail"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("require_checksum", 0),
+        ("require_checksum", "no"),
+        ("retention_days", "30"),
+        ("retention_days", True),
+        ("custom_fields", "[]"),
+        ("field_mapping", []),
+        ("delimiter", 5),
+        ("max_file_bytes", False),
+    ],
+)
+async def test_a_setting_of_another_type_is_refused(site: Site, name: str, value: object) -> None:
+    problem = (await site.api("owner").patch(SETTINGS, json={name: value})).json()
+    assert (problem["status"], problem["code"]) == (422, "bad_setting")
+    assert problem["detail"].startswith(f"{name}: must be of type ")
+
+
 async def test_two_owners_cant_overwrite_each_other(site: Site) -> None:
     client = site.api("owner")
     seen = (await client.get(SETTINGS)).headers["etag"]

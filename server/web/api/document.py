@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from server.web.api.reading import operations
 from server.web.pages.rendering import render
 
 PREFIX = "/api/v1"
+Schema = dict[str, Any]
 REFS = "#/components/schemas/{model}"
 
 DESCRIPTION = """What became of a company's files, its users, its settings and its keys.
@@ -59,7 +60,10 @@ def document() -> dict[str, Any]:
     schemas = found["components"]["schemas"]
     for model in (models.Problem, models.NewKey):
         schemas.update(_schemas(model))
-    schemas["SettingsPatch"] = _patch(schemas)
+    for name, schema in _schemas(TenantSettings).items():
+        schemas.setdefault(name, schema)
+    schemas["SettingsPatch"] = _patch("SettingsPatch", _or_null)
+    schemas["SettingsMerge"] = _patch("SettingsMerge", lambda schema: _or_null(_any_table(schema)))
     return found
 
 
@@ -69,16 +73,13 @@ def _schemas(model: type[BaseModel]) -> dict[str, Any]:
     return {**schema.pop("$defs", {}), model.__name__: schema}
 
 
-def _patch(schemas: dict[str, Any]) -> dict[str, Any]:
-    """Any settings: each as it may be, or null."""
-    found = _schemas(TenantSettings)
-    settings = found.pop("TenantSettings")
-    for name, schema in found.items():
-        schemas.setdefault(name, schema)
-    properties = {name: _or_null(schema) for name, schema in settings["properties"].items()}
+def _patch(title: str, sent: Callable[[Schema], Schema]) -> Schema:
+    """Any settings; `sent` is what may be sent for one."""
+    settings = _schemas(TenantSettings)["TenantSettings"]["properties"]
+    properties = {name: sent(schema) for name, schema in settings.items()}
     return {
         "type": "object",
-        "title": "SettingsPatch",
+        "title": title,
         "description": "The settings to be changed; null puts a default back.",
         "properties": properties,
         "additionalProperties": False,
@@ -86,8 +87,14 @@ def _patch(schemas: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _or_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    said = {name: schema[name] for name in ("title", "description") if name in schema}
+def _any_table(schema: Schema) -> Schema:
+    """Of a table that is merged, a part may be sent, and null for what is to go."""
+    return {**schema, "additionalProperties": True} if schema.get("type") == "object" else schema
+
+
+def _or_null(schema: Schema) -> Schema:
+    """What `schema` describes, or null."""
+    said: Schema = {name: schema[name] for name in ("title", "description") if name in schema}
     rest = {name: value for name, value in schema.items() if name not in {*said, "default"}}
     choices = rest.get("anyOf", [rest])
     null = {"type": "null"}

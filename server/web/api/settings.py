@@ -35,6 +35,22 @@ TAGGED: dict[int | str, dict[str, Any]] = {
 }
 
 
+JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "array": (list,),
+    "object": (dict,),
+    "null": (),
+}
+TYPES_OF: Mapping[str, frozenset[str]] = {
+    name: frozenset(each["type"] for each in schema.get("anyOf", [schema]))
+    for name, schema in TenantSettings.model_json_schema()["properties"].items()
+}
+"""The JSON types that a setting may be of."""
+
+
 class HistoryAsked(Asked):
     before: Before | None = None
     limit: Limit = 100
@@ -45,6 +61,10 @@ async def _changes(request: Request) -> dict[str, Any]:
     content = await body_of(request, TYPES)
     if not isinstance(content, dict):
         raise Problem(422, "The body must be an object of settings.", code="bad_request")
+    wrong = wrong_types(content)
+    if wrong:
+        name, sentence = next(iter(wrong.items()))
+        raise Problem(422, f"{name}: {sentence}.", code="bad_setting", errors=wrong)
     return content
 
 
@@ -71,7 +91,10 @@ async def show_settings(visit: Looking, response: Response) -> TenantSettings:
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {kind: {"schema": {"$ref": "#/components/schemas/SettingsPatch"}} for kind in TYPES},
+            "content": {
+                JSON: {"schema": {"$ref": "#/components/schemas/SettingsPatch"}},
+                MERGE_PATCH: {"schema": {"$ref": "#/components/schemas/SettingsMerge"}},
+            },
         }
     },
     summary="Change settings",
@@ -114,6 +137,20 @@ async def list_settings_history(
     async with open_users(visit.office.tenants.folder(visit.tenant)) as db:
         changes, older = await page_of_settings_history(db, asked.limit, asked.before or MOST)
     return listed(request, response, "changes", changes, older, "before")
+
+
+def wrong_types(changes: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that are of another type than the document says, each with a sentence. Pure.
+
+    Elsewhere settings may be typed, and `0` may be false; a program that sends that is mistaken about something.
+    """
+    known = {name: value for name, value in changes.items() if name in TYPES_OF and value is not None}
+    return {
+        name: f"must be of type {' or '.join(sorted(TYPES_OF[name] - {'null'}))}"
+        for name, value in known.items()
+        if not any(isinstance(value, JSON_TYPES[kind]) for kind in TYPES_OF[name])
+        or (isinstance(value, bool) and "boolean" not in TYPES_OF[name])
+    }
 
 
 def merged(now: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

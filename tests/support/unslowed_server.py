@@ -1,0 +1,13 @@
+"""`python -m tests.support.unslowed_server serve`: the real server, but wrong tokens wait no time to speak of.
+
+For whoever shows hundreds of them on purpose.
+"""
+
+from __future__ import annotations
+
+from server.__main__ import main
+from server.web import slowing
+
+if __name__ == "__main__":
+    slowing.LONGEST_S = 0.001
+    main()
