@@ -329,6 +329,11 @@ class Queue:
         newest, waiting = await self._one(NEWEST_CHANGE, entry.tenant), await self._one(WAITING_FIRST, entry.tenant)
         return why_not_undone(entry, newest, waiting)
 
+    async def last_move(self) -> int:
+        """The number of the last change of an import's state, as whoever follows them counts (`server.web.live`)."""
+        found = await self._read("SELECT coalesce(max(id), 0) FROM moves")
+        return int(found[0][0])
+
     async def waiting(self) -> list[Entry]:
         """The imports of all tenants that are arriving, queued or running, oldest first."""
         return await self._entries(

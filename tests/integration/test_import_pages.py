@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
+import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ import httpx
 import pytest
 
 from server.tenants import open_users
+from server.web.pages import events as events_module
 from tests.support.importing import people, sheet
 from tests.support.site import Site, open_site
+from tests.support.waiting import eventually
 
 HOME = "/tenants/acme/imports"
 NASTY = "<img src=x onerror=alert(1)>"
@@ -390,3 +395,138 @@ async def test_what_others_wrote_stays_text(site: Site) -> None:
         text = await page(site, f"{HOME}{path}")
         assert "<img src=x" not in text, path
         assert "&lt;img src=x onerror" in text, path
+
+
+# What happens, as it happens
+
+
+@asynccontextmanager
+async def following(
+    site: Site, path: str = f"{HOME}/events", role: str = "owner", **headers: str
+) -> AsyncIterator[Any]:
+    """The events of a stream, as they come."""
+    client = await site.browser(role)
+    async with client.stream("GET", path, headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield _events(answer)
+
+
+async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    event: dict[str, Any] = {}
+    async for line in answer.aiter_lines():
+        name, _, value = line.partition(": ")
+        if name == "data":
+            yield {**event, **json.loads(value)}
+        elif name in {"id", "event"}:
+            event[name] = value
+
+
+async def test_a_page_hears_of_what_happened_since_it_was_made(site: Site) -> None:
+    text = await page(site)
+    after = re.search(r'data-after="(\d+)"', text)
+    assert after
+    await site.upload(people("ann"))
+    await site.upload(people("ann"), "other")
+    async with following(site, f"{HOME}/events?after={after[1]}") as events, asyncio.timeout(10):
+        first = await anext(events)
+        assert (first["event"], first["tenant"], first["import"], first["state"]) == ("state", "acme", 1, "queued")
+        await site.run()
+        async for event in events:
+            if event["state"] == "completed":
+                break
+    number = {"last-event-id": first["id"]}
+    async with following(site, **number) as events, asyncio.timeout(10):
+        assert (await anext(events))["state"] != "queued", "what the browser has had is not told again"
+
+
+async def test_the_operator_hears_of_everybody(site: Site) -> None:
+    await site.upload(people("ann"))
+    await site.upload(people("ann"), "other")
+    async with following(site, "/tenants/events?after=0", "operator") as events, asyncio.timeout(10):
+        assert {(await anext(events))["tenant"] for _ in range(2)} == {"acme", "other"}
+
+
+async def test_whoever_signs_out_hears_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "BEAT_S", 0.05)
+    client = await site.browser("owner")
+    async with client.stream("GET", f"{HOME}/events") as answer, asyncio.timeout(10):
+        await client.post("/sign-out")
+        async for _ in answer.aiter_lines():
+            pass
+
+
+@pytest.mark.parametrize("after", ["odd", "-1", "99999999999999999999", "²"])
+async def test_a_number_of_an_event_that_is_none_does_no_harm(site: Site, after: str) -> None:
+    client = await site.browser("owner")
+    async with client.stream("GET", f"{HOME}/events", params={"after": after}) as answer:
+        assert answer.status_code == 200
+
+
+# Trying a file
+
+
+async def try_file(site: Site, content: bytes, name: str = "people.csv", role: str = "owner") -> httpx.Response:
+    return await (await site.browser(role)).post("/tenants/acme/try", files={"file": (name, content, "text/csv")})
+
+
+async def test_a_file_is_tried_and_changes_nothing(site: Site) -> None:
+    await site.imported(people("ann"))
+    answer = await try_file(site, people("ann", "bo"), "New people.csv")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{HOME}/2?done=trying")
+    assert "Your file has arrived" in seen(await page(site, answer.headers["location"]))
+    await site.run()
+    text = seen(await page(site, f"{HOME}/2"))
+    assert "1 person would join. This was only tried: nothing was changed." in text
+    assert "New people.csv" in text
+    assert "Tried by owner, token" in text
+    async with open_users(site.office.tenants.folder("acme")) as db:
+        assert [tuple(row) for row in await db.execute_fetchall("SELECT count(*) FROM users")] == [(1,)]
+
+
+async def test_a_file_that_is_too_large_is_refused_with_a_sentence_while_it_comes(site: Site) -> None:
+    await settings(site, max_file_bytes=1000)
+    staging = site.office.tenants.folder("acme").staging
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\n'
+        for _ in range(100):
+            yield b"x" * 10_000
+        yield b"\r\n--b--\r\n"
+
+    browser = await site.browser("owner")
+    chunked = await browser.post(
+        "/tenants/acme/try", content=endless(), headers={"content-type": "multipart/form-data; boundary=b"}
+    )
+    for answer in (chunked, await try_file(site, b"x" * 5000)):
+        assert answer.status_code == 413
+        assert "The file is too large: it may have" in seen(answer.text)
+        assert 'type="file"' in answer.text
+    assert not [*staging.iterdir()]
+    assert numbers(await page(site)) == []
+
+
+async def test_without_a_file_the_form_says_so(site: Site) -> None:
+    answer = await try_file(site, b"", "")
+    assert answer.status_code == 422
+    assert "Choose a file first." in seen(answer.text)
+
+
+async def test_a_viewer_is_told_who_can_try_a_file(site: Site) -> None:
+    text = await page(site, "/tenants/acme/try", role="viewer")
+    assert "An owner can do this" in text
+    assert '<form method="post" action="/tenants/acme/try"' not in text
+    assert (await try_file(site, people("ann"), role="viewer")).status_code == 403
+
+
+async def test_a_browser_that_goes_away_leaves_nothing_behind(site: Site) -> None:
+    async def half() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\nfirst_name'
+        raise OSError("the cable was pulled")
+
+    browser = await site.browser("owner")
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    with pytest.raises(OSError, match="cable"):
+        await browser.post("/tenants/acme/try", content=half(), headers=kind)
+    staging = site.office.tenants.folder("acme").staging
+    await eventually(lambda: not [*staging.iterdir()])
+    assert numbers(await page(site)) == []

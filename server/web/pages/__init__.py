@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from server.web.pages import import_, import_files, imports, keys, settings, signing_in, users
+from server.web.pages import (
+    events,
+    import_,
+    import_files,
+    imports,
+    keys,
+    settings,
+    signing_in,
+    trying,
+    users,
+)
 from server.web.pages.errors import tell
 
 __all__ = ["router", "tell"]
 
 router = APIRouter(include_in_schema=False)
-for _page in (signing_in, imports, import_, import_files, users, settings, keys):
+for _page in (signing_in, events, imports, import_, import_files, trying, users, settings, keys):
     router.include_router(_page.router)

@@ -92,6 +92,7 @@ async def _decided(
 async def _shown(
     request: Request, visit: Visit, import_id: int, asked: Asked, refused: Exception | None = None
 ) -> Response:
+    moved = await visit.office.reader.last_move()
     entry = await entry_of(visit, import_id)
     problem = as_problem(refused) if refused else None
     tenants = visit.office.tenants
@@ -104,6 +105,7 @@ async def _shown(
         visit,
         status=problem.status if problem else 200,
         problem=problem,
+        moved=moved,
         entry=entry,
         told=told(entry, visit),
         undo_means=undo_means,

@@ -36,12 +36,14 @@ async def list_imports(request: Request, visit: Looking, state: str = "", before
     reader, tenant = visit.office.reader, visit.tenant
     wanted = next((each for each in STATES_SHOWN if each == state), None)
     limits = {"before": max(0, min(before, END)), "limit": PAGE + 1}
+    moved = await reader.last_move()
     entries = await reader.page(tenant, state=wanted, messages=False, **limits)
     under_way = [entry for entry in await reader.waiting() if entry.tenant == tenant]
     return render(
         request,
         "imports.html",
         visit,
+        moved=moved,
         entries=entries[:PAGE],
         older=entries[PAGE - 1].id if len(entries) > PAGE else None,
         newest=before == END,

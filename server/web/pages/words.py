@@ -64,8 +64,8 @@ NOTICES = {
     "settings-same": "Nothing was different, so nothing was saved.",
     "approved": "Approved: it runs as soon as it is its turn.",
     "discarded": "Discarded: nothing was changed.",
-    "undoing": "It is being undone.",
-    "trying": "Your file is being tried. Nothing is changed by that.",
+    "undoing": "The undo has begun.",
+    "trying": "Your file has arrived. Trying it changes nothing.",
 }
 """What is said at the top of the page that follows something done."""
 

@@ -9,4 +9,135 @@ export function localTimes(within = document) {
   }
 }
 
+// Pages that renew themselves: an element with data-events follows what happens, and the regions in it with data-renew
+// are fetched anew from the page itself when something has.
+
+const RENEW_MS = 250; // several events at once are one renewal
+const RETRY_MS = 10_000;
+
+class Follower {
+  constructor(root) {
+    this.root = root;
+    this.after = root.dataset.after;
+    this.regions = new Map(); // as they came, before times were put into the reader's zone
+    for (const region of root.querySelectorAll("[data-renew]")) this.regions.set(region.dataset.renew, region.innerHTML);
+    this.news = document.createElement("p");
+    this.news.className = "hidden";
+    this.news.role = "status";
+    document.body.append(this.news);
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
+    window.addEventListener("pagehide", () => this.close());
+    window.addEventListener("pageshow", (event) => event.persisted && this.open());
+    if (!document.hidden) this.open();
+  }
+
+  open() {
+    this.close();
+    this.source = new EventSource(`${this.root.dataset.events}?after=${this.after}`);
+    this.source.addEventListener("progress", (event) => this.progress(JSON.parse(event.data)));
+    this.source.addEventListener("state", (event) => this.moved(event.lastEventId, JSON.parse(event.data)));
+    this.source.addEventListener("error", () => {
+      // The browser tries again by itself, unless it was refused.
+      if (this.source.readyState === EventSource.CLOSED) this.retry = setTimeout(() => this.renewAndOpen(), RETRY_MS);
+    });
+  }
+
+  close() {
+    clearTimeout(this.retry);
+    this.source?.close();
+  }
+
+  async renewAndOpen() {
+    if (await this.renew()) this.open();
+  }
+
+  progress(event) {
+    for (const bar of this.root.querySelectorAll("progress[data-import]")) {
+      if (bar.dataset.import === `${event.tenant}/${event.import}`) bar.value = event.progress;
+    }
+  }
+
+  moved(number, event) {
+    this.after = number;
+    this.told = `${event.tenant}/${event.import}`;
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => this.renew(), RENEW_MS);
+  }
+
+  // Whether the page could be had. It can't by whoever has signed out meanwhile.
+  async renew() {
+    const path = this.root.dataset.page;
+    const answer = await fetch(path === location.pathname ? location.href : path).catch(() => null);
+    if (!answer?.ok || answer.redirected) return false;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const region of this.root.querySelectorAll("[data-renew]")) {
+      const fresh = page.querySelector(`[data-renew="${region.dataset.renew}"]`);
+      if (fresh && fresh.innerHTML !== this.regions.get(region.dataset.renew)) this.replace(region, fresh);
+    }
+    this.tell();
+    return true;
+  }
+
+  replace(region, fresh) {
+    const html = fresh.innerHTML;
+    const focused = region.contains(document.activeElement) ? document.activeElement : null;
+    const open = [...region.querySelectorAll("details[open][id]")].map((details) => details.id);
+    const scrolled = [...region.querySelectorAll(".table")].map((table) => table.scrollLeft);
+    this.regions.set(region.dataset.renew, html);
+    region.replaceChildren(...fresh.childNodes);
+    localTimes(region);
+    for (const id of open) region.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+    region.querySelectorAll(".table").forEach((table, index) => (table.scrollLeft = scrolled[index] ?? 0));
+    if (focused) (this.counterpart(region, focused) ?? region).focus({ preventScroll: true });
+  }
+
+  // What stands now where the focus was; the region itself takes it if that is gone.
+  counterpart(region, element) {
+    region.tabIndex = -1;
+    const alike = (other) => ["id", "href", "name", "action"].every((name) => other[name] === element[name]);
+    const texts = (other) => other.textContent === element.textContent;
+    const all = [...region.querySelectorAll(element.localName)].filter(alike);
+    return all.find(texts) ?? (element.id || element.href ? all[0] : undefined);
+  }
+
+  // Say politely what has become of the import that moved last, in the words of the page.
+  tell() {
+    const mark = this.root.querySelector(`[data-told="${CSS.escape(this.told ?? "")}"]`);
+    if (mark) this.news.textContent = `#${this.told.split("/")[1]}: ${mark.textContent.trim()}`;
+  }
+}
+
+// A file that is too large is told so before it is sent.
+function fileFields() {
+  for (const field of document.querySelectorAll("input[type=file][data-most]")) {
+    const over = (is) => () => field.classList.toggle("over", is);
+    for (const name of ["dragenter", "dragover"]) field.addEventListener(name, over(true));
+    for (const name of ["dragleave", "drop"]) field.addEventListener(name, over(false));
+    field.addEventListener("change", () => {
+      const large = field.files[0]?.size > Number(field.dataset.most);
+      field.setCustomValidity(large ? field.dataset.large : "");
+      field.reportValidity();
+    });
+    sentOnce(field.form, field.dataset.sending);
+  }
+}
+
+// Who clicks again because a large file takes its time would send it twice.
+function sentOnce(form, sending) {
+  const button = form.querySelector("button");
+  const label = button.textContent;
+  let sent = false;
+  form.addEventListener("submit", (event) => {
+    if (sent) event.preventDefault();
+    sent = true;
+    button.textContent = sending;
+  });
+  window.addEventListener("pageshow", () => {
+    sent = false;
+    button.textContent = label;
+  });
+}
+
+for (const root of document.querySelectorAll("[data-events]")) new Follower(root);
 localTimes();
+fileFields();

@@ -1,0 +1,135 @@
+"""The file in a form of a browser (RFC 7578), given on as it comes: nothing of it is kept here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from server.web.problems import Problem
+
+BEGIN_S = 60.0
+"""A form whose file has not begun after so long is given up."""
+
+DRAIN_S = 10.0
+"""Browsers show no answer that comes before they have sent everything: so long we read on and throw it away."""
+
+
+class FormFile:
+    """The file in the field `field` of a form. `name()` once, then `chunks()` once."""
+
+    def __init__(self, request: Request, field: str) -> None:
+        """Raises Problem if what comes is no such form."""
+        self._stream = request.stream()
+        self._field = field.encode()
+        self._parser = _parser(request, self)
+        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self._headers: dict[bytes, bytes] = {}
+        self._name: str | None = None
+        self._inside = self._over = False
+        self._came: deque[bytes] = deque()
+
+    async def name(self) -> str:
+        """What the file is called where it was; the form has been read to where the file begins.
+
+        Raises Problem if no file was chosen, or nothing comes.
+        """
+        try:
+            async with asyncio.timeout(BEGIN_S):
+                while self._name is None and await self._read():
+                    pass
+        except TimeoutError:
+            raise _broken() from None
+        if not self._name:
+            raise Problem(422, "Choose a file first.", code="no_file_chosen")
+        return self._name
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes of the file. Raises Problem if the form breaks off before its end."""
+        while True:
+            while self._came:
+                yield self._came.popleft()
+            if self._over:
+                return
+            if not await self._read():
+                raise _broken()
+
+    async def drain(self) -> None:
+        """Read what still comes, for a while, so that whoever sends it hears the answer."""
+        with suppress(TimeoutError, ClientDisconnect):
+            async with asyncio.timeout(DRAIN_S):
+                async for _ in self._stream:
+                    pass
+
+    async def _read(self) -> bool:
+        """Take in what comes next; False if nothing does."""
+        data = await anext(self._stream, b"")
+        if data:
+            try:
+                self._parser.write(data)
+            except FormParserError:
+                raise _broken() from None
+        return bool(data)
+
+    # What the parser calls
+
+    def on_part_begin(self) -> None:
+        self._headers = {}
+
+    def on_header_begin(self) -> None:
+        self._header = (bytearray(), bytearray())
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header[0].extend(data[start:end])
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1].extend(data[start:end])
+
+    def on_header_end(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).lower()] = bytes(value)
+
+    def on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        if options.get(b"name") == self._field and b"filename" in options and self._name is None:
+            self._name = options[b"filename"].decode("utf-8", "replace")
+            self._inside = True
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._inside:
+            self._came.append(data[start:end])
+
+    def on_part_end(self) -> None:
+        self._over = self._over or self._inside
+        self._inside = False
+
+
+def _parser(request: Request, called: FormFile) -> MultipartParser:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data" or b"boundary" not in options:
+        raise Problem(415, "Send the file with the form on the page.", code="unsupported_type")
+    try:
+        return MultipartParser(
+            options[b"boundary"],
+            {
+                "on_part_begin": called.on_part_begin,
+                "on_header_begin": called.on_header_begin,
+                "on_header_field": called.on_header_field,
+                "on_header_value": called.on_header_value,
+                "on_header_end": called.on_header_end,
+                "on_headers_finished": called.on_headers_finished,
+                "on_part_data": called.on_part_data,
+                "on_part_end": called.on_part_end,
+            },
+        )
+    except FormParserError:
+        raise _broken() from None
+
+
+def _broken() -> Problem:
+    return Problem(400, "The file did not arrive whole. Send it again.", code="broken_form")

@@ -1,0 +1,47 @@
+"""What happens to imports, for the script of the pages: as server-sent events, as long as somebody is signed in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from importer.queue import END
+from server.web.access import Need, SessionNeeds, Visit, session_of
+from server.web.live import BEAT_S, as_stream
+from server.web.pages.imports import Looking
+
+router = APIRouter()
+
+HEADERS = {"x-accel-buffering": "no"}
+"""A proxy before us must not wait until there is more."""
+
+LastEvent = Annotated[str, Header(alias="last-event-id")]
+
+
+@router.get("/tenants/events")
+async def of_all(
+    request: Request,
+    visit: Annotated[Visit, Depends(SessionNeeds(Need.OPERATOR))],
+    after: str = "",
+    last: LastEvent = "",
+) -> Response:
+    """Of all tenants, for the operator."""
+    return _stream(request, visit, None, last or after)
+
+
+@router.get("/tenants/{tenant}/imports/events")
+async def of_tenant(request: Request, visit: Looking, after: str = "", last: LastEvent = "") -> Response:
+    """From the event after the one with this number: that of the page, or the last that the browser has had."""
+    return _stream(request, visit, visit.tenant, last or after)
+
+
+def _stream(request: Request, visit: Visit, tenant: str | None, seen: str) -> Response:
+    async def may_stay() -> bool:
+        return await session_of(request) == visit.token
+
+    number = min(int(seen), END) if seen.isascii() and seen.isdigit() else None
+    events = visit.office.live.follow(tenant, number)
+    return StreamingResponse(as_stream(events, may_stay, BEAT_S), media_type="text/event-stream", headers=HEADERS)

@@ -1,0 +1,47 @@
+"""`/try`: what would a file do? It is dropped on the page, runs dry, and nothing is changed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+
+from importer.errors import Refused, TryAgain
+from server.tenant_settings import TenantRefused
+from server.web.access import Visit
+from server.web.multipart import FormFile
+from server.web.pages.imports import Deciding, Looking
+from server.web.pages.rendering import render
+from server.web.problems import Problem, as_problem
+
+router = APIRouter(prefix="/tenants/{tenant}/try")
+
+
+@router.get("")
+async def ask(request: Request, visit: Looking) -> Response:
+    return await _form(request, visit)
+
+
+@router.post("")
+async def try_file(request: Request, visit: Deciding) -> Response:
+    """On to the page of the dry run; if the file can't be taken, the form again with the reason."""
+    try:
+        file = FormFile(request, "file")
+        try:
+            name = await file.name()
+            number = await visit.office.trials.of_file(visit.tenant, name, file.chunks(), visit.token.bearer)
+        except (Problem, Refused, TenantRefused, TryAgain):
+            await file.drain()
+            raise
+    except (Problem, Refused, TenantRefused, TryAgain) as error:
+        return await _form(request, visit, as_problem(error))
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody hears it
+    return RedirectResponse(f"/tenants/{visit.tenant}/imports/{number}?done=trying", 303)
+
+
+async def _form(request: Request, visit: Visit, problem: Problem | None = None) -> Response:
+    settings = await visit.office.tenants.settings(visit.tenant)
+    return render(
+        request, "try.html", visit, status=problem.status if problem else 200, problem=problem, settings=settings
+    )
