@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from typing import Any
@@ -218,6 +219,22 @@ async def test_a_trial_waits_for_no_checksum(desk: Desk) -> None:
     await desk.queue.checksums.landed("acme", "ab" * 32, dry_run=True)
     number = await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
     assert (await desk.ended(number)).state is ImportState.COMPLETED
+
+
+async def test_a_trial_between_an_upload_and_its_checksum_does_not_come_between_them(desk: Desk) -> None:
+    sent = await desk.uploaded(people("ann"), dry_run=True)
+    await desk.trials.of_file("acme", "x.csv", chunks(people("bo")), "olga")
+    await desk.queue.checksums.landed("acme", "ab" * 32, dry_run=True)
+    assert (await desk.ended(sent)).state is ImportState.FAILED
+
+
+async def test_a_trial_of_the_same_content_takes_no_checksum_from_an_upload(desk: Desk) -> None:
+    content = people("ann")
+    await desk.ended(await desk.trials.of_file("acme", "x.csv", chunks(content), "olga"))
+    sent = await desk.uploaded(content)
+    for checksum in (hashlib.sha256(content).hexdigest(), "ab" * 32):
+        await desk.queue.checksums.landed("acme", checksum, dry_run=False)
+    assert (await desk.ended(sent)).state is ImportState.COMPLETED
 
 
 async def test_other_settings_are_tried_on_the_newest_file_of_a_real_import(desk: Desk) -> None:
