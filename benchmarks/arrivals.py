@@ -46,7 +46,7 @@ def memory(folder: Path, rows: int) -> Iterator[Figure]:
         peaks = []
         for number, file in enumerate((whole, changed), start=1):
             server.sftp(f"put {file} sync_users.csv")
-            _completed(server, number, every_s=0.2)
+            completed(server, number, every_s=0.2)
             peaks.append(peak_bytes(server.process.pid) / MIB)
     yield Figure(f"memory of the server, {rows:,} rows", "MiB", [max(peaks)], "idle", [idle], most=300, absolute=True)
 
@@ -66,7 +66,7 @@ async def _send_and_wait(server: Server, file: Path, number: int) -> float:
         start = perf_counter()
         await remote.write(data[end:], end)
         await remote.close()
-        await asyncio.to_thread(_completed, server, number, every_s=0.002)
+        await asyncio.to_thread(completed, server, number, every_s=0.002)
         return perf_counter() - start
 
 
@@ -78,7 +78,7 @@ def import_state(server: Server, number: int) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _completed(server: Server, number: int, *, every_s: float) -> None:
+def completed(server: Server, number: int, *, every_s: float) -> None:
     """Wait until import `number` has ended, and raise unless it was applied."""
     state = until(lambda: _ended(import_state(server, number)), server.process, IMPORT_S, every_s)
     if state != "completed":

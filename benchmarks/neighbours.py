@@ -1,19 +1,26 @@
-"""What a company notices of another one's big import: its own small upload, from connect to disconnect."""
+"""What a company notices of others: its own small upload, from connect to disconnect, beside imports and downloads."""
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from benchmarks.arrivals import import_state
+from benchmarks.arrivals import completed, import_state
 from benchmarks.figures import Figure
 from benchmarks.people import write_people
-from benchmarks.servers import NEIGHBOUR, headcount
+from benchmarks.servers import NEIGHBOUR, TENANT, Server, headcount, stopping
 
 SMALL_ROWS = 20
 WHEN_IDLE = 40
 WAITING = ("queued", "running")
+SLOW_READERS = 20
+"""Browsers that take nothing of what they asked for."""
 
 
 def small_beside_big(folder: Path, rows: int) -> Iterator[Figure]:
@@ -28,3 +35,48 @@ def small_beside_big(folder: Path, rows: int) -> Iterator[Figure]:
         while import_state(server, 1) in WAITING:
             busy.append(neighbour.sftp(put))
     yield Figure(f"small upload while {rows:,} rows are imported", "s", busy, "idle server", idle, most=3.0)
+
+
+def small_beside_readers(folder: Path, rows: int) -> Iterator[Figure]:
+    """Small uploads on an idle server, beside slow browsers, and while somebody downloads a big list."""
+    big, small = write_people(folder / "big.csv", rows), write_people(folder / "small.csv", SMALL_ROWS)
+    put = f"put {small} sync_users.csv"
+    with headcount(folder / "headcount") as server:
+        server.sftp(f"put {big} sync_users.csv")
+        completed(server, 1, every_s=0.2)
+        neighbour = replace(server, name=NEIGHBOUR)
+        idle = [neighbour.sftp(put) for _ in range(WHEN_IDLE)]
+        with ExitStack() as readers:
+            for _ in range(SLOW_READERS):
+                readers.enter_context(_asking(server, "users.jsonl"))
+            slow = [neighbour.sftp(put) for _ in range(WHEN_IDLE)]
+        with stopping(_downloading(server, "users.jsonl")):
+            fast = [neighbour.sftp(put) for _ in range(WHEN_IDLE)]
+    yield Figure(f"small upload beside {SLOW_READERS} browsers that don't read on", "s", slow, "idle server", idle)
+    yield Figure(f"small upload while {rows:,} users are downloaded", "s", fast, "idle server", idle)
+
+
+@contextmanager
+def _asking(server: Server, what: str) -> Iterator[None]:
+    """Somebody who asks for a download and reads nothing of it."""
+    where = urlsplit(server.http)
+    with socket.create_connection((where.hostname, where.port)) as connection:
+        request = f"GET {_path(what)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n\r\n"
+        connection.sendall(request.encode())
+        yield
+
+
+def _downloading(server: Server, what: str) -> subprocess.Popen[bytes]:
+    """Somebody who downloads as fast as it goes, again and again."""
+    script = (
+        "import sys, urllib.request\n"
+        "request = urllib.request.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]})\n"
+        "while True:\n"
+        "    with urllib.request.urlopen(request) as answer:\n"
+        "        while answer.read(65536): pass\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script, server.http + _path(what), server.token])
+
+
+def _path(what: str) -> str:
+    return f"/api/v1/tenants/{TENANT}/{what}"

@@ -56,13 +56,18 @@ Subsystem sftp internal-sftp
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server and how its clients find it. `home` is where relative paths of the client begin."""
+    """A running server and how its clients find it. `home` is where relative paths of the client begin.
+
+    `http` is where Headcount answers browsers and programs, and `token` is the operator's.
+    """
 
     name: str
     process: subprocess.Popen[bytes]
     port: int
     folder: Path
     home: str
+    http: str = ""
+    token: str = ""
 
     def sftp(self, *commands: str) -> float:
         """Run OpenSSH's client with these commands, from its start to its end; seconds. Raises if one failed."""
@@ -121,21 +126,24 @@ def headcount(folder: Path) -> Iterator[Server]:
     for tenant in (TENANT, NEIGHBOUR):
         command = [*program, "tenant", "add", tenant, "--key", f"{key}.pub"]
         subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+    create = [*program, "token", "create", "--operator"]
+    token = subprocess.run(create, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             [*program, "serve"], cwd=ROOT, env=env | {"HEADCOUNT_LOG_FORMAT": "json"}, stderr=output
         )
     with stopping(process):
-        port = until(lambda: _listening(log), process, START_S, 0.05)
+        port, http_port = until(lambda: _listening(log), process, START_S, 0.05)
         _write_config(folder, port, {TENANT: TENANT, NEIGHBOUR: NEIGHBOUR})
-        yield Server(TENANT, process, port, folder, "")
+        yield Server(TENANT, process, port, folder, "", f"http://127.0.0.1:{http_port}", token)
 
 
-def _listening(log: Path) -> int | None:
+def _listening(log: Path) -> tuple[int, int] | None:
     for line in log.read_text().splitlines():
         if '"listening"' in line and line.endswith("}"):
-            return int(json.loads(line)["sftp_port"])
+            ports = json.loads(line)
+            return int(ports["sftp_port"]), int(ports["http_port"])
     return None
 
 
