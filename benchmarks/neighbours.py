@@ -1,4 +1,4 @@
-"""What a company notices of others: its own small upload, from connect to disconnect, beside imports and downloads."""
+"""What a company notices of others in its own small upload, from connect to disconnect: imports, and downloads."""
 
 from __future__ import annotations
 
