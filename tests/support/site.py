@@ -35,7 +35,7 @@ from server.tenants import open_tenants, server_database
 from server.tokens import Role, Tokens
 from server.trials import Trials
 from server.web.app import build_app
-from server.web.health import Health
+from server.web.health import Check, Health
 from server.web.listener import WebListener
 from server.web.live import Live
 from server.web.office import Office
@@ -51,13 +51,17 @@ HOST_KEYS = (ShownHostKey("ssh-ed25519", f"SHA256:{'h' * 43}", "ssh-ed25519 AAAA
 
 
 class Site:
-    """`office` is what the routes work with; `tokens` are texts by role, those of tenants for the first."""
+    """`office` is what the routes work with; `tokens` are texts by role, those of tenants for the first.
+
+    `checks` say which parts of the server are up: all.
+    """
 
     def __init__(
         self,
         app: FastAPI,
         office: Office,
         closing: Closing,
+        checks: dict[str, Check],
         tokens: dict[str, str],
         url: str,
         clients: AsyncExitStack,
@@ -65,6 +69,7 @@ class Site:
         self.app = app
         self.office = office
         self.closing = closing
+        self.checks = checks
         self._starter = Starter(office.tenants.folder, office.tenants.settings, utc_now, office.queue.checksums)
         self.tokens = tokens
         self.url = url
@@ -142,6 +147,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         overview = Overview(opened, Queue(dbs[0]), counting, sftp.open_sessions)
         stack.push_async_callback(overview.close)
         live = Live(server_database(data), dict)
+        checks: dict[str, Check] = dict.fromkeys(("sftp", "worker", "database"), _up)
         office = Office(
             settings=settings,
             tenants=opened,
@@ -155,7 +161,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             overview=overview,
             host_keys=HOST_KEYS,
             sftp_port=lambda: sftp.port,
-            health=Health({}, _no_metrics, _anybody),
+            health=Health(checks, _no_metrics, _anybody),
         )
         texts = {"operator": (await office.tokens.create(None, Role.OPERATOR))[1]}
         for role, tenant in zip(("owner", "elsewhere"), tenants, strict=False):
@@ -168,7 +174,11 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         stack.push_async_callback(listener.close)
         stack.push_async_callback(live.close)
         clients = await stack.enter_async_context(AsyncExitStack())
-        yield Site(app, office, closing, texts, f"http://{host}:{port}", clients)
+        yield Site(app, office, closing, checks, texts, f"http://{host}:{port}", clients)
+
+
+async def _up() -> bool:
+    return True
 
 
 async def _no_metrics() -> bytes:

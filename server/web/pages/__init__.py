@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from server.web.pages import (
+    companies,
     events,
     import_,
     import_files,
@@ -20,5 +21,5 @@ from server.web.pages.errors import tell
 __all__ = ["router", "tell"]
 
 router = APIRouter(include_in_schema=False)
-for _page in (signing_in, events, imports, import_, import_files, trying, users, settings, keys):
+for _page in (signing_in, events, imports, import_, import_files, trying, users, settings, keys, companies):
     router.include_router(_page.router)

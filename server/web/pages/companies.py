@@ -1,0 +1,70 @@
+"""`/tenants`: all companies for the operator, those that need somebody first; and whether the server is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from importer.model import ImportState
+from server.overview import TenantFacts
+from server.web.access import Need, SessionNeeds, Visit
+from server.web.pages.rendering import render
+
+router = APIRouter()
+
+Operating = Annotated[Visit, Depends(SessionNeeds(Need.OPERATOR))]
+
+NEEDS_SOMEBODY = {
+    ImportState.HELD: "Its last import waits for a decision",
+    ImportState.FAILED: "Its last import failed",
+    ImportState.ABORTED: "Its last upload broke off",
+    ImportState.IGNORED: "Its last upload had a wrong name",
+}
+PARTS = {"sftp": "SFTP", "worker": "Imports", "database": "Database"}
+
+
+@router.get("/tenants")
+async def list_companies(
+    request: Request,
+    visit: Operating,
+    search: Annotated[str, Query(max_length=255)] = "",
+    attention: bool = False,
+) -> Response:
+    everybody = await visit.office.overview.tenants()
+    search = search.strip()
+    found = [facts for facts in everybody if search.lower() in facts.tenant.name]
+    urgent = [facts for facts in found if reasons(facts)]
+    calm = [facts for facts in found if not reasons(facts)]
+    health = await visit.office.health.parts()
+    return render(
+        request,
+        "companies.html",
+        visit,
+        companies=[(facts, reasons(facts)) for facts in (urgent if attention else [*urgent, *calm])],
+        search=search,
+        attention=attention,
+        total=len(everybody),
+        urgent=len(urgent),
+        users=_active(everybody),
+        open_now=sum(facts.sessions for facts in everybody),
+        down=[PARTS.get(name, name) for name, up in health.items() if not up],
+    )
+
+
+def reasons(facts: TenantFacts) -> list[str]:
+    """Why somebody should look at a company; nothing if all is well. Pure."""
+    found = [NEEDS_SOMEBODY[facts.newest.state]] if facts.newest and facts.newest.state in NEEDS_SOMEBODY else []
+    if facts.feed.stale:
+        days = facts.feed.stale_after_days
+        found.append("No file was applied for a day" if days == 1 else f"No file was applied for {days} days")
+    if facts.users is None:
+        found.append("Its users could not be counted")
+    return found
+
+
+def _active(companies: Iterable[TenantFacts]) -> int:
+    return sum(facts.users.get("active", 0) for facts in companies if facts.users)

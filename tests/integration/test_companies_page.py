@@ -1,0 +1,90 @@
+"""What the operator sees of all companies: those that need somebody first, and whether the server is well."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from importer.database import transaction
+from importer.moments import rfc3339
+from server.web.pages.companies import PARTS
+from tests.support.importing import people
+from tests.support.site import Site, open_site
+
+PAGE = "/tenants"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "beta", "zoo") as opened:
+        yield opened
+
+
+async def page(site: Site, query: str = "") -> str:
+    answer = await (await site.browser("operator")).get(PAGE + query)
+    assert answer.status_code == 200
+    return answer.text
+
+
+def named(text: str) -> list[str]:
+    """The companies of the page, in their order."""
+    return re.findall(r'<th scope="row">\s*<a href="/tenants/([a-z]+)/imports"', text)
+
+
+async def test_without_companies_the_page_says_how_to_make_one(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site:
+        assert "headcount tenant add NAME" in await page(site)
+
+
+async def test_a_company_shows_its_last_import_users_and_connections(site: Site) -> None:
+    number = await site.imported(people("ann", "bo"))
+    text = await page(site)
+    assert named(text) == ["acme", "beta", "zoo"]
+    assert f'<a href="/tenants/acme/imports/{number}">#{number}</a> <span class="badge completed">' in text
+    assert text.count("no file yet") == 2
+    assert "3 companies" in text
+
+
+async def test_companies_that_need_somebody_come_first_with_the_reason(site: Site) -> None:
+    await site.imported(b"nonsense\n", "zoo")
+    text = await page(site)
+    assert named(text) == ["zoo", "acme", "beta"]
+    assert "Its last import failed" in text
+    assert named(await page(site, "?attention=true")) == ["zoo"]
+
+
+async def test_a_feed_that_is_late_needs_somebody(site: Site) -> None:
+    await site.office.tenants.change_settings("beta", {"stale_after_days": 2})
+    assert named(await page(site)) == ["acme", "beta", "zoo"]
+    async with transaction(site.office.tenants.db):
+        before = rfc3339(datetime.now(UTC) - timedelta(days=3))
+        await site.office.tenants.db.execute("UPDATE tenants SET created_at = ?", (before,))
+    text = await page(site)
+    assert named(text) == ["beta", "acme", "zoo"]
+    assert "No file was applied for 2 days" in text
+
+
+async def test_companies_are_found_by_name(site: Site) -> None:
+    assert named(await page(site, "?search=ACM")) == ["acme"]
+    assert "None has “&lt;b&gt;x” in its name" in await page(site, "?search=%3Cb%3Ex")
+    assert "Nobody is needed" in await page(site, "?attention=true")
+
+
+async def test_a_part_that_does_not_answer_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "The server is well" in await page(site)
+
+    async def down() -> bool:
+        return False
+
+    monkeypatch.setitem(site.checks, "worker", down)
+    text = await page(site)
+    assert f"The server is not well:</strong> {PARTS['worker']} does not answer" in text
+
+
+async def test_whoever_is_no_operator_sees_nothing_of_it(site: Site) -> None:
+    for role in ("owner", "viewer", "elsewhere"):
+        assert (await (await site.browser(role)).get(PAGE)).status_code == 403
