@@ -24,17 +24,14 @@ CHUNK_BYTES = 256 * 1024
 STALLED_S = 60.0
 """So long a reader may take nothing before we are done with them."""
 
-Pieces = AsyncGenerator[bytes, None]
+Pieces = AsyncGenerator[str | bytes, None]
 
 
-class Download(StreamingResponse):
-    """`pieces` as a file that a browser saves under `name`. They are closed at the end, whatever it is."""
+class Streamed(StreamingResponse):
+    """What `pieces` give, piece by piece. They are closed at the end, whatever it is."""
 
-    def __init__(
-        self, pieces: Pieces, name: str, media_type: str, *, headers: Mapping[str, str] | None = None
-    ) -> None:
-        said = {"content-disposition": disposition(name), **(headers or {})}
-        super().__init__(pieces, headers=said, media_type=media_type)
+    def __init__(self, pieces: Pieces, media_type: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(pieces, headers=headers, media_type=media_type)
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,8 +62,13 @@ class Download(StreamingResponse):
 def download(
     request: Request, pieces: Pieces, name: str, media_type: str, *, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The Download of `pieces`; asked by HEAD, what it would be called, and nothing is begun."""
-    answer = Download(pieces, name, media_type, headers=headers)
+    """`pieces` as a file that a browser saves under `name`."""
+    return streamed(request, pieces, media_type, {"content-disposition": disposition(name), **(headers or {})})
+
+
+def streamed(request: Request, pieces: Pieces, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer of these pieces; to HEAD its headers, and nothing is begun."""
+    answer = Streamed(pieces, media_type, headers)
     return Response(headers=answer.headers) if request.method == "HEAD" else answer
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,7 +217,7 @@ def as_text(event: Event) -> str:
 
 async def as_stream(
     events: AsyncGenerator[Event, None], may_stay: Callable[[], Awaitable[bool]], beat_s: float = BEAT_S
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """`events` as text/event-stream, with a comment every `beat_s`, and closed with it.
 
     As often it asks whether whoever follows `may_stay`: their session may have ended, their token been revoked.

@@ -31,7 +31,8 @@ def is_problem(answer: httpx.Response, status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["imports", "imports/1", "imports/1/file", "users", "users.csv", "users.jsonl", "settings", "keys"]
+    "path",
+    ["imports", "imports/1", "imports/1/file", "users", "users.csv", "users.jsonl", "settings", "keys"],
 )
 async def test_head_answers_as_get_does_without_a_body(site: Site, path: str) -> None:
     await site.imported(people("ann"))
@@ -40,6 +41,12 @@ async def test_head_answers_as_get_does_without_a_body(site: Site, path: str) ->
     assert (asked.status_code, asked.content) == (200, b"")
     kept = ("content-type", "content-disposition", "etag")
     assert [asked.headers.get(name) for name in kept] == [got.headers.get(name) for name in kept]
+
+
+async def test_head_of_what_never_ends_ends(site: Site) -> None:
+    answer = await site.api("viewer").head(f"{ACME}/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert not site.office.live._followers
 
 
 @pytest.mark.parametrize(
@@ -110,8 +117,14 @@ async def test_a_stranger_is_sent_away_before_anything_is_read(site: Site) -> No
 
 
 async def test_the_operator_sees_all_tenants(site: Site) -> None:
+    await site.imported(people("ann"))
+    await site.imported(b"")
     answer = await site.api("operator").get("/api/v1/tenants")
-    assert [each["name"] for each in answer.json()["tenants"]] == ["acme", "other"]
+    acme, other = answer.json()["tenants"]
+    assert (acme["name"], other["name"]) == ("acme", "other")
+    assert (acme["users"], other["users"]) == ({"active": 1, "deactivated": 0}, {"active": 0, "deactivated": 0})
+    assert (acme["last_import"]["state"], other["last_import"]) == ("failed", None)
+    assert "messages" not in acme["last_import"]
 
 
 async def test_the_document_is_for_anybody(site: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from importer.model import ImportState
 from server.web.api import models
 from tests.support.importing import people, sheet
 from tests.support.site import Site, open_site
+from tests.support.waiting import eventually
 
 IMPORTS = "/api/v1/tenants/acme/imports"
 NAMES = [f"user{number}" for number in range(20)]
@@ -195,3 +198,34 @@ async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(site: Site
     )
     assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
     assert await site.office.reader.page("acme") == []
+
+
+async def test_what_happens_to_imports_is_heard_as_it_happens(site: Site) -> None:
+    async with site.api("viewer").stream("GET", "/api/v1/tenants/acme/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.aiter_lines()
+        followers = site.office.live._followers
+        await eventually(lambda: followers and not any(each.fresh for each in followers))
+        number = await site.imported(people("ann"))
+        heard = []
+        while "completed" not in heard:
+            line = await asyncio.wait_for(anext(lines), 10)
+            if line.startswith("data: "):
+                event = json.loads(line.removeprefix("data: "))
+                assert (event["tenant"], event["import"]) == ("acme", number)
+                heard.append(event["state"])
+
+
+async def test_whoever_comes_back_hears_what_they_missed(site: Site) -> None:
+    number = await site.imported(people("ann"))
+    headers = {"last-event-id": "0"}
+    async with site.api("viewer").stream("GET", "/api/v1/tenants/acme/events", headers=headers) as answer:
+        found = [line async for line in _until(answer.aiter_lines(), "data: ")]
+    assert json.loads(found[-1].removeprefix("data: "))["import"] == number
+
+
+async def _until(lines: AsyncIterator[str], beginning: str) -> AsyncIterator[str]:
+    async for line in lines:
+        yield line
+        if line.startswith(beginning):
+            return

@@ -238,11 +238,26 @@ class NewKey(BaseModel):
     networks: list[str] = Field([], description="The networks it may be used from; none: anywhere.")
 
 
+class UserCounts(BaseModel):
+    """How many users a tenant has."""
+
+    active: Count
+    deactivated: Count
+
+
 class Tenant(BaseModel):
     """One company."""
 
     name: str = Field(examples=["acme"])
     created_at: Moment
+    last_import: Import | None = Field(description="The newest that was no dry run.")
+    last_applied_at: Moment | None
+    stale: bool | None = Field(
+        description="Whether that is longer ago than `stale_after_days`; null: that is not set."
+    )
+    users: UserCounts | None = Field(description="Null: they could not be counted.")
+    sessions: Count = Field(description="Open over SFTP now.")
+    disk_bytes: Count | None = Field(description="What its folder takes; null: not measured yet.")
 
 
 class Tenants(BaseModel):

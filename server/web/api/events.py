@@ -1,0 +1,51 @@
+"""`/events`: what happens to the imports of a tenant, as it happens, as server-sent events."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Header, Request, Response
+
+from importer.moments import utc_now
+from server.web.access import Visit
+from server.web.api.asking import MOST, Looking, Routes
+from server.web.api.refusals import LOOKING, refuses
+from server.web.bearer import bearer
+from server.web.downloads import streamed
+from server.web.live import as_stream
+
+router = Routes(prefix="/tenants/{tenant}/events", tags=["imports"])
+
+MEDIA_TYPE = "text/event-stream"
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events, until you have heard enough.",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+    }
+}
+Seen = Annotated[
+    int | None,
+    Header(
+        alias="last-event-id",
+        ge=0,
+        le=MOST,
+        description="The `id` of the last event that you had: what came after it is told first.",
+    ),
+]
+
+
+@router.get("", response_class=Response, responses={**EVENTS, **refuses(*LOOKING, "bad_request")}, summary="Follow")
+async def follow_imports(visit: Looking, request: Request, last_event_id: Seen = None) -> Response:
+    """Server-sent events: `state` when an import is in another state, `progress` while one runs.
+
+    The data of each is an object with `tenant`, `import` (its number), `state`, and `progress` (0 to 1, or null).
+    After 15 seconds without an event a comment is sent.
+    It ends when the server stops, or the token is not good any more.
+    """
+    events = visit.office.live.follow(visit.tenant, last_event_id)
+    return streamed(request, as_stream(events, lambda: _may_stay(visit, request)), MEDIA_TYPE)
+
+
+async def _may_stay(visit: Visit, request: Request) -> bool:
+    text = bearer(request.headers.get("authorization"))
+    return text is not None and await visit.office.tokens.find(text, utc_now()) is not None
