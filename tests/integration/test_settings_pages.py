@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,29 @@ async def test_settings_are_tried_on_the_last_file_without_being_saved(site: Sit
     assert (await settings(site)).deactivate_missing is False
 
 
+async def test_what_was_tried_can_be_changed_further_and_saved(site: Site, owner: httpx.AsyncClient) -> None:
+    await site.upload(people("ann"))
+    tried = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(max_updates_percent="30"))
+    number = tried.headers["location"].rpartition("/")[2]
+    text = (await owner.get(f"{SETTINGS}?tried={number}")).text
+    assert "Nothing is saved yet" in text
+    form = Form(text, SETTINGS)
+    assert form["max_updates_percent"] == "30"
+    assert (await owner.post(SETTINGS, data=form.but(max_creations_percent="40"))).status_code == 303
+    after = await settings(site)
+    assert (after.max_updates_percent, after.max_creations_percent) == (30, 40)
+
+
+@pytest.mark.parametrize("number", [1, 99])
+async def test_what_tried_no_settings_puts_none_into_the_form(
+    site: Site, owner: httpx.AsyncClient, number: int
+) -> None:
+    await site.upload(people("ann"))
+    answer = await owner.get(f"{SETTINGS}?tried={number}")
+    assert answer.status_code == 200
+    assert "Nothing is saved yet" not in answer.text
+
+
 async def test_without_a_file_there_is_nothing_to_try_on_and_what_was_typed_is_kept(owner: httpx.AsyncClient) -> None:
     answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(max_sessions="7"))
     assert answer.status_code == 409
@@ -209,6 +233,22 @@ async def test_a_viewer_sees_all_settings_and_no_form(site: Site) -> None:
 
 async def test_where_nothing_was_changed_the_history_says_so(owner: httpx.AsyncClient) -> None:
     assert "No setting was ever changed" in (await owner.get(f"{SETTINGS}/history")).text
+
+
+async def test_a_long_history_is_paged_from_the_newest(site: Site, owner: httpx.AsyncClient) -> None:
+    for days in range(11, 14):
+        await change(site, retention_days=days)
+    async with open_users(site.office.tenants.folder("acme")) as db, transaction(db):
+        await db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)"
+            " INSERT INTO settings_changes (changed_at, changed_by, key, old, new)"
+            " SELECT '2026-01-01T00:00:00.000Z', 'Bo', 'was_once', i, i + 1 FROM n"
+        )
+    newest = (await owner.get(f"{SETTINGS}/history")).text
+    assert "<ins>13 days</ins>" not in newest
+    assert "was_once" in newest
+    (older,) = re.findall(r'href="([^"]+)" rel="next"', newest)
+    assert "<ins>13 days</ins>" in (await owner.get(older)).text
 
 
 async def test_what_settings_hold_stays_text(site: Site, owner: httpx.AsyncClient) -> None:

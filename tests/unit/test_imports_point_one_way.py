@@ -61,6 +61,7 @@ PURE = {
     "server.web.pages.sentences",
     "server.web.pages.settings_controls",
     "server.web.pages.settings_form",
+    "server.web.pages.settings_items",
     "server.web.pages.settings_notation",
     "server.web.pages.settings_words",
     "server.web.pages.words",

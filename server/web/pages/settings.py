@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from importer.database import open_database
 from importer.errors import Refused, TryAgain
 from server.setting_texts import SETTING_TEXTS
-from server.tenant_settings import TenantRefused, TenantSettings, changed, etag, settings_history
+from server.tenant_settings import MOST, TenantRefused, TenantSettings, changed, etag, page_of_settings_history
 from server.web.access import Need, SessionNeeds, Visit
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings_form import (
@@ -37,8 +37,10 @@ router = APIRouter(prefix="/tenants/{tenant}/settings", max_body_size=FORM_BYTES
 Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
 Changing = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
 
+Number = Annotated[int, Query(ge=0, le=MOST)]
+
 CONTROLS_MOST = 10_000
-HISTORY = 200
+HISTORY = 100
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class Sheet:
     """A form that came back: what was `typed`, the settings of `now`, and what happened `meanwhile`.
 
     `expected` names the settings that whoever typed has seen; `meanwhile` is None if those are not known any more.
+    What is said besides: what is wrong, by setting and in a `sentence`; that both changes are `merged`; which dry run
+    has `tried` what is in the form. `focus` is the table in which somebody is at work.
     """
 
     typed: dict[str, str]
@@ -55,6 +59,8 @@ class Sheet:
     errors: dict[str, str] = field(default_factory=dict)
     sentence: str = ""
     focus: str = ""
+    merged: bool = False
+    tried: int | None = None
 
     @property
     def outdated(self) -> bool:
@@ -69,9 +75,13 @@ class Sheet:
 
 
 @router.get("")
-async def show_settings(request: Request, visit: Looking) -> Response:
+async def show_settings(request: Request, visit: Looking, tried: Number = 0) -> Response:
+    """The form; with what the dry run `tried` has tried put in, if it tried settings."""
     now = await visit.office.tenants.settings(visit.tenant)
-    return _page(request, visit, Sheet(shown(now.to_json()), now, etag(now), Meanwhile(now, ())))
+    changes = await _tried(visit, tried) if tried else {}
+    typed = shown({**now.to_json(), **changes})
+    sheet = Sheet(typed, now, etag(now), Meanwhile(now, ()), tried=tried if changes else None)
+    return _page(request, visit, sheet)
 
 
 @router.post("")
@@ -125,10 +135,13 @@ async def change_rows(request: Request, visit: Changing) -> Response:
 
 
 @router.get("/history")
-async def show_history(request: Request, visit: Looking) -> Response:
-    changes = _labelled(await _history(visit, HISTORY))
+async def show_history(request: Request, visit: Looking, before: Number = MOST) -> Response:
+    found, older = await _history(visit, HISTORY, before)
+    changes = _labelled(found)
     events = [list(event) for _, event in groupby(changes, lambda each: (each["changed_at"], each["changed_by"]))]
-    return render(request, "settings-history.html", visit, events=events, said=said, most=len(changes) == HISTORY)
+    return render(
+        request, "settings-history.html", visit, events=events, said=said, older=older, newest=before == MOST
+    )
 
 
 _TABLES = {"custom_fields", "value_mapping", "invitation_templates"}
@@ -140,7 +153,7 @@ async def _sheet(request: Request, visit: Visit) -> Sheet:
         typed = as_sent((name, text) for name, text in form.multi_items() if isinstance(text, str))
     expected = typed.pop("etag", "")
     now = await visit.office.tenants.settings(visit.tenant)
-    return Sheet(typed, now, expected, look_back(now, await _history(visit, LOOKED_BACK), expected))
+    return Sheet(typed, now, expected, look_back(now, await _recent(visit), expected))
 
 
 def _readable(sheet: Sheet) -> dict[str, Any]:
@@ -180,16 +193,17 @@ def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
     mine = touched(sheet.typed, sheet.seen.to_json())
     sheet.typed = put_together(sheet.typed, mine, sheet.now.to_json())
     sheet.expected = etag(sheet.now)
-    return _page(request, visit, sheet, status=409, merged=True)
+    sheet.merged = True
+    return _page(request, visit, sheet, status=409)
 
 
 async def _looked_at_again(visit: Visit, sheet: Sheet) -> Sheet:
     now = await visit.office.tenants.settings(visit.tenant)
-    return replace(sheet, now=now, meanwhile=look_back(now, await _history(visit, LOOKED_BACK), sheet.expected))
+    return replace(sheet, now=now, meanwhile=look_back(now, await _recent(visit), sheet.expected))
 
 
-def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200, merged: bool = False) -> Response:
-    meanwhile = sheet.meanwhile if merged and sheet.meanwhile else Meanwhile(sheet.now, ())
+def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200) -> Response:
+    meanwhile = sheet.meanwhile if sheet.merged and sheet.meanwhile else Meanwhile(sheet.now, ())
     groups = groups_of(sheet.typed, TenantSettings().to_json(), sheet.errors, meanwhile.settings)
     return render(
         request,
@@ -201,7 +215,8 @@ def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200, me
             text.label: (name, sheet.errors[name]) for name, text in SETTING_TEXTS.items() if name in sheet.errors
         },
         sentence=sheet.sentence,
-        merged=merged,
+        merged=sheet.merged,
+        tried=sheet.tried,
         meanwhile=_labelled(meanwhile.changes),
         focus=sheet.focus,
         etag=sheet.expected,
@@ -210,10 +225,21 @@ def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200, me
     )
 
 
-async def _history(visit: Visit, limit: int) -> list[dict[str, Any]]:
+async def _tried(visit: Visit, number: int) -> Mapping[str, Any]:
+    """The settings that the dry run of this number has tried."""
+    entry = await visit.office.reader.get(visit.tenant, number)
+    changes = entry.trial.changes if entry and entry.trial else {}
+    return {name: value for name, value in changes.items() if name in SETTING_TEXTS}
+
+
+async def _recent(visit: Visit) -> list[dict[str, Any]]:
+    return (await _history(visit, LOOKED_BACK))[0]
+
+
+async def _history(visit: Visit, limit: int, before: int = MOST) -> tuple[list[dict[str, Any]], int | None]:
     db = await open_database(visit.office.tenants.folder(visit.tenant).users_db, "tenant", readonly=True)
     try:
-        return await settings_history(db, limit)
+        return await page_of_settings_history(db, limit, before)
     finally:
         await db.close()
 
