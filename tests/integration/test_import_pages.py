@@ -198,7 +198,8 @@ async def test_an_owner_discards(site: Site) -> None:
     number = await hold(site)
     answer = await post(site, f"{HOME}/{number}/discard")
     assert "Discarded: nothing was changed." in seen(await page(site, answer.headers["location"]))
-    assert "discarded this file; nothing was changed." in seen(await page(site, f"{HOME}/{number}"))
+    text = seen(await page(site, f"{HOME}/{number}"))
+    assert re.search(r"Discarded by owner, token \d+; nothing was changed\. What would have happened", text)
 
 
 async def test_a_viewer_sees_all_of_it_and_why_they_cannot_decide(site: Site) -> None:
@@ -217,7 +218,7 @@ async def test_what_somebody_else_has_decided_is_told_on_the_page(site: Site) ->
     answer = await post(site, f"{HOME}/{number}/approve", held_at=seen_at)
     assert answer.status_code == 409
     assert "is discarded: only a held import can be approved" in seen(answer.text)
-    assert "operator discarded this file" in seen(answer.text)
+    assert "Discarded by operator" in seen(answer.text)
 
 
 async def test_a_list_that_nobody_has_seen_cannot_be_approved(site: Site) -> None:
@@ -266,6 +267,14 @@ async def test_an_undo_that_is_refused_says_why_on_the_page(site: Site) -> None:
     assert "Import 2 is queued: wait for its end, then undo." in seen(answer.text)
 
 
+async def test_without_a_script_an_import_that_waits_is_asked_for_again_at_its_own_address(site: Site) -> None:
+    await site.imported(people("ann"))
+    await post(site, f"{HOME}/1/undo")
+    refused = await post(site, f"{HOME}/1/undo")
+    assert refused.status_code == 409
+    assert f'<noscript><meta http-equiv="refresh" content="3; url={HOME}/1">' in refused.text
+
+
 def told_lines(text: str) -> list[int]:
     return [int(found) for found in re.findall(r'data-label="Line">(\d+)', text)]
 
@@ -283,7 +292,7 @@ async def test_messages_are_found_by_severity_and_code_page_after_page(site: Sit
     assert lines == list(range(2, 42))
     assert told_lines(await page(site, f"{HOME}/1?severity=warning")) == [42]
     everything = seen(await page(site, f"{HOME}/1"))
-    assert "Rejected 41" in everything
+    assert "Error 41" in everything
     assert "invalid_email 40" in everything
     assert "There is no message of this kind." in seen(await page(site, f"{HOME}/1?code=odd"))
 

@@ -177,7 +177,7 @@ def test_an_undo_that_could_not_be_done_does_not_hide_what_the_import_did() -> N
 
 def test_who_discarded_it_is_told() -> None:
     told = sentence(report(ImportState.DISCARDED, decided_by="Ann (owner, token 3)"))
-    assert told == "Ann (owner, token 3) discarded this file; nothing was changed."
+    assert told == "Discarded by Ann (owner, token 3); nothing was changed."
 
 
 @pytest.mark.parametrize("state", ImportState)

@@ -41,7 +41,7 @@ def sentence(report: Report, *, undoing: bool = False, decides: bool = True) -> 
     if report.state is ImportState.HELD and report.guard:
         return _held(report, report.guard, decides)
     if report.state is ImportState.DISCARDED:
-        return f"{report.decided_by or 'Somebody'} discarded this file; {UNCHANGED_BEFORE}."
+        return f"Discarded by {report.decided_by or 'somebody'}; {UNCHANGED_BEFORE}."
     if report.state is ImportState.FAILED:
         return _failed(report.message or "")
     if report.state in SAID_ELSEWHERE:

@@ -53,7 +53,7 @@ ACTIONS = {
 }
 """What a held import or a dry run would do to people."""
 
-SEVERITIES = {"error": "Rejected", "warning": "Warning", "notice": "Notice"}
+SEVERITIES = {"error": "Error", "warning": "Warning", "notice": "Notice"}
 """How grave a message is."""
 
 NOTICES = {

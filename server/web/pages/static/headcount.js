@@ -23,7 +23,7 @@ class Follower {
     for (const region of root.querySelectorAll("[data-renew]")) this.regions.set(region.dataset.renew, region.innerHTML);
     this.news = document.createElement("p");
     this.news.className = "hidden";
-    this.news.role = "status";
+    this.news.setAttribute("role", "status");
     document.body.append(this.news);
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
     window.addEventListener("pagehide", () => this.close());
@@ -66,10 +66,13 @@ class Follower {
 
   // Whether the page could be had. It can't by whoever has signed out meanwhile.
   async renew() {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
     const path = this.root.dataset.page;
     const answer = await fetch(path === location.pathname ? location.href : path).catch(() => null);
     if (!answer?.ok || answer.redirected) return false;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const text = await answer.text();
+    if (turn !== this.turn) return true; // a newer one is on its way
+    const page = new DOMParser().parseFromString(text, "text/html");
     for (const region of this.root.querySelectorAll("[data-renew]")) {
       const fresh = page.querySelector(`[data-renew="${region.dataset.renew}"]`);
       if (fresh && fresh.innerHTML !== this.regions.get(region.dataset.renew)) this.replace(region, fresh);
