@@ -14,8 +14,12 @@ from starlette.responses import JSONResponse, Response
 from server.tenant_settings import TenantSettings
 from server.web import api
 from server.web.api import models
-from server.web.api.reading import operations
+from server.web.api.reading import METHODS, operations
 from server.web.pages.rendering import render
+
+UNSAID = "Successful Response"
+DONE = {"200": "What was asked for.", "201": "It was added.", "202": "It is queued.", "204": "It is gone."}
+"""What is said instead, where a route says nothing of its own."""
 
 PREFIX = "/api/v1"
 Schema = dict[str, Any]
@@ -57,6 +61,11 @@ def document() -> dict[str, Any]:
     for path, item in found["paths"].items():
         if "{tenant}" in path:
             item["parameters"] = [TENANT]
+        for operation in (item[method] for method in METHODS if method in item):
+            for status, answer in operation["responses"].items():
+                answer["description"] = (
+                    DONE.get(status, "") if answer["description"] == UNSAID else answer["description"]
+                )
     schemas = found["components"]["schemas"]
     for model in (models.Problem, models.NewKey):
         schemas.update(_schemas(model))

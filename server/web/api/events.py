@@ -34,7 +34,9 @@ Seen = Annotated[
 ]
 
 
-@router.get("", response_class=Response, responses={**EVENTS, **refuses(*LOOKING, "bad_request")}, summary="Follow")
+@router.get(
+    "", response_class=Response, responses={**EVENTS, **refuses(*LOOKING, "bad_request")}, summary="Follow imports"
+)
 async def follow_imports(visit: Looking, request: Request, last_event_id: Seen = None) -> Response:
     """Server-sent events: `state` when an import is in another state, `progress` while one runs.
 

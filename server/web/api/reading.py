@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 METHODS = ("get", "post", "patch", "delete")
+TELLING = 1_000_000
+"""A bound that is higher tells people nothing."""
+
 MOMENT = "2026-03-02T06:00:04.120Z"
 
 Schema = Mapping[str, Any]
@@ -48,6 +51,7 @@ class Operation:
     body: str
     body_types: tuple[str, ...]
     answers: tuple[Answer, ...]
+    refusals: tuple[Answer, ...]
     curl: str
 
 
@@ -69,6 +73,7 @@ class _Reader:
         parameters = [*shared, *said.get("parameters", [])]
         sent = said.get("requestBody", {}).get("content", {})
         body = self._text(next(iter(sent.items()))) if sent else ""
+        answers = [self._answer(status, answer) for status, answer in said["responses"].items()]
         return Operation(
             name=said["operationId"],
             method=method.upper(),
@@ -78,7 +83,8 @@ class _Reader:
             parameters=tuple(map(self._parameter, parameters)),
             body=body,
             body_types=tuple(sent),
-            answers=tuple(self._answer(status, answer) for status, answer in said["responses"].items()),
+            answers=tuple(each for each in answers if each.status < "4"),
+            refusals=tuple(each for each in answers if each.status >= "4"),
             curl=self._curl(method, self._filled(path, parameters), next(iter(sent), ""), body),
         )
 
@@ -94,15 +100,15 @@ class _Reader:
             return self._kind(next(each for each in schema["anyOf"] if each != {"type": "null"}))
         if "enum" in schema or "const" in schema:
             return " · ".join(map(str, schema.get("enum", [schema.get("const")])))
-        bounds = f", {schema['minimum']} to {schema['maximum']:,}" if "maximum" in schema else ""
+        bounded = schema.get("maximum", TELLING) < TELLING
+        bounds = f", {schema['minimum']} to {schema['maximum']:,}" if bounded else ""
         default = f", {schema['default']} if not given" if schema.get("default") not in {None, ""} else ""
         return f"{_TYPES[schema['type']]}{bounds}{default}"
 
     def _answer(self, status: str, said: Mapping[str, Any]) -> Answer:
         content = next(iter(said.get("content", {}).items()), None)
         lines = tuple(line.removeprefix("- ") for line in said["description"].splitlines())
-        shown = content is not None and status < "400"
-        return Answer(status, content[0] if content else "", lines, self._text(content) if shown and content else "")
+        return Answer(status, content[0] if content else "", lines, self._text(content) if content else "")
 
     def _text(self, content: tuple[str, Mapping[str, Any]]) -> str:
         """An example of a body."""
@@ -133,7 +139,7 @@ class _Reader:
             case "string":
                 return MOMENT if schema.get("format") == "date-time" else "…"
             case "integer" | "number":
-                return schema.get("minimum", 0)
+                return int(schema.get("minimum", 0))
             case "boolean":
                 return False
         return None
