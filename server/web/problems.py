@@ -95,8 +95,10 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         return unfit(error.errors())
     if isinstance(error, TryAgain):
-        detail = f"Not now: {error.message}. Try again when the import that runs has ended."
-        return Problem(503, detail, code=error.code, headers={"retry-after": str(AGAIN_S)})
+        detail = f"Not now: {error.message}. Nothing was changed; try again in a while."
+        return Problem(
+            507 if error.code == "disk_full" else 503, detail, code=error.code, headers={"retry-after": str(AGAIN_S)}
+        )
     if isinstance(error, Refused | TenantRefused | KeyRefused):
         return _refused(error)
     raise TypeError(f"{type(error).__name__} is no answer")

@@ -53,15 +53,18 @@ CODES: Mapping[str, tuple[int, str]] = {
     "too_many_trials": (429, "Ten dry runs of the tenant wait already."),
     "no_folder": (503, "The tenant's folder is not there at the moment."),
     "database_busy": (503, "An import of the tenant runs and holds its users; try again when it has ended."),
+    "disk_error": (503, "The disk of the server could not be read or written."),
     "disk_full": (507, "The disk of the server is full."),
     "quota_exceeded": (507, "The tenant's files have no room for this one."),
 }
 
 ALWAYS = ("no_token", "too_many_tries")
+LATER = ("database_busy", "disk_error", "disk_full")
+"""What any route that changes something may answer."""
 LOOKING = (*ALWAYS, "no_tenant", "no_folder")
 """What any route about a tenant may answer."""
 OWNING = (*LOOKING, "forbidden")
-DECIDING = (*OWNING, "unknown_import", "bad_request", "dry_run", "database_busy")
+DECIDING = (*OWNING, "unknown_import", "bad_request", "dry_run", *LATER)
 KEY = tuple(code for code in CODES if code.startswith("key_") and code != "key_unknown")
 BODY = ("bad_json", "too_large", "unsupported_type", "bad_request")
 

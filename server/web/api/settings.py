@@ -23,7 +23,7 @@ from server.web.api.asking import (
     listed,
     media_type_of,
 )
-from server.web.api.refusals import BODY, LOOKING, OWNING, refuses
+from server.web.api.refusals import BODY, LATER, LOOKING, OWNING, refuses
 from server.web.problems import Problem
 
 router = Routes(prefix="/tenants/{tenant}/settings", tags=["settings"])
@@ -85,7 +85,7 @@ async def show_settings(visit: Looking, response: Response) -> TenantSettings:
             *OWNING,
             *BODY,
             *("bad_setting", "unknown_setting", "settings_changed", "identifier_missing", "identifier_shared"),
-            "database_busy",
+            *LATER,
         ),
     },
     openapi_extra={

@@ -10,7 +10,7 @@ from pydantic import Field
 from importer.queue import unknown_import
 from server.web.api import models
 from server.web.api.asking import Asked, Owning, Routes, media_type_of, unsupported
-from server.web.api.refusals import OWNING, refuses
+from server.web.api.refusals import LATER, OWNING, refuses
 
 router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
 
@@ -30,8 +30,8 @@ class TrialAsked(Asked):
         202: {"headers": {"Location": {"description": "The report.", "schema": {"type": "string"}}}},
         **refuses(
             *OWNING,
-            *("bad_request", "unsupported_type", "upload_stalled", "too_many_trials", "database_busy"),
-            *("file_too_large", "quota_exceeded", "disk_full"),
+            *("bad_request", "unsupported_type", "upload_stalled", "too_many_trials"),
+            *("file_too_large", "quota_exceeded", *LATER),
         ),
     },
     openapi_extra={
