@@ -16,6 +16,7 @@ from benchmarks.arrivals import memory, quick
 from benchmarks.figures import Figure, table
 from benchmarks.imports import first_and_again
 from benchmarks.neighbours import small_beside_big, small_beside_readers
+from benchmarks.pages import pages
 from benchmarks.transfers import big_files, small_files
 
 MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
@@ -24,6 +25,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
     "memory": lambda folder, rows, _runs: memory(folder, rows),
     "big": lambda folder, _rows, runs: big_files(folder, runs),
     "small": lambda folder, _rows, runs: small_files(folder, runs),
+    "pages": pages,
     "neighbours": lambda folder, rows, _runs: small_beside_big(folder, rows),
     "readers": lambda folder, rows, _runs: small_beside_readers(folder, rows),
 }

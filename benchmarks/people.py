@@ -46,7 +46,7 @@ def write_people(path: Path, rows: int, *, changed: float = 0.0, seed: int = 1) 
     return path
 
 
-def _address(number: int) -> str:
+def address(number: int) -> str:
     """The address tells the name, so that a manager's can be written without looking the person up."""
     first, last = FIRST[number % PLAIN_FIRST], LAST[number // PLAIN_FIRST % PLAIN_LAST]
     return f"{first}.{last}{number}@acme.example".lower()
@@ -63,12 +63,12 @@ def _lines(rows: int, changed: float, seed: int) -> Iterator[str]:
         title = who.choice(TITLES)
         if promoted.random() < changed:
             title = f"Senior {title}"
-        manager = _address(number // REPORTS_EACH) if number else ""
-        coach = _address(who.randrange(rows)) if who.random() < 0.1 else ""
+        manager = address(number // REPORTS_EACH) if number else ""
+        coach = address(who.randrange(rows)) if who.random() < 0.1 else ""
         team, luck = who.choice(teams), who.random()
         others = f'"{who.choice(teams)}, {team}"' if luck < 0.05 else who.choice(teams) if luck < 0.3 else ""
         location, zone, language = who.choice(PLACES)
         yield (
-            f"{first},{last},{_address(number)},{title},{manager},{coach},{team},{others},"
+            f"{first},{last},{address(number)},{title},{manager},{coach},{team},{others},"
             f"{who.choice(ROLES)},{language},{location},{zone},{who.choice(days)},\n"
         )
