@@ -20,7 +20,7 @@ from importer.identity import Identity, identity_of
 from importer.settings import ImportSettings
 from server.web.downloads import Pieces
 
-BATCH = 250
+BATCH = 100
 """Users that are read at once: so many hold up nobody else."""
 
 JSON_LINES = "application/jsonl"
