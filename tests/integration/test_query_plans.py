@@ -23,7 +23,10 @@ from importer.search_index import catch_up
 from tests.support.importing import Company, people
 from tests.support.queues import open_queue
 
-BY_INDEX = re.compile(r"SEARCH |SCAN \w+ VIRTUAL TABLE INDEX |(LIST|(CORRELATED )?SCALAR) SUBQUERY ")
+BY_INDEX = re.compile(
+    r"SEARCH |SCAN \w+ VIRTUAL TABLE INDEX |(LIST|(CORRELATED )?SCALAR) SUBQUERY "
+    "|SCAN imports USING INDEX imports_waiting$"  # which holds only those
+)
 
 
 class Explained:
@@ -123,6 +126,8 @@ LOOKS_AT_IMPORTS: dict[str, Callable[[Queue], Awaitable[Any]]] = {
     "the next page of those held": lambda queue: queue.page("acme", state=ImportState.HELD, before=7),
     "one": lambda queue: queue.get("acme", 1),
     "the newest": lambda queue: queue.newest("acme"),
+    "the last applied": lambda queue: queue.applied("acme", 30),
+    "those under way": lambda queue: queue.waiting(),
 }
 
 
