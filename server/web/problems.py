@@ -31,11 +31,11 @@ STATUS = {
     "key_too_many": 409,
     "settings_changed": 412,
     "file_too_large": 413,
+    "quota_exceeded": 413,
     "bad_setting": 422,
     "unknown_setting": 422,
     "too_many_trials": 429,
     "no_folder": 503,
-    "quota_exceeded": 507,
     "disk_full": 507,
 }
 """What is refused with another status than 409, by its code. Keys have codes of their own: below."""

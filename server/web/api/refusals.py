@@ -32,6 +32,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "settings_changed": (412, "The settings are not those that `If-Match` names: somebody else has changed them."),
     "too_large": (413, "The body is larger than 1 MiB."),
     "file_too_large": (413, "The file is larger than the tenant's `max_file_bytes`."),
+    "quota_exceeded": (413, "The tenant's files have no room for this one."),
     "unsupported_type": (415, "Another Content-Type is needed; `Accept` says which."),
     "bad_request": (422, "A parameter or a field of the body makes no sense; `errors` names all of them."),
     "bad_setting": (422, "A setting can't have this value; `errors` names all of them."),
@@ -55,7 +56,6 @@ CODES: Mapping[str, tuple[int, str]] = {
     "database_busy": (503, "An import of the tenant runs and holds its users; try again when it has ended."),
     "disk_error": (503, "The disk of the server could not be read or written."),
     "disk_full": (507, "The disk of the server is full."),
-    "quota_exceeded": (507, "The tenant's files have no room for this one."),
 }
 
 ALWAYS = ("no_token", "too_many_tries")
