@@ -87,7 +87,7 @@ async def test_an_import_has_its_whole_report(site: Site) -> None:
     assert answer.json()["messages"][0]["code"] == "missing_value"
 
 
-def test_the_document_has_every_field_of_a_report() -> None:
+def test_the_document_has_every_state_of_an_import() -> None:
     assert set(models.State.__args__) == {state.value for state in ImportState} - {"arriving"}
 
 
