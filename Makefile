@@ -13,7 +13,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --n
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench screenshots lock clean
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -30,6 +30,11 @@ check: $(READY_DEV) ## lint, formatting, types
 
 bench: $(READY) ## measure the figures of docs/performance.md
 	$(BIN)/python -m benchmarks $(BENCH)
+
+screenshots: $(READY_DEV) ## take the pictures of docs/images anew; all there are, are in build/screenshots
+	HEADCOUNT_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/system/test_screens.py
+	cd build/screenshots/desk-light && for picture in $(notdir $(wildcard docs/images/*.png)); do \
+		cp $$picture ../../../docs/images/; done
 
 lock: ## write both locks anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \

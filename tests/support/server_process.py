@@ -151,7 +151,7 @@ class ServerProcess:
     def add_tenant(self, name: str, **settings: str) -> None:
         """A tenant with a key of its own, and these settings."""
         key = asyncssh.generate_private_key("ssh-ed25519")
-        private = self._key(name)
+        private = self.private_key(name)
         private.write_bytes(key.export_private_key())
         private.chmod(0o600)
         public = private.with_suffix(".pub")
@@ -229,7 +229,7 @@ class ServerProcess:
         """What OpenSSH's clients are called with to log in as `tenant`."""
         settings = {
             "Port": self.sftp_port,
-            "IdentityFile": self._key(tenant),
+            "IdentityFile": self.private_key(tenant),
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
             "BatchMode": "yes",
@@ -246,14 +246,15 @@ class ServerProcess:
             "127.0.0.1",
             self.sftp_port,
             username=tenant,
-            client_keys=[str(self._key(tenant))],
+            client_keys=[str(self.private_key(tenant))],
             known_hosts=None,
             config=None,
         )
 
     # Below
 
-    def _key(self, tenant: str) -> Path:
+    def private_key(self, tenant: str) -> Path:
+        """Where the private key is that the clients of `tenant` log in with."""
         return self.folder / f"{tenant}.key"
 
     def _ready_line(self) -> dict[str, Any] | None:

@@ -36,6 +36,13 @@ def test_what_came_goes_up_what_left_goes_down_and_nothing_is_not_there() -> Non
     assert left["y"] == ZERO
 
 
+def test_who_left_is_measured_like_who_joined() -> None:
+    (joined, _), (left,) = (
+        shapes([Point("#1", 9, 9, 0, 3), Point("#2", 18, 9, 0, 0)], "rect", kind) for kind in ("joined", "left")
+    )
+    assert joined["height"] == pytest.approx(3 * left["height"], abs=0.2)
+
+
 def test_a_few_can_be_seen_beside_very_many() -> None:
     points = [Point("#1", None, 1_000_000, 0, 0), Point("#2", None, 1, 0, 0)]
     small = shapes(points, "rect", "joined")[1]

@@ -17,8 +17,9 @@ LINE_TOP, LINE_BOTTOM = 14, 104
 ZERO = 186
 """Where the bars begin: up for those who joined or changed, down for those who left."""
 
-UP, DOWN = 62, 44
-HEIGHT = ZERO + DOWN + 4
+HIGHEST = 56
+"""Of a bar, up or down."""
+HEIGHT = ZERO + HIGHEST + 4
 MARGIN = 48
 """The numbers stand so far out on the left, where headcount.css leaves room for them."""
 
@@ -64,14 +65,18 @@ class Scale:
     most: int
 
     def __call__(self, count: int) -> float:
-        if self.most <= LINEAR_UP_TO:
+        if not self.by_tens:
             return count / max(self.most, 1)
         return math.log1p(count) / math.log1p(self.most)
 
     @property
+    def by_tens(self) -> bool:
+        return self.most > LINEAR_UP_TO
+
+    @property
     def marks(self) -> list[int]:
         """The counts worth a line."""
-        if self.most <= LINEAR_UP_TO:
+        if not self.by_tens:
             return [self.most] if self.most else []
         return [10**power for power in range(1, 10) if 10**power <= self.most]
 
@@ -98,13 +103,13 @@ def _line(points: Sequence[Point]) -> Iterator[Markup]:
 
 
 def _bars(points: Sequence[Point]) -> Iterator[Markup]:
-    up, down = _scales(points)
+    scale = scale_of(points)
     width = _slot(points) * 0.3
     for index, point in enumerate(points):
         left = _centre(points, index) - width
-        yield from _bar("joined", left, width, -UP * up(point.joined))
-        yield from _bar("changed", left + width, width, -UP * up(point.changed))
-        yield from _bar("left", left, 2 * width, DOWN * down(point.left))
+        yield from _bar("joined", left, width, -HIGHEST * scale(point.joined))
+        yield from _bar("changed", left + width, width, -HIGHEST * scale(point.changed))
+        yield from _bar("left", left, 2 * width, HIGHEST * scale(point.left))
 
 
 def _bar(kind: str, x: float, width: float, height: float) -> Iterator[Markup]:
@@ -115,23 +120,19 @@ def _bar(kind: str, x: float, width: float, height: float) -> Iterator[Markup]:
         yield rect.format(kind, x, top, width, high)
 
 
-def _scales(points: Sequence[Point]) -> tuple[Scale, Scale]:
-    """Of what goes up and what goes down; both measure alike where the picture has room for it."""
-    up = max((max(point.joined, point.changed) for point in points), default=0)
-    down = max((point.left for point in points), default=0)
-    return Scale(up), Scale(down)
+def scale_of(points: Sequence[Point]) -> Scale:
+    """One for all bars: who left is measured like who joined."""
+    return Scale(max((max(point.joined, point.changed, point.left) for point in points), default=0))
 
 
 def _grid(points: Sequence[Point]) -> Iterator[Markup]:
     most = max((point.active or 0 for point in points), default=0)
     yield from _mark(LINE_TOP, f"{most:,}")
     yield from _mark(LINE_BOTTOM, "0")
-    up, down = _scales(points)
-    for count in up.marks[-1:]:
-        yield from _mark(ZERO - UP * up(count), f"{count:,}")
+    scale = scale_of(points)
+    for count in scale.marks[-1:]:
+        yield from _mark(ZERO - HIGHEST * scale(count), f"{count:,}")
     yield from _mark(ZERO, "")
-    for count in down.marks[-1:]:
-        yield from _mark(ZERO + DOWN * down(count), f"{count:,}")
 
 
 def _mark(y: float, text: str) -> Iterable[Markup]:

@@ -74,19 +74,24 @@ async def save_settings(request: Request, visit: Deciding, import_id: int) -> Re
             raise Refused("no_trial", f"import {entry.id} of {entry.tenant} was no trial of settings")
         await visit.office.tenants.change_settings(visit.tenant, entry.trial.changes, by=visit.token.bearer)
 
-    return await _decided(request, visit, import_id, "settings-saved", decide)
+    return await _decided(request, visit, import_id, "settings-saved", decide, "settings")
 
 
 async def _decided(
-    request: Request, visit: Visit, import_id: int, done: str, decide: Callable[[Entry], Awaitable[None]]
+    request: Request,
+    visit: Visit,
+    import_id: int,
+    done: str,
+    decide: Callable[[Entry], Awaitable[None]],
+    then: str = "",
 ) -> Response:
-    """Back to the page once it is decided; if that was refused, the page as it is now, with the reason."""
+    """Back to the page once it is decided (or `then` to that one); if it was refused, the page of now, with why."""
     entry = await entry_of(visit, import_id)
     try:
         await decide(entry)
     except (Refused, TenantRefused, TryAgain) as error:
         return await _shown(request, visit, import_id, Asked(), refused=error)
-    return RedirectResponse(f"/tenants/{visit.tenant}/imports/{import_id}?done={done}", 303)
+    return RedirectResponse(f"/tenants/{visit.tenant}/{then or f'imports/{import_id}'}?done={done}", 303)
 
 
 async def _shown(

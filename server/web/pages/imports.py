@@ -14,7 +14,7 @@ from importer.entry import Entry
 from importer.model import WAITING, ImportState
 from importer.queue import END, Queue
 from server.web.access import Need, SessionNeeds, Visit
-from server.web.pages.chart import Point, draw
+from server.web.pages.chart import Point, draw, scale_of
 from server.web.pages.rendering import render
 from server.web.pages.sentences import sentence
 
@@ -53,6 +53,7 @@ async def list_imports(request: Request, visit: Looking, state: str = "", before
         under_way=under_way,
         points=await points_of(reader, tenant),
         draw=draw,
+        scale_of=scale_of,
         told=lambda entry: told(entry, visit),
         ended=has_counts,
     )
