@@ -17,6 +17,7 @@ from importer.checksum import Verdict
 from importer.checksums import Checksums, Compared
 from importer.entry import Entry
 from importer.errors import ImporterError, Refused, Stopped, TryAgain
+from importer.fitting import keep_proposal
 from importer.folder import TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Trial, Undo
 from importer.moments import Clock
@@ -103,6 +104,8 @@ class Starter:
                 meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
                 if meanwhile.verdict is not compared.verdict:
                     return Later()  # a check-sum came while it ran: the next start obeys it
+            if outcome.state is ImportState.FAILED:
+                await asyncio.to_thread(keep_proposal, job.file, folder.proposal(entry.id), settings)
             return outcome
         except (Exception, asyncio.CancelledError) as error:
             return await known_end(folder, entry) or _what_it_means(entry, error)

@@ -80,3 +80,7 @@ class TenantFolder:
     def touched(self, import_id: int) -> Path:
         """Whom a held import or a dry run would touch: one JSON object a line."""
         return self.messages / f"{import_id}.touched.jsonl"
+
+    def proposal(self, import_id: int) -> Path:
+        """The settings that may fit the file of a failed import better."""
+        return self.messages / f"{import_id}.proposal.json"

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, Field
 
 from importer.entry import Entry
+from importer.fitting import kept_proposal
 from importer.folder import TenantFolder
 from importer.history import open_history
 from importer.identity import identity_of
@@ -47,6 +48,25 @@ COUNTED = {
 }
 ALWAYS = frozenset({"created", "updated", "deactivated", "unchanged", "rejected"})
 """Counts that are shown also when they are 0."""
+
+
+RELATED = {
+    "wrong_encoding": "encoding",
+    "perhaps_utf_8": "encoding",
+    "wrong_delimiter": "delimiter",
+    "missing_column": "field_mapping",
+    "unknown_column": "field_mapping",
+    "bad_date": "date_format",
+    "unknown_role": "value_mapping",
+    "unknown_language": "value_mapping",
+    "unknown_time_zone": "value_mapping",
+    "unknown_choice": "value_mapping",
+    "bad_boolean": "value_mapping",
+    "bad_deactivate": "value_mapping",
+    "not_reactivated": "reactivate_returning",
+    "checksum_missing": "require_checksum",
+}
+"""The setting that says how to read what a message of this code did not expect."""
 
 
 class Asked(BaseModel):
@@ -134,12 +154,20 @@ def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
         "messages": messages,
         "said_next": said_next,
         "said_counts": _by_severity(said_counts),
+        "related": related_settings(code for _, code in said_counts),
+        "proposal": kept_proposal(folder.proposal(entry.id)),
         "left": left,
         "left_next": left_next,
         "has_errors": folder.errors(entry.id).exists(),
         "has_file": folder.copy(entry.id).exists(),
         **_touched(entry, folder, asked),
     }
+
+
+def related_settings(codes: Iterable[str]) -> list[str]:
+    """The settings that have to do with messages of these codes, each once. Pure."""
+    found = set(codes)
+    return list(dict.fromkeys(setting for code, setting in RELATED.items() if code in found))
 
 
 def _by_severity(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:

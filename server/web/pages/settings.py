@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -13,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from importer.database import open_database
 from importer.errors import Refused, TryAgain
+from importer.fitting import kept_proposal
 from server.setting_texts import SETTING_TEXTS
 from server.tenant_settings import MOST, TenantRefused, TenantSettings, changed, etag, page_of_settings_history
 from server.web.access import Need, SessionNeeds, Visit
@@ -48,8 +50,9 @@ class Sheet:
     """A form that came back: what was `typed`, the settings of `now`, and what happened `meanwhile`.
 
     `expected` names the settings that whoever typed has seen; `meanwhile` is None if those are not known any more.
-    What is said besides: what is wrong, by setting and in a `sentence`; that both changes are `merged`; which dry run
-    has `tried` what is in the form. `focus` is the table in which somebody is at work.
+    What is said besides: what is wrong, by setting and in a `sentence`; that both changes are `merged`; which import
+    has `tried` what is in the form, and which of it was `proposed` when that failed. `focus` is the table in which
+    somebody is at work.
     """
 
     typed: dict[str, str]
@@ -61,6 +64,7 @@ class Sheet:
     focus: str = ""
     merged: bool = False
     tried: int | None = None
+    proposed: Iterable[str] = ()
 
     @property
     def outdated(self) -> bool:
@@ -76,11 +80,13 @@ class Sheet:
 
 @router.get("")
 async def show_settings(request: Request, visit: Looking, tried: Number = 0) -> Response:
-    """The form; with what the dry run `tried` has tried put in, if it tried settings."""
+    """The form; put in is what the import `tried` has tried, if it tried settings, and was proposed if it failed."""
     now = await visit.office.tenants.settings(visit.tenant)
     changes = await _tried(visit, tried) if tried else {}
-    typed = shown({**now.to_json(), **changes})
-    sheet = Sheet(typed, now, etag(now), Meanwhile(now, ()), tried=tried if changes else None)
+    proposed = await _proposed(visit, tried) if tried else {}
+    typed = shown({**now.to_json(), **changes, **proposed})
+    any_tried = tried if changes or proposed else None
+    sheet = Sheet(typed, now, etag(now), Meanwhile(now, ()), tried=any_tried, proposed=proposed)
     return _page(request, visit, sheet)
 
 
@@ -217,6 +223,8 @@ def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200) ->
         sentence=sheet.sentence,
         merged=sheet.merged,
         tried=sheet.tried,
+        proposed=[name for name in SETTING_TEXTS if name in sheet.proposed],
+        SETTING_TEXTS=SETTING_TEXTS,
         meanwhile=_labelled(meanwhile.changes),
         focus=sheet.focus,
         etag=sheet.expected,
@@ -230,6 +238,13 @@ async def _tried(visit: Visit, number: int) -> Mapping[str, Any]:
     entry = await visit.office.reader.get(visit.tenant, number)
     changes = entry.trial.changes if entry and entry.trial else {}
     return {name: value for name, value in changes.items() if name in SETTING_TEXTS}
+
+
+async def _proposed(visit: Visit, number: int) -> Mapping[str, Any]:
+    """The settings that may fit the file of this failed import."""
+    kept = visit.office.tenants.folder(visit.tenant).proposal(number)
+    proposal = await asyncio.to_thread(kept_proposal, kept)
+    return proposal.changes if proposal else {}
 
 
 async def _recent(visit: Visit) -> list[dict[str, Any]]:

@@ -1,0 +1,82 @@
+"""A file of another system: the page of its import leads to the settings that would fit it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from server.setting_texts import SETTING_TEXTS
+from server.web.pages.import_parts import RELATED
+from tests.support.forms import Form
+from tests.support.importing import people
+from tests.support.pages import IMPORTS, page, seen, settings
+from tests.support.site import Site, open_site
+
+SETTINGS = "/tenants/acme/settings"
+GERMAN = "Vorname;Nachname;E-Mail;Eintritt\nJürgen;Groß;juergen@acme.test;31.12.2019\n".encode("cp1252")
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_file_of_another_system_leads_to_the_settings_that_fit_it(site: Site, dry_run: bool) -> None:
+    number = await site.imported(GERMAN, dry_run=dry_run)
+    text = await page(site, f"{IMPORTS}/{number}")
+    assert "The columns are separated by semicolons." in seen(text)
+    assert "“Vorname” looks like first_name." in seen(text)
+    link = f"{SETTINGS}?tried={number}"
+    assert f'href="{link}"' in text
+    sheet = await page(site, link)
+    assert f"The settings that may fit the file of import #{number} are put in below" in seen(sheet)
+    assert "Nothing is saved yet." in seen(sheet)
+    form = Form(sheet, SETTINGS)
+    assert (form["delimiter"], form["encoding"], form["date_format"]) == ("semicolon", "cp1252", "%d.%m.%Y")
+
+    answer = await (await site.browser("owner")).post(SETTINGS, data=form.but())
+    assert answer.status_code == 303, seen(answer.text)
+    again = await site.imported(GERMAN)
+    assert "1 person joined." in seen(await page(site, f"{IMPORTS}/{again}"))
+
+
+async def test_what_was_tried_and_what_was_proposed_then_are_put_in_together(site: Site) -> None:
+    await site.imported(GERMAN)
+    await site.office.trials.of_settings("acme", {"delimiter": ";"}, "Ann")
+    await site.run()
+    form = Form(await page(site, f"{SETTINGS}?tried=2"), SETTINGS)
+    assert (form["delimiter"], form["encoding"]) == ("semicolon", "cp1252")
+
+
+@pytest.mark.parametrize("content", [people("ann"), b"first_name,last_name,email\nAnn,Lee,nowhere\n", b"\x00\x01"])
+async def test_where_no_setting_would_help_none_is_proposed(site: Site, content: bytes) -> None:
+    number = await site.imported(content)
+    assert "Other settings may fit" not in await page(site, f"{IMPORTS}/{number}")
+
+
+async def test_a_viewer_is_told_who_can_change_the_settings(site: Site) -> None:
+    number = await site.imported(GERMAN)
+    text = await page(site, f"{IMPORTS}/{number}", role="viewer")
+    assert "An owner can change the settings." in text
+    assert "?tried=" not in text
+
+
+async def test_rejected_dates_lead_to_how_dates_are_written(site: Site) -> None:
+    rows = b"first_name,last_name,email,hire_date\nAnn,Lee,ann@acme.test,31.12.2019\nBo,Ng,bo@acme.test,2019-12-31\n"
+    number = await site.imported(rows)
+    assert f'href="{SETTINGS}#date_format"' in await page(site, f"{IMPORTS}/{number}")
+
+
+def test_every_setting_that_is_led_to_is_on_the_form() -> None:
+    assert set(RELATED.values()) <= SETTING_TEXTS.keys()
+
+
+async def test_what_a_header_holds_stays_text(site: Site) -> None:
+    await settings(site, field_mapping={})
+    number = await site.imported(b"Vorname;Nachname;E-Mail;<b>Team\nAnn;Lee;ann@acme.test;A\n")
+    for path in (f"{IMPORTS}/{number}", f"{SETTINGS}?tried={number}"):
+        assert "<b>Team" not in await page(site, path)
