@@ -32,8 +32,15 @@ async def open_database(path: Path, kind: str, *, readonly: bool = False) -> aio
     """Open the database at `path` with its schema brought up to date.
 
     `kind` names the schema: `server` (headcount.db) or `tenant` (users.db). Autocommit outside `transaction()`.
-    Raises SchemaTooNew if a newer Headcount wrote it.
+    Raises SchemaTooNew if a newer Headcount wrote it, TryAgain when the disk is full or nobody else may even read.
     """
+    try:
+        return await _open(path, kind, readonly)
+    except sqlite3.OperationalError as error:
+        raise as_try_again(error) from error
+
+
+async def _open(path: Path, kind: str, readonly: bool) -> aiosqlite.Connection:
     uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
     db = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, cached_statements=256)
     try:

@@ -12,9 +12,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from importer.errors import TryAgain
 from keys.ring import KeyRing
 from server.sftp.accounts import TenantLimits
-from server.tenant_settings import TenantRefused, TenantSettings, read_settings
+from server.tenant_settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
 from server.tenants import NAME, server_database, tenant_folder
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Accounts:
             return None
         try:
             return self._account(name)
-        except (sqlite3.Error, OSError, ValueError, TenantRefused) as error:
+        except (sqlite3.Error, OSError, ValueError, TenantRefused, TryAgain) as error:
             facts = {"event": "tenant_unreadable", "tenant": name}
             log.error("nobody can log in as %s, which can't be read: %s", name, error, extra=facts)
             return None
@@ -70,10 +71,10 @@ class Accounts:
         return account
 
     def _limits(self, users_db: Path, known: TenantAccount | None) -> TenantLimits:
-        """The limits as they are now; on a disk so full that SQLite can't even read, as they were."""
+        """The limits as they are now; if they can't be read soon, or not at all on a full disk, as they were."""
         try:
-            return limits_of(read_settings(users_db))
-        except sqlite3.OperationalError as error:
+            return limits_of(read_settings(users_db, BUSY_TIMEOUT_S if known else READ_TIMEOUT_S))
+        except (sqlite3.OperationalError, TryAgain) as error:
             if known is None:
                 raise
             facts = {"event": "tenant_unreadable", "tenant": known.name}

@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import aiosqlite
 from pydantic import AfterValidator, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from importer.database import transaction
+from importer.database import as_try_again, transaction
 from importer.emails import check_email
 from importer.errors import Refused
 from importer.identity import identity_of
@@ -175,13 +176,17 @@ async def load_settings(db: aiosqlite.Connection) -> TenantSettings:
     return from_rows((row[0], row[1]) for row in await db.execute_fetchall(SELECT))
 
 
-def read_settings(database: Path) -> TenantSettings:
-    """The settings in the users.db at `database`, read at once and without waiting for an import that runs."""
-    db = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=READ_TIMEOUT_S)
+def read_settings(database: Path, timeout_s: float = READ_TIMEOUT_S) -> TenantSettings:
+    """The settings in the users.db at `database`, read at once and without waiting for an import that runs.
+
+    But for a moment when the last one who had it open tidies it up, which takes seconds after a big import. Whoever
+    can't wait that long says so by `timeout_s`. Raises TryAgain if it takes longer, and when the disk is full.
+    """
     try:
-        return from_rows(db.execute(SELECT))
-    finally:
-        db.close()
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout_s)) as db:
+            return from_rows(db.execute(SELECT))
+    except sqlite3.OperationalError as error:
+        raise as_try_again(error) from error
 
 
 def etag(settings: TenantSettings) -> str:

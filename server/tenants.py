@@ -140,9 +140,9 @@ class Tenants:
         return aside
 
     async def settings(self, name: str) -> TenantSettings:
-        """The tenant's settings as they are now, also while an import of it runs. Raises TenantRefused."""
+        """The tenant's settings as they are now, also while an import of it runs. Raises TenantRefused, TryAgain."""
         await self.get(name)
-        return read_settings(self.folder(name).users_db)
+        return await asyncio.to_thread(read_settings, self.folder(name).users_db)
 
     async def change_settings(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from importer.directory import Directory
+from importer.errors import TryAgain
 from importer.moments import utc_now
 from importer.queue import Queue
 from keys.errors import RingUnreadable
@@ -175,7 +176,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
     """One line of the list; what can't be read is left open, for one broken tenant must not hide the others."""
     users: dict[str, int] | None = None
     key_count: int | None = None
-    with suppress(TenantRefused, RingUnreadable, sqlite3.Error):
+    with suppress(TenantRefused, RingUnreadable, TryAgain, sqlite3.Error):
         await opened.get(one.name)
         key_count = len(opened.ring(one.name).keys())
         async with open_users(opened.folder(one.name)) as db:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
+from importer.database import as_try_again
 from importer.errors import Refused, TryAgain
 from keys.errors import KeyRefused
 from server.tenant_settings import TenantRefused
@@ -51,6 +53,7 @@ def build_app(office: Office) -> FastAPI:
     for kind in TOLD:
         app.add_exception_handler(kind, _tell)
     app.add_exception_handler(ClientDisconnect, _left)
+    app.add_exception_handler(sqlite3.OperationalError, _can_not_read)
     app.add_exception_handler(Exception, _fault)
     app.add_middleware(Segments)
     app.add_middleware(Fence)
@@ -84,6 +87,14 @@ def _methods(request: Request) -> list[str]:
     return sorted(
         {method for each in routes if each.path_regex.match(request.url.path) for method in each.methods or ()}
     )
+
+
+async def _can_not_read(request: Request, error: Exception) -> Response:
+    """A database that is busy, or a full disk, is a matter of time; anything else is a fault."""
+    meant = as_try_again(error) if isinstance(error, sqlite3.OperationalError) else error
+    if not isinstance(meant, TryAgain):
+        raise meant
+    return await _tell(request, meant)
 
 
 async def _left(request: Request, error: Exception) -> Response:

@@ -151,6 +151,22 @@ async def test_while_an_import_holds_the_users_what_was_typed_is_kept(
     assert Form(answer.text, SETTINGS)["max_sessions"] == "7"
 
 
+async def test_what_cannot_be_read_now_is_told_with_when_to_ask_again(
+    site: Site, owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.01)
+    async with open_users(site.office.tenants.folder("acme")) as db:
+        await db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        async with transaction(db):
+            await db.execute("UPDATE meta SET revision = revision")
+        page = await owner.get(f"{SETTINGS}/history")
+        answer = await site.api("owner").get(f"/api/v1{SETTINGS}/history")
+    assert (page.status_code, answer.status_code) == (503, 503)
+    assert "try again in a while" in page.text
+    assert answer.json()["code"] == "database_busy"
+    assert int(page.headers["retry-after"]) > 0
+
+
 async def test_rows_are_added_and_taken_away_without_saving(site: Site, owner: httpx.AsyncClient) -> None:
     form = await form_of(owner)
     added = await owner.post(f"{SETTINGS}/rows", data=form.but(rows="add:custom_fields", max_sessions="7"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,7 +17,7 @@ from importer.database import open_database
 from importer.errors import SchemaTooNew, TryAgain
 from keys.errors import KeyRefused
 from server.accounts import Accounts
-from server.tenant_settings import TenantRefused, change_settings, etag
+from server.tenant_settings import TenantRefused, change_settings, etag, read_settings
 from server.tenants import Tenants, open_tenants, open_users
 from tests.support.keypairs import blob, public_line
 from tests.support.waiting import eventually
@@ -127,6 +129,55 @@ async def test_whoever_could_log_in_still_can_while_the_disk_is_too_full_to_read
     assert after is not None
     assert after.limits == before.limits
     accounts.close()
+
+
+@contextmanager
+def tidying_up(tenants: Tenants) -> Iterator[sqlite3.Connection]:
+    """The users of acme are held as they are while the last connection to them is closed: nobody may even read."""
+    db = sqlite3.connect(tenants.folder("acme").users_db, isolation_level=None)
+    try:
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        db.execute("BEGIN EXCLUSIVE")
+        db.execute("UPDATE meta SET revision = revision")
+        db.execute("COMMIT")
+        yield db
+    finally:
+        db.close()
+
+
+async def test_whoever_waits_for_settings_holds_up_nobody_else(tenants: Tenants) -> None:
+    await tenants.add("acme")
+    with tidying_up(tenants) as db:
+        asyncio.get_running_loop().call_later(0.1, db.close)  # never, if reading held up everything
+        assert (await tenants.settings("acme")).max_sessions == 10
+
+
+async def test_settings_that_are_held_for_long_are_to_be_asked_for_again(
+    tenants: Tenants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tenants.add("acme")
+    monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.01)
+    users_db = tenants.folder("acme").users_db
+    with tidying_up(tenants):
+        with pytest.raises(TryAgain, match="holds the database"):
+            read_settings(users_db, 0.01)
+        with pytest.raises(TryAgain, match="holds the database"):
+            await open_database(users_db, "tenant")
+
+
+async def test_an_account_whose_settings_are_held_is_as_it_was(
+    tenants: Tenants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tenants.add("acme")
+    monkeypatch.setattr("server.accounts.SETTINGS_AGE_S", 0.0)
+    accounts = Accounts(tenants.data_dir)
+    before = accounts.account("acme")
+    with tidying_up(tenants):
+        after = accounts.account("acme")
+    accounts.close()
+    assert before is not None
+    assert after is not None
+    assert after.limits == before.limits
 
 
 async def test_an_addition_that_was_cut_short_is_ended_by_the_next(tenants: Tenants) -> None:
