@@ -15,6 +15,7 @@ import aiosqlite
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.identity import Identity
+from importer.model import INTEGER_MAX
 from importer.plan import CUSTOM
 from importer.putback import SHOWN_AS
 
@@ -35,8 +36,6 @@ NAMED_IN = {
 }
 """The columns that hold ids, and of what."""
 
-
-END = 2**63 - 1
 
 Changes = list[dict[str, Any]]
 
@@ -70,7 +69,7 @@ class History:
         self, identifier: str, limit: int = 100, before: int | None = None
     ) -> tuple[Changes, int | None]:
         """The same from the newest to the oldest, and the `before` of the next page (None: no more)."""
-        start = END if before is None else before
+        start = INTEGER_MAX if before is None else before
         return await self._page(*self._of_user(identifier), start, limit, beyond="<", order="DESC")
 
     def _of_user(self, identifier: str) -> tuple[str, str]:

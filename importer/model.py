@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+INTEGER_MAX = 2**63 - 1
+"""The largest integer a database can hold: no id is larger, and no number of bytes."""
+
 VALUE_SHOWN = 100
 """A value from a file is shown up to this many characters, never more."""
 

@@ -6,15 +6,15 @@
     applied  -> queued (to be undone) -> running -> undone, or as it was
 
 Each change names the states it may start from, so that of two deciders (the server, the command line) one wins and
-the other is told. Who runs next is decided in order.py; what else happens at an end is in closing.py.
+the other is told. Who runs next is decided in order.py; what else happens at an end is in closing.py; how imports are
+looked at is in listing.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,50 +24,22 @@ import aiosqlite
 from importer.checksums import Checksums
 from importer.entry import Entry
 from importer.errors import Refused
-from importer.ledger import Ledger
+from importer.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, unknown_import
 from importer.model import Approval, ImportState, Trial, Undo, Written
 from importer.moments import Clock, rfc3339, utc_now
 from importer.notices import Notice, put_in_outbox
 from importer.order import why_not_undone
 
-END = 2**63 - 1
-"""The largest id there can be."""
 
-# A row of sqlite3 that has two columns of one name gives the first of them.
-BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "
-
-# In these words the index of them knows what is asked for.
-APPLIED_OF = (
-    "FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged')"
-)
-
-# One step down an index for each tenant, however many imports there are.
-LAST_SUCCESSES = f"SELECT name, (SELECT max(finished_at) {APPLIED_OF.replace('?', 'name')}) FROM tenants"  # noqa: S608
-# (A cross join is one in the order in which it is written.)
-NEWEST_OF_ALL = (
-    f"SELECT {BRIEF}imports.* FROM tenants CROSS JOIN imports ON imports.tenant = name AND imports.id ="  # noqa: S608
-    " (SELECT id FROM imports WHERE tenant = name AND dry_run = 0 AND state NOT IN ('arriving', 'aborted', 'ignored')"
-    " ORDER BY id DESC LIMIT 1)"
-)
-
-# What `importer.order.why_not_undone` is asked about, of one tenant.
-NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' ORDER BY finished_at DESC, id DESC LIMIT 1"
-WAITING_FIRST = (
-    "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"
-    " ORDER BY sequence LIMIT 1"
-)
-
-
-class Queue:
+class Queue(Listing):
     """All imports in one connection to headcount.db (`open_database(path, "server")`), shared by whoever is here.
 
     Every method raises TryAgain when the disk is full or the database busy; then nothing was changed.
     """
 
     def __init__(self, db: aiosqlite.Connection, clock: Clock = utc_now) -> None:
-        self._db = db
+        super().__init__(db)
         self._clock = clock
-        self._ledger = Ledger(db)
         self.checksums = Checksums(self._ledger)
         self.changed = asyncio.Event()
         """Set when this process made something wait. Others' doing is seen by looking again."""
@@ -91,8 +63,8 @@ class Queue:
 
         Raises Refused for a tenant that does not exist (any more).
         """
-        async with self._transaction():
-            found = await self._rows(
+        async with self._ledger.transaction():
+            found = await self._ledger.rows(
                 "UPDATE tenants SET last_import_id = last_import_id + 1 WHERE name = ? RETURNING last_import_id",
                 tenant,
             )
@@ -113,7 +85,7 @@ class Queue:
 
         Raises Refused if nothing is promised under that id (any more): the file must be taken back.
         """
-        queued = await self._change(
+        queued = await self._ledger.change(
             "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"
             " WHERE tenant = ? AND id = ? AND state = 'arriving'",
             *(tenant, import_id),
@@ -135,15 +107,15 @@ class Queue:
 
     async def set_correction(self, entry: Entry, correction: bool) -> Entry:
         """Remember whether the header makes the file an errors.csv sent back."""
-        await self._change(
+        await self._ledger.change(
             "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", int(correction), *entry.key
         )
         return replace(entry, correction=correction)
 
     async def claim(self, tenant: str, import_id: int) -> Entry | None:
         """Start the import: `running`, one more attempt. None if it does not wait any more."""
-        async with self._transaction():
-            found = await self._rows(
+        async with self._ledger.transaction():
+            found = await self._ledger.rows(
                 "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at),"
                 " attempts = attempts + 1, progress = 0, message = NULL"
                 " WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *",
@@ -153,7 +125,7 @@ class Queue:
 
     async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
         """Remember how far a running import is, 0 to 1."""
-        await self._change(
+        await self._ledger.change(
             "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'",
             *(fraction, tenant, import_id),
         )
@@ -161,7 +133,7 @@ class Queue:
     async def say(self, entry: Entry, message: str) -> None:
         """A queued import says why it still waits."""
         if entry.message != message:
-            await self._change(
+            await self._ledger.change(
                 "UPDATE imports SET message = ? WHERE tenant = ? AND id = ? AND state = 'queued'", message, *entry.key
             )
 
@@ -175,7 +147,7 @@ class Queue:
         counted: bool = False,
     ) -> bool:
         """A running import waits again, in its old place; `counted` says whether the start counts against it."""
-        return await self._change(
+        return await self._ledger.change(
             "UPDATE imports SET state = 'queued', started_at = iif(undo IS NULL, NULL, started_at), progress = NULL,"
             " message = ?, not_before = ?, attempts = attempts - ? WHERE tenant = ? AND id = ? AND state = 'running'",
             *(message, not_before, 0 if counted else 1, tenant, import_id),
@@ -199,7 +171,7 @@ class Queue:
 
     async def supersede(self, entry: Entry, *, published: bool) -> bool:
         """Write that a newer import took this one's place, as `entry` (made by `Entry.superseded`) describes."""
-        return await self._change(
+        return await self._ledger.change(
             "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?, approval = NULL"
             " WHERE tenant = ? AND id = ? AND state IN ('queued', 'held')",
             *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
@@ -212,11 +184,11 @@ class Queue:
 
         Raises Refused unless it is a real import that is held now.
         """
-        async with self._transaction():
+        async with self._ledger.transaction():
             entry = await self._held(tenant, import_id, "approved")
             guard = entry.outcome.guard if entry.outcome else None
             approval = Approval(by, self._now(), guard.reasons if guard else (), users)
-            found = await self._rows(
+            found = await self._ledger.rows(
                 "UPDATE imports SET state = 'queued', approval = ?, decided_by = ?, decided_at = ?, message = NULL,"
                 " started_at = NULL, finished_at = NULL, attempts = 0, not_before = 0"
                 " WHERE tenant = ? AND id = ? RETURNING *",
@@ -227,9 +199,9 @@ class Queue:
 
     async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
         """A held import will never run. Raises Refused unless it is a real import that is held now."""
-        async with self._transaction():
+        async with self._ledger.transaction():
             await self._held(tenant, import_id, "discarded")
-            found = await self._rows(
+            found = await self._ledger.rows(
                 "UPDATE imports SET state = 'discarded', decided_by = ?, decided_at = ?"
                 " WHERE tenant = ? AND id = ? RETURNING *",
                 *(by, self._now(), tenant, import_id),
@@ -244,11 +216,11 @@ class Queue:
 
         Raises Refused if it is not that one, or while another import waits or runs.
         """
-        async with self._transaction():
-            newest, waiting = [await self._rows(query, tenant) for query in (NEWEST_CHANGE, WAITING_FIRST)]
+        async with self._ledger.transaction():
+            newest, waiting = [await self._ledger.rows(query, tenant) for query in (NEWEST_CHANGE, WAITING_FIRST)]
             entry = await self._undoable(tenant, import_id, newest, waiting)
             asked = Undo(by, self._now())
-            found = await self._rows(
+            found = await self._ledger.rows(
                 "UPDATE imports SET state = 'queued', undo = ?, message = NULL, attempts = 0, not_before = 0"
                 " WHERE tenant = ? AND id = ? RETURNING *",
                 *(json.dumps(asked.to_json()), *entry.key),
@@ -261,7 +233,7 @@ class Queue:
     ) -> Entry:
         rows = newest
         if import_id is not None:
-            rows = await self._rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
+            rows = await self._ledger.rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
             if not rows:
                 raise unknown_import(tenant, import_id)
         why_not = why_not_undone(*(Entry.from_row(found[0]) if found else None for found in (rows, newest, waiting)))
@@ -270,7 +242,7 @@ class Queue:
         return Entry.from_row(rows[0])
 
     async def _held(self, tenant: str, import_id: int, verb: str) -> Entry:
-        found = await self._rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
+        found = await self._ledger.rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
         if not found:
             raise unknown_import(tenant, import_id)
         entry = Entry.from_row(found[0])
@@ -281,162 +253,34 @@ class Queue:
             raise Refused("not_held", f"import {import_id} of {tenant} is {state}: only a held import can be {verb}")
         return entry
 
-    # Looking
-
-    async def get(self, tenant: str, import_id: int) -> Entry | None:
-        return await self._one("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
-
-    async def ask(self) -> None:
-        """Read something; raises if headcount.db can't be read."""
-        await self._read("SELECT name FROM tenants LIMIT 1")
-
-    async def newest(self, tenant: str) -> Entry | None:
-        """The newest real import: no dry run, and not an upload that became none."""
-        return await self._one(
-            "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0"
-            " AND state NOT IN ('arriving', 'aborted', 'ignored') ORDER BY id DESC LIMIT 1",
-            tenant,
-        )
-
-    async def page(
-        self,
-        tenant: str,
-        *,
-        state: ImportState | None = None,
-        limit: int = 50,
-        before: int | None = None,
-        messages: bool = True,
-    ) -> list[Entry]:
-        """The imports of a tenant, newest first; only those in `state`, only those with an id below `before`.
-
-        Without `messages` those of the outcomes are left out, which a list that shows none has quicker.
-        """
-        brief = "" if messages else BRIEF
-        only, values = ("state = ?", [state]) if state else ("state <> 'arriving'", [])
-        return await self._entries(
-            f"SELECT {brief}* FROM imports WHERE tenant = ? AND {only}"  # noqa: S608 - constants
-            " AND id < ? ORDER BY id DESC LIMIT ?",
-            *(tenant, *values, END if before is None else before, limit),
-        )
-
-    async def applied(self, tenant: str, limit: int) -> list[Entry]:
-        """The applied imports of a tenant, the one that had its effect last first, without what they had to say."""
-        query = f"SELECT {BRIEF}* {APPLIED_OF} ORDER BY finished_at DESC, id DESC LIMIT ?"
-        return await self._entries(query, tenant, limit)
-
-    async def why_not_undone(self, entry: Entry) -> Refused | None:
-        """Why `undo` would refuse `entry` now; None if it would not."""
-        newest, waiting = await self._one(NEWEST_CHANGE, entry.tenant), await self._one(WAITING_FIRST, entry.tenant)
-        return why_not_undone(entry, newest, waiting)
-
-    async def last_move(self) -> int:
-        """The number of the last change of an import's state, as whoever follows them counts (`server.web.live`)."""
-        found = await self._read("SELECT coalesce(max(id), 0) FROM moves")
-        return int(found[0][0])
-
-    async def waiting(self) -> list[Entry]:
-        """The imports of all tenants that are arriving, queued or running, oldest first."""
-        return await self._entries(
-            "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') ORDER BY sequence"
-        )
-
-    async def held(self, tenant: str) -> list[Entry]:
-        """The real imports of a tenant that wait for a decision."""
-        return await self._entries(
-            "SELECT * FROM imports WHERE tenant = ? AND state = 'held' AND dry_run = 0 ORDER BY sequence", tenant
-        )
-
-    async def newest_published(self, tenant: str, *, dry_run: bool, limit: int) -> list[int]:
-        """The ids of the newest imports (or dry runs) of a tenant that have a report in /results."""
-        found = await self._read(
-            "SELECT id FROM imports WHERE tenant = ? AND dry_run = ? AND published IS NOT NULL"
-            " ORDER BY id DESC LIMIT ?",
-            *(tenant, dry_run, limit),
-        )
-        return [row[0] for row in found]
-
-    async def failed_before(self, tenant: str, newer: int) -> int | None:
-        """The id of the failed import that `newer` failed ones came after."""
-        found = await self._read(
-            "SELECT id FROM imports WHERE tenant = ? AND state = 'failed' AND dry_run = 0"
-            " ORDER BY id DESC LIMIT 1 OFFSET ?",
-            *(tenant, newer),
-        )
-        return found[0][0] if found else None
-
-    async def last_successes(self) -> dict[str, str]:
-        """When each tenant's newest applied import ended."""
-        found = await self._read(LAST_SUCCESSES)
-        return {row[0]: row[1] for row in found if row[1] is not None}
-
-    async def newest_of_all(self) -> dict[str, Entry]:
-        """Each tenant's newest real import (as `newest`), without what it had to say."""
-        return {entry.tenant: entry for entry in await self._entries(NEWEST_OF_ALL)}
-
-    # What is kept
-
-    async def past(self, tenant: str) -> list[aiosqlite.Row]:
-        """Id, state, whether it was a dry run, and end (RFC 3339 or None) of all imports of a tenant."""
-        return await self._read("SELECT id, state, dry_run, finished_at FROM imports WHERE tenant = ?", tenant)
+    # Afterwards
 
     async def forget(self, tenant: str, imports: Iterable[int]) -> None:
         """Remove these imports from memory, unless somebody or something waits for them."""
-        await self._change(
+        await self._ledger.change(
             "DELETE FROM imports WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))"
             " AND state NOT IN ('arriving', 'queued', 'running', 'held')",
             *(tenant, json.dumps(list(imports))),
         )
 
-    # What /results owes
-
-    async def unpublished(self) -> list[Entry]:
-        """The imports whose report in /results is behind their state."""
-        return await self._entries(
-            "SELECT * FROM imports WHERE published IS NOT state AND state NOT IN ('arriving', 'running')"
-            " AND (state <> 'queued' OR published IS NOT NULL) ORDER BY sequence LIMIT 100"
-        )
-
     async def published(self, entry: Entry) -> None:
         """/results shows this state now."""
-        await self._change("UPDATE imports SET published = ? WHERE tenant = ? AND id = ?", entry.state, *entry.key)
+        await self._ledger.change(
+            "UPDATE imports SET published = ? WHERE tenant = ? AND id = ?", entry.state, *entry.key
+        )
 
     # Below
 
     def _now(self) -> str:
         return rfc3339(self._clock())
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[None]:
-        async with self._ledger.transaction():
-            yield
-
-    async def _change(self, statement: str, *values: object) -> bool:
-        return await self._ledger.change(statement, *values)
-
     async def _end(self, notices: Iterable[Notice], statement: str, *values: object) -> bool:
-        """`_change`, and what is to be told of it, in one transaction: both or neither."""
-        async with self._transaction():
+        """A change, and what is to be told of it, in one transaction: both or neither."""
+        async with self._ledger.transaction():
             done = await self._db.execute(statement, values)
             if done.rowcount > 0:
                 await put_in_outbox(self._db, notices, self._now())
         return done.rowcount > 0
-
-    async def _rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
-        return await self._ledger.rows(statement, *values)
-
-    async def _read(self, statement: str, *values: object) -> list[aiosqlite.Row]:
-        return await self._ledger.read(statement, *values)
-
-    async def _entries(self, statement: str, *values: object) -> list[Entry]:
-        return [Entry.from_row(row) for row in await self._read(statement, *values)]
-
-    async def _one(self, statement: str, *values: object) -> Entry | None:
-        found = await self._entries(statement, *values)
-        return found[0] if found else None
-
-
-def unknown_import(tenant: str, import_id: int) -> Refused:
-    return Refused("unknown_import", f"there is no import {import_id} of {tenant}")
 
 
 def deactivations_shown(touched: Path) -> frozenset[int]:

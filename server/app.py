@@ -19,6 +19,7 @@ from importer.checksum import CHECKSUM_NAME
 from importer.closing import Closing, Watchers
 from importer.database import open_database
 from importer.ledger import Ledger
+from importer.listing import Listing
 from importer.moments import utc_now
 from importer.queue import Queue
 from importer.recovery import recover, remove_leftovers
@@ -125,8 +126,9 @@ class Server:
             self._render_metrics,
             self._may_read_metrics,
         )
+        listing = Listing(looking)
         self._overview = Overview(
-            Tenants(settings.data_dir, looking), Queue(looking), self._counting, self._sftp.open_sessions
+            Tenants(settings.data_dir, looking), listing, self._counting, self._sftp.open_sessions
         )
         self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
         app = build_app(
@@ -136,7 +138,7 @@ class Server:
                 tokens=Tokens(looking),
                 sessions=Sessions(Ledger(looking)),
                 queue=queue,
-                reader=Queue(looking),
+                reader=listing,
                 trials=Trials(tenants, queue, self._closing, self._sftp.space),
                 live=self._live,
                 key_uses=self._key_uses,

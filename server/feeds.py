@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from importer.listing import Listing
 from importer.moments import from_rfc3339
-from importer.queue import Queue
 from server.tenant_settings import read_settings
 from server.tenants import Tenant, Tenants
 
@@ -37,9 +37,9 @@ def feed_of(tenant: Tenant, last_applied_at: str | None, stale_after_days: int |
     return Feed(tenant.name, last_applied_at, stale_after_days, now - since >= timedelta(days=stale_after_days))
 
 
-async def feeds(tenants: Tenants, queue: Queue, now: datetime) -> list[Feed]:
+async def feeds(tenants: Tenants, imports: Listing, now: datetime) -> list[Feed]:
     """The feeds of all tenants, by name; one whose settings can't be read counts as one without a limit."""
-    successes, found = await queue.last_successes(), await tenants.list()
+    successes, found = await imports.last_successes(), await tenants.list()
     return await asyncio.to_thread(_feeds, tenants, found, successes, now)
 
 

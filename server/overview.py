@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from importer.entry import Entry
+from importer.listing import Listing
 from importer.moments import Clock, utc_now
-from importer.queue import Queue
 from server.counting import Counting
 from server.disk import Disk
 from server.feeds import Feed, feeds
@@ -32,18 +32,18 @@ class TenantFacts:
 
 
 class Overview:
-    """What is to be told of all tenants; `queue` may be one that others only read."""
+    """What is to be told of all tenants."""
 
     def __init__(
         self,
         tenants: Tenants,
-        queue: Queue,
+        imports: Listing,
         counting: Counting,
         open_sessions: Callable[[], Mapping[str, int]],
         clock: Clock = utc_now,
     ) -> None:
         self._tenants = tenants
-        self._queue = queue
+        self._imports = imports
         self._counting = counting
         self._open_sessions = open_sessions
         self._clock = clock
@@ -52,8 +52,8 @@ class Overview:
     async def tenants(self) -> list[TenantFacts]:
         """All of them, by name, as they stand now."""
         await self._counting.meet_tenants()
-        newest = await self._queue.newest_of_all()
-        stand = {feed.tenant: feed for feed in await feeds(self._tenants, self._queue, self._clock())}
+        newest = await self._imports.newest_of_all()
+        stand = {feed.tenant: feed for feed in await feeds(self._tenants, self._imports, self._clock())}
         found = [tenant for tenant in await self._tenants.list() if tenant.name in stand]
         disk = await self._disk.taken([tenant.name for tenant in found])
         sessions, users = self._open_sessions(), self._counting.users

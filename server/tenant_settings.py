@@ -22,6 +22,7 @@ from importer.database import as_try_again, transaction
 from importer.emails import check_email
 from importer.errors import Refused
 from importer.identity import identity_of
+from importer.model import INTEGER_MAX
 from importer.moments import rfc3339, utc_now
 from importer.rules import LANGUAGES, Invalid
 from importer.settings import ImportSettings, Unfit
@@ -37,8 +38,6 @@ CHANGED_MEANWHILE = (
     "Somebody else has changed the settings meanwhile, and nothing was changed. Load them again, look at what is "
     "different, and make your change once more."
 )
-MOST = 2**63 - 1
-"""The longest file a system can have, and more than a client can be told of."""
 
 
 class TenantRefused(Exception):  # noqa: N818 - the field's word
@@ -113,9 +112,9 @@ class TenantSettings(ImportSettings):
     invitation_templates: Templates = Field(default={})
     stale_after_days: Days | None = None
     retention_days: Days = 90
-    quota_bytes: Annotated[ByteSize, Field(ge=0, le=MOST)] = ByteSize(10 * 1024**3)
-    quota_files: Annotated[int, Field(ge=0, le=MOST)] = 10_000
-    max_file_bytes: Annotated[ByteSize, Field(ge=0, le=MOST)] = ByteSize(2 * 1024**3)
+    quota_bytes: Annotated[ByteSize, Field(ge=0, le=INTEGER_MAX)] = ByteSize(10 * 1024**3)
+    quota_files: Annotated[int, Field(ge=0, le=INTEGER_MAX)] = 10_000
+    max_file_bytes: Annotated[ByteSize, Field(ge=0, le=INTEGER_MAX)] = ByteSize(2 * 1024**3)
     max_sessions: Annotated[int, Field(ge=1)] = 10
     allowed_networks: Networks = ()  # from anywhere
 
@@ -256,7 +255,7 @@ async def settings_history(db: aiosqlite.Connection, limit: int) -> list[dict[st
 
 
 async def page_of_settings_history(
-    db: aiosqlite.Connection, limit: int, before: int = MOST
+    db: aiosqlite.Connection, limit: int, before: int = INTEGER_MAX
 ) -> tuple[list[dict[str, Any]], int | None]:
     """The same, only what is older than `before`; and the `before` of the next page (None: no more)."""
     query = "SELECT * FROM settings_changes WHERE id < ? ORDER BY id DESC LIMIT ?"

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from importer.errors import TryAgain
+from importer.model import INTEGER_MAX
 from server.settings import load_settings
 from server.tenant_settings import TenantRefused
 from server.tenants import Tenants, open_tenants, server_database
@@ -18,10 +19,8 @@ from server.tenants import Tenants, open_tenants, server_database
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ID_MAX = 2**63 - 1
-"""The largest number a database can hold."""
-
-ID = click.IntRange(max=ID_MAX)
+ID = click.IntRange(max=INTEGER_MAX)
+COUNT = click.IntRange(1, INTEGER_MAX)
 
 PATIENCE = 6  # times the ten seconds that one try waits for a busy database
 

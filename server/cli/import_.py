@@ -18,9 +18,9 @@ from importer.folder import TenantFolder
 from importer.history import History
 from importer.identity import identity_of
 from importer.model import APPLIED, WAITING, ImportState
-from importer.queue import Queue, deactivations_shown, unknown_import
+from importer.queue import Queue, deactivations_shown
 from server import lock
-from server.cli.data import ID, ID_MAX, runs, tenants
+from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
 from server.cli.report_view import change_line, print_report, summary
 from server.tenants import open_users
@@ -46,9 +46,7 @@ def import_() -> None:
 @import_.command("list")
 @click.argument("tenant")
 @click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only those: {', '.join(STATES)}.")
-@click.option(
-    "--limit", type=click.IntRange(1, ID_MAX), default=50, show_default=True, help="Not more than this many."
-)
+@click.option("--limit", type=COUNT, default=50, show_default=True, help="Not more than this many.")
 @json_option
 @runs
 async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> None:
@@ -173,10 +171,7 @@ async def _find(queue: Queue, tenant: str, import_id: int | None) -> Entry:
         if entry is None:
             raise Refused("no_imports", f"{tenant} has no imports yet")
         return entry
-    entry = await queue.get(tenant, import_id)
-    if entry is None:
-        raise unknown_import(tenant, import_id)
-    return entry
+    return await queue.require(tenant, import_id)
 
 
 async def _follow(queue: Queue, folder: TenantFolder, entry: Entry, timeout: float | None, *, as_json: bool) -> int:

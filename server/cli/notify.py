@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from importer.moments import utc_now
-from server.cli.data import ID_MAX, runs, tenants
+from server.cli.data import COUNT, runs, tenants
 from server.cli.output import json_option, print_json, print_list
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
@@ -20,7 +20,7 @@ def notify() -> None:
 
 @notify.command("list")
 @click.argument("tenant")
-@click.option("--limit", type=click.IntRange(1, ID_MAX), default=50, show_default=True, help="So many of the newest.")
+@click.option("--limit", type=COUNT, default=50, show_default=True, help="So many of the newest.")
 @json_option
 @runs
 async def list_(tenant: str, limit: int, as_json: bool) -> None:

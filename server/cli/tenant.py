@@ -14,7 +14,7 @@ from importer.errors import TryAgain
 from importer.moments import utc_now
 from importer.queue import Queue
 from keys.errors import RingUnreadable
-from server.cli.data import ID_MAX, patiently, read_text, runs, tenants
+from server.cli.data import COUNT, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.feeds import Feed, feeds
 from server.settings import load_settings
@@ -135,9 +135,7 @@ async def load(name: str, file: str, as_json: bool) -> None:
 
 @tenant.command()
 @click.argument("name")
-@click.option(
-    "--limit", type=click.IntRange(1, ID_MAX), default=50, show_default=True, help="Not more than this many."
-)
+@click.option("--limit", type=COUNT, default=50, show_default=True, help="Not more than this many.")
 @json_option
 @runs
 async def history(name: str, limit: int, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from importer.listing import Listing
 from importer.queue import Queue
 from keys.host import ShownHostKey
 from server.key_uses import KeyUses
@@ -33,7 +34,7 @@ class Office:
     tokens: Tokens
     sessions: Sessions
     queue: Queue
-    reader: Queue
+    reader: Listing
     trials: Trials
     live: Live
     key_uses: KeyUses

@@ -16,8 +16,8 @@ from importer.directory import Directory
 from importer.folder import TenantFolder
 from importer.history import History
 from importer.identity import BY_ADDRESS, Identity
+from importer.listing import Listing
 from importer.model import ImportState
-from importer.queue import Queue
 from importer.search import attach_index
 from importer.search_index import catch_up
 from tests.support.importing import Company, people
@@ -119,15 +119,15 @@ async def test_history_is_found_by_index(users: Any, what: str) -> None:
     assert users.slow == []
 
 
-LOOKS_AT_IMPORTS: dict[str, Callable[[Queue], Awaitable[Any]]] = {
-    "all": lambda queue: queue.page("acme"),
-    "the next page": lambda queue: queue.page("acme", before=7, messages=False),
-    "those held": lambda queue: queue.page("acme", state=ImportState.HELD),
-    "the next page of those held": lambda queue: queue.page("acme", state=ImportState.HELD, before=7),
-    "one": lambda queue: queue.get("acme", 1),
-    "the newest": lambda queue: queue.newest("acme"),
-    "the last applied": lambda queue: queue.applied("acme", 30),
-    "those under way": lambda queue: queue.waiting(),
+LOOKS_AT_IMPORTS: dict[str, Callable[[Listing], Awaitable[Any]]] = {
+    "all": lambda imports: imports.page("acme"),
+    "the next page": lambda imports: imports.page("acme", before=7, messages=False),
+    "those held": lambda imports: imports.page("acme", state=ImportState.HELD),
+    "the next page of those held": lambda imports: imports.page("acme", state=ImportState.HELD, before=7),
+    "one": lambda imports: imports.get("acme", 1),
+    "the newest": lambda imports: imports.newest("acme"),
+    "the last applied": lambda imports: imports.applied("acme", 30),
+    "those under way": lambda imports: imports.waiting(),
 }
 
 
@@ -135,5 +135,5 @@ LOOKS_AT_IMPORTS: dict[str, Callable[[Queue], Awaitable[Any]]] = {
 async def test_imports_are_found_by_index(tmp_path: Path, what: str) -> None:
     async with open_queue(tmp_path, "acme") as queue:
         explained: Any = Explained(queue._db)
-        await LOOKS_AT_IMPORTS[what](Queue(explained))
+        await LOOKS_AT_IMPORTS[what](Listing(explained))
     assert explained.slow == []

@@ -18,6 +18,7 @@ from importer.attempt import Starter
 from importer.closing import Closing
 from importer.database import open_database
 from importer.ledger import Ledger
+from importer.listing import Listing
 from importer.moments import utc_now
 from importer.queue import Queue
 from importer.worker import Worker
@@ -144,7 +145,8 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         queue = Queue(dbs[1])
         closing = Closing(queue, opened.folder, Watching())
         counting = Counting(Metrics(), opened, queue)
-        overview = Overview(opened, Queue(dbs[0]), counting, sftp.open_sessions)
+        listing = Listing(dbs[0])
+        overview = Overview(opened, listing, counting, sftp.open_sessions)
         stack.push_async_callback(overview.close)
         live = Live(server_database(data), dict)
         checks: dict[str, Check] = dict.fromkeys(("sftp", "worker", "database"), _up)
@@ -154,7 +156,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             tokens=Tokens(opened.db),
             sessions=Sessions(Ledger(dbs[0])),
             queue=queue,
-            reader=Queue(dbs[0]),
+            reader=listing,
             trials=Trials(opened, queue, closing, sftp.space),
             live=live,
             key_uses=KeyUses(Ledger(opened.db), opened.ring),

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import server.web.segments  # noqa: F401 - for the paths of routes
+from importer.model import INTEGER_MAX
 from server.web.access import BearerNeeds, Need, Visit
 from server.web.problems import Problem, unfit
 
@@ -23,15 +24,12 @@ Looking = Annotated[Visit, Depends(BearerNeeds(Need.VIEWER))]
 Owning = Annotated[Visit, Depends(BearerNeeds(Need.OWNER))]
 Operating = Annotated[Visit, Depends(BearerNeeds(Need.OPERATOR))]
 
-MOST = 2**63 - 1
-"""The largest number a database can look for."""
-
 BODY_BYTES_MOST = 1024 * 1024
 JSON = "application/json"
 
-ImportId = Annotated[int, Path(ge=1, le=MOST, description="The number of the import.", examples=[7])]
+ImportId = Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The number of the import.", examples=[7])]
 Limit = Annotated[int, Field(ge=1, le=1000, description="The most entries of one page.")]
-Cursor = Annotated[int, Field(ge=0, le=MOST)]
+Cursor = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
 After = Annotated[Cursor, Field(description="Only what comes after this: the `next` of the page before.")]
 Before = Annotated[Cursor, Field(description="Only what is older than this: the `next` of the page before.")]
 

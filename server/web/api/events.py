@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import Header, Request, Response
 
+from importer.model import INTEGER_MAX
 from importer.moments import utc_now
 from server.web.access import Visit
-from server.web.api.asking import MOST, Looking, Routes
+from server.web.api.asking import Looking, Routes
 from server.web.api.refusals import LOOKING, refuses
 from server.web.bearer import bearer
 from server.web.downloads import streamed
@@ -28,7 +29,7 @@ Seen = Annotated[
     Header(
         alias="last-event-id",
         ge=0,
-        le=MOST,
+        le=INTEGER_MAX,
         description="The `id` of the last event that you had: what came after it is told first.",
     ),
 ]

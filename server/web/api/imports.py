@@ -7,13 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from importer.entry import Entry
 from importer.history import open_history
 from importer.identity import identity_of
 from importer.model import ImportState
-from importer.queue import deactivations_shown, unknown_import
+from importer.queue import deactivations_shown
 from importer.spool import said_in, touched_in
-from server.web.access import Visit
 from server.web.api import models
 from server.web.api.asking import After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import DECIDING, LOOKING, refuses
@@ -71,7 +69,7 @@ async def list_imports(
 @router.get("/{import_id}", response_model=models.Report, responses=ONE, summary="Show an import")
 async def show_import(visit: Looking, import_id: ImportId) -> dict[str, Any]:
     """The report of one import. While it waits or runs, ask again, or listen to the events of the tenant."""
-    return (await _entry(visit, import_id)).report().to_json()
+    return (await visit.office.reader.require(visit.tenant, import_id)).report().to_json()
 
 
 @router.get("/{import_id}/messages", response_model=models.Messages, responses=ONE, summary="List messages")
@@ -83,7 +81,7 @@ async def list_messages(
     response: Response,
 ) -> dict[str, Any]:
     """What the import had to say about the file: the first 10,000 messages. `errors.csv` has all rejected rows."""
-    await _entry(visit, import_id)
+    await visit.office.reader.require(visit.tenant, import_id)
     file = visit.office.tenants.folder(visit.tenant).said(import_id)
     messages, following = await asyncio.to_thread(
         said_in, file, severity=asked.severity, code=asked.code, after=asked.after, limit=asked.limit
@@ -96,7 +94,7 @@ async def list_touched(
     visit: Looking, import_id: ImportId, asked: Annotated[TouchedAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
     """Whom a held import, or a dry run, would touch, and how. Of an import that was applied see its changes."""
-    await _entry(visit, import_id)
+    await visit.office.reader.require(visit.tenant, import_id)
     file = visit.office.tenants.folder(visit.tenant).touched(import_id)
     touched, following = await asyncio.to_thread(
         touched_in, file, action=asked.action, after=asked.after, limit=asked.limit
@@ -112,7 +110,7 @@ async def list_changes(
 
     After an undo, what it put back is there too.
     """
-    await _entry(visit, import_id)
+    await visit.office.reader.require(visit.tenant, import_id)
     tenants = visit.office.tenants
     identity = identity_of(await tenants.settings(visit.tenant))
     async with open_history(tenants.folder(visit.tenant), identity) as history:
@@ -123,7 +121,7 @@ async def list_changes(
 @router.get("/{import_id}/errors.csv", response_class=Response, responses=FILE, summary="Download the rejected rows")
 async def download_errors(visit: Looking, import_id: ImportId, request: Request) -> Response:
     """The rejected rows as they came, with `_line`, `_code` and `_message` added: mend them and send the file."""
-    await _entry(visit, import_id)
+    await visit.office.reader.require(visit.tenant, import_id)
     file = visit.office.tenants.folder(visit.tenant).errors(import_id)
     return await file_download(request, file, f"sync_users-{import_id}.errors.csv")
 
@@ -131,7 +129,7 @@ async def download_errors(visit: Looking, import_id: ImportId, request: Request)
 @router.get("/{import_id}/file", response_class=Response, responses=FILE, summary="Download the uploaded file")
 async def download_file(visit: Looking, import_id: ImportId, request: Request) -> Response:
     """The file as it was uploaded, byte by byte, as long as it is kept."""
-    entry = await _entry(visit, import_id)
+    entry = await visit.office.reader.require(visit.tenant, import_id)
     return await file_download(request, visit.office.tenants.folder(visit.tenant).copy(import_id), entry.file.name)
 
 
@@ -176,10 +174,3 @@ async def discard_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
 async def undo_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
     entry = await visit.office.queue.undo(visit.tenant, import_id, by=visit.token.bearer)
     return entry.report().to_json()
-
-
-async def _entry(visit: Visit, import_id: int) -> Entry:
-    entry = await visit.office.reader.get(visit.tenant, import_id)
-    if entry is None:
-        raise unknown_import(visit.tenant, import_id)
-    return entry

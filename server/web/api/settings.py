@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Response
 
+from importer.model import INTEGER_MAX
 from server.tenant_settings import CHANGED_MEANWHILE, TenantSettings, changed, etag, page_of_settings_history
 from server.tenants import open_users
 from server.web.api import models
 from server.web.api.asking import (
     JSON,
-    MOST,
     Asked,
     Before,
     Limit,
@@ -135,7 +135,7 @@ async def list_settings_history(
 ) -> dict[str, Any]:
     """Who changed which setting, when, from what to what; newest first."""
     async with open_users(visit.office.tenants.folder(visit.tenant)) as db:
-        changes, older = await page_of_settings_history(db, asked.limit, asked.before or MOST)
+        changes, older = await page_of_settings_history(db, asked.limit, asked.before or INTEGER_MAX)
     return listed(request, response, "changes", changes, older, "before")
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Request, Response
 from pydantic import Field
 
-from importer.queue import unknown_import
 from server.web.api import models
 from server.web.api.asking import Asked, Owning, Routes, media_type_of, unsupported
 from server.web.api.refusals import LATER, OWNING, refuses
@@ -53,8 +52,6 @@ async def try_file(
         raise unsupported(TYPES)
     office = visit.office
     import_id = await office.trials.of_file(visit.tenant, asked.name, request.stream(), visit.token.bearer)
-    entry = await office.queue.get(visit.tenant, import_id)
-    if entry is None:
-        raise unknown_import(visit.tenant, import_id)
+    entry = await office.queue.require(visit.tenant, import_id)
     response.headers["location"] = f"/api/v1/tenants/{visit.tenant}/imports/{import_id}"
     return entry.report().to_json()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from importer.queue import END
+from importer.model import INTEGER_MAX
 from server.web.access import Need, SessionNeeds, Visit, session_of
 from server.web.live import BEAT_S, as_stream
 from server.web.pages.imports import Looking
@@ -42,6 +42,6 @@ def _stream(request: Request, visit: Visit, tenant: str | None, seen: str) -> Re
     async def may_stay() -> bool:
         return await session_of(request) == visit.token
 
-    number = min(int(seen), END) if seen.isascii() and seen.isdigit() else None
+    number = min(int(seen), INTEGER_MAX) if seen.isascii() and seen.isdigit() else None
     events = visit.office.live.follow(tenant, number)
     return StreamingResponse(as_stream(events, may_stay, BEAT_S), media_type="text/event-stream", headers=HEADERS)

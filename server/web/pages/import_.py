@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from importer.entry import Entry
 from importer.errors import Refused, TryAgain
-from importer.queue import END, deactivations_shown, unknown_import
+from importer.queue import deactivations_shown
 from server.setting_texts import SETTING_TEXTS
 from server.tenant_settings import TenantRefused
 from server.web.access import Visit
@@ -86,7 +86,7 @@ async def _decided(
     then: str = "",
 ) -> Response:
     """Back to the page once it is decided (or `then` to that one); if it was refused, the page of now, with why."""
-    entry = await entry_of(visit, import_id)
+    entry = await visit.office.reader.require(visit.tenant, import_id)
     try:
         await decide(entry)
     except (Refused, TenantRefused, TryAgain) as error:
@@ -98,7 +98,7 @@ async def _shown(
     request: Request, visit: Visit, import_id: int, asked: Asked, refused: Exception | None = None
 ) -> Response:
     moved = await visit.office.reader.last_move()
-    entry = await entry_of(visit, import_id)
+    entry = await visit.office.reader.require(visit.tenant, import_id)
     problem = as_problem(refused) if refused else None
     tenants = visit.office.tenants
     facts: dict[str, Any] = await parts_of(
@@ -120,11 +120,3 @@ async def _shown(
         why_not_undone=await visit.office.reader.why_not_undone(entry),
         **facts,
     )
-
-
-async def entry_of(visit: Visit, import_id: int) -> Entry:
-    """Raises Refused (404) if there is none."""
-    entry = await visit.office.reader.get(visit.tenant, import_id) if import_id <= END else None
-    if entry is None:
-        raise unknown_import(visit.tenant, import_id)
-    return entry

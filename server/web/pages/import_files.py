@@ -18,7 +18,6 @@ from importer.formulas import escape_formula
 from importer.history import open_history
 from importer.identity import Identity, identity_of
 from server.web.downloads import Pieces, disposition, download, file_download
-from server.web.pages.import_ import entry_of
 from server.web.pages.imports import Looking
 from server.web.pages.words import value_text
 
@@ -32,7 +31,7 @@ BOM = "\ufeff"
 @router.get("/errors.csv")
 async def errors(request: Request, visit: Looking, import_id: int) -> Response:
     """The rejected rows as they came, ready to be mended and sent again."""
-    await entry_of(visit, import_id)
+    await visit.office.reader.require(visit.tenant, import_id)
     path = visit.office.tenants.folder(visit.tenant).errors(import_id)
     return await file_download(request, path, f"sync_users-{import_id}.errors.csv")
 
@@ -40,14 +39,14 @@ async def errors(request: Request, visit: Looking, import_id: int) -> Response:
 @router.get("/file")
 async def uploaded_file(request: Request, visit: Looking, import_id: int) -> Response:
     """The file as it came."""
-    entry = await entry_of(visit, import_id)
+    entry = await visit.office.reader.require(visit.tenant, import_id)
     return await file_download(request, visit.office.tenants.folder(visit.tenant).copy(import_id), entry.file.name)
 
 
 @router.get("/report.json")
 async def report(visit: Looking, import_id: int) -> Response:
     """The report, as it is in /results."""
-    entry = await entry_of(visit, import_id)
+    entry = await visit.office.reader.require(visit.tenant, import_id)
     text = json.dumps(entry.report().to_json(), ensure_ascii=False, indent=2) + "\n"
     headers = {"content-disposition": disposition(f"sync_users-{import_id}.json")}
     return Response(text, media_type="application/json", headers=headers)
@@ -56,7 +55,7 @@ async def report(visit: Looking, import_id: int) -> Response:
 @router.get("/changes.csv")
 async def changes(request: Request, visit: Looking, import_id: int) -> Response:
     """Everything it changed, field by field."""
-    await entry_of(visit, import_id)
+    await visit.office.reader.require(visit.tenant, import_id)
     tenants = visit.office.tenants
     identity = identity_of(await tenants.settings(visit.tenant))
     pieces = _changes_as_csv(tenants.folder(visit.tenant), identity, import_id)

@@ -18,8 +18,7 @@ from importer.fitting import kept_proposal
 from importer.folder import TenantFolder
 from importer.history import open_history
 from importer.identity import identity_of
-from importer.model import APPLIED, Counts, ImportState, Problem, Severity
-from importer.queue import END
+from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
 from importer.spool import counted_in, said_in, touched_in
 from server.tenant_settings import TenantSettings
 from server.web.pages.words import labels_of
@@ -28,7 +27,7 @@ SAID_SHOWN = 25
 TOUCHED_SHOWN = 25
 CHANGES_SHOWN = 50
 
-After = Annotated[int, Field(ge=0, le=END)]
+After = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
 
 ACTIONS = ("deactivated", "created", "reactivated", "updated")
 """What would be done to somebody, the gravest first."""

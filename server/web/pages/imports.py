@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.entry import Entry
-from importer.model import WAITING, ImportState
-from importer.queue import END, Queue
+from importer.listing import Listing
+from importer.model import INTEGER_MAX, WAITING, ImportState
 from server.web.access import Need, SessionNeeds, Visit
 from server.web.pages.chart import Point, draw, scale_of
 from server.web.pages.rendering import render
@@ -31,11 +31,11 @@ STATES_SHOWN = [state for state in ImportState if state is not ImportState.ARRIV
 
 
 @router.get("")
-async def list_imports(request: Request, visit: Looking, state: str = "", before: int = END) -> Response:
+async def list_imports(request: Request, visit: Looking, state: str = "", before: int = INTEGER_MAX) -> Response:
     """Newest first; only those in `state`, if it is one, and with a number below `before`."""
     reader, tenant = visit.office.reader, visit.tenant
     wanted = next((each for each in STATES_SHOWN if each == state), None)
-    limits = {"before": max(0, min(before, END)), "limit": PAGE + 1}
+    limits = {"before": max(0, min(before, INTEGER_MAX)), "limit": PAGE + 1}
     moved = await reader.last_move()
     entries = await reader.page(tenant, state=wanted, messages=False, **limits)
     under_way = [entry for entry in await reader.waiting() if entry.tenant == tenant]
@@ -46,7 +46,7 @@ async def list_imports(request: Request, visit: Looking, state: str = "", before
         moved=moved,
         entries=entries[:PAGE],
         older=entries[PAGE - 1].id if len(entries) > PAGE else None,
-        newest=before == END,
+        newest=before == INTEGER_MAX,
         wanted=wanted,
         states=STATES_SHOWN,
         held=await reader.held(tenant),
@@ -70,7 +70,7 @@ def has_counts(entry: Entry) -> bool:
     return done and entry.state not in {ImportState.FAILED, ImportState.HELD, ImportState.DISCARDED}
 
 
-async def points_of(reader: Queue, tenant: str) -> list[Point]:
+async def points_of(reader: Listing, tenant: str) -> list[Point]:
     """The last applied imports as the chart shows them, oldest first."""
     return [*_points(reversed(await reader.applied(tenant, DRAWN)))]
 

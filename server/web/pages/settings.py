@@ -15,8 +15,9 @@ from starlette.responses import RedirectResponse, Response
 from importer.database import open_database
 from importer.errors import Refused, TryAgain
 from importer.fitting import kept_proposal
+from importer.model import INTEGER_MAX
 from server.setting_texts import SETTING_TEXTS
-from server.tenant_settings import MOST, TenantRefused, TenantSettings, changed, etag, page_of_settings_history
+from server.tenant_settings import TenantRefused, TenantSettings, changed, etag, page_of_settings_history
 from server.web.access import Need, SessionNeeds, Visit
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings_form import (
@@ -39,7 +40,7 @@ router = APIRouter(prefix="/tenants/{tenant}/settings", max_body_size=FORM_BYTES
 Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
 Changing = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
 
-Number = Annotated[int, Query(ge=0, le=MOST)]
+Number = Annotated[int, Query(ge=0, le=INTEGER_MAX)]
 
 CONTROLS_MOST = 10_000
 HISTORY = 100
@@ -141,12 +142,12 @@ async def change_rows(request: Request, visit: Changing) -> Response:
 
 
 @router.get("/history")
-async def show_history(request: Request, visit: Looking, before: Number = MOST) -> Response:
+async def show_history(request: Request, visit: Looking, before: Number = INTEGER_MAX) -> Response:
     found, older = await _history(visit, HISTORY, before)
     changes = _labelled(found)
     events = [list(event) for _, event in groupby(changes, lambda each: (each["changed_at"], each["changed_by"]))]
     return render(
-        request, "settings-history.html", visit, events=events, said=said, older=older, newest=before == MOST
+        request, "settings-history.html", visit, events=events, said=said, older=older, newest=before == INTEGER_MAX
     )
 
 
@@ -251,7 +252,7 @@ async def _recent(visit: Visit) -> list[dict[str, Any]]:
     return (await _history(visit, LOOKED_BACK))[0]
 
 
-async def _history(visit: Visit, limit: int, before: int = MOST) -> tuple[list[dict[str, Any]], int | None]:
+async def _history(visit: Visit, limit: int, before: int = INTEGER_MAX) -> tuple[list[dict[str, Any]], int | None]:
     db = await open_database(visit.office.tenants.folder(visit.tenant).users_db, "tenant", readonly=True)
     try:
         return await page_of_settings_history(db, limit, before)

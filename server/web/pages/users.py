@@ -15,6 +15,7 @@ from starlette.responses import Response
 from importer.directory import Directory, open_directory
 from importer.history import open_history
 from importer.identity import Identity, identity_of
+from importer.model import INTEGER_MAX
 from importer.settings import ImportSettings
 from server.web.access import Need, SessionNeeds, Visit
 from server.web.downloads import download
@@ -26,7 +27,7 @@ from server.web.problems import Problem
 router = APIRouter(prefix="/tenants/{tenant}")
 
 Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
-Asked = Annotated[int, Query(ge=0, le=2**63 - 1)]
+Asked = Annotated[int, Query(ge=0, le=INTEGER_MAX)]
 
 PAGE = 50
 REPORTS = 100

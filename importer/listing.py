@@ -1,0 +1,172 @@
+"""The imports of all tenants as people and the server look at them: nothing is changed here.
+
+What becomes of an import is the matter of queue.py. Every statement finds what it asks for by an index.
+"""
+
+from __future__ import annotations
+
+import aiosqlite
+
+from importer.entry import Entry
+from importer.errors import Refused
+from importer.ledger import Ledger
+from importer.model import INTEGER_MAX, ImportState
+from importer.order import why_not_undone
+
+# A row of sqlite3 that has two columns of one name gives the first of them.
+BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "
+
+# In these words the index of them knows what is asked for.
+APPLIED_OF = (
+    "FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged')"
+)
+
+# One step down an index for each tenant, however many imports there are.
+LAST_SUCCESSES = f"SELECT name, (SELECT max(finished_at) {APPLIED_OF.replace('?', 'name')}) FROM tenants"  # noqa: S608
+# (A cross join is one in the order in which it is written.)
+NEWEST_OF_ALL = (
+    f"SELECT {BRIEF}imports.* FROM tenants CROSS JOIN imports ON imports.tenant = name AND imports.id ="  # noqa: S608
+    " (SELECT id FROM imports WHERE tenant = name AND dry_run = 0 AND state NOT IN ('arriving', 'aborted', 'ignored')"
+    " ORDER BY id DESC LIMIT 1)"
+)
+
+# What `importer.order.why_not_undone` is asked about, of one tenant.
+NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' ORDER BY finished_at DESC, id DESC LIMIT 1"
+WAITING_FIRST = (
+    "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"
+    " ORDER BY sequence LIMIT 1"
+)
+
+
+class Listing:
+    """All imports, in a connection to headcount.db (`open_database(path, "server")`) of its own or of others'.
+
+    Every method raises TryAgain when the database is busy.
+    """
+
+    def __init__(self, db: aiosqlite.Connection) -> None:
+        self._db = db
+        self._ledger = Ledger(db)
+
+    async def get(self, tenant: str, import_id: int) -> Entry | None:
+        if import_id > INTEGER_MAX:
+            return None
+        return await self._one("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
+
+    async def require(self, tenant: str, import_id: int) -> Entry:
+        """The import of this id. Raises Refused (`unknown_import`) if there is none."""
+        entry = await self.get(tenant, import_id)
+        if entry is None:
+            raise unknown_import(tenant, import_id)
+        return entry
+
+    async def newest(self, tenant: str) -> Entry | None:
+        """The newest real import: no dry run, and not an upload that became none."""
+        return await self._one(
+            "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0"
+            " AND state NOT IN ('arriving', 'aborted', 'ignored') ORDER BY id DESC LIMIT 1",
+            tenant,
+        )
+
+    async def page(
+        self,
+        tenant: str,
+        *,
+        state: ImportState | None = None,
+        limit: int = 50,
+        before: int | None = None,
+        messages: bool = True,
+    ) -> list[Entry]:
+        """The imports of a tenant, newest first; only those in `state`, only those with an id below `before`.
+
+        Without `messages` those of the outcomes are left out, which a list that shows none has quicker.
+        """
+        brief = "" if messages else BRIEF
+        only, values = ("state = ?", [state]) if state else ("state <> 'arriving'", [])
+        return await self._entries(
+            f"SELECT {brief}* FROM imports WHERE tenant = ? AND {only}"  # noqa: S608 - constants
+            " AND id < ? ORDER BY id DESC LIMIT ?",
+            *(tenant, *values, INTEGER_MAX if before is None else before, limit),
+        )
+
+    async def applied(self, tenant: str, limit: int) -> list[Entry]:
+        """The applied imports of a tenant, the one that had its effect last first, without what they had to say."""
+        query = f"SELECT {BRIEF}* {APPLIED_OF} ORDER BY finished_at DESC, id DESC LIMIT ?"
+        return await self._entries(query, tenant, limit)
+
+    async def why_not_undone(self, entry: Entry) -> Refused | None:
+        """Why `undo` would refuse `entry` now; None if it would not."""
+        newest, waiting = await self._one(NEWEST_CHANGE, entry.tenant), await self._one(WAITING_FIRST, entry.tenant)
+        return why_not_undone(entry, newest, waiting)
+
+    async def last_move(self) -> int:
+        """The number of the last change of an import's state, as whoever follows them counts (`server.web.live`)."""
+        found = await self._ledger.read("SELECT coalesce(max(id), 0) FROM moves")
+        return int(found[0][0])
+
+    async def waiting(self) -> list[Entry]:
+        """The imports of all tenants that are arriving, queued or running, oldest first."""
+        return await self._entries(
+            "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') ORDER BY sequence"
+        )
+
+    async def held(self, tenant: str) -> list[Entry]:
+        """The real imports of a tenant that wait for a decision."""
+        return await self._entries(
+            "SELECT * FROM imports WHERE tenant = ? AND state = 'held' AND dry_run = 0 ORDER BY sequence", tenant
+        )
+
+    async def newest_published(self, tenant: str, *, dry_run: bool, limit: int) -> list[int]:
+        """The ids of the newest imports (or dry runs) of a tenant that have a report in /results."""
+        found = await self._ledger.read(
+            "SELECT id FROM imports WHERE tenant = ? AND dry_run = ? AND published IS NOT NULL"
+            " ORDER BY id DESC LIMIT ?",
+            *(tenant, dry_run, limit),
+        )
+        return [row[0] for row in found]
+
+    async def failed_before(self, tenant: str, newer: int) -> int | None:
+        """The id of the failed import that `newer` failed ones came after."""
+        found = await self._ledger.read(
+            "SELECT id FROM imports WHERE tenant = ? AND state = 'failed' AND dry_run = 0"
+            " ORDER BY id DESC LIMIT 1 OFFSET ?",
+            *(tenant, newer),
+        )
+        return found[0][0] if found else None
+
+    async def last_successes(self) -> dict[str, str]:
+        """When each tenant's newest applied import ended."""
+        found = await self._ledger.read(LAST_SUCCESSES)
+        return {row[0]: row[1] for row in found if row[1] is not None}
+
+    async def newest_of_all(self) -> dict[str, Entry]:
+        """Each tenant's newest real import (as `newest`), without what it had to say."""
+        return {entry.tenant: entry for entry in await self._entries(NEWEST_OF_ALL)}
+
+    async def past(self, tenant: str) -> list[aiosqlite.Row]:
+        """Id, state, whether it was a dry run, and end (RFC 3339 or None) of all imports of a tenant."""
+        return await self._ledger.read("SELECT id, state, dry_run, finished_at FROM imports WHERE tenant = ?", tenant)
+
+    async def unpublished(self) -> list[Entry]:
+        """The imports whose report in /results is behind their state."""
+        return await self._entries(
+            "SELECT * FROM imports WHERE published IS NOT state AND state NOT IN ('arriving', 'running')"
+            " AND (state <> 'queued' OR published IS NOT NULL) ORDER BY sequence LIMIT 100"
+        )
+
+    async def ask(self) -> None:
+        """Read something; raises if headcount.db can't be read."""
+        await self._ledger.read("SELECT name FROM tenants LIMIT 1")
+
+    # Below
+
+    async def _entries(self, statement: str, *values: object) -> list[Entry]:
+        return [Entry.from_row(row) for row in await self._ledger.read(statement, *values)]
+
+    async def _one(self, statement: str, *values: object) -> Entry | None:
+        found = await self._entries(statement, *values)
+        return found[0] if found else None
+
+
+def unknown_import(tenant: str, import_id: int) -> Refused:
+    return Refused("unknown_import", f"there is no import {import_id} of {tenant}")
