@@ -171,7 +171,7 @@ def _failed(error: FileError, source: _Source, spool: Spool, counts: Counts | No
     problem = Problem(Severity.ERROR, error.code, error.message, error.line, error.column, error.value)
     spool.say([problem])
     spool.keep()
-    where = f"line {error.line}: " if error.line else ""
+    where = f"line {error.line}: " if error.line and f"line {error.line} " not in error.message.lower() else ""
     message = f"{where}{error.message}"
     facts = source.read_out(counts.rows if counts else None)
     return Outcome(ImportState.FAILED, counts or Counts(), facts, tuple(spool.first), message)

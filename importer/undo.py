@@ -20,6 +20,7 @@ from typing import Any
 
 import aiosqlite
 
+from importer.amounts import counted
 from importer.database import open_database, transaction
 from importer.errors import Refused, Stopped
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem
@@ -170,11 +171,10 @@ class _Undo:
 
     async def outcome(self, applied: Outcome) -> Outcome:
         """What the undo came to: the counts of the import, and how many users are active now."""
-        left = f"; {self._left:,} fields were left, as the messages say" if self._left else ""
-        message = (
-            f"Undone by {self._job.by}: {len(self._put_back):,} users are as they were before, "
-            f"{self._taken_back:,} that it had created are deactivated{left}."
-        )
+        back = counted(len(self._put_back), "user is as before", "users are as before")
+        taken = counted(self._taken_back, "that it had created is deactivated", "that it had created are deactivated")
+        left = f"; {counted(self._left, 'field was', 'fields were')} left, as the messages say" if self._left else ""
+        message = f"Undone by {self._job.by}: {back}, {taken}{left}."
         said = (*self.left, *applied.messages)[:MESSAGES_IN_REPORT]
         active = sum(row[0] for row in await self._rows("SELECT count(*) FROM users WHERE state = 'active'"))
         return replace(applied, state=ImportState.UNDONE, messages=said, message=message, active=active)

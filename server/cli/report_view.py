@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from importer.amounts import counted
 from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState, Problem, Report
 from server.cli.output import harmless, shown
 
@@ -60,7 +61,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "state", report.state.value
     if report.message:
         yield "message", harmless(report.message)
-    rows = "" if report.file.rows is None else f", {report.file.rows:,} rows"
+    rows = "" if report.file.rows is None else f", {counted(report.file.rows, 'row', 'rows')}"
     yield "file", f"{harmless(report.file.name)}, {report.file.size:,} bytes{rows}"
     if report.id:
         yield "uploaded", report.uploaded_at

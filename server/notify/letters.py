@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from importer.amounts import counted
 from importer.model import Counts, ImportState, Problem, Report
 
 MESSAGES_SHOWN = 10
@@ -98,7 +99,7 @@ def _sentence(report: Report) -> str:
     if report.state is ImportState.COMPLETED:
         return f"{name} was applied: {_counted(report.counts)}."
     if report.state is ImportState.COMPLETED_WITH_ERRORS:
-        rows = "1 row that was rejected" if rejected == 1 else f"{rejected:,} rows that were rejected"
+        rows = counted(rejected, "row that was rejected", "rows that were rejected")
         return f"{name} was applied but for {rows}: {_counted(report.counts)}."
     if report.state is ImportState.HELD:
         return f"{name} waits for a decision, and nothing was changed: {_message(report)}"
@@ -159,7 +160,7 @@ def _messages(messages: Sequence[Problem]) -> Iterator[str]:
 
 
 def _facts(report: Report) -> list[str]:
-    rows = f", {report.file.rows:,} rows" if report.file.rows is not None else ""
+    rows = f", {counted(report.file.rows, 'row', 'rows')}" if report.file.rows is not None else ""
     return [
         f"Tenant: {report.tenant}",
         f"Import: {report.id}",

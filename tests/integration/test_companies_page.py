@@ -46,7 +46,16 @@ async def test_a_company_shows_its_last_import_users_and_connections(site: Site)
     assert named(text) == ["acme", "beta", "zoo"]
     assert f'<a href="/tenants/acme/imports/{number}">#{number}</a> <span class="badge completed">' in text
     assert text.count("no file yet") == 2
-    assert "3 companies" in text
+    assert "3 companies, 2 active users, 0 open connections" in text
+
+
+async def test_one_of_something_is_not_called_many(tmp_path: Path) -> None:
+    async with open_site(tmp_path, "acme") as site:
+        await site.imported(people("ann"))
+        await site.imported(people("ann", job_title="Baker"))
+        assert "1 company, 1 active user, 0 open connections" in await page(site)
+        text = (await (await site.browser("operator")).get("/tenants/acme/imports")).text
+        assert "1 user</span>" in text
 
 
 async def test_companies_that_need_somebody_come_first_with_the_reason(site: Site) -> None:

@@ -291,3 +291,8 @@ async def test_what_others_wrote_stays_text(site: Site) -> None:
         text = await page(site, f"{IMPORTS}{path}")
         assert "<img src=x" not in text, path
         assert "&lt;img src=x onerror" in text, path
+
+
+async def test_a_failed_import_names_its_line_once(site: Site) -> None:
+    number = await site.imported("first_name,last_name,email\nZoë,Lee,zoe@acme.test\n".encode("latin-1"))
+    assert "Nothing was changed. Line 2 (byte offset" in seen(await page(site, f"{IMPORTS}/{number}"))

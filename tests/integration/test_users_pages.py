@@ -67,7 +67,7 @@ async def test_users_are_listed_found_and_filtered_by_state(site: Site, company:
 async def test_who_finds_nobody_is_told_what_was_looked_for(site: Site, company: Company) -> None:
     await company.run(people("ann"))
     text = await page(site, f"{USERS}?search=%3Cb%3Ezoe&state=active")
-    assert "Nobody active has “&lt;b&gt;zoe”" in text
+    assert "Nobody active has a name, e-mail address or identifier with words that begin like “&lt;b&gt;zoe”." in text
 
 
 async def test_a_filter_that_is_none_is_refused(site: Site) -> None:

@@ -17,6 +17,7 @@ PACKAGES = ("importer", "keys", "server")
 MAY_IMPORT = {"importer": {"importer"}, "keys": {"keys"}, "server": set(PACKAGES)}
 
 PURE = {
+    "importer.amounts",
     "importer.checksum",
     "importer.csvfile",
     "importer.custom",

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from importer.amounts import counted
 from server.web.access import Visit
 from server.web.pages.sentences import people
 from server.web.pages.words import ACTIONS, NOTICES, SEVERITIES, STATES, value_text
@@ -89,5 +90,6 @@ _templates.filters.update(
     number=lambda count: f"{count:,}",
     value=value_text,
     people=people,
+    counted=counted,
 )
 _templates.globals.update(static=_static, STATES=STATES, ACTIONS=ACTIONS, SEVERITIES=SEVERITIES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from importer.amounts import counted
 from importer.model import Counts, Guard, GuardReason, ImportState, Report
 
 UNCHANGED_BEFORE = "nothing was changed"
@@ -80,11 +81,11 @@ def without_place(said: Mapping[str, Any]) -> str:
 
 
 def people(count: int) -> str:
-    return _counted(count, "person", "people")
+    return counted(count, "person", "people")
 
 
 def rows(count: int) -> str:
-    return _counted(count, "row", "rows")
+    return counted(count, "row", "rows")
 
 
 def and_(*parts: str) -> str:
@@ -156,7 +157,3 @@ def _applied(report: Report) -> str:
 
 def _verb(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
