@@ -1,8 +1,9 @@
 """A real browser: Debian's Chromium without a screen, driven by Playwright.
 
-@needs("chromium")
-async def test_...(tmp_path):
-    async with open_page(server.url) as page:
+pytestmark = [needs("chromium"), pytest.mark.asyncio(loop_scope="module")]  # as the fixture `browser` has it
+
+async def test_...(browser):
+    async with open_page(browser, url) as page:
         await page.goto("/sign-in")
 """
 
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.support.clients import client
 from tests.support.waiting import DEADLINE_S
@@ -35,31 +36,40 @@ class Complaints(list[str]):
 
 
 @asynccontextmanager
-async def open_page(
-    url: str, *, phone: bool = False, dark: bool = False, javascript: bool = True
-) -> AsyncIterator[Page]:
-    """A page of a new browser, as wide as a phone or a desk; it is an error if its console has one at the end."""
-    scheme: Literal["dark", "light"] = "dark" if dark else "light"
+async def open_browser() -> AsyncIterator[Browser]:
+    """Started once for many pages: it takes a second or more."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=client("chromium"), args=FLAGS)
-        context = await browser.new_context(
-            base_url=url,
-            viewport=PHONE if phone else DESKTOP,  # type: ignore[arg-type]
-            color_scheme=scheme,
-            java_script_enabled=javascript,
-            timezone_id="Europe/Berlin",
-            locale="en-GB",
-            accept_downloads=True,
-        )
-        context.set_default_timeout(DEADLINE_S * 1000)
-        page = await context.new_page()
-        complaints = Complaints()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: _note(complaints, message))
         try:
-            yield page
+            yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def open_page(
+    browser: Browser, url: str, *, phone: bool = False, dark: bool = False, javascript: bool = True
+) -> AsyncIterator[Page]:
+    """A page of somebody new, as wide as a phone or a desk; it is an error if its console has one at the end."""
+    scheme: Literal["dark", "light"] = "dark" if dark else "light"
+    context = await browser.new_context(
+        base_url=url,
+        viewport=PHONE if phone else DESKTOP,  # type: ignore[arg-type]
+        color_scheme=scheme,
+        java_script_enabled=javascript,
+        timezone_id="Europe/Berlin",
+        locale="en-GB",
+        accept_downloads=True,
+    )
+    context.set_default_timeout(DEADLINE_S * 1000)
+    page = await context.new_page()
+    complaints = Complaints()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: _note(complaints, message))
+    try:
+        yield page
+    finally:
+        await context.close()
     assert not complaints
 
 

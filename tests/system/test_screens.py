@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import needs
@@ -51,7 +51,7 @@ VIEWERS = {"viewer-held": f"{HOME}/imports/3", "viewer-settings": f"{HOME}/setti
 
 AXE = next(Path(str(resources.files("axe_playwright_python"))).rglob("axe.min.js")).read_text(encoding="utf-8")
 
-pytestmark = needs("chromium", "sftp")
+pytestmark = [needs("chromium", "sftp"), pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ LOOKS = [(False, False), (True, True), *([(False, True), (True, False)] if PICTU
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=ids)
-async def test_everybody_can_use_every_page(server: ServerProcess, look: tuple[bool, bool]) -> None:
+async def test_everybody_can_use_every_page(server: ServerProcess, browser: Browser, look: tuple[bool, bool]) -> None:
     phone, dark = look
     visits = [
         (("acme", "--role", "owner", "--comment", "Grace, HR"), OWNERS),
@@ -90,7 +90,7 @@ async def test_everybody_can_use_every_page(server: ServerProcess, look: tuple[b
     ]
     found: dict[str, object] = {}
     for who, pages in visits:
-        async with open_page(f"http://127.0.0.1:{server.http_port}", phone=phone, dark=dark) as page:
+        async with open_page(browser, f"http://127.0.0.1:{server.http_port}", phone=phone, dark=dark) as page:
             await page.goto("/sign-in")
             found |= await looked_at(page, "sign-in", look)
             await sign_in(page, token(server, *who))

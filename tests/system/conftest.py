@@ -1,0 +1,17 @@
+"""What tests on the real process share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.support.browser import open_browser
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One browser for all tests of a module: they have their own pages, and nothing in common."""
+    async with open_browser() as opened:
+        yield opened
