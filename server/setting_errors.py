@@ -1,4 +1,4 @@
-"""What is wrong with the value of a setting, in our words: of the server's settings and of a tenant's.  Pure.
+"""What is wrong with the value of a setting, in our words: of the server's settings and of a tenant's. Pure.
 
 The library that checks them has words for programmers ("Input should be a valid tuple"); whoever reads ours may be
 typing on a command line, or looking at a form.

@@ -1,6 +1,6 @@
 """What every setting of a tenant is called and explained as, for people who look after users and not after servers.
 
-The form on the page and the OpenAPI document show these; docs/settings.md is the longer text.  Pure.
+The form on the page and the OpenAPI document show these; docs/settings.md is the longer text. Pure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which control each setting of a tenant has in the form, and what is offered there.  Pure."""
+"""Which control each setting of a tenant has in the form, and what is offered there. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in the form of a tenant's settings, and what is wanted by whoever sends it back.  Pure.
+"""What stands in the form of a tenant's settings, and what is wanted by whoever sends it back. Pure.
 
 What comes back as it was shown is no change: whatever a browser does to a text, and whatever a form can't show, only
 what somebody has touched is set. What does not come back at all stays as it is, too.

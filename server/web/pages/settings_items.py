@@ -1,4 +1,4 @@
-"""What the page of the settings shows of each: texts, control, choices, and what is wrong with it.  Pure."""
+"""What the page of the settings shows of each: texts, control, choices, and what is wrong with it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes, numbers and mappings as people write them in a form, and read back exactly.  Pure."""
+"""Sizes, numbers and mappings as people write them in a form, and read back exactly. Pure."""
 
 from __future__ import annotations
 

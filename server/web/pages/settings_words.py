@@ -1,4 +1,4 @@
-"""The value of a setting in words: for who may only look, for what was changed, for defaults.  Pure."""
+"""The value of a setting in words: for who may only look, for what was changed, for defaults. Pure."""
 
 from __future__ import annotations
 
