@@ -15,8 +15,14 @@ from typing import Any, Literal
 Format = Literal["text", "json"]
 
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "event", "color_message"}
-_QUIET = {"asyncssh": logging.WARNING, "uvicorn": logging.WARNING, "aiosqlite": logging.WARNING}
-"""Libraries that tell more than an operator wants, names and addresses that clients made up among it."""
+_QUIET = {
+    "asyncssh": logging.WARNING,
+    "uvicorn": logging.WARNING,
+    "aiosqlite": logging.WARNING,
+    "python_multipart": logging.ERROR,
+}
+"""Libraries that tell more than an operator wants, names and addresses that clients made up among it, or whose lines
+anybody can make by the million: the last has one for every `&` too many in a form."""
 
 
 def set_up(log_format: Format, level: str) -> None:

@@ -2,7 +2,8 @@
 
 Servers decode a path before it is routed, and then nobody can tell the user `a/history` from the history of the user
 `a`. So these two stay encoded until a route has been found; the convertors below decode what they give. A route with
-`{identifier:segment}` gets one segment, one with `{fingerprint:segments}` all that are left.
+`{identifier:segment}` gets one segment, one with `{fingerprint:segments}` all that are left. `{import_id:number}` is
+one that a database may have: of thousands of digits, which Python refuses to read, none takes a route.
 """
 
 from __future__ import annotations
@@ -53,5 +54,16 @@ class _Segments(_Segment):
     regex = ".+"
 
 
+class _Number(Convertor[int]):
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
 register_url_convertor("segment", _Segment())
 register_url_convertor("segments", _Segments())
+register_url_convertor("number", _Number())

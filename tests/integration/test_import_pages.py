@@ -42,9 +42,15 @@ async def held_at(site: Site, number: int) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("number", ["9", "99999999999999999999", "one", "-1"])
+@pytest.mark.parametrize("number", ["9", "9" * 19, "9" * 5000, "one", "-1"])
 async def test_an_import_that_is_not_there_is_not_found(site: Site, number: str) -> None:
     await page(site, f"{IMPORTS}/{number}", status=404)
+
+
+async def test_an_event_that_no_browser_had_is_no_place_to_go_on_from(site: Site) -> None:
+    owner = await site.browser("owner")
+    async with owner.stream("GET", f"{IMPORTS}/events", params={"after": "9" * 5000}) as answer:
+        assert answer.status_code == 200
 
 
 async def test_one_import_says_first_what_became_of_it_and_then_counts(site: Site) -> None:

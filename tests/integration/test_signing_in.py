@@ -117,11 +117,24 @@ async def test_the_cookie_opens_nothing_of_the_api_and_a_token_no_page(site: Sit
     assert not await is_in(site.api("owner"))
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "nothing"])
+@pytest.mark.parametrize(
+    "target",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "/\t/evil.example", "nothing", "//[", "//\u2100"],
+)
 async def test_nobody_is_sent_elsewhere_after_signing_in(site: Site, target: str) -> None:
     form = {"token": site.tokens["owner"], "next": target}
     answer = await site.anybody(**FROM_OURS).post("/sign-in", data=form)
     assert answer.headers["location"] == HOME
+
+
+@pytest.mark.parametrize("target", ["//[", "//\u2100"])
+async def test_a_link_to_the_form_that_leads_to_no_address_still_shows_the_form(site: Site, target: str) -> None:
+    assert (await site.anybody().get("/sign-in", params={"next": target})).status_code == 200
+
+
+async def test_of_a_stranger_no_more_is_read_than_a_token_takes(site: Site) -> None:
+    answer = await site.anybody(**FROM_OURS).post("/sign-in", data={"token": "x" * 20_000})
+    assert answer.status_code == 413
 
 
 async def test_who_was_on_the_way_somewhere_is_brought_there(site: Site) -> None:

@@ -51,6 +51,13 @@ def test_the_level_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("name", ["asyncssh", "aiosqlite", "python_multipart.multipart"])
+def test_at_no_level_do_libraries_tell_what_came_from_clients(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("text", "debug")
+    logging.getLogger(name).debug("Skipping duplicate ampersand at 1")
+    assert capsys.readouterr().err == ""
+
+
 def test_being_ready_is_said_at_any_level_in_the_words_others_wait_for(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("text", "error")
     logs.announce("text", ("0.0.0.0", 2222), ("::1", 8080))

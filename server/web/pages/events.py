@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
@@ -15,6 +16,7 @@ from server.web.pages.imports import Looking
 
 router = APIRouter()
 
+_NUMBER = re.compile("[0-9]{1,19}")
 HEADERS = {"x-accel-buffering": "no"}
 """A proxy before us must not wait until there is more."""
 
@@ -42,6 +44,6 @@ def _stream(request: Request, visit: Visit, tenant: str | None, seen: str) -> Re
     async def may_stay() -> bool:
         return await session_of(request) == visit.token
 
-    number = min(int(seen), INTEGER_MAX) if seen.isascii() and seen.isdigit() else None
+    number = min(int(seen), INTEGER_MAX) if _NUMBER.fullmatch(seen) else None
     events = visit.office.live.follow(tenant, number)
     return StreamingResponse(as_stream(events, may_stay, BEAT_S), media_type="text/event-stream", headers=HEADERS)

@@ -23,7 +23,7 @@ from server.web.pages.sentences import undo_means, without_place
 from server.web.pages.settings_words import said
 from server.web.problems import as_problem
 
-router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:int}")
+router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
 
 Turned = Annotated[Asked, Query()]
 

@@ -21,7 +21,7 @@ from server.web.downloads import Pieces, disposition, download, file_download
 from server.web.pages.imports import Looking
 from server.web.pages.words import value_text
 
-router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:int}")
+router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
 
 COLUMNS = ("at", "identifier", "name", "field", "old", "new", "undo")
 BOM = "\ufeff"

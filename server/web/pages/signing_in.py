@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form
 from starlette.requests import Request
@@ -14,7 +13,10 @@ from server.sessions import SESSION_S
 from server.tokens import Token
 from server.web.access import Need, SessionNeeds, Visit, cookie_name, session_of, slow_down
 from server.web.office import Office
-from server.web.pages.rendering import FORM_BYTES_MOST, render
+from server.web.pages.rendering import render
+
+FORM_BYTES_MOST = 16 * 1024
+"""Read of anybody, before it is known who they are: no more than a token and a way to go on."""
 
 router = APIRouter(max_body_size=FORM_BYTES_MOST)
 
@@ -75,6 +77,5 @@ def home_of(token: Token) -> str:
 
 def _inside(target: str) -> str:
     """`target` if it is a page of ours, else nothing: nobody is sent elsewhere by a link to our form."""
-    parts = urlsplit(target)
-    fine = target.startswith("/") and target[1:2] not in {"/", "\\"} and not parts.netloc and target.isprintable()
+    fine = target.startswith("/") and target[1:2] not in {"/", "\\"} and target.isprintable()
     return target if fine else ""
