@@ -11,12 +11,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from keys.ring import Network
+from server.web.patience import ANSWERED_MOST, PatientProtocol
 
 CLOSE_S = 2
 """Answers under way when the server stops have so long."""
-
-CONNECTIONS_MOST = 1000
-"""More at once are answered 503, so that no crowd of readers takes the descriptors of uploads."""
 
 
 class WebListener:
@@ -29,12 +27,13 @@ class WebListener:
         self._where = (host, port)
         config = uvicorn.Config(
             app,
+            http=PatientProtocol,
             log_config=None,
             access_log=False,
             server_header=False,
             forwarded_allow_ips=[str(network) for network in trusted],
             lifespan="off",
-            limit_concurrency=CONNECTIONS_MOST,
+            limit_concurrency=ANSWERED_MOST,
             timeout_graceful_shutdown=CLOSE_S,
         )
         self._server = _Server(config)

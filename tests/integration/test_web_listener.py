@@ -1,10 +1,24 @@
-"""The socket that HTTP comes by."""
+"""The socket that HTTP comes by, and how long whoever comes may keep it waiting."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
 
-from server.web.listener import _listening
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from server.web import patience
+from server.web.listener import WebListener, _listening
+from tests.support.waiting import eventually
+
+ASKED = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
+LONG = 16 * 1024 * 1024
 
 
 def test_no_piece_of_an_answer_waits_for_the_one_before_to_be_acknowledged() -> None:
@@ -12,3 +26,148 @@ def test_no_piece_of_an_answer_waits_for_the_one_before_to_be_acknowledged() -> 
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def say(self, text: bytes) -> None:
+        self._writer.write(text)
+
+    async def hears(self, text: bytes) -> None:
+        await asyncio.wait_for(self._reader.readuntil(text), 5)
+
+    async def takes_slowly(self) -> int:
+        """How many bytes come until the end."""
+        count = 0
+        while piece := await self._reader.read(256 * 1024):
+            count += len(piece)
+            await asyncio.sleep(0.01)
+        return count
+
+    async def is_left(self) -> None:
+        """The connection ends, whatever was said before."""
+        with suppress(ConnectionError):
+            await asyncio.wait_for(self._reader.read(), 5)
+
+    async def go(self) -> None:
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+
+class Scene:
+    """A listener that answers `hello`, everything it was sent, or something long; and clients of it."""
+
+    def __init__(self, where: tuple[str, int], listener: WebListener, clients: AsyncExitStack) -> None:
+        self._where = where
+        self._listener = listener
+        self._clients = clients
+
+    async def client(self) -> Client:
+        client = Client(*await asyncio.open_connection(*self._where))
+        self._clients.push_async_callback(client.go)
+        return client
+
+    def connections(self) -> int:
+        return len(self._listener._server.server_state.connections)
+
+    def there_are(self, count: int) -> Callable[[], bool]:
+        return lambda: self.connections() == count
+
+
+async def hello(request: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+async def echo(request: Request) -> Response:
+    return PlainTextResponse(await request.body())
+
+
+async def long(request: Request) -> Response:
+    return PlainTextResponse("x" * LONG)
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    routes = [Route("/", hello), Route("/echo", echo, methods=["POST"]), Route("/long", long)]
+    listener = WebListener(Starlette(routes=routes), "127.0.0.1", 0)
+    where = await listener.start()
+    async with AsyncExitStack() as clients:
+        yield Scene(where, listener, clients)
+    await listener.close()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "HEAD_S", 0.2)
+    monkeypatch.setattr(patience, "STALLED_S", 0.2)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"GET / HT",
+        ASKED[:-2],
+        ASKED + b"GET /",
+        b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nhel",
+        ASKED + b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nhel",
+        b"GET /long HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n",
+    ],
+)
+async def test_whoever_keeps_us_waiting_holds_no_connection(scene: Scene, said: bytes) -> None:
+    client = await scene.client()
+    client.say(said)
+    await eventually(scene.there_are(1))
+    await eventually(scene.there_are(0))
+    await client.is_left()
+
+
+async def test_a_head_that_comes_byte_by_byte_is_not_waited_for_any_longer(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "HEAD_S", 0.3)
+    client = await scene.client()
+    await eventually(scene.there_are(1))
+
+    async def gone() -> bool:
+        client.say(b"G")
+        return scene.connections() == 0
+
+    await eventually(gone)
+
+
+async def test_what_keeps_coming_or_is_taken_piece_by_piece_may_last(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "STALLED_S", 0.6)
+    client = await scene.client()
+    client.say(b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n")
+    for _ in range(10):
+        await asyncio.sleep(0.1)  # all in all longer than may pass without anything
+        client.say(b"x")
+    await client.hears(b"xxxxxxxxxx")
+    client.say(b"GET /long HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+    await client.hears(b"\r\n\r\n")
+    assert await client.takes_slowly() == LONG
+
+
+async def test_one_connection_may_ask_again_and_again(scene: Scene) -> None:
+    client = await scene.client()
+    for _ in range(3):
+        client.say(ASKED)
+        await client.hears(b"hello")
+
+
+async def test_beyond_the_most_connections_nobody_is_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "CONNECTIONS_MOST", 3)
+    kept = [await scene.client() for _ in range(3)]
+    await eventually(scene.there_are(3))
+    one_more = await scene.client()
+    await one_more.is_left()
+    kept[0].say(ASKED)
+    await kept[0].hears(b"hello")
