@@ -13,6 +13,9 @@ from starlette.types import ASGIApp
 from keys.ring import Network
 from server.web.patience import ANSWERED_MOST, PatientProtocol
 
+BACKLOG = 128
+"""So many connections wait to be accepted, and are at one go: those too many are closed before there are more."""
+
 CLOSE_S = 2
 """Answers under way when the server stops have so long."""
 
@@ -34,6 +37,7 @@ class WebListener:
             forwarded_allow_ips=[str(network) for network in trusted],
             lifespan="off",
             limit_concurrency=ANSWERED_MOST,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=CLOSE_S,
         )
         self._server = _Server(config)
@@ -61,7 +65,7 @@ class _Server(uvicorn.Server):
 
 def _listening(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    listening = socket.create_server(address[:2], family=family, backlog=128)
+    listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     # Whoever is accepted has it too: an answer is written in two pieces, and the second must not wait until the first
     # is acknowledged, which clients put off by 40 ms. (asyncio sees to that only where a socket names its protocol.)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
