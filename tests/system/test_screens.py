@@ -102,6 +102,31 @@ async def test_everybody_can_use_every_page(server: ServerProcess, browser: Brow
     assert not found
 
 
+LONG = (
+    "first_name,last_name,email,job_title,primary_team\n"
+    f"{'W' * 30},{'Hubert Blaine ' * 4},{'a' * 50}@{'d' * 50}.example,{'Head of all ' * 4},{'T' * 60}\n"
+    "محمد,عبد الرحمن,m@long.example,Baker,Sales\n"
+)
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+async def test_long_words_push_nothing_out_of_sight(server: ServerProcess, width: int) -> None:
+    company = "a" + "b" * 30
+    if company not in server.cli("tenant", "list").text:
+        server.add_tenant(company)
+        server.put(company, LONG.encode())
+        server.wait(company)
+    async with open_page(f"http://127.0.0.1:{server.http_port}") as page:
+        await page.set_viewport_size({"width": width, "height": 800})
+        await sign_in(page, token(server, company, "--role", "owner"))
+        for name in ("imports", "imports/1", "users", "users/m@long.example", "settings", "keys", "try"):
+            await page.goto(f"/tenants/{company}/{name}")
+            assert await page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
+        await page.goto(f"/tenants/{company}/users")
+        table = "document.querySelector('.table').scrollWidth - document.querySelector('.table').clientWidth"
+        assert await page.evaluate(table) <= 0
+
+
 async def looked_at(page: Page, name: str, look: tuple[bool, bool]) -> dict[str, object]:
     """What is wrong with the page that is open, by what it is."""
     await take_picture(page, name, look)
