@@ -1,0 +1,38 @@
+"""The owner's guide calls things what the page calls them, and its pictures are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from server.setting_texts import SETTING_TEXTS
+from server.web.pages.words import STATES
+
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = (DOCS / "owner-guide.md").read_text(encoding="utf-8")
+TEMPLATES = Path(__file__).parents[2] / "server" / "web" / "pages" / "templates"
+
+
+def test_settings_are_called_as_in_the_form() -> None:
+    named = re.findall(r"\*([^*]+)\* \(`(\w+)`\)", GUIDE)
+    assert len(named) > 2
+    assert [label for label, name in named if SETTING_TEXTS[name].label != label] == []
+
+
+def test_states_are_called_as_in_the_list() -> None:
+    rows = re.findall(r"^\| ([A-Z][^|]*?) \| ", GUIDE, re.MULTILINE)
+    assert len(rows) > 5
+    assert [state for state in rows if state not in STATES.values()] == []
+
+
+def test_buttons_and_pages_have_the_names_that_the_pages_show() -> None:
+    shown = "".join(file.read_text(encoding="utf-8") for file in TEMPLATES.glob("*.html"))
+    named = re.findall(r"\*\*([^*]+)\*\*", GUIDE)
+    assert len(named) > 5
+    assert [name for name in named if name not in shown] == []
+
+
+def test_its_pictures_are_there() -> None:
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", GUIDE)
+    assert len(pictures) > 5
+    assert [each for each in pictures if not (DOCS / each).is_file()] == []
