@@ -109,32 +109,18 @@ class Server:
         starter = Starter(tenants.folder, self._settings_of, utc_now, queue.checksums)
         self._worker = Worker(queue, self._closing, starter)
         self._keeper = Keeper(tenants, queue, utc_now, self._notifications.tell_stale)
-        self._hooks = HookTable(
-            {
-                "/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=False),
-                "/test/sync_users.csv": ImportHook(queue, self._closing, tenants.folder, dry_run=True),
-                f"/{CHECKSUM_NAME}": ChecksumHook(queue, self._closing, tenants.folder, dry_run=False),
-                f"/test/{CHECKSUM_NAME}": ChecksumHook(queue, self._closing, tenants.folder, dry_run=True),
-            }
-        )
+        self._hooks = self._hook_table()
         found = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in found]
         self._key_uses = KeyUses(Ledger(tenants.db), tenants.ring)
         self._sftp = SftpListener(settings, accounts, self._hooks, metrics, keys, self._logged_in)
-        health = Health(
-            {"sftp": self._sftp_listens, "worker": self._worker_works, "database": self._database_answers},
-            self._render_metrics,
-            self._may_read_metrics,
-        )
-        listing = Listing(looking)
-        self._overview = Overview(
-            Tenants(settings.data_dir, looking), listing, self._counting, self._sftp.open_sessions
-        )
+        listing, known = Listing(looking), Tenants(settings.data_dir, looking)
+        self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions)
         self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
         app = build_app(
             Office(
                 settings=settings,
-                tenants=Tenants(settings.data_dir, looking),
+                tenants=known,
                 tokens=Tokens(looking),
                 sessions=Sessions(Ledger(looking)),
                 queue=queue,
@@ -145,10 +131,28 @@ class Server:
                 overview=self._overview,
                 host_keys=shown_host_keys(found),
                 sftp_port=lambda: self._sftp.port,
-                health=health,
+                health=self._health(),
             )
         )
         self._http = WebListener(app, settings.http_host, settings.http_port, settings.http_trusted_proxies)
+
+    def _hook_table(self) -> HookTable:
+        parts = self._queue, self._closing, self._tenants.folder
+        return HookTable(
+            {
+                "/sync_users.csv": ImportHook(*parts, dry_run=False),
+                "/test/sync_users.csv": ImportHook(*parts, dry_run=True),
+                f"/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=False),
+                f"/test/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=True),
+            }
+        )
+
+    def _health(self) -> Health:
+        return Health(
+            {"sftp": self._sftp_listens, "worker": self._worker_works, "database": self._database_answers},
+            self._render_metrics,
+            self._may_read_metrics,
+        )
 
     async def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """Take up what was left, then listen. Returns where SFTP and HTTP are; raises CannotListen."""

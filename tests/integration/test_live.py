@@ -217,14 +217,17 @@ async def stay() -> bool:
     return True
 
 
-async def test_over_http_events_come_as_they_happen_and_stopping_waits_for_nobody(scene: Scene) -> None:
+def served(live: Live) -> WebListener:
     async def events(request: Request) -> Response:
-        stream = as_stream(scene.live.follow("acme"), stay)
-        return StreamingResponse(stream, media_type="text/event-stream")
+        return StreamingResponse(as_stream(live.follow("acme"), stay), media_type="text/event-stream")
 
-    listener = WebListener(Starlette(routes=[Route("/events", events)]), "127.0.0.1", 0)
+    return WebListener(Starlette(routes=[Route("/", events)]), "127.0.0.1", 0)
+
+
+async def test_over_http_events_come_as_they_happen_and_stopping_waits_for_nobody(scene: Scene) -> None:
+    listener = served(scene.live)
     host, port = await listener.start()
-    async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/events") as answer:
+    async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/") as answer:
         lines = answer.aiter_lines()
         assert await anext(lines) == "retry: 2000"
         await scene.joined()
@@ -238,13 +241,9 @@ async def test_over_http_events_come_as_they_happen_and_stopping_waits_for_nobod
 
 
 async def test_a_browser_that_has_gone_is_followed_by_nobody(scene: Scene) -> None:
-    async def events(request: Request) -> Response:
-        stream = as_stream(scene.live.follow("acme"), stay)
-        return StreamingResponse(stream, media_type="text/event-stream")
-
-    listener = WebListener(Starlette(routes=[Route("/events", events)]), "127.0.0.1", 0)
+    listener = served(scene.live)
     host, port = await listener.start()
-    async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/events") as answer:
+    async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/") as answer:
         lines = answer.aiter_lines()
         await anext(lines)
         await scene.joined()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Depends, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -27,26 +27,26 @@ async def home(visit: Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]) -> R
 
 
 @router.get("/sign-in")
-async def ask(request: Request, next: str = "") -> Response:  # noqa: A002 - the name in the address
+async def ask(request: Request, then: Annotated[str, Query(alias="next")] = "") -> Response:
     token = await session_of(request)
     if token is not None:
-        return RedirectResponse(_inside(next) or home_of(token), 303)
-    return render(request, "sign-in.html", next=_inside(next), wrong=False)
+        return RedirectResponse(_inside(then) or home_of(token), 303)
+    return render(request, "sign-in.html", next=_inside(then), wrong=False)
 
 
 @router.post("/sign-in")
 async def sign_in(
     request: Request,
     token: Annotated[str, Form()] = "",
-    next: Annotated[str, Form()] = "",  # noqa: A002
+    then: Annotated[str, Form(alias="next")] = "",
 ) -> Response:
     """A session for a token that is right; for one that is not the form again, after a while."""
     office: Office = request.app.state.office
     found = await office.tokens.find(token.strip(), utc_now())
     if found is None:
         await slow_down(request)
-        return render(request, "sign-in.html", status=401, next=_inside(next), wrong=True)
-    answer = RedirectResponse(_inside(next) or home_of(found), 303)
+        return render(request, "sign-in.html", status=401, next=_inside(then), wrong=True)
+    answer = RedirectResponse(_inside(then) or home_of(found), 303)
     answer.set_cookie(
         cookie_name(request),
         await office.sessions.open(found, utc_now()),
