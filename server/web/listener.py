@@ -16,8 +16,11 @@ from server.web.patience import ANSWERED_MOST, PatientProtocol
 BACKLOG = 128
 """So many connections wait to be accepted, and are at one go: those too many are closed before there are more."""
 
-CLOSE_S = 2
-"""Answers under way when the server stops have so long."""
+CLOSE_S = 2.0
+"""Answers under way when the server stops have so long; then whoever waits for one is hung up on."""
+
+GIVE_UP_S = 10
+"""What does not end when there is nobody left to answer is left alone after so long."""
 
 
 class WebListener:
@@ -38,7 +41,7 @@ class WebListener:
             lifespan="off",
             limit_concurrency=ANSWERED_MOST,
             backlog=BACKLOG,
-            timeout_graceful_shutdown=CLOSE_S,
+            timeout_graceful_shutdown=GIVE_UP_S,
         )
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
@@ -51,8 +54,11 @@ class WebListener:
         return host, port
 
     async def close(self) -> None:
+        """Returns when all answers have ended, so that nobody works on what is closed afterwards."""
         self._server.should_exit = True
         if self._task:
+            await asyncio.wait([self._task], timeout=CLOSE_S)
+            self._server.hang_up()
             await self._task
 
 
@@ -61,6 +67,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals are not ours to take."""
         yield
+
+    def hang_up(self) -> None:
+        """End all connections: to whoever answers it is as if the other side had gone."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 
 import pytest
@@ -13,7 +14,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from server.web import listener as listener_module
 from server.web import patience
+from server.web.downloads import Streamed
 from server.web.listener import WebListener, _listening
 from tests.support.waiting import eventually
 
@@ -171,3 +174,31 @@ async def test_beyond_the_most_connections_nobody_is_kept(scene: Scene, monkeypa
     await one_more.is_left()
     kept[0].say(ASKED)
     await kept[0].hears(b"hello")
+
+
+async def test_whoever_does_not_read_is_hung_up_on_when_the_server_stops(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listener_module, "CLOSE_S", 0.05)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[str | bytes, None]:
+        try:
+            while True:
+                begun.set()
+                yield b"x" * 1024 * 1024
+                await asyncio.sleep(0)  # as whatever reads a file or a database does
+        finally:
+            ended.set()
+
+    async def endless(request: Request) -> Response:
+        return Streamed(pieces(), "text/plain")
+
+    listener = WebListener(Starlette(routes=[Route("/", endless)]), "127.0.0.1", 0)
+    where = await listener.start()
+    with socket.create_connection(where) as silent, caplog.at_level(logging.INFO):
+        silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(listener.close(), 5)
+    assert ended.is_set()
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
