@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,9 +35,9 @@ PENDING_MOST = 1000
 
 NEWEST = "SELECT coalesce(max(id), 0) FROM moves"
 MOVES = """
-    SELECT moves.id, imports.tenant, imports.id, imports.state, imports.progress
+    SELECT max(moves.id) AS number, imports.tenant, imports.id, imports.state, imports.progress
     FROM moves JOIN imports ON imports.tenant = moves.tenant AND imports.id = moves.import_id
-    WHERE moves.id > ? ORDER BY moves.id"""
+    WHERE moves.id > ? GROUP BY moves.tenant, moves.import_id ORDER BY number"""
 RUNNING = "SELECT tenant, id FROM imports WHERE state = 'running'"
 
 Key = tuple[str, int]
@@ -170,8 +171,8 @@ class Live:
         fresh = any(follower.fresh for follower in followers)
         if fresh:
             newest = await _number(db, NEWEST)
-            for follower in followers:
-                follower.seen = newest if follower.seen is None else follower.seen
+            for follower in followers:  # one may have seen more, before a copy of headcount.db was put back
+                follower.seen = newest if follower.seen is None else min(follower.seen, newest)
         if fresh or progress != self._told:
             # One that has just ended may be in memory still.
             running = {(row[0], row[1]) for row in await db.execute_fetchall(RUNNING)}
@@ -191,12 +192,14 @@ class Live:
     async def _tell_states(self, followers: Sequence[_Follower], db: aiosqlite.Connection) -> None:
         lowest = min(follower.seen or 0 for follower in followers)
         rows = await db.execute_fetchall(MOVES, (lowest,))
-        for row in rows:
-            event = Event("state", row[1], row[2], ImportState(row[3]), row[4], number=row[0])
-            for follower in followers:
-                if event.number > (follower.seen or 0):
-                    follower.offer(event)
-                    follower.seen = event.number
+        events = [Event("state", row[1], row[2], ImportState(row[3]), row[4], number=row[0]) for row in rows]
+        for follower in followers:
+            news = events[bisect_right(events, follower.seen or 0, key=lambda event: event.number) :]
+            for event in news:
+                follower.offer(event)
+                follower.seen = event.number
+            if news:
+                await asyncio.sleep(0)  # however many follow, they hold up nobody
 
 
 async def _number(db: aiosqlite.Connection, query: str) -> int:

@@ -152,6 +152,21 @@ async def test_whoever_comes_back_hears_what_they_missed_and_nothing_twice(scene
     assert fresh == []
 
 
+async def test_whoever_was_away_for_long_is_told_of_each_import_once(scene: Scene) -> None:
+    ended = [await ended_import(scene.queue) for _ in range(3)]
+    heard = scene.follow(after=0)
+    await eventually(lambda: len(heard) >= 3)
+    await scene.joined()
+    assert [(each.import_id, each.state.value) for each in heard] == [(number, "completed") for number in ended]
+
+
+async def test_whoever_has_heard_more_than_there_was_hears_what_comes(scene: Scene) -> None:
+    heard = scene.follow(after=10**6)  # headcount.db was put back from a copy since
+    await scene.joined()
+    await enqueue(scene.queue)
+    await eventually(lambda: states(heard) == ["queued"])
+
+
 async def test_an_upload_that_only_arrives_is_no_news(scene: Scene) -> None:
     heard = scene.follow()
     await scene.joined()

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from importer.model import INTEGER_MAX
 from server.web.access import Need, SessionNeeds, Visit, session_of
+from server.web.downloads import streamed
 from server.web.live import BEAT_S, as_stream
 from server.web.pages.imports import Looking
 
@@ -46,4 +47,4 @@ def _stream(request: Request, visit: Visit, tenant: str | None, seen: str) -> Re
 
     number = min(int(seen), INTEGER_MAX) if _NUMBER.fullmatch(seen) else None
     events = visit.office.live.follow(tenant, number)
-    return StreamingResponse(as_stream(events, may_stay, BEAT_S), media_type="text/event-stream", headers=HEADERS)
+    return streamed(request, as_stream(events, may_stay, BEAT_S), "text/event-stream", HEADERS)
