@@ -302,3 +302,11 @@ async def test_what_others_wrote_stays_text(site: Site) -> None:
 async def test_a_failed_import_names_its_line_once(site: Site) -> None:
     number = await site.imported("first_name,last_name,email\nZoë,Lee,zoe@acme.test\n".encode("latin-1"))
     assert "Nothing was changed. Line 2 (byte offset" in seen(await page(site, f"{IMPORTS}/{number}"))
+
+
+async def test_where_there_was_more_to_say_than_is_kept_the_page_says_so(site: Site) -> None:
+    rows = "".join(f"Ann,Lee,nowhere{number}\n" for number in range(10_001))
+    number = await site.imported(f"first_name,last_name,email\n{rows}".encode())
+    assert "Only the first 10,000 messages are kept." in await page(site, f"{IMPORTS}/{number}")
+    number = await site.imported(b"first_name,last_name,email\nAnn,Lee,nowhere\n")
+    assert "are kept" not in await page(site, f"{IMPORTS}/{number}")

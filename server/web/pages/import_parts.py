@@ -19,7 +19,7 @@ from importer.folder import TenantFolder
 from importer.history import open_history
 from importer.identity import identity_of
 from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
-from importer.spool import counted_in, said_in, touched_in
+from importer.spool import MESSAGES_KEPT, counted_in, said_in, touched_in
 from server.tenant_settings import TenantSettings
 from server.web.pages.words import labels_of
 
@@ -153,6 +153,7 @@ def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
         "messages": messages,
         "said_next": said_next,
         "said_counts": _by_severity(said_counts),
+        "said_most": MESSAGES_KEPT if said_counts.total() >= MESSAGES_KEPT else None,
         "related": related_settings(code for _, code in said_counts),
         "proposal": kept_proposal(folder.proposal(entry.id)),
         "left": left,
