@@ -191,10 +191,17 @@ async def adding_above(db: aiosqlite.Connection) -> AsyncIterator[None]:
 
 
 def discard_if_broken(path: Path, error: sqlite3.DatabaseError) -> bool:
-    """Remove the index at `path` if `error` says that it is no sound database; whether it did."""
+    """Remove the index at `path` if `error` says that it is no sound database; whether it did.
+
+    One that can't be removed stays, and is no reason for a search to fail: it looks at every user.
+    """
     if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return False
+    try:
+        for end in ("", "-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+    except OSError as cause:
+        log.debug("%s is broken, and can't be removed: %s.", path, cause)
+        return False
     log.warning("%s is broken, and will be made anew.", path, extra={"event": "search_index_broken"})
-    for end in ("", "-wal", "-shm"):
-        path.with_name(path.name + end).unlink(missing_ok=True)
     return True

@@ -329,6 +329,14 @@ async def test_an_index_that_is_garbage_does_no_harm_and_is_made_again(company: 
     assert await by_index(company, "smith") == [1]
 
 
+async def test_a_broken_index_that_can_not_be_removed_does_no_harm(company: Company) -> None:
+    (company.folder / "search.db").write_bytes(b"garbage!" * 1000)
+    (company.folder / "search.db-shm").mkdir()  # as little to be removed as anything in a folder that is read only
+    assert await found(company, "smith") == ["Smith"]
+    with pytest.raises((sqlite3.Error, OSError)):
+        catch_up(TenantFolder(company.folder))
+
+
 async def test_an_index_that_is_cut_off_does_no_harm_and_is_made_again(company: Company) -> None:
     path = company.folder / "search.db"
     path.write_bytes(path.read_bytes()[:9000])
