@@ -148,6 +148,14 @@ async def test_states_narrow_what_is_found(company: Company) -> None:
         catch_up(TenantFolder(company.folder))
 
 
+async def test_who_is_unknown_to_imports_is_left_out_where_asked(company: Company) -> None:
+    await company.sql("UPDATE users SET known = 0 WHERE email = 'anna@example.com'")
+    for _ in range(2):
+        assert await found(company, "ann") == ["Smith", "O'Brien"]
+        assert await found(company, "ann", known=True) == ["O'Brien"]
+        catch_up(TenantFolder(company.folder))
+
+
 async def test_pages_follow_each_other_and_miss_nobody(company: Company) -> None:
     await company.sql("UPDATE users SET last_name = 'Example' WHERE id IN (2, 5)")  # some of them are not indexed yet
     names, after = [], 0

@@ -79,6 +79,12 @@ async def test_a_session_ends_by_itself(site: Site) -> None:
     assert await site.office.sessions.find(text, now + timedelta(seconds=SESSION_S)) is None
 
 
+async def test_whoever_signs_in_ends_nobody_elses_session(site: Site) -> None:
+    first = await site.browser("owner")
+    await site.browser("viewer")
+    assert (await first.get("/tenants/acme/imports")).status_code == 200
+
+
 async def test_a_session_does_not_outlive_its_token(site: Site) -> None:
     now = datetime.now(UTC)
     token, _ = await site.office.tokens.create("acme", Role.OWNER, (now + timedelta(hours=1)).isoformat())
