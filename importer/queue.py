@@ -179,13 +179,18 @@ class Queue(Listing):
 
     # Decisions about a held import
 
-    async def approve(self, tenant: str, import_id: int, *, by: str, users: frozenset[int]) -> Entry:
+    async def approve(
+        self, tenant: str, import_id: int, *, by: str, users: frozenset[int], held_at: str | None = None
+    ) -> Entry:
         """Queue a held import again, its reasons waived; `users` are those who were shown as losing access.
 
-        Raises Refused unless it is a real import that is held now.
+        `held_at` is the `finished_at` it had when that list was read: held again since, it has another one. Raises
+        Refused then, and unless it is a real import that is held now.
         """
         async with self._ledger.transaction():
             entry = await self._held(tenant, import_id, "approved")
+            if held_at not in (None, entry.finished_at):
+                raise Refused("held_again", "it is not as it was when you looked: look at what it would do now")
             guard = entry.outcome.guard if entry.outcome else None
             approval = Approval(by, self._now(), guard.reasons if guard else (), users)
             found = await self._ledger.rows(

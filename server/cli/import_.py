@@ -99,7 +99,7 @@ async def approve(tenant: str, import_id: int | None, no_wait: bool, as_json: bo
     async with _opened(tenant) as (queue, folder):
         entry = await _find(queue, tenant, import_id)
         users = deactivations_shown(folder.touched(entry.id))
-        approved = await queue.approve(tenant, entry.id, by=BY, users=users)
+        approved = await queue.approve(tenant, entry.id, by=BY, users=users, held_at=entry.finished_at)
         if not no_wait:
             return await _follow(queue, folder, approved, None, as_json=as_json)
     _print_done(approved, f"Import {entry.id} of {tenant} is approved, and queued", as_json=as_json)

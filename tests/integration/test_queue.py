@@ -178,6 +178,17 @@ async def test_held_again_waits_for_a_new_decision(queue: Queue) -> None:
     assert (await queue.approve("acme", 1, by="operator", users=frozenset({1}))).state is ImportState.QUEUED
 
 
+async def test_a_list_that_was_read_before_it_was_held_again_is_not_approved(queue: Queue) -> None:
+    await enqueue(queue)
+    await run_to(queue, 1, ImportState.HELD)
+    now = (await found(queue, 1)).finished_at
+    with pytest.raises(Refused) as refused:
+        await queue.approve("acme", 1, by="operator", users=frozenset(), held_at="2026-01-01T00:00:00.000Z")
+    assert refused.value.code == "held_again"
+    approved = await queue.approve("acme", 1, by="operator", users=frozenset(), held_at=now)
+    assert approved.state is ImportState.QUEUED
+
+
 async def test_discarding_ends_a_held_import(queue: Queue) -> None:
     await enqueue(queue)
     await run_to(queue, 1, ImportState.HELD)

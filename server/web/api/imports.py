@@ -137,15 +137,18 @@ async def download_file(visit: Looking, import_id: ImportId, request: Request) -
     "/{import_id}/approve",
     status_code=202,
     response_model=models.Report,
-    responses=refuses(*DECIDING, "not_held"),
+    responses=refuses(*DECIDING, "not_held", "held_again"),
     summary="Approve a held import",
     description=f"Let a held import run after all. It is queued; ask for its report until it has ended. It is held"
     f" again if it would deactivate anybody who was not on its list (`/touched`). {DECISION}",
 )
 async def approve_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
+    held = await visit.office.reader.require(visit.tenant, import_id)
     touched = visit.office.tenants.folder(visit.tenant).touched(import_id)
     users = await asyncio.to_thread(deactivations_shown, touched)
-    entry = await visit.office.queue.approve(visit.tenant, import_id, by=visit.token.bearer, users=users)
+    entry = await visit.office.queue.approve(
+        visit.tenant, import_id, by=visit.token.bearer, users=users, held_at=held.finished_at
+    )
     return entry.report().to_json()
 
 

@@ -20,6 +20,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "bad_method": (405, "Not with this method; `Allow` says with which."),
     "upload_stalled": (408, "Nothing of the file came for a minute."),
     "not_held": (409, "Only a held import can be approved or discarded."),
+    "held_again": (409, "It was held again meanwhile, and would touch others now: look at its list."),
     "dry_run": (409, "A dry run can't be approved, discarded or undone."),
     "nothing_to_undo": (409, "The import changed nobody."),
     "not_applied": (409, "Only an applied import can be undone."),
