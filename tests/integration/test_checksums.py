@@ -317,6 +317,6 @@ async def test_what_is_no_checksum_is_refused_and_leaves_nothing(yard: Yard) -> 
 async def test_no_more_checksums_are_remembered_than_a_folder_needs(yard: Yard) -> None:
     for number in range(KEPT + 5):
         await yard.checksum(str(number))
-    rows = await yard.queue._read("SELECT count(*), max(id) FROM checksums")
+    rows = await yard.queue._ledger.read("SELECT count(*), max(id) FROM checksums")
     assert tuple(rows[0]) == (KEPT, KEPT + 5)
     assert list(yard.folder().uploads.iterdir()) == []

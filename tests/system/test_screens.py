@@ -110,13 +110,13 @@ LONG = (
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
-async def test_long_words_push_nothing_out_of_sight(server: ServerProcess, width: int) -> None:
+async def test_long_words_push_nothing_out_of_sight(server: ServerProcess, browser: Browser, width: int) -> None:
     company = "a" + "b" * 30
     if company not in server.cli("tenant", "list").text:
         server.add_tenant(company)
         server.put(company, LONG.encode())
         server.wait(company)
-    async with open_page(f"http://127.0.0.1:{server.http_port}") as page:
+    async with open_page(browser, f"http://127.0.0.1:{server.http_port}") as page:
         await page.set_viewport_size({"width": width, "height": 800})
         await sign_in(page, token(server, company, "--role", "owner"))
         for name in ("imports", "imports/1", "users", "users/m@long.example", "settings", "keys", "try"):
