@@ -21,7 +21,7 @@ demo: $(READY) ## start a server, upload samples by sftp, show the reports; ONCE
 	@$(BIN)/python deploy/demo/demo.py $(if $(filter-out 0,$(ONCE)),--once)
 
 test: $(READY_DEV) ## run all tests (TESTS=tests/unit for some)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
 
 check: $(READY_DEV) ## lint, formatting, types
 	$(BIN)/ruff check .

@@ -85,7 +85,7 @@ def test_a_weak_key_is_refused(tmp_path: Path, algorithm: str, options: dict[str
         host_keys(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", os.urandom(64)])
+@pytest.mark.parametrize("content", [b"", b"hello", os.urandom(64)], ids=["nothing", "text", "noise"])
 def test_what_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
     put(tmp_path, "notes.txt", content)
     with pytest.raises(HostKeyRefused, match="no private key"):

@@ -135,6 +135,7 @@ def test_what_is_no_key_is_refused(text: str) -> None:
         line_of(b"ecdsa-sha2-nistp256", b"nistp256", b"\x04" + b"\x01" * 64),
         line_of(b"ssh-rsa", b"\x03", b""),
     ],
+    ids=["cut short", "of another type", "one byte short", "too long", "not on the curve", "without a modulus"],
 )
 def test_a_damaged_key_is_refused_as_damaged(text: str) -> None:
     assert refused(text).code == "key_damaged"
