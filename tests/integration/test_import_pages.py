@@ -304,6 +304,13 @@ async def test_a_failed_import_names_its_line_once(site: Site) -> None:
     assert "Nothing was changed. Line 2 (byte offset" in seen(await page(site, f"{IMPORTS}/{number}"))
 
 
+async def test_numbers_are_shown_where_there_are_any(site: Site) -> None:
+    failed = await site.imported(b"first_name,email\nAnn,ann@example.com\n")
+    assert "In numbers" not in await page(site, f"{IMPORTS}/{failed}")
+    rejected = await site.imported(b"first_name,last_name,email\nAnn,Lee,nowhere\n")
+    assert "In numbers" in await page(site, f"{IMPORTS}/{rejected}")
+
+
 async def test_where_there_was_more_to_say_than_is_kept_the_page_says_so(site: Site) -> None:
     rows = "".join(f"Ann,Lee,nowhere{number}\n" for number in range(10_001))
     number = await site.imported(f"first_name,last_name,email\n{rows}".encode())
