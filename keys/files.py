@@ -18,7 +18,12 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.rename(new, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fsync_folder(path.parent)
+
+
+def fsync_folder(path: Path) -> None:
+    """The names in the folder at `path` are on disk when this returns."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:

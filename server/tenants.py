@@ -24,15 +24,27 @@ import aiosqlite
 
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
+from importer.model import INTEGER_MAX
 from importer.moments import rfc3339, utc_now
 from keys.errors import KeyRefused
+from keys.files import fsync_folder
 from keys.ring import KeyRing
-from server.tenant_settings import TenantRefused, TenantSettings, change_settings, load_settings, read_settings
+from server.tenant_settings import (
+    TenantRefused,
+    TenantSettings,
+    change_settings,
+    load_settings,
+    page_of_settings_history,
+    read_settings,
+)
 
 OPERATOR = "operator"
 """Who changes settings on the command line."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
+
+
+HistoryPage = tuple[list[dict[str, Any]], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +145,8 @@ class Tenants:
                 raise _no_tenant(name)
             if folder.root.is_dir():
                 os.rename(folder.root, aside)
-                _fsync_folder(aside.parent)
-                _fsync_folder(folder.root.parent)
+                fsync_folder(aside.parent)
+                fsync_folder(folder.root.parent)
             async with transaction(self.db):
                 await self.db.execute("DELETE FROM tenants WHERE name = ?", (name,))
         return aside
@@ -143,6 +155,14 @@ class Tenants:
         """The tenant's settings as they are now, also while an import of it runs. Raises TenantRefused, TryAgain."""
         await self.get(name)
         return await asyncio.to_thread(read_settings, self.folder(name).users_db)
+
+    async def settings_history(self, name: str, limit: int, before: int = INTEGER_MAX) -> HistoryPage:
+        """`page_of_settings_history` of the tenant. For the server, which has brought its schema up to date."""
+        db = await open_database(self.folder(name).users_db, "tenant", readonly=True)
+        try:
+            return await page_of_settings_history(db, limit, before)
+        finally:
+            await db.close()
 
     async def change_settings(
         self,
@@ -179,7 +199,7 @@ class Tenants:
         except BaseException:
             shutil.rmtree(new.root, ignore_errors=True)
             raise
-        _fsync_folder(folder.root.parent)
+        fsync_folder(folder.root.parent)
 
     @asynccontextmanager
     async def _one_at_a_time(self) -> AsyncIterator[None]:
@@ -237,7 +257,7 @@ async def _complete(folder: TenantFolder, keys: Iterable[str]) -> None:
             if error.code != "key_duplicate":
                 raise
     for path in (folder.files, folder.root):
-        _fsync_folder(path)
+        fsync_folder(path)
 
 
 async def _highest_import(folder: TenantFolder) -> int:
@@ -265,14 +285,6 @@ def _refuse_foreign(data_dir: Path) -> None:
             f"the data in {data_dir} belongs to the user {name}; run the same command as that user: "
             f"sudo -u {name} headcount ...",
         )
-
-
-def _fsync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _no_tenant(name: str) -> TenantRefused:

@@ -27,6 +27,7 @@ from importer.folder import TenantFolder
 from importer.model import NEVER_RAN, ImportState, Trial, Written
 from importer.moments import utc_now
 from importer.queue import Queue
+from keys.files import fsync_folder
 from server.accounts import limits_of
 from server.sftp.accounts import TenantLimits
 from server.sftp.drafts import Draft
@@ -247,11 +248,7 @@ def _link(staged: Path, copy: Path) -> None:
     """The file at `staged` has the name `copy` too; on disk when it returns."""
     copy.parent.mkdir(mode=0o700, exist_ok=True)
     os.link(staged, copy)
-    folder = os.open(copy.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fsync_folder(copy.parent)
 
 
 def _close_later(fd: int) -> None:

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query, Request, Response
 
 from importer.model import INTEGER_MAX
-from server.tenant_settings import CHANGED_MEANWHILE, TenantSettings, changed, etag, page_of_settings_history
-from server.tenants import open_users
+from server.tenant_settings import CHANGED_MEANWHILE, TenantSettings, changed, etag
 from server.web.api import models
 from server.web.api.asking import (
     JSON,
@@ -134,8 +133,8 @@ async def list_settings_history(
     visit: Looking, asked: Annotated[HistoryAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
     """Who changed which setting, when, from what to what; newest first."""
-    async with open_users(visit.office.tenants.folder(visit.tenant)) as db:
-        changes, older = await page_of_settings_history(db, asked.limit, asked.before or INTEGER_MAX)
+    before = asked.before or INTEGER_MAX
+    changes, older = await visit.office.tenants.settings_history(visit.tenant, asked.limit, before)
     return listed(request, response, "changes", changes, older, "before")
 
 

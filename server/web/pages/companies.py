@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.model import ImportState
 from server.overview import TenantFacts
-from server.web.access import Need, SessionNeeds, Visit
 from server.web.pages.rendering import render
+from server.web.pages.visits import Operating
 
 router = APIRouter()
 
-Operating = Annotated[Visit, Depends(SessionNeeds(Need.OPERATOR))]
 
 NEEDS_SOMEBODY = {
     ImportState.HELD: "Its last import waits for a decision",

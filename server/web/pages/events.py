@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Header
 from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.model import INTEGER_MAX
-from server.web.access import Need, SessionNeeds, Visit, session_of
+from server.web.access import Visit, session_of
 from server.web.downloads import streamed
 from server.web.live import BEAT_S, as_stream
-from server.web.pages.imports import Looking
+from server.web.pages.visits import Looking, Operating
 
 router = APIRouter()
 
@@ -27,7 +27,7 @@ LastEvent = Annotated[str, Header(alias="last-event-id")]
 @router.get("/tenants/events")
 async def of_all(
     request: Request,
-    visit: Annotated[Visit, Depends(SessionNeeds(Need.OPERATOR))],
+    visit: Operating,
     after: str = "",
     last: LastEvent = "",
 ) -> Response:

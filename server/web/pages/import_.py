@@ -17,10 +17,11 @@ from server.setting_texts import SETTING_TEXTS
 from server.tenant_settings import TenantRefused
 from server.web.access import Visit
 from server.web.pages.import_parts import Asked, parts_of
-from server.web.pages.imports import Deciding, Looking, told
+from server.web.pages.imports import told
 from server.web.pages.rendering import render
 from server.web.pages.sentences import undo_means, without_place
 from server.web.pages.settings_words import said
+from server.web.pages.visits import Looking, Owning
 from server.web.problems import as_problem
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
@@ -34,9 +35,7 @@ async def show_import(request: Request, visit: Looking, import_id: int, asked: T
 
 
 @router.post("/approve")
-async def approve(
-    request: Request, visit: Deciding, import_id: int, held_at: Annotated[str, Form()] = ""
-) -> Response:
+async def approve(request: Request, visit: Owning, import_id: int, held_at: Annotated[str, Form()] = "") -> Response:
     """Let it run after all. `held_at` is when the one that was looked at was held: another list was not seen."""
 
     async def decide(entry: Entry) -> None:
@@ -49,7 +48,7 @@ async def approve(
 
 
 @router.post("/discard")
-async def discard(request: Request, visit: Deciding, import_id: int) -> Response:
+async def discard(request: Request, visit: Owning, import_id: int) -> Response:
     async def decide(entry: Entry) -> None:
         await visit.office.queue.discard(visit.tenant, entry.id, by=visit.token.bearer)
 
@@ -57,7 +56,7 @@ async def discard(request: Request, visit: Deciding, import_id: int) -> Response
 
 
 @router.post("/undo")
-async def undo(request: Request, visit: Deciding, import_id: int) -> Response:
+async def undo(request: Request, visit: Owning, import_id: int) -> Response:
     async def decide(entry: Entry) -> None:
         await visit.office.queue.undo(visit.tenant, entry.id, by=visit.token.bearer)
 
@@ -65,7 +64,7 @@ async def undo(request: Request, visit: Deciding, import_id: int) -> Response:
 
 
 @router.post("/save")
-async def save_settings(request: Request, visit: Deciding, import_id: int) -> Response:
+async def save_settings(request: Request, visit: Owning, import_id: int) -> Response:
     """The settings that were tried become the tenant's."""
 
     async def decide(entry: Entry) -> None:

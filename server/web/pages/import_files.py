@@ -18,7 +18,7 @@ from importer.formulas import escape_formula
 from importer.history import open_history
 from importer.identity import Identity, identity_of
 from server.web.downloads import Pieces, disposition, download, file_download
-from server.web.pages.imports import Looking
+from server.web.pages.visits import Looking
 from server.web.pages.words import value_text
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")

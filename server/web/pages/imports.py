@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.entry import Entry
 from importer.listing import Listing
 from importer.model import INTEGER_MAX, WAITING, ImportState
-from server.web.access import Need, SessionNeeds, Visit
+from server.web.access import Visit
 from server.web.pages.chart import Point, draw, scale_of
 from server.web.pages.rendering import render
 from server.web.pages.sentences import sentence
+from server.web.pages.visits import Looking
 
 router = APIRouter(prefix="/tenants/{tenant}/imports")
 
-Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
-Deciding = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
 
 PAGE = 50
 DRAWN = 30

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import APIRouter, Form
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -17,15 +17,14 @@ from importer.errors import TryAgain
 from importer.moments import utc_now
 from keys.errors import KeyRefused
 from server.key_uses import with_uses
-from server.web.access import Need, SessionNeeds, Visit
+from server.web.access import Visit
 from server.web.pages.connecting import TYPES, Connection
 from server.web.pages.rendering import FORM_BYTES_MOST, render
+from server.web.pages.visits import Looking, Owning
 from server.web.problems import as_problem, as_sentence
 
 router = APIRouter(prefix="/tenants/{tenant}/keys", max_body_size=FORM_BYTES_MOST)
 
-Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
-Changing = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
 
 FIELDS = {"key": "", "comment": "", "expires": "", "networks": ""}
 NOTHING: Mapping[str, str] = {}
@@ -39,7 +38,7 @@ async def list_keys(request: Request, visit: Looking) -> Response:
 
 
 @router.post("")
-async def add_key(request: Request, visit: Changing) -> Response:
+async def add_key(request: Request, visit: Owning) -> Response:
     """One key more, pasted or in a file; or the form again with what is wrong, and nothing of a private key."""
     async with request.form(max_files=1, max_fields=len(FIELDS)) as form:
         typed = {name: text if isinstance(text := form.get(name), str) else "" for name in FIELDS}
@@ -60,7 +59,7 @@ async def add_key(request: Request, visit: Changing) -> Response:
 
 
 @router.post("/revoke")
-async def revoke_key(visit: Changing, fingerprint: Annotated[str, Form()] = "") -> Response:
+async def revoke_key(visit: Owning, fingerprint: Annotated[str, Form()] = "") -> Response:
     """Take a key away; the sessions that it opened end within seconds."""
     key = await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).revoke, fingerprint)
     with suppress(TryAgain):  # what is left of its use goes with the next one that is written

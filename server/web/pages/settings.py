@@ -8,17 +8,16 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from importer.database import open_database
 from importer.errors import Refused, TryAgain
 from importer.fitting import kept_proposal
 from importer.model import INTEGER_MAX
 from server.setting_texts import SETTING_TEXTS
-from server.tenant_settings import TenantRefused, TenantSettings, changed, etag, page_of_settings_history
-from server.web.access import Need, SessionNeeds, Visit
+from server.tenant_settings import TenantRefused, TenantSettings, changed, etag
+from server.web.access import Visit
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings_form import (
     Wanted,
@@ -33,12 +32,11 @@ from server.web.pages.settings_form import (
 from server.web.pages.settings_items import groups_of
 from server.web.pages.settings_merge import LOOKED_BACK, Meanwhile, look_back
 from server.web.pages.settings_words import said
+from server.web.pages.visits import Looking, Owning
 from server.web.problems import as_problem
 
 router = APIRouter(prefix="/tenants/{tenant}/settings", max_body_size=FORM_BYTES_MOST)
 
-Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
-Changing = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
 
 Number = Annotated[int, Query(ge=0, le=INTEGER_MAX)]
 
@@ -92,7 +90,7 @@ async def show_settings(request: Request, visit: Looking, tried: Number = 0) -> 
 
 
 @router.post("")
-async def save_settings(request: Request, visit: Changing) -> Response:
+async def save_settings(request: Request, visit: Owning) -> Response:
     """All that was changed in the form, or nothing and the form again, with what was typed and why."""
     sheet = await _sheet(request, visit)
     if sheet.outdated:
@@ -112,7 +110,7 @@ async def save_settings(request: Request, visit: Changing) -> Response:
 
 
 @router.post("/try")
-async def try_settings(request: Request, visit: Changing) -> Response:
+async def try_settings(request: Request, visit: Owning) -> Response:
     """A dry run of the last file with what is in the form; nothing is saved."""
     sheet = await _sheet(request, visit)
     if sheet.outdated:
@@ -127,7 +125,7 @@ async def try_settings(request: Request, visit: Changing) -> Response:
 
 
 @router.post("/rows")
-async def change_rows(request: Request, visit: Changing) -> Response:
+async def change_rows(request: Request, visit: Owning) -> Response:
     """The form with a row more (`add`) or less (`remove`) in one of its tables; nothing is saved."""
     sheet = await _sheet(request, visit)
     action, _, rest = sheet.typed.pop("rows", "").partition(":")
@@ -143,7 +141,7 @@ async def change_rows(request: Request, visit: Changing) -> Response:
 
 @router.get("/history")
 async def show_history(request: Request, visit: Looking, before: Number = INTEGER_MAX) -> Response:
-    found, older = await _history(visit, HISTORY, before)
+    found, older = await visit.office.tenants.settings_history(visit.tenant, HISTORY, before)
     changes = _labelled(found)
     events = [list(event) for _, event in groupby(changes, lambda each: (each["changed_at"], each["changed_by"]))]
     return render(
@@ -249,15 +247,7 @@ async def _proposed(visit: Visit, number: int) -> Mapping[str, Any]:
 
 
 async def _recent(visit: Visit) -> list[dict[str, Any]]:
-    return (await _history(visit, LOOKED_BACK))[0]
-
-
-async def _history(visit: Visit, limit: int, before: int = INTEGER_MAX) -> tuple[list[dict[str, Any]], int | None]:
-    db = await open_database(visit.office.tenants.folder(visit.tenant).users_db, "tenant", readonly=True)
-    try:
-        return await page_of_settings_history(db, limit, before)
-    finally:
-        await db.close()
+    return (await visit.office.tenants.settings_history(visit.tenant, LOOKED_BACK))[0]
 
 
 def _labelled(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

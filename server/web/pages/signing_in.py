@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Query
+from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from importer.moments import utc_now
 from server.sessions import SESSION_S
 from server.tokens import Token
-from server.web.access import Need, SessionNeeds, Visit, cookie_name, session_of, slow_down
+from server.web.access import cookie_name, session_of, slow_down
 from server.web.office import Office
 from server.web.pages.rendering import render
+from server.web.pages.visits import Looking
 
 FORM_BYTES_MOST = 16 * 1024
 """Read of anybody, before it is known who they are: no more than a token and a way to go on."""
@@ -22,7 +23,7 @@ router = APIRouter(max_body_size=FORM_BYTES_MOST)
 
 
 @router.get("/")
-async def home(visit: Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]) -> Response:
+async def home(visit: Looking) -> Response:
     return RedirectResponse(home_of(visit.token), 303)
 
 

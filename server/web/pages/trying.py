@@ -10,8 +10,8 @@ from importer.errors import Refused, TryAgain
 from server.tenant_settings import TenantRefused
 from server.web.access import Visit
 from server.web.multipart import FormFile
-from server.web.pages.imports import Deciding, Looking
 from server.web.pages.rendering import render
+from server.web.pages.visits import Looking, Owning
 from server.web.problems import Problem, as_problem
 
 router = APIRouter(prefix="/tenants/{tenant}/try")
@@ -23,7 +23,7 @@ async def ask(request: Request, visit: Looking) -> Response:
 
 
 @router.post("")
-async def try_file(request: Request, visit: Deciding) -> Response:
+async def try_file(request: Request, visit: Owning) -> Response:
     """On to the page of the dry run; if the file can't be taken, the form again with the reason."""
     try:
         file = FormFile(request, "file")

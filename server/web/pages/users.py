@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,16 +17,16 @@ from importer.history import open_history
 from importer.identity import Identity, identity_of
 from importer.model import INTEGER_MAX
 from importer.settings import ImportSettings
-from server.web.access import Need, SessionNeeds, Visit
+from server.web.access import Visit
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
 from server.web.pages.rendering import render
+from server.web.pages.visits import Looking
 from server.web.pages.words import labels_of
 from server.web.problems import Problem
 
 router = APIRouter(prefix="/tenants/{tenant}")
 
-Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
 Asked = Annotated[int, Query(ge=0, le=INTEGER_MAX)]
 
 PAGE = 50
