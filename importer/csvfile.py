@@ -18,7 +18,7 @@ from importer.decoding import DecodedText
 from importer.errors import FileError
 from importer.header import DELIMITERS, MAX_COLUMNS, OURS, Header, Names, known_columns, read_header
 from importer.model import Problem, Severity
-from importer.records import MAX_ROW, nul, quote_fault, record_pattern, row_too_long
+from importer.records import MAX_ROW, is_sound, nul, quote_fault, row_too_long
 from importer.rules import BLANKS
 
 MAX_CELL = 64 * 1024
@@ -70,7 +70,6 @@ class CsvReader:
         self._blank = BLANKS + delimiter + '"'
         self._blank_lines = 0
         self._first_blank_lines: list[int] = []
-        self._record = record_pattern(delimiter)
         self._first = Batch([], [])  # the records that came with the header
         self._blocks = self._read_blocks()
         self.header: Header = self._read_header()
@@ -112,9 +111,9 @@ class CsvReader:
         """The cells of one record, as they are in the file. Raises FileError if its quotes are not in order."""
         if '"' not in raw:
             return raw.split(self._delimiter)
-        if not self._record.fullmatch(raw):
+        if not is_sound(raw, self._delimiter):
             raise quote_fault(line, raw, self._delimiter) or row_too_long(line)
-        # The pattern has checked it: nothing csv forgives or refuses in its own way is left.
+        # Nothing csv forgives or refuses in its own way is left.
         return next(csv.reader([raw], delimiter=self._delimiter))
 
     def _read_header(self) -> Header:
@@ -170,7 +169,7 @@ class CsvReader:
     def _ends_where_lines_end(self, raws: list[str]) -> bool:
         """Whether each line with a quote is a record by itself, and not a blank one: so it is in most blocks."""
         quoted = [raw for raw in raws if '"' in raw]
-        return all(self._record.fullmatch(raw) and raw.strip(self._blank) for raw in quoted)
+        return all(is_sound(raw, self._delimiter) and raw.strip(self._blank) for raw in quoted)
 
     def _keep_plain(self, raws: list[str], found: Batch) -> None:
         lines = range(self._line, self._line + len(raws))
@@ -230,8 +229,7 @@ class CsvReader:
         line = self._line
         if len(raw) > _SHORT:
             self._check_limits(line, raw)
-        sound = self._record.fullmatch(raw) if '"' in raw else "\r" not in raw
-        if not sound:
+        if not is_sound(raw, self._delimiter):
             if not self._columns and not found.raws:
                 self._hint_at_delimiter(line, raw)
             raise quote_fault(line, raw, self._delimiter) or row_too_long(line)

@@ -14,8 +14,9 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 MAX_ADDRESS = 254
 PLAIN_LENGTH = 64
+# No group is repeated possessively: Python before 3.11.5 matches that wrongly (CPython gh-106052).
 _PLAIN = re.compile(
-    r"(?!')[A-Za-z0-9_'+-]++(?:\.[A-Za-z0-9_'+-]++)*+@(?:[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+\.)+[A-Za-z]++"
+    r"(?!')[A-Za-z0-9_'+-]++(?:\.[A-Za-z0-9_'+-]++)*@(?:[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*\.)+[A-Za-z]++"
 )
 
 

@@ -41,7 +41,7 @@ _PART_OF_DATE = {
     "%": "%",
 }
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TEAM_PART = re.compile(r"(?:\\[\\,]|[^,])*+")
+_TEAM_PART = re.compile(r"(?:\\[\\,]|[^,])*")
 _ESCAPED = re.compile(r"\\([\\,])")
 
 

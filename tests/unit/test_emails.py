@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 
 import pytest
@@ -27,6 +28,34 @@ def test_a_plain_address_is_one_that_the_library_accepts_and_keeps(text: str) ->
     plain = plain_address(text)
     if plain is not None:
         assert check_email(text) == plain
+
+
+def is_plainly_plain(text: str) -> bool:
+    """Names of letters, digits, `_`, `'`, `+`, `-` set off by dots; labels of letters, digits and inner `-`."""
+    local, at, domain = text.partition("@")
+    *labels, last = domain.split(".")
+    return (
+        bool(at and labels)
+        and not text.startswith("'")
+        and all(name and set(name) <= LOCAL for name in local.split("."))
+        and all(part and set(part) <= ALPHANUMERIC for label in labels for part in label.split("-"))
+        and bool(last)
+        and set(last) <= set(string.ascii_letters)
+    )
+
+
+ALPHANUMERIC = set(string.ascii_letters + string.digits)
+LOCAL = ALPHANUMERIC | set("_'+-")
+
+
+@settings(max_examples=600)
+@given(ALMOST.map("".join) | st.from_regex(r"[a-z.']{1,5}@[a-z0-9-]{1,5}(\.[a-z0-9-]{1,4}){1,3}", fullmatch=True))
+@example("a.@b.com")
+@example("a..b@c.com")
+@example("a@b-.com")
+@example("a@b.c.com")
+def test_a_plain_address_is_what_a_plain_reading_takes_for_one(text: str) -> None:
+    assert (plain_address(text) is not None) == is_plainly_plain(text)
 
 
 @pytest.mark.parametrize(

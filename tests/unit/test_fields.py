@@ -334,6 +334,31 @@ def test_joined_names_are_taken_apart_again(names: list[str]) -> None:
     assert split_names(join_names(names)) == names
 
 
+def split_plainly(text: str) -> list[str]:
+    names, name, at = [], "", 0
+    while at < len(text):
+        if text[at] == ",":
+            names.append(name)
+            name = ""
+        elif text[at : at + 2] in ("\\,", "\\\\"):
+            at += 1
+            name += text[at]
+        else:
+            name += text[at]
+        at += 1
+    return [*names, name]
+
+
+@settings(max_examples=400)
+@given(st.text(st.sampled_from("ab,\\\n"), max_size=12))
+@example("\\\\,a")
+@example("\\")
+@example("a\\b,\\\\\\,c")
+def test_names_are_split_as_a_plain_reading_does(text: str) -> None:
+    # The letters keep line ends inside of names: blanks around a name are trimmed before escapes are read.
+    assert split_names(f"a{text}b".replace(",", "b,a")) == split_plainly(f"a{text}b".replace(",", "b,a"))
+
+
 # Fields of a tenant's own, and values in its own words
 
 
