@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Compiling what is never imported takes longer than all the rest.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --no-compile
+packages = $(shell grep -c '^[a-z]' $(1))
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
@@ -54,15 +55,19 @@ endif
 		echo 'Headcount needs Python 3.11 or newer; $(PYTHON) is '"$$($(PYTHON) --version 2>&1)." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		echo 'This Python cannot make virtual environments. Debian, Ubuntu: apt install python3-venv' >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@echo 'Making a virtual environment in $(VENV) ...'
+	@$(PYTHON) -m venv $(VENV)
 
 $(READY): $(BIN)/pip pyproject.toml requirements.lock
 	@command -v sftp >/dev/null && command -v ssh-keygen >/dev/null || { \
 		echo "OpenSSH's client (sftp, ssh-keygen) is missing. Debian, Ubuntu: apt install openssh-client" >&2; exit 1; }
-	$(INSTALL) --require-hashes -r requirements.lock
-	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@echo 'Installing what Headcount needs into it ($(call packages,requirements.lock) packages; a minute or so) ...'
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@echo 'Installing Headcount itself ...'
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(READY_DEV): $(READY) requirements-dev.lock
-	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@echo 'Installing what its tests need ($(call packages,requirements-dev.lock) packages with the ones above; a minute or so) ...'
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@

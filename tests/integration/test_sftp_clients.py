@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import paramiko
 import pytest
 
-from tests.support.clients import client, find_client, needs
+from tests.support.clients import CURL, client, needs
 from tests.support.sftp import HOST, SftpHouse, run
 
 CONTENT = b"first_name,last_name,email\n" + b"Ada,Lovelace,ada@example.org\n" * 5_000
@@ -241,13 +240,7 @@ async def test_lftp_puts_resumes_mirrors_and_removes(house: SftpHouse, local: Pa
     landed_whole(house)
 
 
-CURL_SPEAKS_SFTP = bool(
-    find_client("curl")
-    and "sftp" in subprocess.run(["curl", "-V"], capture_output=True, text=True, check=False).stdout
-)
-
-
-@needs("curl" if CURL_SPEAKS_SFTP else "curl with SFTP", "ssh-keygen")
+@needs(CURL, "ssh-keygen")
 async def test_curl_puts_appends_and_gets(house: SftpHouse, local: Path) -> None:
     public = house.work / "client_key.pub"
     public.write_text((await run(client("ssh-keygen"), "-y", "-f", str(house.key_file)))[1])

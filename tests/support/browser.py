@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.clients import client
 from tests.support.waiting import DEADLINE_S
@@ -29,6 +29,9 @@ FLAGS = (
 )
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
+
+
+expect.set_options(timeout=DEADLINE_S * 1000)
 
 
 class Complaints(list[str]):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -51,6 +53,17 @@ def token(server: ServerProcess, tenant: str, role: str = "owner") -> str:
     return server.cli("token", "create", tenant, "--role", role, "--comment", "Grace").text.strip()
 
 
+@contextmanager
+def writing(users_db: Path) -> Iterator[None]:
+    """Whoever else writes to this database waits meanwhile."""
+    db = sqlite3.connect(users_db, isolation_level=None)
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        db.close()
+
+
 async def not_reloaded(page: Page) -> bool:
     """Whether the document is still the one that `remember` was called on."""
     return bool(await page.evaluate("window.remembered === true"))
@@ -67,8 +80,9 @@ async def test_an_import_is_seen_to_run_and_end_without_reloading(
         await sign_in(page, token(server, tenant))
         await expect(page.get_by_role("heading", name="No file has come yet")).to_be_visible()
         await remember(page)
-        server.put(tenant, crowd(30_000))
-        await expect(page.get_by_role("progressbar")).to_be_visible()
+        with writing(server.files(tenant).users_db):  # the import has begun, and can't end before it is seen to run
+            server.put(tenant, crowd(30_000))
+            await expect(page.get_by_role("progressbar")).to_be_visible()
         await expect(page.get_by_role("row").filter(has_text="Completed")).to_contain_text("30,000")
         await expect(page.get_by_role("progressbar")).to_have_count(0)
         assert await not_reloaded(page)

@@ -1,0 +1,19 @@
+"""`make demo` and `make test` on a fresh machine: what they say while they install."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_every_step_that_takes_long_is_announced(target: str) -> None:
+    command = ["make", "--dry-run", "--always-make", "--no-print-directory", target]
+    steps = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    installs = [number for number, step in enumerate(steps) if "pip install" in step or "-m venv" in step]
+    assert len(installs) >= 3
+    assert all(steps[number - 1].startswith(("echo 'Installing ", "echo 'Making ")) for number in installs)
