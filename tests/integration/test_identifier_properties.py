@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from importer.model import ImportState
-from tests.support.importing import Company, sheet
+from tests.support.importing import Company, passing_folder, sheet
 
 BY_NUMBER: dict[str, Any] = {
     "identifier": "employee_id",
@@ -95,7 +94,7 @@ def test_the_users_equal_a_plain_model_after_any_moves_of_addresses(
     steps: list[tuple[list[Row], bool]], batch_rows: int
 ) -> None:
     async def scenario() -> None:
-        with tempfile.TemporaryDirectory() as folder:
+        with passing_folder() as folder:
             company, model = Company(Path(folder), batch_rows), Model()
             for rows, missing in steps:
                 before = {number: User(user.name, user.email, user.active) for number, user in model.users.items()}
@@ -115,7 +114,7 @@ def test_with_leavers_too_everybody_is_where_their_row_says_or_is_named(
     steps: list[tuple[list[Row], bool]], batch_rows: int
 ) -> None:
     async def scenario() -> None:
-        with tempfile.TemporaryDirectory() as folder:
+        with passing_folder() as folder:
             company = Company(Path(folder), batch_rows)
             done = []
             for rows, missing in steps:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from importer.model import ImportState
-from tests.support.importing import Company, sheet
+from tests.support.importing import Company, passing_folder, sheet
 from tests.support.reference import Model, Row
 
 PEOPLE = [f"{name}@example.com" for name in ("ann", "ben", "cleo", "dora", "eve", "finn")]
@@ -76,7 +75,7 @@ def test_the_users_equal_a_plain_model_after_any_imports(
     steps: list[tuple[list[Row], bool, bool, bool, bool]], batch_rows: int
 ) -> None:
     async def scenario() -> None:
-        with tempfile.TemporaryDirectory() as folder:
+        with passing_folder() as folder:
             company, model = Company(Path(folder), batch_rows), Model()
             for rows, missing, returning, keep, tried_first in steps:
                 chosen: dict[str, Any] = {
@@ -110,7 +109,7 @@ def test_any_file_reconciled_twice_is_unchanged_the_second_time(
     first: list[Row], second: list[Row], missing: bool, batch_rows: int
 ) -> None:
     async def scenario() -> None:
-        with tempfile.TemporaryDirectory() as folder:
+        with passing_folder() as folder:
             company = Company(Path(folder), batch_rows)
             await company.run(written(first), **TRUSTING)
             await company.run(written(second), deactivate_missing=missing, **TRUSTING)
@@ -129,7 +128,7 @@ def test_rows_in_any_order_give_the_same_users(
     first: list[Row], second: list[Row], order: random.Random, batch_rows: int
 ) -> None:
     async def scenario() -> None:
-        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        with passing_folder() as one, passing_folder() as other:
             companies = Company(Path(one)), Company(Path(other), batch_rows)
             for rows in (first, second):
                 shuffled = order.sample(rows, len(rows))

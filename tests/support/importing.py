@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +39,11 @@ def people(*names: str, **columns: str) -> bytes:
     return sheet(*rows, header=(*HEADER, *columns))
 
 
+def passing_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for one example of a property, in memory where there is any: a disk would take most of the time."""
+    return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+
 class Company:
     """One tenant's users and the imports run on them, numbered from 1."""
 
@@ -47,6 +54,7 @@ class Company:
         self.messages = folder / "messages"
         self.imports = 0
         self.undos = 0
+        self._identifier: str | None = None
 
     async def run(
         self,
@@ -70,6 +78,9 @@ class Company:
 
     async def _set_identifier(self, identifier: str | None) -> None:
         """The settings in users.db name it too."""
+        if identifier == self._identifier:
+            return
+        self._identifier = identifier
         db = await open_database(self.database, "tenant")
         try:
             await db.execute("DELETE FROM settings WHERE key = 'identifier'")
