@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from importer.database import open_database, transaction
 from importer.errors import TryAgain
+from importer.identity import Identity
 from importer.model import ImportState, Outcome
 from importer.run import Job, run_import
 from importer.settings import ImportSettings
+from importer.switching import switch_identity
 from importer.undo import UndoJob, undo_import
 from tests.support.importing import Company, codes, sheet
 
@@ -48,6 +51,14 @@ async def run(company: Company, content: bytes, **settings: Any) -> Outcome:
 async def addresses(company: Company) -> dict[str, str | None]:
     rows = await company.sql("SELECT external_id, email FROM users ORDER BY external_id")
     return {row[0]: row[1] and row[1].removesuffix("@e.com") for row in rows}
+
+
+async def manager_of(company: Company, number: str) -> Any:
+    rows = await company.sql(
+        "SELECT m.external_id FROM users AS u LEFT JOIN users AS m ON m.id = u.manager_id WHERE u.external_id = ?",
+        (number,),
+    )
+    return rows[0][0]
 
 
 async def states(company: Company) -> dict[str, str]:
@@ -130,11 +141,85 @@ async def test_an_absent_user_loses_the_address_to_whoever_needs_it(company: Com
     assert (back.counts.reactivated, await addresses(company)) == (1, {"e1": "ann", "e2": "ben", "e3": "cleo"})
 
 
+@pytest.mark.parametrize(
+    ("rows", "after", "leaving"),
+    [
+        ({"e1": ("ben", "1"), "e2": ("ann", "")}, ("ben", "ann", "cleo"), {"e1"}),
+        ({"e1": ("ben", ""), "e2": ("ann", "1")}, ("ben", "ann", "cleo"), {"e2"}),
+        ({"e1": ("ben", "1"), "e2": ("ann", "1")}, ("ben", "ann", "cleo"), {"e1", "e2"}),
+        ({"e1": ("ben", ""), "e2": ("cleo", "1"), "e3": ("ann", "")}, ("ben", "cleo", "ann"), {"e2"}),
+        ({"e1": ("ben", ""), "e2": ("ben", "1")}, ("ben", None, "cleo"), {"e2"}),
+        ({"e3": ("ben", ""), "e2": ("new", "1"), "e1": ("cleo", "")}, ("cleo", "new", "ben"), {"e2"}),
+    ],
+    ids=["first", "second", "both", "ring", "given_up", "chain"],
+)
+async def test_leavers_take_part_in_a_swap_of_addresses_and_it_is_undone(
+    company: Company, rows: dict[str, tuple[str, str]], after: tuple[str | None, ...], leaving: set[str]
+) -> None:
+    before = await company.users()
+    outcome = await run(company, staff_with("deactivate", **rows))
+    assert tuple((await addresses(company)).values()) == after
+    assert {number for number, state in (await states(company)).items() if state == "deactivated"} == leaving
+    assert (outcome.counts.deactivated, outcome.counts.rejected) == (len(leaving), 0)
+    undone = await company.undo(**BY_NUMBER)
+    assert await company.users() == before
+    assert "changed_since" not in codes(undone)
+
+
+async def test_a_returning_user_swaps_addresses(company: Company) -> None:
+    await run(company, staff_with("deactivate", e1=("ann", "1")))
+    outcome = await run(company, staff(e1="ben", e2="ann"))
+    assert await addresses(company) == {"e1": "ben", "e2": "ann", "e3": "cleo"}
+    assert (outcome.counts.reactivated, outcome.counts.updated, codes(outcome)) == (1, 1, [])
+    assert (await states(company))["e1"] == "active"
+
+
+async def test_a_protected_leaver_swaps_addresses_and_stays_active(company: Company) -> None:
+    await company.sql("UPDATE users SET protected = 1 WHERE external_id = 'e1'")
+    outcome = await run(company, staff_with("deactivate", e1=("ben", "1"), e2=("ann", "")))
+    assert await addresses(company) == {"e1": "ben", "e2": "ann", "e3": "cleo"}
+    assert (codes(outcome), (await states(company))["e1"]) == (["protected_user"], "active")
+
+
+async def test_an_address_goes_to_the_first_row_that_wants_it_also_before_a_new_user(company: Company) -> None:
+    outcome = await run(company, staff(e1="new", e9="new"))
+    assert await addresses(company) == {"e1": "new", "e2": "ben", "e3": "cleo"}
+    assert [(problem.line, problem.code) for problem in outcome.messages] == [(3, "email_taken")]
+
+
+async def test_a_leaver_without_the_new_address_is_warned_of_every_time(company: Company) -> None:
+    content = staff_with("deactivate", e1=("ben", "1"), e2=("ben", ""))
+    for _ in range(2):
+        assert codes(await run(company, content)) == ["email_taken"]
+
+
 async def test_managers_are_named_by_number_else_by_address(company: Company) -> None:
     await run(company, staff_with("manager", e1=("ann", "e9"), e2=("ben", "CLEO@e.com"), e9=("zoe", "e1")))
     users = {row[0]: row[1] for row in await company.sql("SELECT external_id, id FROM users")}
     managers = dict(await company.sql("SELECT external_id, manager_id FROM users"))  # type: ignore[arg-type]
     assert managers == {"e1": users["e9"], "e2": users["e3"], "e3": None, "e9": users["e1"]}
+
+
+async def test_a_new_user_whose_number_is_a_manager_s_address_becomes_the_manager(company: Company) -> None:
+    content = staff_with("manager", e1=("ann", "cleo@e.com"), e3=("cleo", ""))
+    await run(company, content)
+    outcome = await run(company, content + b"cleo@e.com,Zoe,S,zoe@e.com,\n")
+    assert (outcome.counts.created, outcome.counts.updated) == (1, 1)
+    assert await manager_of(company, "e1") == "cleo@e.com"
+
+
+async def test_a_link_to_a_user_whose_creation_was_undone_is_unknown(company: Company) -> None:
+    await run(company, staff(e9="zoe"))
+    await company.undo(**BY_NUMBER)
+    outcome = await run(company, staff_with("manager", e1=("ann", "zoe@e.com"), e2=("ben", "e9"), e3=("cleo", "e1")))
+    assert codes(outcome) == ["unknown_link", "unknown_link"]
+    assert [await manager_of(company, number) for number in ("e1", "e2", "e3")] == [None, None, "e1"]
+
+
+async def test_a_user_named_by_their_own_address_is_not_their_manager(company: Company) -> None:
+    outcome = await run(company, staff_with("manager", e1=("ann", "ann@e.com"), e2=("ben", "e2")))
+    assert codes(outcome) == ["link_to_oneself", "link_to_oneself"]
+    assert await manager_of(company, "e1") is None
 
 
 async def test_somebody_without_an_address_is_named_by_number(company: Company) -> None:
@@ -182,6 +267,42 @@ async def test_an_address_that_somebody_has_now_is_not_given_back(company: Compa
     undone = await company.undo(**BY_NUMBER)
     assert await addresses(company) == {"e1": "x", "e2": "ann", "e3": "ben"}
     assert codes(undone) == ["changed_since", "changed_since"]
+
+
+async def test_an_address_that_is_taken_now_stops_the_undo_of_all_that_moved_on_from_it(company: Company) -> None:
+    await run(company, staff(e1="new", e2="ann", e3="ben", e4="dora"))
+    await company.sql("UPDATE users SET email = 'cleo@e.com', email_key = 'cleo@e.com' WHERE external_id = 'e4'")
+    await company.sql("UPDATE users SET protected = 1 WHERE external_id = 'e4'")
+    undone = await company.undo(**BY_NUMBER)
+    assert await addresses(company) == {"e1": "new", "e2": "ann", "e3": "ben", "e4": "cleo"}
+    assert codes(undone) == ["protected_user", *["changed_since"] * 3]
+
+
+async def test_an_address_is_given_back_to_a_user_whose_name_changed_since(company: Company) -> None:
+    await run(company, staff(e1="new", e2="ben", e3="cleo"))
+    await company.sql("UPDATE users SET last_name = 'By hand' WHERE external_id = 'e1'")
+    undone = await company.undo(**BY_NUMBER)
+    assert await company.sql("SELECT email, last_name FROM users WHERE external_id = 'e1'") == [
+        ("ann@e.com", "By hand")
+    ]
+    assert codes(undone) == []
+
+
+async def test_an_undo_leaves_the_field_that_identifies_users_now(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(sheet(("Ann", "S", "ann@e.com"), header=HEADER[1:]), custom_fields=FIELD)
+    await company.run(staff(e1="ann"), custom_fields=FIELD)
+    db = await open_database(company.database, "tenant")
+    try:
+        async with transaction(db):
+            await switch_identity(db, Identity("employee_id"))
+    finally:
+        await db.close()
+    undone = await company.undo(**BY_NUMBER)
+    (ann,) = (await company.users()).values()
+    assert (ann["first_name"], ann["custom"]) == ("Ann", {"employee_id": "e1"})
+    assert [(problem.code, problem.column) for problem in undone.messages] == [("changed_since", "employee_id")]
+    assert (await run(company, staff(e1="ann"))).counts.updated == 1
 
 
 async def test_an_import_that_began_before_the_identifier_was_changed_has_to_wait(company: Company) -> None:

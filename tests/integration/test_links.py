@@ -74,6 +74,69 @@ async def test_a_known_user_whose_new_manager_comes_later_counts_as_updated_once
     assert (await company.run(staff(ann="new", ben="", new=""))).state is ImportState.UNCHANGED
 
 
+@pytest.fixture
+def row_by_row(tmp_path: Path) -> Company:
+    """A company whose imports know no later row: every link to one of them waits."""
+    return Company(tmp_path, batch_rows=1)
+
+
+def titled(title: str, **managers: str) -> bytes:
+    """`staff` with this job title for the first of them and none for the others."""
+    rows = [
+        (name, "Smith", f"{name}@example.com", f"{manager}@example.com" if manager else "", "" if number else title)
+        for number, (name, manager) in enumerate(managers.items())
+    ]
+    return sheet(*rows, header=(*HEADER, "manager", "job_title"))
+
+
+async def test_a_changed_user_whose_manager_comes_later_counts_once(row_by_row: Company) -> None:
+    await row_by_row.run(titled("Baker", ann="", ben="", cleo="", dora=""))
+    outcome = await row_by_row.run(
+        titled("Boss", ann="new", ben="", cleo="", dora="", new=""), max_updates_percent=25
+    )
+    counts = outcome.counts
+    assert (outcome.state, counts.updated, counts.unchanged, counts.created) == (ImportState.COMPLETED, 1, 3, 1)
+    ann = (await row_by_row.users())["ann@example.com"]
+    assert (ann["job_title"], ann["manager"]) == ("Boss", "new@example.com")
+
+
+async def test_a_returning_user_whose_manager_comes_later_counts_as_reactivated_only(row_by_row: Company) -> None:
+    await row_by_row.run(staff(ann="", ben=""))
+    await row_by_row.run(staff(ann="", ben="", deactivate=("ann",)))
+    counts = (await row_by_row.run(staff(ann="new", ben="", new=""))).counts
+    assert (counts.reactivated, counts.updated, counts.unchanged, counts.created) == (1, 0, 1, 1)
+    assert (await managers(row_by_row))["ann"] == "new"
+
+
+async def test_a_leaver_whose_manager_comes_later_counts_as_deactivated_only(row_by_row: Company) -> None:
+    await row_by_row.run(staff(ann="", ben="", cleo=""))
+    counts = (await row_by_row.run(staff(ann="new", ben="", cleo="", new="", deactivate=("ann",)))).counts
+    assert (counts.deactivated, counts.updated, counts.unchanged, counts.created) == (1, 0, 2, 1)
+    assert (await managers(row_by_row))["ann"] == "new"
+
+
+async def test_a_manager_and_a_coach_are_both_kept_if_only_one_comes_later(row_by_row: Company) -> None:
+    header = (*HEADER, "manager", "coach")
+    boss, new = ("boss", "S", "boss@example.com", "", ""), ("new", "S", "new@example.com", "", "")
+    ann = ("ann", "S", "ann@example.com", "boss@example.com", "new@example.com")
+    ben = ("ben", "S", "ben@example.com", "new@example.com", "boss@example.com")
+    await row_by_row.run(sheet(boss, ann, ben, new, header=header))
+    users = await row_by_row.users()
+    assert [
+        (users[f"{name}@example.com"]["manager"], users[f"{name}@example.com"]["coach"]) for name in ("ann", "ben")
+    ] == [("boss@example.com", "new@example.com"), ("new@example.com", "boss@example.com")]
+
+
+async def test_a_link_that_waited_is_undone_with_its_import(row_by_row: Company) -> None:
+    await row_by_row.run(titled("Baker", ann="ben", ben=""))
+    before = await row_by_row.users()
+    await row_by_row.run(titled("Boss", ann="new", ben="", new=""))
+    undone = await row_by_row.undo()
+    users = await row_by_row.users()
+    assert {address: users[address] for address in before} == before
+    assert codes(undone) == []
+
+
 @pytest.mark.parametrize(
     ("manager", "code"),
     [("nobody@example.com", "unknown_link"), ("ann@example.com", "link_to_oneself"), ("The Boss", "malformed_link")],
@@ -151,6 +214,23 @@ async def test_a_loop_of_new_users_is_found(company: Company) -> None:
         sheet(*[(n, "S", f"{n}@e.com", f"{m}@e.com") for n, m in ring.items()], header=(*HEADER, "manager"))
     )
     assert codes(outcome) == ["reporting_loop"]
+
+
+async def test_a_loop_of_users_created_again_is_found(company: Company) -> None:
+    await company.run(staff(ann="", ben="ann"))
+    await company.undo()
+    outcome = await company.run(staff(ann="ben", ben="ann"))
+    assert (codes(outcome), outcome.counts.created) == (["reporting_loop"], 2)
+
+
+async def test_a_deactivated_manager_of_a_user_created_again_is_a_warning(company: Company) -> None:
+    await company.run(staff(ben="", cleo=""))
+    await company.run(staff(ben="", cleo="", deactivate=("ben",)))
+    content = staff(ann="ben", cleo="")
+    assert said(await company.run(content)) == [(2, "deactivated_link")]
+    await company.undo()
+    outcome = await company.run(content)
+    assert (said(outcome), outcome.counts.created) == ([(2, "deactivated_link")], 1)
 
 
 @given(st.dictionaries(st.integers(1, 12), st.integers(1, 12)))

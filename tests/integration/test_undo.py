@@ -121,6 +121,52 @@ async def test_nobody_protected_is_deactivated_by_an_undo(tmp_path: Path) -> Non
     assert codes(undone) == ["protected_user"]
 
 
+async def test_a_protected_user_whom_it_reactivated_stays_active(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben", job_title="Baker"))
+    await company.run(people("ann", job_title="Baker"), **ALL)
+    await company.run(people("ann", "ben", job_title="Boss"))
+    await company.sql("UPDATE users SET protected = 1 WHERE email = 'ben@example.com'")
+    undone = await company.undo()
+    ben = (await company.users())["ben@example.com"]
+    assert (ben["state"], ben["job_title"]) == ("active", "Baker")
+    assert codes(undone) == ["protected_user"]
+
+
+async def test_a_user_it_deactivated_is_active_again_though_protected_since(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben"))
+    await company.run(people("ann"), **ALL)
+    await company.sql("UPDATE users SET protected = 1 WHERE email = 'ben@example.com'")
+    undone = await company.undo()
+    assert (await company.users())["ben@example.com"]["state"] == "active"
+    assert "protected_user" not in codes(undone)
+
+
+async def test_a_user_who_changed_since_in_another_field_is_undone_and_keeps_that(tmp_path: Path) -> None:
+    own: dict[str, Any] = {"custom_fields": ({"key": "desk"}, {"key": "floor"}, {"key": "room"})}
+    company = Company(tmp_path)
+    await company.run(people("ann", job_title="Baker", desk="a", floor="1"), **own)
+    await company.run(people("ann", job_title="Boss", desk="b", floor="2"), **own)
+    await company.sql("UPDATE users SET role = 'hr', custom = json_set(custom, '$.room', 'by hand')")
+    undone = await company.undo()
+    ann = (await company.users())["ann@example.com"]
+    assert (ann["job_title"], ann["role"]) == ("Baker", "hr")
+    assert ann["custom"] == {"desk": "a", "floor": "1", "room": "by hand"}
+    assert codes(undone) == []
+
+
+async def test_a_link_set_by_hand_to_a_user_it_created_is_a_warning_in_the_next_import(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann"))
+    await company.run(people("ben"))
+    await company.sql("UPDATE users SET manager_id = 2 WHERE id = 1")
+    content = people("ann", manager="ben@example.com")
+    assert (await company.run(content)).state is ImportState.UNCHANGED
+    await company.undo(2)
+    assert codes(await company.run(content)) == ["unknown_link"]
+
+
 async def test_the_newest_import_that_changed_anybody_is_undone_first_then_the_one_before(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))
