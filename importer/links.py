@@ -210,17 +210,12 @@ class Links:
                 FROM users AS m INDEXED BY users_deactivated
                 JOIN users AS u ON u.{name}_id = m.id
                 WHERE m.state = 'deactivated' AND u.state = 'active' AND (
-                    u.id >= :first_new
-                    OR EXISTS (SELECT 1 FROM changes AS c
+                    EXISTS (SELECT 1 FROM changes AS c
                         WHERE c.user_id = u.id AND c.import_id = :import_id AND c.field IN (:field, 'created'))
                     OR EXISTS (SELECT 1 FROM changes AS c
                         WHERE c.user_id = m.id AND c.import_id = :import_id AND c.field = 'state')
                 )""",  # noqa: S608 - one of two columns
-                {
-                    "first_new": self._roster.first_new_id,
-                    "import_id": self._import_id,
-                    "field": f"{name}_id",
-                },
+                {"import_id": self._import_id, "field": f"{name}_id"},
             ) as cursor:
                 while rows := list(await cursor.fetchmany(BATCH)):
                     yield [
@@ -263,7 +258,8 @@ class Links:
         names = [str(users[member]["email"] or users[member]["external_id"]) for member in members[:LOOP_NAMED]]
         rest = len(members) - len(names)
         chain = " -> ".join([*names, f"({rest} more)" if rest else names[0]])
-        line = min((line for member in members if (line := self._roster.line_of(member))), default=None)
+        # A loop is closed by a row of this file, so a member is on a line of it.
+        line = min(line for member in members if (line := self._roster.line_of(member)))
         message = f"These people report to each other in a circle: {chain}. Correct one of their managers."
         return Problem(Severity.WARNING, "reporting_loop", message, line, "manager")
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.links import find_loops
+from importer.database import open_database
+from importer.links import Links, find_loops
 from importer.model import ImportState, Outcome
+from importer.roster import Roster
 from tests.support.importing import HEADER, Company, codes, sheet
 
 
@@ -220,7 +222,7 @@ async def test_a_loop_of_users_created_again_is_found(company: Company) -> None:
     await company.run(staff(ann="", ben="ann"))
     await company.undo()
     outcome = await company.run(staff(ann="ben", ben="ann"))
-    assert (codes(outcome), outcome.counts.created) == (["reporting_loop"], 2)
+    assert (said(outcome), outcome.counts.created) == ([(2, "reporting_loop")], 2)
 
 
 async def test_a_deactivated_manager_of_a_user_created_again_is_a_warning(company: Company) -> None:
@@ -231,6 +233,49 @@ async def test_a_deactivated_manager_of_a_user_created_again_is_a_warning(compan
     await company.undo()
     outcome = await company.run(content)
     assert (said(outcome), outcome.counts.created) == ([(2, "deactivated_link")], 1)
+
+
+async def test_a_deactivated_manager_is_a_warning_only_in_the_import_that_sets_the_link(company: Company) -> None:
+    await company.run(titled("Baker", ann="ben", ben=""))
+    await company.sql("UPDATE users SET state = 'deactivated' WHERE first_name = 'ben'")
+    outcome = await company.run(staff(ann="ben", cleo="ben", dora=""))
+    assert said(outcome) == [(3, "deactivated_link")]
+    row = ("ann", "Smith", "ann@example.com", "Boss")
+    outcome = await company.run(sheet(row, header=(*HEADER, "job_title")), detect_truncation=False)
+    assert (outcome.counts.updated, codes(outcome)) == (1, [])
+
+
+async def test_a_manager_who_leaves_is_no_warning_in_later_imports_or_for_other_leavers(company: Company) -> None:
+    await company.run(staff(ann="ben", ben="", cleo="ben", dora="", eve="", flo=""))
+    leaving = staff(ann="ben", ben="", cleo="ben", dora="", eve="", flo="", deactivate=("ann", "ben"))
+    assert said(await company.run(leaving)) == [(4, "deactivated_link")]
+    outcome = await company.run(staff(cleo="ben", dora="eve", eve=""), detect_truncation=False)
+    assert (outcome.counts.updated, codes(outcome)) == (1, [])
+
+
+async def test_a_manager_who_leaves_is_a_warning_without_a_line_for_an_absent_report(company: Company) -> None:
+    await company.run(staff(ann="ben", ben=""))
+    outcome = await company.run(staff(ben="", deactivate=("ben",)), detect_truncation=False)
+    assert said(outcome) == [(None, "deactivated_link")]
+    assert "ann@example.com" in outcome.messages[0].message
+
+
+async def test_a_loop_is_a_warning_only_in_the_import_that_closes_it(company: Company) -> None:
+    await company.run(staff(ann="ben", ben="ann", cleo=""))
+    outcome = await company.run(staff(ann="ben", ben="ann", cleo="ann", dora="ann"))
+    assert (outcome.counts.updated, outcome.counts.created, codes(outcome)) == (1, 1, [])
+
+
+async def test_a_manager_created_beside_the_user_is_linked_at_once(company: Company) -> None:
+    await company.run(staff(ann=""))
+    db = await open_database(company.database, "tenant")
+    try:
+        links = Links(db, Roster(db, 2, "email_key"), 2)
+        values = {"manager": "Ben@example.com", "coach": "cleo@example.com"}
+        found = links.of(values, 2, 1, created={"ben@example.com": 7})
+    finally:
+        await db.close()
+    assert (found.columns, found.waiting) == ({"manager_id": 7}, {"coach": "cleo@example.com"})
 
 
 @given(st.dictionaries(st.integers(1, 12), st.integers(1, 12)))
