@@ -92,7 +92,8 @@ async def undo_import(
                 "UPDATE applied SET undone = ?, undone_at = ? WHERE import_id = ?",
                 (json.dumps(outcome.to_json()), rfc3339(job.now), job.import_id),
             )
-            # Who was somebody when they were named as manager may be nobody now: look at every row again.
+            # No row of the next file is known by its text: one may name a manager who is unknown now. (Each user who
+            # was written has lost the digest already, by a trigger of the table.)
             await db.execute("UPDATE meta SET revision = revision + 1")
         return outcome
     finally:
@@ -153,10 +154,13 @@ class _Undo:
         """Put everything back. Raises Stopped."""
         await self._db.execute(
             "CREATE TEMP TABLE undoing (user_id INTEGER, id INTEGER, field TEXT, old, new,"
-            " PRIMARY KEY (user_id, id)) WITHOUT ROWID"
+            " PRIMARY KEY (user_id, field)) WITHOUT ROWID"
         )
+        # A field that the import changed twice is here once, from its first value to its last: one import may have
+        # spelt an address otherwise, then given it to another user.
         await self._db.execute(
-            "INSERT INTO undoing SELECT user_id, id, field, old, new FROM changes WHERE import_id = ? AND undo = 0",
+            "INSERT INTO undoing SELECT user_id, id, field, old, new FROM changes WHERE import_id = ? ORDER BY id"
+            " ON CONFLICT DO UPDATE SET new = excluded.new",
             (self._job.import_id,),
         )
         (total, highest), *_ = await self._rows("SELECT count(*), max(user_id) FROM undoing")
@@ -193,8 +197,8 @@ class _Undo:
         protected = await self._rows(f"SELECT * FROM users WHERE protected = 1 AND id {created}")  # noqa: S608
         self._leave(still_protected(dict(user)) for user in protected)
         done = await self._db.execute(
-            "UPDATE users SET state = 'deactivated', known = 0, digest = NULL"  # noqa: S608
-            f" WHERE protected = 0 AND known = 1 AND id {created}"
+            "UPDATE users SET state = 'deactivated', known = 0"  # noqa: S608
+            f" WHERE protected = 0 AND id {created}"
         )
         self._taken_back = done.rowcount
         await self._db.execute(
@@ -223,7 +227,7 @@ class _Undo:
                 ids[-1][0],
             )
             after = ids[-1][0]
-            yield after, {user: _merged(found) for user, found in groupby(rows, key=itemgetter(0))}
+            yield after, {user: [Change(*row[1:]) for row in found] for user, found in groupby(rows, itemgetter(0))}
 
     async def _put_back_batch(self, batch: dict[int, list[Change]]) -> None:
         users = await self._load(batch)
@@ -241,8 +245,8 @@ class _Undo:
                 by_columns.setdefault(tuple(columns), []).append((*columns.values(), user_id))
                 history += [(self._job.import_id, user_id, *record) for record in records_of(user, columns)]
         for names, rows in by_columns.items():
-            setters = "".join(f"{name} = ?, " for name in names)
-            await self._db.executemany(f"UPDATE users SET {setters}digest = NULL WHERE id = ?", rows)  # noqa: S608
+            setters = ", ".join(f"{name} = ?" for name in names)
+            await self._db.executemany(f"UPDATE users SET {setters} WHERE id = ?", rows)  # noqa: S608
         await self._db.executemany(INSERT_UNDONE, history)
 
     async def _existing(self, found: Iterable[PutBack]) -> dict[str, set[int]]:
@@ -271,11 +275,11 @@ class _Undo:
             (self._job.import_id,),
         )
         await self._db.execute(
-            f"UPDATE users SET email = NULL, email_key = NULL, digest = NULL WHERE id IN ({moving})"  # noqa: S608
+            f"UPDATE users SET email = NULL, email_key = NULL WHERE id IN ({moving})"  # noqa: S608
         )
         # Whoever holds one of them still is unknown since this undo, or an earlier one.
         await self._db.execute(
-            "UPDATE users SET email = NULL, email_key = NULL, digest = NULL WHERE email_key IN"
+            "UPDATE users SET email = NULL, email_key = NULL WHERE email_key IN"
             " (SELECT old_key FROM undo_address WHERE refused = 0)"
         )
         await self._db.execute(
@@ -286,28 +290,17 @@ class _Undo:
         await self._db.execute("DROP TABLE undo_address")
 
     async def _note_addresses(self) -> None:
-        """Who gets which address back: those who still have what the import gave them.
-
-        One import may have changed an address twice: spelt it otherwise, then given it to somebody else.
-        """
+        """Who gets which address back: those who still have what the import gave them."""
         await self._db.execute(
             "CREATE TEMP TABLE undo_address (user_id INTEGER PRIMARY KEY, old_email TEXT, old_key TEXT,"
-            " new_email TEXT, new_key TEXT, refused INTEGER NOT NULL)"
+            " new_email TEXT, refused INTEGER NOT NULL)"
         )
         await self._db.execute(
             """
-            WITH merged AS (
-                SELECT DISTINCT user_id, field, first_value(old) OVER all_of_it AS old,
-                    last_value(new) OVER all_of_it AS new
-                FROM undoing WHERE field IN ('email', 'email_key')
-                WINDOW all_of_it AS (PARTITION BY user_id, field ORDER BY id
-                    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING))
             INSERT INTO undo_address
-            SELECT u.id, e.old, iif(k.field IS NULL, u.email_key, k.old), e.new,
-                iif(k.field IS NULL, u.email_key, k.new),
-                NOT (u.email IS e.new AND (k.field IS NULL OR u.email_key IS k.new))
-            FROM merged AS e JOIN users AS u ON u.id = e.user_id
-                LEFT JOIN merged AS k ON k.user_id = e.user_id AND k.field = 'email_key'
+            SELECT u.id, e.old, iif(k.field IS NULL, u.email_key, k.old), e.new, u.email IS NOT e.new
+            FROM undoing AS e JOIN users AS u ON u.id = e.user_id
+                LEFT JOIN undoing AS k ON k.user_id = e.user_id AND k.field = 'email_key'
             WHERE e.field = 'email'"""
         )
 
@@ -339,11 +332,3 @@ class _Undo:
 
     async def _rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         return list(await self._db.execute_fetchall(statement, values))
-
-
-def _merged(rows: Iterable[aiosqlite.Row]) -> list[Change]:
-    """What was changed of one user, each field once: from its first value to its last."""
-    found: dict[str, Change] = {}
-    for _, name, old, new in rows:
-        found[name] = replace(found[name], new=new) if name in found else Change(name, old, new)
-    return list(found.values())

@@ -150,8 +150,9 @@ async def test_an_absent_user_loses_the_address_to_whoever_needs_it(company: Com
         ({"e1": ("ben", ""), "e2": ("cleo", "1"), "e3": ("ann", "")}, ("ben", "cleo", "ann"), {"e2"}),
         ({"e1": ("ben", ""), "e2": ("ben", "1")}, ("ben", None, "cleo"), {"e2"}),
         ({"e3": ("ben", ""), "e2": ("new", "1"), "e1": ("cleo", "")}, ("cleo", "new", "ben"), {"e2"}),
+        ({"e1": ("new", "1"), "e3": ("new", ""), "e2": ("ann", "")}, (None, "ann", "new"), {"e1"}),
     ],
-    ids=["first", "second", "both", "ring", "given_up", "chain"],
+    ids=["first", "second", "both", "ring", "given_up", "chain", "gives_way"],
 )
 async def test_leavers_take_part_in_a_swap_of_addresses_and_it_is_undone(
     company: Company, rows: dict[str, tuple[str, str]], after: tuple[str | None, ...], leaving: set[str]
@@ -172,6 +173,17 @@ async def test_a_returning_user_swaps_addresses(company: Company) -> None:
     assert await addresses(company) == {"e1": "ben", "e2": "ann", "e3": "cleo"}
     assert (outcome.counts.reactivated, outcome.counts.updated, codes(outcome)) == (1, 1, [])
     assert (await states(company))["e1"] == "active"
+
+
+async def test_a_rejected_user_who_stays_deactivated_loses_the_address_to_an_active_one(company: Company) -> None:
+    await run(company, staff_with("deactivate", e1=("ann", "1")))
+    outcome = await run(company, staff(e1="ben", e3="ann"))
+    assert await addresses(company) == {"e1": None, "e2": "ben", "e3": "ann"}
+    assert sorted((problem.line, problem.code) for problem in outcome.messages) == [
+        (2, "email_taken"),
+        (3, "address_taken_over"),
+    ]
+    assert (await states(company))["e1"] == "deactivated"
 
 
 async def test_a_protected_leaver_swaps_addresses_and_stays_active(company: Company) -> None:
@@ -276,6 +288,21 @@ async def test_an_address_that_is_taken_now_stops_the_undo_of_all_that_moved_on_
     undone = await company.undo(**BY_NUMBER)
     assert await addresses(company) == {"e1": "new", "e2": "ann", "e3": "ben", "e4": "cleo"}
     assert codes(undone) == ["protected_user", *["changed_since"] * 3]
+
+
+async def test_a_swap_of_addresses_is_undone_in_the_history_and_counted(company: Company) -> None:
+    await run(company, staff(e1="ben", e2="ann"))
+    undone = await company.undo(**BY_NUMBER)
+    history = await company.sql("SELECT user_id, field, old, new FROM changes WHERE undo = 1 ORDER BY user_id")
+    assert history == [(1, "email", "ben@e.com", "ann@e.com"), (2, "email", "ann@e.com", "ben@e.com")]
+    assert (undone.message or "").startswith("Undone by operator: 2 users are as before, 0 ")
+
+
+async def test_a_new_spelling_of_an_address_is_undone(company: Company) -> None:
+    before = await company.users()
+    assert (await run(company, staff(e1="ANN"))).counts.updated == 1
+    assert "changed_since" not in codes(await company.undo(**BY_NUMBER))
+    assert await company.users() == before
 
 
 async def test_an_address_is_given_back_to_a_user_whose_name_changed_since(company: Company) -> None:

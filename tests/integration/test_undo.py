@@ -29,7 +29,7 @@ async def test_users_it_created_are_deactivated_and_unknown_and_the_same_if_they
     before = await company.sql("SELECT id, email FROM users ORDER BY id")
     undone = await company.undo()
     assert undone.state is ImportState.UNDONE
-    assert undone.counts.created == 2
+    assert (undone.counts.created, undone.active) == (2, 0)
     assert {user["state"] for user in (await company.users()).values()} == {"deactivated"}
     leaver = await company.run(people("ann", deactivate="1"))
     assert (codes(leaver), leaver.counts.ignored) == (["deactivate_unknown"], 1)
@@ -182,6 +182,14 @@ async def test_the_newest_import_that_changed_anybody_is_undone_first_then_the_o
     assert refused.value.code == "already_undone"
     await company.undo(1)
     assert (await company.sql("SELECT count(*) FROM users WHERE known = 1")) == [(0,)]
+
+
+async def test_an_import_that_changed_no_user_is_not_undone(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    assert (await company.run(people("ann", deactivate="1"))).state is ImportState.UNCHANGED
+    with pytest.raises(Refused) as refused:
+        await company.undo()
+    assert (refused.value.code, "undo import" in str(refused.value)) == ("not_newest", False)
 
 
 async def test_an_undo_is_written_with_its_effects(tmp_path: Path) -> None:
