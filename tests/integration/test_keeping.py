@@ -84,7 +84,7 @@ class Yard(House):
 
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
-    async with open_house(tmp_path, "acme") as house:
+    async with open_house(tmp_path, "acme", "globex") as house:
         yield Yard(house.data, house.queue)
 
 
@@ -131,6 +131,45 @@ async def test_an_import_stays_in_the_list_while_its_report_is_shown(yard: Yard)
     await yard.prune()
     assert [entry.id for entry in await yard.queue.page("acme", limit=100)] == old[:1:-1]
     assert yard.uploads() == set()
+
+
+async def test_an_old_dry_run_stays_in_the_list_while_its_report_is_shown(yard: Yard) -> None:
+    dry = await yard.upload(dry_run=True)
+    await run_to(yard.queue, dry, ImportState.COMPLETED)
+    for _ in range(KEPT):
+        await run_to(yard.queue, await yard.upload(), ImportState.FAILED)
+    await yard.prune()
+    assert await yard.queue.get("acme", dry)
+    assert yard.uploads() == set()
+
+
+async def test_an_import_that_can_be_undone_stays_in_the_list_without_its_report(yard: Yard) -> None:
+    await yard.applied(people("ann").decode(), 200 * DAY)
+    await yard.applied(people("ann").decode(), 190 * DAY)
+    for _ in range(KEPT):
+        await run_to(yard.queue, await yard.upload(), ImportState.FAILED)
+    await yard.prune()
+    assert await yard.queue.get("acme", 1)
+    outcome = await undo_import(yard.undoing(1), yard.folder().users_db, yard.folder().messages)
+    assert outcome.state is ImportState.UNDONE
+
+
+async def test_an_undone_import_is_forgotten_and_the_one_before_can_be_undone(yard: Yard) -> None:
+    await yard.applied(people("ann").decode(), 200 * DAY)
+    await yard.applied(people("ann", "bob").decode(), 150 * DAY)
+    await undo_import(yard.undoing(2), yard.folder().users_db, yard.folder().messages)
+    await yard.prune()
+    assert yard.history() == yard.remembered() == {1}
+    outcome = await undo_import(yard.undoing(1), yard.folder().users_db, yard.folder().messages)
+    assert outcome.state is ImportState.UNDONE
+
+
+async def test_a_tenant_is_pruned_while_an_import_of_another_waits(yard: Yard) -> None:
+    await yard.applied(people("ann").decode(), 200 * DAY)
+    await yard.applied(people("bob").decode(), 200 * DAY)
+    await yard.upload(people("cy").decode(), "globex")
+    await yard.prune()
+    assert yard.history() == {2}
 
 
 async def test_nothing_is_forgotten_while_an_import_waits_or_runs(yard: Yard) -> None:

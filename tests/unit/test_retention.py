@@ -44,6 +44,20 @@ def test_the_list_that_the_next_file_is_compared_with_stays_and_all_that_undo_ha
     assert effects_to_prune([effect(1), effect(2), *corrections], BEFORE) == [1]
 
 
+def test_what_is_exactly_as_old_as_the_retention_stays() -> None:
+    effects = [PastEffect(number, BEFORE, changed=True, undone=False, compared=True) for number in (1, 2)]
+    assert effects_to_prune(effects, BEFORE) == []
+    imports = [Past(number, ImportState.COMPLETED, dry_run=False, finished_at=BEFORE) for number in (1, 2)]
+    assert imports_to_prune(imports, (), BEFORE).files == set()
+
+
+def test_of_imports_at_one_moment_the_highest_number_is_the_newest() -> None:
+    effects = [PastEffect(number, OLD, changed=True, undone=False, compared=True) for number in (3, 1, 2)]
+    assert effects_to_prune(effects, BEFORE) == [1, 2]
+    imports = [Past(number, ImportState.COMPLETED, dry_run=False, finished_at=OLD) for number in (3, 1, 2)]
+    assert imports_to_prune(imports, (), BEFORE).files == {1, 2}
+
+
 EFFECTS = st.lists(st.builds(lambda *args: args, st.booleans(), st.booleans(), st.booleans(), st.booleans()))
 
 
