@@ -135,9 +135,10 @@ class Roster:
         return {row[0]: row[1] for row in rows}
 
     async def add_strangers(self, found: Mapping[str, int]) -> None:
+        """Keep these keys and lines; `strangers` knows none of them yet."""
         if found:
             self._strangers += len(found)
-            await self._db.executemany("INSERT OR IGNORE INTO strangers VALUES (?, ?)", list(found.items()))
+            await self._db.executemany("INSERT INTO strangers VALUES (?, ?)", list(found.items()))
 
     # Looking up.
 

@@ -112,6 +112,37 @@ async def test_somebody_new_is_not_taken_for_one_who_was_removed_by_hand(tmp_pat
     assert (await company.users())["cleo@example.com"]["role"] == "admin"
 
 
+async def test_a_new_user_is_not_taken_for_a_removed_one_who_has_only_a_history(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben", role="hr"))
+    await company.run(people("ben", role="admin"))
+    await company.sql("DELETE FROM users WHERE email = 'ben@example.com'")
+    await company.run(people("cleo", role="admin"))
+    await company.undo(3)
+    assert "removed_since" in codes(await company.undo(2))
+    assert (await company.users())["cleo@example.com"]["role"] == "admin"
+
+
+async def test_a_new_user_is_not_taken_for_a_removed_one_who_has_only_an_invitation(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben"), invitations="immediately")
+    await company.sql("UPDATE invitations SET state = 'sent', sent_at = '2026-01-01T00:00:00Z'")
+    await company.sql("DELETE FROM users WHERE email = 'ben@example.com'")
+    await company.sql("DELETE FROM changes")
+    outcome = await company.run(people("cleo"), invitations="immediately")
+    assert (outcome.counts.created, outcome.counts.invitations) == (1, 1)
+
+
+async def test_users_taken_back_and_deactivated_ones_are_not_counted_as_active(tmp_path: Path) -> None:
+    company = Company(tmp_path)
+    await company.run(people("ann", "ben", "cleo"))
+    await company.run(people("ann", "cleo"), **ALL)
+    await company.run(people("ann", "cleo", "dora", "eve"))
+    assert (await company.undo()).active == 2
+    held = await company.run(people("ann", job_title="Boss"), max_updates_percent=40)
+    assert (held.state, held.guard and held.guard.active, held.active) == (ImportState.HELD, 2, 2)
+
+
 async def test_nobody_protected_is_deactivated_by_an_undo(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))
