@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -307,7 +307,7 @@ async def test_what_changes_while_others_are_invited_counts(office: Office) -> N
     await office.run(people("ann", "bob", "cid", hire_date="2026-03-01"))
 
     def meanwhile(mail: Any) -> None:
-        with sqlite3.connect(office.company.database, isolation_level=None) as db:
+        with closing(sqlite3.connect(office.company.database, isolation_level=None)) as db:
             db.execute("UPDATE users SET email = 'bob@new.example.com' WHERE email = 'bob@example.com'")
             db.execute("UPDATE users SET hire_date = '2026-04-01' WHERE email = 'cid@example.com'")
 
