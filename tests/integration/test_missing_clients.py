@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+QUICKLY = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Such a run needs none of the plugins that are installed, and they take most of its time to load."""
 SKIPPING = """
 from tests.support.clients import needs
 
@@ -24,7 +26,7 @@ def test_with_one_we_have(): pass
 def run_pytest(folder: Path, source: str, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(source)
     command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "--rootdir", folder]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "HEADCOUNT_NO_SKIPS": "", **environment}
+    env = {**os.environ, **QUICKLY, "PYTHONPATH": str(ROOT), "HEADCOUNT_NO_SKIPS": "", **environment}
     return subprocess.run([*command, folder], env=env, cwd=folder, capture_output=True, text=True, check=False)
 
 
