@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from importer import worker as worker_module
-from importer.attempt import RunImport, Starter
+from importer.attempt import RunImport, Starter, known_end
 from importer.checksum import CHECKSUM_WAIT
 from importer.checksums import KEPT
 from importer.entry import Entry
-from importer.model import ImportState, Outcome, Written
+from importer.model import ImportState, Outcome, Trial, Written
+from importer.recovery import recover
 from importer.run import Job, run_import
 from importer.settings import ImportSettings
 from importer.worker import Worker
@@ -38,9 +39,16 @@ class Yard(House):
 
     settings = ImportSettings()
     now = NOON
+    asked = 0
 
     async def settings_of(self, tenant: str) -> ImportSettings:
+        self.asked += 1
         return self.settings
+
+    async def looked_again(self) -> None:
+        """The worker has looked at what waits, from now on: the second time begins when the first has ended."""
+        before = self.asked
+        await eventually(lambda: self.asked >= before + 2, what="the worker to look again")
 
     @asynccontextmanager
     async def working(self, run: RunImport = run_import) -> AsyncIterator[None]:
@@ -173,7 +181,7 @@ async def test_a_required_checksum_that_does_not_come_fails_the_import_in_the_en
     async with yard.working():
         await yard.says(1)
         yard.now = NOON + CHECKSUM_WAIT - timedelta(seconds=1)
-        await asyncio.sleep(3 * worker_module.LOOK_S)
+        await yard.looked_again()
         assert (await found(yard.queue, 1)).state is ImportState.QUEUED
         yard.now = NOON + CHECKSUM_WAIT
         ended = await yard.ends(1)
@@ -220,6 +228,65 @@ async def test_the_checksum_of_the_last_file_is_no_fault_of_the_next(yard: Yard)
         await yard.checksum(STAFF)
         await yard.upload(SHORTER)
         assert (await yard.ends(2)).state is ImportState.UNCHANGED
+
+
+async def test_the_file_of_last_time_fails_under_the_checksum_of_the_next(yard: Yard) -> None:
+    async with yard.working():
+        await yard.upload(STAFF)
+        await yard.ends(1)
+        await yard.checksum(STAFF)
+        await yard.checksum(SHORTER)
+        await yard.upload(STAFF)
+        ended = await yard.ends(2)
+    assert (ended.state, code_of(ended)) == (ImportState.FAILED, "checksum_differs")
+
+
+async def test_a_trial_is_neither_compared_nor_read_before_its_turn(yard: Yard) -> None:
+    yard.settings = REQUIRED
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def waiting_for_us(job: Job, *args: Any, **options: Any) -> Outcome:
+        begun.set()
+        await go.wait()
+        return await run_import(job, *args, **options)
+
+    await yard.checksum(STAFF)
+    await yard.upload(STAFF)
+    trial = await yard.queue.arriving(
+        "acme", "/test/mine.csv", size=9, written=None, uploaded_at=NOON, dry_run=True, trial=Trial("owner")
+    )
+    yard.folder().copy(trial).write_text(SHORTER)
+    await yard.queue.landed("acme", trial)
+    async with yard.working(waiting_for_us):
+        await begun.wait()
+        waits = await found(yard.queue, trial)
+        go.set()
+        ended = await yard.ends(trial)
+    assert (waits.state, waits.report().file.sha256) == (ImportState.QUEUED, None)
+    assert ended.state is ImportState.UNCHANGED
+
+
+@pytest.mark.parametrize("against", ["differs", "missing"])
+async def test_an_applied_import_is_not_failed_by_a_checksum_that_comes_later(yard: Yard, against: str) -> None:
+    await yard.upload(STAFF)
+    entry = await yard.queue.claim("acme", 1)
+    assert entry
+    folder = yard.folder()
+    job = Job("acme", 1, folder.copy(1), "sync_users.csv", False, None, None, NOON)
+    await run_import(job, folder.users_db, yard.settings, folder.messages)
+    aside = folder.root / "aside.db"
+    folder.users_db.rename(aside)  # the server died, and at its next start the users are not there
+    await recover(yard.queue, yard.closing, yard.folder, known_end)
+    aside.rename(folder.users_db)
+    assert (await found(yard.queue, 1)).state is ImportState.QUEUED
+    if against == "differs":
+        await yard.checksum(SHORTER)
+    else:
+        yard.settings, yard.now = REQUIRED, NOON + CHECKSUM_WAIT
+    async with yard.working():
+        ended = await yard.ends(1)
+    assert ended.state is ImportState.COMPLETED
+    assert ended.report().counts.created == 4
 
 
 async def test_the_checksum_of_a_superseded_file_is_no_fault_of_the_next(yard: Yard) -> None:

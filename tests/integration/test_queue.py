@@ -19,7 +19,7 @@ from importer.errors import Refused, TryAgain
 from importer.listing import APPLIED_OF, NEWEST_CHANGE
 from importer.model import GuardReason, ImportState, Outcome, Problem, Severity, Written
 from importer.queue import Queue, deactivations_shown
-from tests.support.queues import NOON, enqueue, found, open_queue, outcome, promise, run_to
+from tests.support.queues import GUARD, NOON, enqueue, found, open_queue, outcome, promise, run_to
 
 
 @pytest.fixture
@@ -200,6 +200,29 @@ async def test_discarding_ends_a_held_import(queue: Queue) -> None:
     assert await queue.unpublished() == []
 
 
+@pytest.mark.parametrize("again", ["approve", "undo", "checksum"])
+async def test_an_import_queued_anew_starts_its_count_of_attempts_anew(queue: Queue, again: str) -> None:
+    await enqueue(queue)
+    for _ in range(3):  # the server died during each of them
+        await queue.claim("acme", 1)
+        await queue.put_back("acme", 1, not_before=99.0, counted=True)
+    if again == "undo":
+        await run_to(queue, 1, ImportState.COMPLETED)
+        await queue.undo("acme", 1, by="operator")
+    else:
+        guard = replace(GUARD, reasons=(GuardReason.POSSIBLY_TRUNCATED,))
+        entry = await queue.claim("acme", 1)
+        assert entry
+        held = replace(outcome(ImportState.HELD), guard=guard)
+        assert await queue.finish(entry.ended(held, NOON), published=True)
+        if again == "approve":
+            await queue.approve("acme", 1, by="operator", users=frozenset())
+        else:
+            await queue.checksums.landed("acme", held.file.sha256 or "", dry_run=False)
+    queued = await found(queue, 1)
+    assert (queued.state, queued.attempts, queued.not_before) == (ImportState.QUEUED, 0, 0.0)
+
+
 @pytest.mark.parametrize("decide", ["approve", "discard"])
 async def test_only_a_real_import_that_is_held_can_be_decided(queue: Queue, decide: str) -> None:
     async def refused(number: int) -> str:
@@ -331,6 +354,18 @@ async def test_the_last_effects_are_found_by_index(queue: Queue, tmp_path: Path,
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", ("acme",))]
     assert len(plan) == 1, "it is sorted too"
     assert "INDEX imports_applied (tenant=?)" in plan[0]
+
+
+async def test_imports_that_wait_or_run_are_not_deleted(queue: Queue) -> None:
+    """What became of them since they were chosen counts."""
+    held, running, ended = [await enqueue(queue) for _ in range(3)]
+    arriving, queued = await promise(queue), await enqueue(queue)
+    await run_to(queue, held, ImportState.HELD)
+    await run_to(queue, ended, ImportState.COMPLETED)
+    await queue.claim("acme", running)
+    await queue.forget("acme", [held, running, ended, arriving, queued])
+    kept = [number for number in range(1, 6) if await queue.get("acme", number)]
+    assert kept == [held, running, arriving, queued]
 
 
 async def test_many_at_once_wait_for_each_other(queue: Queue) -> None:

@@ -167,6 +167,22 @@ async def test_the_oldest_runs_first_whoever_sent_it(yard: Yard) -> None:
     assert script.started[2] == ("initech", 1)
 
 
+async def test_a_file_that_takes_an_older_place_does_not_overtake_other_tenants(yard: Yard) -> None:
+    yard.settings = ImportSettings(deactivate_missing=True)
+    script = Script()
+    script.gate.clear()
+    for tenant in ("initech", "acme", "globex", "acme"):
+        await yard.upload(tenant=tenant)
+    async with working(yard, script):
+        await yard.reaches(1, ImportState.RUNNING, "globex")
+        await eventually(lambda: len(script.started) == 2)
+        assert await yard.state(2) is ImportState.QUEUED
+        assert await yard.state(1) is ImportState.SUPERSEDED
+        script.gate.set()
+        await yard.reaches(2, ImportState.COMPLETED)
+    assert sorted(script.started) == [("acme", 2), ("globex", 1), ("initech", 1)]
+
+
 async def test_lists_of_changes_run_in_the_order_of_their_completion(yard: Yard) -> None:
     for _ in range(4):
         await yard.upload()
@@ -244,6 +260,33 @@ async def test_a_full_disk_puts_an_import_back_and_it_is_tried_again_after_growi
         await yard.reaches(1, ImportState.COMPLETED)
     assert waits == pytest.approx([1, 2, 4])
     assert yard.shown(1)["message"] is None
+
+
+async def test_after_a_start_that_ended_the_waits_begin_anew(yard: Yard) -> None:
+    full = TryAgain("disk_full", "the disk is full")
+    script = Script()
+    script.errors = [full, full]
+    script.ends[1] = outcome(ImportState.HELD)
+
+    async def waits() -> float:
+        async def known() -> float:
+            entry = await found(yard.queue, 1)
+            later = entry.state is ImportState.QUEUED and entry.not_before > yard.clock.now.timestamp()
+            return entry.not_before - yard.clock.now.timestamp() if later else 0.0
+
+        waited = await eventually(known, what="the import to wait")
+        yard.clock.now += timedelta(seconds=waited)
+        return waited
+
+    await yard.upload()
+    async with working(yard, script):
+        assert [await waits(), await waits()] == pytest.approx([1, 2])
+        await yard.reaches(1, ImportState.HELD)
+        script.errors = [full]
+        del script.ends[1]
+        await yard.queue.approve("acme", 1, by="operator", users=frozenset())
+        assert await waits() == pytest.approx(1)
+        await yard.reaches(1, ImportState.COMPLETED)
 
 
 async def test_a_fault_of_ours_fails_the_import_and_tells_only_the_log(

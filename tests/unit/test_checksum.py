@@ -76,6 +76,14 @@ def test_the_file_of_last_time_does_not_pass_under_the_checksum_of_this_time() -
     assert verdict(Surroundings([Checksum(1, OURS, 5)], before=10, others={OURS})) is Verdict.FITS
 
 
+def test_an_old_file_sent_again_is_not_proven_whole_by_its_own_checksum() -> None:
+    """Its check-sum landed after the old file and before this one; so did that of the file that should have come."""
+    checksums = [Checksum(1, OURS, 10), Checksum(2, THEIRS, 10)]
+    for sent in (checksums, checksums[::-1]):
+        assert verdict(Surroundings(sent, before=10, others={OURS})) is Verdict.DIFFERS
+        assert verdict(Surroundings(sent, before=10), required=True) is Verdict.FITS, "no file had it before"
+
+
 @pytest.mark.parametrize(("after", "counts"), [(9, False), (10, True), (20, True), (29, True), (30, False)])
 def test_a_checksum_that_differs_counts_between_the_uploads_next_to_it(after: int, counts: bool) -> None:
     around = Surroundings([Checksum(1, THEIRS, after)], before=10, following=30)
