@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from importer.database import open_database
-from server.tenant_settings import TenantSettings
+from server.tenant_settings import TenantRefused, TenantSettings, etag
 from server.web.api.settings import merged
 from tests.support.site import Site, open_site
 
@@ -86,6 +87,42 @@ async def test_two_owners_cant_overwrite_each_other(site: Site) -> None:
     third = await client.patch(SETTINGS, json={"retention_days": 60}, headers={"if-match": f'"other", {now}'})
     assert third.status_code == 200
     assert (await client.patch(SETTINGS, json={"retention_days": 61}, headers={"if-match": "*"})).status_code == 200
+
+
+async def test_of_owners_who_change_what_they_saw_at_once_one_succeeds(site: Site) -> None:
+    client = site.api("owner")
+    seen = {"if-match": (await client.get(SETTINGS)).headers["etag"]}
+    changes = [client.patch(SETTINGS, json={"retention_days": days}, headers=seen) for days in range(31, 39)]
+    answers = await asyncio.gather(*changes)
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
+    kept = next(answer.json() for answer in answers if answer.status_code == 200)
+    assert (await client.get(SETTINGS)).json() == kept
+    history = (await client.get(f"{SETTINGS}/history")).json()["changes"]
+    assert [(each["old"], each["new"]) for each in history] == [(90, kept["retention_days"])]
+
+
+async def test_owners_who_merge_into_one_table_at_once_lose_no_entry(site: Site) -> None:
+    client = site.api("owner")
+    patches = [{"field_mapping": {f"Name {number}": field}} for number, field in enumerate(("first_name", "email"))]
+    answers = await asyncio.gather(*(client.patch(SETTINGS, json=patch, headers=MERGE) for patch in patches * 4))
+    assert {answer.status_code for answer in answers} <= {200, 412}
+    merged_in = [patch for patch, answer in zip(patches * 4, answers, strict=True) if answer.status_code == 200]
+    expected = {name: field for patch in merged_in for name, field in patch["field_mapping"].items()}
+    assert expected
+    assert (await client.get(SETTINGS)).json()["field_mapping"] == expected
+
+
+async def test_settings_changed_since_they_were_read_are_not_changed(site: Site) -> None:
+    tenants = site.office.tenants
+    read = etag(await tenants.settings("acme"))
+    await tenants.change_settings("acme", {"retention_days": 30}, by="Ann")
+    with pytest.raises(TenantRefused) as refused:
+        await tenants.change_settings("acme", {"max_sessions": 4}, by="Bob", expected=read)
+    assert refused.value.code == "settings_changed"
+    after = await tenants.settings("acme")
+    assert (after.retention_days, after.max_sessions) == (30, TenantSettings().max_sessions)
+    changed = await tenants.change_settings("acme", {"max_sessions": 4}, by="Bob", expected=etag(after))
+    assert changed.max_sessions == 4
 
 
 async def test_a_table_is_replaced_or_merged_as_the_media_type_says(site: Site) -> None:
