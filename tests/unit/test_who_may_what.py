@@ -28,6 +28,8 @@ def token(role: str, tenant: str | None = "acme") -> Token:
         (Need.OWNER, "owner", "acme", Verdict.WELCOME),
         (Need.VIEWER, "owner", "other", Verdict.NOT_FOUND),
         (Need.OWNER, "viewer", "other", Verdict.NOT_FOUND),
+        (Need.VIEWER, "owner", "ACME", Verdict.NOT_FOUND),
+        (Need.OWNER, "viewer", "Acme", Verdict.NOT_FOUND),
         (Need.OPERATOR, "owner", None, Verdict.FORBIDDEN),
         (Need.OPERATOR, "operator", None, Verdict.WELCOME),
         (Need.OWNER, "operator", "acme", Verdict.WELCOME),
