@@ -20,6 +20,7 @@ from server.cli import import_ as module
 from server.tenants import open_tenants
 from tests.support.cli import run_cli
 from tests.support.queues import GUARD, NOON, enqueue, promise, run_to
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -166,9 +167,7 @@ def test_approving_waits_for_the_end_and_carries_it(data: Path) -> None:
     ended(data, ImportState.HELD)
 
     async def run_when_approved(queue: Queue) -> None:
-        while not await queue.claim("acme", 1):
-            await asyncio.sleep(0.01)
-        entry = await queue.get("acme", 1)
+        entry = await eventually(lambda: queue.claim("acme", 1), what="the import to be approved")
         assert entry
         assert entry.approval
         assert entry.approval.reasons == GUARD.reasons

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from importer.model import ImportState
 from importer.queue import Queue
 from server.tenants import server_database
+from server.web import listener as listener_module
 from server.web import live as live_module
 from server.web.listener import WebListener
 from server.web.live import Event, Key, Live, as_stream, as_text
@@ -239,7 +240,10 @@ def served(live: Live) -> WebListener:
     return WebListener(Starlette(routes=[Route("/", events)]), "127.0.0.1", 0)
 
 
-async def test_over_http_events_come_as_they_happen_and_stopping_waits_for_nobody(scene: Scene) -> None:
+async def test_over_http_events_come_as_they_happen_and_stopping_waits_for_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "CLOSE_S", 3600)  # for whoever would be waited for
     listener = served(scene.live)
     host, port = await listener.start()
     async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/") as answer:
@@ -252,7 +256,7 @@ async def test_over_http_events_come_as_they_happen_and_stopping_waits_for_nobod
             data = await asyncio.wait_for(anext(lines), 5)
         assert json.loads(data.removeprefix("data: "))["state"] == "queued"
         await scene.live.close()
-        await asyncio.wait_for(listener.close(), 1)
+        await asyncio.wait_for(listener.close(), 10)
 
 
 async def test_a_browser_that_has_gone_is_followed_by_nobody(scene: Scene) -> None:

@@ -21,7 +21,8 @@ from server.web.listener import WebListener, _listening
 from tests.support.waiting import eventually
 
 ASKED = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
-LONG = 16 * 1024 * 1024
+LONG = 32 * 1024 * 1024
+NOT_YET_S = 0.6 * patience.STALLED_S
 
 
 def test_no_piece_of_an_answer_waits_for_the_one_before_to_be_acknowledged() -> None:
@@ -42,13 +43,8 @@ class Client:
     async def hears(self, text: bytes) -> None:
         await asyncio.wait_for(self._reader.readuntil(text), 5)
 
-    async def takes_slowly(self) -> int:
-        """How many bytes come until the end."""
-        count = 0
-        while piece := await self._reader.read(256 * 1024):
-            count += len(piece)
-            await asyncio.sleep(0.01)
-        return count
+    async def takes(self, count: int) -> None:
+        await asyncio.wait_for(self._reader.readexactly(count), 5)
 
     async def is_left(self) -> None:
         """The connection ends, whatever was said before."""
@@ -68,6 +64,14 @@ class Scene:
         self._where = where
         self._listener = listener
         self._clients = clients
+        self.taken: int | None = None
+        """How much of a body has come; None before there was its head."""
+
+    async def take(self, request: Request) -> Response:
+        self.taken = 0
+        async for piece in request.stream():
+            self.taken += len(piece)
+        return PlainTextResponse("taken")
 
     async def client(self) -> Client:
         client = Client(*await asyncio.open_connection(*self._where))
@@ -95,12 +99,29 @@ async def long(request: Request) -> Response:
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    routes = [Route("/", hello), Route("/echo", echo, methods=["POST"]), Route("/long", long)]
-    listener = WebListener(Starlette(routes=routes), "127.0.0.1", 0)
+    app = Starlette(routes=[Route("/", hello), Route("/echo", echo, methods=["POST"]), Route("/long", long)])
+    listener = WebListener(app, "127.0.0.1", 0)
     where = await listener.start()
     async with AsyncExitStack() as clients:
-        yield Scene(where, listener, clients)
+        scene = Scene(where, listener, clients)
+        app.add_route("/taken", scene.take, methods=["POST"])
+        yield scene
     await listener.close()
+
+
+@pytest.fixture
+async def pass_time() -> Callable[[float], None]:
+    """Call it with seconds, and all that waits in the loop of this test has waited so much longer."""
+    loop = asyncio.get_running_loop()
+    of_loop, ahead = loop.time, 0.0
+
+    def ahead_of_it(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    # It is not put back: what waits for the later time would then wait for it in earnest.
+    loop.time = lambda: of_loop() + ahead  # type: ignore[method-assign]
+    return ahead_of_it
 
 
 @pytest.fixture
@@ -144,19 +165,27 @@ async def test_a_head_that_comes_byte_by_byte_is_not_waited_for_any_longer(
     await eventually(gone)
 
 
-async def test_what_keeps_coming_or_is_taken_piece_by_piece_may_last(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(patience, "STALLED_S", 0.6)
+async def test_what_keeps_coming_may_last(scene: Scene, pass_time: Callable[[float], None]) -> None:
     client = await scene.client()
-    client.say(b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n")
-    for _ in range(10):
-        await asyncio.sleep(0.1)  # all in all longer than may pass without anything
+    client.say(b"POST /taken HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\n")
+    for count in range(5):
+        await eventually(lambda count=count: scene.taken == count)  # type: ignore[misc]
+        pass_time(NOT_YET_S)  # in all far longer than may pass without anything
         client.say(b"x")
-    await client.hears(b"xxxxxxxxxx")
+    await client.hears(b"taken")
+
+
+async def test_what_is_taken_piece_by_piece_may_last(scene: Scene, pass_time: Callable[[float], None]) -> None:
+    client = await scene.client()
     client.say(b"GET /long HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
     await client.hears(b"\r\n\r\n")
-    assert await client.takes_slowly() == LONG
+    rest = LONG
+    for piece in (LONG // 2, LONG // 4, LONG // 8):  # more at first than the kernel holds of it
+        await client.takes(piece)
+        rest -= piece
+        pass_time(NOT_YET_S)
+    await client.takes(rest)
+    await client.is_left()
 
 
 async def test_one_connection_may_ask_again_and_again(scene: Scene) -> None:
