@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from server.sftp.accounts import TenantLimits
 from server.sftp.folder import check_regular, open_regular, stat_if_there
 from server.sftp.hooks import Hook, Upload
 from server.sftp.landing import NotLanded, an_upload, land, tell_if_near
-from server.sftp.limits import measure
+from server.sftp.limits import Usage, measure
 from server.sftp.paths import MAX_DEPTH, ClientPath, check_writable
 from server.sftp.placing import Spot
 from server.sftp.space import Space
@@ -65,26 +66,50 @@ async def _rename_file(
         upload = an_upload(space, new, found.st_size, space.house.memory.recall(fd), "rename")
         hook = space.house.hooks.find(upload.path)
         if hook is not None:
-            there = await _land(space, hook, upload, fd, source, target)
+            await _land(space, hook, upload, fd, source, target)
         else:
-            with space.freeing(target.folder, target.name, there):
-                os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+            _move(space, await space.usage(), source, target, found, there)
     finally:
         os.close(fd)
-    if there is not None:
-        (await space.usage()).release(there.st_size, 1)
     if not space.house.hooks.find(str(old)):  # putting a finished file aside is no mistake
         await tell_if_near(space, upload)
 
 
-async def _land(
-    space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot
-) -> os.stat_result | None:
+def _move(
+    space: Space, usage: Usage, source: Spot, target: Spot, found: os.stat_result, there: os.stat_result | None
+) -> None:
+    if there is not None and os.path.samestat(found, there):
+        os.unlink(source.name, dir_fd=source.folder)  # a rename onto itself would leave both names
+    else:
+        with space.freeing(target.folder, target.name, there):
+            os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+    if there is not None:
+        usage.release(there.st_size, 1)
+
+
+async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> None:
+    """It lands under a name of its own, and loses the old one when it has: until then other sessions may do with that
+    what they like, and nothing has to be put back."""
+    own = Spot(space.staging.fd, secrets.token_hex(16).encode())
+    os.link(source.name, own.name, src_dir_fd=source.folder, dst_dir_fd=own.folder, follow_symlinks=False)
     try:
-        return await land(space, hook, upload, fd, source, target, keep_source=True)
+        replaced = await land(space, hook, upload, fd, own, target)
     except NotLanded:
         space.house.metrics.upload(space.tenant, "refused")
         raise
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(own.name, dir_fd=own.folder)
+    usage = await space.usage()
+    usage.add(upload.size, 1)
+    if replaced is not None:
+        usage.release(replaced.st_size, 1)
+    left = stat_if_there(source.name, source.folder)
+    if left is not None and os.path.samestat(left, os.fstat(fd)):
+        os.unlink(source.name, dir_fd=source.folder)
+        usage.release(left.st_size, 1)
+        with suppress(OSError):  # it has landed; after a crash it may have its old name too
+            await space.in_thread(os.fsync, source.folder)
 
 
 async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Spot, *, replace: bool) -> None:

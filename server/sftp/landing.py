@@ -34,9 +34,9 @@ def an_upload(space: Space, path: ClientPath, size: int, written: Written | None
 
 
 async def land(
-    space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot, *, keep_source: bool
+    space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot
 ) -> os.stat_result | None:
-    """Put the file at `source`, open at `fd`, at `target`. The caller holds the landing lock.
+    """Put the file at `source` in staging, open at `fd`, at `target`. The caller holds the landing lock.
 
     Returns what it replaced. Raises OSError if it failed before the hook was asked, NotLanded after.
     """
@@ -46,7 +46,7 @@ async def land(
     except (HookRefused, ImporterError) as refusal:
         raise NotLanded(str(refusal)) from refusal
     unmark(fd)  # from here on the queue knows of it
-    placement = Placement(source, target, arrival.copy, space.staging.fd, keep_source=keep_source)
+    placement = Placement(source, target, arrival.copy, space.staging.fd)
     try:
         await space.in_thread(placement.place)
         await hook.landed(upload, arrival)

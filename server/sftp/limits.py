@@ -31,6 +31,11 @@ class Usage:
         self.size += size
         self.files += files
 
+    def add(self, size: int, files: int) -> None:
+        """Count what is there already, whatever the limits."""
+        self.size += size
+        self.files += files
+
     def release(self, size: int, files: int) -> None:
         """Count `size` bytes and `files` files less."""
         self.size = max(0, self.size - size)

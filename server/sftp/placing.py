@@ -24,17 +24,16 @@ class Spot:
 
 
 class Placement:
-    """Moves the file at `source` to `target`, with a hard link at `copy`.
+    """Moves the file at `source`, a name in staging of its own, to `target`, with a hard link at `copy`.
 
-    `keep_source`: taking it back puts the file at `source` again (a client's rename); otherwise nobody needs it.
+    Taken back, it has none of these names.
     """
 
-    def __init__(self, source: Spot, target: Spot, copy: Path, staging: int, *, keep_source: bool) -> None:
+    def __init__(self, source: Spot, target: Spot, copy: Path, staging: int) -> None:
         self._source = source
         self._target = target
         self._copy = copy
         self._staging = staging
-        self._keep_source = keep_source
         self._backup: bytes | None = None
         self._copied = self._placed = False
         self.replaced: os.stat_result | None = None
@@ -50,11 +49,8 @@ class Placement:
     def take_back(self) -> None:
         """Undo what was done: the old file, or none, is at the target, and there is no copy."""
         if self._placed:
-            if self._keep_source:
-                os.link(self._copy, self._source.name, dst_dir_fd=self._source.folder)
             if self._backup is not None:
                 self._rename(Spot(self._staging, self._backup), self._target)
-                self._backup = None
             else:
                 os.unlink(self._target.name, dir_fd=self._target.folder)
             self._placed = False
@@ -63,7 +59,7 @@ class Placement:
             self._copied = False
         self._drop_backup()
         with suppress(OSError):  # the disk that failed us may fail here too; a restart finds no copy and says so
-            self._sync_folders()
+            os.fsync(self._target.folder)
 
     def settle(self) -> None:
         """The hook has it: nothing is taken back any more."""
@@ -87,16 +83,12 @@ class Placement:
             )
         self._rename(self._source, self._target)
         self._placed = True
-        self._sync_folders()
-
-    def _sync_folders(self) -> None:
         os.fsync(self._target.folder)
-        if self._keep_source:
-            os.fsync(self._source.folder)
 
     def _drop_backup(self) -> None:
         if self._backup is not None:
-            os.unlink(self._backup, dir_fd=self._staging)
+            with suppress(FileNotFoundError):  # never made, or put back
+                os.unlink(self._backup, dir_fd=self._staging)
             self._backup = None
 
     @staticmethod

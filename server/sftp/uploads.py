@@ -117,7 +117,7 @@ async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload) -> None:
         with space.folder.holding(draft.path) as folder:
             _replaceable(draft, folder)
             source, target = Spot(space.staging.fd, draft.name), Spot(folder, draft.path.name)
-            replaced = await land(space, hook, upload, draft.fd, source, target, keep_source=False)
+            replaced = await land(space, hook, upload, draft.fd, source, target)
     draft.published(replaced)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +24,7 @@ from tests.support.waiting import eventually
 
 ONE = b"email\nada@example.org\n"
 TWO = b"email\ngrace@example.org\nada@example.org\n"
+BEFORE = b"email\nlinus@example.org\n"
 LANDED = ["arriving", "landed"]
 
 
@@ -78,6 +79,102 @@ async def test_a_rename_lands_with_the_facts_of_the_upload(house: SftpHouse, how
     assert house.real.last.written == Written(1, len(ONE), len(ONE), foreign=False)
     assert house.visible.read_bytes() == ONE
     assert not (house.files / "part").exists()
+
+
+def contents(house: SftpHouse) -> dict[str, bytes]:
+    """The files at the top of the tenant's folder."""
+    return {path.name: path.read_bytes() for path in house.files.iterdir() if path.is_file()}
+
+
+MEANWHILE: dict[str, Callable[[asyncssh.SFTPClient], Awaitable[object]]] = {
+    "replaced": lambda sftp: put(sftp, "part", TWO),
+    "replaced by a rename": lambda sftp: sftp.posix_rename("other", "part"),
+    "removed": lambda sftp: sftp.remove("part"),
+    "moved away": lambda sftp: sftp.rename("part", "moved"),
+    "moved away and sent again": lambda sftp: moved_away_and_sent_again(sftp),
+    "made a folder": lambda sftp: made_a_folder(sftp),
+}
+
+
+async def moved_away_and_sent_again(sftp: asyncssh.SFTPClient) -> None:
+    await sftp.rename("part", "moved")
+    await put(sftp, "part", TWO)
+
+
+async def made_a_folder(sftp: asyncssh.SFTPClient) -> None:
+    await sftp.remove("part")
+    await sftp.mkdir("part")
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+@pytest.mark.parametrize("step", ["arriving", "landed"])
+@pytest.mark.parametrize("refusal", [None, "that is no list"])
+async def test_a_renamed_file_lands_whatever_takes_its_old_name_meanwhile(
+    house: SftpHouse, meanwhile: str, step: str, refusal: str | None
+) -> None:
+    begun, may_go_on = {
+        "arriving": (house.real.arrived, house.real.may_arrive),
+        "landed": (house.real.placed, house.real.may_land),
+    }[step]
+    async with house.client() as sftp, house.client() as other:
+        await put(sftp, "sync_users.csv", BEFORE)
+        await put(sftp, "part", ONE)
+        await put(sftp, "other", TWO)
+        house.real.fail_landed = HookRefused(refusal) if refusal else None
+        begun.clear()
+        may_go_on.clear()
+        renaming = asyncio.ensure_future(sftp.posix_rename("part", "sync_users.csv"))
+        await begun.wait()
+        try:
+            await MEANWHILE[meanwhile](other)
+            expected = contents(house)
+        finally:
+            may_go_on.set()
+        if refusal:
+            with pytest.raises(asyncssh.SFTPFailure, match=refusal):
+                await renaming
+        else:
+            await renaming
+        # Once placed, the new file is seen; refused, it is taken back.
+        assert contents(house) == expected | {"sync_users.csv": BEFORE if refusal else ONE}
+        assert await house.counts_truly()
+    assert house.staged() == []
+    assert house.real.events == [*LANDED, "arriving", "failed" if refusal else "landed"]
+    assert house.real.last.size == len(ONE)
+    assert refusal or house.real.copies[-1].read_bytes() == ONE
+
+
+@asynccontextmanager
+async def twins(house: SftpHouse) -> AsyncIterator[asyncssh.SFTPClient]:
+    """One file is at the hook's path and under another name, for it was moved away while its rename landed."""
+    async with house.client() as sftp, house.client() as other:
+        await put(sftp, "part", ONE)
+        house.real.may_arrive.clear()
+        renaming = asyncio.ensure_future(sftp.posix_rename("part", "sync_users.csv"))
+        await house.real.arrived.wait()
+        await other.rename("part", "moved")
+        house.real.may_arrive.set()
+        await renaming
+        yield sftp
+
+
+@pytest.mark.parametrize(("old", "new"), [("moved", "sync_users.csv"), ("sync_users.csv", "moved")])
+async def test_a_file_under_two_names_loses_the_one_it_is_renamed_from(house: SftpHouse, old: str, new: str) -> None:
+    async with twins(house) as sftp:
+        await sftp.posix_rename(old, new)
+        assert contents(house) == {new: ONE}
+        assert await house.counts_truly()
+    assert house.staged() == []
+
+
+async def test_a_file_under_two_names_keeps_both_if_its_rename_is_refused(house: SftpHouse) -> None:
+    async with twins(house) as sftp:
+        house.real.fail_landed = HookRefused("that is no list")
+        with pytest.raises(asyncssh.SFTPFailure, match="that is no list"):
+            await sftp.posix_rename("moved", "sync_users.csv")
+        assert contents(house) == {"moved": ONE, "sync_users.csv": ONE}
+        assert await house.counts_truly()
+    assert house.staged() == []
 
 
 async def test_a_plain_rename_never_replaces_and_then_nothing_lands(house: SftpHouse) -> None:

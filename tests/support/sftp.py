@@ -17,6 +17,7 @@ from importer.folder import TenantFolder
 from server.accounts import Accounts
 from server.settings import ServerSettings
 from server.sftp.hooks import Arrival, HookRefused, HookTable, Upload
+from server.sftp.limits import measure_usage
 from server.sftp.listener import SftpListener
 from server.tenants import Tenants, open_tenants
 from tests.support.clients import client
@@ -37,6 +38,9 @@ class HeardHook:
         self.arrived = asyncio.Event()
         self.may_arrive = asyncio.Event()
         self.may_arrive.set()
+        self.placed = asyncio.Event()
+        self.may_land = asyncio.Event()
+        self.may_land.set()
         self.copies: list[Path] = []
         self._folder = folder
         self._numbers = numbers
@@ -52,6 +56,8 @@ class HeardHook:
         return Arrival(number, self.copies[-1])
 
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
+        self.placed.set()
+        await self.may_land.wait()
         if self.fail_landed is not None:
             raise self.fail_landed
         assert os.stat(arrival.copy).st_ino == os.stat(self._folder(upload.tenant).visible(upload.path)).st_ino
@@ -145,6 +151,11 @@ class SftpHouse:
             return account is not None and all(getattr(account.limits, name) == limits[name] for name in limits)
 
         await eventually(known, what="the new limits")
+
+    async def counts_truly(self) -> bool:
+        """Whether the running total of the quota is what a new measurement of the visible files finds."""
+        (space,) = self.listener._sessions._spaces.values()
+        return await space.usage() == measure_usage(space.folder.fd)
 
     def staged(self) -> list[Path]:
         """What lies in staging."""
