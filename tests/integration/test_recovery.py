@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.recovery import STARTS, recover, remove_leftovers
+from server.sftp.hooks import Upload
+from server.sftp.leftovers import clear_staging
 from tests.support.queues import House, found, open_house, outcome, promise, run_to
+from tests.support.sftp import sftp_house
 
 
 @pytest.fixture
@@ -117,3 +123,62 @@ async def test_what_nobody_needs_is_removed(house: House) -> None:
     left = {file.name for file in house.folder().uploads.iterdir()}
     assert left == {"1.csv", "3.csv", f"{waiting}.csv"}
     assert list(house.folder().messages.iterdir()) == [message]
+
+
+# Uploads under way when the server was killed
+
+
+@pytest.mark.parametrize(
+    ("path", "hears"),
+    [
+        ("sync_users.csv", "real"),
+        ("sync_users.csv.filepart", "real"),
+        ("test/sync_users.csv", "dry"),
+        ("other.csv", None),
+    ],
+)
+async def test_an_upload_under_way_at_a_crash_is_told_to_its_hook(
+    tmp_path: Path, path: str, hears: str | None
+) -> None:
+    async with sftp_house(tmp_path) as side, side.client() as sftp:
+        file = await sftp.open(path, "wb")
+        await file.write(b"half")
+        written_at = datetime.fromtimestamp(side.staged()[0].stat().st_mtime, UTC)
+        assert await clear_staging(side.folder.root, "acme", side.hooks) == 1
+        assert side.staged() == []
+        told = {name: list(hook.heard) for name, hook in (("real", side.real), ("dry", side.dry)) if hook.heard}
+        assert told == (
+            {hears: [("aborted", Upload("acme", f"/{path}", 4, None, written_at, "close"))]} if hears else {}
+        )
+
+
+async def test_an_upload_the_queue_knows_of_is_not_told_again_after_a_crash(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path) as side, side.client() as sftp:
+        await send(sftp, "sync_users.csv")
+        side.real.placed.clear()
+        side.real.may_land.clear()
+        landing = asyncio.ensure_future(send(sftp, "sync_users.csv"))
+        await side.real.placed.wait()
+        assert await clear_staging(side.folder.root, "acme", side.hooks) == 1  # the first file, in case
+        side.real.may_land.set()
+        await landing
+        assert side.real.events == ["arriving", "landed"] * 2
+
+
+async def test_a_finished_upload_being_renamed_at_a_crash_is_not_told_as_broken(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path) as side, side.client() as sftp:
+        await send(sftp, "sync_users.csv.filepart")
+        side.real.may_arrive.clear()
+        renaming = asyncio.ensure_future(sftp.rename("sync_users.csv.filepart", "sync_users.csv"))
+        await side.real.arrived.wait()
+        assert await clear_staging(side.folder.root, "acme", side.hooks) == 1
+        assert side.real.events == []
+        assert (side.files / "sync_users.csv.filepart").read_bytes() == b"whole"
+        side.real.may_arrive.set()
+        with pytest.raises(asyncssh.SFTPError):  # what was to be published is gone
+            await renaming
+
+
+async def send(sftp: asyncssh.SFTPClient, path: str) -> None:
+    async with sftp.open(path, "wb") as file:
+        await file.write(b"whole")

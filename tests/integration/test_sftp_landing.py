@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncssh
 import pytest
@@ -19,6 +22,7 @@ from server.sftp.hooks import HookRefused
 from server.sftp.limits import measure_usage
 from server.sftp.paths import parse_path
 from server.sftp.space import Space
+from tests.support.disk import DiskLog
 from tests.support.sftp import SftpHouse
 from tests.support.waiting import eventually
 
@@ -343,6 +347,147 @@ async def test_long_files_are_replaced_renamed_and_removed_like_short_ones(house
     await house.nothing_open()
     assert sorted(path.name for path in house.files.iterdir()) == ["results", "sync_users.csv", "test"]
     assert house.real.events == [*LANDED, *LANDED, "aborted"]
+
+
+# What is on disk when a client hears OK
+
+
+async def appended(sftp: asyncssh.SFTPClient) -> None:
+    async with sftp.open("sync_users.csv", "ab") as file:
+        await file.write(TWO)
+
+
+LANDINGS: dict[str, Callable[[asyncssh.SFTPClient], Awaitable[object]]] = {
+    "sent": lambda sftp: put(sftp, "sync_users.csv", TWO),
+    "appended to": appended,
+    "cut": lambda sftp: sftp.truncate("sync_users.csv", 6),
+    "renamed": lambda sftp: sftp.rename("folder/part", "sync_users.csv"),
+    "renamed over": lambda sftp: sftp.posix_rename("folder/part", "sync_users.csv"),
+}
+ON_DISK = [
+    *("fsync file", "arriving", "link uploads", "fsync uploads", "rename files", "fsync files"),
+    "landed",
+]
+
+
+@pytest.mark.parametrize("how", LANDINGS)
+async def test_file_copy_and_name_are_on_disk_each_before_the_next_step(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async with house.client() as sftp:
+        await sftp.mkdir("folder")
+        await put(sftp, "folder/part", TWO)
+        if how != "renamed":
+            await put(sftp, "sync_users.csv", ONE)
+        disk = DiskLog(monkeypatch, house.real)
+        await LANDINGS[how](sftp)
+        steps = disk.of(file=house.visible, uploads=house.folder.uploads, files=house.files)
+        assert steps == ON_DISK
+        if how.startswith("renamed"):
+            assert disk.of(folder=house.files / "folder")[-1] == "fsync folder"
+
+
+@pytest.mark.parametrize("how", LANDINGS)
+async def test_a_file_taken_back_is_so_on_disk_before_the_hook_hears_of_it(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async with house.client() as sftp:
+        await sftp.mkdir("folder")
+        await put(sftp, "folder/part", TWO)
+        if how != "renamed":
+            await put(sftp, "sync_users.csv", ONE)
+        house.real.fail_landed = HookRefused("that is no list")
+        disk = DiskLog(monkeypatch, house.real)
+        with pytest.raises(asyncssh.SFTPFailure, match="that is no list"):
+            await LANDINGS[how](sftp)
+        steps = disk.of(uploads=house.folder.uploads, files=house.files)
+        assert steps[steps.index("landed") + 1 :] == [
+            *([] if how == "renamed" else ["rename files"]),
+            *("fsync files", "failed"),
+        ]
+
+
+async def test_a_client_may_have_what_it_wrote_put_on_disk(house: SftpHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house.client() as sftp, sftp.open("file", "wb") as file:
+        await file.write(ONE)
+        disk = DiskLog(monkeypatch, house.real)
+        await file.fsync()
+        (staged,) = house.staged()
+        assert disk.of(file=staged) == ["fsync file"]
+
+
+async def answer_to(request: Awaitable[object]) -> str:
+    try:
+        await request
+    except asyncssh.SFTPError as refusal:
+        return refusal.reason
+    return "OK"
+
+
+@pytest.mark.parametrize("name", ["link", "rename", "fsync"])
+@pytest.mark.parametrize("how", LANDINGS)
+async def test_a_disk_that_fails_at_any_step_leaves_the_old_file_and_tells_it_once(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch, how: str, name: str
+) -> None:
+    async with house.client() as sftp:
+        await sftp.mkdir("folder")
+        await put(sftp, "folder/part", TWO)
+        if how != "renamed":
+            await put(sftp, "sync_users.csv", ONE)
+        before, real = contents(house), getattr(os, name)
+        for step in itertools.count(1):
+            house.real.heard.clear()
+            calls = itertools.count(1)
+
+            def failing(*args: Any, step: int = step, calls: Iterator[int] = calls, **kwargs: Any) -> None:
+                if next(calls) == step:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                real(*args, **kwargs)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(os, name, failing)
+                answer = await answer_to(LANDINGS[how](sftp))
+            if answer == "OK":
+                break
+            assert "No space left on device" in answer
+            assert contents(house) == before
+            assert (house.files / "folder" / "part").read_bytes() == TWO
+            assert (house.staged(), await house.counts_truly()) == ([], True)
+            assert [what for what in house.real.events if what != "arriving"] in (["failed"], ["aborted"], [])
+            assert ("arriving" in house.real.events) == ("failed" in house.real.events)
+        assert step > 1
+        assert house.real.events == LANDED
+
+
+# What the quota counts
+
+
+@pytest.mark.parametrize("path", ["file", "sync_users.csv"])
+@pytest.mark.parametrize("mode", ["wb", "ab", "r+b"])
+@pytest.mark.parametrize("meanwhile", ["removed", "moved away", "replaced"])
+async def test_a_file_changed_while_another_session_takes_its_name_is_counted_truly(
+    house: SftpHouse, path: str, mode: str, meanwhile: str
+) -> None:
+    async with house.client() as sftp, house.client() as other:
+        await put(sftp, path, ONE)
+        async with sftp.open(path, mode) as file:
+            await file.write(TWO)
+            if meanwhile == "removed":
+                await other.remove(path)
+            elif meanwhile == "moved away":
+                await other.rename(path, "moved")
+            else:
+                await put(other, path, b"other")
+        assert await house.counts_truly()
+
+
+async def test_a_new_file_that_another_session_makes_first_is_counted_once(house: SftpHouse) -> None:
+    async with house.client() as sftp, house.client() as other:
+        async with sftp.open("file", "wb") as file:
+            await file.write(TWO)
+            await put(other, "file", ONE)
+        assert (house.files / "file").read_bytes() == TWO
+        assert await house.counts_truly()
 
 
 # Near names
