@@ -249,7 +249,7 @@ def guard_reasons(
         found.append(GuardReason.TOO_MANY_DEACTIVATIONS)
     if users and _passes(counts.created + counts.reactivated, active, settings.max_creations_percent):
         found.append(GuardReason.TOO_MANY_CREATIONS)
-    if users and _passes(counts.updated, active, settings.max_updates_percent):
+    if _passes(counts.updated, active, settings.max_updates_percent):
         found.append(GuardReason.TOO_MANY_UPDATES)
     if truncated and counts.deactivated_absent:
         found.append(GuardReason.POSSIBLY_TRUNCATED)
