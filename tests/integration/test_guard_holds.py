@@ -56,6 +56,20 @@ async def test_a_held_import_lists_exactly_whom_it_would_touch(company: Company)
     }
 
 
+async def test_the_list_of_a_held_import_tells_leavers_from_absent_users(company: Company) -> None:
+    await company.sql("UPDATE users SET state = 'deactivated' WHERE email_key = 'user9@example.com'")
+    leaving = [("U", "S", f"{name}@example.com", "1") for name in TEN[:7]]
+    back = ("U", "S", "user9@example.com", "")
+    outcome = await company.run(sheet(*leaving, back, header=(*HEADER, "deactivate")), deactivate_missing=True)
+    assert outcome.state is ImportState.HELD
+    touched = {entry["identifier"].split("@")[0]: (entry["action"], entry["absent"]) for entry in company.touched()}
+    assert touched == {
+        **dict.fromkeys(TEN[:7], ("deactivated", False)),
+        **dict.fromkeys(TEN[7:9], ("deactivated", True)),
+        "user9": ("reactivated", False),
+    }
+
+
 async def test_an_approved_import_is_applied(company: Company) -> None:
     content, settings = people("user0"), {"deactivate_missing": True}
     held = await company.run(content, **settings)
@@ -87,6 +101,8 @@ async def test_an_approval_covers_nobody_else_though_its_reason_is_gone(company:
     }
     again = await company.run(content, approval=approval, **trusting)
     assert (again.state, await active(company)) == (ImportState.HELD, 11)
+    assert again.guard is not None
+    assert again.guard.reasons == (GuardReason.TOO_MANY_DEACTIVATIONS,), "held again, it still says why"
     outcome = await company.run(content, approval=approval_of(company, again), **trusting)
     assert (outcome.state, await active(company)) == (ImportState.COMPLETED, 5)
 
@@ -123,6 +139,7 @@ async def test_a_file_that_may_be_cut_deactivates_nobody_for_being_absent(
     assert outcome.state is ImportState.HELD
     assert outcome.guard is not None
     assert outcome.guard.reasons == (GuardReason.POSSIBLY_TRUNCATED,)
+    assert "possibly_truncated" not in codes(outcome), "why it is held is no warning besides"
     assert await active(company) == 10
 
 
@@ -148,6 +165,16 @@ async def test_who_was_on_the_last_row_is_known_though_that_row_had_not_changed(
     outcome = await company.run(people(*TEN[:9]), deactivate_missing=True, max_row_drop_percent=100)
     assert outcome.guard is not None
     assert "the person on the last row" in (outcome.message or "")
+
+
+@pytest.mark.parametrize(
+    "by_hand", ["UPDATE users SET state = 'deactivated' WHERE id = 10", "DELETE FROM users WHERE id = 10"]
+)
+async def test_a_last_person_who_was_taken_out_by_hand_is_not_missed(company: Company, by_hand: str) -> None:
+    await company.sql(by_hand)
+    outcome = await company.run(people(*TEN[:8]), deactivate_missing=True)
+    assert (outcome.state, outcome.message, codes(outcome)) == (ImportState.COMPLETED, None, [])
+    assert await active(company) == 8
 
 
 async def test_a_leaver_on_the_last_row_does_not_hide_that_the_next_file_is_cut(company: Company) -> None:
