@@ -10,14 +10,22 @@ from importer.model import FileFacts, ImportState
 from importer.order import Turn, next_turn
 
 
-def entry(number: int, state: str = "queued", *, dry: bool = False, fix: bool = False, due: float = 0.0) -> Entry:
+def entry(
+    number: int,
+    state: str = "queued",
+    *,
+    dry: bool = False,
+    fix: bool = False,
+    due: float = 0.0,
+    completed: int | None = None,
+) -> Entry:
     path = "/test/sync_users.csv" if dry else "/sync_users.csv"
     return Entry(
         tenant="acme",
         id=number,
         state=ImportState(state),
         dry_run=dry,
-        sequence=number * 10,
+        sequence=(completed or number) * 10,
         path=path,
         file=FileFacts("sync_users.csv", 1),
         uploaded_at="2026-01-01T00:00:00.000Z",
@@ -34,6 +42,14 @@ def turn(*entries: Entry, whole: bool, now: float = 100.0) -> tuple[int | None, 
 
 def test_lists_of_changes_all_run_in_the_order_of_their_completion() -> None:
     assert turn(entry(3), entry(1), entry(2), whole=False) == (1, [])
+
+
+def test_the_order_is_that_of_completion_though_another_upload_began_first() -> None:
+    began_first, ended_first = entry(1, completed=9), entry(2, completed=8)
+    assert turn(began_first, ended_first, whole=False) == (2, [])
+    assert turn(began_first, ended_first, whole=True) == (1, [(2, 1)])
+    assert turn(entry(3, "held", completed=7), began_first, whole=False) == (1, [(3, 1)])
+    assert turn(entry(1, "held", completed=9), ended_first, whole=False) == (2, [])
 
 
 def test_of_whole_lists_only_the_newest_runs() -> None:

@@ -25,6 +25,7 @@ def test_the_newest_applied_import_may_be_undone(state: ImportState) -> None:
     [
         (None, None, None, "nothing_to_undo"),
         (entry(2, S.COMPLETED), entry(3, S.COMPLETED), None, "not_newest"),
+        (entry(4, S.COMPLETED), entry(3, S.COMPLETED), None, "not_newest"),  # 3 was held, and approved after 4
         (entry(3, S.COMPLETED), entry(3, S.COMPLETED), entry(4, S.QUEUED), "import_waits"),
         (entry(3, S.COMPLETED), entry(3, S.COMPLETED), entry(4, S.RUNNING), "import_waits"),
         (entry(4, S.UNCHANGED), entry(3, S.COMPLETED), None, "nothing_to_undo"),
