@@ -115,10 +115,13 @@ async def test_if_every_row_is_rejected_for_its_address_the_import_fails(company
 
 
 async def test_a_leaver_leaves_though_the_new_address_is_somebody_else_s(company: Company) -> None:
-    outcome = await run(company, staff_with("deactivate", e1=("ben", "1"), e2=("ben", "")))
+    content = staff_with("deactivate", e1=("ben", "1"), e2=("ben", ""))
+    outcome = await run(company, content)
     assert (await states(company))["e1"] == "deactivated"
     assert await addresses(company) == {"e1": "ann", "e2": "ben", "e3": "cleo"}
     assert (codes(outcome), outcome.counts.deactivated, outcome.counts.rejected) == (["email_taken"], 1, 0)
+    again = await run(company, content)
+    assert (again.state, codes(again)) == (ImportState.UNCHANGED, ["email_taken"])
 
 
 async def test_two_leavers_may_name_one_address(company: Company) -> None:
