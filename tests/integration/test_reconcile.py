@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from importer import reconcile
+from importer.fields import RowChecker
 from importer.model import ImportState
+from importer.newcomers import CHUNK_ROWS, Newcomers, part
+from importer.rows import Entry
 from tests.support.importing import HEADER, Company, codes, people, sheet
+
+TEN = [f"user{number}" for number in range(10)]
 
 
 @pytest.fixture
@@ -70,10 +77,10 @@ async def test_a_leaver_is_deactivated_and_a_returning_one_is_reactivated_as_the
     await company.run(people("ann", "ben"))
     (before,) = await company.sql("SELECT id FROM users WHERE email_key = 'ann@example.com'")
     left = await company.run(people("ann", deactivate="yes"))
-    assert (left.counts.deactivated, left.counts.deactivated_absent) == (1, 0)
+    assert (left.counts.deactivated, left.counts.deactivated_absent, left.active) == (1, 0, 1)
     assert (await company.users())["ann@example.com"]["state"] == "deactivated"
     back = await company.run(people("ann", deactivate=""))
-    assert back.counts.reactivated == 1
+    assert (back.counts.reactivated, back.active) == (1, 2)
     assert await company.sql("SELECT id FROM users WHERE email_key = 'ann@example.com'") == [before]
 
 
@@ -142,7 +149,11 @@ async def test_the_first_of_two_rows_about_one_person_stands(company: Company, k
     assert (await company.users())["ann@example.com"]["last_name"] == "First"
 
 
-async def test_the_first_row_stands_even_if_a_later_one_is_word_for_word_the_old(company: Company) -> None:
+@pytest.mark.parametrize("batch_rows", [1, 2, 2000])
+async def test_the_first_row_stands_even_if_a_later_one_is_word_for_word_the_old(
+    tmp_path: Path, batch_rows: int
+) -> None:
+    company = Company(tmp_path, batch_rows)
     await company.run(people("ann", "ben"))
     rows = [
         ("Ann", "New", "ann@example.com"),
@@ -214,6 +225,31 @@ async def test_a_protected_user_is_never_deactivated(company: Company) -> None:
     assert users["cleo@example.com"]["state"] == "active"
 
 
+@pytest.mark.parametrize(
+    ("rows", "returning", "expected", "said"),
+    [
+        ([("Ben", "New", "ben@example.com", "1")], True, ("deactivated", "New"), []),
+        ([("Ben", "New", "ben@example.com", "")], True, ("active", "New"), []),
+        ([("Ben", "New", "ben@example.com", "")], False, ("deactivated", "Smith"), ["not_reactivated"]),
+        ([], True, ("deactivated", "Smith"), []),
+    ],
+    ids=["leaver", "returning", "returning, but not wanted", "absent"],
+)
+async def test_protection_alone_gives_no_deactivated_user_access_back(
+    company: Company, rows: list[tuple[str, ...]], returning: bool, expected: tuple[str, str], said: list[str]
+) -> None:
+    await company.run(people("ann", "ben"))
+    await company.sql("UPDATE users SET protected = 1, state = 'deactivated' WHERE email_key = 'ben@example.com'")
+    content = sheet(*rows, ("Ann", "Smith", "ann@example.com", ""), header=(*HEADER, "deactivate"))
+    settings = {"deactivate_missing": True, "detect_truncation": False, "reactivate_returning": returning}
+    for _ in range(2):
+        outcome = await company.run(content, **settings)
+        user = (await company.users())["ben@example.com"]
+        assert ((user["state"], user["last_name"]), codes(outcome)) == (expected, said)
+        assert outcome.counts.deactivated == 0
+        assert outcome.active == (2 if expected[0] == "active" else 1)
+
+
 async def test_a_file_in_which_every_row_is_rejected_fails_and_changes_nothing(company: Company) -> None:
     await company.run(people("ann"))
     outcome = await company.run(people("ben", "cleo", hire_date="soon", primary_team="New"), deactivate_missing=True)
@@ -244,6 +280,46 @@ async def test_a_last_row_without_a_line_end_is_not_applied_and_its_user_counts_
     assert (users["ben@example.com"]["last_name"], users["ben@example.com"]["state"]) == ("Smith", "active")
 
 
+UP_TO_A_BORDER = pytest.mark.parametrize("rows", [2, 3, 4, 5])
+"""Files that end in the middle of a batch of two rows, and with one."""
+
+
+@UP_TO_A_BORDER
+@pytest.mark.parametrize("known", [False, True])
+async def test_only_the_row_without_a_line_end_is_unfinished_whatever_its_batch(
+    tmp_path: Path, rows: int, known: bool
+) -> None:
+    company = Company(tmp_path, batch_rows=2)
+    content = people(*TEN[:rows])
+    if known:
+        await company.run(content, deactivate_missing=True)
+    outcome = await company.run(content.rstrip(b"\n"), deactivate_missing=True)
+    counts = outcome.counts
+    (unfinished,) = [problem for problem in outcome.messages if problem.code == "unfinished_last_row"]
+    assert (unfinished.line, counts.rejected, counts.deactivated) == (rows + 1, 1, 0)
+    assert (counts.unchanged if known else counts.created) == rows - 1
+    assert outcome.active == (rows if known else rows - 1)
+
+
+@UP_TO_A_BORDER
+async def test_a_file_cut_within_its_last_row_changes_nothing_whatever_its_batch(tmp_path: Path, rows: int) -> None:
+    company = Company(tmp_path, batch_rows=2)
+    outcome = await company.run(people(*TEN[:rows])[: -len("example.com\n,Smith") - len(TEN[0])])
+    assert outcome.state is ImportState.FAILED
+    assert f"ine {rows + 1}" in (outcome.message or "")
+    assert await company.users() == {}
+
+
+@UP_TO_A_BORDER
+@pytest.mark.parametrize("end", [b"\n,,", b"\n\n"])
+async def test_a_blank_last_line_leaves_the_row_before_it_whole_whatever_its_batch(
+    tmp_path: Path, rows: int, end: bytes
+) -> None:
+    company = Company(tmp_path, batch_rows=2)
+    outcome = await company.run(people(*TEN[:rows]).rstrip(b"\n") + end)
+    assert (outcome.counts.created, outcome.counts.rejected) == (rows, 0)
+
+
 async def test_an_address_cut_in_two_deactivates_nobody_though_truncation_is_not_looked_for(company: Company) -> None:
     content = people("ann", "ben")
     await company.run(content)
@@ -252,15 +328,117 @@ async def test_an_address_cut_in_two_deactivates_nobody_though_truncation_is_not
     assert (await company.users())["ben@example.com"]["state"] == "active"
 
 
-async def test_a_last_row_without_a_line_end_is_applied_where_the_settings_allow_it(company: Company) -> None:
-    outcome = await company.run(people("ann").rstrip(b"\n"), require_final_newline=False)
-    assert (outcome.counts.created, outcome.counts.warnings) == (1, 0)
+@UP_TO_A_BORDER
+async def test_a_last_row_without_a_line_end_is_applied_where_the_settings_allow_it(
+    tmp_path: Path, rows: int
+) -> None:
+    company = Company(tmp_path, batch_rows=2)
+    content = people(*TEN[:rows]).rstrip(b"\n")
+    outcome = await company.run(content, require_final_newline=False)
+    assert (outcome.counts.created, outcome.counts.warnings) == (rows, 0)
+    again = await company.run(content, require_final_newline=False)
+    assert (again.state, again.counts.unchanged) == (ImportState.UNCHANGED, rows)
 
 
 async def test_a_warning_about_the_header_and_a_notice_about_the_file_are_said_once(company: Company) -> None:
     outcome = await company.run(b"First_Name,last_name,email,shoe\nAnn,Smith,ann@example.com,40\n,,,\n")
     assert sorted(codes(outcome)) == ["blank_lines", "header_spelling", "unknown_column"]
     assert outcome.counts.warnings == 2
+
+
+# Batches, and rows known by their text.
+
+
+@pytest.mark.parametrize("batch_rows", [1, 3, 2000])
+async def test_the_same_rows_in_reverse_order_are_unchanged_and_everybody_is_present(
+    tmp_path: Path, batch_rows: int
+) -> None:
+    company = Company(tmp_path, batch_rows)
+    settings = {"deactivate_missing": True, "max_deactivations_percent": 100}
+    await company.run(people(*TEN), **settings)
+    before = await company.sql("SELECT * FROM users")
+    outcome = await company.run(people(*reversed(TEN)), **settings)
+    assert (outcome.state, outcome.counts.unchanged, codes(outcome)) == (ImportState.UNCHANGED, 10, [])
+    assert await company.sql("SELECT * FROM users") == before
+
+
+@pytest.mark.parametrize("batch_rows", [1, 3, 2000])
+async def test_the_same_file_again_writes_no_user_though_managers_come_later(tmp_path: Path, batch_rows: int) -> None:
+    company = Company(tmp_path, batch_rows)
+    rows = [
+        (name.title(), "S", f"{name}@example.com", f"{boss}@example.com" if boss else "")
+        for name, boss in zip(TEN, [*TEN[1:], ""], strict=True)
+    ]
+    content = sheet(*rows, header=(*HEADER, "manager"))
+    assert codes(await company.run(content)) == []
+    before = await company.sql("SELECT * FROM users")
+    assert (await company.run(content)).state is ImportState.UNCHANGED
+    assert await company.sql("SELECT * FROM users") == before
+
+
+@pytest.mark.parametrize("batch_rows", [1, 2000])
+async def test_a_new_user_with_one_wrong_link_is_warned_of_again_though_the_other_comes_later(
+    tmp_path: Path, batch_rows: int
+) -> None:
+    company = Company(tmp_path, batch_rows)
+    rows = [("Ann", "S", "ann@e.com", "ben@e.com", "ann@e.com"), ("Ben", "S", "ben@e.com", "", "")]
+    content = sheet(*rows, header=(*HEADER, "manager", "coach"))
+    for _ in range(2):
+        assert codes(await company.run(content)) == ["link_to_oneself"]
+    assert (await company.users())["ann@e.com"]["manager"] == "ben@e.com"
+
+
+async def test_new_users_are_taken_in_column_by_column_but_for_those_beside_a_wrong_cell(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes a first import bearable: nothing else shows whether it is still so."""
+    by_column, by_row = [], []
+
+    def watched(entries: list[Entry], apart: Collection[str], checker: RowChecker) -> tuple[Newcomers, list[Entry]]:
+        newcomers, others = part(entries, apart, checker)
+        by_column.append(len(newcomers.entries))
+        by_row.append(len(others))
+        return newcomers, others
+
+    monkeypatch.setattr(reconcile, "part", watched)
+    rows = [(f"P{number}", "Smith", f"p{number}@example.com", "2020-01-01") for number in range(CHUNK_ROWS * 3)]
+    header = (*HEADER, "hire_date")
+    assert (await company.run(sheet(*rows, header=header), dry_run=True)).counts.created == len(rows)
+    rows[CHUNK_ROWS] = (*rows[CHUNK_ROWS][:3], "soon")
+    assert (await company.run(sheet(*rows, header=header))).counts.created == len(rows) - 1
+    assert (by_column, by_row) == ([CHUNK_ROWS * 3, CHUNK_ROWS * 2], [0, CHUNK_ROWS])
+
+
+async def test_columns_that_change_places_make_every_row_be_looked_at_again(company: Company) -> None:
+    await company.run(sheet(("Ann", "Smith", "ann@example.com")))
+    outcome = await company.run(
+        sheet(("Ann", "Smith", "ann@example.com"), header=("last_name", "first_name", "email"))
+    )
+    user = (await company.users())["ann@example.com"]
+    assert (outcome.counts.updated, user["first_name"], user["last_name"]) == (1, "Smith", "Ann")
+
+
+@pytest.mark.parametrize("changed", [0, 1], ids=["none changed", "every third row changed"])
+async def test_rows_known_by_their_text_are_not_looked_at_however_long_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
+) -> None:
+    """What makes most imports quick: nothing else shows whether it is still so."""
+    company = Company(tmp_path, batch_rows=3)
+    rows = [("P", "Smith", f"p{number}@example.com") for number in range(90)]
+    await company.run(sheet(*rows))
+    looked_at = []
+
+    def watched(self: RowChecker, cells: list[str]) -> str | None:
+        looked_at.append(cells[2])
+        return key(self, cells)
+
+    key = RowChecker.key
+    monkeypatch.setattr(RowChecker, "key", watched)
+    news = [("New", "Smith", rows[number][2]) for number in range(0, 90, 3)] if changed else []
+    rows[::3] = news or rows[::3]
+    outcome = await company.run(sheet(*rows))
+    assert (outcome.counts.updated, outcome.counts.unchanged) == (len(news), 90 - len(news))
+    assert looked_at == [address for _, _, address in news]
 
 
 # What was changed by other hands.
@@ -296,6 +474,16 @@ async def test_a_team_removed_by_hand_is_nobodys_team_any_more(company: Company)
     await company.run(content)
     ann = (await company.users())["ann@example.com"]
     assert (ann["primary_team"], ann["secondary_team"]) == ("Care", ["Sales", "Ops"])
+
+
+async def test_custom_values_put_by_hand_in_another_notation_are_the_same_values(company: Company) -> None:
+    fields = [{"key": "desk"}, {"key": "floor", "type": "number"}]
+    content = people("ann", desk="D1", floor="2")
+    await company.run(content, custom_fields=fields)
+    await company.sql("""UPDATE users SET custom = '{"floor":2,"desk":"D1"}'""")
+    outcome = await company.run(content, custom_fields=fields)
+    assert (outcome.state, outcome.counts.unchanged) == (ImportState.UNCHANGED, 1)
+    assert await company.sql("SELECT count(*) FROM changes WHERE import_id = 2") == [(0,)]
 
 
 async def test_other_settings_make_every_row_be_looked_at_again(company: Company) -> None:
@@ -336,6 +524,26 @@ async def test_teams_of_a_row(
     user = (await company.users())["ann@example.com"]
     assert (user["primary_team"], user["secondary_team"]) == expected
     assert (await company.run(content)).state is ImportState.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("ann", "Ops", ""), ("new", "OPS", "")],
+        [("one", "Ops", ""), ("two", "OPS", ""), ("ann", "Ops", "")],
+        [("one", "Ops", ""), ("two", "OPS", ""), ("new", "Ops", "")],
+        [("one", "Ops", ""), ("two", "OPS", ""), ("new", "Sales", "Ops")],
+        [("one", "Sales", "Ops"), ("ann", "OPS", ""), ("new", "Ops", "")],
+    ],
+    ids=["known before new", "new before known", "new ones", "as the second team too", "as the second team first"],
+)
+async def test_of_two_spellings_in_one_file_that_on_the_first_row_stays(
+    company: Company, rows: list[tuple[str, str, str]]
+) -> None:
+    await company.run(people("ann"))
+    content = [("P", "Smith", f"{name}@example.com", *teams) for name, *teams in rows]
+    await company.run(sheet(*content, header=(*HEADER, "primary_team", "secondary_team")))
+    assert await company.sql("SELECT name FROM teams WHERE key = 'ops'") == [("Ops",)]
 
 
 async def test_a_rejected_row_makes_no_team(company: Company) -> None:
