@@ -35,7 +35,7 @@ def table(heading: str) -> list[list[str]]:
 
 def codes_in_the_program() -> set[str]:
     found = {reason.value for reason in GuardReason} | {ImporterError.code}
-    for file in (ROOT / "importer").glob("*.py"):
+    for file in (ROOT / "importer").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CODE_AT:
                 code = node.args[CODE_AT[node.func.id]]
