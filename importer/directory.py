@@ -11,8 +11,8 @@ import aiosqlite
 
 from importer.database import open_database, transaction
 from importer.fields import columns_under
+from importer.file.formulas import escape_formula
 from importer.folder import TenantFolder
-from importer.formulas import escape_formula
 from importer.identity import BY_ADDRESS, Identity
 from importer.rules import date_in, join_names
 from importer.search import Index, attach_index, clean, patterns_of

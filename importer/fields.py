@@ -17,8 +17,8 @@ from operator import getitem, itemgetter
 
 from importer.custom import Rule
 from importer.emails import email_key, plain_address
-from importer.formulas import unescape_formula
-from importer.header import Header, fold
+from importer.file.formulas import unescape_formula
+from importer.file.header import Header, fold
 from importer.model import Problem, Severity, shown
 from importer.rulebook import rules_of
 from importer.rules import BLANKS, DEFAULT_LANGUAGE, DEFAULT_ROLE, Doubtful, FieldValue, Invalid, visible

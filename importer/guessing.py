@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 from itertools import pairwise
 
-from importer.decoding import mark_of
+from importer.file.decoding import mark_of
 
 LEGACY = ("cp1252", "cp1250", "mac_roman", "cp437", "cp1251")
 """Encodings of one byte a letter that spreadsheets write; of equals, the first is likelier."""

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Any
 
 from importer.fields import CheckedRow, FieldValue, email_key
-from importer.header import COLUMNS
+from importer.file.header import COLUMNS
 from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
 from importer.settings import ImportSettings
 

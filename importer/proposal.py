@@ -15,8 +15,8 @@ from itertools import islice
 from typing import Any
 
 from importer.fields import tidy
+from importer.file.header import DELIMITERS, Names, fold, match_columns
 from importer.guessing import decoded, guess_encoding
-from importer.header import DELIMITERS, Names, fold, match_columns
 from importer.model import shown
 from importer.nearest import Nearest
 from importer.rules import Invalid, check_date, visible

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from importer.addresses import Addresses
-from importer.csvfile import Batch, CsvReader
 from importer.fields import RowChecker
+from importer.file.reader import Batch, CsvReader
 from importer.identity import identity_of
 from importer.links import Links
 from importer.model import Counts, Problem, Severity

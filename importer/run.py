@@ -20,9 +20,9 @@ from typing import IO, Any
 import aiosqlite
 
 from importer.addresses import Addresses
-from importer.csvfile import CsvReader
 from importer.database import open_database, transaction
 from importer.errors import FileError, Stopped, TryAgain
+from importer.file.reader import CsvReader
 from importer.identity import identity_of
 from importer.inviting import invite
 from importer.links import Links

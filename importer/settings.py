@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from importer.custom import MAX_FIELDS, CustomField
-from importer.header import COLUMNS, DELIMITERS, REPORT_COLUMNS, REQUIRED, Names, fold
+from importer.file.header import COLUMNS, DELIMITERS, REPORT_COLUMNS, REQUIRED, Names, fold
 from importer.rulebook import rules_of
 from importer.rules import ISO_DATE, Invalid, check_date
 

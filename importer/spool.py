@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from importer.formulas import escape_formula, unescape_formula
-from importer.header import REPORT_COLUMNS, Header
+from importer.file.formulas import escape_formula, unescape_formula
+from importer.file.header import REPORT_COLUMNS, Header
 from importer.model import MESSAGES_IN_REPORT, Problem, Severity
 
 MESSAGES_KEPT = 10_000

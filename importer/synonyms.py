@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from importer.header import fold
+from importer.file.header import fold
 
 _WORDS = {
     "first_name": (

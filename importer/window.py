@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 
-from importer.csvfile import Batch
-from importer.header import Header
+from importer.file.header import Header
+from importer.file.reader import Batch
 from importer.roster import Roster
 from importer.settings import ImportSettings
 

@@ -18,14 +18,14 @@ import aiofiles
 from importer.attempt import Later, Starter
 from importer.checksum import CHECKSUM_WAIT, Verdict, waiting
 from importer.closing import Closing
-from importer.csvfile import CsvReader
 from importer.entry import Entry
 from importer.errors import FileError, TryAgain
+from importer.file.reader import CsvReader
+from importer.file.records import MAX_ROW
 from importer.model import ImportState, Outcome
 from importer.moments import from_rfc3339, rfc3339
 from importer.order import next_turn
 from importer.queue import Queue
-from importer.records import MAX_ROW
 from importer.settings import ImportSettings
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Who is told of what: the notices of an end, for those channels that the tenant has set.
 
 An `importer.notices.Herald`. What a notice says is fixed here, when it happens; where it goes is looked up when it is
-sent. A tenant whose settings can't be read now gets a notice in every channel, and whoever sends looks again.
+is sent. A tenant whose settings can't be read now gets a notice in every channel, and whoever sends looks again.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importer.csvfile import BATCH_BYTES, MAX_CELL, CsvReader
 from importer.errors import FileError
-from importer.formulas import escape_formula, unescape_formula
-from importer.header import MAX_COLUMNS
+from importer.file.formulas import escape_formula, unescape_formula
+from importer.file.header import MAX_COLUMNS
+from importer.file.reader import BATCH_BYTES, MAX_CELL, CsvReader
+from importer.file.records import MAX_ROW
 from importer.model import Severity
-from importer.records import MAX_ROW
 
 HEADER = "first_name,last_name,email\n"
 

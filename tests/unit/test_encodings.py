@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from importer.csvfile import CsvReader
-from importer.decoding import DecodedText
 from importer.errors import FileError
+from importer.file.decoding import DecodedText
+from importer.file.reader import CsvReader
 from importer.settings import ImportSettings
 
 TEXTS = {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from importer.csvfile import CsvReader
 from importer.custom import CustomField
 from importer.errors import FileError, ImporterError
 from importer.fields import RowChecker
-from importer.header import REQUIRED
+from importer.file.header import REQUIRED
+from importer.file.reader import CsvReader
 from importer.model import GuardReason, Problem
 from importer.settings import ImportSettings
 

@@ -10,10 +10,10 @@ from datetime import date
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from importer.csvfile import CsvReader
 from importer.directory import Export
 from importer.fields import CheckedRow, RowChecker
-from importer.header import COLUMNS
+from importer.file.header import COLUMNS
+from importer.file.reader import CsvReader
 from importer.settings import ImportSettings
 
 NASTY = st.text(st.sampled_from("ab ÅÅ,\"'=+-@\\\n\r\t;|\u00a0\ufeff\u200b🎉ß"), max_size=12) | st.text(max_size=12)

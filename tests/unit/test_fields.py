@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from importer.emails import email_key
 from importer.fields import REMEMBERED, CheckedRow, FieldValue, RowChecker, columns_under, tidy
-from importer.formulas import escape_formula
-from importer.header import COLUMNS, REQUIRED, Header
+from importer.file.formulas import escape_formula
+from importer.file.header import COLUMNS, REQUIRED, Header
 from importer.model import VALUE_SHOWN, Severity
 from importer.rules import LANGUAGES, MAX_TEXT, ROLES, Doubtful, Invalid, join_names, split_names
 from importer.settings import ImportSettings

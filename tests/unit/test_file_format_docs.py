@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from importer.csvfile import MAX_CELL
-from importer.header import COLUMNS, MAX_COLUMNS
-from importer.records import MAX_ROW
+from importer.file.header import COLUMNS, MAX_COLUMNS
+from importer.file.reader import MAX_CELL
+from importer.file.records import MAX_ROW
 from importer.rules import LANGUAGES, MAX_TEXT, ROLES
 from tests.unit.test_errors_docs import problems_of
 

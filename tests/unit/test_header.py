@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from importer.errors import FileError
-from importer.header import COLUMNS, REQUIRED, Header, Names, nearest_column, read_header
+from importer.file.header import COLUMNS, REQUIRED, Header, Names, nearest_column, read_header
 from importer.model import Problem, Severity
 from importer.settings import ImportSettings
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importer.records import is_sound, quote_fault
+from importer.file.records import is_sound, quote_fault
 
 ROOT = Path(__file__).parents[2]
 

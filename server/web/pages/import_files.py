@@ -13,8 +13,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from importer.file.formulas import escape_formula
 from importer.folder import TenantFolder
-from importer.formulas import escape_formula
 from importer.history import open_history
 from importer.identity import Identity, identity_of
 from server.web.downloads import Pieces, disposition, download, file_download

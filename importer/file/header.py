@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from importer.errors import FileError
-from importer.formulas import unescape_formula
+from importer.file.formulas import unescape_formula
 from importer.model import Problem, Severity, shown
 from importer.nearest import Nearest
 from importer.rules import visible

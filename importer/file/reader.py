@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from importer.decoding import DecodedText
 from importer.errors import FileError
-from importer.header import DELIMITERS, MAX_COLUMNS, OURS, Header, Names, known_columns, read_header
+from importer.file.decoding import DecodedText
+from importer.file.header import DELIMITERS, MAX_COLUMNS, OURS, Header, Names, known_columns, read_header
+from importer.file.records import MAX_ROW, is_sound, nul, quote_fault, row_too_long
 from importer.model import Problem, Severity
-from importer.records import MAX_ROW, is_sound, nul, quote_fault, row_too_long
 from importer.rules import BLANKS
 
 MAX_CELL = 64 * 1024

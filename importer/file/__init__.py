@@ -1,0 +1,1 @@
+"""Bytes become records, and records become cells: what a file is, whoever sent it."""
