@@ -69,8 +69,8 @@ def insert(file: str, database: str) -> int:
 
 def run(file: str, database: str, messages: str, import_id: str) -> dict[str, Any]:
     """One import by the importer itself, at default settings."""
+    from importer.rules.settings import ImportSettings
     from importer.run import Job, run_import
-    from importer.settings import ImportSettings
 
     job = Job(
         tenant="acme",

@@ -21,8 +21,8 @@ from importer.fitting import keep_proposal
 from importer.folder import TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Trial, Undo
 from importer.moments import Clock
+from importer.rules.settings import ImportSettings
 from importer.run import Job, already_applied, run_import
-from importer.settings import ImportSettings
 from importer.undo import UndoJob, already_undone, undo_import
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from importer.proposal import SAMPLE_BYTES, Proposal, propose
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 
 
 def keep_proposal(file: Path, kept: Path, settings: ImportSettings) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from importer.emails import email_key
-from importer.settings import ImportSettings
+from importer.rules.emails import email_key
+from importer.rules.settings import ImportSettings
 
 
 @dataclass(frozen=True, slots=True)

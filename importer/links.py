@@ -15,10 +15,10 @@ from typing import Any
 
 import aiosqlite
 
-from importer.fields import FieldValue, email_key
 from importer.model import Problem, Severity, shown
 from importer.plan import LINK_FIELDS, User, differences
 from importer.roster import Roster
+from importer.rules.rows import FieldValue, email_key
 
 CACHED = 50_000
 BATCH = 2000

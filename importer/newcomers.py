@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from importer.emails import email_key
-from importer.fields import FieldValue, RowChecker
 from importer.links import Links, Waiting
 from importer.model import Problem
 from importer.plan import LINK_FIELDS, OURS, NameIds, custom_column, team_columns
 from importer.roster import COLUMNS, NEW_USER
 from importer.rows import Entry, Writes
+from importer.rules.emails import email_key
+from importer.rules.rows import FieldValue, RowChecker
 
 CHUNK_ROWS = 64
 """Rows that share a fate: if one of them has a wrong cell, each is looked at on its own."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from importer.fields import CheckedRow, FieldValue, email_key
 from importer.file.header import COLUMNS
 from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
-from importer.settings import ImportSettings
+from importer.rules.rows import CheckedRow, FieldValue, email_key
+from importer.rules.settings import ImportSettings
 
 User = Mapping[str, Any]
 """One row of the table users, by column."""

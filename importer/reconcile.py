@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from importer.addresses import Addresses
-from importer.fields import RowChecker
 from importer.file.reader import Batch, CsvReader
 from importer.identity import identity_of
 from importer.links import Links
@@ -30,7 +29,8 @@ from importer.plan import (
 )
 from importer.roster import Roster
 from importer.rows import Entry, Writes, names_of
-from importer.settings import ImportSettings
+from importer.rules.rows import RowChecker
+from importer.rules.settings import ImportSettings
 from importer.spool import Spool
 from importer.window import Window, salt_of
 from importer.writing import Writer

@@ -15,7 +15,7 @@ from typing import Any, cast
 import aiosqlite
 
 from importer.plan import NameIds, User, custom_changes
-from importer.rules import name_key
+from importer.rules.cells import name_key
 
 COLUMNS = (
     "external_id",

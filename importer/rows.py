@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from importer.addresses import SetAside
-from importer.fields import CheckedRow
 from importer.links import Waiting
 from importer.plan import Judgement, User
 from importer.roster import Known
+from importer.rules.rows import CheckedRow
 
 
 @dataclass(slots=True)

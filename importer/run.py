@@ -44,8 +44,8 @@ from importer.moments import rfc3339
 from importer.plan import LastApplied, Wholeness, guard_message, guard_reasons, reasons_of_truncation
 from importer.reconcile import Reconciler
 from importer.roster import Roster
+from importer.rules.settings import ImportSettings
 from importer.search import adding_above
-from importer.settings import ImportSettings
 from importer.spool import Spool
 from importer.switching import refuse_switched, switch_identity
 

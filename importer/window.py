@@ -12,7 +12,7 @@ from bisect import bisect_left
 from importer.file.header import Header
 from importer.file.reader import Batch
 from importer.roster import Roster
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 
 RULES = 1
 """Raise it when the same row comes to mean something else: every digest of before then counts for nothing."""

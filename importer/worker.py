@@ -26,7 +26,7 @@ from importer.model import ImportState, Outcome
 from importer.moments import from_rfc3339, rfc3339
 from importer.order import next_turn
 from importer.queue import Queue
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from importer.listing import Listing
 from importer.moments import utc_now
 from importer.queue import Queue
 from importer.recovery import recover, remove_leftovers
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 from importer.worker import Worker
 from keys.host import host_keys, shown_host_keys
 from keys.ring import plain

@@ -19,13 +19,13 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, ConfigDict, Fiel
 from pydantic_core import ErrorDetails
 
 from importer.database import as_try_again, transaction
-from importer.emails import check_email
 from importer.errors import Refused
 from importer.identity import identity_of
 from importer.model import INTEGER_MAX
 from importer.moments import rfc3339, utc_now
-from importer.rules import LANGUAGES, Invalid
-from importer.settings import ImportSettings, Unfit
+from importer.rules.cells import LANGUAGES, Invalid
+from importer.rules.emails import check_email
+from importer.rules.settings import ImportSettings, Unfit
 from importer.switching import switch_identity
 from server.networks import Networks
 from server.notify.templates import InvitationTemplate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from importer.rules import BLANKS
+from importer.rules.cells import BLANKS
 
 _FORMULA = re.compile(r"'*[=+\-@]")
 _QUOTED_FORMULA = re.compile(r"'+[=+\-@]")

@@ -18,7 +18,7 @@ from importer.errors import FileError
 from importer.file.formulas import unescape_formula
 from importer.model import Problem, Severity, shown
 from importer.nearest import Nearest
-from importer.rules import visible
+from importer.rules.cells import visible
 
 COLUMNS = (
     "first_name",

@@ -17,7 +17,7 @@ from typing import Any
 from importer.directory import Export, open_directory
 from importer.folder import TenantFolder
 from importer.identity import Identity, identity_of
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 from server.web.downloads import Pieces
 
 BATCH = 100

@@ -12,8 +12,8 @@ from importer.database import open_database, transaction
 from importer.errors import TryAgain
 from importer.identity import Identity
 from importer.model import ImportState, Outcome
+from importer.rules.settings import ImportSettings
 from importer.run import Job, run_import
-from importer.settings import ImportSettings
 from importer.switching import switch_identity
 from importer.undo import UndoJob, undo_import
 from tests.support.importing import Company, codes, sheet

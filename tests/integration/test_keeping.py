@@ -18,7 +18,7 @@ from importer.errors import Refused
 from importer.model import ImportState
 from importer.pruning import Busy, prune
 from importer.results import KEPT
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 from importer.undo import UndoJob, undo_import
 from importer.worker import Worker
 from server.counting import Counting

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from importer import reconcile
-from importer.fields import RowChecker
 from importer.model import ImportState
 from importer.newcomers import CHUNK_ROWS, Newcomers, part
 from importer.rows import Entry
+from importer.rules.rows import RowChecker
 from tests.support.importing import HEADER, Company, codes, people, sheet
 
 TEN = [f"user{number}" for number in range(10)]

@@ -20,7 +20,7 @@ from importer.model import ImportState, Trial
 from importer.moments import utc_now
 from importer.queue import Queue
 from importer.recovery import recover, remove_leftovers
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 from importer.worker import Worker
 from server import trials as trials_module
 from server.tenant_settings import TenantRefused

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from importer.emails import check_email, email_key, plain_address
-from importer.rules import Invalid
+from importer.rules.cells import Invalid
+from importer.rules.emails import check_email, email_key, plain_address
 
 LETTERS = st.text(st.sampled_from("abAB019._-+'@x"), max_size=12)
 ALMOST = st.tuples(LETTERS, st.sampled_from(["@", "@@", ""]), LETTERS, st.sampled_from([".com", ".c", ".1", "", "."]))

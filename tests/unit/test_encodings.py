@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from importer.errors import FileError
 from importer.file.decoding import DecodedText
 from importer.file.reader import CsvReader
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 
 TEXTS = {
     "cp1252": "Zoë €\n",

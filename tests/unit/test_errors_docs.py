@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from importer.custom import CustomField
 from importer.errors import FileError, ImporterError
-from importer.fields import RowChecker
 from importer.file.header import REQUIRED
 from importer.file.reader import CsvReader
 from importer.model import GuardReason, Problem
-from importer.settings import ImportSettings
+from importer.rules.custom import CustomField
+from importer.rules.rows import RowChecker
+from importer.rules.settings import ImportSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 from importer.file.header import COLUMNS, MAX_COLUMNS
 from importer.file.reader import MAX_CELL
 from importer.file.records import MAX_ROW
-from importer.rules import LANGUAGES, MAX_TEXT, ROLES
+from importer.rules.cells import LANGUAGES, MAX_TEXT, ROLES
 from tests.unit.test_errors_docs import problems_of
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import pytest
 
 from importer.model import Counts, GuardReason, Written
 from importer.plan import LastApplied, Wholeness, guard_reasons, reasons_of_truncation
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 
 DEACTIVATIONS = GuardReason.TOO_MANY_DEACTIVATIONS
 

@@ -9,7 +9,7 @@ import pytest
 from importer.errors import FileError
 from importer.file.header import COLUMNS, REQUIRED, Header, Names, nearest_column, read_header
 from importer.model import Problem, Severity
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 
 
 def header(*names: str) -> tuple[Header, list[Problem]]:

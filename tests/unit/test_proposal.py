@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from importer.guessing import LEGACY, guess_encoding
 from importer.proposal import propose
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 
 FIT = "first_name,last_name,email,hire_date\nAnn,Lee,ann@lee.test,2024-03-09\n"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.rules import LANGUAGES
+from importer.rules.cells import LANGUAGES
 from server.setting_texts import SETTING_TEXTS
 from server.tenant_settings import TenantSettings, changed, differences
 from server.web.pages.settings_controls import CONTROLS, LANGUAGE_NAMES, TYPES, Kind

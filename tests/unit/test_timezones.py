@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from importer.railszones import RAILS_ZONES
-from importer.rules import Invalid
-from importer.timezones import NAMESAKES, check_time_zone, iana_names
+from importer.rules.cells import Invalid
+from importer.rules.railszones import RAILS_ZONES
+from importer.rules.timezones import NAMESAKES, check_time_zone, iana_names
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from importer.rules import LANGUAGES, ROLES
+from importer.rules.cells import LANGUAGES, ROLES
 
 State = Literal[
     "queued",

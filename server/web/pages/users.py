@@ -16,7 +16,7 @@ from importer.directory import Directory, open_directory
 from importer.history import open_history
 from importer.identity import Identity, identity_of
 from importer.model import INTEGER_MAX
-from importer.settings import ImportSettings
+from importer.rules.settings import ImportSettings
 from server.web.access import Visit
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines

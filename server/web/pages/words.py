@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from importer.custom import CustomField
 from importer.model import ImportState
+from importer.rules.custom import CustomField
 
 STATES = {
     ImportState.ARRIVING: "Arriving",

@@ -24,10 +24,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from importer.custom import MAX_FIELDS, CustomField
 from importer.file.header import COLUMNS, DELIMITERS, REPORT_COLUMNS, REQUIRED, Names, fold
-from importer.rulebook import rules_of
-from importer.rules import ISO_DATE, Invalid, check_date
+from importer.rules.cells import ISO_DATE, Invalid, check_date
+from importer.rules.custom import MAX_FIELDS, CustomField
+from importer.rules.rulebook import rules_of
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from importer.custom import CustomField, Rule, rule_of
-from importer.emails import check_email
-from importer.rules import (
+from importer.rules.cells import (
     check_date,
     check_deactivate,
     check_language,
@@ -16,7 +14,9 @@ from importer.rules import (
     check_teams,
     check_text,
 )
-from importer.timezones import check_time_zone
+from importer.rules.custom import CustomField, Rule, rule_of
+from importer.rules.emails import check_email
+from importer.rules.timezones import check_time_zone
 
 STANDARD: dict[str, Rule] = {
     "first_name": check_text,

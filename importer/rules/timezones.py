@@ -13,8 +13,8 @@ from functools import cache
 from importlib import resources
 
 from importer.nearest import Nearest
-from importer.railszones import RAILS_ZONES
-from importer.rules import Invalid
+from importer.rules.cells import Invalid
+from importer.rules.railszones import RAILS_ZONES
 
 CITY_AREAS = frozenset(
     {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}

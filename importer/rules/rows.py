@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import getitem, itemgetter
 
-from importer.custom import Rule
-from importer.emails import email_key, plain_address
 from importer.file.formulas import unescape_formula
 from importer.file.header import Header, fold
 from importer.model import Problem, Severity, shown
-from importer.rulebook import rules_of
-from importer.rules import BLANKS, DEFAULT_LANGUAGE, DEFAULT_ROLE, Doubtful, FieldValue, Invalid, visible
-from importer.settings import ImportSettings
+from importer.rules.cells import BLANKS, DEFAULT_LANGUAGE, DEFAULT_ROLE, Doubtful, FieldValue, Invalid, visible
+from importer.rules.custom import Rule
+from importer.rules.emails import email_key, plain_address
+from importer.rules.rulebook import rules_of
+from importer.rules.settings import ImportSettings
 
 __all__ = ["CheckedRow", "Column", "FieldValue", "RowChecker", "email_key"]
 

@@ -7,7 +7,7 @@ import unicodedata
 
 import email_validator
 
-from importer.rules import Invalid
+from importer.rules.cells import Invalid
 
 # Special-use domains (.test, .local, ...) are accepted: emptying this list is the library's documented way.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
