@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from importer.advice.kept import keep_proposal
 from importer.checksum import Verdict
 from importer.checksums import Checksums, Compared
 from importer.entry import Entry
 from importer.errors import ImporterError, Refused, Stopped, TryAgain
-from importer.fitting import keep_proposal
 from importer.folder import TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Trial, Undo
 from importer.moments import Clock

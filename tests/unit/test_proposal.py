@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from importer.guessing import LEGACY, guess_encoding
-from importer.proposal import propose
+from importer.advice.guessing import LEGACY, guess_encoding
+from importer.advice.proposal import propose
 from importer.rules.settings import ImportSettings
 
 FIT = "first_name,last_name,email,hire_date\nAnn,Lee,ann@lee.test,2024-03-09\n"

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
 
+from importer.advice.kept import kept_proposal
 from importer.entry import Entry
-from importer.fitting import kept_proposal
 from importer.folder import TenantFolder
 from importer.history import open_history
 from importer.identity import identity_of

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from importer.advice.kept import kept_proposal
 from importer.errors import Refused, TryAgain
-from importer.fitting import kept_proposal
 from importer.model import INTEGER_MAX
 from server.setting_texts import SETTING_TEXTS
 from server.tenant_settings import TenantRefused, TenantSettings, changed, etag

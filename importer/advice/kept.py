@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from importer.proposal import SAMPLE_BYTES, Proposal, propose
+from importer.advice.proposal import SAMPLE_BYTES, Proposal, propose
 from importer.rules.settings import ImportSettings
 
 

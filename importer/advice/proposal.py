@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from importer.advice.guessing import decoded, guess_encoding
+from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.file.header import DELIMITERS, Names, fold, match_columns
-from importer.guessing import decoded, guess_encoding
 from importer.model import shown
 from importer.nearest import Nearest
 from importer.rules.cells import Invalid, check_date, visible
 from importer.rules.rows import tidy
 from importer.rules.settings import ImportSettings
-from importer.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 
 SAMPLE_BYTES = 4 * 1024 * 1024
 SAMPLE_ROWS = 1000

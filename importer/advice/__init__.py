@@ -1,0 +1,1 @@
+"""Settings that would make a file fit."""
