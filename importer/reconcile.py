@@ -13,7 +13,6 @@ from typing import Any
 
 from importer.addresses import Addresses
 from importer.file.reader import Batch, CsvReader
-from importer.identity import identity_of
 from importer.links import Links
 from importer.model import Counts, Problem, Severity
 from importer.newcomers import Newcomers, part
@@ -32,6 +31,7 @@ from importer.rows import Entry, Writes, names_of
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
 from importer.spool import Spool
+from importer.users.identity import identity_of
 from importer.window import Window, salt_of
 from importer.writing import Writer
 

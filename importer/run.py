@@ -23,7 +23,6 @@ from importer.addresses import Addresses
 from importer.database import open_database, transaction
 from importer.errors import FileError, Stopped, TryAgain
 from importer.file.reader import CsvReader
-from importer.identity import identity_of
 from importer.inviting import invite
 from importer.links import Links
 from importer.model import (
@@ -45,9 +44,10 @@ from importer.plan import LastApplied, Wholeness, guard_message, guard_reasons, 
 from importer.reconcile import Reconciler
 from importer.roster import Roster
 from importer.rules.settings import ImportSettings
-from importer.search import adding_above
 from importer.spool import Spool
-from importer.switching import refuse_switched, switch_identity
+from importer.users.identity import identity_of
+from importer.users.search import adding_above
+from importer.users.switching import refuse_switched, switch_identity
 
 BATCH_ROWS = 5000
 CHUNK_BYTES = 256 * 1024

@@ -39,7 +39,7 @@ from importer.putback import (
     with_existing,
 )
 from importer.roster import records_of
-from importer.switching import refuse_switched
+from importer.users.switching import refuse_switched
 
 BATCH = 2000
 KEPT = 10_000

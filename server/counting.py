@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from importer.directory import Directory
 from importer.entry import Entry
 from importer.model import APPLIED, ImportState
 from importer.moments import utc_now
 from importer.queue import Queue
+from importer.users.directory import Directory
 from server.feeds import feeds
 from server.metrics import Metrics
 from server.tenants import Tenants, open_users

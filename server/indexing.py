@@ -13,7 +13,7 @@ import time
 
 from importer.entry import Entry
 from importer.model import APPLIED, ImportState
-from importer.search_index import catch_up
+from importer.users.search_index import catch_up
 from server.tenants import Tenants
 
 log = logging.getLogger(__name__)

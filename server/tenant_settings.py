@@ -20,13 +20,13 @@ from pydantic_core import ErrorDetails
 
 from importer.database import as_try_again, transaction
 from importer.errors import Refused
-from importer.identity import identity_of
 from importer.model import INTEGER_MAX
 from importer.moments import rfc3339, utc_now
 from importer.rules.cells import LANGUAGES, Invalid
 from importer.rules.emails import check_email
 from importer.rules.settings import ImportSettings, Unfit
-from importer.switching import switch_identity
+from importer.users.identity import identity_of
+from importer.users.switching import switch_identity
 from server.networks import Networks
 from server.notify.templates import InvitationTemplate
 from server.setting_errors import nearest, place, reason

@@ -15,10 +15,10 @@ import click
 from importer.entry import Entry
 from importer.errors import Refused
 from importer.folder import TenantFolder
-from importer.history import History
-from importer.identity import identity_of
 from importer.model import APPLIED, WAITING, ImportState
 from importer.queue import Queue, deactivations_shown
+from importer.users.history import History
+from importer.users.identity import identity_of
 from server import lock
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from importer.directory import Directory
 from importer.errors import TryAgain
 from importer.moments import utc_now
 from importer.queue import Queue
+from importer.users.directory import Directory
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown

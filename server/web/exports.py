@@ -14,10 +14,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from importer.directory import Export, open_directory
 from importer.folder import TenantFolder
-from importer.identity import Identity, identity_of
 from importer.rules.settings import ImportSettings
+from importer.users.directory import Export, open_directory
+from importer.users.identity import Identity, identity_of
 from server.web.downloads import Pieces
 
 BATCH = 100

@@ -12,14 +12,14 @@ import aiosqlite
 import pytest
 
 from importer.database import open_database
-from importer.directory import Directory
 from importer.folder import TenantFolder
-from importer.history import History
-from importer.identity import BY_ADDRESS, Identity
 from importer.listing import Listing
 from importer.model import ImportState
-from importer.search import attach_index
-from importer.search_index import catch_up
+from importer.users.directory import Directory
+from importer.users.history import History
+from importer.users.identity import BY_ADDRESS, Identity
+from importer.users.search import attach_index
+from importer.users.search_index import catch_up
 from tests.support.importing import Company, people
 from tests.support.queues import open_queue
 

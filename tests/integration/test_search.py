@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importer.database import open_database
-from importer.directory import open_directory
 from importer.folder import TenantFolder
-from importer.identity import BY_ADDRESS
-from importer.search import LATE_MOST, attach_index, clean
-from importer.search_index import catch_up
+from importer.users.directory import open_directory
+from importer.users.identity import BY_ADDRESS
+from importer.users.search import LATE_MOST, attach_index, clean
+from importer.users.search_index import catch_up
 from tests.support.importing import Company, people, sheet
 
 STAFF: dict[str, Any] = {"identifier": "staff", "custom_fields": ({"key": "staff"},)}

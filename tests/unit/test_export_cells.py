@@ -10,11 +10,11 @@ from datetime import date
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from importer.directory import Export
 from importer.file.header import COLUMNS
 from importer.file.reader import CsvReader
 from importer.rules.rows import CheckedRow, RowChecker
 from importer.rules.settings import ImportSettings
+from importer.users.directory import Export
 
 NASTY = st.text(st.sampled_from("ab ÅÅ,\"'=+-@\\\n\r\t;|\u00a0\ufeff\u200b🎉ß"), max_size=12) | st.text(max_size=12)
 WORDS = st.text(st.sampled_from("abÅ1,;|\"'=+-@ß"), max_size=12)

@@ -30,7 +30,7 @@ PURE = {
     "importer.file.formulas",
     "importer.advice.guessing",
     "importer.file.header",
-    "importer.identity",
+    "importer.users.identity",
     "importer.model",
     "importer.nearest",
     "importer.plan",

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from importer.history import open_history
-from importer.identity import identity_of
 from importer.model import ImportState
 from importer.queue import deactivations_shown
 from importer.spool import said_in, touched_in
+from importer.users.history import open_history
+from importer.users.identity import identity_of
 from server.web.api import models
 from server.web.api.asking import After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import DECIDING, LOOKING, refuses

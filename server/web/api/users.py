@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request, Response
 from pydantic import Field
 
-from importer.directory import open_directory
-from importer.history import open_history
-from importer.identity import identity_of
+from importer.users.directory import open_directory
+from importer.users.history import open_history
+from importer.users.identity import identity_of
 from server.web.access import Visit
 from server.web.api import models
 from server.web.api.asking import After, Asked, Before, Limit, Looking, Routes, listed

@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from importer.file.formulas import escape_formula
 from importer.folder import TenantFolder
-from importer.history import open_history
-from importer.identity import Identity, identity_of
+from importer.users.history import open_history
+from importer.users.identity import Identity, identity_of
 from server.web.downloads import Pieces, disposition, download, file_download
 from server.web.pages.visits import Looking
 from server.web.pages.words import value_text

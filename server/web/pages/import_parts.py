@@ -16,10 +16,10 @@ from pydantic import BaseModel, Field
 from importer.advice.kept import kept_proposal
 from importer.entry import Entry
 from importer.folder import TenantFolder
-from importer.history import open_history
-from importer.identity import identity_of
 from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
 from importer.spool import MESSAGES_KEPT, counted_in, said_in, touched_in
+from importer.users.history import open_history
+from importer.users.identity import identity_of
 from server.tenant_settings import TenantSettings
 from server.web.pages.words import labels_of
 

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from importer.directory import Directory, open_directory
-from importer.history import open_history
-from importer.identity import Identity, identity_of
 from importer.model import INTEGER_MAX
 from importer.rules.settings import ImportSettings
+from importer.users.directory import Directory, open_directory
+from importer.users.history import open_history
+from importer.users.identity import Identity, identity_of
 from server.web.access import Visit
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines

@@ -12,11 +12,11 @@ import aiosqlite
 from importer.database import open_database, transaction
 from importer.file.formulas import escape_formula
 from importer.folder import TenantFolder
-from importer.identity import BY_ADDRESS, Identity
 from importer.rules.cells import date_in, join_names
 from importer.rules.rows import columns_under
 from importer.rules.settings import ImportSettings
-from importer.search import Index, attach_index, clean, patterns_of
+from importer.users.identity import BY_ADDRESS, Identity
+from importer.users.search import Index, attach_index, clean, patterns_of
 
 SELECT_USER = """
     SELECT u.*, {manager} AS manager, {coach} AS coach, t.name AS primary_team, l.name AS location,

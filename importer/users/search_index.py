@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from importer.folder import TenantFolder
-from importer.search import FORMAT, TABLE, TAKE_IN, discard_if_broken
+from importer.users.search import FORMAT, TABLE, TAKE_IN, discard_if_broken
 
 STEP = 5000
 """So many users are put into the index in one transaction."""

@@ -1,0 +1,1 @@
+"""The users of one tenant as people see them: who is who, lists, searches, histories."""
