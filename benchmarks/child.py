@@ -69,8 +69,8 @@ def insert(file: str, database: str) -> int:
 
 def run(file: str, database: str, messages: str, import_id: str) -> dict[str, Any]:
     """One import by the importer itself, at default settings."""
+    from importer.reconcile.run import Job, run_import
     from importer.rules.settings import ImportSettings
-    from importer.run import Job, run_import
 
     job = Job(
         tenant="acme",
@@ -95,7 +95,7 @@ TASKS: dict[str, Callable[..., Any]] = {"read": read, "insert": insert, "run": r
 
 def main(task: str, *arguments: str) -> None:
     if task == "run":
-        import importer.run  # noqa: F401 - loading modules is not what is measured
+        import importer.reconcile.run  # noqa: F401 - loading modules is not what is measured
         from server import process
 
         process.prepare()

@@ -21,9 +21,9 @@ from importer.errors import ImporterError, Refused, Stopped, TryAgain
 from importer.folder import TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Trial, Undo
 from importer.moments import Clock
+from importer.reconcile.run import Job, already_applied, run_import
+from importer.reconcile.undo import UndoJob, already_undone, undo_import
 from importer.rules.settings import ImportSettings
-from importer.run import Job, already_applied, run_import
-from importer.undo import UndoJob, already_undone, undo_import
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ SettingsOf = Callable[[str], Awaitable[ImportSettings]]
 
 
 class RunImport(Protocol):
-    """`importer.run.run_import`, or what a test puts in its place."""
+    """`importer.reconcile.run.run_import`, or what a test puts in its place."""
 
     def __call__(
         self,
@@ -65,7 +65,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """Starts imports. `run` is `importer.run.run_import`, or what a test puts in its place."""
+    """Starts imports. `run` is `importer.reconcile.run.run_import`, or what a test puts in its place."""
 
     folder_of: Callable[[str], TenantFolder]
     settings_of: SettingsOf

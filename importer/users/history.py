@@ -15,8 +15,8 @@ import aiosqlite
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
-from importer.plan import CUSTOM
-from importer.putback import SHOWN_AS
+from importer.reconcile.plan import CUSTOM
+from importer.reconcile.putback import SHOWN_AS
 from importer.users.identity import Identity
 
 BATCH = 1000

@@ -15,7 +15,7 @@ import click
 from importer.advice.proposal import SAMPLE_BYTES, Proposal, propose
 from importer.model import ImportState, Outcome, Report
 from importer.moments import rfc3339, utc_now
-from importer.run import Job, run_import
+from importer.reconcile.run import Job, run_import
 from server.cli.data import runs, tenants
 from server.cli.output import harmless, json_option, print_json
 from server.cli.report_view import print_report, summary

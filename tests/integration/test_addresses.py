@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from importer.addresses import Addresses, SetAside
 from importer.database import open_database, transaction
-from importer.roster import NEW_USER, Roster
+from importer.reconcile.addresses import Addresses, SetAside
+from importer.reconcile.roster import NEW_USER, Roster
 
 PEOPLE = {"1": "ann@e.com", "2": "ben@e.com", "3": "cleo@e.com", "4": "dora@e.com"}
 

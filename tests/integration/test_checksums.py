@@ -19,9 +19,9 @@ from importer.checksum import CHECKSUM_WAIT
 from importer.checksums import KEPT
 from importer.entry import Entry
 from importer.model import ImportState, Outcome, Trial, Written
+from importer.reconcile.run import Job, run_import
 from importer.recovery import recover
 from importer.rules.settings import ImportSettings
-from importer.run import Job, run_import
 from importer.worker import Worker
 from server.imports import ChecksumHook
 from server.sftp.hooks import HookRefused, Upload

@@ -17,7 +17,7 @@ import pytest
 from importer.folder import TenantFolder
 from importer.model import Guard, GuardReason, ImportState, Outcome, Report
 from importer.moments import utc_now
-from importer.run import Job, run_import
+from importer.reconcile.run import Job, run_import
 from server.cli.report_view import print_report
 from server.tenant_settings import TenantSettings, read_settings
 from tests.support.cli import Ran, run_cli

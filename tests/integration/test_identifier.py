@@ -11,9 +11,9 @@ import pytest
 from importer.database import open_database, transaction
 from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
+from importer.reconcile.run import Job, run_import
+from importer.reconcile.undo import UndoJob, undo_import
 from importer.rules.settings import ImportSettings
-from importer.run import Job, run_import
-from importer.undo import UndoJob, undo_import
 from importer.users.identity import Identity
 from importer.users.switching import switch_identity
 from tests.support.importing import Company, codes, sheet

@@ -17,9 +17,9 @@ from importer.entry import Entry
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.pruning import Busy, prune
+from importer.reconcile.undo import UndoJob, undo_import
 from importer.results import KEPT
 from importer.rules.settings import ImportSettings
-from importer.undo import UndoJob, undo_import
 from importer.worker import Worker
 from server.counting import Counting
 from server.feeds import Feed

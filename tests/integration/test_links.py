@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.database import open_database
-from importer.links import Links, find_loops
 from importer.model import ImportState, Outcome
-from importer.roster import Roster
+from importer.reconcile.links import Links, find_loops
+from importer.reconcile.roster import Roster
 from tests.support.importing import HEADER, Company, codes, sheet
 
 

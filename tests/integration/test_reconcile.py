@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from importer import reconcile
 from importer.model import ImportState
-from importer.newcomers import CHUNK_ROWS, Newcomers, part
-from importer.rows import Entry
+from importer.reconcile import reconcile
+from importer.reconcile.newcomers import CHUNK_ROWS, Newcomers, part
+from importer.reconcile.rows import Entry
 from importer.rules.rows import RowChecker
 from tests.support.importing import HEADER, Company, codes, people, sheet
 

@@ -15,9 +15,9 @@ from importer import worker as worker_module
 from importer.attempt import RunImport, Starter, known_end
 from importer.errors import Refused, Stopped, TryAgain
 from importer.model import ImportState, Outcome
+from importer.reconcile.run import Job, run_import
 from importer.recovery import recover
 from importer.rules.settings import ImportSettings
-from importer.run import Job, run_import
 from importer.worker import Worker, is_correction
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house, outcome

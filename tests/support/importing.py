@@ -16,9 +16,9 @@ import aiosqlite
 
 from importer.database import open_database
 from importer.model import Approval, Outcome, Written
+from importer.reconcile.run import BATCH_ROWS, Job, run_import
+from importer.reconcile.undo import UndoJob, undo_import
 from importer.rules.settings import ImportSettings
-from importer.run import BATCH_ROWS, Job, run_import
-from importer.undo import UndoJob, undo_import
 from importer.users.directory import Directory
 
 HEADER = ("first_name", "last_name", "email")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from importer.model import Counts, GuardReason, Written
-from importer.plan import LastApplied, Wholeness, guard_reasons, reasons_of_truncation
+from importer.reconcile.plan import LastApplied, Wholeness, guard_reasons, reasons_of_truncation
 from importer.rules.settings import ImportSettings
 
 DEACTIVATIONS = GuardReason.TOO_MANY_DEACTIVATIONS

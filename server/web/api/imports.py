@@ -9,7 +9,7 @@ from fastapi import Query, Request, Response
 
 from importer.model import ImportState
 from importer.queue import deactivations_shown
-from importer.spool import said_in, touched_in
+from importer.reconcile.spool import said_in, touched_in
 from importer.users.history import open_history
 from importer.users.identity import identity_of
 from server.web.api import models

@@ -16,8 +16,8 @@ from typing import Any
 import aiosqlite
 
 from importer.model import Problem, Severity, shown
-from importer.plan import LINK_FIELDS, User, differences
-from importer.roster import Roster
+from importer.reconcile.plan import LINK_FIELDS, User, differences
+from importer.reconcile.roster import Roster
 from importer.rules.rows import FieldValue, email_key
 
 CACHED = 50_000

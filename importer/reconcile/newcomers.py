@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from importer.links import Links, Waiting
 from importer.model import Problem
-from importer.plan import LINK_FIELDS, OURS, NameIds, custom_column, team_columns
-from importer.roster import COLUMNS, NEW_USER
-from importer.rows import Entry, Writes
+from importer.reconcile.links import Links, Waiting
+from importer.reconcile.plan import LINK_FIELDS, OURS, NameIds, custom_column, team_columns
+from importer.reconcile.roster import COLUMNS, NEW_USER
+from importer.reconcile.rows import Entry, Writes
 from importer.rules.emails import email_key
 from importer.rules.rows import FieldValue, RowChecker
 

@@ -19,12 +19,9 @@ from typing import IO, Any
 
 import aiosqlite
 
-from importer.addresses import Addresses
 from importer.database import open_database, transaction
 from importer.errors import FileError, Stopped, TryAgain
 from importer.file.reader import CsvReader
-from importer.inviting import invite
-from importer.links import Links
 from importer.model import (
     APPLIED,
     Approval,
@@ -40,11 +37,14 @@ from importer.model import (
     Written,
 )
 from importer.moments import rfc3339
-from importer.plan import LastApplied, Wholeness, guard_message, guard_reasons, reasons_of_truncation
-from importer.reconcile import Reconciler
-from importer.roster import Roster
+from importer.reconcile.addresses import Addresses
+from importer.reconcile.inviting import invite
+from importer.reconcile.links import Links
+from importer.reconcile.plan import LastApplied, Wholeness, guard_message, guard_reasons, reasons_of_truncation
+from importer.reconcile.reconcile import Reconciler
+from importer.reconcile.roster import Roster
+from importer.reconcile.spool import Spool
 from importer.rules.settings import ImportSettings
-from importer.spool import Spool
 from importer.users.identity import identity_of
 from importer.users.search import adding_above
 from importer.users.switching import refuse_switched, switch_identity

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import aiosqlite
 
-from importer.plan import NameIds, User, custom_changes
+from importer.reconcile.plan import NameIds, User, custom_changes
 from importer.rules.cells import name_key
 
 COLUMNS = (

@@ -25,8 +25,8 @@ from importer.database import open_database, transaction
 from importer.errors import Refused, Stopped
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem
 from importer.moments import rfc3339
-from importer.plan import User
-from importer.putback import (
+from importer.reconcile.plan import User
+from importer.reconcile.putback import (
     CREATED,
     Change,
     PutBack,
@@ -38,7 +38,7 @@ from importer.putback import (
     still_protected,
     with_existing,
 )
-from importer.roster import records_of
+from importer.reconcile.roster import records_of
 from importer.users.switching import refuse_switched
 
 BATCH = 2000

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from importer.addresses import Addresses
 from importer.file.reader import Batch, CsvReader
-from importer.links import Links
 from importer.model import Counts, Problem, Severity
-from importer.newcomers import Newcomers, part
-from importer.plan import (
+from importer.reconcile.addresses import Addresses
+from importer.reconcile.links import Links
+from importer.reconcile.newcomers import Newcomers, part
+from importer.reconcile.plan import (
     LINK_FIELDS,
     Fate,
     Judgement,
@@ -26,14 +26,14 @@ from importer.plan import (
     protected_user,
     unfinished_last_row,
 )
-from importer.roster import Roster
-from importer.rows import Entry, Writes, names_of
+from importer.reconcile.roster import Roster
+from importer.reconcile.rows import Entry, Writes, names_of
+from importer.reconcile.spool import Spool
+from importer.reconcile.window import Window, salt_of
+from importer.reconcile.writing import Writer
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
-from importer.spool import Spool
 from importer.users.identity import identity_of
-from importer.window import Window, salt_of
-from importer.writing import Writer
 
 
 class Reconciler:

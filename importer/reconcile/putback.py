@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from importer.model import Problem, Severity
-from importer.plan import CUSTOM, User, custom_json
+from importer.reconcile.plan import CUSTOM, User, custom_json
 
 CREATED = "created"
 ADDRESS = ("email", "email_key")

@@ -16,8 +16,8 @@ from typing import Any
 import aiosqlite
 
 from importer.model import Problem, Severity
-from importer.plan import User
-from importer.roster import Roster
+from importer.reconcile.plan import User
+from importer.reconcile.roster import Roster
 
 BATCH = 2000
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from importer.addresses import Addresses, SetAside
-from importer.links import Links, RowLinks, Waiting
 from importer.model import Counts
-from importer.newcomers import Newcomers, plan_newcomers
-from importer.plan import NameIds, User, columns_of, differences
-from importer.roster import NEW_USER, Roster
-from importer.rows import Entry, Writes
-from importer.spool import Spool
+from importer.reconcile.addresses import Addresses, SetAside
+from importer.reconcile.links import Links, RowLinks, Waiting
+from importer.reconcile.newcomers import Newcomers, plan_newcomers
+from importer.reconcile.plan import NameIds, User, columns_of, differences
+from importer.reconcile.roster import NEW_USER, Roster
+from importer.reconcile.rows import Entry, Writes
+from importer.reconcile.spool import Spool
 
 
 class Writer:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from importer.addresses import SetAside
-from importer.links import Waiting
-from importer.plan import Judgement, User
-from importer.roster import Known
+from importer.reconcile.addresses import SetAside
+from importer.reconcile.links import Waiting
+from importer.reconcile.plan import Judgement, User
+from importer.reconcile.roster import Known
 from importer.rules.rows import CheckedRow
 
 

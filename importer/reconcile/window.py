@@ -11,7 +11,7 @@ from bisect import bisect_left
 
 from importer.file.header import Header
 from importer.file.reader import Batch
-from importer.roster import Roster
+from importer.reconcile.roster import Roster
 from importer.rules.settings import ImportSettings
 
 RULES = 1
