@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Protocol
 
 from importer.advice.kept import keep_proposal
-from importer.checksum import Verdict
-from importer.checksums import Checksums, Compared
-from importer.entry import Entry
 from importer.errors import ImporterError, Refused, Stopped, TryAgain
 from importer.folder import TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Trial, Undo
 from importer.moments import Clock
+from importer.queue.checksum import Verdict
+from importer.queue.checksums import Checksums, Compared
+from importer.queue.entry import Entry
 from importer.reconcile.run import Job, already_applied, run_import
 from importer.reconcile.undo import UndoJob, already_undone, undo_import
 from importer.rules.settings import ImportSettings

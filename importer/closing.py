@@ -13,12 +13,12 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol
 
 from importer import results
-from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import NEVER_RAN, ImportState, Outcome
 from importer.moments import Clock, utc_now
-from importer.notices import Herald, Nobody
-from importer.queue import Queue
+from importer.queue.entry import Entry
+from importer.queue.notices import Herald, Nobody
+from importer.queue.queue import Queue
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from importer.database import open_database, transaction
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.moments import rfc3339
-from importer.queue import Queue
+from importer.queue.queue import Queue
 from importer.results import KEPT
 from importer.retention import Past, PastEffect, effects_to_prune, imports_to_prune
 

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from importer.closing import FAILED_KEPT, Closing, FolderOf, copy_is_needed
-from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import Counts, ImportState, Outcome, Problem, Severity
-from importer.queue import Queue
+from importer.queue.entry import Entry
+from importer.queue.queue import Queue
 
 log = logging.getLogger(__name__)
 

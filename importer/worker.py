@@ -16,16 +16,16 @@ from pathlib import Path
 import aiofiles
 
 from importer.attempt import Later, Starter
-from importer.checksum import CHECKSUM_WAIT, Verdict, waiting
 from importer.closing import Closing
-from importer.entry import Entry
 from importer.errors import FileError, TryAgain
 from importer.file.reader import CsvReader
 from importer.file.records import MAX_ROW
 from importer.model import ImportState, Outcome
 from importer.moments import from_rfc3339, rfc3339
-from importer.order import next_turn
-from importer.queue import Queue
+from importer.queue.checksum import CHECKSUM_WAIT, Verdict, waiting
+from importer.queue.entry import Entry
+from importer.queue.order import next_turn
+from importer.queue.queue import Queue
 from importer.rules.settings import ImportSettings
 
 log = logging.getLogger(__name__)

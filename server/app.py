@@ -15,13 +15,13 @@ from contextlib import asynccontextmanager, contextmanager
 import aiosqlite
 
 from importer.attempt import Starter, known_end
-from importer.checksum import CHECKSUM_NAME
 from importer.closing import Closing, Watchers
 from importer.database import open_database
-from importer.ledger import Ledger
-from importer.listing import Listing
 from importer.moments import utc_now
-from importer.queue import Queue
+from importer.queue.checksum import CHECKSUM_NAME
+from importer.queue.ledger import Ledger
+from importer.queue.listing import Listing
+from importer.queue.queue import Queue
 from importer.recovery import recover, remove_leftovers
 from importer.rules.settings import ImportSettings
 from importer.worker import Worker

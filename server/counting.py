@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from importer.entry import Entry
 from importer.model import APPLIED, ImportState
 from importer.moments import utc_now
-from importer.queue import Queue
+from importer.queue.entry import Entry
+from importer.queue.queue import Queue
 from importer.users.directory import Directory
 from server.feeds import feeds
 from server.metrics import Metrics

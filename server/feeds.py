@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from importer.listing import Listing
 from importer.moments import from_rfc3339
+from importer.queue.listing import Listing
 from server.tenant_settings import read_settings
 from server.tenants import Tenant, Tenants
 

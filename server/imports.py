@@ -11,12 +11,12 @@ import logging
 import uuid
 from contextlib import suppress
 
-from importer.checksum import CHECKSUM_NAME, MAX_CHECKSUM_BYTES, NoChecksum, checksum_in
 from importer.closing import Closing, FolderOf
-from importer.entry import Entry
 from importer.errors import Refused, TryAgain
 from importer.model import ImportState
-from importer.queue import Queue
+from importer.queue.checksum import CHECKSUM_NAME, MAX_CHECKSUM_BYTES, NoChecksum, checksum_in
+from importer.queue.entry import Entry
+from importer.queue.queue import Queue
 from server.sftp.hooks import Arrival, HookRefused, Upload
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import logging
 import threading
 import time
 
-from importer.entry import Entry
 from importer.model import APPLIED, ImportState
+from importer.queue.entry import Entry
 from importer.users.search_index import catch_up
 from server.tenants import Tenants
 

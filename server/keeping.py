@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from importer.errors import TryAgain
 from importer.moments import Clock
 from importer.pruning import Busy, prune
-from importer.queue import Queue
+from importer.queue.queue import Queue
 from server.feeds import Feed, feeds
 from server.tenants import Tenants
 

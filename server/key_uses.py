@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from importer.errors import TryAgain
-from importer.ledger import Ledger
 from importer.moments import Clock, rfc3339, utc_now
+from importer.queue.ledger import Ledger
 from keys.errors import RingUnreadable
 from keys.ring import Key, KeyRing
 

@@ -20,9 +20,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-from importer.entry import Entry
 from importer.model import APPLIED
 from importer.moments import from_rfc3339
+from importer.queue.entry import Entry
 from server.feeds import Feed
 from server.sftp.accounts import LoginResult, UploadResult
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from importer.entry import Entry
-from importer.listing import Listing
 from importer.moments import Clock, utc_now
+from importer.queue.entry import Entry
+from importer.queue.listing import Listing
 from server.counting import Counting
 from server.disk import Disk
 from server.feeds import Feed, feeds

@@ -9,8 +9,8 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from importer.ledger import Ledger
 from importer.moments import rfc3339
+from importer.queue.ledger import Ledger
 from server.tokens import Token, read_token, secret_hash
 
 SESSION_S = 12 * 3600

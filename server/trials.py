@@ -21,12 +21,12 @@ from pathlib import Path
 
 from importer.closing import Closing
 from importer.database import finish
-from importer.entry import Entry
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
 from importer.model import NEVER_RAN, ImportState, Trial, Written
 from importer.moments import utc_now
-from importer.queue import Queue
+from importer.queue.entry import Entry
+from importer.queue.queue import Queue
 from keys.files import fsync_folder
 from server.accounts import limits_of
 from server.sftp.accounts import TenantLimits

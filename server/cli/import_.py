@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from importer.entry import Entry
 from importer.errors import Refused
 from importer.folder import TenantFolder
 from importer.model import APPLIED, WAITING, ImportState
-from importer.queue import Queue, deactivations_shown
+from importer.queue.entry import Entry
+from importer.queue.queue import Queue, deactivations_shown
 from importer.users.history import History
 from importer.users.identity import identity_of
 from server import lock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from importer.ledger import Ledger
+from importer.queue.ledger import Ledger
 from server.cli.data import read_text, runs, tenants
 from server.cli.output import json_option, print_json, print_list
 from server.key_uses import KeyUses, with_uses

@@ -11,7 +11,7 @@ import click
 
 from importer.errors import TryAgain
 from importer.moments import utc_now
-from importer.queue import Queue
+from importer.queue.queue import Queue
 from importer.users.directory import Directory
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, patiently, read_text, runs, tenants

@@ -15,7 +15,7 @@ from functools import partial
 
 from importer.closing import FolderOf
 from importer.errors import TryAgain
-from importer.notices import Channel
+from importer.queue.notices import Channel
 from server.metrics import Metrics
 from server.notify.herald import SettingsOf, destination
 from server.notify.letters import Letter

@@ -1,7 +1,7 @@
 """Who is told of what: the notices of an end, for those channels that the tenant has set.
 
-An `importer.notices.Herald`. What a notice says is fixed here, when it happens; where it goes is looked up when it is
-is sent. A tenant whose settings can't be read now gets a notice in every channel, and whoever sends looks again.
+An `importer.queue.notices.Herald`. What a notice says is fixed here, when it happens; where it goes is looked up when
+it is sent. A tenant whose settings can't be read now gets a notice in every channel, and whoever sends looks again.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from importer.closing import FolderOf
-from importer.entry import Entry
 from importer.model import ImportState
 from importer.moments import rfc3339, utc_now
-from importer.notices import Channel, Notice
+from importer.queue.entry import Entry
+from importer.queue.notices import Channel, Notice
 from server.notify import letters
 from server.notify.letters import LEAVERS_SHOWN, Letter
 from server.tenant_settings import TenantSettings

@@ -10,10 +10,10 @@ from contextlib import suppress
 
 from importer.closing import FolderOf
 from importer.database import open_database
-from importer.entry import Entry
 from importer.errors import TryAgain
 from importer.model import APPLIED
 from importer.moments import Clock, utc_now
+from importer.queue.entry import Entry
 from server.metrics import Metrics
 from server.notify.courier import AWAY_FIRST_S, AWAY_LONGEST_S, again, insist
 from server.notify.herald import SettingsOf

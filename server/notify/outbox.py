@@ -18,7 +18,7 @@ import aiosqlite
 
 from importer.database import finish, transaction
 from importer.moments import Clock, rfc3339, utc_now
-from importer.notices import Channel, Notice, put_in_outbox
+from importer.queue.notices import Channel, Notice, put_in_outbox
 from server.notify.patience import THREE_DAYS, Patience
 
 KEPT = timedelta(days=30)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from importer.entry import Entry
-from importer.notices import Channel
+from importer.queue.entry import Entry
+from importer.queue.notices import Channel
 from server.feeds import Feed
 from server.metrics import Metrics
 from server.notify.courier import Courier

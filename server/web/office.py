@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from importer.listing import Listing
-from importer.queue import Queue
+from importer.queue.listing import Listing
+from importer.queue.queue import Queue
 from keys.host import ShownHostKey
 from server.key_uses import KeyUses
 from server.overview import Overview

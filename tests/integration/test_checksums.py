@@ -15,10 +15,10 @@ import pytest
 
 from importer import worker as worker_module
 from importer.attempt import RunImport, Starter, known_end
-from importer.checksum import CHECKSUM_WAIT
-from importer.checksums import KEPT
-from importer.entry import Entry
 from importer.model import ImportState, Outcome, Trial, Written
+from importer.queue.checksum import CHECKSUM_WAIT
+from importer.queue.checksums import KEPT
+from importer.queue.entry import Entry
 from importer.reconcile.run import Job, run_import
 from importer.recovery import recover
 from importer.rules.settings import ImportSettings

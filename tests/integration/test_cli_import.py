@@ -14,7 +14,7 @@ import pytest
 
 from importer.folder import TenantFolder
 from importer.model import Counts, ImportState, Outcome, Problem, Severity
-from importer.queue import Queue
+from importer.queue.queue import Queue
 from server import lock
 from server.cli import import_ as module
 from server.tenants import open_tenants

@@ -16,7 +16,7 @@ import pytest
 from importer.closing import Closing
 from importer.model import ImportState, Outcome
 from importer.moments import utc_now
-from importer.notices import Channel, Notice
+from importer.queue.notices import Channel, Notice
 from server.metrics import Metrics
 from server.notify import courier as courier_module
 from server.notify.courier import Courier

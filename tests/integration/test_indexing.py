@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import FileFacts, ImportState
+from importer.queue.entry import Entry
 from server.indexing import Indexer
 from server.tenants import Tenants, open_tenants
 from tests.support.waiting import eventually

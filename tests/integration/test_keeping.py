@@ -13,10 +13,10 @@ import pytest
 
 from importer.attempt import Starter
 from importer.database import open_database
-from importer.entry import Entry
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.pruning import Busy, prune
+from importer.queue.entry import Entry
 from importer.reconcile.undo import UndoJob, undo_import
 from importer.results import KEPT
 from importer.rules.settings import ImportSettings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from importer.database import open_database, transaction
-from importer.ledger import Ledger
+from importer.queue.ledger import Ledger
 from keys.public import parse_public_key
 from server import key_uses as key_uses_module
 from server.key_uses import KeyUses, Use

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from importer.model import ImportState
-from importer.queue import Queue
+from importer.queue.queue import Queue
 from server.tenants import server_database
 from server.web import listener as listener_module
 from server.web import live as live_module

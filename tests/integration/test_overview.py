@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from importer.database import open_database
-from importer.listing import LAST_SUCCESSES, NEWEST_OF_ALL
 from importer.model import ImportState
 from importer.moments import rfc3339
-from importer.queue import Queue
+from importer.queue.listing import LAST_SUCCESSES, NEWEST_OF_ALL
+from importer.queue.queue import Queue
 from server import disk as disk_module
 from server.counting import Counting
 from server.disk import Disk, bytes_below

@@ -13,8 +13,8 @@ import pytest
 
 from importer.database import open_database
 from importer.folder import TenantFolder
-from importer.listing import Listing
 from importer.model import ImportState
+from importer.queue.listing import Listing
 from importer.users.directory import Directory
 from importer.users.history import History
 from importer.users.identity import BY_ADDRESS, Identity

@@ -16,9 +16,9 @@ import pytest
 
 from importer.database import open_database
 from importer.errors import Refused, TryAgain
-from importer.listing import APPLIED_OF, NEWEST_CHANGE
 from importer.model import GuardReason, ImportState, Outcome, Problem, Severity, Written
-from importer.queue import Queue, deactivations_shown
+from importer.queue.listing import APPLIED_OF, NEWEST_CHANGE
+from importer.queue.queue import Queue, deactivations_shown
 from tests.support.queues import GUARD, NOON, enqueue, found, open_queue, outcome, promise, run_to
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
+from importer.queue.entry import Entry
 from importer.recovery import STARTS, recover, remove_leftovers
 from server.sftp.hooks import Upload
 from server.sftp.leftovers import clear_staging

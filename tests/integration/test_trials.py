@@ -14,11 +14,11 @@ import pytest
 from importer.attempt import Starter, known_end
 from importer.closing import Closing
 from importer.database import open_database
-from importer.entry import Entry
 from importer.errors import Refused
 from importer.model import ImportState, Trial
 from importer.moments import utc_now
-from importer.queue import Queue
+from importer.queue.entry import Entry
+from importer.queue.queue import Queue
 from importer.recovery import recover, remove_leftovers
 from importer.rules.settings import ImportSettings
 from importer.worker import Worker

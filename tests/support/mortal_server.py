@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from importer import attempt
 from importer.closing import Closing
-from importer.queue import Queue
+from importer.queue.queue import Queue
 from importer.reconcile import reconcile, run, undo
 from server.__main__ import main
 from server.notify.invitations import Invitations

@@ -12,10 +12,10 @@ from typing import Any
 
 from importer.closing import Closing
 from importer.database import open_database, transaction
-from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Outcome
-from importer.queue import Queue
+from importer.queue.entry import Entry
+from importer.queue.queue import Queue
 from importer.results import report_file
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

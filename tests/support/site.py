@@ -17,10 +17,10 @@ from fastapi import FastAPI
 from importer.attempt import Starter
 from importer.closing import Closing
 from importer.database import open_database
-from importer.ledger import Ledger
-from importer.listing import Listing
 from importer.moments import utc_now
-from importer.queue import Queue
+from importer.queue.ledger import Ledger
+from importer.queue.listing import Listing
+from importer.queue.queue import Queue
 from importer.worker import Worker
 from keys.host import ShownHostKey
 from server.accounts import Accounts

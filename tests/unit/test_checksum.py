@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from importer.checksum import Checksum, NoChecksum, Surroundings, Verdict, checksum_in, judge
+from importer.queue.checksum import Checksum, NoChecksum, Surroundings, Verdict, checksum_in, judge
 
 OURS, THEIRS, OTHER = "a" * 64, "b" * 64, "c" * 64
 

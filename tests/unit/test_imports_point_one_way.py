@@ -19,7 +19,7 @@ MAY_IMPORT = {"importer": {"importer"}, "keys": {"keys"}, "server": set(PACKAGES
 
 PURE = {
     "importer.amounts",
-    "importer.checksum",
+    "importer.queue.checksum",
     "importer.file.reader",
     "importer.rules.custom",
     "importer.file.decoding",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from importer.entry import Entry
 from importer.model import Counts, FileFacts, ImportState, Outcome
+from importer.queue.entry import Entry
 from server.metrics import Metrics
 
 FILE = FileFacts("sync_users.csv", 10, None, 6)

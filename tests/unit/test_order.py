@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.entry import Entry
 from importer.model import FileFacts, ImportState
-from importer.order import Turn, next_turn
+from importer.queue.entry import Entry
+from importer.queue.order import Turn, next_turn
 
 
 def entry(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from importer.entry import Entry
 from importer.model import FileFacts, ImportState
-from importer.order import why_not_undone
+from importer.queue.entry import Entry
+from importer.queue.order import why_not_undone
 
 S = ImportState
 

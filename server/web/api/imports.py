@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from importer.model import ImportState
-from importer.queue import deactivations_shown
+from importer.queue.queue import deactivations_shown
 from importer.reconcile.spool import said_in, touched_in
 from importer.users.history import open_history
 from importer.users.identity import identity_of

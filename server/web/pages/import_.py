@@ -10,9 +10,9 @@ from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from importer.entry import Entry
 from importer.errors import Refused, TryAgain
-from importer.queue import deactivations_shown
+from importer.queue.entry import Entry
+from importer.queue.queue import deactivations_shown
 from server.setting_texts import SETTING_TEXTS
 from server.tenant_settings import TenantRefused
 from server.web.access import Visit

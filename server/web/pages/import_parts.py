@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, Field
 
 from importer.advice.kept import kept_proposal
-from importer.entry import Entry
 from importer.folder import TenantFolder
 from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
+from importer.queue.entry import Entry
 from importer.reconcile.spool import MESSAGES_KEPT, counted_in, said_in, touched_in
 from importer.users.history import open_history
 from importer.users.identity import identity_of

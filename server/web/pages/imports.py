@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from importer.entry import Entry
-from importer.listing import Listing
 from importer.model import INTEGER_MAX, WAITING, ImportState
+from importer.queue.entry import Entry
+from importer.queue.listing import Listing
 from server.web.access import Visit
 from server.web.pages.chart import Point, draw, scale_of
 from server.web.pages.rendering import render

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import aiosqlite
 
-from importer.entry import Entry
 from importer.errors import Refused
-from importer.ledger import Ledger
 from importer.model import INTEGER_MAX, ImportState
-from importer.order import why_not_undone
+from importer.queue.entry import Entry
+from importer.queue.ledger import Ledger
+from importer.queue.order import why_not_undone
 
 # A row of sqlite3 that has two columns of one name gives the first of them.
 BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "
@@ -30,7 +30,7 @@ NEWEST_OF_ALL = (
     " ORDER BY id DESC LIMIT 1)"
 )
 
-# What `importer.order.why_not_undone` is asked about, of one tenant.
+# What `importer.queue.order.why_not_undone` is asked about, of one tenant.
 NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' ORDER BY finished_at DESC, id DESC LIMIT 1"
 WAITING_FIRST = (
     "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"

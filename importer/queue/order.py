@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from importer.entry import Entry
 from importer.errors import Refused
 from importer.model import APPLIED, ImportState
+from importer.queue.entry import Entry
 
 
 @dataclass(frozen=True, slots=True)

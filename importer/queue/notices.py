@@ -14,7 +14,7 @@ from typing import Protocol
 
 import aiosqlite
 
-from importer.entry import Entry
+from importer.queue.entry import Entry
 
 
 class Channel(StrEnum):

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import aiosqlite
 
-from importer.checksums import Checksums
-from importer.entry import Entry
 from importer.errors import Refused
-from importer.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, unknown_import
 from importer.model import Approval, ImportState, Trial, Undo, Written
 from importer.moments import Clock, rfc3339, utc_now
-from importer.notices import Notice, put_in_outbox
-from importer.order import why_not_undone
+from importer.queue.checksums import Checksums
+from importer.queue.entry import Entry
+from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, unknown_import
+from importer.queue.notices import Notice, put_in_outbox
+from importer.queue.order import why_not_undone
 
 
 class Queue(Listing):

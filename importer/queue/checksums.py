@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from importer.checksum import CHECKSUM_WAIT, Checksum, Surroundings, Verdict, against, differs, judge, missing
-from importer.entry import Entry
-from importer.ledger import Ledger
 from importer.model import GuardReason, Outcome
 from importer.moments import from_rfc3339
+from importer.queue.checksum import CHECKSUM_WAIT, Checksum, Surroundings, Verdict, against, differs, judge, missing
+from importer.queue.entry import Entry
+from importer.queue.ledger import Ledger
 
 KEPT = 50
 """So many check-sums are remembered for each folder of a tenant."""

@@ -1,0 +1,1 @@
+"""What waits, and what became of it: every state of every import."""
