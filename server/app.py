@@ -14,17 +14,17 @@ from contextlib import asynccontextmanager, contextmanager
 
 import aiosqlite
 
-from importer.attempt import Starter, known_end
-from importer.closing import Closing, Watchers
 from importer.database import open_database
 from importer.moments import utc_now
 from importer.queue.checksum import CHECKSUM_NAME
 from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
-from importer.recovery import recover, remove_leftovers
 from importer.rules.settings import ImportSettings
-from importer.worker import Worker
+from importer.worker.attempt import Starter, known_end
+from importer.worker.closing import Closing, Watchers
+from importer.worker.recovery import recover, remove_leftovers
+from importer.worker.worker import Worker
 from keys.host import host_keys, shown_host_keys
 from keys.ring import plain
 from server import lock

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Counting:
-    """An `importer.closing.Watcher`, and what /metrics shows."""
+    """An `importer.worker.closing.Watcher`, and what /metrics shows."""
 
     def __init__(self, metrics: Metrics, tenants: Tenants, queue: Queue) -> None:
         self._metrics = metrics

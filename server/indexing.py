@@ -25,7 +25,7 @@ WORTH_A_LINE = 10_000
 
 
 class Indexer:
-    """An `importer.closing.Watcher` that works between `start()` and `stop()`, on one tenant after the other."""
+    """An `importer.worker.closing.Watcher`. Works between `start()` and `stop()`, on one tenant after the other."""
 
     def __init__(self, tenants: Tenants) -> None:
         self._tenants = tenants

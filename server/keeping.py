@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from importer.errors import TryAgain
 from importer.moments import Clock
-from importer.pruning import Busy, prune
 from importer.queue.queue import Queue
+from importer.worker.pruning import Busy, prune
 from server.feeds import Feed, feeds
 from server.tenants import Tenants
 

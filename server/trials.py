@@ -19,7 +19,6 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import replace
 from pathlib import Path
 
-from importer.closing import Closing
 from importer.database import finish
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
@@ -27,6 +26,7 @@ from importer.model import NEVER_RAN, ImportState, Trial, Written
 from importer.moments import utc_now
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
+from importer.worker.closing import Closing
 from keys.files import fsync_folder
 from server.accounts import limits_of
 from server.sftp.accounts import TenantLimits

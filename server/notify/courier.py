@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
-from importer.closing import FolderOf
 from importer.errors import TryAgain
 from importer.queue.notices import Channel
+from importer.worker.closing import FolderOf
 from server.metrics import Metrics
 from server.notify.herald import SettingsOf, destination
 from server.notify.letters import Letter

@@ -15,11 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from importer.closing import FolderOf
 from importer.model import ImportState
 from importer.moments import rfc3339, utc_now
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice
+from importer.worker.closing import FolderOf
 from server.notify import letters
 from server.notify.letters import LEAVERS_SHOWN, Letter
 from server.tenant_settings import TenantSettings

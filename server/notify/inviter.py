@@ -8,12 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from importer.closing import FolderOf
 from importer.database import open_database
 from importer.errors import TryAgain
 from importer.model import APPLIED
 from importer.moments import Clock, utc_now
 from importer.queue.entry import Entry
+from importer.worker.closing import FolderOf
 from server.metrics import Metrics
 from server.notify.courier import AWAY_FIRST_S, AWAY_LONGEST_S, again, insist
 from server.notify.herald import SettingsOf
@@ -38,7 +38,7 @@ TenantNames = Callable[[], Awaitable[list[str]]]
 
 
 class Inviter:
-    """Sends invitations between `start()` and `stop()`. Satisfies `importer.closing.Watcher`."""
+    """Sends invitations between `start()` and `stop()`. Satisfies `importer.worker.closing.Watcher`."""
 
     def __init__(
         self,

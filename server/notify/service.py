@@ -20,7 +20,8 @@ from server.tenants import Tenants
 
 
 class Notifications:
-    """Mail, webhooks and invitations of one server. An `importer.closing.Watcher`; `herald` knows what to tell."""
+    """Mail, webhooks and invitations of one server: one of the watchers of `importer.worker.closing`. `herald` knows
+    what to tell."""
 
     def __init__(self, settings: ServerSettings, tenants: Tenants, outbox: Outbox, metrics: Metrics) -> None:
         self._settings = settings

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from importer import worker as worker_module
-from importer.attempt import RunImport, Starter, known_end
 from importer.model import ImportState, Outcome, Trial, Written
 from importer.queue.checksum import CHECKSUM_WAIT
 from importer.queue.checksums import KEPT
 from importer.queue.entry import Entry
 from importer.reconcile.run import Job, run_import
-from importer.recovery import recover
 from importer.rules.settings import ImportSettings
-from importer.worker import Worker
+from importer.worker import worker as worker_module
+from importer.worker.attempt import RunImport, Starter, known_end
+from importer.worker.recovery import recover
+from importer.worker.worker import Worker
 from server.imports import ChecksumHook
 from server.sftp.hooks import HookRefused, Upload
 from tests.support.importing import people

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from importer.model import ImportState
-from importer.results import KEPT, errors_file
+from importer.worker.results import KEPT, errors_file
 from tests.support.queues import House, enqueue, found, open_house, outcome, promise
 
 REJECTED = "first_name,email,_line,_code,_message\n"

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from importer.closing import Closing
 from importer.model import ImportState, Outcome
 from importer.moments import utc_now
 from importer.queue.notices import Channel, Notice
+from importer.worker.closing import Closing
 from server.metrics import Metrics
 from server.notify import courier as courier_module
 from server.notify.courier import Courier

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from importer.attempt import Starter
 from importer.database import open_database
 from importer.errors import Refused
 from importer.model import ImportState
-from importer.pruning import Busy, prune
 from importer.queue.entry import Entry
 from importer.reconcile.undo import UndoJob, undo_import
-from importer.results import KEPT
 from importer.rules.settings import ImportSettings
-from importer.worker import Worker
+from importer.worker.attempt import Starter
+from importer.worker.pruning import Busy, prune
+from importer.worker.results import KEPT
+from importer.worker.worker import Worker
 from server.counting import Counting
 from server.feeds import Feed
 from server.keeping import Keeper
@@ -195,7 +195,7 @@ async def test_what_a_crash_left_half_forgotten_is_forgotten_next_time(yard: Yar
 
 
 async def test_history_longer_than_a_step_goes_whole(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importer.pruning.STEP", 3)
+    monkeypatch.setattr("importer.worker.pruning.STEP", 3)
     await yard.applied(people(*"abcdefgh").decode(), 200 * DAY)
     await yard.applied(people("ann").decode(), 200 * DAY)
     await yard.prune()

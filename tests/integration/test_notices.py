@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from importer.closing import Closing
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice, put_in_outbox
+from importer.worker.closing import Closing
 from tests.support.queues import NOON, House, enqueue, found, open_house, outcome, promise, run_to
 
 

@@ -13,7 +13,7 @@ import pytest
 from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.queue.entry import Entry
-from importer.recovery import STARTS, recover, remove_leftovers
+from importer.worker.recovery import STARTS, recover, remove_leftovers
 from server.sftp.hooks import Upload
 from server.sftp.leftovers import clear_staging
 from tests.support.queues import House, found, open_house, outcome, promise, run_to

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from importer.attempt import Starter, known_end
-from importer.closing import Closing
 from importer.database import open_database
 from importer.errors import Refused
 from importer.model import ImportState, Trial
 from importer.moments import utc_now
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
-from importer.recovery import recover, remove_leftovers
 from importer.rules.settings import ImportSettings
-from importer.worker import Worker
+from importer.worker.attempt import Starter, known_end
+from importer.worker.closing import Closing
+from importer.worker.recovery import recover, remove_leftovers
+from importer.worker.worker import Worker
 from server import trials as trials_module
 from server.tenant_settings import TenantRefused
 from server.tenants import open_users, server_database

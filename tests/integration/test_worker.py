@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from importer import worker as worker_module
-from importer.attempt import RunImport, Starter, known_end
 from importer.errors import Refused, Stopped, TryAgain
 from importer.model import ImportState, Outcome
 from importer.reconcile.run import Job, run_import
-from importer.recovery import recover
 from importer.rules.settings import ImportSettings
-from importer.worker import Worker, is_correction
+from importer.worker import worker as worker_module
+from importer.worker.attempt import RunImport, Starter, known_end
+from importer.worker.recovery import recover
+from importer.worker.worker import Worker, is_correction
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house, outcome
 from tests.support.waiting import eventually

@@ -13,10 +13,10 @@ import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from importer import attempt
-from importer.closing import Closing
 from importer.queue.queue import Queue
 from importer.reconcile import reconcile, run, undo
+from importer.worker import attempt
+from importer.worker.closing import Closing
 from server.__main__ import main
 from server.notify.invitations import Invitations
 from server.notify.mail import Mailer

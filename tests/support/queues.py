@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from importer.closing import Closing
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Outcome
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
-from importer.results import report_file
+from importer.worker.closing import Closing
+from importer.worker.results import report_file
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 20, 15)

@@ -14,14 +14,14 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
-from importer.attempt import Starter
-from importer.closing import Closing
 from importer.database import open_database
 from importer.moments import utc_now
 from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
-from importer.worker import Worker
+from importer.worker.attempt import Starter
+from importer.worker.closing import Closing
+from importer.worker.worker import Worker
 from keys.host import ShownHostKey
 from server.accounts import Accounts
 from server.counting import Counting

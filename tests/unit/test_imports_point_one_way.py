@@ -38,7 +38,7 @@ PURE = {
     "importer.reconcile.putback",
     "importer.rules.railszones",
     "importer.file.records",
-    "importer.retention",
+    "importer.worker.retention",
     "importer.rules.rulebook",
     "importer.rules.cells",
     "importer.rules.settings",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.model import ImportState
-from importer.retention import Past, PastEffect, effects_to_prune, imports_to_prune
+from importer.worker.retention import Past, PastEffect, effects_to_prune, imports_to_prune
 
 BEFORE = "2026-03-01"
 OLD, YOUNG = "2026-02-01", "2026-04-01"

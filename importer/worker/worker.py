@@ -15,8 +15,6 @@ from pathlib import Path
 
 import aiofiles
 
-from importer.attempt import Later, Starter
-from importer.closing import Closing
 from importer.errors import FileError, TryAgain
 from importer.file.reader import CsvReader
 from importer.file.records import MAX_ROW
@@ -27,6 +25,8 @@ from importer.queue.entry import Entry
 from importer.queue.order import next_turn
 from importer.queue.queue import Queue
 from importer.rules.settings import ImportSettings
+from importer.worker.attempt import Later, Starter
+from importer.worker.closing import Closing
 
 log = logging.getLogger(__name__)
 

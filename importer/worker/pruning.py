@@ -20,8 +20,8 @@ from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.moments import rfc3339
 from importer.queue.queue import Queue
-from importer.results import KEPT
-from importer.retention import Past, PastEffect, effects_to_prune, imports_to_prune
+from importer.worker.results import KEPT
+from importer.worker.retention import Past, PastEffect, effects_to_prune, imports_to_prune
 
 log = logging.getLogger(__name__)
 

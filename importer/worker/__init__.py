@@ -1,0 +1,1 @@
+"""Who runs imports, ends them, and forgets what is too old."""
