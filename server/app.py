@@ -28,26 +28,26 @@ from importer.worker.worker import Worker
 from keys.host import host_keys, shown_host_keys
 from keys.ring import plain
 from server import lock
-from server.accounts import Accounts
 from server.counting import Counting
 from server.imports import ChecksumHook, ImportHook
 from server.indexing import Indexer
 from server.keeping import Keeper
-from server.key_uses import KeyUses
 from server.logs import announce
 from server.metrics import Metrics
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.overview import Overview
-from server.sessions import Sessions
 from server.settings import ServerSettings
 from server.sftp.auth import Login
 from server.sftp.hooks import HookTable
 from server.sftp.leftovers import clear_staging
 from server.sftp.listener import SftpListener
-from server.tenant_settings import read_settings
-from server.tenants import Tenants, make_data_dir, open_tenants, server_database
-from server.tokens import Role, Tokens
+from server.tenants.accounts import Accounts
+from server.tenants.key_uses import KeyUses
+from server.tenants.settings import read_settings
+from server.tenants.sign_ins import Sessions
+from server.tenants.tenants import Tenants, make_data_dir, open_tenants, server_database
+from server.tenants.tokens import Role, Tokens
 from server.trials import Trials
 from server.web.app import build_app
 from server.web.health import Health

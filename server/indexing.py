@@ -14,7 +14,7 @@ import time
 from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
 from importer.users.search_index import catch_up
-from server.tenants import Tenants
+from server.tenants.tenants import Tenants
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from importer.errors import TryAgain
 from importer.moments import Clock
 from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune
-from server.feeds import Feed, feeds
-from server.tenants import Tenants
+from server.tenants.feeds import Feed, feeds
+from server.tenants.tenants import Tenants
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from prometheus_client import (
 from importer.model import APPLIED
 from importer.moments import from_rfc3339
 from importer.queue.entry import Entry
-from server.feeds import Feed
 from server.sftp.accounts import LoginResult, UploadResult
+from server.tenants.feeds import Feed
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800)
 OUTCOMES = ("created", "updated", "unchanged", "reactivated", "deactivated", "rejected", "ignored")

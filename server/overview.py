@@ -10,8 +10,8 @@ from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from server.counting import Counting
 from server.disk import Disk
-from server.feeds import Feed, feeds
-from server.tenants import Tenant, Tenants
+from server.tenants.feeds import Feed, feeds
+from server.tenants.tenants import Tenant, Tenants
 
 
 @dataclass(frozen=True, slots=True)

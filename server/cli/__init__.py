@@ -18,7 +18,7 @@ import click
 from importer.errors import ImporterError
 from keys.errors import HostKeyRefused, KeyRefused, RingUnreadable
 from server.settings import SettingsError, debugging
-from server.tenant_settings import TenantRefused
+from server.tenants.settings import TenantRefused
 
 COMMANDS = {
     "serve": "server.cli.serve:serve",

@@ -19,8 +19,8 @@ from importer.reconcile.run import Job, run_import
 from server.cli.data import runs, tenants
 from server.cli.output import harmless, json_option, print_json
 from server.cli.report_view import print_report, summary
-from server.settings_file import to_toml
-from server.tenant_settings import TenantSettings, changed
+from server.tenants.settings import TenantSettings, changed
+from server.tenants.settings_toml import to_toml
 
 NO_IMPORT = 0
 """The id in the report: imports are counted from 1, and this is none."""

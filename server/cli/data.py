@@ -13,8 +13,8 @@ import click
 from importer.errors import TryAgain
 from importer.model import INTEGER_MAX
 from server.settings import load_settings
-from server.tenant_settings import TenantRefused
-from server.tenants import Tenants, open_tenants, server_database
+from server.tenants.settings import TenantRefused
+from server.tenants.tenants import Tenants, open_tenants, server_database
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from server import lock
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
 from server.cli.report_view import change_line, print_report, summary
-from server.tenants import open_users
+from server.tenants.tenants import open_users
 
 BY = "operator"
 STATES = [state.value for state in ImportState if state is not ImportState.ARRIVING]

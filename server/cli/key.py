@@ -7,7 +7,7 @@ import click
 from importer.queue.ledger import Ledger
 from server.cli.data import read_text, runs, tenants
 from server.cli.output import json_option, print_json, print_list
-from server.key_uses import KeyUses, with_uses
+from server.tenants.key_uses import KeyUses, with_uses
 
 
 @click.group()

@@ -10,7 +10,7 @@ from server.cli.output import json_option, print_json, print_list
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
 from server.notify.secret import renew_secret, webhook_secret
-from server.tenant_settings import TenantRefused
+from server.tenants.settings import TenantRefused
 
 
 @click.group()

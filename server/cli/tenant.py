@@ -16,11 +16,11 @@ from importer.users.directory import Directory
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
-from server.feeds import Feed, feeds
 from server.settings import load_settings
-from server.settings_file import from_toml, to_toml
-from server.tenant_settings import TenantRefused, differences, settings_history
-from server.tenants import Tenant, Tenants, open_users, server_database
+from server.tenants.feeds import Feed, feeds
+from server.tenants.settings import TenantRefused, differences, settings_history
+from server.tenants.settings_toml import from_toml, to_toml
+from server.tenants.tenants import Tenant, Tenants, open_users, server_database
 
 
 @click.group()

@@ -6,7 +6,7 @@ import click
 
 from server.cli.data import ID, runs, tenants
 from server.cli.output import json_option, print_json, print_list
-from server.tokens import Role, Tokens
+from server.tenants.tokens import Role, Tokens
 
 
 @click.group()

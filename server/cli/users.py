@@ -16,8 +16,8 @@ from importer.users.identity import Identity, identity_of
 from server.cli.data import patiently, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, print_thing, shown
 from server.cli.report_view import change_line
-from server.tenant_settings import TenantRefused
-from server.tenants import Tenants, open_users
+from server.tenants.settings import TenantRefused
+from server.tenants.tenants import Tenants, open_users
 
 PAGE = 1000
 

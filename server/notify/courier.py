@@ -23,7 +23,7 @@ from server.notify.mail import Mailer, MailRefused, ServerAway
 from server.notify.outbox import Message, Outbox
 from server.notify.secret import webhook_secret
 from server.notify.webhooks import WebhookFailed, Webhooks
-from server.tenant_settings import TenantSettings
+from server.tenants.settings import TenantSettings
 
 log = logging.getLogger(__name__)
 

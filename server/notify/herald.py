@@ -22,7 +22,7 @@ from importer.queue.notices import Channel, Notice
 from importer.worker.closing import FolderOf
 from server.notify import letters
 from server.notify.letters import LEAVERS_SHOWN, Letter
-from server.tenant_settings import TenantSettings
+from server.tenants.settings import TenantSettings
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from server.notify.invitations import Invitation, Invitations
 from server.notify.mail import Mailer, MailRefused, ServerAway
 from server.notify.patience import THREE_DAYS, Patience
 from server.notify.templates import choose, write
-from server.tenant_settings import TenantSettings
+from server.tenants.settings import TenantSettings
 
 log = logging.getLogger(__name__)
 

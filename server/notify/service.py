@@ -6,7 +6,6 @@ import asyncio
 
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel
-from server.feeds import Feed
 from server.metrics import Metrics
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald
@@ -15,8 +14,9 @@ from server.notify.mail import Mailer, MailServer, sender_of
 from server.notify.outbox import Outbox
 from server.notify.webhooks import Webhooks
 from server.settings import ServerSettings
-from server.tenant_settings import TenantSettings, read_settings
-from server.tenants import Tenants
+from server.tenants.feeds import Feed
+from server.tenants.settings import TenantSettings, read_settings
+from server.tenants.tenants import Tenants
 
 
 class Notifications:

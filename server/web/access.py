@@ -19,8 +19,8 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
 from importer.moments import utc_now
-from server.tenant_settings import TenantRefused
-from server.tokens import Role, Token
+from server.tenants.settings import TenantRefused
+from server.tenants.tokens import Role, Token
 from server.web.bearer import bearer
 from server.web.office import Office
 from server.web.problems import Problem

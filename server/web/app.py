@@ -19,7 +19,7 @@ from starlette.types import Scope
 from importer.database import as_try_again
 from importer.errors import Refused, TryAgain
 from keys.errors import KeyRefused
-from server.tenant_settings import TenantRefused
+from server.tenants.settings import TenantRefused
 from server.web import api, pages
 from server.web.api import document
 from server.web.office import Office

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
 from keys.host import ShownHostKey
-from server.key_uses import KeyUses
 from server.overview import Overview
-from server.sessions import Sessions
 from server.settings import ServerSettings
-from server.tenants import Tenants
-from server.tokens import Tokens
+from server.tenants.key_uses import KeyUses
+from server.tenants.sign_ins import Sessions
+from server.tenants.tenants import Tenants
+from server.tenants.tokens import Tokens
 from server.trials import Trials
 from server.web.health import Health
 from server.web.live import Live

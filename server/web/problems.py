@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from importer.errors import Refused, TryAgain
 from keys.errors import KeyRefused
 from server.setting_errors import reason
-from server.tenant_settings import TenantRefused
+from server.tenants.settings import TenantRefused
 
 MEDIA_TYPE = "application/problem+json"
 

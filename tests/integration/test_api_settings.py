@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from importer.database import open_database
-from server.tenant_settings import TenantRefused, TenantSettings, etag
+from server.tenants.settings import TenantRefused, TenantSettings, etag
 from server.web.api.settings import merged
 from tests.support.site import Site, open_site
 

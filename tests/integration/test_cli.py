@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from server.cli import COMMANDS
-from server.tenant_settings import TenantSettings
+from server.tenants.settings import TenantSettings
 from tests.support.cli import Ran, run_cli
 from tests.support.keypairs import keypair, public_line
 

@@ -17,7 +17,7 @@ from importer.model import Counts, ImportState, Outcome, Problem, Severity
 from importer.queue.queue import Queue
 from server import lock
 from server.cli import import_ as module
-from server.tenants import open_tenants
+from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
 from tests.support.queues import GUARD, NOON, enqueue, promise, run_to
 from tests.support.waiting import eventually

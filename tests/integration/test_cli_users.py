@@ -19,7 +19,7 @@ from importer.model import Guard, GuardReason, ImportState, Outcome, Report
 from importer.moments import utc_now
 from importer.reconcile.run import Job, run_import
 from server.cli.report_view import print_report
-from server.tenant_settings import TenantSettings, read_settings
+from server.tenants.settings import TenantSettings, read_settings
 from tests.support.cli import Ran, run_cli
 
 HEADER = (

@@ -25,7 +25,7 @@ from server.notify.mail import Mailer, MailServer
 from server.notify.outbox import Outbox
 from server.notify.patience import Patience
 from server.notify.webhooks import Webhooks
-from server.tenant_settings import TenantSettings
+from server.tenants.settings import TenantSettings
 from tests.support.mailserver import MailHost
 from tests.support.queues import GUARD, House, enqueue, open_house, outcome
 from tests.support.waiting import eventually

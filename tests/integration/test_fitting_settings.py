@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.setting_texts import SETTING_TEXTS
+from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.pages.import_parts import RELATED
 from tests.support.forms import Form
 from tests.support.importing import people

@@ -19,7 +19,7 @@ from server.notify import invitations as invitations_module
 from server.notify.inviter import Inviter
 from server.notify.mail import Mailer, MailServer
 from server.notify.patience import Patience
-from server.tenant_settings import TenantSettings
+from server.tenants.settings import TenantSettings
 from tests.support.importing import Company, people, sheet
 from tests.support.mailserver import MailHost
 from tests.support.queues import enqueue, open_house, run_to

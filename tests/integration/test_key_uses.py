@@ -11,9 +11,9 @@ import pytest
 from importer.database import open_database, transaction
 from importer.queue.ledger import Ledger
 from keys.public import parse_public_key
-from server import key_uses as key_uses_module
-from server.key_uses import KeyUses, Use
-from server.tenants import Tenants, open_tenants, server_database
+from server.tenants import key_uses as key_uses_module
+from server.tenants.key_uses import KeyUses, Use
+from server.tenants.tenants import Tenants, open_tenants, server_database
 from tests.support.keypairs import public_line
 from tests.support.waiting import eventually
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from importer.model import ImportState
 from importer.queue.queue import Queue
-from server.tenants import server_database
+from server.tenants.tenants import server_database
 from server.web import listener as listener_module
 from server.web import live as live_module
 from server.web.listener import WebListener

@@ -13,9 +13,9 @@ import asyncssh
 import paramiko
 import pytest
 
-from server.accounts import Accounts
 from server.sftp.auth import KeyAuthentication
-from server.tenants import Tenants, open_tenants
+from server.tenants.accounts import Accounts
+from server.tenants.tenants import Tenants, open_tenants
 from tests.support.clients import client, needs
 from tests.support.keypairs import keypair, public_line
 from tests.support.waiting import eventually, wait_until

@@ -23,7 +23,7 @@ from server.counting import Counting
 from server.disk import Disk, bytes_below
 from server.metrics import Metrics
 from server.overview import Overview, TenantFacts
-from server.tenants import Tenants, open_tenants, open_users, server_database
+from server.tenants.tenants import Tenants, open_tenants, open_users, server_database
 from tests.support.queues import enqueue, run_to
 from tests.support.waiting import eventually
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.settings_file import from_toml, to_toml
-from server.tenant_settings import TenantSettings, changed
+from server.tenants.settings import TenantSettings, changed
+from server.tenants.settings_toml import from_toml, to_toml
 from tests.integration.test_hr_exports import HR_EXPORT
 from tests.support.cli import run_cli
 

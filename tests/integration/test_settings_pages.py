@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from importer.database import transaction
-from server.tenant_settings import TenantSettings
-from server.tenants import open_users
+from server.tenants.settings import TenantSettings
+from server.tenants.tenants import open_users
 from tests.support.forms import Form
 from tests.support.importing import people
 from tests.support.site import Site, open_site

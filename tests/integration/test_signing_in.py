@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.sessions import SESSION_S
-from server.tokens import Role
+from server.tenants.sign_ins import SESSION_S
+from server.tenants.tokens import Role
 from server.web import slowing
 from tests.support.site import FROM_OURS, Site, open_site
 

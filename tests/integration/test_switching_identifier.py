@@ -13,7 +13,7 @@ from importer.database import open_database
 from importer.model import ImportState
 from importer.users.directory import Directory
 from importer.users.identity import identity_of
-from server.tenant_settings import TenantRefused, TenantSettings, change_settings
+from server.tenants.settings import TenantRefused, TenantSettings, change_settings
 from tests.integration.test_identifier import HEADER, staff
 from tests.support.importing import Company, sheet
 

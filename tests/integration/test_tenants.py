@@ -16,9 +16,9 @@ import pytest
 from importer.database import open_database
 from importer.errors import SchemaTooNew, TryAgain
 from keys.errors import KeyRefused
-from server.accounts import Accounts
-from server.tenant_settings import TenantRefused, change_settings, etag, read_settings
-from server.tenants import Tenants, open_tenants, open_users
+from server.tenants.accounts import Accounts
+from server.tenants.settings import TenantRefused, change_settings, etag, read_settings
+from server.tenants.tenants import Tenants, open_tenants, open_users
 from tests.support.keypairs import blob, public_line
 from tests.support.waiting import eventually
 
@@ -169,7 +169,7 @@ async def test_an_account_whose_settings_are_held_is_as_it_was(
     tenants: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await tenants.add("acme")
-    monkeypatch.setattr("server.accounts.SETTINGS_AGE_S", 0.0)
+    monkeypatch.setattr("server.tenants.accounts.SETTINGS_AGE_S", 0.0)
     accounts = Accounts(tenants.data_dir)
     before = accounts.account("acme")
     with tidying_up(tenants):

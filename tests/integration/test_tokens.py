@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from server.tenant_settings import TenantRefused
-from server.tenants import Tenants, open_tenants
-from server.tokens import Role, Tokens
+from server.tenants.settings import TenantRefused
+from server.tenants.tenants import Tenants, open_tenants
+from server.tenants.tokens import Role, Tokens
 
 NOW = datetime.now(UTC)
 

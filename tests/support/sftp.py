@@ -14,12 +14,12 @@ from typing import Any
 import asyncssh
 
 from importer.folder import TenantFolder
-from server.accounts import Accounts
 from server.settings import ServerSettings
 from server.sftp.hooks import Arrival, HookRefused, HookTable, Upload
 from server.sftp.limits import measure_usage
 from server.sftp.listener import SftpListener
-from server.tenants import Tenants, open_tenants
+from server.tenants.accounts import Accounts
+from server.tenants.tenants import Tenants, open_tenants
 from tests.support.clients import client
 from tests.support.keypairs import keypair, public_line
 from tests.support.waiting import eventually

@@ -23,17 +23,17 @@ from importer.worker.attempt import Starter
 from importer.worker.closing import Closing
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey
-from server.accounts import Accounts
 from server.counting import Counting
-from server.key_uses import KeyUses
 from server.metrics import Metrics
 from server.overview import Overview
-from server.sessions import Sessions
 from server.settings import ServerSettings
 from server.sftp.hooks import HookTable
 from server.sftp.listener import SftpListener
-from server.tenants import open_tenants, server_database
-from server.tokens import Role, Tokens
+from server.tenants.accounts import Accounts
+from server.tenants.key_uses import KeyUses
+from server.tenants.sign_ins import Sessions
+from server.tenants.tenants import open_tenants, server_database
+from server.tenants.tokens import Role, Tokens
 from server.trials import Trials
 from server.web.app import build_app
 from server.web.health import Check, Health

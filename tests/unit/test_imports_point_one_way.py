@@ -51,7 +51,7 @@ PURE = {
     "server.notify.patience",
     "server.notify.templates",
     "server.setting_errors",
-    "server.setting_texts",
+    "server.tenants.setting_texts",
     "server.sftp.accounts",
     "server.sftp.handshakes",
     "server.sftp.hooks",

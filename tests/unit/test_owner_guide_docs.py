@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from server.setting_texts import SETTING_TEXTS
+from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.pages.words import STATES
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
 from server.settings import ServerSettings
-from server.settings_file import from_toml
-from server.tenant_settings import TenantSettings, changed
+from server.tenants.settings import TenantSettings, changed
+from server.tenants.settings_toml import from_toml
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 ROW = re.compile(r"\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.rules.cells import LANGUAGES
-from server.setting_texts import SETTING_TEXTS
-from server.tenant_settings import TenantSettings, changed, differences
+from server.tenants.setting_texts import SETTING_TEXTS
+from server.tenants.settings import TenantSettings, changed, differences
 from server.web.pages.settings_controls import CONTROLS, LANGUAGE_NAMES, TYPES, Kind
 from server.web.pages.settings_form import (
     as_sent,

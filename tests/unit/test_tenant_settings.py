@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from server.setting_texts import SETTING_TEXTS
-from server.tenant_settings import TenantRefused, TenantSettings, changed, etag
+from server.tenants.setting_texts import SETTING_TEXTS
+from server.tenants.settings import TenantRefused, TenantSettings, changed, etag
 
 BADGE = {"key": "badge", "type": "text"}
 SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early", "Late"]}

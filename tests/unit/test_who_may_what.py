@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from server.tokens import Role, Token
+from server.tenants.tokens import Role, Token
 from server.web.access import Need, Verdict, judge
 from server.web.same_origin import is_ours
 from server.web.slowing import FIRST_S, FORGIVEN_AFTER_S, LONGEST_S, WAITING_MOST, Slowing

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from server.tenant_settings import TenantSettings
+from server.tenants.settings import TenantSettings
 from server.web import api
 from server.web.api import models
 from server.web.api.reading import METHODS, operations

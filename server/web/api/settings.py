@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query, Request, Response
 
 from importer.model import INTEGER_MAX
-from server.tenant_settings import CHANGED_MEANWHILE, TenantSettings, changed, etag
+from server.tenants.settings import CHANGED_MEANWHILE, TenantSettings, changed, etag
 from server.web.api import models
 from server.web.api.asking import (
     JSON,

@@ -13,8 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from importer.errors import Refused, TryAgain
 from importer.queue.entry import Entry
 from importer.queue.queue import deactivations_shown
-from server.setting_texts import SETTING_TEXTS
-from server.tenant_settings import TenantRefused
+from server.tenants.setting_texts import SETTING_TEXTS
+from server.tenants.settings import TenantRefused
 from server.web.access import Visit
 from server.web.pages.import_parts import Asked, parts_of
 from server.web.pages.imports import told

@@ -20,7 +20,7 @@ from importer.queue.entry import Entry
 from importer.reconcile.spool import MESSAGES_KEPT, counted_in, said_in, touched_in
 from importer.users.history import open_history
 from importer.users.identity import identity_of
-from server.tenant_settings import TenantSettings
+from server.tenants.settings import TenantSettings
 from server.web.pages.words import labels_of
 
 SAID_SHOWN = 25

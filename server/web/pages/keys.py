@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from importer.errors import TryAgain
 from importer.moments import utc_now
 from keys.errors import KeyRefused
-from server.key_uses import with_uses
+from server.tenants.key_uses import with_uses
 from server.web.access import Visit
 from server.web.pages.connecting import TYPES, Connection
 from server.web.pages.rendering import FORM_BYTES_MOST, render

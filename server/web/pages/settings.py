@@ -15,8 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from importer.advice.kept import kept_proposal
 from importer.errors import Refused, TryAgain
 from importer.model import INTEGER_MAX
-from server.setting_texts import SETTING_TEXTS
-from server.tenant_settings import TenantRefused, TenantSettings, changed, etag
+from server.tenants.setting_texts import SETTING_TEXTS
+from server.tenants.settings import TenantRefused, TenantSettings, changed, etag
 from server.web.access import Visit
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings_form import (

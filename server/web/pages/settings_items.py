@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.setting_texts import SETTING_TEXTS, Group, SettingText
+from server.tenants.setting_texts import SETTING_TEXTS, Group, SettingText
 from server.web.pages.settings_controls import CONTROLS, Control, Kind
 from server.web.pages.settings_form import Typed, rows_of
 from server.web.pages.settings_words import said

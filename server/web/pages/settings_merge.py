@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from server.tenant_settings import TenantSettings, etag
+from server.tenants.settings import TenantSettings, etag
 
 LOOKED_BACK = 500
 """So many changes are looked at for the settings that somebody has seen."""

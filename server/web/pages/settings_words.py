@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from server.setting_texts import SETTING_TEXTS
+from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.pages.settings_controls import CONTROLS, DELIMITERS, LANGUAGE_NAMES, TYPES, Kind
 from server.web.pages.settings_notation import mapping_lines, number_text, size_text
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from importer.moments import utc_now
-from server.sessions import SESSION_S
-from server.tokens import Token
+from server.tenants.sign_ins import SESSION_S
+from server.tenants.tokens import Token
 from server.web.access import cookie_name, session_of, slow_down
 from server.web.office import Office
 from server.web.pages.rendering import render

@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from importer.errors import Refused, TryAgain
-from server.tenant_settings import TenantRefused
+from server.tenants.settings import TenantRefused
 from server.web.access import Visit
 from server.web.multipart import FormFile
 from server.web.pages.rendering import render

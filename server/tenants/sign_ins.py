@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from importer.moments import rfc3339
 from importer.queue.ledger import Ledger
-from server.tokens import Token, read_token, secret_hash
+from server.tenants.tokens import Token, read_token, secret_hash
 
 SESSION_S = 12 * 3600
 """A working day; then the token is asked for again."""

@@ -29,7 +29,7 @@ from importer.moments import rfc3339, utc_now
 from keys.errors import KeyRefused
 from keys.files import fsync_folder
 from keys.ring import KeyRing
-from server.tenant_settings import (
+from server.tenants.settings import (
     TenantRefused,
     TenantSettings,
     change_settings,

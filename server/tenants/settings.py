@@ -30,7 +30,7 @@ from importer.users.switching import switch_identity
 from server.networks import Networks
 from server.notify.templates import InvitationTemplate
 from server.setting_errors import nearest, place, reason
-from server.setting_texts import described
+from server.tenants.setting_texts import described
 
 SELECT = "SELECT key, value FROM settings"
 READ_TIMEOUT_S = 2.0

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from server.tenant_settings import TenantRefused, TenantSettings
+from server.tenants.settings import TenantRefused, TenantSettings
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 

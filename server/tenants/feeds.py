@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from importer.moments import from_rfc3339
 from importer.queue.listing import Listing
-from server.tenant_settings import read_settings
-from server.tenants import Tenant, Tenants
+from server.tenants.settings import read_settings
+from server.tenants.tenants import Tenant, Tenants
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from importer.errors import TryAgain
 from keys.ring import KeyRing
 from server.sftp.accounts import TenantLimits
-from server.tenant_settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
-from server.tenants import NAME, server_database, tenant_folder
+from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
+from server.tenants.tenants import NAME, server_database, tenant_folder
 
 log = logging.getLogger(__name__)
 

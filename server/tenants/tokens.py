@@ -15,7 +15,7 @@ from importer.database import transaction
 from importer.moments import rfc3339, utc_now
 from keys.errors import KeyRefused
 from keys.ring import end_of
-from server.tenant_settings import TenantRefused
+from server.tenants.settings import TenantRefused
 
 PREFIX = "hc_"  # so that a scanner for leaked secrets can know one
 COMMENT_MAX = 100

@@ -1,0 +1,1 @@
+"""The tenants: their folders, settings, tokens and sign-ins."""
