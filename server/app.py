@@ -29,6 +29,8 @@ from keys.host import host_keys, shown_host_keys
 from keys.ring import plain
 from server import lock
 from server.counting import Counting
+from server.files.hooks import HookTable
+from server.files.leftovers import clear_staging
 from server.imports import ChecksumHook, ImportHook
 from server.indexing import Indexer
 from server.keeping import Keeper
@@ -39,8 +41,6 @@ from server.notify.service import Notifications
 from server.overview import Overview
 from server.settings import ServerSettings
 from server.sftp.auth import Login
-from server.sftp.hooks import HookTable
-from server.sftp.leftovers import clear_staging
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.key_uses import KeyUses

@@ -17,7 +17,7 @@ from importer.queue.checksum import CHECKSUM_NAME, MAX_CHECKSUM_BYTES, NoChecksu
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.closing import Closing, FolderOf
-from server.sftp.hooks import Arrival, HookRefused, Upload
+from server.files.hooks import Arrival, HookRefused, Upload
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class _Records:
 
 
 class ImportHook(_Records):
-    """A `server.sftp.hooks.Hook` that queues imports."""
+    """A `server.files.hooks.Hook` that queues imports."""
 
     async def arriving(self, upload: Upload) -> Arrival:
         """Give the import its number. Durable when it returns; raises HookRefused."""
@@ -111,7 +111,7 @@ class ImportHook(_Records):
 
 
 class ChecksumHook(_Records):
-    """A `server.sftp.hooks.Hook` that remembers check-sums: no import by themselves."""
+    """A `server.files.hooks.Hook` that remembers check-sums: no import by themselves."""
 
     async def arriving(self, upload: Upload) -> Arrival:
         """Raises HookRefused for what is too large to be a check-sum."""

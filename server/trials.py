@@ -28,11 +28,11 @@ from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.closing import Closing
 from keys.files import fsync_folder
-from server.sftp.accounts import TenantLimits
-from server.sftp.drafts import Draft
-from server.sftp.landing import reason_of
-from server.sftp.paths import TEST, ClientPath
-from server.sftp.space import Space
+from server.files.accounts import TenantLimits
+from server.files.drafts import Draft
+from server.files.landing import reason_of
+from server.files.paths import TEST, ClientPath
+from server.files.space import Space
 from server.tenants.accounts import limits_of
 from server.tenants.settings import TenantSettings, changed, differences
 from server.tenants.tenants import Tenants

@@ -17,11 +17,11 @@ import asyncssh
 from asyncssh import SFTPAttrs, SFTPName, SFTPVFSAttrs
 from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_READ, FXF_TRUNC, FXF_WRITE
 
-from server.sftp import changes, uploads
-from server.sftp.accounts import TenantLimits
-from server.sftp.drafts import Draft
-from server.sftp.paths import ClientPath, check_writable, parse_path
-from server.sftp.space import Space
+from server.files import changes, uploads
+from server.files.accounts import TenantLimits
+from server.files.drafts import Draft
+from server.files.paths import ClientPath, check_writable, parse_path
+from server.files.space import Space
 
 BLOCK = 4096
 _REPORT_BYTES = 4 * 1024 * 1024

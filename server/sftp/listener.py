@@ -16,14 +16,14 @@ from pathlib import Path
 
 import asyncssh
 
+from server.files.accounts import Metrics, TenantDirectory
+from server.files.hooks import HookTable
+from server.files.space import House, Space
+from server.files.written import Memory
 from server.settings import ServerSettings
-from server.sftp.accounts import Metrics, TenantDirectory
 from server.sftp.algorithms import host_key_pairs, offered
 from server.sftp.auth import LoggedIn
-from server.sftp.hooks import HookTable
 from server.sftp.sessions import Sessions
-from server.sftp.space import House, Space
-from server.sftp.written import Memory
 
 log = logging.getLogger(__name__)
 

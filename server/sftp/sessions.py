@@ -16,14 +16,14 @@ from typing import Any, cast
 import asyncssh
 from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
 
+from server.files.accounts import TenantDirectory, TenantLimits
+from server.files.space import House, Space
 from server.settings import ServerSettings
-from server.sftp.accounts import TenantDirectory, TenantLimits
 from server.sftp.algorithms import unshared
 from server.sftp.auth import KeyAuthentication, LoggedIn
 from server.sftp.filesystem import TenantFiles
 from server.sftp.handler import SftpHandler
 from server.sftp.handshakes import Handshakes
-from server.sftp.space import House, Space
 from server.sftp.wire import Corked, keep_no_environment, make_lean, no_lines
 
 log = logging.getLogger(__name__)

@@ -23,8 +23,8 @@ from importer.worker import worker as worker_module
 from importer.worker.attempt import RunImport, Starter, known_end
 from importer.worker.recovery import recover
 from importer.worker.worker import Worker
+from server.files.hooks import HookRefused, Upload
 from server.imports import ChecksumHook
-from server.sftp.hooks import HookRefused, Upload
 from tests.support.importing import people
 from tests.support.queues import NOON, House, found, open_house
 from tests.support.waiting import eventually

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from importer.model import ImportState, Written
+from server.files.hooks import HookRefused, Upload
 from server.imports import ImportHook
-from server.sftp.hooks import HookRefused, Upload
 from tests.support.queues import NOON, House, found, open_house
 
 UPLOAD = Upload("acme", "/sync_users.csv", 8, Written(1, 8, 8, foreign=False), NOON, "close")

@@ -14,8 +14,8 @@ from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.queue.entry import Entry
 from importer.worker.recovery import STARTS, recover, remove_leftovers
-from server.sftp.hooks import Upload
-from server.sftp.leftovers import clear_staging
+from server.files.hooks import Upload
+from server.files.leftovers import clear_staging
 from tests.support.queues import House, found, open_house, outcome, promise, run_to
 from tests.support.sftp import sftp_house
 

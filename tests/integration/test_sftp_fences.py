@@ -17,9 +17,9 @@ from asyncssh.constants import FXF_READ, FXP_INIT, FXP_OPEN, FXP_READ, MSG_GLOBA
 from asyncssh.packet import Boolean, SSHPacket, String, UInt32, UInt64
 from asyncssh.sftp import SFTPLimits
 
+from server.files.leftovers import clear_staging
+from server.files.paths import parse_path
 from server.sftp.filesystem import Listing
-from server.sftp.leftovers import clear_staging
-from server.sftp.paths import parse_path
 from tests.support.keypairs import public_line
 from tests.support.sftp import HOST, SftpHouse, sftp_house
 from tests.support.waiting import eventually

@@ -16,12 +16,12 @@ import pytest
 from asyncssh.constants import FXF_CREAT, FXF_EXCL, FXF_WRITE
 
 from importer.model import Written
-from server.sftp import changes
-from server.sftp.accounts import TenantLimits
-from server.sftp.hooks import HookRefused
-from server.sftp.limits import measure_usage
-from server.sftp.paths import parse_path
-from server.sftp.space import Space
+from server.files import changes
+from server.files.accounts import TenantLimits
+from server.files.hooks import HookRefused
+from server.files.limits import measure_usage
+from server.files.paths import parse_path
+from server.files.space import Space
 from tests.support.disk import DiskLog
 from tests.support.sftp import SftpHouse
 from tests.support.waiting import eventually

@@ -14,7 +14,7 @@ import pytest
 from asyncssh import constants as c
 from asyncssh.packet import String, UInt32, UInt64
 
-from server.sftp.limits import measure_usage
+from server.files.limits import measure_usage
 from tests.support.sftp import SftpHouse
 from tests.support.waiting import eventually
 

@@ -183,7 +183,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing_behind(desk: Desk, monkeyp
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     lay = desk.lying_about()
-    monkeypatch.setattr("server.sftp.drafts.os.pwrite", full)
+    monkeypatch.setattr("server.files.drafts.os.pwrite", full)
     with pytest.raises(Refused, match="disk of the server is full"):
         await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
     monkeypatch.undo()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.sftp.hooks import Arrival, Upload
+from server.files.hooks import Arrival, Upload
 from tests.support.sftp import HeardHook
 
 Step = tuple[str, int | None]

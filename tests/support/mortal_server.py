@@ -18,12 +18,12 @@ from importer.reconcile import reconcile, run, undo
 from importer.worker import attempt
 from importer.worker.closing import Closing
 from server.__main__ import main
+from server.files.placing import Placement
 from server.notify.invitations import Invitations
 from server.notify.mail import Mailer
 from server.notify.outbox import Outbox
 from server.notify.patience import Patience
 from server.notify.webhooks import Webhooks
-from server.sftp.placing import Placement
 
 
 class Step(NamedTuple):

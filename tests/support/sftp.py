@@ -14,9 +14,9 @@ from typing import Any
 import asyncssh
 
 from importer.folder import TenantFolder
+from server.files.hooks import Arrival, HookRefused, HookTable, Upload
+from server.files.limits import measure_usage
 from server.settings import ServerSettings
-from server.sftp.hooks import Arrival, HookRefused, HookTable, Upload
-from server.sftp.limits import measure_usage
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.tenants import Tenants, open_tenants

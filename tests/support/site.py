@@ -24,10 +24,10 @@ from importer.worker.closing import Closing
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey
 from server.counting import Counting
+from server.files.hooks import HookTable
 from server.metrics import Metrics
 from server.overview import Overview
 from server.settings import ServerSettings
-from server.sftp.hooks import HookTable
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.key_uses import KeyUses

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.sftp.paths import MAX_DEPTH, MAX_PATH_BYTES, check_writable, parse_path
+from server.files.paths import MAX_DEPTH, MAX_PATH_BYTES, check_writable, parse_path
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from server.sftp.hooks import Hook, HookTable
+from server.files.hooks import Hook, HookTable
 
 REAL, DRY = cast(Hook, object()), cast(Hook, object())
 TABLE = HookTable({"/sync_users.csv": REAL, "/test/sync_users.csv": DRY})

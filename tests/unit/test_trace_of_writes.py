@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importer.model import Written
-from server.sftp import written as module
-from server.sftp.written import Memory, Trace
+from server.files import written as module
+from server.files.written import Memory, Trace
 
 
 def traced(*writes: tuple[int, int]) -> Trace:

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 from importer.errors import ImporterError
 from importer.model import Written
-from server.sftp.hooks import Arrival, Hook, HookRefused, Origin, Upload
-from server.sftp.leftovers import unmark
-from server.sftp.paths import ClientPath
-from server.sftp.placing import Placement, Spot
-from server.sftp.space import Space
+from server.files.hooks import Arrival, Hook, HookRefused, Origin, Upload
+from server.files.leftovers import unmark
+from server.files.paths import ClientPath
+from server.files.placing import Placement, Spot
+from server.files.space import Space
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from importer.folder import TenantFolder
-from server.sftp.accounts import Metrics
-from server.sftp.folder import Folder
-from server.sftp.hooks import HookTable
-from server.sftp.limits import Usage, measure_usage
-from server.sftp.written import Memory
+from server.files.accounts import Metrics
+from server.files.folder import Folder
+from server.files.hooks import HookTable
+from server.files.limits import Usage, measure_usage
+from server.files.written import Memory
 
 _LONG_FILE = 8 * 1024 * 1024
 

@@ -11,8 +11,8 @@ import os
 import stat
 from dataclasses import dataclass
 
-from server.sftp.accounts import TenantLimits
-from server.sftp.paths import MAX_DEPTH, RESULTS, TEST
+from server.files.accounts import TenantLimits
+from server.files.paths import MAX_DEPTH, RESULTS, TEST
 
 
 @dataclass(slots=True)

@@ -11,14 +11,14 @@ import secrets
 import stat
 from contextlib import AsyncExitStack, suppress
 
-from server.sftp.accounts import TenantLimits
-from server.sftp.folder import check_regular, open_regular, stat_if_there
-from server.sftp.hooks import Hook, Upload
-from server.sftp.landing import NotLanded, an_upload, land, tell_if_near
-from server.sftp.limits import Usage, measure
-from server.sftp.paths import MAX_DEPTH, ClientPath, check_writable
-from server.sftp.placing import Spot
-from server.sftp.space import Space
+from server.files.accounts import TenantLimits
+from server.files.folder import check_regular, open_regular, stat_if_there
+from server.files.hooks import Hook, Upload
+from server.files.landing import NotLanded, an_upload, land, tell_if_near
+from server.files.limits import Usage, measure
+from server.files.paths import MAX_DEPTH, ClientPath, check_writable
+from server.files.placing import Spot
+from server.files.space import Space
 
 
 async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: bool) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from server.sftp.hooks import HookTable, Upload
+from server.files.hooks import HookTable, Upload
 
 ATTRIBUTE = "user.headcount.upload"
 

@@ -11,10 +11,10 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
-from server.sftp.accounts import TenantLimits
-from server.sftp.limits import Usage, check_length
-from server.sftp.paths import ClientPath
-from server.sftp.written import Trace
+from server.files.accounts import TenantLimits
+from server.files.limits import Usage, check_length
+from server.files.paths import ClientPath
+from server.files.written import Trace
 
 _SLICE = 64 * 1024 * 1024
 

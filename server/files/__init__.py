@@ -1,0 +1,1 @@
+"""A tenant's files, without any SSH: from the first byte of an upload to its place."""
