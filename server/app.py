@@ -31,7 +31,8 @@ from server import lock
 from server.counting import Counting
 from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging
-from server.imports import ChecksumHook, ImportHook
+from server.hooks.import_hook import ChecksumHook, ImportHook
+from server.hooks.trials import Trials
 from server.indexing import Indexer
 from server.keeping import Keeper
 from server.logs import announce
@@ -48,7 +49,6 @@ from server.tenants.settings import read_settings
 from server.tenants.sign_ins import Sessions
 from server.tenants.tenants import Tenants, make_data_dir, open_tenants, server_database
 from server.tenants.tokens import Role, Tokens
-from server.trials import Trials
 from server.web.app import build_app
 from server.web.health import Health
 from server.web.listener import WebListener

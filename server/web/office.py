@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
 from keys.host import ShownHostKey
+from server.hooks.trials import Trials
 from server.overview import Overview
 from server.settings import ServerSettings
 from server.tenants.key_uses import KeyUses
 from server.tenants.sign_ins import Sessions
 from server.tenants.tenants import Tenants
 from server.tenants.tokens import Tokens
-from server.trials import Trials
 from server.web.health import Health
 from server.web.live import Live
 from server.web.slowing import Slowing

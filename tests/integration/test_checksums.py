@@ -24,7 +24,7 @@ from importer.worker.attempt import RunImport, Starter, known_end
 from importer.worker.recovery import recover
 from importer.worker.worker import Worker
 from server.files.hooks import HookRefused, Upload
-from server.imports import ChecksumHook
+from server.hooks.import_hook import ChecksumHook
 from tests.support.importing import people
 from tests.support.queues import NOON, House, found, open_house
 from tests.support.waiting import eventually

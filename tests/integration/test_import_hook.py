@@ -11,7 +11,7 @@ import pytest
 
 from importer.model import ImportState, Written
 from server.files.hooks import HookRefused, Upload
-from server.imports import ImportHook
+from server.hooks.import_hook import ImportHook
 from tests.support.queues import NOON, House, found, open_house
 
 UPLOAD = Upload("acme", "/sync_users.csv", 8, Written(1, 8, 8, foreign=False), NOON, "close")

@@ -22,10 +22,10 @@ from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
-from server import trials as trials_module
+from server.hooks import trials as trials_module
+from server.hooks.trials import NO_NAME, WAITING_MOST, Trials, tidy_name
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import open_users, server_database
-from server.trials import NO_NAME, WAITING_MOST, Trials, tidy_name
 from tests.support.importing import people, sheet
 from tests.support.queues import NOON, Watching, found
 from tests.support.sftp import SftpHouse

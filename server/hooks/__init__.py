@@ -1,0 +1,1 @@
+"""What happens when a file lands at a path."""
