@@ -28,18 +28,13 @@ from importer.worker.worker import Worker
 from keys.host import host_keys, shown_host_keys
 from keys.ring import plain
 from server import lock
-from server.counting import Counting
 from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging
 from server.hooks.import_hook import ChecksumHook, ImportHook
 from server.hooks.trials import Trials
-from server.indexing import Indexer
-from server.keeping import Keeper
 from server.logs import announce
-from server.metrics import Metrics
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
-from server.overview import Overview
 from server.settings import ServerSettings
 from server.sftp.auth import Login
 from server.sftp.listener import SftpListener
@@ -49,6 +44,11 @@ from server.tenants.settings import read_settings
 from server.tenants.sign_ins import Sessions
 from server.tenants.tenants import Tenants, make_data_dir, open_tenants, server_database
 from server.tenants.tokens import Role, Tokens
+from server.upkeep.counting import Counting
+from server.upkeep.indexing import Indexer
+from server.upkeep.keeping import Keeper
+from server.upkeep.metrics import Metrics
+from server.upkeep.overview import Overview
 from server.web.app import build_app
 from server.web.health import Health
 from server.web.listener import WebListener

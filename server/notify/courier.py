@@ -16,7 +16,6 @@ from functools import partial
 from importer.errors import TryAgain
 from importer.queue.notices import Channel
 from importer.worker.closing import FolderOf
-from server.metrics import Metrics
 from server.notify.herald import SettingsOf, destination
 from server.notify.letters import Letter
 from server.notify.mail import Mailer, MailRefused, ServerAway
@@ -24,6 +23,7 @@ from server.notify.outbox import Message, Outbox
 from server.notify.secret import webhook_secret
 from server.notify.webhooks import WebhookFailed, Webhooks
 from server.tenants.settings import TenantSettings
+from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

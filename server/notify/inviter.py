@@ -14,7 +14,6 @@ from importer.model import APPLIED
 from importer.moments import Clock, utc_now
 from importer.queue.entry import Entry
 from importer.worker.closing import FolderOf
-from server.metrics import Metrics
 from server.notify.courier import AWAY_FIRST_S, AWAY_LONGEST_S, again, insist
 from server.notify.herald import SettingsOf
 from server.notify.invitations import Invitation, Invitations
@@ -22,6 +21,7 @@ from server.notify.mail import Mailer, MailRefused, ServerAway
 from server.notify.patience import THREE_DAYS, Patience
 from server.notify.templates import choose, write
 from server.tenants.settings import TenantSettings
+from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

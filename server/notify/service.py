@@ -6,7 +6,6 @@ import asyncio
 
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel
-from server.metrics import Metrics
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald
 from server.notify.inviter import Inviter
@@ -17,6 +16,7 @@ from server.settings import ServerSettings
 from server.tenants.feeds import Feed
 from server.tenants.settings import TenantSettings, read_settings
 from server.tenants.tenants import Tenants
+from server.upkeep.metrics import Metrics
 
 
 class Notifications:

@@ -9,12 +9,12 @@ from importer.queue.listing import Listing
 from importer.queue.queue import Queue
 from keys.host import ShownHostKey
 from server.hooks.trials import Trials
-from server.overview import Overview
 from server.settings import ServerSettings
 from server.tenants.key_uses import KeyUses
 from server.tenants.sign_ins import Sessions
 from server.tenants.tenants import Tenants
 from server.tenants.tokens import Tokens
+from server.upkeep.overview import Overview
 from server.web.health import Health
 from server.web.live import Live
 from server.web.slowing import Slowing

@@ -17,7 +17,6 @@ from importer.model import ImportState, Outcome
 from importer.moments import utc_now
 from importer.queue.notices import Channel, Notice
 from importer.worker.closing import Closing
-from server.metrics import Metrics
 from server.notify import courier as courier_module
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald
@@ -26,6 +25,7 @@ from server.notify.outbox import Outbox
 from server.notify.patience import Patience
 from server.notify.webhooks import Webhooks
 from server.tenants.settings import TenantSettings
+from server.upkeep.metrics import Metrics
 from tests.support.mailserver import MailHost
 from tests.support.queues import GUARD, House, enqueue, open_house, outcome
 from tests.support.waiting import eventually

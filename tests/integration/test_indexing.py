@@ -13,8 +13,8 @@ import pytest
 from importer.folder import TenantFolder
 from importer.model import FileFacts, ImportState
 from importer.queue.entry import Entry
-from server.indexing import Indexer
 from server.tenants.tenants import Tenants, open_tenants
+from server.upkeep.indexing import Indexer
 from tests.support.waiting import eventually
 
 ENTRY = Entry("acme", 1, ImportState.COMPLETED, False, 1, "/sync_users.csv", FileFacts("sync_users.csv", 5), "2026")

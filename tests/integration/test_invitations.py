@@ -14,12 +14,12 @@ import pytest
 
 from importer.folder import TenantFolder
 from importer.model import Approval, GuardReason, ImportState
-from server.metrics import Metrics
 from server.notify import invitations as invitations_module
 from server.notify.inviter import Inviter
 from server.notify.mail import Mailer, MailServer
 from server.notify.patience import Patience
 from server.tenants.settings import TenantSettings
+from server.upkeep.metrics import Metrics
 from tests.support.importing import Company, people, sheet
 from tests.support.mailserver import MailHost
 from tests.support.queues import enqueue, open_house, run_to

@@ -21,14 +21,14 @@ from importer.worker.attempt import Starter
 from importer.worker.pruning import Busy, prune
 from importer.worker.results import KEPT
 from importer.worker.worker import Worker
-from server.counting import Counting
-from server.keeping import Keeper
-from server.metrics import Metrics
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.settings import ServerSettings
 from server.tenants.feeds import Feed
 from server.tenants.tenants import Tenants, open_tenants
+from server.upkeep.counting import Counting
+from server.upkeep.keeping import Keeper
+from server.upkeep.metrics import Metrics
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house, run_to
 from tests.support.waiting import eventually

@@ -18,12 +18,12 @@ from importer.model import ImportState
 from importer.moments import rfc3339
 from importer.queue.listing import LAST_SUCCESSES, NEWEST_OF_ALL
 from importer.queue.queue import Queue
-from server import disk as disk_module
-from server.counting import Counting
-from server.disk import Disk, bytes_below
-from server.metrics import Metrics
-from server.overview import Overview, TenantFacts
 from server.tenants.tenants import Tenants, open_tenants, open_users, server_database
+from server.upkeep import disk as disk_module
+from server.upkeep.counting import Counting
+from server.upkeep.disk import Disk, bytes_below
+from server.upkeep.metrics import Metrics
+from server.upkeep.overview import Overview, TenantFacts
 from tests.support.queues import enqueue, run_to
 from tests.support.waiting import eventually
 

@@ -23,11 +23,8 @@ from importer.worker.attempt import Starter
 from importer.worker.closing import Closing
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey
-from server.counting import Counting
 from server.files.hooks import HookTable
 from server.hooks.trials import Trials
-from server.metrics import Metrics
-from server.overview import Overview
 from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
@@ -35,6 +32,9 @@ from server.tenants.key_uses import KeyUses
 from server.tenants.sign_ins import Sessions
 from server.tenants.tenants import open_tenants, server_database
 from server.tenants.tokens import Role, Tokens
+from server.upkeep.counting import Counting
+from server.upkeep.metrics import Metrics
+from server.upkeep.overview import Overview
 from server.web.app import build_app
 from server.web.health import Check, Health
 from server.web.listener import WebListener

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from importer.model import Counts, FileFacts, ImportState, Outcome
 from importer.queue.entry import Entry
-from server.metrics import Metrics
+from server.upkeep.metrics import Metrics
 
 FILE = FileFacts("sync_users.csv", 10, None, 6)
 ENTRY = Entry(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from importer.model import ImportState
-from server.metrics import OUTCOMES, Metrics
+from server.upkeep.metrics import OUTCOMES, Metrics
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.overview import TenantFacts
+from server.upkeep.overview import TenantFacts
 from server.web.api import models
 from server.web.api.asking import Operating, Routes
 from server.web.api.refusals import ALWAYS, refuses

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.model import ImportState
-from server.overview import TenantFacts
+from server.upkeep.overview import TenantFacts
 from server.web.pages.rendering import render
 from server.web.pages.visits import Operating
 

@@ -10,9 +10,9 @@ from importer.moments import utc_now
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.users.directory import Directory
-from server.metrics import Metrics
 from server.tenants.feeds import feeds
 from server.tenants.tenants import Tenants, open_users
+from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

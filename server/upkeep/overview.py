@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from importer.moments import Clock, utc_now
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
-from server.counting import Counting
-from server.disk import Disk
 from server.tenants.feeds import Feed, feeds
 from server.tenants.tenants import Tenant, Tenants
+from server.upkeep.counting import Counting
+from server.upkeep.disk import Disk
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What the server does as time passes, and what it counts."""
