@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from importer.rules.cells import LANGUAGES
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.tenants.settings import TenantSettings, changed, differences
-from server.web.pages.settings_controls import CONTROLS, LANGUAGE_NAMES, TYPES, Kind
-from server.web.pages.settings_form import (
+from server.web.pages.settings.controls import CONTROLS, LANGUAGE_NAMES, TYPES, Kind
+from server.web.pages.settings.form import (
     as_sent,
     put_together,
     rows_of,
@@ -24,8 +24,8 @@ from server.web.pages.settings_form import (
     with_row,
     without_row,
 )
-from server.web.pages.settings_notation import mapping_lines, size_text
-from server.web.pages.settings_words import said
+from server.web.pages.settings.notation import mapping_lines, size_text
+from server.web.pages.settings.words import said
 
 DEFAULTS = TenantSettings()
 EVERY: dict[str, Any] = {

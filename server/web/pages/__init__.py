@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from server.web.pages import (
-    companies,
-    events,
-    import_,
-    import_files,
-    imports,
-    keys,
-    settings,
-    signing_in,
-    trying,
-    users,
-)
+from server.web.pages import companies, events, import_, import_files, imports, keys, signing_in, trying, users
 from server.web.pages.errors import tell
+from server.web.pages.settings import page as settings
 
 __all__ = ["router", "tell"]
 

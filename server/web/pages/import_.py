@@ -20,7 +20,7 @@ from server.web.pages.import_parts import Asked, parts_of
 from server.web.pages.imports import told
 from server.web.pages.rendering import render
 from server.web.pages.sentences import undo_means, without_place
-from server.web.pages.settings_words import said
+from server.web.pages.settings.words import said
 from server.web.pages.visits import Looking, Owning
 from server.web.problems import as_problem
 

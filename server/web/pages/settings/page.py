@@ -19,7 +19,7 @@ from server.tenants.setting_texts import SETTING_TEXTS
 from server.tenants.settings import TenantRefused, TenantSettings, changed, etag
 from server.web.access import Visit
 from server.web.pages.rendering import FORM_BYTES_MOST, render
-from server.web.pages.settings_form import (
+from server.web.pages.settings.form import (
     Wanted,
     as_sent,
     put_together,
@@ -29,9 +29,9 @@ from server.web.pages.settings_form import (
     with_row,
     without_row,
 )
-from server.web.pages.settings_items import groups_of
-from server.web.pages.settings_merge import LOOKED_BACK, Meanwhile, look_back
-from server.web.pages.settings_words import said
+from server.web.pages.settings.items import groups_of
+from server.web.pages.settings.merge import LOOKED_BACK, Meanwhile, look_back
+from server.web.pages.settings.words import said
 from server.web.pages.visits import Looking, Owning
 from server.web.problems import as_problem
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.tenants.setting_texts import SETTING_TEXTS, Group, SettingText
-from server.web.pages.settings_controls import CONTROLS, Control, Kind
-from server.web.pages.settings_form import Typed, rows_of
-from server.web.pages.settings_words import said
+from server.web.pages.settings.controls import CONTROLS, Control, Kind
+from server.web.pages.settings.form import Typed, rows_of
+from server.web.pages.settings.words import said
 from server.web.pages.words import FIELDS
 
 NO_FIELDS = frozenset({"state", "created", "external_id"})

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from server.tenants.setting_texts import SETTING_TEXTS
-from server.web.pages.settings_controls import CONTROLS, DELIMITERS, LANGUAGE_NAMES, TYPES, Kind
-from server.web.pages.settings_notation import mapping_lines, number_text, size_text
+from server.web.pages.settings.controls import CONTROLS, DELIMITERS, LANGUAGE_NAMES, TYPES, Kind
+from server.web.pages.settings.notation import mapping_lines, number_text, size_text
 
 NOT_SET = "not set"
 

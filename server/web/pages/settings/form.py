@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.web.pages.settings_controls import CONTROLS, DELIMITERS, Control, Kind
-from server.web.pages.settings_notation import (
+from server.web.pages.settings.controls import CONTROLS, DELIMITERS, Control, Kind
+from server.web.pages.settings.notation import (
     NotReadable,
     lines,
     mapping_lines,

@@ -1,0 +1,1 @@
+"""The page of a tenant's settings, with its form."""
