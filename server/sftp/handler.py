@@ -1,8 +1,8 @@
 """The SFTP protocol of one channel: the library's handler, held to our limits, and clear about who closed a handle.
 
-Leans on the inside of asyncssh (see tests/unit/test_asyncssh_inside.py). Its clean-up closes handles that are still
-open exactly as a client's CLOSE does; here it abandons them. A request is served only when the answers before it have
-been taken, so nothing piles up.
+Leans on the inside of asyncssh (see tests/unit/sftp/test_asyncssh_inside.py). Its clean-up closes handles that are
+still open exactly as a client's CLOSE does; here it abandons them. A request is served only when the answers before
+it have been taken, so nothing piles up.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Three things cost more than half of the time of a transfer: a packet without content before every packet (a defence of
 CBC ciphers, needless with the others), a line for every packet formatted for a log nobody keeps, and a system call
-for every packet. Leans on the inside of asyncssh (see tests/unit/test_asyncssh_inside.py).
+for every packet. Leans on the inside of asyncssh (see tests/unit/sftp/test_asyncssh_inside.py).
 """
 
 from __future__ import annotations

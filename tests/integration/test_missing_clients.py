@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
+
 QUICKLY = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """Such a run needs none of the plugins that are installed, and they take most of its time to load."""
 SKIPPING = """

@@ -25,11 +25,11 @@ import asyncssh
 import httpx
 
 from importer.folder import TenantFolder
+from tests.support import ROOT
 from tests.support.cli import Ran, run_cli
 from tests.support.clients import client
 from tests.support.waiting import DEADLINE_S, wait_until
 
-ROOT = Path(__file__).parents[2]
 START_S = DEADLINE_S
 
 

@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import ROOT
 from tests.support.clients import needs
-
-ROOT = Path(__file__).parents[2]
 
 
 @needs("sftp")

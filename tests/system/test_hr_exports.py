@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.integration.test_hr_exports import BY_NUMBER
+from tests.integration.reconcile.test_hr_exports import BY_NUMBER
 from tests.support.clients import needs
 from tests.support.server_process import ServerProcess
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import pytest
 
-DEMO = Path(__file__).parents[2] / "deploy" / "demo"
+from tests.support import ROOT
+
+DEMO = ROOT / "deploy" / "demo"
 
 
 def people(day: str) -> list[dict[str, str]]:

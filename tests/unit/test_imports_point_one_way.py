@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
+
 PACKAGES = ("importer", "keys", "server")
 MAY_IMPORT = {"importer": {"importer"}, "keys": {"keys"}, "server": set(PACKAGES)}
 

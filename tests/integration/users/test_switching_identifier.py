@@ -14,7 +14,7 @@ from importer.model import ImportState
 from importer.users.directory import Directory
 from importer.users.identity import identity_of
 from server.tenants.settings import TenantRefused, TenantSettings, change_settings
-from tests.integration.test_identifier import HEADER, staff
+from tests.integration.reconcile.test_identifier import HEADER, staff
 from tests.support.importing import Company, sheet
 
 FIELD: dict[str, Any] = {"custom_fields": ({"key": "employee_id"},)}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.pages.words import STATES
+from tests.support import ROOT
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
 GUIDE = (DOCS / "owner-guide.md").read_text(encoding="utf-8")
-TEMPLATES = Path(__file__).parents[2] / "server" / "web" / "pages" / "templates"
+TEMPLATES = ROOT / "server" / "web" / "pages" / "templates"
 
 
 def test_settings_are_called_as_in_the_form() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from importer.model import Problem
 from tests.support.importing import Company, sheet
-from tests.unit.test_errors_docs import REJECTS, SAYS
+from tests.unit.docs.test_errors_docs import REJECTS, SAYS
 
 HEADER = ("first_name", "last_name", "email", "manager")
 EXAMPLES = [(row[0].strip("`"), row[-2]) for row in [*REJECTS, *SAYS] if "⏎" in row[-2]]

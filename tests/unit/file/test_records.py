@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from importer.file.records import is_sound, quote_fault
-
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
 
 
 def read_plainly(raw: str, delimiter: str) -> list[str] | None:

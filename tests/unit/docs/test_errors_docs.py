@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ from importer.model import GuardReason, Problem
 from importer.rules.custom import CustomField
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 CODE_AT = {"Doubtful": 1, "FileError": 0, "Invalid": 0, "Problem": 1}
 

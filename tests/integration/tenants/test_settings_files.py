@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from server.tenants.settings import TenantSettings, changed
 from server.tenants.settings_toml import from_toml, to_toml
-from tests.integration.test_hr_exports import HR_EXPORT
+from tests.integration.reconcile.test_hr_exports import HR_EXPORT
 from tests.support.cli import run_cli
 
 EDITED: dict[str, Any] = {

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from importer.file.header import COLUMNS, MAX_COLUMNS
 from importer.file.reader import MAX_CELL
 from importer.file.records import MAX_ROW
 from importer.rules.cells import LANGUAGES, MAX_TEXT, ROLES
-from tests.unit.test_errors_docs import problems_of
+from tests.support import ROOT
+from tests.unit.docs.test_errors_docs import problems_of
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "file-format.md").read_text(encoding="utf-8")
 
 

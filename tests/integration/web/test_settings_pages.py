@@ -17,7 +17,7 @@ from server.tenants.tenants import open_users
 from tests.support.forms import Form
 from tests.support.importing import people
 from tests.support.site import Site, open_site
-from tests.unit.test_settings_form import EVERY
+from tests.unit.web.test_settings_form import EVERY
 
 SETTINGS = "/tenants/acme/settings"
 

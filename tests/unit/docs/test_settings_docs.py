@@ -13,8 +13,9 @@ from pydantic.fields import FieldInfo
 from server.settings import ServerSettings
 from server.tenants.settings import TenantSettings, changed
 from server.tenants.settings_toml import from_toml
+from tests.support import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+PAGE = ROOT / "docs" / "settings.md"
 ROW = re.compile(r"\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|")
 WORDS = {
     ByteSize: "size",

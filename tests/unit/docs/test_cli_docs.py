@@ -6,13 +6,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import takewhile
-from pathlib import Path
 
 import click
 
 from server.cli import cli
+from tests.support import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+PAGE = ROOT / "docs" / "cli.md"
 SYNOPSIS = re.compile(r"^\| `headcount ([^`]+)` \| \S", re.MULTILINE)
 EVERYWHERE = {"--help", "-h"}
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from server.web.api.document import METHODS, PREFIX, document
 from server.web.api.refusals import CODES
+from tests.support import ROOT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+PAGE = (ROOT / "docs" / "api.md").read_text()
 TENANT = f"{PREFIX}/tenants/{{tenant}}"
 OPERATION = re.compile(rf"^`({'|'.join(METHODS).upper()}) (/[^`]*)` ", re.MULTILINE)
 CODE = re.compile(r"^\| `(\w+)` \| (\d+) \|", re.MULTILINE)
