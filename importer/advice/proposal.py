@@ -17,9 +17,10 @@ from typing import Any
 from importer.advice.guessing import decoded, guess_encoding
 from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.file.header import DELIMITERS, Names, fold, match_columns
+from importer.file.letters import visible
 from importer.model import shown
 from importer.nearest import Nearest
-from importer.rules.cells import Invalid, check_date, visible
+from importer.rules.cells import Invalid, check_date
 from importer.rules.rows import tidy
 from importer.rules.settings import ImportSettings
 

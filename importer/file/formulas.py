@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from importer.rules.cells import BLANKS
+from importer.file.letters import BLANKS
 
 _FORMULA = re.compile(r"'*[=+\-@]")
 _QUOTED_FORMULA = re.compile(r"'+[=+\-@]")

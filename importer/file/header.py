@@ -16,9 +16,9 @@ from functools import lru_cache
 
 from importer.errors import FileError
 from importer.file.formulas import unescape_formula
+from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
 from importer.nearest import Nearest
-from importer.rules.cells import visible
 
 COLUMNS = (
     "first_name",

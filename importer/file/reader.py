@@ -17,9 +17,9 @@ from itertools import chain
 from importer.errors import FileError
 from importer.file.decoding import DecodedText
 from importer.file.header import DELIMITERS, MAX_COLUMNS, OURS, Header, Names, known_columns, read_header
+from importer.file.letters import BLANKS
 from importer.file.records import MAX_ROW, is_sound, nul, quote_fault, row_too_long
 from importer.model import Problem, Severity
-from importer.rules.cells import BLANKS
 
 MAX_CELL = 64 * 1024
 BLANK_LINES_NAMED = 5

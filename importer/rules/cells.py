@@ -8,14 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from importer.file.letters import BLANKS
+
 MAX_TEXT = 255
 """The most characters a text or a name may have."""
-
-BLANKS = (
-    " \t\r\n\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000\u200b\u2060\ufeff"
-)
-"""What cells are trimmed of: white space, and what is invisible and means nothing. No control characters."""
 
 ROLES = ("learner", "curator", "reporter", "learning_designer", "hr", "admin")
 LANGUAGES = ("en", "en-US", "de", "fr", "es-CO", "it", "nl", "pt-BR", "pl", "ja", "zh-CN", "zh-TW", "ar")
@@ -73,13 +69,6 @@ class Doubtful:
 def name_key(name: str) -> str:
     """The name of a team or location as it is compared: NFC, without case."""
     return unicodedata.normalize("NFC", name.casefold())
-
-
-def visible(text: str) -> str:
-    """`text` with what nobody can see in it written out, such as `<U+00A0>`."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else f"<U+{ord(letter):04X}>" for letter in text)
 
 
 def check_text(text: str) -> str | Invalid:

@@ -10,7 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from importer.rules.cells import BLANKS, Doubtful, FieldValue, Invalid, check_boolean, check_date, check_text
+from importer.file.letters import BLANKS
+from importer.rules.cells import Doubtful, FieldValue, Invalid, check_boolean, check_date, check_text
 
 Rule = Callable[[str], FieldValue | Invalid | Doubtful]
 """What a tidy cell that is not blank means."""

@@ -17,8 +17,9 @@ from operator import getitem, itemgetter
 
 from importer.file.formulas import unescape_formula
 from importer.file.header import Header, fold
+from importer.file.letters import BLANKS, visible
 from importer.model import Problem, Severity, shown
-from importer.rules.cells import BLANKS, DEFAULT_LANGUAGE, DEFAULT_ROLE, Doubtful, FieldValue, Invalid, visible
+from importer.rules.cells import DEFAULT_LANGUAGE, DEFAULT_ROLE, Doubtful, FieldValue, Invalid
 from importer.rules.custom import Rule
 from importer.rules.emails import email_key, plain_address
 from importer.rules.rulebook import rules_of

@@ -31,6 +31,7 @@ PURE = {
     "importer.file.formulas",
     "importer.advice.guessing",
     "importer.file.header",
+    "importer.file.letters",
     "importer.users.identity",
     "importer.model",
     "importer.nearest",
