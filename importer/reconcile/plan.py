@@ -16,12 +16,10 @@ from importer.file.header import COLUMNS
 from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
 from importer.rules.rows import CheckedRow, FieldValue, email_key
 from importer.rules.settings import ImportSettings
+from importer.users.columns import CUSTOM, ids_in, join_ids
 
 User = Mapping[str, Any]
 """One row of the table users, by column."""
-
-CUSTOM = "custom."
-"""What the history has before the key of a custom field."""
 
 OURS = frozenset(COLUMNS)
 """The fields that are not a tenant's own."""
@@ -154,7 +152,7 @@ def _set_teams(columns: dict[str, Any], user: User | None, ids: NameIds) -> None
         if primary is None and secondary:
             primary = secondary[0]
     else:
-        secondary = [int(team) for team in user["secondary_team_ids"].split(",") if team] if user else []
+        secondary = ids_in(user["secondary_team_ids"]) if user else []
     columns["primary_team_id"] = primary
     columns["secondary_team_ids"] = join_ids(team for team in secondary if team != primary)
 
@@ -185,11 +183,6 @@ def custom_changes(before: str, after: str) -> dict[str, tuple[str | None, str |
     old, new = ({key: json.dumps(value) for key, value in json.loads(text).items()} for text in (before, after))
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return {f"{CUSTOM}{key}": (old.get(key), new.get(key)) for key in keys}
-
-
-def join_ids(ids: Iterable[int]) -> str:
-    """Team ids as the column secondary_team_ids holds them: each once, in their order."""
-    return ",".join(map(str, dict.fromkeys(ids)))
 
 
 def differences(user: User, columns: Mapping[str, Any]) -> dict[str, Any]:

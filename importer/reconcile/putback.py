@@ -12,21 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from importer.model import Problem, Severity
-from importer.reconcile.plan import CUSTOM, User, custom_json
+from importer.reconcile.plan import User, custom_json
+from importer.users.columns import CUSTOM, SHOWN_AS, ids_in
 
 CREATED = "created"
 ADDRESS = ("email", "email_key")
 """Put back together, and after everything else: two users can't share one."""
-
-SHOWN_AS = {
-    "manager_id": "manager",
-    "coach_id": "coach",
-    "primary_team_id": "primary_team",
-    "secondary_team_ids": "secondary_team",
-    "location_id": "location",
-    "email_key": "email",
-}
-"""The columns of users that people know by another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +68,10 @@ def _put_back_custom(found: PutBack, user: User, change: Change, identifying: st
 def with_existing(found: PutBack, user: User, exists: Mapping[str, set[int]]) -> PutBack:
     """`found` without links to what was removed since. `exists` has the ids that are there, by column."""
     for name in exists.keys() & found.columns.keys():
-        if not ids_in(found.columns[name]) <= exists[name]:
+        if not exists[name].issuperset(ids_in(found.columns[name])):
             del found.columns[name]
             found.left.append(removed_since(user, name))
     return found
-
-
-def ids_in(value: str | int | None) -> set[int]:
-    """The ids in a column that names one (a number) or several (a text with commas between them)."""
-    return {int(part) for part in str(value).split(",") if part} if value is not None else set()
 
 
 def nobody_left() -> Problem:

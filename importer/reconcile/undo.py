@@ -32,26 +32,19 @@ from importer.reconcile.putback import (
     PutBack,
     address_taken_since,
     changed_since,
-    ids_in,
     nobody_left,
     put_back,
     still_protected,
     with_existing,
 )
 from importer.reconcile.roster import records_of
+from importer.users.columns import LINKED, ids_in
 from importer.users.switching import refuse_switched
 
 BATCH = 2000
 KEPT = 10_000
 """So many of the messages of an undo are kept; the rest is only counted."""
 
-LINKED = {
-    "manager_id": "users",
-    "coach_id": "users",
-    "primary_team_id": "teams",
-    "secondary_team_ids": "teams",
-    "location_id": "locations",
-}
 INSERT_UNDONE = "INSERT INTO changes (import_id, user_id, field, old, new, undo) VALUES (?, ?, ?, ?, ?, 1)"
 
 

@@ -15,8 +15,7 @@ import aiosqlite
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
-from importer.reconcile.plan import CUSTOM
-from importer.reconcile.putback import SHOWN_AS
+from importer.users.columns import CUSTOM, LINKED, SHOWN_AS, ids_in
 from importer.users.identity import Identity
 
 BATCH = 1000
@@ -27,14 +26,6 @@ SELECT = """
     WHERE c.field <> 'email_key' AND c.{which} AND c.id {beyond} ? ORDER BY c.id {order} LIMIT ?
 """
 OF_IMPORT = "import_id = ?"
-NAMED_IN = {
-    "manager_id": "users",
-    "coach_id": "users",
-    "primary_team_id": "teams",
-    "secondary_team_ids": "teams",
-    "location_id": "locations",
-}
-"""The columns that hold ids, and of what."""
 
 
 Changes = list[dict[str, Any]]
@@ -96,7 +87,7 @@ class History:
 
     def _shown(self, row: aiosqlite.Row, names: dict[str, dict[int, str | None]]) -> dict[str, Any]:
         field = row["field"]
-        table = names.get(NAMED_IN.get(field, ""))
+        table = names.get(LINKED.get(field, ""))
         return {
             "import_id": row["import_id"],
             "at": row["at"],
@@ -129,12 +120,8 @@ async def _all(page: Callable[[int], Awaitable[tuple[Changes, int | None]]]) -> 
 
 
 def _ids(rows: Iterable[aiosqlite.Row], table: str) -> set[int]:
-    values = [value for row in rows if NAMED_IN.get(row["field"]) == table for value in (row["old"], row["new"])]
-    return {one for value in values for one in _ids_in(value)}
-
-
-def _ids_in(value: object) -> list[int]:
-    return [int(part) for part in str(value).split(",") if part] if value is not None else []
+    values = [value for row in rows if LINKED.get(row["field"]) == table for value in (row["old"], row["new"])]
+    return {one for value in values for one in ids_in(value)}
 
 
 def _value(field: str, value: Any, names: dict[int, str | None] | None) -> Any:
@@ -143,5 +130,5 @@ def _value(field: str, value: Any, names: dict[int, str | None] | None) -> Any:
         return None if value is None else json.loads(value)
     if names is None or value is None:
         return value
-    found = [names.get(one) or f"#{one}" for one in _ids_in(value)]
+    found = [names.get(one) or f"#{one}" for one in ids_in(value)]
     return found if field == "secondary_team_ids" else found[0]

@@ -32,6 +32,7 @@ PURE = {
     "importer.advice.guessing",
     "importer.file.header",
     "importer.file.letters",
+    "importer.users.columns",
     "importer.users.identity",
     "importer.model",
     "importer.nearest",
