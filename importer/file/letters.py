@@ -1,4 +1,4 @@
-"""Letters that no reader sees: what cells are trimmed of, and how a message shows the rest.  Pure."""
+"""Letters that no reader sees: what cells are trimmed of, and how messages and mails show the rest.  Pure."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else f"<U+{ord(letter):04X}>" for letter in text)
+
+
+def one_line(text: str) -> str:
+    """`text` with every line end, tab and control character made a space: safe in a header and in a list."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

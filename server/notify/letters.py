@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from importer.amounts import counted
+from importer.file.letters import one_line
 from importer.model import Counts, ImportState, Problem, Report
 
 MESSAGES_SHOWN = 10
@@ -36,11 +37,6 @@ class Letter:
 
     subject: str
     text: str
-
-
-def one_line(text: str) -> str:
-    """`text` with every line end, tab and control character made a space: safe in a header and in a list."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def letter_of(report: Report, leavers: Sequence[Mapping[str, Any]] = ()) -> Letter:

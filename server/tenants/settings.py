@@ -28,8 +28,8 @@ from importer.rules.settings import ImportSettings, Unfit
 from importer.users.identity import identity_of
 from importer.users.switching import switch_identity
 from server.networks import Networks
-from server.notify.templates import InvitationTemplate
 from server.setting_errors import nearest, place, reason
+from server.tenants.invitation_template import InvitationTemplate
 from server.tenants.setting_texts import described
 
 SELECT = "SELECT key, value FROM settings"

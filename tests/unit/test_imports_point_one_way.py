@@ -54,6 +54,7 @@ PURE = {
     "server.notify.patience",
     "server.notify.templates",
     "server.setting_errors",
+    "server.tenants.invitation_template",
     "server.tenants.setting_texts",
     "server.files.accounts",
     "server.sftp.handshakes",

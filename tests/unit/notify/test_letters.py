@@ -8,7 +8,8 @@ import pytest
 
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Problem, Report, Severity
 from server.notify.letters import EVENTS, LEAVERS_SHOWN, import_data, letter_of, stale_letter
-from server.notify.templates import BUILT_IN, InvitationTemplate, choose, write
+from server.notify.templates import BUILT_IN, choose, write
+from server.tenants.invitation_template import InvitationTemplate
 
 GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 100, 25)
 

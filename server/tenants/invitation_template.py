@@ -1,0 +1,40 @@
+"""What a tenant may write as an invitation: a subject and a text with placeholders, never a language. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from importer.file.letters import one_line
+
+PLACEHOLDERS = ("first_name", "last_name", "email", "job_title", "hire_date", "tenant")
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+MAX_TEXT = 20_000
+
+
+class InvitationTemplate(BaseModel):
+    """The subject and text of an invitation in one language."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subject: str
+    text: str
+
+    @field_validator("subject", "text")
+    @classmethod
+    def _known_placeholders(cls, given: str) -> str:
+        if not given.strip() or len(given) > MAX_TEXT:
+            raise ValueError(f"must not be blank, nor longer than {MAX_TEXT:,} characters")
+        unknown = [name for name in PLACEHOLDER.findall(given) if name not in PLACEHOLDERS]
+        if unknown:
+            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+            raise ValueError(f"has {{{unknown[0]}}}, which stands for nothing; there are {known}")
+        return given
+
+    @field_validator("subject")
+    @classmethod
+    def _one_line(cls, given: str) -> str:
+        if one_line(given) != given.strip():
+            raise ValueError("must be one line")
+        return given.strip()
