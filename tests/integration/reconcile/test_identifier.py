@@ -291,6 +291,7 @@ async def test_an_address_that_is_taken_now_stops_the_undo_of_all_that_moved_on_
     undone = await company.undo(**BY_NUMBER)
     assert await addresses(company) == {"e1": "new", "e2": "ann", "e3": "ben", "e4": "cleo"}
     assert codes(undone) == ["protected_user", *["changed_since"] * 3]
+    assert [problem.message.count("the former address ") for problem in undone.messages] == [0, 1, 1, 1]
 
 
 async def test_a_swap_of_addresses_is_undone_in_the_history_and_counted(company: Company) -> None:
