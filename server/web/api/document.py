@@ -1,4 +1,4 @@
-"""The OpenAPI document, and the page for people that is made of it. Both are for anybody."""
+"""The OpenAPI document. Anyone may read it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
@@ -14,8 +14,7 @@ from starlette.responses import JSONResponse, Response
 from server.tenants.settings import TenantSettings
 from server.web import api
 from server.web.api import models
-from server.web.api.reading import METHODS, operations
-from server.web.pages.rendering import render
+from server.web.api.reading import METHODS
 
 UNSAID = "Successful Response"
 DONE = {"200": "What was asked for.", "201": "It was added.", "202": "It is queued.", "204": "It is gone."}
@@ -113,11 +112,3 @@ def _or_null(schema: Schema) -> Schema:
 @public.get(f"{PREFIX}/openapi.json")
 async def show_document() -> Response:
     return JSONResponse(document(), headers={"cache-control": "no-cache"})
-
-
-@public.get("/api")
-async def show_page(request: Request) -> Response:
-    """The document for people."""
-    server = str(request.base_url).rstrip("/")
-    groups = [(name, text, list(operations(document(), name, server))) for name, text in TAGS.items()]
-    return render(request, "api.html", description=DESCRIPTION.split("\n\n"), groups=groups, server=server)

@@ -1,0 +1,20 @@
+"""The API for people: a page made of the OpenAPI document. Anyone may read it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from server.web.api.document import DESCRIPTION, TAGS, document
+from server.web.api.reading import operations
+from server.web.pages.rendering import render
+
+router = APIRouter()
+
+
+@router.get("/api")
+async def show_page(request: Request) -> Response:
+    """The document for people."""
+    server = str(request.base_url).rstrip("/")
+    groups = [(name, text, list(operations(document(), name, server))) for name, text in TAGS.items()]
+    return render(request, "api.html", description=DESCRIPTION.split("\n\n"), groups=groups, server=server)
