@@ -19,9 +19,9 @@ from benchmarks.arrivals import completed
 from benchmarks.figures import Figure
 from benchmarks.people import FIRST, LAST, PLAIN_FIRST, PLAIN_LAST, address, write_people
 from benchmarks.servers import TENANT, Server, headcount, until
+from ground.moments import rfc3339, utc_now
 from importer.folder import TenantFolder
 from importer.model import Counts, FileFacts, ImportState, Outcome, Problem, Severity
-from importer.moments import rfc3339, utc_now
 
 IMPORTS = 10_000
 MESSAGES = 100

@@ -6,6 +6,8 @@ can't be imported as a whole, for the world being in the way (disk, locks), and 
 
 from __future__ import annotations
 
+from ground.refusals import Refusal
+
 
 class ImporterError(Exception):
     """Something the importer refuses or can't do. `str(error)` is a sentence a person can act on."""
@@ -36,22 +38,12 @@ class FileError(ImporterError):
         self.value = value
 
 
-class TryAgain(ImporterError):  # noqa: N818 - it is an instruction, not a fault
+class TryAgain(Refusal, ImporterError):  # noqa: N818 - it is an instruction, not a fault
     """Nothing was changed and nobody is at fault: the same import may succeed later (disk full, database busy)."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
-
-class Refused(ImporterError):  # noqa: N818 - the field's word
+class Refused(Refusal, ImporterError):  # noqa: N818 - the field's word
     """A decision that can't be taken in the state the import is in (approve a dry run, discard one applied)."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class Stopped(ImporterError):  # noqa: N818 - the field's word

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from ground.refusals import Refusal
 
-class KeyRefused(Exception):  # noqa: N818 - the field's word
+
+class KeyRefused(Refusal):
     """We don't take this key, or what was said about it. `code` is stable."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class HostKeyRefused(Exception):  # noqa: N818 - the field's word

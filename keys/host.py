@@ -15,8 +15,8 @@ from pathlib import Path
 import asyncssh
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from ground.files import NEW, replace_file
 from keys.errors import HostKeyRefused
-from keys.files import NEW, replace_file
 from keys.public import KINDS, RSA_MIN_BITS, fingerprint
 
 ED25519 = "ssh_host_ed25519_key"

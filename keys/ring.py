@@ -20,8 +20,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_int
 from pathlib import Path
 from typing import Any
 
+from ground.files import replace_file
 from keys.errors import KeyRefused, RingUnreadable
-from keys.files import replace_file
 from keys.public import PublicKey, checked_comment, fingerprint, parse_public_key
 
 Address = IPv4Address | IPv6Address

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 import aiosqlite
 
+from ground.moments import utc_now
 from importer.database import open_database
-from importer.moments import utc_now
 from importer.queue.checksum import CHECKSUM_NAME
 from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing

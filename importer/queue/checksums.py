@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from ground.moments import from_rfc3339
 from importer.model import GuardReason, Outcome
-from importer.moments import from_rfc3339
 from importer.queue.checksum import CHECKSUM_WAIT, Checksum, Surroundings, Verdict, against, differs, judge, missing
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from sqlite3 import Row
 
+from ground.moments import rfc3339
 from importer.model import Approval, Counts, FileFacts, ImportState, Outcome, Report, Trial, Undo, Written
-from importer.moments import rfc3339
 
 
 @dataclass(frozen=True, slots=True)

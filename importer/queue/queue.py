@@ -21,9 +21,9 @@ from pathlib import Path
 
 import aiosqlite
 
+from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import Approval, ImportState, Trial, Undo, Written
-from importer.moments import Clock, rfc3339, utc_now
 from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry
 from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, unknown_import

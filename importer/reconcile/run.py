@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import aiosqlite
 
+from ground.moments import rfc3339
 from importer.database import open_database, transaction
 from importer.errors import FileError, Stopped, TryAgain
 from importer.file.reader import CsvReader
@@ -36,7 +37,6 @@ from importer.model import (
     Trial,
     Written,
 )
-from importer.moments import rfc3339
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.inviting import invite
 from importer.reconcile.links import Links

@@ -20,11 +20,11 @@ from typing import Any
 
 import aiosqlite
 
-from importer.amounts import counted
+from ground.amounts import counted
+from ground.moments import rfc3339
 from importer.database import open_database, transaction
 from importer.errors import Refused, Stopped
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem
-from importer.moments import rfc3339
 from importer.reconcile.plan import User
 from importer.reconcile.putback import (
     CREATED,

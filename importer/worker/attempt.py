@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from ground.moments import Clock
 from importer.advice.kept import keep_proposal
 from importer.errors import ImporterError, Refused, Stopped, TryAgain
 from importer.folder import TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Trial, Undo
-from importer.moments import Clock
 from importer.queue.checksum import Verdict
 from importer.queue.checksums import Checksums, Compared
 from importer.queue.entry import Entry

@@ -12,9 +12,9 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol
 
+from ground.moments import Clock, utc_now
 from importer.folder import TenantFolder
 from importer.model import NEVER_RAN, ImportState, Outcome
-from importer.moments import Clock, utc_now
 from importer.queue.entry import Entry
 from importer.queue.notices import Herald, Nobody
 from importer.queue.queue import Queue

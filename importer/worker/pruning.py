@@ -15,10 +15,10 @@ from itertools import islice
 
 import aiosqlite
 
+from ground.moments import rfc3339
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
 from importer.model import ImportState
-from importer.moments import rfc3339
 from importer.queue.queue import Queue
 from importer.worker.results import KEPT
 from importer.worker.retention import Past, PastEffect, effects_to_prune, imports_to_prune

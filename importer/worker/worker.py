@@ -15,11 +15,11 @@ from pathlib import Path
 
 import aiofiles
 
+from ground.moments import from_rfc3339, rfc3339
 from importer.errors import FileError, TryAgain
 from importer.file.reader import CsvReader
 from importer.file.records import MAX_ROW
 from importer.model import ImportState, Outcome
-from importer.moments import from_rfc3339, rfc3339
 from importer.queue.checksum import CHECKSUM_WAIT, Verdict, waiting
 from importer.queue.entry import Entry
 from importer.queue.order import next_turn

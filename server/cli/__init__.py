@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 import click
 
+from ground.refusals import Refusal
 from importer.errors import ImporterError
-from keys.errors import HostKeyRefused, KeyRefused, RingUnreadable
+from keys.errors import HostKeyRefused, RingUnreadable
 from server.settings import SettingsError, debugging
-from server.tenants.settings import TenantRefused
 
 COMMANDS = {
     "serve": "server.cli.serve:serve",
@@ -30,7 +30,7 @@ COMMANDS = {
     "users": "server.cli.users:users",
     "notify": "server.cli.notify:notify",
 }
-REFUSALS = (ImporterError, HostKeyRefused, KeyRefused, RingUnreadable, SettingsError, TenantRefused)
+REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SettingsError)
 
 
 class Nouns(click.Group):

@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
+from ground.moments import rfc3339, utc_now
 from importer.advice.proposal import SAMPLE_BYTES, Proposal, propose
 from importer.model import ImportState, Outcome, Report
-from importer.moments import rfc3339, utc_now
 from importer.reconcile.run import Job, run_import
 from server.cli.data import runs, tenants
 from server.cli.output import harmless, json_option, print_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from importer.moments import utc_now
+from ground.moments import utc_now
 from server.cli.data import COUNT, runs, tenants
 from server.cli.output import json_option, print_json, print_list
 from server.notify.herald import TenantHerald

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from importer.amounts import counted
+from ground.amounts import counted
 from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState, Problem, Report
 from server.cli.output import harmless, shown
 

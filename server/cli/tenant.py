@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from ground.moments import utc_now
 from importer.errors import TryAgain
-from importer.moments import utc_now
 from importer.queue.queue import Queue
 from importer.users.directory import Directory
 from keys.errors import RingUnreadable

@@ -19,15 +19,15 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from dataclasses import replace
 from pathlib import Path
 
+from ground.files import fsync_folder
+from ground.moments import utc_now
 from importer.database import finish
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
 from importer.model import NEVER_RAN, ImportState, Trial, Written
-from importer.moments import utc_now
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.closing import Closing
-from keys.files import fsync_folder
 from server.files.accounts import TenantLimits
 from server.files.drafts import Draft
 from server.files.landing import reason_of

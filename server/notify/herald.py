@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ground.moments import rfc3339, utc_now
 from importer.model import ImportState
-from importer.moments import rfc3339, utc_now
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice
 from importer.worker.closing import FolderOf

@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import aiosqlite
 
+from ground.moments import Clock, rfc3339
 from importer.database import transaction
-from importer.moments import Clock, rfc3339
 from server.notify.patience import Patience
 
 BATCH = 50

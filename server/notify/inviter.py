@@ -8,10 +8,10 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from ground.moments import Clock, utc_now
 from importer.database import open_database
 from importer.errors import TryAgain
 from importer.model import APPLIED
-from importer.moments import Clock, utc_now
 from importer.queue.entry import Entry
 from importer.worker.closing import FolderOf
 from server.notify.courier import AWAY_FIRST_S, AWAY_LONGEST_S, again, insist

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from importer.amounts import counted
+from ground.amounts import counted
 from importer.file.letters import one_line
 from importer.model import Counts, ImportState, Problem, Report
 

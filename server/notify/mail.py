@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 from email_validator import EmailNotValidError, validate_email
 
+from ground.moments import Clock, utc_now
 from importer.file.letters import one_line
-from importer.moments import Clock, utc_now
 from server.notify.letters import Letter
 
 TIMEOUT_S = 30.0

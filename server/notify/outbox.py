@@ -16,8 +16,8 @@ from typing import Any
 
 import aiosqlite
 
+from ground.moments import Clock, rfc3339, utc_now
 from importer.database import finish, transaction
-from importer.moments import Clock, rfc3339, utc_now
 from importer.queue.notices import Channel, Notice, put_in_outbox
 from server.notify.patience import THREE_DAYS, Patience
 

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from keys.files import replace_file
+from ground.files import replace_file
 
 PREFIX = "whsec_"
 RANDOM_BYTES = 32

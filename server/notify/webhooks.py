@@ -21,7 +21,7 @@ from typing import Any
 
 import httpcore
 
-from importer.moments import Clock, utc_now
+from ground.moments import Clock, utc_now
 from server.notify.addresses import is_public
 from server.notify.secret import key_of
 

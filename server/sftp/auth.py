@@ -16,7 +16,7 @@ from ipaddress import ip_address
 
 import asyncssh
 
-from importer.moments import Clock, utc_now
+from ground.moments import Clock, utc_now
 from keys.public import fingerprint
 from server.files.accounts import Address, Metrics, TenantDirectory
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from importer.moments import from_rfc3339
+from ground.moments import from_rfc3339
 from importer.queue.listing import Listing
 from server.tenants.settings import read_settings
 from server.tenants.tenants import Tenant, Tenants

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import TryAgain
-from importer.moments import Clock, rfc3339, utc_now
 from importer.queue.ledger import Ledger
 from keys.errors import RingUnreadable
 from keys.ring import Key, KeyRing

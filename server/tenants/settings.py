@@ -18,10 +18,11 @@ import aiosqlite
 from pydantic import AfterValidator, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from ground.moments import rfc3339, utc_now
+from ground.refusals import Refusal
 from importer.database import as_try_again, transaction
 from importer.errors import Refused
 from importer.model import INTEGER_MAX
-from importer.moments import rfc3339, utc_now
 from importer.rules.cells import LANGUAGES, Invalid
 from importer.rules.emails import check_email
 from importer.rules.settings import ImportSettings, Unfit
@@ -40,7 +41,7 @@ CHANGED_MEANWHILE = (
 )
 
 
-class TenantRefused(Exception):  # noqa: N818 - the field's word
+class TenantRefused(Refusal):
     """Something about a tenant that can't be done. `code` is stable, `message` a sentence that says what to do.
 
     `settings` are all that are wrong with settings, by name, each with a sentence to be shown beside it; `setting` is
@@ -48,9 +49,7 @@ class TenantRefused(Exception):  # noqa: N818 - the field's word
     """
 
     def __init__(self, code: str, message: str, settings: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+        super().__init__(code, message)
         self.settings = dict(settings or {})
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from importer.moments import rfc3339
+from ground.moments import rfc3339
 from importer.queue.ledger import Ledger
 from server.tenants.tokens import Token, read_token, secret_hash
 

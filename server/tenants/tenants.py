@@ -22,12 +22,12 @@ from typing import Any
 
 import aiosqlite
 
+from ground.files import fsync_folder
+from ground.moments import rfc3339, utc_now
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
-from importer.moments import rfc3339, utc_now
 from keys.errors import KeyRefused
-from keys.files import fsync_folder
 from keys.ring import KeyRing
 from server.tenants.settings import (
     TenantRefused,

@@ -11,8 +11,8 @@ from typing import Any
 
 import aiosqlite
 
+from ground.moments import rfc3339, utc_now
 from importer.database import transaction
-from importer.moments import rfc3339, utc_now
 from keys.errors import KeyRefused
 from keys.ring import end_of
 from server.tenants.settings import TenantRefused

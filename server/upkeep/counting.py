@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from ground.moments import utc_now
 from importer.model import APPLIED, ImportState
-from importer.moments import utc_now
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.users.directory import Directory

@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from ground.moments import Clock
 from importer.errors import TryAgain
-from importer.moments import Clock
 from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune
 from server.tenants.feeds import Feed, feeds

@@ -20,8 +20,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from ground.moments import from_rfc3339
 from importer.model import APPLIED
-from importer.moments import from_rfc3339
 from importer.queue.entry import Entry
 from server.files.accounts import LoginResult, UploadResult
 from server.tenants.feeds import Feed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from importer.moments import Clock, utc_now
+from ground.moments import Clock, utc_now
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from server.tenants.feeds import Feed, feeds

@@ -16,10 +16,9 @@ from starlette.responses import Response
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
+from ground.refusals import Refusal
 from importer.database import as_try_again
-from importer.errors import Refused, TryAgain
-from keys.errors import KeyRefused
-from server.tenants.settings import TenantRefused
+from importer.errors import TryAgain
 from server.web import api, pages
 from server.web.api import document
 from server.web.office import Office
@@ -29,15 +28,7 @@ from server.web.segments import Segments
 
 STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 
-TOLD = (
-    Problem,
-    HTTPException,
-    RequestValidationError,
-    Refused,
-    TenantRefused,
-    KeyRefused,
-    TryAgain,
-)
+TOLD = (Problem, HTTPException, RequestValidationError, Refusal)
 """The exceptions that are answers: each becomes a Problem, told as JSON or as a page."""
 
 

@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from importer.errors import Refused, TryAgain
+from ground.refusals import Refusal
+from importer.errors import TryAgain
 from keys.errors import KeyRefused
 from server.setting_errors import reason
 from server.tenants.settings import TenantRefused
@@ -99,7 +100,7 @@ def as_problem(error: Exception) -> Problem:
         return Problem(
             507 if error.code == "disk_full" else 503, detail, code=error.code, headers={"retry-after": str(AGAIN_S)}
         )
-    if isinstance(error, Refused | TenantRefused | KeyRefused):
+    if isinstance(error, Refusal):
         return _refused(error)
     raise TypeError(f"{type(error).__name__} is no answer")
 
@@ -122,7 +123,7 @@ def _where(error: ErrorDetails) -> str:
     return ".".join(str(part) for part in place) or "body"
 
 
-def _refused(error: Refused | TenantRefused | KeyRefused) -> Problem:
+def _refused(error: Refusal) -> Problem:
     status = STATUS.get(error.code, 422 if isinstance(error, KeyRefused) else 409)
     errors = error.settings if isinstance(error, TenantRefused) else {}
     headers = {"retry-after": str(AGAIN_S)} if status in {429, 503} else {}

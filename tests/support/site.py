@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
+from ground.moments import utc_now
 from importer.database import open_database
-from importer.moments import utc_now
 from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from importer.moments import from_rfc3339
+from ground.moments import from_rfc3339
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess

@@ -1,7 +1,8 @@
 """Imports point one way: the layout of docs/architecture.md, held by reading the source.
 
-`server` may import `importer` and `keys`; those two import neither `server` nor each other. Inside a package a pure
-module imports only pure modules, and nothing that reads, writes, waits, logs or asks for the time.
+Packages stand on each other, and so do the rooms of a package: no arrow runs back up, and none runs between two rooms
+of one height. A pure module imports only pure modules, and nothing that reads, writes, waits, logs or asks for the
+time.
 """
 
 from __future__ import annotations
@@ -15,11 +16,70 @@ import pytest
 
 from tests.support import ROOT
 
-PACKAGES = ("importer", "keys", "server")
-MAY_IMPORT = {"importer": {"importer"}, "keys": {"keys"}, "server": set(PACKAGES)}
+PACKAGES = ("ground", "importer", "keys", "server")
+MAY_IMPORT = {
+    "ground": {"ground"},
+    "importer": {"importer", "ground"},
+    "keys": {"keys", "ground"},
+    "server": set(PACKAGES),
+}
+
+ROOMS = {
+    "importer": {"": 0, "file": 1, "rules": 2, "advice": 3, "users": 3, "queue": 4, "reconcile": 4, "worker": 5},
+    "server": {
+        "": 0, "files": 1, "tenants": 2, "hooks": 3, "sftp": 3, "upkeep": 3, "notify": 4, "web": 5, "app": 6,
+        "cli": 7, "__main__": 8,
+    },
+}  # fmt: skip
+"""How high each room of a package stands; "" is its ground, the modules beside the rooms."""
+
+DRIVERS = {"aiosqlite", "sqlite3"}
+KNOW_A_DATABASE = {
+    "importer.database",
+    "importer.queue.entry",
+    "importer.queue.ledger",
+    "importer.queue.listing",
+    "importer.queue.notices",
+    "importer.queue.queue",
+    "importer.reconcile.addresses",
+    "importer.reconcile.inviting",
+    "importer.reconcile.links",
+    "importer.reconcile.roster",
+    "importer.reconcile.run",
+    "importer.reconcile.undo",
+    "importer.users.directory",
+    "importer.users.history",
+    "importer.users.search",
+    "importer.users.search_index",
+    "importer.users.switching",
+    "importer.worker.pruning",
+    "server.app",
+    "server.cli",
+    "server.cli.check",
+    "server.cli.tenant",
+    "server.notify.invitations",
+    "server.notify.outbox",
+    "server.tenants.accounts",
+    "server.tenants.settings",
+    "server.tenants.tenants",
+    "server.tenants.tokens",
+    "server.web.app",
+    "server.web.live",
+}
+KNOW_SSH = {
+    "keys.host",
+    "keys.public",
+    "server.sftp.algorithms",
+    "server.sftp.auth",
+    "server.sftp.filesystem",
+    "server.sftp.handler",
+    "server.sftp.listener",
+    "server.sftp.sessions",
+    "server.sftp.wire",
+}
 
 PURE = {
-    "importer.amounts",
+    "ground.amounts",
     "importer.queue.checksum",
     "importer.file.reader",
     "importer.rules.custom",
@@ -29,6 +89,7 @@ PURE = {
     "importer.rules.rows",
     "importer.folder",
     "importer.file.formulas",
+    "ground.refusals",
     "importer.advice.guessing",
     "importer.file.header",
     "importer.file.letters",
@@ -82,6 +143,7 @@ SERVERS_OWN = {
     "uvicorn",
 }  # fmt: skip
 NOT_FOR = {
+    "ground": SERVERS_OWN | {"asyncssh", "aiosqlite", "sqlite3"},
     "importer": SERVERS_OWN | {"asyncssh"},
     "keys": SERVERS_OWN | {"aiosqlite", "sqlite3"},
     "server": set[str](),
@@ -122,6 +184,41 @@ def test_a_package_imports_only_those_below_it(name: str) -> None:
         top = package_of(other)
         assert top not in PACKAGES or top in MAY_IMPORT[package], f"{name} imports {other}"
         assert top not in NOT_FOR[package], f"{name} imports {other}, which is for server"
+
+
+def room_of(name: str) -> str:
+    """The room a module is in: "" for the ground of its package, and for packages that have no rooms."""
+    rooms = ROOMS.get(package_of(name), {})
+    room = name.partition(".")[2].partition(".")[0]
+    return room if room in rooms else ""
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if package_of(name) in ROOMS])
+def test_a_room_imports_only_rooms_below_it(name: str) -> None:
+    package, room = package_of(name), room_of(name)
+    rooms = ROOMS[package]
+    for other in imported_by(name):
+        if package_of(other) == package and (there := room_of(other)) != room:
+            assert rooms[there] < rooms[room], f"{name} imports {other}, which stands no lower"
+
+
+def test_every_folder_of_a_package_is_a_room() -> None:
+    for package, rooms in ROOMS.items():
+        folders = {name.split(".")[1] for name in MODULES if name.startswith(f"{package}.") and name.count(".") > 1}
+        folders |= {
+            name.split(".")[1]
+            for name in MODULES
+            if name.startswith(f"{package}.") and MODULES[name].name == "__init__.py"
+        }
+        assert folders - set(rooms) <= {"schema"}
+
+
+@pytest.mark.parametrize(
+    ("drivers", "known"), [(DRIVERS, KNOW_A_DATABASE), ({"asyncssh"}, KNOW_SSH)], ids=["database", "ssh"]
+)
+def test_only_these_modules_know_a_driver(drivers: set[str], known: set[str]) -> None:
+    """The lists only get shorter: all others are handed values."""
+    assert {name for name in MODULES if any(package_of(other) in drivers for other in imported_by(name))} == known
 
 
 def test_whoever_says_pure_is_held_to_it() -> None:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import Header, Request, Response
 
+from ground.moments import utc_now
 from importer.model import INTEGER_MAX
-from importer.moments import utc_now
 from server.web.access import Visit
 from server.web.api.asking import Looking, Routes
 from server.web.api.refusals import LOOKING, refuses

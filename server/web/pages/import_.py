@@ -10,11 +10,11 @@ from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from importer.errors import Refused, TryAgain
+from ground.refusals import Refusal
+from importer.errors import Refused
 from importer.queue.entry import Entry
 from importer.queue.queue import deactivations_shown
 from server.tenants.setting_texts import SETTING_TEXTS
-from server.tenants.settings import TenantRefused
 from server.web.access import Visit
 from server.web.pages.import_parts import Asked, parts_of
 from server.web.pages.imports import told
@@ -87,7 +87,7 @@ async def _decided(
     entry = await visit.office.reader.require(visit.tenant, import_id)
     try:
         await decide(entry)
-    except (Refused, TenantRefused, TryAgain) as error:
+    except Refusal as error:
         return await _shown(request, visit, import_id, Asked(), refused=error)
     return RedirectResponse(f"/tenants/{visit.tenant}/{then or f'imports/{import_id}'}?done={done}", 303)
 

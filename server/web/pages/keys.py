@@ -13,8 +13,8 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ground.moments import utc_now
 from importer.errors import TryAgain
-from importer.moments import utc_now
 from keys.errors import KeyRefused
 from server.tenants.key_uses import with_uses
 from server.web.access import Visit

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from importer.amounts import counted
+from ground.amounts import counted
 from server.web.access import Visit
 from server.web.pages.sentences import people
 from server.web.pages.words import ACTIONS, NOTICES, SEVERITIES, STATES, value_text

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from importer.amounts import counted
+from ground.amounts import counted
 from importer.model import Counts, Guard, GuardReason, ImportState, Report
 
 UNCHANGED_BEFORE = "nothing was changed"

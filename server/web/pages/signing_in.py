@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from importer.moments import utc_now
+from ground.moments import utc_now
 from server.tenants.sign_ins import SESSION_S
 from server.tenants.tokens import Token
 from server.web.access import cookie_name, session_of, slow_down

@@ -6,8 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
-from importer.errors import Refused, TryAgain
-from server.tenants.settings import TenantRefused
+from ground.refusals import Refusal
 from server.web.access import Visit
 from server.web.multipart import FormFile
 from server.web.pages.rendering import render
@@ -30,10 +29,10 @@ async def try_file(request: Request, visit: Owning) -> Response:
         try:
             name = await file.name()
             number = await visit.office.trials.of_file(visit.tenant, name, file.chunks(), visit.token.bearer)
-        except (Problem, Refused, TenantRefused, TryAgain):
+        except (Problem, Refusal):
             await file.drain()
             raise
-    except (Problem, Refused, TenantRefused, TryAgain) as error:
+    except (Problem, Refusal) as error:
         return await _form(request, visit, as_problem(error))
     except ClientDisconnect:
         return Response(status_code=400)  # nobody hears it

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from ground.moments import utc_now
 from importer.folder import TenantFolder
 from importer.model import Guard, GuardReason, ImportState, Outcome, Report
-from importer.moments import utc_now
 from importer.reconcile.run import Job, run_import
 from server.cli.report_view import print_report
 from server.tenants.settings import TenantSettings, read_settings

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from ground.moments import utc_now
 from importer.database import open_database
 from importer.errors import Refused
 from importer.model import ImportState, Trial
-from importer.moments import utc_now
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.rules.settings import ImportSettings

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from ground.moments import utc_now
 from importer.model import ImportState, Outcome
-from importer.moments import utc_now
 from importer.queue.notices import Channel, Notice
 from importer.worker.closing import Closing
 from server.notify import courier as courier_module

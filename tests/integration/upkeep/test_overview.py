@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from ground.moments import rfc3339
 from importer.database import open_database
 from importer.model import ImportState
-from importer.moments import rfc3339
 from importer.queue.listing import LAST_SUCCESSES, NEWEST_OF_ALL
 from importer.queue.queue import Queue
 from server.tenants.tenants import Tenants, open_tenants, open_users, server_database

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ground.moments import rfc3339
 from importer.database import transaction
-from importer.moments import rfc3339
 from server.web.pages.companies import PARTS
 from tests.support.importing import people
 from tests.support.site import Site, open_site

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from importer.moments import rfc3339
+from ground.moments import rfc3339
 from server.tenants.feeds import feed_of
 from server.tenants.tenants import Tenant
 

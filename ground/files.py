@@ -1,4 +1,4 @@
-"""How a small file is replaced whole: after a crash it holds what was before, or what is new."""
+"""How a small file is replaced whole, and a folder made durable: after a crash there is the old, or the new."""
 
 from __future__ import annotations
 

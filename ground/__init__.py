@@ -1,0 +1,1 @@
+"""What keys, importer and server stand on: moments, amounts, durable files, refusals. Knows none of them."""
