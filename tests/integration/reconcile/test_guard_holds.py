@@ -54,6 +54,8 @@ async def test_a_held_import_lists_exactly_whom_it_would_touch(company: Company)
         "user0@example.com": ("updated", False),
         "new@example.com": ("created", False),
     }
+    ids = {entry["email"]: entry["user_id"] for entry in company.touched()}
+    assert (ids["user0@example.com"], ids["new@example.com"]) == (1, None), "no user has a new one's number yet"
 
 
 async def test_the_list_of_a_held_import_tells_leavers_from_absent_users(company: Company) -> None:
@@ -68,6 +70,21 @@ async def test_the_list_of_a_held_import_tells_leavers_from_absent_users(company
         **dict.fromkeys(TEN[7:9], ("deactivated", True)),
         "user9": ("reactivated", False),
     }
+
+
+async def test_creations_are_limited_though_every_user_is_deactivated_but_not_of_a_first_list(
+    tmp_path: Path, company: Company
+) -> None:
+    await company.sql("UPDATE users SET state = 'deactivated'")
+    outcome = await company.run(people("new"), max_creations_percent=10)
+    assert outcome.guard is not None
+    assert outcome.guard.reasons == (GuardReason.TOO_MANY_CREATIONS,)
+    (tmp_path / "empty").mkdir()
+    first = Company(tmp_path / "empty")
+    assert (await first.run(people(*TEN), max_creations_percent=10)).counts.created == 10
+    await first.undo()
+    again = await first.run(people(*TEN), max_creations_percent=10)
+    assert (again.state, again.counts.created) == (ImportState.COMPLETED, 10)
 
 
 async def test_an_approved_import_is_applied(company: Company) -> None:
@@ -156,6 +173,7 @@ async def test_a_file_cut_at_any_byte_deactivates_nobody_for_being_absent(compan
 async def test_a_file_that_may_be_cut_is_a_warning_where_nobody_would_be_deactivated(company: Company) -> None:
     outcome = await company.run(people(*TEN), written=Written(2, 4096, 4096, False), deactivate_missing=True)
     assert (outcome.state, codes(outcome)) == (ImportState.UNCHANGED, ["possibly_truncated"])
+    assert outcome.counts.warnings == 1
 
 
 async def test_who_was_on_the_last_row_is_known_though_that_row_had_not_changed(company: Company) -> None:
@@ -223,6 +241,8 @@ async def test_an_errors_csv_sent_back_is_a_correction_and_deactivates_nobody(co
     assert await active(company) == 10
     compared = await company.sql("SELECT compared FROM applied ORDER BY import_id DESC LIMIT 1")
     assert compared == [(0,)]
+    cut = await company.run(people(*TEN[:6], "user9"), deactivate_missing=True, max_deactivations_percent=100)
+    assert (cut.state, "10 (more than 20% fewer)" in (cut.message or "")) == (ImportState.HELD, True)
 
 
 async def test_a_row_with_too_many_or_too_few_cells_keeps_them_in_errors_csv(company: Company) -> None:

@@ -58,6 +58,11 @@ def test_there_is_no_limit_of_creations_while_there_are_no_users() -> None:
     assert held(Counts(created=1000), 0, max_creations_percent=10) == []
 
 
+def test_creations_are_limited_by_active_users_as_soon_as_there_are_users() -> None:
+    assert held(Counts(created=6), 50, users=1000, max_creations_percent=10) == ["too_many_creations"]
+    assert held(Counts(created=1), 0, users=3, max_creations_percent=10) == ["too_many_creations"]
+
+
 def test_updates_are_held_over_their_percentage() -> None:
     assert held(Counts(updated=51), 100, max_updates_percent=50) == ["too_many_updates"]
 
