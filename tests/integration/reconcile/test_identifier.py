@@ -244,6 +244,13 @@ async def test_somebody_without_an_address_is_named_by_number(company: Company) 
     assert (problem.value, "None" in problem.message) == ("e2", False)
 
 
+async def test_protected_users_who_are_not_deactivated_are_named_by_number(company: Company) -> None:
+    await company.sql("UPDATE users SET protected = 1 WHERE external_id <> 'e1'")
+    outcome = await run(company, staff_with("deactivate", e1=("ann", ""), e2=("ben", "1")), deactivate_missing=True)
+    said = {problem.value: problem.line for problem in outcome.messages if problem.code == "protected_user"}
+    assert said == {"e2": 3, "e3": None}
+
+
 async def test_the_list_of_a_held_import_names_people_by_number(company: Company) -> None:
     await company.run(staff(e1="ann"), deactivate_missing=True, **BY_NUMBER)
     assert {entry["identifier"] for entry in company.touched()} == {"e2", "e3"}
