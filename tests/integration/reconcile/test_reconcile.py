@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -36,6 +37,13 @@ async def test_a_known_identifier_overwrites_what_the_file_says_and_leaves_the_r
     user = (await company.users())["ann@example.com"]
     assert outcome.counts.updated == 1
     assert (user["job_title"], user["location"]) == ("Head baker", "Oslo")
+
+
+async def test_a_custom_column_that_is_not_in_the_file_leaves_that_field(company: Company) -> None:
+    fields = [{"key": "desk"}, {"key": "floor", "type": "number"}]
+    await company.run(people("ann", desk="D1", floor="2"), custom_fields=fields)
+    await company.run(people("ann", desk="D2"), custom_fields=fields)
+    assert (await company.users())["ann@example.com"]["custom"] == {"desk": "D2", "floor": 2}
 
 
 async def test_the_same_file_again_is_unchanged_and_writes_no_user(company: Company) -> None:
@@ -135,6 +143,14 @@ async def test_all_problems_of_a_row_are_said_at_once(company: Company) -> None:
     outcome = await company.run(content)
     assert {problem.column for problem in outcome.messages} == {"last_name", "role", "hire_date"}
     assert {problem.line for problem in outcome.messages} == {2}
+
+
+async def test_rejected_rows_are_told_in_the_order_of_the_file_known_or_new(company: Company) -> None:
+    await company.run(people("ben", "dora"))
+    outcome = await company.run(people("ann", "ben", "cleo", "dora", hire_date="soon") + b"Eve,E,eve@example.com,\n")
+    assert [problem.line for problem in outcome.messages] == [2, 3, 4, 5]
+    lines = company.errors_csv().decode("utf-8-sig").splitlines()[1:]
+    assert [line.split(",")[0] for line in lines] == ["2", "3", "4", "5"]
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -262,12 +278,27 @@ async def test_a_file_in_which_every_row_is_rejected_fails_and_changes_nothing(c
 
 async def test_a_file_that_breaks_halfway_changes_nothing(company: Company) -> None:
     rows = b"".join(b"P,Smith,p%d@example.com\n" % number for number in range(5000))
-    outcome = await company.run(b"first_name,last_name,email\n" + rows + b'P,"Smith,p@example.com\n')
+    content = b"first_name,last_name,email\n" + rows + b'P,"Smith,p@example.com\n'
+    outcome = await company.run(content)
     assert (outcome.state, outcome.file.rows) == (ImportState.FAILED, None)
     assert outcome.message is not None
     assert "5002" in outcome.message
-    assert outcome.file.sha256 is not None
+    assert outcome.file.sha256 == hashlib.sha256(content).hexdigest()
     assert await company.users() == {}
+
+
+async def test_the_checksum_told_of_a_file_is_that_of_all_its_bytes(company: Company) -> None:
+    content = people("ann")
+    assert (await company.run(content)).file.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [(b"first_name,last_name,email\n", 1), (b'first_name,last_name,email\nA,B,a@b.c\nA,"B"x,c@b.c\n', 3)],
+)
+async def test_why_a_file_failed_names_its_line_once(company: Company, content: bytes, line: int) -> None:
+    outcome = await company.run(content)
+    assert (outcome.state, (outcome.message or "").lower().count(f"line {line}")) == (ImportState.FAILED, 1)
 
 
 async def test_a_last_row_without_a_line_end_is_not_applied_and_its_user_counts_as_present(company: Company) -> None:
@@ -425,7 +456,8 @@ async def test_rows_known_by_their_text_are_not_looked_at_however_long_the_file(
     """What makes most imports quick: nothing else shows whether it is still so."""
     company = Company(tmp_path, batch_rows=3)
     rows = [("P", "Smith", f"p{number}@example.com") for number in range(90)]
-    await company.run(sheet(*rows))
+    await company.run(sheet(*rows), blank_cells="keep")
+    await company.run(sheet(*rows))  # other settings: unchanged, and remembered anew
     looked_at = []
 
     def watched(self: RowChecker, cells: list[str]) -> str | None:
@@ -524,6 +556,25 @@ async def test_teams_of_a_row(
     user = (await company.users())["ann@example.com"]
     assert (user["primary_team"], user["secondary_team"]) == expected
     assert (await company.run(content)).state is ImportState.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"secondary_team": "Care,Ops"}, ("Ops", ["Care"])),
+        ({"secondary_team": ""}, ("Ops", [])),
+        ({"primary_team": "Sales"}, ("Sales", ["Tech"])),
+        ({"primary_team": "Care"}, ("Care", ["Sales", "Tech"])),
+        ({"primary_team": "", "secondary_team": "Care,Sales"}, ("Care", ["Sales"])),
+    ],
+)
+async def test_a_team_column_that_is_not_in_the_file_leaves_those_teams(
+    company: Company, columns: dict[str, str], expected: tuple[str, list[str]]
+) -> None:
+    await company.run(people("ann", primary_team="Ops", secondary_team="Sales,Tech"))
+    await company.run(people("ann", **columns))
+    user = (await company.users())["ann@example.com"]
+    assert (user["primary_team"], user["secondary_team"]) == expected
 
 
 @pytest.mark.parametrize(
