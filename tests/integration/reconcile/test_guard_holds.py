@@ -72,9 +72,7 @@ async def test_the_list_of_a_held_import_tells_leavers_from_absent_users(company
     }
 
 
-async def test_creations_are_limited_though_every_user_is_deactivated_but_not_of_a_first_list(
-    tmp_path: Path, company: Company
-) -> None:
+async def test_creations_are_limited_once_there_are_users_active_or_not(tmp_path: Path, company: Company) -> None:
     await company.sql("UPDATE users SET state = 'deactivated'")
     outcome = await company.run(people("new"), max_creations_percent=10)
     assert outcome.guard is not None
@@ -158,6 +156,14 @@ async def test_a_file_that_may_be_cut_deactivates_nobody_for_being_absent(
     assert outcome.guard.reasons == (GuardReason.POSSIBLY_TRUNCATED,)
     assert "possibly_truncated" not in codes(outcome), "why it is held is no warning besides"
     assert await active(company) == 10
+
+
+async def test_a_held_file_that_may_be_cut_counts_absent_users_without_leavers(company: Company) -> None:
+    rows = [("U", "S", f"{name}@example.com", "1" if name in TEN[:3] else "") for name in NINE]
+    content = sheet(*rows, header=(*HEADER, "deactivate"))
+    outcome = await company.run(content, written=Written(2, 4096, 4096, False), deactivate_missing=True)
+    assert (outcome.counts.deactivated, outcome.counts.deactivated_absent) == (4, 1)
+    assert "it would deactivate 1 user for being absent" in (outcome.message or "")
 
 
 async def test_a_file_cut_at_any_byte_deactivates_nobody_for_being_absent(company: Company) -> None:

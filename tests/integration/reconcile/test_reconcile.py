@@ -44,6 +44,10 @@ async def test_a_custom_column_that_is_not_in_the_file_leaves_that_field(company
     await company.run(people("ann", desk="D1", floor="2"), custom_fields=fields)
     await company.run(people("ann", desk="D2"), custom_fields=fields)
     assert (await company.users())["ann@example.com"]["custom"] == {"desk": "D2", "floor": 2}
+    await company.run(people("ann", floor=""), custom_fields=fields)
+    assert (await company.users())["ann@example.com"]["custom"] == {"desk": "D2"}
+    history = await company.sql("SELECT import_id, field, old, new FROM changes WHERE field <> 'created'")
+    assert history == [(2, "custom.desk", '"D1"', '"D2"'), (3, "custom.floor", "2", None)]
 
 
 async def test_the_same_file_again_is_unchanged_and_writes_no_user(company: Company) -> None:
@@ -66,11 +70,24 @@ async def test_the_same_values_written_differently_are_unchanged(company: Compan
     assert again.counts.unchanged == 1
 
 
-async def test_a_blank_cell_clears_and_role_falls_back_to_its_default(company: Company) -> None:
-    await company.run(people("ann", job_title="Baker", role="hr"))
-    await company.run(people("ann", job_title="", role=""))
+async def test_a_blank_cell_clears_and_role_and_language_fall_back_to_their_defaults(company: Company) -> None:
+    optional = {
+        "job_title": "Baker",
+        "role": "hr",
+        "location": "Oslo",
+        "primary_team": "Ops",
+        "secondary_team": "Care",
+    }
+    optional |= {"language": "de", "time_zone": "London", "hire_date": "2020-01-01"}
+    await company.run(people("ann", **optional))
+    await company.run(people("ann", **dict.fromkeys(optional, "")))
     user = (await company.users())["ann@example.com"]
-    assert (user["job_title"], user["role"]) == (None, "learner")
+    assert {name: user[name] for name in optional} == {
+        **dict.fromkeys(optional),
+        "role": "learner",
+        "language": "en",
+        "secondary_team": [],
+    }
 
 
 async def test_a_blank_cell_is_left_alone_where_the_settings_say_keep(company: Company) -> None:
@@ -381,7 +398,7 @@ async def test_a_warning_about_the_header_and_a_notice_about_the_file_are_said_o
 
 
 @pytest.mark.parametrize("batch_rows", [1, 3, 2000])
-async def test_the_same_rows_in_reverse_order_are_unchanged_and_everybody_is_present(
+async def test_the_same_rows_in_reverse_order_are_unchanged_and_no_user_is_absent(
     tmp_path: Path, batch_rows: int
 ) -> None:
     company = Company(tmp_path, batch_rows)
@@ -408,9 +425,7 @@ async def test_the_same_file_again_writes_no_user_though_managers_come_later(tmp
 
 
 @pytest.mark.parametrize("batch_rows", [1, 2000])
-async def test_a_new_user_with_one_wrong_link_is_warned_of_again_though_the_other_comes_later(
-    tmp_path: Path, batch_rows: int
-) -> None:
+async def test_a_new_user_with_one_wrong_link_is_warned_of_each_time(tmp_path: Path, batch_rows: int) -> None:
     company = Company(tmp_path, batch_rows)
     rows = [("Ann", "S", "ann@e.com", "ben@e.com", "ann@e.com"), ("Ben", "S", "ben@e.com", "", "")]
     content = sheet(*rows, header=(*HEADER, "manager", "coach"))
