@@ -304,8 +304,7 @@ def _mentioned(newcomers: Newcomers, writes: Sequence[Entry], *names: str) -> di
         for entry in writes:
             value = entry.row.values.get(name)
             lines[value] = min(entry.line, lines.get(value, entry.line))
-        for value, line in lines.items():
-            first[value] = min(line, first.get(value, line))
+        first |= lines  # one field has a name as its value, the other a tuple of names
     return names_of(sorted(first, key=first.__getitem__))
 
 
