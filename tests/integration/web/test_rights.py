@@ -110,3 +110,12 @@ async def test_who_may_is_let_in_everywhere(site: Site) -> None:
             where = answer.headers.get("location", "")
             assert answer.status_code not in {401, 403, 500}, f"{role} {method} {path}: {answer.text}"
             assert not where.startswith("/sign-in"), f"{role} {method} {path}"
+
+
+async def test_a_missing_tenant_folder_is_answered_503_to_its_own_users_alone(site: Site) -> None:
+    root = site.office.tenants.folder("acme").root
+    root.rename(root.with_name("elsewhere"))
+    for role, status in (("viewer", 503), ("owner", 503), ("operator", 503), ("elsewhere", 404)):
+        answer = await site.api(role).get("/api/v1/tenants/acme/imports")
+        assert (answer.status_code, answer.json()["code"]) == (status, "no_folder" if status == 503 else "no_tenant")
+        assert (await (await site.browser(role)).get("/tenants/acme/imports")).status_code == status

@@ -122,6 +122,19 @@ async def test_a_right_token_does_not_wait_for_the_wrong_ones_before_it(
     assert (await site.api("operator").get("/api/v1/tenants")).status_code == 200
 
 
+async def test_wrong_tokens_of_one_address_keep_no_other_waiting(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def status(address: str) -> int:
+        client = site.anybody(**{"authorization": "Bearer hc_wrong", "x-forwarded-for": address})
+        return (await client.get("/api/v1/tenants")).status_code
+
+    monkeypatch.setattr(slowing, "FIRST_S", 0.001)
+    monkeypatch.setattr(slowing, "LONGEST_S", 0.001)
+    for _ in range(2 * slowing.WAITING_MOST):
+        assert await status("192.0.2.1") == 401, "one after the other is not too many at once"
+    monkeypatch.setattr(slowing, "LONGEST_S", 3600.0)  # the next one of theirs would wait longer than any client
+    assert await status("192.0.2.2") == 401
+
+
 @pytest.mark.parametrize(
     "origin",
     [
