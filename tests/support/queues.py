@@ -48,9 +48,11 @@ class Watching:
 
     def __init__(self) -> None:
         self.ends: list[tuple[int, ImportState]] = []
+        self.durations: list[float | None] = []
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         self.ends.append((entry.id, entry.state))
+        self.durations.append(duration_s)
 
 
 class House:

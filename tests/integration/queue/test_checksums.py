@@ -20,13 +20,13 @@ from importer.queue.entry import Entry
 from importer.reconcile.run import Job, run_import
 from importer.rules.settings import ImportSettings
 from importer.worker import worker as worker_module
-from importer.worker.attempt import RunImport, Starter, known_end
+from importer.worker.attempt import Later, RunImport, Starter, known_end
 from importer.worker.recovery import recover
 from importer.worker.worker import Worker
 from server.files.hooks import HookRefused, Upload
 from server.hooks.import_hook import ChecksumHook
 from tests.support.importing import people
-from tests.support.queues import NOON, House, found, open_house
+from tests.support.queues import NOON, House, found, open_house, promise
 from tests.support.waiting import eventually
 
 STAFF = people("ann", "bob", "cy", "di").decode()
@@ -85,6 +85,20 @@ class Yard(House):
         self.put(import_id, text)
         await self.queue.landed("acme", import_id)
         return import_id
+
+    async def trial(self, text: str) -> int:
+        """A file that is tried on the page."""
+        trial = await self.queue.arriving(
+            "acme", "/test/mine.csv", size=9, written=None, uploaded_at=NOON, dry_run=True, trial=Trial("owner")
+        )
+        self.folder().copy(trial).write_text(text)
+        await self.queue.landed("acme", trial)
+        return trial
+
+    async def broken_off(self, *, dry_run: bool) -> None:
+        """An upload that became no import."""
+        entry = await found(self.queue, await promise(self.queue, dry_run=dry_run))
+        await self.closing.end_upload(entry, ImportState.ABORTED, "It broke off.")
 
     async def ends(self, import_id: int) -> Entry:
         """The import once it has ended or is held."""
@@ -212,6 +226,30 @@ async def test_a_checksum_that_differs_fails_the_import(yard: Yard, settings: Im
     assert yard.shown(1)["state"] == "failed"
 
 
+async def test_of_checksums_that_differ_the_newest_is_named(yard: Yard) -> None:
+    older, newer = people("eve").decode(), people("fay").decode()
+    for text in (older, newer):
+        await yard.checksum(text)
+    await yard.upload(STAFF)
+    async with yard.working():
+        message = (await yard.ends(1)).message or ""
+    assert f"the one sent with {hashlib.sha256(newer.encode()).hexdigest()[:12]}" in message
+
+
+@pytest.mark.parametrize("between", ["trial", "broken off"])
+async def test_what_is_no_upload_stands_between_no_checksum_and_its_file(yard: Yard, between: str) -> None:
+    for dry_run in (False, True):
+        await yard.checksum(STAFF, dry_run=dry_run)
+        if between == "trial":
+            await yard.trial(STAFF)
+        else:
+            await yard.broken_off(dry_run=dry_run)
+        number = await yard.upload(SHORTER, dry_run=dry_run)
+        async with yard.working():
+            ended = await yard.ends(number)
+        assert (ended.state, code_of(ended)) == (ImportState.FAILED, "checksum_differs")
+
+
 async def test_the_checksum_that_one_import_failed_for_fails_no_other(yard: Yard) -> None:
     await yard.checksum(STAFF)
     await yard.upload(SHORTER)
@@ -252,11 +290,7 @@ async def test_a_trial_is_neither_compared_nor_read_before_its_turn(yard: Yard) 
 
     await yard.checksum(STAFF)
     await yard.upload(STAFF)
-    trial = await yard.queue.arriving(
-        "acme", "/test/mine.csv", size=9, written=None, uploaded_at=NOON, dry_run=True, trial=Trial("owner")
-    )
-    yard.folder().copy(trial).write_text(SHORTER)
-    await yard.queue.landed("acme", trial)
+    trial = await yard.trial(SHORTER)
     async with yard.working(waiting_for_us):
         await begun.wait()
         waits = await found(yard.queue, trial)
@@ -264,6 +298,30 @@ async def test_a_trial_is_neither_compared_nor_read_before_its_turn(yard: Yard) 
         ended = await yard.ends(trial)
     assert (waits.state, waits.report().file.sha256) == (ImportState.QUEUED, None)
     assert ended.state is ImportState.UNCHANGED
+
+
+async def test_an_undo_does_not_wait_for_a_checksum(yard: Yard) -> None:
+    async with yard.working():
+        await yard.upload(STAFF)
+        await yard.ends(1)
+        yard.settings = REQUIRED
+        await yard.queue.undo("acme", 1, by="operator")
+
+        async def undone() -> bool:
+            return (await found(yard.queue, 1)).state is ImportState.UNDONE
+
+        await eventually(undone, what="the import to be undone")
+
+
+async def test_a_start_waits_for_a_checksum_that_became_required_before_it(yard: Yard) -> None:
+    await yard.upload(STAFF)
+    entry = await yard.queue.claim("acme", 1)
+    assert entry
+    entry = await yard.queue.checksums.hashed(entry, yard.folder().copy(1), required=True)
+    yard.settings = REQUIRED
+    starter = Starter(yard.folder, yard.settings_of, lambda: yard.now, yard.queue.checksums)
+    assert await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False) == Later()
+    assert not yard.folder().users_db.exists(), "it did not run"
 
 
 @pytest.mark.parametrize("against", ["differs", "missing"])
@@ -330,7 +388,27 @@ async def test_a_held_import_runs_when_the_checksum_that_fits_comes_later(yard: 
     assert (await found(yard.queue, 2)).decided_by is None
 
 
-async def test_a_checksum_that_comes_while_its_import_runs_counts(yard: Yard) -> None:
+async def test_a_checksum_that_proves_nothing_of_a_held_import_leaves_it_held(yard: Yard) -> None:
+    yard.settings = WHOLE_LISTS
+    async with yard.working():
+        await yard.upload(STAFF)
+        await yard.ends(1)
+        await yard.cut_upload(SHORTER)
+        held = await yard.ends(2)
+    await yard.checksum(people("eve").decode())
+    await yard.checksum(SHORTER, dry_run=True)  # for the file in the other folder
+    assert await found(yard.queue, 2) == held
+    assert held.state is ImportState.HELD
+
+
+@pytest.mark.parametrize(
+    ("sent", "state", "starts"),
+    [(SHORTER, ImportState.COMPLETED, 2), (STAFF + "E,Smith,e@example.com\n", ImportState.FAILED, 1)],
+    ids=["fits", "differs"],
+)
+async def test_a_checksum_that_comes_while_its_import_runs_counts(
+    yard: Yard, sent: str, state: ImportState, starts: int
+) -> None:
     yard.settings = WHOLE_LISTS
     runs = 0
 
@@ -340,15 +418,15 @@ async def test_a_checksum_that_comes_while_its_import_runs_counts(yard: Yard) ->
         if job.import_id == 2:
             runs += 1
             if runs == 1:
-                await yard.checksum(SHORTER)
+                await yard.checksum(sent)
         return outcome
 
     async with yard.working(slowly):
         await yard.upload(STAFF)
         await yard.ends(1)
         await yard.cut_upload(SHORTER)
-        assert (await yard.ends(2)).state is ImportState.COMPLETED
-    assert runs == 2
+        assert (await yard.ends(2)).state is state
+    assert runs == starts
 
 
 async def test_a_checksum_waives_no_other_reason(yard: Yard) -> None:

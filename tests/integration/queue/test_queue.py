@@ -266,6 +266,28 @@ async def test_what_was_decided_meanwhile_is_not_superseded(queue: Queue) -> Non
     assert (await found(queue, 1)).state is ImportState.DISCARDED
 
 
+@pytest.mark.parametrize("state", [ImportState.RUNNING, ImportState.COMPLETED])
+async def test_an_import_that_runs_or_ended_is_not_superseded(queue: Queue, state: ImportState) -> None:
+    await enqueue(queue)
+    seen = await found(queue, 1)
+    newer = await found(queue, await enqueue(queue))
+    if state is ImportState.RUNNING:
+        await queue.claim("acme", 1)
+    else:
+        await run_to(queue, 1, state)
+    assert not await queue.supersede(seen.superseded(newer, NOON), published=True)
+    assert (await found(queue, 1)).state is state
+
+
+async def test_a_running_import_no_longer_says_why_it_waited(queue: Queue) -> None:
+    await enqueue(queue)
+    await queue.claim("acme", 1)
+    await queue.put_back("acme", 1, message="the disk is full")
+    running = await queue.claim("acme", 1)
+    assert running
+    assert running.report().message is None
+
+
 async def test_a_page_is_newest_first_and_of_one_tenant(queue: Queue) -> None:
     for _ in range(4):
         await enqueue(queue)

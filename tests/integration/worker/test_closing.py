@@ -135,6 +135,16 @@ async def test_ends_at_the_same_moment_leave_each_others_reports_alone(house: Ho
     assert [house.shown(entry.id)["state"] for entry in entries] == ["aborted"] * 8
 
 
+async def test_only_what_an_import_itself_takes_is_told_as_its_duration(house: House) -> None:
+    await end(house, await house.upload(), ImportState.COMPLETED)
+    await house.queue.undo("acme", 1, by="operator")
+    await end(house, 1, ImportState.UNDONE)
+    await house.closing.end_upload(await found(house.queue, await promise(house.queue)), ImportState.ABORTED, "No.")
+    states = [ImportState.COMPLETED, ImportState.UNDONE, ImportState.ABORTED]
+    assert [state for _, state in house.watching.ends] == states
+    assert house.watching.durations == [0.5, None, None]
+
+
 async def test_an_old_report_does_not_come_back_when_its_import_is_decided(house: House) -> None:
     for _ in range(KEPT + 1):
         await end(house, await house.upload(), ImportState.HELD)

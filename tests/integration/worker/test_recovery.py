@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.queue.entry import Entry
+from importer.worker.closing import FAILED_KEPT
 from importer.worker.recovery import STARTS, recover, remove_leftovers
 from server.files.hooks import Upload
 from server.files.leftovers import clear_staging
@@ -45,10 +47,11 @@ async def test_a_file_that_became_visible_is_queued(house: House) -> None:
     assert house.folder().copy(1).exists()
 
 
-async def test_a_file_that_did_not_become_visible_is_aborted(house: House) -> None:
-    house.put(await promise(house.queue), "old\n")
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_file_that_did_not_become_visible_is_aborted(house: House, dry_run: bool) -> None:
+    house.put(await promise(house.queue, dry_run=dry_run), "old\n", dry_run=dry_run)
     await house.queue.landed("acme", 1)
-    number = await promise(house.queue)
+    number = await promise(house.queue, dry_run=dry_run)
     house.folder().copy(number).write_text("new\n")
     await start(house)
     assert await state(house, number) is ImportState.ABORTED
@@ -69,6 +72,25 @@ async def test_where_links_cannot_be_made_the_same_bytes_are_the_same_file(house
     house.folder().visible("/sync_users.csv").write_text("same\n")
     await start(house)
     assert await state(house, number) is ImportState.QUEUED
+
+
+async def test_where_links_cannot_be_made_other_bytes_are_another_file(house: House) -> None:
+    number = await promise(house.queue)
+    copy, visible = house.folder().copy(number), house.folder().visible("/sync_users.csv")
+    for file, text in ((copy, "new\n"), (visible, "old\n")):
+        file.write_text(text)
+        os.utime(file, (1e9, 1e9))  # as long, and as old
+    await start(house)
+    assert await state(house, number) is ImportState.ABORTED
+
+
+async def test_an_import_applied_by_its_last_start_is_not_given_up(house: House) -> None:
+    await house.upload()
+    for applied in (*[None] * (STARTS - 1), outcome(ImportState.COMPLETED, created=4)):
+        await house.queue.claim("acme", 1)
+        await start(house, applied)
+    assert await state(house, 1) is ImportState.COMPLETED
+    assert house.shown(1)["counts"]["created"] == 4
 
 
 async def test_an_import_that_was_applied_is_closed_not_run_again(house: House) -> None:
@@ -123,6 +145,14 @@ async def test_what_nobody_needs_is_removed(house: House) -> None:
     left = {file.name for file in house.folder().uploads.iterdir()}
     assert left == {"1.csv", "3.csv", f"{waiting}.csv"}
     assert list(house.folder().messages.iterdir()) == [message]
+
+
+async def test_copies_of_failed_imports_left_by_a_crash_are_removed_but_the_newest(house: House) -> None:
+    failed = [await house.upload() for _ in range(FAILED_KEPT + 2)]
+    for number in failed:
+        await run_to(house.queue, number, ImportState.FAILED)
+    await start(house)
+    assert [number for number in failed if house.folder().copy(number).exists()] == failed[2:]
 
 
 # Uploads under way when the server was killed

@@ -245,11 +245,11 @@ async def test_an_approved_import_runs_with_its_approval(yard: Yard) -> None:
 
 async def test_a_full_disk_puts_an_import_back_and_it_is_tried_again_after_growing_waits(yard: Yard) -> None:
     script = Script()
-    script.errors = [TryAgain("disk_full", "the disk is full")] * 3
+    script.errors = [TryAgain("disk_full", "the disk is full")] * 11
     await yard.upload()
     waits = []
     async with working(yard, script):
-        for tries in range(1, 4):
+        for tries in range(1, 12):
             await eventually(lambda tries=tries: len(script.started) == tries)  # type: ignore[misc]
             await yard.reaches(1, ImportState.QUEUED)
             entry = await found(yard.queue, 1)
@@ -258,8 +258,21 @@ async def test_a_full_disk_puts_an_import_back_and_it_is_tried_again_after_growi
             waits.append(entry.not_before - yard.clock.now.timestamp())
             yard.clock.now += timedelta(seconds=waits[-1])
         await yard.reaches(1, ImportState.COMPLETED)
-    assert waits == pytest.approx([1, 2, 4])
+    assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300])
     assert yard.shown(1)["message"] is None
+
+
+async def test_a_newer_complete_list_does_not_wait_for_the_one_it_replaces(yard: Yard) -> None:
+    yard.settings = ImportSettings(deactivate_missing=True)
+    script = Script()
+    script.errors = [TryAgain("disk_full", "the disk is full")]
+    await yard.upload()
+    async with working(yard, script):
+        await eventually(lambda: script.started)
+        await yard.reaches(1, ImportState.QUEUED)
+        await yard.upload()
+        await yard.reaches(2, ImportState.COMPLETED)
+    assert await yard.state(1) is ImportState.SUPERSEDED
 
 
 async def test_after_a_start_that_ended_the_waits_begin_anew(yard: Yard) -> None:
