@@ -144,7 +144,8 @@ class Server:
                 "/test/sync_users.csv": ImportHook(*parts, dry_run=True),
                 f"/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=False),
                 f"/test/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=True),
-            }
+            },
+            wide={"/sync_users.csv", "/test/sync_users.csv"},
         )
 
     def _health(self) -> Health:

@@ -1,20 +1,19 @@
 """The table of hooks: which path does something when a file lands there, and which names come near one.
 
 A hook is any object with the five methods of `Hook`. The SFTP side knows nothing else of what follows an upload.
-The rules for near and unfinished names live here, as plain functions of the name.
+Which names are near one is in `near_names`.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
 from importer.model import Written
+from server.files.near_names import what_differs
 
 Origin = Literal["close", "rename", "resize"]
 """What completed the file: the client's CLOSE, a rename onto the path, or a change of its size by path."""
@@ -72,7 +71,7 @@ class Hook(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """The hook a name comes near to without being it, and a sentence that says what is wrong with the name."""
+    """The hook a name comes near to without being it, and sentences that say what is wrong and what to do."""
 
     hook: Hook
     path: str
@@ -82,9 +81,10 @@ class Near:
 class HookTable:
     """Paths and their hooks. Of several that fit, one in the same folder wins, then the one named first."""
 
-    def __init__(self, hooks: Mapping[str, Hook]) -> None:
+    def __init__(self, hooks: Mapping[str, Hook], wide: Iterable[str] = ()) -> None:
+        """`wide`: the paths whose near names are looked for by the wide rule of `near_names`."""
         self._hooks = dict(hooks)
-        self._stems = {path: _stem(_name(path)) for path in self._hooks}
+        self._wide = frozenset(wide)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._hooks)
@@ -100,45 +100,13 @@ class HookTable:
 
     def near(self, path: str) -> Near | None:
         """The hook whose name was probably meant, unless the name is right or still that of an unfinished upload."""
-        if self.begins(path) and not _MISTAKEN_ENDING.search(path):
+        if path in self._hooks:
             return None
-        stem = _stem(_name(path))
-        fitting = [hooked for hooked, its in self._stems.items() if its == stem]
-        if not fitting or path in self._hooks:
+        found = {
+            hooked: said for hooked in self._hooks if (said := what_differs(path, hooked, wide=hooked in self._wide))
+        }
+        if not found:
             return None
-        hooked = next((each for each in fitting if _folder(each).lower() == _folder(path).lower()), fitting[0])
-        return Near(self._hooks[hooked], hooked, _reason(path, hooked))
-
-
-_MISTAKEN_ENDING = re.compile(r"\.csv\.(?:txt|csv)$", re.IGNORECASE)
-"""Endings that programs which hide endings add; others after the whole name (`.filepart`, `.tmp`) are meant."""
-
-_ENDING = re.compile(r"(?:\.csv)*(?:\.txt|\.xlsx?|\.csv)?$")
-_COPY = re.compile(r"^copy of |(?:[ _-]*\(\d+\)|[ _-]+(?:copy|kopie)(?: \d+)?)+$")
-_BETWEEN = re.compile(r"[\s_.\-]+")
-
-
-def _stem(name: str) -> str:
-    """What is left of a file name without what people, spreadsheets and browsers do to one."""
-    name = unicodedata.normalize("NFKC", name).casefold().strip()
-    name = _ENDING.sub("", name).rstrip()
-    return _BETWEEN.sub("", _COPY.sub("", name))
-
-
-def _reason(path: str, hooked: str) -> str:
-    name, meant = _name(path), _name(hooked)
-    if name == meant:
-        fault = "it is in another folder"
-    elif name.lower() == meant.lower():
-        fault = "upper and lower case differ"
-    else:
-        fault = "the name is not quite the same"
-    return f"{path} starts no import, only {hooked} does ({fault}); send it again as {hooked}"
-
-
-def _name(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
-
-
-def _folder(path: str) -> str:
-    return path.rsplit("/", 1)[0]
+        folder = path.rsplit("/", 1)[0].lower()
+        hooked = next((each for each in found if each.rsplit("/", 1)[0].lower() == folder), next(iter(found)))
+        return Near(self._hooks[hooked], hooked, found[hooked])

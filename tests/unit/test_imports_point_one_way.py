@@ -120,6 +120,7 @@ PURE = {
     "server.files.accounts",
     "server.sftp.handshakes",
     "server.files.hooks",
+    "server.files.near_names",
     "server.files.paths",
     "server.web.api.reading",
     "server.web.bearer",

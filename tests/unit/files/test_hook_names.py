@@ -8,8 +8,12 @@ import pytest
 
 from server.files.hooks import Hook, HookTable
 
-REAL, DRY = cast(Hook, object()), cast(Hook, object())
-TABLE = HookTable({"/sync_users.csv": REAL, "/test/sync_users.csv": DRY})
+REAL, DRY, OTHERS = (cast(Hook, object()) for _ in range(3))
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".tar", ".tgz", ".pgp", ".gpg", ".asc", ".aes")
+TABLE = HookTable(
+    {"/sync_users.csv": REAL, "/test/sync_users.csv": DRY, "/invoices.csv": OTHERS},
+    wide={"/sync_users.csv", "/test/sync_users.csv"},
+)
 
 
 def test_only_the_exact_path_has_the_hook() -> None:
@@ -42,6 +46,30 @@ def test_only_the_exact_path_has_the_hook() -> None:
         "/in/2024/Sync_Users.csv",
         "/sync_users.csv/sync_users.csv",
         "/ｓync_users.csv",
+        *(f"/sync_users{ending}" for ending in PACKED),
+        *(f"/sync_users.csv{ending}" for ending in PACKED),
+        *(f"/sync_users{ending}" for ending in (".xls", ".xlsm", ".ods", ".tsv", ".csv.xlsx", ".csv.ods", ".tar.gz")),
+        "/sync_users.csv.gz.pgp",
+        "/sync_users.csv ",
+        "/sync_users .csv",
+        "/sync_users_20260101.csv",
+        "/sync_users-2026-01-01.csv",
+        "/sync_users_2026-01-01_0300.csv",
+        "/sync_users 2026-01-01T0300Z.csv",
+        "/sync_users.20260101.csv",
+        "/20260101_sync_users.csv",
+        "/20260101-sync_users.csv.gz",
+        "/acme_sync_users.csv",
+        "/sync_users_DE.csv",
+        "/sync_users_final_v2.csv",
+        "/in/sync_users_20260101.csv",
+        "/sync_user.csv",
+        "/synch_users.csv",
+        "/sync_usera.csv",
+        "/ync_users.csv",
+        "/users.csv",
+        "/sync.csv",
+        "/Users_20260101.csv",
     ],
 )
 def test_a_near_name_is_reported_to_the_real_hook_with_the_name_that_was_meant(path: str) -> None:
@@ -68,12 +96,21 @@ def test_a_near_name_in_the_folder_of_a_hook_is_that_hooks(path: str) -> None:
         "/sync_users.csv.part",
         "/sync_users.csv.tmp",
         "/sync_users.csv.sha256",
-        "/sync_users.csv.gz",
+        *(f"/sync_users{use}" for use in (".ok", ".done", ".ctl", ".log", ".bak", ".old", ".md5", ".sig")),
+        *(f"/sync_users.csv{use}" for use in (".ok", ".done", ".ctl", ".log", ".bak", ".old", ".md5", ".sig")),
+        "/sync_users_20260101.csv.filepart",
+        "/sync_users.csv.a1b2c3",
+        "/.sync_users.csv.a1b2c3",
         "/sync_users.csv~",
+        "/~sync_users.csv",
         "/test/sync_users.csv.filepart",
-        "/users.csv",
-        "/sync_users_2024.csv",
+        "/in/users.csv",
+        "/users_DE.csv",
+        "/employees.csv",
+        "/sync_usser_x.csv",
         "/report.csv",
+        "/invoices_20260101.csv",
+        "/invoice.csv",
         "/.csv",
         "/",
         "",
@@ -95,3 +132,45 @@ def test_a_name_that_begins_with_a_hooks_name_is_its_unfinished_upload() -> None
 def test_a_table_without_hooks_finds_nothing() -> None:
     empty = HookTable({})
     assert empty.find("/a") is empty.near("/a") is empty.begins("/a") is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/Invoices.csv", "/invoices.CSV", "/in/invoices.csv", "/invoices.csv.gz", "/invoices.xlsx", "/invoices.csv "],
+)
+def test_any_hook_hears_of_another_case_ending_packing_or_blank(path: str) -> None:
+    near = TABLE.near(path)
+    assert near is not None
+    assert near.hook is OTHERS
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        (
+            "/Sync_Users.csv",
+            "upper and lower case differ. Only /sync_users.csv is. Send it again as /sync_users.csv.",
+        ),
+        ("/in/sync_users.csv", "it is in another folder. Only /sync_users.csv is. Send it again as /sync_users.csv."),
+        (
+            "/sync_users_DE.csv",
+            "the name differs. Only /sync_users.csv is. If it is meant, send it as /sync_users.csv.",
+        ),
+        (
+            "/sync_users.csv.pgp",
+            "it is packed or encrypted. Only /sync_users.csv is. Unpack it, and send the CSV file in it",
+        ),
+        (
+            "/20260101_sync_users.zip",
+            "it is packed or encrypted. Only /sync_users.csv is. Unpack it, and send the CSV file in it",
+        ),
+        (
+            "/sync_users.xlsx",
+            "it is a workbook, not a CSV file. Only /sync_users.csv is. Save it as “CSV UTF-8”, and send that",
+        ),
+    ],
+)
+def test_the_advice_for_a_near_name_fits_what_is_wrong_with_it(path: str, advice: str) -> None:
+    near = TABLE.near(path)
+    assert near is not None
+    assert near.reason.startswith(f"{path} was not imported: {advice}")
