@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,8 @@ class SftpListener:
         """Listen; the host and port it is on. Raises OSError if it can't be."""
         settings = self._settings
         legacy = settings.sftp_legacy_algorithms
+        # What old clients need is still sound; the library below asyncssh says to stderr that it may go one day.
+        warnings.filterwarnings("ignore", message="Diffie-Hellman over finite fields")
         self._acceptor = await asyncssh.listen(
             settings.sftp_host,
             settings.sftp_port,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import resource
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -19,9 +21,10 @@ from asyncssh.sftp import SFTPLimits
 
 from server.files.leftovers import clear_staging
 from server.files.paths import parse_path
+from server.sftp.algorithms import offered
 from server.sftp.filesystem import Listing
 from tests.support.keypairs import public_line
-from tests.support.sftp import HOST, SftpHouse, sftp_house
+from tests.support.sftp import HOST, SftpHouse, run, sftp_house
 from tests.support.waiting import eventually
 
 KIB = 1024
@@ -322,7 +325,6 @@ async def test_a_client_that_shares_no_algorithm_is_logged_with_both_lists(
     assert "curve25519-sha256" in caplog.text
 
 
-@pytest.mark.filterwarnings("ignore:Diffie-Hellman over finite fields")
 async def test_older_algorithms_are_there_only_if_asked_for(tmp_path: Path) -> None:
     old: dict[str, Any] = {
         "kex_algs": ["diffie-hellman-group14-sha1"], "encryption_algs": ["aes128-cbc"], "mac_algs": ["hmac-sha1"],
@@ -331,13 +333,32 @@ async def test_older_algorithms_are_there_only_if_asked_for(tmp_path: Path) -> N
         await put(sftp, "file", b"x" * 100_000)
     without: list[dict[str, Any]] = [
         {"kex_algs": old["kex_algs"]},
-        {"encryption_algs": old["encryption_algs"]},
         {"encryption_algs": ["aes128-ctr"], "mac_algs": old["mac_algs"]},
     ]
     for options in without:
         async with sftp_house(tmp_path) as house:
             with pytest.raises((asyncssh.Error, OSError)):
                 await house.connect(**options).__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in ("kex_algs", "encryption_algs") for name in offered(legacy=False)[kind]],
+)
+async def test_a_client_that_knows_only_one_of_the_algorithms_works(house: SftpHouse, kind: str, name: str) -> None:
+    async with house.client(**{kind: [name]}) as sftp:
+        await put(sftp, "file", b"x" * 1000)
+    assert (house.files / "file").read_bytes() == b"x" * 1000
+
+
+async def test_ssh_audit_finds_no_failure(house: SftpHouse) -> None:
+    audit = Path(sys.executable).with_name("ssh-audit")
+    status, said = await run(str(audit), "--skip-rate-test", "--json", "-p", str(house.port), HOST)
+    found = json.loads(said)
+    notes = {each["algorithm"]: each["notes"] for kind in ("kex", "key", "enc", "mac") for each in found[kind]}
+    assert {name: of["fail"] for name, of in notes.items() if "fail" in of} == {}
+    assert set(notes) >= {*offered(legacy=False)["kex_algs"], *offered(legacy=False)["encryption_algs"]}
+    assert status in (0, 2), "warnings at most"
 
 
 # Memory
