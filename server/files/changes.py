@@ -16,13 +16,19 @@ from server.files.folder import check_regular, open_regular, stat_if_there
 from server.files.hooks import Hook, Upload
 from server.files.landing import NotLanded, an_upload, land, tell_if_near
 from server.files.limits import Usage, measure
-from server.files.paths import MAX_DEPTH, ClientPath, check_writable
+from server.files.paths import MAX_DEPTH, ClientPath, check_writable, is_fixed
 from server.files.placing import Spot
 from server.files.space import Space
 
+THERE_ALREADY = "is there already"
+
 
 async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: bool) -> None:
-    """Move a file or folder; without `replace` only where nothing is."""
+    """Move a file or folder; without `replace` only where nothing is.
+
+    A file is put at a hook's path also in the place of an older one: many clients upload under another name and then
+    rename plainly, which by the protocol (draft-ietf-secsh-filexfer-02, section 6.5) fails where a file is.
+    """
     check_writable(old)
     check_writable(new)
     await space.usage()
@@ -33,10 +39,12 @@ async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: boo
         source = Spot(stack.enter_context(space.folder.holding(old)), old.name)
         target = Spot(stack.enter_context(space.folder.holding(new)), new.name)
         found = os.stat(old.name, dir_fd=source.folder, follow_symlinks=False)
+        is_folder = stat.S_ISDIR(found.st_mode)
+        replace = replace or (not is_folder and hooks.find(str(new)) is not None)
         there = _in_the_way(target, replace=replace)
         if old == new:
             return
-        if stat.S_ISDIR(found.st_mode):
+        if is_folder:
             await _rename_folder(space, new, source, target, replace=replace)
         else:
             await _rename_file(space, old, new, source, target, found, there)
@@ -152,15 +160,19 @@ async def remove(space: Space, path: ClientPath) -> None:
 
 
 async def make_folder(space: Space, path: ClientPath, limits: TenantLimits) -> None:
-    """Make a folder; it counts as a file."""
+    """Make a folder; it counts as a file. Raises FileExistsError where one is, also for `/`: clients ask then."""
+    if is_fixed(path):
+        raise OSError(errno.EEXIST, THERE_ALREADY)
     check_writable(path)
     usage = await space.usage()
     usage.reserve(0, 1, limits)
     try:
         with space.folder.holding(path) as folder:
             os.mkdir(path.name, 0o700, dir_fd=folder)
-    except OSError:
+    except OSError as error:
         usage.release(0, 1)
+        if error.errno == errno.EEXIST:
+            raise OSError(errno.EEXIST, THERE_ALREADY) from None
         raise
 
 
@@ -174,7 +186,9 @@ async def remove_folder(space: Space, path: ClientPath) -> None:
 
 
 def set_times(space: Space, path: ClientPath, times: tuple[int, int]) -> None:
-    """Access and modification time, in nanoseconds since 1970; of a link its own."""
+    """Access and modification time, in nanoseconds since 1970; of a link its own. Those of fixed folders stay."""
+    if is_fixed(path):
+        return
     check_writable(path)
     with space.folder.holding(path) as folder:
         os.utime(path.name, ns=times, dir_fd=folder, follow_symlinks=False)

@@ -22,13 +22,13 @@ _SLICE = 64 * 1024 * 1024
 class Draft:
     """One handle open for writing. Its length is counted against the quota until it is published or discarded.
 
-    `changed` says whether there is anything to publish, `failure` why there must not be; `times` are those the
-    client set, in nanoseconds.
+    `changed` says whether there is anything to publish, `failure` why there must not be, `removed` whether the client
+    has removed it before it closed it; `times` are those the client set, in nanoseconds.
     """
 
     __slots__ = (
         "_limits", "_staging", "_usage", "append", "changed", "counted", "exclusive", "failure", "fd", "name", "path",
-        "readable", "size", "times", "trace",
+        "readable", "removed", "size", "times", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +41,7 @@ class Draft:
         self.exclusive = False
         self.readable = False
         self.changed = False
+        self.removed = False
         self.failure: str | None = None
         self.times: tuple[int, int] | None = None
         self.size = 0

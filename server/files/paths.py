@@ -65,6 +65,11 @@ def parse_path(raw: bytes) -> ClientPath:
     return ClientPath(tuple(parts))
 
 
+def is_fixed(path: ClientPath) -> bool:
+    """Whether this is a folder that the server makes for every tenant: `/`, `/results` or `/test`."""
+    return path.parts in ((), (RESULTS,), (TEST,))
+
+
 def check_writable(path: ClientPath) -> None:
     """Raise OSError (EACCES) if nothing may be put, changed or removed at `path`; what is in `/test` may be."""
     if not path.parts:

@@ -65,6 +65,9 @@ async def _copy_in(space: Space, draft: Draft, source: int) -> None:
 
 async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
     """The client closed it: published when this returns. Raises OSError if it could not be; the old file stays."""
+    if draft.removed:
+        draft.discard(space.close_later)
+        return
     if draft.failure is not None:
         reason = draft.failure
         await abandon(space, draft, reason)
@@ -98,10 +101,34 @@ async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
 async def abandon(space: Space, draft: Draft, reason: str) -> None:
     """It ended in any other way: what came is discarded, and whoever waits for the file hears of it once."""
     upload = an_upload(space, draft.path, draft.trace.received, None, "close")
-    happened = draft.changed or draft.failure is not None
+    happened = not draft.removed and (draft.changed or draft.failure is not None)
     draft.discard(space.close_later)
     if happened:
         await tell_aborted(space, upload, reason)
+
+
+def remove(draft: Draft) -> None:
+    """The client removed its own open upload: its CLOSE is OK and publishes nothing."""
+    draft.removed = True
+    unmark(draft.fd)
+
+
+def move(space: Space, draft: Draft, new: ClientPath, *, replace: bool) -> None:
+    """The client renamed its own open upload: it will be published at `new`. Raises OSError as a rename does."""
+    check_writable(new)
+    replace = replace or space.house.hooks.find(str(new)) is not None
+    with space.folder.holding(new) as folder:
+        found = stat_if_there(new.name, folder)
+    if found is not None:
+        if not replace:
+            raise OSError(errno.EEXIST, "there is something of that name already")
+        check_regular(found)
+        draft.exclusive = False
+    draft.path = new
+    if space.house.hooks.begins(str(new)):
+        mark(draft.fd, str(new))
+    else:
+        unmark(draft.fd)
 
 
 def _publish(space: Space, draft: Draft) -> None:

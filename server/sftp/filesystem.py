@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Never, cast
 
 import asyncssh
@@ -120,6 +121,7 @@ class TenantFiles(asyncssh.SFTPServer):
         self._limits = limits
         self._buffer = space.house.buffer
         self._received = self._sent = 0
+        self._drafts: list[Draft] = []
 
     # Paths of the stock server: whatever still asks for one is not ours.
 
@@ -145,12 +147,14 @@ class TenantFiles(asyncssh.SFTPServer):
         )
         draft.append = bool(pflags & FXF_APPEND)
         draft.readable = bool(pflags & FXF_READ)
+        self._drafts.append(draft)
         return draft
 
     async def close(self, file_obj: object) -> None:
         """The client's own CLOSE, and nothing else."""
         handle = cast(Handle, file_obj)
         if isinstance(handle, Draft):
+            self._drafts.remove(handle)
             await uploads.finish(self._space, handle)
         else:
             os.close(handle.fd)
@@ -158,6 +162,7 @@ class TenantFiles(asyncssh.SFTPServer):
     async def abandon(self, handle: Handle, reason: str) -> None:
         """The session ended with the handle open."""
         if isinstance(handle, Draft):
+            self._drafts.remove(handle)
             await uploads.abandon(self._space, handle, reason)
         else:
             os.close(handle.fd)
@@ -212,13 +217,29 @@ class TenantFiles(asyncssh.SFTPServer):
 
     # Names
 
+    # A session sees its own open uploads where nothing else is: some clients make a file and ask at once what it is.
+
+    def _own_draft(self, where: ClientPath) -> Draft | None:
+        """The upload that this session has open for `where`, the newest, if nothing is there yet."""
+        mine = next((each for each in reversed(self._drafts) if each.path == where and not each.removed), None)
+        if mine is None:
+            return None
+        with suppress(FileNotFoundError):
+            self._space.folder.stat(where)
+            return None
+        return mine
+
+    def _found(self, where: ClientPath) -> os.stat_result:
+        mine = self._own_draft(where)
+        return self._space.folder.stat(where) if mine is None else os.fstat(mine.fd)
+
     def lstat(self, path: bytes) -> SFTPAttrs:
         where = parse_path(path)
-        return attributes(self._space.folder.stat(where), writable=not where.in_results)
+        return attributes(self._found(where), writable=not where.in_results)
 
     def stat(self, path: bytes) -> SFTPAttrs:
         where = parse_path(path)
-        found = self._space.folder.stat(where)
+        found = self._found(where)
         if stat.S_ISLNK(found.st_mode):
             raise OSError(errno.EACCES, "links are not followed")
         return attributes(found, writable=not where.in_results)
@@ -226,6 +247,9 @@ class TenantFiles(asyncssh.SFTPServer):
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
         """Sizes and times; modes and owners are accepted and ignored."""
         where = parse_path(path)
+        if mine := self._own_draft(where):
+            self.fsetstat(mine, attrs)
+            return
         self._space.folder.stat(where)
         times = _times(attrs)
         if attrs.size is not None:
@@ -254,7 +278,11 @@ class TenantFiles(asyncssh.SFTPServer):
         raise asyncssh.SFTPOpUnsupported("Operation not supported")
 
     async def remove(self, path: bytes) -> None:
-        await changes.remove(self._space, parse_path(path))
+        where = parse_path(path)
+        if mine := self._own_draft(where):
+            uploads.remove(mine)
+        else:
+            await changes.remove(self._space, where)
 
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:
         await changes.make_folder(self._space, parse_path(path), self._limits())
@@ -263,10 +291,16 @@ class TenantFiles(asyncssh.SFTPServer):
         await changes.remove_folder(self._space, parse_path(path))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
-        await changes.rename(self._space, parse_path(oldpath), parse_path(newpath), replace=False)
+        await self._rename(parse_path(oldpath), parse_path(newpath), replace=False)
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
-        await changes.rename(self._space, parse_path(oldpath), parse_path(newpath), replace=True)
+        await self._rename(parse_path(oldpath), parse_path(newpath), replace=True)
+
+    async def _rename(self, old: ClientPath, new: ClientPath, *, replace: bool) -> None:
+        if mine := self._own_draft(old):
+            uploads.move(self._space, mine, new, replace=replace)
+        else:
+            await changes.rename(self._space, old, new, replace=replace)
 
     def realpath(self, path: bytes) -> bytes:
         return parse_path(path).raw

@@ -181,16 +181,59 @@ async def test_a_file_under_two_names_keeps_both_if_its_rename_is_refused(house:
     assert house.staged() == []
 
 
-async def test_a_plain_rename_never_replaces_and_then_nothing_lands(house: SftpHouse) -> None:
+@pytest.mark.parametrize("path", ["sync_users.csv", "test/sync_users.csv"])
+async def test_a_plain_rename_to_a_hook_replaces_the_older_file(house: SftpHouse, path: str) -> None:
+    """As curl, psftp, phpseclib, paramiko and others send it, every day but the first."""
+    heard = house.dry if path.startswith("test/") else house.real
     async with house.client() as sftp:
-        await put(sftp, "sync_users.csv", ONE)
+        for content in (ONE, TWO, ONE):
+            await put(sftp, "part", content)
+            await sftp.rename("part", path)
+        await sftp.rename(path, path)
+        assert await house.counts_truly()
+    assert heard.events == LANDED * 3
+    assert (house.files / path).read_bytes() == ONE
+    assert [copy.read_bytes() for copy in heard.copies] == [ONE, TWO, ONE]
+    assert not (house.files / "part").exists()
+
+
+async def test_a_plain_rename_elsewhere_replaces_nothing(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "file", ONE)
         await put(sftp, "part", TWO)
+        await sftp.mkdir("folder")
         with pytest.raises(asyncssh.SFTPFailure, match="already"):
-            await sftp.rename("part", "sync_users.csv")
+            await sftp.rename("part", "file")
+        await put(sftp, "sync_users.csv", ONE)
+        with pytest.raises(asyncssh.SFTPFailure, match="already"):
+            await sftp.rename("folder", "sync_users.csv")
         await sftp.posix_rename("sync_users.csv", "sync_users.csv")
     assert house.real.events == LANDED
-    assert house.visible.read_bytes() == ONE
+    assert (house.files / "file").read_bytes() == ONE
     assert (house.files / "part").read_bytes() == TWO
+    assert house.visible.read_bytes() == ONE
+
+
+@pytest.mark.parametrize("path", ["/", "/test", "/results", "/folder"])
+async def test_making_a_folder_that_is_there_fails_plainly(house: SftpHouse, path: str) -> None:
+    async with house.client() as sftp:
+        await sftp.mkdir("folder")
+        with pytest.raises(asyncssh.SFTPFailure, match="is there already"):
+            await sftp.mkdir(path)
+        await sftp.makedirs(path, exist_ok=True)
+
+
+@pytest.mark.parametrize("path", ["/", "/test", "/results"])
+async def test_times_and_modes_of_the_folders_of_the_server_are_accepted_and_ignored(
+    house: SftpHouse, path: str
+) -> None:
+    async with house.client() as sftp:
+        before = await sftp.stat(path)
+        await sftp.utime(path, (1, 1))
+        await sftp.chmod(path, 0o777)
+        await sftp.setstat(path, asyncssh.SFTPAttrs(uid=0, gid=0))
+        after = await sftp.stat(path)
+    assert (after.mtime, after.permissions) == (before.mtime, before.permissions)
 
 
 async def test_a_file_nobody_knows_the_writing_of_lands_all_the_same(house: SftpHouse) -> None:
