@@ -19,7 +19,8 @@ from asyncssh.packet import PacketDecodeError, SSHPacket
 from asyncssh.sftp import SFTPLimits, SFTPServerHandler
 from asyncssh.stream import SSHReader, SSHWriter
 
-from server.sftp.filesystem import Handle, Listing, TenantFiles
+from server.sftp.filesystem import Handle, TenantFiles
+from server.sftp.listing import Listing
 
 log = logging.getLogger(__name__)
 

@@ -74,6 +74,7 @@ KNOW_SSH = {
     "server.sftp.filesystem",
     "server.sftp.handler",
     "server.sftp.listener",
+    "server.sftp.listing",
     "server.sftp.sessions",
     "server.sftp.wire",
 }

@@ -22,7 +22,7 @@ from asyncssh.sftp import SFTPLimits
 from server.files.leftovers import clear_staging
 from server.files.paths import parse_path
 from server.sftp.algorithms import offered
-from server.sftp.filesystem import Listing
+from server.sftp.listing import Listing
 from tests.support.keypairs import public_line
 from tests.support.sftp import HOST, SftpHouse, run, sftp_house
 from tests.support.waiting import eventually
