@@ -222,6 +222,17 @@ async def test_a_file_longer_than_the_largest_allowed_is_refused(published: Sftp
     await broke_off(published, len(BLOCK))
 
 
+async def test_a_file_to_be_appended_to_breaks_off_with_its_first_write(published: SftpHouse) -> None:
+    await published.limit(max_file_bytes=len(BEFORE))
+    async with published.client() as sftp:
+        file = await sftp.open("sync_users.csv", "ab")
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await file.write(b"x")
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await file.close()
+    await broke_off(published, 0)
+
+
 async def test_a_write_the_disk_refuses_publishes_nothing(published: SftpHouse) -> None:
     async with published.client() as sftp:
         file = await sftp.open("sync_users.csv", "wb")

@@ -157,6 +157,48 @@ async def test_limits_changed_by_the_operator_hold_for_open_sessions_within_seco
         await eventually(refused)
 
 
+async def test_lowered_limits_still_allow_to_replace_and_to_empty(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        for name in ("one", "two", "three"):
+            await put(sftp, name, b"x" * 100)
+    await house.limit(quota_bytes=10)
+    async with house.client() as sftp:
+        await put(sftp, "empty", b"")
+        await sftp.truncate("two", 0)
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await put(sftp, "one", b"x")
+    await house.limit(quota_bytes=KIB, quota_files=1)
+    async with house.client() as sftp:
+        await put(sftp, "one", b"x")
+        with pytest.raises(asyncssh.SFTPError, match="quota"):
+            await sftp.mkdir("folder")
+    assert (house.files / "one").read_bytes() == b"x"
+
+
+async def test_a_file_longer_than_a_lowered_limit_cannot_be_changed_in_part(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await put(sftp, "file", b"x" * 100)
+    await house.limit(max_file_bytes=10)
+    async with house.client() as sftp:
+        for mode in ("r+b", "ab"):
+            with pytest.raises(asyncssh.SFTPError, match="quota"):
+                await sftp.open("file", mode)
+        await put(sftp, "file", b"short")
+        assert await house.counts_truly()
+
+
+async def test_what_could_not_be_made_is_not_counted(house: SftpHouse) -> None:
+    async with house.client() as sftp:
+        await sftp.mkdir("folder")
+        for refused in ("folder", "missing/folder"):
+            with pytest.raises(asyncssh.SFTPError):
+                await sftp.mkdir(refused)
+        house.folder.staging.rmdir()
+        with pytest.raises(asyncssh.SFTPNoSuchFile):
+            await sftp.open("file", "wb")
+        assert await house.counts_truly()
+
+
 # Handles, channels, sessions
 
 

@@ -362,6 +362,25 @@ async def test_others_go_on_while_a_hook_takes_its_time(house: SftpHouse) -> Non
     assert house.real.events == LANDED
 
 
+@pytest.mark.parametrize("how", ["removed", "renamed"])
+async def test_a_file_that_lands_is_taken_away_only_when_it_has(house: SftpHouse, how: str) -> None:
+    async with house.client() as sftp, house.client() as other:
+        await other.statvfs("/")
+        (space,) = house.listener._sessions._spaces.values()
+        house.real.may_land.clear()
+        landing = asyncio.ensure_future(put(sftp, "sync_users.csv", ONE))
+        await house.real.placed.wait()
+        taking = other.remove("sync_users.csv") if how == "removed" else other.rename("sync_users.csv", "aside")
+        taken = asyncio.ensure_future(taking)
+        await eventually(lambda: taken.done() or space.landing._waiters, what="the other session to wait")
+        house.real.may_land.set()
+        await landing
+        await taken
+        assert contents(house) == ({} if how == "removed" else {"aside": ONE})
+        assert await house.counts_truly()
+    assert house.real.events == LANDED
+
+
 async def test_a_client_that_is_gone_when_its_file_lands_has_sent_it_all_the_same(house: SftpHouse) -> None:
     house.real.may_arrive.clear()
     async with house.connect() as connection:
