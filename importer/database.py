@@ -7,6 +7,8 @@ open): so a transaction here always ends, by COMMIT or ROLLBACK, before a cancel
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +18,7 @@ from typing import TypeVar
 
 import aiosqlite
 
+from ground.files import fsync_folder
 from importer.errors import SchemaTooNew, TryAgain
 
 T = TypeVar("T")
@@ -29,7 +32,7 @@ FULL_OR_BUSY = {
 
 
 async def open_database(path: Path, kind: str, *, readonly: bool = False) -> aiosqlite.Connection:
-    """Open the database at `path` with its schema brought up to date.
+    """Open the database at `path` with its schema brought up to date. What an older Headcount wrote is copied before.
 
     `kind` names the schema: `server` (headcount.db) or `tenant` (users.db). Autocommit outside `transaction()`.
     Raises SchemaTooNew if a newer Headcount wrote it, TryAgain when the disk is full or nobody else may even read.
@@ -51,7 +54,7 @@ async def _open(path: Path, kind: str, readonly: bool) -> aiosqlite.Connection:
         await db.execute("PRAGMA foreign_keys=ON")
         await db.execute("PRAGMA temp_store=FILE")
         if not readonly:
-            await _migrate(db, kind)
+            await _migrate(db, path, kind)
     except BaseException:
         await db.close()
         raise
@@ -65,11 +68,13 @@ def migrations(kind: str) -> list[str]:
     return [folder.joinpath(name).read_text(encoding="utf-8") for name in found]
 
 
-async def _migrate(db: aiosqlite.Connection, kind: str) -> None:
+async def _migrate(db: aiosqlite.Connection, path: Path, kind: str) -> None:
     scripts = migrations(kind)
     version = await _version(db)
     if version > len(scripts):
         raise SchemaTooNew(f"this data folder was written by a newer Headcount (schema {version}); upgrade Headcount")
+    if 0 < version < len(scripts):
+        await _keep_copy(db, path, version)
     for number in range(version + 1, len(scripts) + 1):
         async with transaction(db):
             # Somebody else may have done it while we waited for the lock.
@@ -77,6 +82,30 @@ async def _migrate(db: aiosqlite.Connection, kind: str) -> None:
                 for statement in _statements(scripts[number - 1]):
                     await db.execute(statement)
                 await db.execute(f"PRAGMA user_version={number}")
+
+
+def copy_before(path: Path, version: int) -> Path:
+    """Where the copy of the database at `path` is that was made before its schema `version` was changed."""
+    return path.with_name(f"{path.name}.schema-{version}")
+
+
+async def _keep_copy(db: aiosqlite.Connection, path: Path, version: int) -> None:
+    """Keep the database as it is, whole and on disk when this returns, in the place of an older such copy."""
+    copy = copy_before(path, version)
+    making = copy.with_name(f"{copy.name}.{secrets.token_hex(8)}")
+    try:
+        await db.execute("VACUUM INTO ?", (str(making),))
+        await asyncio.to_thread(_make_durable, making, copy)
+    finally:
+        making.unlink(missing_ok=True)
+
+
+def _make_durable(making: Path, copy: Path) -> None:
+    making.chmod(0o600)
+    with making.open("rb") as file:
+        os.fsync(file.fileno())
+    making.rename(copy)
+    fsync_folder(copy.parent)
 
 
 async def _version(db: aiosqlite.Connection) -> int:

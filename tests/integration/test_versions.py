@@ -1,0 +1,116 @@
+"""Databases of every version that ever was are taken over, and none of a newer one is touched."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from importer.database import copy_before, migrations, open_database
+from importer.errors import SchemaTooNew
+from importer.folder import TenantFolder
+from importer.users.directory import Directory
+from importer.users.history import History
+from importer.users.identity import Identity
+from tests.support import ROOT
+
+FIXTURES = ROOT / "tests" / "fixtures" / "databases"
+"""A data folder of one company after eight files, as each version wrote it: see tests/support/fill_databases.py."""
+
+DUMPS = [(file.stem.split("-")[0], int(file.stem.split("-")[1])) for file in sorted(FIXTURES.glob("*.sql"))]
+
+
+def restored(folder: Path, kind: str, version: int) -> Path:
+    path = folder / ("headcount.db" if kind == "server" else "users.db")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.executescript((FIXTURES / f"{kind}-{version:03}.sql").read_text(encoding="utf-8"))
+    return path
+
+
+def tables_of(path: Path) -> dict[str, list[str]]:
+    with closing(sqlite3.connect(path)) as db:
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: [row[1] for row in db.execute(f"PRAGMA table_info({name})")] for name in names}
+
+
+def test_every_version_of_every_database_is_kept() -> None:
+    assert {*DUMPS} == {(kind, each) for kind in ("server", "tenant") for each in range(1, len(migrations(kind)) + 1)}
+
+
+@pytest.mark.parametrize(("kind", "version"), DUMPS)
+async def test_a_database_of_any_version_is_taken_over_with_all_that_is_in_it(
+    tmp_path: Path, kind: str, version: int
+) -> None:
+    path = restored(tmp_path, kind, version)
+    before = tables_of(path)
+    kept = {name: columns for name, columns in before.items() if columns}
+    rows = {name: _rows(path, name, columns) for name, columns in kept.items()}
+    await (await open_database(path, kind)).close()
+    assert {name: _rows(path, name, columns) for name, columns in kept.items()} == rows
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(migrations(kind)),)
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+@pytest.mark.parametrize(("kind", "version"), DUMPS)
+async def test_a_copy_is_made_before_an_older_database_is_changed(tmp_path: Path, kind: str, version: int) -> None:
+    path = restored(tmp_path, kind, version)
+    rows = {name: _rows(path, name, columns) for name, columns in tables_of(path).items()}
+    await (await open_database(path, kind)).close()
+    copy = copy_before(path, version)
+    if version == len(migrations(kind)):
+        assert [file.name for file in tmp_path.iterdir()] == [path.name]
+        return
+    assert {name: _rows(copy, name, columns) for name, columns in tables_of(copy).items()} == rows
+    assert copy.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(copy)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (version,)
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, copy.name}
+
+
+@pytest.mark.parametrize("kind", ["server", "tenant"])
+async def test_where_no_copy_can_be_made_nothing_is_changed(tmp_path: Path, kind: str) -> None:
+    path = restored(tmp_path, kind, 1)
+    copy_before(path, 1).mkdir()  # in the way
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="directory"):
+        await open_database(path, kind)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    assert len(path.read_bytes()) == len(before)
+
+
+@pytest.mark.parametrize("kind", ["server", "tenant"])
+async def test_a_database_of_a_newer_version_is_refused_in_words_and_left_alone(tmp_path: Path, kind: str) -> None:
+    path = restored(tmp_path, kind, len(migrations(kind)))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version={len(migrations(kind)) + 1}")
+    before = path.read_bytes()
+    with pytest.raises(SchemaTooNew, match="newer Headcount"):
+        await open_database(path, kind)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("version", sorted(version for kind, version in DUMPS if kind == "tenant"))
+async def test_users_and_history_are_shown_from_a_database_of_any_version(tmp_path: Path, version: int) -> None:
+    restored(tmp_path, "tenant", version)
+    db = await open_database(TenantFolder(tmp_path).users_db, "tenant")
+    try:
+        users = {
+            user["email"]: user async for page in Directory(db, Identity("employee_id")).everybody() for user in page
+        }
+        assert users["ann@acme.example"]["secondary_team"] == ["Tech, London", "On-call"]
+        assert users["cy@acme.example"]["manager"] == "2"
+        history = [entry async for page in History(db, Identity("employee_id")).of_user("1") for entry in page]
+        assert history
+    finally:
+        await db.close()
+
+
+def _rows(path: Path, table: str, columns: list[str]) -> list[str]:
+    with closing(sqlite3.connect(path)) as db:
+        return sorted(map(repr, db.execute(f"SELECT {', '.join(columns)} FROM {table}")))

@@ -1,0 +1,76 @@
+"""Fill a data folder with a real server and write its databases down as SQL, into tests/fixtures/databases.
+
+    python -m tests.support.fill_databases
+
+Once for each schema, before the next one is begun: what stands there is what each later start must take over.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from tests.support import ROOT
+from tests.support.server_process import ServerProcess
+
+HEADER = (
+    "employee_id,first_name,last_name,email,manager,coach,primary_team,secondary_team,location,time_zone,hire_date,"
+    "badge,deactivate\n"
+)
+ANN = '1,Ann,Lee,ann@acme.example,,,Sales,"Tech\\, London, On-call",London,London,2020-02-29,Blue,'
+BEN = "2,Ben,Day,ben@acme.example,1,3,Sales,,Paris,Paris,2021-01-01,Red,"
+CY = "3,Cy,Fox,cy@acme.example,2,1,Ops,,,,,,"
+DEE = "4,Dee,Ray,dee@acme.example,9,,Ops,,,,,,"
+EVE = "5,Eve,Oak,eve@acme.example,,,,,,,,,"
+FILES = [
+    [ANN, BEN, CY, DEE],
+    [ANN, BEN.replace("ben@acme", "ben@new"), f"{CY}1", "4,Dee,,dee@acme.example,,,,,,,,Green,"],
+    [ANN],
+    [ANN, BEN, CY, DEE, EVE],
+    [],
+]
+FIELDS = '[{"key": "employee_id"}, {"key": "badge", "type": "choice", "choices": ["Blue", "Red"]}]'
+SETTINGS = {
+    "deactivate_missing": "true",
+    "identifier": "employee_id",
+    "custom_fields": FIELDS,
+    "notify_email": "hr@acme.example",
+    "invitations": "immediately",
+}
+
+
+def fill(server: ServerProcess) -> None:
+    """One company with all that its databases can hold: users, history, an undo, a held import, keys, tokens."""
+    server.add_tenant("acme", **SETTINGS)
+    server.add_tenant("globex")
+    server.cli("token", "create", "acme", "--role", "owner")
+    server.cli("token", "create", "--operator")
+    for rows in FILES:
+        server.put("acme", (HEADER + "".join(f"{row}\n" for row in rows)).encode())
+        server.wait("acme")
+    server.put("acme", (HEADER + f"{ANN}\n").encode(), "/test/sync_users.csv")
+    server.reaches("acme", len(FILES) + 1, "held")
+    server.cli("import", "undo", "acme")
+    server.put("acme", (HEADER + f"{ANN}\n{BEN}\n{CY}\n{DEE}\n").encode())
+    server.wait("acme")
+    server.put("acme", (HEADER + f"{ANN}\n").encode())
+    server.wait("acme")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, ServerProcess(Path(folder)) as server:
+        fill(server)
+        server.stop()
+        for kind, path in (("server", server.data / "headcount.db"), ("tenant", server.files("acme").users_db)):
+            with closing(sqlite3.connect(path)) as db:
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                text = "\n".join((f"PRAGMA user_version={version};", *db.iterdump(), ""))
+            (ROOT / "tests" / "fixtures" / "databases" / f"{kind}-{version:03}.sql").write_text(
+                text, encoding="utf-8"
+            )
+
+
+if __name__ == "__main__":
+    main()
