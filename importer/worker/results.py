@@ -1,7 +1,8 @@
 """What a tenant finds in /results: the report of every import, and the rows that were rejected.
 
-A file there is whole or not there: it is made in the staging folder and renamed. Only the newest are kept. What runs
-here touches files only, and belongs into a thread.
+A file there is whole or not there: it is made in the staging folder and renamed. Only the newest are kept. No link is
+followed: the folders are opened one in the other, and a link in the place of one is an OSError, however it got there.
+What runs here touches files only, and belongs into a thread.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from importer.folder import TenantFolder
@@ -19,25 +21,34 @@ KEPT = 50
 """So many reports of imports are kept, and so many of dry runs."""
 
 _NAME = re.compile(r"sync_users-(\d+)\.(?:json|errors\.csv)")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def publish(folder: TenantFolder, report: Report) -> None:
     """Make /results show `report`, and the rejected rows beside it if there are any. Raises OSError."""
     text = json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n"
-    _replace(folder, report_file(folder, report.id), lambda new: _write(new, text))
-    rejected, shown = folder.errors(report.id), errors_file(folder, report.id)
-    if not report.counts.rejected or not rejected.exists():
-        shown.unlink(missing_ok=True)
-    elif not (shown.exists() and shown.samefile(rejected)):  # renaming one name of a file over another does nothing
-        _replace(folder, shown, lambda new: os.link(rejected, new))
+    rejected, shown = folder.errors(report.id), errors_file(folder, report.id).name
+    with _opened(folder) as (staging, results):
+        name = report_file(folder, report.id).name
+        with _replacing(name, staging, results) as new, open(os.open(new, _NEW, 0o600, dir_fd=staging), "wb") as file:
+            file.write(text.encode())
+        if not report.counts.rejected or not rejected.exists():
+            with suppress(FileNotFoundError):
+                os.unlink(shown, dir_fd=results)
+        elif not _is(shown, results, rejected):  # renaming one name of a file over another does nothing
+            with _replacing(shown, staging, results) as new:
+                os.link(rejected, new, dst_dir_fd=staging, follow_symlinks=False)
 
 
 def prune(folder: TenantFolder, kept: Collection[int]) -> None:
     """Remove the reports of all imports but those whose ids are in `kept`. Files of other names stay."""
-    for file in folder.results.iterdir():
-        match = _NAME.fullmatch(file.name)
-        if match and int(match[1]) not in kept:
-            file.unlink(missing_ok=True)
+    with _opened(folder) as (_, results):
+        for name in os.listdir(results):
+            match = _NAME.fullmatch(name)
+            if match and int(match[1]) not in kept:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=results)
 
 
 def report_file(folder: TenantFolder, import_id: int) -> Path:
@@ -48,20 +59,41 @@ def errors_file(folder: TenantFolder, import_id: int) -> Path:
     return folder.results / f"sync_users-{import_id}.errors.csv"
 
 
-def _replace(folder: TenantFolder, target: Path, make: Callable[[Path], None]) -> None:
-    for each in (folder.staging, folder.results):
-        each.mkdir(mode=0o700, exist_ok=True)
-    new = folder.staging / f"{target.name}.new"
-    new.unlink(missing_ok=True)
+@contextmanager
+def _opened(folder: TenantFolder) -> Iterator[tuple[int, int]]:
+    """Descriptors of the staging folder and of /results, made where they are missing."""
+    with ExitStack() as stack:
+
+        def inside(parent: int | None, path: Path | str) -> int:
+            if parent is not None:
+                with suppress(FileExistsError):
+                    os.mkdir(path, 0o700, dir_fd=parent)
+            fd = os.open(path, _FOLDER, dir_fd=parent)
+            stack.callback(os.close, fd)
+            return fd
+
+        root = inside(None, folder.root)
+        yield inside(root, folder.staging.name), inside(inside(root, folder.files.name), folder.results.name)
+
+
+@contextmanager
+def _replacing(name: str, staging: int, results: int) -> Iterator[str]:
+    """A name in staging for the block to make a file at, which then takes the place of `name` in /results."""
+    new = f"{name}.new"
+    with suppress(FileNotFoundError):
+        os.unlink(new, dir_fd=staging)
     try:
-        make(new)
-        new.rename(target)
+        yield new
+        os.rename(new, name, src_dir_fd=staging, dst_dir_fd=results)
     except BaseException:
-        new.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(new, dir_fd=staging)
         raise
 
 
-def _write(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+def _is(name: str, folder: int, other: Path) -> bool:
+    """Whether `name` in the open `folder` is the file `other`, by another name."""
+    try:
+        return os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), other.stat())
+    except FileNotFoundError:
+        return False

@@ -179,3 +179,41 @@ async def test_an_import_of_a_removed_tenant_ends_without_a_trace(house: House) 
     await house.closing.finish(entry, outcome(ImportState.COMPLETED))
     assert not (house.data / "tenants" / "acme").exists()
     assert house.watching.ends == []
+
+
+@pytest.mark.parametrize("place", ["results", "files", "staging"])
+async def test_a_link_in_the_place_of_a_folder_is_not_followed_by_reports(
+    house: House, tmp_path: Path, place: str
+) -> None:
+    """As a restored backup or a hand may leave one: what it leads to is somebody else's."""
+    outside = tmp_path / "outside"
+    (outside / "results").mkdir(parents=True)
+    theirs = [outside / "sync_users-1.json", outside / "results" / "sync_users-1.json"]
+    for file in theirs:
+        file.write_text("theirs")
+    await house.upload()
+    there = getattr(house.folder(), place)
+    there.rename(tmp_path / "aside")
+    there.symlink_to(outside)
+    await end(house, 1, ImportState.COMPLETED, created=3)
+    assert (await found(house.queue, 1)).state is ImportState.COMPLETED
+    assert [file.read_text() for file in theirs] == ["theirs", "theirs"]
+    assert sorted(file.name for file in outside.iterdir()) == ["results", "sync_users-1.json"]
+    there.unlink()
+    (tmp_path / "aside").rename(there)
+    await house.closing.catch_up()
+    assert house.shown(1)["state"] == "completed"
+
+
+async def test_a_link_in_results_is_replaced_or_removed_and_never_followed(house: House, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("theirs")
+    house.folder().errors(1).write_text(REJECTED)
+    for name in ("sync_users-1.json", "sync_users-1.errors.csv", "sync_users-7.json"):
+        (house.folder().results / name).symlink_to(outside)
+    await house.upload()
+    await end(house, 1, ImportState.COMPLETED_WITH_ERRORS, rejected=1)
+    assert outside.read_text() == "theirs"
+    assert house.shown(1)["state"] == "completed_with_errors"
+    assert errors_file(house.folder(), 1).read_text() == REJECTED
+    assert not any(file.is_symlink() for file in house.folder().results.iterdir())
