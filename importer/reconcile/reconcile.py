@@ -127,7 +127,7 @@ class Reconciler:
         for entry in entries:
             # Somebody new whose address has to wait is not among the users yet: another row would make them again.
             is_nobody = not entry.user_id or (self._by_custom and entry.judgement.fate is Fate.CREATE)
-            if entry.key is not None and is_nobody:
+            if entry.key is not None and is_nobody and entry.key not in strangers:
                 nobody.setdefault(entry.key, entry.line)
         await self._roster.add_strangers(nobody)
         await asyncio.to_thread(self._report, entries)
