@@ -17,7 +17,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import aiosqlite
 
@@ -286,12 +285,3 @@ class Queue(Listing):
             if done.rowcount > 0:
                 await put_in_outbox(self._db, notices, self._now())
         return done.rowcount > 0
-
-
-def deactivations_shown(touched: Path) -> frozenset[int]:
-    """The ids of the users that a held import's list (`<id>.touched.jsonl`) shows as losing access."""
-    if not touched.exists():
-        return frozenset()
-    with touched.open(encoding="utf-8") as lines:
-        found = (json.loads(line) for line in lines)
-        return frozenset(each["user_id"] for each in found if each["action"] == "deactivated" and each["user_id"])

@@ -16,9 +16,10 @@ from importer.errors import Refused
 from importer.folder import TenantFolder
 from importer.model import APPLIED, WAITING, ImportState
 from importer.queue.entry import Entry
-from importer.queue.queue import Queue, deactivations_shown
+from importer.queue.queue import Queue
 from importer.users.history import History
 from importer.users.identity import identity_of
+from importer.worker import decisions
 from server import lock
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
@@ -98,8 +99,7 @@ async def approve(tenant: str, import_id: int | None, no_wait: bool, as_json: bo
     """
     async with _opened(tenant) as (queue, folder):
         entry = await _find(queue, tenant, import_id)
-        users = deactivations_shown(folder.touched(entry.id))
-        approved = await queue.approve(tenant, entry.id, by=BY, users=users, held_at=entry.finished_at)
+        approved = await decisions.approve(queue, folder, entry, by=BY)
         if not no_wait:
             return await _follow(queue, folder, approved, None, as_json=as_json)
     _print_done(approved, f"Import {entry.id} of {tenant} is approved, and queued", as_json=as_json)

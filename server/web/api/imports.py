@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from importer.model import ImportState
-from importer.queue.queue import deactivations_shown
 from importer.reconcile.spool import said_in, touched_in
 from importer.users.history import open_history
 from importer.users.identity import identity_of
+from importer.worker import decisions
 from server.web.api import models
 from server.web.api.asking import After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import DECIDING, LOOKING, refuses
@@ -144,11 +144,8 @@ async def download_file(visit: Looking, import_id: ImportId, request: Request) -
 )
 async def approve_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
     held = await visit.office.reader.require(visit.tenant, import_id)
-    touched = visit.office.tenants.folder(visit.tenant).touched(import_id)
-    users = await asyncio.to_thread(deactivations_shown, touched)
-    entry = await visit.office.queue.approve(
-        visit.tenant, import_id, by=visit.token.bearer, users=users, held_at=held.finished_at
-    )
+    folder = visit.office.tenants.folder(visit.tenant)
+    entry = await decisions.approve(visit.office.queue, folder, held, by=visit.token.bearer)
     return entry.report().to_json()
 
 

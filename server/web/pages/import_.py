@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from ground.refusals import Refusal
 from importer.errors import Refused
 from importer.queue.entry import Entry
-from importer.queue.queue import deactivations_shown
+from importer.worker import decisions
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.access import Visit
 from server.web.pages.import_parts import Asked, parts_of
@@ -39,10 +38,8 @@ async def approve(request: Request, visit: Owning, import_id: int, held_at: Anno
     """Let it run after all. `held_at` is when the one that was looked at was held: another list was not seen."""
 
     async def decide(entry: Entry) -> None:
-        touched = visit.office.tenants.folder(visit.tenant).touched(entry.id)
-        users = await asyncio.to_thread(deactivations_shown, touched)
-        seen = held_at or entry.finished_at
-        await visit.office.queue.approve(visit.tenant, entry.id, by=visit.token.bearer, users=users, held_at=seen)
+        folder = visit.office.tenants.folder(visit.tenant)
+        await decisions.approve(visit.office.queue, folder, entry, by=visit.token.bearer, held_at=held_at)
 
     return await _decided(request, visit, import_id, "approved", decide)
 

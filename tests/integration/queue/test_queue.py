@@ -18,7 +18,7 @@ from importer.database import open_database
 from importer.errors import Refused, TryAgain
 from importer.model import GuardReason, ImportState, Outcome, Problem, Severity, Written
 from importer.queue.listing import APPLIED_OF, NEWEST_CHANGE
-from importer.queue.queue import Queue, deactivations_shown
+from importer.queue.queue import Queue
 from tests.support.queues import GUARD, NOON, enqueue, found, open_queue, outcome, promise, run_to
 
 
@@ -410,15 +410,6 @@ async def test_two_processes_decide_and_one_is_told(queue: Queue, tmp_path: Path
     finally:
         await db.close()
     assert sum(isinstance(each, Refused) for each in decisions) == 1
-
-
-def test_the_list_shown_is_of_those_who_would_be_deactivated(tmp_path: Path) -> None:
-    shown = tmp_path / "1.touched.jsonl"
-    assert deactivations_shown(shown) == frozenset()
-    users = [("deactivated", 4), ("created", None), ("updated", 5), ("deactivated", 6)]
-    lines = [json.dumps({"action": action, "user_id": user, "email": None}) for action, user in users]
-    shown.write_text("\n".join(lines) + "\n")
-    assert deactivations_shown(shown) == {4, 6}
 
 
 def test_an_outcome_survives_being_written_down() -> None:
