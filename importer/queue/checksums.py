@@ -1,7 +1,6 @@
 """The check-sums that tenants sent, in headcount.db: remembered when they land, and compared when an import starts.
 
-The newest of each folder are kept. A check-sum is no import: nothing is queued by it but an import that was held only
-until somebody could say that its file is whole.
+The newest of each folder are kept. What a check-sum that proves a held import whole changes of it is in queue.py.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ground.moments import from_rfc3339
-from importer.model import GuardReason, Outcome
+from importer.model import Outcome
 from importer.queue.checksum import CHECKSUM_WAIT, Checksum, Surroundings, Verdict, against, differs, judge, missing
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
@@ -39,27 +38,19 @@ class Checksums:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
-        """Remember a check-sum. A held import that it proves whole is queued again: the guard looks anew."""
+    async def remember(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
+        """Write down a check-sum that landed, inside the caller's transaction; forget the oldest beyond KEPT."""
         db = self._ledger.db
-        async with self._ledger.transaction():
-            await db.execute(
-                "INSERT INTO checksums (tenant, dry_run, sha256, after)"
-                " VALUES (?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM imports))",
-                (tenant, dry_run, sha256),
-            )
-            await db.execute(
-                f"DELETE FROM checksums WHERE {OF_FOLDER} AND id NOT IN"  # noqa: S608 - no values in it
-                f" (SELECT id FROM checksums WHERE {OF_FOLDER} ORDER BY id DESC LIMIT ?)",
-                (tenant, dry_run, tenant, dry_run, KEPT),
-            )
-            if not dry_run:
-                await db.execute(
-                    "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
-                    " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"
-                    " AND EXISTS (SELECT 1 FROM json_each(outcome, '$.guard.reasons') WHERE value = ?)",
-                    (tenant, sha256, GuardReason.POSSIBLY_TRUNCATED.value),
-                )
+        await db.execute(
+            "INSERT INTO checksums (tenant, dry_run, sha256, after)"
+            " VALUES (?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM imports))",
+            (tenant, dry_run, sha256),
+        )
+        await db.execute(
+            f"DELETE FROM checksums WHERE {OF_FOLDER} AND id NOT IN"  # noqa: S608 - no values in it
+            f" (SELECT id FROM checksums WHERE {OF_FOLDER} ORDER BY id DESC LIMIT ?)",
+            (tenant, dry_run, tenant, dry_run, KEPT),
+        )
 
     async def hashed(self, entry: Entry, copy: Path, *, required: bool) -> Entry:
         """`entry` with the hash of its content, where there is a check-sum to compare it with or one is required."""

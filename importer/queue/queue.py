@@ -2,7 +2,7 @@
 
     arriving -> queued -> running -> an end, or held
     arriving -> aborted, ignored          queued, held -> superseded
-    running  -> queued (tried again)      held -> queued (approved), discarded
+    running  -> queued (tried again)      held -> queued (approved, proven whole), discarded
     applied  -> queued (to be undone) -> running -> undone, or as it was
 
 Each change names the states it may start from, so that of two deciders (the server, the command line) one wins and
@@ -22,7 +22,7 @@ import aiosqlite
 
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
-from importer.model import Approval, ImportState, Trial, Undo, Written
+from importer.model import Approval, GuardReason, ImportState, Trial, Undo, Written
 from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry
 from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, unknown_import
@@ -176,7 +176,7 @@ class Queue(Listing):
             *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
         )
 
-    # Decisions about a held import
+    # From held to queued again, or discarded
 
     async def approve(
         self, tenant: str, import_id: int, *, by: str, users: frozenset[int], held_at: str | None = None
@@ -212,6 +212,22 @@ class Queue(Listing):
             )
         self.changed.set()
         return Entry.from_row(found[0])
+
+    async def checksum_landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
+        """Remember a check-sum, and queue the held imports again that it proves whole: the guard looks anew."""
+        async with self._ledger.transaction():
+            await self.checksums.remember(tenant, sha256, dry_run=dry_run)
+            if not dry_run:
+                await self._proven_whole(tenant, sha256)
+        self.changed.set()
+
+    async def _proven_whole(self, tenant: str, sha256: str) -> None:
+        await self._db.execute(
+            "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
+            " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"
+            " AND EXISTS (SELECT 1 FROM json_each(outcome, '$.guard.reasons') WHERE value = ?)",
+            (tenant, sha256, GuardReason.POSSIBLY_TRUNCATED.value),
+        )
 
     # Undo
 

@@ -127,8 +127,7 @@ class ChecksumHook(_Records):
             sha256 = checksum_in(await asyncio.to_thread(arrival.copy.read_bytes))
         except NoChecksum as error:
             raise HookRefused(str(error)) from error
-        await self._queue.checksums.landed(upload.tenant, sha256, dry_run=self._dry_run)
-        self._queue.changed.set()
+        await self._queue.checksum_landed(upload.tenant, sha256, dry_run=self._dry_run)
         with suppress(OSError):  # else the next start removes it
             arrival.copy.unlink()
         log.info(

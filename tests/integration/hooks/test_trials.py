@@ -216,7 +216,7 @@ async def test_a_trial_is_superseded_by_nothing_and_supersedes_nothing(desk: Des
 
 async def test_a_trial_waits_for_no_checksum(desk: Desk) -> None:
     await desk.tenants.change_settings("acme", {"require_checksum": True})
-    await desk.queue.checksums.landed("acme", "ab" * 32, dry_run=True)
+    await desk.queue.checksum_landed("acme", "ab" * 32, dry_run=True)
     number = await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
     assert (await desk.ended(number)).state is ImportState.COMPLETED
 
@@ -224,7 +224,7 @@ async def test_a_trial_waits_for_no_checksum(desk: Desk) -> None:
 async def test_a_trial_between_an_upload_and_its_checksum_does_not_come_between_them(desk: Desk) -> None:
     sent = await desk.uploaded(people("ann"), dry_run=True)
     await desk.trials.of_file("acme", "x.csv", chunks(people("bo")), "olga")
-    await desk.queue.checksums.landed("acme", "ab" * 32, dry_run=True)
+    await desk.queue.checksum_landed("acme", "ab" * 32, dry_run=True)
     assert (await desk.ended(sent)).state is ImportState.FAILED
 
 
@@ -233,7 +233,7 @@ async def test_a_trial_of_the_same_content_takes_no_checksum_from_an_upload(desk
     await desk.ended(await desk.trials.of_file("acme", "x.csv", chunks(content), "olga"))
     sent = await desk.uploaded(content)
     for checksum in (hashlib.sha256(content).hexdigest(), "ab" * 32):
-        await desk.queue.checksums.landed("acme", checksum, dry_run=False)
+        await desk.queue.checksum_landed("acme", checksum, dry_run=False)
     assert (await desk.ended(sent)).state is ImportState.COMPLETED
 
 

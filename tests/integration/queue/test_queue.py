@@ -218,7 +218,7 @@ async def test_an_import_queued_anew_starts_its_count_of_attempts_anew(queue: Qu
         if again == "approve":
             await queue.approve("acme", 1, by="operator", users=frozenset())
         else:
-            await queue.checksums.landed("acme", held.file.sha256 or "", dry_run=False)
+            await queue.checksum_landed("acme", held.file.sha256 or "", dry_run=False)
     queued = await found(queue, 1)
     assert (queued.state, queued.attempts, queued.not_before) == (ImportState.QUEUED, 0, 0.0)
 

@@ -1,0 +1,21 @@
+"""Where the state of an import changes: in the queue, and an approval only through the decisions."""
+
+from __future__ import annotations
+
+import re
+
+from tests.support import ROOT
+
+
+def sources_with(pattern: str) -> set[str]:
+    files = [file for package in ("importer", "server") for file in (ROOT / package).rglob("*.py")]
+    return {str(file.relative_to(ROOT)) for file in files if re.search(pattern, file.read_text(encoding="utf-8"))}
+
+
+def test_only_the_queue_changes_the_state_of_an_import() -> None:
+    assert sources_with(r"UPDATE imports SET (\w+ = [^\"]*, )*state = ") == {"importer/queue/queue.py"}
+    assert sources_with(r"INTO imports\b") == {"importer/queue/queue.py"}
+
+
+def test_only_the_decisions_approve_an_import() -> None:
+    assert sources_with(r"queue\.approve\(") == {"importer/worker/decisions.py"}
