@@ -1,11 +1,9 @@
-"""A row of the queue as a value: what headcount.db remembers of one import, and the report made of it."""
+"""A row of the queue as a value: what headcount.db remembers of one import, and the report made of it. Pure."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from datetime import datetime
-from sqlite3 import Row
 
 from ground.moments import rfc3339
 from importer.model import Approval, Counts, FileFacts, ImportState, Outcome, Report, Trial, Undo, Written
@@ -46,35 +44,6 @@ class Entry:
     @property
     def key(self) -> tuple[str, int]:
         return self.tenant, self.id
-
-    @classmethod
-    def from_row(cls, row: Row) -> Entry:
-        """Read a row of the table `imports`."""
-        written = json.loads(row["written"]) if row["written"] else None
-        return cls(
-            tenant=row["tenant"],
-            id=row["id"],
-            state=ImportState(row["state"]),
-            dry_run=bool(row["dry_run"]),
-            sequence=row["sequence"],
-            path=row["path"],
-            file=FileFacts(row["path"].rsplit("/", 1)[-1], row["size"], row["sha256"], row["rows"]),
-            uploaded_at=row["uploaded_at"],
-            written=Written.from_json(written),
-            correction=None if row["correction"] is None else bool(row["correction"]),
-            started_at=row["started_at"],
-            finished_at=row["finished_at"],
-            attempts=row["attempts"],
-            not_before=row["not_before"],
-            progress=row["progress"],
-            message=row["message"],
-            outcome=Outcome.from_json(json.loads(row["outcome"])) if row["outcome"] else None,
-            approval=Approval.from_json(json.loads(row["approval"])) if row["approval"] else None,
-            undo=Undo.from_json(json.loads(row["undo"])) if row["undo"] else None,
-            trial=Trial.from_json(json.loads(row["trial"])) if row["trial"] else None,
-            decided_by=row["decided_by"],
-            decided_at=row["decided_at"],
-        )
 
     def ended(self, outcome: Outcome, at: datetime) -> Entry:
         """This import as it will be once it (or its undo) has ended with `outcome`."""

@@ -5,10 +5,12 @@ What becomes of an import is the matter of queue.py. Every statement finds what 
 
 from __future__ import annotations
 
+import json
+
 import aiosqlite
 
 from importer.errors import Refused
-from importer.model import INTEGER_MAX, ImportState
+from importer.model import INTEGER_MAX, Approval, FileFacts, ImportState, Outcome, Trial, Undo, Written
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
 from importer.queue.order import why_not_undone
@@ -161,11 +163,40 @@ class Listing:
     # Below
 
     async def _entries(self, statement: str, *values: object) -> list[Entry]:
-        return [Entry.from_row(row) for row in await self._ledger.read(statement, *values)]
+        return [entry_of(row) for row in await self._ledger.read(statement, *values)]
 
     async def _one(self, statement: str, *values: object) -> Entry | None:
         found = await self._entries(statement, *values)
         return found[0] if found else None
+
+
+def entry_of(row: aiosqlite.Row) -> Entry:
+    """Return the import that a row of the table `imports` holds."""
+    written = json.loads(row["written"]) if row["written"] else None
+    return Entry(
+        tenant=row["tenant"],
+        id=row["id"],
+        state=ImportState(row["state"]),
+        dry_run=bool(row["dry_run"]),
+        sequence=row["sequence"],
+        path=row["path"],
+        file=FileFacts(row["path"].rsplit("/", 1)[-1], row["size"], row["sha256"], row["rows"]),
+        uploaded_at=row["uploaded_at"],
+        written=Written.from_json(written),
+        correction=None if row["correction"] is None else bool(row["correction"]),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        attempts=row["attempts"],
+        not_before=row["not_before"],
+        progress=row["progress"],
+        message=row["message"],
+        outcome=Outcome.from_json(json.loads(row["outcome"])) if row["outcome"] else None,
+        approval=Approval.from_json(json.loads(row["approval"])) if row["approval"] else None,
+        undo=Undo.from_json(json.loads(row["undo"])) if row["undo"] else None,
+        trial=Trial.from_json(json.loads(row["trial"])) if row["trial"] else None,
+        decided_by=row["decided_by"],
+        decided_at=row["decided_at"],
+    )
 
 
 def unknown_import(tenant: str, import_id: int) -> Refused:

@@ -1,4 +1,4 @@
-"""Which import runs next, and which it takes the place of. Plain functions of what waits.
+"""Which import runs next, and which it takes the place of. Pure.
 
 Of one tenant one import runs at a time, in the order in which the files were completed. While files are whole lists
 (`deactivate_missing`), of those that wait only the newest real one and the newest dry run are worth running.

@@ -25,7 +25,7 @@ from importer.errors import Refused
 from importer.model import Approval, GuardReason, ImportState, Trial, Undo, Written
 from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry
-from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, unknown_import
+from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, entry_of, unknown_import
 from importer.queue.notices import Notice, put_in_outbox
 from importer.queue.order import why_not_undone
 
@@ -120,7 +120,7 @@ class Queue(Listing):
                 " WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *",
                 *(self._now(), tenant, import_id),
             )
-        return Entry.from_row(found[0]) if found else None
+        return entry_of(found[0]) if found else None
 
     async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
         """Remember how far a running import is, 0 to 1."""
@@ -199,7 +199,7 @@ class Queue(Listing):
                 *(json.dumps(approval.to_json()), by, approval.at, tenant, import_id),
             )
         self.changed.set()
-        return Entry.from_row(found[0])
+        return entry_of(found[0])
 
     async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
         """A held import will never run. Raises Refused unless it is a real import that is held now."""
@@ -211,7 +211,7 @@ class Queue(Listing):
                 *(by, self._now(), tenant, import_id),
             )
         self.changed.set()
-        return Entry.from_row(found[0])
+        return entry_of(found[0])
 
     async def checksum_landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
         """Remember a check-sum, and queue the held imports again that it proves whole: the guard looks anew."""
@@ -246,7 +246,7 @@ class Queue(Listing):
                 *(json.dumps(asked.to_json()), *entry.key),
             )
         self.changed.set()
-        return Entry.from_row(found[0])
+        return entry_of(found[0])
 
     async def _undoable(
         self, tenant: str, import_id: int | None, newest: list[aiosqlite.Row], waiting: list[aiosqlite.Row]
@@ -256,16 +256,16 @@ class Queue(Listing):
             rows = await self._ledger.rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
             if not rows:
                 raise unknown_import(tenant, import_id)
-        why_not = why_not_undone(*(Entry.from_row(found[0]) if found else None for found in (rows, newest, waiting)))
+        why_not = why_not_undone(*(entry_of(found[0]) if found else None for found in (rows, newest, waiting)))
         if why_not:
             raise why_not
-        return Entry.from_row(rows[0])
+        return entry_of(rows[0])
 
     async def _held(self, tenant: str, import_id: int, verb: str) -> Entry:
         found = await self._ledger.rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
         if not found:
             raise unknown_import(tenant, import_id)
-        entry = Entry.from_row(found[0])
+        entry = entry_of(found[0])
         if entry.dry_run:
             raise Refused("dry_run", f"import {import_id} of {tenant} was a dry run: there is nothing to be {verb}")
         if entry.state is not ImportState.HELD:
