@@ -1,4 +1,7 @@
-"""The words of the importer as frozen records and enums. No behaviour beyond what follows from the values."""
+"""The words of the importer as frozen records and enums. No behaviour beyond what follows from the values.
+
+What an import is, what it came to and what it says; what people ask of one is in requests.py.
+"""
 
 from __future__ import annotations
 
@@ -177,63 +180,6 @@ class Guard:
     def from_json(cls, data: Mapping[str, Any]) -> Guard:
         reasons = tuple(GuardReason(reason) for reason in data["reasons"])
         return cls(reasons, data["limit_percent"], data["active"], data["would_deactivate"])
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """Somebody looked at a held import and said yes: to these reasons, and to no other user losing access.
-
-    `users` are the ids of those who were on the list of deactivations.
-    """
-
-    by: str
-    at: str
-    reasons: tuple[GuardReason, ...]
-    users: frozenset[int]
-
-    def to_json(self) -> dict[str, Any]:
-        reasons = [reason.value for reason in self.reasons]
-        return {"by": self.by, "at": self.at, "reasons": reasons, "users": sorted(self.users)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Approval:
-        reasons = tuple(GuardReason(reason) for reason in data["reasons"])
-        return cls(data["by"], data["at"], reasons, frozenset(data["users"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Undo:
-    """Somebody asked that an applied import be undone."""
-
-    by: str
-    at: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {"by": self.by, "at": self.at}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Undo:
-        return cls(data["by"], data["at"])
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """Somebody wants to see what would happen: with a file of theirs, or with other settings.
-
-    `changes` are the settings that are tried, as JSON; `of` is the import whose file they are tried on, None for a
-    file that came with the trial.
-    """
-
-    by: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    of: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {"by": self.by, "changes": dict(self.changes), "of": self.of}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Trial:
-        return cls(data["by"], data["changes"], data["of"])
 
 
 @dataclass(frozen=True, slots=True)

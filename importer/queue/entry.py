@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ground.moments import rfc3339
-from importer.model import Approval, Counts, FileFacts, ImportState, Outcome, Report, Trial, Undo, Written
+from importer.model import Counts, FileFacts, ImportState, Outcome, Report, Written
+from importer.requests import Approval, Trial, Undo
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ import json
 import aiosqlite
 
 from importer.errors import Refused
-from importer.model import INTEGER_MAX, Approval, FileFacts, ImportState, Outcome, Trial, Undo, Written
+from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
 from importer.queue.order import why_not_undone
+from importer.requests import Approval, Trial, Undo
 
 # A row of sqlite3 that has two columns of one name gives the first of them.
 BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "

@@ -22,12 +22,13 @@ import aiosqlite
 
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
-from importer.model import Approval, GuardReason, ImportState, Trial, Undo, Written
+from importer.model import GuardReason, ImportState, Written
 from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry
 from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, entry_of, unknown_import
 from importer.queue.notices import Notice, put_in_outbox
 from importer.queue.order import why_not_undone
+from importer.requests import Approval, Trial, Undo
 
 
 class Queue(Listing):

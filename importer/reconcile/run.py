@@ -25,7 +25,6 @@ from importer.errors import FileError, Stopped, TryAgain
 from importer.file.reader import CsvReader
 from importer.model import (
     APPLIED,
-    Approval,
     Counts,
     FileFacts,
     Guard,
@@ -34,7 +33,6 @@ from importer.model import (
     Outcome,
     Problem,
     Severity,
-    Trial,
     Written,
 )
 from importer.reconcile.addresses import Addresses
@@ -44,6 +42,7 @@ from importer.reconcile.plan import LastApplied, Wholeness, guard_message, guard
 from importer.reconcile.reconcile import Reconciler
 from importer.reconcile.roster import Roster
 from importer.reconcile.spool import Spool
+from importer.requests import Approval, Trial
 from importer.rules.settings import ImportSettings
 from importer.users.identity import identity_of
 from importer.users.search import adding_above

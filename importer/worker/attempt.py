@@ -17,12 +17,13 @@ from ground.moments import Clock
 from importer.advice.kept import keep_proposal
 from importer.errors import ImporterError, Refused, Stopped, TryAgain
 from importer.folder import TenantFolder
-from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity, Trial, Undo
+from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity
 from importer.queue.checksum import Verdict
 from importer.queue.checksums import Checksums, Compared
 from importer.queue.entry import Entry
 from importer.reconcile.run import Job, already_applied, run_import
 from importer.reconcile.undo import UndoJob, already_undone, undo_import
+from importer.requests import Trial, Undo
 from importer.rules.settings import ImportSettings
 
 log = logging.getLogger(__name__)

@@ -24,9 +24,10 @@ from ground.moments import utc_now
 from importer.database import finish
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
-from importer.model import NEVER_RAN, ImportState, Trial, Written
+from importer.model import NEVER_RAN, ImportState, Written
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
+from importer.requests import Trial
 from importer.worker.closing import Closing
 from server.files.accounts import TenantLimits
 from server.files.drafts import Draft

@@ -15,9 +15,10 @@ from typing import Any
 import aiosqlite
 
 from importer.database import open_database
-from importer.model import Approval, Outcome, Written
+from importer.model import Outcome, Written
 from importer.reconcile.run import BATCH_ROWS, Job, run_import
 from importer.reconcile.undo import UndoJob, undo_import
+from importer.requests import Approval
 from importer.rules.settings import ImportSettings
 from importer.users.directory import Directory
 

@@ -14,9 +14,10 @@ import pytest
 from ground.moments import utc_now
 from importer.database import open_database
 from importer.errors import Refused
-from importer.model import ImportState, Trial
+from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
+from importer.requests import Trial
 from importer.rules.settings import ImportSettings
 from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing

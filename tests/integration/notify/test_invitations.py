@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from importer.folder import TenantFolder
-from importer.model import Approval, GuardReason, ImportState
+from importer.model import GuardReason, ImportState
+from importer.requests import Approval
 from server.notify import invitations as invitations_module
 from server.notify.inviter import Inviter
 from server.notify.mail import Mailer, MailServer

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from importer.model import ImportState, Outcome, Trial, Written
+from importer.model import ImportState, Outcome, Written
 from importer.queue.checksum import CHECKSUM_WAIT
 from importer.queue.checksums import KEPT
 from importer.queue.entry import Entry
 from importer.reconcile.run import Job, run_import
+from importer.requests import Trial
 from importer.rules.settings import ImportSettings
 from importer.worker import worker as worker_module
 from importer.worker.attempt import Later, RunImport, Starter, known_end

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from importer.model import Approval, GuardReason, ImportState, Outcome, Written
+from importer.model import GuardReason, ImportState, Outcome, Written
+from importer.requests import Approval
 from tests.support.importing import HEADER, Company, codes, people, sheet
 
 TEN = [f"user{number}" for number in range(10)]
