@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from ground.moments import Clock, utc_now
 from importer.folder import TenantFolder
@@ -46,21 +45,6 @@ class Watchers:
             await watcher.ended(entry, duration_s)
 
 
-P = ParamSpec("P")
-Step = Callable[Concatenate["Closing", P], Coroutine[Any, Any, None]]
-
-
-def _one_at_a_time(step: Step[P]) -> Step[P]:
-    """A report is in /results before the queue says so: meanwhile another end must not clear it away as unknown."""
-
-    @wraps(step)
-    async def alone(self: Closing, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        async with self._ending:
-            await step(self, *args, **kwargs)
-
-    return alone
-
-
 class Closing:
     """Ends imports. Every method raises TryAgain when headcount.db can't be written; then the state is as before."""
 
@@ -74,54 +58,55 @@ class Closing:
     ) -> None:
         self._queue = queue
         self._folder_of = folder_of
+        # A report is in /results before the queue says so: meanwhile another end must not remove it as unknown.
         self._ending = asyncio.Lock()
         self._watcher = watcher
         self._clock = clock
         self._herald = herald or Nobody()
 
-    @_one_at_a_time
     async def finish(self, entry: Entry, outcome: Outcome, duration_s: float | None = None) -> None:
         """A running import, or its undo, ended with `outcome`."""
-        ended = entry.ended(outcome, self._clock())
-        not_undone = entry.undo is not None and ended.state is not ImportState.UNDONE
-        notices = () if not_undone else await self._herald.notices_of(ended)
-        if not await self._queue.finish(ended, published=await self._publish(ended), notices=notices):
-            return
-        if not_undone:
-            log.warning(
-                "Import %d of %s could not be undone.",
-                *(entry.id, entry.tenant),
-                extra={"event": "undo_failed", "tenant": entry.tenant, "import_id": entry.id},
-            )
-        else:
-            await self._over(ended, None if entry.undo else duration_s)
+        async with self._ending:
+            ended = entry.ended(outcome, self._clock())
+            not_undone = entry.undo is not None and ended.state is not ImportState.UNDONE
+            notices = () if not_undone else await self._herald.notices_of(ended)
+            if not await self._queue.finish(ended, published=await self._publish(ended), notices=notices):
+                return
+            if not_undone:
+                log.warning(
+                    "Import %d of %s could not be undone.",
+                    *(entry.id, entry.tenant),
+                    extra={"event": "undo_failed", "tenant": entry.tenant, "import_id": entry.id},
+                )
+            else:
+                await self._over(ended, None if entry.undo else duration_s)
 
-    @_one_at_a_time
     async def supersede(self, entry: Entry, newer: Entry) -> None:
         """A waiting or held import gives way to `newer`, unless somebody decided otherwise meanwhile."""
-        ended = entry.superseded(newer, self._clock())
-        if await self._queue.supersede(ended, published=await self._publish(ended)):
-            await self._over(ended)
+        async with self._ending:
+            ended = entry.superseded(newer, self._clock())
+            if await self._queue.supersede(ended, published=await self._publish(ended)):
+                await self._over(ended)
 
-    @_one_at_a_time
     async def end_upload(self, entry: Entry, state: ImportState, message: str) -> None:
         """An upload that was arriving became no import."""
-        ended = entry.never_ran(state, message, self._clock())
-        notices = await self._herald.notices_of(ended)
-        if await self._queue.end_upload(ended, published=await self._publish(ended), notices=notices):
-            await self._over(ended)
+        async with self._ending:
+            ended = entry.never_ran(state, message, self._clock())
+            notices = await self._herald.notices_of(ended)
+            if await self._queue.end_upload(ended, published=await self._publish(ended), notices=notices):
+                await self._over(ended)
 
-    @_one_at_a_time
     async def catch_up(self) -> None:
         """Write the reports that are behind: of decisions taken by other processes, and those owed.
 
         One that still can't be written stays owed, without another word.
         """
-        for entry in await self._queue.unpublished():
-            if await self._publish(entry, logging.DEBUG):
-                await self._queue.published(entry)
-                if entry.state is ImportState.DISCARDED:
-                    await self._over(entry)
+        async with self._ending:
+            for entry in await self._queue.unpublished():
+                if await self._publish(entry, logging.DEBUG):
+                    await self._queue.published(entry)
+                    if entry.state is ImportState.DISCARDED:
+                        await self._over(entry)
 
     async def _publish(self, entry: Entry, level: int = logging.WARNING) -> bool:
         """Make /results show `entry`, unless it is too old for that. False if it can't be done now."""
