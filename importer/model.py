@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import NotRequired, TypedDict
 
 INTEGER_MAX = 2**63 - 1
 """The largest integer a database can hold: no id is larger, and no number of bytes."""
@@ -59,6 +59,15 @@ class GuardReason(StrEnum):
     POSSIBLY_TRUNCATED = "possibly_truncated"
 
 
+class ProblemJson(TypedDict):
+    severity: str
+    code: str
+    line: int | None
+    column: str | None
+    value: str | None
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One message about a file: what is wrong, where, and what to do. `value` is already cut for showing."""
@@ -70,7 +79,7 @@ class Problem:
     column: str | None = None
     value: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ProblemJson:
         return {
             "severity": self.severity.value,
             "code": self.code,
@@ -81,7 +90,7 @@ class Problem:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Problem:
+    def from_json(cls, data: ProblemJson) -> Problem:
         return cls(
             Severity(data["severity"]), data["code"], data["message"], data["line"], data["column"], data["value"]
         )
@@ -90,6 +99,13 @@ class Problem:
 def shown(value: str) -> str:
     """`value` cut to what a message may show."""
     return value if len(value) <= VALUE_SHOWN else value[: VALUE_SHOWN - 1] + "…"
+
+
+class WrittenJson(TypedDict):
+    writes: int
+    longest: int
+    last: int
+    foreign: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +126,12 @@ class Written:
         """Two or more writes, and the one at the end as long as the longest: a whole file ends in a shorter one."""
         return self.writes >= 2 and self.last >= self.longest
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> WrittenJson:
         return {"writes": self.writes, "longest": self.longest, "last": self.last, "foreign": self.foreign}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any] | None) -> Written | None:
-        """None (nobody knows how it was written) is not suspicious."""
+    def from_json(cls, data: WrittenJson | None) -> Written | None:
+        """Return None (how it was written is not known) for none: that is not suspicious."""
         if not data:
             return None
         return cls(int(data["writes"]), int(data["longest"]), int(data["last"]), bool(data["foreign"]))
@@ -159,6 +175,13 @@ class Counts:
         return cls(**data)
 
 
+class GuardJson(TypedDict):
+    reasons: list[str]
+    limit_percent: float
+    active: int
+    would_deactivate: int
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """Why an import is held. `active` counts the users active before it."""
@@ -168,7 +191,7 @@ class Guard:
     active: int
     would_deactivate: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> GuardJson:
         return {
             "reasons": [reason.value for reason in self.reasons],
             "limit_percent": self.limit_percent,
@@ -177,9 +200,16 @@ class Guard:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Guard:
+    def from_json(cls, data: GuardJson) -> Guard:
         reasons = tuple(GuardReason(reason) for reason in data["reasons"])
         return cls(reasons, data["limit_percent"], data["active"], data["would_deactivate"])
+
+
+class FileFactsJson(TypedDict):
+    name: str
+    size: int
+    sha256: str | None
+    rows: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +219,22 @@ class FileFacts:
     sha256: str | None = None
     rows: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> FileFactsJson:
         return {"name": self.name, "size": self.size, "sha256": self.sha256, "rows": self.rows}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FileFacts:
+    def from_json(cls, data: FileFactsJson) -> FileFacts:
         return cls(data["name"], data["size"], data["sha256"], data["rows"])
+
+
+class OutcomeJson(TypedDict):
+    state: str
+    counts: dict[str, int]
+    file: FileFactsJson
+    messages: list[ProblemJson]
+    message: str | None
+    guard: GuardJson | None
+    active: NotRequired[int | None]  # outcomes of older servers lack it
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +253,7 @@ class Outcome:
     guard: Guard | None = None
     active: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> OutcomeJson:
         return {
             "state": self.state.value,
             "counts": self.counts.to_json(),
@@ -225,7 +265,7 @@ class Outcome:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+    def from_json(cls, data: OutcomeJson) -> Outcome:
         return cls(
             ImportState(data["state"]),
             Counts.from_json(data["counts"]),
@@ -235,6 +275,23 @@ class Outcome:
             Guard.from_json(data["guard"]) if data["guard"] else None,
             data.get("active"),
         )
+
+
+class ReportJson(TypedDict):
+    id: int
+    tenant: str
+    state: str
+    dry_run: bool
+    uploaded_at: str
+    started_at: str | None
+    finished_at: str | None
+    file: FileFactsJson
+    counts: dict[str, int]
+    guard: GuardJson | None
+    decided_by: str | None
+    decided_at: str | None
+    message: str | None
+    messages: list[ProblemJson]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +313,7 @@ class Report:
     message: str | None = None
     messages: tuple[Problem, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ReportJson:
         return {
             "id": self.id,
             "tenant": self.tenant,
@@ -273,3 +330,14 @@ class Report:
             "message": self.message,
             "messages": [problem.to_json() for problem in self.messages[:MESSAGES_IN_REPORT]],
         }
+
+
+class TouchedJson(TypedDict):
+    """One user whom a held import or a dry run would touch: a line of `<id>.touched.jsonl`."""
+
+    action: str
+    user_id: int | None  # None for a user that would be created
+    identifier: str | None
+    email: str | None
+    name: str
+    absent: bool

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from importer.model import GuardReason
+
+
+class ApprovalJson(TypedDict):
+    by: str
+    at: str
+    reasons: list[str]
+    users: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +28,19 @@ class Approval:
     reasons: tuple[GuardReason, ...]
     users: frozenset[int]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ApprovalJson:
         reasons = [reason.value for reason in self.reasons]
         return {"by": self.by, "at": self.at, "reasons": reasons, "users": sorted(self.users)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Approval:
+    def from_json(cls, data: ApprovalJson) -> Approval:
         reasons = tuple(GuardReason(reason) for reason in data["reasons"])
         return cls(data["by"], data["at"], reasons, frozenset(data["users"]))
+
+
+class UndoJson(TypedDict):
+    by: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +50,18 @@ class Undo:
     by: str
     at: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> UndoJson:
         return {"by": self.by, "at": self.at}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Undo:
+    def from_json(cls, data: UndoJson) -> Undo:
         return cls(data["by"], data["at"])
+
+
+class TrialJson(TypedDict):
+    by: str
+    changes: dict[str, object]
+    of: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +73,12 @@ class Trial:
     """
 
     by: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, object] = field(default_factory=dict)
     of: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> TrialJson:
         return {"by": self.by, "changes": dict(self.changes), "of": self.of}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Trial:
+    def from_json(cls, data: TrialJson) -> Trial:
         return cls(data["by"], data["changes"], data["of"])

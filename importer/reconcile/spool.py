@@ -90,7 +90,7 @@ class Spool:
                 self._temporary(name).replace(self._final(name))
         self._errors = None
 
-    def _write_json(self, name: str, data: dict[str, Any]) -> None:
+    def _write_json(self, name: str, data: Mapping[str, object]) -> None:
         file = self._files.get(name) or self._open(name)
         file.write(json.dumps(data, ensure_ascii=False) + "\n")
 

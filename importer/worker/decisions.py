@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from importer.folder import TenantFolder
+from importer.model import TouchedJson
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 
@@ -34,5 +36,5 @@ def deactivations_shown(touched: Path) -> frozenset[int]:
     if not touched.exists():
         return frozenset()
     with touched.open(encoding="utf-8") as lines:
-        found = (json.loads(line) for line in lines)
+        found: Iterator[TouchedJson] = (json.loads(line) for line in lines)
         return frozenset(each["user_id"] for each in found if each["action"] == "deactivated" and each["user_id"])

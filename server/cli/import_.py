@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,9 +55,10 @@ async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> No
     async with _opened(tenant) as (queue, _):
         entries = await queue.page(tenant, state=ImportState(state) if state else None, limit=limit)
     columns = {"id": "ID", "state": "STATE", "dry_run": "DRY RUN", "uploaded_at": "UPLOADED", "did": "WHAT IT DID"}
-    rows = [entry.report().to_json() for entry in entries]
+    reports = [entry.report().to_json() for entry in entries]
+    rows: list[Mapping[str, object]] = [*reports]
     if not as_json:
-        rows = [{**row, "did": row["message"] or summary(row["counts"])} for row in rows]
+        rows = [{**report, "did": report["message"] or summary(report["counts"])} for report in reports]
     print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no imports yet")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from importer.model import ImportState
+from importer.model import ImportState, ReportJson
 from importer.reconcile.spool import said_in, touched_in
 from importer.users.history import open_history
 from importer.users.identity import identity_of
@@ -67,7 +67,7 @@ async def list_imports(
 
 
 @router.get("/{import_id}", response_model=models.Report, responses=ONE, summary="Show an import")
-async def show_import(visit: Looking, import_id: ImportId) -> dict[str, Any]:
+async def show_import(visit: Looking, import_id: ImportId) -> ReportJson:
     """The report of one import. While it waits or runs, ask again, or listen to the events of the tenant."""
     return (await visit.office.reader.require(visit.tenant, import_id)).report().to_json()
 
@@ -142,7 +142,7 @@ async def download_file(visit: Looking, import_id: ImportId, request: Request) -
     description=f"Let a held import run after all. It is queued; ask for its report until it has ended. It is held"
     f" again if it would deactivate anybody who was not on its list (`/touched`). {DECISION}",
 )
-async def approve_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
+async def approve_import(visit: Owning, import_id: ImportId) -> ReportJson:
     held = await visit.office.reader.require(visit.tenant, import_id)
     folder = visit.office.tenants.folder(visit.tenant)
     entry = await decisions.approve(visit.office.queue, folder, held, by=visit.token.bearer)
@@ -156,7 +156,7 @@ async def approve_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
     summary="Discard a held import",
     description=f"Let a held import never run. {DECISION}",
 )
-async def discard_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
+async def discard_import(visit: Owning, import_id: ImportId) -> ReportJson:
     entry = await visit.office.queue.discard(visit.tenant, import_id, by=visit.token.bearer)
     return entry.report().to_json()
 
@@ -171,6 +171,6 @@ async def discard_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
     " queued; ask for its report until it is `undone`. What something else has changed since is left, and reported."
     f" {DECISION}",
 )
-async def undo_import(visit: Owning, import_id: ImportId) -> dict[str, Any]:
+async def undo_import(visit: Owning, import_id: ImportId) -> ReportJson:
     entry = await visit.office.queue.undo(visit.tenant, import_id, by=visit.token.bearer)
     return entry.report().to_json()

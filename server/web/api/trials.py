@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Query, Request, Response
 from pydantic import Field
 
+from importer.model import ReportJson
 from server.web.api import models
 from server.web.api.asking import Asked, Owning, Routes, media_type_of, unsupported
 from server.web.api.refusals import LATER, OWNING, refuses
@@ -43,7 +44,7 @@ class TrialAsked(Asked):
 )
 async def try_file(
     visit: Owning, asked: Annotated[TrialAsked, Query()], request: Request, response: Response
-) -> dict[str, Any]:
+) -> ReportJson:
     """A dry run of the file that is the body: its report says what an import would do, and nothing is changed.
 
     The report is `queued` at first; `Location` says where to ask for it. `/touched` lists whom it would touch.

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from importer.advice.kept import kept_proposal
 from importer.folder import TenantFolder
-from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
+from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, ProblemJson, Severity
 from importer.queue.entry import Entry
 from importer.reconcile.spool import MESSAGES_KEPT, counted_in, said_in, touched_in
 from importer.users.history import open_history
@@ -141,6 +141,7 @@ def _between(begin: str | None, end: str | None) -> float | None:
 def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
     """What is in files; blocks."""
     said = folder.said(entry.id)
+    messages: Sequence[Mapping[str, Any]]
     wanted = {"severity": asked.severity or None, "code": asked.code or None}
     if said.exists() or not entry.outcome or entry.state is ImportState.UNDONE:
         messages, said_next = said_in(said, **wanted, after=asked.said, limit=SAID_SHOWN)
@@ -200,6 +201,6 @@ def _by_person(changes: Iterable[Mapping[str, Any]]) -> list[Changed]:
     return [Changed(*person, fields=[*fields]) for person, fields in grouped]
 
 
-def _those(messages: Iterable[Problem], asked: Asked) -> list[dict[str, Any]]:
+def _those(messages: Iterable[Problem], asked: Asked) -> list[ProblemJson]:
     found = (problem.to_json() for problem in messages)
     return [each for each in found if asked.severity in ("", each["severity"]) and asked.code in ("", each["code"])]
