@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ground.moments import rfc3339
-from importer.model import Counts, FileFacts, ImportState, Outcome, Report, Written
+from importer.model import Counts, FileFacts, ImportState, Outcome, Written
+from importer.report import Report
 from importer.requests import Approval, Trial, Undo
 
 

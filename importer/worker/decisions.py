@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from importer.folder import TenantFolder
-from importer.model import TouchedJson
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
+from importer.report import TouchedJson
 
 
 async def approve(queue: Queue, folder: TenantFolder, seen: Entry, *, by: str, held_at: str | None = None) -> Entry:

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from importer.folder import TenantFolder
-from importer.model import Report
+from importer.report import Report
 
 KEPT = 50
 """So many reports of imports are kept, and so many of dry runs."""

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from ground.amounts import counted
-from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState, Problem, Report
+from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState, Problem
+from importer.report import Report
 from server.cli.output import harmless, shown
 
 NAMES_SHOWN = 20

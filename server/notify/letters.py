@@ -12,7 +12,8 @@ from typing import Any
 
 from ground.amounts import counted
 from importer.file.letters import one_line
-from importer.model import Counts, ImportState, Problem, Report
+from importer.model import Counts, ImportState, Problem
+from importer.report import Report
 
 MESSAGES_SHOWN = 10
 LEAVERS_SHOWN = 20

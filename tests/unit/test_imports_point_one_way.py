@@ -99,6 +99,7 @@ PURE = {
     "importer.users.identity",
     "importer.model",
     "importer.nearest",
+    "importer.report",
     "importer.requests",
     "importer.reconcile.plan",
     "importer.advice.proposal",

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from importer.model import ImportState, ReportJson
+from importer.model import ImportState
 from importer.reconcile.spool import said_in, touched_in
+from importer.report import ReportJson
 from importer.users.history import open_history
 from importer.users.identity import identity_of
 from importer.worker import decisions

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Query, Request, Response
 from pydantic import Field
 
-from importer.model import ReportJson
+from importer.report import ReportJson
 from server.web.api import models
 from server.web.api.asking import Asked, Owning, Routes, media_type_of, unsupported
 from server.web.api.refusals import LATER, OWNING, refuses

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ground.amounts import counted
-from importer.model import Counts, Guard, GuardReason, ImportState, Report
+from importer.model import Counts, Guard, GuardReason, ImportState
+from importer.report import Report
 
 UNCHANGED_BEFORE = "nothing was changed"
 

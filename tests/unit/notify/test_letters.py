@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Problem, Report, Severity
+from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Problem, Severity
+from importer.report import Report
 from server.notify.letters import EVENTS, LEAVERS_SHOWN, import_data, letter_of, stale_letter
 from server.notify.templates import BUILT_IN, choose, write
 from server.tenants.invitation_template import InvitationTemplate

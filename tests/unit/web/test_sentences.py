@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from importer.model import APPLIED, Counts, FileFacts, Guard, GuardReason, ImportState, Report
+from importer.model import APPLIED, Counts, FileFacts, Guard, GuardReason, ImportState
+from importer.report import Report
 from server.web.pages.sentences import and_, happened, sentence, undo_means, without_place
 
 FILE = FileFacts("sync_users.csv", 1000)

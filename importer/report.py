@@ -1,0 +1,84 @@
+"""An import as it is reported: its report, and the lines of the list of users that it would touch. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from importer.model import (
+    MESSAGES_IN_REPORT,
+    Counts,
+    FileFacts,
+    FileFactsJson,
+    Guard,
+    GuardJson,
+    ImportState,
+    Problem,
+    ProblemJson,
+)
+
+
+class ReportJson(TypedDict):
+    id: int
+    tenant: str
+    state: str
+    dry_run: bool
+    uploaded_at: str
+    started_at: str | None
+    finished_at: str | None
+    file: FileFactsJson
+    counts: dict[str, int]
+    guard: GuardJson | None
+    decided_by: str | None
+    decided_at: str | None
+    message: str | None
+    messages: list[ProblemJson]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One import as everybody sees it: CLI, API, `/results`. Times are RFC 3339 in UTC."""
+
+    id: int
+    tenant: str
+    state: ImportState
+    dry_run: bool
+    file: FileFacts
+    uploaded_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    counts: Counts = field(default_factory=Counts)
+    guard: Guard | None = None
+    decided_by: str | None = None
+    decided_at: str | None = None
+    message: str | None = None
+    messages: tuple[Problem, ...] = ()
+
+    def to_json(self) -> ReportJson:
+        return {
+            "id": self.id,
+            "tenant": self.tenant,
+            "state": self.state.value,
+            "dry_run": self.dry_run,
+            "uploaded_at": self.uploaded_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "file": self.file.to_json(),
+            "counts": self.counts.to_json(),
+            "guard": self.guard.to_json() if self.guard else None,
+            "decided_by": self.decided_by,
+            "decided_at": self.decided_at,
+            "message": self.message,
+            "messages": [problem.to_json() for problem in self.messages[:MESSAGES_IN_REPORT]],
+        }
+
+
+class TouchedJson(TypedDict):
+    """One user whom a held import or a dry run would touch: a line of `<id>.touched.jsonl`."""
+
+    action: str
+    user_id: int | None  # None for a user that would be created
+    identifier: str | None
+    email: str | None
+    name: str
+    absent: bool
