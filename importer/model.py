@@ -42,6 +42,11 @@ class ImportState(StrEnum):
     ABORTED = "aborted"
     IGNORED = "ignored"
 
+    @property
+    def words(self) -> str:
+        """The state as it stands in a sentence."""
+        return self.value.replace("_", " ")
+
 
 APPLIED = frozenset({ImportState.COMPLETED, ImportState.COMPLETED_WITH_ERRORS, ImportState.UNCHANGED})
 """An import that ended so has had its effect."""

@@ -11,9 +11,9 @@ import aiosqlite
 
 from importer.errors import Refused
 from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
+from importer.queue.allowed import why_not_undone
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
-from importer.queue.order import why_not_undone
 from importer.requests import Approval, Trial, Undo
 
 # A row of sqlite3 that has two columns of one name gives the first of them.
@@ -33,7 +33,7 @@ NEWEST_OF_ALL = (
     " ORDER BY id DESC LIMIT 1)"
 )
 
-# What `importer.queue.order.why_not_undone` is asked about, of one tenant.
+# What `importer.queue.allowed.why_not_undone` is asked about, of one tenant.
 NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' ORDER BY finished_at DESC, id DESC LIMIT 1"
 WAITING_FIRST = (
     "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"

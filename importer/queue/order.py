@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from importer.errors import Refused
-from importer.model import APPLIED, ImportState
+from importer.model import ImportState
 from importer.queue.entry import Entry
 
 
@@ -54,25 +53,3 @@ def _replaces(entry: Entry) -> bool:
 
 def _whole_list(entry: Entry) -> bool:
     return not entry.correction and entry.undo is None and entry.trial is None
-
-
-def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | None) -> Refused | None:
-    """Why `entry` can't be undone now; None if it can.
-
-    `newest` is the newest applied import that was not `unchanged`, `waiting` one that is queued or runs.
-    """
-    if entry is None:
-        return Refused("nothing_to_undo", "there is no import that could be undone")
-    which = f"import {entry.id} of {entry.tenant}"
-    if entry.dry_run:
-        return Refused("dry_run", f"{which} was a dry run: there is nothing to be undone")
-    if waiting:
-        return Refused("import_waits", f"import {waiting.id} is {waiting.state.value}: wait for its end, then undo")
-    if entry.state is ImportState.UNCHANGED:
-        return Refused("nothing_to_undo", f"{which} changed nobody: there is nothing to be undone")
-    if entry.state not in APPLIED:
-        state = entry.state.value.replace("_", " ")
-        return Refused("not_applied", f"{which} is {state}: only an applied import can be undone")
-    if newest and newest.id != entry.id:
-        return Refused("not_newest", f"import {newest.id} was applied after {which}: undo that one first")
-    return None

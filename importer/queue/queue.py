@@ -6,8 +6,8 @@
     applied  -> queued (to be undone) -> running -> undone, or as it was
 
 Each change names the states it may start from, so that of two deciders (the server, the command line) one wins and
-the other is told. Who runs next is decided in order.py; what else happens at an end is in closing.py; how imports are
-looked at is in listing.py.
+the other is told. Which import runs next is decided in order.py, which decisions one allows in allowed.py; what else
+happens at an end is in closing.py; how imports are looked at is in listing.py.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import aiosqlite
 
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
-from importer.model import GuardReason, ImportState, Written
+from importer.model import GuardReason, Written
+from importer.queue.allowed import why_not_decided, why_not_undone
 from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry
 from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, entry_of, unknown_import
 from importer.queue.notices import Notice, put_in_outbox
-from importer.queue.order import why_not_undone
 from importer.requests import Approval, Trial, Undo
 
 
@@ -267,11 +267,9 @@ class Queue(Listing):
         if not found:
             raise unknown_import(tenant, import_id)
         entry = entry_of(found[0])
-        if entry.dry_run:
-            raise Refused("dry_run", f"import {import_id} of {tenant} was a dry run: there is nothing to be {verb}")
-        if entry.state is not ImportState.HELD:
-            state = entry.state.value.replace("_", " ")
-            raise Refused("not_held", f"import {import_id} of {tenant} is {state}: only a held import can be {verb}")
+        why_not = why_not_decided(entry, verb)
+        if why_not:
+            raise why_not
         return entry
 
     # Afterwards

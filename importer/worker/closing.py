@@ -132,7 +132,7 @@ class Closing:
         await self._drop_copies(entry)
         log.info(
             "Import %d of %s is %s.",
-            *(entry.id, entry.tenant, entry.state.value.replace("_", " ")),
+            *(entry.id, entry.tenant, entry.state.words),
             extra={
                 "event": "import_ended",
                 "tenant": entry.tenant,

@@ -80,6 +80,7 @@ KNOW_SSH = {
 
 PURE = {
     "ground.amounts",
+    "importer.queue.allowed",
     "importer.queue.checksum",
     "importer.queue.entry",
     "importer.queue.order",

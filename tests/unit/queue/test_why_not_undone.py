@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from importer.model import FileFacts, ImportState
+from importer.queue.allowed import why_not_undone
 from importer.queue.entry import Entry
-from importer.queue.order import why_not_undone
 
 S = ImportState
 
