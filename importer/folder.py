@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,3 +85,7 @@ class TenantFolder:
     def proposal(self, import_id: int) -> Path:
         """The settings that may fit the file of a failed import better."""
         return self.messages / f"{import_id}.proposal.json"
+
+
+FolderOf = Callable[[str], TenantFolder]
+"""The folder of the tenant of a name."""

@@ -16,7 +16,7 @@ from typing import Protocol
 from ground.moments import Clock
 from importer.advice.kept import keep_proposal
 from importer.errors import ImporterError, Refused, Stopped, TryAgain
-from importer.folder import TenantFolder
+from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity
 from importer.queue.checksum import Verdict
 from importer.queue.checksums import Checksums, Compared
@@ -68,7 +68,7 @@ class Later:
 class Starter:
     """Starts imports. `run` is `importer.reconcile.run.run_import`, or what a test puts in its place."""
 
-    folder_of: Callable[[str], TenantFolder]
+    folder_of: FolderOf
     settings_of: SettingsOf
     clock: Clock
     checksums: Checksums

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Protocol
 
 from ground.moments import Clock, utc_now
-from importer.folder import TenantFolder
+from importer.folder import FolderOf
 from importer.model import NEVER_RAN, ImportState, Outcome
 from importer.queue.entry import Entry
 from importer.queue.notices import Herald, Nobody
@@ -23,8 +22,6 @@ log = logging.getLogger(__name__)
 
 FAILED_KEPT = 10
 """The copy of a failed import is removed when so many more have failed."""
-
-FolderOf = Callable[[str], TenantFolder]
 
 
 class Watcher(Protocol):

@@ -11,11 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from importer.folder import TenantFolder
+from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, ImportState, Outcome, Problem, Severity
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
-from importer.worker.closing import FAILED_KEPT, Closing, FolderOf, copy_is_needed
+from importer.worker.closing import FAILED_KEPT, Closing, copy_is_needed
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,12 @@ import uuid
 from contextlib import suppress
 
 from importer.errors import Refused, TryAgain
+from importer.folder import FolderOf
 from importer.model import ImportState
 from importer.queue.checksum import CHECKSUM_NAME, MAX_CHECKSUM_BYTES, NoChecksum, checksum_in
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
-from importer.worker.closing import Closing, FolderOf
+from importer.worker.closing import Closing
 from server.files.hooks import Arrival, HookRefused, Upload
 
 log = logging.getLogger(__name__)

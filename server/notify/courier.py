@@ -14,8 +14,8 @@ from contextlib import suppress
 from functools import partial
 
 from importer.errors import TryAgain
+from importer.folder import FolderOf
 from importer.queue.notices import Channel
-from importer.worker.closing import FolderOf
 from server.notify.herald import SettingsOf, destination
 from server.notify.letters import Letter
 from server.notify.mail import Mailer, MailRefused, ServerAway

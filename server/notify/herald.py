@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ground.moments import rfc3339, utc_now
+from importer.folder import FolderOf
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice
-from importer.worker.closing import FolderOf
 from server.notify import letters
 from server.notify.letters import LEAVERS_SHOWN, Letter
 from server.tenants.settings import TenantSettings

@@ -11,9 +11,9 @@ from contextlib import suppress
 from ground.moments import Clock, utc_now
 from importer.database import open_database
 from importer.errors import TryAgain
+from importer.folder import FolderOf
 from importer.model import APPLIED
 from importer.queue.entry import Entry
-from importer.worker.closing import FolderOf
 from server.notify.courier import AWAY_FIRST_S, AWAY_LONGEST_S, again, insist
 from server.notify.herald import SettingsOf
 from server.notify.invitations import Invitation, Invitations
