@@ -16,6 +16,7 @@ from pathlib import Path
 import aiofiles
 
 from ground.moments import from_rfc3339, rfc3339
+from ground.waits import Growing
 from importer.errors import FileError, TryAgain
 from importer.file.reader import CsvReader
 from importer.file.records import MAX_ROW
@@ -35,8 +36,8 @@ LOOK_S = 0.5
 """How long something that another process did can stay unseen."""
 
 PROGRESS_S = 1.0
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 300.0
-"""An import that could not run waits so long, twice as long each time, at most so long."""
+WAITS = Growing(1.0, 300.0)
+"""Between two tries of an import that could not run, or whose end could not be written."""
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class Worker:
         self._closing = closing
         self._starter = starter
         self._running: dict[asyncio.Task[None], _Running] = {}
-        self._waits: dict[tuple[str, int], float] = {}
+        self._put_back: dict[tuple[str, int], int] = {}
         self._loop: asyncio.Task[None] | None = None
         self._ending = False
         self._stopping = asyncio.Event()
@@ -210,12 +211,12 @@ class Worker:
     async def _import(self, running: _Running) -> None:
         entry, began = running.entry, time.monotonic()
         end = await self._starter.attempt(entry, progress=running.advance, stopping=self._stopping.is_set)
-        wait = FIRST_WAIT_S
+        failures = 0
         while not await self._closed(entry, end, time.monotonic() - began):
+            failures += 1
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), wait)
+                await asyncio.wait_for(self._stopping.wait(), WAITS.after(failures))
                 return  # the next start finds it
-            wait = min(2 * wait, LONGEST_WAIT_S)
 
     async def _closed(self, entry: Entry, end: Outcome | Later, duration_s: float) -> bool:
         try:
@@ -232,14 +233,14 @@ class Worker:
     async def _close(self, entry: Entry, end: Outcome | Later, duration_s: float) -> None:
         if isinstance(end, Outcome):
             await self._closing.finish(entry, end, duration_s)
-            self._waits.pop(entry.key, None)
+            self._put_back.pop(entry.key, None)
         elif end.message is None:
             await self._queue.put_back(*entry.key)
         else:
-            wait = self._waits.get(entry.key, FIRST_WAIT_S)
-            not_before = self._starter.clock().timestamp() + wait
+            times = self._put_back.get(entry.key, 0) + 1
+            not_before = self._starter.clock().timestamp() + WAITS.after(times)
             await self._queue.put_back(*entry.key, message=end.message, not_before=not_before)
-            self._waits[entry.key] = min(2 * wait, LONGEST_WAIT_S)
+            self._put_back[entry.key] = times
 
 
 async def is_correction(file: Path, settings: ImportSettings) -> bool:

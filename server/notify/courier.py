@@ -10,9 +10,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 
+from ground.waits import Growing
 from importer.errors import TryAgain
 from importer.folder import FolderOf
 from importer.queue.notices import Channel
@@ -22,6 +22,7 @@ from server.notify.mail import Mailer, MailRefused, ServerAway
 from server.notify.outbox import Message, Outbox
 from server.notify.secret import webhook_secret
 from server.notify.webhooks import WebhookFailed, Webhooks
+from server.rounds import Work, again, insist
 from server.tenants.settings import TenantSettings
 from server.upkeep.metrics import Metrics
 
@@ -30,8 +31,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.5
 """How often the outbox is looked at."""
 
-AWAY_FIRST_S, AWAY_LONGEST_S = 5.0, 300.0
-"""How long a mail server that is away is left alone: at first, and at most."""
+AWAY = Growing(5.0, 300.0)
+"""How long a mail server that is away is left alone."""
 
 AT_ONCE = 16
 """Webhooks under way at a time, at most one of a tenant."""
@@ -55,7 +56,7 @@ class Courier:
         webhooks: Webhooks,
         metrics: Metrics,
         *,
-        away_first_s: float = AWAY_FIRST_S,
+        away: Growing = AWAY,
     ) -> None:
         self._outbox = outbox
         self._settings_of = settings_of
@@ -63,21 +64,21 @@ class Courier:
         self._mailer = mailer
         self._webhooks = webhooks
         self._metrics = metrics
-        self._away_first_s = away_first_s
+        self._away_waits = away
+        self._away_times = 0
         self._ending = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._called_at: dict[str, float] = {}
 
     def start(self) -> None:
-        rounds: list[tuple[str, Callable[[], Awaitable[float]]]] = [
+        rounds: list[tuple[str, Work]] = [
             ("webhooks", self._look_for_webhooks),
             ("outbox", self._prune),
         ]
         if self._mailer:
-            self._away_s = self._away_first_s
             rounds.append(("mails", self._send_mails))
-        self._loops = [asyncio.create_task(again(work, self._ending), name=name) for name, work in rounds]
+        self._loops = [asyncio.create_task(again(work, held_up, self._ending), name=name) for name, work in rounds]
 
     async def stop(self, grace_s: float) -> None:
         """Begin nothing more; what is under way may end within `grace_s`. What does not is sent again later."""
@@ -115,14 +116,13 @@ class Courier:
         assert self._mailer
         letter = Letter(message.content["subject"], message.content["text"])
         note = await self._mailer.send(settings.notify_email, letter, message.message_id)
-        self._away_s = self._away_first_s
+        self._away_times = 0
         return note
 
     def _away(self, error: ServerAway) -> float:
         log.warning("No mail can be sent now: %s.", error, extra={"event": "mail_server_away"})
-        wait = self._away_s
-        self._away_s = min(2 * wait, AWAY_LONGEST_S)
-        return wait
+        self._away_times += 1
+        return self._away_waits.after(self._away_times)
 
     # Webhooks
 
@@ -194,28 +194,10 @@ def _ids(message: Message) -> dict[str, object]:
     return {"tenant": message.tenant, "outbox_id": message.id, "attempts": message.attempts}
 
 
-async def again(work: Callable[[], Awaitable[float]], ending: asyncio.Event) -> None:
-    """Do `work` again and again, each time after the seconds it asks for, until `ending`. No fault ends it."""
-    while not ending.is_set():
-        wait_s = LOOK_S
-        try:
-            wait_s = await work()
-        except TryAgain as error:
-            log.warning("The outbox has to wait: %s.", error.message, extra={"event": "outbox_waits"})
-            wait_s = 2 * LOOK_S
-        except Exception:
-            log.exception("Sending failed; trying again.", extra={"event": "courier_fault"})
-            wait_s = 20 * LOOK_S
-        with suppress(TimeoutError):
-            await asyncio.wait_for(ending.wait(), wait_s)
-
-
-async def insist(write: Callable[[], Awaitable[None]], ending: asyncio.Event) -> None:
-    """`write` what has happened outside, as often as it takes; given up when `ending`: then it will happen again."""
-    while True:
-        try:
-            return await write()
-        except TryAgain:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ending.wait(), 1.0)
-                raise
+def held_up(error: Exception) -> float:
+    """Log why a round of sending failed; return the seconds until the next."""
+    if isinstance(error, TryAgain):
+        log.warning("The outbox has to wait: %s.", error.message, extra={"event": "outbox_waits"})
+        return 2 * LOOK_S
+    log.error("Sending failed; trying again.", exc_info=error, extra={"event": "courier_fault"})
+    return 20 * LOOK_S

@@ -18,7 +18,7 @@ import aiosqlite
 
 from ground.moments import Clock, rfc3339
 from importer.database import transaction
-from server.notify.patience import Patience
+from server.notify.retries import Retries
 
 BATCH = 50
 """So many invitations of one tenant, then it is another's turn."""
@@ -40,11 +40,11 @@ class Invitation:
 class Invitations:
     """The invitations in the open users.db `db`. Methods raise TryAgain while an import holds it."""
 
-    def __init__(self, db: aiosqlite.Connection, clock: Clock, patience: Patience, *, on_hire_date: bool) -> None:
+    def __init__(self, db: aiosqlite.Connection, clock: Clock, retries: Retries, *, on_hire_date: bool) -> None:
         self._db = db
         self._on_hire_date = on_hire_date
         self._clock = clock
-        self._patience = patience
+        self._retries = retries
 
     async def waiting(self) -> int:
         """How many active users are not invited yet."""
@@ -70,7 +70,7 @@ class Invitations:
         async with transaction(self._db):
             found = await self._due("AND i.user_id = ?", user_id)
             for each in found:
-                not_before = self._clock().timestamp() + self._patience.wait_s(each.attempts + 1)
+                not_before = self._clock().timestamp() + self._retries.wait_s(each.attempts + 1)
                 await self._db.execute(
                     "UPDATE invitations SET attempts = attempts + 1, not_before = ? WHERE user_id = ?",
                     (not_before, user_id),
@@ -96,7 +96,7 @@ class Invitations:
 
     async def failed(self, invitation: Invitation, error: str, *, for_good: bool) -> bool:
         """A try failed; whether that was the last one."""
-        ends = for_good or self._patience.ends(invitation.attempts + 1)
+        ends = for_good or self._retries.end(invitation.attempts + 1)
         await self._end(invitation, "given_up" if ends else "waiting", error)
         return ends
 

@@ -6,20 +6,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from ground.moments import Clock, utc_now
+from ground.waits import Growing
 from importer.database import open_database
 from importer.errors import TryAgain
 from importer.folder import FolderOf
 from importer.model import APPLIED
 from importer.queue.entry import Entry
-from server.notify.courier import AWAY_FIRST_S, AWAY_LONGEST_S, again, insist
+from server.notify.courier import held_up
 from server.notify.herald import SettingsOf
 from server.notify.invitations import Invitation, Invitations
 from server.notify.mail import Mailer, MailRefused, ServerAway
-from server.notify.patience import THREE_DAYS, Patience
+from server.notify.retries import THREE_DAYS, Retries
 from server.notify.templates import choose, write
+from server.rounds import again, insist, set_within
 from server.tenants.settings import TenantSettings
 from server.upkeep.metrics import Metrics
 
@@ -32,6 +33,9 @@ MEASURE_S = 5.0
 
 BUSY_MS = 200
 """An import that runs is not waited for: its end brings us back."""
+
+AWAY = Growing(10.0, 300.0)
+"""How long a mail server that is away is left alone."""
 
 CHANNEL = "invitation"
 TenantNames = Callable[[], Awaitable[list[str]]]
@@ -49,9 +53,9 @@ class Inviter:
         metrics: Metrics,
         *,
         clock: Clock = utc_now,
-        patience: Patience = THREE_DAYS,
+        retries: Retries = THREE_DAYS,
         round_s: float = ROUND_S,
-        away_first_s: float = AWAY_FIRST_S,
+        away: Growing = AWAY,
     ) -> None:
         self._tenants = tenants
         self._settings_of = settings_of
@@ -59,9 +63,9 @@ class Inviter:
         self._mailer = mailer
         self._metrics = metrics
         self._clock = clock
-        self._patience = patience
+        self._retries = retries
         self._round_s = round_s
-        self._away_first_s = away_first_s
+        self._away_waits = away
         self._everybody_at = 0.0
         self._measure_at = 0.0
         self._ended: set[str] = set()
@@ -77,7 +81,7 @@ class Inviter:
             self._told.set()
 
     def start(self) -> None:
-        self._loop = asyncio.create_task(again(self._round, self._ending), name="invitations")
+        self._loop = asyncio.create_task(again(self._round, held_up, self._ending), name="invitations")
 
     async def stop(self, grace_s: float) -> None:
         """Begin nothing more; the invitation under way may end within `grace_s`, else it is sent again later."""
@@ -92,20 +96,18 @@ class Inviter:
     async def _round(self) -> float:
         """Visit those tenants who may have somebody to invite, until nobody has; then wait for the next."""
         turn: set[str] = set()
-        away_s = self._away_first_s
+        away_times = 0
         while (turn := turn | self._just_ended() | await self._everybody()) and not self._ending.is_set():
             try:
                 turn = {tenant for tenant in sorted(turn) if await self._visit(tenant)}
             except ServerAway as error:
                 log.warning("No invitation can be sent now: %s.", error, extra={"event": "mail_server_away"})
-                away_s = min(2 * away_s, AWAY_LONGEST_S)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._ending.wait(), away_s)
+                away_times += 1
+                await set_within(self._ending, self._away_waits.after(away_times))
         await self._mailer.leave()
         if self._ending.is_set():
             return 0
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._told.wait(), max(0.0, self._everybody_at - time.monotonic()))
+        await set_within(self._told, max(0.0, self._everybody_at - time.monotonic()))
         return 0
 
     async def _everybody(self) -> set[str]:
@@ -143,7 +145,7 @@ class Inviter:
         try:
             await db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
             on_hire_date = settings.invitations == "on_hire_date"
-            invitations = Invitations(db, self._clock, self._patience, on_hire_date=on_hire_date)
+            invitations = Invitations(db, self._clock, self._retries, on_hire_date=on_hire_date)
             if settings.invitations == "off":
                 await invitations.withdraw()
                 due = []

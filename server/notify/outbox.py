@@ -19,7 +19,7 @@ import aiosqlite
 from ground.moments import Clock, rfc3339, utc_now
 from importer.database import finish, transaction
 from importer.queue.notices import Channel, Notice, put_in_outbox
-from server.notify.patience import THREE_DAYS, Patience
+from server.notify.retries import THREE_DAYS, Retries
 
 KEPT = timedelta(days=30)
 """What was sent or given up is remembered so long; stale feeds for good, since a topic is told once."""
@@ -62,10 +62,10 @@ class Message:
 class Outbox:
     """The outbox in one connection to headcount.db. Methods raise TryAgain when it can't be read or written now."""
 
-    def __init__(self, db: aiosqlite.Connection, clock: Clock = utc_now, patience: Patience = THREE_DAYS) -> None:
+    def __init__(self, db: aiosqlite.Connection, clock: Clock = utc_now, retries: Retries = THREE_DAYS) -> None:
         self._db = db
         self._clock = clock
-        self._patience = patience
+        self._retries = retries
         self._lock = asyncio.Lock()
 
     async def put(self, notices: Iterable[Notice]) -> None:
@@ -83,7 +83,7 @@ class Outbox:
 
     async def begin(self, message: Message) -> Message | None:
         """A try begins: the message as it is now, its next try put off. None if it does not wait any more."""
-        not_before = self._clock().timestamp() + self._patience.wait_s(message.attempts + 1)
+        not_before = self._clock().timestamp() + self._retries.wait_s(message.attempts + 1)
         async with self._transaction():
             rows = await self._db.execute_fetchall(
                 "UPDATE outbox SET attempts = attempts + 1, not_before = ?"  # noqa: S608 - a constant
@@ -102,7 +102,7 @@ class Outbox:
 
     async def failed(self, message: Message, error: str, *, for_good: bool = False) -> bool:
         """A try failed; whether that was the last one."""
-        ends = for_good or self._patience.ends(message.attempts)
+        ends = for_good or self._retries.end(message.attempts)
         if ends:
             await self._end(message, "given_up", error)
         else:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from ground.waits import Growing
 from server.sftp.handshakes import source_of
 
-FIRST_S = 0.25
-LONGEST_S = 5.0
+WAITS = Growing(0.25, 5.0)
 FORGIVEN_AFTER_S = 60.0
 """So long after the last failure the next one counts as the first."""
 WAITING_MOST = 10
@@ -47,7 +47,7 @@ class Slowing:
             return None
         source.waiting += 1
         source.failures += 1
-        return min(FIRST_S * 2.0 ** min(source.failures - 1, 16), LONGEST_S)
+        return WAITS.after(source.failures)
 
     def waited(self, address: IPv4Address | IPv6Address) -> None:
         """One wait is over."""

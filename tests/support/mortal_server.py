@@ -22,7 +22,7 @@ from server.files.placing import Placement
 from server.notify.invitations import Invitations
 from server.notify.mail import Mailer
 from server.notify.outbox import Outbox
-from server.notify.patience import Patience
+from server.notify.retries import Retries
 from server.notify.webhooks import Webhooks
 
 
@@ -109,7 +109,7 @@ def make_mortal(step: Step, sign: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    Patience.wait_s = lambda self, attempts: 0.1  # type: ignore[method-assign]  # a test waits for nothing
+    Retries.wait_s = lambda self, attempts: 0.1  # type: ignore[method-assign]  # a test waits for nothing
     if wanted := os.environ.get("HEADCOUNT_TEST_STEP"):
         sign = signal.Signals[os.environ.get("HEADCOUNT_TEST_SIGNAL", "SIGKILL")]
         make_mortal(STEPS[wanted], sign)

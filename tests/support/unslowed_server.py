@@ -5,9 +5,10 @@ For whoever shows hundreds of them on purpose.
 
 from __future__ import annotations
 
+from ground.waits import Growing
 from server.__main__ import main
 from server.web import slowing
 
 if __name__ == "__main__":
-    slowing.LONGEST_S = 0.001
+    slowing.WAITS = Growing(0.001, 0.001)
     main()

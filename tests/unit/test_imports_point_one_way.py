@@ -81,6 +81,7 @@ KNOW_SSH = {
 PURE = {
     "ground.amounts",
     "importer.queue.allowed",
+    "ground.waits",
     "importer.queue.checksum",
     "importer.queue.entry",
     "importer.queue.order",
@@ -117,7 +118,7 @@ PURE = {
     "keys.public",
     "server.notify.addresses",
     "server.notify.letters",
-    "server.notify.patience",
+    "server.notify.retries",
     "server.notify.templates",
     "server.setting_errors",
     "server.tenants.invitation_template",

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ground.moments import utc_now
+from ground.waits import Growing
 from importer.model import ImportState, Outcome
 from importer.queue.notices import Channel, Notice
 from importer.worker.closing import Closing
@@ -22,7 +23,7 @@ from server.notify.courier import Courier
 from server.notify.herald import TenantHerald
 from server.notify.mail import Mailer, MailServer
 from server.notify.outbox import Outbox
-from server.notify.patience import Patience
+from server.notify.retries import Retries
 from server.notify.webhooks import Webhooks
 from server.tenants.settings import TenantSettings
 from server.upkeep.metrics import Metrics
@@ -31,15 +32,15 @@ from tests.support.queues import GUARD, House, enqueue, open_house, outcome
 from tests.support.waiting import eventually
 from tests.support.webhost import WebHost
 
-QUICK = Patience(first_s=0.02, longest_s=0.05, tries=200)
+QUICK = Retries(Growing(0.02, 0.05), tries=200)
 
 
 class Desk:
     """A courier at work on the outbox of a house; what tenants want is in `settings`."""
 
-    def __init__(self, house: House, patience: Patience = QUICK) -> None:
+    def __init__(self, house: House, retries: Retries = QUICK) -> None:
         self.house = house
-        self.outbox = Outbox(house.queue._db, patience=patience)
+        self.outbox = Outbox(house.queue._db, retries=retries)
         self.settings: dict[str, TenantSettings] = {}
         self.metrics = Metrics()
         self.herald = TenantHerald(house.folder, self.settings_of)
@@ -55,8 +56,15 @@ class Desk:
             server = MailServer.from_url(f"smtp://127.0.0.1:{mail.port}")
             mailer = Mailer(server, "headcount@example.com", timeout_s=timeout_s)
         webhooks = Webhooks(allow_private=True, timeout_s=timeout_s)
+        away = Growing(0.02, 300.0)
         courier = Courier(
-            self.outbox, self.settings_of, self.house.folder, mailer, webhooks, self.metrics, away_first_s=0.02
+            self.outbox,
+            self.settings_of,
+            self.house.folder,
+            mailer,
+            webhooks,
+            self.metrics,
+            away=away,
         )
         courier.start()
         try:
@@ -219,7 +227,7 @@ async def test_a_mail_refused_for_good_is_given_up_and_holds_up_nothing(desk: De
 async def test_tries_come_to_an_end(tmp_path: Path) -> None:
     with WebHost(lambda call: 500) as web:
         async with open_house(tmp_path, "acme") as house:
-            desk = Desk(house, Patience(0.01, 0.01, tries=4))
+            desk = Desk(house, Retries(Growing(0.01, 0.01), tries=4))
             desk.settings["acme"] = TenantSettings(notify_webhook=web.url)
             await desk.tell("acme", Channel.WEBHOOK)
             async with desk.courier():

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from ground.waits import Growing
 from importer.folder import TenantFolder
 from importer.model import GuardReason, ImportState
 from importer.requests import Approval
 from server.notify import invitations as invitations_module
 from server.notify.inviter import Inviter
 from server.notify.mail import Mailer, MailServer
-from server.notify.patience import Patience
+from server.notify.retries import Retries
 from server.tenants.settings import TenantSettings
 from server.upkeep.metrics import Metrics
 from tests.support.importing import Company, people, sheet
@@ -26,7 +27,7 @@ from tests.support.mailserver import MailHost
 from tests.support.queues import enqueue, open_house, run_to
 from tests.support.waiting import eventually
 
-QUICK = Patience(first_s=0.02, longest_s=0.05, tries=200)
+QUICK = Retries(Growing(0.02, 0.05), tries=200)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENT = timedelta(milliseconds=10)
 
@@ -53,7 +54,7 @@ class Office:
             "SELECT u.email, i.state FROM invitations AS i JOIN users AS u ON u.id = i.user_id ORDER BY u.id"
         )
 
-    def make_inviter(self, patience: Patience = QUICK, round_s: float = 0.05) -> Inviter:
+    def make_inviter(self, retries: Retries = QUICK, round_s: float = 0.05) -> Inviter:
         async def names() -> list[str]:
             return ["acme"]
 
@@ -68,14 +69,14 @@ class Office:
             mailer,
             self.metrics,
             clock=self.clock,
-            patience=patience,
+            retries=retries,
             round_s=round_s,
-            away_first_s=0.02,
+            away=Growing(0.04, 300.0),
         )
 
     @asynccontextmanager
-    async def inviter(self, patience: Patience = QUICK) -> AsyncIterator[Inviter]:
-        inviter = self.make_inviter(patience)
+    async def inviter(self, retries: Retries = QUICK) -> AsyncIterator[Inviter]:
+        inviter = self.make_inviter(retries)
         inviter.start()
         try:
             yield inviter
@@ -293,7 +294,7 @@ async def test_tries_have_one_message_id_and_come_to_an_end(office: Office) -> N
 
     office.host.answer = answer
     await office.run(people("ann"))
-    async with office.inviter(Patience(0.01, 0.01, tries=3)):
+    async with office.inviter(Retries(Growing(0.01, 0.01), tries=3)):
 
         async def over() -> bool:
             return await office.rows() == [("ann@example.com", "given_up")]

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ground.waits import Growing
 from server.tenants.sign_ins import SESSION_S
 from server.tenants.tokens import Role
 from server.web import slowing
@@ -102,7 +103,7 @@ async def test_the_text_of_a_session_is_kept_nowhere(site: Site, tmp_path: Path)
 
 async def test_a_wrong_token_is_refused_after_a_wait_that_grows(site: Site) -> None:
     client = site.anybody(**FROM_OURS)
-    for least_s in (slowing.FIRST_S, 2 * slowing.FIRST_S):
+    for least_s in (slowing.WAITS.first_s, 2 * slowing.WAITS.first_s):
         answer = await client.post("/sign-in", data={"token": "hc_wrong"})
         assert answer.status_code == 401
         assert "opens nothing" in answer.text
@@ -112,12 +113,11 @@ async def test_a_wrong_token_is_refused_after_a_wait_that_grows(site: Site) -> N
 async def test_a_right_token_does_not_wait_for_the_wrong_ones_before_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slowing, "LONGEST_S", 0.001)
+    monkeypatch.setattr(slowing, "WAITS", Growing(0.001, 0.001))
     for _ in range(3):
         assert (await site.anybody(**FROM_OURS).post("/sign-in", data={"token": "hc_wrong"})).status_code == 401
         assert (await site.anybody(authorization="Bearer hc_wrong").get("/api/v1/tenants")).status_code == 401
-    monkeypatch.setattr(slowing, "FIRST_S", 3600.0)  # longer than any client waits
-    monkeypatch.setattr(slowing, "LONGEST_S", 3600.0)
+    monkeypatch.setattr(slowing, "WAITS", Growing(3600.0, 3600.0))  # longer than any client waits
     assert await is_in(await site.browser("owner"))
     assert (await site.api("operator").get("/api/v1/tenants")).status_code == 200
 
@@ -127,11 +127,10 @@ async def test_wrong_tokens_of_one_address_keep_no_other_waiting(site: Site, mon
         client = site.anybody(**{"authorization": "Bearer hc_wrong", "x-forwarded-for": address})
         return (await client.get("/api/v1/tenants")).status_code
 
-    monkeypatch.setattr(slowing, "FIRST_S", 0.001)
-    monkeypatch.setattr(slowing, "LONGEST_S", 0.001)
+    monkeypatch.setattr(slowing, "WAITS", Growing(0.001, 0.001))
     for _ in range(2 * slowing.WAITING_MOST):
         assert await status("192.0.2.1") == 401, "one after the other is not too many at once"
-    monkeypatch.setattr(slowing, "LONGEST_S", 3600.0)  # the next one of theirs would wait longer than any client
+    monkeypatch.setattr(slowing, "WAITS", Growing(0.001, 3600.0))  # theirs would wait longer than any client
     assert await status("192.0.2.2") == 401
 
 

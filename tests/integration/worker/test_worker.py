@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ground.waits import Growing
 from importer.errors import Refused, Stopped, TryAgain
 from importer.model import ImportState, Outcome
 from importer.reconcile.run import Job, run_import
@@ -425,7 +426,7 @@ async def test_how_far_an_import_is_can_be_seen(yard: Yard) -> None:
 
 
 async def test_an_end_that_cannot_be_written_is_written_later(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(worker_module, "WAITS", Growing(0.01, 300.0))
     script = Script()
     script.gate.clear()
     await yard.queue._db.execute("PRAGMA busy_timeout=1")

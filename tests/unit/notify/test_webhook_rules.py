@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.notify.addresses import is_public
-from server.notify.patience import THREE_DAYS, Patience
+from server.notify.retries import THREE_DAYS
 from server.notify.webhooks import signature
 
 
@@ -47,6 +47,6 @@ def test_waits_grow_and_end_after_about_three_days() -> None:
     assert waits[:4] == [60, 120, 240, 480]
     assert waits[-1] == 4 * 3600
     assert 2.5 * 86400 < sum(waits) < 3 * 86400
-    assert not THREE_DAYS.ends(THREE_DAYS.tries - 1)
-    assert THREE_DAYS.ends(THREE_DAYS.tries)
-    assert Patience().wait_s(10_000) == Patience().longest_s
+    assert not THREE_DAYS.end(THREE_DAYS.tries - 1)
+    assert THREE_DAYS.end(THREE_DAYS.tries)
+    assert THREE_DAYS.wait_s(10_000) == THREE_DAYS.waits.longest_s

@@ -9,7 +9,7 @@ import pytest
 from server.tenants.tokens import Role, Token
 from server.web.access import Need, Verdict, judge
 from server.web.same_origin import is_ours
-from server.web.slowing import FIRST_S, FORGIVEN_AFTER_S, LONGEST_S, WAITING_MOST, Slowing
+from server.web.slowing import FORGIVEN_AFTER_S, WAITING_MOST, WAITS, Slowing
 
 HERE, NEXT_DOOR = ip_address("2001:db8::1"), ip_address("2001:db8::2")
 
@@ -45,15 +45,15 @@ def test_wrong_tokens_wait_longer_each_time() -> None:
     for now in range(8):
         waits.append(slowing.failed(HERE, now))
         slowing.waited(HERE)
-    assert waits[:3] == [FIRST_S, 2 * FIRST_S, 4 * FIRST_S]
-    assert waits[-1] == LONGEST_S
+    assert waits[:3] == [WAITS.first_s, 2 * WAITS.first_s, 4 * WAITS.first_s]
+    assert waits[-1] == WAITS.longest_s
 
 
 def test_a_wrong_token_is_forgiven_after_a_while() -> None:
     slowing = Slowing()
     for now in (0, 1, 2):
         slowing.failed(HERE, now)
-    assert slowing.failed(HERE, 2 + FORGIVEN_AFTER_S + 1) == FIRST_S
+    assert slowing.failed(HERE, 2 + FORGIVEN_AFTER_S + 1) == WAITS.first_s
 
 
 def test_only_so_many_answers_of_one_source_wait_at_once() -> None:
@@ -61,7 +61,7 @@ def test_only_so_many_answers_of_one_source_wait_at_once() -> None:
     for _ in range(WAITING_MOST):
         assert slowing.failed(HERE, 0) is not None
     assert slowing.failed(NEXT_DOOR, 0) is None, "the same /64 is the same source"
-    assert slowing.failed(ip_address("192.0.2.1"), 0) == FIRST_S, "others wait for themselves only"
+    assert slowing.failed(ip_address("192.0.2.1"), 0) == WAITS.first_s, "others wait for themselves only"
     slowing.waited(HERE)
     assert slowing.failed(HERE, 0) is not None
 

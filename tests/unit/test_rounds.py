@@ -1,0 +1,113 @@
+"""Rounds go on until the end, whatever one of them comes to; a write that is insisted on is made or raises."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from importer.errors import TryAgain
+from server import rounds
+from server.rounds import again, insist, set_within
+
+BUSY = TryAgain("database_busy", "the database is busy")
+
+
+def to_failed(error: Exception) -> float:
+    raise AssertionError("no round failed") from error
+
+
+async def test_rounds_follow_each_other_until_the_end() -> None:
+    ending, done = asyncio.Event(), 0
+
+    async def work() -> float:
+        nonlocal done
+        done += 1
+        if done == 3:
+            ending.set()
+        return 0
+
+    await again(work, to_failed, ending)
+    assert done == 3
+
+
+async def test_a_round_that_raises_is_told_of_and_does_not_end_them() -> None:
+    ending, told = asyncio.Event(), []
+
+    async def work() -> float:
+        if len(told) == 2:
+            ending.set()
+            return 0
+        raise BUSY if told else ZeroDivisionError
+
+    def failed(error: Exception) -> float:
+        told.append(type(error))
+        return 0
+
+    await again(work, failed, ending)
+    assert told == [ZeroDivisionError, TryAgain]
+
+
+async def test_the_end_does_not_wait_for_the_next_round() -> None:
+    ending = asyncio.Event()
+
+    async def work() -> float:
+        return 3600
+
+    rounds_ = asyncio.create_task(again(work, to_failed, ending))
+    await asyncio.sleep(0)
+    ending.set()
+    await asyncio.wait_for(rounds_, 5)
+
+
+async def test_a_round_begins_early_when_it_is_woken() -> None:
+    ending, wake, second = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    done = 0
+
+    async def work() -> float:
+        nonlocal done
+        wake.clear()
+        done += 1
+        if done == 2:
+            second.set()
+        return 3600
+
+    rounds_ = asyncio.create_task(again(work, to_failed, ending, wake=wake))
+    await asyncio.sleep(0)
+    wake.set()
+    assert await set_within(second, 5)
+    ending.set()
+    wake.set()
+    await asyncio.wait_for(rounds_, 5)
+
+
+async def test_a_write_is_insisted_on_until_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "INSIST_S", 0)
+    tries = 0
+
+    async def write() -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise BUSY
+
+    await insist(write, asyncio.Event())
+    assert tries == 4
+
+
+async def test_a_write_that_fails_at_the_end_raises() -> None:
+    ending = asyncio.Event()
+    ending.set()
+
+    async def write() -> None:
+        raise BUSY
+
+    with pytest.raises(TryAgain):
+        await insist(write, ending)
+
+
+async def test_an_event_is_waited_for_no_longer_than_asked() -> None:
+    event = asyncio.Event()
+    assert not await set_within(event, 0.01)
+    event.set()
+    assert await set_within(event, 0)
