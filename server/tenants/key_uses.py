@@ -18,6 +18,7 @@ from importer.errors import TryAgain
 from importer.queue.ledger import Ledger
 from keys.errors import RingUnreadable
 from keys.ring import Key, KeyRing
+from server.rounds import again
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class KeyUses:
         self._clock = clock
         self._unwritten: dict[str, dict[str, Use]] = {}
         self._news = asyncio.Event()
+        self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def used(self, tenant: str, fingerprint: str, address: str) -> None:
@@ -59,33 +61,32 @@ class KeyUses:
         await self._ledger.change("DELETE FROM key_uses WHERE tenant = ? AND fingerprint = ?", tenant, fingerprint)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._write_again_and_again(), name="uses of keys")
+        self._task = asyncio.create_task(again(self._round, _not_written, self._ending), name="uses of keys")
 
     async def stop(self) -> None:
         """Write what is left, if that can be."""
+        self._ending.set()
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task])
-        await self._try_to_write()
+        try:
+            await self._write_all()
+        except Exception as error:
+            _not_written(error)
 
-    async def _write_again_and_again(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            await self._try_to_write()
-            await asyncio.sleep(WRITE_S)
+    async def _round(self) -> float:
+        await self._news.wait()
+        self._news.clear()
+        await self._write_all()
+        return WRITE_S
 
-    async def _try_to_write(self) -> None:
-        """What can't be written now is written next time."""
+    async def _write_all(self) -> None:
+        """Write what there is. What was not written when this raises is written next time."""
         unwritten, self._unwritten = self._unwritten, {}
         try:
             for tenant in list(unwritten):
                 await self._write(tenant, unwritten[tenant])
                 del unwritten[tenant]
-        except TryAgain as error:
-            log.debug("The uses of keys can't be written yet: %s.", error.message)
-        except Exception:
-            log.exception("The uses of keys can't be written.", extra={"event": "key_uses_unwritten"})
         finally:
             for tenant, uses in unwritten.items():
                 self._unwritten[tenant] = uses | self._unwritten.get(tenant, {})
@@ -105,6 +106,14 @@ class KeyUses:
                     "DELETE FROM key_uses WHERE tenant = ? AND fingerprint NOT IN (SELECT value FROM json_each(?))",
                     (tenant, json.dumps(kept)),
                 )
+
+
+def _not_written(error: Exception) -> float:
+    if isinstance(error, TryAgain):
+        log.debug("The uses of keys can't be written yet: %s.", error.message)
+    else:
+        log.error("The uses of keys can't be written.", exc_info=error, extra={"event": "key_uses_unwritten"})
+    return WRITE_S
 
 
 def with_uses(keys: Iterable[Key], uses: dict[str, Use]) -> list[dict[str, object]]:

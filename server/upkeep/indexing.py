@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 
 from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
 from importer.users.search_index import catch_up
+from server.rounds import again
 from server.tenants.tenants import Tenants
 
 log = logging.getLogger(__name__)
@@ -32,15 +32,16 @@ class Indexer:
         self._due: set[str] = set()
         self._failing: set[str] = set()
         self._wake = asyncio.Event()
-        self._stopping = threading.Event()
+        self._ending = asyncio.Event()
+        self._looked_at: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._work(), name="indexing")
+        self._task = asyncio.create_task(again(self._round, _failed, self._ending, wake=self._wake), name="indexing")
 
     async def stop(self) -> None:
         """End what is under way after its present step."""
-        self._stopping.set()
+        self._ending.set()
         self._wake.set()
         if self._task:
             await asyncio.wait([self._task])
@@ -51,23 +52,14 @@ class Indexer:
             self._due.add(entry.tenant)
             self._wake.set()
 
-    async def _work(self) -> None:
-        looked_at = 0.0
-        while not self._stopping.is_set():
-            self._wake.clear()
-            if not looked_at or time.monotonic() - looked_at >= LOOK_S:
-                self._due |= await self._names()
-                looked_at = time.monotonic()
-            while self._due and not self._stopping.is_set():
-                await self._catch_up(self._due.pop())
-            if not self._stopping.is_set():
-                await self._wait(LOOK_S)
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            return
+    async def _round(self) -> float:
+        self._wake.clear()
+        if self._looked_at is None or time.monotonic() - self._looked_at >= LOOK_S:
+            self._due |= await self._names()
+            self._looked_at = time.monotonic()
+        while self._due and not self._ending.is_set():
+            await self._catch_up(self._due.pop())
+        return 0 if self._ending.is_set() else LOOK_S
 
     async def _names(self) -> set[str]:
         try:
@@ -79,7 +71,7 @@ class Indexer:
     async def _catch_up(self, name: str) -> None:
         start = time.monotonic()
         try:
-            done = await asyncio.to_thread(catch_up, self._tenants.folder(name), self._stopping.is_set)
+            done = await asyncio.to_thread(catch_up, self._tenants.folder(name), self._ending.is_set)
         except FileNotFoundError:
             return  # removed meanwhile
         except Exception as error:
@@ -98,3 +90,8 @@ class Indexer:
                 *(done, name, time.monotonic() - start),
                 extra={"event": "users_indexed", "tenant": name, "users": done},
             )
+
+
+def _failed(error: Exception) -> float:
+    log.error("Users can't be indexed for searching now.", exc_info=error, extra={"event": "index_failed"})
+    return LOOK_S

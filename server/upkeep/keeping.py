@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from ground.moments import Clock
 from importer.errors import TryAgain
 from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune
+from server.rounds import again
 from server.tenants.feeds import Feed, feeds
 from server.tenants.tenants import Tenants
 
@@ -34,16 +36,20 @@ class Keeper:
         self._clock = clock
         self._tell_stale = tell_stale
         self._known_stale: set[Feed] = set()
+        self._left: list[str] = []
+        self._all_due_at = 0.0
+        self._ending = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         self._tasks = [
-            asyncio.create_task(self._prune_daily(), name="pruning"),
-            asyncio.create_task(self._look_at_feeds(), name="feeds"),
+            asyncio.create_task(again(self._prune_due, _not_pruned, self._ending), name="pruning"),
+            asyncio.create_task(again(self._look_at_feeds, _feeds_unseen, self._ending), name="feeds"),
         ]
 
     async def stop(self) -> None:
         """End what is under way; a step that was begun is finished."""
+        self._ending.set()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -78,22 +84,14 @@ class Keeper:
                 extra={"event": "feed_untold", "tenant": feed.tenant},
             )
 
-    async def _prune_daily(self) -> None:
-        while True:
-            left = await self.prune(await self._names())
-            waited = 0.0
-            while waited < PRUNE_S:
-                wait = PRUNE_AGAIN_S if left else PRUNE_S - waited
-                await asyncio.sleep(wait)
-                waited += wait
-                left = await self.prune(left)
-
-    async def _names(self) -> list[str]:
-        try:
-            return [tenant.name for tenant in await self._tenants.list()]
-        except Exception:
-            log.exception("Tenants can't be listed.", extra={"event": "prune_failed"})
-            return []
+    async def _prune_due(self) -> float:
+        """Prune all tenants once a day, and in between those that could not be pruned."""
+        now = time.monotonic()
+        if now >= self._all_due_at:
+            self._all_due_at = now + PRUNE_S
+            self._left = [tenant.name for tenant in await self._tenants.list()]
+        self._left = await self.prune(self._left)
+        return PRUNE_AGAIN_S if self._left else self._all_due_at - time.monotonic()
 
     async def _prune_one(self, name: str) -> bool:
         try:
@@ -113,10 +111,16 @@ class Keeper:
             )
         return True
 
-    async def _look_at_feeds(self) -> None:
-        while True:
-            try:
-                await self.tell_of_stale_feeds()
-            except Exception:
-                log.exception("Feeds can't be looked at.", extra={"event": "feeds_unseen"})
-            await asyncio.sleep(LOOK_AT_FEEDS_S)
+    async def _look_at_feeds(self) -> float:
+        await self.tell_of_stale_feeds()
+        return LOOK_AT_FEEDS_S
+
+
+def _not_pruned(error: Exception) -> float:
+    log.error("Tenants can't be listed.", exc_info=error, extra={"event": "prune_failed"})
+    return PRUNE_S
+
+
+def _feeds_unseen(error: Exception) -> float:
+    log.error("Feeds can't be looked at.", exc_info=error, extra={"event": "feeds_unseen"})
+    return LOOK_AT_FEEDS_S

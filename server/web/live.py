@@ -20,6 +20,7 @@ import aiosqlite
 
 from importer.database import open_database
 from importer.model import ImportState
+from server.rounds import set_within
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +159,7 @@ class Live:
             now = await _number(db, "PRAGMA data_version")
             await self._look(db, changed=now != version)
             version = now
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
-                    await self._joined.wait()
+            await set_within(self._joined, LOOK_S)
 
     async def _look(self, db: aiosqlite.Connection, *, changed: bool) -> None:
         """Tell everybody what is new to them: how far what runs is, then states, which may be later than that."""
