@@ -11,14 +11,14 @@ import secrets
 import stat
 from contextlib import AsyncExitStack, suppress
 
-from server.files.accounts import TenantLimits
-from server.files.folder import check_regular, open_regular, stat_if_there
+from server.files.contracts import TenantLimits
 from server.files.hooks import Hook, Upload
 from server.files.landing import NotLanded, an_upload, land, tell_if_near
 from server.files.limits import Usage, measure
 from server.files.paths import MAX_DEPTH, ClientPath, check_writable, is_fixed
 from server.files.placing import Spot
 from server.files.space import Space
+from server.files.tree import check_regular, open_regular, stat_if_there
 
 THERE_ALREADY = "is there already"
 

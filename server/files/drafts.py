@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
-from server.files.accounts import TenantLimits
+from server.files.contracts import TenantLimits
 from server.files.limits import Usage, check_length
 from server.files.paths import ClientPath
 from server.files.written import Trace

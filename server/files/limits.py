@@ -11,7 +11,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from server.files.accounts import TenantLimits
+from server.files.contracts import TenantLimits
 from server.files.paths import MAX_DEPTH, RESULTS, TEST
 
 

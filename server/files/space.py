@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from importer.folder import TenantFolder
-from server.files.accounts import Metrics
-from server.files.folder import Folder
+from server.files.contracts import Metrics
 from server.files.hooks import HookTable
 from server.files.limits import Usage, measure_usage
+from server.files.tree import Tree
 from server.files.written import Memory
 
 _LONG_FILE = 8 * 1024 * 1024
@@ -50,8 +50,8 @@ class Space:
             place.mkdir(mode=0o700, exist_ok=True)
         self.tenant = tenant
         self.house = house
-        self.folder = Folder(places.files)
-        self.staging = Folder(places.staging)
+        self.folder = Tree(places.files)
+        self.staging = Tree(places.staging)
         self.landing = asyncio.Lock()
         """Held while a hook's path changes, so that files land there in the order of their numbers."""
         self._usage: Usage | None = None

@@ -10,15 +10,15 @@ import errno
 import os
 from collections.abc import Callable
 
-from server.files.accounts import TenantLimits
+from server.files.contracts import TenantLimits
 from server.files.drafts import Draft, copy_contents
-from server.files.folder import check_regular, open_regular, stat_if_there
 from server.files.hooks import Hook, Origin, Upload
 from server.files.landing import NotLanded, an_upload, land, reason_of, tell_aborted, tell_completed, tell_if_near
 from server.files.leftovers import mark, unmark
 from server.files.paths import ClientPath, check_writable
 from server.files.placing import Spot
 from server.files.space import Space
+from server.files.tree import check_regular, open_regular, stat_if_there
 
 Limits = Callable[[], TenantLimits]
 

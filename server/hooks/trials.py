@@ -29,7 +29,7 @@ from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.requests import Trial
 from importer.worker.closing import Closing
-from server.files.accounts import TenantLimits
+from server.files.contracts import TenantLimits
 from server.files.drafts import Draft
 from server.files.landing import reason_of
 from server.files.paths import TEST, ClientPath

@@ -18,7 +18,7 @@ import asyncssh
 
 from ground.moments import Clock, utc_now
 from keys.public import fingerprint
-from server.files.accounts import Address, Metrics, TenantDirectory
+from server.files.contracts import Address, Metrics, TenantDirectory
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from asyncssh import SFTPAttrs, SFTPName, SFTPVFSAttrs
 from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_READ, FXF_TRUNC, FXF_WRITE
 
 from server.files import changes, uploads
-from server.files.accounts import TenantLimits
+from server.files.contracts import TenantLimits
 from server.files.drafts import Draft
 from server.files.paths import ClientPath, check_writable, parse_path
 from server.files.space import Space

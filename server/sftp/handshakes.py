@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from ipaddress import IPv6Address
 
-from server.files.accounts import Address
+from server.files.contracts import Address
 
 
 def source_of(address: Address) -> str:

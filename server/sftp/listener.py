@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asyncssh
 
-from server.files.accounts import Metrics, TenantDirectory
+from server.files.contracts import Metrics, TenantDirectory
 from server.files.hooks import HookTable
 from server.files.space import House, Space
 from server.files.written import Memory

@@ -16,7 +16,7 @@ from typing import Any, cast
 import asyncssh
 from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
 
-from server.files.accounts import TenantDirectory, TenantLimits
+from server.files.contracts import TenantDirectory, TenantLimits
 from server.files.space import House, Space
 from server.settings import ServerSettings
 from server.sftp.algorithms import unshared

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from importer.errors import TryAgain
 from keys.ring import KeyRing
-from server.files.accounts import TenantLimits
+from server.files.contracts import TenantLimits
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
 from server.tenants.tenants import NAME, server_database, tenant_folder
 

@@ -23,7 +23,7 @@ from prometheus_client import (
 from ground.moments import from_rfc3339
 from importer.model import APPLIED
 from importer.queue.entry import Entry
-from server.files.accounts import LoginResult, UploadResult
+from server.files.contracts import LoginResult, UploadResult
 from server.tenants.feeds import Feed
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800)
@@ -32,7 +32,7 @@ OUTCOMES = ("created", "updated", "unchanged", "reactivated", "deactivated", "re
 
 
 class Metrics:
-    """The metrics of one server. Satisfies `server.files.accounts.Metrics`."""
+    """The metrics of one server. Satisfies `server.files.contracts.Metrics`."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which nobody asked for

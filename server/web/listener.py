@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from keys.ring import Network
-from server.web.patience import ANSWERED_MOST, PatientProtocol
+from server.web.slow_clients import ANSWERED_MOST, PatientProtocol
 
 BACKLOG = 128
 """So many connections wait to be accepted, and are at one go: those too many are closed before there are more."""

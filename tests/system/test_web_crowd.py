@@ -7,7 +7,7 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from server.web.patience import CONNECTIONS_MOST
+from server.web.slow_clients import CONNECTIONS_MOST
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess

@@ -123,7 +123,7 @@ PURE = {
     "server.setting_errors",
     "server.tenants.invitation_template",
     "server.tenants.setting_texts",
-    "server.files.accounts",
+    "server.files.contracts",
     "server.sftp.handshakes",
     "server.files.hooks",
     "server.files.near_names",

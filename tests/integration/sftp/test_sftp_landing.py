@@ -17,7 +17,7 @@ from asyncssh.constants import FXF_CREAT, FXF_EXCL, FXF_WRITE
 
 from importer.model import Written
 from server.files import changes
-from server.files.accounts import TenantLimits
+from server.files.contracts import TenantLimits
 from server.files.hooks import HookRefused
 from server.files.limits import measure_usage
 from server.files.paths import parse_path

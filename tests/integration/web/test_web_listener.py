@@ -15,14 +15,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from server.web import listener as listener_module
-from server.web import patience
+from server.web import slow_clients
 from server.web.downloads import Streamed
 from server.web.listener import WebListener, _listening
 from tests.support.waiting import eventually
 
 ASKED = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 LONG = 32 * 1024 * 1024
-NOT_YET_S = 0.6 * patience.STALLED_S
+NOT_YET_S = 0.6 * slow_clients.STALLED_S
 
 
 def test_no_piece_of_an_answer_waits_for_the_one_before_to_be_acknowledged() -> None:
@@ -126,8 +126,8 @@ async def pass_time() -> Callable[[float], None]:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "HEAD_S", 0.2)
-    monkeypatch.setattr(patience, "STALLED_S", 0.2)
+    monkeypatch.setattr(slow_clients, "HEAD_S", 0.2)
+    monkeypatch.setattr(slow_clients, "STALLED_S", 0.2)
 
 
 @pytest.mark.usefixtures("hurried")
@@ -154,7 +154,7 @@ async def test_whoever_keeps_us_waiting_holds_no_connection(scene: Scene, said: 
 async def test_a_head_that_comes_byte_by_byte_is_not_waited_for_any_longer(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "HEAD_S", 0.3)
+    monkeypatch.setattr(slow_clients, "HEAD_S", 0.3)
     client = await scene.client()
     await eventually(scene.there_are(1))
 
@@ -196,7 +196,7 @@ async def test_one_connection_may_ask_again_and_again(scene: Scene) -> None:
 
 
 async def test_beyond_the_most_connections_nobody_is_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "CONNECTIONS_MOST", 3)
+    monkeypatch.setattr(slow_clients, "CONNECTIONS_MOST", 3)
     kept = [await scene.client() for _ in range(3)]
     await eventually(scene.there_are(3))
     one_more = await scene.client()

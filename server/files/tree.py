@@ -18,7 +18,7 @@ _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-class Folder:
+class Tree:
     """An open folder as the root of client paths. Everything raises OSError as the kernel does."""
 
     def __init__(self, path: Path) -> None:
