@@ -41,7 +41,7 @@ from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.key_uses import KeyUses
 from server.tenants.settings import read_settings
-from server.tenants.sign_ins import Sessions
+from server.tenants.sign_ins import SignIns
 from server.tenants.tenants import Tenants, make_data_dir, open_tenants, server_database
 from server.tenants.tokens import Role, Tokens
 from server.upkeep.counting import Counting
@@ -122,7 +122,7 @@ class Server:
                 settings=settings,
                 tenants=known,
                 tokens=Tokens(looking),
-                sessions=Sessions(Ledger(looking)),
+                sign_ins=SignIns(Ledger(looking)),
                 queue=queue,
                 reader=listing,
                 trials=Trials(tenants, queue, self._closing, self._sftp.space),

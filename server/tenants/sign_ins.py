@@ -17,7 +17,7 @@ SESSION_S = 12 * 3600
 """A working day; then the token is asked for again."""
 
 
-class Sessions:
+class SignIns:
     """The sessions in headcount.db. Everything raises TryAgain when the disk is full or the database busy."""
 
     def __init__(self, ledger: Ledger) -> None:

@@ -107,7 +107,7 @@ async def session_of(request: Request) -> Token | None:
     """Who is signed in; None if nobody is (any more)."""
     office: Office = request.app.state.office
     text = request.cookies.get(cookie_name(request))
-    return await office.sessions.find(text, utc_now()) if text else None
+    return await office.sign_ins.find(text, utc_now()) if text else None
 
 
 async def admitted(need: Need, token: Token | None, request: Request) -> Visit:

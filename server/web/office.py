@@ -11,7 +11,7 @@ from keys.host import ShownHostKey
 from server.hooks.trials import Trials
 from server.settings import ServerSettings
 from server.tenants.key_uses import KeyUses
-from server.tenants.sign_ins import Sessions
+from server.tenants.sign_ins import SignIns
 from server.tenants.tenants import Tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.overview import Overview
@@ -32,7 +32,7 @@ class Office:
     settings: ServerSettings
     tenants: Tenants
     tokens: Tokens
-    sessions: Sessions
+    sign_ins: SignIns
     queue: Queue
     reader: Listing
     trials: Trials

@@ -29,7 +29,7 @@ from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.key_uses import KeyUses
-from server.tenants.sign_ins import Sessions
+from server.tenants.sign_ins import SignIns
 from server.tenants.tenants import open_tenants, server_database
 from server.tenants.tokens import Role, Tokens
 from server.upkeep.counting import Counting
@@ -154,7 +154,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             settings=settings,
             tenants=opened,
             tokens=Tokens(opened.db),
-            sessions=Sessions(Ledger(dbs[0])),
+            sign_ins=SignIns(Ledger(dbs[0])),
             queue=queue,
             reader=listing,
             trials=Trials(opened, queue, closing, sftp.space),

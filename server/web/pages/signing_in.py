@@ -50,7 +50,7 @@ async def sign_in(
     answer = RedirectResponse(_inside(then) or home_of(found), 303)
     answer.set_cookie(
         cookie_name(request),
-        await office.sessions.open(found, utc_now()),
+        await office.sign_ins.open(found, utc_now()),
         max_age=SESSION_S,
         httponly=True,
         samesite="strict",
@@ -65,7 +65,7 @@ async def sign_out(request: Request) -> Response:
     office: Office = request.app.state.office
     name = cookie_name(request)
     if text := request.cookies.get(name):
-        await office.sessions.close(text)
+        await office.sign_ins.close(text)
     answer = RedirectResponse("/sign-in?done=signed-out", 303)
     answer.delete_cookie(name, httponly=True, samesite="strict", secure=request.url.scheme == "https")
     return answer

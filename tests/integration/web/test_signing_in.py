@@ -76,9 +76,9 @@ async def test_a_session_ends_by_itself(site: Site) -> None:
     now = datetime.now(UTC)
     token = await site.office.tokens.find(site.tokens["owner"], now)
     assert token
-    text = await site.office.sessions.open(token, now)
-    assert await site.office.sessions.find(text, now + timedelta(seconds=SESSION_S - 1)) == token
-    assert await site.office.sessions.find(text, now + timedelta(seconds=SESSION_S)) is None
+    text = await site.office.sign_ins.open(token, now)
+    assert await site.office.sign_ins.find(text, now + timedelta(seconds=SESSION_S - 1)) == token
+    assert await site.office.sign_ins.find(text, now + timedelta(seconds=SESSION_S)) is None
 
 
 async def test_whoever_signs_in_ends_nobody_elses_session(site: Site) -> None:
@@ -90,9 +90,9 @@ async def test_whoever_signs_in_ends_nobody_elses_session(site: Site) -> None:
 async def test_a_session_does_not_outlive_its_token(site: Site) -> None:
     now = datetime.now(UTC)
     token, _ = await site.office.tokens.create("acme", Role.OWNER, (now + timedelta(hours=1)).isoformat())
-    text = await site.office.sessions.open(token, now)
-    assert await site.office.sessions.find(text, now + timedelta(minutes=59)) == token
-    assert await site.office.sessions.find(text, now + timedelta(minutes=61)) is None
+    text = await site.office.sign_ins.open(token, now)
+    assert await site.office.sign_ins.find(text, now + timedelta(minutes=59)) == token
+    assert await site.office.sign_ins.find(text, now + timedelta(minutes=61)) is None
 
 
 async def test_the_text_of_a_session_is_kept_nowhere(site: Site, tmp_path: Path) -> None:
