@@ -16,16 +16,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
+from ground.addresses import Address, Network, plain
 from ground.files import replace_file
 from keys.errors import KeyRefused, RingUnreadable
 from keys.public import PublicKey, checked_comment, fingerprint, parse_public_key
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 KEYS_MAX = 100
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -101,11 +99,6 @@ def may_log_in(keys: Iterable[Key], kind: str, blob: bytes, address: Address, no
                 return Verdict(False, "the key may not be used from this address", key)
             return Verdict(True, "the key fits", key)
     return Verdict(False, "the tenant has no such key")
-
-
-def plain(address: Address) -> Address:
-    """An IPv4 address written inside an IPv6 one counts as the former."""
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def end_of(expires: str) -> datetime:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import aiosqlite
 
+from ground.addresses import plain
 from ground.moments import utc_now
 from importer.database import open_database
 from importer.queue.checksum import CHECKSUM_NAME
@@ -26,7 +27,6 @@ from importer.worker.closing import Closing, Watchers
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
 from keys.host import host_keys, shown_host_keys
-from keys.ring import plain
 from server import lock
 from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
+from ground.addresses import Network
 from keys.errors import KeyRefused
-from keys.ring import Network, parse_network
+from keys.ring import parse_network
 
 
 def _networks(value: object) -> object:

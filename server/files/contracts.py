@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Literal, Protocol
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from ground.addresses import Address, Network, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +25,7 @@ class TenantLimits:
 
     def admits(self, address: Address) -> bool:
         """Whether a client may come from `address` (an IPv4 address inside IPv6 counts as the former)."""
-        plain = getattr(address, "ipv4_mapped", None) or address
-        return not self.allowed_networks or any(plain in network for network in self.allowed_networks)
+        return not self.allowed_networks or any(plain(address) in network for network in self.allowed_networks)
 
 
 class Verdict(Protocol):

@@ -16,9 +16,10 @@ from ipaddress import ip_address
 
 import asyncssh
 
+from ground.addresses import Address
 from ground.moments import Clock, utc_now
 from keys.public import fingerprint
-from server.files.contracts import Address, Metrics, TenantDirectory
+from server.files.contracts import Metrics, TenantDirectory
 
 log = logging.getLogger(__name__)
 

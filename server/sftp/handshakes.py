@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import IPv6Address
 
-from server.files.contracts import Address
-
-
-def source_of(address: Address) -> str:
-    """What counts as one source: an IPv4 address, or the /64 of an IPv6 one."""
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(IPv6Address(int(address) >> 64 << 64)) + "/64"
-    return str(address)
+from ground.addresses import Address, source_of
 
 
 class Handshakes:

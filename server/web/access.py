@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
+from ground.addresses import Address
 from ground.moments import utc_now
 from server.tenants.settings import TenantRefused
 from server.tenants.tokens import Role, Token
@@ -164,7 +165,7 @@ async def slow_down(request: Request) -> None:
         office.slowing.waited(address)
 
 
-def _address_of(request: Request) -> IPv4Address | IPv6Address:
+def _address_of(request: Request) -> Address:
     """Where a request comes from. A proxy may say anything: what is no address counts as one and the same."""
     try:
         return ip_address(request.client.host if request.client else "")

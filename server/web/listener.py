@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from keys.ring import Network
+from ground.addresses import Network
 from server.web.slow_clients import ANSWERED_MOST, PatientProtocol
 
 BACKLOG = 128

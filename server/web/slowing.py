@@ -7,10 +7,9 @@ tokens never wait, or one wrong script could lock out everybody behind the same 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 
+from ground.addresses import Address, source_of
 from ground.waits import Growing
-from server.sftp.handshakes import source_of
 
 WAITS = Growing(0.25, 5.0)
 FORGIVEN_AFTER_S = 60.0
@@ -33,7 +32,7 @@ class Slowing:
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
 
-    def failed(self, address: IPv4Address | IPv6Address, now: float) -> float | None:
+    def failed(self, address: Address, now: float) -> float | None:
         """Count a failure at `now` (seconds of any clock): how many seconds it has to wait, None if too many do.
 
         Whoever waits calls `waited()` when it is over.
@@ -49,7 +48,7 @@ class Slowing:
         source.failures += 1
         return WAITS.after(source.failures)
 
-    def waited(self, address: IPv4Address | IPv6Address) -> None:
+    def waited(self, address: Address) -> None:
         """One wait is over."""
         self._sources[source_of(address)].waiting -= 1
 

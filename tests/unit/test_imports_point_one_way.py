@@ -79,6 +79,7 @@ KNOW_SSH = {
 }
 
 PURE = {
+    "ground.addresses",
     "ground.amounts",
     "importer.queue.allowed",
     "ground.waits",
@@ -209,6 +210,16 @@ def test_a_room_imports_only_rooms_below_it(name: str) -> None:
     for other in imported_by(name):
         if package_of(other) == package and (there := room_of(other)) != room:
             assert rooms[there] < rooms[room], f"{name} imports {other}, which stands no lower"
+
+
+def test_only_the_server_as_a_whole_knows_its_sftp_side() -> None:
+    """What the pages, the notifications and the command line need of it is handed to them as values."""
+    knowing = {
+        name
+        for name in MODULES
+        if room_of(name) != "sftp" and any(other.startswith("server.sftp") for other in imported_by(name))
+    }
+    assert knowing == {"server.app"}
 
 
 def test_every_folder_of_a_package_is_a_room() -> None:
