@@ -27,7 +27,7 @@ from importer.worker.closing import Closing, Watchers
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
 from keys.host import host_keys, shown_host_keys
-from server import lock
+from server import process
 from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging
 from server.hooks.import_hook import ChecksumHook, ImportHook
@@ -65,10 +65,10 @@ class CannotListen(Exception):  # noqa: N818 - what is the case
 async def serve(settings: ServerSettings) -> None:
     """Run the server until it is told to stop (SIGTERM, SIGINT); a second signal makes it hurry.
 
-    Raises lock.InUse, CannotListen, HostKeyRefused, and whatever keeps the databases shut.
+    Raises process.InUse, CannotListen, HostKeyRefused, and whatever keeps the databases shut.
     """
     make_data_dir(settings.data_dir)
-    with lock.hold(settings.data_dir), _signals() as (stop, hurry):
+    with process.hold(settings.data_dir), _signals() as (stop, hurry):
         async with open_server(settings) as server:
             try:
                 sftp, http = await server.start()

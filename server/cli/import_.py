@@ -20,7 +20,7 @@ from importer.queue.queue import Queue
 from importer.users.history import History
 from importer.users.identity import identity_of
 from importer.worker import decisions
-from server import lock
+from server import process
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
 from server.cli.report_view import change_line, print_report, summary
@@ -192,7 +192,7 @@ async def _end_of(queue: Queue, entry: Entry, data_dir: Path, timeout: float | N
         while entry.state in WAITING:
             await asyncio.sleep(LOOK_S)
             now = time.monotonic()
-            if now - served >= 1 and lock.server_runs(data_dir):
+            if now - served >= 1 and process.server_runs(data_dir):
                 served = now
             if now - served >= NO_SERVER_S:
                 raise Refused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from server import app, lock, logs, process
+from server import app, logs, process
 from server.cli.data import runs
 from server.settings import load_settings
 
@@ -18,5 +18,5 @@ async def serve() -> None:
     process.prepare()
     try:
         await app.serve(settings)
-    except (lock.InUse, app.CannotListen) as error:
+    except (process.InUse, app.CannotListen) as error:
         raise click.ClickException(str(error)) from error

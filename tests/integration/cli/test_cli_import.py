@@ -15,7 +15,7 @@ import pytest
 from importer.folder import TenantFolder
 from importer.model import Counts, ImportState, Outcome, Problem, Severity
 from importer.queue.queue import Queue
-from server import lock
+from server import process
 from server.cli import import_ as module
 from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
@@ -55,7 +55,7 @@ def ended(data: Path, *states: ImportState, dry_run: bool = False) -> None:
 @contextmanager
 def played_server(data: Path, work: Callable[[Queue], Awaitable[object]]) -> Iterator[None]:
     """Somebody holds the lock, and does `work` in the meantime."""
-    with lock.hold(data):
+    with process.hold(data):
         thread = threading.Thread(target=on_queue, args=(data, work))
         thread.start()
         try:

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from keys.ring import parse_network
-from server import lock
+from server import process
 from server.web.bearer import bearer
 from server.web.health import Check, Health, MayRead
 from server.web.listener import WebListener
@@ -133,11 +133,11 @@ def test_a_bearer_token_is_found_in_its_header(header: str | None, token: str | 
 
 
 def test_a_data_folder_has_one_server(tmp_path: Path) -> None:
-    assert not lock.server_runs(tmp_path)
-    with lock.hold(tmp_path):
-        assert lock.server_runs(tmp_path)
-        with pytest.raises(lock.InUse, match="already runs"), lock.hold(tmp_path):
+    assert not process.server_runs(tmp_path)
+    with process.hold(tmp_path):
+        assert process.server_runs(tmp_path)
+        with pytest.raises(process.InUse, match="already runs"), process.hold(tmp_path):
             raise AssertionError("two servers")
-    assert not lock.server_runs(tmp_path)
-    with lock.hold(tmp_path):
-        assert lock.server_runs(tmp_path)
+    assert not process.server_runs(tmp_path)
+    with process.hold(tmp_path):
+        assert process.server_runs(tmp_path)
