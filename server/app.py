@@ -117,6 +117,7 @@ class Server:
         listing, known = Listing(looking), Tenants(settings.data_dir, looking)
         self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions)
         self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
+        health = self._health()
         app = build_app(
             Office(
                 settings=settings,
@@ -131,8 +132,9 @@ class Server:
                 overview=self._overview,
                 host_keys=shown_host_keys(found),
                 sftp_port=lambda: self._sftp.port,
-                health=self._health(),
-            )
+                parts_up=health.parts,
+            ),
+            health,
         )
         self._http = WebListener(app, settings.http_host, settings.http_port, settings.http_trusted_proxies)
 

@@ -13,7 +13,9 @@ import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
+from typing import Annotated
 
+from fastapi import Depends
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
@@ -22,7 +24,6 @@ from ground.addresses import Address
 from ground.moments import utc_now
 from server.tenants.settings import TenantRefused
 from server.tenants.tokens import Role, Token
-from server.web.bearer import bearer
 from server.web.office import Office
 from server.web.problems import Problem
 
@@ -102,6 +103,18 @@ class SessionNeeds:
 
     async def __call__(self, request: Request) -> Visit:
         return await admitted(self.need, await session_of(request), request)
+
+
+Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
+Owning = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
+Operating = Annotated[Visit, Depends(SessionNeeds(Need.OPERATOR))]
+"""What the route of a page asks of the person who is signed in. The API's routes have their own (api/asking.py)."""
+
+
+def bearer(header: str | None) -> str | None:
+    """Return the token in an Authorization header (RFC 6750); None if there is none."""
+    scheme, _, token = (header or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 async def session_of(request: Request) -> Token | None:

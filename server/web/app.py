@@ -21,6 +21,7 @@ from importer.database import as_try_again
 from importer.errors import TryAgain
 from server.web import api, pages
 from server.web.api import document
+from server.web.health import Health
 from server.web.office import Office
 from server.web.problems import Problem, as_problem
 from server.web.same_origin import API, Fence
@@ -32,11 +33,11 @@ TOLD = (Problem, HTTPException, RequestValidationError, Refusal)
 """The exceptions that are answers: each becomes a Problem, told as JSON or as a page."""
 
 
-def build_app(office: Office) -> FastAPI:
+def build_app(office: Office, health: Health) -> FastAPI:
     """The app on these parts. Nothing is done before the first request."""
     app = FastAPI(title="Headcount", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.office = office
-    app.router.routes.extend(office.health.routes())
+    app.router.routes.extend(health.routes())
     app.include_router(document.public)
     app.include_router(api.router, prefix=document.PREFIX)
     app.include_router(pages.router)

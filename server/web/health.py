@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from server.web.bearer import bearer
+from server.web.access import bearer
 from server.web.problems import Problem
 
 Check = Callable[[], Awaitable[bool]]

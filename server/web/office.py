@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from importer.queue.listing import Listing
@@ -15,7 +15,6 @@ from server.tenants.sign_ins import SignIns
 from server.tenants.tenants import Tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.overview import Overview
-from server.web.health import Health
 from server.web.live import Live
 from server.web.slowing import Slowing
 
@@ -26,7 +25,8 @@ class Office:
 
     `queue` is the server's own: a decision taken there wakes the worker. Lists and reports are read through `reader`,
     on a connection of its own, so that nobody who looks holds up an upload. `sftp_port` gives the port that SFTP is
-    listening on, and `host_keys` are what it proves itself with.
+    listening on, and `host_keys` are what it proves itself with. `parts_up` says by name which parts of the server are
+    up.
     """
 
     settings: ServerSettings
@@ -41,5 +41,5 @@ class Office:
     overview: Overview
     host_keys: Sequence[ShownHostKey]
     sftp_port: Callable[[], int]
-    health: Health
+    parts_up: Callable[[], Awaitable[dict[str, bool]]]
     slowing: Slowing = field(default_factory=Slowing)

@@ -150,6 +150,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         stack.push_async_callback(overview.close)
         live = Live(server_database(data), dict)
         checks: dict[str, Check] = dict.fromkeys(("sftp", "worker", "database"), _up)
+        health = Health(checks, _no_metrics, _anybody)
         office = Office(
             settings=settings,
             tenants=opened,
@@ -163,14 +164,14 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             overview=overview,
             host_keys=HOST_KEYS,
             sftp_port=lambda: sftp.port,
-            health=Health(checks, _no_metrics, _anybody),
+            parts_up=health.parts,
         )
         texts = {"operator": (await office.tokens.create(None, Role.OPERATOR))[1]}
         for role, tenant in zip(("owner", "elsewhere"), tenants, strict=False):
             texts[role] = (await office.tokens.create(tenant, Role.OWNER))[1]
         if tenants:
             texts["viewer"] = (await office.tokens.create(tenants[0], Role.VIEWER))[1]
-        app = build_app(office)
+        app = build_app(office, health)
         listener = WebListener(app, "127.0.0.1", 0, settings.http_trusted_proxies)
         host, port = await listener.start()
         stack.push_async_callback(listener.close)

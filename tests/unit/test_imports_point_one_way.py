@@ -130,7 +130,6 @@ PURE = {
     "server.files.near_names",
     "server.files.paths",
     "server.web.api.reading",
-    "server.web.bearer",
     "server.web.pages.chart",
     "server.web.pages.sentences",
     "server.web.pages.settings.controls",

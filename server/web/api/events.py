@@ -8,10 +8,9 @@ from fastapi import Header, Request, Response
 
 from ground.moments import utc_now
 from importer.model import INTEGER_MAX
-from server.web.access import Visit
+from server.web.access import Visit, bearer
 from server.web.api.asking import Looking, Routes
 from server.web.api.refusals import LOOKING, refuses
-from server.web.bearer import bearer
 from server.web.downloads import streamed
 from server.web.live import as_stream
 

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from importer.model import ImportState
 from server.upkeep.overview import TenantFacts
+from server.web.access import Operating
 from server.web.pages.rendering import render
-from server.web.pages.visits import Operating
 
 router = APIRouter()
 
@@ -38,7 +38,7 @@ async def list_companies(
     found = [facts for facts in everybody if search.lower() in facts.tenant.name]
     urgent = [facts for facts in found if reasons(facts)]
     calm = [facts for facts in found if not reasons(facts)]
-    health = await visit.office.health.parts()
+    health = await visit.office.parts_up()
     return render(
         request,
         "companies.html",

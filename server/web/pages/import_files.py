@@ -17,8 +17,8 @@ from importer.file.formulas import escape_formula
 from importer.folder import TenantFolder
 from importer.users.history import open_history
 from importer.users.identity import Identity, identity_of
+from server.web.access import Looking
 from server.web.downloads import Pieces, disposition, download, file_download
-from server.web.pages.visits import Looking
 from server.web.pages.words import value_text
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")

@@ -12,11 +12,10 @@ from starlette.responses import Response
 from importer.model import INTEGER_MAX, WAITING, ImportState
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
-from server.web.access import Visit
+from server.web.access import Looking, Visit
 from server.web.pages.chart import Point, draw, scale_of
 from server.web.pages.rendering import render
 from server.web.pages.sentences import sentence
-from server.web.pages.visits import Looking
 
 router = APIRouter(prefix="/tenants/{tenant}/imports")
 

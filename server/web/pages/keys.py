@@ -17,10 +17,9 @@ from ground.moments import utc_now
 from importer.errors import TryAgain
 from keys.errors import KeyRefused
 from server.tenants.key_uses import with_uses
-from server.web.access import Visit
+from server.web.access import Looking, Owning, Visit
 from server.web.pages.connecting import TYPES, Connection
 from server.web.pages.rendering import FORM_BYTES_MOST, render
-from server.web.pages.visits import Looking, Owning
 from server.web.problems import as_problem, as_sentence
 
 router = APIRouter(prefix="/tenants/{tenant}/keys", max_body_size=FORM_BYTES_MOST)

@@ -11,10 +11,9 @@ from starlette.responses import RedirectResponse, Response
 from ground.moments import utc_now
 from server.tenants.sign_ins import SESSION_S
 from server.tenants.tokens import Token
-from server.web.access import cookie_name, session_of, slow_down
+from server.web.access import Looking, cookie_name, session_of, slow_down
 from server.web.office import Office
 from server.web.pages.rendering import render
-from server.web.pages.visits import Looking
 
 FORM_BYTES_MOST = 16 * 1024
 """Read of anybody, before it is known who they are: no more than a token and a way to go on."""

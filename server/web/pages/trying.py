@@ -7,10 +7,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from ground.refusals import Refusal
-from server.web.access import Visit
+from server.web.access import Looking, Owning, Visit
 from server.web.multipart import FormFile
 from server.web.pages.rendering import render
-from server.web.pages.visits import Looking, Owning
 from server.web.problems import Problem, as_problem
 
 router = APIRouter(prefix="/tenants/{tenant}/try")

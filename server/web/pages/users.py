@@ -17,11 +17,10 @@ from importer.rules.settings import ImportSettings
 from importer.users.directory import Directory, open_directory
 from importer.users.history import open_history
 from importer.users.identity import Identity, identity_of
-from server.web.access import Visit
+from server.web.access import Looking, Visit
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
 from server.web.pages.rendering import render
-from server.web.pages.visits import Looking
 from server.web.pages.words import labels_of
 from server.web.problems import Problem
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from keys.ring import parse_network
 from server import process
-from server.web.bearer import bearer
+from server.web.access import bearer
 from server.web.health import Check, Health, MayRead
 from server.web.listener import WebListener
 
