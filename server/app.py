@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 import aiosqlite
 
@@ -26,7 +27,7 @@ from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing, Watchers
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
-from keys.host import host_keys, shown_host_keys
+from keys.host import ShownHostKey, host_keys, shown_host_keys
 from server import process
 from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging
@@ -80,25 +81,38 @@ async def serve(settings: ServerSettings) -> None:
     log.info("Stopped.", extra={"event": "stopped"})
 
 
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The connections to headcount.db, so that none waits in vain for another.
+
+    | connection | opened to | used by | apart because |
+    |---|---|---|---|
+    | `queue` | write | the queue | an upload's CLOSE waits for no write but the queue's own |
+    | `tenants` | write | lists of tenants; outbox, sign-ins, uses of keys | their writes may wait for each other |
+    | `looking` | read | pages, API, metrics | a reader waits for no transaction |
+    | `accounts` | read | logins | on the event loop itself, so it gives up soon |
+    | of `Live`, while somebody follows | read | events | SQLite tells a connection what *others* changed |
+    """
+
+    tenants: Tenants
+    queue: Queue
+    accounts: Accounts
+    looking: aiosqlite.Connection
+
+
 class Server:
     """The parts, wired. `start()` once, then `stop()` once; the databases are closed by whoever opened them."""
 
-    def __init__(
-        self,
-        settings: ServerSettings,
-        tenants: Tenants,
-        queue: Queue,
-        outbox: Outbox,
-        accounts: Accounts,
-        looking: aiosqlite.Connection,
-    ) -> None:
-        """`looking` is headcount.db once more, for those who look at pages."""
+    def __init__(self, settings: ServerSettings, connections: Connections) -> None:
+        tenants, queue, looking = connections.tenants, connections.queue, connections.looking
+        ledger = Ledger(tenants.db)
         metrics = Metrics()
         self._settings = settings
         self._tenants = tenants
         self._queue = queue
+        self._tokens = Tokens(looking)
         self._counting = Counting(metrics, tenants, queue)
-        self._notifications = Notifications(settings, tenants, outbox, metrics)
+        self._notifications = Notifications(settings, tenants, Outbox(ledger), metrics)
         self._indexer = Indexer(tenants)
         self._closing = Closing(
             queue,
@@ -112,30 +126,15 @@ class Server:
         self._hooks = self._hook_table()
         found = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in found]
-        self._key_uses = KeyUses(Ledger(tenants.db), tenants.ring)
-        self._sftp = SftpListener(settings, accounts, self._hooks, metrics, keys, self._logged_in)
+        self._key_uses = KeyUses(ledger, tenants.ring, looking=Ledger(looking))
+        self._sftp = SftpListener(settings, connections.accounts, self._hooks, metrics, keys, self._logged_in)
+        self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
         listing, known = Listing(looking), Tenants(settings.data_dir, looking)
         self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions)
-        self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
+        self._sign_ins = SignIns(ledger, looking=Ledger(looking))
         health = self._health()
-        app = build_app(
-            Office(
-                settings=settings,
-                tenants=known,
-                tokens=Tokens(looking),
-                sign_ins=SignIns(Ledger(looking)),
-                queue=queue,
-                reader=listing,
-                trials=Trials(tenants, queue, self._closing, self._sftp.space),
-                live=self._live,
-                key_uses=self._key_uses,
-                overview=self._overview,
-                host_keys=shown_host_keys(found),
-                sftp_port=lambda: self._sftp.port,
-                parts_up=health.parts,
-            ),
-            health,
-        )
+        office = self._office(known, listing, shown_host_keys(found), health)
+        app = build_app(office, health)
         self._http = WebListener(app, settings.http_host, settings.http_port, settings.http_trusted_proxies)
 
     def _hook_table(self) -> HookTable:
@@ -148,6 +147,23 @@ class Server:
                 f"/test/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=True),
             },
             wide={"/sync_users.csv", "/test/sync_users.csv"},
+        )
+
+    def _office(self, tenants: Tenants, reader: Listing, host_keys: Sequence[ShownHostKey], health: Health) -> Office:
+        return Office(
+            settings=self._settings,
+            tenants=tenants,
+            tokens=self._tokens,
+            sign_ins=self._sign_ins,
+            queue=self._queue,
+            reader=reader,
+            trials=Trials(self._tenants, self._queue, self._closing, self._sftp.space),
+            live=self._live,
+            key_uses=self._key_uses,
+            overview=self._overview,
+            host_keys=host_keys,
+            sftp_port=lambda: self._sftp.port,
+            parts_up=health.parts,
         )
 
     def _health(self) -> Health:
@@ -224,24 +240,23 @@ class Server:
     async def _may_read_metrics(self, token: str | None) -> bool:
         if self._settings.metrics_auth == "none":
             return True
-        found = await Tokens(self._tenants.db).find(token, utc_now()) if token else None
+        found = await self._tokens.find(token, utc_now()) if token else None
         return found is not None and found.role is Role.OPERATOR
 
 
 @asynccontextmanager
 async def open_server(settings: ServerSettings) -> AsyncIterator[Server]:
     """The server on its databases, which are closed at the end."""
+    headcount_db = server_database(settings.data_dir)
     async with open_tenants(settings.data_dir) as tenants:
-        db = await open_database(server_database(settings.data_dir), "server")
-        outbox = await open_database(server_database(settings.data_dir), "server")
-        looking = await open_database(server_database(settings.data_dir), "server")
+        db = await open_database(headcount_db, "server")
+        looking = await open_database(headcount_db, "server", readonly=True)
         accounts = Accounts(settings.data_dir)
         try:
-            yield Server(settings, tenants, Queue(db), Outbox(outbox), accounts, looking)
+            yield Server(settings, Connections(tenants, Queue(db), accounts, looking))
         finally:
             accounts.close()
             await looking.close()
-            await outbox.close()
             await db.close()
 
 

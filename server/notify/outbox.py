@@ -6,10 +6,8 @@ later and under the same id, and one that kills the process does not hold up the
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 import aiosqlite
 
 from ground.moments import Clock, rfc3339, utc_now
-from importer.database import finish, transaction
+from importer.queue.ledger import Ledger
 from importer.queue.notices import Channel, Notice, put_in_outbox
 from server.notify.retries import THREE_DAYS, Retries
 
@@ -60,18 +58,17 @@ class Message:
 
 
 class Outbox:
-    """The outbox in one connection to headcount.db. Methods raise TryAgain when it can't be read or written now."""
+    """The outbox in headcount.db. Methods raise TryAgain when it can't be read or written now."""
 
-    def __init__(self, db: aiosqlite.Connection, clock: Clock = utc_now, retries: Retries = THREE_DAYS) -> None:
-        self._db = db
+    def __init__(self, ledger: Ledger, clock: Clock = utc_now, retries: Retries = THREE_DAYS) -> None:
+        self._ledger = ledger
         self._clock = clock
         self._retries = retries
-        self._lock = asyncio.Lock()
 
     async def put(self, notices: Iterable[Notice]) -> None:
         """Write notices that belong to no end of an import; a topic that was told already is left out."""
-        async with self._transaction():
-            await put_in_outbox(self._db, notices, rfc3339(self._clock()))
+        async with self._ledger.transaction():
+            await put_in_outbox(self._ledger.db, notices, rfc3339(self._clock()))
 
     async def due(self, channel: Channel) -> list[Message]:
         """What is to be tried now: of each tenant the oldest."""
@@ -84,11 +81,11 @@ class Outbox:
     async def begin(self, message: Message) -> Message | None:
         """A try begins: the message as it is now, its next try put off. None if it does not wait any more."""
         not_before = self._clock().timestamp() + self._retries.wait_s(message.attempts + 1)
-        async with self._transaction():
-            rows = await self._db.execute_fetchall(
+        async with self._ledger.transaction():
+            rows = await self._ledger.rows(
                 "UPDATE outbox SET attempts = attempts + 1, not_before = ?"  # noqa: S608 - a constant
                 f" WHERE id = ? AND state = 'waiting' RETURNING {COLUMNS}",
-                (not_before, message.id),
+                *(not_before, message.id),
             )
         return next((Message.from_row(row) for row in rows), None)
 
@@ -106,17 +103,14 @@ class Outbox:
         if ends:
             await self._end(message, "given_up", error)
         else:
-            await self._change("UPDATE outbox SET error = ? WHERE id = ?", error, message.id)
+            await self._ledger.change("UPDATE outbox SET error = ? WHERE id = ?", error, message.id)
         return ends
 
     async def lengths(self) -> dict[Channel, int]:
         """How many messages wait, by channel."""
-        async with self._lock:
-            rows = await finish(
-                self._db.execute_fetchall(
-                    "SELECT channel, count(*) FROM outbox WHERE state = 'waiting' GROUP BY channel"
-                )
-            )
+        rows = await self._ledger.read(
+            "SELECT channel, count(*) FROM outbox WHERE state = 'waiting' GROUP BY channel"
+        )
         return dict.fromkeys(Channel, 0) | {Channel(row[0]): row[1] for row in rows}
 
     async def newest(self, tenant: str, limit: int) -> list[Message]:
@@ -129,31 +123,21 @@ class Outbox:
     async def prune(self) -> None:
         """Forget what is long over, and give up what could not be tried for days."""
         now = self._clock()
-        await self._change(
+        await self._ledger.change(
             "UPDATE outbox SET state = 'given_up', finished_at = ?, error = coalesce(error, 'it could not be sent')"
             " WHERE state = 'waiting' AND created_at < ?",
             *(rfc3339(now), rfc3339(now - NEVER_SENT)),
         )
-        await self._change(
+        await self._ledger.change(
             "DELETE FROM outbox WHERE finished_at < ? AND topic NOT LIKE 'stale %'", rfc3339(now - KEPT)
         )
 
     async def _end(self, message: Message, state: str, error: str | None) -> None:
-        await self._change(
+        await self._ledger.change(
             "UPDATE outbox SET state = ?, error = ?, finished_at = ? WHERE id = ? AND state = 'waiting'",
             *(state, error, rfc3339(self._clock()), message.id),
         )
 
     async def _messages(self, statement: str, *values: object) -> list[Message]:
-        async with self._lock:
-            rows = await finish(self._db.execute_fetchall(statement, values))
+        rows = await self._ledger.read(statement, *values)
         return [Message.from_row(row) for row in rows]
-
-    async def _change(self, statement: str, *values: object) -> None:
-        async with self._transaction():
-            await self._db.execute(statement, values)
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[None]:
-        async with self._lock, transaction(self._db):
-            yield

@@ -34,9 +34,20 @@ class Use:
 
 
 class KeyUses:
-    """The last uses of the keys of all tenants. Writes between `start()` and `stop()`."""
+    """The last uses of the keys of all tenants. Writes between `start()` and `stop()`.
 
-    def __init__(self, ledger: Ledger, ring_of: Callable[[str], KeyRing], clock: Clock = utc_now) -> None:
+    Reads through `looking`, if there is one, so that a page waits for no write.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        ring_of: Callable[[str], KeyRing],
+        clock: Clock = utc_now,
+        *,
+        looking: Ledger | None = None,
+    ) -> None:
+        self._looking = looking or ledger
         self._ledger = ledger
         self._ring_of = ring_of
         self._clock = clock
@@ -52,7 +63,7 @@ class KeyUses:
 
     async def of(self, tenant: str) -> dict[str, Use]:
         """The last uses by fingerprint, also of this moment; keys that were never used are not in it."""
-        rows = await self._ledger.read("SELECT fingerprint, used_at, address FROM key_uses WHERE tenant = ?", tenant)
+        rows = await self._looking.read("SELECT fingerprint, used_at, address FROM key_uses WHERE tenant = ?", tenant)
         return {row[0]: Use(row[1], row[2]) for row in rows} | self._unwritten.get(tenant, {})
 
     async def forget(self, tenant: str, fingerprint: str) -> None:

@@ -25,8 +25,8 @@ class Office:
 
     `queue` is the server's own: a decision taken there wakes the worker. Lists and reports are read through `reader`,
     on a connection of its own, so that nobody who looks holds up an upload. `sftp_port` gives the port that SFTP is
-    listening on, and `host_keys` are what it proves itself with. `parts_up` says by name which parts of the server are
-    up.
+    listening on, and `host_keys` are what it proves itself with. `parts_up` says which parts of the server are up,
+    by name.
     """
 
     settings: ServerSettings

@@ -142,7 +142,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         stack.callback(accounts.close)
         sftp = SftpListener(settings, accounts, HookTable({}), Metrics(), [])  # its files, not its port
         stack.push_async_callback(sftp.close, 0)
-        queue = Queue(dbs[1])
+        queue, ledger = Queue(dbs[1]), Ledger(opened.db)
         closing = Closing(queue, opened.folder, Watching())
         counting = Counting(Metrics(), opened, queue)
         listing = Listing(dbs[0])
@@ -155,12 +155,12 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             settings=settings,
             tenants=opened,
             tokens=Tokens(opened.db),
-            sign_ins=SignIns(Ledger(dbs[0])),
+            sign_ins=SignIns(ledger, looking=Ledger(dbs[0])),
             queue=queue,
             reader=listing,
             trials=Trials(opened, queue, closing, sftp.space),
             live=live,
-            key_uses=KeyUses(Ledger(opened.db), opened.ring),
+            key_uses=KeyUses(ledger, opened.ring, looking=Ledger(dbs[0])),
             overview=overview,
             host_keys=HOST_KEYS,
             sftp_port=lambda: sftp.port,

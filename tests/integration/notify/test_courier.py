@@ -40,7 +40,7 @@ class Desk:
 
     def __init__(self, house: House, retries: Retries = QUICK) -> None:
         self.house = house
-        self.outbox = Outbox(house.queue._db, retries=retries)
+        self.outbox = Outbox(house.queue._ledger, retries=retries)
         self.settings: dict[str, TenantSettings] = {}
         self.metrics = Metrics()
         self.herald = TenantHerald(house.folder, self.settings_of)
@@ -302,12 +302,12 @@ async def test_without_a_mail_server_mails_wait_and_end_after_a_week(desk: Desk)
     async with desk.courier():
         assert await desk.states() == ["waiting"]
     later = Outbox(
-        desk.house.queue._db, clock=lambda: datetime.fromtimestamp(now.timestamp() + 8 * 86400, now.tzinfo)
+        desk.house.queue._ledger, clock=lambda: datetime.fromtimestamp(now.timestamp() + 8 * 86400, now.tzinfo)
     )
     await later.prune()
     assert await desk.states() == ["given_up"]
     month = Outbox(
-        desk.house.queue._db, clock=lambda: datetime.fromtimestamp(now.timestamp() + 50 * 86400, now.tzinfo)
+        desk.house.queue._ledger, clock=lambda: datetime.fromtimestamp(now.timestamp() + 50 * 86400, now.tzinfo)
     )
     await month.prune()
     assert await desk.states() == []

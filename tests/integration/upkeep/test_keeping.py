@@ -15,6 +15,7 @@ from importer.database import open_database
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
+from importer.queue.ledger import Ledger
 from importer.reconcile.undo import UndoJob, undo_import
 from importer.rules.settings import ImportSettings
 from importer.worker.attempt import Starter
@@ -248,7 +249,7 @@ async def test_a_stale_feed_is_told_of(watch: Watch, caplog: pytest.LogCaptureFi
 async def test_a_stale_feed_is_told_of_once_by_mail_until_a_file_is_applied(watch: Watch) -> None:
     db = await open_database(watch.tenants.data_dir / "headcount.db", "server")
     settings = ServerSettings(data_dir=watch.tenants.data_dir)
-    tell = Notifications(settings, watch.tenants, Outbox(db), Metrics()).tell_stale
+    tell = Notifications(settings, watch.tenants, Outbox(Ledger(db)), Metrics()).tell_stale
 
     async def look_again_and_again(days: int) -> int:
         keeper = Keeper(watch.tenants, watch.house.queue, lambda: datetime.now(UTC) + days * DAY, tell)
