@@ -1,20 +1,38 @@
 """Canaries: what the SFTP side leans on inside asyncssh, beyond its documented interface, is still as it was read.
 
 If one of these fails after an upgrade, read the new source before making it pass: a handle of a lost connection may
-be taken for one its client closed.
+be taken for one its client closed. Each says by `watches` which names it stands for; the last test reads our source,
+and fails for a name that has no canary.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
-from asyncssh import channel, connection, constants, sftp, stream
+from asyncssh import auth, channel, connection, constants, packet, public_key, sftp, stream
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from server.sftp import handler
+from server.sftp.auth import SAFE_RSA_SIGNATURES
 from server.sftp.filesystem import TenantFiles
 from server.sftp.handler import STOCK, SftpHandler
+from tests.support.leaning import leaned_on, said_in_source
+
+Canary = Callable[..., None]
+WATCHED: set[str] = set()
+
+
+def watches(*names: str) -> Callable[[Canary], Canary]:
+    """Say which names inside asyncssh the decorated test stands for, as `leaned_on` writes them."""
+    WATCHED.update(names)
+    return lambda canary: canary
 
 
 def source(thing: object) -> str:
@@ -25,13 +43,16 @@ def test_this_is_the_release_whose_source_was_read() -> None:
     assert asyncssh.__version__.startswith("2.24.")
 
 
+@watches("SFTPServerHandler._cleanup", "SFTPServerHandler.run", "sftp.SFTPServerHandler")
 def test_the_handlers_clean_up_is_one_method_called_at_every_end() -> None:
     assert "self._server.close(file_obj)" in source(sftp.SFTPServerHandler._cleanup)
     assert "await self._cleanup(" in source(sftp.SFTPHandler.recv_packets)
     assert "await self._cleanup(" in source(sftp.SFTPServerHandler.run)
+    assert "await self.recv_packets()" in source(sftp.SFTPServerHandler.run)
     assert "self._server.close" not in source(SftpHandler._cleanup)
 
 
+@watches("SFTPServerHandler._file_handles", "SFTPServerHandler._dir_handles", "SFTPServerHandler._process_open")
 def test_open_handles_are_where_they_are_looked_for() -> None:
     made = source(sftp.SFTPServerHandler.__init__)
     assert "self._file_handles: Dict[bytes, object] = {}" in made
@@ -39,9 +60,11 @@ def test_open_handles_are_where_they_are_looked_for() -> None:
     assert "self._file_handles[handle] = result" in source(sftp.SFTPServerHandler._process_open)
 
 
+@watches("SFTPServerHandler._packet_handlers", "SFTPHandler.recv_packet")
 def test_requests_are_dispatched_one_at_a_time_by_the_table_of_the_class() -> None:
     assert "self._packet_handlers.get(handler_type)" in source(sftp.SFTPServerHandler._process_packet)
     receive = source(sftp.SFTPHandler.recv_packets)
+    assert "while self._reader:" in receive
     assert "await self.recv_packet()" in receive
     assert "await self._process_packet(" in receive
 
@@ -87,6 +110,7 @@ def test_an_error_code_of_later_protocols_reaches_clients_as_a_failure_with_its_
     assert b"quota exceeded" in encoded
 
 
+@watches("stream.SSHServerStreamSession")
 def test_a_session_of_our_own_is_asked_for_when_there_is_no_factory() -> None:
     opened = source(connection.SSHServerConnection._process_session_open)
     assert "self._owner.session_requested()" in opened
@@ -95,23 +119,186 @@ def test_a_session_of_our_own_is_asked_for_when_there_is_no_factory() -> None:
         assert f"def {name}(" in started
 
 
+@watches("send_packet", "log_sent_packet", "log_received_packet", "_transport", "_enc_alg_sc", "_send_pktsize")
 def test_what_a_lean_connection_replaces_is_still_there() -> None:
     sent = source(connection.SSHConnection.send_packet)
     assert "self.send_packet(MSG_IGNORE, String(b''))" in sent
     assert "handler.log_sent_packet(" in sent
     assert "self._transport.write(data)" in source(connection.SSHConnection._send)
     assert "self._transport.abort" in source(connection.SSHConnection._force_close)
+    assert "self._enc_alg_sc = b''" in source(connection.SSHConnection.__init__)
     assert "self._enc_alg_sc" in source(connection.SSHConnection._process_kexinit)
     assert "_send_pktsize" in source(channel.SSHChannel.process_open)
 
 
+@watches("_client_kexinit", "_server_kexinit")
 def test_both_lists_of_algorithms_are_kept_for_the_log() -> None:
     assert "self._client_kexinit = packet.get_consumed_payload()" in source(connection.SSHConnection._process_kexinit)
     assert "self._server_kexinit" in source(connection.SSHConnection._send_kexinit)
 
 
+@watches("_process_env_request", "SSHServerStreamSession.exception_received")
 def test_what_a_channel_keeps_of_its_requests_is_where_it_is_refused() -> None:
     assert "self._env[key] = value" in source(channel.SSHServerChannel._process_env_request)
     assert "getattr(self, name, None)" in source(channel.SSHChannel._service_next_request)
     assert "self.exception_received(" in source(stream.SSHServerStreamSession.signal_received)
     assert "self.exception_received(" in source(stream.SSHServerStreamSession.break_received)
+
+
+@watches("SFTPHandler._reader", "SFTPHandler._writer")
+def test_reader_and_writer_of_a_session_are_taken_away_by_its_clean_up_together() -> None:
+    class Stream:
+        closed = False
+
+        @property
+        def logger(self) -> Stream:
+            return self
+
+        def get_child(self, _name: str) -> Stream:
+            return self
+
+        def close(self) -> None:
+            self.closed = True
+
+    reader, writer = Stream(), Stream()
+    session: Any = sftp.SFTPHandler(reader, writer)  # type: ignore[arg-type]
+    assert (session._reader, session._writer) == (reader, writer)
+    asyncio.run(session._cleanup(None))
+    assert (session._reader, session._writer, writer.closed) == (None, None, True)
+    assert "except EOFError:\n            await self._cleanup(None)" in source(sftp.SFTPHandler.recv_packets)
+
+
+@watches("SFTPServerHandler._get_next_handle")
+def test_a_new_handle_is_none_that_is_open() -> None:
+    session: Any = sftp.SFTPServerHandler.__new__(sftp.SFTPServerHandler)
+    session._next_handle = 2**32 - 1
+    session._file_handles, session._dir_handles = {b"\xff\xff\xff\xff": "file"}, {b"\0\0\0\0": "folder"}
+    assert [session._get_next_handle(), session._get_next_handle()] == [b"\0\0\0\1", b"\0\0\0\2"]
+
+
+@watches("SFTPServerHandler._extensions")
+def test_clients_are_told_the_extensions_of_the_class() -> None:
+    assert "extensions.extend(self._extensions)" in source(sftp.SFTPServerHandler.run)
+    assert all(
+        isinstance(name, bytes) and isinstance(data, bytes) for name, data in sftp.SFTPServerHandler._extensions
+    )
+
+
+@watches("SSHPacketLogger.log_sent_packet", "SSHPacketLogger.log_received_packet")
+def test_a_line_for_every_packet_is_made_by_these_two_and_nothing_else() -> None:
+    said = source(packet.SSHPacketLogger)
+    assert said.count("self._log_packet(") == 2
+    for logs in (packet.SSHPacketLogger.log_sent_packet, packet.SSHPacketLogger.log_received_packet):
+        assert source(logs).count("self._log_packet(") == 1
+        assert inspect.signature(logs).return_annotation is None
+    assert "self.log_sent_packet(" in source(sftp.SFTPHandler.send_packet)
+    assert "self.log_received_packet(" in source(sftp.SFTPHandler.recv_packets)
+
+
+@watches("SSHStreamSession._chan", "SSHStreamSession.connection_lost", "SSHServerStreamSession.session_started")
+def test_a_session_knows_its_channel_from_its_beginning_to_its_end() -> None:
+    assert "self._chan = chan" in source(stream.SSHStreamSession.connection_made)
+    assert ".connection_made(" in source(channel.SSHChannel._finish_open_request)
+    assert "self._session.session_started()" in source(channel.SSHChannel._report_response)
+    assert "self._session.connection_lost(exc)" in source(channel.SSHChannel._cleanup)
+    assert "self._chan" not in source(stream.SSHStreamSession.connection_lost)
+
+
+@watches("pause_writing", "resume_writing")
+def test_the_transport_tells_a_connection_when_it_is_full_and_that_does_nothing() -> None:
+    assert issubclass(connection.SSHConnection, asyncio.Protocol)
+    for name in ("pause_writing", "resume_writing"):
+        # Without a connection: what is replaced uses nothing of it.
+        assert getattr(connection.SSHConnection, name)(None) is None
+        assert f"def {name}" not in source(connection.SSHServerConnection)
+
+
+@watches("send_userauth_failure")
+def test_every_refused_try_is_answered_by_one_method_of_the_connection() -> None:
+    assert list(inspect.signature(connection.SSHServerConnection.send_userauth_failure).parameters) == [
+        "self",
+        "partial_success",
+    ]
+    assert "self._conn.send_userauth_failure(partial_success)" in source(auth.ServerAuth.send_failure)
+    assert "conn.send_userauth_failure(False)" in source(auth.lookup_server_auth)
+    sent = [
+        (file.name, line.strip())
+        for file in sorted(Path(connection.__file__).parent.glob("*.py"))
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if re.search(r"\bMSG_USERAUTH_FAILURE,", line) and "import" not in line
+    ]
+    assert [name for name, line in sent if "send_packet" in line] == ["connection.py"]
+
+
+@watches("all_sig_algorithms")
+def test_a_key_verifies_only_signatures_by_the_algorithms_it_is_left() -> None:
+    key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+    offered: Any = public_key.decode_ssh_public_key(key.public_data)
+    by_sha1, by_sha2 = key.sign(b"text", b"ssh-rsa"), key.sign(b"text", b"rsa-sha2-256")
+    assert offered.verify(b"text", by_sha1)
+    offered.all_sig_algorithms = SAFE_RSA_SIGNATURES
+    assert not offered.verify(b"text", by_sha1)
+    assert offered.verify(b"text", by_sha2)
+    assert b"ssh-rsa" in type(offered).all_sig_algorithms, "other keys are as before"
+    asked = source(connection.SSHServerConnection._validate_client_public_key)
+    assert "self._owner.validate_public_key(username, key)" in asked
+    assert "key.verify(" in source(connection.SSHServerConnection.validate_public_key)
+
+
+@watches("host_key_algorithms")
+def test_a_host_key_proves_itself_by_the_algorithms_it_is_left() -> None:
+    (pair,) = asyncssh.load_keypairs([asyncssh.generate_private_key("ssh-rsa", key_size=2048)])
+    assert {b"ssh-rsa", b"rsa-sha2-256", b"rsa-sha2-512"} <= set(pair.host_key_algorithms)
+    assert "for alg in keypair.host_key_algorithms:" in source(connection.SSHServerConnectionOptions.prepare)
+
+
+@watches("pyca_key", "public_data")
+def test_a_key_gives_its_blob_and_its_inside() -> None:
+    key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+    assert isinstance(key.pyca_key, RSAPrivateKey)
+    assert key.pyca_key.key_size == 2048
+    public = asyncssh.import_public_key(key.export_public_key("openssh"))
+    assert isinstance(public.pyca_key, RSAPublicKey)
+    assert public.public_data == key.public_data
+    assert public.public_data.startswith(b"\0\0\0\x07ssh-rsa")
+
+
+@watches("packet.SSHPacket", "packet.PacketDecodeError")
+def test_a_packet_is_read_from_its_front_and_says_when_it_is_too_short_or_too_long() -> None:
+    read = packet.SSHPacket(b"\0\0\0\x02hi" + (5).to_bytes(8, "big") + b"\0\0\0\x03a,b" + b"rest")
+    assert (read.get_string(), read.get_uint64(), read.get_namelist()) == (b"hi", 5, [b"a", b"b"])
+    with pytest.raises(packet.PacketDecodeError):
+        read.check_end()
+    assert read.get_bytes(4) == b"rest"
+    read.check_end()
+    with pytest.raises(packet.PacketDecodeError):
+        read.get_bytes(1)
+
+
+@watches("constants")
+def test_constants_are_those_of_the_protocol() -> None:
+    """Numbers of draft-ietf-secsh-filexfer-02; FXF_APPEND and FXF_READ are bits of its `pflags`."""
+    requests = {
+        "OPEN": 3, "CLOSE": 4, "READ": 5, "WRITE": 6, "LSTAT": 7, "FSTAT": 8, "SETSTAT": 9, "FSETSTAT": 10,
+        "OPENDIR": 11, "READDIR": 12, "REMOVE": 13, "MKDIR": 14, "RMDIR": 15, "REALPATH": 16, "STAT": 17,
+        "RENAME": 18, "READLINK": 19, "SYMLINK": 20,
+    }  # fmt: skip
+    for name, number in requests.items():
+        assert getattr(constants, f"FXP_{name}") == number
+    flags = {"READ": 1, "WRITE": 2, "APPEND": 4, "CREAT": 8, "TRUNC": 16, "EXCL": 32}
+    for name, bit in flags.items():
+        assert getattr(constants, f"FXF_{name}") == bit
+    assert constants.MSG_IGNORE == 2
+    used = set(
+        re.findall(r"\b(?:c\.)?(FX[PF]_[A-Z]+)\b", "".join(map(source, (handler, inspect.getmodule(TenantFiles)))))
+    )
+    assert used <= {f"FXP_{name}" for name in requests} | {f"FXF_{name}" for name in flags}
+
+
+def test_every_name_that_is_leaned_on_has_its_canary() -> None:
+    assert leaned_on() <= WATCHED
+
+
+@pytest.mark.parametrize("name", sorted(WATCHED))
+def test_every_canary_is_for_a_name_that_is_leaned_on(name: str) -> None:
+    assert name in leaned_on() or said_in_source(name)
