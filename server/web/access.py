@@ -24,8 +24,8 @@ from ground.addresses import Address
 from ground.moments import utc_now
 from server.tenants.settings import TenantRefused
 from server.tenants.tokens import Role, Token
+from server.web.not_done import Problem
 from server.web.office import Office
-from server.web.problems import Problem
 
 COOKIE = "headcount"
 SECURE_COOKIE = f"__Host-{COOKIE}"

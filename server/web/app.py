@@ -22,8 +22,8 @@ from importer.errors import TryAgain
 from server.web import api, pages
 from server.web.api import document
 from server.web.health import Health
+from server.web.not_done import Problem, as_problem
 from server.web.office import Office
-from server.web.problems import Problem, as_problem
 from server.web.same_origin import API, Fence
 from server.web.segments import Segments
 

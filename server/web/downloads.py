@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from server.web.problems import Problem
+from server.web.not_done import Problem
 
 CHUNK_BYTES = 256 * 1024
 STALLED_S = 60.0

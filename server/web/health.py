@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from server.web.access import bearer
-from server.web.problems import Problem
+from server.web.not_done import Problem
 
 Check = Callable[[], Awaitable[bool]]
 """Whether a part of the server is up, really looked at. An exception means no."""

@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from server.web.problems import Problem
+from server.web.not_done import Problem
 
 BEGIN_S = 60.0
 """A form whose file has not begun after so long is given up."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.web.problems import Problem
+from server.web.not_done import Problem
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 API = "/api/"

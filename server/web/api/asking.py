@@ -18,7 +18,7 @@ from starlette.responses import Response
 import server.web.segments  # noqa: F401 - for the paths of routes
 from importer.model import INTEGER_MAX
 from server.web.access import BearerNeeds, Need, Visit
-from server.web.problems import Problem, unfit
+from server.web.not_done import Problem, unfit
 
 Looking = Annotated[Visit, Depends(BearerNeeds(Need.VIEWER))]
 Owning = Annotated[Visit, Depends(BearerNeeds(Need.OWNER))]

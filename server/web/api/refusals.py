@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from server.web.problems import MEDIA_TYPE
+from server.web.not_done import MEDIA_TYPE
 
 CODES: Mapping[str, tuple[int, str]] = {
     "bad_json": (400, "The body is no JSON."),

@@ -23,7 +23,7 @@ from server.web.api.asking import (
     media_type_of,
 )
 from server.web.api.refusals import BODY, LATER, LOOKING, OWNING, refuses
-from server.web.problems import Problem
+from server.web.not_done import Problem
 
 router = Routes(prefix="/tenants/{tenant}/settings", tags=["settings"])
 

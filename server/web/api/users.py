@@ -16,7 +16,7 @@ from server.web.api.asking import After, Asked, Before, Limit, Looking, Routes, 
 from server.web.api.refusals import LOOKING, refuses
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
-from server.web.problems import Problem
+from server.web.not_done import Problem
 
 router = Routes(prefix="/tenants/{tenant}", tags=["users"])
 

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from server.web.access import session_of
+from server.web.not_done import Problem
 from server.web.pages.rendering import render
-from server.web.problems import Problem
 
 SIGN_IN = "/sign-in"
 

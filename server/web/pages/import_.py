@@ -15,12 +15,12 @@ from importer.queue.entry import Entry
 from importer.worker import decisions
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.access import Looking, Owning, Visit
+from server.web.not_done import as_problem
 from server.web.pages.import_parts import Asked, parts_of
 from server.web.pages.imports import told
 from server.web.pages.rendering import render
 from server.web.pages.sentences import undo_means, without_place
 from server.web.pages.settings.words import said
-from server.web.problems import as_problem
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
 

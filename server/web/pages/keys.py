@@ -18,9 +18,9 @@ from importer.errors import TryAgain
 from keys.errors import KeyRefused
 from server.tenants.key_uses import with_uses
 from server.web.access import Looking, Owning, Visit
+from server.web.not_done import as_problem, as_sentence
 from server.web.pages.connecting import TYPES, Connection
 from server.web.pages.rendering import FORM_BYTES_MOST, render
-from server.web.problems import as_problem, as_sentence
 
 router = APIRouter(prefix="/tenants/{tenant}/keys", max_body_size=FORM_BYTES_MOST)
 

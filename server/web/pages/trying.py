@@ -9,8 +9,8 @@ from starlette.responses import RedirectResponse, Response
 from ground.refusals import Refusal
 from server.web.access import Looking, Owning, Visit
 from server.web.multipart import FormFile
+from server.web.not_done import Problem, as_problem
 from server.web.pages.rendering import render
-from server.web.problems import Problem, as_problem
 
 router = APIRouter(prefix="/tenants/{tenant}/try")
 

@@ -20,9 +20,9 @@ from importer.users.identity import Identity, identity_of
 from server.web.access import Looking, Visit
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
+from server.web.not_done import Problem
 from server.web.pages.rendering import render
 from server.web.pages.words import labels_of
-from server.web.problems import Problem
 
 router = APIRouter(prefix="/tenants/{tenant}")
 

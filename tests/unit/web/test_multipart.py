@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from server.web.multipart import FormFile
-from server.web.problems import Problem
+from server.web.not_done import Problem
 
 BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
 KIND = f"multipart/form-data; boundary={BOUNDARY}"

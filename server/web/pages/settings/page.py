@@ -18,6 +18,7 @@ from importer.model import INTEGER_MAX
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.tenants.settings import TenantRefused, TenantSettings, changed, etag
 from server.web.access import Looking, Owning, Visit
+from server.web.not_done import as_problem
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings.form import (
     Wanted,
@@ -32,7 +33,6 @@ from server.web.pages.settings.form import (
 from server.web.pages.settings.items import groups_of
 from server.web.pages.settings.merge import LOOKED_BACK, Meanwhile, look_back
 from server.web.pages.settings.words import said
-from server.web.problems import as_problem
 
 router = APIRouter(prefix="/tenants/{tenant}/settings", max_body_size=FORM_BYTES_MOST)
 
