@@ -24,7 +24,7 @@ from ground.addresses import Address
 from ground.moments import utc_now
 from server.tenants.settings import TenantRefused
 from server.tenants.tokens import Role, Token
-from server.web.not_done import Problem
+from server.web.not_done import NotDone
 from server.web.office import Office
 
 COOKIE = "headcount"
@@ -79,7 +79,7 @@ class Visit:
 
 
 class BearerNeeds(SecurityBase):
-    """A dependency of the API's routes: gives the Visit, or raises Problem."""
+    """A dependency of the API's routes: gives the Visit, or raises NotDone."""
 
     def __init__(self, need: Need) -> None:
         self.need = need
@@ -125,22 +125,22 @@ async def session_of(request: Request) -> Token | None:
 
 
 async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
-    """The visit, if it may be. Raises Problem: 401, 403 or 404."""
+    """The visit, if it may be. Raises NotDone: 401, 403 or 404."""
     office: Office = request.app.state.office
     tenant: str | None = request.path_params.get("tenant")
     verdict = judge(need, token, tenant)
     if verdict is Verdict.UNKNOWN or token is None:
-        raise Problem(401, "This needs a token: headcount token create makes one.", code="no_token")
+        raise NotDone(401, "This needs a token: headcount token create makes one.", code="no_token")
     if verdict is Verdict.NOT_FOUND:
         raise no_such_tenant(tenant)
     if verdict is Verdict.FORBIDDEN:
-        raise Problem(403, _FORBIDDEN[need], code="forbidden")
+        raise NotDone(403, _FORBIDDEN[need], code="forbidden")
     if tenant is not None:
         try:
             await office.tenants.get(tenant)
         except TenantRefused as error:
             if error.code == "no_folder":
-                raise Problem(503, f"{tenant} is not there at the moment.", code=error.code) from None
+                raise NotDone(503, f"{tenant} is not there at the moment.", code=error.code) from None
             raise no_such_tenant(tenant) from None
     return Visit(office, token, tenant or "")
 
@@ -152,8 +152,8 @@ _FORBIDDEN = {
 }
 
 
-def no_such_tenant(tenant: str | None) -> Problem:
-    return Problem(404, f"There is no tenant {tenant} here.", code="no_tenant")
+def no_such_tenant(tenant: str | None) -> NotDone:
+    return NotDone(404, f"There is no tenant {tenant} here.", code="no_tenant")
 
 
 def cookie_name(request: Request) -> str:
@@ -161,12 +161,12 @@ def cookie_name(request: Request) -> str:
 
 
 async def slow_down(request: Request) -> None:
-    """Let somebody who showed a wrong token wait: the longer, the more of them came. Raises Problem 429."""
+    """Let somebody who showed a wrong token wait: the longer, the more of them came. Raises NotDone 429."""
     office: Office = request.app.state.office
     address = _address_of(request)
     delay = office.slowing.failed(address, asyncio.get_running_loop().time())
     if delay is None:
-        raise Problem(
+        raise NotDone(
             429,
             "Too many wrong tokens at once; try again in a minute.",
             code="too_many_tries",

@@ -22,15 +22,15 @@ from importer.errors import TryAgain
 from server.web import api, pages
 from server.web.api import document
 from server.web.health import Health
-from server.web.not_done import Problem, as_problem
+from server.web.not_done import NotDone, as_not_done
 from server.web.office import Office
 from server.web.same_origin import API, Fence
 from server.web.segments import Segments
 
 STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 
-TOLD = (Problem, HTTPException, RequestValidationError, Refusal)
-"""The exceptions that are answers: each becomes a Problem, told as JSON or as a page."""
+TOLD = (NotDone, HTTPException, RequestValidationError, Refusal)
+"""The exceptions that are answers: each becomes a NotDone, told as JSON or as a page."""
 
 
 def build_app(office: Office, health: Health) -> FastAPI:
@@ -65,7 +65,7 @@ class KeptFiles(StaticFiles):
 
 
 async def _tell(request: Request, error: Exception) -> Response:
-    told = as_problem(error)
+    told = as_not_done(error)
     if told.status == 405:
         told.headers["Allow"] = ", ".join(_methods(request))
     if request.url.path.startswith(API):
@@ -96,4 +96,4 @@ async def _left(request: Request, error: Exception) -> Response:
 
 async def _fault(request: Request, error: Exception) -> Response:
     """A fault of ours: the log has it, whoever asked has a sentence."""
-    return await _tell(request, Problem(500, "Headcount made a mistake; its log says which.", code="internal_error"))
+    return await _tell(request, NotDone(500, "Headcount made a mistake; its log says which.", code="internal_error"))

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from server.web.not_done import Problem
+from server.web.not_done import NotDone
 
 CHUNK_BYTES = 256 * 1024
 STALLED_S = 60.0
@@ -73,11 +73,11 @@ def streamed(request: Request, pieces: Pieces, media_type: str, headers: Mapping
 
 
 async def file_download(request: Request, path: Path, name: str, media_type: str = "text/csv") -> Response:
-    """The file at `path` as it is now. Raises Problem 404 if there is none (any more)."""
+    """The file at `path` as it is now. Raises NotDone 404 if there is none (any more)."""
     try:
         file = await asyncio.to_thread(path.open, "rb")
     except FileNotFoundError:
-        raise Problem(404, "This file is not kept any more, or there never was one.", code="no_file") from None
+        raise NotDone(404, "This file is not kept any more, or there never was one.", code="no_file") from None
     size = os.fstat(file.fileno()).st_size
     if request.method == "HEAD":
         file.close()

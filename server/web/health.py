@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from server.web.access import bearer
-from server.web.not_done import Problem
+from server.web.not_done import NotDone
 
 Check = Callable[[], Awaitable[bool]]
 """Whether a part of the server is up, really looked at. An exception means no."""
@@ -50,7 +50,7 @@ class Health:
 
     async def _show_metrics(self, request: Request) -> Response:
         if not await self._may_read(bearer(request.headers.get("authorization"))):
-            return Problem(401, "The metrics need the operator's token.").answer()
+            return NotDone(401, "The metrics need the operator's token.").answer()
         return Response(await self._metrics(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

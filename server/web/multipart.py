@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from server.web.not_done import Problem
+from server.web.not_done import NotDone
 
 BEGIN_S = 60.0
 """A form whose file has not begun after so long is given up."""
@@ -24,7 +24,7 @@ class FormFile:
     """The file in the field `field` of a form. `name()` once, then `chunks()` once."""
 
     def __init__(self, request: Request, field: str) -> None:
-        """Raises Problem if what comes is no such form."""
+        """Raises NotDone if what comes is no such form."""
         self._stream = request.stream()
         self._field = field.encode()
         self._parser = _parser(request, self)
@@ -37,7 +37,7 @@ class FormFile:
     async def name(self) -> str:
         """What the file is called where it was; the form has been read to where the file begins.
 
-        Raises Problem if no file was chosen, or nothing comes.
+        Raises NotDone if no file was chosen, or nothing comes.
         """
         try:
             async with asyncio.timeout(BEGIN_S):
@@ -46,11 +46,11 @@ class FormFile:
         except TimeoutError:
             raise _broken() from None
         if not self._name:
-            raise Problem(422, "Choose a file first.", code="no_file_chosen")
+            raise NotDone(422, "Choose a file first.", code="no_file_chosen")
         return self._name
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes of the file. Raises Problem if the form breaks off before its end."""
+        """The bytes of the file. Raises NotDone if the form breaks off before its end."""
         while True:
             while self._came:
                 yield self._came.popleft()
@@ -112,7 +112,7 @@ class FormFile:
 def _parser(request: Request, called: FormFile) -> MultipartParser:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
-        raise Problem(415, "Send the file with the form on the page.", code="unsupported_type")
+        raise NotDone(415, "Send the file with the form on the page.", code="unsupported_type")
     try:
         return MultipartParser(
             options[b"boundary"],
@@ -131,5 +131,5 @@ def _parser(request: Request, called: FormFile) -> MultipartParser:
         raise _broken() from None
 
 
-def _broken() -> Problem:
-    return Problem(400, "The file did not arrive whole. Send it again.", code="broken_form")
+def _broken() -> NotDone:
+    return NotDone(400, "The file did not arrive whole. Send it again.", code="broken_form")

@@ -45,10 +45,12 @@ AGAIN_S = 10
 """So long to wait, for whoever is told to try again."""
 
 
-class Problem(Exception):  # noqa: N818 - RFC 9457's word
-    """A request that ends here. `detail` is a sentence that says what to do, `code` is stable.
+class NotDone(Exception):  # noqa: N818 - what it is
+    """A request that ends here, as a "problem" of RFC 9457.
 
-    `errors` are all that are wrong with what was sent, by the name of the parameter, field or setting.
+    `detail` is a sentence that says what to do; `code` is stable, None where the status says it all. `errors` are all
+    that are wrong with what was sent, by the name of the parameter, field or setting. A `Refusal` is not one, but
+    becomes one (`as_not_done`), as do faults of our own.
     """
 
     def __init__(
@@ -86,18 +88,18 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         return body
 
 
-def as_problem(error: Exception) -> Problem:
-    """What an exception that is an answer means to whoever asked. Pure."""
-    if isinstance(error, Problem):
+def as_not_done(error: Exception) -> NotDone:
+    """Map an exception that is an answer to the NotDone that the client is told. Pure."""
+    if isinstance(error, NotDone):
         return error
     if isinstance(error, HTTPException):
         code, sentence = _TOLD.get(error.status_code, (None, error.detail))
-        return Problem(error.status_code, sentence, code=code, headers=error.headers)
+        return NotDone(error.status_code, sentence, code=code, headers=error.headers)
     if isinstance(error, RequestValidationError):
         return unfit(error.errors())
     if isinstance(error, TryAgain):
         detail = f"Not now: {error.message}. Nothing was changed; try again in a while."
-        return Problem(
+        return NotDone(
             507 if error.code == "disk_full" else 503, detail, code=error.code, headers={"retry-after": str(AGAIN_S)}
         )
     if isinstance(error, Refusal):
@@ -108,13 +110,13 @@ def as_problem(error: Exception) -> Problem:
 _TOLD = {404: ("not_found", "There is nothing here."), 405: ("bad_method", "That can't be done here.")}
 
 
-def unfit(errors: Sequence[ErrorDetails]) -> Problem:
+def unfit(errors: Sequence[ErrorDetails]) -> NotDone:
     """What was sent is not what is asked for: all that is wrong, and the first of it as the sentence. Pure."""
     found: dict[str, str] = {}
     for each in errors:
         found.setdefault(_where(each), reason(each))
     name, sentence = next(iter(found.items()))
-    return Problem(422, f"{name}: {sentence}.", code="bad_request", errors=found)
+    return NotDone(422, f"{name}: {sentence}.", code="bad_request", errors=found)
 
 
 def _where(error: ErrorDetails) -> str:
@@ -123,11 +125,11 @@ def _where(error: ErrorDetails) -> str:
     return ".".join(str(part) for part in place) or "body"
 
 
-def _refused(error: Refusal) -> Problem:
+def _refused(error: Refusal) -> NotDone:
     status = STATUS.get(error.code, 422 if isinstance(error, KeyRefused) else 409)
     errors = error.settings if isinstance(error, TenantRefused) else {}
     headers = {"retry-after": str(AGAIN_S)} if status in {429, 503} else {}
-    return Problem(status, as_sentence(error.message), code=error.code, headers=headers, errors=errors)
+    return NotDone(status, as_sentence(error.message), code=error.code, headers=headers, errors=errors)
 
 
 def as_sentence(message: str) -> str:

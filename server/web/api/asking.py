@@ -18,7 +18,7 @@ from starlette.responses import Response
 import server.web.segments  # noqa: F401 - for the paths of routes
 from importer.model import INTEGER_MAX
 from server.web.access import BearerNeeds, Need, Visit
-from server.web.not_done import Problem, unfit
+from server.web.not_done import NotDone, unfit
 
 Looking = Annotated[Visit, Depends(BearerNeeds(Need.VIEWER))]
 Owning = Annotated[Visit, Depends(BearerNeeds(Need.OWNER))]
@@ -67,7 +67,7 @@ def listed(
 
 
 class Sent(Generic[M]):
-    """A dependency: the body as this model. Raises Problem: 400, 413, 415 or 422."""
+    """A dependency: the body as this model. Raises NotDone: 400, 413, 415 or 422."""
 
     def __init__(self, model: type[M], *types: str) -> None:
         self.model = model
@@ -82,7 +82,7 @@ class Sent(Generic[M]):
 
 
 async def body_of(request: Request, types: Sequence[str]) -> Any:
-    """What was sent, read as JSON. Raises Problem if it is too long, of another media type, or no JSON."""
+    """What was sent, read as JSON. Raises NotDone if it is too long, of another media type, or no JSON."""
     if media_type_of(request) not in types:
         raise unsupported(types)
     found = bytearray()
@@ -90,20 +90,20 @@ async def body_of(request: Request, types: Sequence[str]) -> Any:
         found += chunk
         if len(found) > BODY_BYTES_MOST:
             most = f"{BODY_BYTES_MOST // 1024:,} KiB"
-            raise Problem(
+            raise NotDone(
                 413, f"The body may have {most} at most.", code="too_large", headers={"connection": "close"}
             )
     try:
         return from_json(bytes(found), allow_inf_nan=False)
     except ValueError as error:
-        raise Problem(400, f"The body is no JSON: {error}.", code="bad_json") from None
+        raise NotDone(400, f"The body is no JSON: {error}.", code="bad_json") from None
 
 
 def media_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def unsupported(types: Sequence[str]) -> Problem:
+def unsupported(types: Sequence[str]) -> NotDone:
     known = " or ".join(types)
     accept = {"accept": known.replace(" or ", ", "), "accept-patch": known.replace(" or ", ", ")}
-    return Problem(415, f"Send this with Content-Type: {known}.", code="unsupported_type", headers=accept)
+    return NotDone(415, f"Send this with Content-Type: {known}.", code="unsupported_type", headers=accept)

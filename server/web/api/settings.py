@@ -23,7 +23,7 @@ from server.web.api.asking import (
     media_type_of,
 )
 from server.web.api.refusals import BODY, LATER, LOOKING, OWNING, refuses
-from server.web.not_done import Problem
+from server.web.not_done import NotDone
 
 router = Routes(prefix="/tenants/{tenant}/settings", tags=["settings"])
 
@@ -59,11 +59,11 @@ async def _changes(request: Request) -> dict[str, Any]:
     """The body: an object of settings."""
     content = await body_of(request, TYPES)
     if not isinstance(content, dict):
-        raise Problem(422, "The body must be an object of settings.", code="bad_request")
+        raise NotDone(422, "The body must be an object of settings.", code="bad_request")
     wrong = wrong_types(content)
     if wrong:
         name, sentence = next(iter(wrong.items()))
-        raise Problem(422, f"{name}: {sentence}.", code="bad_setting", errors=wrong)
+        raise NotDone(422, f"{name}: {sentence}.", code="bad_setting", errors=wrong)
     return content
 
 
@@ -173,11 +173,11 @@ def _merge(now: Any, patch: Any) -> Any:
 
 
 def _expected(if_match: str | None, now: TenantSettings) -> str | None:
-    """The ETag that the settings must still have when they change (RFC 9110, 13.1.1). Raises Problem 412."""
+    """The ETag that the settings must still have when they change (RFC 9110, 13.1.1). Raises NotDone 412."""
     if if_match is None or if_match.strip() == "*":
         return None
     if _quoted(now) not in {each.strip() for each in if_match.split(",")}:
-        raise Problem(412, CHANGED_MEANWHILE, code="settings_changed")
+        raise NotDone(412, CHANGED_MEANWHILE, code="settings_changed")
     return etag(now)
 
 

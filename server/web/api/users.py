@@ -16,7 +16,7 @@ from server.web.api.asking import After, Asked, Before, Limit, Looking, Routes, 
 from server.web.api.refusals import LOOKING, refuses
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
-from server.web.not_done import Problem
+from server.web.not_done import NotDone
 
 router = Routes(prefix="/tenants/{tenant}", tags=["users"])
 
@@ -114,5 +114,5 @@ async def _user(visit: Visit, identifier: str) -> dict[str, Any]:
     async with open_directory(tenants.folder(visit.tenant), identity) as directory:
         user = await directory.get(identifier)
     if user is None:
-        raise Problem(404, f"There is no user {identifier} in {visit.tenant}.", code="no_user")
+        raise NotDone(404, f"There is no user {identifier} in {visit.tenant}.", code="no_user")
     return user

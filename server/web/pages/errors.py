@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from server.web.access import session_of
-from server.web.not_done import Problem
+from server.web.not_done import NotDone
 from server.web.pages.rendering import render
 
 SIGN_IN = "/sign-in"
@@ -21,9 +21,9 @@ AGAIN = """<!doctype html>
 this page of ours it asks again, with it."""
 
 
-async def tell(request: Request, problem: Problem) -> Response:
-    """The page of a problem; whoever is not signed in may do that first, and is brought back."""
-    if problem.status == 401:
+async def tell(request: Request, not_done: NotDone) -> Response:
+    """The page of what was not done; whoever is not signed in may do that first, and is brought back."""
+    if not_done.status == 401:
         if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
             return HTMLResponse(AGAIN)
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -32,9 +32,9 @@ async def tell(request: Request, problem: Problem) -> Response:
     answer = render(
         request,
         "problem.html",
-        status=problem.status,
-        problem=problem,
+        status=not_done.status,
+        problem=not_done,
         signed_in=await session_of(request) is not None,
     )
-    answer.headers.update(problem.headers)
+    answer.headers.update(not_done.headers)
     return answer

@@ -15,7 +15,7 @@ from importer.queue.entry import Entry
 from importer.worker import decisions
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.access import Looking, Owning, Visit
-from server.web.not_done import as_problem
+from server.web.not_done import as_not_done
 from server.web.pages.import_parts import Asked, parts_of
 from server.web.pages.imports import told
 from server.web.pages.rendering import render
@@ -93,7 +93,7 @@ async def _shown(
 ) -> Response:
     moved = await visit.office.reader.last_move()
     entry = await visit.office.reader.require(visit.tenant, import_id)
-    problem = as_problem(refused) if refused else None
+    not_done = as_not_done(refused) if refused else None
     tenants = visit.office.tenants
     facts: dict[str, Any] = await parts_of(
         entry, tenants.folder(visit.tenant), await tenants.settings(visit.tenant), asked
@@ -102,8 +102,8 @@ async def _shown(
         request,
         "import.html",
         visit,
-        status=problem.status if problem else 200,
-        problem=problem,
+        status=not_done.status if not_done else 200,
+        problem=not_done,
         moved=moved,
         entry=entry,
         told=told(entry, visit),

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from ground.refusals import Refusal
 from server.web.access import Looking, Owning, Visit
 from server.web.multipart import FormFile
-from server.web.not_done import Problem, as_problem
+from server.web.not_done import NotDone, as_not_done
 from server.web.pages.rendering import render
 
 router = APIRouter(prefix="/tenants/{tenant}/try")
@@ -28,18 +28,18 @@ async def try_file(request: Request, visit: Owning) -> Response:
         try:
             name = await file.name()
             number = await visit.office.trials.of_file(visit.tenant, name, file.chunks(), visit.token.bearer)
-        except (Problem, Refusal):
+        except (NotDone, Refusal):
             await file.drain()
             raise
-    except (Problem, Refusal) as error:
-        return await _form(request, visit, as_problem(error))
+    except (NotDone, Refusal) as error:
+        return await _form(request, visit, as_not_done(error))
     except ClientDisconnect:
         return Response(status_code=400)  # nobody hears it
     return RedirectResponse(f"/tenants/{visit.tenant}/imports/{number}?done=trying", 303)
 
 
-async def _form(request: Request, visit: Visit, problem: Problem | None = None) -> Response:
+async def _form(request: Request, visit: Visit, not_done: NotDone | None = None) -> Response:
     settings = await visit.office.tenants.settings(visit.tenant)
     return render(
-        request, "try.html", visit, status=problem.status if problem else 200, problem=problem, settings=settings
+        request, "try.html", visit, status=not_done.status if not_done else 200, problem=not_done, settings=settings
     )

@@ -20,7 +20,7 @@ from importer.users.identity import Identity, identity_of
 from server.web.access import Looking, Visit
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
-from server.web.not_done import Problem
+from server.web.not_done import NotDone
 from server.web.pages.rendering import render
 from server.web.pages.words import labels_of
 
@@ -65,7 +65,7 @@ async def show_user(request: Request, visit: Looking, identifier: str, before: A
     async with _users_of(visit) as (settings, identity, directory):
         user = await directory.get(identifier)
         if user is None:
-            raise Problem(404, f"There is no user {identifier} here.", code="unknown_user")
+            raise NotDone(404, f"There is no user {identifier} here.", code="unknown_user")
         reports = await directory.reports(identifier, REPORTS + 1)
         links = {link: await _linked(directory, user[link]) for link in ("manager", "coach")}
     async with open_history(visit.office.tenants.folder(visit.tenant), identity) as history:

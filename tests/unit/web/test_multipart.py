@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from server.web.multipart import FormFile
-from server.web.not_done import Problem
+from server.web.not_done import NotDone
 
 BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
 KIND = f"multipart/form-data; boundary={BOUNDARY}"
@@ -81,6 +81,6 @@ def test_a_name_in_other_letters_is_read() -> None:
     ],
 )
 def test_what_is_no_whole_form_with_a_file_is_refused(body: bytes, kind: str, status: int) -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(NotDone) as refused:
         asyncio.run(taken(sent([body], kind)))
     assert refused.value.status == status

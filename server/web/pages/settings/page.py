@@ -18,7 +18,7 @@ from importer.model import INTEGER_MAX
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.tenants.settings import TenantRefused, TenantSettings, changed, etag
 from server.web.access import Looking, Owning, Visit
-from server.web.not_done import as_problem
+from server.web.not_done import as_not_done
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings.form import (
     Wanted,
@@ -152,7 +152,7 @@ _TABLES = {"custom_fields", "value_mapping", "invitation_templates"}
 
 
 async def _sheet(request: Request, visit: Visit) -> Sheet:
-    """What was sent. Raises Problem if it is no form."""
+    """What was sent. Raises NotDone if it is no form."""
     async with request.form(max_fields=CONTROLS_MOST, max_files=0) as form:
         typed = as_sent((name, text) for name, text in form.multi_items() if isinstance(text, str))
     expected = typed.pop("etag", "")
@@ -181,15 +181,15 @@ def _refused(request: Request, visit: Visit, sheet: Sheet, error: TenantRefused)
     """The form again, with what is wrong beside each field."""
     known = {name: sentence for name, sentence in error.settings.items() if name in SETTING_TEXTS}
     if not known:
-        sheet.sentence = as_problem(error).detail
+        sheet.sentence = as_not_done(error).detail
     sheet.errors = known
     return _page(request, visit, sheet, status=422)
 
 
 def _not_now(request: Request, visit: Visit, sheet: Sheet, error: Refused | TryAgain) -> Response:
-    problem = as_problem(error)
-    sheet.sentence = problem.detail
-    return _page(request, visit, sheet, status=problem.status)
+    not_done = as_not_done(error)
+    sheet.sentence = not_done.detail
+    return _page(request, visit, sheet, status=not_done.status)
 
 
 def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
