@@ -1,6 +1,41 @@
-"""A file lands at a hook's path: on disk, with the hook, and visible, before anybody hears OK.
+"""A file lands at a hook's path: on disk, with the hook, and visible, before the client hears OK.
 
-Whatever fails on the way, the old file is at the path, and the hook has heard of it exactly once.
+Theory. Three places know of an upload to a hook: the hook's own record (a row of the queue), the kept copy, and the
+visible name. They cannot be changed in one step, so they are changed in an order in which a crash between any two
+leaves a state that start-up can read. The promise is: a client that heard OK has a queued import of exactly these
+bytes; a client that heard a failure has the old file and no import; a client that heard nothing has one of the two,
+whole, and the list of imports says which.
+
+    step                            durable when it returns        after a crash right behind it, start-up finds
+    1 fsync of the staged file      the bytes                      a marked file in staging: aborted
+    2 `hook.arriving`               a row `arriving`, its number   no copy: aborted
+    3 `place`: link, fsync          the copy, under that number    a copy that is not the visible file: aborted
+    4 `place`: rename, fsync        the visible name               the copy is the visible file: queued
+    5 `hook.landed`                 the row is `queued`            a queued row, like any other
+    6 `settle`, then the OK         nothing new                    a backup in staging, removed
+
+So step 4 decides. Until there is a row, `leftovers` tells of an aborted upload by the mark on its inode; from then on
+`importer.worker.recovery` does, by the row. The mark is taken off between 2 and 3: a crash just before that may list
+one broken upload twice, while the other order could lose it without a word. Start-up compares copy and visible file
+by inode, then by content: where the old file has the same bytes, a crash after 3 is taken for one after 4, and either
+is true.
+
+What breaks if two steps swap:
+
+- 2 before 1: after a power cut the row, the copy and the name are there, and the bytes are not.
+- 3 before 2: the copy has no number, and a copy that no row names is removed at the next start.
+- 4 before 3: a crash leaves a new visible file without a copy, which start-up calls aborted: the client sees its file
+  in place, and no import will ever read it.
+- 5 before 4: the worker may apply the file before its rename fails, and the client is told that nothing happened.
+- 6 before 5: a hook that refuses in `landed` finds no old file to put back.
+
+After a failure in 3 to 5, `take_back` restores the name, then removes the copy and the backup; `hook.failed` is told
+after it, when the old file is in place. If taking back fails too, the row stays `arriving`, and the next start
+concludes from what it finds. A request that is cancelled (only a stop does that) is left in the same way.
+
+The landing lock is held from 1 to 6, and by renames and removals at a hook's path. Without it two uploads could
+become visible in one order and be queued in the other, so that the older file would win; and `take_back` could put an
+old file over one that landed meanwhile.
 """
 
 from __future__ import annotations

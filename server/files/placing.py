@@ -1,7 +1,20 @@
 """How a file is put at a hook's path so that it is on disk, and can be taken back until the hook has it.
 
-The order is the rule (hard link for the hook, then the name, each fsynced before the next step relies on it):
-whatever fails, the old file is at the path again. All of it blocks: for a thread.
+Theory. `landing` says why a file lands in these steps; here is what they do to the disk. Four names take part, all of
+them hard links, so that no bytes move and no name can change what another one shows: the source in staging, the copy
+that the hook will read, a backup of the old file in staging, and the target, which clients see.
+
+`place` makes each before something relies on it. The copy is on disk before the target shows the file, because
+start-up knows a published file by its copy. The backup is made before the rename, which takes the last name from the
+old file. The rename is the one step that clients see, and atomic. The backup is not fsynced: it serves a failure that
+this process lives to see. After a crash nothing is taken back: the copy tells then whether the rename happened.
+
+`take_back` goes the other way, the target first. With the copy first, a crash in between would leave the new file
+visible and its copy gone: it looks published and is never imported. The flags say how far `place` came, so `place`
+may fail at any step, and `take_back` may be called twice.
+
+Whatever fails, the old file is at the path again. All of it blocks: for a thread. The caller holds the landing lock,
+so no rename or removal changes the target between `place` and `settle`.
 """
 
 from __future__ import annotations
