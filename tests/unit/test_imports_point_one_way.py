@@ -131,6 +131,8 @@ PURE = {
     "server.files.paths",
     "server.web.api.reading",
     "server.web.pages.chart",
+    "server.web.bearer",
+    "server.web.pages.imports.chart",
     "server.web.pages.sentences",
     "server.web.pages.settings.controls",
     "server.web.pages.settings.form",

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from server.web.pages import api, companies, events, import_, import_files, imports, keys, signing_in, trying, users
+from server.web.pages import api, companies, events, keys, signing_in, trying, users
 from server.web.pages.errors import tell
-from server.web.pages.settings import page as settings
+from server.web.pages.imports import files as import_files
+from server.web.pages.imports import one as import_page
+from server.web.pages.imports import page as imports_page
+from server.web.pages.settings import page as settings_page
 
 __all__ = ["router", "tell"]
 
 router = APIRouter(include_in_schema=False)
-for _page in (signing_in, api, events, imports, import_, import_files, trying, users, settings, keys, companies):
+for _page in (
+    *(signing_in, api, events, imports_page, import_page, import_files),
+    *(trying, users, settings_page, keys, companies),
+):
     router.include_router(_page.router)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.tenants.setting_texts import SETTING_TEXTS
-from server.web.pages.import_parts import RELATED
+from server.web.pages.imports.parts import RELATED
 from tests.support.forms import Form
 from tests.support.importing import people
 from tests.support.pages import IMPORTS, page, seen, settings

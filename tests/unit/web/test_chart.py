@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
-from server.web.pages.chart import HEIGHT, ZERO, Point, Scale, described, draw
+from server.web.pages.imports.chart import HEIGHT, ZERO, Point, Scale, described, draw
 
 POINTS = [Point("#1", 400, 400, 0, 0), Point("#2", 395, 2, 30, 7), Point("#4", 395, 0, 0, 0)]
 

@@ -13,7 +13,7 @@ from importer.model import INTEGER_MAX, WAITING, ImportState
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from server.web.access import Looking, Visit
-from server.web.pages.chart import Point, draw, scale_of
+from server.web.pages.imports.chart import Point, draw, scale_of
 from server.web.pages.rendering import render
 from server.web.pages.sentences import sentence
 

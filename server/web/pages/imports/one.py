@@ -16,8 +16,8 @@ from importer.worker import decisions
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.access import Looking, Owning, Visit
 from server.web.not_done import as_not_done
-from server.web.pages.import_parts import Asked, parts_of
-from server.web.pages.imports import told
+from server.web.pages.imports.page import told
+from server.web.pages.imports.parts import Asked, parts_of
 from server.web.pages.rendering import render
 from server.web.pages.sentences import undo_means, without_place
 from server.web.pages.settings.words import said
