@@ -10,7 +10,6 @@ Nobody learns from an answer whether another tenant exists: its name is answered
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated
@@ -25,7 +24,7 @@ from ground.moments import utc_now
 from server.tenants.settings import TenantRefused
 from server.tenants.tokens import Role, Token
 from server.web.not_done import NotDone
-from server.web.office import Office
+from server.web.office import Office, Visit
 
 COOKIE = "headcount"
 SECURE_COOKIE = f"__Host-{COOKIE}"
@@ -58,24 +57,6 @@ def judge(need: Need, token: Token | None, tenant: str | None) -> Verdict:
     if need is Need.OPERATOR or (need is Need.OWNER and token.role is not Role.OWNER):
         return Verdict.FORBIDDEN
     return Verdict.WELCOME
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """One request of somebody who may make it. `tenant` is whom it is about, empty if it is about none."""
-
-    office: Office
-    token: Token
-    tenant: str
-
-    @property
-    def may_change(self) -> bool:
-        """Whether they are more than a viewer."""
-        return self.token.role is not Role.VIEWER
-
-    @property
-    def is_operator(self) -> bool:
-        return self.token.role is Role.OPERATOR
 
 
 class BearerNeeds(SecurityBase):

@@ -1,19 +1,29 @@
-"""What the routes are given to work with, put together once in server/app.py."""
+"""What routes work with: the Office, put together once in server/app.py, and the Visit, a request that was let in."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from importer.errors import TryAgain
+from importer.folder import TenantFolder
+from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
+from importer.users.directory import Directory, open_directory
+from importer.users.history import History, open_history
+from importer.users.identity import identity_of
 from keys.host import ShownHostKey
+from keys.ring import KeyRing
 from server.hooks.trials import Trials
 from server.settings import ServerSettings
 from server.tenants.key_uses import KeyUses
+from server.tenants.settings import TenantSettings
 from server.tenants.sign_ins import SignIns
 from server.tenants.tenants import Tenants
-from server.tenants.tokens import Tokens
+from server.tenants.tokens import Role, Token, Tokens
 from server.upkeep.overview import Overview
 from server.web.live import Live
 from server.web.slowing import Slowing
@@ -43,3 +53,57 @@ class Office:
     sftp_port: Callable[[], int]
     parts_up: Callable[[], Awaitable[dict[str, bool]]]
     slowing: Slowing = field(default_factory=Slowing)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of somebody who may make it. `tenant` is the one it is about, empty if it is about none."""
+
+    office: Office
+    token: Token
+    tenant: str
+
+    @property
+    def may_change(self) -> bool:
+        """Whether they are more than a viewer."""
+        return self.token.role is not Role.VIEWER
+
+    @property
+    def is_operator(self) -> bool:
+        return self.token.role is Role.OPERATOR
+
+    @property
+    def folder(self) -> TenantFolder:
+        """Return the folder of the tenant."""
+        return self.office.tenants.folder(self.tenant)
+
+    @property
+    def ring(self) -> KeyRing:
+        """Return the keys of the tenant."""
+        return self.office.tenants.ring(self.tenant)
+
+    async def settings(self) -> TenantSettings:
+        """Read the settings of the tenant as they are now. Raises TenantRefused, TryAgain."""
+        return await self.office.tenants.settings(self.tenant)
+
+    async def entry(self, import_id: int) -> Entry:
+        """Read an import of the tenant. Raises Refused if there is none of this id."""
+        return await self.office.reader.require(self.tenant, import_id)
+
+    @asynccontextmanager
+    async def directory(self) -> AsyncIterator[Directory]:
+        """Open the users of the tenant, told apart as its settings say now."""
+        async with open_directory(self.folder, identity_of(await self.settings())) as directory:
+            yield directory
+
+    @asynccontextmanager
+    async def history(self) -> AsyncIterator[History]:
+        """Open what imports changed of the tenant's users, told apart as its settings say now."""
+        async with open_history(self.folder, identity_of(await self.settings())) as history:
+            yield history
+
+    async def revoke_key(self, fingerprint: str) -> None:
+        """Take a key from the tenant, and forget when it was used. Raises KeyRefused if there is none."""
+        key = await asyncio.to_thread(self.ring.revoke, fingerprint)
+        with suppress(TryAgain):  # what is left of its use goes with the next one that is written
+            await self.office.key_uses.forget(self.tenant, key.fingerprint)

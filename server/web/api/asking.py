@@ -17,8 +17,9 @@ from starlette.responses import Response
 
 import server.web.segments  # noqa: F401 - for the paths of routes
 from importer.model import INTEGER_MAX
-from server.web.access import BearerNeeds, Need, Visit
+from server.web.access import BearerNeeds, Need
 from server.web.not_done import NotDone, unfit
+from server.web.office import Visit
 
 Looking = Annotated[Visit, Depends(BearerNeeds(Need.VIEWER))]
 Owning = Annotated[Visit, Depends(BearerNeeds(Need.OWNER))]

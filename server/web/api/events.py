@@ -8,11 +8,12 @@ from fastapi import Header, Request, Response
 
 from ground.moments import utc_now
 from importer.model import INTEGER_MAX
-from server.web.access import Visit, bearer
+from server.web.access import bearer
 from server.web.api.asking import Looking, Routes
 from server.web.api.refusals import LOOKING, refuses
 from server.web.downloads import streamed
 from server.web.live import as_stream
+from server.web.office import Visit
 
 router = Routes(prefix="/tenants/{tenant}/events", tags=["imports"])
 

@@ -10,8 +10,6 @@ from fastapi import Query, Request, Response
 from importer.model import ImportState
 from importer.reconcile.spool import said_in, touched_in
 from importer.report import ReportJson
-from importer.users.history import open_history
-from importer.users.identity import identity_of
 from importer.worker import decisions
 from server.web.api import models
 from server.web.api.asking import After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
@@ -70,7 +68,7 @@ async def list_imports(
 @router.get("/{import_id}", response_model=models.Report, responses=ONE, summary="Show an import")
 async def show_import(visit: Looking, import_id: ImportId) -> ReportJson:
     """The report of one import. While it waits or runs, ask again, or listen to the events of the tenant."""
-    return (await visit.office.reader.require(visit.tenant, import_id)).report().to_json()
+    return (await visit.entry(import_id)).report().to_json()
 
 
 @router.get("/{import_id}/messages", response_model=models.Messages, responses=ONE, summary="List messages")
@@ -82,8 +80,8 @@ async def list_messages(
     response: Response,
 ) -> dict[str, Any]:
     """What the import had to say about the file: the first 10,000 messages. `errors.csv` has all rejected rows."""
-    await visit.office.reader.require(visit.tenant, import_id)
-    file = visit.office.tenants.folder(visit.tenant).said(import_id)
+    await visit.entry(import_id)
+    file = visit.folder.said(import_id)
     messages, following = await asyncio.to_thread(
         said_in, file, severity=asked.severity, code=asked.code, after=asked.after, limit=asked.limit
     )
@@ -95,7 +93,7 @@ async def list_touched(
     visit: Looking, import_id: ImportId, asked: Annotated[TouchedAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
     """Whom a held import, or a dry run, would touch, and how. Of an import that was applied see its changes."""
-    await visit.office.reader.require(visit.tenant, import_id)
+    await visit.entry(import_id)
     file = visit.office.tenants.folder(visit.tenant).touched(import_id)
     touched, following = await asyncio.to_thread(
         touched_in, file, action=asked.action, after=asked.after, limit=asked.limit
@@ -111,10 +109,8 @@ async def list_changes(
 
     After an undo, what it put back is there too.
     """
-    await visit.office.reader.require(visit.tenant, import_id)
-    tenants = visit.office.tenants
-    identity = identity_of(await tenants.settings(visit.tenant))
-    async with open_history(tenants.folder(visit.tenant), identity) as history:
+    await visit.entry(import_id)
+    async with visit.history() as history:
         changes, following = await history.page_of_import(import_id, asked.after, asked.limit)
     return listed(request, response, "changes", changes, following, "after")
 
@@ -122,16 +118,16 @@ async def list_changes(
 @router.get("/{import_id}/errors.csv", response_class=Response, responses=FILE, summary="Download the rejected rows")
 async def download_errors(visit: Looking, import_id: ImportId, request: Request) -> Response:
     """The rejected rows as they came, with `_line`, `_code` and `_message` added: mend them and send the file."""
-    await visit.office.reader.require(visit.tenant, import_id)
-    file = visit.office.tenants.folder(visit.tenant).errors(import_id)
+    await visit.entry(import_id)
+    file = visit.folder.errors(import_id)
     return await file_download(request, file, f"sync_users-{import_id}.errors.csv")
 
 
 @router.get("/{import_id}/file", response_class=Response, responses=FILE, summary="Download the uploaded file")
 async def download_file(visit: Looking, import_id: ImportId, request: Request) -> Response:
     """The file as it was uploaded, byte by byte, as long as it is kept."""
-    entry = await visit.office.reader.require(visit.tenant, import_id)
-    return await file_download(request, visit.office.tenants.folder(visit.tenant).copy(import_id), entry.file.name)
+    entry = await visit.entry(import_id)
+    return await file_download(request, visit.folder.copy(import_id), entry.file.name)
 
 
 @router.post(
@@ -144,9 +140,8 @@ async def download_file(visit: Looking, import_id: ImportId, request: Request) -
     f" again if it would deactivate anybody who was not on its list (`/touched`). {DECISION}",
 )
 async def approve_import(visit: Owning, import_id: ImportId) -> ReportJson:
-    held = await visit.office.reader.require(visit.tenant, import_id)
-    folder = visit.office.tenants.folder(visit.tenant)
-    entry = await decisions.approve(visit.office.queue, folder, held, by=visit.token.bearer)
+    held = await visit.entry(import_id)
+    entry = await decisions.approve(visit.office.queue, visit.folder, held, by=visit.token.bearer)
     return entry.report().to_json()
 
 

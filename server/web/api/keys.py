@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, Path, Response
 
-from importer.errors import TryAgain
 from server.tenants.key_uses import with_uses
 from server.web.api import models
 from server.web.api.asking import Looking, Owning, Routes, Sent
@@ -30,7 +28,7 @@ _sent = Sent(models.NewKey)
 @router.get("", response_model=models.Keys, responses=refuses(*LOOKING), summary="List keys")
 async def list_keys(visit: Looking) -> dict[str, Any]:
     """The keys the tenant may log in with, oldest first; expired ones too."""
-    keys = await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).keys)
+    keys = await asyncio.to_thread(visit.ring.keys)
     return {"keys": with_uses(keys, await visit.office.key_uses.of(visit.tenant)), "next": None}
 
 
@@ -54,8 +52,7 @@ async def add_key(
     visit: Owning, sent: Annotated[models.NewKey, Depends(_sent)], response: Response
 ) -> dict[str, Any]:
     """Let the tenant log in with one more public key."""
-    ring = visit.office.tenants.ring(visit.tenant)
-    key = await asyncio.to_thread(ring.add, sent.key, sent.comment, sent.expires, sent.networks)
+    key = await asyncio.to_thread(visit.ring.add, sent.key, sent.comment, sent.expires, sent.networks)
     response.headers["location"] = f"/api/v1/tenants/{visit.tenant}/keys/{quote(key.fingerprint, safe='')}"
     return with_uses([key], {})[0]
 
@@ -68,8 +65,7 @@ async def add_key(
 )
 async def show_key(visit: Looking, fingerprint: Fingerprint) -> dict[str, Any]:
     """One key."""
-    ring = visit.office.tenants.ring(visit.tenant)
-    key = await asyncio.to_thread(ring.find, fingerprint)
+    key = await asyncio.to_thread(visit.ring.find, fingerprint)
     return with_uses([key], await visit.office.key_uses.of(visit.tenant))[0]
 
 
@@ -81,6 +77,4 @@ async def show_key(visit: Looking, fingerprint: Fingerprint) -> dict[str, Any]:
 )
 async def revoke_key(visit: Owning, fingerprint: Fingerprint) -> None:
     """Take a key from the tenant; sessions it opened end within seconds."""
-    key = await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).revoke, fingerprint)
-    with suppress(TryAgain):  # what is left of its use goes with the next one that is written
-        await visit.office.key_uses.forget(visit.tenant, key.fingerprint)
+    await visit.revoke_key(fingerprint)

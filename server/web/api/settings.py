@@ -70,7 +70,7 @@ async def _changes(request: Request) -> dict[str, Any]:
 @router.get("", response_model=TenantSettings, responses={**TAGGED, **refuses(*LOOKING)}, summary="Show settings")
 async def show_settings(visit: Looking, response: Response) -> TenantSettings:
     """All settings of the tenant, those at their defaults too."""
-    settings = await visit.office.tenants.settings(visit.tenant)
+    settings = await visit.settings()
     response.headers["etag"] = _quoted(settings)
     return settings
 
@@ -111,14 +111,15 @@ async def change_settings(
     (RFC 7396) a table is merged with the one there is. With `If-Match` nothing is changed if the settings are others
     by now. Every change is kept, with the name of your token.
     """
-    tenants = visit.office.tenants
-    now = await tenants.settings(visit.tenant)
+    now = await visit.settings()
     by_merging = media_type_of(request) == MERGE_PATCH
     if by_merging:
         changes = merged(now.to_json(), changes)
     changed(now, changes)  # what makes no sense makes none either after somebody else's change
     expected = _expected(if_match, now) or (etag(now) if by_merging else None)
-    settings = await tenants.change_settings(visit.tenant, changes, by=visit.token.bearer, expected=expected)
+    settings = await visit.office.tenants.change_settings(
+        visit.tenant, changes, by=visit.token.bearer, expected=expected
+    )
     response.headers["etag"] = _quoted(settings)
     return settings
 

@@ -7,16 +7,13 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request, Response
 from pydantic import Field
 
-from importer.users.directory import open_directory
-from importer.users.history import open_history
-from importer.users.identity import identity_of
-from server.web.access import Visit
 from server.web.api import models
 from server.web.api.asking import After, Asked, Before, Limit, Looking, Routes, listed
 from server.web.api.refusals import LOOKING, refuses
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
 from server.web.not_done import NotDone
+from server.web.office import Visit
 
 router = Routes(prefix="/tenants/{tenant}", tags=["users"])
 
@@ -52,9 +49,7 @@ async def list_users(
     visit: Looking, asked: Annotated[UsersAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
     """The users of the tenant, deactivated ones too, in the order in which they were created."""
-    tenants = visit.office.tenants
-    identity = identity_of(await tenants.settings(visit.tenant))
-    async with open_directory(tenants.folder(visit.tenant), identity) as directory:
+    async with visit.directory() as directory:
         users, following = await directory.page(
             search=asked.search, state=asked.state, limit=asked.limit, after=asked.after
         )
@@ -64,9 +59,7 @@ async def list_users(
 @router.get("/users.csv", response_class=Response, responses=_file("text/csv"), summary="Download users as CSV")
 async def download_csv(visit: Looking, request: Request) -> Response:
     """A valid `sync_users.csv` of everybody, in the form the settings say: importing it changes nobody."""
-    tenants = visit.office.tenants
-    settings = await tenants.settings(visit.tenant)
-    return download(request, users_as_csv(tenants.folder(visit.tenant), settings), "sync_users.csv", "text/csv")
+    return download(request, users_as_csv(visit.folder, await visit.settings()), "sync_users.csv", "text/csv")
 
 
 @router.get(
@@ -74,10 +67,7 @@ async def download_csv(visit: Looking, request: Request) -> Response:
 )
 async def download_json_lines(visit: Looking, request: Request) -> Response:
     """Everybody, one JSON object a line, each as `/users` shows one."""
-    tenants = visit.office.tenants
-    settings = await tenants.settings(visit.tenant)
-    pieces = users_as_json_lines(tenants.folder(visit.tenant), settings)
-    return download(request, pieces, "users.jsonl", JSON_LINES)
+    return download(request, users_as_json_lines(visit.folder, await visit.settings()), "users.jsonl", JSON_LINES)
 
 
 @router.get("/users/{identifier:segment}", response_model=models.User, responses=ONE, summary="Show a user")
@@ -101,17 +91,13 @@ async def list_user_history(
 ) -> dict[str, Any]:
     """What imports and their undos changed of one user, newest first."""
     await _user(visit, identifier)
-    tenants = visit.office.tenants
-    identity = identity_of(await tenants.settings(visit.tenant))
-    async with open_history(tenants.folder(visit.tenant), identity) as history:
+    async with visit.history() as history:
         changes, older = await history.newest_of_user(identifier, asked.limit, asked.before)
     return listed(request, response, "changes", changes, older, "before")
 
 
 async def _user(visit: Visit, identifier: str) -> dict[str, Any]:
-    tenants = visit.office.tenants
-    identity = identity_of(await tenants.settings(visit.tenant))
-    async with open_directory(tenants.folder(visit.tenant), identity) as directory:
+    async with visit.directory() as directory:
         user = await directory.get(identifier)
     if user is None:
         raise NotDone(404, f"There is no user {identifier} in {visit.tenant}.", code="no_user")

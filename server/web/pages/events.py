@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.model import INTEGER_MAX
-from server.web.access import Looking, Operating, Visit, session_of
+from server.web.access import Looking, Operating, session_of
 from server.web.downloads import streamed
 from server.web.live import BEAT_S, as_stream
+from server.web.office import Visit
 
 router = APIRouter()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -14,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ground.moments import utc_now
-from importer.errors import TryAgain
 from keys.errors import KeyRefused
 from server.tenants.key_uses import with_uses
-from server.web.access import Looking, Owning, Visit
+from server.web.access import Looking, Owning
 from server.web.not_done import as_not_done, as_sentence
+from server.web.office import Visit
 from server.web.pages.connecting import TYPES, Connection
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 
@@ -44,11 +43,10 @@ async def add_key(request: Request, visit: Owning) -> Response:
         file = form.get("file")
         if isinstance(file, UploadFile) and (content := await file.read()):
             typed["key"] = "\n".join(filter(None, [typed["key"].strip(), _text(content)]))
-    ring = visit.office.tenants.ring(visit.tenant)
     networks = typed["networks"].replace(",", " ").split()
     comment, expires = typed["comment"].strip() or None, typed["expires"].strip() or None
     try:
-        await asyncio.to_thread(ring.add, typed["key"], comment, expires, networks)
+        await asyncio.to_thread(visit.ring.add, typed["key"], comment, expires, networks)
     except KeyRefused as error:
         kept = FIELDS if error.code == "key_private" else typed
         about = ABOUT.get(error.code, "key")
@@ -60,9 +58,7 @@ async def add_key(request: Request, visit: Owning) -> Response:
 @router.post("/revoke")
 async def revoke_key(visit: Owning, fingerprint: Annotated[str, Form()] = "") -> Response:
     """Take a key away; the sessions that it opened end within seconds."""
-    key = await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).revoke, fingerprint)
-    with suppress(TryAgain):  # what is left of its use goes with the next one that is written
-        await visit.office.key_uses.forget(visit.tenant, key.fingerprint)
+    await visit.revoke_key(fingerprint)
     return RedirectResponse(f"/tenants/{visit.tenant}/keys?done=key-revoked", 303)
 
 
@@ -74,7 +70,7 @@ async def _page(
     status: int = 200,
 ) -> Response:
     now = utc_now()
-    keys = await asyncio.to_thread(visit.office.tenants.ring(visit.tenant).keys)
+    keys = await asyncio.to_thread(visit.ring.keys)
     listed = with_uses(keys, await visit.office.key_uses.of(visit.tenant))
     alive = [not key.expired(now) for key in keys]
     return render(

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from ground.amounts import counted
-from server.web.access import Visit
 from server.web.not_done import as_sentence
+from server.web.office import Visit
 from server.web.pages.sentences import people
 from server.web.pages.words import ACTIONS, NOTICES, SEVERITIES, STATES, value_text
 from server.web.segments import segment

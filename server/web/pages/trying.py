@@ -7,9 +7,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from ground.refusals import Refusal
-from server.web.access import Looking, Owning, Visit
+from server.web.access import Looking, Owning
 from server.web.multipart import FormFile
 from server.web.not_done import NotDone, as_not_done
+from server.web.office import Visit
 from server.web.pages.rendering import render
 
 router = APIRouter(prefix="/tenants/{tenant}/try")
@@ -39,7 +40,7 @@ async def try_file(request: Request, visit: Owning) -> Response:
 
 
 async def _form(request: Request, visit: Visit, not_done: NotDone | None = None) -> Response:
-    settings = await visit.office.tenants.settings(visit.tenant)
+    settings = await visit.settings()
     return render(
         request, "try.html", visit, status=not_done.status if not_done else 200, problem=not_done, settings=settings
     )

@@ -17,10 +17,11 @@ from importer.rules.settings import ImportSettings
 from importer.users.directory import Directory, open_directory
 from importer.users.history import open_history
 from importer.users.identity import Identity, identity_of
-from server.web.access import Looking, Visit
+from server.web.access import Looking
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
 from server.web.not_done import NotDone
+from server.web.office import Visit
 from server.web.pages.rendering import render
 from server.web.pages.words import labels_of
 
@@ -68,7 +69,7 @@ async def show_user(request: Request, visit: Looking, identifier: str, before: A
             raise NotDone(404, f"There is no user {identifier} here.", code="unknown_user")
         reports = await directory.reports(identifier, REPORTS + 1)
         links = {link: await _linked(directory, user[link]) for link in ("manager", "coach")}
-    async with open_history(visit.office.tenants.folder(visit.tenant), identity) as history:
+    async with open_history(visit.folder, identity) as history:
         changes, more = await history.newest_of_user(identifier, PAGE, before)
     return render(
         request,
@@ -90,23 +91,19 @@ async def show_user(request: Request, visit: Looking, identifier: str, before: A
 @router.get("/users.csv")
 async def download_csv(request: Request, visit: Looking) -> Response:
     """Everybody, as a file that could be sent back."""
-    settings = await visit.office.tenants.settings(visit.tenant)
-    pieces = users_as_csv(visit.office.tenants.folder(visit.tenant), settings)
-    return download(request, pieces, "sync_users.csv", "text/csv")
+    return download(request, users_as_csv(visit.folder, await visit.settings()), "sync_users.csv", "text/csv")
 
 
 @router.get("/users.jsonl")
 async def download_json_lines(request: Request, visit: Looking) -> Response:
-    settings = await visit.office.tenants.settings(visit.tenant)
-    pieces = users_as_json_lines(visit.office.tenants.folder(visit.tenant), settings)
-    return download(request, pieces, "users.jsonl", JSON_LINES)
+    return download(request, users_as_json_lines(visit.folder, await visit.settings()), "users.jsonl", JSON_LINES)
 
 
 @asynccontextmanager
 async def _users_of(visit: Visit) -> AsyncIterator[tuple[ImportSettings, Identity, Directory]]:
-    settings = await visit.office.tenants.settings(visit.tenant)
+    settings = await visit.settings()
     identity = identity_of(settings)
-    async with open_directory(visit.office.tenants.folder(visit.tenant), identity) as directory:
+    async with open_directory(visit.folder, identity) as directory:
         yield settings, identity, directory
 
 

@@ -31,22 +31,22 @@ BOM = "\ufeff"
 @router.get("/errors.csv")
 async def errors(request: Request, visit: Looking, import_id: int) -> Response:
     """The rejected rows as they came, ready to be mended and sent again."""
-    await visit.office.reader.require(visit.tenant, import_id)
-    path = visit.office.tenants.folder(visit.tenant).errors(import_id)
+    await visit.entry(import_id)
+    path = visit.folder.errors(import_id)
     return await file_download(request, path, f"sync_users-{import_id}.errors.csv")
 
 
 @router.get("/file")
 async def uploaded_file(request: Request, visit: Looking, import_id: int) -> Response:
     """The file as it came."""
-    entry = await visit.office.reader.require(visit.tenant, import_id)
-    return await file_download(request, visit.office.tenants.folder(visit.tenant).copy(import_id), entry.file.name)
+    entry = await visit.entry(import_id)
+    return await file_download(request, visit.folder.copy(import_id), entry.file.name)
 
 
 @router.get("/report.json")
 async def report(visit: Looking, import_id: int) -> Response:
     """The report, as it is in /results."""
-    entry = await visit.office.reader.require(visit.tenant, import_id)
+    entry = await visit.entry(import_id)
     text = json.dumps(entry.report().to_json(), ensure_ascii=False, indent=2) + "\n"
     headers = {"content-disposition": disposition(f"sync_users-{import_id}.json")}
     return Response(text, media_type="application/json", headers=headers)
@@ -55,10 +55,8 @@ async def report(visit: Looking, import_id: int) -> Response:
 @router.get("/changes.csv")
 async def changes(request: Request, visit: Looking, import_id: int) -> Response:
     """Everything it changed, field by field."""
-    await visit.office.reader.require(visit.tenant, import_id)
-    tenants = visit.office.tenants
-    identity = identity_of(await tenants.settings(visit.tenant))
-    pieces = _changes_as_csv(tenants.folder(visit.tenant), identity, import_id)
+    await visit.entry(import_id)
+    pieces = _changes_as_csv(visit.folder, identity_of(await visit.settings()), import_id)
     return download(request, pieces, f"sync_users-{import_id}.changes.csv", "text/csv")
 
 

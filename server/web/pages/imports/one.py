@@ -14,8 +14,9 @@ from importer.errors import Refused
 from importer.queue.entry import Entry
 from importer.worker import decisions
 from server.tenants.setting_texts import SETTING_TEXTS
-from server.web.access import Looking, Owning, Visit
+from server.web.access import Looking, Owning
 from server.web.not_done import as_not_done
+from server.web.office import Visit
 from server.web.pages.imports.page import told
 from server.web.pages.imports.parts import Asked, parts_of
 from server.web.pages.rendering import render
@@ -80,7 +81,7 @@ async def _decided(
     then: str = "",
 ) -> Response:
     """Back to the page once it is decided (or `then` to that one); if it was refused, the page of now, with why."""
-    entry = await visit.office.reader.require(visit.tenant, import_id)
+    entry = await visit.entry(import_id)
     try:
         await decide(entry)
     except Refusal as error:
@@ -92,12 +93,9 @@ async def _shown(
     request: Request, visit: Visit, import_id: int, asked: Asked, refused: Exception | None = None
 ) -> Response:
     moved = await visit.office.reader.last_move()
-    entry = await visit.office.reader.require(visit.tenant, import_id)
+    entry = await visit.entry(import_id)
     not_done = as_not_done(refused) if refused else None
-    tenants = visit.office.tenants
-    facts: dict[str, Any] = await parts_of(
-        entry, tenants.folder(visit.tenant), await tenants.settings(visit.tenant), asked
-    )
+    facts: dict[str, Any] = await parts_of(entry, visit.folder, await visit.settings(), asked)
     return render(
         request,
         "import.html",

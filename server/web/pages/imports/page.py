@@ -12,7 +12,8 @@ from starlette.responses import Response
 from importer.model import INTEGER_MAX, WAITING, ImportState
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
-from server.web.access import Looking, Visit
+from server.web.access import Looking
+from server.web.office import Visit
 from server.web.pages.imports.chart import Point, draw, scale_of
 from server.web.pages.rendering import render
 from server.web.pages.sentences import sentence

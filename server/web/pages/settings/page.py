@@ -17,8 +17,9 @@ from importer.errors import Refused, TryAgain
 from importer.model import INTEGER_MAX
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.tenants.settings import TenantRefused, TenantSettings, changed, etag
-from server.web.access import Looking, Owning, Visit
+from server.web.access import Looking, Owning
 from server.web.not_done import as_not_done
+from server.web.office import Visit
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings.form import (
     Wanted,
@@ -79,7 +80,7 @@ class Sheet:
 @router.get("")
 async def show_settings(request: Request, visit: Looking, tried: Number = 0) -> Response:
     """The form; put in is what the import `tried` has tried, if it tried settings, and was proposed if it failed."""
-    now = await visit.office.tenants.settings(visit.tenant)
+    now = await visit.settings()
     changes = await _tried(visit, tried) if tried else {}
     proposed = await _proposed(visit, tried) if tried else {}
     typed = shown({**now.to_json(), **changes, **proposed})
@@ -156,7 +157,7 @@ async def _sheet(request: Request, visit: Visit) -> Sheet:
     async with request.form(max_fields=CONTROLS_MOST, max_files=0) as form:
         typed = as_sent((name, text) for name, text in form.multi_items() if isinstance(text, str))
     expected = typed.pop("etag", "")
-    now = await visit.office.tenants.settings(visit.tenant)
+    now = await visit.settings()
     return Sheet(typed, now, expected, look_back(now, await _recent(visit), expected))
 
 
@@ -202,7 +203,7 @@ def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
 
 
 async def _looked_at_again(visit: Visit, sheet: Sheet) -> Sheet:
-    now = await visit.office.tenants.settings(visit.tenant)
+    now = await visit.settings()
     return replace(sheet, now=now, meanwhile=look_back(now, await _recent(visit), sheet.expected))
 
 
@@ -240,7 +241,7 @@ async def _tried(visit: Visit, number: int) -> Mapping[str, Any]:
 
 async def _proposed(visit: Visit, number: int) -> Mapping[str, Any]:
     """The settings that may fit the file of this failed import."""
-    kept = visit.office.tenants.folder(visit.tenant).proposal(number)
+    kept = visit.folder.proposal(number)
     proposal = await asyncio.to_thread(kept_proposal, kept)
     return proposal.changes if proposal else {}
 
