@@ -32,7 +32,7 @@ from server.web.pages.settings.form import (
     without_row,
 )
 from server.web.pages.settings.items import groups_of
-from server.web.pages.settings.merge import LOOKED_BACK, Meanwhile, look_back
+from server.web.pages.settings.meanwhile import LOOKED_BACK, Meanwhile, look_back
 from server.web.pages.settings.words import said
 
 router = APIRouter(prefix="/tenants/{tenant}/settings", max_body_size=FORM_BYTES_MOST)
