@@ -27,6 +27,8 @@ Operating = Annotated[Visit, Depends(BearerNeeds(Need.OPERATOR))]
 
 BODY_BYTES_MOST = 1024 * 1024
 JSON = "application/json"
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+"""A file, as body or answer, in the OpenAPI document."""
 
 ImportId = Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The number of the import.", examples=[7])]
 Limit = Annotated[int, Field(ge=1, le=1000, description="The most entries of one page.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Header, Request, Response
 
@@ -10,7 +10,7 @@ from ground.moments import utc_now
 from importer.model import INTEGER_MAX
 from server.web.access import bearer
 from server.web.api.asking import Looking, Routes
-from server.web.api.refusals import LOOKING, refuses
+from server.web.api.refusals import LOOKING, Responses, refuses
 from server.web.downloads import streamed
 from server.web.live import as_stream
 from server.web.office import Visit
@@ -18,7 +18,7 @@ from server.web.office import Visit
 router = Routes(prefix="/tenants/{tenant}/events", tags=["imports"])
 
 MEDIA_TYPE = "text/event-stream"
-EVENTS: dict[int | str, dict[str, Any]] = {
+EVENTS: Responses = {
     200: {
         "description": "Events, until you have heard enough.",
         "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},

@@ -12,15 +12,13 @@ from importer.reconcile.spool import said_in, touched_in
 from importer.report import ReportJson
 from importer.worker import decisions
 from server.web.api import models
-from server.web.api.asking import After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
-from server.web.api.refusals import DECIDING, LOOKING, refuses
+from server.web.api.asking import BINARY, After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
+from server.web.api.refusals import DECIDING, LOOKING, Responses, refuses
 from server.web.downloads import file_download
 
 router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
 
-CSV: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file.", "content": {"text/csv": {"schema": {"type": "string", "format": "binary"}}}}
-}
+CSV: Responses = {200: {"description": "The file.", "content": {"text/csv": BINARY}}}
 ONE = refuses(*LOOKING, "unknown_import", "bad_request")
 FILE = {**CSV, **refuses(*LOOKING, "unknown_import", "bad_request", "no_file")}
 DECISION = "This is written down with the name of your token: `decided_by` of the report."

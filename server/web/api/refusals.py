@@ -7,6 +7,9 @@ from typing import Any
 
 from server.web.not_done import MEDIA_TYPE
 
+Responses = dict[int | str, dict[str, Any]]
+"""The `responses` of a route, by status, as FastAPI takes them."""
+
 CODES: Mapping[str, tuple[int, str]] = {
     "bad_json": (400, "The body is no JSON."),
     "no_token": (401, "There is no token in the request, or one that was revoked or has expired."),
@@ -78,7 +81,7 @@ _HEADERS: Mapping[int, tuple[str, str]] = {
 }
 
 
-def refuses(*codes: str) -> dict[int | str, dict[str, Any]]:
+def refuses(*codes: str) -> Responses:
     """The `responses` of a route that may refuse with these codes, by status."""
     by_status: dict[int, list[str]] = {}
     for code in codes:

@@ -22,14 +22,14 @@ from server.web.api.asking import (
     listed,
     media_type_of,
 )
-from server.web.api.refusals import BODY, LATER, LOOKING, OWNING, refuses
+from server.web.api.refusals import BODY, LATER, LOOKING, OWNING, Responses, refuses
 from server.web.not_done import NotDone
 
 router = Routes(prefix="/tenants/{tenant}/settings", tags=["settings"])
 
 MERGE_PATCH = "application/merge-patch+json"
 TYPES = (JSON, MERGE_PATCH)
-TAGGED: dict[int | str, dict[str, Any]] = {
+TAGGED: Responses = {
     200: {"headers": {"ETag": {"description": "Names exactly these settings.", "schema": {"type": "string"}}}}
 }
 

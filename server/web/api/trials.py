@@ -9,7 +9,7 @@ from pydantic import Field
 
 from importer.report import ReportJson
 from server.web.api import models
-from server.web.api.asking import Asked, Owning, Routes, media_type_of, unsupported
+from server.web.api.asking import BINARY, Asked, Owning, Routes, media_type_of, unsupported
 from server.web.api.refusals import LATER, OWNING, refuses
 
 router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
@@ -37,7 +37,7 @@ class TrialAsked(Asked):
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in TYPES},
+            "content": dict.fromkeys(TYPES, BINARY),
         }
     },
     summary="Try a file",

@@ -8,8 +8,8 @@ from fastapi import Path, Query, Request, Response
 from pydantic import Field
 
 from server.web.api import models
-from server.web.api.asking import After, Asked, Before, Limit, Looking, Routes, listed
-from server.web.api.refusals import LOOKING, refuses
+from server.web.api.asking import BINARY, After, Asked, Before, Limit, Looking, Routes, listed
+from server.web.api.refusals import LOOKING, Responses, refuses
 from server.web.downloads import download
 from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
 from server.web.not_done import NotDone
@@ -39,9 +39,9 @@ class HistoryAsked(Asked):
     limit: Limit = 100
 
 
-def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
-    return {200: {"description": "All users, sent while they are read.", "content": content}, **refuses(*LOOKING)}
+def _file(media_type: str) -> Responses:
+    sent = {"description": "All users, sent while they are read.", "content": {media_type: BINARY}}
+    return {200: sent, **refuses(*LOOKING)}
 
 
 @router.get("/users", response_model=models.Users, responses=refuses(*LOOKING, "bad_request"), summary="List users")

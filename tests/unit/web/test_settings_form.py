@@ -25,7 +25,7 @@ from server.web.pages.settings.form import (
     without_row,
 )
 from server.web.pages.settings.notation import mapping_lines, size_text
-from server.web.pages.settings.words import said
+from server.web.pages.settings.words import in_words
 
 DEFAULTS = TenantSettings()
 EVERY: dict[str, Any] = {
@@ -249,11 +249,11 @@ def test_two_who_changed_different_things_find_both_in_the_form() -> None:
     ],
 )
 def test_values_are_said_in_words(setting: str, sentence: str) -> None:
-    assert said(setting, values_of(**EVERY)[setting]).startswith(sentence)
+    assert in_words(setting, values_of(**EVERY)[setting]).startswith(sentence)
 
 
 def test_every_default_can_be_said() -> None:
     for setting, value in DEFAULTS.to_json().items():
-        assert said(setting, value), setting
+        assert in_words(setting, value), setting
         json.dumps(value)
-    assert said("notify_email", []) == said("stale_after_days", None) == "not set"
+    assert in_words("notify_email", []) == in_words("stale_after_days", None) == "not set"

@@ -21,7 +21,7 @@ from server.web.pages.imports.page import told
 from server.web.pages.imports.parts import Asked, parts_of
 from server.web.pages.rendering import render
 from server.web.pages.sentences import undo_means, without_place
-from server.web.pages.settings.words import said
+from server.web.pages.settings.words import in_words
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
 
@@ -108,7 +108,7 @@ async def _shown(
         undo_means=undo_means,
         without_place=without_place,
         SETTING_TEXTS=SETTING_TEXTS,
-        setting_said=said,
+        setting_said=in_words,
         why_not_undone=await visit.office.reader.why_not_undone(entry),
         **facts,
     )

@@ -126,22 +126,22 @@ def _text(setting: str, control: Control, value: Any) -> str:
     return str(value or "")
 
 
-def _custom_fields(value: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def _custom_field_rows(value: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     return [{**each, "choices": "\n".join(quoted(choice) for choice in each["choices"])} for each in value]
 
 
-def _value_mapping(value: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
+def _value_mapping_rows(value: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
     return [{"field": name, "values": mapping_lines(values)} for name, values in value.items()]
 
 
-def _templates(value: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
+def _template_rows(value: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
     return [{"language": language, **template} for language, template in value.items()]
 
 
 _ROWS_OF: dict[str, Callable[[Any], list[dict[str, str]]]] = {
-    "custom_fields": _custom_fields,
-    "value_mapping": _value_mapping,
-    "invitation_templates": _templates,
+    "custom_fields": _custom_field_rows,
+    "value_mapping": _value_mapping_rows,
+    "invitation_templates": _template_rows,
 }
 
 

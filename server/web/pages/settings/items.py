@@ -9,7 +9,7 @@ from typing import Any
 from server.tenants.setting_texts import SETTING_TEXTS, Group, SettingText
 from server.web.pages.settings.controls import CONTROLS, Control, Kind
 from server.web.pages.settings.form import Typed, rows_of
-from server.web.pages.settings.words import said
+from server.web.pages.settings.words import in_words
 from server.web.pages.words import FIELDS
 
 NO_FIELDS = frozenset({"state", "created", "external_id"})
@@ -62,9 +62,9 @@ def groups_of(
                 typed.get(setting, ""),
                 rows_of(typed, setting) if control.kind is Kind.ROWS else [],
                 _options(setting, control, typed),
-                said(setting, defaults[setting]),
+                in_words(setting, defaults[setting]),
                 errors.get(setting, ""),
-                (other["changed_by"], said(setting, other["new"])) if other else None,
+                (other["changed_by"], in_words(setting, other["new"])) if other else None,
             )
         )
     return groups

@@ -33,7 +33,7 @@ from server.web.pages.settings.form import (
 )
 from server.web.pages.settings.items import groups_of
 from server.web.pages.settings.meanwhile import LOOKED_BACK, Meanwhile, look_back
-from server.web.pages.settings.words import said
+from server.web.pages.settings.words import in_words
 
 router = APIRouter(prefix="/tenants/{tenant}/settings", max_body_size=FORM_BYTES_MOST)
 
@@ -145,7 +145,13 @@ async def show_history(request: Request, visit: Looking, before: Number = INTEGE
     changes = _labelled(found)
     events = [list(event) for _, event in groupby(changes, lambda each: (each["changed_at"], each["changed_by"]))]
     return render(
-        request, "settings-history.html", visit, events=events, said=said, older=older, newest=before == INTEGER_MAX
+        request,
+        "settings-history.html",
+        visit,
+        events=events,
+        said=in_words,
+        older=older,
+        newest=before == INTEGER_MAX,
     )
 
 
@@ -228,7 +234,7 @@ def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200) ->
         focus=sheet.focus,
         etag=sheet.expected,
         values=sheet.now.to_json(),
-        said=said,
+        said=in_words,
     )
 
 

@@ -12,8 +12,8 @@ from server.web.pages.settings.notation import mapping_lines, number_text, size_
 NOT_SET = "not set"
 
 
-def said(setting: str, value: Any) -> str:
-    """`value` (as JSON has it) of `setting`; of tables a line for each entry."""
+def in_words(setting: str, value: Any) -> str:
+    """Return `value` (as JSON has it) of `setting` in words; of tables a line for each entry."""
     control = CONTROLS.get(setting)
     if control is None:  # of a setting that is none any more
         return str(value)
