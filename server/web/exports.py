@@ -1,7 +1,8 @@
-"""All users of a tenant as one file, made piece by piece while it is sent.
+"""What of a tenant can be downloaded, on its pages and by the API alike.
 
-Read by the page, each from its own moment: a transaction as long as somebody's download would keep the database from
-being tidied up. So an import that ends meanwhile may show in a part of the file.
+All users are one file, made piece by piece while it is sent, and read by the page, each from its own moment: a
+transaction as long as a download would keep the database from being tidied up. So an import that ends meanwhile may
+show in a part of the file.
 """
 
 from __future__ import annotations
@@ -14,16 +15,44 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import Response
+
 from importer.folder import TenantFolder
 from importer.rules.settings import ImportSettings
 from importer.users.directory import Export, open_directory
 from importer.users.identity import Identity, identity_of
-from server.web.downloads import Pieces
+from server.web.downloads import Pieces, download, file_download
+from server.web.office import Visit
 
 BATCH = 100
 """Users that are read at once: so many hold up nobody else."""
 
 JSON_LINES = "application/jsonl"
+
+
+async def send_users_csv(request: Request, visit: Visit) -> Response:
+    """Send all users as a `sync_users.csv`."""
+    pieces = users_as_csv(visit.folder, await visit.settings())
+    return download(request, pieces, "sync_users.csv", "text/csv")
+
+
+async def send_users_json_lines(request: Request, visit: Visit) -> Response:
+    """Send all users as JSON lines."""
+    pieces = users_as_json_lines(visit.folder, await visit.settings())
+    return download(request, pieces, "users.jsonl", JSON_LINES)
+
+
+async def send_rejected_rows(request: Request, visit: Visit, import_id: int) -> Response:
+    """Send the rejected rows of an import. Raises Refused if there is none of this id, NotDone if no file is kept."""
+    await visit.entry(import_id)
+    return await file_download(request, visit.folder.errors(import_id), f"sync_users-{import_id}.errors.csv")
+
+
+async def send_uploaded_file(request: Request, visit: Visit, import_id: int) -> Response:
+    """Send the file of an import as it came. Raises Refused and NotDone as above."""
+    entry = await visit.entry(import_id)
+    return await file_download(request, visit.folder.copy(import_id), entry.file.name)
 
 
 async def users_as_csv(folder: TenantFolder, settings: ImportSettings) -> Pieces:

@@ -14,7 +14,7 @@ from importer.worker import decisions
 from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import DECIDING, LOOKING, Responses, refuses
-from server.web.downloads import file_download
+from server.web.exports import send_rejected_rows, send_uploaded_file
 
 router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
 
@@ -116,16 +116,13 @@ async def list_changes(
 @router.get("/{import_id}/errors.csv", response_class=Response, responses=FILE, summary="Download the rejected rows")
 async def download_errors(visit: Looking, import_id: ImportId, request: Request) -> Response:
     """The rejected rows as they came, with `_line`, `_code` and `_message` added: mend them and send the file."""
-    await visit.entry(import_id)
-    file = visit.folder.errors(import_id)
-    return await file_download(request, file, f"sync_users-{import_id}.errors.csv")
+    return await send_rejected_rows(request, visit, import_id)
 
 
 @router.get("/{import_id}/file", response_class=Response, responses=FILE, summary="Download the uploaded file")
 async def download_file(visit: Looking, import_id: ImportId, request: Request) -> Response:
     """The file as it was uploaded, byte by byte, as long as it is kept."""
-    entry = await visit.entry(import_id)
-    return await file_download(request, visit.folder.copy(import_id), entry.file.name)
+    return await send_uploaded_file(request, visit, import_id)
 
 
 @router.post(

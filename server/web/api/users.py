@@ -10,8 +10,7 @@ from pydantic import Field
 from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, Limit, Looking, Routes, listed
 from server.web.api.refusals import LOOKING, Responses, refuses
-from server.web.downloads import download
-from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
+from server.web.exports import JSON_LINES, send_users_csv, send_users_json_lines
 from server.web.not_done import NotDone
 from server.web.office import Visit
 
@@ -59,7 +58,7 @@ async def list_users(
 @router.get("/users.csv", response_class=Response, responses=_file("text/csv"), summary="Download users as CSV")
 async def download_csv(visit: Looking, request: Request) -> Response:
     """A valid `sync_users.csv` of everybody, in the form the settings say: importing it changes nobody."""
-    return download(request, users_as_csv(visit.folder, await visit.settings()), "sync_users.csv", "text/csv")
+    return await send_users_csv(request, visit)
 
 
 @router.get(
@@ -67,7 +66,7 @@ async def download_csv(visit: Looking, request: Request) -> Response:
 )
 async def download_json_lines(visit: Looking, request: Request) -> Response:
     """Everybody, one JSON object a line, each as `/users` shows one."""
-    return download(request, users_as_json_lines(visit.folder, await visit.settings()), "users.jsonl", JSON_LINES)
+    return await send_users_json_lines(request, visit)
 
 
 @router.get("/users/{identifier:segment}", response_model=models.User, responses=ONE, summary="Show a user")

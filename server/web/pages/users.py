@@ -18,8 +18,7 @@ from importer.users.directory import Directory, open_directory
 from importer.users.history import open_history
 from importer.users.identity import Identity, identity_of
 from server.web.access import Looking
-from server.web.downloads import download
-from server.web.exports import JSON_LINES, users_as_csv, users_as_json_lines
+from server.web.exports import send_users_csv, send_users_json_lines
 from server.web.not_done import NotDone
 from server.web.office import Visit
 from server.web.pages.rendering import render
@@ -91,12 +90,12 @@ async def show_user(request: Request, visit: Looking, identifier: str, before: A
 @router.get("/users.csv")
 async def download_csv(request: Request, visit: Looking) -> Response:
     """Everybody, as a file that could be sent back."""
-    return download(request, users_as_csv(visit.folder, await visit.settings()), "sync_users.csv", "text/csv")
+    return await send_users_csv(request, visit)
 
 
 @router.get("/users.jsonl")
 async def download_json_lines(request: Request, visit: Looking) -> Response:
-    return download(request, users_as_json_lines(visit.folder, await visit.settings()), "users.jsonl", JSON_LINES)
+    return await send_users_json_lines(request, visit)
 
 
 @asynccontextmanager

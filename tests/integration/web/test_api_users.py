@@ -128,7 +128,7 @@ async def test_whoever_breaks_off_a_download_ends_the_work(site: Site, monkeypat
             await asyncio.sleep(0)  # as closing a database takes a moment
             ended.set()
 
-    monkeypatch.setattr("server.web.api.users.users_as_csv", lambda folder, settings: endless())
+    monkeypatch.setattr("server.web.exports.users_as_csv", lambda folder, settings: endless())
     async with site.api("viewer").stream("GET", f"{USERS}.csv") as answer:
         await anext(answer.aiter_raw())
         assert not ended.is_set()
@@ -149,7 +149,7 @@ async def test_whoever_reads_nothing_is_not_waited_for(site: Site, monkeypatch: 
         finally:
             ended.set()
 
-    monkeypatch.setattr("server.web.api.users.users_as_csv", lambda folder, settings: endless())
+    monkeypatch.setattr("server.web.exports.users_as_csv", lambda folder, settings: endless())
     async with site.api("viewer").stream("GET", f"{USERS}.csv"):
         await asyncio.wait_for(ended.wait(), 10)
     assert made < 1000

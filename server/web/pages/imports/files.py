@@ -18,7 +18,8 @@ from importer.folder import TenantFolder
 from importer.users.history import open_history
 from importer.users.identity import Identity, identity_of
 from server.web.access import Looking
-from server.web.downloads import Pieces, disposition, download, file_download
+from server.web.downloads import Pieces, disposition, download
+from server.web.exports import send_rejected_rows, send_uploaded_file
 from server.web.pages.words import value_text
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
@@ -29,22 +30,19 @@ BOM = "\ufeff"
 
 
 @router.get("/errors.csv")
-async def errors(request: Request, visit: Looking, import_id: int) -> Response:
+async def download_errors(request: Request, visit: Looking, import_id: int) -> Response:
     """The rejected rows as they came, ready to be mended and sent again."""
-    await visit.entry(import_id)
-    path = visit.folder.errors(import_id)
-    return await file_download(request, path, f"sync_users-{import_id}.errors.csv")
+    return await send_rejected_rows(request, visit, import_id)
 
 
 @router.get("/file")
-async def uploaded_file(request: Request, visit: Looking, import_id: int) -> Response:
+async def download_file(request: Request, visit: Looking, import_id: int) -> Response:
     """The file as it came."""
-    entry = await visit.entry(import_id)
-    return await file_download(request, visit.folder.copy(import_id), entry.file.name)
+    return await send_uploaded_file(request, visit, import_id)
 
 
 @router.get("/report.json")
-async def report(visit: Looking, import_id: int) -> Response:
+async def download_report(visit: Looking, import_id: int) -> Response:
     """The report, as it is in /results."""
     entry = await visit.entry(import_id)
     text = json.dumps(entry.report().to_json(), ensure_ascii=False, indent=2) + "\n"
@@ -53,7 +51,7 @@ async def report(visit: Looking, import_id: int) -> Response:
 
 
 @router.get("/changes.csv")
-async def changes(request: Request, visit: Looking, import_id: int) -> Response:
+async def download_changes(request: Request, visit: Looking, import_id: int) -> Response:
     """Everything it changed, field by field."""
     await visit.entry(import_id)
     pieces = _changes_as_csv(visit.folder, identity_of(await visit.settings()), import_id)
