@@ -31,9 +31,9 @@ from importer.reconcile.rows import Entry, Writes, names_of
 from importer.reconcile.spool import Spool
 from importer.reconcile.window import Window, salt_of
 from importer.reconcile.writing import Writer
+from importer.rules.identity import identity_of
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
-from importer.users.identity import identity_of
 
 
 class Reconciler:

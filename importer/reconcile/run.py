@@ -43,8 +43,8 @@ from importer.reconcile.reconcile import Reconciler
 from importer.reconcile.roster import Roster
 from importer.reconcile.spool import Spool
 from importer.requests import Approval, Trial
+from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
-from importer.users.identity import identity_of
 from importer.users.search import adding_above
 from importer.users.switching import refuse_switched, switch_identity
 

@@ -13,9 +13,9 @@ from importer.database import open_database, transaction
 from importer.file.formulas import escape_formula
 from importer.folder import TenantFolder
 from importer.rules.cells import date_in, join_names
+from importer.rules.identity import BY_ADDRESS, Identity
 from importer.rules.rows import columns_under
 from importer.rules.settings import ImportSettings
-from importer.users.identity import BY_ADDRESS, Identity
 from importer.users.search import Index, attach_index, clean, patterns_of
 
 SELECT_USER = """

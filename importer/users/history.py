@@ -15,8 +15,8 @@ import aiosqlite
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
+from importer.rules.identity import Identity
 from importer.users.columns import CUSTOM, LINKED, SHOWN_AS, ids_in
-from importer.users.identity import Identity
 
 BATCH = 1000
 SELECT = """

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import aiosqlite
 
 from importer.errors import Refused, TryAgain
-from importer.users.identity import Identity
+from importer.rules.identity import Identity
 
 NAMED = 10
 """So many users are named in a refusal; the rest is counted."""

@@ -17,8 +17,8 @@ from importer.folder import TenantFolder
 from importer.model import APPLIED, WAITING, ImportState
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
+from importer.rules.identity import identity_of
 from importer.users.history import History
-from importer.users.identity import identity_of
 from importer.worker import decisions
 from server import process
 from server.cli.data import COUNT, ID, runs, tenants

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from importer.rules.identity import Identity, identity_of
 from importer.users.directory import Directory, Export, open_directory
 from importer.users.history import open_history
-from importer.users.identity import Identity, identity_of
 from server.cli.data import patiently, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, print_thing, shown
 from server.cli.report_view import change_line

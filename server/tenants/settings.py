@@ -25,8 +25,8 @@ from importer.errors import Refused
 from importer.model import INTEGER_MAX
 from importer.rules.cells import LANGUAGES, Invalid
 from importer.rules.emails import check_email
+from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings, Unfit
-from importer.users.identity import identity_of
 from importer.users.switching import switch_identity
 from server.networks import Networks
 from server.setting_errors import nearest, place, reason

@@ -19,9 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.folder import TenantFolder
+from importer.rules.identity import Identity, identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.directory import Export, open_directory
-from importer.users.identity import Identity, identity_of
 from server.web.downloads import Pieces, download, file_download
 from server.web.office import Visit
 

@@ -12,9 +12,9 @@ from importer.folder import TenantFolder
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
+from importer.rules.identity import identity_of
 from importer.users.directory import Directory, open_directory
 from importer.users.history import History, open_history
-from importer.users.identity import identity_of
 from keys.host import ShownHostKey
 from keys.ring import KeyRing
 from server.hooks.trials import Trials

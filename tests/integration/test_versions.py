@@ -11,9 +11,9 @@ import pytest
 from importer.database import copy_before, migrations, open_database
 from importer.errors import SchemaTooNew
 from importer.folder import TenantFolder
+from importer.rules.identity import Identity
 from importer.users.directory import Directory
 from importer.users.history import History
-from importer.users.identity import Identity
 from tests.support import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "databases"

@@ -99,7 +99,7 @@ PURE = {
     "importer.file.header",
     "importer.file.letters",
     "importer.users.columns",
-    "importer.users.identity",
+    "importer.rules.identity",
     "importer.model",
     "importer.nearest",
     "importer.report",

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.model import INTEGER_MAX
+from importer.rules.identity import Identity, identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.directory import Directory, open_directory
 from importer.users.history import open_history
-from importer.users.identity import Identity, identity_of
 from server.web.access import Looking
 from server.web.exports import send_users_csv, send_users_json_lines
 from server.web.not_done import NotDone

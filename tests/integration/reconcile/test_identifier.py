@@ -13,8 +13,8 @@ from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
 from importer.reconcile.run import Job, run_import
 from importer.reconcile.undo import UndoJob, undo_import
+from importer.rules.identity import Identity
 from importer.rules.settings import ImportSettings
-from importer.users.identity import Identity
 from importer.users.switching import switch_identity
 from tests.support.importing import Company, codes, sheet
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from importer.folder import TenantFolder
+from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.directory import open_directory
-from importer.users.identity import BY_ADDRESS, Identity
 from tests.support.importing import Company, people, sheet
 
 LINKED = ("first_name", "last_name", "email", "manager", "coach")

@@ -7,8 +7,8 @@ from typing import Any
 
 from importer.database import open_database
 from importer.folder import TenantFolder
+from importer.rules.identity import Identity
 from importer.users.history import History, open_history
-from importer.users.identity import Identity
 from tests.support.importing import Company, people
 
 

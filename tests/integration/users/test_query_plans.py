@@ -15,9 +15,9 @@ from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.listing import Listing
+from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.directory import Directory
 from importer.users.history import History
-from importer.users.identity import BY_ADDRESS, Identity
 from importer.users.search import attach_index
 from importer.users.search_index import catch_up
 from tests.support.importing import Company, people

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from importer.database import open_database
 from importer.folder import TenantFolder
+from importer.rules.identity import BY_ADDRESS
 from importer.users.directory import open_directory
-from importer.users.identity import BY_ADDRESS
 from importer.users.search import LATE_MOST, attach_index, clean
 from importer.users.search_index import catch_up
 from tests.support.importing import Company, people, sheet

@@ -11,8 +11,8 @@ import pytest
 
 from importer.database import open_database
 from importer.model import ImportState
+from importer.rules.identity import identity_of
 from importer.users.directory import Directory
-from importer.users.identity import identity_of
 from server.tenants.settings import TenantRefused, TenantSettings, change_settings
 from tests.integration.reconcile.test_identifier import HEADER, staff
 from tests.support.importing import Company, sheet

@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from importer.file.formulas import escape_formula
 from importer.folder import TenantFolder
+from importer.rules.identity import Identity, identity_of
 from importer.users.history import open_history
-from importer.users.identity import Identity, identity_of
 from server.web.access import Looking
 from server.web.downloads import Pieces, disposition, download
 from server.web.exports import send_rejected_rows, send_uploaded_file

@@ -18,8 +18,8 @@ from importer.folder import TenantFolder
 from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, ProblemJson, Severity
 from importer.queue.entry import Entry
 from importer.reconcile.spool import MESSAGES_KEPT, counted_in, said_in, touched_in
+from importer.rules.identity import identity_of
 from importer.users.history import open_history
-from importer.users.identity import identity_of
 from server.tenants.settings import TenantSettings
 from server.web.pages.words import labels_of
 
