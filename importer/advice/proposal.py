@@ -21,6 +21,7 @@ from importer.file.letters import visible
 from importer.model import shown
 from importer.nearest import Nearest
 from importer.rules.cells import Invalid, check_date
+from importer.rules.identity import identity_of
 from importer.rules.rows import tidy
 from importer.rules.settings import ImportSettings
 
@@ -133,7 +134,7 @@ def _words(settings: ImportSettings) -> Mapping[str, Sequence[str]]:
     own: dict[str, tuple[str, ...]] = {
         each.key: (plain(each.key), plain(each.label)) for each in settings.custom_fields
     }
-    if settings.identifier == "email":
+    if identity_of(settings).by_address:
         return {**own, **SYNONYMS}
     own[settings.identifier] = (*own[settings.identifier], *NUMBERS)
     return {**own, **SYNONYMS, "manager": (*MANAGERS_NUMBERS, *SYNONYMS["manager"])}

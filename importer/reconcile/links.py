@@ -18,7 +18,9 @@ import aiosqlite
 from importer.model import Problem, Severity, shown
 from importer.reconcile.plan import LINK_FIELDS, User, differences
 from importer.reconcile.roster import Roster
-from importer.rules.rows import FieldValue, email_key
+from importer.rules.cells import FieldValue
+from importer.rules.emails import email_key
+from importer.rules.identity import Identity
 
 CACHED = 50_000
 BATCH = 2000
@@ -61,6 +63,8 @@ class Links:
     def __init__(self, db: aiosqlite.Connection, roster: Roster, import_id: int) -> None:
         self._db = db
         self._roster = roster
+        self._identity = roster.identity
+        self._key = roster.identity.key
         self._import_id = import_id
         self.known: dict[str | None, int] = {}
         """Whom a text names, for those looked up so far."""
@@ -72,13 +76,9 @@ class Links:
             " coach TEXT, digest BLOB, changed INTEGER NOT NULL, created INTEGER NOT NULL)"
         )
 
-    def key(self, text: str) -> str:
-        """`text` as an identifier is compared."""
-        return email_key(text) if self._roster.identity == "email_key" else text
-
     async def learn(self, texts: Set[Any]) -> None:
         """Look up whom these texts name, as far as they are known already."""
-        keys = {text: self.key(text) for text in texts if isinstance(text, str) and text not in self.known}
+        keys = {text: self._key(text) for text in texts if isinstance(text, str) and text not in self.known}
         if not keys:
             return
         if len(self.known) + len(keys) > CACHED:
@@ -98,7 +98,7 @@ class Links:
             if not isinstance(text, str):
                 links.columns[f"{name}_id"] = None
                 continue
-            found = self.known.get(text) or created.get(self.key(text))
+            found = self.known.get(text) or created.get(self._key(text))
             if found == user_id:
                 links.problems.append(_oneself(line, name, text))
             elif found:
@@ -177,7 +177,7 @@ class Links:
             target, address = found.get(text, (0, False))
             by_address |= address
             if not target:
-                problems.append(_unknown(row["line"], name, text, self._roster.identity))
+                problems.append(_unknown(row["line"], name, text, self._identity))
             elif target == user["id"]:
                 problems.append(_oneself(row["line"], name, text))
             else:
@@ -187,10 +187,10 @@ class Links:
     async def _whom(self, texts: Iterable[str]) -> dict[str, tuple[int, bool]]:
         """Whom each text names, and whether it took the address to tell; texts that name nobody are missing."""
         texts = list(texts)
-        known = await self._roster.find(self.key(text) for text in texts)
-        found = {text: (known[self.key(text)].id, False) for text in texts if self.key(text) in known}
+        known = await self._roster.find(self._key(text) for text in texts)
+        found = {text: (known[self._key(text)].id, False) for text in texts if self._key(text) in known}
         rest = [text for text in texts if text not in found]
-        if rest and self._roster.identity != "email_key":
+        if rest and not self._identity.by_address:
             rows = await self._db.execute_fetchall(
                 "SELECT email_key, id FROM users WHERE known = 1 AND email_key IN (SELECT value FROM json_each(?))",
                 (json.dumps([email_key(text) for text in rest]),),
@@ -289,8 +289,8 @@ def _oneself(line: int, name: str, text: str) -> Problem:
     return Problem(Severity.WARNING, "link_to_oneself", message, line, name, shown(text))
 
 
-def _unknown(line: int, name: str, text: str, identity: str) -> Problem:
-    if identity == "email_key" and "@" not in text:
+def _unknown(line: int, name: str, text: str, identity: Identity) -> Problem:
+    if identity.by_address and "@" not in text:
         message = f"Write the e-mail address of the {name} instead; the {name} stays as it was."
         return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))
     message = (

@@ -18,6 +18,7 @@ from importer.reconcile.plan import LINK_FIELDS, OURS, NameIds, custom_column, t
 from importer.reconcile.roster import COLUMNS, NEW_USER
 from importer.reconcile.rows import Entry, Writes
 from importer.rules.emails import email_key
+from importer.rules.identity import Identity
 from importer.rules.rows import FieldValue, RowChecker
 
 CHUNK_ROWS = 64
@@ -73,13 +74,9 @@ def plan_newcomers(
     links: Links,
     created: Mapping[str | None, int],
     batch: Writes,
-    *,
-    by_custom: bool,
+    identity: Identity,
 ) -> list[Problem]:
-    """Add to `batch` what `newcomers` come to; what is to be said about them. They have their ids already.
-
-    `by_custom`: they are told apart by a custom field.
-    """
+    """Add to `batch` what `newcomers` come to; what is to be said about them. They have their ids already."""
     entries = newcomers.entries
     if not entries:
         return []
@@ -87,8 +84,8 @@ def plan_newcomers(
     columns: dict[str, Any] = {name: repeat(value, count) for name, value in NEW_USER.items()}
     columns.update((name, column) for name, column in newcomers.values.items() if name in OURS and name in NEW_USER)
     columns["email_key"] = map(email_key, newcomers.column("email"))
-    if by_custom:
-        columns["external_id"] = [entry.key for entry in entries]
+    if not identity.by_address:
+        columns[identity.column] = [entry.key for entry in entries]
     if "location" in newcomers.values:
         columns["location_id"] = map(ids.locations.get, newcomers.column("location"))
     columns["primary_team_id"], columns["secondary_team_ids"] = _teams(newcomers, ids)

@@ -13,6 +13,7 @@ from typing import Any
 
 from importer.model import Problem, Severity
 from importer.reconcile.plan import User, custom_json
+from importer.rules.identity import Identity
 from importer.users.columns import CUSTOM, SHOWN_AS, ids_in
 
 CREATED = "created"
@@ -37,14 +38,14 @@ class PutBack:
     left: list[Problem] = field(default_factory=list)
 
 
-def put_back(user: User, changes: Iterable[Change], identifying: str | None) -> PutBack:
-    """Undo `changes` of `user`, except of the address. `identifying` is the custom field that tells who is who."""
+def put_back(user: User, changes: Iterable[Change], identity: Identity) -> PutBack:
+    """Undo `changes` of `user`, except of the address. What tells who is who stays, as `identity` says."""
     found = PutBack()
     for change in changes:
         if change.field in ADDRESS:
             continue
         if change.field.startswith(CUSTOM):
-            _put_back_custom(found, user, change, identifying)
+            _put_back_custom(found, user, change, identity)
         elif user[change.field] != change.new:
             found.left.append(changed_since(user, change.field))
         elif change.field == "state" and change.old == "deactivated" and user["protected"]:
@@ -54,11 +55,11 @@ def put_back(user: User, changes: Iterable[Change], identifying: str | None) -> 
     return found
 
 
-def _put_back_custom(found: PutBack, user: User, change: Change, identifying: str | None) -> None:
+def _put_back_custom(found: PutBack, user: User, change: Change, identity: Identity) -> None:
     key = change.field.removeprefix(CUSTOM)
     values: dict[str, Any] = json.loads(found.columns.get("custom") or user["custom"])
     now = json.dumps(values[key]) if key in values else None
-    if now != change.new or key == identifying:
+    if now != change.new or key == identity.custom:
         found.left.append(changed_since(user, key))
     else:
         values[key] = None if change.old is None else json.loads(change.old)

@@ -31,7 +31,6 @@ from importer.reconcile.rows import Entry, Writes, names_of
 from importer.reconcile.spool import Spool
 from importer.reconcile.window import Window, salt_of
 from importer.reconcile.writing import Writer
-from importer.rules.identity import identity_of
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
 
@@ -55,8 +54,8 @@ class Reconciler:
         self._addresses = addresses
         self._spool = spool
         self._settings = settings
-        self._by_custom = roster.identity != "email_key"
-        self._shown = identity_of(settings).shown_column
+        self._by_address = roster.identity.by_address
+        self._shown = roster.identity.shown_column
         self._checker = RowChecker(reader.header, settings)
         self._window = Window(roster, salt_of(revision, reader.header, settings))
         self._batches: Iterator[Batch] = reader.batches()
@@ -126,7 +125,7 @@ class Reconciler:
         nobody: dict[str, int] = {}
         for entry in entries:
             # Somebody new whose address has to wait is not among the users yet: another row would make them again.
-            is_nobody = not entry.user_id or (self._by_custom and entry.judgement.fate is Fate.CREATE)
+            is_nobody = not entry.user_id or (not self._by_address and entry.judgement.fate is Fate.CREATE)
             if entry.key is not None and is_nobody and entry.key not in strangers:
                 nobody.setdefault(entry.key, entry.line)
         await self._roster.add_strangers(nobody)
@@ -134,7 +133,7 @@ class Reconciler:
 
     async def _contested(self, entries: list[Entry]) -> set[str]:
         """The identifiers of rows whose address somebody else may have or want, where it is not the identifier."""
-        if not self._by_custom:
+        if self._by_address:
             return set()
         addresses = [(entry.key, self._checker.address(entry.cells)) for entry in entries]
         wanted = Counter(address for _, address in addresses)

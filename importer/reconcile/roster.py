@@ -16,6 +16,7 @@ import aiosqlite
 
 from importer.reconcile.plan import NameIds, User, custom_changes
 from importer.rules.cells import name_key
+from importer.rules.identity import Identity
 
 COLUMNS = (
     "external_id",
@@ -67,11 +68,11 @@ class Known:
 class Roster:
     """The users of one tenant during one import."""
 
-    def __init__(self, db: aiosqlite.Connection, import_id: int, identity: str) -> None:
-        """`identity` is the column that tells who a row is: `email_key` or `external_id`."""
+    def __init__(self, db: aiosqlite.Connection, import_id: int, identity: Identity) -> None:
         self._db = db
         self._import_id = import_id
         self.identity = identity
+        self._column = identity.column
         self.first_new_id = 1
         self._next_id = 1
         self.active_before = 0
@@ -153,8 +154,8 @@ class Roster:
     async def find(self, keys: Iterable[str]) -> dict[str, Known]:
         """Whom these identifiers name; those of nobody are missing."""
         rows = await self._db.execute_fetchall(
-            f"SELECT u.{self.identity}, u.id, u.digest FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
-            f" JOIN users AS u ON u.{self.identity} = wanted.value AND u.known = 1",
+            f"SELECT u.{self._column}, u.id, u.digest FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
+            f" JOIN users AS u ON u.{self._column} = wanted.value AND u.known = 1",
             (json.dumps(list(keys)),),
         )
         return {row[0]: Known(row[1], row[2]) for row in rows}
@@ -164,8 +165,8 @@ class Roster:
         if not self._unknown:
             return {}
         rows = await self._db.execute_fetchall(
-            f"SELECT u.{self.identity}, u.id FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
-            f" JOIN users AS u ON u.{self.identity} = wanted.value AND u.known = 0",
+            f"SELECT u.{self._column}, u.id FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
+            f" JOIN users AS u ON u.{self._column} = wanted.value AND u.known = 0",
             (json.dumps(list(keys)),),
         )
         return {row[0]: row[1] for row in rows}

@@ -188,7 +188,7 @@ class _Run:
         self._settings = settings
         self._spool = spool
         self._identity = identity_of(settings)
-        self._roster = Roster(db, job.import_id, self._identity.column)
+        self._roster = Roster(db, job.import_id, self._identity)
         self._links = Links(db, self._roster, job.import_id)
 
     async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool], batch_rows: int) -> None:
@@ -217,7 +217,7 @@ class _Run:
         if self._job.trial and "identifier" in self._job.trial.changes:
             await switch_identity(self._db, self._identity)
         else:
-            await refuse_switched(self._db, self._settings.identifier)
+            await refuse_switched(self._db, self._identity)
 
     async def conclude(self) -> Outcome:
         """All rows are in: links, absent users, the guard; and what it all comes to."""

@@ -38,6 +38,7 @@ from importer.reconcile.putback import (
     with_existing,
 )
 from importer.reconcile.roster import records_of
+from importer.rules.identity import Identity
 from importer.users.columns import LINKED, ids_in
 from importer.users.switching import refuse_switched
 
@@ -50,12 +51,12 @@ INSERT_UNDONE = "INSERT INTO changes (import_id, user_id, field, old, new, undo)
 
 @dataclass(frozen=True, slots=True)
 class UndoJob:
-    """One import to undo. `identifying` is the custom field that identifies users, None for the address."""
+    """One import to undo. `identity` is what tells the users apart now."""
 
     tenant: str
     import_id: int
     by: str
-    identifying: str | None
+    identity: Identity
     now: datetime
 
 
@@ -75,7 +76,7 @@ async def undo_import(
     db = await open_database(database, "tenant")
     try:
         async with transaction(db):
-            await refuse_switched(db, job.identifying or "email")
+            await refuse_switched(db, job.identity)
             undo = _Undo(job, db)
             applied = await undo.judge()
             await undo.run(progress, stopping)
@@ -224,7 +225,7 @@ class _Undo:
 
     async def _put_back_batch(self, batch: dict[int, list[Change]]) -> None:
         users = await self._load(batch)
-        found = {i: put_back(users[i], batch[i], self._job.identifying) for i in batch if i in users}
+        found = {i: put_back(users[i], batch[i], self._job.identity) for i in batch if i in users}
         self._leave(nobody_left() for user_id in batch if user_id not in users)
         exists = await self._existing(found.values())
         by_columns: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}

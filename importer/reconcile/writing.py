@@ -27,7 +27,6 @@ class Writer:
         self._addresses = addresses
         self._spool = spool
         self._counts = counts
-        self._by_custom = roster.identity != "email_key"
 
     async def write(self, batch: Writes) -> None:
         """Write what `batch` comes to; what has to wait for the end waits."""
@@ -41,10 +40,11 @@ class Writer:
     def plan(self, newcomers: Newcomers, writes: Sequence[Entry], ids: NameIds) -> Writes:
         """What these rows come to; they are counted, and what there is to say about their links is theirs to say."""
         # Whoever has to wait for an address may be rejected in the end: nobody to be named yet.
-        surely = newcomers.entries if self._by_custom else [*newcomers.entries, *writes]
+        by_address, identifying = self._roster.identity.by_address, self._roster.identity.column
+        surely = [*newcomers.entries, *writes] if by_address else newcomers.entries
         created = {entry.key: entry.new_id for entry in surely if entry.new_id}
         batch = Writes()
-        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, by_custom=self._by_custom))
+        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, self._roster.identity))
         for entry in writes:
             columns = columns_of(entry.row, entry.user, ids)
             links = self._links.of(entry.row.values, entry.line, entry.user_id, created)
@@ -54,8 +54,8 @@ class Writer:
             # A row that gave a warning is remembered by nobody, or its warning would be heard only once.
             digest = None if entry.judgement.problems else entry.digest
             columns["state"] = entry.judgement.state
-            if self._by_custom:
-                columns[self._roster.identity] = entry.key
+            if not by_address:
+                columns[identifying] = entry.key
                 if columns.get("email_key") and (not entry.user or columns["email_key"] != entry.user["email_key"]):
                     batch.aside.append(_set_aside(entry, columns, digest, links))
                     continue

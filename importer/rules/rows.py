@@ -22,6 +22,7 @@ from importer.model import Problem, Severity, shown
 from importer.rules.cells import DEFAULT_LANGUAGE, DEFAULT_ROLE, Doubtful, FieldValue, Invalid
 from importer.rules.custom import Rule
 from importer.rules.emails import email_key, plain_address
+from importer.rules.identity import identity_of
 from importer.rules.rulebook import rules_of
 from importer.rules.settings import ImportSettings
 
@@ -176,7 +177,8 @@ class RowChecker:
         self._meanings = [
             (_Addresses if name == "email" else _Meanings)(columns[name], self._notes) for name in self._fields
         ]
-        self._by_email = settings.identifier == "email"
+        self._identity = identity_of(settings)
+        self._by_address = self._identity.by_address
         self._identifier = columns[settings.identifier]
         self._identifier_at = header.columns.index(settings.identifier)
         self._email_at = header.columns.index("email")
@@ -186,7 +188,7 @@ class RowChecker:
         if len(cells) != self._expected:
             return None
         cell = cells[self._identifier_at]
-        if self._by_email and (address := plain_address(cell)):
+        if self._by_address and (address := plain_address(cell)):
             return email_key(address)
         found = self._identifier.judge(tidy(cell))
         return self._key_of(found.value if isinstance(found, Doubtful) else found)
@@ -199,10 +201,8 @@ class RowChecker:
         return email_key(address) if address else None
 
     def _key_of(self, identifier: FieldValue | Invalid) -> str | None:
-        """An identifier as it is compared: addresses without case, custom ones exactly."""
-        if not isinstance(identifier, str):
-            return None
-        return email_key(identifier) if self._by_email else identifier
+        """Return an identifier as it is compared; None if the cell has no valid one."""
+        return self._identity.key(identifier) if isinstance(identifier, str) else None
 
     def check_columns(self, rows: Sequence[Sequence[str]]) -> dict[str, list[FieldValue]] | None:
         """The values of these rows, a list a field; None if anything about one of them needs to be said.

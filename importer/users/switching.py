@@ -20,20 +20,20 @@ NAMED = 10
 WHO = "first_name || ' ' || last_name || ifnull(' (' || email || ')', '')"
 
 
-async def refuse_switched(db: aiosqlite.Connection, identifier: str) -> None:
-    """Raise TryAgain if users are told apart by something else than `identifier` by now."""
+async def refuse_switched(db: aiosqlite.Connection, identity: Identity) -> None:
+    """Raise TryAgain if users are told apart by something else than `identity` by now."""
     rows = list(await db.execute_fetchall("SELECT value FROM settings WHERE key = 'identifier'"))
-    if (json.loads(rows[0][0]) if rows else "email") != identifier:
+    if (json.loads(rows[0][0]) if rows else "email") != identity.setting:
         raise TryAgain("settings_changed", "the tenant's settings are being changed")
 
 
 async def switch_identity(db: aiosqlite.Connection, after: Identity) -> None:
     """Tell the users in `db` apart by `after`, in the caller's transaction. Raises Refused; then roll back."""
     await db.execute("UPDATE users SET external_id = NULL WHERE external_id IS NOT NULL")
-    field = after.custom or "email"
-    value = f"CAST(json_extract(custom, '$.{field}') AS TEXT)" if after.custom else "email_key"
+    field = after.setting
+    value = after.column if after.by_address else f"CAST(json_extract(custom, '$.{field}') AS TEXT)"
     await _refuse_without(db, field, value)
-    if after.custom:
+    if not after.by_address:
         await _refuse_shared(db, field, value)
         await db.execute(f"UPDATE users SET external_id = {value} WHERE known = 1 AND {value} IS NOT NULL")  # noqa: S608
         # Of those whose creation was undone one may keep the value; it is their record if they come again.

@@ -24,6 +24,7 @@ from importer.queue.entry import Entry
 from importer.reconcile.run import Job, already_applied, run_import
 from importer.reconcile.undo import UndoJob, already_undone, undo_import
 from importer.requests import Trial, Undo
+from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 
 log = logging.getLogger(__name__)
@@ -155,8 +156,7 @@ def job_of(entry: Entry, copy: Path, clock: Clock, *, proven_whole: bool) -> Job
 
 
 def undo_job_of(entry: Entry, undo: Undo, settings: ImportSettings, clock: Clock) -> UndoJob:
-    identifying = None if settings.identifier == "email" else settings.identifier
-    return UndoJob(entry.tenant, entry.id, undo.by, identifying, clock())
+    return UndoJob(entry.tenant, entry.id, undo.by, identity_of(settings), clock())
 
 
 def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:

@@ -19,6 +19,7 @@ from importer.model import Outcome, Written
 from importer.reconcile.run import BATCH_ROWS, Job, run_import
 from importer.reconcile.undo import UndoJob, undo_import
 from importer.requests import Approval
+from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.directory import Directory
 
@@ -94,12 +95,11 @@ class Company:
         self, import_id: int | None = None, *, stopping: Callable[[], bool] = lambda: False, **settings: Any
     ) -> Outcome:
         """Undo an import, the newest by default."""
-        identifier = ImportSettings(**settings).identifier
+        identity = identity_of(ImportSettings(**settings))
         await self._set_identifier(settings.get("identifier"))
         self.undos += 1
         now = datetime(2026, 2, 1, tzinfo=UTC).replace(microsecond=self.undos * 1000)
-        identifying = None if identifier == "email" else identifier
-        job = UndoJob("acme", import_id or self.imports, "operator", identifying, now)
+        job = UndoJob("acme", import_id or self.imports, "operator", identity, now)
         return await undo_import(job, self.database, self.messages, stopping=stopping)
 
     async def users(self) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from importer.database import open_database, transaction
 from importer.reconcile.addresses import Addresses, SetAside
 from importer.reconcile.roster import NEW_USER, Roster
+from importer.rules.identity import Identity
 
 PEOPLE = {"1": "ann@e.com", "2": "ben@e.com", "3": "cleo@e.com", "4": "dora@e.com"}
 
@@ -23,7 +24,7 @@ async def move(
     try:
         async with transaction(db):
             await _populate(db, gone)
-            roster = Roster(db, 2, "external_id")
+            roster = Roster(db, 2, Identity("staff"))
             await roster.open()
             addresses = Addresses(db, roster)
             await addresses.open()
@@ -56,7 +57,7 @@ async def move(
 
 
 async def _populate(db: object, gone: tuple[str, ...]) -> None:
-    roster = Roster(db, 1, "external_id")  # type: ignore[arg-type]
+    roster = Roster(db, 1, Identity("staff"))  # type: ignore[arg-type]
     await roster.open()
     users = []
     for line, (number, email) in enumerate(PEOPLE.items(), 2):

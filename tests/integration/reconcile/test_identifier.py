@@ -13,7 +13,7 @@ from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
 from importer.reconcile.run import Job, run_import
 from importer.reconcile.undo import UndoJob, undo_import
-from importer.rules.identity import Identity
+from importer.rules.identity import BY_ADDRESS, Identity
 from importer.rules.settings import ImportSettings
 from importer.users.switching import switch_identity
 from tests.support.importing import Company, codes, sheet
@@ -348,7 +348,7 @@ async def test_an_import_that_began_before_the_identifier_was_changed_has_to_wai
     with pytest.raises(TryAgain):
         await run_import(job, company.database, ImportSettings(custom_fields=FIELD), company.messages)
     assert await company.sql("SELECT count(*) FROM users") == [(3,)]
-    undo = UndoJob("acme", 1, "operator", None, datetime.now(UTC))
+    undo = UndoJob("acme", 1, "operator", BY_ADDRESS, datetime.now(UTC))
     with pytest.raises(TryAgain):
         await undo_import(undo, company.database, company.messages)
     assert (await company.undo(**BY_NUMBER)).counts.created == 3

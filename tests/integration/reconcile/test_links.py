@@ -12,6 +12,7 @@ from importer.database import open_database
 from importer.model import ImportState, Outcome
 from importer.reconcile.links import Links, find_loops
 from importer.reconcile.roster import Roster
+from importer.rules.identity import BY_ADDRESS
 from tests.support.importing import HEADER, Company, codes, sheet
 
 
@@ -270,7 +271,7 @@ async def test_a_manager_created_beside_the_user_is_linked_at_once(company: Comp
     await company.run(staff(ann=""))
     db = await open_database(company.database, "tenant")
     try:
-        links = Links(db, Roster(db, 2, "email_key"), 2)
+        links = Links(db, Roster(db, 2, BY_ADDRESS), 2)
         values = {"manager": "Ben@example.com", "coach": "cleo@example.com"}
         found = links.of(values, 2, 1, created={"ben@example.com": 7})
     finally:

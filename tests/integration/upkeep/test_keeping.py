@@ -17,6 +17,7 @@ from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
 from importer.reconcile.undo import UndoJob, undo_import
+from importer.rules.identity import BY_ADDRESS
 from importer.rules.settings import ImportSettings
 from importer.worker.attempt import Starter
 from importer.worker.pruning import Busy, prune
@@ -68,7 +69,7 @@ class Yard(House):
         await prune(self.queue, "acme", self.folder(), retention_days=retention_days, now=datetime.now(UTC))
 
     def undoing(self, import_id: int) -> UndoJob:
-        return UndoJob("acme", import_id, "somebody", None, datetime.now(UTC))
+        return UndoJob("acme", import_id, "somebody", BY_ADDRESS, datetime.now(UTC))
 
     def history(self) -> set[int]:
         """The imports that have history."""
