@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
 
 from importer.advice.guessing import decoded, guess_encoding
 from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
@@ -44,7 +43,7 @@ DATE_FORMATS = tuple(f"{day}{time}" for time in TIMES for day in DAYS)
 class Proposal:
     """`changes` by the name of the setting, a sentence for each in `reasons`; `gaps` is what no setting can mend."""
 
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, object] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import aiosqlite
 
 from importer.model import Problem, Severity
-from importer.reconcile.plan import User
 from importer.reconcile.roster import Roster
+from importer.users.columns import Columns, User
 
 BATCH = 2000
 
@@ -29,7 +28,7 @@ class SetAside:
     user_id: int
     line: int
     raw: str
-    columns: Mapping[str, Any]
+    columns: Columns
     state: str
     digest: bytes | None
     waiting: Mapping[str, str]

@@ -11,16 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiosqlite
 
 from importer.model import Problem, Severity, shown
-from importer.reconcile.plan import LINK_FIELDS, User, differences
+from importer.reconcile.plan import LINK_FIELDS, differences
 from importer.reconcile.roster import Roster
 from importer.rules.cells import FieldValue
 from importer.rules.emails import email_key
 from importer.rules.identity import Identity
+from importer.users.columns import Columns, User
 
 CACHED = 50_000
 BATCH = 2000
@@ -32,7 +32,7 @@ LOOP_NAMED = 1000
 class RowLinks:
     """The links of one row: columns that are known already, texts that must wait, and what to say."""
 
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, int | None] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Links:
             " coach TEXT, digest BLOB, changed INTEGER NOT NULL, created INTEGER NOT NULL)"
         )
 
-    async def learn(self, texts: Set[Any]) -> None:
+    async def learn(self, texts: Set[object]) -> None:
         """Look up whom these texts name, as far as they are known already."""
         keys = {text: self._key(text) for text in texts if isinstance(text, str) and text not in self.known}
         if not keys:
@@ -166,8 +166,8 @@ class Links:
 
     def _columns(
         self, row: aiosqlite.Row, user: User, found: Mapping[str, tuple[int, bool]]
-    ) -> tuple[dict[str, Any], list[Problem], bool]:
-        columns: dict[str, Any] = {}
+    ) -> tuple[Columns, list[Problem], bool]:
+        columns: Columns = {}
         problems = []
         by_address = False
         for name in LINK_FIELDS:

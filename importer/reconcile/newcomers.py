@@ -7,19 +7,21 @@ other; both must come to the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any
+from typing import cast
 
 from importer.model import Problem
 from importer.reconcile.links import Links, Waiting
 from importer.reconcile.plan import LINK_FIELDS, OURS, NameIds, custom_column, team_columns
 from importer.reconcile.roster import COLUMNS, NEW_USER
 from importer.reconcile.rows import Entry, Writes
+from importer.rules.cells import FieldValue
 from importer.rules.emails import email_key
 from importer.rules.identity import Identity
-from importer.rules.rows import FieldValue, RowChecker
+from importer.rules.rows import RowChecker
+from importer.users.columns import Value
 
 CHUNK_ROWS = 64
 """Rows that share a fate: if one of them has a wrong cell, each is looked at on its own."""
@@ -30,13 +32,17 @@ class Newcomers:
     """New people whose rows have nothing unusual about them, and the values of their fields, a list a field."""
 
     entries: list[Entry] = field(default_factory=list)
-    values: dict[str, list[Any]] = field(default_factory=dict)
+    values: dict[str, list[FieldValue]] = field(default_factory=dict)
 
-    def column(self, name: str) -> Sequence[Any]:
+    def column(self, name: str) -> Sequence[FieldValue]:
         """The values of the field `name`; nothing if it is not in the file."""
         return self.values.get(name, ())
 
-    def first_lines(self, name: str) -> dict[Any, int]:
+    def texts(self, name: str) -> Sequence[str | None]:
+        """The values of the field `name`, whose rule lets through only texts."""
+        return cast(Sequence[str | None], self.column(name))
+
+    def first_lines(self, name: str) -> dict[FieldValue, int]:
         """The values of the field `name`, each with the first line it is on."""
         lines = [entry.line for entry in reversed(self.entries)]
         return dict(zip(reversed(self.column(name)), lines, strict=False))
@@ -81,13 +87,13 @@ def plan_newcomers(
     if not entries:
         return []
     count = len(entries)
-    columns: dict[str, Any] = {name: repeat(value, count) for name, value in NEW_USER.items()}
-    columns.update((name, column) for name, column in newcomers.values.items() if name in OURS and name in NEW_USER)
-    columns["email_key"] = map(email_key, newcomers.column("email"))
+    columns: dict[str, Iterable[Value]] = {name: repeat(value, count) for name, value in NEW_USER.items()}
+    columns.update((name, newcomers.texts(name)) for name in newcomers.values if name in OURS and name in NEW_USER)
+    columns["email_key"] = map(email_key, cast(Sequence[str], newcomers.column("email")))
     if not identity.by_address:
         columns[identity.column] = [entry.key for entry in entries]
     if "location" in newcomers.values:
-        columns["location_id"] = map(ids.locations.get, newcomers.column("location"))
+        columns["location_id"] = map(ids.locations.get, cast(Sequence[str], newcomers.column("location")))
     columns["primary_team_id"], columns["secondary_team_ids"] = _teams(newcomers, ids)
     own = [name for name in newcomers.values if name not in OURS]
     if own:
@@ -99,15 +105,20 @@ def plan_newcomers(
 
 
 def _set_links(
-    newcomers: Newcomers, columns: dict[str, Any], links: Links, created: Mapping[str | None, int], batch: Writes
+    newcomers: Newcomers,
+    columns: dict[str, Iterable[Value]],
+    links: Links,
+    created: Mapping[str | None, int],
+    batch: Writes,
 ) -> list[Problem]:
     """Fill the columns of manager and coach as far as those are known, and the digests, which depend on it."""
     entries, count = newcomers.entries, len(newcomers.entries)
     problems: list[Problem] = []
     odd: dict[int, dict[str, FieldValue]] = {}
+    targets: dict[str, list[int | None]] = {}
     for name in LINK_FIELDS:
-        texts = newcomers.column(name)
-        found = [links.known.get(text) for text in texts]
+        texts = newcomers.texts(name)
+        found = targets[f"{name}_id"] = [links.known.get(text) for text in texts]
         columns[f"{name}_id"] = found or repeat(None, count)
         for at, (text, target) in enumerate(zip(texts, found, strict=True)):
             if text and not target:
@@ -118,7 +129,7 @@ def _set_links(
         resolved = links.of(unresolved, entry.line, entry.new_id, created)
         problems += resolved.problems
         for name, target in resolved.columns.items():
-            columns[name][at] = target
+            targets[name][at] = target
         if resolved.waiting:
             digest = None if resolved.problems else entry.digest
             batch.waiting.append(Waiting(entry.new_id, entry.line, resolved.waiting, digest, True, True))
@@ -135,8 +146,8 @@ def _custom(newcomers: Newcomers, own: Sequence[str]) -> list[str]:
 
 def _teams(newcomers: Newcomers, ids: NameIds) -> tuple[list[int | None], list[str]]:
     count = len(newcomers.entries)
-    primary = newcomers.column("primary_team") or [None] * count
-    secondary = newcomers.column("secondary_team") or [()] * count
+    primary: Sequence[str | None] = newcomers.texts("primary_team") or [None] * count
+    secondary = cast(Sequence[tuple[str, ...]], newcomers.column("secondary_team") or [()] * count)
     pairs = list(zip(primary, secondary, strict=True))
     found = {pair: team_columns(*pair, ids) for pair in set(pairs)}
     return [found[pair][0] for pair in pairs], [found[pair][1] for pair in pairs]

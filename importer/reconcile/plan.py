@@ -14,12 +14,11 @@ from typing import Any
 
 from importer.file.header import COLUMNS
 from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
-from importer.rules.rows import CheckedRow, FieldValue, email_key
+from importer.rules.cells import FieldValue
+from importer.rules.emails import email_key
+from importer.rules.rows import CheckedRow
 from importer.rules.settings import ImportSettings
-from importer.users.columns import CUSTOM, ids_in, join_ids
-
-User = Mapping[str, Any]
-"""One row of the table users, by column."""
+from importer.users.columns import CUSTOM, Columns, User, Value, ids_in, join_ids
 
 OURS = frozenset(COLUMNS)
 """The fields that are not a tenant's own."""
@@ -121,8 +120,9 @@ class NameIds:
     locations: Mapping[str, int]
 
 
-def columns_of(row: CheckedRow, user: User | None, ids: NameIds) -> dict[str, Any]:
-    """The columns of users that `row` sets, links aside, with their new values. `user` is None for a new one."""
+def columns_of(row: CheckedRow, user: User | None, ids: NameIds) -> Columns:
+    """The columns of users that `row` sets, links aside. `user` is None for a new one."""
+    # What the rules let through, until what is no column yet has become one.
     columns: dict[str, Any] = {name: value for name, value in row.values.items() if name in OURS}
     if len(columns) < len(row.values):
         own = {name: value for name, value in row.values.items() if name not in OURS}
@@ -170,7 +170,7 @@ def custom_column(values: Mapping[str, FieldValue], before: str = "{}") -> str:
     return before if before != "{}" and text == custom_json(json.loads(before)) else text
 
 
-def custom_json(values: Mapping[str, Any]) -> str:
+def custom_json(values: Mapping[str, object]) -> str:
     """The values of custom fields as the column `custom` holds them: blank ones left out, keys in order."""
     return json.dumps({key: values[key] for key in sorted(values) if values[key] is not None}, ensure_ascii=False)
 
@@ -185,9 +185,10 @@ def custom_changes(before: str, after: str) -> dict[str, tuple[str | None, str |
     return {f"{CUSTOM}{key}": (old.get(key), new.get(key)) for key in keys}
 
 
-def differences(user: User, columns: Mapping[str, Any]) -> dict[str, Any]:
+def differences(user: User, columns: Mapping[str, Value]) -> Columns:
     """Those of `columns` whose value differs from the user's."""
-    return {name: value for name, value in columns.items() if user[name] != value}
+    before: Mapping[str, object] = user
+    return {name: value for name, value in columns.items() if before[name] != value}
 
 
 # The guard.

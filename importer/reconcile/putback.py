@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from importer.model import Problem, Severity
-from importer.reconcile.plan import User, custom_json
+from importer.reconcile.plan import custom_json
 from importer.rules.identity import Identity
-from importer.users.columns import CUSTOM, SHOWN_AS, ids_in
+from importer.users.columns import CUSTOM, SHOWN_AS, Columns, User, ids_in
 
 CREATED = "created"
 ADDRESS = ("email", "email_key")
@@ -26,27 +25,28 @@ class Change:
     """One field of a user that an import changed; `field` is a column of users."""
 
     field: str
-    old: Any
-    new: Any
+    old: str | int | None
+    new: str | int | None
 
 
 @dataclass(slots=True)
 class PutBack:
     """What is written of one user, by column, and what is left as it is, with the reason."""
 
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
     left: list[Problem] = field(default_factory=list)
 
 
 def put_back(user: User, changes: Iterable[Change], identity: Identity) -> PutBack:
     """Undo `changes` of `user`, except of the address. What tells who is who stays, as `identity` says."""
     found = PutBack()
+    now: Mapping[str, object] = user
     for change in changes:
         if change.field in ADDRESS:
             continue
         if change.field.startswith(CUSTOM):
             _put_back_custom(found, user, change, identity)
-        elif user[change.field] != change.new:
+        elif now[change.field] != change.new:
             found.left.append(changed_since(user, change.field))
         elif change.field == "state" and change.old == "deactivated" and user["protected"]:
             found.left.append(still_protected(user))
@@ -57,12 +57,12 @@ def put_back(user: User, changes: Iterable[Change], identity: Identity) -> PutBa
 
 def _put_back_custom(found: PutBack, user: User, change: Change, identity: Identity) -> None:
     key = change.field.removeprefix(CUSTOM)
-    values: dict[str, Any] = json.loads(found.columns.get("custom") or user["custom"])
+    values = json.loads(str(found.columns.get("custom") or user["custom"]))
     now = json.dumps(values[key]) if key in values else None
     if now != change.new or key == identity.custom:
         found.left.append(changed_since(user, key))
     else:
-        values[key] = None if change.old is None else json.loads(change.old)
+        values[key] = None if change.old is None else json.loads(str(change.old))
         found.columns["custom"] = custom_json(values)
 
 

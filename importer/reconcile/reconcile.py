@@ -9,30 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
 
 from importer.file.reader import Batch, CsvReader
 from importer.model import Counts, Problem, Severity
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.links import Links
 from importer.reconcile.newcomers import Newcomers, part
-from importer.reconcile.plan import (
-    LINK_FIELDS,
-    Fate,
-    Judgement,
-    NameIds,
-    User,
-    judge,
-    protected_user,
-    unfinished_last_row,
-)
+from importer.reconcile.plan import LINK_FIELDS, Fate, Judgement, NameIds, judge, protected_user, unfinished_last_row
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import Entry, Writes, names_of
 from importer.reconcile.spool import Spool
 from importer.reconcile.window import Window, salt_of
 from importer.reconcile.writing import Writer
+from importer.rules.cells import FieldValue
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
+from importer.users.columns import User
 
 
 class Reconciler:
@@ -297,7 +289,7 @@ class Reconciler:
 
 def _mentioned(newcomers: Newcomers, writes: Sequence[Entry], *names: str) -> dict[str, None]:
     """The teams or locations in these fields, each once, in the order of the file."""
-    first: dict[Any, int] = {}
+    first: dict[FieldValue, int] = {}
     for name in names:
         lines = newcomers.first_lines(name)
         for entry in writes:

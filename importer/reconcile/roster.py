@@ -10,13 +10,14 @@ import json
 from array import array
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import aiosqlite
 
-from importer.reconcile.plan import NameIds, User, custom_changes
+from importer.reconcile.plan import NameIds, custom_changes
 from importer.rules.cells import name_key
 from importer.rules.identity import Identity
+from importer.users.columns import Columns, User, Value
 
 COLUMNS = (
     "external_id",
@@ -40,7 +41,7 @@ COLUMNS = (
 )
 """What an import writes of a user, in the order of the INSERT."""
 
-NEW_USER: dict[str, Any] = {
+NEW_USER: Columns = {
     **dict.fromkeys(COLUMNS),
     "secondary_team_ids": "",
     "role": "learner",
@@ -176,7 +177,7 @@ class Roster:
         rows = await self._db.execute_fetchall(
             "SELECT u.* FROM json_each(?) AS wanted JOIN users AS u ON u.id = wanted.value", (json.dumps(list(ids)),)
         )
-        return {row["id"]: dict(row) for row in rows}
+        return cast(dict[int, User], {row["id"]: dict(row) for row in rows})
 
     async def absent(self, batch: int = 2000) -> AsyncIterator[list[User]]:
         """The active users on no row of the file, in batches."""
@@ -240,14 +241,14 @@ class Roster:
         self._line.append(line)
         return user_id
 
-    async def create(self, users: Sequence[tuple[Any, ...]]) -> None:
+    async def create(self, users: Sequence[tuple[Value, ...]]) -> None:
         """Insert users: tuples of the id and COLUMNS. Their history is one record each."""
         await self._db.executemany(INSERT_USER, users)
         await self._db.executemany(
             INSERT_CHANGE, [(self._import_id, user[0], "created", None, None) for user in users]
         )
 
-    async def create_again(self, users: Sequence[tuple[Any, ...]]) -> None:
+    async def create_again(self, users: Sequence[tuple[Value, ...]]) -> None:
         """Unknown users have come again: the same records, as if they were new (tuples as for `create`)."""
         if users:
             await self._db.executemany(CREATE_AGAIN, [(*user[1:], user[0]) for user in users])
@@ -256,10 +257,10 @@ class Roster:
             )
 
     async def update(
-        self, changes: Sequence[tuple[User, Mapping[str, Any]]], digests: Mapping[int, bytes | None]
+        self, changes: Sequence[tuple[User, Mapping[str, Value]]], digests: Mapping[int, bytes | None]
     ) -> None:
         """Write what differs of each user, with its history, and the digest of the row it comes from (else none)."""
-        by_columns: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+        by_columns: dict[tuple[str, ...], list[tuple[Value, ...]]] = {}
         history = []
         for user, changed in changes:
             values = (*changed.values(), digests.get(user["id"]), user["id"])
@@ -278,11 +279,12 @@ class Roster:
             )
 
 
-def records_of(user: User, changed: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def records_of(user: User, changed: Mapping[str, Value]) -> Iterator[tuple[str, object, object]]:
     """Each field of `user` that becomes another by `changed`, with its old and new value."""
+    before: Mapping[str, object] = user
     for name, value in changed.items():
-        if name != "custom":
-            yield name, user[name], value
-            continue
-        for field, (old, new) in custom_changes(user["custom"], value).items():
-            yield field, old, new
+        if name == "custom" and isinstance(value, str):
+            for field, (old, new) in custom_changes(user["custom"], value).items():
+                yield field, old, new
+        else:
+            yield name, before[name], value

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from importer.reconcile.addresses import SetAside
 from importer.reconcile.links import Waiting
-from importer.reconcile.plan import Judgement, User
+from importer.reconcile.plan import Judgement
 from importer.reconcile.roster import Known
+from importer.rules.cells import FieldValue
 from importer.rules.rows import CheckedRow
+from importer.users.columns import Columns, User, Value
 
 
 @dataclass(slots=True)
@@ -44,21 +45,21 @@ class Entry:
 class Writes:
     """What one batch of rows comes to."""
 
-    created: list[tuple[Any, ...]] = field(default_factory=list)
-    created_again: list[tuple[Any, ...]] = field(default_factory=list)
-    updated: list[tuple[User, Mapping[str, Any]]] = field(default_factory=list)
+    created: list[tuple[Value, ...]] = field(default_factory=list)
+    created_again: list[tuple[Value, ...]] = field(default_factory=list)
+    updated: list[tuple[User, Columns]] = field(default_factory=list)
     digests: dict[int, bytes | None] = field(default_factory=dict)
     remembered: dict[int, bytes | None] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
     aside: list[SetAside] = field(default_factory=list)
 
 
-def names_of(values: Iterable[Any]) -> dict[str, None]:
+def names_of(values: Iterable[FieldValue]) -> dict[str, None]:
     """The names in these values of team or location fields, each once, the first first."""
     names: dict[str, None] = {}
     for value in dict.fromkeys(values):
         if isinstance(value, tuple):
             names |= dict.fromkeys(value)
-        elif value:
+        elif value and isinstance(value, str):
             names[value] = None
     return names

@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import aiosqlite
 
@@ -25,7 +25,6 @@ from ground.moments import rfc3339
 from importer.database import open_database, transaction
 from importer.errors import Refused, Stopped
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem
-from importer.reconcile.plan import User
 from importer.reconcile.putback import (
     CREATED,
     Change,
@@ -39,7 +38,7 @@ from importer.reconcile.putback import (
 )
 from importer.reconcile.roster import records_of
 from importer.rules.identity import Identity
-from importer.users.columns import LINKED, ids_in
+from importer.users.columns import LINKED, User, Value, ids_in
 from importer.users.switching import refuse_switched
 
 BATCH = 2000
@@ -189,7 +188,7 @@ class _Undo:
         """They are deactivated and unknown; whoever is protected since stays."""
         created = f"IN (SELECT user_id FROM undoing WHERE field = '{CREATED}')"  # noqa: S608
         protected = await self._rows(f"SELECT * FROM users WHERE protected = 1 AND id {created}")  # noqa: S608
-        self._leave(still_protected(dict(user)) for user in protected)
+        self._leave(still_protected(user) for user in _users(protected).values())
         done = await self._db.execute(
             "UPDATE users SET state = 'deactivated', known = 0"  # noqa: S608
             f" WHERE protected = 0 AND id {created}"
@@ -228,7 +227,7 @@ class _Undo:
         found = {i: put_back(users[i], batch[i], self._job.identity) for i in batch if i in users}
         self._leave(nobody_left() for user_id in batch if user_id not in users)
         exists = await self._existing(found.values())
-        by_columns: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+        by_columns: dict[tuple[str, ...], list[tuple[Value, ...]]] = {}
         history = []
         for user_id, one in found.items():
             user = users[user_id]
@@ -322,7 +321,11 @@ class _Undo:
         rows = await self._rows(
             "SELECT * FROM users WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
         )
-        return {row["id"]: dict(row) for row in rows}
+        return _users(rows)
 
     async def _rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         return list(await self._db.execute_fetchall(statement, values))
+
+
+def _users(rows: Iterable[aiosqlite.Row]) -> dict[int, User]:
+    return cast(dict[int, User], {row["id"]: dict(row) for row in rows})

@@ -6,16 +6,16 @@ Planned in a thread, without a look at the database; then written, inside the im
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from importer.model import Counts
 from importer.reconcile.addresses import Addresses, SetAside
 from importer.reconcile.links import Links, RowLinks, Waiting
 from importer.reconcile.newcomers import Newcomers, plan_newcomers
-from importer.reconcile.plan import NameIds, User, columns_of, differences
+from importer.reconcile.plan import NameIds, columns_of, differences
 from importer.reconcile.roster import NEW_USER, Roster
 from importer.reconcile.rows import Entry, Writes
 from importer.reconcile.spool import Spool
+from importer.users.columns import Columns, User
 
 
 class Writer:
@@ -68,7 +68,7 @@ class Writer:
         user_id: int,
         line: int,
         user: User | None,
-        columns: dict[str, Any],
+        columns: Columns,
         digest: bytes | None,
         waiting: Mapping[str, str],
     ) -> None:
@@ -81,14 +81,14 @@ class Writer:
         if waiting:
             batch.waiting.append(Waiting(user_id, line, waiting, digest, changed, user is None))
 
-    def _create(self, batch: Writes, user_id: int, columns: dict[str, Any], digest: bytes | None) -> bool:
+    def _create(self, batch: Writes, user_id: int, columns: Columns, digest: bytes | None) -> bool:
         self._counts.created += 1
         columns["digest"] = digest
         created = batch.created if user_id >= self._roster.first_new_id else batch.created_again
         created.append((user_id, *(NEW_USER | columns).values()))
         return True
 
-    def _overwrite(self, batch: Writes, user: User, columns: dict[str, Any], digest: bytes | None) -> bool:
+    def _overwrite(self, batch: Writes, user: User, columns: Columns, digest: bytes | None) -> bool:
         changed = differences(user, columns)
         if not changed:
             self._counts.unchanged += 1
@@ -106,7 +106,7 @@ class Writer:
         return True
 
 
-def _set_aside(entry: Entry, columns: dict[str, Any], digest: bytes | None, links: RowLinks) -> SetAside:
+def _set_aside(entry: Entry, columns: Columns, digest: bytes | None, links: RowLinks) -> SetAside:
     old = entry.user or {"email": None, "email_key": None}
     return SetAside(
         entry.user_id,

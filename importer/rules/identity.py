@@ -7,12 +7,18 @@ others are handed an Identity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from importer.rules.emails import email_key
 from importer.rules.settings import ImportSettings
+
+
+class Identified(TypedDict):
+    """The part of a user, as people see one, that tells who it is. `custom` is JSON, by the key of the field."""
+
+    email: str | None
+    custom: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Identity:
         """The column of users that holds it as people see it."""
         return "external_id" if self.custom else "email"
 
-    def of(self, user: Mapping[str, Any]) -> str | None:
+    def of(self, user: Identified) -> str | None:
         """Return the identifier of a user, as `directory.user_json` shows one; None if they have none."""
         found: str | None = user["custom"].get(self.custom) if self.custom else user["email"]
         return found

@@ -26,8 +26,6 @@ from importer.rules.identity import identity_of
 from importer.rules.rulebook import rules_of
 from importer.rules.settings import ImportSettings
 
-__all__ = ["CheckedRow", "Column", "FieldValue", "RowChecker", "email_key"]
-
 WHEN_CLEARED: dict[str, FieldValue] = {"role": DEFAULT_ROLE, "language": DEFAULT_LANGUAGE, "secondary_team": ()}
 
 REMEMBERED = 10_000

@@ -1,8 +1,42 @@
-"""The columns of users: which hold ids, which go by another name, and how several ids stand in one.  Pure."""
+"""The columns of users: what is in them, which go by another name, and how several ids stand in one.  Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypedDict
+
+
+class User(TypedDict):
+    """One row of the table users, by column."""
+
+    id: int
+    external_id: str | None
+    email_key: str | None
+    email: str | None
+    first_name: str
+    last_name: str
+    job_title: str | None
+    manager_id: int | None
+    coach_id: int | None
+    primary_team_id: int | None
+    secondary_team_ids: str
+    role: str
+    language: str
+    location_id: int | None
+    time_zone: str | None
+    hire_date: str | None
+    custom: str
+    state: str
+    protected: int
+    known: int
+    digest: bytes | None
+
+
+Value = str | int | bytes | None
+"""A value of one of these columns."""
+
+Columns = dict[str, Value]
+"""Columns to write of one user, with their new values."""
 
 CUSTOM = "custom."
 """What the history has before the key of a custom field."""

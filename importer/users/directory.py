@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypedDict
 
 import aiosqlite
 
@@ -35,6 +35,35 @@ SEARCHED = (
 )
 
 
+class ShownUser(TypedDict):
+    """A user as the API and the command line show one: names for ids. `custom` is JSON, by the key of the field."""
+
+    first_name: str
+    last_name: str
+    email: str | None
+    job_title: str | None
+    manager: str | None
+    coach: str | None
+    primary_team: str | None
+    secondary_team: list[str]
+    role: str
+    language: str
+    location: str | None
+    time_zone: str | None
+    hire_date: str | None
+    state: str
+    protected: bool
+    custom: dict[str, Any]
+
+
+class Report(TypedDict):
+    """A user who has another for a manager or coach, in short."""
+
+    identifier: str | None
+    name: str
+    state: str
+
+
 class Directory:
     """Reads the users over an open connection to users.db; changes only what an operator changes by hand.
 
@@ -58,7 +87,7 @@ class Directory:
 
     async def page(
         self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0, known: bool = False
-    ) -> tuple[list[dict[str, Any]], int | None]:
+    ) -> tuple[list[ShownUser], int | None]:
         """Up to `limit` users in the order they were created, and the `after` of the next page (None: no more).
 
         `search` looks for its words as search.py says; without an index that can tell, for their letters anywhere in
@@ -80,7 +109,7 @@ class Directory:
     ) -> list[aiosqlite.Row]:
         """User after user, where no index can tell whom `search` finds."""
         where: list[str] = ["u.id > ?", *["u.known = 1"] * known]
-        values: list[Any] = [after]
+        values: list[object] = [after]
         if state == "deactivated":  # spelt out, or SQLite would not know that its index is meant
             where.append("u.state = 'deactivated'")
         elif state:
@@ -92,23 +121,23 @@ class Directory:
             values += patterns
         return await self._rows(" AND ".join(where), values, limit)
 
-    async def _rows(self, where: str, values: list[Any], limit: int = -1) -> list[aiosqlite.Row]:
+    async def _rows(self, where: str, values: list[object], limit: int = -1) -> list[aiosqlite.Row]:
         query = f"{self._select} WHERE {where} ORDER BY u.id LIMIT ?"
         return list(await self._db.execute_fetchall(query, (*values, limit)))
 
-    async def get(self, identifier: str) -> dict[str, Any] | None:
+    async def get(self, identifier: str) -> ShownUser | None:
         """The user of this identifier; None if there is nobody."""
         rows = await self._db.execute_fetchall(
             f"{self._select} WHERE u.{self._identity.column} = ?", (self._identity.key(identifier.strip()),)
         )
         return next((user_json(row) for row in rows), None)
 
-    async def reports(self, identifier: str, limit: int = 100) -> dict[str, list[dict[str, Any]]]:
+    async def reports(self, identifier: str, limit: int = 100) -> dict[str, list[Report]]:
         """Whose manager and whose coach this user is (`manager_of`, `coach_of`), up to `limit` of each.
 
         Each with identifier, name and state, in the order they were created; without those whose creation was undone.
         """
-        found = {}
+        found: dict[str, list[Report]] = {}
         for link in ("manager", "coach"):
             rows = await self._db.execute_fetchall(
                 f"SELECT {self._identity.shown_sql('u')}, u.first_name || ' ' || u.last_name, u.state"  # noqa: S608
@@ -119,7 +148,7 @@ class Directory:
             found[f"{link}_of"] = [{"identifier": row[0], "name": row[1], "state": row[2]} for row in rows]
         return found
 
-    async def everybody(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[dict[str, Any]]]:
+    async def everybody(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
         """All users, deactivated ones too, in batches; with `known` not those whose creation was undone."""
         after: int | None = 0
         while after is not None:
@@ -146,14 +175,23 @@ async def open_directory(folder: TenantFolder, identity: Identity) -> AsyncItera
         await db.close()
 
 
-def user_json(row: aiosqlite.Row) -> dict[str, Any]:
-    """A user as the API and the CLI show one."""
-    plain = ("first_name", "last_name", "email", "job_title", "manager", "coach", "primary_team")
-    rest = ("role", "language", "location", "time_zone", "hire_date", "state")
+def user_json(row: aiosqlite.Row) -> ShownUser:
+    """Return a user of SELECT_USER as the API and the command line show one."""
     return {
-        **{name: row[name] for name in plain},
+        "first_name": row["first_name"],
+        "last_name": row["last_name"],
+        "email": row["email"],
+        "job_title": row["job_title"],
+        "manager": row["manager"],
+        "coach": row["coach"],
+        "primary_team": row["primary_team"],
         "secondary_team": json.loads(row["secondary_team"]),
-        **{name: row[name] for name in rest},
+        "role": row["role"],
+        "language": row["language"],
+        "location": row["location"],
+        "time_zone": row["time_zone"],
+        "hire_date": row["hire_date"],
+        "state": row["state"],
         "protected": bool(row["protected"]),
         "custom": json.loads(row["custom"]),
     }
@@ -171,19 +209,19 @@ class Export:
         self._date_format = settings.date_format
         self._dates = {"hire_date", *(field.key for field in settings.custom_fields if field.type == "date")}
 
-    def cells(self, user: Mapping[str, Any]) -> list[str]:
+    def cells(self, user: ShownUser) -> list[str]:
         """One user, as `user_json` shows one."""
-        values = {**user["custom"], **user, "deactivate": user["state"] == "deactivated" or None}
+        values: dict[str, object] = {**user["custom"], **user, "deactivate": user["state"] == "deactivated" or None}
         return [escape_formula(self._rules[name].cell(self._text(name, values.get(name)))) for name in self._columns]
 
-    def _text(self, name: str, value: Any) -> str:
+    def _text(self, name: str, value: object) -> str:
         if value is None:
             return ""
         if isinstance(value, bool):
             return "1" if value else "0"
         if isinstance(value, list):
             return join_names(value)
-        if name in self._dates:
-            with suppress(ValueError, TypeError):  # from before the field held dates
+        if name in self._dates and isinstance(value, str):
+            with suppress(ValueError):  # from before the field held dates
                 return date_in(value, self._date_format)
         return str(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TypedDict
 
 import aiosqlite
 
@@ -28,7 +28,20 @@ SELECT = """
 OF_IMPORT = "import_id = ?"
 
 
-Changes = list[dict[str, Any]]
+class ShownChange(TypedDict):
+    """One field of a user that an import or its undo changed; `old` and `new` are JSON, with names for ids."""
+
+    import_id: int
+    at: str | None
+    undo: bool
+    identifier: str | None
+    name: str | None
+    field: str
+    old: object
+    new: object
+
+
+Changes = list[ShownChange]
 
 
 class History:
@@ -85,7 +98,7 @@ class History:
         )
         return {row[0]: row[1] for row in rows}
 
-    def _shown(self, row: aiosqlite.Row, names: dict[str, dict[int, str | None]]) -> dict[str, Any]:
+    def _shown(self, row: aiosqlite.Row, names: dict[str, dict[int, str | None]]) -> ShownChange:
         field = row["field"]
         table = names.get(LINKED.get(field, ""))
         return {
@@ -124,10 +137,10 @@ def _ids(rows: Iterable[aiosqlite.Row], table: str) -> set[int]:
     return {one for value in values for one in ids_in(value)}
 
 
-def _value(field: str, value: Any, names: dict[int, str | None] | None) -> Any:
+def _value(field: str, value: str | int | None, names: dict[int, str | None] | None) -> object:
     """`value` of the column `field` with names for ids; what was removed since has only its number."""
     if field.startswith(CUSTOM):
-        return None if value is None else json.loads(value)
+        return None if value is None else json.loads(str(value))
     if names is None or value is None:
         return value
     found = [names.get(one) or f"#{one}" for one in ids_in(value)]

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiosqlite
 
@@ -116,7 +116,7 @@ class Index:
         if not match:
             return None
         asked = {"match": match, "after": after, "state": state, "known": known, "limit": limit}
-        return await self._excused(self._find(asked))
+        return await self._excused(self._find(asked, limit))
 
     async def counts(self) -> dict[str, int] | None:
         """How many users are active and how many deactivated."""
@@ -131,7 +131,7 @@ class Index:
             discard_if_broken(self._path, error)
             return None
 
-    async def _find(self, asked: dict[str, Any]) -> list[int] | None:
+    async def _find(self, asked: dict[str, object], limit: int) -> list[int] | None:
         standing = await self._standing()
         if standing is None:
             return None
@@ -139,7 +139,7 @@ class Index:
         found = await self._ids(FOUND.format(people="indexed.people", name="people"), asked)
         if standing.late:
             found += await self._late(asked)
-        return sorted(found)[: asked["limit"]]
+        return sorted(found)[:limit]
 
     async def _standing(self) -> Standing | None:
         """None: it is the index of other users (an older copy of this file, say), or too far behind."""
@@ -155,7 +155,7 @@ class Index:
         counts = None if late or active is None else {"active": active, "deactivated": gone}
         return Standing(sorted(late), counts)
 
-    async def _late(self, asked: Mapping[str, Any]) -> list[int]:
+    async def _late(self, asked: Mapping[str, object]) -> list[int]:
         """Whom the search finds of those who are late: they are put into an index of their own."""
         await self._db.execute(f"DROP TABLE IF EXISTS temp.{LATE}")
         await self._db.execute(TABLE.format(name=f"temp.{LATE}"))
@@ -163,7 +163,7 @@ class Index:
         await self._db.execute(TAKE_IN.format(name=f"temp.{LATE}", users="main.users", which=which), asked)
         return await self._ids(FOUND.format(people=f"temp.{LATE}", name=LATE), {**asked, "late": "[]"})
 
-    async def _ids(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[int]:
+    async def _ids(self, query: str, values: Sequence[object] | Mapping[str, object]) -> list[int]:
         return [row[0] for row in await self._db.execute_fetchall(query, values)]
 
 

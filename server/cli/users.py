@@ -5,13 +5,13 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
 from importer.rules.identity import Identity, identity_of
-from importer.users.directory import Directory, Export, open_directory
+from importer.users.directory import Directory, Export, ShownUser, open_directory
 from importer.users.history import open_history
 from server.cli.data import patiently, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, print_thing, shown
@@ -36,7 +36,7 @@ def users() -> None:
 @runs
 async def list_(tenant: str, search: str, state: str | None, limit: int | None, as_json: bool) -> None:
     """The users of TENANT, in the order they came."""
-    found: list[dict[str, Any]] = []
+    found: list[ShownUser] = []
     async with tenants() as opened:
         identity = identity_of(await opened.settings(tenant))
         async with open_directory(opened.folder(tenant), identity) as directory:
@@ -149,7 +149,7 @@ async def _protect(tenant: str, identifier: str, protected: bool, as_json: bool)
         click.echo(f"{harmless(identifier)} is {'protected' if user['protected'] else 'not protected'}")
 
 
-async def _get(opened: Tenants, tenant: str, identifier: str) -> dict[str, Any]:
+async def _get(opened: Tenants, tenant: str, identifier: str) -> ShownUser:
     identity = identity_of(await opened.settings(tenant))
     async with open_directory(opened.folder(tenant), identity) as directory:
         user = await directory.get(identifier)
@@ -160,7 +160,7 @@ async def _get(opened: Tenants, tenant: str, identifier: str) -> dict[str, Any]:
     return user
 
 
-def _row(user: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
+def _row(user: ShownUser, identity: Identity) -> dict[str, Any]:
     return {**user, "name": f"{user['first_name']} {user['last_name']}", "identifier": identity.of(user)}
 
 

@@ -12,8 +12,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +20,7 @@ from starlette.responses import Response
 from importer.folder import TenantFolder
 from importer.rules.identity import Identity, identity_of
 from importer.rules.settings import ImportSettings
-from importer.users.directory import Export, open_directory
+from importer.users.directory import Export, ShownUser, open_directory
 from server.web.downloads import Pieces, download, file_download
 from server.web.office import Visit
 
@@ -73,7 +72,7 @@ async def users_as_json_lines(folder: TenantFolder, settings: ImportSettings) ->
             yield await asyncio.to_thread(_json_lines, users)
 
 
-def _csv(users: Iterable[Mapping[str, Any]], export: Export, identity: Identity, delimiter: str) -> bytes:
+def _csv(users: Iterable[ShownUser], export: Export, identity: Identity, delimiter: str) -> bytes:
     return _rows([export.cells(user) for user in users if identity.of(user)], delimiter)
 
 
@@ -83,5 +82,5 @@ def _rows(rows: Iterable[Sequence[str]], delimiter: str) -> bytes:
     return text.getvalue().encode()
 
 
-def _json_lines(users: Iterable[Mapping[str, Any]]) -> bytes:
+def _json_lines(users: Iterable[ShownUser]) -> bytes:
     return "".join(json.dumps(user, ensure_ascii=False) + "\n" for user in users).encode()

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request, Response
 from pydantic import Field
 
+from importer.users.directory import ShownUser
 from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, Limit, Looking, Routes, listed
 from server.web.api.refusals import LOOKING, Responses, refuses
@@ -70,7 +71,7 @@ async def download_json_lines(visit: Looking, request: Request) -> Response:
 
 
 @router.get("/users/{identifier:segment}", response_model=models.User, responses=ONE, summary="Show a user")
-async def show_user(visit: Looking, identifier: Identifier) -> dict[str, Any]:
+async def show_user(visit: Looking, identifier: Identifier) -> ShownUser:
     """One user, by identifier."""
     return await _user(visit, identifier)
 
@@ -95,7 +96,7 @@ async def list_user_history(
     return listed(request, response, "changes", changes, older, "before")
 
 
-async def _user(visit: Visit, identifier: str) -> dict[str, Any]:
+async def _user(visit: Visit, identifier: str) -> ShownUser:
     async with visit.directory() as directory:
         user = await directory.get(identifier)
     if user is None:

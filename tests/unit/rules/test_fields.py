@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from importer.file.formulas import escape_formula
 from importer.file.header import COLUMNS, REQUIRED, Header
 from importer.model import VALUE_SHOWN, Severity
-from importer.rules.cells import LANGUAGES, MAX_TEXT, ROLES, Doubtful, Invalid, join_names, split_names
+from importer.rules.cells import LANGUAGES, MAX_TEXT, ROLES, Doubtful, FieldValue, Invalid, join_names, split_names
 from importer.rules.emails import email_key
-from importer.rules.rows import REMEMBERED, CheckedRow, FieldValue, RowChecker, columns_under, tidy
+from importer.rules.rows import REMEMBERED, CheckedRow, RowChecker, columns_under, tidy
 from importer.rules.settings import ImportSettings
 
 PERSON = {"first_name": "Ann", "last_name": "Lee", "email": "ann@lee.test"}
