@@ -16,7 +16,7 @@ from importer.model import Problem
 from importer.reconcile.links import Links, Waiting
 from importer.reconcile.plan import LINK_FIELDS, OURS, NameIds, custom_column, team_columns
 from importer.reconcile.roster import COLUMNS, NEW_USER
-from importer.reconcile.rows import Entry, Writes
+from importer.reconcile.rows import RowInHand, Writes
 from importer.rules.cells import FieldValue
 from importer.rules.emails import email_key
 from importer.rules.identity import Identity
@@ -31,7 +31,7 @@ CHUNK_ROWS = 64
 class Newcomers:
     """New people whose rows have nothing unusual about them, and the values of their fields, a list a field."""
 
-    entries: list[Entry] = field(default_factory=list)
+    rows: list[RowInHand] = field(default_factory=list)
     values: dict[str, list[FieldValue]] = field(default_factory=dict)
 
     def column(self, name: str) -> Sequence[FieldValue]:
@@ -44,33 +44,33 @@ class Newcomers:
 
     def first_lines(self, name: str) -> dict[FieldValue, int]:
         """The values of the field `name`, each with the first line it is on."""
-        lines = [entry.line for entry in reversed(self.entries)]
+        lines = [row.line for row in reversed(self.rows)]
         return dict(zip(reversed(self.column(name)), lines, strict=False))
 
 
-def part(entries: list[Entry], apart: Collection[str], checker: RowChecker) -> tuple[Newcomers, list[Entry]]:
+def part(rows: list[RowInHand], apart: Collection[str], checker: RowChecker) -> tuple[Newcomers, list[RowInHand]]:
     """Tell the new people without anything unusual about them from all other rows; both in the order of the file.
 
     Rows with an identifier in `apart` have something unusual about them.
     """
     newcomers = Newcomers()
-    if len({entry.key for entry in entries}) < len(entries):
-        return newcomers, entries  # somebody comes twice, or nobody can tell who it is: the order of rows matters
-    fresh: list[Entry] = []
-    others: list[Entry] = []
-    for entry in entries:
-        known = entry.known or entry.unfinished or entry.key is None or entry.key in apart
-        (others if known else fresh).append(entry)
+    if len({row.key for row in rows}) < len(rows):
+        return newcomers, rows  # somebody comes twice, or nobody can tell who it is: the order of rows matters
+    fresh: list[RowInHand] = []
+    others: list[RowInHand] = []
+    for row in rows:
+        known = row.known or row.unfinished or row.key is None or row.key in apart
+        (others if known else fresh).append(row)
     for start in range(0, len(fresh), CHUNK_ROWS):
         chunk = fresh[start : start + CHUNK_ROWS]
-        values = checker.check_columns([entry.cells for entry in chunk])
+        values = checker.check_columns([row.cells for row in chunk])
         if values is None or any(values.get("deactivate", ())):
             others += chunk
             continue
-        newcomers.entries += chunk
+        newcomers.rows += chunk
         for name, column in values.items():
             newcomers.values.setdefault(name, []).extend(column)
-    others.sort(key=lambda entry: entry.line)
+    others.sort(key=lambda row: row.line)
     return newcomers, others
 
 
@@ -83,15 +83,15 @@ def plan_newcomers(
     identity: Identity,
 ) -> list[Problem]:
     """Add to `batch` what `newcomers` come to; what is to be said about them. They have their ids already."""
-    entries = newcomers.entries
-    if not entries:
+    rows = newcomers.rows
+    if not rows:
         return []
-    count = len(entries)
+    count = len(rows)
     columns: dict[str, Iterable[Value]] = {name: repeat(value, count) for name, value in NEW_USER.items()}
     columns.update((name, newcomers.texts(name)) for name in newcomers.values if name in OURS and name in NEW_USER)
     columns["email_key"] = map(email_key, cast(Sequence[str], newcomers.column("email")))
     if not identity.by_address:
-        columns[identity.column] = [entry.key for entry in entries]
+        columns[identity.column] = [row.key for row in rows]
     if "location" in newcomers.values:
         columns["location_id"] = map(ids.locations.get, cast(Sequence[str], newcomers.column("location")))
     columns["primary_team_id"], columns["secondary_team_ids"] = _teams(newcomers, ids)
@@ -99,7 +99,7 @@ def plan_newcomers(
     if own:
         columns["custom"] = _custom(newcomers, own)
     problems = _set_links(newcomers, columns, links, created, batch)
-    user_ids = (entry.new_id for entry in entries)
+    user_ids = (row.new_id for row in rows)
     batch.created.extend(zip(user_ids, *(columns[name] for name in COLUMNS), strict=True))
     return problems
 
@@ -112,7 +112,7 @@ def _set_links(
     batch: Writes,
 ) -> list[Problem]:
     """Fill the columns of manager and coach as far as those are known, and the digests, which depend on it."""
-    entries, count = newcomers.entries, len(newcomers.entries)
+    rows, count = newcomers.rows, len(newcomers.rows)
     problems: list[Problem] = []
     odd: dict[int, dict[str, FieldValue]] = {}
     targets: dict[str, list[int | None]] = {}
@@ -123,16 +123,16 @@ def _set_links(
         for at, (text, target) in enumerate(zip(texts, found, strict=True)):
             if text and not target:
                 odd.setdefault(at, {})[name] = text
-    digests: list[bytes | None] = [entry.digest for entry in entries]
+    digests: list[bytes | None] = [row.digest for row in rows]
     for at, unresolved in odd.items():
-        entry = entries[at]
-        resolved = links.of(unresolved, entry.line, entry.new_id, created)
+        row = rows[at]
+        resolved = links.of(unresolved, row.line, row.new_id, created)
         problems += resolved.problems
         for name, target in resolved.columns.items():
             targets[name][at] = target
         if resolved.waiting:
-            digest = None if resolved.problems else entry.digest
-            batch.waiting.append(Waiting(entry.new_id, entry.line, resolved.waiting, digest, True, True))
+            digest = None if resolved.problems else row.digest
+            batch.waiting.append(Waiting(row.new_id, row.line, resolved.waiting, digest, True, True))
         if resolved.waiting or resolved.problems:
             digests[at] = None
     columns["digest"] = digests
@@ -145,7 +145,7 @@ def _custom(newcomers: Newcomers, own: Sequence[str]) -> list[str]:
 
 
 def _teams(newcomers: Newcomers, ids: NameIds) -> tuple[list[int | None], list[str]]:
-    count = len(newcomers.entries)
+    count = len(newcomers.rows)
     primary: Sequence[str | None] = newcomers.texts("primary_team") or [None] * count
     secondary = cast(Sequence[tuple[str, ...]], newcomers.column("secondary_team") or [()] * count)
     pairs = list(zip(primary, secondary, strict=True))

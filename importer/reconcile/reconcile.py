@@ -17,7 +17,7 @@ from importer.reconcile.links import Links
 from importer.reconcile.newcomers import Newcomers, part
 from importer.reconcile.plan import LINK_FIELDS, Fate, Judgement, NameIds, judge, protected_user, unfinished_last_row
 from importer.reconcile.roster import Roster
-from importer.reconcile.rows import Entry, Writes, names_of
+from importer.reconcile.rows import RowInHand, Writes, names_of
 from importer.reconcile.spool import Spool
 from importer.reconcile.window import Window, salt_of
 from importer.reconcile.writing import Writer
@@ -68,25 +68,25 @@ class Reconciler:
         if self._ahead is None:
             return False
         await self._window.slide(len(self._ahead.raws))
-        entries = await asyncio.to_thread(self._read, self._ahead)
-        if entries:
-            await self._settle(entries)
+        rows = await asyncio.to_thread(self._read, self._ahead)
+        if rows:
+            await self._settle(rows)
         return True
 
     # Reading, in a thread.
 
-    def _read(self, batch: Batch) -> list[Entry]:
+    def _read(self, batch: Batch) -> list[RowInHand]:
         """The rows of `batch` that are not known by their text; the others are counted."""
         self._ahead = next(self._batches, None)
         unfinished = self._unfinished_line(batch)
         unknown = self._window.match(batch, unfinished)
         self.counts.unchanged += self._window.hits
         parse, key = self._reader.cells, self._checker.key
-        entries = []
+        rows = []
         for line, raw, digest in unknown:
             cells = parse(line, raw)
-            entries.append(Entry(line, cells, raw, key(cells), digest, unfinished=line == unfinished))
-        return entries
+            rows.append(RowInHand(line, cells, raw, key(cells), digest, unfinished=line == unfinished))
+        return rows
 
     @property
     def any_waits(self) -> bool:
@@ -101,33 +101,33 @@ class Reconciler:
 
     # Settling.
 
-    async def _settle(self, entries: list[Entry]) -> None:
-        keys = [entry.key for entry in entries if entry.key is not None]
+    async def _settle(self, rows: list[RowInHand]) -> None:
+        keys = [row.key for row in rows if row.key is not None]
         known = await self._roster.find(keys)
         strangers = await self._roster.strangers(keys)
         unknown = await self._roster.find_unknown(keys)
-        for entry in entries:
-            entry.known = known.get(entry.key) if entry.key is not None else None
-        users = await self._roster.load(entry.known.id for entry in entries if entry.known and not entry.is_unchanged)
-        apart = strangers.keys() | unknown.keys() | await self._contested(entries)
-        newcomers, entries = await asyncio.to_thread(self._part, entries, users, strangers, unknown, apart)
-        writes = [entry for entry in entries if entry.judgement.fate in (Fate.CREATE, Fate.WRITE)]
+        for row in rows:
+            row.known = known.get(row.key) if row.key is not None else None
+        users = await self._roster.load(row.known.id for row in rows if row.known and not row.is_unchanged)
+        apart = strangers.keys() | unknown.keys() | await self._contested(rows)
+        newcomers, rows = await asyncio.to_thread(self._part, rows, users, strangers, unknown, apart)
+        writes = [row for row in rows if row.judgement.fate in (Fate.CREATE, Fate.WRITE)]
         ids = await self._names(newcomers, writes)
         await self._writer.write(await asyncio.to_thread(self._writer.plan, newcomers, writes, ids))
         nobody: dict[str, int] = {}
-        for entry in entries:
+        for row in rows:
             # Somebody new whose address has to wait is not among the users yet: another row would make them again.
-            is_nobody = not entry.user_id or (not self._by_address and entry.judgement.fate is Fate.CREATE)
-            if entry.key is not None and is_nobody and entry.key not in strangers:
-                nobody.setdefault(entry.key, entry.line)
+            is_nobody = not row.user_id or (not self._by_address and row.judgement.fate is Fate.CREATE)
+            if row.key is not None and is_nobody and row.key not in strangers:
+                nobody.setdefault(row.key, row.line)
         await self._roster.add_strangers(nobody)
-        await asyncio.to_thread(self._report, entries)
+        await asyncio.to_thread(self._report, rows)
 
-    async def _contested(self, entries: list[Entry]) -> set[str]:
+    async def _contested(self, rows: list[RowInHand]) -> set[str]:
         """The identifiers of rows whose address somebody else may have or want, where it is not the identifier."""
         if self._by_address:
             return set()
-        addresses = [(entry.key, self._checker.address(entry.cells)) for entry in entries]
+        addresses = [(row.key, self._checker.address(row.cells)) for row in rows]
         wanted = Counter(address for _, address in addresses)
         free = {address for address in wanted if address and wanted[address] == 1}
         free -= await self._addresses.taken(free)
@@ -135,25 +135,25 @@ class Reconciler:
 
     def _part(
         self,
-        entries: list[Entry],
+        rows: list[RowInHand],
         users: Mapping[int, User],
         strangers: Mapping[str, int],
         unknown: Mapping[str, int],
         apart: Collection[str],
-    ) -> tuple[Newcomers, list[Entry]]:
+    ) -> tuple[Newcomers, list[RowInHand]]:
         """Tell new people without anything unusual from the others, and decide on those.
 
         Rows with an identifier in `apart` are unusual.
         """
-        newcomers, others = part(entries, apart, self._checker)
-        for entry in newcomers.entries:
-            entry.new_id = self._roster.new_id(entry.line)
-        self.counts.created += len(newcomers.entries)
+        newcomers, others = part(rows, apart, self._checker)
+        for row in newcomers.rows:
+            row.new_id = self._roster.new_id(row.line)
+        self.counts.created += len(newcomers.rows)
         return newcomers, self._judge(others, users, strangers, unknown)
 
-    async def _names(self, newcomers: Newcomers, writes: Sequence[Entry]) -> NameIds:
+    async def _names(self, newcomers: Newcomers, writes: Sequence[RowInHand]) -> NameIds:
         """Find or make the teams and locations that are named, and find those named as manager or coach."""
-        texts = {entry.row.values.get(name) for entry in writes for name in LINK_FIELDS}
+        texts = {row.checked.values.get(name) for row in writes for name in LINK_FIELDS}
         for name in LINK_FIELDS:
             texts.update(newcomers.column(name))
         await self._links.learn(texts)
@@ -162,74 +162,74 @@ class Reconciler:
 
     def _judge(
         self,
-        entries: list[Entry],
+        rows: list[RowInHand],
         users: Mapping[int, User],
         strangers: Mapping[str, int],
         unknown: Mapping[str, int],
-    ) -> list[Entry]:
+    ) -> list[RowInHand]:
         """Decide on every row, in the order of the file; rows that are unchanged by their digest drop out."""
         seen = dict(strangers)
         judged = []
-        for entry in entries:
-            seen_on = self._roster.line_of(entry.known.id) if entry.known else seen.get(entry.key or "", 0)
-            if entry.known and entry.is_unchanged and not seen_on:
+        for row in rows:
+            seen_on = self._roster.line_of(row.known.id) if row.known else seen.get(row.key or "", 0)
+            if row.known and row.is_unchanged and not seen_on:
                 self.counts.unchanged += 1
-                self._roster.mark(entry.known.id, entry.line)
+                self._roster.mark(row.known.id, row.line)
                 continue
-            if seen_on > entry.line:
+            if seen_on > row.line:
                 # A later row of this batch was known by its text. The first one stands: that one is the duplicate.
-                judged.append(self._displace(seen_on, entry))
+                judged.append(self._displace(seen_on, row))
                 seen_on = 0
-            entry.user = users.get(entry.known.id) if entry.known else None
-            entry.row = self._checker.check(entry.line, entry.cells, entry.raw)
-            entry.judgement = judge(entry.row, entry.user, seen_on, self._settings)
-            if entry.unfinished:
-                entry.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(entry.row),))
-            if entry.judgement.fate is Fate.CREATE:
-                entry.new_id = self._id_for(entry, unknown)
-            if entry.known and not seen_on:
-                self._roster.mark(entry.known.id, entry.line)
-            elif entry.key is not None:
-                seen.setdefault(entry.key, entry.line)
-            judged.append(entry)
+            row.user = users.get(row.known.id) if row.known else None
+            row.checked = self._checker.check(row.line, row.cells, row.raw)
+            row.judgement = judge(row.checked, row.user, seen_on, self._settings)
+            if row.unfinished:
+                row.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(row.checked),))
+            if row.judgement.fate is Fate.CREATE:
+                row.new_id = self._id_for(row, unknown)
+            if row.known and not seen_on:
+                self._roster.mark(row.known.id, row.line)
+            elif row.key is not None:
+                seen.setdefault(row.key, row.line)
+            judged.append(row)
         return judged
 
-    def _id_for(self, entry: Entry, unknown: Mapping[str, int]) -> int:
+    def _id_for(self, row: RowInHand, unknown: Mapping[str, int]) -> int:
         """The id of a user who is created: that of before, if they were once."""
-        user_id = unknown.get(entry.key or "")
+        user_id = unknown.get(row.key or "")
         if user_id is None:
-            return self._roster.new_id(entry.line)
-        self._roster.mark(user_id, entry.line)
+            return self._roster.new_id(row.line)
+        self._roster.mark(user_id, row.line)
         return user_id
 
-    def _displace(self, line: int, first: Entry) -> Entry:
+    def _displace(self, line: int, first: RowInHand) -> RowInHand:
         """The row on `line`, counted as unchanged before it was known that `first` is about the same person."""
         self.counts.unchanged -= 1
         raw = self._window.raw(line)
-        later = Entry(line, self._reader.cells(line, raw), raw, first.key, b"", first.known)
-        later.row = self._checker.check(line, later.cells, raw)
-        later.judgement = judge(later.row, None, first.line, self._settings)
+        later = RowInHand(line, self._reader.cells(line, raw), raw, first.key, b"", first.known)
+        later.checked = self._checker.check(line, later.cells, raw)
+        later.judgement = judge(later.checked, None, first.line, self._settings)
         return later
 
     # Saying.
 
-    def _report(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            problems = entry.judgement.problems
-            if entry.judgement.fate is Fate.REJECT:
+    def _report(self, rows: Sequence[RowInHand]) -> None:
+        for row in rows:
+            problems = row.judgement.problems
+            if row.judgement.fate is Fate.REJECT:
                 self.counts.rejected += 1
-                self.unknown_identifiers += entry.key is None or self._may_be_cut(entry)
+                self.unknown_identifiers += row.key is None or self._may_be_cut(row)
                 problems = tuple(problem for problem in problems if problem.severity is Severity.ERROR)
-                self._spool.reject(self._reader.header, entry.line, entry.cells, problems)
-            elif entry.judgement.fate is Fate.IGNORE:
+                self._spool.reject(self._reader.header, row.line, row.cells, problems)
+            elif row.judgement.fate is Fate.IGNORE:
                 self.counts.ignored += 1
-            elif entry.judgement.fate is Fate.LEAVE:
+            elif row.judgement.fate is Fate.LEAVE:
                 self.counts.unchanged += 1
             self._spool.say(problems)
 
-    def _may_be_cut(self, entry: Entry) -> bool:
+    def _may_be_cut(self, row: RowInHand) -> bool:
         """Whether even the identifier of an unfinished row may be half of one, and no guard would see to that."""
-        return entry.unfinished and entry.known is None and not self._settings.detect_truncation
+        return row.unfinished and row.known is None and not self._settings.detect_truncation
 
     # After all rows.
 
@@ -287,14 +287,14 @@ class Reconciler:
             await self._roster.update([(user, {"state": "deactivated"}) for user in leaving], {})
 
 
-def _mentioned(newcomers: Newcomers, writes: Sequence[Entry], *names: str) -> dict[str, None]:
+def _mentioned(newcomers: Newcomers, writes: Sequence[RowInHand], *names: str) -> dict[str, None]:
     """The teams or locations in these fields, each once, in the order of the file."""
     first: dict[FieldValue, int] = {}
     for name in names:
         lines = newcomers.first_lines(name)
-        for entry in writes:
-            value = entry.row.values.get(name)
-            lines[value] = min(entry.line, lines.get(value, entry.line))
+        for row in writes:
+            value = row.checked.values.get(name)
+            lines[value] = min(row.line, lines.get(value, row.line))
         first |= lines  # one field has a name as its value, the other a tuple of names
     return names_of(sorted(first, key=first.__getitem__))
 

@@ -15,7 +15,7 @@ from importer.users.columns import Columns, User, Value
 
 
 @dataclass(slots=True)
-class Entry:
+class RowInHand:
     """A row that has to be looked at, and what is found out about it."""
 
     line: int
@@ -25,7 +25,7 @@ class Entry:
     digest: bytes
     known: Known | None = None
     user: User | None = None
-    row: CheckedRow = field(init=False)
+    checked: CheckedRow = field(init=False)
     judgement: Judgement = field(init=False)
     new_id: int = 0
     unfinished: bool = False

@@ -13,7 +13,7 @@ from importer.reconcile.links import Links, RowLinks, Waiting
 from importer.reconcile.newcomers import Newcomers, plan_newcomers
 from importer.reconcile.plan import NameIds, columns_of, differences
 from importer.reconcile.roster import NEW_USER, Roster
-from importer.reconcile.rows import Entry, Writes
+from importer.reconcile.rows import RowInHand, Writes
 from importer.reconcile.spool import Spool
 from importer.users.columns import Columns, User
 
@@ -37,29 +37,29 @@ class Writer:
         await self._links.wait(batch.waiting)
         await self._addresses.add(batch.aside)
 
-    def plan(self, newcomers: Newcomers, writes: Sequence[Entry], ids: NameIds) -> Writes:
+    def plan(self, newcomers: Newcomers, writes: Sequence[RowInHand], ids: NameIds) -> Writes:
         """What these rows come to; they are counted, and what there is to say about their links is theirs to say."""
         # Whoever has to wait for an address may be rejected in the end: nobody to be named yet.
         by_address, identifying = self._roster.identity.by_address, self._roster.identity.column
-        surely = [*newcomers.entries, *writes] if by_address else newcomers.entries
-        created = {entry.key: entry.new_id for entry in surely if entry.new_id}
+        surely = [*newcomers.rows, *writes] if by_address else newcomers.rows
+        created = {row.key: row.new_id for row in surely if row.new_id}
         batch = Writes()
         self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, self._roster.identity))
-        for entry in writes:
-            columns = columns_of(entry.row, entry.user, ids)
-            links = self._links.of(entry.row.values, entry.line, entry.user_id, created)
+        for row in writes:
+            columns = columns_of(row.checked, row.user, ids)
+            links = self._links.of(row.checked.values, row.line, row.user_id, created)
             columns.update(links.columns)
             if links.problems:
-                entry.judgement.problems += tuple(links.problems)
+                row.judgement.problems += tuple(links.problems)
             # A row that gave a warning is remembered by nobody, or its warning would be heard only once.
-            digest = None if entry.judgement.problems else entry.digest
-            columns["state"] = entry.judgement.state
+            digest = None if row.judgement.problems else row.digest
+            columns["state"] = row.judgement.state
             if not by_address:
-                columns[identifying] = entry.key
-                if columns.get("email_key") and (not entry.user or columns["email_key"] != entry.user["email_key"]):
-                    batch.aside.append(_set_aside(entry, columns, digest, links))
+                columns[identifying] = row.key
+                if columns.get("email_key") and (not row.user or columns["email_key"] != row.user["email_key"]):
+                    batch.aside.append(_set_aside(row, columns, digest, links))
                     continue
-            self.apply(batch, entry.user_id, entry.line, entry.user, columns, digest, links.waiting)
+            self.apply(batch, row.user_id, row.line, row.user, columns, digest, links.waiting)
         return batch
 
     def apply(
@@ -106,17 +106,17 @@ class Writer:
         return True
 
 
-def _set_aside(entry: Entry, columns: Columns, digest: bytes | None, links: RowLinks) -> SetAside:
-    old = entry.user or {"email": None, "email_key": None}
+def _set_aside(row: RowInHand, columns: Columns, digest: bytes | None, links: RowLinks) -> SetAside:
+    old = row.user or {"email": None, "email_key": None}
     return SetAside(
-        entry.user_id,
-        entry.line,
-        entry.raw,
+        row.user_id,
+        row.line,
+        row.raw,
         columns,
-        entry.judgement.state,
+        row.judgement.state,
         digest,
         links.waiting,
         old["email"],
         old["email_key"],
-        entry.user is None,
+        row.user is None,
     )

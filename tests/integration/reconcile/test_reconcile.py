@@ -11,7 +11,7 @@ import pytest
 from importer.model import ImportState
 from importer.reconcile import reconcile
 from importer.reconcile.newcomers import CHUNK_ROWS, Newcomers, part
-from importer.reconcile.rows import Entry
+from importer.reconcile.rows import RowInHand
 from importer.rules.rows import RowChecker
 from tests.support.importing import HEADER, Company, codes, people, sheet
 
@@ -440,9 +440,11 @@ async def test_new_users_are_taken_in_column_by_column_but_for_those_beside_a_wr
     """What makes a first import bearable: nothing else shows whether it is still so."""
     by_column, by_row = [], []
 
-    def watched(entries: list[Entry], apart: Collection[str], checker: RowChecker) -> tuple[Newcomers, list[Entry]]:
-        newcomers, others = part(entries, apart, checker)
-        by_column.append(len(newcomers.entries))
+    def watched(
+        rows: list[RowInHand], apart: Collection[str], checker: RowChecker
+    ) -> tuple[Newcomers, list[RowInHand]]:
+        newcomers, others = part(rows, apart, checker)
+        by_column.append(len(newcomers.rows))
         by_row.append(len(others))
         return newcomers, others
 
