@@ -38,7 +38,6 @@ class Reconciler:
         addresses: Addresses,
         spool: Spool,
         settings: ImportSettings,
-        revision: int,
     ) -> None:
         self._reader = reader
         self._roster = roster
@@ -49,7 +48,7 @@ class Reconciler:
         self._by_address = roster.identity.by_address
         self._shown = roster.identity.shown_column
         self._checker = RowChecker(reader.header, settings)
-        self._window = Window(roster, salt_of(revision, reader.header, settings))
+        self._window = Window(roster, salt_of(roster.revision, reader.header, settings))
         self._batches: Iterator[Batch] = reader.batches()
         self._ahead: Batch | None = None
         self.counts = Counts()

@@ -18,6 +18,7 @@ from importer.reconcile.plan import NameIds, custom_changes
 from importer.rules.cells import name_key
 from importer.rules.identity import Identity
 from importer.users.columns import Columns, User, Value
+from importer.users.switching import refuse_switched, switch_identity
 
 COLUMNS = (
     "external_id",
@@ -75,6 +76,7 @@ class Roster:
         self.identity = identity
         self._column = identity.column
         self.first_new_id = 1
+        self.revision = 0
         self._next_id = 1
         self.active_before = 0
         self.users_before = 0
@@ -86,6 +88,16 @@ class Roster:
         self.locations_created = 0
         self._names: dict[str, dict[str, int]] = {"teams": {}, "locations": {}}
 
+    async def tell_apart(self, *, tried: bool) -> None:
+        """See to it that users are told apart by `identity`. Raises TryAgain if they are not any more.
+
+        If it is only `tried`, they are for this transaction alone. Raises Refused if that can't be.
+        """
+        if tried:
+            await switch_identity(self._db, self.identity)
+        else:
+            await refuse_switched(self._db, self.identity)
+
     async def open(self) -> None:
         """Take stock of the users before the import."""
         # Nobody gets the number, and with it the history or the invitation, of somebody who was removed by hand.
@@ -96,6 +108,7 @@ class Roster:
             " (SELECT count(*) FROM users WHERE state = 'deactivated' AND known = 0) FROM users"
         )
         self.first_new_id = self._next_id = highest + 1
+        ((self.revision,),) = await self._db.execute_fetchall("SELECT revision FROM meta")
         self.users_before = total - unknown
         self._unknown = unknown
         self.active_before = total - gone

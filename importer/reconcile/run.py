@@ -10,16 +10,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import aiosqlite
-
-from ground.moments import rfc3339
 from importer.database import open_database, transaction
 from importer.errors import FileError, Stopped, TryAgain
 from importer.file.reader import CsvReader
@@ -36,9 +32,9 @@ from importer.model import (
     Written,
 )
 from importer.reconcile.addresses import Addresses
-from importer.reconcile.inviting import invite
+from importer.reconcile.applied import Applied
 from importer.reconcile.links import Links
-from importer.reconcile.plan import LastApplied, Wholeness, guard_message, guard_reasons, reasons_of_truncation
+from importer.reconcile.plan import Wholeness, guard_message, guard_reasons, reasons_of_truncation
 from importer.reconcile.reconcile import Reconciler
 from importer.reconcile.roster import Roster
 from importer.reconcile.spool import Spool
@@ -46,12 +42,10 @@ from importer.requests import Approval, Trial
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.search import adding_above
-from importer.users.switching import refuse_switched, switch_identity
 
 BATCH_ROWS = 5000
 CHUNK_BYTES = 256 * 1024
 CACHE_KIB = 64 * 1024
-TOUCHED_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +98,6 @@ async def run_import(
         raise
 
 
-async def already_applied(database: Path, import_id: int) -> Outcome | None:
-    """The outcome of this import if its effects are in `database`; None if they are not."""
-    db = await open_database(database, "tenant")
-    try:
-        rows = list(await db.execute_fetchall("SELECT outcome FROM applied WHERE import_id = ?", (import_id,)))
-    finally:
-        await db.close()
-    return Outcome.from_json(json.loads(rows[0][0])) if rows else None
-
-
 class _Source:
     """The file's bytes in chunks, hashed on the way."""
 
@@ -150,7 +134,10 @@ async def _run(
         # Every id written was just looked up or made; checking each again doubles the cost of a new user.
         await db.execute("PRAGMA foreign_keys=OFF")
         async with transaction(db), adding_above(db):
-            run = _Run(job, db, source, settings, spool)
+            roster = Roster(db, job.import_id, identity_of(settings))
+            links, addresses = Links(db, roster, job.import_id), Addresses(db, roster)
+            tables = _Tables(roster, links, addresses, Applied(db, job.import_id))
+            run = _Run(job, source, settings, spool, tables)
             await run.stream(progress, stopping, batch_rows)
             outcome = await run.conclude()
             await asyncio.to_thread(spool.keep)
@@ -176,35 +163,44 @@ def _failed(error: FileError, source: _Source, spool: Spool, counts: Counts | No
     return Outcome(ImportState.FAILED, counts or Counts(), facts, tuple(spool.first), message)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What one import asks and writes, all in one transaction."""
+
+    roster: Roster
+    links: Links
+    addresses: Addresses
+    applied: Applied
+
+    async def open(self) -> None:
+        await self.roster.open()
+        await self.links.open()
+        await self.addresses.open()
+
+
 class _Run:
     """The steps of one import inside its transaction."""
 
-    def __init__(
-        self, job: Job, db: aiosqlite.Connection, source: _Source, settings: ImportSettings, spool: Spool
-    ) -> None:
+    def __init__(self, job: Job, source: _Source, settings: ImportSettings, spool: Spool, tables: _Tables) -> None:
         self._job = job
-        self._db = db
         self._source = source
         self._settings = settings
         self._spool = spool
-        self._identity = identity_of(settings)
-        self._roster = Roster(db, job.import_id, self._identity)
-        self._links = Links(db, self._roster, job.import_id)
+        self._tables = tables
+        self._roster = tables.roster
+        self._applied = tables.applied
 
     async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool], batch_rows: int) -> None:
         """Read the file to its end and write what it says. Raises FileError, TryAgain, Stopped."""
         self._reader = await asyncio.to_thread(
             CsvReader, self._source.chunks(), **self._settings.form, batch_rows=batch_rows
         )
-        await self._tell_apart()
-        await self._roster.open()
-        await self._links.open()
-        addresses = Addresses(self._db, self._roster)
-        await addresses.open()
-        rows = await self._db.execute_fetchall("SELECT revision FROM meta")
-        (revision,) = next(iter(rows))
+        # As the settings say: for this transaction alone, if another identifier is tried.
+        tried = self._job.trial is not None and "identifier" in self._job.trial.changes
+        await self._roster.tell_apart(tried=tried)
+        await self._tables.open()
         self._reconciler = Reconciler(
-            self._reader, self._roster, self._links, addresses, self._spool, self._settings, revision
+            self._reader, self._roster, self._tables.links, self._tables.addresses, self._spool, self._settings
         )
         await self._reconciler.open()
         while await self._reconciler.run_batch():
@@ -212,22 +208,15 @@ class _Run:
             if stopping():
                 raise Stopped("the server is stopping")
 
-    async def _tell_apart(self) -> None:
-        """See to it that users are told apart as the settings say: for this transaction alone, if that is tried."""
-        if self._job.trial and "identifier" in self._job.trial.changes:
-            await switch_identity(self._db, self._identity)
-        else:
-            await refuse_switched(self._db, self._identity)
-
     async def conclude(self) -> Outcome:
         """All rows are in: links, absent users, the guard; and what it all comes to."""
-        last = await self._last_applied()
+        last = await self._applied.last()
         last_absent = last is not None and last.last_user is not None and await self._is_absent(last.last_user)
         counts = self._reconciler.counts
         if counts.rejected < counts.rows or self._reconciler.any_waits:
             await self._reconciler.finish()
             if self._settings.invitations != "off":
-                counts.invitations = await invite(self._db, self._job.import_id)
+                counts.invitations = await self._applied.invite()
         facts = await asyncio.to_thread(self._source.read_out, counts.rows)
         if counts.rejected == counts.rows:
             return self._every_row_rejected(facts)
@@ -240,25 +229,15 @@ class _Run:
             counts.warnings = self._spool.warnings
         state = ImportState.HELD if guard else _state_of(counts)
         if guard or self._job.dry_run:
-            async for touched in self._touched():
+            async for touched in self._applied.touched(self._roster.identity, self._roster.line_of):
                 await asyncio.to_thread(self._spool.touch, touched)
         active = self._roster.active_before + counts.created + counts.reactivated - counts.deactivated
         return Outcome(state, counts, facts, tuple(self._spool.first), why, guard, active)
 
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""
-        await self._db.execute(
-            "INSERT INTO applied (import_id, applied_at, outcome, rows, last_user, compared)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                self._job.import_id,
-                rfc3339(self._job.now),
-                json.dumps(outcome.to_json()),
-                outcome.counts.rows,
-                await self._roster.last_active(),
-                not self._reader.header.is_correction,
-            ),
-        )
+        compared = not self._reader.header.is_correction
+        await self._applied.record(outcome, self._job.now, await self._roster.last_active(), compared=compared)
 
     def _every_row_rejected(self, facts: FileFacts) -> Outcome:
         message = "Every row was rejected, so nothing was changed. Correct the rows as their messages say."
@@ -266,13 +245,6 @@ class _Run:
         self._spool.say([problem])
         counts = Counts(rejected=facts.rows or 0, warnings=self._spool.warnings)
         return Outcome(ImportState.FAILED, counts, facts, tuple(self._spool.first), message)
-
-    async def _last_applied(self) -> LastApplied | None:
-        rows = await self._db.execute_fetchall(
-            "SELECT rows, last_user FROM applied WHERE compared = 1 AND undone IS NULL"
-            " ORDER BY applied_at DESC, import_id DESC LIMIT 1"
-        )
-        return next((LastApplied(*row) for row in rows), None)
 
     async def _is_absent(self, user_id: int) -> bool:
         users = await self._roster.load([user_id])
@@ -288,47 +260,13 @@ class _Run:
         active, dry_run = self._roster.active_before, self._job.dry_run
         reasons = guard_reasons(counts, active, self._roster.users_before, bool(truncation), self._settings)
         approval = self._job.approval
-        others = approval is not None and await self._deactivates_others(approval)
+        others = approval is not None and await self._applied.deactivates_others(approval.users)
         waived = approval.reasons if approval else ()
         if not others and all(reason in waived for reason in reasons):
             return None, None
         message = guard_message(reasons, counts, active, truncation, others=others, dry_run=dry_run)
         shown = tuple(reasons) or waived
         return Guard(shown, self._settings.max_deactivations_percent, active, counts.deactivated), message
-
-    async def _deactivates_others(self, approval: Approval) -> bool:
-        """Whether somebody would be deactivated who was not on the list that was approved."""
-        rows = await self._db.execute_fetchall(
-            "SELECT user_id FROM changes WHERE import_id = ? AND field = 'state' AND new = 'deactivated'",
-            (self._job.import_id,),
-        )
-        return any(row[0] not in approval.users for row in rows)
-
-    async def _touched(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Whom this import would touch, and how: read from its own changes before they are rolled back."""
-        query = """
-            SELECT c.user_id, u.email, u.external_id, u.first_name || ' ' || u.last_name AS name, u.state,
-                max(c.field = 'created') AS created, max(c.field = 'state') AS moved
-            FROM changes AS c JOIN users AS u ON u.id = c.user_id
-            WHERE c.import_id = ? GROUP BY c.user_id ORDER BY c.user_id"""
-        async with self._db.execute(query, (self._job.import_id,)) as cursor:
-            while rows := list(await cursor.fetchmany(TOUCHED_BATCH)):
-                yield [self._touched_entry(row) for row in rows]
-
-    def _touched_entry(self, row: aiosqlite.Row) -> dict[str, Any]:
-        action = "updated"
-        if row["created"]:
-            action = "created"
-        elif row["moved"]:
-            action = "deactivated" if row["state"] == "deactivated" else "reactivated"
-        return {
-            "action": action,
-            "user_id": None if row["created"] else row["user_id"],
-            "identifier": row[self._identity.shown_column],
-            "email": row["email"],
-            "name": row["name"],
-            "absent": action == "deactivated" and not self._roster.line_of(row["user_id"]),
-        }
 
 
 def _state_of(counts: Counts) -> ImportState:

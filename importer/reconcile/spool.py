@@ -10,11 +10,11 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TypedDict, cast
 
 from importer.file.formulas import escape_formula, unescape_formula
 from importer.file.header import REPORT_COLUMNS, Header
@@ -22,6 +22,17 @@ from importer.model import MESSAGES_IN_REPORT, Problem, Severity
 
 MESSAGES_KEPT = 10_000
 """Messages of one import that are kept; the rest is only counted. errors.csv is always complete."""
+
+
+class Touched(TypedDict):
+    """One line of `<id>.touched.jsonl`. `user_id` is None for one who would be created."""
+
+    action: str
+    user_id: int | None
+    identifier: str | None
+    email: str | None
+    name: str
+    absent: bool
 
 
 class Spool:
@@ -32,7 +43,7 @@ class Spool:
         self._id = import_id
         self._delimiter = delimiter
         self._files: dict[str, IO[str]] = {}
-        self._errors: Any = None
+        self._write_rejected: Callable[[Iterable[object]], object] | None = None
         self._width = 0
         self.first: list[Problem] = []
         self.said = 0
@@ -60,21 +71,21 @@ class Spool:
 
     def reject(self, header: Header, line: int, cells: Sequence[str], problems: Iterable[Problem]) -> None:
         """Keep a rejected row for errors.csv, with what is wrong with it."""
-        if self._errors is None:
+        if self._write_rejected is None:
             # A BOM, or Excel takes the file for its own old encoding.
             file = self._open("errors.csv", encoding="utf-8-sig")
-            self._errors = csv.writer(file, delimiter=self._delimiter, lineterminator="\r\n")
+            self._write_rejected = csv.writer(file, delimiter=self._delimiter, lineterminator="\r\n").writerow
             self._width = len(header.raw)
             names = [escape_formula(unescape_formula(name)) for name in header.raw]
-            self._errors.writerow([*REPORT_COLUMNS, *_kept(header, names, self._width)])
+            self._write_rejected([*REPORT_COLUMNS, *_kept(header, names, self._width)])
         errors = [problem for problem in problems if problem.severity is Severity.ERROR]
         codes = "; ".join(dict.fromkeys(problem.code for problem in errors))
         sentences = " ".join(problem.message for problem in errors)
         # A row with too few cells is not filled up: sent back as it is, it must not be taken for a whole one.
         safe = [escape_formula(unescape_formula(cell)) for cell in cells]
-        self._errors.writerow([line, codes, escape_formula(sentences), *_kept(header, safe, self._width)])
+        self._write_rejected([line, codes, escape_formula(sentences), *_kept(header, safe, self._width)])
 
-    def touch(self, touched: Iterable[dict[str, Any]]) -> None:
+    def touch(self, touched: Iterable[Touched]) -> None:
         """Keep whom the import would touch."""
         for entry in touched:
             self._write_json("touched.jsonl", entry)
@@ -88,7 +99,7 @@ class Spool:
             else:
                 file.close()
                 self._temporary(name).replace(self._final(name))
-        self._errors = None
+        self._write_rejected = None
 
     def _write_json(self, name: str, data: Mapping[str, object]) -> None:
         file = self._files.get(name) or self._open(name)
@@ -109,7 +120,7 @@ class Spool:
 
 def said_in(
     path: Path, *, severity: str | None = None, code: str | None = None, after: int = 0, limit: int = 100
-) -> tuple[list[dict[str, Any]], int | None]:
+) -> tuple[list[dict[str, object]], int | None]:
     """Up to `limit` messages of the file `path` (`<id>.jsonl`), and the `after` of the next page (None: no more).
 
     In the order in which they were said; only those of this severity or code. No file: nothing was said.
@@ -128,14 +139,15 @@ def counted_in(path: Path) -> Counter[tuple[str, str]]:
 
 def touched_in(
     path: Path, *, action: str | None = None, after: int = 0, limit: int = 100
-) -> tuple[list[dict[str, Any]], int | None]:
+) -> tuple[list[Touched], int | None]:
     """The same of `<id>.touched.jsonl`: whom an import would touch; only those it would do this to."""
-    return _page(path, {} if action is None else {"action": action}, after, limit)
+    found, more = _page(path, {} if action is None else {"action": action}, after, limit)
+    return cast(list[Touched], found), more
 
 
-def _page(path: Path, asked: Mapping[str, str], after: int, limit: int) -> tuple[list[dict[str, Any]], int | None]:
+def _page(path: Path, asked: Mapping[str, str], after: int, limit: int) -> tuple[list[dict[str, object]], int | None]:
     """Lines are counted from 1; `after` is one of them. Belongs into a thread: a list may be long."""
-    found: list[tuple[int, dict[str, Any]]] = []
+    found: list[tuple[int, dict[str, object]]] = []
     with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if number > after and all(f'"{value}"' in line for value in asked.values()):

@@ -21,8 +21,9 @@ from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, S
 from importer.queue.checksum import Verdict
 from importer.queue.checksums import Checksums, Compared
 from importer.queue.entry import Entry
-from importer.reconcile.run import Job, already_applied, run_import
-from importer.reconcile.undo import UndoJob, already_undone, undo_import
+from importer.reconcile.applied import already_applied, already_undone
+from importer.reconcile.run import Job, run_import
+from importer.reconcile.undo import UndoJob, undo_import
 from importer.requests import Trial, Undo
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings

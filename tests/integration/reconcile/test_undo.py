@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from importer.errors import Refused, Stopped
 from importer.model import ImportState
-from importer.reconcile.undo import already_undone
+from importer.reconcile.applied import already_undone
 from tests.integration.reconcile.test_properties import TRUSTING, batches, files, quick, run, written
 from tests.support.importing import Company, codes, people, sheet
 from tests.support.reference import Row

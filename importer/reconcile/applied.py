@@ -1,0 +1,154 @@
+"""What users.db keeps of an import beside the users: that it was applied, what it changed, and whom it invites.
+
+The tables applied, changes and invitations. They are written in the import's own transaction, so that one that is
+rolled back leaves nothing in them and invites no user. When and how invitations are sent is decided in server/notify.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import datetime
+from pathlib import Path
+
+import aiosqlite
+
+from ground.moments import rfc3339
+from importer.database import open_database
+from importer.model import Outcome
+from importer.reconcile.plan import LastApplied
+from importer.reconcile.spool import Touched
+from importer.rules.identity import Identity
+
+TOUCHED_BATCH = 1000
+
+TOUCHED = """
+    SELECT c.user_id, u.email, u.external_id, u.first_name || ' ' || u.last_name AS name, u.state,
+        max(c.field = 'created') AS created, max(c.field = 'state') AS moved
+    FROM changes AS c JOIN users AS u ON u.id = c.user_id
+    WHERE c.import_id = ? GROUP BY c.user_id ORDER BY c.user_id"""
+
+
+class Applied:
+    """What is kept of one import, inside a transaction of users.db."""
+
+    def __init__(self, db: aiosqlite.Connection, import_id: int) -> None:
+        self._db = db
+        self._id = import_id
+
+    # While it runs.
+
+    async def last(self) -> LastApplied | None:
+        """Return what the file is compared with; None if no import is applied that could be."""
+        rows = await self._db.execute_fetchall(
+            "SELECT rows, last_user FROM applied WHERE compared = 1 AND undone IS NULL"
+            " ORDER BY applied_at DESC, import_id DESC LIMIT 1"
+        )
+        return next((LastApplied(*row) for row in rows), None)
+
+    async def deactivates_others(self, users: Collection[int]) -> bool:
+        """Return whether this import deactivates a user who is not among `users`."""
+        rows = await self._db.execute_fetchall(
+            "SELECT user_id FROM changes WHERE import_id = ? AND field = 'state' AND new = 'deactivated'", (self._id,)
+        )
+        return any(row[0] not in users for row in rows)
+
+    async def touched(self, identity: Identity, line_of: Callable[[int], int]) -> AsyncIterator[list[Touched]]:
+        """Yield the users that this import touches, and how: read from its changes before they are rolled back.
+
+        `line_of` tells the line of a user in the file, 0 for an absent one.
+        """
+        async with self._db.execute(TOUCHED, (self._id,)) as cursor:
+            while rows := list(await cursor.fetchmany(TOUCHED_BATCH)):
+                yield [_touched(row, identity, line_of) for row in rows]
+
+    async def invite(self) -> int:
+        """Put active users whom this import created, or brought back, among those to invite; return their number.
+
+        A user who was invited before is not again; an invitation that was never delivered is tried anew.
+        """
+        done = await self._db.execute(
+            """
+            INSERT INTO invitations (user_id, import_id, message_id)
+            SELECT u.id, c.import_id, lower(hex(randomblob(16)))
+            FROM changes AS c JOIN users AS u ON u.id = c.user_id
+            WHERE c.import_id = ? AND u.state = 'active' AND u.email IS NOT NULL
+                AND (c.field = 'created' OR (c.field = 'state' AND c.new = 'active'))
+            ON CONFLICT (user_id) DO UPDATE SET import_id = excluded.import_id, message_id = excluded.message_id,
+                state = 'waiting', attempts = 0, not_before = 0, error = NULL
+                WHERE state <> 'sent'
+            """,
+            (self._id,),
+        )
+        return done.rowcount
+
+    async def record(self, outcome: Outcome, now: datetime, last_user: int | None, *, compared: bool) -> None:
+        """Remember the import as applied. After a crash this alone decides whether it happened.
+
+        `compared`: later files are compared with this one, whose last row was about `last_user`.
+        """
+        await self._db.execute(
+            "INSERT INTO applied (import_id, applied_at, outcome, rows, last_user, compared)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (self._id, rfc3339(now), json.dumps(outcome.to_json()), outcome.counts.rows, last_user, compared),
+        )
+
+    # When it is undone.
+
+    async def outcome(self) -> tuple[Outcome, bool] | None:
+        """Return what this import came to, and whether it was undone; None if that is not kept any more."""
+        rows = await self._db.execute_fetchall("SELECT outcome, undone FROM applied WHERE import_id = ?", (self._id,))
+        return next(((Outcome.from_json(json.loads(row[0])), bool(row[1])) for row in rows), None)
+
+    async def newest(self) -> int | None:
+        """Return the newest applied import that changed a user and is not undone; None if there is none."""
+        rows = await self._db.execute_fetchall(
+            "SELECT import_id FROM applied WHERE undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged'"
+            " ORDER BY applied_at DESC, import_id DESC LIMIT 1"
+        )
+        return next((row[0] for row in rows), None)
+
+    async def record_undone(self, outcome: Outcome, now: datetime) -> None:
+        """Remember the import as undone. After a crash this alone decides whether it was."""
+        await self._db.execute(
+            "UPDATE applied SET undone = ?, undone_at = ? WHERE import_id = ?",
+            (json.dumps(outcome.to_json()), rfc3339(now), self._id),
+        )
+        # No row of the next file is known by its text: one may name a manager who is unknown now. (Each user who
+        # was written has lost the digest already, by a trigger of the table.)
+        await self._db.execute("UPDATE meta SET revision = revision + 1")
+
+
+async def already_applied(database: Path, import_id: int) -> Outcome | None:
+    """Return the outcome of this import if its effects are in `database`; None if they are not."""
+    return await _kept(database, "SELECT outcome FROM applied WHERE import_id = ?", import_id)
+
+
+async def already_undone(database: Path, import_id: int) -> Outcome | None:
+    """Return the outcome of the undo if its effects are in `database`; None if they are not."""
+    return await _kept(database, "SELECT undone FROM applied WHERE import_id = ?", import_id)
+
+
+async def _kept(database: Path, query: str, import_id: int) -> Outcome | None:
+    db = await open_database(database, "tenant")
+    try:
+        rows = list(await db.execute_fetchall(query, (import_id,)))
+    finally:
+        await db.close()
+    return Outcome.from_json(json.loads(rows[0][0])) if rows and rows[0][0] else None
+
+
+def _touched(row: aiosqlite.Row, identity: Identity, line_of: Callable[[int], int]) -> Touched:
+    action = "updated"
+    if row["created"]:
+        action = "created"
+    elif row["moved"]:
+        action = "deactivated" if row["state"] == "deactivated" else "reactivated"
+    return {
+        "action": action,
+        "user_id": None if row["created"] else row["user_id"],
+        "identifier": row[identity.shown_column],
+        "email": row["email"],
+        "name": row["name"],
+        "absent": action == "deactivated" and not line_of(row["user_id"]),
+    }

@@ -1,0 +1,195 @@
+"""The users of one tenant as an undo sees and changes them: its tables, and what it writes.
+
+What the import had changed is copied into a temporary table, each field of a user once, and worked off from there;
+addresses, which may have moved from one user to the next, have a table of their own and are put back together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import cast
+
+import aiosqlite
+
+from importer.reconcile.putback import CREATED, Change
+from importer.reconcile.roster import records_of
+from importer.users.columns import LINKED, Columns, User, Value
+
+BATCH = 2000
+
+INSERT_UNDONE = "INSERT INTO changes (import_id, user_id, field, old, new, undo) VALUES (?, ?, ?, ?, ?, 1)"
+
+
+class Undoing:
+    """What one import had changed, and its users, inside the undo's one transaction."""
+
+    def __init__(self, db: aiosqlite.Connection, import_id: int) -> None:
+        self._db = db
+        self._id = import_id
+
+    async def open(self) -> int:
+        """Take in what the import had changed; return the highest id of a user it had touched, 0 for none."""
+        await self._db.execute(
+            "CREATE TEMP TABLE undoing (user_id INTEGER, id INTEGER, field TEXT, old, new,"
+            " PRIMARY KEY (user_id, field)) WITHOUT ROWID"
+        )
+        # A field that the import changed twice is here once, from its first value to its last: one import may have
+        # spelt an address otherwise, then given it to another user.
+        await self._db.execute(
+            "INSERT INTO undoing SELECT user_id, id, field, old, new FROM changes WHERE import_id = ? ORDER BY id"
+            " ON CONFLICT DO UPDATE SET new = excluded.new",
+            (self._id,),
+        )
+        rows = await self._rows("SELECT max(user_id) FROM undoing")
+        return rows[0][0] or 0
+
+    async def close(self) -> None:
+        await self._db.execute("DROP TABLE undoing")
+
+    async def active(self) -> int:
+        """Return how many users are active."""
+        rows = await self._rows("SELECT count(*) FROM users WHERE state = 'active'")
+        return int(rows[0][0])
+
+    async def load(self, ids: Iterable[int]) -> dict[int, User]:
+        """Return these users, whole; those that were removed since are missing."""
+        return _users(
+            await self._rows(
+                "SELECT * FROM users WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
+            )
+        )
+
+    # Users it had created.
+
+    async def take_back_creations(self) -> tuple[list[User], int]:
+        """Deactivate the users it had created, unknown to later imports; return the protected ones, who stay.
+
+        And the number of those that were deactivated.
+        """
+        created = f"IN (SELECT user_id FROM undoing WHERE field = '{CREATED}')"  # noqa: S608
+        protected = await self._rows(f"SELECT * FROM users WHERE protected = 1 AND id {created}")  # noqa: S608
+        done = await self._db.execute(
+            "UPDATE users SET state = 'deactivated', known = 0"  # noqa: S608
+            f" WHERE protected = 0 AND id {created}"
+        )
+        await self._db.execute(
+            "INSERT INTO changes (import_id, user_id, field, undo)"  # noqa: S608
+            f" SELECT ?, id, '{CREATED}', 1 FROM users WHERE known = 0 AND id {created}",
+            (self._id,),
+        )
+        return list(_users(protected).values()), done.rowcount
+
+    # Fields.
+
+    async def batches(self) -> AsyncIterator[tuple[int, dict[int, list[Change]]]]:
+        """Yield what was changed, a batch of users at a time, with the highest id of each."""
+        after = 0
+        while True:
+            ids = await self._rows(
+                f"SELECT DISTINCT user_id FROM undoing WHERE user_id > ? AND field <> '{CREATED}'"  # noqa: S608
+                f" ORDER BY user_id LIMIT {BATCH}",
+                after,
+            )
+            if not ids:
+                return
+            rows = await self._rows(
+                "SELECT user_id, field, old, new FROM undoing WHERE user_id > ? AND user_id <= ?"  # noqa: S608
+                f" AND field <> '{CREATED}' ORDER BY user_id, id",
+                after,
+                ids[-1][0],
+            )
+            after = ids[-1][0]
+            yield after, {user: [Change(*row[1:]) for row in found] for user, found in groupby(rows, itemgetter(0))}
+
+    async def existing(self, wanted: Mapping[str, Iterable[int]]) -> dict[str, set[int]]:
+        """Return those of the `wanted` people, teams and locations that are there; both by the column of LINKED."""
+        exists = {}
+        for column, ids in wanted.items():
+            rows = await self._rows(
+                f"SELECT id FROM {LINKED[column]} WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608
+                json.dumps(list(ids)),
+            )
+            exists[column] = {row[0] for row in rows}
+        return exists
+
+    async def update(self, changes: Sequence[tuple[User, Columns]]) -> None:
+        """Write these columns of these users, with their history."""
+        by_columns: dict[tuple[str, ...], list[tuple[Value, ...]]] = {}
+        history = []
+        for user, columns in changes:
+            by_columns.setdefault(tuple(columns), []).append((*columns.values(), user["id"]))
+            history += [(self._id, user["id"], *record) for record in records_of(user, columns)]
+        for names, rows in by_columns.items():
+            setters = ", ".join(f"{name} = ?" for name in names)
+            await self._db.executemany(f"UPDATE users SET {setters} WHERE id = ?", rows)  # noqa: S608
+        await self._db.executemany(INSERT_UNDONE, history)
+
+    # Addresses: all together, as they may have moved from one to the next.
+
+    async def weigh_addresses(self) -> list[tuple[User, str, bool]]:
+        """Decide who gets which address back; return those who don't, with the former one, and if it is taken.
+
+        Those get theirs who still have what the import gave them, unless another user keeps the former one.
+        """
+        await self._db.execute(
+            "CREATE TEMP TABLE undo_address (user_id INTEGER PRIMARY KEY, old_email TEXT, old_key TEXT,"
+            " new_email TEXT, refused INTEGER NOT NULL)"
+        )
+        await self._db.execute(
+            """
+            INSERT INTO undo_address
+            SELECT u.id, e.old, iif(k.field IS NULL, u.email_key, k.old), e.new, u.email IS NOT e.new
+            FROM undoing AS e JOIN users AS u ON u.id = e.user_id
+                LEFT JOIN undoing AS k ON k.user_id = e.user_id AND k.field = 'email_key'
+            WHERE e.field = 'email'"""
+        )
+        await self._refuse_taken()
+        refused = await self._rows("SELECT user_id, old_email, refused FROM undo_address WHERE refused <> 0")
+        users = await self.load(row["user_id"] for row in refused)
+        return [(users[row["user_id"]], row["old_email"], row["refused"] == 2) for row in refused]
+
+    async def _refuse_taken(self) -> None:
+        """Refuse an address that another user has and keeps; then the former one of its holder, and so on."""
+        while True:
+            done = await self._db.execute(
+                """
+                UPDATE undo_address SET refused = 2 WHERE refused = 0 AND EXISTS (
+                    SELECT 1 FROM users AS h WHERE h.email_key = undo_address.old_key AND h.id <> undo_address.user_id
+                    AND h.known = 1 AND h.id NOT IN (SELECT user_id FROM undo_address WHERE refused = 0))"""
+            )
+            if done.rowcount == 0:
+                return
+
+    async def put_back_addresses(self) -> set[int]:
+        """Put back, with their history, the addresses that `weigh_addresses` let through; return whose."""
+        moving = "SELECT user_id FROM undo_address WHERE refused = 0"
+        await self._db.execute(
+            "INSERT INTO changes (import_id, user_id, field, old, new, undo)"
+            " SELECT ?, user_id, 'email', new_email, old_email, 1 FROM undo_address WHERE refused = 0",
+            (self._id,),
+        )
+        await self._db.execute(
+            f"UPDATE users SET email = NULL, email_key = NULL WHERE id IN ({moving})"  # noqa: S608
+        )
+        # A user who still holds one of them is unknown since this undo, or an earlier one.
+        await self._db.execute(
+            "UPDATE users SET email = NULL, email_key = NULL WHERE email_key IN"
+            " (SELECT old_key FROM undo_address WHERE refused = 0)"
+        )
+        await self._db.execute(
+            "UPDATE users SET email = a.old_email, email_key = a.old_key FROM undo_address AS a"
+            " WHERE a.user_id = users.id AND a.refused = 0"
+        )
+        back = {row[0] for row in await self._rows(moving)}
+        await self._db.execute("DROP TABLE undo_address")
+        return back
+
+    async def _rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
+        return list(await self._db.execute_fetchall(statement, values))
+
+
+def _users(rows: Iterable[aiosqlite.Row]) -> dict[int, User]:
+    return cast(dict[int, User], {row["id"]: dict(row) for row in rows})
