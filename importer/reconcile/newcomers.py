@@ -1,8 +1,21 @@
 """New people, column by column: nearly all that a first import costs is done here.
 
-The rules are those of `fields` and `plan`, applied to whole columns instead of rows. Whatever is unusual about a row
-(a cell that is wrong, an identifier that comes twice, a leaver) leaves it to the path that looks at one row after the
-other; both must come to the same.
+The rules are those of `rules.rows` and `plan`, applied to whole columns instead of rows. Whatever is unusual about a
+row (a cell that is wrong, an identifier that comes twice, a leaver) leaves it to the path that looks at one row after
+the other.
+
+Theory. Both paths come to the same users, counts and messages: rows go one way or the other by chance, such as by
+where a batch or a chunk ends. It holds because the rows taken here depend on no other row of the batch:
+
+- Their identifiers are valid, come once in the batch, and name neither a user, nor one whose creation was undone, nor
+  a row before. Where the address may change (it is not the identifier), no other user has or wants theirs.
+- Every cell of their chunk is valid and not doubtful, so there is nothing to say of them but about links.
+- Links are the one thing in common. All who are created in the batch have their ids before a link is looked at, and a
+  link that is not found waits for the end, as on the other path.
+- Teams and locations get the spelling of their first line, over the rows of both paths.
+
+A rule that looks at two rows at once has to make such rows unusual in `part`. A model in plain dictionaries holds
+both paths to the same, in tests/integration/reconcile/test_properties.py.
 """
 
 from __future__ import annotations
@@ -55,7 +68,7 @@ def part(rows: list[RowInHand], apart: Collection[str], checker: RowChecker) -> 
     """
     newcomers = Newcomers()
     if len({row.key for row in rows}) < len(rows):
-        return newcomers, rows  # somebody comes twice, or nobody can tell who it is: the order of rows matters
+        return newcomers, rows  # duplicate or unknown identifiers: the order of rows matters
     fresh: list[RowInHand] = []
     others: list[RowInHand] = []
     for row in rows:

@@ -2,6 +2,25 @@
 
 Most rows of most files say what they said last time. A row whose text has the digest that some user remembers is that
 user's row, unchanged, and nothing more is done for it: it is not even parsed.
+
+Theory. Of all rows with one identifier the first in the file counts; each later one is rejected as its duplicate.
+This holds however a row is treated (by its text, by column, on its own) and wherever a batch ends. It rests on four
+things:
+
+1. Who was named is kept in two books. `Roster.line_of` has users by id, those being created included: they get their
+   id when they are judged. `strangers` has identifiers without a user: of rejected and ignored rows, and of new users
+   who wait for an address. A known user is looked for in the first book, any other identifier in the second.
+2. A batch is written before the next one is looked up. So what one batch created, the next one finds as known. New
+   users who wait for an address are the exception, and the reason why `_settle` notes them as strangers.
+3. Within a batch all look-ups come first, so `known` is as of before the batch. `_judge` therefore goes in the order
+   of the file and keeps the identifiers it has `seen`; `part` hands it the whole batch if one of them comes twice.
+4. One thing happens out of order. `Window.match` marks the rows it knows, of the whole batch, before any other row is
+   judged. So a row may find its user marked with a later line. `_displace` then takes that later row back: it was
+   counted as unchanged, and is judged anew as the duplicate. Its text is at hand, because a row in hand and a row
+   that is marked too early are always of one batch.
+
+A row that is treated in a new way has to mark its user or note its identifier, once: strangers take each identifier
+only once. A batch that is looked up before the last one is written would create a user twice.
 """
 
 from __future__ import annotations
@@ -115,7 +134,7 @@ class Reconciler:
         await self._writer.write(await asyncio.to_thread(self._writer.plan, newcomers, writes, ids))
         nobody: dict[str, int] = {}
         for row in rows:
-            # Somebody new whose address has to wait is not among the users yet: another row would make them again.
+            # A new user who waits for an address is not in the table yet: another row would create them again.
             is_nobody = not row.user_id or (not self._by_address and row.judgement.fate is Fate.CREATE)
             if row.key is not None and is_nobody and row.key not in strangers:
                 nobody.setdefault(row.key, row.line)
@@ -176,7 +195,6 @@ class Reconciler:
                 self._roster.mark(row.known.id, row.line)
                 continue
             if seen_on > row.line:
-                # A later row of this batch was known by its text. The first one stands: that one is the duplicate.
                 judged.append(self._displace(seen_on, row))
                 seen_on = 0
             row.user = users.get(row.known.id) if row.known else None
@@ -202,7 +220,7 @@ class Reconciler:
         return user_id
 
     def _displace(self, line: int, first: RowInHand) -> RowInHand:
-        """The row on `line`, counted as unchanged before it was known that `first` is about the same person."""
+        """Take back the row on `line`, which was known by its text; return it as the duplicate of `first`."""
         self.counts.unchanged -= 1
         raw = self._window.raw(line)
         later = RowInHand(line, self._reader.cells(line, raw), raw, first.key, b"", first.known)

@@ -179,7 +179,23 @@ class _Tables:
 
 
 class _Run:
-    """The steps of one import inside its transaction."""
+    """The steps of one import inside its transaction.
+
+    Theory of `conclude`: the guard judges what the import has done, not what it is going to do. So all that changes a
+    user comes before it, and after it nothing is written but the record that the import is applied. Its steps can't
+    change places:
+
+    - Whether the last user of the last file is absent is asked first: `finish` deactivates absent users, and then an
+      absent one looks like any leaver.
+    - If every row is rejected there is nothing to finish, and no user is absent for it. But rows that wait for an
+      address are judged by `finish` alone. So it runs if any waits, and the question is asked again after it.
+    - Invitations come after `finish`, as they are read from what the import changed, addresses and leavers included.
+    - That the file may not be whole is said once: by the guard if users would be deactivated for being absent, else
+      by a warning, and so after the guard, with the warnings counted anew.
+    - Whom a held import or a dry run touches is read from its changes, last: the rollback takes them along. The spool
+      keeps it, as it is in files.
+    - How many users are active is counted up from the start, as users are not counted again for it.
+    """
 
     def __init__(self, job: Job, source: _Source, settings: ImportSettings, spool: Spool, tables: _Tables) -> None:
         self._job = job

@@ -2,6 +2,23 @@
 
 Most rows of most files say what they said last time, in the order in which their users were made: so the digests of
 users are held a few batches wide, in that order, and slide along with the file.
+
+Theory. A user remembers a digest only if the row with that text, applied now, would change nothing and say nothing.
+
+- It is of the text and of all that gives it its meaning: the salt has the rules, the settings, the header, and the
+  revision of all that a row can name (teams, locations, other users).
+- It is written together with what the row says, once none of it waits any more, and only if nothing was said of the
+  row.
+- Any other change of the user clears it. What is renamed or removed, and an undo, raises the revision. Triggers see
+  to it, but for the undo.
+
+So a row that is found here needs no look. One that is missed here costs time and nothing else: it is looked up by its
+identifier, and compared with the digest of that user. So the window may be narrow, and may give up. A digest is taken
+out when it is found, and a user who was named already is not matched again: the second of two equal rows is looked
+at, and is the duplicate.
+
+If a row comes to mean something else without a change of the salt, users silently keep what the row used to mean:
+hence RULES.
 """
 
 from __future__ import annotations
