@@ -1,6 +1,6 @@
 """One row -> the values that are valid and the problems that are not.  Pure.
 
-Each column's rule is in `rules`, `emails`, `timezones` and `custom`; here they are put together: cells are tidied,
+Each column's rule is in `cells`, `emails`, `timezones` and `custom`; here they are put together: cells are tidied,
 values get what the tenant says they mean, blank cells theirs, and what is wrong becomes an error, or, in the row of a
 leaver, a warning.
 
