@@ -129,8 +129,6 @@ PURE = {
     "server.files.near_names",
     "server.files.paths",
     "server.web.api.reading",
-    "server.web.pages.chart",
-    "server.web.bearer",
     "server.web.pages.imports.chart",
     "server.web.pages.sentences",
     "server.web.pages.settings.controls",
