@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -229,6 +230,13 @@ def test_every_folder_of_a_package_is_a_room() -> None:
             if name.startswith(f"{package}.") and MODULES[name].name == "__init__.py"
         }
         assert folders - set(rooms) <= {"schema"}
+
+
+def test_every_package_is_named_where_it_is_built() -> None:
+    """A folder that pyproject.toml does not name is there in the checkout, and missing where it is installed."""
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {".".join(file.relative_to(ROOT).parent.parts) for file in MODULES.values()}
+    assert folders == set(named)
 
 
 @pytest.mark.parametrize(
