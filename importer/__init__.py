@@ -2,3 +2,5 @@
 
 Knows nothing of SSH, HTTP, Prometheus or the environment.
 """
+
+PART_OF = "headcount"

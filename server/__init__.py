@@ -1,1 +1,3 @@
 """What listens, and what ties the parts together."""
+
+PART_OF = "headcount"

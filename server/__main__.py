@@ -1,4 +1,4 @@
-"""`headcount`, also as `python -m server`."""
+"""`python -m server`: the command line of a checkout. The installed `headcount` is `headcount.__main__`."""
 
 from __future__ import annotations
 

@@ -17,12 +17,13 @@ import pytest
 
 from tests.support import ROOT
 
-PACKAGES = ("ground", "importer", "keys", "server")
+PACKAGES = ("ground", "importer", "keys", "server", "headcount")
 MAY_IMPORT = {
     "ground": {"ground"},
     "importer": {"importer", "ground"},
     "keys": {"keys", "ground"},
-    "server": set(PACKAGES),
+    "server": {"server", "importer", "keys", "ground"},
+    "headcount": {"headcount", "server"},
 }
 
 ROOMS = {
@@ -156,6 +157,7 @@ NOT_FOR = {
     "importer": SERVERS_OWN | {"asyncssh"},
     "keys": SERVERS_OWN | {"aiosqlite", "sqlite3"},
     "server": set[str](),
+    "headcount": SERVERS_OWN | {"asyncssh", "aiosqlite", "sqlite3"},
 }
 THE_ONE_READER_OF_THE_ENVIRONMENT = "server.settings"
 

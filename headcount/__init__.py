@@ -1,0 +1,1 @@
+"""The public face of Headcount: `python -m headcount`, and nothing else."""
