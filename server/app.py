@@ -83,7 +83,7 @@ async def serve(settings: ServerSettings) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The connections to headcount.db, so that none waits in vain for another.
+    """The connections to headcount.db: whose each is, and why it is apart.
 
     | connection | opened to | used by | apart because |
     |---|---|---|---|
@@ -91,7 +91,7 @@ class Connections:
     | `tenants` | write | lists of tenants; outbox, sign-ins, uses of keys | their writes may wait for each other |
     | `looking` | read | pages, API, metrics | a reader waits for no transaction |
     | `accounts` | read | logins | on the event loop itself, so it gives up soon |
-    | of `Live`, while somebody follows | read | events | SQLite tells a connection what *others* changed |
+    | of `Live`, while a page is followed | read | events | SQLite tells a connection what *others* changed |
     """
 
     tenants: Tenants

@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 Format = Literal["text", "json"]
 
@@ -57,7 +57,7 @@ class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, event, message, the ids, and `traceback` if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "time": _moment(record),
             "level": record.levelname.lower(),
             "event": _event(record),
@@ -73,7 +73,7 @@ def _event(record: logging.LogRecord) -> str:
     return str(getattr(record, "event", record.name))
 
 
-def _facts(record: logging.LogRecord) -> dict[str, Any]:
+def _facts(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in vars(record).items() if name not in _USUAL}
 
 

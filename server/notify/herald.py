@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from ground.moments import rfc3339, utc_now
 from importer.folder import FolderOf
@@ -42,7 +41,7 @@ class TenantHerald:
         channels = await self._channels(entry.tenant) if event and not entry.dry_run else []
         if not event or not channels:
             return []
-        leavers: list[dict[str, Any]] = []
+        leavers: list[dict[str, object]] = []
         if entry.state is ImportState.HELD:
             leavers = await asyncio.to_thread(first_leavers, self._folder_of(entry.tenant).touched(entry.id))
         report = entry.report()
@@ -81,7 +80,7 @@ def destination(settings: TenantSettings, channel: Channel) -> tuple[str, ...]:
     return (settings.notify_webhook,) if settings.notify_webhook else ()
 
 
-def first_leavers(touched: Path) -> list[dict[str, Any]]:
+def first_leavers(touched: Path) -> list[dict[str, object]]:
     """The first users that a held import's list (`<id>.touched.jsonl`) shows as losing access."""
     try:
         with touched.open(encoding="utf-8") as lines:
@@ -91,6 +90,8 @@ def first_leavers(touched: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _notices(tenant: str, channels: list[Channel], topic: str, letter: Letter, body: dict[str, Any]) -> list[Notice]:
+def _notices(
+    tenant: str, channels: list[Channel], topic: str, letter: Letter, body: dict[str, object]
+) -> list[Notice]:
     contents = {Channel.MAIL: {"subject": letter.subject, "text": letter.text}, Channel.WEBHOOK: body}
     return [Notice(tenant, channel, topic, json.dumps(contents[channel], ensure_ascii=False)) for channel in channels]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ground.amounts import counted
 from importer.file.letters import one_line
@@ -40,7 +39,7 @@ class Letter:
     text: str
 
 
-def letter_of(report: Report, leavers: Sequence[Mapping[str, Any]] = ()) -> Letter:
+def letter_of(report: Report, leavers: Sequence[Mapping[str, object]] = ()) -> Letter:
     """The mail about the end that `report` shows; `leavers` are the first whom a held import would deactivate."""
     sentence = _sentence(report)
     parts = [[sentence], *_details(report, leavers), _facts(report)]
@@ -64,12 +63,12 @@ def test_letter(tenant: str) -> Letter:
     return Letter(f"[Headcount] {tenant}: a test", f"This is a test: mails about imports of {tenant} reach you.\n")
 
 
-def webhook_body(event: str, at: str, data: Mapping[str, Any]) -> dict[str, Any]:
+def webhook_body(event: str, at: str, data: Mapping[str, object]) -> dict[str, object]:
     """The body of a webhook, as Standard Webhooks proposes it: what, when, and the thing itself."""
     return {"type": event, "timestamp": at, "data": dict(data)}
 
 
-def import_data(report: Report, leavers: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+def import_data(report: Report, leavers: Sequence[Mapping[str, object]] = ()) -> dict[str, object]:
     """The report, and for a held import whom it would deactivate (the first of them)."""
     named = [{key: leaver.get(key) for key in ("identifier", "email", "name")} for leaver in leavers]
     return {**report.to_json(), **({"would_deactivate": named} if named else {})}
@@ -115,7 +114,7 @@ def _counted(counts: Counts) -> str:
     return ", ".join(found) or "nothing to do"
 
 
-def _details(report: Report, leavers: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+def _details(report: Report, leavers: Sequence[Mapping[str, object]]) -> Iterator[list[str]]:
     if report.state is ImportState.HELD:
         yield from _decision(report, leavers)
     if report.counts.rejected and report.state is ImportState.COMPLETED_WITH_ERRORS:
@@ -127,7 +126,7 @@ def _details(report: Report, leavers: Sequence[Mapping[str, Any]]) -> Iterator[l
         yield list(_messages(report.messages))
 
 
-def _decision(report: Report, leavers: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+def _decision(report: Report, leavers: Sequence[Mapping[str, object]]) -> Iterator[list[str]]:
     total = report.guard.would_deactivate if report.guard else 0
     if leavers:
         head = f"It would deactivate {total:,} {'user' if total == 1 else 'users'}"
@@ -142,7 +141,7 @@ def _decision(report: Report, leavers: Sequence[Mapping[str, Any]]) -> Iterator[
     ]
 
 
-def _person(leaver: Mapping[str, Any]) -> str:
+def _person(leaver: Mapping[str, object]) -> str:
     named = [one_line(str(leaver.get(key) or "")) for key in ("identifier", "name", "email")]
     return "  ".join(dict.fromkeys(part for part in named if part))
 

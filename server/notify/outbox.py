@@ -51,7 +51,7 @@ class Message:
         values["content"] = json.loads(values["content"])
         return cls(**values)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What the command line shows of it."""
         names = ("id", "channel", "topic", "state", "attempts", "error", "created_at", "finished_at")
         return {name: getattr(self, name) for name in names}

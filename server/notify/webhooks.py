@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from threading import Thread
-from typing import Any
 
 import httpcore
 
@@ -58,7 +57,7 @@ class Webhooks:
         self._clock = clock
         self._tls = ssl.create_default_context()
 
-    async def send(self, url: str, secret: str, message_id: str, content: dict[str, Any]) -> None:
+    async def send(self, url: str, secret: str, message_id: str, content: dict[str, object]) -> None:
         """POST `content` to `url`; it was answered with 2xx when this returns. Raises WebhookFailed."""
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
         webhook_id = f"msg_{message_id}"

@@ -9,7 +9,6 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from server.tenants.settings import TenantRefused, TenantSettings
 
@@ -65,7 +64,7 @@ def _tables(settings: TenantSettings) -> Iterator[str]:
                 yield from ("", f"[[{name}]]", *_pairs({key: inner for key, inner in each.items() if inner}))
 
 
-def _table(path: str, table: Mapping[str, Any]) -> Iterator[str]:
+def _table(path: str, table: Mapping[str, object]) -> Iterator[str]:
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     if plain:
         yield from ("", f"[{path}]", *_pairs(plain))
@@ -74,7 +73,7 @@ def _table(path: str, table: Mapping[str, Any]) -> Iterator[str]:
             yield from _table(f"{path}.{_key(key)}", value)
 
 
-def _pairs(table: Mapping[str, Any]) -> Iterator[str]:
+def _pairs(table: Mapping[str, object]) -> Iterator[str]:
     return (f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None)
 
 
@@ -82,7 +81,7 @@ def _key(key: str) -> str:
     return key if _BARE.fullmatch(key) else _quoted(key)
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, str) and "\n" in value:
         lines = "\n".join(_quoted(line)[1:-1] for line in value.split("\n"))
         return f'"""\n{lines}"""'
@@ -91,6 +90,6 @@ def _value(value: Any) -> str:
     return _quoted(value)
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: object) -> str:
     """JSON is TOML where there are only texts, numbers, truth values and lists; but for one character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

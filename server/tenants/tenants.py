@@ -55,7 +55,7 @@ class Tenant:
     created_at: str
     last_import_id: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {"name": self.name, "created_at": self.created_at}
 
 

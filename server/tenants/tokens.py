@@ -7,7 +7,6 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 import aiosqlite
 
@@ -48,7 +47,7 @@ class Token:
         """Whether it has not expired."""
         return self.expires_at is None or now < datetime.fromisoformat(self.expires_at)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "id": self.id,
             "tenant": self.tenant,
