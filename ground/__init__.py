@@ -1,3 +1,3 @@
-"""What keys, importer and server stand on: moments, amounts, durable files, refusals. Knows none of them."""
+"""What keys, importer and server stand on: moments, words, durable files, refusals. Knows none of them."""
 
 PART_OF = "headcount"

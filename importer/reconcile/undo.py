@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from ground.amounts import counted
+from ground.words import counted
 from importer.database import open_database, transaction
 from importer.errors import Refused, Stopped
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ground.amounts import counted
+from ground.words import counted
 from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState, Problem
 from importer.report import Report
 from server.cli.output import harmless, shown

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ground.amounts import counted
+from ground.words import counted
 from importer.file.letters import one_line
 from importer.model import Counts, ImportState, Problem
 from importer.report import Report

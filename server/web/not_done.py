@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from ground.refusals import Refusal
+from ground.words import as_sentence
 from importer.errors import TryAgain
 from keys.errors import KeyRefused
 from server.setting_errors import reason
@@ -130,10 +131,3 @@ def _refused(error: Refusal) -> NotDone:
     errors = error.settings if isinstance(error, TenantRefused) else {}
     headers = {"retry-after": str(AGAIN_S)} if status in {429, 503} else {}
     return NotDone(status, as_sentence(error.message), code=error.code, headers=headers, errors=errors)
-
-
-def as_sentence(message: str) -> str:
-    """The same with a capital and a full stop; what begins with a name stays as it is."""
-    first = message.split(" ", 1)[0]
-    text = message[:1].upper() + message[1:] if first.isalpha() and first.islower() else message
-    return text if text.endswith((".", "!", "?")) else f"{text}."

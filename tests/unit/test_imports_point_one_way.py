@@ -81,7 +81,7 @@ KNOW_SSH = {
 
 PURE = {
     "ground.addresses",
-    "ground.amounts",
+    "ground.words",
     "importer.queue.allowed",
     "ground.waits",
     "importer.queue.checksum",

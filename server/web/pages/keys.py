@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ground.moments import utc_now
+from ground.words import as_sentence
 from keys.errors import KeyRefused
 from server.tenants.key_uses import with_uses
 from server.web.access import Looking, Owning
-from server.web.not_done import as_not_done, as_sentence
+from server.web.not_done import as_not_done
 from server.web.office import Visit
 from server.web.pages.connecting import TYPES, Connection
 from server.web.pages.rendering import FORM_BYTES_MOST, render

@@ -12,8 +12,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from ground.amounts import counted
-from server.web.not_done import as_sentence
+from ground.words import as_sentence, counted
 from server.web.office import Visit
 from server.web.pages.sentences import people
 from server.web.pages.words import ACTIONS, NOTICES, SEVERITIES, STATES, value_text

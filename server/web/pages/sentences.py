@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ground.amounts import counted
+from ground.words import counted
 from importer.model import Counts, Guard, GuardReason, ImportState
 from importer.report import Report
 
