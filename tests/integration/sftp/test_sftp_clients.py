@@ -10,7 +10,8 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from tests.support.clients import CURL, client, needs
+from tests.support.clients import client, needs
+from tests.support.peers import Curl
 from tests.support.sftp import HOST, SftpHouse, run
 
 CONTENT = b"first_name,last_name,email\n" + b"Ada,Lovelace,ada@example.org\n" * 5_000
@@ -240,17 +241,11 @@ async def test_lftp_puts_resumes_mirrors_and_removes(house: SftpHouse, local: Pa
     landed_whole(house)
 
 
-@needs(CURL, "ssh-keygen")
-async def test_curl_puts_appends_and_gets(house: SftpHouse, local: Path) -> None:
-    public = house.work / "client_key.pub"
-    public.write_text((await run(client("ssh-keygen"), "-y", "-f", str(house.key_file)))[1])
-    base = [client("curl"), "-sS", "-k", "-u", "acme:", "--key", str(house.key_file), "--pubkey", str(public)]
-    status, said = await run(*base, "-T", str(local), f"sftp://{HOST}:{house.port}/sync_users.csv")
-    assert status == 0, said
-    assert house.real.events == ["arriving", "landed"]
-    landed_whole(house)
-    status, said = await run(*base, "--append", "-T", str(local), f"sftp://{HOST}:{house.port}/sync_users.csv")
-    assert status == 0, said
+@needs(*Curl.NEEDS)
+async def test_curl_appends(house: SftpHouse, local: Path) -> None:
+    async with Curl(house) as curl:
+        await curl.put(local, "sync_users.csv")
+        await curl.run(*curl.base, "--append", "-T", str(local), f"{curl.url}sync_users.csv")
     assert house.visible.read_bytes() == CONTENT * 2
 
 
