@@ -104,7 +104,7 @@ def source_package(work: Path, name: str) -> None:
         (work / part).mkdir()
     own = {"Dir::Etc::sourcelist": "-", "Dir::Etc::sourceparts": work, "Dir::State::lists": work / "lists",
            "Dir::Cache": work / "cache", "APT::Sandbox::User": "root"}  # fmt: skip
-    options = [part for key, value in own.items() for part in ("-o", f"{key}={value}")]
+    options = [f"--option={key}={value}" for key, value in own.items()]
     fetched("apt-get", *options, "-qq", "update", folder=work)
     fetched("apt-get", *options, "-qq", "source", "--download-only", name, folder=work)
 
@@ -122,7 +122,7 @@ def pkg_sftp(meeting: Meeting, work: Path) -> Iterator[Outcome]:
             "Debian: apt install golang-go golang-github-pkg-sftp-dev golang-github-stretchr-testify-dev"
         )
     env = {"GO111MODULE": "off", "GOPATH": str(GO), "GOCACHE": str(work / "go"), "TMPDIR": str(meeting.folder)}
-    arguments = ["-integration", "-sftp", meeting.sftp_server]
+    arguments = ["-integration", "-sftp", str(meeting.sftp_server)]
     done = subprocess.run(
         ["go", "test", "-v", "github.com/pkg/sftp", "-timeout", "10m", "-args", *arguments],
         cwd=meeting.folder, env={**os.environ, **env}, umask=0o022, capture_output=True, text=True, check=False,
