@@ -121,7 +121,13 @@ def pkg_sftp(meeting: Meeting, work: Path) -> Iterator[Outcome]:
         raise UnavailableError(
             "Debian: apt install golang-go golang-github-pkg-sftp-dev golang-github-stretchr-testify-dev"
         )
-    env = {"GO111MODULE": "off", "GOPATH": str(GO), "GOCACHE": str(work / "go"), "TMPDIR": str(meeting.folder)}
+    env = {
+        "GO111MODULE": "off",
+        "CGO_ENABLED": "0",
+        "GOPATH": str(GO),
+        "GOCACHE": str(work / "go"),
+        "TMPDIR": str(meeting.folder),
+    }
     arguments = ["-integration", "-sftp", str(meeting.sftp_server)]
     done = subprocess.run(
         ["go", "test", "-v", "github.com/pkg/sftp", "-timeout", "10m", "-args", *arguments],
