@@ -113,7 +113,8 @@ def _many_imports(database: Path) -> None:
         db.execute("BEGIN IMMEDIATE")
         db.executemany(
             "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, rows, uploaded_at, started_at,"
-            " finished_at, outcome, published) VALUES (?, ?, ?, 0, ?, '/sync_users.csv', 1, 1, ?, ?, ?, ?, ?)",
+            " finished_at, outcome, published, applied_number)"
+            " VALUES (?, ?, ?, 0, ?, '/sync_users.csv', 1, 1, ?, ?, ?, ?, ?, iif(?9 = 'completed', ?2, NULL))",
             ((TENANT, number, state, row, now, now, now, texts[state], state) for number, state, row in rows),
         )
         db.execute("UPDATE tenants SET last_import_id = ? WHERE name = ?", (IMPORTS, TENANT))

@@ -21,11 +21,15 @@ BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "
 
 # In these words the index of them knows what is asked for.
 APPLIED_OF = (
-    "FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged')"
+    "FROM imports WHERE tenant = ? AND applied_number > 0"
+    " AND state IN ('completed', 'completed_with_errors', 'unchanged')"
 )
+LAST_APPLIED_FIRST = "ORDER BY applied_number DESC"
 
 # One step down an index for each tenant, however many imports there are.
-LAST_SUCCESSES = f"SELECT name, (SELECT max(finished_at) {APPLIED_OF.replace('?', 'name')}) FROM tenants"  # noqa: S608
+LAST_SUCCESSES = (
+    f"SELECT name, (SELECT finished_at {APPLIED_OF.replace('?', 'name')} {LAST_APPLIED_FIRST} LIMIT 1) FROM tenants"  # noqa: S608
+)
 # (A cross join is one in the order in which it is written.)
 NEWEST_OF_ALL = (
     f"SELECT {BRIEF}imports.* FROM tenants CROSS JOIN imports ON imports.tenant = name AND imports.id ="  # noqa: S608
@@ -34,7 +38,7 @@ NEWEST_OF_ALL = (
 )
 
 # What `importer.queue.allowed.why_not_undone` is asked about, of one tenant.
-NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' ORDER BY finished_at DESC, id DESC LIMIT 1"
+NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' {LAST_APPLIED_FIRST} LIMIT 1"
 WAITING_FIRST = (
     "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"
     " ORDER BY sequence LIMIT 1"
@@ -94,7 +98,7 @@ class Listing:
 
     async def applied(self, tenant: str, limit: int) -> list[Entry]:
         """The applied imports of a tenant, the one that had its effect last first, without what they had to say."""
-        query = f"SELECT {BRIEF}* {APPLIED_OF} ORDER BY finished_at DESC, id DESC LIMIT ?"
+        query = f"SELECT {BRIEF}* {APPLIED_OF} {LAST_APPLIED_FIRST} LIMIT ?"
         return await self._entries(query, tenant, limit)
 
     async def why_not_undone(self, entry: Entry) -> Refused | None:
@@ -147,8 +151,10 @@ class Listing:
         return {entry.tenant: entry for entry in await self._entries(NEWEST_OF_ALL)}
 
     async def past(self, tenant: str) -> list[aiosqlite.Row]:
-        """Id, state, whether it was a dry run, and end (RFC 3339 or None) of all imports of a tenant."""
-        return await self._ledger.read("SELECT id, state, dry_run, finished_at FROM imports WHERE tenant = ?", tenant)
+        """Id, state, whether it was a dry run, end (RFC 3339 or None) and place among those applied (or None)."""
+        return await self._ledger.read(
+            "SELECT id, state, dry_run, finished_at, applied_number FROM imports WHERE tenant = ?", tenant
+        )
 
     async def unpublished(self) -> list[Entry]:
         """The imports whose report in /results is behind their state."""

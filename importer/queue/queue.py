@@ -22,13 +22,15 @@ import aiosqlite
 
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
-from importer.model import GuardReason, Written
+from importer.model import APPLIED, GuardReason, Written
 from importer.queue.allowed import why_not_decided, why_not_undone
 from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry
 from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, entry_of, unknown_import
 from importer.queue.notices import Notice, put_in_outbox
 from importer.requests import Approval, Trial, Undo
+
+NEXT_APPLIED = "(SELECT coalesce(max(applied_number), 0) + 1 FROM imports WHERE tenant = ? AND applied_number > 0)"
 
 
 class Queue(Listing):
@@ -156,17 +158,20 @@ class Queue(Listing):
     async def finish(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         """Write the end that `entry` (made by `Entry.ended`) describes, and `notices` into the outbox with it.
 
+        An import that was applied gets its number among those of its tenant here: while it ran, no other did.
         False if there is nothing to end any more. `published` says whether /results shows this end already.
         """
+        applied = entry.state in APPLIED and not entry.dry_run
         outcome = json.dumps(entry.outcome.to_json()) if entry.outcome else None
         return await self._end(
             notices,
-            "UPDATE imports SET state = ?, sha256 = ?, rows = ?, finished_at = ?, message = ?, outcome = ?,"
+            "UPDATE imports SET state = ?, sha256 = ?, rows = ?, finished_at = ?, message = ?, outcome = ?,"  # noqa: S608
             " published = ?, decided_by = ?, decided_at = ?, progress = NULL, approval = NULL,"
-            " undo = NULL"
+            f" undo = NULL, applied_number = coalesce(applied_number, iif(?, {NEXT_APPLIED}, NULL))"
             " WHERE tenant = ? AND id = ? AND state = 'running'",
             *(entry.state, entry.file.sha256, entry.file.rows, entry.finished_at, entry.message, outcome),
-            *(entry.state if published else None, entry.decided_by, entry.decided_at, *entry.key),
+            *(entry.state if published else None, entry.decided_by, entry.decided_at),
+            *(applied, entry.tenant, *entry.key),
         )
 
     async def supersede(self, entry: Entry, *, published: bool) -> bool:

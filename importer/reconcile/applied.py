@@ -20,6 +20,11 @@ from importer.reconcile.plan import LastApplied
 from importer.reconcile.spool import Touched
 from importer.rules.identity import Identity
 
+NEWEST_CHANGE = (
+    "SELECT import_id FROM applied WHERE undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged'"
+    " ORDER BY number DESC LIMIT 1"
+)
+
 TOUCHED_BATCH = 1000
 
 TOUCHED = """
@@ -41,8 +46,7 @@ class Applied:
     async def last(self) -> LastApplied | None:
         """Return what the file is compared with; None if no import is applied that could be."""
         rows = await self._db.execute_fetchall(
-            "SELECT rows, last_user FROM applied WHERE compared = 1 AND undone IS NULL"
-            " ORDER BY applied_at DESC, import_id DESC LIMIT 1"
+            "SELECT rows, last_user FROM applied WHERE compared = 1 AND undone IS NULL ORDER BY number DESC LIMIT 1"
         )
         return next((LastApplied(*row) for row in rows), None)
 
@@ -88,8 +92,8 @@ class Applied:
         `compared`: later files are compared with this one, whose last row was about `last_user`.
         """
         await self._db.execute(
-            "INSERT INTO applied (import_id, applied_at, outcome, rows, last_user, compared)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO applied (import_id, applied_at, outcome, rows, last_user, compared, number)"
+            " VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM applied))",
             (self._id, rfc3339(now), json.dumps(outcome.to_json()), outcome.counts.rows, last_user, compared),
         )
 
@@ -102,10 +106,7 @@ class Applied:
 
     async def newest(self) -> int | None:
         """Return the newest applied import that changed a user and is not undone; None if there is none."""
-        rows = await self._db.execute_fetchall(
-            "SELECT import_id FROM applied WHERE undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged'"
-            " ORDER BY applied_at DESC, import_id DESC LIMIT 1"
-        )
+        rows = await self._db.execute_fetchall(NEWEST_CHANGE)
         return next((row[0] for row in rows), None)
 
     async def record_undone(self, outcome: Outcome, now: datetime) -> None:

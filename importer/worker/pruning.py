@@ -29,7 +29,8 @@ STEP = 2000
 """So many rows go in one transaction."""
 
 EFFECTS = """
-    SELECT import_id, applied_at, undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged' AS changed,
+    SELECT import_id, number, applied_at,
+        undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged' AS changed,
         undone IS NOT NULL AS undone, compared FROM applied"""
 # One step down the index for each import that has history, however long that is.
 WITH_HISTORY = """
@@ -75,7 +76,7 @@ async def _prune_history(queue: Queue, tenant: str, db: aiosqlite.Connection, be
     """Returns the imports whose effects are still remembered."""
     async with transaction(db):
         rows = await db.execute_fetchall(EFFECTS)
-        effects = [PastEffect(row[0], row[1], bool(row[2]), bool(row[3]), bool(row[4])) for row in rows]
+        effects = [PastEffect(row[0], row[1], row[2], bool(row[3]), bool(row[4]), bool(row[5])) for row in rows]
         going = effects_to_prune(effects, before)
         await db.executemany("DELETE FROM applied WHERE import_id = ?", [(each,) for each in going])
     kept = {each.id for each in effects} - set(going)
@@ -100,7 +101,7 @@ async def _forget_changes(queue: Queue, tenant: str, db: aiosqlite.Connection, i
 
 
 async def _past(queue: Queue, tenant: str) -> list[Past]:
-    return [Past(row[0], ImportState(row[1]), bool(row[2]), row[3]) for row in await queue.past(tenant)]
+    return [Past(row[0], ImportState(row[1]), bool(row[2]), row[3], row[4]) for row in await queue.past(tenant)]
 
 
 async def _shown(queue: Queue, tenant: str) -> set[int]:

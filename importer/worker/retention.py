@@ -19,22 +19,28 @@ UNDECIDED = WAITING | {ImportState.HELD}
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One import as the queue remembers it; `finished_at` (RFC 3339) is None until it has ended."""
+    """One import as the queue remembers it; `finished_at` (RFC 3339) is None until it has ended.
+
+    `applied_number` is its place among those that were applied, None if it was not.
+    """
 
     id: int
     state: ImportState
     dry_run: bool
     finished_at: str | None
+    applied_number: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class PastEffect:
     """One import as the tenant's database remembers it.
 
-    `changed`: it changed somebody and was not undone. `compared`: the next file may be compared with it.
+    `number` is its place among those that were applied. `changed`: it changed somebody and was not undone.
+    `compared`: the next file may be compared with it.
     """
 
     id: int
+    number: int
     applied_at: str
     changed: bool
     undone: bool
@@ -51,16 +57,16 @@ class Pruning:
 
 def effects_to_prune(effects: Iterable[PastEffect], before: str) -> list[int]:
     """The imports whose history and outcome go. All that undo of what remains needs remains."""
-    ordered = sorted(effects, key=lambda each: (each.applied_at, each.id))
+    ordered = sorted(effects, key=lambda each: each.number)
     spared = _newest(ordered, lambda each: not each.undone)
     spared |= _newest(ordered, lambda each: each.changed)
     spared |= _newest(ordered, lambda each: each.compared and not each.undone)
     found, reached = [], False
     for each in ordered:
-        reached = reached or each.id in spared
+        old = each.applied_at < before
+        reached = reached or each.id in spared or (each.changed and not old)
         # Undo goes back one by one: from the oldest that stays, everything with an effect stays.
-        needed = each.id in spared or (reached and each.changed)
-        if each.applied_at < before and not needed:
+        if old and each.id not in spared and not (reached and each.changed):
             found.append(each.id)
     return found
 
@@ -71,7 +77,7 @@ def imports_to_prune(imports: Iterable[Past], spared: Collection[int], before: s
     The rows of `spared` stay, whatever their age: their history is kept, or their report is in /results.
     """
     ended = [each for each in imports if each.state not in UNDECIDED and each.finished_at]
-    applied = [(each.finished_at, each.id) for each in ended if each.state in APPLIED and not each.dry_run]
+    applied = [(each.applied_number or 0, each.id) for each in ended if each.state in APPLIED and not each.dry_run]
     newest = max(applied)[1] if applied else 0
     old = {each.id for each in ended if (each.finished_at or "") < before} - {newest}
     return Pruning(frozenset(old), frozenset(old - set(spared)))

@@ -72,6 +72,46 @@ async def test_a_copy_is_made_before_an_older_database_is_changed(tmp_path: Path
     assert {file.name for file in tmp_path.iterdir()} == {path.name, copy.name}
 
 
+WAS_APPLIED = "dry_run = 0 AND state IN ('completed', 'completed_with_errors', 'unchanged', 'undone')"
+ORDERS = {
+    "server": (
+        "SELECT id FROM imports WHERE applied_number > 0 ORDER BY applied_number",
+        f"SELECT id FROM imports WHERE {WAS_APPLIED} ORDER BY finished_at, id",
+    ),
+    "tenant": (
+        "SELECT import_id FROM applied WHERE number > 0 ORDER BY number",
+        "SELECT import_id FROM applied ORDER BY applied_at, import_id",
+    ),
+}
+"""The order in which imports were applied: by their numbers, and by the clock as it was when they had none."""
+
+
+@pytest.mark.parametrize(("kind", "version"), DUMPS)
+async def test_the_imports_of_older_versions_are_numbered_in_the_order_in_which_they_were_applied(
+    tmp_path: Path, kind: str, version: int
+) -> None:
+    path = restored(tmp_path, kind, version)
+    await (await open_database(path, kind)).close()
+    with closing(sqlite3.connect(path)) as db:
+        numbered, in_time = [db.execute(query).fetchall() for query in ORDERS[kind]]
+    assert numbered == in_time
+    assert len(numbered) == 4
+
+
+async def test_an_import_that_waited_to_be_undone_at_the_upgrade_has_its_number(tmp_path: Path) -> None:
+    path = restored(tmp_path, "server", 2)
+    with closing(sqlite3.connect(path)) as db:
+        (newest,) = db.execute(
+            "UPDATE imports SET state = 'queued', undo = '{}' WHERE id ="
+            " (SELECT max(id) FROM imports WHERE state = 'completed') RETURNING id"
+        ).fetchone()
+        db.commit()
+    await (await open_database(path, "server")).close()
+    with closing(sqlite3.connect(path)) as db:
+        highest = db.execute("SELECT id FROM imports ORDER BY applied_number DESC LIMIT 1").fetchone()
+    assert highest == (newest,)
+
+
 @pytest.mark.parametrize("kind", ["server", "tenant"])
 async def test_where_no_copy_can_be_made_nothing_is_changed(tmp_path: Path, kind: str) -> None:
     path = restored(tmp_path, kind, 1)

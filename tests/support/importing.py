@@ -65,15 +65,16 @@ class Company:
         dry_run: bool = False,
         written: Written | None = None,
         approval: Approval | None = None,
+        now: datetime | None = None,
         **settings: Any,
     ) -> Outcome:
-        """Import `content` with these settings and the defaults for the rest."""
+        """Import `content` with these settings and the defaults for the rest, at `now` or after the one before."""
         self.imports += 1
         await self._set_identifier(settings.get("identifier"))
         file = self.folder / f"{self.imports}.csv"
         file.write_bytes(content)
-        now = datetime(2026, 1, 1, tzinfo=UTC).replace(microsecond=self.imports * 1000)
-        job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, now)
+        at = now or datetime(2026, 1, 1, tzinfo=UTC).replace(microsecond=self.imports * 1000)
+        job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, at)
         return await run_import(
             job, self.database, ImportSettings(**settings), self.messages, batch_rows=self.batch_rows
         )

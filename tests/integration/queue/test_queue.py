@@ -343,16 +343,51 @@ async def test_the_last_success_is_of_the_newest_applied_real_import(queue: Queu
 
 
 async def test_the_applied_ones_come_in_the_order_of_their_effects(queue: Queue) -> None:
-    hours = {1: (ImportState.COMPLETED, 3), 2: (ImportState.FAILED, 1), 3: (ImportState.UNCHANGED, 2)}
-    for number, (state, hour) in hours.items():
-        assert await enqueue(queue) == number
-        entry = await queue.claim("acme", number)
-        assert entry
-        await queue.finish(entry.ended(outcome(state), NOON + timedelta(hours=hour)), published=True)
+    await approved_late(queue)
     await run_to(queue, await enqueue(queue, dry_run=True), ImportState.COMPLETED)
     await run_to(queue, await enqueue(queue, "globex"), ImportState.COMPLETED, "globex")
     assert [entry.id for entry in await queue.applied("acme", 5)] == [1, 3]
     assert [entry.id for entry in await queue.applied("acme", 1)] == [1]
+
+
+async def approved_late(queue: Queue) -> None:
+    """Import 2 failed; import 1 was applied after import 3, and the clock had stepped back by a week."""
+    await run_to(queue, await enqueue(queue), ImportState.HELD)
+    for state in (ImportState.FAILED, ImportState.UNCHANGED):
+        await run_to(queue, await enqueue(queue), state)
+    await queue.approve("acme", 1, by="operator", users=frozenset())
+    entry = await queue.claim("acme", 1)
+    assert entry
+    await queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON - timedelta(days=7)), published=True)
+
+
+async def test_the_last_success_is_the_one_applied_last_when_the_clock_steps_back(queue: Queue) -> None:
+    await approved_late(queue)
+    assert await queue.last_successes() == {"acme": "2026-02-22T12:00:00.000Z"}
+
+
+async def test_undo_takes_the_import_applied_last_when_the_clock_steps_back(queue: Queue) -> None:
+    await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
+    entry = await queue.claim("acme", await enqueue(queue))
+    assert entry
+    await queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON - timedelta(minutes=1)), published=True)
+    with pytest.raises(Refused, match="undo that one first"):
+        await queue.undo("acme", 1, by="operator")
+    assert (await queue.undo("acme", None, by="operator")).id == 2
+
+
+async def test_an_undo_that_fails_leaves_an_import_where_it_was_in_the_order(queue: Queue) -> None:
+    for _ in range(2):
+        await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
+    await queue.undo("acme", 2, by="operator")
+    await run_to(queue, 2, ImportState.UNDONE)
+    await queue.undo("acme", 1, by="operator")
+    await run_to(queue, 1, ImportState.FAILED)
+    await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
+    assert [(entry.id, entry.state) for entry in await queue.applied("acme", 9)] == [
+        (3, ImportState.COMPLETED),
+        (1, ImportState.COMPLETED),
+    ]
 
 
 async def test_whether_an_import_could_be_undone_can_be_asked_before(queue: Queue) -> None:
@@ -368,14 +403,12 @@ async def test_whether_an_import_could_be_undone_can_be_asked_before(queue: Queu
     assert await why_not(2) == "import_waits"
 
 
-@pytest.mark.parametrize(
-    "query", [NEWEST_CHANGE, f"SELECT id {APPLIED_OF} ORDER BY finished_at DESC, id DESC LIMIT 9"]
-)
+@pytest.mark.parametrize("query", [NEWEST_CHANGE, f"SELECT id {APPLIED_OF} ORDER BY applied_number DESC LIMIT 9"])
 async def test_the_last_effects_are_found_by_index(queue: Queue, tmp_path: Path, query: str) -> None:
     with closing(sqlite3.connect(tmp_path / "headcount.db")) as db:
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", ("acme",))]
     assert len(plan) == 1, "it is sorted too"
-    assert "INDEX imports_applied (tenant=?)" in plan[0]
+    assert "INDEX imports_applied (tenant=? AND applied_number>?)" in plan[0]
 
 
 async def test_imports_that_wait_or_run_are_not_deleted(queue: Queue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ async def test_an_import_that_would_deactivate_most_is_held_and_changes_nothing(
     assert "9 of 10" in (outcome.message or "")
     assert await company.sql("SELECT * FROM users") == before
     assert await company.sql("SELECT count(*) FROM applied") == [(1,)]
+
+
+async def test_a_file_is_compared_with_the_last_applied_when_the_clock_steps_back(company: Company) -> None:
+    """User9 is on the last row of the first file only: who is absent now is not the last one of the newest."""
+    settings: dict[str, Any] = {"deactivate_missing": True, "max_row_drop_percent": 100}
+    yesterday = datetime(2025, 12, 31, tzinfo=UTC)
+    await company.run(people("user9", *TEN[:9]), now=yesterday, **settings)
+    outcome = await company.run(people(*TEN[:9]), now=yesterday, **settings)
+    assert (outcome.state, outcome.counts.deactivated) == (ImportState.COMPLETED, 1)
 
 
 async def test_a_held_import_lists_exactly_whom_it_would_touch(company: Company) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from importer.errors import Refused, Stopped
 from importer.model import ImportState
-from importer.reconcile.applied import already_undone
+from importer.reconcile.applied import NEWEST_CHANGE, already_undone
 from tests.integration.reconcile.test_properties import TRUSTING, batches, files, quick, run, written
 from tests.support.importing import Company, codes, people, sheet
 from tests.support.reference import Row
@@ -38,6 +39,23 @@ async def test_users_it_created_are_deactivated_and_unknown_and_the_same_if_they
     assert (await company.sql("SELECT id, email FROM users ORDER BY id"))[:2] == before
     assert {user["state"] for user in (await company.users()).values()} == {"active"}
     assert (await company.run(people("ann", "ben", "cleo"))).state is ImportState.UNCHANGED
+
+
+@pytest.mark.parametrize("back", [timedelta(minutes=1), timedelta(days=7), timedelta(0)])
+async def test_the_newest_is_the_one_applied_last_when_the_clock_steps_back(tmp_path: Path, back: timedelta) -> None:
+    company, noon = Company(tmp_path), datetime(2026, 3, 1, 12, tzinfo=UTC)
+    await company.run(people("ann"), now=noon)
+    await company.run(people("ann", job_title="Boss"), now=noon - back)
+    with pytest.raises(Refused, match="undo import 2 first"):
+        await company.undo(1)
+    assert (await company.undo(2)).state is ImportState.UNDONE
+    assert (await company.undo(1)).state is ImportState.UNDONE
+
+
+async def test_the_newest_is_found_by_index(tmp_path: Path) -> None:
+    await Company(tmp_path).run(people("ann"))
+    plan = await Company(tmp_path).sql(f"EXPLAIN QUERY PLAN {NEWEST_CHANGE}")
+    assert [row[3] for row in plan] == ["SCAN applied USING INDEX applied_in_order"]  # and no row more is sorted
 
 
 async def test_somebody_created_again_by_two_rows_is_created_once(tmp_path: Path) -> None:

@@ -194,7 +194,8 @@ async def test_a_folder_moved_in_never_has_an_import_id_twice(tenants: Tenants) 
     folder = tenants.folder("acme")
     async with open_users(folder) as db:
         await db.execute(
-            "INSERT INTO applied (import_id, applied_at, outcome, rows, compared) VALUES (7, '', '{}', 1, 1)"
+            "INSERT INTO applied (import_id, number, applied_at, outcome, rows, compared)"
+            " VALUES (7, 1, '', '{}', 1, 1)"
         )
     (folder.results / "sync_users-12.json").write_text("{}")
     (folder.uploads / "9.csv").write_text("")

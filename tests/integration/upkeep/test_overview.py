@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from ground.moments import rfc3339
 from importer.database import open_database
 from importer.model import ImportState
 from importer.queue.listing import LAST_SUCCESSES, NEWEST_OF_ALL
@@ -150,17 +149,3 @@ async def test_the_lines_are_found_by_index_however_many_imports_there_are(desk:
     assert all(not step.startswith("SCAN imports") for step in plan), plan
     assert any("imports USING" in step for step in plan)
     assert not any("TEMP B-TREE" in step for step in plan), plan
-
-
-async def test_the_newest_applied_import_is_the_one_that_ended_last(desk: Desk) -> None:
-    """Approved late, an older import may be applied after a newer one."""
-    older, newer = await enqueue(desk.queue), await enqueue(desk.queue)
-    ended = datetime(2026, 3, 1, tzinfo=UTC)
-    with sqlite3.connect(server_database(desk.tenants.data_dir)) as db:
-        for number, at in ((newer, ended), (older, ended + timedelta(days=1))):
-            db.execute(
-                "UPDATE imports SET state = 'completed', finished_at = ?, started_at = ? WHERE id = ?",
-                (rfc3339(at), rfc3339(at), number),
-            )
-    db.close()
-    assert await desk.queue.last_successes() == {"acme": rfc3339(ended + timedelta(days=1))}

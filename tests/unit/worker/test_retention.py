@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,11 +17,11 @@ OLD, YOUNG = "2026-02-01", "2026-04-01"
 def effect(
     number: int, at: str = OLD, *, changed: bool = True, undone: bool = False, compared: bool = True
 ) -> PastEffect:
-    return PastEffect(number, f"{at}.{number:03}", changed and not undone, undone, compared)
+    return PastEffect(number, number, f"{at}.{number:03}", changed and not undone, undone, compared)
 
 
 def past(number: int, state: str = "completed", at: str | None = OLD, *, dry: bool = False) -> Past:
-    return Past(number, ImportState(state), dry, f"{at}.{number:03}" if at else None)
+    return Past(number, ImportState(state), dry, f"{at}.{number:03}" if at else None, number)
 
 
 def test_history_goes_by_age() -> None:
@@ -45,17 +47,26 @@ def test_the_list_that_the_next_file_is_compared_with_stays_and_all_that_undo_ha
 
 
 def test_what_is_exactly_as_old_as_the_retention_stays() -> None:
-    effects = [PastEffect(number, BEFORE, changed=True, undone=False, compared=True) for number in (1, 2)]
+    effects = [PastEffect(number, number, BEFORE, changed=True, undone=False, compared=True) for number in (1, 2)]
     assert effects_to_prune(effects, BEFORE) == []
-    imports = [Past(number, ImportState.COMPLETED, dry_run=False, finished_at=BEFORE) for number in (1, 2)]
+    imports = [past(number) for number in (1, 2)]
+    imports = [replace(each, finished_at=BEFORE) for each in imports]
     assert imports_to_prune(imports, (), BEFORE).files == set()
 
 
-def test_of_imports_at_one_moment_the_highest_number_is_the_newest() -> None:
-    effects = [PastEffect(number, OLD, changed=True, undone=False, compared=True) for number in (3, 1, 2)]
-    assert effects_to_prune(effects, BEFORE) == [1, 2]
-    imports = [Past(number, ImportState.COMPLETED, dry_run=False, finished_at=OLD) for number in (3, 1, 2)]
+def test_the_newest_is_the_one_applied_last_whatever_the_clock_said_and_whenever_it_was_uploaded() -> None:
+    """The numbers of their order: import 2 first, then import 1, then import 3, at which the clock stepped back."""
+    numbers = {1: 2, 2: 1, 3: 3}
+    effects = [replace(effect(4 - each), id=each, number=number) for each, number in numbers.items()]
+    assert effects_to_prune(effects, BEFORE) == [2, 1]
+    imports = [replace(past(4 - each), id=each, applied_number=number) for each, number in numbers.items()]
     assert imports_to_prune(imports, (), BEFORE).files == {1, 2}
+
+
+def test_an_old_effect_stays_between_two_that_stay() -> None:
+    """The clock was a month behind when import 2 was applied: undo has to pass it on its way to import 1."""
+    effects = [effect(1, YOUNG), effect(2), effect(3, YOUNG)]
+    assert effects_to_prune(effects, BEFORE) == []
 
 
 EFFECTS = st.lists(st.builds(lambda *args: args, st.booleans(), st.booleans(), st.booleans(), st.booleans()))
@@ -63,10 +74,9 @@ EFFECTS = st.lists(st.builds(lambda *args: args, st.booleans(), st.booleans(), s
 
 @given(EFFECTS)
 def test_undo_of_what_remains_misses_nothing(kinds: list[tuple[bool, bool, bool, bool]]) -> None:
-    ages = sorted((old for old, *_ in kinds), reverse=True)
     effects = [
         effect(number, OLD if old else YOUNG, changed=changed, undone=undone, compared=compared)
-        for number, (old, (_, changed, undone, compared)) in enumerate(zip(ages, kinds, strict=True), start=1)
+        for number, (old, changed, undone, compared) in enumerate(kinds, start=1)
     ]
     gone = set(effects_to_prune(effects, BEFORE))
     kept = [each for each in effects if each.id not in gone]
