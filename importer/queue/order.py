@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ground.waits import Growing
 from importer.model import ImportState
 from importer.queue.entry import Entry
+
+WAITS = Growing(1.0, 300.0)
+"""Between two tries of an import that could not run, or whose end could not be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ def next_turn(entries: Sequence[Entry], *, whole_lists: bool, now: float) -> Tur
     superseded = _superseded(queued) if whole_lists else []
     gone = {old.id for old, _ in superseded}
     head = next((each for each in queued if each.id not in gone), None)
-    run = head if head and head.not_before <= now else None
+    run = head if head and WAITS.over(head.not_before, now) else None
     if run and _replaces(run):
         held = [each for each in entries if each.state is ImportState.HELD and not each.dry_run]
         superseded += [(each, run) for each in held if each.sequence < run.sequence]

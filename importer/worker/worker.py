@@ -16,14 +16,13 @@ from pathlib import Path
 import aiofiles
 
 from ground.moments import from_rfc3339, rfc3339
-from ground.waits import Growing
 from importer.errors import FileError, TryAgain
 from importer.file.reader import CsvReader
 from importer.file.records import MAX_ROW
 from importer.model import ImportState, Outcome
 from importer.queue.checksum import CHECKSUM_WAIT, Verdict, waiting
 from importer.queue.entry import Entry
-from importer.queue.order import next_turn
+from importer.queue.order import WAITS, next_turn
 from importer.queue.queue import Queue
 from importer.rules.settings import ImportSettings
 from importer.worker.attempt import Later, Starter
@@ -36,8 +35,6 @@ LOOK_S = 0.5
 """How long something that another process did can stay unseen."""
 
 PROGRESS_S = 1.0
-WAITS = Growing(1.0, 300.0)
-"""Between two tries of an import that could not run, or whose end could not be written."""
 
 
 @dataclass(slots=True)
@@ -152,7 +149,7 @@ class Worker:
     async def _turn(self, tenant: str, queued: list[Entry]) -> Entry | None:
         """The import of `tenant` that is due; those that will never run give way."""
         now = self._starter.clock().timestamp()
-        if all(entry.not_before > now for entry in queued):
+        if not any(WAITS.over(entry.not_before, now) for entry in queued):
             return None
         settings = await self._settings(tenant)
         peeked = [await self._peeked(entry, settings) for entry in queued]

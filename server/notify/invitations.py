@@ -18,7 +18,7 @@ import aiosqlite
 
 from ground.moments import Clock, rfc3339
 from importer.database import transaction
-from server.notify.retries import Retries
+from server.notify.retries import STILL_WAITS, Retries
 
 BATCH = 50
 """So many invitations of one tenant, then it is another's turn."""
@@ -83,9 +83,9 @@ class Invitations:
         rows = await self._db.execute_fetchall(
             "SELECT i.user_id, i.message_id, i.attempts, u.language, u.first_name, u.last_name, u.email, u.job_title,"  # noqa: S608 - no values in it
             " u.hire_date FROM invitations AS i JOIN users AS u ON u.id = i.user_id"
-            " WHERE i.state = 'waiting' AND i.not_before <= ? AND u.state = 'active' AND u.email IS NOT NULL"
+            f" WHERE i.state = 'waiting' AND NOT ({STILL_WAITS}) AND u.state = 'active' AND u.email IS NOT NULL"
             f" AND (NOT ? OR u.hire_date IS NULL OR u.hire_date <= today_in(u.time_zone)) {which}",
-            (now.timestamp(), self._on_hire_date, *values),
+            (*self._retries.waiting(now.timestamp()), self._on_hire_date, *values),
         )
         return [
             Invitation(row[0], row[1], row[2], row["language"], {name: row[name] for name in USER}) for row in rows

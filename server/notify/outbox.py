@@ -17,7 +17,7 @@ import aiosqlite
 from ground.moments import Clock, rfc3339, utc_now
 from importer.queue.ledger import Ledger
 from importer.queue.notices import Channel, Notice, put_in_outbox
-from server.notify.retries import THREE_DAYS, Retries
+from server.notify.retries import STILL_WAITS, THREE_DAYS, Retries
 
 KEPT = timedelta(days=30)
 """What was sent or given up is remembered so long; stale feeds for good, since a topic is told once."""
@@ -74,8 +74,8 @@ class Outbox:
         """What is to be tried now: of each tenant the oldest."""
         return await self._messages(
             f"SELECT {COLUMNS} FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE state = 'waiting'"  # noqa: S608
-            " AND channel = ? AND not_before <= ? GROUP BY tenant) ORDER BY id",
-            *(channel, self._clock().timestamp()),
+            f" AND channel = ? AND NOT ({STILL_WAITS}) GROUP BY tenant) ORDER BY id",
+            *(channel, *self._retries.waiting(self._clock().timestamp())),
         )
 
     async def begin(self, message: Message) -> Message | None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from ground.waits import Growing
 
+STILL_WAITS = "not_before > ? AND not_before <= ?"
+"""What is true of a row whose wait is not over. Both values come from `Retries.waiting`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retries:
@@ -17,6 +20,10 @@ class Retries:
     def wait_s(self, attempts: int) -> float:
         """Return the seconds from try number `attempts` to the next."""
         return self.waits.after(attempts)
+
+    def waiting(self, now: float) -> tuple[float, float]:
+        """Return the two values of STILL_WAITS at the moment `now` (seconds since 1970)."""
+        return self.waits.on(now)
 
     def end(self, attempts: int) -> bool:
         """Return whether try number `attempts` was the last."""

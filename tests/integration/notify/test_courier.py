@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +311,19 @@ async def test_without_a_mail_server_mails_wait_and_end_after_a_week(desk: Desk)
     )
     await month.prune()
     assert await desk.states() == []
+
+
+@pytest.mark.parametrize("step", [timedelta(days=-7), timedelta(days=7)])
+async def test_a_message_that_waits_is_tried_again_when_the_clock_steps(desk: Desk, step: timedelta) -> None:
+    now = utc_now()
+    outbox = Outbox(desk.house.queue._ledger, clock=lambda: now)
+    await desk.tell("acme", Channel.MAIL)
+    for _ in range(9):
+        (message,) = await desk.outbox.newest("acme", 1)
+        await outbox.begin(message)
+    assert await outbox.due(Channel.MAIL) == []
+    now += step
+    assert [each.topic for each in await outbox.due(Channel.MAIL)] == ["import 1"]
 
 
 async def test_a_stop_waits_for_what_is_under_way_but_not_for_ever(desk: Desk) -> None:

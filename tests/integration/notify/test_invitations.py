@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 
 from ground.waits import Growing
+from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import GuardReason, ImportState
 from importer.requests import Approval
 from server.notify import invitations as invitations_module
+from server.notify.invitations import Invitations
 from server.notify.inviter import Inviter
 from server.notify.mail import Mailer, MailServer
-from server.notify.retries import Retries
+from server.notify.retries import THREE_DAYS, Retries
 from server.tenants.settings import TenantSettings
 from server.upkeep.metrics import Metrics
 from tests.support.importing import Company, people, sheet
@@ -90,6 +92,15 @@ class Office:
             pass
         await inviter.stop(5)
 
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[Invitations]:
+        """Those who wait, and are tried as a server tries them."""
+        db = await open_database(self.root.users_db, "tenant")
+        try:
+            yield Invitations(db, self.clock, THREE_DAYS, on_hire_date=False)
+        finally:
+            await db.close()
+
     def clock(self) -> datetime:
         """`now`, and a moment later each time it is asked for: what is to be tried again falls due."""
         self.now += MOMENT
@@ -109,6 +120,16 @@ async def sent(office: Office, count: int) -> None:
     """Everybody who is due now is invited, and that makes `count` mails so far."""
     await office.looked()
     assert len(office.host.mails) == count
+
+
+@pytest.mark.parametrize("step", [timedelta(days=-7), timedelta(days=7)])
+async def test_an_invitation_that_waits_is_tried_again_when_the_clock_steps(office: Office, step: timedelta) -> None:
+    await office.run(people("ann"))
+    async with office.waiting() as invitations:
+        await invitations.begin(1)
+        assert await invitations.due() == []
+        office.now += step
+        assert await invitations.due() == [1]
 
 
 async def test_created_users_are_invited_once(office: Office) -> None:

@@ -94,6 +94,10 @@ def test_an_import_that_has_to_wait_keeps_its_place() -> None:
     assert turn(entry(1, due=101), entry(2), whole=False, now=101) == (1, [])
 
 
+def test_an_import_that_waits_goes_on_when_the_clock_steps_back_by_days() -> None:
+    assert turn(entry(1, due=101 + 7 * 86400), entry(2), whole=False) == (1, [])
+
+
 def test_nothing_waits_nothing_runs() -> None:
     assert turn(whole=True) == (None, [])
     assert turn(entry(1, "held"), whole=False) == (None, [])
