@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from ground.moments import from_rfc3339
+from ground.moments import from_rfc3339, rfc3339
 from importer.model import Outcome
 from importer.queue.checksum import CHECKSUM_WAIT, Checksum, Surroundings, Verdict, against, differs, judge, missing
 from importer.queue.entry import Entry
@@ -19,6 +21,12 @@ from importer.queue.ledger import Ledger
 
 KEPT = 50
 """So many check-sums are remembered for each folder of a tenant."""
+
+WAITS_MOST = 1000
+"""So many uploads are known by when this process first looked at them: more than ever wait at once."""
+
+ROUGHLY = timedelta(minutes=1)
+"""A step of the clock that changes nothing of what is said."""
 
 OF_FOLDER = "tenant = ? AND dry_run = ?"
 UPLOADS = f"FROM imports WHERE {OF_FOLDER} AND trial IS NULL AND state NOT IN ('arriving', 'aborted', 'ignored')"
@@ -32,11 +40,41 @@ class Compared:
     end: Outcome | None = None
 
 
+class Waits:
+    """How long uploads still wait for their check-sums.
+
+    Counted by a clock that never steps (`steady`, in seconds), from the moment at which this process first looked at
+    an upload; what it had waited before, by the other.
+    """
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        self.steady = steady
+        self._ends: dict[tuple[str, int], float] = {}
+
+    def left(self, entry: Entry, now: datetime) -> timedelta:
+        """How much longer `entry` waits; nothing or less if its wait is over."""
+        end = self._ends.get(entry.key)
+        if end is None:
+            waited = max(timedelta(), now - from_rfc3339(entry.uploaded_at))
+            end = self._ends[entry.key] = self.steady() + (CHECKSUM_WAIT - waited).total_seconds()
+            if len(self._ends) > WAITS_MOST:
+                del self._ends[next(iter(self._ends))]
+        return timedelta(seconds=end - self.steady())
+
+    def until(self, entry: Entry, now: datetime) -> str:
+        """When that will be (RFC 3339): an hour after the upload, unless the clock stepped meanwhile."""
+        planned, end = from_rfc3339(entry.uploaded_at) + CHECKSUM_WAIT, now + self.left(entry, now)
+        if abs(planned - end) > ROUGHLY:
+            planned = end.replace(second=0, microsecond=0) + ROUGHLY
+        return rfc3339(planned)
+
+
 class Checksums:
     """Raises TryAgain when headcount.db can't be written."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self.waits = Waits()
 
     async def remember(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
         """Write down a check-sum that landed, inside the caller's transaction; forget the oldest beyond KEPT."""
@@ -52,8 +90,13 @@ class Checksums:
             (tenant, dry_run, tenant, dry_run, KEPT),
         )
 
-    async def hashed(self, entry: Entry, copy: Path, *, required: bool) -> Entry:
-        """`entry` with the hash of its content, where there is a check-sum to compare it with or one is required."""
+    async def hashed(self, entry: Entry, copy: Path, *, required: bool, now: datetime) -> Entry:
+        """`entry` with the hash of its content, where there is a check-sum to compare it with or one is required.
+
+        Where one is required, its wait is counted from here.
+        """
+        if required:
+            self.waits.left(entry, now)
         if entry.file.sha256 is not None:
             return entry
         if not required and not await self._of_folder(entry):
@@ -70,7 +113,7 @@ class Checksums:
         around = await self._around(entry)
         if entry.file.sha256 is None or not (required or around.checksums):
             return Compared(Verdict.SILENT)
-        over = now >= from_rfc3339(entry.uploaded_at) + CHECKSUM_WAIT
+        over = self.waits.left(entry, now) <= timedelta()
         verdict = judge(entry.id, entry.file.sha256, around, required=required, over=over)
         if verdict is Verdict.MISSING:
             return Compared(verdict, missing(entry.file))

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import aiofiles
 
-from ground.moments import from_rfc3339, rfc3339
 from importer.errors import FileError, TryAgain
 from importer.file.reader import CsvReader
 from importer.file.records import MAX_ROW
 from importer.model import ImportState, Outcome
-from importer.queue.checksum import CHECKSUM_WAIT, Verdict, waiting
+from importer.queue.checksum import Verdict, waiting
 from importer.queue.entry import Entry
 from importer.queue.order import WAITS, next_turn
 from importer.queue.queue import Queue
@@ -173,7 +172,7 @@ class Worker:
             return False
         compared = await self._starter.compare(entry, settings)
         if compared.verdict is Verdict.WAITS:
-            until = rfc3339(from_rfc3339(entry.uploaded_at) + CHECKSUM_WAIT)
+            until = self._starter.checksums.waits.until(entry, self._starter.clock())
             await self._queue.say(entry, waiting(until))
         return compared.verdict is Verdict.WAITS
 
@@ -184,7 +183,8 @@ class Worker:
         copy = self._starter.folder_of(entry.tenant).copy(entry.id)
         if entry.correction is None:
             entry = await self._queue.set_correction(entry, await is_correction(copy, settings))
-        return await self._starter.checksums.hashed(entry, copy, required=settings.require_checksum)
+        required, now = settings.require_checksum, self._starter.clock()
+        return await self._starter.checksums.hashed(entry, copy, required=required, now=now)
 
     async def _settings(self, tenant: str) -> ImportSettings:
         """With settings nobody can read, no import gives way to another; the one that runs will say so."""

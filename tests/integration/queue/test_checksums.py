@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from ground.moments import rfc3339
 from importer.model import ImportState, Outcome, Written
 from importer.queue.checksum import CHECKSUM_WAIT
-from importer.queue.checksums import KEPT
+from importer.queue.checksums import KEPT, Waits
 from importer.queue.entry import Entry
 from importer.reconcile.run import Job, run_import
 from importer.requests import Trial
@@ -40,7 +41,13 @@ class Yard(House):
 
     settings = ImportSettings()
     now = NOON
+    ran = 0.0
     asked = 0
+
+    def pass_on(self, time: timedelta) -> None:
+        """So much time passes: for the clock that may step (`now`), and for the one that never does (`ran`)."""
+        self.now += time
+        self.ran += time.total_seconds()
 
     async def settings_of(self, tenant: str) -> ImportSettings:
         self.asked += 1
@@ -53,6 +60,7 @@ class Yard(House):
 
     @asynccontextmanager
     async def working(self, run: RunImport = run_import) -> AsyncIterator[None]:
+        self.queue.checksums.waits = Waits(lambda: self.ran)
         starter = Starter(self.folder, self.settings_of, lambda: self.now, self.queue.checksums, run)
         worker = Worker(self.queue, self.closing, starter)
         worker.start()
@@ -195,14 +203,43 @@ async def test_a_required_checksum_that_does_not_come_fails_the_import_in_the_en
     await yard.upload(STAFF)
     async with yard.working():
         await yard.says(1)
-        yard.now = NOON + CHECKSUM_WAIT - timedelta(seconds=1)
+        yard.pass_on(CHECKSUM_WAIT - timedelta(seconds=1))
         await yard.looked_again()
         assert (await found(yard.queue, 1)).state is ImportState.QUEUED
-        yard.now = NOON + CHECKSUM_WAIT
+        yard.pass_on(timedelta(seconds=1))
         ended = await yard.ends(1)
     assert ended.state is ImportState.FAILED
     assert code_of(ended) == "checksum_missing"
     assert "60 minutes" in (ended.message or "")
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=-1), timedelta(days=-7), timedelta(days=7)])
+async def test_a_required_checksum_is_waited_for_an_hour_however_the_clock_steps(yard: Yard, step: timedelta) -> None:
+    yard.settings = REQUIRED
+    await yard.upload(STAFF)
+    async with yard.working():
+        await yard.says(1)
+        yard.now += step
+        yard.pass_on(CHECKSUM_WAIT - timedelta(seconds=1))
+        await yard.looked_again()
+        waiting = await found(yard.queue, 1)
+        assert waiting.state is ImportState.QUEUED
+        assert f"until {rfc3339(NOON + step + CHECKSUM_WAIT)[:10]}" in (waiting.message or "")
+        yard.pass_on(timedelta(seconds=1))
+        assert code_of(await yard.ends(1)) == "checksum_missing"
+
+
+async def test_after_a_restart_with_the_clock_behind_a_checksum_is_waited_for_an_hour_at_most(yard: Yard) -> None:
+    yard.settings = REQUIRED
+    await yard.upload(STAFF)
+    async with yard.working():
+        await yard.says(1)
+    yard.now -= timedelta(days=7)
+    async with yard.working():
+        await yard.looked_again()
+        assert (await found(yard.queue, 1)).state is ImportState.QUEUED
+        yard.pass_on(CHECKSUM_WAIT)
+        assert code_of(await yard.ends(1)) == "checksum_missing"
 
 
 async def test_an_import_no_longer_waits_when_the_setting_is_turned_off(yard: Yard) -> None:
@@ -318,7 +355,7 @@ async def test_a_start_waits_for_a_checksum_that_became_required_before_it(yard:
     await yard.upload(STAFF)
     entry = await yard.queue.claim("acme", 1)
     assert entry
-    entry = await yard.queue.checksums.hashed(entry, yard.folder().copy(1), required=True)
+    entry = await yard.queue.checksums.hashed(entry, yard.folder().copy(1), required=True, now=NOON)
     yard.settings = REQUIRED
     starter = Starter(yard.folder, yard.settings_of, lambda: yard.now, yard.queue.checksums)
     assert await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False) == Later()
