@@ -24,7 +24,10 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell one tenant in one way. `content` is JSON that only those who made it and send it read."""
+    """One thing to tell one tenant in one way. `content` is JSON that only those who made it and send it read.
+
+    Of an end of an import `topic` says which end; the queue adds the number of the change to it.
+    """
 
     tenant: str
     channel: Channel

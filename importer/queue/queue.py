@@ -299,9 +299,14 @@ class Queue(Listing):
         return rfc3339(self._clock())
 
     async def _end(self, notices: Iterable[Notice], statement: str, *values: object) -> bool:
-        """A change, and what is to be told of it, in one transaction: both or neither."""
+        """A change, and what is to be told of it, in one transaction: both or neither.
+
+        The number of the change is a part of the topic: what is held again is news again, whatever the clock says.
+        """
         async with self._ledger.transaction():
             done = await self._db.execute(statement, values)
             if done.rowcount > 0:
-                await put_in_outbox(self._db, notices, self._now())
+                ((move,),) = await self._ledger.rows("SELECT max(id) FROM moves")
+                told = [replace(each, topic=f"{each.topic} #{move}") for each in notices]
+                await put_in_outbox(self._db, told, self._now())
         return done.rowcount > 0

@@ -45,7 +45,7 @@ class TenantHerald:
         if entry.state is ImportState.HELD:
             leavers = await asyncio.to_thread(first_leavers, self._folder_of(entry.tenant).touched(entry.id))
         report = entry.report()
-        topic = f"import {entry.id} {entry.state} {entry.finished_at}"  # what is held again is news again
+        topic = f"import {entry.id} {entry.state}"
         body = letters.webhook_body(event, entry.finished_at or "", letters.import_data(report, leavers))
         return _notices(entry.tenant, channels, topic, letters.letter_of(report, leavers), body)
 
