@@ -1,4 +1,4 @@
--- What the order of imports is told by: numbers, for the clock may step back.
+-- What must not go by a clock that may step back: the order of imports, and how long a message could not be sent.
 
 -- The order in which a tenant's imports were applied, written with their end; NULL: never applied. It stays when an
 -- import is undone.
@@ -10,3 +10,6 @@ UPDATE imports SET applied_number = ordered.number FROM (
 ) AS ordered WHERE ordered.tenant = imports.tenant AND ordered.id = imports.id;
 DROP INDEX imports_applied;
 CREATE UNIQUE INDEX imports_applied ON imports (tenant, applied_number) WHERE applied_number IS NOT NULL;
+
+-- How long a message has waited while the server ran, as far as was counted: by a clock that never steps.
+ALTER TABLE outbox ADD COLUMN waited_s REAL NOT NULL DEFAULT 0;

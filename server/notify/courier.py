@@ -72,6 +72,7 @@ class Courier:
         self._called_at: dict[str, float] = {}
 
     def start(self) -> None:
+        self._pruned_at = time.monotonic()
         rounds: list[tuple[str, Work]] = [
             ("webhooks", self._look_for_webhooks),
             ("outbox", self._prune),
@@ -93,7 +94,9 @@ class Courier:
             await self._mailer.close()
 
     async def _prune(self) -> float:
-        await self._outbox.prune()
+        now = time.monotonic()
+        await self._outbox.prune(now - self._pruned_at)
+        self._pruned_at = now
         return PRUNE_S
 
     # Mails

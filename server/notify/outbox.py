@@ -23,7 +23,7 @@ KEPT = timedelta(days=30)
 """What was sent or given up is remembered so long; stale feeds for good, since a topic is told once."""
 
 NEVER_SENT = timedelta(days=7)
-"""What could not even be tried for so long (no mail server is set) is given up."""
+"""What could not be sent while the server ran for so long (no mail server is set) is given up."""
 
 COLUMNS = "id, tenant, channel, topic, message_id, content, created_at, state, attempts, error, finished_at"
 
@@ -120,13 +120,17 @@ class Outbox:
             *(tenant, limit),
         )
 
-    async def prune(self) -> None:
-        """Forget what is long over, and give up what could not be tried for days."""
+    async def prune(self, ran_s: float) -> None:
+        """Forget what is long over, and give up what could not be sent for days.
+
+        The server ran for `ran_s` seconds since this was last asked: those count, and no step of the clock.
+        """
         now = self._clock()
+        await self._ledger.change("UPDATE outbox SET waited_s = waited_s + ? WHERE state = 'waiting'", ran_s)
         await self._ledger.change(
             "UPDATE outbox SET state = 'given_up', finished_at = ?, error = coalesce(error, 'it could not be sent')"
-            " WHERE state = 'waiting' AND created_at < ?",
-            *(rfc3339(now), rfc3339(now - NEVER_SENT)),
+            " WHERE state = 'waiting' AND waited_s >= ?",
+            *(rfc3339(now), NEVER_SENT.total_seconds()),
         )
         await self._ledger.change(
             "DELETE FROM outbox WHERE finished_at < ? AND topic NOT LIKE 'stale %'", rfc3339(now - KEPT)

@@ -7,7 +7,9 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -298,19 +300,38 @@ async def test_a_tenant_whose_settings_are_broken_holds_up_nobody(desk: Desk, tm
 
 async def test_without_a_mail_server_mails_wait_and_end_after_a_week(desk: Desk) -> None:
     now = utc_now()
+    outbox = Outbox(desk.house.queue._ledger, clock=lambda: now)
     await desk.tell("acme", Channel.MAIL)
     async with desk.courier():
         assert await desk.states() == ["waiting"]
-    later = Outbox(
-        desk.house.queue._ledger, clock=lambda: datetime.fromtimestamp(now.timestamp() + 8 * 86400, now.tzinfo)
-    )
-    await later.prune()
+    for _ in range(6):
+        await outbox.prune(86400)
+    assert await desk.states() == ["waiting"]
+    await outbox.prune(86400)
     assert await desk.states() == ["given_up"]
-    month = Outbox(
-        desk.house.queue._ledger, clock=lambda: datetime.fromtimestamp(now.timestamp() + 50 * 86400, now.tzinfo)
-    )
-    await month.prune()
+    now += timedelta(days=31)
+    await outbox.prune(0)
     assert await desk.states() == []
+
+
+async def test_no_step_of_the_clock_gives_up_a_mail(desk: Desk) -> None:
+    await desk.tell("acme", Channel.MAIL)
+    for step in (timedelta(days=8), timedelta(days=-8)):
+        outbox = Outbox(desk.house.queue._ledger, clock=partial(add, utc_now(), step))
+        await outbox.prune(3600)
+        assert await desk.states() == ["waiting"]
+
+
+async def test_a_courier_counts_how_long_it_ran(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier_module, "PRUNE_S", 0.01)
+
+    async def waited() -> bool:
+        rows = await desk.house.queue._ledger.read("SELECT waited_s FROM outbox")
+        return 0 < rows[0][0] < 60
+
+    await desk.tell("acme", Channel.MAIL)
+    async with desk.courier():
+        await eventually(waited)
 
 
 @pytest.mark.parametrize("step", [timedelta(days=-7), timedelta(days=7)])
