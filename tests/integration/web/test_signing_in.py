@@ -81,6 +81,17 @@ async def test_a_session_ends_by_itself(site: Site) -> None:
     assert await site.office.sign_ins.find(text, now + timedelta(seconds=SESSION_S)) is None
 
 
+async def test_no_session_lasts_longer_for_a_clock_that_stepped_back(site: Site) -> None:
+    now = datetime.now(UTC)
+    token = await site.office.tokens.find(site.tokens["owner"], now)
+    assert token
+    text = await site.office.sign_ins.open(token, now)
+    week_ago = now - timedelta(days=7)
+    assert await site.office.sign_ins.find(text, week_ago) is None
+    await site.office.sign_ins.open(token, week_ago)
+    assert await site.office.sign_ins.find(text, now) is None, "it must not come to life again in a week"
+
+
 async def test_whoever_signs_in_ends_nobody_elses_session(site: Site) -> None:
     first = await site.browser("owner")
     await site.browser("viewer")
