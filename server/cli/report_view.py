@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def _lasted(report: Report) -> str:
     if not (report.started_at and report.finished_at):
         return ""
     lasted = datetime.fromisoformat(report.finished_at) - datetime.fromisoformat(report.started_at)
-    return f" ({lasted.total_seconds():.1f} s)"
+    return f" ({lasted.total_seconds():.1f} s)" if lasted >= timedelta() else ""  # the clock stepped back meanwhile
 
 
 def _line_of(problem: Problem) -> str:

@@ -242,3 +242,5 @@ def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str], tmp_p
     assert "New" not in told
     print_report(replace(report, guard=None, messages=()), touched, "Another title")
     assert capsys.readouterr().out.startswith("Another title\n  state     held\n")
+    print_report(replace(report, started_at="2026-01-01T08:00:59.000Z"), touched)
+    assert "  finished  2026-01-01T08:00:01.500Z\n" in capsys.readouterr().out, "nothing lasts less than no time"
