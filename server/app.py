@@ -122,7 +122,7 @@ class Server:
         )
         starter = Starter(tenants.folder, self._settings_of, utc_now, queue.checksums)
         self._worker = Worker(queue, self._closing, starter)
-        self._keeper = Keeper(tenants, queue, utc_now, self._notifications.tell_stale)
+        self._keeper = Keeper(tenants, queue, utc_now, self._notifications)
         self._hooks = self._hook_table()
         found = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in found]

@@ -54,7 +54,7 @@ class TenantHerald:
         data = {"tenant": tenant, "stale_after_days": days, "last_applied_at": last_applied_at}
         body = letters.webhook_body(letters.STALE, rfc3339(utc_now()), data)
         letter = letters.stale_letter(tenant, days, last_applied_at)
-        return _notices(tenant, await self._channels(tenant), f"stale since {last_applied_at}", letter, body)
+        return _notices(tenant, await self._channels(tenant), stale_topic(last_applied_at), letter, body)
 
     async def test_notices(self, tenant: str, now: datetime) -> list[Notice]:
         """A test, in every channel that the tenant has set."""
@@ -71,6 +71,11 @@ class TenantHerald:
             )
             return [*Channel]
         return [channel for channel in Channel if destination(settings, channel)]
+
+
+def stale_topic(last_applied_at: str | None) -> str:
+    """What the notice of a feed is about that is stale since then (RFC 3339)."""
+    return f"stale since {last_applied_at}"
 
 
 def destination(settings: TenantSettings, channel: Channel) -> tuple[str, ...]:

@@ -70,6 +70,22 @@ class Outbox:
         async with self._ledger.transaction():
             await put_in_outbox(self._ledger.db, notices, rfc3339(self._clock()))
 
+    async def close_topic(self, tenant: str, topic: str) -> None:
+        """What was told under `topic` is not so any more: told again, it is news. What is not sent yet is dropped."""
+        told = await self._ledger.read("SELECT 1 FROM outbox WHERE tenant = ? AND topic = ?", tenant, topic)
+        if not told:
+            return
+        async with self._ledger.transaction():
+            await self._ledger.db.execute(
+                "UPDATE outbox SET state = 'dropped', finished_at = ?, error = 'it is not so any more'"
+                " WHERE tenant = ? AND topic = ? AND state = 'waiting'",
+                (rfc3339(self._clock()), tenant, topic),
+            )
+            await self._ledger.db.execute(
+                "UPDATE outbox SET topic = 'was ' || topic || ' #' || id WHERE tenant = ? AND topic = ?",
+                (tenant, topic),
+            )
+
     async def due(self, channel: Channel) -> list[Message]:
         """What is to be tried now: of each tenant the oldest."""
         return await self._messages(

@@ -7,7 +7,7 @@ import asyncio
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel
 from server.notify.courier import Courier
-from server.notify.herald import TenantHerald
+from server.notify.herald import TenantHerald, stale_topic
 from server.notify.inviter import Inviter
 from server.notify.mail import Mailer, MailServer, sender_of
 from server.notify.outbox import Outbox
@@ -46,6 +46,13 @@ class Notifications:
         await self._outbox.put(
             await self.herald.stale_notices(feed.tenant, feed.stale_after_days or 0, feed.last_applied_at)
         )
+
+    async def tell_fresh(self, feed: Feed) -> None:
+        """See to it that a feed which is not stale now is told of again once it is.
+
+        It may have been told of with no file applied since: the clock stepped back, or the limit was raised.
+        """
+        await self._outbox.close_topic(feed.tenant, stale_topic(feed.last_applied_at))
 
     def start(self) -> None:
         self._courier.start()

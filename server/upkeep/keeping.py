@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from ground.moments import Clock
 from importer.errors import TryAgain
@@ -23,18 +23,23 @@ PRUNE_AGAIN_S = 60.0
 
 LOOK_AT_FEEDS_S = 60.0
 
-TellStale = Callable[[Feed], Awaitable[None]]
-"""Sees to it that somebody hears of a stale feed: once, however often it is called."""
+
+class Teller(Protocol):
+    """Who sees to it that a stale feed is told of: once while it is stale, however often these are called."""
+
+    async def tell_stale(self, feed: Feed) -> None: ...
+
+    async def tell_fresh(self, feed: Feed) -> None: ...
 
 
 class Keeper:
     """Works between `start()` and `stop()`: once at the start, then again and again. Nothing here fails it."""
 
-    def __init__(self, tenants: Tenants, queue: Queue, clock: Clock, tell_stale: TellStale | None = None) -> None:
+    def __init__(self, tenants: Tenants, queue: Queue, clock: Clock, teller: Teller | None = None) -> None:
         self._tenants = tenants
         self._queue = queue
         self._clock = clock
-        self._tell_stale = tell_stale
+        self._teller = teller
         self._known_stale: set[Feed] = set()
         self._left: list[str] = []
         self._all_due_at = 0.0
@@ -61,7 +66,8 @@ class Keeper:
 
     async def tell_of_stale_feeds(self) -> None:
         """Have somebody told of every feed that is stale; the log has each once."""
-        stale = {feed for feed in await feeds(self._tenants, self._queue, self._clock()) if feed.stale}
+        found = await feeds(self._tenants, self._queue, self._clock())
+        stale = {feed for feed in found if feed.stale}
         for feed in stale - self._known_stale:
             log.warning(
                 "No file of %s was applied for %d days.",
@@ -69,17 +75,18 @@ class Keeper:
                 extra={"event": "feed_stale", "tenant": feed.tenant, "last_applied_at": feed.last_applied_at},
             )
         self._known_stale = stale
-        for feed in stale:
-            await self._tell(feed)
+        for feed in found:
+            if feed.stale is not None:
+                await self._tell(feed)
 
     async def _tell(self, feed: Feed) -> None:
         """One that can't be told of now is no reason not to tell of the others; the next look is the next try."""
         try:
-            if self._tell_stale:
-                await self._tell_stale(feed)
+            if self._teller:
+                await (self._teller.tell_stale(feed) if feed.stale else self._teller.tell_fresh(feed))
         except Exception:
             log.exception(
-                "Nobody can be told now that the feed of %s is stale.",
+                "Nobody can be told now whether the feed of %s is stale.",
                 feed.tenant,
                 extra={"event": "feed_untold", "tenant": feed.tenant},
             )

@@ -32,7 +32,7 @@ from server.upkeep.counting import Counting
 from server.upkeep.keeping import Keeper
 from server.upkeep.metrics import Metrics
 from tests.support.importing import people
-from tests.support.queues import House, found, open_house, run_to
+from tests.support.queues import NOON, House, found, open_house, run_to
 from tests.support.waiting import eventually
 
 DAY = timedelta(days=1)
@@ -207,6 +207,19 @@ async def test_history_longer_than_a_step_goes_whole(yard: Yard, monkeypatch: py
 # The server, as time passes
 
 
+class Told:
+    """Whom a keeper told that a feed is stale."""
+
+    def __init__(self) -> None:
+        self.stale: list[Feed] = []
+
+    async def tell_stale(self, feed: Feed) -> None:
+        self.stale.append(feed)
+
+    async def tell_fresh(self, feed: Feed) -> None:
+        pass
+
+
 @dataclass
 class Watch:
     """A keeper of one tenant, and whom it told."""
@@ -226,13 +239,9 @@ async def watch(tmp_path: Path) -> AsyncIterator[Watch]:
     async with open_tenants(tmp_path) as tenants, open_house(tmp_path) as house:
         await tenants.add("acme")
         watch: Watch
-        told: list[Feed] = []
-
-        async def tell(feed: Feed) -> None:
-            told.append(feed)
-
-        keeper = Keeper(tenants, house.queue, lambda: watch.now, tell)
-        watch = Watch(tenants, house, told, keeper, datetime.now(UTC))
+        told = Told()
+        keeper = Keeper(tenants, house.queue, lambda: watch.now, told)
+        watch = Watch(tenants, house, told.stale, keeper, datetime.now(UTC))
         yield watch
 
 
@@ -250,7 +259,7 @@ async def test_a_stale_feed_is_told_of(watch: Watch, caplog: pytest.LogCaptureFi
 async def test_a_stale_feed_is_told_of_once_by_mail_until_a_file_is_applied(watch: Watch) -> None:
     db = await open_database(watch.tenants.data_dir / "headcount.db", "server")
     settings = ServerSettings(data_dir=watch.tenants.data_dir)
-    tell = Notifications(settings, watch.tenants, Outbox(Ledger(db)), Metrics()).tell_stale
+    tell = Notifications(settings, watch.tenants, Outbox(Ledger(db)), Metrics())
 
     async def look_again_and_again(days: int) -> int:
         keeper = Keeper(watch.tenants, watch.house.queue, lambda: datetime.now(UTC) + days * DAY, tell)
@@ -266,6 +275,10 @@ async def test_a_stale_feed_is_told_of_once_by_mail_until_a_file_is_applied(watc
         await run_to(watch.house.queue, await watch.house.upload(), ImportState.COMPLETED)
         assert await look_again_and_again(100) == 2
         assert await look_again_and_again(101) == 2
+        yesterday = -(datetime.now(UTC) - NOON).days - 1
+        assert await look_again_and_again(yesterday) == 2
+        assert await look_again_and_again(3) == 3, "the clock had stepped forward: what it said then was not so"
+        assert await look_again_and_again(3) == 3
     finally:
         await db.close()
 
