@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncssh
@@ -18,7 +18,7 @@ from importer.worker.closing import FAILED_KEPT
 from importer.worker.recovery import STARTS, recover, remove_leftovers
 from server.files.hooks import Upload
 from server.files.leftovers import clear_staging
-from tests.support.queues import House, found, open_house, outcome, promise, run_to
+from tests.support.queues import NOON, House, found, open_house, outcome, promise, run_to
 from tests.support.sftp import sftp_house
 
 
@@ -58,6 +58,15 @@ async def test_a_file_that_did_not_become_visible_is_aborted(house: House, dry_r
     assert not house.folder().copy(number).exists()
     assert house.shown(number)["state"] == "aborted"
     assert await state(house, 1) is ImportState.QUEUED
+
+
+async def test_an_import_that_was_applied_when_the_server_ended_is_the_newest(house: House) -> None:
+    await run_to(house.queue, await house.upload(), ImportState.COMPLETED)
+    await house.queue.claim("acme", await house.upload())
+    house.closing._clock = lambda: NOON - timedelta(days=7)
+    await start(house, outcome(ImportState.COMPLETED))
+    assert [entry.id for entry in await house.queue.applied("acme", 9)] == [2, 1]
+    assert (await house.queue.undo("acme", None, by="operator")).id == 2
 
 
 async def test_a_promise_without_a_copy_is_aborted(house: House) -> None:
