@@ -127,6 +127,8 @@ PURE = {
     "server.tenants.setting_texts",
     "server.files.contracts",
     "server.sftp.handshakes",
+    "server.sftp.penalties",
+    "server.sftp.proxy_header",
     "server.files.hooks",
     "server.files.near_names",
     "server.files.paths",
