@@ -38,8 +38,10 @@ from server.notify.outbox import Outbox
 from server.notify.service import Notifications
 from server.settings import ServerSettings
 from server.sftp.auth import Login
+from server.sftp.ban_keeper import BanKeeper
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
+from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
 from server.tenants.settings import read_settings
 from server.tenants.sign_ins import SignIns
@@ -88,7 +90,7 @@ class Connections:
     | connection | opened to | used by | apart because |
     |---|---|---|---|
     | `queue` | write | the queue | an upload's CLOSE waits for no write but the queue's own |
-    | `tenants` | write | lists of tenants; outbox, sign-ins, uses of keys | their writes may wait for each other |
+    | `tenants` | write | lists of tenants; outbox, sign-ins, uses of keys, bans | their writes may wait |
     | `looking` | read | pages, API, metrics | a reader waits for no transaction |
     | `accounts` | read | logins | on the event loop itself, so it gives up soon |
     | of `Live`, while a page is followed | read | events | SQLite tells a connection what *others* changed |
@@ -106,7 +108,7 @@ class Server:
     def __init__(self, settings: ServerSettings, connections: Connections) -> None:
         tenants, queue, looking = connections.tenants, connections.queue, connections.looking
         ledger = Ledger(tenants.db)
-        metrics = Metrics()
+        self._metrics = metrics = Metrics()
         self._settings = settings
         self._tenants = tenants
         self._queue = queue
@@ -128,6 +130,8 @@ class Server:
         keys = [each.key for each in found]
         self._key_uses = KeyUses(ledger, tenants.ring, looking=Ledger(looking))
         self._sftp = SftpListener(settings, connections.accounts, self._hooks, metrics, keys, self._logged_in)
+        self._bans = BanBook(ledger, settings.penalty_max_s, looking=Ledger(looking))
+        self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
         self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
         listing, known = Listing(looking), Tenants(settings.data_dir, looking)
         self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions)
@@ -161,6 +165,7 @@ class Server:
             live=self._live,
             key_uses=self._key_uses,
             overview=self._overview,
+            bans=self._bans,
             host_keys=host_keys,
             sftp_port=lambda: self._sftp.port,
             parts_up=health.parts,
@@ -183,6 +188,7 @@ class Server:
                 await clear_staging(folder.root, tenant.name, self._hooks)
         # This opens every users.db for writing: their schemas are up to date before anybody only reads them.
         await self._counting.restore()
+        await self._ban_keeper.restore()
         settings = self._settings
         http = await _listen(self._http.start(), settings.http_host, settings.http_port)
         sftp = await _listen(self._sftp.start(), settings.sftp_host, settings.sftp_port)
@@ -191,6 +197,7 @@ class Server:
         self._indexer.start()
         self._notifications.start()
         self._key_uses.start()
+        self._ban_keeper.start()
         return sftp, http
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
@@ -205,6 +212,7 @@ class Server:
                 self._notifications.stop(grace_s),
             )
             await self._key_uses.stop()
+            await self._ban_keeper.stop()
             await self._live.close()
             await self._overview.close()
             await self._http.close()
@@ -225,6 +233,7 @@ class Server:
 
     async def _render_metrics(self) -> bytes:
         await self._notifications.measure()
+        self._metrics.banned_sources.set(len(self._sftp.gate.bans()))
         return await self._counting.render()
 
     async def _sftp_listens(self) -> bool:

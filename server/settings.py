@@ -70,6 +70,8 @@ class ServerSettings(BaseSettings):
     http_port: Port = 8080
     # Whose X-Forwarded-For and X-Forwarded-Proto are believed.
     http_trusted_proxies: Annotated[Networks, NoDecode] = LOOPBACK
+    # Whose PROXY header is believed, before the SSH handshake.
+    trusted_balancers: Annotated[Networks, NoDecode] = ()
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lowered)] = "text"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
     smtp_url: SecretStr | None = None
@@ -80,6 +82,13 @@ class ServerSettings(BaseSettings):
 
     # Fences. Per source address:
     max_handshakes_per_address: AtLeastOne = 100
+    unbanned_networks: Annotated[Networks, NoDecode] = ()
+    # What a connection that ends without a login adds to its source's penalty; a ban begins at penalty_min_s.
+    penalty_no_login_s: SecondsOrOff = 1  # 0: nothing
+    penalty_refused_s: SecondsOrOff = 5
+    penalty_grace_s: SecondsOrOff = 10
+    penalty_min_s: Seconds = 15
+    penalty_max_s: Seconds = 600
     # Per connection:
     max_auth_tries: AtLeastOne = 20  # agents offer many keys
     max_channels: AtLeastOne = 10

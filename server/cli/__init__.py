@@ -29,6 +29,7 @@ COMMANDS = {
     "check": "server.cli.check:check",
     "users": "server.cli.users:users",
     "notify": "server.cli.notify:notify",
+    "ban": "server.cli.ban:ban",
 }
 REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SettingsError)
 

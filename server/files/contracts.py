@@ -65,7 +65,8 @@ class TenantDirectory(Protocol):
 
 
 UploadResult = Literal["completed", "aborted", "refused", "ignored"]
-LoginResult = Literal["accepted", "refused"]
+LoginResult = Literal["accepted", "refused", "limited"]
+"""`limited`: refused for a cap or a ban, not for a key."""
 
 
 class Metrics(Protocol):
@@ -74,6 +75,7 @@ class Metrics(Protocol):
     def session_opened(self, tenant: str) -> None: ...
     def session_closed(self, tenant: str) -> None: ...
     def login(self, tenant: str, result: LoginResult) -> None: ...
+    def source_banned(self) -> None: ...
     def transferred(self, tenant: str, direction: Literal["in", "out"], size: int) -> None:
         """`size` bytes of file content; added up before, not called for every packet."""
 

@@ -83,6 +83,8 @@ class KeyAuthentication(asyncssh.SSHServer):
         self._offered: Login | None = None
         self._user: str | None = None
         self._reason = "no key was offered"
+        self._limited = False
+        """Whether the connection was ended for a cap, whatever the key."""
 
     def unwelcome(self) -> str | None:
         """Why a connection that is logged in has to end (key revoked, tenant removed); None if it may stay."""
@@ -96,7 +98,7 @@ class KeyAuthentication(asyncssh.SSHServer):
         if self.login is None and self._user is not None:
             known = self._user if USER_NAME.fullmatch(self._user) else ""
             tenant = known if known and self._directory.account(known) else ""
-            self._metrics.login(tenant, "refused")
+            self._metrics.login(tenant, "limited" if self._limited else "refused")
             # What is no possible name is not shown: it may be a password in the wrong place.
             facts = {"event": "login_refused", "user": known or None, "address": str(self._address)}
             log.info("nobody logged in: %s", self._reason, extra=facts)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, cast
 
 import asyncssh
 
@@ -24,6 +25,8 @@ from server.files.written import Memory
 from server.settings import ServerSettings
 from server.sftp.algorithms import host_key_pairs, offered
 from server.sftp.auth import LoggedIn
+from server.sftp.front import Front
+from server.sftp.gate import Gate
 from server.sftp.sessions import Sessions
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,7 @@ CHECK_S = 1.0
 UNUSED_S = 60.0
 _THREADS = 8
 _WINDOW = 1024 * 1024
+_BACKLOG = 512
 
 
 class SftpListener:
@@ -54,7 +58,8 @@ class SftpListener:
         self._host_keys = host_keys
         self._threads = ThreadPoolExecutor(_THREADS, "sftp")
         house = House(hooks, metrics, Memory(), self._threads, bytearray(settings.max_read_bytes))
-        self._sessions = Sessions(settings, tenants, house, logged_in)
+        self.gate = Gate(settings, metrics)
+        self._sessions = Sessions(settings, tenants, house, self.gate, logged_in)
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -64,18 +69,19 @@ class SftpListener:
         legacy = settings.sftp_legacy_algorithms
         # What old clients need is still sound; the library below asyncssh says to stderr that it may go one day.
         warnings.filterwarnings("ignore", message="Diffie-Hellman over finite fields")
+        front = Front(self.gate, settings.trusted_balancers, settings.login_grace_s, _BACKLOG)
         self._acceptor = await asyncssh.listen(
             settings.sftp_host,
             settings.sftp_port,
+            tunnel=cast(Any, front),
             server_factory=self._sessions.connection,
             server_host_keys=host_key_pairs(self._host_keys, legacy=legacy),
             server_version=VERSION,
-            login_timeout=settings.login_grace_s,
+            login_timeout=0,  # each connection has a timer of its own
             keepalive_interval=settings.keepalive_s,
             keepalive_count_max=settings.keepalive_misses,
             encoding=None,
             window=_WINDOW,
-            backlog=512,
             **offered(legacy=legacy),
             **_NOTHING_ELSE,
         )
@@ -112,6 +118,7 @@ class SftpListener:
 
         Requests being served may take `grace_s` to finish; what is left then is cancelled.
         """
+        self._sessions.stopping = True
         if self._acceptor is not None:
             self._acceptor.close()
         if self._watcher is not None:

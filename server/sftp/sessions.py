@@ -22,8 +22,11 @@ from server.settings import ServerSettings
 from server.sftp.algorithms import unshared
 from server.sftp.auth import KeyAuthentication, LoggedIn
 from server.sftp.filesystem import TenantFiles
+from server.sftp.front import ACCEPTED_AT
+from server.sftp.gate import Gate
 from server.sftp.handler import SftpHandler
 from server.sftp.handshakes import Handshakes
+from server.sftp.penalties import Offence
 from server.sftp.wire import Corked, keep_no_environment, make_lean, no_lines
 
 log = logging.getLogger(__name__)
@@ -40,9 +43,12 @@ class Sessions:
         settings: ServerSettings,
         tenants: TenantDirectory,
         house: House,
+        gate: Gate,
         logged_in: LoggedIn = lambda _: None,
     ) -> None:
         self.settings = settings
+        self.gate = gate
+        self.stopping = False
         self.tenants = tenants
         self.house = house
         self.logged_in = logged_in
@@ -97,6 +103,8 @@ class Connection(KeyAuthentication):
         self._conn: asyncssh.SSHServerConnection | None = None
         self._transport: Corked
         self._handshaking = False
+        self._late = False
+        self._patience: asyncio.TimerHandle | None = None
         self._home: tuple[int, int] | None = None
         self._room = asyncio.Event()
         self._room.set()
@@ -104,14 +112,20 @@ class Connection(KeyAuthentication):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         super().connection_made(conn)
         self._conn = conn
-        self._handshaking = self.sessions.handshakes.enter(self._address)
-        if not self._handshaking:
+        exempt = self.sessions.gate.exempt(self._address)
+        self._handshaking = not exempt and self.sessions.handshakes.enter(self._address)
+        if not self._handshaking and not exempt:
+            self._limited = True
+            self._metrics.login("", "limited")
             log.warning(
                 "Too many connections from %s without a login", self._address, extra={"event": "handshake_cap"}
             )
             conn.abort()
             return
         self.sessions.connections.add(self)
+        loop = asyncio.get_running_loop()
+        spent_s = loop.time() - conn.get_extra_info(ACCEPTED_AT, loop.time())
+        self._patience = loop.call_later(max(0.0, self.sessions.settings.login_grace_s - spent_s), self._run_out)
         self._transport = make_lean(conn)
         # The library ignores the transport's back-pressure; this is where asyncio tells it.
         conn.pause_writing = self._full  # type: ignore[method-assign]
@@ -124,6 +138,9 @@ class Connection(KeyAuthentication):
         self._leave_handshake()
         if self.login is not None:
             self._metrics.session_closed(self.login.tenant)
+            self.sessions.gate.logged_out(self._address)
+        elif not self._limited and not self.sessions.stopping:
+            self.sessions.gate.punish(self._address, self._offence())
         if isinstance(exc, asyncssh.KeyExchangeFailed):
             self._explain(exc)
 
@@ -132,6 +149,7 @@ class Connection(KeyAuthentication):
         account = self.sessions.tenants.account(offered.tenant) if offered else None
         if account is None or self.sessions.count(account.name) >= account.limits.max_sessions:
             self._reason = "the tenant has as many sessions as it may"
+            self._limited = True
             self.end("Too many sessions at once", asyncssh.DISC_TOO_MANY_CONNECTIONS)
             return
         self._leave_handshake()
@@ -140,6 +158,7 @@ class Connection(KeyAuthentication):
         self.active_at = time.monotonic()
         super().auth_completed()
         self._metrics.session_opened(account.name)
+        self.sessions.gate.logged_in(self._address)
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         if self.login is None or self.channels >= self.sessions.settings.max_channels:
@@ -188,7 +207,20 @@ class Connection(KeyAuthentication):
     def touch(self) -> None:
         self.active_at = time.monotonic()
 
+    def _run_out(self) -> None:
+        """End the connection at the end of its grace time. (The library's own timer does not say that it did.)"""
+        self._late = True
+        if self._conn is not None:
+            self._conn.abort()
+
+    def _offence(self) -> Offence:
+        if self._late:
+            return Offence.GRACE
+        return Offence.NO_LOGIN if self._user is None else Offence.REFUSED
+
     def _leave_handshake(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
         if self._handshaking:
             self._handshaking = False
             self.sessions.handshakes.leave(self._address)

@@ -81,6 +81,7 @@ class Metrics:
             registry=registry,
         )
         self.bans = Counter("headcount_bans", "Source addresses banned", registry=registry)
+        self.banned_sources = Gauge("headcount_banned_sources", "Source addresses banned now", registry=registry)
 
     def render(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -145,6 +146,9 @@ class Metrics:
 
     def login(self, tenant: str, result: LoginResult) -> None:
         self.logins.labels(tenant, result).inc()
+
+    def source_banned(self) -> None:
+        self.bans.inc()
 
     def transferred(self, tenant: str, direction: Literal["in", "out"], size: int) -> None:
         self.bytes.labels(tenant, direction).inc(size)

@@ -19,6 +19,7 @@ from keys.host import ShownHostKey
 from keys.ring import KeyRing
 from server.hooks.trials import Trials
 from server.settings import ServerSettings
+from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
 from server.tenants.settings import TenantSettings
 from server.tenants.sign_ins import SignIns
@@ -49,6 +50,7 @@ class Office:
     live: Live
     key_uses: KeyUses
     overview: Overview
+    bans: BanBook
     host_keys: Sequence[ShownHostKey]
     sftp_port: Callable[[], int]
     parts_up: Callable[[], Awaitable[dict[str, bool]]]

@@ -7,6 +7,7 @@ Once for each schema, before the next one is begun: what stands there is what ea
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from tests.support import ROOT
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
 
 HEADER = (
     "employee_id,first_name,last_name,email,manager,coach,primary_team,secondary_team,location,time_zone,hire_date,"
@@ -42,7 +44,7 @@ SETTINGS = {
 
 
 def fill(server: ServerProcess) -> None:
-    """One company with all that its databases can hold: users, history, an undo, a held import, keys, tokens."""
+    """One company with all that its databases hold: users, history, an undo, a held import, keys, tokens, a ban."""
     server.add_tenant("acme", **SETTINGS)
     server.add_tenant("globex")
     server.cli("token", "create", "acme", "--role", "owner")
@@ -57,6 +59,9 @@ def fill(server: ServerProcess) -> None:
     server.wait("acme")
     server.put("acme", (HEADER + f"{ANN}\n").encode())
     server.wait("acme")
+    for _ in range(20):
+        socket.create_connection(("127.0.0.1", server.sftp_port)).close()
+    wait_until(lambda: server.cli("ban", "list", "--json").json, what="a ban")
 
 
 def main() -> None:

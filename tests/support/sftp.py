@@ -93,6 +93,7 @@ class Counted:
     logins: list[tuple[str, str]] = field(default_factory=list)
     uploads: list[tuple[str, str]] = field(default_factory=list)
     sessions: int = 0
+    bans: int = 0
     moved: dict[str, int] = field(default_factory=lambda: {"in": 0, "out": 0})
 
     def session_opened(self, tenant: str) -> None:
@@ -103,6 +104,9 @@ class Counted:
 
     def login(self, tenant: str, result: str) -> None:
         self.logins.append((tenant, result))
+
+    def source_banned(self) -> None:
+        self.bans += 1
 
     def transferred(self, tenant: str, direction: str, size: int) -> None:
         self.moved[direction] += size

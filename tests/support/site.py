@@ -28,6 +28,7 @@ from server.hooks.trials import Trials
 from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
+from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
 from server.tenants.sign_ins import SignIns
 from server.tenants.tenants import open_tenants, server_database
@@ -162,6 +163,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             live=live,
             key_uses=KeyUses(ledger, opened.ring, looking=Ledger(dbs[0])),
             overview=overview,
+            bans=BanBook(ledger, settings.penalty_max_s, looking=Ledger(dbs[0])),
             host_keys=HOST_KEYS,
             sftp_port=lambda: sftp.port,
             parts_up=health.parts,

@@ -105,3 +105,14 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
     monkeypatch.setenv("HEADCOUNT_CONFIG", str(config))
     with pytest.raises(SettingsError, match="HEADCOUNT_CONFIG names"):
         load_settings()
+
+
+def test_no_network_is_unbanned_and_no_balancer_trusted_by_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = load_settings()
+    assert (settings.unbanned_networks, settings.trusted_balancers) == ((), ())
+    assert (settings.penalty_no_login_s, settings.penalty_refused_s, settings.penalty_grace_s) == (1, 5, 10)
+    assert (settings.penalty_min_s, settings.penalty_max_s) == (15, 600)
+    monkeypatch.setenv("HEADCOUNT_UNBANNED_NETWORKS", "10.0.0.0/8,2001:db8::/32")
+    assert [str(each) for each in load_settings().unbanned_networks] == ["10.0.0.0/8", "2001:db8::/32"]

@@ -23,6 +23,7 @@ NEEDS_SOMEBODY = {
     ImportState.ABORTED: "Its last upload broke off",
     ImportState.IGNORED: "Its last upload had a wrong name",
 }
+BANS_SHOWN = 10
 PARTS = {"sftp": "SFTP", "worker": "Imports", "database": "Database"}
 
 
@@ -39,6 +40,7 @@ async def list_companies(
     urgent = [facts for facts in found if reasons(facts)]
     calm = [facts for facts in found if not reasons(facts)]
     health = await visit.office.parts_up()
+    bans = await visit.office.bans.list()
     return render(
         request,
         "companies.html",
@@ -50,6 +52,8 @@ async def list_companies(
         urgent=len(urgent),
         users=_active(everybody),
         open_now=sum(facts.sessions for facts in everybody),
+        bans=bans[:BANS_SHOWN],
+        more_bans=max(0, len(bans) - BANS_SHOWN),
         down=[PARTS.get(name, name) for name, up in health.items() if not up],
     )
 

@@ -97,3 +97,17 @@ async def test_a_part_that_does_not_answer_is_told(site: Site, monkeypatch: pyte
 async def test_whoever_is_no_operator_sees_nothing_of_it(site: Site) -> None:
     for role in ("owner", "viewer", "elsewhere"):
         assert (await (await site.browser(role)).get(PAGE)).status_code == 403
+
+
+async def test_banned_addresses_are_listed_for_the_operator(site: Site) -> None:
+    assert "Banned addresses" not in await page(site)
+    until = rfc3339(datetime.now(UTC) + timedelta(minutes=5))
+    async with transaction(site.office.tenants.db):
+        for number in range(12):
+            await site.office.tenants.db.execute(
+                "INSERT INTO bans VALUES (?, ?, 'refused logins')", (f"192.0.2.{number}", until)
+            )
+    text = await page(site)
+    assert re.findall(r"<th scope=\"row\">192\.0\.2\.\d+</th>", text)
+    assert text.count("refused logins") == 10
+    assert "And 2 more" in text

@@ -29,6 +29,8 @@ WORDS = {
 OF_THEIR_OWN = {
     "allowed_networks": "networks",
     "http_trusted_proxies": "networks",
+    "trusted_balancers": "networks",
+    "unbanned_networks": "networks",
     "notify_email": "addresses",
     "field_mapping": "table",
     "value_mapping": "tables",

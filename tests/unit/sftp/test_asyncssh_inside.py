@@ -295,6 +295,27 @@ def test_constants_are_those_of_the_protocol() -> None:
     assert used <= {f"FXP_{name}" for name in requests} | {f"FXF_{name}" for name in flags}
 
 
+@watches("tunnel", "create_server")
+def test_a_listener_through_a_tunnel_is_any_object_that_accepts_for_the_library() -> None:
+    """The documentation knows an SSH connection here; `Front` is not one."""
+    listening = source(connection._listen)
+    assert "await tunnel.create_server(tunnel_factory, host, port)" in listening
+    assert "return cast(SSHTCPSession, conn_factory())" in listening
+    assert "return SSHAcceptor(server, options)" in listening
+    assert "if isinstance(tunnels, str):" in source(connection._open_tunnel)
+    assert "else:\n        return None" in source(connection._open_tunnel)
+    asked = [line for line in listening.splitlines() if "tunnel_server." in line]
+    assert len(asked) == 1, "set_tunnel, of a tunnel that it opened itself"
+    assert "[sock.getsockname() for sock in self.sockets]" in source(connection.SSHAcceptor.get_addresses)
+    made = source(connection.SSHConnection.connection_made)
+    assert "self._peer_addr, self._peer_port = peername[:2]" in made
+    assert "transport.get_extra_info('peername')" in made
+
+
+def test_a_login_without_a_time_limit_of_the_library_has_no_timer_of_it() -> None:
+    assert "if options.login_timeout:" in source(connection.SSHConnection.__init__)
+
+
 def test_every_name_that_is_leaned_on_has_its_canary() -> None:
     assert leaned_on() <= WATCHED
 

@@ -95,6 +95,7 @@ def test_every_promised_name_is_there() -> None:
         "headcount_sftp_bytes",
         "headcount_uploads",
         "headcount_bans_total",
+        "headcount_banned_sources",
         "process_cpu_seconds_total",
         "python_info",
         "python_gc_objects_collected_total",

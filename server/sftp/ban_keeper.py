@@ -1,0 +1,96 @@
+"""Bans live over restarts: what the gate holds is written down every half second, and what was lifted is let in.
+
+So a flood costs the disk two short transactions a second, and `headcount ban lift` is obeyed within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from ground.moments import Clock, from_rfc3339, rfc3339, utc_now
+from importer.errors import TryAgain
+from server.rounds import again
+from server.sftp.gate import Gate, HeldBan
+from server.tenants.bans import Ban, BanBook
+
+log = logging.getLogger(__name__)
+
+ROUND_S = 0.5
+MOVED_S = 1.0
+"""A written end that is off by more is written anew: the ban grew, or the system clock was set."""
+
+
+class BanKeeper:
+    """Keeps the gate and the table of bans alike, between `start()` and `stop()`."""
+
+    def __init__(self, gate: Gate, book: BanBook, clock: Clock = utc_now) -> None:
+        self._gate = gate
+        self._book = book
+        self._clock = clock
+        self._written: dict[str, Ban] = {}
+        self._ending = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def restore(self) -> None:
+        """Put back the bans that were written down, and delete those that are over."""
+        for ban in await self._book.list():
+            rest = from_rfc3339(ban.until) - self._clock()
+            self._gate.restore(ban.source, HeldBan(rest.total_seconds(), ban.reason))
+            self._written[ban.source] = ban
+        if over := await self._book.sources() - self._written.keys():
+            await self._book.write([], over, known=())
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(again(self._round, _not_kept, self._ending), name="bans")
+
+    async def stop(self) -> None:
+        """Write what is left, if that can be."""
+        self._ending.set()
+        if self._task is None:
+            return
+        await asyncio.wait([self._task])
+        try:
+            await self.settle()
+        except Exception as error:
+            _not_kept(error)
+
+    async def settle(self) -> None:
+        """Lift in the gate what was lifted in the table; then write what is new, longer or over."""
+        if self._written:
+            self._lift(self._written.keys() - await self._book.sources())
+        now, held = self._clock(), self._gate.bans()
+        bans = [Ban(name, rfc3339(now + timedelta(seconds=ban.rest_s)), ban.reason) for name, ban in held.items()]
+        changed = [ban for ban in bans if _differs(ban, self._written.get(ban.source))]
+        over = self._written.keys() - held.keys()
+        if changed or over:
+            lifted = await self._book.write(changed, over, known=self._written.keys())
+            self._written |= {ban.source: ban for ban in changed}
+            for source in over:
+                del self._written[source]
+            self._lift(lifted)
+
+    def _lift(self, sources: set[str]) -> None:
+        for source in sources:
+            self._written.pop(source, None)
+            self._gate.forgive(source)
+            log.info("The ban of %s was lifted", source, extra={"event": "ban_lifted", "source": source})
+
+    async def _round(self) -> float:
+        await self.settle()
+        return ROUND_S
+
+
+def _differs(ban: Ban, written: Ban | None) -> bool:
+    if written is None or written.reason != ban.reason:
+        return True
+    return abs((from_rfc3339(ban.until) - from_rfc3339(written.until)).total_seconds()) > MOVED_S
+
+
+def _not_kept(error: Exception) -> float:
+    if isinstance(error, TryAgain):
+        log.debug("Bans cannot be written yet: %s.", error.message)
+    else:
+        log.error("Bans cannot be written; retrying.", exc_info=error, extra={"event": "bans_unwritten"})
+    return ROUND_S

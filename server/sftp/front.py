@@ -1,0 +1,139 @@
+"""What happens between the accept and the SSH handshake: bans, and the PROXY header of load balancers.
+
+asyncssh can listen through a tunnel: an object whose `create_server` is given a factory of connections. `Front` is
+such an object on an ordinary port, and passes a connection on when its address is known and not banned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any, cast
+
+from ground.addresses import Address, Network, plain
+from server.sftp.gate import Gate
+from server.sftp.proxy_header import HeaderBroken, parse_header
+
+log = logging.getLogger(__name__)
+
+ACCEPTED_AT = "headcount_accepted_at"
+"""Extra information of a connection: when it was accepted, in seconds of the event loop's clock."""
+
+Factory = Callable[[str, int], asyncio.Protocol]
+
+
+class Front:
+    """Accepts connections. A header is read from `balancers` only, and has to come within `grace_s`."""
+
+    def __init__(self, gate: Gate, balancers: tuple[Network, ...], grace_s: float, backlog: int) -> None:
+        self.gate = gate
+        self.grace_s = grace_s
+        self._balancers = balancers
+        self._backlog = backlog
+
+    async def create_server(self, session_factory: Factory, listen_host: str, listen_port: int) -> asyncio.Server:
+        """Listen; called by `asyncssh.listen`, which makes its connections by `session_factory`."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(
+            lambda: _Arrival(self, session_factory), listen_host, listen_port, backlog=self._backlog
+        )
+
+    def believes(self, address: Address) -> bool:
+        """Return whether `address` is that of a load balancer that says who its client is."""
+        return any(plain(address) in network for network in self._balancers)
+
+
+class _Arrival(asyncio.Protocol):
+    """One connection until it is passed on or closed."""
+
+    def __init__(self, front: Front, factory: Factory) -> None:
+        self._front = front
+        self._factory = factory
+        self._received = b""
+        self._patience: asyncio.TimerHandle | None = None
+        self._balancer: Address | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._loop = asyncio.get_running_loop()
+        self._accepted_at = self._loop.time()
+        peer = transport.get_extra_info("peername")
+        if not peer:  # it is gone already
+            self._transport.abort()
+            return
+        address = ip_address(peer[0])
+        if self._front.believes(address):
+            self._balancer = address
+            self._patience = self._loop.call_later(
+                self._front.grace_s, self._refuse, "it sent no whole PROXY header in time"
+            )
+        else:
+            self._let_in(address, self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._balancer is None:
+            return
+        self._received += data
+        try:
+            header = parse_header(self._received)
+        except HeaderBroken as error:
+            self._refuse(str(error))
+            return
+        if header is None:
+            return
+        port = self._transport.get_extra_info("peername")[1]
+        self._end_wait()
+        if header.client is None:
+            self._transport.abort()
+            return
+        known = Forwarded(self._transport, header.client, port, self._accepted_at)
+        connection = self._let_in(header.client, known)
+        if connection is not None and (rest := self._received[header.size :]) and not self._transport.is_closing():
+            connection.data_received(rest)
+
+    def eof_received(self) -> None:
+        self._refuse("it sent no whole PROXY header")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._refuse("it sent no whole PROXY header")
+
+    def _let_in(self, address: Address, transport: Any) -> asyncio.Protocol | None:
+        if not self._front.gate.admits(address):
+            self._transport.abort()
+            return None
+        connection = self._factory("", 0)
+        self._transport.set_protocol(connection)
+        connection.connection_made(transport)
+        return connection
+
+    def _refuse(self, why: str) -> None:
+        """Close the connection of a balancer that did not say who its client is. Does nothing a second time."""
+        if self._balancer is not None:
+            log.warning(
+                "A connection of the load balancer %s is closed: %s",
+                *(self._balancer, why),
+                extra={"event": "proxy_header_refused"},
+            )
+            self._end_wait()
+            self._transport.abort()
+
+    def _end_wait(self) -> None:
+        self._balancer = None
+        if self._patience is not None:
+            self._patience.cancel()
+
+
+class Forwarded:
+    """A transport whose other end is the client of a load balancer; else the transport of the balancer."""
+
+    def __init__(self, transport: asyncio.Transport, client: Address, port: int, accepted_at: float) -> None:
+        self._transport = transport
+        self._facts = {"peername": (str(client), port), ACCEPTED_AT: accepted_at}
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._facts.get(name) or self._transport.get_extra_info(name, default)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

@@ -1,0 +1,164 @@
+"""Bans of source addresses, with a real server and real connections: who earns one, and who is spared."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from tests.support.keypairs import keypair
+from tests.support.sftp import HOST, SftpHouse, sftp_house
+from tests.support.waiting import eventually
+
+GOOD, BAD = "127.0.0.7", "127.0.0.66"
+WRONG = [keypair(number=number) for number in range(10, 15)]
+
+
+async def greeting(house: SftpHouse, source: str) -> bytes:
+    """What a connection from `source` is told first; nothing if it is closed at once."""
+    reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(source, 0))
+    try:
+        return await reader.readline()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def flood(house: SftpHouse, source: str, times: int = 20) -> None:
+    """So many connections without a login, one after the other, each of which the server has seen end."""
+    for _ in range(times):
+        await greeting(house, source)
+    await eventually(lambda: not [each for each in house.listener._sessions.connections if each.login is None])
+
+
+async def refused(house: SftpHouse, source: str, *keys: asyncssh.SSHKey) -> None:
+    """One connection whose keys do not fit."""
+    with pytest.raises(asyncssh.PermissionDenied):
+        async with house.connect(client_keys=list(keys), local_addr=(source, 0)):
+            pass
+    await eventually(lambda: not [each for each in house.listener._sessions.connections if each.login is None])
+
+
+async def banned(house: SftpHouse, source: str = BAD) -> bool:
+    return source in house.listener.gate.bans()
+
+
+async def test_an_agent_that_offers_five_wrong_keys_is_not_banned(house: SftpHouse) -> None:
+    await refused(house, BAD, *WRONG)
+    assert not house.listener.gate.bans()
+    async with house.client(client_keys=[*WRONG, keypair()], local_addr=(BAD, 0)) as sftp:
+        assert await sftp.listdir("/")
+
+
+async def test_refused_logins_grow_into_a_ban_of_their_source_alone(
+    house: SftpHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(4):
+        if not await banned(house):
+            await refused(house, BAD, WRONG[0])
+    assert await greeting(house, BAD) == b""
+    assert await greeting(house, GOOD) == b"SSH-2.0-Headcount\r\n"
+    assert house.listener.gate.bans()[BAD].reason == "refused logins"
+    said = [record for record in caplog.records if getattr(record, "event", "") == "source_banned"]
+    assert [record.getMessage().partition(" is banned for ")[0] for record in said] == [BAD]
+    assert house.metrics.bans == 1
+
+
+async def test_a_flood_without_logins_is_banned_while_a_tenant_elsewhere_works(house: SftpHouse) -> None:
+    await flood(house, BAD)
+    before = house.metrics.logins.count(("", "limited"))
+    for _ in range(5):
+        assert await greeting(house, BAD) == b""
+    assert house.metrics.logins.count(("", "limited")) == before + 5
+    async with house.client(local_addr=(GOOD, 0)) as sftp:
+        assert await sftp.listdir("/")
+
+
+async def test_a_banned_connection_is_closed_before_anything_is_made_for_it(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await flood(house, BAD)
+    made: list[object] = []
+    monkeypatch.setattr(house.listener._sessions, "connection", made.append)
+    assert await greeting(house, BAD) == b""
+    assert made == []
+
+
+async def test_a_login_ends_the_penalties_of_its_source(house: SftpHouse) -> None:
+    for _ in range(2):
+        await refused(house, BAD, WRONG[0])
+        await refused(house, BAD, WRONG[0])
+        async with house.connect(local_addr=(BAD, 0)):
+            pass
+    assert house.metrics.bans == 0
+
+
+async def test_behind_an_address_with_a_session_bans_are_short(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, penalty_no_login_s=300, penalty_min_s=2) as house:
+        async with house.client(local_addr=(BAD, 0)) as sftp:
+            await flood(house, BAD, 5)
+            assert house.listener.gate.bans()[BAD].rest_s <= 2
+            assert await sftp.listdir("/")
+            await eventually(lambda: greeting(house, BAD), what="the end of the ban")
+        await eventually(lambda: house.metrics.sessions == 0)
+        await eventually(lambda: BAD not in house.listener.gate.bans(), what="the end of the ban")
+        await flood(house, BAD, 1)
+        assert house.listener.gate.bans()[BAD].rest_s > 200
+
+
+async def test_networks_on_the_allow_list_are_neither_banned_nor_capped(tmp_path: Path) -> None:
+    limits = {"unbanned_networks": "127.0.0.64/26", "max_handshakes_per_address": 1}
+    async with sftp_house(tmp_path, **limits) as house:
+        await flood(house, BAD, 30)
+        idle = [await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0)) for _ in range(3)]
+        for reader, _ in idle:
+            assert await reader.readline() == b"SSH-2.0-Headcount\r\n"
+        assert not house.listener.gate.bans()
+        assert ("", "limited") not in house.metrics.logins
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_a_connection_that_outstays_its_grace_time_has_a_penalty_of_its_own(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, login_grace_s=0.2, penalty_grace_s=20) as house:
+        reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0))
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        await eventually(lambda: house.listener.gate.bans().keys() == {BAD})
+        assert "grace time" in house.listener.gate.bans()[BAD].reason
+
+
+async def test_a_login_beyond_the_cap_of_sessions_is_limited_and_no_offence(house: SftpHouse) -> None:
+    await house.limit(max_sessions=1)
+    async with house.connect():
+        for _ in range(5):
+            with pytest.raises((asyncssh.Error, OSError)):
+                async with house.client(local_addr=(BAD, 0)):
+                    pass
+        await eventually(lambda: house.metrics.logins.count(("acme", "limited")) == 5)
+    assert not house.listener.gate.bans()
+
+
+async def test_a_connection_beyond_the_cap_of_handshakes_is_limited_and_no_offence(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, max_handshakes_per_address=1, penalty_no_login_s=20) as house:
+        reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0))
+        assert await reader.readline() == b"SSH-2.0-Headcount\r\n"
+        assert await greeting(house, BAD) == b""
+        assert house.metrics.logins == [("", "limited")]
+        assert not house.listener.gate.bans()
+        writer.close()
+
+
+async def test_connections_that_a_stopping_server_ends_are_no_offence(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, penalty_no_login_s=20) as house:
+        reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0))
+        assert await reader.readline()
+    with suppress(ConnectionError):
+        await reader.read()
+    writer.close()
+    assert not house.listener.gate.bans()

@@ -1,0 +1,72 @@
+"""Bans of the real process: over a kill and a restart, on the command line, in the metrics and on the page."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from tests.support.clients import needs
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
+
+BAD = "127.0.0.66"
+
+
+def greeted(server: ServerProcess, source: str) -> bool:
+    """Whether a connection from `source` is answered, and not closed at once."""
+    with socket.create_connection(("127.0.0.1", server.sftp_port), source_address=(source, 0)) as connection:
+        try:
+            return connection.recv(4) == b"SSH-"
+        except ConnectionError:
+            return False
+
+
+def flood(server: ServerProcess) -> None:
+    for _ in range(200):
+        if not greeted(server, BAD):
+            return
+    raise AssertionError("200 connections without a login, and no ban")
+
+
+def metric(server: ServerProcess, name: str) -> float:
+    lines = server.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+@needs("sftp")
+def test_a_ban_lives_over_a_kill_until_it_is_lifted(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, env={"HEADCOUNT_PENALTY_NO_LOGIN_S": "20"}) as server:
+        server.add_tenant("acme")
+        assert server.cli("ban", "list", "--json").json == []
+        flood(server)
+        (ban,) = wait_until(lambda: server.cli("ban", "list", "--json").json, what="the ban to be listed")
+        assert ban.keys() == {"source", "until", "reason"}
+        assert ban["source"] == BAD
+        assert metric(server, "headcount_bans_total") == 1
+        assert metric(server, "headcount_banned_sources") == 1
+        limited = 'headcount_sftp_logins_total{result="limited",tenant=""}'
+        assert metric(server, limited) >= 1
+        assert BAD in server.cli("ban", "list").text
+
+        server.kill()
+        server.start(HEADCOUNT_PENALTY_NO_LOGIN_S="0")
+        assert server.cli("ban", "list", "--json").json == [ban]
+        assert not greeted(server, BAD)
+        server.put("acme", b"first_name,last_name,email\nAnn,Lee,ann@acme.example\n")
+
+        assert server.cli("ban", "lift", BAD, "--json").json == ban
+        wait_until(lambda: greeted(server, BAD), what="the ban to be lifted")
+        assert server.cli("ban", "list", "--json").json == []
+        assert metric(server, "headcount_banned_sources") == 0
+        again = server.cli("ban", "lift", BAD, check=False)
+        assert (again.code, again.err) == (1, f"Error: {BAD} is not banned: headcount ban list shows what is\n")
+        assert server.stop() == 0
+        assert "Traceback" not in server.log.read_text()
+        assert [line["event"] for line in server.lines()].count("ban_lifted") == 1
+
+
+def test_a_ban_is_written_when_the_server_is_told_to_stop(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, env={"HEADCOUNT_PENALTY_NO_LOGIN_S": "20"}) as server:
+        flood(server)
+        assert server.stop() == 0
+        assert [ban["source"] for ban in server.cli("ban", "list", "--json").json] == [BAD]
