@@ -59,7 +59,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 """A command for each that prints something if the library is there."""
 
 PACKAGES: dict[str, str | None] = {
-    **dict.fromkeys(("chromium", "faketime", "lftp", "rclone")),
+    **dict.fromkeys(("chromium", "faketime", "haproxy", "lftp", "rclone")),
     **dict.fromkeys(("scp", "sftp", "ssh", "ssh-keygen"), "openssh-client"),
     **dict.fromkeys(("psftp", "puttygen"), "putty-tools"),
     "sshd": "openssh-server",
