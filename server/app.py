@@ -54,7 +54,7 @@ from server.upkeep.metrics import Metrics
 from server.upkeep.overview import Overview
 from server.web.app import build_app
 from server.web.health import Health
-from server.web.listener import WebListener
+from server.web.listener import WebListener, default_caps
 from server.web.live import Live
 from server.web.office import Office
 
@@ -139,7 +139,8 @@ class Server:
         health = self._health()
         office = self._office(known, listing, shown_host_keys(found), health)
         app = build_app(office, health)
-        self._http = WebListener(app, settings.http_host, settings.http_port, settings.http_trusted_proxies)
+        caps = default_caps(settings.max_http_connections, settings.max_event_streams_per_token)
+        self._http = WebListener(app, settings.http_host, settings.http_port, settings.http_trusted_proxies, caps)
 
     def _hook_table(self) -> HookTable:
         parts = self._queue, self._closing, self._tenants.folder

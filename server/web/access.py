@@ -23,6 +23,7 @@ from ground.addresses import Address
 from ground.moments import utc_now
 from server.tenants.settings import TenantRefused
 from server.tenants.tokens import Role, Token
+from server.web.door import caller_of
 from server.web.not_done import NotDone
 from server.web.office import Office, Visit
 
@@ -106,8 +107,10 @@ async def session_of(request: Request) -> Token | None:
 
 
 async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
-    """The visit, if it may be. Raises NotDone: 401, 403 or 404."""
+    """The visit, if it may be. Raises NotDone: 401, 403 or 404; 429 if the token has too many connections."""
     office: Office = request.app.state.office
+    if token is not None:
+        introduce(request, token)
     tenant: str | None = request.path_params.get("tenant")
     verdict = judge(need, token, tenant)
     if verdict is Verdict.UNKNOWN or token is None:
@@ -124,6 +127,18 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
                 raise NotDone(503, f"{tenant} is not there at the moment.", code=error.code) from None
             raise no_such_tenant(tenant) from None
     return Visit(office, token, tenant or "")
+
+
+def introduce(request: Request, token: Token) -> None:
+    """Tell the door which good token came over the connection. Raises NotDone 429 if it has too many."""
+    if caller := caller_of(request):
+        caller.shows(token.id)
+
+
+def count_stream(request: Request) -> None:
+    """Count an event stream of the token. Raises NotDone 429 if it has too many."""
+    if caller := caller_of(request):
+        caller.follows()
 
 
 _FORBIDDEN = {

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ground.addresses import Network
-from server.web.slow_clients import ANSWERED_MOST, PatientProtocol
+from server.web.crowd import STREAMS, Caps, caps_for
+from server.web.door import Door
+from server.web.slow_clients import PatientProtocol
 
 BACKLOG = 128
 """So many connections wait to be accepted, and are at one go: those too many are closed before there are more."""
@@ -29,17 +33,22 @@ class WebListener:
     `trusted` proxies are believed who is behind them, and whether they came by HTTPS: nobody else is.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, trusted: Iterable[Network] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, trusted: Iterable[Network] = (), caps: Caps | None = None
+    ) -> None:
         self._where = (host, port)
+        trusted = tuple(trusted)
+        door = Door(app, caps or default_caps(), trusted)
         config = uvicorn.Config(
-            app,
-            http=PatientProtocol,
+            door,
+            # uvicorn only calls it, as it would call the class
+            http=partial(PatientProtocol, door=door),  # type: ignore[arg-type]
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
             forwarded_allow_ips=[str(network) for network in trusted],
             lifespan="off",
-            limit_concurrency=ANSWERED_MOST,
             backlog=BACKLOG,
             timeout_graceful_shutdown=GIVE_UP_S,
         )
@@ -60,6 +69,12 @@ class WebListener:
             await asyncio.wait([self._task], timeout=CLOSE_S)
             self._server.hang_up()
             await self._task
+
+
+def default_caps(connections: int | None = None, streams: int = STREAMS) -> Caps:
+    """Return the caps of this process, by its descriptors where the number of connections is not chosen."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return caps_for(connections, streams, soft)
 
 
 class _Server(uvicorn.Server):

@@ -1,15 +1,20 @@
-"""How long a client of HTTP may keep us waiting, and how many may be there: uploads need the same descriptors.
+"""How long a client of HTTP may keep the server waiting: uploads need the same descriptors.
 
-Whoever connects and says nothing holds a descriptor like whoever is answered. So a connection ends when the head of a
-request is not there in time, when nothing more comes of a body, or when nobody takes the end of an answer; and beyond
-the most there may be, at once.
+A silent client holds a descriptor like one that is answered. So a connection ends when the head of a request is not
+there in time, when nothing more comes of a body, or when the client does not take the end of an answer. How many
+connections there may be at once is decided in crowd.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from server.web.door import Caller, Door
 
 HEAD_S = 20.0
 """So long after it has come, or has had its last answer, a client may take to have sent the head of a request."""
@@ -17,28 +22,36 @@ HEAD_S = 20.0
 STALLED_S = 75.0
 """So long nothing may come, or be taken. Longer than those wait who read a body: they have a sentence to say."""
 
-ANSWERED_MOST = 1000
-"""More connections at once are answered 503, so that no crowd of readers takes the descriptors of uploads."""
-
-CONNECTIONS_MOST = ANSWERED_MOST + 200
-"""More at once are closed without a word."""
-
 
 class PatientProtocol(H11Protocol):
-    """One connection, as uvicorn makes them."""
+    """One connection, as uvicorn makes them; every request of it has the `Caller` in its state."""
 
     _waiting: asyncio.TimerHandle | None = None
     _untaken = 0
+    _caller: Caller | None = None
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        door: Door,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._door = door
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_MOST:
-            transport.abort()
-        else:
-            self._wait(HEAD_S)
+        self._wait(HEAD_S)
+        self._caller = self._door.enter(self.client[0] if self.client else None, transport.abort)
+        self.app_state = {**self.app_state, "caller": self._caller}
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._caller:
+            self._door.leave(self._caller)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

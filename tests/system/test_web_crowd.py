@@ -1,29 +1,134 @@
-"""Whoever crowds the web side takes nothing from those who send files."""
+"""A crowd of HTTP clients takes nothing from those who send files, have a token, or watch over the server."""
 
 from __future__ import annotations
 
 import resource
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from server.web.slow_clients import CONNECTIONS_MOST
+import httpx
+import pytest
+
+from server.web.crowd import CONNECTIONS, SPARE, STREAMS
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import DEADLINE_S, wait_until
 
-SPARE = 800
-"""Descriptors the server has besides."""
+OTHERS = 800
+"""Descriptors the server has besides those of HTTP."""
 
 
 @needs("sftp")
 def test_a_crowd_of_silent_clients_keeps_nobody_from_sending_files(tmp_path: Path) -> None:
-    descriptors = CONNECTIONS_MOST + SPARE
+    descriptors = CONNECTIONS + SPARE + OTHERS
     with ServerProcess(tmp_path) as server, ExitStack() as crowd:
-        server.add_tenant("acme")
+        for name in ("acme", "other"):
+            server.add_tenant(name)
         assert server.process
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
         for _ in range(descriptors + 200):
-            crowd.enter_context(socket.create_connection(("127.0.0.1", server.http_port)))
+            connect(server, crowd)
+        serves_everybody_else(server)
         server.put("acme", people("ann"))
         assert server.wait("acme")["state"] == "completed"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server behind no proxy, so that every address of 127.0.0.0/8 is its own."""
+    folder = tmp_path_factory.mktemp("crowd")
+    with ServerProcess(folder, env={"HEADCOUNT_HTTP_TRUSTED_PROXIES": "192.0.2.1"}) as server:
+        for name in ("acme", "other"):
+            server.add_tenant(name)
+        yield server
+
+
+@contextmanager
+def calm(server: ServerProcess) -> Iterator[ExitStack]:
+    """What is entered is closed again, and the server has nothing in its log that a client should not cause."""
+    with ExitStack() as crowd:
+        yield crowd
+    lines = server.lines()
+    assert not [line for line in lines if "Traceback" in str(line) or line.get("level") == "error"]
+
+
+def connect(server: ServerProcess, crowd: ExitStack, source: str = "127.0.0.1") -> socket.socket:
+    return crowd.enter_context(socket.create_connection(("127.0.0.1", server.http_port), 30, (source, 0)))
+
+
+def token(server: ServerProcess, *arguments: str) -> str:
+    return str(server.cli("token", "create", *arguments, "--json").json["token"])
+
+
+def ask(path: str, text: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {text}\r\n\r\n".encode()
+
+
+def status(connection: socket.socket) -> int | None:
+    """The status of an answer, once its head has come; None if the connection was closed instead."""
+    try:
+        head = connection.recv(64)
+    except ConnectionError:
+        return None
+    return int(head.split()[1]) if head else None
+
+
+def serves_everybody_else(server: ServerProcess) -> None:
+    """Health, readiness, metrics, the operator's page, and an owner of another tenant."""
+    base = f"http://127.0.0.1:{server.http_port}"
+    ours = {"sec-fetch-site": "same-origin"}
+    with httpx.Client(base_url=base, timeout=DEADLINE_S) as operator:
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert operator.get(path).status_code == 200, path
+        signed_in = operator.post("/sign-in", data={"token": token(server, "--operator")}, headers=ours)
+        assert signed_in.status_code == 303
+        assert "acme" in operator.get("/tenants").text
+    owner = {"authorization": f"Bearer {token(server, 'other', '--role', 'owner')}"}
+    with httpx.Client(base_url=base, timeout=DEADLINE_S, headers=owner) as other:
+        assert other.get("/api/v1/tenants/other/imports").status_code == 200
+
+
+@pytest.mark.parametrize("addresses", [1, 7])
+def test_idle_connections_without_a_token_block_no_other_client(server: ServerProcess, addresses: int) -> None:
+    with calm(server) as crowd:
+        for number in range(CONNECTIONS + 100):
+            connect(server, crowd, f"127.0.1.{1 + number % addresses}")
+        serves_everybody_else(server)
+
+
+def test_the_event_streams_of_one_viewer_block_no_other_client(server: ServerProcess) -> None:
+    viewer = token(server, "acme", "--role", "viewer")
+    with calm(server) as crowd:
+        streams = []
+        for number in range(CONNECTIONS + 10):
+            streams.append(connect(server, crowd, f"127.0.2.{1 + number % 7}"))
+            with suppress(ConnectionError):
+                streams[-1].sendall(ask("/api/v1/tenants/acme/events", viewer))
+        serves_everybody_else(server)
+        answers = [status(stream) for stream in streams]
+        assert answers.count(200) == STREAMS
+        assert set(answers) <= {200, 429, None}
+        serves_everybody_else(server)
+
+
+def test_an_event_stream_above_the_cap_is_refused_until_another_ends(server: ServerProcess) -> None:
+    viewer = token(server, "acme", "--role", "viewer")
+    with calm(server) as crowd:
+        streams = [connect(server, crowd, "127.0.3.1") for _ in range(STREAMS)]
+        for stream in streams:
+            stream.sendall(ask("/api/v1/tenants/acme/events", viewer))
+            assert status(stream) == 200
+        refused = server.get("/api/v1/tenants/acme/events", authorization=f"Bearer {viewer}")
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
+        assert int(refused.headers["retry-after"]) > 0
+        streams[0].close()
+
+        def taken() -> bool:
+            again = connect(server, crowd, "127.0.3.1")
+            again.sendall(ask("/api/v1/tenants/acme/events", viewer))
+            return status(again) == 200
+
+        wait_until(taken, DEADLINE_S, "the place of a stream that has ended")

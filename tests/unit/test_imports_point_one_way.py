@@ -133,6 +133,7 @@ PURE = {
     "server.files.near_names",
     "server.files.paths",
     "server.web.api.reading",
+    "server.web.crowd",
     "server.web.pages.imports.chart",
     "server.web.pages.sentences",
     "server.web.pages.settings.controls",

@@ -8,7 +8,7 @@ from fastapi import Header, Request, Response
 
 from ground.moments import utc_now
 from importer.model import INTEGER_MAX
-from server.web.access import bearer
+from server.web.access import bearer, count_stream
 from server.web.api.asking import Looking, Routes
 from server.web.api.refusals import LOOKING, Responses, refuses
 from server.web.downloads import streamed
@@ -36,7 +36,10 @@ Seen = Annotated[
 
 
 @router.get(
-    "", response_class=Response, responses={**EVENTS, **refuses(*LOOKING, "bad_request")}, summary="Follow imports"
+    "",
+    response_class=Response,
+    responses={**EVENTS, **refuses(*LOOKING, "bad_request", "too_many_streams")},
+    summary="Follow imports",
 )
 async def follow_imports(visit: Looking, request: Request, last_event_id: Seen = None) -> Response:
     """Server-sent events: `state` when an import is in another state, `progress` while one runs.
@@ -45,6 +48,7 @@ async def follow_imports(visit: Looking, request: Request, last_event_id: Seen =
     After 15 seconds without an event a comment is sent.
     It ends when the server stops, or the token is not good any more.
     """
+    count_stream(request)
     events = visit.office.live.follow(visit.tenant, last_event_id)
     return streamed(request, as_stream(events, lambda: _may_stay(visit, request)), MEDIA_TYPE)
 

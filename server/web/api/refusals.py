@@ -56,13 +56,16 @@ CODES: Mapping[str, tuple[int, str]] = {
     "key_network": (422, "One of `networks` is no network."),
     "too_many_tries": (429, "Too many wrong tokens came from this address."),
     "too_many_trials": (429, "Ten dry runs of the tenant wait already."),
+    "too_many_connections": (429, "The token has a quarter of all connections already."),
+    "too_many_streams": (429, "The token has as many event streams as it may."),
     "no_folder": (503, "The tenant's folder is not there at the moment."),
+    "crowded": (503, "The server has as many connections as it may."),
     "database_busy": (503, "An import of the tenant runs and holds its users; try again when it has ended."),
     "disk_error": (503, "The disk of the server could not be read or written."),
     "disk_full": (507, "The disk of the server is full."),
 }
 
-ALWAYS = ("no_token", "too_many_tries")
+ALWAYS = ("no_token", "too_many_tries", "too_many_connections", "crowded")
 LATER = ("database_busy", "disk_error", "disk_full")
 """What any route that changes something may answer."""
 LOOKING = (*ALWAYS, "no_tenant", "no_folder")

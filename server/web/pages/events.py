@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from importer.model import INTEGER_MAX
-from server.web.access import Looking, Operating, session_of
+from server.web.access import Looking, Operating, count_stream, session_of
 from server.web.downloads import streamed
 from server.web.live import BEAT_S, as_stream
 from server.web.office import Visit
@@ -45,6 +45,7 @@ def _stream(request: Request, visit: Visit, tenant: str | None, seen: str) -> Re
     async def may_stay() -> bool:
         return await session_of(request) == visit.token
 
+    count_stream(request)
     number = min(int(seen), INTEGER_MAX) if _NUMBER.fullmatch(seen) else None
     events = visit.office.live.follow(tenant, number)
     return streamed(request, as_stream(events, may_stay, BEAT_S), "text/event-stream", HEADERS)

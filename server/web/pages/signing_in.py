@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from ground.moments import utc_now
 from server.tenants.sign_ins import SESSION_S
 from server.tenants.tokens import Token
-from server.web.access import Looking, cookie_name, session_of, slow_down
+from server.web.access import Looking, cookie_name, introduce, session_of, slow_down
 from server.web.office import Office
 from server.web.pages.rendering import render
 
@@ -46,6 +46,7 @@ async def sign_in(
     if found is None:
         await slow_down(request)
         return render(request, "sign-in.html", status=401, next=_inside(then), wrong=True)
+    introduce(request, found)
     answer = RedirectResponse(_inside(then) or home_of(found), 303)
     answer.set_cookie(
         cookie_name(request),

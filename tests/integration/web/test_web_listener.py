@@ -1,4 +1,4 @@
-"""The socket that HTTP comes by, and how long whoever comes may keep it waiting."""
+"""The socket that HTTP comes by: how long a client may keep it waiting, and which clients have a place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
+from ipaddress import ip_network
 
 import pytest
 from starlette.applications import Starlette
@@ -16,8 +17,11 @@ from starlette.routing import Route
 
 from server.web import listener as listener_module
 from server.web import slow_clients
+from server.web.crowd import SPARE, Caps
+from server.web.door import caller_of
 from server.web.downloads import Streamed
 from server.web.listener import WebListener, _listening
+from server.web.not_done import NotDone, as_not_done
 from tests.support.waiting import eventually
 
 ASKED = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -73,8 +77,8 @@ class Scene:
             self.taken += len(piece)
         return PlainTextResponse("taken")
 
-    async def client(self) -> Client:
-        client = Client(*await asyncio.open_connection(*self._where))
+    async def client(self, source: str = "127.0.0.1") -> Client:
+        client = Client(*await asyncio.open_connection(*self._where, local_addr=(source, 0)))
         self._clients.push_async_callback(client.go)
         return client
 
@@ -195,14 +199,127 @@ async def test_one_connection_may_ask_again_and_again(scene: Scene) -> None:
         await client.hears(b"hello")
 
 
-async def test_beyond_the_most_connections_nobody_is_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slow_clients, "CONNECTIONS_MOST", 3)
-    kept = [await scene.client() for _ in range(3)]
-    await eventually(scene.there_are(3))
-    one_more = await scene.client()
-    await one_more.is_left()
-    kept[0].say(ASKED)
-    await kept[0].hears(b"hello")
+async def shown(request: Request) -> Response:
+    caller = caller_of(request)
+    assert caller
+    caller.shows(int(request.path_params["token"]))
+    return PlainTextResponse("shown")
+
+
+async def held(request: Request) -> Response:
+    await shown(request)
+
+    async def pieces() -> AsyncGenerator[str | bytes, None]:
+        while True:
+            yield "more"
+            await asyncio.sleep(0.05)
+
+    return Streamed(pieces(), "text/plain")
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    return as_not_done(error).answer()
+
+
+def ask(path: str, **headers: str) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", "Host: here", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+CAPS = Caps(connections=16)
+
+
+@pytest.fixture
+async def crowded() -> AsyncIterator[Scene]:
+    """A listener of few connections, behind a proxy at 127.0.0.1."""
+    routes = [
+        Route("/healthz", hello),
+        Route("/", hello),
+        Route("/shown/{token}", shown),
+        Route("/held/{token}", held),
+    ]
+    app = Starlette(routes=routes, exception_handlers={NotDone: refused})
+    listener = WebListener(app, "127.0.0.1", 0, [ip_network("127.0.0.1")], CAPS)
+    where = await listener.start()
+    async with AsyncExitStack() as clients:
+        yield Scene(where, listener, clients)
+    await listener.close()
+
+
+async def hold(scene: Scene, token: int, source: str) -> None:
+    client = await scene.client(source)
+    client.say(ask(f"/held/{token}"))
+    await client.hears(b"more")
+
+
+async def test_idle_connections_keep_no_new_client_from_being_answered(
+    crowded: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    idle = [await crowded.client() for _ in range(CAPS.strangers + 1)]
+    await idle[0].is_left()
+    assert crowded.connections() <= CAPS.strangers
+    client = await crowded.client()
+    client.say(ask("/"))
+    await client.hears(b"hello")
+    assert [record.getMessage()[:25] for record in caplog.records] == ["Too many HTTP connections"], "once a minute"
+
+
+async def test_idle_connections_disconnect_no_client_with_a_token(crowded: Scene) -> None:
+    known = await crowded.client("127.0.0.2")
+    known.say(ask("/shown/1"))
+    await known.hears(b"shown")
+    idle = [await crowded.client(f"127.0.0.{3 + number % 5}") for number in range(3 * CAPS.connections)]
+    await idle[0].is_left()
+    known.say(ask("/shown/1"))
+    await known.hears(b"shown")
+
+
+async def test_a_token_above_its_share_is_refused_and_another_is_answered(crowded: Scene) -> None:
+    for number in range(CAPS.share):
+        await hold(crowded, 1, f"127.0.0.{2 + number}")
+    client = await crowded.client("127.0.1.1")
+    client.say(ask("/shown/1"))
+    await client.hears(b"too_many_connections")
+    client.say(ask("/shown/2"))
+    await client.hears(b"shown")
+
+
+async def test_above_the_cap_a_health_check_is_answered_and_all_else_is_told_to_wait(crowded: Scene) -> None:
+    for number in range(CAPS.connections):
+        await hold(crowded, number // CAPS.share, f"127.0.0.{2 + number}")
+    waiting = await crowded.client("127.0.1.1")
+    waiting.say(ask("/"))
+    await waiting.hears(b"503 Service Unavailable")
+    await waiting.hears(b"retry-after: ")
+    await waiting.is_left()
+    for _ in range(SPARE + 1):
+        await crowded.client("127.0.1.1")
+    checking = await crowded.client("127.0.1.2")
+    checking.say(ask("/healthz"))
+    await checking.hears(b"hello")
+    await checking.is_left()
+
+
+async def test_behind_a_proxy_the_forwarded_address_is_counted(crowded: Scene) -> None:
+    for _ in range(CAPS.share):
+        client = await crowded.client()
+        client.say(ask("/held/1", **{"X-Forwarded-For": "192.0.2.1"}))
+        await client.hears(b"more")
+    client = await crowded.client()
+    client.say(ask("/", **{"X-Forwarded-For": "192.0.2.1"}))
+    await client.hears(b"503 Service Unavailable")
+    for forwarded in ("192.0.2.2", "no address"):
+        client = await crowded.client()
+        client.say(ask("/", **{"X-Forwarded-For": forwarded}))
+        await client.hears(b"hello")
+
+
+async def test_an_upgrade_to_a_websocket_is_not_taken(crowded: Scene) -> None:
+    client = await crowded.client()
+    client.say(ask("/", Connection="upgrade", Upgrade="websocket"))
+    await client.hears(b"hello")
+    await client.go()
+    await eventually(crowded.there_are(0))
 
 
 async def test_whoever_does_not_read_is_hung_up_on_when_the_server_stops(

@@ -1,0 +1,141 @@
+"""Counts who is connected over HTTP, and turns away what there is no place for; crowd.py decides.
+
+The door is the outermost layer of the app, inside uvicorn's own that knows who is behind a trusted proxy. Every
+request has its `Caller`: access.py tells it which token it came with, and routes of events are counted by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ground.addresses import Network, source_of
+from server.web.crowd import Caps, Crowd, Guest
+from server.web.not_done import AGAIN_S, NotDone
+from server.web.same_origin import HEADERS
+
+log = logging.getLogger(__name__)
+
+ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""The paths for which spare places are kept."""
+
+TOLD_AGAIN_S = 60.0
+"""The log says at most once in this time that there are too many connections."""
+
+UNKNOWN = "unknown"
+"""The source of what a proxy says is an address, and is not."""
+
+
+class Caller:
+    """One connection, as the door and the routes see it."""
+
+    def __init__(self, door: Door, guest: Guest, hang_up: Callable[[], None]) -> None:
+        self.guest = guest
+        self.hang_up = hang_up
+        self._door = door
+
+    def shows(self, token: int) -> None:
+        """Count the connection as one of this token. Raises NotDone 429 above its share."""
+        leaving = self._door.crowd.recognize(self.guest, token)
+        if leaving is None:
+            raise _too_many("too_many_connections", "This token has too many requests at once. Try again later.")
+        self._door.dismiss(leaving)
+
+    def follows(self) -> None:
+        """Count the request as an event stream until its end. Raises NotDone 429 above the cap."""
+        if not self._door.crowd.follow(self.guest):
+            raise _too_many("too_many_streams", "This token has too many event streams. Close one.")
+
+
+def caller_of(request: Request) -> Caller | None:
+    """Return the connection that a request came over; None without a listener."""
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return caller
+
+
+class Door:
+    """ASGI middleware around the app of one listener, and the callers of that listener."""
+
+    def __init__(self, app: ASGIApp, caps: Caps, trusted: Iterable[Network]) -> None:
+        self._app = app
+        self._trusted = tuple(trusted)
+        self._callers: dict[Guest, Caller] = {}
+        self._told_at = float("-inf")
+        self.crowd = Crowd(caps)
+
+    def enter(self, host: str | None, hang_up: Callable[[], None]) -> Caller:
+        """Count a connection from `host`; others may be disconnected for it."""
+        guest, leaving = self.crowd.arrive(self._source(host))
+        caller = self._callers[guest] = Caller(self, guest, hang_up)
+        self.dismiss(leaving)
+        return caller
+
+    def leave(self, caller: Caller) -> None:
+        """Forget a connection that is closed."""
+        self.crowd.leave(caller.guest)
+        self._callers.pop(caller.guest, None)
+
+    def dismiss(self, guests: Iterable[Guest]) -> None:
+        """Disconnect these."""
+        for guest in guests:
+            self._warn()
+            if caller := self._callers.pop(guest, None):
+                caller.hang_up()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller: Caller | None = scope.get("state", {}).get("caller")
+        if caller is None or scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client = scope["client"]
+        leaving = self.crowd.ask(caller.guest, self._source(client[0] if client else None))
+        try:
+            self.dismiss(leaving or ())
+            if leaving is not None:
+                await self._app(scope, receive, send)
+            else:
+                self._warn()
+                app = self._app if scope["path"] in ALWAYS_ANSWERED else _crowded()
+                await app(scope, receive, _closing(send))
+        finally:
+            self.crowd.answered(caller.guest)
+
+    def _source(self, host: str | None) -> str | None:
+        """Return what counts as one source; None for a trusted proxy."""
+        try:
+            address = ip_address(host or "")
+        except ValueError:
+            return UNKNOWN
+        return None if any(address in network for network in self._trusted) else source_of(address)
+
+    def _warn(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at >= TOLD_AGAIN_S:
+            self._told_at = now
+            log.warning(
+                "Too many HTTP connections: some are disconnected or refused.", extra={"event": "http_crowded"}
+            )
+
+
+def _too_many(code: str, sentence: str) -> NotDone:
+    return NotDone(429, sentence, code=code, headers={"retry-after": str(AGAIN_S)})
+
+
+def _crowded() -> ASGIApp:
+    sentence = "The server has too many connections. Try again later."
+    return NotDone(503, sentence, code="crowded", headers={**HEADERS, "retry-after": str(AGAIN_S)}).answer()
+
+
+def _closing(send: Send) -> Send:
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["connection"] = "close"
+        await send(message)
+
+    return closing
