@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import client, needs
@@ -86,6 +86,26 @@ async def test_an_import_is_seen_to_run_and_end_without_reloading(
         await expect(page.get_by_role("row").filter(has_text="Completed")).to_contain_text("30,000")
         await expect(page.get_by_role("progressbar")).to_have_count(0)
         assert await not_reloaded(page)
+
+
+async def test_a_page_that_is_refused_events_asks_less_and_less_often(
+    server: ServerProcess, browser: Browser, tenant: str
+) -> None:
+    refused = count()
+
+    async def refuse(route: Route) -> None:
+        next(refused)
+        await route.fulfill(status=429)
+
+    async with open_page(browser, url(server)) as page:
+        await sign_in(page, token(server, tenant))
+        await page.route(re.compile(r"/events\?"), refuse)
+        await page.clock.install()
+        await page.reload()
+        for _ in range(60):  # ten minutes
+            await page.clock.fast_forward(10_000)
+            assert await page.evaluate("fetch('/healthz').then((answer) => answer.ok)")
+        assert 2 <= next(refused) <= 7  # after 10 s, 20 s, 40 s and so on
 
 
 async def test_errors_are_opened_filtered_and_fetched(server: ServerProcess, browser: Browser, tenant: str) -> None:

@@ -14,11 +14,13 @@ export function localTimes(within = document) {
 
 const RENEW_MS = 250; // several events at once are one renewal
 const RETRY_MS = 10_000;
+const RETRY_MOST_MS = 300_000; // a server without a place for this page is asked less and less often
 
 class Follower {
   constructor(root) {
     this.root = root;
     this.after = root.dataset.after;
+    this.wait = RETRY_MS;
     this.regions = new Map(); // as they came, before times were put into the reader's zone
     for (const region of root.querySelectorAll("[data-renew]")) this.regions.set(region.dataset.renew, region.innerHTML);
     this.news = document.createElement("p");
@@ -36,9 +38,12 @@ class Follower {
     this.source = new EventSource(`${this.root.dataset.events}?after=${this.after}`);
     this.source.addEventListener("progress", (event) => this.progress(JSON.parse(event.data)));
     this.source.addEventListener("state", (event) => this.moved(event.lastEventId, JSON.parse(event.data)));
+    this.source.addEventListener("open", () => (this.wait = RETRY_MS));
     this.source.addEventListener("error", () => {
       // The browser tries again by itself, unless it was refused.
-      if (this.source.readyState === EventSource.CLOSED) this.retry = setTimeout(() => this.renewAndOpen(), RETRY_MS);
+      if (this.source.readyState !== EventSource.CLOSED) return;
+      this.retry = setTimeout(() => this.renewAndOpen(), this.wait);
+      this.wait = Math.min(2 * this.wait, RETRY_MOST_MS);
     });
   }
 
