@@ -21,6 +21,7 @@ from importer.database import as_try_again
 from importer.errors import TryAgain
 from server.web import api, pages
 from server.web.api import document
+from server.web.forms import Forms
 from server.web.health import Health
 from server.web.not_done import NotDone, as_not_done
 from server.web.office import Office
@@ -47,6 +48,7 @@ def build_app(office: Office, health: Health) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(sqlite3.OperationalError, _can_not_read)
     app.add_exception_handler(Exception, _fault)
+    app.add_middleware(Forms)
     app.add_middleware(Segments)
     app.add_middleware(Fence)
     return app

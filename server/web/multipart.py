@@ -11,6 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from server.web.forms import unbound
 from server.web.not_done import NotDone
 
 BEGIN_S = 60.0
@@ -20,17 +21,25 @@ DRAIN_S = 10.0
 """Browsers show no answer that comes before they have sent everything: so long we read on and throw it away."""
 
 
+PARTS_MOST = 16
+HEADERS_MOST = 8
+HEADER_BYTES_MOST = 4096
+"""The page's own form has one part of two headers; the parser is Python, and more would hold the event loop."""
+
+
 class FormFile:
     """The file in the field `field` of a form. `name()` once, then `chunks()` once."""
 
     def __init__(self, request: Request, field: str) -> None:
         """Raises NotDone if what comes is no such form."""
+        unbound(request)
         self._stream = request.stream()
         self._field = field.encode()
         self._parser = _parser(request, self)
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._headers: dict[bytes, bytes] = {}
         self._name: str | None = None
+        self._parts = 0
         self._inside = self._over = False
         self._came: deque[bytes] = deque()
 
@@ -79,6 +88,9 @@ class FormFile:
     # What the parser calls
 
     def on_part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > PARTS_MOST:
+            raise FormParserError("too many parts")
         self._headers = {}
 
     def on_header_begin(self) -> None:
@@ -126,6 +138,8 @@ def _parser(request: Request, called: FormFile) -> MultipartParser:
                 "on_part_data": called.on_part_data,
                 "on_part_end": called.on_part_end,
             },
+            max_header_count=HEADERS_MOST,
+            max_header_size=HEADER_BYTES_MOST,
         )
     except FormParserError:
         raise _broken() from None

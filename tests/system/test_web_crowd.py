@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tests.support.waiting import DEADLINE_S, wait_until
 
 OTHERS = 800
 """Descriptors the server has besides those of HTTP."""
+
+PARTS = 50_000
 
 
 @needs("sftp")
@@ -132,3 +135,34 @@ def test_an_event_stream_above_the_cap_is_refused_until_another_ends(server: Ser
             return status(again) == 200
 
         wait_until(taken, DEADLINE_S, "the place of a stream that has ended")
+
+
+def form_of_tiny_parts(session: str) -> bytes:
+    """A request that tries a file, with a form of nothing but tiny parts."""
+    body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' * PARTS + b"--x--\r\n"
+    head = [
+        "POST /tenants/acme/try HTTP/1.1",
+        "Host: here",
+        "Sec-Fetch-Site: same-origin",
+        "Content-Type: multipart/form-data; boundary=x",
+        f"Content-Length: {len(body)}",
+        f"Cookie: headcount={session}",
+    ]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+@needs("sftp")
+def test_a_form_of_tiny_parts_is_refused_and_uploads_go_on_beside_it(server: ServerProcess) -> None:
+    owner = token(server, "acme", "--role", "owner")
+    url = f"http://127.0.0.1:{server.http_port}/sign-in"
+    signed_in = httpx.post(url, data={"token": owner}, headers={"sec-fetch-site": "same-origin"})
+    request = form_of_tiny_parts(signed_in.cookies["headcount"])
+    with calm(server) as crowd:
+        sending = crowd.enter_context(ThreadPoolExecutor(5))
+        forms = [connect(server, crowd) for _ in range(5)]
+        sent = [sending.submit(form.sendall, request) for form in forms]
+        server.put("acme", people("ann"))
+        assert server.wait("acme")["state"] == "completed"
+        for each in sent:
+            each.result()
+        assert [status(form) for form in forms] == [400] * 5

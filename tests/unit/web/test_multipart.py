@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
 
-from server.web.multipart import FormFile
+from server.web.multipart import HEADER_BYTES_MOST, HEADERS_MOST, PARTS_MOST, FormFile
 from server.web.not_done import NotDone
 
 BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
@@ -60,6 +60,32 @@ def test_whatever_is_in_the_file_and_however_it_comes_it_is_the_same_bytes(conte
 def test_only_the_first_file_of_the_field_counts() -> None:
     body = form(part("file", b"no file"), part("file", b"one", "1.csv"), part("file", b"two", "2.csv"))
     assert asyncio.run(taken(sent([body]))) == ("1.csv", b"one")
+
+
+FILE = part("file", b"x", "1.csv")
+HEADER = b"X-%d: y\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        form(*[part("", b"")] * PARTS_MOST, FILE),
+        form(FILE, *[part("", b"")] * PARTS_MOST),
+        form(*[part("", b"")] * 50_000),
+        form(FILE.replace(b"\r\n", b"\r\n" + b"".join(HEADER % number for number in range(HEADERS_MOST)), 1)),
+        form(part("file", b"x", "1" * HEADER_BYTES_MOST)),
+    ],
+    ids=["before", "after", "many", "headers", "header"],
+)
+def test_a_form_of_more_parts_or_headers_than_the_page_sends_is_refused(body: bytes) -> None:
+    with pytest.raises(NotDone) as refused:
+        asyncio.run(taken(sent([body])))
+    assert refused.value.code == "broken_form"
+
+
+def test_a_form_of_a_few_parts_besides_the_file_is_taken() -> None:
+    body = form(*[part("other", b"x")] * (PARTS_MOST - 1), FILE)
+    assert asyncio.run(taken(sent([body]))) == ("1.csv", b"x")
 
 
 def test_a_name_in_other_letters_is_read() -> None:
