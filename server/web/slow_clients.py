@@ -23,6 +23,11 @@ STALLED_S = 75.0
 """So long nothing may come, or be taken. Longer than those wait who read a body: they have a sentence to say."""
 
 
+READ_BYTES = 32 * 1024
+"""So much is read from a socket at once. A body of tiny chunks is parsed in Python, and asyncio's 256 KiB of it are
+44,000 chunks: a third of a second for which no other client is served."""
+
+
 class PatientProtocol(H11Protocol):
     """One connection, as uvicorn makes them; every request of it has the `Caller` in its state."""
 
@@ -44,6 +49,7 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # of asyncio's; a test has it
         self._wait(HEAD_S)
         self._caller = self._door.enter(self.client[0] if self.client else None, transport.abort)
         self.app_state = {**self.app_state, "caller": self._caller}
