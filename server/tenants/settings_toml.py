@@ -91,5 +91,8 @@ def _value(value: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    """JSON is TOML where there are only texts, numbers, truth values and lists; but for one character."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """JSON is TOML where there are only texts, numbers, truth values and lists; but for one character.
+
+    Another is escaped too: bare, it is how `from_toml` knows a file that is not in UTF-8.
+    """
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f").replace("\ufffd", "\\ufffd")

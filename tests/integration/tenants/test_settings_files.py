@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.tenants.settings import TenantSettings, changed
@@ -53,6 +53,7 @@ def test_settings_shown_as_a_file_are_the_same_when_loaded(chosen: Mapping[str, 
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(max_size=5), min_size=1, max_size=3))
+@example({"\ufffd\x7f": "\ufffd"})
 def test_any_words_survive_the_file(words: dict[str, str]) -> None:
     settings = TenantSettings.model_construct(value_mapping={"role": words})
     assert from_toml(to_toml("acme", settings)).get("value_mapping", {}) == (
