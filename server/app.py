@@ -29,6 +29,7 @@ from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey, host_keys, shown_host_keys
 from server import process
+from server.faults import Faults
 from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging
 from server.hooks.import_hook import ChecksumHook, ImportHook
@@ -71,6 +72,7 @@ async def serve(settings: ServerSettings) -> None:
     Raises process.InUse, CannotListen, HostKeyRefused, and whatever keeps the databases shut.
     """
     make_data_dir(settings.data_dir)
+    Faults().watch(asyncio.get_running_loop())
     with process.hold(settings.data_dir), _signals() as (stop, hurry):
         async with open_server(settings) as server:
             try:

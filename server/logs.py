@@ -6,7 +6,12 @@ files and secrets have no place in it.
 
 from __future__ import annotations
 
+# The first three are needed by a line with a traceback or an odd letter, and loaded by Python when they are needed
+# first. That may be when no file can be opened.
+import ast  # noqa: F401
+import encodings.unicode_escape  # noqa: F401
 import json
+import linecache  # noqa: F401
 import logging
 import sys
 from datetime import UTC, datetime

@@ -80,7 +80,10 @@ class ServerSettings(BaseSettings):
     metrics_auth: Annotated[Literal["none", "operator"], BeforeValidator(_lowered)] = "none"
     sftp_legacy_algorithms: bool = False
 
-    # Fences. Per source address:
+    # Fences. In all; unset: from the number of files the process may open.
+    max_connections: AtLeastOne | None = None
+    max_handshakes: AtLeastOne | None = None
+    # Per source address:
     max_handshakes_per_address: AtLeastOne = 100
     unbanned_networks: Annotated[Networks, NoDecode] = ()
     # What a connection that ends without a login adds to its source's penalty; a ban begins at penalty_min_s.
@@ -92,6 +95,8 @@ class ServerSettings(BaseSettings):
     # Of HTTP; None: 1,000, or a quarter of the descriptors if that is less.
     max_http_connections: Annotated[int, Field(ge=8)] | None = None
     max_event_streams_per_token: AtLeastOne = 50
+    # Per tenant:
+    max_tenant_handles: AtLeastOne = 1000
     # Per connection:
     max_auth_tries: AtLeastOne = 20  # agents offer many keys
     max_channels: AtLeastOne = 10

@@ -159,3 +159,20 @@ def _limit_tries(conn: asyncssh.SSHServerConnection, most: int) -> None:
             answer(partial_success)
 
     conn.send_userauth_failure = counted  # type: ignore[method-assign]
+
+
+def ask_before_success(conn: asyncssh.SSHServerConnection, why_not: Callable[[], str | None]) -> None:
+    """Disconnect with the answer of `why_not`, if it has one, in the place of the word that a login succeeded.
+
+    After that word a client sends on, and is reset before it has read why.
+    """
+    succeed = conn.send_userauth_success
+
+    async def asked() -> None:
+        reason = why_not()
+        if reason is None:
+            await succeed()
+        else:
+            conn.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, reason)
+
+    conn.send_userauth_success = asked  # type: ignore[method-assign]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, cast
 
 import asyncssh
@@ -19,7 +19,9 @@ from asyncssh.packet import PacketDecodeError, SSHPacket
 from asyncssh.sftp import SFTPLimits, SFTPServerHandler
 from asyncssh.stream import SSHReader, SSHWriter
 
+from server.sftp.caps import PER_HANDLE
 from server.sftp.filesystem import Handle, TenantFiles
+from server.sftp.handles import ConnectionHandles, TooManyHandles
 from server.sftp.listing import Listing
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,11 @@ MAX_PACKET = 256 * 1024
 """As OpenSSH has it: no client sends more. A little is forgiven, so that 256 KiB of data may be in one WRITE."""
 
 MAX_DATA = MAX_PACKET - 1024
+OLDEST = 3
+"""The version of SFTP that is spoken here."""
+
 _FORGIVEN = 4096
+_FILE, _FOLDER = 1, PER_HANDLE  # descriptors
 _NAMES_AT_ONCE = 128
 _EXPECTED = (asyncssh.SFTPError, PacketDecodeError, OSError)
 
@@ -52,17 +58,18 @@ class SftpHandler(SFTPServerHandler):
         reader: SSHReader[bytes],
         writer: SSHWriter[bytes],
         *,
-        max_handles: int,
+        handles: ConnectionHandles,
         taken: Callable[[], Awaitable[None]],
         active: Callable[[], None],
     ) -> None:
         """`taken` waits until the connection has room for an answer; `active` is told of every request."""
-        super().__init__(files, reader, writer, sftp_version=3)
+        super().__init__(files, reader, writer, sftp_version=OLDEST)
         self._files = files
-        self._max_handles = max_handles
+        self._handles = handles
         self._taken = taken
         self._active = active
         self._over = False
+        self._greeted = False
         self.ending: str | None = None
         """Set from outside: why no further request is to be served."""
 
@@ -72,6 +79,8 @@ class SftpHandler(SFTPServerHandler):
             await super().run()
         except (asyncssh.BreakReceived, asyncssh.SignalReceived) as end:
             self.ending = self.ending or f"the client sent {type(end).__name__.removesuffix('Received').lower()}"
+        except (EOFError, OSError, asyncssh.Error):
+            pass  # the client went away before it had said hello
         except Exception:
             log.exception("An SFTP session failed", extra={"event": "sftp_session_failed"})
         finally:
@@ -87,9 +96,15 @@ class SftpHandler(SFTPServerHandler):
         length = int.from_bytes(await reader.readexactly(4), "big")
         if length > MAX_PACKET + _FORGIVEN:
             raise asyncssh.SFTPBadMessage("Packet too long")
-        packet = SSHPacket(await reader.readexactly(length))
+        content = await reader.readexactly(length)
+        if not self._greeted:
+            self._greeted = True
+            _check_greeting(content)
         self._active()
-        return packet
+        return SSHPacket(content)
+
+    def _log_extensions(self, *_: object) -> None:
+        """Look at none: those a client made up may be no extensions at all."""
 
     def log_sent_packet(self, *_: object, **__: object) -> None:
         """No line for every packet."""
@@ -108,7 +123,10 @@ class SftpHandler(SFTPServerHandler):
                 await self._files.abandon(cast(Handle, handle), reason)
             except Exception:
                 log.exception("An open file could not be given up", extra={"event": "sftp_session_failed"})
+            finally:
+                self._handles.give_back(_FILE)
         for listing in self._dir_handles.values():
+            self._handles.give_back(_FOLDER)
             cast(Listing, listing).close()
         self._file_handles.clear()
         self._dir_handles.clear()
@@ -117,13 +135,22 @@ class SftpHandler(SFTPServerHandler):
             self._files.channel.exit(0)  # without an exit status scp takes a good transfer for a bad one
         await super(SFTPServerHandler, self)._cleanup(exc)
 
-    def _check_handles(self) -> None:
-        if len(self._file_handles) + len(self._dir_handles) >= self._max_handles:
-            raise asyncssh.SFTPFailure(f"Too many open files: at most {self._max_handles} at once")
+    @contextmanager
+    def _one_more(self, descriptors: int) -> Iterator[None]:
+        """Around what opens a handle: counted, unless it fails."""
+        try:
+            self._handles.take(descriptors)
+        except TooManyHandles as refused:
+            raise asyncssh.SFTPFailure(str(refused)) from None
+        try:
+            yield
+        except BaseException:
+            self._handles.give_back(descriptors)
+            raise
 
     async def _open(self, packet: SSHPacket) -> bytes:
-        self._check_handles()
-        return await self._process_open(packet)
+        with self._one_more(_FILE):
+            return await self._process_open(packet)
 
     async def _write(self, packet: SSHPacket) -> int:
         """As the stock one, but bytes after the data (rclone 1.60 sends some) are passed over."""
@@ -138,19 +165,24 @@ class SftpHandler(SFTPServerHandler):
         packet.check_end()
         listing = self._dir_handles.pop(handle, None)
         if listing is not None:
+            self._handles.give_back(_FOLDER)
             cast(Listing, listing).close()
             return
         file = self._file_handles.pop(handle, None)
         if file is None:
             raise asyncssh.SFTPInvalidHandle("Invalid file handle")
-        await self._files.close(file)
+        try:
+            await self._files.close(file)
+        finally:
+            self._handles.give_back(_FILE)
 
     async def _opendir(self, packet: SSHPacket) -> bytes:
-        self._check_handles()
         path = packet.get_string()
         packet.check_end()
+        with self._one_more(_FOLDER):
+            listing = self._files.listing(path)
         handle = self._get_next_handle()
-        self._dir_handles[handle] = cast(Any, self._files.listing(path))
+        self._dir_handles[handle] = cast(Any, listing)
         return handle
 
     async def _readdir(self, packet: SSHPacket) -> tuple[list[asyncssh.SFTPName], bool]:
@@ -166,7 +198,13 @@ class SftpHandler(SFTPServerHandler):
 
     async def _limits(self, packet: SSHPacket) -> SFTPLimits:
         packet.check_end()
-        return SFTPLimits(MAX_PACKET, MAX_DATA, MAX_DATA, self._max_handles)
+        return SFTPLimits(MAX_PACKET, MAX_DATA, MAX_DATA, self._handles.most)
+
+
+def _check_greeting(content: bytes) -> None:
+    """Refuse a client of an older protocol: the library takes it, and then knows none of its attributes."""
+    if content[:1] == bytes([c.FXP_INIT]) and int.from_bytes(content[1:5], "big") < OLDEST:
+        raise asyncssh.SFTPBadMessage(f"SFTP {OLDEST} or newer is needed")
 
 
 def _reason(exc: Exception | None) -> str:

@@ -1,4 +1,4 @@
-"""How many connections of one source may be open without having logged in. IPv6 counts by /64."""
+"""How many connections may be open without having logged in: per source, and in all. IPv6 counts by /64."""
 
 from __future__ import annotations
 
@@ -8,16 +8,32 @@ from ground.addresses import Address, source_of
 
 
 class Handshakes:
-    """The connections that have not logged in yet, by source."""
+    """The connections that have not logged in yet, by source.
 
-    def __init__(self, most: int) -> None:
+    Where all places are taken, a source with few gets one of a source with many: a crowd locks out only itself.
+    """
+
+    def __init__(self, most_of_source: int, most: int) -> None:
+        self._most_of_source = most_of_source
         self._most = most
         self._open: Counter[str] = Counter()
+
+    @property
+    def full(self) -> bool:
+        """Whether all places are taken."""
+        return self._open.total() >= self._most
+
+    def gives_way(self, address: Address) -> str | None:
+        """Return the source that has to give up a place before `address` may enter; None where none has to."""
+        if not self.full:
+            return None
+        source, count = self._open.most_common(1)[0]
+        return source if count > self._open[source_of(address)] + 1 else None
 
     def enter(self, address: Address) -> bool:
         """Count one more from `address`; False, with nothing counted, if there are as many as there may be."""
         source = source_of(address)
-        if self._open[source] >= self._most:
+        if self._open[source] >= self._most_of_source or self.full:
             return False
         self._open[source] += 1
         return True

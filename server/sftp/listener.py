@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,10 +37,10 @@ VERSION = "Headcount"
 """How the server names itself to clients: not which library, nor which version."""
 
 CHECK_S = 1.0
+WAITING = 512
 UNUSED_S = 60.0
 _THREADS = 8
 _WINDOW = 1024 * 1024
-_BACKLOG = 512
 
 
 class SftpListener:
@@ -69,7 +71,8 @@ class SftpListener:
         legacy = settings.sftp_legacy_algorithms
         # What old clients need is still sound; the library below asyncssh says to stderr that it may go one day.
         warnings.filterwarnings("ignore", message="Diffie-Hellman over finite fields")
-        front = Front(self.gate, settings.trusted_balancers, settings.login_grace_s, _BACKLOG)
+        backlog = self._sessions.entrance.caps.accepted_at_once
+        front = Front(self.gate, settings.trusted_balancers, settings.login_grace_s, backlog)
         self._acceptor = await asyncssh.listen(
             settings.sftp_host,
             settings.sftp_port,
@@ -85,6 +88,7 @@ class SftpListener:
             **offered(legacy=legacy),
             **_NOTHING_ELSE,
         )
+        _let_wait(self._acceptor.sockets, WAITING)
         self._watcher = asyncio.create_task(self._watch(), name="sftp watcher")
         host, port = self._acceptor.get_addresses()[0][:2]
         return host, port
@@ -128,6 +132,7 @@ class SftpListener:
         for connection in list(self._sessions.connections):
             connection.end("The server is stopping")
         await self._finish_sessions(grace_s)
+        self._sessions.entrance.close()
         self._sessions.retire_spaces()
         self._threads.shutdown(wait=False)
 
@@ -148,6 +153,16 @@ class SftpListener:
                 connection.check(time.monotonic())
                 await asyncio.sleep(0)
             self._sessions.retire_spaces(UNUSED_S)
+
+
+def _let_wait(listening: Iterable[Any], most: int) -> None:
+    """Let the kernel hold `most` connections that are not accepted yet.
+
+    asyncio has one number for that and for how many it accepts before anything else, each of them a descriptor.
+    """
+    for each in listening:
+        with socket.socket(fileno=os.dup(each.fileno())) as same:
+            same.listen(most)
 
 
 _NOTHING_ELSE = {

@@ -16,16 +16,18 @@ from typing import Any, cast
 import asyncssh
 from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
 
+from ground.addresses import source_of
 from server.files.contracts import TenantDirectory, TenantLimits
 from server.files.space import House, Space
 from server.settings import ServerSettings
 from server.sftp.algorithms import unshared
-from server.sftp.auth import KeyAuthentication, LoggedIn
+from server.sftp.auth import KeyAuthentication, LoggedIn, ask_before_success
+from server.sftp.entrance import Entrance
 from server.sftp.filesystem import TenantFiles
 from server.sftp.front import ACCEPTED_AT
 from server.sftp.gate import Gate
 from server.sftp.handler import SftpHandler
-from server.sftp.handshakes import Handshakes
+from server.sftp.handles import ConnectionHandles
 from server.sftp.penalties import Offence
 from server.sftp.wire import Corked, keep_no_environment, make_lean, no_lines
 
@@ -52,8 +54,9 @@ class Sessions:
         self.tenants = tenants
         self.house = house
         self.logged_in = logged_in
-        self.handshakes = Handshakes(settings.max_handshakes_per_address)
-        self.connections: set[Connection] = set()
+        self.entrance = Entrance(settings)
+        self.connections: dict[Connection, None] = {}
+        """In the order in which they came."""
         self.tasks: set[asyncio.Task[None]] = set()
         self._spaces: dict[str, Space] = {}
 
@@ -99,7 +102,8 @@ class Connection(KeyAuthentication):
         self.limits = TenantLimits()
         self.handlers: set[SftpHandler] = set()
         self.channels = 0
-        self.active_at = time.monotonic()
+        self.handles: ConnectionHandles
+        self.since = self.active_at = time.monotonic()
         self._conn: asyncssh.SSHServerConnection | None = None
         self._transport: Corked
         self._handshaking = False
@@ -112,21 +116,18 @@ class Connection(KeyAuthentication):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         super().connection_made(conn)
         self._conn = conn
+        self._transport = make_lean(conn)
+        entrance, others, loop = self.sessions.entrance, self.sessions.connections, asyncio.get_running_loop()
         exempt = self.sessions.gate.exempt(self._address)
-        self._handshaking = not exempt and self.sessions.handshakes.enter(self._address)
-        if not self._handshaking and not exempt:
-            self._limited = True
-            self._metrics.login("", "limited")
-            log.warning(
-                "Too many connections from %s without a login", self._address, extra={"event": "handshake_cap"}
-            )
-            conn.abort()
+        self._handshaking = not exempt and entrance.admit(self._address, others)
+        if not self._handshaking and not (exempt and entrance.has_room(others)):
+            # A client reads no reason before our version, which is sent when this returns.
+            loop.call_soon(self.turn_away)
             return
-        self.sessions.connections.add(self)
-        loop = asyncio.get_running_loop()
+        others[self] = None
         spent_s = loop.time() - conn.get_extra_info(ACCEPTED_AT, loop.time())
         self._patience = loop.call_later(max(0.0, self.sessions.settings.login_grace_s - spent_s), self._run_out)
-        self._transport = make_lean(conn)
+        ask_before_success(conn, self._why_not)
         # The library ignores the transport's back-pressure; this is where asyncio tells it.
         conn.pause_writing = self._full  # type: ignore[method-assign]
         conn.resume_writing = self._has_room  # type: ignore[method-assign]
@@ -134,7 +135,7 @@ class Connection(KeyAuthentication):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._room.set()
-        self.sessions.connections.discard(self)
+        self.sessions.connections.pop(self, None)
         self._leave_handshake()
         if self.login is not None:
             self._metrics.session_closed(self.login.tenant)
@@ -147,18 +148,41 @@ class Connection(KeyAuthentication):
     def auth_completed(self) -> None:
         offered = self._offered
         account = self.sessions.tenants.account(offered.tenant) if offered else None
-        if account is None or self.sessions.count(account.name) >= account.limits.max_sessions:
-            self._reason = "the tenant has as many sessions as it may"
-            self._limited = True
-            self.end("Too many sessions at once", asyncssh.DISC_TOO_MANY_CONNECTIONS)
+        if account is None:
+            self.end("Not now. Try again later.")
             return
         self._leave_handshake()
         self.limits = account.limits
+        self.handles = ConnectionHandles(self.sessions.entrance.handles, account.name)
         self._home = _identity(account.root)
         self.active_at = time.monotonic()
         super().auth_completed()
         self._metrics.session_opened(account.name)
         self.sessions.gate.logged_in(self._address)
+
+    def _why_not(self) -> str | None:
+        """Why a client whose key fits and whose signature is right gets no session; None if it does."""
+        account = self.sessions.tenants.account(self._offered.tenant) if self._offered else None
+        if account is None:
+            return "Not now. Try again later."
+        most = account.limits.max_sessions
+        if self.sessions.count(account.name) >= most:
+            self._reason = "the tenant has as many sessions as it may"
+            self._limited = True
+            return f"Too many sessions: {account.name} has {most} open, the most it may. Close one and try again."
+        return None
+
+    def begins_from(self, source: str | None) -> bool:
+        """Whether this is a client of `source` (None: of any) that has not logged in."""
+        return self._handshaking and source in (None, source_of(self._address))
+
+    def turn_away(self) -> None:
+        """End a connection before its login, and tell a stranger no more than that. It earns no penalty."""
+        self._limited = True
+        self._metrics.login("", "limited")
+        self._leave_handshake()
+        self.sessions.entrance.see_out(self._transport)
+        self.end("Not now. Try again later.", asyncssh.DISC_TOO_MANY_CONNECTIONS)
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         if self.login is None or self.channels >= self.sessions.settings.max_channels:
@@ -223,7 +247,7 @@ class Connection(KeyAuthentication):
             self._patience.cancel()
         if self._handshaking:
             self._handshaking = False
-            self.sessions.handshakes.leave(self._address)
+            self.sessions.entrance.handshakes.leave(self._address)
 
     def _explain(self, exc: Exception) -> None:
         """Say which algorithms are not shared: whoever has to mend a client needs both lists."""
@@ -308,7 +332,7 @@ async def _serve(connection: Connection, session: SftpSession, channel: Any) -> 
             TenantFiles(channel, space, lambda: connection.limits),
             SSHReader(session, channel),
             SSHWriter(session, channel),
-            max_handles=sessions.settings.max_handles,
+            handles=connection.handles,
             taken=connection.room,
             active=connection.touch,
         )

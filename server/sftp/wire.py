@@ -8,6 +8,7 @@ for every packet. Leans on the inside of asyncssh (see tests/unit/sftp/test_asyn
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import asyncssh
@@ -54,6 +55,7 @@ class Corked:
         self._transport = transport
         self._pending: list[bytes] = []
         self._size = 0
+        self._linger: tuple[float, Callable[[Corked], None]] | None = None
         self._loop = asyncio.get_running_loop()
 
     def write(self, data: bytes) -> None:
@@ -71,9 +73,24 @@ class Corked:
             self._size = 0
             self._transport.write(data)
 
+    def linger(self, seconds: float, left: Callable[[Corked], None]) -> None:
+        """When it is aborted, leave what was sent last time to arrive: a socket closed with bytes unread resets the
+        client, which then may not see it. `left` is called when the socket is closed."""
+        self._linger = seconds, left
+
     def abort(self) -> None:
         self._flush()
+        if self._linger is None:
+            self._transport.abort()
+        else:
+            self._transport.pause_reading()
+            self._loop.call_later(self._linger[0], self.leave)
+
+    def leave(self) -> None:
+        """Linger no longer."""
         self._transport.abort()
+        if self._linger is not None:
+            self._linger[1](self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

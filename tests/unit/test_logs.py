@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -42,6 +44,37 @@ def test_what_a_client_calls_itself_cannot_start_a_line(capsys: pytest.CaptureFi
     logs.set_up("text", "info")
     logging.getLogger("x").warning("From %s.", "evil\nnew line", extra={"event": "e", "path": "a\r\x1b[2Jb"})
     assert capsys.readouterr().err.count("\n") == 1
+
+
+WITHOUT_DESCRIPTORS = """
+import logging, os, resource
+from server import logs
+logs.set_up("{format}", "info")
+unused = os.open("/", os.O_RDONLY)
+os.close(unused)
+resource.setrlimit(resource.RLIMIT_NOFILE, (unused, unused))
+try:
+    [1, 2][
+        1 + int("9")
+    ]
+except IndexError:
+    logging.getLogger("x").exception("It broke: %s", "a\u200bb", extra={{"event": "broke", "path": "\u200b"}})
+"""
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_line_with_a_traceback_needs_no_file(log_format: str) -> None:
+    """What is imported when it is needed first can't be when no file can be opened."""
+    told = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DESCRIPTORS.format(format=log_format)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    assert "It broke" in told
+    assert "IndexError" in told
+    assert "Too many open files" not in told
+    assert "--- Logging error ---" not in told
 
 
 def test_the_level_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,7 +148,9 @@ async def test_a_connection_beyond_the_cap_of_handshakes_is_limited_and_no_offen
     async with sftp_house(tmp_path, max_handshakes_per_address=1, penalty_no_login_s=20) as house:
         reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0))
         assert await reader.readline() == b"SSH-2.0-Headcount\r\n"
-        assert await greeting(house, BAD) == b""
+        turned_away, other = await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0))
+        assert b"Not now" in await turned_away.read()
+        other.close()
         assert house.metrics.logins == [("", "limited")]
         assert not house.listener.gate.bans()
         writer.close()

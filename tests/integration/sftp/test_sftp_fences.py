@@ -217,6 +217,32 @@ async def test_open_files_and_folders_are_limited_and_closing_one_makes_room(tmp
         assert SFTPLimits.decode(cast(SSHPacket, limits)).max_open_handles == 3
 
 
+async def test_open_files_count_over_all_channels_of_a_connection(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, max_handles=3) as house, house.connect() as connection:
+        channels = [await connection.start_sftp_client() for _ in range(3)]
+        await put(channels[0], "file", b"x")
+        for channel in channels:
+            await channel.open("file", "rb")
+        with pytest.raises(asyncssh.SFTPFailure, match="Too many open files: at most 3"):
+            await channels[0].open("file", "rb")
+        channels[1].exit()
+        await channels[1].wait_closed()
+        await eventually(lambda: house.listener._sessions.entrance.handles.taken_by("acme") == 2)
+        await channels[0].open("file", "rb")
+
+
+async def test_open_files_count_over_all_connections_of_a_tenant(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, max_tenant_handles=3) as house, house.client() as first:
+        await put(first, "file", b"x")
+        async with house.client() as second:
+            for client in (first, second, second):
+                await client.open("file", "rb")
+            with pytest.raises(asyncssh.SFTPFailure, match="at most 3 at once in all sessions together"):
+                await first.open("file", "rb")
+        await eventually(lambda: house.listener._sessions.entrance.handles.taken_by("acme") == 1)
+        await first.open("file", "rb")
+
+
 async def test_no_descriptor_stays_open_whatever_is_left_open(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "file", b"x")
@@ -283,6 +309,27 @@ async def test_sessions_of_a_tenant_are_limited(house: SftpHouse) -> None:
         pass
 
 
+async def test_a_session_too_many_is_told_why(house: SftpHouse) -> None:
+    await house.limit(max_sessions=1)
+    async with house.client():
+        with pytest.raises(asyncssh.DisconnectError, match="Too many sessions: acme has 1 open"):
+            async with house.client():
+                pass
+        status, said = await house.sftp("ls")
+        assert status == 255
+        assert "Received disconnect" in said
+        assert "Too many sessions: acme has 1 open, the most it may." in said
+
+
+async def test_a_connection_too_many_is_told_not_now_and_no_more(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, max_connections=1) as house, house.client():
+        for _ in range(5):
+            status, said = await house.sftp("ls")
+            assert status == 255
+            assert "Not now. Try again later." in said
+            assert "acme" not in said.replace(f"acme@{HOST}", "")
+
+
 async def test_a_removed_tenant_s_sessions_end_within_seconds(house: SftpHouse) -> None:
     async with house.connect() as connection:
         await house.tenants.remove("acme")
@@ -316,8 +363,8 @@ async def test_connections_without_a_login_are_capped_per_address(tmp_path: Path
         for reader, _ in idle:
             assert (await reader.readline()).startswith(b"SSH-2.0-")
         reader, writer = await asyncio.open_connection(HOST, house.port)
-        with suppress(ConnectionError):
-            assert await reader.read() == b""
+        assert await reader.readline() == b"SSH-2.0-Headcount\r\n"
+        assert b"Not now" in await reader.read()
         writer.close()
         idle.pop()[1].close()
         await eventually(lambda: _can_connect(house))

@@ -230,6 +230,20 @@ def test_every_refused_try_is_answered_by_one_method_of_the_connection() -> None
     assert [name for name, line in sent if "send_packet" in line] == ["connection.py"]
 
 
+@watches("send_userauth_success")
+def test_every_login_succeeds_by_one_method_of_the_connection() -> None:
+    assert inspect.iscoroutinefunction(connection.SSHServerConnection.send_userauth_success)
+    assert "await self._conn.send_userauth_success()" in source(auth.ServerAuth.send_success)
+    succeeding = source(connection.SSHServerConnection.send_userauth_success)
+    assert succeeding.index("MSG_USERAUTH_SUCCESS") < succeeding.index("self._owner.auth_completed()")
+
+
+@watches("SFTPHandler._log_extensions")
+def test_extensions_of_a_client_are_looked_at_for_the_log_alone() -> None:
+    assert "return" not in source(sftp.SFTPHandler._log_extensions)
+    assert source(sftp.SFTPServerHandler.run).count("rcvd_extensions") == 4
+
+
 @watches("all_sig_algorithms")
 def test_a_key_verifies_only_signatures_by_the_algorithms_it_is_left() -> None:
     key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
@@ -283,6 +297,7 @@ def test_constants_are_those_of_the_protocol() -> None:
         "OPENDIR": 11, "READDIR": 12, "REMOVE": 13, "MKDIR": 14, "RMDIR": 15, "REALPATH": 16, "STAT": 17,
         "RENAME": 18, "READLINK": 19, "SYMLINK": 20,
     }  # fmt: skip
+    requests["INIT"] = 1
     for name, number in requests.items():
         assert getattr(constants, f"FXP_{name}") == number
     flags = {"READ": 1, "WRITE": 2, "APPEND": 4, "CREAT": 8, "TRUNC": 16, "EXCL": 32}

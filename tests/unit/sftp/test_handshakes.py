@@ -1,4 +1,4 @@
-"""How many handshakes one source may have open."""
+"""How many handshakes one source, and all of them, may have open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from server.sftp.handshakes import Handshakes
 
 
 def test_a_source_has_room_again_when_one_leaves() -> None:
-    handshakes, address = Handshakes(2), ip_address("192.0.2.1")
+    handshakes, address = Handshakes(2, 100), ip_address("192.0.2.1")
     assert [handshakes.enter(address) for _ in range(3)] == [True, True, False]
     assert handshakes.enter(ip_address("192.0.2.2"))
     handshakes.leave(address)
@@ -16,9 +16,43 @@ def test_a_source_has_room_again_when_one_leaves() -> None:
 
 
 def test_nobody_is_remembered_who_is_gone() -> None:
-    handshakes = Handshakes(2)
+    handshakes = Handshakes(2, 100)
     for number in range(100):
         address = ip_address(number)
         handshakes.enter(address)
         handshakes.leave(address)
     assert not handshakes._open
+
+
+def test_all_addresses_of_one_ipv6_network_are_one_source() -> None:
+    handshakes = Handshakes(2, 100)
+    near = [ip_address("2001:db8:1:2::1"), ip_address("2001:db8:1:2:ffff::9")]
+    assert [handshakes.enter(each) for each in [*near, *near]] == [True, True, False, False]
+    assert handshakes.enter(ip_address("2001:db8:1:3::1"))
+
+
+def test_an_ipv4_address_inside_ipv6_is_the_source_that_it_is_alone() -> None:
+    handshakes = Handshakes(1, 100)
+    assert handshakes.enter(ip_address("192.0.2.1"))
+    assert not handshakes.enter(ip_address("::ffff:192.0.2.1"))
+    assert handshakes.enter(ip_address("::ffff:192.0.2.2"))
+
+
+def test_a_crowd_of_one_source_gives_way_to_another() -> None:
+    handshakes, many, few = Handshakes(10, 3), ip_address("192.0.2.1"), ip_address("192.0.2.2")
+    for _ in range(3):
+        assert handshakes.gives_way(many) is None
+        assert handshakes.enter(many)
+    assert not handshakes.enter(few)
+    assert handshakes.gives_way(many) is None
+    assert handshakes.gives_way(few) == "192.0.2.1"
+    handshakes.leave(many)
+    assert handshakes.enter(few)
+
+
+def test_no_source_takes_a_place_of_one_that_has_no_more_than_itself() -> None:
+    handshakes = Handshakes(10, 3)
+    for number in range(3):
+        assert handshakes.enter(ip_address(number))
+    assert handshakes.gives_way(ip_address(9)) is None
+    assert not handshakes.enter(ip_address(9))

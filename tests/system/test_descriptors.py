@@ -1,0 +1,159 @@
+"""However many connect, and however much one tenant opens: the others are served, and the log stays short."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from tests.support.clients import needs
+from tests.support.importing import people
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
+
+pytestmark = needs("sftp")
+
+DESCRIPTORS = 256
+SOURCES = [f"127.0.{number}.7" for number in range(1, 13)]
+EACH = 40
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """With few descriptors, and the tenants acme and umbrella."""
+    env = {"NARROW_TO": str(DESCRIPTORS), "HEADCOUNT_LOGIN_GRACE_S": "60"}
+    with ServerProcess(tmp_path, entry="tests.support.narrow_server", env=env) as running:
+        running.add_tenant("acme")
+        running.add_tenant("umbrella")
+        running.put("acme", people("ann"))
+        assert running.wait("acme")["state"] == "completed"
+        yield running
+
+
+def open_now(server: ServerProcess) -> int:
+    assert server.process
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+
+def crowd(server: ServerProcess, stack: ExitStack, each: int = EACH) -> list[socket.socket]:
+    """Connections of clients at many addresses that say nothing."""
+    found = []
+    for source in SOURCES:
+        for _ in range(each):
+            client = stack.enter_context(socket.socket())
+            client.bind((source, 0))
+            client.settimeout(10)
+            client.connect(("127.0.0.1", server.sftp_port))
+            found.append(client)
+    return found
+
+
+def test_a_crowd_of_strangers_leaves_room_for_http_and_for_tenants(server: ServerProcess) -> None:
+    before = open_now(server)
+    with ExitStack() as stack:
+        asyncio.run(_uploads_beside(server, stack))
+        assert open_now(server) < DESCRIPTORS - 50
+        # The crowd holds all places, each address one; those that dawdle lose theirs.
+        wait_until(lambda: server.sftp("umbrella", "ls").returncode == 0, what="a tenant to get a place")
+        assert server.get("/healthz").status_code == server.get("/readyz").status_code == 200
+    wait_until(lambda: open_now(server) <= before + 4, what="all descriptors to be free again")  # umbrella's folder
+    said = server.log.read_text()
+    assert "Traceback" not in said
+    assert said.count("\n") < 200
+    assert "handshake_cap" in server.events()
+
+
+async def _uploads_beside(server: ServerProcess, stack: ExitStack) -> None:
+    async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
+        async with sftp.open("before", "wb") as file:
+            await file.write(b"x")
+            await asyncio.to_thread(crowd, server, stack)
+            await file.write(b"x" * 100_000)
+        assert await sftp.getsize("before") == 100_001
+
+
+def test_one_tenant_can_not_take_all_descriptors(server: ServerProcess) -> None:
+    before = open_now(server)
+    asyncio.run(_opens_all_it_can(server))
+    wait_until(lambda: open_now(server) <= before + 4, what="all descriptors to be free again")
+    assert "Traceback" not in server.log.read_text()
+
+
+async def _opens_all_it_can(server: ServerProcess) -> None:
+    async with server.connect("acme") as connection:
+        refused = []
+        for _ in range(8):
+            sftp = await connection.start_sftp_client()
+            refused += [each for each in [await _opens(sftp, number) for number in range(20)] if each]
+        assert refused
+        assert all("Too many open files" in each for each in refused)
+        assert open_now(server) < DESCRIPTORS - 100
+        await asyncio.to_thread(server.put, "umbrella", people("bob"))
+        assert (await asyncio.to_thread(server.get, "/healthz")).status_code == 200
+
+
+async def _opens(sftp: asyncssh.SFTPClient, number: int) -> str | None:
+    """Open one more file or folder, and say why not."""
+    try:
+        if number % 2:
+            await sftp.open("sync_users.csv", "rb")
+        else:
+            await sftp._handler.opendir(b"/")
+    except asyncssh.SFTPError as error:
+        return str(error)
+    return None
+
+
+def test_a_server_without_descriptors_says_so_once_a_second_and_recovers(server: ServerProcess) -> None:
+    assert server.process
+    process, began = server.process.pid, time.monotonic()
+    lines = len(server.lines())
+    few = open_now(server) + 2
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (few, DESCRIPTORS))
+    with ExitStack() as stack:
+        for _ in range(60):
+            client = stack.enter_context(socket.socket())
+            client.connect(("127.0.0.1", server.sftp_port))
+        wait_until(lambda: server.events().count("shortage") >= 3, what="the shortage to be said again")
+        more, seconds = len(server.lines()) - lines, time.monotonic() - began
+        assert more <= 2 * seconds + 5
+        assert "Traceback" not in server.log.read_text()
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+    # Those that waited are taken first.
+    wait_until(lambda: server.sftp("umbrella", "ls").returncode == 0, what="a tenant to be served again")
+    assert server.stop() == 0
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one(server: ServerProcess) -> None:
+    assert server.process
+    assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE) == (DESCRIPTORS, DESCRIPTORS)
+
+
+def test_a_stranger_too_many_is_told_not_now_and_no_more(server: ServerProcess) -> None:
+    with ExitStack() as stack:
+        clients = crowd(server, stack, each=3)
+        heard = asyncio.run(_all_heard(clients))
+    assert any(b"Not now. Try again later." in each for each in heard)
+    assert all(each.startswith(b"SSH-2.0-Headcount\r\n") for each in heard if each)
+
+
+async def _all_heard(clients: list[socket.socket]) -> list[bytes]:
+    async def first(client: socket.socket) -> Any:
+        client.setblocking(False)
+        heard = b""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(2):
+                while data := await asyncio.get_running_loop().sock_recv(client, 65536):
+                    heard += data
+        return heard
+
+    return list(await asyncio.gather(*map(first, clients)))

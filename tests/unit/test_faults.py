@@ -1,0 +1,50 @@
+"""What no part has caught is said in the log, and not more often than once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+
+import pytest
+
+from server.faults import Faults, shortage
+from server.seldom import Seldom
+
+
+def test_what_happens_often_is_said_once_a_second_with_how_often() -> None:
+    seldom = Seldom()
+    assert [seldom.again(now) for now in (0.0, 0.1, 0.9, 1.0, 1.5, 9.0)] == [1, 0, 0, 3, 0, 2]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
+def test_a_shortage_is_known_by_its_number(number: int) -> None:
+    assert shortage(OSError(number, "text"))
+
+
+def test_an_error_of_another_kind_is_no_shortage() -> None:
+    assert shortage(MemoryError())
+    assert shortage(OSError(errno.ENOENT, "text")) is None
+    assert shortage(None) is None
+
+
+def test_a_failed_accept_is_said_once_and_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    faults, loop = Faults(), asyncio.new_event_loop()
+    faults.watch(loop)
+    for _ in range(512):
+        loop.call_exception_handler({"message": "accept", "exception": OSError(errno.EMFILE, "Too many")})
+    loop.close()
+    (line,) = caplog.records
+    assert line.exc_info is None
+    assert (line.levelno, line.__dict__["event"], line.__dict__["times"]) == (logging.ERROR, "shortage", 1)
+
+
+def test_a_fault_of_ours_is_said_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    faults, loop = Faults(), asyncio.new_event_loop()
+    faults.watch(loop)
+    for _ in range(3):
+        loop.call_exception_handler({"message": "Task broke", "exception": ValueError("x")})
+    loop.close()
+    (line,) = caplog.records
+    assert line.exc_info
+    assert "Task broke" in line.getMessage()
