@@ -27,6 +27,7 @@ BUSY_TIMEOUT_S = 10.0
 FULL_OR_BUSY = {
     sqlite3.SQLITE_FULL: ("disk_full", "the disk is full"),
     sqlite3.SQLITE_IOERR: ("disk_error", "the disk could not be read or written"),
+    sqlite3.SQLITE_READONLY: ("disk_error", "the database is read-only for the server"),
     sqlite3.SQLITE_BUSY: ("database_busy", "another process holds the database"),
 }
 

@@ -246,7 +246,7 @@ class Server:
         return self._worker.alive
 
     async def _database_answers(self) -> bool:
-        await self._queue.ask()
+        await self._queue.ask_to_write()
         return True
 
     async def _may_read_metrics(self, token: str | None) -> bool:

@@ -167,6 +167,11 @@ class Listing:
         """Read something; raises if headcount.db can't be read."""
         await self._ledger.read("SELECT name FROM tenants LIMIT 1")
 
+    async def ask_to_write(self) -> None:
+        """Begin a change and make none. Raises TryAgain if headcount.db can't be changed."""
+        # BEGIN IMMEDIATE alone does not fail where the file is read-only.
+        await self._ledger.change("UPDATE tenants SET last_import_id = last_import_id WHERE name = ''")
+
     # Below
 
     async def _entries(self, statement: str, *values: object) -> list[Entry]:

@@ -448,3 +448,18 @@ async def test_two_processes_decide_and_one_is_told(queue: Queue, tmp_path: Path
 def test_an_outcome_survives_being_written_down() -> None:
     held = outcome(ImportState.HELD, created=2)
     assert Outcome.from_json(json.loads(json.dumps(held.to_json()))) == held
+
+
+async def test_a_database_that_is_read_only_says_so_to_uploads_and_to_who_asks(tmp_path: Path) -> None:
+    async with open_queue(tmp_path, "acme") as writable:
+        await writable.ask_to_write()
+    db = await open_database(next(tmp_path.rglob("headcount.db")), "server", readonly=True)
+    try:
+        queue = Queue(db)
+        await queue.ask()
+        with pytest.raises(TryAgain, match="read-only"):
+            await queue.ask_to_write()
+        with pytest.raises(TryAgain, match="read-only"):
+            await promise(queue)
+    finally:
+        await db.close()
