@@ -92,7 +92,7 @@ class ServerSettings(BaseSettings):
     penalty_grace_s: SecondsOrOff = 10
     penalty_min_s: Seconds = 15
     penalty_max_s: Seconds = 600
-    # Of HTTP; None: 1,000, or a quarter of the descriptors if that is less.
+    # Of HTTP; None: 1,000, or an eighth of the descriptors if that is less.
     max_http_connections: Annotated[int, Field(ge=8)] | None = None
     max_event_streams_per_token: AtLeastOne = 50
     # Per tenant:

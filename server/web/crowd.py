@@ -46,8 +46,11 @@ class Caps:
 
 
 def caps_for(connections: int | None, streams: int, descriptors: int) -> Caps:
-    """Return the caps; without a chosen number of connections they take at most a quarter of the descriptors."""
-    return Caps(connections or min(CONNECTIONS, max(LEAST, descriptors // 4)), streams)
+    """Return the caps; without a chosen number of connections they take at most an eighth of the descriptors.
+
+    That and the spare ones are about a half of what SFTP leaves to everything else.
+    """
+    return Caps(connections or min(CONNECTIONS, max(LEAST, descriptors // 8)), streams)
 
 
 @dataclass(eq=False, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ground.addresses import Network
+from server.process import descriptor_limit
 from server.web.crowd import STREAMS, Caps, caps_for
 from server.web.door import Door
 from server.web.slow_clients import PatientProtocol
@@ -73,8 +73,7 @@ class WebListener:
 
 def default_caps(connections: int | None = None, streams: int = STREAMS) -> Caps:
     """Return the caps of this process, by its descriptors where the number of connections is not chosen."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return caps_for(connections, streams, soft)
+    return caps_for(connections, streams, descriptor_limit())
 
 
 class _Server(uvicorn.Server):

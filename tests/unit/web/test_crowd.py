@@ -173,7 +173,7 @@ def test_the_next_request_of_a_pipeline_is_not_ended_by_the_one_before() -> None
 
 
 @pytest.mark.parametrize(
-    ("chosen", "descriptors", "connections"), [(None, 1_000_000, 1000), (None, 1024, 256), (None, 4, 8), (50, 4, 50)]
+    ("chosen", "descriptors", "connections"), [(None, 1_000_000, 1000), (None, 1024, 128), (None, 4, 8), (50, 4, 50)]
 )
 def test_the_cap_follows_the_descriptors_unless_it_is_chosen(
     chosen: int | None, descriptors: int, connections: int
