@@ -69,6 +69,8 @@ def insert(file: str, database: str) -> int:
 
 def run(file: str, database: str, messages: str, import_id: str) -> dict[str, Any]:
     """One import by the importer itself, at default settings."""
+    from importer.database import open_database
+    from importer.model import Outcome
     from importer.reconcile.run import Job, run_import
     from importer.rules.settings import ImportSettings
 
@@ -82,11 +84,14 @@ def run(file: str, database: str, messages: str, import_id: str) -> dict[str, An
         approval=None,
         now=datetime.now(UTC),
     )
-    outcome = asyncio.run(
-        run_import(
+
+    async def imported() -> Outcome:
+        await (await open_database(Path(database), "tenant", make=True)).close()
+        return await run_import(
             job, Path(database), ImportSettings(), Path(messages), progress=lambda _: None, stopping=lambda: False
         )
-    )
+
+    outcome = asyncio.run(imported())
     return {"state": outcome.state.value, **outcome.counts.to_json()}
 
 

@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +20,8 @@ from typing import TypeVar
 import aiosqlite
 
 from ground.files import fsync_folder
-from importer.errors import SchemaTooNew, TryAgain
+from importer.errors import DatabaseUnusable, SchemaTooNew, TryAgain
+from importer.unusable import in_words, is_damage
 
 T = TypeVar("T")
 
@@ -32,23 +34,28 @@ FULL_OR_BUSY = {
 }
 
 
-async def open_database(path: Path, kind: str, *, readonly: bool = False) -> aiosqlite.Connection:
+async def open_database(path: Path, kind: str, *, readonly: bool = False, make: bool = False) -> aiosqlite.Connection:
     """Open the database at `path` with its schema brought up to date. What an older Headcount wrote is copied before.
 
     `kind` names the schema: `server` (headcount.db) or `tenant` (users.db). Autocommit outside `transaction()`.
-    Raises SchemaTooNew if a newer Headcount wrote it, TryAgain when the disk is full or nobody else may even read.
+    Only with `make` is a database made where none is, or an empty one: for a caller that makes the whole folder.
+    Raises DatabaseUnusable, SchemaTooNew if a newer Headcount wrote it, TryAgain when the disk is full or another
+    process does not even let it be read.
     """
     try:
-        return await _open(path, kind, readonly)
-    except sqlite3.OperationalError as error:
-        raise as_try_again(error) from error
+        return await _open(path, kind, readonly, make)
+    except sqlite3.DatabaseError as error:
+        raise as_told(error, path) from error
 
 
-async def _open(path: Path, kind: str, readonly: bool) -> aiosqlite.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
+async def _open(path: Path, kind: str, readonly: bool, make: bool) -> aiosqlite.Connection:
+    mode = "ro" if readonly else "rwc" if make else "rw"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
     db = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, cached_statements=256)
     try:
         db.row_factory = sqlite3.Row
+        if not make:
+            check_version(path, kind, await _version(db))
         if not readonly:
             await db.execute("PRAGMA journal_mode=WAL")
         await db.execute("PRAGMA synchronous=FULL")
@@ -69,11 +76,27 @@ def migrations(kind: str) -> list[str]:
     return [folder.joinpath(name).read_text(encoding="utf-8") for name in found]
 
 
+def check_version(path: Path, kind: str, version: int) -> None:
+    """Raise DatabaseUnusable for the database at `path` if nothing was ever made in it, SchemaTooNew if too much."""
+    if version == 0:
+        raise DatabaseUnusable(f"{path} is empty; restore it from a backup")
+    if version > newest_version(kind):
+        raise SchemaTooNew(f"{path} was written by a newer Headcount (schema {version}); upgrade Headcount")
+
+
+@cache
+def newest_version(kind: str) -> int:
+    """Return the version of the schema of `kind` that this Headcount writes."""
+    return len(migrations(kind))
+
+
 async def _migrate(db: aiosqlite.Connection, path: Path, kind: str) -> None:
-    scripts = migrations(kind)
     version = await _version(db)
-    if version > len(scripts):
-        raise SchemaTooNew(f"this data folder was written by a newer Headcount (schema {version}); upgrade Headcount")
+    if version == newest_version(kind):
+        return
+    scripts = migrations(kind)
+    if version:
+        check_version(path, kind, version)
     if 0 < version < len(scripts):
         await _keep_copy(db, path, version)
     for number in range(version + 1, len(scripts) + 1):
@@ -143,12 +166,22 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
         raise as_try_again(error) from error
 
 
-def as_try_again(error: sqlite3.OperationalError) -> Exception:
+def as_try_again(error: sqlite3.DatabaseError) -> Exception:
     """What `error` means to the caller: TryAgain for a full disk or a busy database, otherwise itself."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in FULL_OR_BUSY:
         return TryAgain(*FULL_OR_BUSY[code])
     return error
+
+
+def as_told(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    """Map what opening the database at `path` raised: to TryAgain, to DatabaseUnusable, otherwise to itself."""
+    meant = as_try_again(error)
+    if meant is not error or not is_damage(error):
+        return meant
+    why = in_words(path, error)
+    # What can be opened after all: SQLite could not make the files that it needs beside it (disk, descriptors).
+    return DatabaseUnusable(why) if why else TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])
 
 
 async def _roll_back(db: aiosqlite.Connection) -> None:

@@ -50,7 +50,9 @@ class Stopped(ImporterError):  # noqa: N818 - the field's word
     """The server is stopping: the import was rolled back and stays queued."""
 
 
-class SchemaTooNew(ImporterError):  # noqa: N818
-    """The database was written by a newer Headcount than this one."""
+class DatabaseUnusable(ImporterError):  # noqa: N818 - what it is
+    """A database that is missing, empty, damaged or unreadable. Nothing was changed, and nothing was made anew."""
 
-    code = "schema_too_new"
+
+class SchemaTooNew(DatabaseUnusable):
+    """The database was written by a newer Headcount than this one."""

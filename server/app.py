@@ -19,10 +19,10 @@ from ground.addresses import plain
 from ground.moments import utc_now
 from importer.database import open_database
 from importer.queue.checksum import CHECKSUM_NAME
+from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
-from importer.rules.settings import ImportSettings
 from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing, Watchers
 from importer.worker.recovery import recover, remove_leftovers
@@ -44,8 +44,8 @@ from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
-from server.tenants.settings import read_settings
 from server.tenants.sign_ins import SignIns
+from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants, make_data_dir, open_tenants, server_database
 from server.tenants.tokens import Role, Tokens
 from server.upkeep.counting import Counting
@@ -107,26 +107,28 @@ class Connections:
 class Server:
     """The parts, wired. `start()` once, then `stop()` once; the databases are closed by whoever opened them."""
 
-    def __init__(self, settings: ServerSettings, connections: Connections) -> None:
+    def __init__(self, settings: ServerSettings, connections: Connections, soundness: Soundness) -> None:
         tenants, queue, looking = connections.tenants, connections.queue, connections.looking
         ledger = Ledger(tenants.db)
         self._metrics = metrics = Metrics()
         self._settings = settings
         self._tenants = tenants
         self._queue = queue
+        self._soundness = soundness
+        self._left: dict[str, list[Entry]] = {}
         self._tokens = Tokens(looking)
-        self._counting = Counting(metrics, tenants, queue)
-        self._notifications = Notifications(settings, tenants, Outbox(ledger), metrics)
-        self._indexer = Indexer(tenants)
+        self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken)
+        self._notifications = Notifications(settings, tenants, Outbox(ledger), metrics, soundness)
+        self._indexer = Indexer(tenants, soundness)
         self._closing = Closing(
             queue,
             tenants.folder,
             Watchers(self._counting, self._notifications, self._indexer),
             herald=self._notifications.herald,
         )
-        starter = Starter(tenants.folder, self._settings_of, utc_now, queue.checksums)
+        starter = Starter(tenants.folder, soundness.settings, utc_now, queue.checksums, soundness=soundness)
         self._worker = Worker(queue, self._closing, starter)
-        self._keeper = Keeper(tenants, queue, utc_now, self._notifications)
+        self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness)
         self._hooks = self._hook_table()
         found = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in found]
@@ -136,7 +138,7 @@ class Server:
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
         self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
         listing, known = Listing(looking), Tenants(settings.data_dir, looking)
-        self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions)
+        self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why)
         self._sign_ins = SignIns(ledger, looking=Ledger(looking))
         health = self._health()
         office = self._office(known, listing, shown_host_keys(found), health)
@@ -169,6 +171,7 @@ class Server:
             key_uses=self._key_uses,
             overview=self._overview,
             bans=self._bans,
+            soundness=self._soundness,
             host_keys=host_keys,
             sftp_port=lambda: self._sftp.port,
             parts_up=health.parts,
@@ -179,17 +182,15 @@ class Server:
             {"sftp": self._sftp_listens, "worker": self._worker_works, "database": self._database_answers},
             self._render_metrics,
             self._may_read_metrics,
+            lambda: len(self._soundness.broken),
         )
 
     async def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """Take up what was left, then listen. Returns where SFTP and HTTP are; raises CannotListen."""
-        await recover(self._queue, self._closing, self._tenants.folder, known_end)
-        for tenant in await self._tenants.list():
-            folder = self._tenants.folder(tenant.name)
-            if folder.root.is_dir():
-                await remove_leftovers(self._queue, tenant.name, folder)
-                await clear_staging(folder.root, tenant.name, self._hooks)
-        # This opens every users.db for writing: their schemas are up to date before anybody only reads them.
+        for entry in await self._queue.waiting():
+            self._left.setdefault(entry.tenant, []).append(entry)
+        # This brings the schema of every users.db that can be used up to date, before one is opened only for reading.
+        await self._soundness.start(self._take_up)
         await self._counting.restore()
         await self._ban_keeper.restore()
         settings = self._settings
@@ -203,6 +204,14 @@ class Server:
         self._ban_keeper.start()
         return sftp, http
 
+    async def _take_up(self, tenant: str) -> None:
+        """Make whole what the last process left of a tenant that can be used: before a client of it is let in."""
+        folder = self._tenants.folder(tenant)
+        await recover(self._queue, self._closing, self._tenants.folder, known_end, self._left.get(tenant, []))
+        await remove_leftovers(self._queue, tenant, folder)
+        await clear_staging(folder.root, tenant, self._hooks)
+        self._left.pop(tenant, None)
+
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
         """Take nothing new, and let what is under way end within `grace_s`, or until `hurry` is set."""
         hurrying = asyncio.create_task(self._hurry_when(hurry))
@@ -214,6 +223,7 @@ class Server:
                 self._indexer.stop(),
                 self._notifications.stop(grace_s),
             )
+            await self._soundness.stop()
             await self._key_uses.stop()
             await self._ban_keeper.stop()
             await self._live.close()
@@ -227,9 +237,6 @@ class Server:
         log.warning("Stopping at once.", extra={"event": "stopping_at_once"})
         self._worker.hurry()
         await asyncio.gather(self._sftp.close(0), self._notifications.stop(0))
-
-    async def _settings_of(self, tenant: str) -> ImportSettings:
-        return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
 
     def _logged_in(self, login: Login) -> None:
         self._key_uses.used(login.tenant, login.fingerprint, str(plain(login.address)))
@@ -263,9 +270,10 @@ async def open_server(settings: ServerSettings) -> AsyncIterator[Server]:
     async with open_tenants(settings.data_dir) as tenants:
         db = await open_database(headcount_db, "server")
         looking = await open_database(headcount_db, "server", readonly=True)
-        accounts = Accounts(settings.data_dir)
+        soundness = Soundness(tenants, Listing(looking))
+        accounts = Accounts(settings.data_dir, soundness)
         try:
-            yield Server(settings, Connections(tenants, Queue(db), accounts, looking))
+            yield Server(settings, Connections(tenants, Queue(db), accounts, looking), soundness)
         finally:
             accounts.close()
             await looking.close()

@@ -44,6 +44,18 @@ WAITING_FIRST = (
     " ORDER BY sequence LIMIT 1"
 )
 
+# The copy of a dry run that was held is gone.
+COPIES_NEEDED = (
+    "SELECT tenant, id, size FROM imports"
+    " WHERE (state IN ('queued', 'running') AND undo IS NULL OR state = 'held' AND dry_run = 0)"
+)
+# In these words the index of what waits knows what is asked for.
+ALL_COPIES_NEEDED = (
+    "SELECT tenant, id, size FROM imports WHERE state IN ('arriving', 'queued', 'running') AND state <> 'arriving'"
+    " AND undo IS NULL UNION ALL"
+    " SELECT name, id, size FROM tenants CROSS JOIN imports ON tenant = name AND state = 'held' AND dry_run = 0"
+)
+
 
 class Listing:
     """All imports, in a connection to headcount.db (`open_database(path, "server")`) of its own or of others'.
@@ -122,6 +134,20 @@ class Listing:
         return await self._entries(
             "SELECT * FROM imports WHERE tenant = ? AND state = 'held' AND dry_run = 0 ORDER BY sequence", tenant
         )
+
+    async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
+        """The imports of a tenant that still have to read their copies: id, and bytes of the file."""
+        return (await self._copies(f"{COPIES_NEEDED} AND tenant = ?", tenant)).get(tenant, [])
+
+    async def all_copies_needed(self) -> dict[str, list[tuple[int, int]]]:
+        """The same of all tenants, by name."""
+        return await self._copies(ALL_COPIES_NEEDED)
+
+    async def _copies(self, query: str, *values: object) -> dict[str, list[tuple[int, int]]]:
+        found: dict[str, list[tuple[int, int]]] = {}
+        for row in await self._ledger.read(query, *values):
+            found.setdefault(row[0], []).append((row[1], row[2]))
+        return found
 
     async def newest_published(self, tenant: str, *, dry_run: bool, limit: int) -> list[int]:
         """The ids of the newest imports (or dry runs) of a tenant that have a report in /results."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ground.moments import Clock
 from importer.advice.kept import keep_proposal
-from importer.errors import ImporterError, Refused, Stopped, TryAgain
+from importer.errors import DatabaseUnusable, ImporterError, Refused, Stopped, TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity
 from importer.queue.checksum import Verdict
@@ -27,6 +27,7 @@ from importer.reconcile.undo import UndoJob, undo_import
 from importer.requests import Trial, Undo
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
+from importer.unusable import is_damage
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,34 @@ NO_LONGER_FIT = (
     "The settings were changed meanwhile, and what was to be tried does not go together with them any more. "
     "Try it again."
 )
+UNUSABLE = "the data of this company cannot be used at the moment"
+TENANT_BROKEN = f"Not yet: {UNUSABLE}. The import runs as soon as the operator of the server has fixed it."
+"""What an import of a broken tenant says while it waits."""
+
 UNDO_ERROR = "there was a fault in Headcount, and nothing was changed. The server's log says more."
 
 
 SettingsOf = Callable[[str], Awaitable[ImportSettings]]
+
+
+class Soundness(Protocol):
+    """What knows which tenants are broken (`server.tenants.soundness`)."""
+
+    def why(self, tenant: str) -> str | None:
+        """Return why the tenant is broken; None if it is not, as far as is known."""
+
+    async def look(self, tenant: str, error: BaseException | None = None) -> str | None:
+        """Look at the tenant now, as `error` came up; return why it is broken, None if it is not."""
+
+
+class AllSound:
+    """A `Soundness` that knows of no broken tenant."""
+
+    def why(self, tenant: str) -> str | None:
+        return None
+
+    async def look(self, tenant: str, error: BaseException | None = None) -> str | None:
+        return None
 
 
 class RunImport(Protocol):
@@ -59,11 +84,18 @@ class RunImport(Protocol):
     ) -> Awaitable[Outcome]: ...
 
 
+ALL_SOUND = AllSound()
+
+
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The import goes back to where it waited: at once, or after a wait for the reason in `message`."""
+    """The import goes back to where it waited: at once, or after a wait for the reason in `message`.
+
+    `broken`: its tenant is, and no wait is needed beyond that.
+    """
 
     message: str | None = None
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +107,7 @@ class Starter:
     clock: Clock
     checksums: Checksums
     run: RunImport = run_import
+    soundness: Soundness = ALL_SOUND
 
     async def compare(self, entry: Entry, settings: ImportSettings) -> Compared:
         """What the check-sums that came so far mean for `entry`. No trial is sent one."""
@@ -111,7 +144,14 @@ class Starter:
                 await asyncio.to_thread(keep_proposal, job.file, folder.proposal(entry.id), settings)
             return outcome
         except (Exception, asyncio.CancelledError) as error:
-            return await known_end(folder, entry) or _what_it_means(entry, error)
+            return await known_end(folder, entry) or await self._not_applied(entry, error)
+
+    async def _not_applied(self, entry: Entry, error: BaseException) -> Outcome | Later:
+        """What to do with an import that `error` ended: no import fails because its tenant is broken."""
+        ours = isinstance(error, Stopped | asyncio.CancelledError | TryAgain | Refused)
+        if not ours and await self.soundness.look(entry.tenant, error):
+            return Later(TENANT_BROKEN, broken=True)
+        return _what_it_means(entry, error)
 
 
 async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
@@ -124,6 +164,8 @@ async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
     try:
         ended = already_undone if entry.undo else already_applied
         return await ended(folder.users_db, entry.id)
+    except DatabaseUnusable:  # told of where the broken tenants are
+        return None
     except Exception:
         log.exception(
             "The users of %s can't be read.",
@@ -168,6 +210,8 @@ def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:
         return Later(f"Not yet: {error.message}. It will be tried again.")
     if isinstance(error, Refused):  # since it was asked for, something came between
         return Outcome(ImportState.FAILED, Counts(), entry.file, (), error.message)
+    if is_damage(error):  # it was, and is not any more
+        return Later(f"Not yet: {UNUSABLE}. It will be tried again.")
     log.error(
         "Import %d of %s failed because of a fault of ours.",
         *(entry.id, entry.tenant),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 from ground.moments import Clock, utc_now
@@ -143,11 +145,17 @@ class Closing:
     async def _drop_copies(self, entry: Entry) -> None:
         folder = self._folder_of(entry.tenant)
         if not copy_is_needed(entry):
-            folder.copy(entry.id).unlink(missing_ok=True)
+            _remove(folder.copy(entry.id))
         if entry.state is ImportState.FAILED:
             old = await self._queue.failed_before(entry.tenant, FAILED_KEPT)
             if old is not None:
-                folder.copy(old).unlink(missing_ok=True)
+                _remove(folder.copy(old))
+
+
+def _remove(copy: Path) -> None:
+    """What cannot be removed now is removed by a later start."""
+    with suppress(OSError):
+        copy.unlink()
 
 
 def copy_is_needed(entry: Entry) -> bool:

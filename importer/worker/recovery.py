@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import filecmp
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from importer.folder import FolderOf, TenantFolder
@@ -31,9 +31,14 @@ BROKEN_OFF = "The server ended before the upload was complete; nothing was impor
 KnownEnd = Callable[[TenantFolder, Entry], Awaitable[Outcome | None]]
 
 
-async def recover(queue: Queue, closing: Closing, folder_of: FolderOf, known_end: KnownEnd) -> None:
-    """Bring every import into a state that is true. `known_end` says how one ended that was applied."""
-    for entry in await queue.waiting():
+async def recover(
+    queue: Queue, closing: Closing, folder_of: FolderOf, known_end: KnownEnd, entries: Iterable[Entry] | None = None
+) -> None:
+    """Bring every import into a state that is true; only `entries`, the imports of some tenants, if they are given.
+
+    `known_end` says how one ended that was applied.
+    """
+    for entry in await queue.waiting() if entries is None else entries:
         folder = folder_of(entry.tenant)
         if entry.state is ImportState.ARRIVING:
             await _keep_promise(queue, closing, folder, entry)
@@ -47,6 +52,8 @@ async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder) -> N
         unfinished.unlink(missing_ok=True)
     failed = await queue.failed_before(tenant, FAILED_KEPT)
     for copy in folder.uploads.glob("*"):
+        if copy.is_dir():  # not of our making, and in nobody's way
+            continue
         entry = await queue.get(tenant, int(copy.stem)) if copy.stem.isdecimal() else None
         if entry is None or not copy_is_needed(entry) or _too_old(entry, failed):
             copy.unlink(missing_ok=True)

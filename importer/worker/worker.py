@@ -24,7 +24,7 @@ from importer.queue.entry import Entry
 from importer.queue.order import WAITS, next_turn
 from importer.queue.queue import Queue
 from importer.rules.settings import ImportSettings
-from importer.worker.attempt import Later, Starter
+from importer.worker.attempt import TENANT_BROKEN, Later, Starter
 from importer.worker.closing import Closing
 
 log = logging.getLogger(__name__)
@@ -140,10 +140,29 @@ class Worker:
         for tenant, entries in queued.items():  # in the order of their oldest
             if first and first.sequence < entries[0].sequence:
                 break
-            entry_due = await self._turn(tenant, entries)
+            entry_due = await self._turn_if_sound(tenant, entries)
             if entry_due and (first is None or entry_due.sequence < first.sequence):
                 first = entry_due
         return await self._queue.claim(*first.key) if first else None
+
+    async def _turn_if_sound(self, tenant: str, queued: list[Entry]) -> Entry | None:
+        """Return the import of `tenant` that is due; None while the tenant is broken, which stops no other."""
+        soundness = self._starter.soundness
+        if not soundness.why(tenant):
+            try:
+                return await self._turn(tenant, queued)
+            except TryAgain:
+                raise
+            except Exception as error:
+                if not await soundness.look(tenant, error):
+                    log.exception(
+                        "Imports of %s cannot be started; retrying.",
+                        *(tenant,),
+                        extra={"event": "worker_fault", "tenant": tenant},
+                    )
+                    return None
+        await self._queue.say(queued[0], TENANT_BROKEN)
+        return None
 
     async def _turn(self, tenant: str, queued: list[Entry]) -> Entry | None:
         """The import of `tenant` that is due; those that will never run give way."""
@@ -182,7 +201,13 @@ class Worker:
             return entry
         copy = self._starter.folder_of(entry.tenant).copy(entry.id)
         if entry.correction is None:
-            entry = await self._queue.set_correction(entry, await is_correction(copy, settings))
+            try:
+                correction = await is_correction(copy, settings)
+            except OSError as error:
+                if await self._starter.soundness.look(entry.tenant, error):
+                    raise
+                return entry  # the attempt will say what is wrong with the copy
+            entry = await self._queue.set_correction(entry, correction)
         required, now = settings.require_checksum, self._starter.clock()
         return await self._starter.checksums.hashed(entry, copy, required=required, now=now)
 
@@ -190,7 +215,9 @@ class Worker:
         """With settings nobody can read, no import gives way to another; the one that runs will say so."""
         try:
             return await self._starter.settings_of(tenant)
-        except Exception:
+        except Exception as error:
+            if await self._starter.soundness.look(tenant, error):
+                raise
             log.exception(
                 "The settings of %s can't be read.", tenant, extra={"event": "settings_unreadable", "tenant": tenant}
             )
@@ -231,8 +258,8 @@ class Worker:
         if isinstance(end, Outcome):
             await self._closing.finish(entry, end, duration_s)
             self._put_back.pop(entry.key, None)
-        elif end.message is None:
-            await self._queue.put_back(*entry.key)
+        elif end.message is None or end.broken:
+            await self._queue.put_back(*entry.key, message=end.message)
         else:
             times = self._put_back.get(entry.key, 0) + 1
             not_before = self._starter.clock().timestamp() + WAITS.after(times)
@@ -241,10 +268,10 @@ class Worker:
 
 
 async def is_correction(file: Path, settings: ImportSettings) -> bool:
-    """Whether `file` is an errors.csv sent back. A file whose header makes no sense is none."""
+    """Whether `file` is an errors.csv sent back. A file whose header makes no sense is none. Raises OSError."""
     try:
         async with aiofiles.open(file, "rb") as opened:
             beginning = await opened.read(MAX_ROW)
         return CsvReader([beginning], **settings.form).header.is_correction
-    except (FileError, OSError):
+    except FileError:
         return False

@@ -14,7 +14,7 @@ from importer.errors import TryAgain
 from importer.model import INTEGER_MAX
 from server.settings import load_settings
 from server.tenants.settings import TenantRefused
-from server.tenants.tenants import Tenants, open_tenants, server_database
+from server.tenants.tenants import Tenants, open_tenants, refuse_lost, server_database
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +39,7 @@ def runs(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
     """The tenants of the data folder. With `make` it is made if it isn't there; without, that is refused."""
     data_dir = load_settings().data_dir.absolute()
+    refuse_lost(data_dir)
     if not make and not server_database(data_dir).exists():
         raise TenantRefused(
             "no_data_folder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from ground.moments import utc_now
-from importer.errors import TryAgain
+from importer.errors import ImporterError, TryAgain
 from importer.queue.queue import Queue
 from importer.users.directory import Directory
 from keys.errors import RingUnreadable
@@ -18,9 +19,10 @@ from server.cli.data import COUNT, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feeds
+from server.tenants.inspection import inspect, unusable_copy
 from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
-from server.tenants.tenants import Tenant, Tenants, open_users, server_database
+from server.tenants.tenants import Tenant, Tenants, open_users, refuse_lost, server_database
 
 
 @click.group()
@@ -53,10 +55,15 @@ async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
 async def list_(as_json: bool) -> None:
     """All tenants, by name."""
     rows = []
+    refuse_lost(load_settings().data_dir)
     if server_database(load_settings().data_dir).exists():
         async with tenants() as opened:
+            needed = await Queue(opened.db).all_copies_needed()
             stand = {feed.tenant: feed for feed in await feeds(opened, Queue(opened.db), utc_now())}
-            rows = [{**await _summary(opened, one), **_stands(stand[one.name])} for one in await opened.list()]
+            for one in await opened.list():
+                broken = await _broken(opened, one.name, needed.get(one.name, []))
+                summary = await _summary(opened, one)
+                rows.append({**summary, **_stands(stand[one.name]), "broken": broken})
     columns = {
         "name": "NAME",
         "created_at": "CREATED",
@@ -65,6 +72,8 @@ async def list_(as_json: bool) -> None:
         "last_applied_at": "LAST APPLIED",
         "stale": "STALE",
     }
+    if any(row["broken"] for row in rows):
+        columns["broken"] = "BROKEN"
     print_list(
         rows, columns, as_json=as_json, empty="There are no tenants yet; make one with: headcount tenant add NAME"
     )
@@ -81,7 +90,7 @@ async def show(name: str, as_toml: bool, as_json: bool) -> None:
         if as_toml:
             click.echo(to_toml(name, await opened.settings(name)).encode("utf-8"), nl=False)
             return
-        facts = await _facts(opened, await opened.get(name))
+        facts = await _facts(opened, await opened.require(name))
     if as_json:
         print_json(facts)
         return
@@ -174,7 +183,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
     """One line of the list; what can't be read is left open, for one broken tenant must not hide the others."""
     users: dict[str, int] | None = None
     key_count: int | None = None
-    with suppress(TenantRefused, RingUnreadable, TryAgain, sqlite3.Error):
+    with suppress(TenantRefused, RingUnreadable, ImporterError, OSError, ValueError, sqlite3.Error):
         await opened.get(one.name)
         key_count = len(opened.ring(one.name).keys())
         async with open_users(opened.folder(one.name)) as db:
@@ -183,16 +192,25 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
 
 
 async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
+    """Everything about a tenant; of a broken one what does not need its databases."""
     folder = opened.folder(one.name)
+    broken = await _broken(opened, one.name, await Queue(opened.db).copies_needed(one.name))
+    facts: dict[str, Any] = {**one.to_json(), "folder": str(folder.root), "broken": broken}
+    if broken:
+        return {**facts, "users": None, "keys": [], "settings": {}}
     async with open_users(folder) as db:
         users = await Directory(db).count_by_state()
-    return {
-        **one.to_json(),
-        "folder": str(folder.root),
-        "users": users,
-        "keys": opened.ring(one.name).to_json(),
-        "settings": (await opened.settings(one.name)).to_json(),
-    }
+    keys, settings = opened.ring(one.name).to_json(), await opened.settings(one.name)
+    return {**facts, "users": users, "keys": keys, "settings": settings.to_json()}
+
+
+async def _broken(opened: Tenants, name: str, needed: list[tuple[int, int]]) -> str | None:
+    """Why the tenant cannot be used, and what to do."""
+    folder = opened.folder(name)
+    with suppress(TryAgain):
+        if why := (await asyncio.to_thread(inspect, folder)).why:
+            return why
+    return await asyncio.to_thread(unusable_copy, folder, needed)
 
 
 def _pair(text: str) -> tuple[str, str | None]:

@@ -55,6 +55,9 @@ class Account(Protocol):
     def limits(self) -> TenantLimits: ...
     @property
     def ring(self) -> KeyRing: ...
+    @property
+    def broken(self) -> str | None:
+        """Why the tenant cannot be used now: its clients are refused. None: it can."""
 
 
 class TenantDirectory(Protocol):

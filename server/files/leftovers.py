@@ -59,6 +59,7 @@ def _empty(staging: Path) -> tuple[int, list[Leftover]]:
         files = list(staging.iterdir())
     except FileNotFoundError:
         return 0, []
+    files = [file for file in files if file.is_symlink() or not file.is_dir()]  # a folder there is not of our making
     for file in files:
         with suppress(OSError):
             path = os.getxattr(file, ATTRIBUTE).decode()

@@ -24,6 +24,7 @@ from server.notify.secret import webhook_secret
 from server.notify.webhooks import WebhookFailed, Webhooks
 from server.rounds import Work, again, insist
 from server.tenants.settings import TenantSettings
+from server.tenants.soundness import TenantBroken
 from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ AT_ONCE = 16
 """Webhooks under way at a time, at most one of a tenant."""
 
 PRUNE_S = 3600.0
+BROKEN_S = 10.0
+"""Between two looks whether the tenant of a message can be used again."""
 
 
 Send = Callable[[Message, TenantSettings], Awaitable[str | None]]
@@ -172,6 +175,8 @@ class Courier:
             raise
         except TryAgain:
             raise
+        except TenantBroken:
+            await self._outbox.put_off(message, BROKEN_S)
         except Exception:
             log.exception("Sending failed; trying again.", extra={"event": "courier_fault", **_ids(message)})
         else:

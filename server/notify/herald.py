@@ -22,6 +22,7 @@ from importer.queue.notices import Channel, Notice
 from server.notify import letters
 from server.notify.letters import LEAVERS_SHOWN, Letter
 from server.tenants.settings import TenantSettings
+from server.tenants.soundness import TenantBroken
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class TenantHerald:
     async def _channels(self, tenant: str) -> list[Channel]:
         try:
             settings = await self._settings_of(tenant)
+        except TenantBroken:
+            return [*Channel]
         except Exception:
             log.exception(
                 "The settings of %s can't be read.", tenant, extra={"event": "settings_unreadable", "tenant": tenant}

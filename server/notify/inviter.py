@@ -22,6 +22,7 @@ from server.notify.retries import THREE_DAYS, Retries
 from server.notify.templates import choose, write
 from server.rounds import again, insist, set_within
 from server.tenants.settings import TenantSettings
+from server.tenants.soundness import TenantBroken
 from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -132,6 +133,8 @@ class Inviter:
             return False  # an import is running; its end brings us back
         except ServerAway:
             raise
+        except TenantBroken:
+            return False
         except Exception:
             log.exception(
                 "The invitations of %s can't be sent.",

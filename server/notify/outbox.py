@@ -105,6 +105,13 @@ class Outbox:
             )
         return next((Message.from_row(row) for row in rows), None)
 
+    async def put_off(self, message: Message, wait_s: float) -> None:
+        """A try that was begun could not be made: it does not count, and the next is due after `wait_s`."""
+        await self._ledger.change(
+            "UPDATE outbox SET attempts = attempts - 1, not_before = ? WHERE id = ? AND state = 'waiting'",
+            *(self._clock().timestamp() + wait_s, message.id),
+        )
+
     async def sent(self, message: Message, note: str | None = None) -> None:
         """It is delivered, but for what `note` says."""
         await self._end(message, "sent", note)

@@ -15,6 +15,7 @@ from server.notify.webhooks import Webhooks
 from server.settings import ServerSettings
 from server.tenants.feeds import Feed
 from server.tenants.settings import TenantSettings, read_settings
+from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 from server.upkeep.metrics import Metrics
 
@@ -23,9 +24,17 @@ class Notifications:
     """Mail, webhooks and invitations of one server: one of the watchers of `importer.worker.closing`. `herald` knows
     what to tell."""
 
-    def __init__(self, settings: ServerSettings, tenants: Tenants, outbox: Outbox, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        tenants: Tenants,
+        outbox: Outbox,
+        metrics: Metrics,
+        soundness: Soundness | None = None,
+    ) -> None:
         self._settings = settings
         self._tenants = tenants
+        self._soundness = soundness
         self._outbox = outbox
         self._metrics = metrics
         self.herald = TenantHerald(tenants.folder, self._settings_of)
@@ -77,6 +86,8 @@ class Notifications:
         return Mailer(server, sender_of(server, self._settings.smtp_from))
 
     async def _settings_of(self, tenant: str) -> TenantSettings:
+        if self._soundness:
+            return await self._soundness.settings(tenant)
         return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
 
     async def _names(self) -> list[str]:

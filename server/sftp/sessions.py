@@ -33,6 +33,9 @@ from server.sftp.wire import Corked, keep_no_environment, make_lean, no_lines
 
 log = logging.getLogger(__name__)
 
+BROKEN = "The files of this account cannot be used now: the operator of the server has to fix them. Try again later"
+"""What clients of a broken tenant are told. Which of its files it is, and where, is the operator's to know."""
+
 SMALLEST_PACKETS = 1024
 """A client that takes its answers in smaller packets than this only wants to keep us busy."""
 
@@ -165,6 +168,10 @@ class Connection(KeyAuthentication):
         account = self.sessions.tenants.account(self._offered.tenant) if self._offered else None
         if account is None:
             return "Not now. Try again later."
+        if account.broken:
+            self._reason = f"the tenant is broken: {account.broken}"
+            self._limited = True
+            return BROKEN
         most = account.limits.max_sessions
         if self.sessions.count(account.name) >= most:
             self._reason = "the tenant has as many sessions as it may"
@@ -199,9 +206,11 @@ class Connection(KeyAuthentication):
         reason = self.unwelcome()
         if reason is None and account is not None and _identity(account.root) != self._home:
             reason = "the tenant was removed, and another has its name"
-        if reason is not None:
-            log.info("A session of %s has to end: %s", self.login.tenant, reason, extra={"event": "session_ended"})
-            self.end("You may not stay logged in")
+        broken = f"the tenant is broken: {account.broken}" if account is not None and account.broken else None
+        if broken or reason:
+            why = broken or reason
+            log.info("A session of %s has to end: %s", self.login.tenant, why, extra={"event": "session_ended"})
+            self.end(BROKEN if broken else "You may not stay logged in")
         elif idle_s and now - self.active_at > idle_s:
             self.end("Idle for too long")
         elif account is not None:

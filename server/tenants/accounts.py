@@ -12,10 +12,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from importer.errors import TryAgain
+from importer.errors import DatabaseUnusable, TryAgain
+from importer.folder import TenantFolder
 from keys.ring import KeyRing
 from server.files.contracts import TenantLimits
+from server.tenants.inspection import inspect
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
+from server.tenants.soundness import Soundness
 from server.tenants.tenants import NAME, server_database, tenant_folder
 
 log = logging.getLogger(__name__)
@@ -32,19 +35,27 @@ class TenantAccount:
     root: Path
     limits: TenantLimits
     ring: KeyRing
+    broken: str | None = None
 
 
 class Accounts:
-    """The accounts of one data folder, whose headcount.db is there already."""
+    """The accounts of one data folder, whose headcount.db is there already.
 
-    def __init__(self, data_dir: Path) -> None:
+    `soundness` knows which tenants are broken, and is told of one that cannot be read.
+    """
+
+    def __init__(self, data_dir: Path, soundness: Soundness | None = None) -> None:
         self._data_dir = data_dir
+        self._soundness = soundness
         where = f"{server_database(data_dir).absolute().as_uri()}?mode=ro"
         self._db = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
         self._known: dict[str, tuple[float, TenantAccount]] = {}
 
     def account(self, name: str) -> TenantAccount | None:
-        """The account as it is now; None if there is none of that name, or nothing can be known of it (logged)."""
+        """The account as it is now; None if there is none of that name, or nothing can be known of it (logged).
+
+        That of a broken tenant says so, and has the limits that are known of it.
+        """
         if not NAME.fullmatch(name):
             return None
         try:
@@ -60,13 +71,23 @@ class Accounts:
     def _account(self, name: str) -> TenantAccount | None:
         folder = tenant_folder(self._data_dir, name)
         there = self._db.execute("SELECT 1 FROM tenants WHERE name = ?", (name,)).fetchone()
-        if there is None or not folder.root.is_dir():
+        if there is None:
             self._known.pop(name, None)
             return None
         read_at, account = self._known.get(name, (0.0, None))
+        if broken := self._soundness.why(name) if self._soundness else None:
+            return _broken(folder, account, broken)
         if account is None or time.monotonic() - read_at >= SETTINGS_AGE_S:
             ring = account.ring if account else KeyRing(folder.keys)
-            account = TenantAccount(name, folder.root, self._limits(folder.users_db, account), ring)
+            try:
+                limits = self._limits(folder.users_db, account)
+            except (sqlite3.Error, OSError, ValueError, TenantRefused, DatabaseUnusable):
+                if not (broken := inspect(folder).why):
+                    raise
+                if self._soundness:
+                    self._soundness.found(name, broken)
+                return _broken(folder, account, broken)
+            account = TenantAccount(name, folder.root, limits, ring)
             self._known[name] = (time.monotonic(), account)
         return account
 
@@ -74,12 +95,17 @@ class Accounts:
         """The limits as they are now; if they can't be read soon, or not at all on a full disk, as they were."""
         try:
             return limits_of(read_settings(users_db, BUSY_TIMEOUT_S if known else READ_TIMEOUT_S))
-        except (sqlite3.OperationalError, TryAgain) as error:
+        except TryAgain as error:
             if known is None:
                 raise
             facts = {"event": "tenant_unreadable", "tenant": known.name}
             log.error("The settings of %s can't be read now, the last known hold: %s", known.name, error, extra=facts)
             return known.limits
+
+
+def _broken(folder: TenantFolder, known: TenantAccount | None, why: str) -> TenantAccount:
+    limits, ring = (known.limits, known.ring) if known else (TenantLimits(), KeyRing(folder.keys))
+    return TenantAccount(folder.root.name, folder.root, limits, ring, why)
 
 
 def limits_of(settings: TenantSettings) -> TenantLimits:

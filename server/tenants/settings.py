@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from ground.moments import rfc3339, utc_now
 from ground.refusals import Refusal
-from importer.database import as_try_again, transaction
+from importer.database import as_told, check_version, transaction
 from importer.errors import Refused
 from importer.model import INTEGER_MAX
 from importer.rules.cells import LANGUAGES, Invalid
@@ -178,13 +178,21 @@ def read_settings(database: Path, timeout_s: float = READ_TIMEOUT_S) -> TenantSe
     """The settings in the users.db at `database`, read at once and without waiting for an import that runs.
 
     But for a moment when the last one who had it open tidies it up, which takes seconds after a big import. Whoever
-    can't wait that long says so by `timeout_s`. Raises TryAgain if it takes longer, and when the disk is full.
+    can't wait that long says so by `timeout_s`. Raises TryAgain if it takes longer, and when the disk is full,
+    DatabaseUnusable, and TenantRefused if a setting makes no sense.
     """
+    return read_settings_and_version(database, timeout_s)[0]
+
+
+def read_settings_and_version(database: Path, timeout_s: float = READ_TIMEOUT_S) -> tuple[TenantSettings, int]:
+    """The same, and the version of the schema that the users.db has."""
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout_s)) as db:
-            return from_rows(db.execute(SELECT))
-    except sqlite3.OperationalError as error:
-        raise as_try_again(error) from error
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            check_version(database, "tenant", version)
+            return from_rows(db.execute(SELECT)), version
+    except sqlite3.DatabaseError as error:
+        raise as_told(error, database) from error
 
 
 def etag(settings: TenantSettings) -> str:

@@ -15,7 +15,7 @@ import pwd
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,11 +74,39 @@ def server_database(data_dir: Path) -> Path:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """The data folder and what it always holds, for us alone. Raises TenantRefused if it belongs to another user."""
+    """The data folder and what it always holds, for us alone.
+
+    Raises TenantRefused if it belongs to another user, or has tenants and has lost headcount.db.
+    """
     _refuse_foreign(data_dir)
+    refuse_lost(data_dir)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     (data_dir / "tenants").mkdir(mode=0o700, exist_ok=True)
     (data_dir / "removed").mkdir(mode=0o700, exist_ok=True)
+
+
+def refuse_lost(data_dir: Path) -> None:
+    """Raise TenantRefused if headcount.db is missing or empty beside folders of tenants: it was there before them."""
+    database = server_database(data_dir)
+    try:
+        lost = None if database.stat().st_size else "empty"
+    except FileNotFoundError:
+        lost = "missing"
+    if lost and _had_tenants(data_dir):
+        raise TenantRefused(
+            "database_lost",
+            f"{database} is {lost}, but there are folders of tenants in {data_dir}: restore headcount.db from a "
+            "backup, and do not delete the folders; their files and users are whole",
+        )
+
+
+def _had_tenants(data_dir: Path) -> bool:
+    """Whether a tenant was ever made here. Its folder has its name only once headcount.db has a schema."""
+    for place in (data_dir / "tenants", data_dir / "removed"):
+        with suppress(FileNotFoundError), os.scandir(place) as entries:
+            if any(entry.is_dir() and not entry.name.startswith(".") for entry in entries):
+                return True
+    return False
 
 
 class Tenants:
@@ -93,11 +121,16 @@ class Tenants:
         rows = await self.db.execute_fetchall("SELECT name, created_at, last_import_id FROM tenants ORDER BY name")
         return [Tenant(*row) for row in rows]
 
-    async def get(self, name: str) -> Tenant:
-        """Raises TenantRefused if there is none of that name."""
+    async def require(self, name: str) -> Tenant:
+        """Return the tenant, whatever is left of its folder. Raises TenantRefused if there is none of that name."""
         found = await self._row(name)
         if found is None:
             raise _no_tenant(name)
+        return found
+
+    async def get(self, name: str) -> Tenant:
+        """Return the tenant. Raises TenantRefused if there is none of that name, or it has no folder."""
+        found = await self.require(name)
         if not self.folder(name).root.is_dir():
             raise TenantRefused(
                 "no_folder",
@@ -125,7 +158,7 @@ class Tenants:
             if await self._row(name) is not None:
                 raise TenantRefused("tenant_exists", f"there already is a tenant {name}")
             if folder.root.is_dir():
-                await _complete(folder, keys)
+                await _complete(folder, keys, make=not any(folder.root.iterdir()))
             else:
                 await self._make(folder, keys)
             row = (name, rfc3339(utc_now()), await _highest_import(folder))
@@ -194,7 +227,7 @@ class Tenants:
         new = TenantFolder(folder.root.parent / ".adding")
         shutil.rmtree(new.root, ignore_errors=True)
         try:
-            await _complete(new, keys)
+            await _complete(new, keys, make=True)
             os.rename(new.root, folder.root)
         except BaseException:
             shutil.rmtree(new.root, ignore_errors=True)
@@ -214,10 +247,18 @@ class Tenants:
 
 @asynccontextmanager
 async def open_tenants(data_dir: Path) -> AsyncIterator[Tenants]:
-    """The tenants of `data_dir`, which is made if it isn't there. Works beside a running server."""
+    """The tenants of `data_dir`, which is made if it isn't there. Works beside a running server.
+
+    Raises TenantRefused, DatabaseUnusable.
+    """
     make_data_dir(data_dir)
-    server_database(data_dir).touch(mode=0o600)
-    db = await open_database(server_database(data_dir), "server")
+    database = server_database(data_dir)
+    new = not _had_tenants(data_dir)
+    if new:
+        database.touch(mode=0o600)
+    db = await open_database(database, "server", make=new)
+    if new:
+        fsync_folder(data_dir)
     try:
         yield Tenants(data_dir, db)
     finally:
@@ -225,17 +266,17 @@ async def open_tenants(data_dir: Path) -> AsyncIterator[Tenants]:
 
 
 @asynccontextmanager
-async def open_users(folder: TenantFolder) -> AsyncIterator[aiosqlite.Connection]:
-    """The users.db of one tenant, with its schema up to date."""
-    db = await open_database(folder.users_db, "tenant")
+async def open_users(folder: TenantFolder, *, make: bool = False) -> AsyncIterator[aiosqlite.Connection]:
+    """The users.db of one tenant, with its schema up to date. Raises DatabaseUnusable, TryAgain."""
+    db = await open_database(folder.users_db, "tenant", make=make)
     try:
         yield db
     finally:
         await db.close()
 
 
-async def _complete(folder: TenantFolder, keys: Iterable[str]) -> None:
-    """Everything a tenant's folder holds is there and on disk."""
+async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) -> None:
+    """Everything a tenant's folder holds is there and on disk. Only with `make` are its users made."""
     for place in (
         folder.root,
         folder.files,
@@ -246,8 +287,9 @@ async def _complete(folder: TenantFolder, keys: Iterable[str]) -> None:
         folder.messages,
     ):
         place.mkdir(mode=0o700, exist_ok=True)
-    folder.users_db.touch(mode=0o600)
-    async with open_users(folder) as db:
+    if make:
+        folder.users_db.touch(mode=0o600)
+    async with open_users(folder, make=make) as db:
         await load_settings(db)
     ring = KeyRing(folder.keys)
     for line in keys:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from ground.moments import utc_now
 from importer.model import APPLIED, ImportState
@@ -20,10 +20,14 @@ log = logging.getLogger(__name__)
 class Counting:
     """An `importer.worker.closing.Watcher`, and what /metrics shows."""
 
-    def __init__(self, metrics: Metrics, tenants: Tenants, queue: Queue) -> None:
+    def __init__(
+        self, metrics: Metrics, tenants: Tenants, queue: Queue, broken: Callable[[], Collection[str]] = tuple
+    ) -> None:
+        """`broken` names the tenants that are: they are counted as one, and their users when they can be used."""
         self._metrics = metrics
         self._tenants = tenants
         self._queue = queue
+        self._broken = broken
         self._counted: set[str] = set()
         self.users: dict[str, Mapping[str, int]] = {}
         """Users by state of each tenant that was met, as of the last import that changed some."""
@@ -47,6 +51,7 @@ class Counting:
         await self.meet_tenants()
         for feed in await feeds(self._tenants, self._queue, utc_now()):
             self._metrics.feed(feed)
+        self._metrics.broken.set(len(self._broken()))
         waiting = await self._queue.waiting()
         queued = [entry for entry in waiting if entry.state is ImportState.QUEUED and not entry.dry_run]
         self._metrics.queue_length.set(len(queued))
@@ -58,7 +63,7 @@ class Counting:
         self._metrics.keep_only(names)
         self._counted &= names
         self.users = {name: users for name, users in self.users.items() if name in names}
-        for name in names - self._counted:
+        for name in names - self._counted - set(self._broken()):
             await self._count_users(name)
 
     async def _count_users(self, tenant: str) -> None:

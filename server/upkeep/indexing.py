@@ -14,6 +14,7 @@ from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
 from importer.users.search_index import catch_up
 from server.rounds import again
+from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,9 @@ WORTH_A_LINE = 10_000
 class Indexer:
     """An `importer.worker.closing.Watcher`. Works between `start()` and `stop()`, on one tenant after the other."""
 
-    def __init__(self, tenants: Tenants) -> None:
+    def __init__(self, tenants: Tenants, soundness: Soundness | None = None) -> None:
         self._tenants = tenants
+        self._soundness = soundness
         self._due: set[str] = set()
         self._failing: set[str] = set()
         self._wake = asyncio.Event()
@@ -69,12 +71,16 @@ class Indexer:
             return set()
 
     async def _catch_up(self, name: str) -> None:
+        if self._soundness and self._soundness.why(name):
+            return
         start = time.monotonic()
         try:
             done = await asyncio.to_thread(catch_up, self._tenants.folder(name), self._ending.is_set)
         except FileNotFoundError:
             return  # removed meanwhile
         except Exception as error:
+            if self._soundness and await self._soundness.look(name, error):
+                return
             if name not in self._failing:  # once, until it has gone well again
                 log.warning(
                     "The users of %s can't be indexed for searching now: %s. Searching them is slow until then.",

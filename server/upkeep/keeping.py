@@ -13,13 +13,14 @@ from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune
 from server.rounds import again
 from server.tenants.feeds import Feed, feeds
+from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 
 log = logging.getLogger(__name__)
 
 PRUNE_S = 24 * 3600.0
 PRUNE_AGAIN_S = 60.0
-"""A tenant that could not be pruned, because an import of it ran, is looked at again so soon."""
+"""A tenant that could not be pruned, because an import of it ran or it is broken, is looked at again so soon."""
 
 LOOK_AT_FEEDS_S = 60.0
 
@@ -35,11 +36,19 @@ class Teller(Protocol):
 class Keeper:
     """Works between `start()` and `stop()`: once at the start, then again and again. Nothing here fails it."""
 
-    def __init__(self, tenants: Tenants, queue: Queue, clock: Clock, teller: Teller | None = None) -> None:
+    def __init__(
+        self,
+        tenants: Tenants,
+        queue: Queue,
+        clock: Clock,
+        teller: Teller | None = None,
+        soundness: Soundness | None = None,
+    ) -> None:
         self._tenants = tenants
         self._queue = queue
         self._clock = clock
         self._teller = teller
+        self._soundness = soundness
         self._known_stale: set[Feed] = set()
         self._left: list[str] = []
         self._all_due_at = 0.0
@@ -101,6 +110,8 @@ class Keeper:
         return PRUNE_AGAIN_S if self._left else self._all_due_at - time.monotonic()
 
     async def _prune_one(self, name: str) -> bool:
+        if self._soundness and self._soundness.why(name):
+            return False
         try:
             settings = await self._tenants.settings(name)
             await prune(
@@ -112,7 +123,9 @@ class Keeper:
             )
         except (Busy, TryAgain):
             return False
-        except Exception:
+        except Exception as error:
+            if self._soundness and await self._soundness.look(name, error):
+                return False
             log.exception(
                 "What is too old of %s can't be forgotten.", name, extra={"event": "prune_failed", "tenant": name}
             )

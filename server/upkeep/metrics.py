@@ -64,6 +64,7 @@ class Metrics:
             ["tenant"],
             registry=registry,
         )
+        self.broken = Gauge("headcount_tenants_broken", "Tenants whose data cannot be used", registry=registry)
         self.users = Gauge("headcount_users", "Users", ["tenant", "state"], registry=registry)
         self.sessions = Gauge("headcount_sftp_sessions", "SFTP sessions open now", ["tenant"], registry=registry)
         self.logins = Counter("headcount_sftp_logins", "Logins over SFTP", ["tenant", "result"], registry=registry)

@@ -20,7 +20,8 @@ class TenantFacts:
 
     `newest` is its newest real import, without messages, None if there was none. `users` are counted by state as of
     the last import that changed some (None: they could not be counted), `disk_bytes` is what its folder takes (None:
-    not measured yet). `sessions` are those open over SFTP now.
+    not measured yet). `sessions` are those open over SFTP now. `broken` says why the tenant cannot be used, and what
+    to do.
     """
 
     tenant: Tenant
@@ -29,6 +30,7 @@ class TenantFacts:
     users: Mapping[str, int] | None
     sessions: int
     disk_bytes: int | None
+    broken: str | None = None
 
 
 class Overview:
@@ -41,12 +43,14 @@ class Overview:
         counting: Counting,
         open_sessions: Callable[[], Mapping[str, int]],
         clock: Clock = utc_now,
+        why_broken: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._tenants = tenants
         self._imports = imports
         self._counting = counting
         self._open_sessions = open_sessions
         self._clock = clock
+        self._why_broken = why_broken
         self._disk = Disk(lambda name: tenants.folder(name).root)
 
     async def tenants(self) -> list[TenantFacts]:
@@ -65,6 +69,7 @@ class Overview:
                 users=users.get(tenant.name),
                 sessions=sessions.get(tenant.name, 0),
                 disk_bytes=disk.get(tenant.name),
+                broken=self._why_broken(tenant.name),
             )
             for tenant in found
         ]

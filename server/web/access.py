@@ -22,9 +22,10 @@ from starlette.requests import Request
 from ground.addresses import Address
 from ground.moments import utc_now
 from server.tenants.settings import TenantRefused
+from server.tenants.soundness import TenantBroken
 from server.tenants.tokens import Role, Token
 from server.web.door import caller_of
-from server.web.not_done import NotDone
+from server.web.not_done import NotDone, as_not_done
 from server.web.office import Office, Visit
 
 COOKIE = "headcount"
@@ -106,6 +107,13 @@ async def session_of(request: Request) -> Token | None:
     return await office.sign_ins.find(text, utc_now()) if text else None
 
 
+async def token_of(request: Request) -> Token | None:
+    """Return the token that the request shows, or that its session was signed in with; None if there is none."""
+    office: Office = request.app.state.office
+    text = bearer(request.headers.get("authorization"))
+    return await office.tokens.find(text, utc_now()) if text else await session_of(request)
+
+
 async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
     """The visit, if it may be. Raises NotDone: 401, 403 or 404; 429 if the token has too many connections."""
     office: Office = request.app.state.office
@@ -120,12 +128,17 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
     if verdict is Verdict.FORBIDDEN:
         raise NotDone(403, _FORBIDDEN[need], code="forbidden")
     if tenant is not None:
+        code = None
         try:
             await office.tenants.get(tenant)
         except TenantRefused as error:
-            if error.code == "no_folder":
-                raise NotDone(503, f"{tenant} is not there at the moment.", code=error.code) from None
-            raise no_such_tenant(tenant) from None
+            if error.code != "no_folder":
+                raise no_such_tenant(tenant) from None
+            code = error.code
+            await office.soundness.look(tenant, error)
+        if broken := told_broken(office, token, tenant):
+            broken.code = code or broken.code
+            raise broken
     return Visit(office, token, tenant or "")
 
 
@@ -139,6 +152,20 @@ def count_stream(request: Request) -> None:
     """Count an event stream of the token. Raises NotDone 429 if it has too many."""
     if caller := caller_of(request):
         caller.follows()
+
+
+def told_broken(office: Office, token: Token, tenant: str) -> NotDone | None:
+    """Return what the bearer of `token` is told of a broken tenant: the operator why, others that it is.
+
+    None if it is not broken.
+    """
+    why = office.soundness.why(tenant)
+    if why is None:
+        return None
+    told = as_not_done(TenantBroken(tenant))
+    if token.role is Role.OPERATOR:
+        told.detail = f"{tenant} is broken: {why}."
+    return told
 
 
 _FORBIDDEN = {

@@ -18,8 +18,10 @@ from starlette.types import Scope
 
 from ground.refusals import Refusal
 from importer.database import as_try_again
-from importer.errors import TryAgain
+from importer.errors import DatabaseUnusable, TryAgain
+from keys.errors import RingUnreadable
 from server.web import api, pages
+from server.web.access import token_of, told_broken
 from server.web.api import document
 from server.web.forms import Forms
 from server.web.health import Health
@@ -32,6 +34,9 @@ STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 
 TOLD = (NotDone, HTTPException, RequestValidationError, Refusal)
 """The exceptions that are answers: each becomes a NotDone, told as JSON or as a page."""
+
+CAN_NOT_READ = (sqlite3.DatabaseError, OSError, DatabaseUnusable, RingUnreadable)
+"""What is raised where a folder or a database cannot be used."""
 
 
 def build_app(office: Office, health: Health) -> FastAPI:
@@ -46,7 +51,8 @@ def build_app(office: Office, health: Health) -> FastAPI:
     for kind in TOLD:
         app.add_exception_handler(kind, _tell)
     app.add_exception_handler(ClientDisconnect, _left)
-    app.add_exception_handler(sqlite3.OperationalError, _can_not_read)
+    for fault in CAN_NOT_READ:
+        app.add_exception_handler(fault, _can_not_read)
     app.add_exception_handler(Exception, _fault)
     app.add_middleware(Forms)
     app.add_middleware(Segments)
@@ -84,11 +90,17 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _can_not_read(request: Request, error: Exception) -> Response:
-    """A database that is busy, or a full disk, is a matter of time; anything else is a fault."""
-    meant = as_try_again(error) if isinstance(error, sqlite3.OperationalError) else error
-    if not isinstance(meant, TryAgain):
-        raise meant
-    return await _tell(request, meant)
+    """A database that is busy, or a full disk, is a matter of time, a broken tenant one for the operator; anything
+    else is a fault."""
+    meant = as_try_again(error) if isinstance(error, sqlite3.DatabaseError) else error
+    if isinstance(meant, TryAgain):
+        return await _tell(request, meant)
+    office: Office = request.app.state.office
+    tenant: str | None = request.path_params.get("tenant")
+    token = await token_of(request) if tenant else None
+    if tenant and token and await office.soundness.look(tenant, error):
+        return await _tell(request, told_broken(office, token, tenant) or meant)
+    raise meant
 
 
 async def _left(request: Request, error: Exception) -> Response:

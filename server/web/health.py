@@ -23,8 +23,14 @@ class Health:
     """`checks` are the parts that must be up for the server to be ready, by name."""
 
     def __init__(
-        self, checks: Mapping[str, Check], metrics: Callable[[], Awaitable[bytes]], may_read: MayRead
+        self,
+        checks: Mapping[str, Check],
+        metrics: Callable[[], Awaitable[bytes]],
+        may_read: MayRead,
+        broken: Callable[[], int] = int,
     ) -> None:
+        """`broken` counts the tenants that cannot be used: the server is ready without them, and names none."""
+        self._broken = broken
         self._checks = checks
         self._metrics = metrics
         self._may_read = may_read
@@ -46,7 +52,7 @@ class Health:
     async def _readyz(self, request: Request) -> Response:
         parts = await self.parts()
         ready = all(parts.values())
-        return JSONResponse({"ready": ready, **parts}, 200 if ready else 503)
+        return JSONResponse({"ready": ready, **parts, "tenants_broken": self._broken()}, 200 if ready else 503)
 
     async def _show_metrics(self, request: Request) -> Response:
         if not await self._may_read(bearer(request.headers.get("authorization"))):

@@ -38,6 +38,7 @@ STATUS = {
     "unknown_setting": 422,
     "too_many_trials": 429,
     "no_folder": 503,
+    "tenant_broken": 503,
     "disk_full": 507,
 }
 """What is refused with another status than 409, by its code. Keys have codes of their own: below."""

@@ -23,6 +23,7 @@ from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
 from server.tenants.settings import TenantSettings
 from server.tenants.sign_ins import SignIns
+from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 from server.tenants.tokens import Role, Token, Tokens
 from server.upkeep.overview import Overview
@@ -51,6 +52,7 @@ class Office:
     key_uses: KeyUses
     overview: Overview
     bans: BanBook
+    soundness: Soundness
     host_keys: Sequence[ShownHostKey]
     sftp_port: Callable[[], int]
     parts_up: Callable[[], Awaitable[dict[str, bool]]]

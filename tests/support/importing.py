@@ -6,15 +6,17 @@ import csv
 import io
 import json
 import os
+import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
-from importer.database import open_database
+from importer.database import migrations, open_database
 from importer.model import Outcome, Written
 from importer.reconcile.run import BATCH_ROWS, Job, run_import
 from importer.reconcile.undo import UndoJob, undo_import
@@ -46,6 +48,19 @@ def passing_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
 
 
+def make_users(database: Path) -> None:
+    """Make an empty users.db, as `tenant add` does; one that is there stays."""
+    if database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    scripts = migrations("tenant")
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        for script in scripts:
+            db.executescript(script)
+        db.execute(f"PRAGMA user_version={len(scripts)}")
+
+
 class Company:
     """One tenant's users and the imports run on them, numbered from 1."""
 
@@ -57,6 +72,7 @@ class Company:
         self.imports = 0
         self.undos = 0
         self._identifier: str | None = None
+        make_users(self.database)
 
     async def run(
         self,

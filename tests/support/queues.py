@@ -17,6 +17,7 @@ from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.closing import Closing
 from importer.worker.results import report_file
+from tests.support.importing import make_users
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 20, 15)
@@ -25,7 +26,7 @@ GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 20, 15)
 @asynccontextmanager
 async def open_queue(data: Path, *tenants: str) -> AsyncIterator[Queue]:
     """The queue of the data folder `data`, in which these tenants exist."""
-    db = await open_database(data / "headcount.db", "server")
+    db = await open_database(data / "headcount.db", "server", make=True)
     try:
         async with transaction(db):
             for name in tenants:
@@ -40,6 +41,7 @@ def make_folder(data: Path, tenant: str) -> TenantFolder:
     folder = TenantFolder(data / "tenants" / tenant)
     for each in (folder.files / "test", folder.results, folder.uploads, folder.messages, folder.staging):
         each.mkdir(parents=True, exist_ok=True)
+    make_users(folder.users_db)
     return folder
 
 

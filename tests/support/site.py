@@ -31,6 +31,7 @@ from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
 from server.tenants.sign_ins import SignIns
+from server.tenants.soundness import Soundness
 from server.tenants.tenants import open_tenants, server_database
 from server.tenants.tokens import Role, Tokens
 from server.upkeep.counting import Counting
@@ -147,7 +148,8 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         closing = Closing(queue, opened.folder, Watching())
         counting = Counting(Metrics(), opened, queue)
         listing = Listing(dbs[0])
-        overview = Overview(opened, listing, counting, sftp.open_sessions)
+        soundness = Soundness(opened, listing)
+        overview = Overview(opened, listing, counting, sftp.open_sessions, why_broken=soundness.why)
         stack.push_async_callback(overview.close)
         live = Live(server_database(data), dict)
         checks: dict[str, Check] = dict.fromkeys(("sftp", "worker", "database"), _up)
@@ -164,6 +166,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             key_uses=KeyUses(ledger, opened.ring, looking=Ledger(dbs[0])),
             overview=overview,
             bans=BanBook(ledger, settings.penalty_max_s, looking=Ledger(dbs[0])),
+            soundness=soundness,
             host_keys=HOST_KEYS,
             sftp_port=lambda: sftp.port,
             parts_up=health.parts,

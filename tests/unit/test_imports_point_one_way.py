@@ -47,6 +47,7 @@ KNOW_A_DATABASE = {
     "importer.reconcile.links",
     "importer.reconcile.roster",
     "importer.reconcile.undoing",
+    "importer.unusable",
     "importer.users.directory",
     "importer.users.history",
     "importer.users.search",

@@ -258,6 +258,7 @@ class Tenant(BaseModel):
     users: UserCounts | None = Field(description="Null: they could not be counted.")
     sessions: Count = Field(description="Open over SFTP now.")
     disk_bytes: Count | None = Field(description="What its folder takes; null: not measured yet.")
+    broken: str | None = Field(description="Why its data cannot be used, and what to do; null: it can.")
 
 
 class Tenants(BaseModel):

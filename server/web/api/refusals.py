@@ -60,6 +60,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "too_many_streams": (429, "The token has as many event streams as it may."),
     "no_folder": (503, "The tenant's folder is not there at the moment."),
     "crowded": (503, "The server has as many connections as it may."),
+    "tenant_broken": (503, "The tenant's data cannot be used until the operator has fixed it."),
     "database_busy": (503, "An import of the tenant runs and holds its users; try again when it has ended."),
     "disk_error": (503, "The disk of the server could not be read or written."),
     "disk_full": (507, "The disk of the server is full."),
@@ -68,7 +69,7 @@ CODES: Mapping[str, tuple[int, str]] = {
 ALWAYS = ("no_token", "too_many_tries", "too_many_connections", "crowded")
 LATER = ("database_busy", "disk_error", "disk_full")
 """What any route that changes something may answer."""
-LOOKING = (*ALWAYS, "no_tenant", "no_folder")
+LOOKING = (*ALWAYS, "no_tenant", "no_folder", "tenant_broken")
 """What any route about a tenant may answer."""
 OWNING = (*LOOKING, "forbidden")
 DECIDING = (*OWNING, "unknown_import", "bad_request", "dry_run", *LATER)

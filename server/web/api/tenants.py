@@ -27,4 +27,5 @@ def _shown(facts: TenantFacts) -> dict[str, Any]:
         "users": facts.users,
         "sessions": facts.sessions,
         "disk_bytes": facts.disk_bytes,
+        "broken": facts.broken,
     }

@@ -60,11 +60,12 @@ async def list_companies(
 
 def reasons(facts: TenantFacts) -> list[str]:
     """Why somebody should look at a company; nothing if all is well. Pure."""
-    found = [NEEDS_SOMEBODY[facts.newest.state]] if facts.newest and facts.newest.state in NEEDS_SOMEBODY else []
+    found = [f"Broken: {facts.broken}"] if facts.broken else []
+    found += [NEEDS_SOMEBODY[facts.newest.state]] if facts.newest and facts.newest.state in NEEDS_SOMEBODY else []
     if facts.feed.stale:
         days = facts.feed.stale_after_days
         found.append("No file was applied for a day" if days == 1 else f"No file was applied for {days} days")
-    if facts.users is None:
+    if facts.users is None and not facts.broken:
         found.append("Its users could not be counted")
     return found
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -359,7 +360,8 @@ async def test_a_start_waits_for_a_checksum_that_became_required_before_it(yard:
     yard.settings = REQUIRED
     starter = Starter(yard.folder, yard.settings_of, lambda: yard.now, yard.queue.checksums)
     assert await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False) == Later()
-    assert not yard.folder().users_db.exists(), "it did not run"
+    with closing(sqlite3.connect(yard.folder().users_db)) as db:
+        assert db.execute("SELECT count(*) FROM applied").fetchone() == (0,), "it did not run"
 
 
 @pytest.mark.parametrize("against", ["differs", "missing"])

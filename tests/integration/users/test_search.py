@@ -171,7 +171,6 @@ async def test_pages_follow_each_other_and_miss_nobody(company: Company) -> None
 
 async def test_nobody_of_another_tenant_is_found(company: Company, tmp_path: Path) -> None:
     other = Company(tmp_path / "other")
-    other.folder.mkdir()
     await other.run(people("zelda"))
     catch_up(TenantFolder(other.folder))
     assert await found(company, "zelda") == []

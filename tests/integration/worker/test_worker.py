@@ -394,12 +394,22 @@ async def test_an_import_cut_off_after_its_commit_is_closed_at_the_next_start(ya
 
 
 async def test_users_nobody_can_read_are_one_tenants_trouble(yard: Yard) -> None:
-    yard.folder().users_db.write_bytes(b"not a database" * 100)
-    await yard.upload()
+    users_db = yard.folder().users_db
+    kept = users_db.read_bytes()
+    users_db.write_bytes(b"not a database" * 100)
+    await yard.upload(people("bob").decode())
     await yard.upload(people("ann").decode(), "globex")
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED, "globex")
-        await yard.reaches(1, ImportState.FAILED)
+
+        async def says_why() -> bool:
+            entry = await found(yard.queue, 1)
+            return entry.state is ImportState.QUEUED and "cannot be used" in (entry.message or "")
+
+        await eventually(says_why, what="the import to wait and say why")
+        users_db.write_bytes(kept)
+        yard.clock.now += timedelta(seconds=10)
+        await yard.reaches(1, ImportState.COMPLETED)
 
 
 async def test_settings_nobody_can_read_fail_the_import(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,7 +463,8 @@ async def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
     ):
         file.write_bytes(content)
         assert await is_correction(file, ImportSettings()) is known
-    assert not await is_correction(tmp_path / "missing", ImportSettings())
+    with pytest.raises(FileNotFoundError):
+        await is_correction(tmp_path / "missing", ImportSettings())
 
 
 async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yard) -> None:

@@ -1,0 +1,67 @@
+"""Why a database cannot be used, in words: found out from what SQLite says and what is there."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from importer.errors import DatabaseUnusable
+
+DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+FAULTS = (sqlite3.Error, DatabaseUnusable)
+"""What is raised by a database that cannot be used, among others."""
+
+SHUT = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Whether `error` is about a database that cannot be used, and not about what was asked of it."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED | SHUT
+    return isinstance(error, DatabaseUnusable)
+
+
+def in_words(path: Path, error: sqlite3.Error) -> str | None:
+    """Return what is wrong with the database at `path`, which raised `error`, and what to do.
+
+    None if nothing is: then the fault lies elsewhere, as on a full disk.
+    """
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+        return damaged(path, error)
+    return shut(path)
+
+
+def read_all(path: Path) -> None:
+    """Read every page of the database at `path`. Raises DatabaseUnusable unless all of them make sense."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise DatabaseUnusable(damaged(path, str(found).splitlines()[-1]))
+
+
+def damaged(path: Path, why: object) -> str:
+    return f"{path} is damaged ({why}); move it and {path.name}-wal away and restore it from a backup"
+
+
+def shut(path: Path) -> str | None:
+    """Return why the file at `path` cannot be opened for reading and writing; None if it can."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return f"{path} is missing; restore it from a backup"
+    except OSError as error:
+        return not_ours(path, error.strerror)
+    if not os.path.isfile(path):
+        return f"{path} is not a file; move it away and restore the file from a backup"
+    if found.st_size == 0:
+        return f"{path} is empty; restore it from a backup"
+    for each, needed in ((path, os.R_OK | os.W_OK), (path.parent, os.R_OK | os.W_OK | os.X_OK)):
+        if not os.access(each, needed, effective_ids=True):
+            return not_ours(each, "Permission denied")
+    return None
+
+
+def not_ours(path: Path, why: str | None) -> str:
+    return f"{path} cannot be used ({why}); give it and all beside it to the user that runs Headcount (chown -R)"

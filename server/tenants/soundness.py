@@ -1,0 +1,226 @@
+"""Which tenants are broken, and why: the one place that knows. A broken one is refused and left alone; others go on.
+
+All are looked at before the server listens, and every minute by their outside; one with which something failed at
+once; one that is broken every two seconds, so that it works again that soon after it was put right. What the last
+stop left of a tenant is taken up before the tenant counts as sound for the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from ground.refusals import Refusal
+from importer.errors import DatabaseUnusable, TryAgain
+from importer.queue.listing import Listing
+from importer.unusable import FAULTS, is_damage
+from server.rounds import again
+from server.tenants.inspection import Found, Signature, inspect, signature_of, unusable_copy
+from server.tenants.settings import TenantRefused, TenantSettings, read_settings
+from server.tenants.tenants import Tenants, open_users
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 60.0
+"""Between two looks at all tenants."""
+
+AGAIN_S = 2.0
+"""Between two looks at those that are broken."""
+
+TakeUp = Callable[[str], Awaitable[None]]
+"""Takes up what the last stop left of a tenant. What it raises makes the tenant broken."""
+
+Needed = Mapping[str, list[tuple[int, int]]]
+
+
+class TenantBroken(Refusal):
+    """Something that cannot be done because the tenant is broken. The sentence is for everyone: it names no file."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(
+            "tenant_broken",
+            f"the data of {tenant} cannot be used at the moment: the operator of the server has to fix it. "
+            "Files that were uploaded are kept, and are imported afterwards",
+        )
+
+
+class Soundness:
+    """Works between `start()` and `stop()`; without them it looks only when it is asked."""
+
+    def __init__(self, tenants: Tenants, imports: Listing) -> None:
+        self._tenants = tenants
+        self._imports = imports
+        self._why: dict[str, str] = {}
+        self._sound: dict[str, Signature] = {}
+        self._damaged: dict[str, tuple[Signature, float]] = {}
+        self._whole: dict[str, Signature] = {}
+        self._owed: set[str] = set()
+        self._take_up: TakeUp | None = None
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._all_due_at = 0.0
+        self._ending = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    # What is known
+
+    def why(self, tenant: str) -> str | None:
+        """Return why the tenant is broken, and what to do; None if it is not, as far as is known."""
+        return self._why.get(tenant)
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """The tenants that are broken, each with the reason."""
+        return self._why
+
+    # Looking
+
+    async def start(self, take_up: TakeUp) -> None:
+        """Look at all tenants, and call `take_up` for each: for a broken one as soon as it can be used."""
+        self._take_up = take_up
+        self._owed = {tenant.name for tenant in await self._tenants.list()}
+        await self.look_at_all()
+        self._all_due_at = time.monotonic() + LOOK_S
+        self._task = asyncio.create_task(again(self._round, _failed, self._ending), name="soundness")
+
+    async def stop(self) -> None:
+        """Look no more."""
+        self._ending.set()
+        if self._task:
+            await asyncio.wait([self._task])
+
+    def found(self, tenant: str, why: str) -> None:
+        """The tenant is broken: the next round looks whether it still is."""
+        if self._why.get(tenant) != why:
+            log.error("Tenant %s is broken: %s.", tenant, why, extra={"event": "tenant_broken", "tenant": tenant})
+        self._why[tenant] = why
+        self._sound.pop(tenant, None)
+
+    async def look(self, tenant: str, error: BaseException | None = None) -> str | None:
+        """Look at the tenant now; return why it is broken, None if it is not.
+
+        If `error` says that a database is damaged, all of its users.db is read.
+        """
+        suspect = is_damage(error) and not isinstance(error, DatabaseUnusable)
+        needed = {tenant: await self._imports.copies_needed(tenant)}
+        return await self._look(tenant, needed, suspect=suspect)
+
+    async def settings(self, tenant: str) -> TenantSettings:
+        """Read the settings of the tenant as they are now. Raises TenantBroken, TryAgain."""
+        why = self.why(tenant)
+        try:
+            if not why:
+                return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
+        except (OSError, ValueError, TenantRefused, *FAULTS) as error:
+            why = await self.look(tenant, error)
+            if not why:
+                raise
+        raise TenantBroken(tenant)
+
+    async def look_at_all(self) -> None:
+        """Look at every tenant that is broken, or looks otherwise than when it was last looked at."""
+        names = [tenant.name for tenant in await self._tenants.list()]
+        for gone in (self._why.keys() | self._sound.keys() | self._locks.keys()) - set(names):
+            self._forget(gone)
+        self._owed &= set(names)
+        needed: Needed = await self._imports.all_copies_needed()
+        for name in await asyncio.to_thread(self._changed, names, needed):
+            if self._ending.is_set():
+                return
+            await self._look(name, needed)
+
+    async def _round(self) -> float:
+        if time.monotonic() >= self._all_due_at:
+            self._all_due_at = time.monotonic() + LOOK_S
+            await self.look_at_all()
+        else:
+            for tenant in [*self._why]:
+                await self.look(tenant)
+        return AGAIN_S
+
+    def _changed(self, names: list[str], needed: Needed) -> list[str]:
+        return [
+            name
+            for name in names
+            if name not in self._sound
+            or self._sound[name] != signature_of(self._tenants.folder(name))
+            or unusable_copy(self._tenants.folder(name), needed.get(name, []))
+        ]
+
+    async def _look(self, tenant: str, needed: Needed, *, suspect: bool = False) -> str | None:
+        async with self._locks.setdefault(tenant, asyncio.Lock()):
+            signature = await asyncio.to_thread(signature_of, self._tenants.folder(tenant))
+            if self._still_damaged(tenant, signature):
+                return self._why.get(tenant)
+            whole = tenant in self._damaged or (suspect and self._whole.get(tenant) != signature)
+            try:
+                found = await asyncio.to_thread(inspect, self._tenants.folder(tenant), whole=whole)
+            except TryAgain:
+                return self._why.get(tenant)
+            why = found.why or await self._unusable_copy(tenant, needed) or await self._made_ready(tenant, found)
+            if why and not await self._is_there(tenant):
+                self._forget(tenant)
+                return None
+            if why:
+                if whole and found.why:
+                    self._damaged[tenant] = signature, time.monotonic() + LOOK_S
+                self.found(tenant, why)
+            else:
+                self._can_be_used(tenant, signature, whole=whole)
+            return why
+
+    def _still_damaged(self, tenant: str, signature: Signature) -> bool:
+        """Whether reading all of it again would tell nothing new."""
+        seen, until = self._damaged.get(tenant, (None, 0.0))
+        return seen == signature and time.monotonic() < until
+
+    async def _unusable_copy(self, tenant: str, needed: Needed) -> str | None:
+        folder = self._tenants.folder(tenant)
+        if not await asyncio.to_thread(unusable_copy, folder, needed.get(tenant, [])):
+            return None
+        # An import may have ended meanwhile, and its copy with it.
+        return await asyncio.to_thread(unusable_copy, folder, await self._imports.copies_needed(tenant))
+
+    async def _made_ready(self, tenant: str, found: Found) -> str | None:
+        """Bring the schema up to date and take up what is owed; return why that cannot be done."""
+        try:
+            if found.outdated:
+                async with open_users(self._tenants.folder(tenant)):
+                    pass
+            if tenant in self._owed and self._take_up:
+                await self._take_up(tenant)
+                self._owed.discard(tenant)
+        except (OSError, TryAgain, *FAULTS) as error:
+            return f"what the last stop left of it cannot be taken up ({error})"
+        except Exception as error:
+            if tenant not in self._why:
+                log.exception(
+                    "Tenant %s cannot be taken up.", tenant, extra={"event": "tenant_fault", "tenant": tenant}
+                )
+            return f"what the last stop left of it cannot be taken up ({type(error).__name__}; the log says more)"
+        return None
+
+    async def _is_there(self, tenant: str) -> bool:
+        try:
+            await self._tenants.get(tenant)
+        except TenantRefused as error:
+            return error.code != "no_tenant"
+        return True
+
+    def _can_be_used(self, tenant: str, signature: Signature, *, whole: bool) -> None:
+        if whole:
+            self._whole[tenant] = signature
+        self._damaged.pop(tenant, None)
+        self._sound[tenant] = signature
+        if self._why.pop(tenant, None) is not None:
+            log.info("Tenant %s can be used again.", tenant, extra={"event": "tenant_mended", "tenant": tenant})
+
+    def _forget(self, tenant: str) -> None:
+        for known in (self._why, self._sound, self._damaged, self._whole, self._locks):
+            known.pop(tenant, None)
+
+
+def _failed(error: Exception) -> float:
+    log.error("Tenants cannot be looked at; retrying.", exc_info=error, extra={"event": "tenants_unseen"})
+    return AGAIN_S

@@ -1,0 +1,289 @@
+"""Which tenants are broken: found out by looking at real folders, and by what failed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from importer.database import open_database
+from importer.errors import DatabaseUnusable
+from importer.folder import TenantFolder
+from importer.queue.listing import Listing
+from importer.queue.queue import Queue
+from server.tenants import soundness as soundness_module
+from server.tenants.accounts import Accounts
+from server.tenants.inspection import inspect
+from server.tenants.settings import TenantRefused
+from server.tenants.soundness import Soundness, TenantBroken
+from server.tenants.tenants import Tenants, open_tenants, server_database
+from tests.support import ROOT
+from tests.support.keypairs import public_line
+from tests.support.queues import enqueue
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
+    async with open_tenants(tmp_path / "data") as opened:
+        for name in ("acme", "other"):
+            await opened.add(name, [public_line()])
+        yield opened
+
+
+@pytest.fixture
+def soundness(tenants: Tenants) -> Soundness:
+    return Soundness(tenants, Listing(tenants.db))
+
+
+def take_away(path: Path) -> None:
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+
+
+def damage_inside(database: Path) -> None:
+    """The header and the settings stay whole; the users do not."""
+    with closing(sqlite3.connect(database)) as db:
+        db.executemany(
+            "INSERT INTO users (email, email_key, first_name, last_name) VALUES (?, ?, ?, 'B')",
+            [(f"{n}@b.test", f"{n}@b.test", "A" * 200) for n in range(2000)],
+        )
+        db.commit()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'users'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+
+def fault_of(database: Path) -> sqlite3.DatabaseError:
+    """What using it raises."""
+    with closing(sqlite3.connect(database)) as db, pytest.raises(sqlite3.DatabaseError) as caught:
+        db.execute("SELECT count(first_name) FROM users").fetchone()
+    return caught.value
+
+
+@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
+async def test_a_users_db_that_is_missing_or_empty_is_not_made_anew(tenants: Tenants, content: bytes | None) -> None:
+    path = tenants.folder("acme").users_db
+    take_away(path)
+    if content is not None:
+        path.write_bytes(content)
+    for readonly in (False, True):
+        with pytest.raises(DatabaseUnusable, match="restore it from a backup"):
+            await open_database(path, "tenant", readonly=readonly)
+    assert path.exists() == (content is not None)
+    with pytest.raises(DatabaseUnusable):
+        await tenants.settings("acme")
+
+
+async def test_a_tenant_is_not_added_from_a_folder_that_lost_its_users(tenants: Tenants) -> None:
+    aside = await tenants.remove("acme")
+    take_away(aside / "users.db")
+    aside.rename(tenants.folder("acme").root)
+    with pytest.raises(DatabaseUnusable, match="missing"):
+        await tenants.add("acme")
+    assert [tenant.name for tenant in await tenants.list()] == ["other"]
+
+
+async def test_headcount_db_is_not_made_anew_beside_folders_of_tenants(tmp_path: Path) -> None:
+    async with open_tenants(tmp_path) as tenants:
+        await tenants.add("acme")
+    take_away(server_database(tmp_path))
+    for content in (None, b""):
+        if content is not None:
+            server_database(tmp_path).write_bytes(content)
+        with pytest.raises(TenantRefused, match=r"restore headcount\.db from a backup"):
+            async with open_tenants(tmp_path):
+                pass
+    assert tenants.folder("acme").users_db.exists()
+
+
+async def test_what_is_wrong_is_said_once_and_so_is_that_it_is_right_again(
+    tenants: Tenants, soundness: Soundness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    ring = tenants.folder("acme").keys
+    kept = ring.read_bytes()
+    ring.write_text("{")
+    for _ in range(3):
+        await soundness.look_at_all()
+    assert "keys.json" in (soundness.why("acme") or "")
+    assert soundness.why("other") is None
+    with pytest.raises(TenantBroken) as caught:
+        await soundness.settings("acme")
+    assert str(tenants.data_dir) not in str(caught.value)
+    ring.write_bytes(kept)
+    await soundness.look_at_all()
+    assert soundness.broken == {}
+    assert [record.__dict__["event"] for record in caplog.records] == ["tenant_broken", "tenant_mended"]
+
+
+async def test_damage_that_shows_only_in_use_breaks_the_tenant_until_the_file_is_replaced(
+    tenants: Tenants, soundness: Soundness
+) -> None:
+    path = tenants.folder("acme").users_db
+    kept = path.read_bytes()
+    damage_inside(path)
+    await soundness.look_at_all()
+    assert soundness.why("acme") is None, "nothing was read yet"
+    assert "is damaged" in (await soundness.look("acme", fault_of(path)) or "")
+    await soundness.look_at_all()
+    assert soundness.why("acme")
+    take_away(path)
+    path.write_bytes(kept)
+    await soundness.look_at_all()
+    assert soundness.why("acme") is None
+
+
+async def test_a_fault_of_ours_breaks_no_tenant(soundness: Soundness) -> None:
+    assert await soundness.look("acme", sqlite3.OperationalError("no such column: x")) is None
+    assert await soundness.look("acme", ValueError("x")) is None
+
+
+async def test_a_copy_that_an_import_needs_breaks_its_tenant_while_it_is_not_there(
+    tenants: Tenants, soundness: Soundness
+) -> None:
+    number = await enqueue(Queue(tenants.db))
+    copy = tenants.folder("acme").copy(number)
+    await soundness.look_at_all()
+    assert str(copy) in (soundness.why("acme") or "")
+    copy.touch()
+    await soundness.look_at_all()
+    assert "is empty" in (soundness.why("acme") or "")
+    copy.write_text("x")
+    await soundness.look_at_all()
+    assert soundness.why("acme") is None
+
+
+async def test_what_was_left_is_taken_up_when_the_tenant_can_be_used_and_only_once(
+    tenants: Tenants, soundness: Soundness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)
+    taken: list[str] = []
+    path = tenants.folder("acme").users_db
+    path.rename(path.with_name("kept"))
+
+    async def take_up(tenant: str) -> None:
+        taken.append(tenant)
+
+    await soundness.start(take_up)
+    assert taken == ["other"]
+    path.with_name("kept").rename(path)
+    await eventually(lambda: soundness.why("acme") is None)
+    assert taken == ["other", "acme"]
+    path.rename(path.with_name("kept"))
+    await soundness.look("acme")
+    path.with_name("kept").rename(path)
+    await eventually(lambda: soundness.why("acme") is None)
+    await soundness.stop()
+    assert taken == ["other", "acme"]
+
+
+async def test_what_cannot_be_taken_up_breaks_the_tenant_and_is_tried_again(
+    tenants: Tenants, soundness: Soundness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)
+    tries: list[str] = []
+
+    async def take_up(tenant: str) -> None:
+        tries.append(tenant)
+        if tenant == "acme" and len(tries) < 4:
+            raise PermissionError(13, "Permission denied")
+
+    await soundness.start(take_up)
+    assert "Permission denied" in (soundness.why("acme") or "")
+    await eventually(lambda: soundness.why("acme") is None)
+    await soundness.stop()
+
+
+async def test_a_tenant_that_was_removed_is_not_broken(tenants: Tenants, soundness: Soundness) -> None:
+    tenants.folder("acme").keys.write_text("{")
+    await soundness.look_at_all()
+    await tenants.remove("acme")
+    assert await soundness.look("acme") is None
+    assert soundness.broken == {}
+
+
+async def test_the_account_of_a_broken_tenant_says_so_and_is_as_before_when_it_is_right_again(
+    tenants: Tenants, soundness: Soundness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.tenants.accounts.SETTINGS_AGE_S", 0.0)
+    await tenants.change_settings("acme", {"allowed_networks": "192.0.2.0/24"})
+    accounts = Accounts(tenants.data_dir, soundness)
+    before = accounts.account("acme")
+    path = tenants.folder("acme").users_db
+    content = path.read_bytes()
+    take_away(path)
+    found = accounts.account("acme")
+    assert before is not None
+    assert found is not None
+    assert "missing" in (found.broken or "")
+    assert found.limits == before.limits
+    assert soundness.why("acme") == found.broken
+    path.write_bytes(content)
+    await soundness.look_at_all()
+    assert accounts.account("acme") == before
+    accounts.close()
+
+
+@pytest.mark.parametrize("place", ["files", "staging", "uploads", "messages"])
+async def test_a_file_in_the_place_of_a_folder_breaks_the_tenant(tenants: Tenants, place: str) -> None:
+    folder = tenants.folder("acme")
+    path = folder.root / place
+    path.rename(folder.root / "aside")
+    path.write_text("x")
+    assert str(path) in (inspect(folder).why or "")
+
+
+AS_ANOTHER = """
+import os, sys
+from importer.database import newest_version
+from importer.folder import TenantFolder
+from pathlib import Path
+from server.tenants.inspection import inspect
+newest_version("tenant")
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+print(inspect(TenantFolder(Path(sys.argv[1]))).why)
+"""
+
+
+def seen_by_another(folder: TenantFolder) -> str:
+    """What a process of another user finds wrong with the folder, which it can reach."""
+    for path in [*folder.root.parents][:5]:
+        if path != Path("/tmp") and path.stat().st_uid == os.geteuid():
+            path.chmod(path.stat().st_mode | 0o055)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_ANOTHER, str(folder.root)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_what_belongs_to_another_user_or_may_not_be_entered_breaks_the_tenant(tenants: Tenants) -> None:
+    folder = tenants.folder("acme")
+    for path in [folder.root, *folder.root.rglob("*")]:
+        os.chown(path, 65534, 65534)
+    assert seen_by_another(folder) == "None"
+    for path in (folder.users_db, folder.keys, folder.uploads, folder.root):
+        os.chown(path, 0, 0)
+        assert "Permission denied" in seen_by_another(folder)
+        os.chown(path, 65534, 65534)
+    for path in (folder.users_db, folder.staging, folder.root):
+        mode = path.stat().st_mode
+        path.chmod(0)
+        assert "chown" in seen_by_another(folder)
+        path.chmod(mode)

@@ -1,0 +1,44 @@
+"""A broken tenant over HTTP: a sentence for its owner, the reason for the operator, and the others as ever."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.importing import people
+from tests.support.site import Site, open_site
+
+
+def spoil(site: Site) -> Path:
+    path = site.office.tenants.folder("acme").users_db
+    for each in path.parent.glob("users.db*"):
+        each.unlink()
+    return path
+
+
+async def test_the_owner_is_told_in_a_sentence_and_the_operator_the_reason(tmp_path: Path) -> None:
+    async with open_site(tmp_path, "acme", "other") as site:
+        await site.imported(people("ann"))
+        path = spoil(site)
+        owner, operator = site.api("owner"), site.api("operator")
+        for where in ("users", "settings", "imports"):  # the first of these finds it out
+            answer = await owner.get(f"/api/v1/tenants/acme/{where}")
+            assert (answer.status_code, answer.json()["code"]) == (503, "tenant_broken")
+            assert answer.headers["retry-after"]
+            assert str(tmp_path) not in answer.text
+        told = await operator.get("/api/v1/tenants/acme/users")
+        assert f"{path} is missing; restore it from a backup" in told.json()["detail"]
+        assert (await site.api("elsewhere").get("/api/v1/tenants/other/users")).status_code == 200
+
+
+async def test_pages_say_it_too_and_the_list_of_companies_says_why(tmp_path: Path) -> None:
+    async with open_site(tmp_path, "acme", "other") as site:
+        path = spoil(site)
+        owner, operator = await site.browser("owner"), await site.browser("operator")
+        page = await owner.get("/tenants/acme/users")
+        assert page.status_code == 503
+        assert "the operator of the server has to fix it" in page.text
+        assert str(tmp_path) not in page.text
+        companies = await operator.get("/tenants")
+        assert f"Broken: {path} is missing" in companies.text
+        rows = (await site.api("operator").get("/api/v1/tenants")).json()["tenants"]
+        assert [bool(row["broken"]) for row in rows] == [True, False]
