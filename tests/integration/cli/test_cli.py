@@ -61,6 +61,7 @@ def test_a_tenant_from_its_first_day_to_its_last(pub: str, data_dir: Path) -> No
             "users": {"active": 0, "deactivated": 0},
             "last_applied_at": None,
             "stale": None,
+            "broken": None,
         }
     ]
     assert done("tenant", "show", "acme", "--json").json == added
