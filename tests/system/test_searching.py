@@ -18,6 +18,7 @@ ZOE = sheet(("Zoë", "Åström", "z@example.com"))
 UNDO_MIGRATION = """
     DROP TRIGGER users_search_changed; DROP TRIGGER users_search_removed; DROP TRIGGER users_search_added;
     DROP TRIGGER applied_search; DROP TRIGGER undone_search; DROP TABLE search_log; PRAGMA user_version = 1;
+    DROP INDEX applied_in_order; ALTER TABLE applied DROP COLUMN number;
 """
 
 

@@ -7,8 +7,10 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -258,8 +260,8 @@ print(inspect(TenantFolder(Path(sys.argv[1]))).why)
 
 def seen_by_another(folder: TenantFolder) -> str:
     """What a process of another user finds wrong with the folder, which it can reach."""
-    for path in [*folder.root.parents][:5]:
-        if path != Path("/tmp") and path.stat().st_uid == os.geteuid():
+    for path in takewhile(lambda each: each != Path(tempfile.gettempdir()), folder.root.parents):
+        if path.stat().st_uid == os.geteuid():
             path.chmod(path.stat().st_mode | 0o055)
     done = subprocess.run(
         [sys.executable, "-c", AS_ANOTHER, str(folder.root)],
