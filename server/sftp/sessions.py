@@ -11,10 +11,8 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Any, cast
 
 import asyncssh
-from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
 
 from ground.addresses import source_of
 from server.files.contracts import TenantDirectory, TenantLimits
@@ -22,22 +20,19 @@ from server.files.space import House, Space
 from server.settings import ServerSettings
 from server.sftp.algorithms import unshared
 from server.sftp.auth import KeyAuthentication, LoggedIn, ask_before_success
+from server.sftp.channel import SftpSession
 from server.sftp.entrance import Entrance
-from server.sftp.filesystem import TenantFiles
 from server.sftp.front import ACCEPTED_AT
 from server.sftp.gate import Gate
 from server.sftp.handler import SftpHandler
 from server.sftp.handles import ConnectionHandles
 from server.sftp.penalties import Offence
-from server.sftp.wire import Corked, keep_no_environment, make_lean, no_lines
+from server.sftp.wire import Corked, make_lean
 
 log = logging.getLogger(__name__)
 
 BROKEN = "The files of this account cannot be used now: the operator of the server has to fix them. Try again later"
 """What clients of a broken tenant are told. Which of its files it is, and where, is the operator's to know."""
-
-SMALLEST_PACKETS = 1024
-"""A client that takes its answers in smaller packets than this only wants to keep us busy."""
 
 
 class Sessions:
@@ -276,79 +271,3 @@ def _identity(root: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-class SftpSession(SSHServerStreamSession[bytes]):
-    """One channel."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(None)
-        self._connection = connection
-        self._interrupted = False
-
-    def connection_made(self, chan: Any) -> None:
-        super().connection_made(chan)
-        no_lines(chan)
-        keep_no_environment(chan)
-        if chan._send_pktsize < SMALLEST_PACKETS:
-            self._connection.end("Packets too small")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._connection.channels -= 1
-
-    def shell_requested(self) -> bool:
-        return False
-
-    def exec_requested(self, command: str) -> bool:
-        return False
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        return subsystem == "sftp"
-
-    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
-        """Says nothing to an SFTP session. (The stock stream raises it to the reader, which ends the connection.)"""
-
-    def exception_received(self, exc: Exception) -> None:
-        """The first break or signal ends the session; more of them would only pile up until it has been read."""
-        if not self._interrupted:
-            self._interrupted = True
-            super().exception_received(exc)
-
-    def session_started(self) -> None:
-        connection, channel = self._connection, cast(Any, self._chan)
-        if connection.login is None:
-            return
-        task = asyncio.create_task(_serve(connection, self, channel), name="sftp session")
-        connection.sessions.tasks.add(task)
-        task.add_done_callback(connection.sessions.tasks.discard)
-
-
-async def _serve(connection: Connection, session: SftpSession, channel: Any) -> None:
-    sessions, login = connection.sessions, connection.login
-    account = sessions.tenants.account(login.tenant) if login else None
-    if account is None:
-        channel.close()
-        return
-    try:
-        space = sessions.space(account.name, account.root)
-    except OSError as error:
-        log.error("The files of %s can't be opened: %s", account.name, error, extra={"event": "no_files"})
-        channel.close()
-        return
-    try:
-        handler = SftpHandler(
-            TenantFiles(channel, space, lambda: connection.limits),
-            SSHReader(session, channel),
-            SSHWriter(session, channel),
-            handles=connection.handles,
-            taken=connection.room,
-            active=connection.touch,
-        )
-        connection.handlers.add(handler)
-        try:
-            await handler.run()
-        finally:
-            connection.handlers.discard(handler)
-    finally:
-        space.leave()

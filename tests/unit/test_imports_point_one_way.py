@@ -72,6 +72,7 @@ KNOW_SSH = {
     "keys.public",
     "server.sftp.algorithms",
     "server.sftp.auth",
+    "server.sftp.channel",
     "server.sftp.filesystem",
     "server.sftp.handler",
     "server.sftp.listener",
