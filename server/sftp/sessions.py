@@ -181,7 +181,8 @@ class Connection(KeyAuthentication):
     def turn_away(self) -> None:
         """End a connection before its login, and tell a stranger no more than that. It earns no penalty."""
         self._limited = True
-        self._metrics.login("", "limited")
+        if self._user is None:  # else its end counts it, under the name that it gave
+            self._metrics.login("", "limited")
         self._leave_handshake()
         self.sessions.entrance.see_out(self._transport)
         self.end("Not now. Try again later.", asyncssh.DISC_TOO_MANY_CONNECTIONS)
