@@ -14,6 +14,7 @@ import json
 import linecache  # noqa: F401
 import logging
 import sys
+import tokenize  # noqa: F401
 from datetime import UTC, datetime
 from typing import Literal
 

@@ -7,6 +7,7 @@ nothing can make an import run again, or call it failed.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -39,6 +40,12 @@ NO_LONGER_FIT = (
     "The settings were changed meanwhile, and what was to be tried does not go together with them any more. "
     "Try it again."
 )
+PASSING = {
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EROFS),
+    *(errno.ETIMEDOUT, errno.EAGAIN),
+}
+"""What a machine lacks for a moment: descriptors, memory, a disk or a mount."""
+
 UNUSABLE = "the data of this company cannot be used at the moment"
 TENANT_BROKEN = f"Not yet: {UNUSABLE}. The import runs as soon as the operator of the server has fixed it."
 """What an import of a broken tenant says while it waits."""
@@ -148,9 +155,17 @@ class Starter:
 
     async def _not_applied(self, entry: Entry, error: BaseException) -> Outcome | Later:
         """What to do with an import that `error` ended: no import fails because its tenant is broken."""
-        ours = isinstance(error, Stopped | asyncio.CancelledError | TryAgain | Refused)
-        if not ours and await self.soundness.look(entry.tenant, error):
-            return Later(TENANT_BROKEN, broken=True)
+        if not isinstance(error, Stopped | asyncio.CancelledError | TryAgain | Refused):
+            try:
+                if await self.soundness.look(entry.tenant, error):
+                    return Later(TENANT_BROKEN, broken=True)
+            except Exception:  # the trouble is not this tenant's alone
+                log.exception(
+                    "Tenant %s cannot be looked at.",
+                    entry.tenant,
+                    extra={"event": "tenants_unseen", "tenant": entry.tenant},
+                )
+                return Later(f"Not yet: {UNUSABLE}. It will be tried again.")
         return _what_it_means(entry, error)
 
 
@@ -210,7 +225,7 @@ def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:
         return Later(f"Not yet: {error.message}. It will be tried again.")
     if isinstance(error, Refused):  # since it was asked for, something came between
         return Outcome(ImportState.FAILED, Counts(), entry.file, (), error.message)
-    if is_damage(error):  # it was, and is not any more
+    if is_damage(error) or (isinstance(error, OSError) and error.errno in PASSING):  # it was, and is not any more
         return Later(f"Not yet: {UNUSABLE}. It will be tried again.")
     log.error(
         "Import %d of %s failed because of a fault of ours.",

@@ -72,11 +72,11 @@ class Entrance:
 
         It is counted then. It is logged if it may not.
         """
-        if self.has_room(clients):
+        if not self.handshakes.full_of(address):
             slow = self._gives_way(address, clients)
             if slow is not None:
                 slow.turn_away()
-            if self.handshakes.enter(address):
+            if (slow is not None or self.has_room(clients)) and self.handshakes.enter(address):
                 return True
         if times := self._turned_away.again(time.monotonic()):
             log.warning(
@@ -88,7 +88,7 @@ class Entrance:
 
     def _gives_way(self, address: Address, clients: Collection[Client]) -> Client | None:
         """The client whose place `address` gets where none is free: the oldest of a crowd, or one that dawdles."""
-        if not self.handshakes.full:
+        if self.has_room(clients) and not self.handshakes.full:
             return None
         crowd = self.handshakes.gives_way(address)
         for each in clients:

@@ -23,11 +23,13 @@ class Handshakes:
         """Whether all places are taken."""
         return self._open.total() >= self._most
 
+    def full_of(self, address: Address) -> bool:
+        """Whether the source of `address` has as many as one may have."""
+        return self._open[source_of(address)] >= self._most_of_source
+
     def gives_way(self, address: Address) -> str | None:
-        """Return the source that has to give up a place before `address` may enter; None where none has to."""
-        if not self.full:
-            return None
-        source, count = self._open.most_common(1)[0]
+        """Return the source that has to give up a place where none is free for `address`; None if none has more."""
+        source, count = next(iter(self._open.most_common(1)), ("", 0))
         return source if count > self._open[source_of(address)] + 1 else None
 
     def enter(self, address: Address) -> bool:

@@ -147,6 +147,7 @@ class Connection(KeyAuthentication):
         offered = self._offered
         account = self.sessions.tenants.account(offered.tenant) if offered else None
         if account is None:
+            self._limited = True
             self.end("Not now. Try again later.")
             return
         self._leave_handshake()
@@ -162,6 +163,7 @@ class Connection(KeyAuthentication):
         """Why a client whose key fits and whose signature is right gets no session; None if it does."""
         account = self.sessions.tenants.account(self._offered.tenant) if self._offered else None
         if account is None:
+            self._limited = True
             return "Not now. Try again later."
         if account.broken:
             self._reason = f"the tenant is broken: {account.broken}"
@@ -245,7 +247,10 @@ class Connection(KeyAuthentication):
     def _offence(self) -> Offence:
         if self._late:
             return Offence.GRACE
-        return Offence.NO_LOGIN if self._user is None else Offence.REFUSED
+        account = self.sessions.tenants.account(self._user) if self._user else None
+        # Where a tenant is broken no key can fit: its clients are not to blame, nor others behind their address.
+        blameless = self._user is None or (account is not None and account.broken is not None)
+        return Offence.NO_LOGIN if blameless else Offence.REFUSED
 
     def _leave_handshake(self) -> None:
         if self._patience is not None:

@@ -16,6 +16,7 @@ from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from keys.ring import KeyRing
 from server.files.contracts import TenantLimits
+from server.seldom import Seldom
 from server.tenants.inspection import inspect
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
 from server.tenants.soundness import Soundness
@@ -50,6 +51,7 @@ class Accounts:
         where = f"{server_database(data_dir).absolute().as_uri()}?mode=ro"
         self._db = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
         self._known: dict[str, tuple[float, TenantAccount]] = {}
+        self._said = Seldom()
 
     def account(self, name: str) -> TenantAccount | None:
         """The account as it is now; None if there is none of that name, or nothing can be known of it (logged).
@@ -61,8 +63,9 @@ class Accounts:
         try:
             return self._account(name)
         except (sqlite3.Error, OSError, ValueError, TenantRefused, TryAgain) as error:
-            facts = {"event": "tenant_unreadable", "tenant": name}
-            log.error("nobody can log in as %s, which can't be read: %s", name, error, extra=facts)
+            if times := self._said.again(time.monotonic()):
+                facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
+                log.error("nobody can log in as %s, which can't be read: %s", name, error, extra=facts)
             return None
 
     def close(self) -> None:
@@ -98,8 +101,11 @@ class Accounts:
         except TryAgain as error:
             if known is None:
                 raise
-            facts = {"event": "tenant_unreadable", "tenant": known.name}
-            log.error("The settings of %s can't be read now, the last known hold: %s", known.name, error, extra=facts)
+            if times := self._said.again(time.monotonic()):
+                facts = {"event": "tenant_unreadable", "tenant": known.name, "times": times}
+                log.error(
+                    "The settings of %s can't be read now, the last known hold: %s", known.name, error, extra=facts
+                )
             return known.limits
 
 

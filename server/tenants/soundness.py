@@ -156,7 +156,9 @@ class Soundness:
             whole = tenant in self._damaged or (suspect and self._whole.get(tenant) != signature)
             try:
                 found = await asyncio.to_thread(inspect, self._tenants.folder(tenant), whole=whole)
-            except TryAgain:
+            except TryAgain as error:
+                if tenant in self._owed:  # no client may come before what the last stop left is taken up
+                    self.found(tenant, f"it cannot be looked at yet ({error.message})")
                 return self._why.get(tenant)
             why = found.why or await self._unusable_copy(tenant, needed) or await self._made_ready(tenant, found)
             if why and not await self._is_there(tenant):
@@ -219,6 +221,7 @@ class Soundness:
     def _forget(self, tenant: str) -> None:
         for known in (self._why, self._sound, self._damaged, self._whole, self._locks):
             known.pop(tenant, None)
+        self._owed.discard(tenant)
 
 
 def _failed(error: Exception) -> float:

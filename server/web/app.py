@@ -21,7 +21,7 @@ from importer.database import as_try_again
 from importer.errors import DatabaseUnusable, TryAgain
 from keys.errors import RingUnreadable
 from server.web import api, pages
-from server.web.access import token_of, told_broken
+from server.web.access import Need, Verdict, judge, token_of, told_broken
 from server.web.api import document
 from server.web.forms import Forms
 from server.web.health import Health
@@ -98,7 +98,8 @@ async def _can_not_read(request: Request, error: Exception) -> Response:
     office: Office = request.app.state.office
     tenant: str | None = request.path_params.get("tenant")
     token = await token_of(request) if tenant else None
-    if tenant and token and await office.soundness.look(tenant, error):
+    admitted = tenant and token and judge(Need.VIEWER, token, tenant) is Verdict.WELCOME
+    if tenant and token and admitted and await office.soundness.look(tenant, error):
         return await _tell(request, told_broken(office, token, tenant) or meant)
     raise meant
 

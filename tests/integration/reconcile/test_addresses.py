@@ -20,7 +20,7 @@ async def move(
 
     Returns everybody's address afterwards, who was rejected, and the codes of the notices.
     """
-    db = await open_database(folder / "users.db", "tenant")
+    db = await open_database(folder / "users.db", "tenant", make=True)
     try:
         async with transaction(db):
             await _populate(db, gone)

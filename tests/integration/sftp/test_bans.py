@@ -68,6 +68,14 @@ async def test_refused_logins_grow_into_a_ban_of_their_source_alone(
     assert house.metrics.bans == 1
 
 
+async def test_clients_of_a_broken_tenant_ban_no_address(tmp_path: Path) -> None:
+    async with sftp_house(tmp_path, penalty_no_login_s=0) as house:
+        house.folder.users_db.write_bytes(b"garbage" * 1000)
+        for _ in range(6):
+            await refused(house, BAD, WRONG[0])
+        assert not house.listener.gate.bans()
+
+
 async def test_a_flood_without_logins_is_banned_while_a_tenant_elsewhere_works(house: SftpHouse) -> None:
     await flood(house, BAD)
     before = house.metrics.logins.count(("", "limited"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -14,7 +16,7 @@ from asyncssh import constants as c
 from asyncssh.packet import Byte, String, UInt32, UInt64
 
 from server.files.limits import measure_usage
-from tests.support.sftp import HOST, SftpHouse
+from tests.support.sftp import HOST, SftpHouse, sftp_house
 from tests.support.waiting import eventually
 from tests.support.wrong_packets import WrongPackets, framed
 
@@ -76,6 +78,13 @@ async def test_no_greeting_makes_a_traceback(
     assert not faults(caplog)
 
 
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
+    """A listener that bans nobody: every packet is to be read."""
+    async with sftp_house(tmp_path, unbanned_networks="127.0.0.0/8") as house:
+        yield house
+
+
 async def test_no_request_of_a_tenant_makes_a_traceback_or_stays_open(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -127,14 +136,16 @@ async def test_no_message_of_a_stranger_makes_a_traceback_or_keeps_memory(
 
 
 async def _stranger(house: SftpHouse, packets: WrongPackets) -> None:
-    reader, writer = await asyncio.open_connection(HOST, house.port)
     with suppress(OSError):
-        writer.write(packets.version_line())
-        for _ in range(5):
-            writer.write(packets.ssh())
-        writer.write_eof()
-        await asyncio.wait_for(reader.read(), 30)
-    writer.close()
+        reader, writer = await asyncio.open_connection(HOST, house.port)
+        try:
+            writer.write(packets.version_line())
+            for _ in range(5):
+                writer.write(packets.ssh())
+            writer.write_eof()
+            await asyncio.wait_for(reader.read(), 30)
+        finally:
+            writer.close()
 
 
 class Rude(asyncssh.SSHClient):

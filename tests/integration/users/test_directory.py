@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from importer.errors import TryAgain
 from importer.folder import TenantFolder
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.directory import open_directory
@@ -53,7 +54,7 @@ async def test_a_directory_opened_for_reading_changes_nobody_and_waits_for_no_im
     try:
         async with open_directory(TenantFolder(tmp_path), BY_ADDRESS) as directory:
             assert await directory.get("ann@example.com")
-            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            with pytest.raises(TryAgain, match="read-only"):
                 await directory.set_protected("ann@example.com", True)
     finally:
         importing.close()

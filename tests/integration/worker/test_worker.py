@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -261,6 +263,19 @@ async def test_a_full_disk_puts_an_import_back_and_it_is_tried_again_after_growi
         await yard.reaches(1, ImportState.COMPLETED)
     assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300])
     assert yard.shown(1)["message"] is None
+
+
+async def test_a_moment_without_descriptors_puts_an_import_back(yard: Yard) -> None:
+    script = Script()
+    script.errors = [OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
+    await yard.upload()
+    async with working(yard, script):
+        await eventually(lambda: len(script.started) == 1)
+        await yard.reaches(1, ImportState.QUEUED)
+        entry = await found(yard.queue, 1)
+        assert "tried again" in (entry.message or "")
+        yard.clock.now += timedelta(seconds=entry.not_before - yard.clock.now.timestamp())
+        await yard.reaches(1, ImportState.COMPLETED)
 
 
 async def test_a_newer_complete_list_does_not_wait_for_the_one_it_replaces(yard: Yard) -> None:

@@ -56,3 +56,15 @@ def test_no_source_takes_a_place_of_one_that_has_no_more_than_itself() -> None:
         assert handshakes.enter(ip_address(number))
     assert handshakes.gives_way(ip_address(9)) is None
     assert not handshakes.enter(ip_address(9))
+
+
+def test_a_source_that_has_its_most_is_told_apart_from_a_full_house() -> None:
+    handshakes = Handshakes(2, 10)
+    one, other = ip_address("192.0.2.1"), ip_address("192.0.2.2")
+    assert handshakes.enter(one)
+    assert handshakes.enter(one)
+    assert handshakes.full_of(one)
+    assert not handshakes.full_of(other)
+    assert not handshakes.full
+    assert handshakes.gives_way(other) == "192.0.2.1"
+    assert handshakes.gives_way(one) is None
