@@ -135,6 +135,23 @@ async def test_ends_at_the_same_moment_leave_each_others_reports_alone(house: Ho
     assert [house.shown(entry.id)["state"] for entry in entries] == ["aborted"] * 8
 
 
+@pytest.mark.parametrize("how", ["finished", "superseded"])
+async def test_an_import_that_ends_beside_broken_uploads_keeps_its_report(house: House, how: str) -> None:
+    for _ in range(8):
+        number, newer = await house.upload(), await house.upload()
+        broken = [await found(house.queue, await promise(house.queue)) for _ in range(6)]
+        ends = [house.closing.end_upload(entry, ImportState.ABORTED, "It broke off.") for entry in broken]
+        if how == "finished":
+            running = await house.queue.claim("acme", number)
+            assert running
+            ends.insert(1, house.closing.finish(running, outcome(ImportState.COMPLETED), 0.5))
+        else:
+            old, new = await found(house.queue, number), await found(house.queue, newer)
+            ends.insert(1, house.closing.supersede(old, new))
+        await asyncio.gather(*ends)
+        assert house.shown(number)["state"] == ("completed" if how == "finished" else how)
+
+
 async def test_only_what_an_import_itself_takes_is_told_as_its_duration(house: House) -> None:
     await end(house, await house.upload(), ImportState.COMPLETED)
     await house.queue.undo("acme", 1, by="operator")
