@@ -29,18 +29,17 @@ def what_differs(path: str, hooked: str, *, wide: bool) -> str | None:
     if path == hooked or not _may_be_meant(path, name, meant, hooked):
         return None
     stem, its = _stem(name), _stem(meant)
-    if _joined(stem) == _joined(its):
-        return _said(path, hooked, _what(path, hooked, name))
-    if not wide:
-        return None
-    words, own = _words(stem), _words(its)
+    near = _joined(stem) == _joined(its) or (wide and _near_by_words(path, hooked, _words(stem), _words(its)))
+    return _said(path, hooked, _what(path, hooked, name)) if near else None
+
+
+def _near_by_words(path: str, hooked: str, words: Sequence[str], own: Sequence[str]) -> bool:
+    """The wide rule."""
     if any(_within_one_letter("".join(window), "".join(own)) for window in _windows(words, len(own) + 1)):
-        return _said(path, hooked, _what(path, hooked, name))
+        return True
     in_its_folder = _folder(path).lower() == _folder(hooked).lower()
     undated = [word for word in words if not _TIME.fullmatch(word)]
-    if in_its_folder and len(own) > 1 and undated in [[*own[:at], *own[at + 1 :]] for at in range(len(own))]:
-        return _said(path, hooked, _what(path, hooked, name))
-    return None
+    return in_its_folder and len(own) > 1 and undated in [[*own[:at], *own[at + 1 :]] for at in range(len(own))]
 
 
 def _may_be_meant(path: str, name: str, meant: str, hooked: str) -> bool:
