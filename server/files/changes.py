@@ -18,7 +18,7 @@ from server.files.limits import Usage, measure
 from server.files.paths import MAX_DEPTH, ClientPath, check_writable, is_fixed
 from server.files.placing import Spot
 from server.files.space import Space
-from server.files.tree import check_regular, open_regular, stat_if_there
+from server.files.tree import check_regular, in_the_way, open_regular, stat_if_there
 
 THERE_ALREADY = "is there already"
 
@@ -41,20 +41,13 @@ async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: boo
         found = os.stat(old.name, dir_fd=source.folder, follow_symlinks=False)
         is_folder = stat.S_ISDIR(found.st_mode)
         replace = replace or (not is_folder and hooks.find(str(new)) is not None)
-        there = _in_the_way(target, replace=replace)
+        there = in_the_way(target.name, target.folder, replace=replace)
         if old == new:
             return
         if is_folder:
             await _rename_folder(space, new, source, target, replace=replace)
         else:
             await _rename_file(space, old, new, source, target, found, there)
-
-
-def _in_the_way(target: Spot, *, replace: bool) -> os.stat_result | None:
-    there = stat_if_there(target.name, target.folder)
-    if there is not None and not replace:
-        raise OSError(errno.EEXIST, "there is something of that name already")
-    return there
 
 
 async def _rename_file(
@@ -137,7 +130,7 @@ async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Sp
         os.close(fd)
     if len(new.parts) + depth > MAX_DEPTH:
         raise OSError(errno.ENAMETOOLONG, f"there would be more than {MAX_DEPTH} folders in one another")
-    there = _in_the_way(target, replace=replace)
+    there = in_the_way(target.name, target.folder, replace=replace)
     os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
     if there is not None:
         (await space.usage()).release(0, 1)

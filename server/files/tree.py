@@ -95,3 +95,11 @@ def stat_if_there(name: bytes, folder: int) -> os.stat_result | None:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+def in_the_way(name: bytes, folder: int, *, replace: bool) -> os.stat_result | None:
+    """Return what a rename to `name` in `folder` would replace; None if nothing. Raises EEXIST where it may not."""
+    there = stat_if_there(name, folder)
+    if there is not None and not replace:
+        raise OSError(errno.EEXIST, "there is something of that name already")
+    return there

@@ -18,7 +18,7 @@ from server.files.leftovers import mark, unmark
 from server.files.paths import ClientPath, check_writable
 from server.files.placing import Spot
 from server.files.space import Space
-from server.files.tree import check_regular, open_regular, stat_if_there
+from server.files.tree import check_regular, in_the_way, open_regular, stat_if_there
 
 Limits = Callable[[], TenantLimits]
 
@@ -118,10 +118,8 @@ def move(space: Space, draft: Draft, new: ClientPath, *, replace: bool) -> None:
     check_writable(new)
     replace = replace or space.house.hooks.find(str(new)) is not None
     with space.folder.holding(new) as folder:
-        found = stat_if_there(new.name, folder)
+        found = in_the_way(new.name, folder, replace=replace)
     if found is not None:
-        if not replace:
-            raise OSError(errno.EEXIST, "there is something of that name already")
         check_regular(found)
         draft.exclusive = False
     draft.path = new
