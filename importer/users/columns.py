@@ -25,6 +25,7 @@ class User(TypedDict):
     location_id: int | None
     time_zone: str | None
     hire_date: str | None
+    leave_date: str | None
     custom: str
     state: str
     protected: int
