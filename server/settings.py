@@ -109,6 +109,11 @@ class ServerSettings(BaseSettings):
     # How long a stopping server lets uploads and the running import end.
     stop_grace_s: SecondsOrOff = 30
 
+    def chosen(self) -> dict[str, int | None]:
+        """Return the numbers that were set, by name; what has its default is not among them."""
+        values = {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: value for name, value in values.items() if type(value) is int}
+
     @field_validator("smtp_url")
     @classmethod
     def _mail_server(cls, url: SecretStr | None) -> SecretStr | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from server.descriptors import kept
+
 PER_CONNECTION = 3
 """Descriptors of a connection: its socket, and the two folders of its tenant where no other session has them open."""
 
@@ -17,8 +19,6 @@ PER_HANDLE = 2
 MOST_CONNECTIONS = 5000
 MOST_HANDSHAKES = 500
 """Without a setting no more than these: beyond them memory runs out before the descriptors do."""
-
-MOST_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,14 @@ class Caps:
         return max(8, min(512, self.connections // 2))
 
 
-def kept(limit: int) -> int:
-    """Return how many of `limit` descriptors SFTP leaves to everything else."""
-    return min(limit // 2, 128 + limit // 8, MOST_KEPT)
-
-
 def caps_of(limit: int, *, connections: int | None, handshakes: int | None, tenant_handles: int) -> Caps:
     """Return the caps of a process that may have `limit` descriptors open; the others are settings, None where unset.
 
     A setting is lowered where the descriptors do not last for it.
     """
     half = max(PER_CONNECTION, (limit - kept(limit)) // 2)
-    usual = min(MOST_CONNECTIONS, half // PER_CONNECTION)
-    allowed = max(1, min(usual if connections is None else connections, half))
+    most = half // PER_CONNECTION
+    allowed = min(MOST_CONNECTIONS if connections is None else connections, most)
     begun = min(MOST_HANDSHAKES, allowed // 2) if handshakes is None else handshakes
     return Caps(
         connections=allowed,

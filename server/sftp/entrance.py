@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from ground.addresses import Address
+from server.descriptors import lowered
 from server.process import descriptor_limit
 from server.seldom import Seldom
 from server.settings import ServerSettings
@@ -55,13 +56,17 @@ class Entrance:
         self.handles = Handles(settings.max_handles, self.caps.tenant_handles, self.caps.descriptors)
         self._turned_away = Seldom()
         self._lingering: set[Corked] = set()
-        wanted = settings.max_connections
-        if wanted is not None and wanted > self.caps.connections:
-            log.warning(
-                "MAX_CONNECTIONS is %d, but the files this process may open last for %d connections.",
-                *(wanted, self.caps.connections),
-                extra={"event": "connections_lowered"},
-            )
+        for sentence in lowered(settings.chosen(), self._allowed()):
+            log.warning("%s", sentence, extra={"event": "fence_lowered"})
+
+    def _allowed(self) -> dict[str, int]:
+        """What each setting comes to, by its name."""
+        return {
+            "max_connections": self.caps.connections,
+            "max_handshakes": self.caps.handshakes,
+            "max_tenant_handles": self.caps.tenant_handles,
+            "max_handles": self.caps.tenant_handles,
+        }
 
     def has_room(self, clients: Collection[Client]) -> bool:
         """Return whether the process has descriptors for one more connection beside `clients`."""

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from server.descriptors import kept
+
 CONNECTIONS = 1000
 """Connections at once, if the descriptors allow it."""
 
@@ -46,11 +48,14 @@ class Caps:
 
 
 def caps_for(connections: int | None, streams: int, descriptors: int) -> Caps:
-    """Return the caps; without a chosen number of connections they take at most an eighth of the descriptors.
+    """Return the caps of a process that may have so many descriptors open.
 
-    That and the spare ones are about a half of what SFTP leaves to everything else.
+    Without a chosen number of connections they take at most an eighth of them. Whatever is chosen, a quarter of what
+    SFTP leaves to everything else stays free for the databases, imports and the log.
     """
-    return Caps(connections or min(CONNECTIONS, max(LEAST, descriptors // 8)), streams)
+    most = max(LEAST, kept(descriptors) * 3 // 4 - SPARE)
+    wanted = min(CONNECTIONS, max(LEAST, descriptors // 8)) if connections is None else connections
+    return Caps(min(wanted, most), streams)
 
 
 @dataclass(eq=False, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ground.addresses import Network
+from server.descriptors import lowered
 from server.process import descriptor_limit
 from server.web.crowd import STREAMS, Caps, caps_for
 from server.web.door import Door
 from server.web.slow_clients import PatientProtocol
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 128
 """So many connections wait to be accepted, and are at one go: those too many are closed before there are more."""
@@ -72,8 +76,11 @@ class WebListener:
 
 
 def default_caps(connections: int | None = None, streams: int = STREAMS) -> Caps:
-    """Return the caps of this process, by its descriptors where the number of connections is not chosen."""
-    return caps_for(connections, streams, descriptor_limit())
+    """Return the caps of this process. A number of connections that its descriptors do not last for is logged."""
+    caps = caps_for(connections, streams, descriptor_limit())
+    for sentence in lowered({"max_http_connections": connections}, {"max_http_connections": caps.connections}):
+        log.warning("%s", sentence, extra={"event": "fence_lowered"})
+    return caps
 
 
 class _Server(uvicorn.Server):

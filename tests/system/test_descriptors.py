@@ -138,6 +138,21 @@ def test_the_soft_limit_is_raised_to_the_hard_one(server: ServerProcess) -> None
     assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE) == (DESCRIPTORS, DESCRIPTORS)
 
 
+def test_settings_above_the_descriptors_are_lowered_with_a_warning_each(tmp_path: Path) -> None:
+    names = ["MAX_CONNECTIONS", "MAX_HANDSHAKES", "MAX_TENANT_HANDLES", "MAX_HANDLES", "MAX_HTTP_CONNECTIONS"]
+    env = {"NARROW_TO": str(DESCRIPTORS), **{f"HEADCOUNT_{name}": "5000" for name in names}}
+    with ServerProcess(tmp_path, entry="tests.support.narrow_server", env=env) as server:
+        said = [line["message"] for line in server.lines() if line["event"] == "fence_lowered"]
+        assert sorted(each.partition(" is 5000, but ")[0] for each in said) == sorted(names)
+        with ExitStack() as stack:
+            for number in range(DESCRIPTORS):
+                client = stack.enter_context(socket.socket())
+                client.bind((SOURCES[number % len(SOURCES)], 0))
+                client.connect(("127.0.0.1", server.http_port))
+            assert server.get("/readyz").status_code == 200
+        assert "shortage" not in server.events()
+
+
 def test_a_stranger_too_many_is_told_not_now_and_no_more(server: ServerProcess) -> None:
     with ExitStack() as stack:
         clients = crowd(server, stack, each=3)

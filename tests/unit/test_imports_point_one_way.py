@@ -128,6 +128,7 @@ PURE = {
     "server.tenants.invitation_template",
     "server.tenants.setting_texts",
     "server.files.contracts",
+    "server.descriptors",
     "server.seldom",
     "server.sftp.caps",
     "server.sftp.handles",

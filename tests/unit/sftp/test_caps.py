@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from server.sftp.caps import MOST_CONNECTIONS, MOST_HANDSHAKES, PER_CONNECTION, PER_HANDLE, Caps, caps_of, kept
+from server.descriptors import kept, lowered
+from server.sftp.caps import MOST_CONNECTIONS, MOST_HANDSHAKES, PER_CONNECTION, PER_HANDLE, Caps, caps_of
 
 
 def caps(limit: int, connections: int | None = None, handshakes: int | None = None, handles: int = 1000) -> Caps:
@@ -31,10 +32,24 @@ def test_many_descriptors_do_not_mean_more_connections_than_memory_bears() -> No
 
 
 def test_a_setting_counts_as_far_as_the_descriptors_last() -> None:
-    assert caps(65_536, connections=20_000).connections == 20_000
+    assert caps(65_536, connections=10_000).connections == 10_000
     assert caps(65_536, connections=3, handshakes=9) == Caps(3, 3, 1000, caps(65_536).descriptors)
-    assert caps(1024, connections=20_000).connections == 384
+    assert caps(1024, connections=20_000).connections == 128
+    assert caps(1024, connections=20_000, handshakes=20_000).handshakes == 128
     assert caps(1024, handles=5).tenant_handles == 5
+
+
+@pytest.mark.parametrize("limit", [64, 256, 1024, 4096, 65_536])
+def test_no_setting_takes_more_than_the_descriptors_last_for(limit: int) -> None:
+    found = caps(limit, connections=1_000_000, handshakes=1_000_000, handles=1_000_000)
+    assert found.connections * PER_CONNECTION + found.descriptors + kept(limit) <= limit
+
+
+def test_a_setting_above_its_cap_is_named_with_both_numbers() -> None:
+    chosen = {"max_connections": 500, "max_handshakes": 5, "max_auth_tries": 9, "max_handles": None}
+    assert list(lowered(chosen, {"max_connections": 128, "max_handshakes": 64, "max_handles": 96})) == [
+        "MAX_CONNECTIONS is 500, but the files this process may open last for 128. The server uses 128."
+    ]
 
 
 def test_not_all_that_wait_are_accepted_before_the_first_is_counted() -> None:

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
+from server.descriptors import kept
 from server.web.crowd import SPARE, Caps, Crowd, Guest, caps_for
 
 CAPS = Caps(connections=16, streams=3)
@@ -173,12 +174,19 @@ def test_the_next_request_of_a_pipeline_is_not_ended_by_the_one_before() -> None
 
 
 @pytest.mark.parametrize(
-    ("chosen", "descriptors", "connections"), [(None, 1_000_000, 1000), (None, 1024, 128), (None, 4, 8), (50, 4, 50)]
+    ("chosen", "descriptors", "connections"),
+    [(None, 1_000_000, 1000), (None, 1024, 128), (None, 4, 8), (50, 1024, 50), (5000, 1024, 160), (5000, 4, 8)],
 )
-def test_the_cap_follows_the_descriptors_unless_it_is_chosen(
+def test_the_cap_follows_the_descriptors_unless_a_lower_one_is_chosen(
     chosen: int | None, descriptors: int, connections: int
 ) -> None:
     assert caps_for(chosen, 3, descriptors) == Caps(connections, 3)
+
+
+@pytest.mark.parametrize("chosen", [None, 1_000_000])
+@pytest.mark.parametrize("descriptors", [256, 1024, 4096, 8192, 65_536, 1_048_576])
+def test_http_leaves_a_quarter_of_the_kept_descriptors_to_the_rest(chosen: int | None, descriptors: int) -> None:
+    assert caps_for(chosen, 3, descriptors).connections + SPARE <= kept(descriptors) * 3 // 4
 
 
 class Visits(RuleBasedStateMachine):
