@@ -19,7 +19,7 @@ import asyncssh
 from ground.addresses import Address
 from ground.moments import Clock, utc_now
 from keys.public import fingerprint
-from server.files.contracts import Metrics, TenantDirectory
+from server.files.contracts import Account, Metrics, TenantDirectory
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,8 @@ class KeyAuthentication(asyncssh.SSHServer):
         self._address: Address = ip_address("0.0.0.0")  # noqa: S104 - until there is a connection
         self._offered: Login | None = None
         self._user: str | None = None
+        self._refused: Account | None = None
+        """The tenant of a login that did not complete, once the connection has ended."""
         self._reason = "no key was offered"
         self._limited = False
         """Whether the connection was ended for a cap, whatever the key."""
@@ -99,8 +101,8 @@ class KeyAuthentication(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.login is None and self._user is not None:
             known = self._user if USER_NAME.fullmatch(self._user) else ""
-            tenant = known if known and self._directory.account(known) else ""
-            self._metrics.login(tenant, "limited" if self._limited else "refused")
+            self._refused = self._directory.account(known) if known else None
+            self._metrics.login(known if self._refused else "", "limited" if self._limited else "refused")
             # What is no possible name is not shown: it may be a password in the wrong place.
             facts = {"event": "login_refused", "user": known or None, "address": str(self._address)}
             log.info("nobody logged in: %s", self._reason, extra=facts)

@@ -247,9 +247,8 @@ class Connection(KeyAuthentication):
     def _offence(self) -> Offence:
         if self._late:
             return Offence.GRACE
-        account = self.sessions.tenants.account(self._user) if self._user else None
         # Where a tenant is broken no key can fit: its clients are not to blame, nor others behind their address.
-        blameless = self._user is None or (account is not None and account.broken is not None)
+        blameless = self._user is None or (self._refused is not None and self._refused.broken is not None)
         return Offence.NO_LOGIN if blameless else Offence.REFUSED
 
     def _leave_handshake(self) -> None:

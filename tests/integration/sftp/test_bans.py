@@ -76,6 +76,21 @@ async def test_clients_of_a_broken_tenant_ban_no_address(tmp_path: Path) -> None
         assert not house.listener.gate.bans()
 
 
+@pytest.mark.parametrize("user", ["acme", "umbrella"])
+async def test_the_end_of_a_refused_login_reads_its_tenant_once(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    looked: list[str] = []
+    account = house.accounts.account
+    monkeypatch.setattr(house.accounts, "account", lambda name: looked.append(name) or account(name))
+    with pytest.raises(asyncssh.PermissionDenied):
+        async with house.connect(username=user, client_keys=[], local_addr=(BAD, 0)):
+            pass
+    await eventually(lambda: house.metrics.logins)
+    await eventually(lambda: not house.listener._sessions.connections)
+    assert looked == [user]
+
+
 async def test_a_flood_without_logins_is_banned_while_a_tenant_elsewhere_works(house: SftpHouse) -> None:
     await flood(house, BAD)
     before = house.metrics.logins.count(("", "limited"))
