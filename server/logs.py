@@ -23,12 +23,13 @@ Format = Literal["text", "json"]
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "event", "color_message"}
 _QUIET = {
     "asyncssh": logging.WARNING,
-    "uvicorn": logging.WARNING,
+    "uvicorn": logging.ERROR,
     "aiosqlite": logging.WARNING,
     "python_multipart": logging.ERROR,
 }
 """Libraries that tell more than an operator wants, names and addresses that clients made up among it, or whose lines
-anybody can make by the million: the last has one for every `&` too many in a form."""
+any client can make by the million: uvicorn warns of every request that is not HTTP, the last of every `&` too many in
+a form."""
 
 
 def set_up(log_format: Format, level: str) -> None:

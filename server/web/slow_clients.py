@@ -1,8 +1,8 @@
-"""How long a client of HTTP may keep the server waiting: uploads need the same descriptors.
+"""How long a client of HTTP may keep the server waiting, and what it is told that does not speak HTTP.
 
-A silent client holds a descriptor like one that is answered. So a connection ends when the head of a request is not
-there in time, when nothing more comes of a body, or when the client does not take the end of an answer. How many
-connections there may be at once is decided in crowd.py.
+A silent client holds a descriptor like one that is answered, and uploads need the same ones. So a connection ends
+when the head of a request is not there in time, when nothing more comes of a body, or when the client does not take
+the end of an answer. How many connections there may be at once is decided in crowd.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import h11
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -67,6 +68,22 @@ class PatientProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._look()
+
+    def send_400_response(self, msg: str) -> None:
+        """End the connection for what is not HTTP; with an answer, unless one has begun.
+
+        uvicorn answers in any state: amid or after another answer that is an error of the library, and the app, which
+        knows nothing of it, fails at its own answer.
+        """
+        may_answer = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+        if self._is_answering():
+            # To the app it is as if the client had gone: it reads no further, and what it sends is dropped.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if may_answer:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def _look(self) -> None:
         """Wait for whatever the client has to do next, if it has to do something."""

@@ -1,0 +1,169 @@
+"""Requests that break off or make no sense: at whatever moment, they are no fault of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from server.logs import set_up
+from server.web.listener import WebListener
+from tests.support.waiting import eventually
+
+CHUNKED = b"POST %b HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+NO_CHUNK = b"zz\r\n"
+INVALID = b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
+
+
+@dataclass
+class Scene:
+    """A listener whose app answers at once, late, without an end, or when the body has come."""
+
+    port: int
+    listener: WebListener
+    may_answer: asyncio.Event
+    asked: asyncio.Event
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def faults(self, caplog: pytest.LogCaptureFixture) -> list[str]:
+        said = [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR or each.exc_info]
+        return [*said, *(str(context.get("message")) for context in self.failed)]
+
+    async def nobody(self) -> None:
+        await eventually(lambda: not self.listener._server.server_state.connections, what="all to be gone")
+        await eventually(lambda: not self.listener._server.server_state.tasks, what="all answers to end")
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    may_answer, asked = asyncio.Event(), asyncio.Event()
+
+    async def at_once(request: Request) -> Response:
+        return PlainTextResponse("hello")
+
+    async def late(request: Request) -> Response:
+        asked.set()
+        await may_answer.wait()
+        return PlainTextResponse("hello")
+
+    async def endless(request: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            while True:
+                yield b"x" * 1000
+                await asyncio.sleep(0.01)
+
+        return StreamingResponse(pieces())
+
+    async def body(request: Request) -> Response:
+        asked.set()
+        with suppress(ClientDisconnect):
+            await request.body()
+        return PlainTextResponse("taken")
+
+    routes = [Route(path, to, methods=["GET", "POST"]) for path, to in
+              (("/", at_once), ("/late", late), ("/endless", endless), ("/body", body))]  # fmt: skip
+    listener = WebListener(Starlette(routes=routes), "127.0.0.1", 0)
+    _, port = await listener.start()
+    scene = Scene(port, listener, may_answer, asked)
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: scene.failed.append(context))
+    yield scene
+    await listener.close()
+
+
+async def all_heard(reader: asyncio.StreamReader) -> bytes:
+    heard = b""
+    with suppress(ConnectionError):
+        while data := await asyncio.wait_for(reader.read(65536), 30):
+            heard += data
+    return heard
+
+
+async def test_a_broken_body_in_the_packet_of_its_head_is_answered_with_400(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(CHUNKED % b"/" + NO_CHUNK)
+    assert (await all_heard(reader)).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+    await scene.nobody()
+    assert not scene.faults(caplog)
+
+
+async def test_a_body_that_breaks_after_its_answer_ends_the_connection(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(CHUNKED % b"/")
+    await reader.readuntil(b"hello")
+    writer.write(NO_CHUNK)
+    assert await all_heard(reader) == b""
+    writer.close()
+    await scene.nobody()
+    assert not scene.faults(caplog)
+
+
+async def test_a_body_that_breaks_during_its_answer_ends_the_connection(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(CHUNKED % b"/endless")
+    await reader.readuntil(b"xxx")
+    writer.write(NO_CHUNK)
+    assert b"HTTP/1.1 400" not in await all_heard(reader), "an answer in the middle of another"
+    writer.close()
+    await scene.nobody()
+    assert not scene.faults(caplog)
+
+
+@pytest.mark.parametrize("path", [b"/late", b"/body"])
+async def test_a_body_that_breaks_before_its_answer_is_answered_with_400(
+    scene: Scene, caplog: pytest.LogCaptureFixture, path: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(CHUNKED % path)
+    await scene.asked.wait()
+    writer.write(NO_CHUNK)
+    heard = await all_heard(reader)
+    scene.may_answer.set()
+    writer.close()
+    await scene.nobody()
+    assert heard.count(b"HTTP/1.1 ") == 1
+    assert heard.startswith(b"HTTP/1.1 400 ")
+    assert not scene.faults(caplog)
+
+
+async def test_an_invalid_request_behind_a_good_one_is_answered_with_400(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + INVALID)
+    heard = await all_heard(reader)
+    assert [each[:3] for each in heard.split(b"HTTP/1.1 ")[1:]] == [b"200", b"400"]
+    writer.close()
+    await scene.nobody()
+    assert not scene.faults(caplog)
+
+
+async def test_invalid_requests_leave_no_line_in_the_log(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    try:
+        set_up("text", "info")
+        for said in (INVALID, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+            writer.write(said)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+        await scene.nobody()
+    finally:
+        logging.getLogger().handlers[:] = before[0]
+        logging.getLogger().setLevel(before[1])
+    assert capsys.readouterr().err == ""
