@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import Any, cast
 
 from ground.addresses import Address, Network, plain
+from server.seldom import Seldom
 from server.sftp.gate import Gate
 from server.sftp.proxy_header import HeaderBroken, parse_header
 
@@ -32,6 +33,7 @@ class Front:
         self.grace_s = grace_s
         self._balancers = balancers
         self._backlog = backlog
+        self.refused = Seldom()
 
     async def create_server(self, session_factory: Factory, listen_host: str, listen_port: int) -> asyncio.Server:
         """Listen; called by `asyncssh.listen`, which makes its connections by `session_factory`."""
@@ -111,11 +113,12 @@ class _Arrival(asyncio.Protocol):
     def _refuse(self, why: str) -> None:
         """Close the connection of a balancer that did not say who its client is. Does nothing a second time."""
         if self._balancer is not None:
-            log.warning(
-                "A connection of the load balancer %s is closed: %s",
-                *(self._balancer, why),
-                extra={"event": "proxy_header_refused"},
-            )
+            if times := self._front.refused.again(self._loop.time()):
+                log.warning(
+                    "A connection of the load balancer %s is closed: %s",
+                    *(self._balancer, why),
+                    extra={"event": "proxy_header_refused", "times": times},
+                )
             self._end_wait()
             self._transport.abort()
 

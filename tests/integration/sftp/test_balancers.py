@@ -95,6 +95,84 @@ async def test_a_balancer_that_sends_no_usable_header_is_closed_with_one_line(
     assert not house.listener.gate.bans(), "the balancer is not its client"
 
 
+def a_header(command: int, kind: int, body: bytes, size: int | None = None) -> bytes:
+    return SIGNATURE + bytes([command, kind]) + (len(body) if size is None else size).to_bytes(2, "big") + body
+
+
+V6 = socket.inet_pton(socket.AF_INET6, "2001:db8::9") * 2 + bytes(4)
+TLVS = b"\x04\x00\x00\xee\x00\x03abc" + b"\x20\xff\xff"
+"""Of a type that means nothing (NOOP), of one that is unknown, and one that is longer than the header."""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        header(CLIENT)[:20],
+        SIGNATURE[:8],
+        a_header(0x21, 0x11, bytes(12), 11),
+        a_header(0x21, 0x11, bytes(4)),
+        a_header(0x21, 0x21, bytes(12)),
+        a_header(0x21, 0x11, b"", 0xFFFF),
+        a_header(0x21, 0x12, bytes(12)),
+        a_header(0x21, 0x22, bytes(36)),
+        a_header(0x21, 0x31, bytes(216)),
+        a_header(0x21, 0x00, b""),
+        a_header(0x22, 0x11, bytes(12)),
+        a_header(0x11, 0x11, bytes(12)),
+    ],
+    ids=[
+        *("cut", "cut-signature", "too-short", "no-ports", "v4-as-v6", "too-long"),
+        *("udp4", "udp6", "unix", "unspecified", "command", "version"),
+    ],
+)
+async def test_no_header_makes_a_traceback_or_a_penalty(
+    house: SftpHouse, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    failed: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+    reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BALANCER, 0))
+    writer.write(sent)
+    writer.write_eof()
+    with suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    await eventually(lambda: refusals(caplog))
+    assert not [record for record in caplog.records if record.exc_info]
+    assert not failed
+    assert not house.listener.gate.bans()
+    assert not house.listener._sessions.connections
+
+
+@pytest.mark.parametrize(
+    ("sent", "address"),
+    [
+        (a_header(0x21, 0x21, V6), "2001:db8::/64"),
+        (a_header(0x21, 0x21, socket.inet_pton(socket.AF_INET6, f"::ffff:{CLIENT}") * 2 + bytes(4)), CLIENT),
+        (a_header(0x21, 0x11, header(CLIENT)[16:] + TLVS), CLIENT),
+    ],
+    ids=["ipv6", "mapped", "tlvs"],
+)
+async def test_the_client_of_a_header_is_known_whatever_family_or_additions_it_has(
+    house: SftpHouse, sent: bytes, address: str
+) -> None:
+    assert await answer(house, sent) == GREETING
+    await eventually(lambda: house.listener.gate.bans().keys() == {address})
+
+
+async def test_many_headers_that_cannot_be_used_leave_one_line_a_second(
+    house: SftpHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    loop.time = lambda: now  # type: ignore[method-assign]  # no second passes
+    try:
+        for _ in range(20):
+            assert await answer(house, b"SSH-2.0-mine\r\n") == b""
+    finally:
+        del loop.time  # type: ignore[method-assign]
+    assert len(refusals(caplog)) == 1
+
+
 async def test_a_balancer_that_leaves_before_the_header_is_logged_once(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
