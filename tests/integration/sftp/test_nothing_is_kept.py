@@ -1,0 +1,147 @@
+"""Of a connection that ends without a login nothing is left: no object, no task, no descriptor, no count."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import asyncssh
+import pytest
+from asyncssh.packet import NameList, String, UInt32
+
+from server.sftp.front import Forwarded, _Arrival
+from server.sftp.proxy_header import SIGNATURE
+from server.sftp.sessions import Connection
+from server.sftp.wire import Corked
+from tests.support.keypairs import keypair
+from tests.support.sftp import HOST, SftpHouse, sftp_house
+from tests.support.waiting import eventually
+
+EACH = 60
+BALANCER = "127.0.0.9"
+VERSION = b"SSH-2.0-x\r\n"
+OF_A_CONNECTION = (
+    _Arrival,
+    Forwarded,
+    Connection,
+    Corked,
+    asyncssh.SSHServerConnection,
+    asyncio.Task,
+    asyncio.Transport,
+    asyncio.Future,
+    socket.socket,
+)
+WRONG = keypair("ssh-ed25519", number=30)
+
+Meeting = Callable[[SftpHouse], Awaitable[None]]
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
+    """A listener that bans no address and has a load balancer."""
+    async with sftp_house(tmp_path, unbanned_networks="127.0.0.0/8", trusted_balancers=BALANCER) as house:
+        yield house
+
+
+def packet(payload: bytes) -> bytes:
+    padding = 16 - (len(payload) + 5) % 8
+    return UInt32(len(payload) + padding + 1) + bytes([padding]) + payload + bytes(padding)
+
+
+def key_exchange() -> bytes:
+    """A KEXINIT that shares all algorithms with the server."""
+    mac = [b"hmac-sha2-256-etm@openssh.com"]
+    lists = [[b"curve25519-sha256"], [b"ssh-ed25519"], *([[b"aes128-ctr"]] * 2), mac, mac, *([[b"none"]] * 2), [], []]
+    return packet(b"\x14" + os.urandom(16) + b"".join(map(NameList, lists)) + b"\0" + UInt32(0))
+
+
+def says(*parts: bytes, until: bytes = b"", source: str = HOST) -> Meeting:
+    """A client that sends this and ends its side, or leaves once it has heard `until`."""
+
+    async def meet(house: SftpHouse) -> None:
+        reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(source, 0))
+        with suppress(OSError):
+            writer.writelines(parts)
+            if until:
+                await asyncio.wait_for(reader.readuntil(until), 30)
+            else:
+                writer.write_eof()
+                await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    return meet
+
+
+async def resets(house: SftpHouse) -> None:
+    with socket.socket() as client:
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, (HOST, house.port))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def offers_a_wrong_key(house: SftpHouse) -> None:
+    with pytest.raises(asyncssh.PermissionDenied):
+        async with house.connect(client_keys=[WRONG]):
+            pass
+
+
+def proxied(rest: bytes) -> bytes:
+    body = socket.inet_aton("192.0.2.7") + socket.inet_aton(HOST) + bytes(4)
+    return SIGNATURE + b"\x21\x11" + len(body).to_bytes(2, "big") + body + rest
+
+
+MEETINGS: dict[str, Meeting] = {
+    "nothing": says(),
+    "nothing-and-leaves": says(until=b"SSH-2.0-"),
+    "garbage": says(b"\x00\xff" * 500),
+    "version": says(VERSION),
+    "no-shared-algorithm": says(VERSION, packet(b"\x14" + bytes(16) + UInt32(0) * 10 + b"\0" + UInt32(0))),
+    "key-exchange": says(VERSION, key_exchange()),
+    "key-exchange-and-leaves": says(VERSION, key_exchange(), until=b"ext-info"),
+    "key-exchange-begun": says(VERSION, key_exchange(), packet(b"\x1e" + String(bytes([9]) + bytes(31)))),
+    "reset": resets,
+    "wrong-key": offers_a_wrong_key,
+    "balancer-cut": says(SIGNATURE, source=BALANCER),
+    "balancer-garbage": says(b"GET / HTTP/1.1\r\n\r\n", source=BALANCER),
+    "balancer-local": says(SIGNATURE + b"\x20\x00\x00\x00", source=BALANCER),
+    "balancer-client": says(proxied(VERSION), source=BALANCER),
+}
+
+
+@pytest.mark.parametrize("meeting", MEETINGS.values(), ids=MEETINGS)
+async def test_nothing_is_left_of_connections_without_a_login(house: SftpHouse, meeting: Meeting) -> None:
+    await _meets(house, meeting, 5)  # what is made once, and kept for good
+    objects, descriptors = _of_connections(), len(os.listdir("/proc/self/fd"))
+    await _meets(house, meeting, EACH)
+    assert _of_connections() == objects
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    entrance = house.listener._sessions.entrance
+    assert entrance.handshakes._open == {}
+    assert entrance._lingering == set()
+
+
+async def _meets(house: SftpHouse, meeting: Meeting, times: int) -> None:
+    for _ in range(times // 5):
+        await asyncio.gather(*(meeting(house) for _ in range(5)))
+    sessions = house.listener._sessions
+    await eventually(lambda: not sessions.connections and not sessions.tasks, what="all connections to be gone")
+    await eventually(_no_arrival, what="all that were accepted to be gone")
+
+
+def _no_arrival() -> bool:
+    gc.collect()
+    return not [each for each in gc.get_objects() if type(each) in (_Arrival, asyncssh.SSHServerConnection)]
+
+
+def _of_connections() -> Counter[str]:
+    gc.collect()
+    return Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, OF_A_CONNECTION))
