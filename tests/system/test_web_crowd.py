@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from server.web.crowd import CONNECTIONS, SPARE, STREAMS
+from server.web.forms import FORM_BYTES_MOST
+from server.web.slowing import WAITING_MOST
 from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
@@ -135,6 +137,31 @@ def test_an_event_stream_above_the_cap_is_refused_until_another_ends(server: Ser
             return status(again) == 200
 
         wait_until(taken, DEADLINE_S, "the place of a stream that has ended")
+
+
+def test_a_form_above_1_mib_is_refused(server: ServerProcess) -> None:
+    url, ours = f"http://127.0.0.1:{server.http_port}/sign-in", {"sec-fetch-site": "same-origin"}
+    refused = httpx.post(url, data={"token": "x" * FORM_BYTES_MOST}, headers=ours, timeout=DEADLINE_S)
+    assert refused.status_code == 413
+
+
+def test_a_head_of_a_request_that_is_too_long_is_answered_with_400(server: ServerProcess) -> None:
+    with calm(server) as crowd:
+        client = connect(server, crowd)
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\nX: " + b"y" * 20_000)
+        assert status(client) == 400
+
+
+def test_wrong_tokens_at_once_are_refused_while_a_right_one_is_answered(server: ServerProcess) -> None:
+    right = token(server, "acme", "--role", "viewer")
+    with calm(server) as crowd:
+        wrong = [connect(server, crowd, "127.0.4.1") for _ in range(2 * WAITING_MOST)]
+        for client in wrong:
+            client.sendall(ask("/api/v1/tenants/acme/imports", "wrong"))
+        assert any(status(client) == 429 for client in reversed(wrong))
+        known = connect(server, crowd, "127.0.4.1")
+        known.sendall(ask("/api/v1/tenants/acme/imports", right))
+        assert status(known) == 200
 
 
 def form_of_tiny_parts(session: str) -> bytes:
