@@ -1,0 +1,92 @@
+"""Every metric of docs/operating.md, as a running server shows it after what it counts has happened."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import asyncssh
+
+from tests.support import ROOT
+from tests.support.clients import needs
+from tests.support.importing import people
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import eventually, wait_until
+
+PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+DOCUMENTED = set(
+    re.findall(r"^\| `(headcount_\w+)", PAGE.partition("## Metrics")[2].partition("\n## ")[0], re.MULTILINE)
+)
+
+
+def shown(server: ServerProcess) -> dict[str, float]:
+    """The samples of /metrics by name and labels."""
+    pairs = (
+        line.rsplit(" ", 1) for line in server.get("/metrics").text.splitlines() if line.startswith("headcount_")
+    )
+    return {name: float(value) for name, value in pairs}
+
+
+async def _a_session(server: ServerProcess) -> None:
+    """Log in, read a file, and see the session counted while it lasts."""
+    async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
+        assert shown(server)['headcount_sftp_sessions{tenant="acme"}'] == 1
+        async with sftp.open("sync_users.csv", "rb") as file:
+            assert await file.read()
+    await eventually(lambda: shown(server)['headcount_sftp_sessions{tenant="acme"}'] == 0)
+
+
+async def _a_refused_login(server: ServerProcess) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    options = {"username": "acme", "client_keys": [key], "agent_path": None, "known_hosts": None, "config": None}
+    with suppress(asyncssh.Error, OSError):
+        async with asyncssh.connect("127.0.0.1", server.sftp_port, local_addr=("127.0.0.77", 0), **options):
+            raise AssertionError("a stranger is in")
+
+
+@needs("sftp")
+def test_every_documented_metric_counts_what_happens(tmp_path: Path) -> None:
+    env = {
+        "HEADCOUNT_PENALTY_REFUSED_S": "20",
+        "HEADCOUNT_SMTP_URL": "smtp://127.0.0.1:9",
+        "HEADCOUNT_SMTP_FROM": "a@b.example",
+    }
+    with ServerProcess(tmp_path, env=env) as server:
+        server.add_tenant("acme", stale_after_days="3", notify_email="grace@acme.example")
+        server.add_tenant("globex", require_checksum="true")
+        content = people("ann", "bob")
+        server.put("acme", content)
+        assert server.wait("acme")["state"] == "completed"
+        server.put("globex", people("ann"))
+        asyncio.run(_a_session(server))
+        asyncio.run(_a_refused_login(server))
+        asyncio.run(_a_refused_login(server))  # banned by now
+        expected = {
+            'headcount_imports_total{state="completed",tenant="acme"}': 1,
+            'headcount_import_rows_total{outcome="created",tenant="acme"}': 2,
+            "headcount_import_duration_seconds_count": 1,
+            "headcount_import_queue_length": 1,
+            'headcount_feed_stale{tenant="acme"}': 0,
+            "headcount_tenants_broken": 0,
+            'headcount_users{state="active",tenant="acme"}': 2,
+            'headcount_sftp_sessions{tenant="acme"}': 0,
+            'headcount_sftp_logins_total{result="accepted",tenant="acme"}': 2,
+            'headcount_sftp_logins_total{result="refused",tenant="acme"}': 1,
+            'headcount_sftp_logins_total{result="limited",tenant=""}': 1,
+            'headcount_sftp_bytes_total{direction="in",tenant="acme"}': len(content),
+            'headcount_sftp_bytes_total{direction="out",tenant="acme"}': len(content),
+            'headcount_uploads_total{result="completed",tenant="acme"}': 1,
+            "headcount_bans_total": 1,
+            "headcount_banned_sources": 1,
+        }
+        later = {
+            'headcount_outbox_length{channel="mail"}': 1,
+            'headcount_deliveries_total{channel="mail",result="failed"}': 1,
+            'headcount_import_last_success_timestamp_seconds{tenant="acme"}': 1_700_000_000,
+        }
+        wait_until(lambda: expected.items() <= shown(server).items(), what="the metrics")
+        wait_until(lambda: all(shown(server).get(name, 0) >= value for name, value in later.items()), what="the rest")
+        families = {name.partition("{")[0].removesuffix("_count") for name in (*expected, *later)}
+        assert families == DOCUMENTED
