@@ -1,7 +1,8 @@
-"""How every run of the tests goes: which examples properties are tried on, and what is said of missing clients."""
+"""How every run of the tests goes: examples of properties, events in the log, and what is said of missing clients."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -24,6 +25,38 @@ hypothesis.settings.load_profile("everywhere")
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     where = report.longrepr
     return where[2].removeprefix("Skipped: ") if isinstance(where, tuple) else str(where)
+
+
+class Heard(logging.Handler):
+    """The events of the log lines of one test."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.events: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.events.add(str(getattr(record, "event", "")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test marked `logs` fails if it left no line with each of these events in the log."""
+    expected = {event for mark in item.iter_markers("logs") for event in mark.args}
+    if not expected:
+        return (yield)
+    heard, loggers = Heard(), [logging.getLogger(name) for name in ("server", "importer")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(heard)
+        logger.setLevel(logging.INFO)
+    try:
+        result = yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(heard)
+            logger.setLevel(level)
+    assert expected <= heard.events, f"not in the log: {', '.join(sorted(expected - heard.events))}"
+    return result
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -39,6 +39,7 @@ def test_a_failed_accept_is_said_once_and_without_a_traceback(caplog: pytest.Log
     assert (line.levelno, line.__dict__["event"], line.__dict__["times"]) == (logging.ERROR, "shortage", 1)
 
 
+@pytest.mark.logs("loop_fault")
 def test_a_fault_of_ours_is_said_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     faults, loop = Faults(), asyncio.new_event_loop()
     faults.watch(loop)

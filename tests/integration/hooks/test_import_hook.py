@@ -56,6 +56,7 @@ async def test_the_copy_can_be_linked_in_a_folder_that_is_new(house: House) -> N
     os.link(visible, arrival.copy)
 
 
+@pytest.mark.logs("upload_unrecorded")
 async def test_a_client_is_told_when_its_import_cannot_be_queued(house: House) -> None:
     await house.queue._db.execute("PRAGMA busy_timeout=1")
     blocker = sqlite3.connect(house.data / "headcount.db", isolation_level=None)
@@ -84,6 +85,7 @@ async def test_an_upload_that_could_not_be_published_is_listed_under_its_number(
     assert "the disk is full" in house.shown(arrival.id)["message"]
 
 
+@pytest.mark.logs("import_ended")
 async def test_a_near_name_is_listed_with_the_reason(house: House) -> None:
     near = Upload("acme", "/Sync_Users.csv", 8, None, NOON, "close")
     await hook(house).ignored(near, "/Sync_Users.csv starts no import")

@@ -328,6 +328,7 @@ async def test_settings_that_no_longer_fit_those_of_now_fail_their_trial(desk: D
     assert "changed meanwhile" in (entry.message or "")
 
 
+@pytest.mark.logs("upload_recovered")
 async def test_a_trial_whose_copy_was_made_is_run_after_a_crash(desk: Desk) -> None:
     number = await promised(desk)
     desk.folder.copy(number).write_bytes(people("ann"))

@@ -160,6 +160,7 @@ async def test_a_tenant_that_wants_nothing_is_told_nothing(desk: Desk) -> None:
     assert await desk.states() == []
 
 
+@pytest.mark.logs("settings_unreadable")
 async def test_settings_nobody_can_read_now_lose_no_notice(desk: Desk, tmp_path: Path) -> None:
     kept = desk.settings.pop("acme")
     await end(desk, outcome(ImportState.FAILED))
@@ -186,6 +187,7 @@ async def test_a_stale_feed_is_told_once_for_each_last_file(desk: Desk) -> None:
     assert len(await desk.states()) == 3
 
 
+@pytest.mark.logs("mail_server_away", "notification_failed")
 async def test_a_mail_server_that_comes_back_gets_each_mail_once(desk: Desk, tmp_path: Path) -> None:
     with MailHost(tmp_path) as mail:
         mail.go_away()
@@ -214,6 +216,7 @@ async def test_a_refused_mail_is_tried_again_with_the_same_message_id(desk: Desk
     assert len(set(seen)) == 1
 
 
+@pytest.mark.logs("notification_given_up", "notified")
 async def test_a_mail_refused_for_good_is_given_up_and_holds_up_nothing(desk: Desk, tmp_path: Path) -> None:
     with MailHost(tmp_path) as mail:
         mail.refuses["hr@acme.example"] = "550 no such user"
@@ -289,6 +292,7 @@ async def test_an_address_that_is_taken_away_gets_nothing_more(desk: Desk, tmp_p
     assert mail.mails == []
 
 
+@pytest.mark.logs("courier_fault")
 async def test_a_tenant_whose_settings_are_broken_holds_up_nobody(desk: Desk, tmp_path: Path) -> None:
     del desk.settings["acme"]
     with MailHost(tmp_path) as mail:

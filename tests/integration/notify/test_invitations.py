@@ -284,6 +284,7 @@ async def test_a_name_with_line_ends_in_it_adds_no_header(office: Office) -> Non
     assert office.host.mails[0]["To"] == "ann@example.com"
 
 
+@pytest.mark.logs("invitation_failed")
 async def test_a_mail_server_that_is_away_loses_and_doubles_nothing(office: Office) -> None:
     await office.run(people(*(f"p{number}" for number in range(20))))
     office.host.go_away()
@@ -340,6 +341,7 @@ async def test_what_changes_while_others_are_invited_counts(office: Office) -> N
     assert office.invited() == ["ann@example.com", "bob@new.example.com"]
 
 
+@pytest.mark.logs("invited")
 async def test_a_day_that_comes_while_another_tenant_is_invited_is_noticed(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -397,6 +397,7 @@ async def test_the_checksum_of_a_superseded_file_is_no_fault_of_the_next(yard: Y
     assert (await found(yard.queue, 1)).state is ImportState.SUPERSEDED
 
 
+@pytest.mark.logs("checksum_landed")
 async def test_a_checksum_that_fits_clears_possibly_truncated(yard: Yard) -> None:
     yard.settings = WHOLE_LISTS
     async with yard.working():

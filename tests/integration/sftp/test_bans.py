@@ -91,6 +91,7 @@ async def test_the_end_of_a_refused_login_reads_its_tenant_once(
     assert looked == [user]
 
 
+@pytest.mark.logs("login")
 async def test_a_flood_without_logins_is_banned_while_a_tenant_elsewhere_works(house: SftpHouse) -> None:
     await flood(house, BAD)
     before = house.metrics.logins.count(("", "limited"))

@@ -67,6 +67,19 @@ async def test_open_files_of_all_tenants_are_capped_by_the_descriptors(
             await clients[2]._handler.opendir(b"/")
 
 
+@pytest.mark.logs("sessions_cut")
+async def test_a_session_that_does_not_end_in_time_is_cut_when_the_server_stops(house: SftpHouse) -> None:
+    house.real.may_arrive.clear()
+    async with house.client() as sftp:
+        file = await sftp.open("sync_users.csv", "wb")
+        closing = asyncio.ensure_future(file.close())
+        await house.real.arrived.wait()
+        await asyncio.wait_for(house.listener.close(0), 30)
+        with pytest.raises((asyncssh.Error, OSError)):
+            await closing
+    assert not house.visible.exists()
+
+
 async def _stranger(
     stack: AsyncExitStack, house: SftpHouse, source: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

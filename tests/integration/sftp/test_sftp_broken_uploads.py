@@ -164,6 +164,7 @@ async def test_a_server_that_stops_publishes_nothing(published: SftpHouse) -> No
     assert "stopping" in published.real.reasons[0]
 
 
+@pytest.mark.logs("session_ended")
 async def test_a_revoked_key_ends_the_session_and_publishes_nothing(published: SftpHouse) -> None:
     with suppress(asyncssh.Error, OSError):
         async with published.client() as sftp:
@@ -267,7 +268,9 @@ async def test_a_hook_that_refuses_fails_the_close_with_its_words_and_the_old_fi
     ("fault", "told"),
     [
         (OSError(28, "No space left on device"), "No space left on device"),
-        (ValueError("a fault of ours"), "Internal error"),
+        pytest.param(
+            *(ValueError("a fault of ours"), "Internal error"), marks=pytest.mark.logs("sftp_request_failed")
+        ),
     ],
 )
 @pytest.mark.parametrize("by", ["close", "rename", "first close", "first rename"])

@@ -404,6 +404,7 @@ async def test_the_greeting_names_neither_library_nor_version(house: SftpHouse) 
     writer.close()
 
 
+@pytest.mark.logs("key_exchange_failed")
 async def test_a_client_that_shares_no_algorithm_is_logged_with_both_lists(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -565,6 +566,7 @@ async def test_a_malformed_request_is_answered_and_the_session_goes_on(house: Sf
         assert "results" in await sftp.listdir()
 
 
+@pytest.mark.logs("no_files")
 async def test_a_tenant_whose_files_can_not_be_opened_gets_no_session_and_the_log_says_why(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -18,7 +18,7 @@ from asyncssh.constants import FXF_CREAT, FXF_EXCL, FXF_WRITE
 from importer.model import Written
 from server.files import changes
 from server.files.contracts import TenantLimits
-from server.files.hooks import HookRefused
+from server.files.hooks import HookRefused, Upload
 from server.files.limits import measure_usage
 from server.files.paths import parse_path
 from server.files.space import Space
@@ -557,6 +557,7 @@ async def test_a_new_file_that_another_session_makes_first_is_counted_once(house
 
 @pytest.mark.parametrize("path", ["Sync_Users.csv", "sync_users (1).csv", "in/sync_users.csv", "sync-users.csv.txt"])
 @pytest.mark.parametrize("how", ["put", "rename"])
+@pytest.mark.logs("upload_ignored")
 async def test_a_near_name_is_kept_and_told_to_the_hook(house: SftpHouse, path: str, how: str) -> None:
     async with house.client() as sftp:
         await sftp.mkdir("in")
@@ -741,3 +742,16 @@ async def test_a_client_hears_why_a_hook_took_its_file_back(house: SftpHouse) ->
     assert house.visible.read_bytes() == ONE
     assert house.real.reasons == ["that is no list"]
     assert house.staged() == []
+
+
+@pytest.mark.logs("hook_failed")
+async def test_a_near_name_stays_in_its_place_when_it_cannot_be_recorded(
+    house: SftpHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(upload: Upload, reason: str) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(house.real, "ignored", fails)
+    async with house.client() as sftp, sftp.open("sync_users.CSV", "wb") as file:
+        await file.write(b"x")
+    assert (house.files / "sync_users.CSV").read_bytes() == b"x"

@@ -12,12 +12,14 @@ import pytest
 from ground.moments import rfc3339
 from importer.queue.ledger import Ledger
 from server.settings import ServerSettings
+from server.sftp import ban_keeper
 from server.sftp.ban_keeper import BanKeeper
 from server.sftp.gate import Gate
 from server.sftp.penalties import Offence
 from server.tenants.bans import Ban, BanBook, BanRefused, read_source
 from server.tenants.tenants import open_tenants
 from tests.support.sftp import Counted
+from tests.support.waiting import eventually
 
 A, B = "192.0.2.1", "2001:db8:0:1::/64"
 MAX_S = 600
@@ -101,6 +103,22 @@ async def test_a_lifted_ban_is_lifted_in_the_running_server(house: House) -> Non
     ban(gate, "2001:db8:0:1::7")
     await keeper.settle()
     assert await house.book.sources() == {A, B}
+
+
+@pytest.mark.logs("bans_unwritten")
+async def test_bans_that_cannot_be_written_hold_and_are_written_later(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ban_keeper, "ROUND_S", 0.01)
+    gate, keeper = await house.start()
+    await house.ledger.db.execute("ALTER TABLE bans RENAME TO away")
+    ban(gate, "192.0.2.1")
+    keeper.start()
+    await eventually(lambda: [each for each in caplog.records if getattr(each, "event", "") == "bans_unwritten"])
+    assert not gate.admits(ip_address(A))
+    await house.ledger.db.execute("ALTER TABLE away RENAME TO bans")
+    await eventually(house.book.sources, what="the ban to be written")
+    await keeper.stop()
 
 
 async def test_a_ban_that_is_lifted_as_it_grows_stays_lifted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

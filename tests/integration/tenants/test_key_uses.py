@@ -112,3 +112,21 @@ async def test_with_a_tenant_its_uses_are_forgotten(stand: Stand) -> None:
     await stand.tenants.remove("acme")
     await stand.uses.stop()
     assert await stand.written() == {}
+
+
+@pytest.mark.logs("key_uses_unwritten")
+async def test_uses_that_cannot_be_written_are_written_later(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(key_uses_module, "WRITE_S", 0.01)
+    await stand.tenants.db.execute("ALTER TABLE key_uses RENAME TO away")
+    stand.uses.start()
+    stand.uses.used("acme", ANN, "192.0.2.7")
+    await eventually(lambda: [each for each in caplog.records if getattr(each, "event", "") == "key_uses_unwritten"])
+    await stand.tenants.db.execute("ALTER TABLE away RENAME TO key_uses")
+
+    async def is_written() -> bool:
+        return await stand.written() == {ANN: FIRST}
+
+    await eventually(is_written, what="the use to be written")
+    await stand.uses.stop()

@@ -289,3 +289,44 @@ async def test_what_belongs_to_another_user_or_may_not_be_entered_breaks_the_ten
         path.chmod(0)
         assert "chown" in seen_by_another(folder)
         path.chmod(mode)
+
+
+@pytest.mark.logs("tenant_fault", "tenant_mended")
+async def test_a_fault_in_taking_a_tenant_up_breaks_it_until_it_goes_well(
+    soundness: Soundness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)
+    errors: list[Exception] = [RuntimeError("a fault"), RuntimeError("again")]
+
+    async def take_up(tenant: str) -> None:
+        if tenant == "acme" and errors:
+            raise errors.pop()
+
+    await soundness.start(take_up)
+    try:
+        assert "the log says more" in (soundness.why("acme") or "")
+        assert soundness.why("other") is None
+        await eventually(lambda: soundness.why("acme") is None, what="the tenant to be taken up")
+    finally:
+        await soundness.stop()
+
+
+@pytest.mark.logs("tenants_unseen")
+async def test_tenants_that_cannot_be_looked_at_are_looked_at_again(
+    tenants: Tenants, soundness: Soundness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)
+    monkeypatch.setattr(soundness_module, "LOOK_S", 0.01)
+
+    async def nothing(tenant: str) -> None:
+        pass
+
+    await soundness.start(nothing)
+    try:
+        await tenants.db.execute("ALTER TABLE tenants RENAME TO away")
+        await eventually(lambda: "Tenants cannot be looked at" in caplog.text)
+        await tenants.db.execute("ALTER TABLE away RENAME TO tenants")
+        take_away(tenants.folder("acme").users_db)
+        await eventually(lambda: soundness.why("acme"), what="the look that sees it")
+    finally:
+        await soundness.stop()

@@ -168,6 +168,7 @@ async def test_settings_that_are_held_for_long_are_to_be_asked_for_again(
             await open_database(users_db, "tenant")
 
 
+@pytest.mark.logs("tenant_unreadable")
 async def test_an_account_whose_settings_are_held_is_as_it_was(
     tenants: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from importer.folder import TenantFolder
 from importer.model import FileFacts, ImportState
 from importer.queue.entry import Entry
 from server.tenants.tenants import Tenants, open_tenants
+from server.upkeep import indexing
 from server.upkeep.indexing import Indexer
 from tests.support.waiting import eventually
 
@@ -66,6 +67,7 @@ async def test_an_import_that_was_applied_or_undone_is_indexed_when_it_ends(
         await eventually(lambda: seen(folder) == row)  # noqa: B023 - it is awaited here
 
 
+@pytest.mark.logs("search_index_broken")
 async def test_a_tenant_whose_users_cannot_be_read_is_told_of_once_and_holds_up_nobody(
     tenants: Tenants, indexer: Indexer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -92,3 +94,14 @@ async def test_a_tenant_that_was_removed_is_nothing_to_speak_of(
     await eventually(lambda: seen(tenants.folder("acme")) == row)
     assert not tenants.folder("globex").root.exists()
     assert "index_failed" not in [getattr(record, "event", "") for record in caplog.records]
+
+
+@pytest.mark.logs("users_indexed")
+async def test_many_changes_of_users_are_indexed_with_a_line(
+    tenants: Tenants, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "WORTH_A_LINE", 1)
+    row = rename(tenants.folder("acme"))
+    await indexer.ended(ENTRY, None)
+    await eventually(lambda: seen(tenants.folder("acme")) == row)
+    await indexer.stop()

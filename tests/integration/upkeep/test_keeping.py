@@ -28,6 +28,7 @@ from server.notify.service import Notifications
 from server.settings import ServerSettings
 from server.tenants.feeds import Feed
 from server.tenants.tenants import Tenants, open_tenants
+from server.upkeep import keeping
 from server.upkeep.counting import Counting
 from server.upkeep.keeping import Keeper
 from server.upkeep.metrics import Metrics
@@ -125,6 +126,7 @@ async def test_what_is_young_enough_stays(yard: Yard) -> None:
     assert yard.uploads() == {"2.csv", "3.csv"}
 
 
+@pytest.mark.logs("imports_pruned")
 async def test_an_import_stays_in_the_list_while_its_report_is_shown(yard: Yard) -> None:
     old = [await yard.upload() for _ in range(KEPT + 2)]
     yard.closing._clock = lambda: datetime.now(UTC) - 200 * DAY
@@ -245,6 +247,7 @@ async def watch(tmp_path: Path) -> AsyncIterator[Watch]:
         yield watch
 
 
+@pytest.mark.logs("feed_stale")
 async def test_a_stale_feed_is_told_of(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
     await watch.tenants.change_settings("acme", {"stale_after_days": 3})
     await watch.keeper.tell_of_stale_feeds()
@@ -304,8 +307,42 @@ async def test_the_server_forgets_by_itself_when_it_starts(watch: Watch) -> None
         await watch.keeper.stop()
 
 
+@pytest.mark.logs("prune_failed", "users_uncounted")
 async def test_a_tenant_whose_database_is_broken_keeps_nobody_from_the_others(watch: Watch) -> None:
     await watch.tenants.add("globex")
     watch.house.folder("acme").users_db.write_bytes(b"no database")
     assert await watch.keeper.prune(["acme", "globex"]) == []
     assert await watch.metrics()
+
+
+@pytest.mark.logs("feed_untold")
+async def test_a_feed_that_cannot_be_told_of_now_is_told_of_at_the_next_look(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await watch.tenants.change_settings("acme", {"stale_after_days": 3})
+    watch.now += 4 * DAY
+
+    async def fails(feed: Feed) -> None:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watch.keeper._teller, "tell_stale", fails)
+        await watch.keeper.tell_of_stale_feeds()
+    await watch.keeper.tell_of_stale_feeds()
+    assert [feed.tenant for feed in watch.told] == ["acme"]
+
+
+@pytest.mark.logs("feeds_unseen")
+async def test_feeds_that_cannot_be_looked_at_are_looked_at_again(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeping, "LOOK_AT_FEEDS_S", 0.01)
+    await watch.tenants.change_settings("acme", {"stale_after_days": 3})
+    await watch.keeper.tell_of_stale_feeds()
+    watch.now += 4 * DAY
+    await watch.tenants.db.execute("ALTER TABLE tenants RENAME TO away")
+    watch.keeper.start()
+    await eventually(lambda: "Feeds can't be looked at" in caplog.text)
+    await watch.tenants.db.execute("ALTER TABLE away RENAME TO tenants")
+    await eventually(lambda: watch.told, what="the feed to be told of")
+    await watch.keeper.stop()

@@ -214,6 +214,7 @@ async def test_closing_ends_all_who_follow_at_once_and_nobody_follows_after(scen
     assert [event async for event in scene.live.follow("acme")] == []
 
 
+@pytest.mark.logs("live_fault")
 async def test_whoever_follows_what_can_not_be_read_is_told_so_by_the_end(tmp_path: Path) -> None:
     (tmp_path / "headcount.db").write_bytes(b"no database" * 1000)
     live = Live(tmp_path / "headcount.db", dict)

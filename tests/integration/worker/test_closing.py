@@ -96,6 +96,7 @@ async def test_an_approved_import_is_shown_as_queued(house: House) -> None:
     assert house.folder().copy(1).exists()
 
 
+@pytest.mark.logs("report_owed")
 async def test_a_report_that_cannot_be_written_is_owed_and_holds_nothing_up(house: House) -> None:
     blocker = house.folder().staging / "sync_users-1.json.new"
     blocker.mkdir()

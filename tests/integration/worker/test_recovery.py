@@ -176,6 +176,7 @@ async def test_copies_of_failed_imports_left_by_a_crash_are_removed_but_the_newe
         ("other.csv", None),
     ],
 )
+@pytest.mark.logs("upload_aborted")
 async def test_an_upload_under_way_at_a_crash_is_told_to_its_hook(
     tmp_path: Path, path: str, hears: str | None
 ) -> None:
@@ -205,6 +206,7 @@ async def test_an_upload_the_queue_knows_of_is_not_told_again_after_a_crash(tmp_
         assert side.real.events == ["arriving", "landed"] * 2
 
 
+@pytest.mark.logs("upload_completed")
 async def test_a_finished_upload_being_renamed_at_a_crash_is_not_told_as_broken(tmp_path: Path) -> None:
     async with sftp_house(tmp_path) as side, side.client() as sftp:
         await send(sftp, "sync_users.csv.filepart")

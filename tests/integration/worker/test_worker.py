@@ -318,6 +318,7 @@ async def test_after_a_start_that_ended_the_waits_begin_anew(yard: Yard) -> None
         await yard.reaches(1, ImportState.COMPLETED)
 
 
+@pytest.mark.logs("import_fault")
 async def test_a_fault_of_ours_fails_the_import_and_tells_only_the_log(
     yard: Yard, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -500,6 +501,7 @@ async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yar
         await yard.queue.undo("acme", 1, by="operator")
 
 
+@pytest.mark.logs("undo_failed")
 async def test_an_undo_that_can_not_be_done_leaves_the_import_as_it_was_and_says_why(yard: Yard) -> None:
     await yard.upload(people("ann").decode())
     async with working(yard):

@@ -82,6 +82,7 @@ def test_nobody_knows_how_a_file_was_written_that_came_another_way(tmp_path: Pat
         assert Memory().recall(file.fileno()) is None
 
 
+@pytest.mark.logs("no_extended_attributes")
 def test_without_extended_attributes_the_facts_are_kept_until_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

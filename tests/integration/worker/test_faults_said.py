@@ -1,0 +1,104 @@
+"""What the worker says of what it cannot do now, and that it goes on when it can."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ground.waits import Growing
+from importer.errors import TryAgain
+from importer.model import ImportState
+from importer.rules.settings import ImportSettings
+from importer.worker import worker as worker_module
+from importer.worker.attempt import Starter
+from importer.worker.worker import Worker
+from tests.support.importing import people
+from tests.support.queues import House, found, open_house
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(worker_module, "LOOK_S", 0.02)
+    monkeypatch.setattr(worker_module, "WAITS", Growing(0.01, 0.01))
+    async with open_house(tmp_path, "acme") as house:
+        yield house
+
+
+async def settings_of(tenant: str) -> ImportSettings:
+    return ImportSettings()
+
+
+@asynccontextmanager
+async def working(house: House) -> AsyncIterator[None]:
+    starter = Starter(house.folder, settings_of, lambda: datetime.now(UTC), house.queue.checksums)
+    worker = Worker(house.queue, house.closing, starter)
+    worker.start()
+    try:
+        yield
+    finally:
+        await worker.stop(0)
+
+
+def failing_once(method: Callable[..., Awaitable[Any]], error: Exception) -> Callable[..., Awaitable[Any]]:
+    """The method, whose first call raises `error`."""
+    errors = [error]
+
+    async def fails(*args: Any, **kwargs: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return await method(*args, **kwargs)
+
+    return fails
+
+
+async def completes(house: House) -> None:
+    await house.upload(people("ann").decode())
+    async with working(house):
+
+        async def completed() -> bool:
+            return (await found(house.queue, 1)).state is ImportState.COMPLETED
+
+        await eventually(completed, what="the import to be completed")
+
+
+@pytest.mark.logs("queue_waits")
+async def test_a_queue_that_cannot_be_read_now_is_read_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        house.queue, "waiting", failing_once(house.queue.waiting, TryAgain("busy", "the database is busy"))
+    )
+    await completes(house)
+
+
+@pytest.mark.logs("worker_fault")
+async def test_a_fault_while_looking_for_imports_stops_no_import(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.queue, "waiting", failing_once(house.queue.waiting, RuntimeError("a fault")))
+    await completes(house)
+
+
+@pytest.mark.logs("end_owed")
+async def test_an_end_that_cannot_be_written_now_is_written_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        house.closing, "finish", failing_once(house.closing.finish, TryAgain("disk_full", "the disk is full"))
+    )
+    await completes(house)
+
+
+@pytest.mark.logs("import_left")
+async def test_an_end_that_fails_leaves_the_import_running_until_the_next_start(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(house.closing, "finish", failing_once(house.closing.finish, RuntimeError("a fault")))
+    await house.upload(people("ann").decode())
+    async with working(house):
+        await eventually(lambda: "is left as it is" in caplog.text)
+        assert (await found(house.queue, 1)).state is ImportState.RUNNING
