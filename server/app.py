@@ -120,15 +120,15 @@ class Server:
         self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken)
         self._notifications = Notifications(settings, tenants, Outbox(ledger), metrics, soundness)
         self._indexer = Indexer(tenants, soundness)
+        self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness)
         self._closing = Closing(
             queue,
             tenants.folder,
-            Watchers(self._counting, self._notifications, self._indexer),
+            Watchers(self._counting, self._notifications, self._indexer, self._keeper),
             herald=self._notifications.herald,
         )
         starter = Starter(tenants.folder, soundness.settings, utc_now, queue.checksums, soundness=soundness)
         self._worker = Worker(queue, self._closing, starter)
-        self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness)
         self._hooks = self._hook_table()
         found = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in found]

@@ -177,9 +177,10 @@ class Listing:
         return {entry.tenant: entry for entry in await self._entries(NEWEST_OF_ALL)}
 
     async def past(self, tenant: str) -> list[aiosqlite.Row]:
-        """Id, state, whether it was a dry run, end (RFC 3339 or None) and place among those applied (or None)."""
+        """Id, state, whether it was a dry run, end (RFC 3339 or None), place among those applied (or None), and
+        whether it was a correction (None: nobody has looked)."""
         return await self._ledger.read(
-            "SELECT id, state, dry_run, finished_at, applied_number FROM imports WHERE tenant = ?", tenant
+            "SELECT id, state, dry_run, finished_at, applied_number, correction FROM imports WHERE tenant = ?", tenant
         )
 
     async def unpublished(self) -> list[Entry]:

@@ -1,4 +1,5 @@
 """Takes away what retention.py says is not kept any longer: in small steps, and not while an import of it runs.
+Copies of imports that ended may go at any time: nothing reads them again but who asks for the file.
 
 The outcome of an import in users.db goes before its history, so that what is half gone can't be undone any more;
 files go before the row of the queue that names them. So a crash in between leaves only what the next time takes away.
@@ -8,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
-from collections.abc import Collection, Iterator
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
+from pathlib import Path
 
 import aiosqlite
 
@@ -21,10 +26,11 @@ from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.queue import Queue
 from importer.worker.results import KEPT
-from importer.worker.retention import Past, PastEffect, effects_to_prune, imports_to_prune
+from importer.worker.retention import Past, PastEffect, copies_to_remove, effects_to_prune, imports_to_prune
 
 log = logging.getLogger(__name__)
 
+COPY = re.compile(r"([0-9]{1,18})\.csv")
 STEP = 2000
 """So many rows go in one transaction."""
 
@@ -67,6 +73,42 @@ async def prune(queue: Queue, tenant: str, folder: TenantFolder, *, retention_da
         )
 
 
+async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_bytes: int) -> None:
+    """Remove the oldest copies of imports that ended, until they take `kept_bytes` at most. Raises OSError, TryAgain.
+
+    A copy that has another name, such as the visible file, does not count and stays: its room would not be freed.
+    """
+    sizes = await asyncio.to_thread(_sizes, folder.uploads)
+    if sum(sizes.values()) <= kept_bytes:
+        return
+    going = copies_to_remove(await _past(queue, tenant), sizes, kept_bytes)
+    await asyncio.to_thread(_remove_copies, folder, going)
+    if going:
+        log.info(
+            "Removed %d kept files of %s: they took more than kept_bytes together.",
+            *(len(going), tenant),
+            extra={"event": "copies_removed", "tenant": tenant, "imports": len(going)},
+        )
+
+
+def _sizes(uploads: Path) -> dict[int, int]:
+    """The bytes of the copies that have no other name, by import."""
+    found = {}
+    with suppress(FileNotFoundError), os.scandir(uploads) as entries:
+        for entry in entries:
+            number = COPY.fullmatch(entry.name)
+            with suppress(FileNotFoundError):
+                facts = entry.stat(follow_symlinks=False)
+                if number and stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
+                    found[int(number[1])] = facts.st_size
+    return found
+
+
+def _remove_copies(folder: TenantFolder, imports: Iterable[int]) -> None:
+    for import_id in imports:
+        folder.copy(import_id).unlink(missing_ok=True)
+
+
 async def _refuse_if_busy(queue: Queue, tenant: str) -> None:
     if any(entry.tenant == tenant for entry in await queue.waiting()):
         raise Busy
@@ -101,7 +143,8 @@ async def _forget_changes(queue: Queue, tenant: str, db: aiosqlite.Connection, i
 
 
 async def _past(queue: Queue, tenant: str) -> list[Past]:
-    return [Past(row[0], ImportState(row[1]), bool(row[2]), row[3], row[4]) for row in await queue.past(tenant)]
+    rows = await queue.past(tenant)
+    return [Past(row[0], ImportState(row[1]), bool(row[2]), row[3], row[4], bool(row[5])) for row in rows]
 
 
 async def _shown(queue: Queue, tenant: str) -> set[int]:

@@ -4,11 +4,13 @@ What is older than the tenant's `retention_days` goes: uploads, messages, histor
 those whose reports are in /results. What stays whatever its age: what somebody or something still waits for; the
 newest applied import; of the applied ones the newest that changed anybody, which can be undone, and the newest that
 was a list, which the next file is compared with.
+
+Copies of uploads go earlier where they take more than the tenant's `kept_bytes` together; all else stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from importer.model import APPLIED, WAITING, ImportState
@@ -21,7 +23,8 @@ UNDECIDED = WAITING | {ImportState.HELD}
 class Past:
     """One import as the queue remembers it; `finished_at` (RFC 3339) is None until it has ended.
 
-    `applied_number` is its place among those that were applied, None if it was not.
+    `applied_number` is its place among those that were applied, None if it was not. `correction`: its file was an
+    errors.csv sent back, and no list.
     """
 
     id: int
@@ -29,6 +32,7 @@ class Past:
     dry_run: bool
     finished_at: str | None
     applied_number: int | None
+    correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,22 @@ def imports_to_prune(imports: Iterable[Past], spared: Collection[int], before: s
     newest = max(applied)[1] if applied else 0
     old = {each.id for each in ended if (each.finished_at or "") < before} - {newest}
     return Pruning(frozenset(old), frozenset(old - set(spared)))
+
+
+def copies_to_remove(imports: Iterable[Past], sizes: Mapping[int, int], most: int) -> list[int]:
+    """Return the imports whose copies go, oldest first, so that those of all that ended take at most `most` bytes.
+
+    `sizes` are the bytes of the copies by import. That of the newest applied list stays, whatever it takes.
+    """
+    ended = [each for each in imports if each.state not in UNDECIDED and each.finished_at and each.id in sizes]
+    lists = [each for each in ended if each.state in APPLIED and not each.dry_run and not each.correction]
+    newest = max(lists, key=lambda each: each.applied_number or 0, default=None)
+    taken, found = sum(sizes[each.id] for each in ended), []
+    for each in sorted(ended, key=lambda each: each.id):
+        if taken > most and each is not newest:
+            found.append(each.id)
+            taken -= sizes[each.id]
+    return found
 
 
 def _newest(ordered: Sequence[PastEffect], wanted: Callable[[PastEffect], bool]) -> set[int]:

@@ -167,6 +167,13 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
         "the newest import.",
         unit="days",
     ),
+    "kept_bytes": SettingText(
+        Group.STORAGE,
+        "Room for files of past imports",
+        "Files of past imports can be downloaded. The oldest are deleted when they have more than this together; the "
+        "file of the newest applied list is always kept. A size such as 500MB or 20GiB.",
+        unit="bytes",
+    ),
     "quota_bytes": SettingText(
         Group.STORAGE,
         "Room for your files",

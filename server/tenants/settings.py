@@ -111,6 +111,7 @@ class TenantSettings(ImportSettings):
     invitation_templates: Templates = Field(default={})
     stale_after_days: Days | None = None
     retention_days: Days = 90
+    kept_bytes: Annotated[ByteSize, Field(ge=0, le=INTEGER_MAX)] = ByteSize(20 * 1024**3)
     quota_bytes: Annotated[ByteSize, Field(ge=0, le=INTEGER_MAX)] = ByteSize(10 * 1024**3)
     quota_files: Annotated[int, Field(ge=0, le=INTEGER_MAX)] = 10_000
     max_file_bytes: Annotated[ByteSize, Field(ge=0, le=INTEGER_MAX)] = ByteSize(2 * 1024**3)

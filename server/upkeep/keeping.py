@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from ground.moments import Clock
 from importer.errors import TryAgain
+from importer.queue.entry import Entry
 from importer.queue.queue import Queue
-from importer.worker.pruning import Busy, prune
+from importer.worker.pruning import Busy, prune, trim_copies
 from server.rounds import again
 from server.tenants.feeds import Feed, feeds
+from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 
@@ -52,22 +55,31 @@ class Keeper:
         self._known_stale: set[Feed] = set()
         self._left: list[str] = []
         self._all_due_at = 0.0
+        self._to_trim: set[str] = set()
+        self._ended = asyncio.Event()
         self._ending = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         self._tasks = [
             asyncio.create_task(again(self._prune_due, _not_pruned, self._ending), name="pruning"),
+            asyncio.create_task(again(self._trim_due, _not_pruned, self._ending, wake=self._ended), name="trimming"),
             asyncio.create_task(again(self._look_at_feeds, _feeds_unseen, self._ending), name="feeds"),
         ]
 
     async def stop(self) -> None:
         """End what is under way; a step that was begun is finished."""
         self._ending.set()
+        self._ended.set()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def ended(self, entry: Entry, duration_s: float | None) -> None:
+        """An import ended: its copy may be one too many. A `importer.worker.closing.Watcher`."""
+        self._to_trim.add(entry.tenant)
+        self._ended.set()
 
     async def prune(self, names: list[str]) -> list[str]:
         """Forget what is too old of these tenants; those that could not be pruned now."""
@@ -109,26 +121,44 @@ class Keeper:
         self._left = await self.prune(self._left)
         return PRUNE_AGAIN_S if self._left else self._all_due_at - time.monotonic()
 
+    async def _trim_due(self) -> float:
+        """Remove copies that are too many of the tenants whose imports ended; those that cannot be now, later."""
+        self._ended.clear()
+        due, self._to_trim = self._to_trim, set()
+        self._to_trim |= {name for name in due if not await self._tried(name, self._trim)}
+        return PRUNE_AGAIN_S if self._to_trim else PRUNE_S
+
     async def _prune_one(self, name: str) -> bool:
+        return await self._tried(name, self._trim) and await self._tried(name, self._prune)
+
+    async def _trim(self, name: str, settings: TenantSettings) -> None:
+        await trim_copies(self._queue, name, self._tenants.folder(name), kept_bytes=settings.kept_bytes)
+
+    async def _prune(self, name: str, settings: TenantSettings) -> None:
+        await prune(
+            self._queue,
+            name,
+            self._tenants.folder(name),
+            retention_days=settings.retention_days,
+            now=self._clock(),
+        )
+
+    async def _tried(self, name: str, work: Callable[[str, TenantSettings], Awaitable[None]]) -> bool:
+        """Do `work` for a tenant, with its settings. False if it can be done later."""
         if self._soundness and self._soundness.why(name):
             return False
         try:
-            settings = await self._tenants.settings(name)
-            await prune(
-                self._queue,
-                name,
-                self._tenants.folder(name),
-                retention_days=settings.retention_days,
-                now=self._clock(),
-            )
+            await work(name, await self._tenants.settings(name))
         except (Busy, TryAgain):
             return False
         except Exception as error:
-            if self._soundness and await self._soundness.look(name, error):
+            removed = isinstance(error, TenantRefused) and error.code == "no_tenant"
+            if not removed and self._soundness and await self._soundness.look(name, error):
                 return False
-            log.exception(
-                "What is too old of %s can't be forgotten.", name, extra={"event": "prune_failed", "tenant": name}
-            )
+            if not removed:
+                log.exception(
+                    "What is too old of %s can't be forgotten.", name, extra={"event": "prune_failed", "tenant": name}
+                )
         return True
 
     async def _look_at_feeds(self) -> float:

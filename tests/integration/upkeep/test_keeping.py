@@ -20,7 +20,7 @@ from importer.reconcile.undo import UndoJob, undo_import
 from importer.rules.identity import BY_ADDRESS
 from importer.rules.settings import ImportSettings
 from importer.worker.attempt import Starter
-from importer.worker.pruning import Busy, prune
+from importer.worker.pruning import Busy, prune, trim_copies
 from importer.worker.results import KEPT
 from importer.worker.worker import Worker
 from server.notify.outbox import Outbox
@@ -206,6 +206,42 @@ async def test_history_longer_than_a_step_goes_whole(yard: Yard, monkeypatch: py
     assert yard.history() == {2}
 
 
+async def test_too_many_copies_go_and_their_imports_can_still_be_undone(yard: Yard) -> None:
+    for names in ("a", "ab", "abc"):
+        await yard.applied(people(*names).decode(), DAY)
+    (yard.folder().files / "sync_users.csv").unlink()
+    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=0)
+    assert yard.uploads() == {"3.csv"}
+    assert yard.history() == yard.remembered() == {1, 2, 3}
+    for import_id in (3, 2):
+        outcome = await undo_import(yard.undoing(import_id), yard.folder().users_db, yard.folder().messages)
+        assert outcome.state is ImportState.UNDONE
+
+
+async def test_a_copy_that_is_the_visible_file_neither_counts_nor_goes(yard: Yard) -> None:
+    for names in ("ab", "cd"):
+        await yard.applied(people(*names).decode(), DAY)
+    failed = await yard.upload("x" * 1000)
+    await run_to(yard.queue, failed, ImportState.FAILED)
+    size = (yard.folder().uploads / "1.csv").stat().st_size
+    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=2 * size)
+    assert yard.uploads() == {"1.csv", "2.csv", "3.csv"}
+    (yard.folder().files / "sync_users.csv").unlink()
+    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=1000)
+    assert yard.uploads() == {"2.csv"}
+
+
+async def test_copies_of_imports_that_wait_stay_while_others_go(yard: Yard) -> None:
+    for _ in range(2):
+        await run_to(yard.queue, await yard.upload(), ImportState.FAILED)
+    held = await yard.upload()
+    await run_to(yard.queue, held, ImportState.HELD)
+    waiting = await yard.upload()
+    (yard.folder().files / "sync_users.csv").unlink()
+    await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=0)
+    assert yard.uploads() == {f"{held}.csv", f"{waiting}.csv"}
+
+
 # The server, as time passes
 
 
@@ -346,3 +382,27 @@ async def test_feeds_that_cannot_be_looked_at_are_looked_at_again(
     await watch.tenants.db.execute("ALTER TABLE away RENAME TO tenants")
     await eventually(lambda: watch.told, what="the feed to be told of")
     await watch.keeper.stop()
+
+
+async def test_the_server_deletes_copies_that_are_too_many_when_an_import_ends(watch: Watch) -> None:
+    await watch.tenants.change_settings("acme", {"kept_bytes": 3})
+    watch.keeper.start()
+    try:
+        await eventually(lambda: watch.keeper._all_due_at > 0, what="the daily look to be over")
+        for _ in range(3):
+            ended = await run_to(watch.house.queue, await watch.house.upload(), ImportState.COMPLETED)
+        watch.house.closing._watcher = watch.keeper
+        await watch.house.closing._over(ended)
+        copies = watch.house.folder().uploads
+        # The third is the visible file, and the newest.
+        await eventually(lambda: {path.name for path in copies.iterdir()} == {"2.csv", "3.csv"}, what="a copy to go")
+    finally:
+        await watch.keeper.stop()
+
+
+async def test_an_import_of_a_tenant_that_was_removed_just_now_is_no_fault(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await watch.tenants.remove("acme")
+    assert await watch.keeper.prune(["acme"]) == []
+    assert caplog.records == []

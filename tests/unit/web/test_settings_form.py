@@ -59,6 +59,7 @@ EVERY: dict[str, Any] = {
     "invitation_templates": {"pt-BR": {"subject": "Olá", "text": "\nOlá {first_name},\r\n\r\n  bem-vindo!\n"}},
     "stale_after_days": 7,
     "retention_days": 30,
+    "kept_bytes": 7654321,
     "quota_bytes": 1234567,
     "quota_files": 0,
     "max_file_bytes": 500_000_000,

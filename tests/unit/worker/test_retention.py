@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.model import ImportState
-from importer.worker.retention import Past, PastEffect, effects_to_prune, imports_to_prune
+from importer.worker.retention import Past, PastEffect, copies_to_remove, effects_to_prune, imports_to_prune
 
 BEFORE = "2026-03-01"
 OLD, YOUNG = "2026-02-01", "2026-04-01"
@@ -110,3 +110,34 @@ def test_what_somebody_or_something_waits_for_is_never_pruned() -> None:
 def test_a_row_stays_while_its_report_is_shown_but_its_files_go() -> None:
     found = imports_to_prune([past(1), past(2), past(3)], {1}, BEFORE)
     assert (found.files, found.rows) == ({1, 2}, {2})
+
+
+# Copies
+
+
+def test_the_oldest_copies_go_until_the_rest_fits() -> None:
+    imports = [past(number) for number in (1, 2, 3, 4)]
+    sizes = {1: 10, 2: 1, 3: 10, 4: 10}
+    assert copies_to_remove(imports, sizes, 31) == []
+    assert copies_to_remove(imports, sizes, 30) == [1]
+    assert copies_to_remove(imports, sizes, 20) == [1, 2]
+
+
+def test_the_copy_of_the_newest_applied_list_stays_whatever_it_takes() -> None:
+    failed, newest, correction, undone = (
+        past(1, "failed"),
+        past(2),
+        replace(past(3), correction=True),
+        past(4, "undone"),
+    )
+    sizes = dict.fromkeys((1, 2, 3, 4), 10)
+    assert copies_to_remove([failed, newest, correction, undone], sizes, 0) == [1, 3, 4]
+    late = replace(past(5), applied_number=1)
+    assert copies_to_remove([newest, late], {2: 10, 5: 10}, 0) == [5], "applied before import 2"
+
+
+def test_copies_of_imports_that_wait_run_or_are_held_stay_and_do_not_count() -> None:
+    waiting = [past(1, "queued", None), past(2, "running", None), past(3, "held"), past(4, "arriving", None)]
+    sizes = dict.fromkeys(range(1, 7), 10)
+    assert copies_to_remove([*waiting, past(5, "queued"), past(6, "failed")], sizes, 10) == []
+    assert copies_to_remove([*waiting, past(5, "queued"), past(6, "failed")], sizes, 9) == [6]

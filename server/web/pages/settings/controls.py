@@ -157,6 +157,7 @@ CONTROLS: Mapping[str, Control] = {
     ),
     "invitation_templates": Control(Kind.ROWS, parts=_TEMPLATE, row="Invitation"),
     "retention_days": Control(Kind.NUMBER, careful="What has been forgotten can't be brought back."),
+    "kept_bytes": Control(Kind.SIZE, careful="Files that were deleted cannot be downloaded again."),
     "quota_bytes": Control(Kind.SIZE),
     "quota_files": Control(Kind.NUMBER),
     "max_file_bytes": Control(Kind.SIZE),
