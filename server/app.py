@@ -10,7 +10,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import aiosqlite
@@ -37,6 +37,7 @@ from server.hooks.trials import Trials
 from server.logs import announce
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
+from server.room import Room
 from server.settings import ServerSettings
 from server.sftp.auth import Login
 from server.sftp.ban_keeper import BanKeeper
@@ -74,7 +75,12 @@ async def serve(settings: ServerSettings) -> None:
     make_data_dir(settings.data_dir)
     Faults().watch(asyncio.get_running_loop())
     with process.hold(settings.data_dir), _signals() as (stop, hurry):
-        async with open_server(settings) as server:
+        room = Room(settings.data_dir)
+        room.begin()
+        async with AsyncExitStack() as stack:
+            server = await room.insist(lambda: stack.enter_async_context(open_server(settings, room)), stop)
+            if server is None:
+                return
             try:
                 sftp, http = await server.start()
                 announce(settings.log_format, sftp, http)
@@ -107,7 +113,7 @@ class Connections:
 class Server:
     """The parts, wired. `start()` once, then `stop()` once; the databases are closed by whoever opened them."""
 
-    def __init__(self, settings: ServerSettings, connections: Connections, soundness: Soundness) -> None:
+    def __init__(self, settings: ServerSettings, connections: Connections, soundness: Soundness, room: Room) -> None:
         tenants, queue, looking = connections.tenants, connections.queue, connections.looking
         ledger = Ledger(tenants.db)
         self._metrics = metrics = Metrics()
@@ -115,6 +121,7 @@ class Server:
         self._tenants = tenants
         self._queue = queue
         self._soundness = soundness
+        self._room = room
         self._left: dict[str, list[Entry]] = {}
         self._tokens = Tokens(looking)
         self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken)
@@ -127,13 +134,22 @@ class Server:
             Watchers(self._counting, self._notifications, self._indexer, self._keeper),
             herald=self._notifications.herald,
         )
-        starter = Starter(tenants.folder, soundness.settings, utc_now, queue.checksums, soundness=soundness)
+        starter = Starter(
+            tenants.folder,
+            soundness.settings,
+            utc_now,
+            queue.checksums,
+            soundness=soundness,
+            why_not_stored=self._why_not_stored,
+        )
         self._worker = Worker(queue, self._closing, starter)
         self._hooks = self._hook_table()
         found = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in found]
         self._key_uses = KeyUses(ledger, tenants.ring, looking=Ledger(looking))
-        self._sftp = SftpListener(settings, connections.accounts, self._hooks, metrics, keys, self._logged_in)
+        self._sftp = SftpListener(
+            settings, connections.accounts, self._hooks, metrics, keys, self._logged_in, self._why_not_stored
+        )
         self._bans = BanBook(ledger, settings.penalty_max_s, looking=Ledger(looking))
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
         self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
@@ -166,7 +182,7 @@ class Server:
             sign_ins=self._sign_ins,
             queue=self._queue,
             reader=reader,
-            trials=Trials(self._tenants, self._queue, self._closing, self._sftp.space),
+            trials=Trials(self._tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
             live=self._live,
             key_uses=self._key_uses,
             overview=self._overview,
@@ -179,7 +195,12 @@ class Server:
 
     def _health(self) -> Health:
         return Health(
-            {"sftp": self._sftp_listens, "worker": self._worker_works, "database": self._database_answers},
+            {
+                "sftp": self._sftp_listens,
+                "worker": self._worker_works,
+                "database": self._database_answers,
+                "disk": self._room.check,
+            },
             self._render_metrics,
             self._may_read_metrics,
             lambda: len(self._soundness.broken),
@@ -196,6 +217,7 @@ class Server:
         settings = self._settings
         http = await _listen(self._http.start(), settings.http_host, settings.http_port)
         sftp = await _listen(self._sftp.start(), settings.sftp_host, settings.sftp_port)
+        self._room.start()
         self._worker.start()
         self._keeper.start()
         self._indexer.start()
@@ -224,6 +246,7 @@ class Server:
                 self._notifications.stop(grace_s),
             )
             await self._soundness.stop()
+            await self._room.stop()
             await self._key_uses.stop()
             await self._ban_keeper.stop()
             await self._live.close()
@@ -246,6 +269,9 @@ class Server:
         self._metrics.banned_sources.set(len(self._sftp.gate.bans()))
         return await self._counting.render()
 
+    def _why_not_stored(self, tenant: str) -> str | None:
+        return self._room.why() or self._soundness.why_not_stored(tenant)
+
     async def _sftp_listens(self) -> bool:
         return self._sftp.listening
 
@@ -264,7 +290,7 @@ class Server:
 
 
 @asynccontextmanager
-async def open_server(settings: ServerSettings) -> AsyncIterator[Server]:
+async def open_server(settings: ServerSettings, room: Room) -> AsyncIterator[Server]:
     """The server on its databases, which are closed at the end."""
     headcount_db = server_database(settings.data_dir)
     async with open_tenants(settings.data_dir) as tenants:
@@ -273,7 +299,7 @@ async def open_server(settings: ServerSettings) -> AsyncIterator[Server]:
         soundness = Soundness(tenants, Listing(looking))
         accounts = Accounts(settings.data_dir, soundness)
         try:
-            yield Server(settings, Connections(tenants, Queue(db), accounts, looking), soundness)
+            yield Server(settings, Connections(tenants, Queue(db), accounts, looking), soundness, room)
         finally:
             accounts.close()
             await looking.close()

@@ -50,6 +50,12 @@ UNUSABLE = "the data of this company cannot be used at the moment"
 TENANT_BROKEN = f"Not yet: {UNUSABLE}. The import runs as soon as the operator of the server has fixed it."
 """What an import of a broken tenant says while it waits."""
 
+
+def no_room_yet(why: str) -> str:
+    """What an import says that waits for room on the disk."""
+    return f"Not yet: {why}. It will be tried again."
+
+
 UNDO_ERROR = "there was a fault in Headcount, and nothing was changed. The server's log says more."
 
 
@@ -115,6 +121,8 @@ class Starter:
     checksums: Checksums
     run: RunImport = run_import
     soundness: Soundness = ALL_SOUND
+    why_not_stored: Callable[[str], str | None] = lambda _: None
+    """Why nothing of a tenant can be stored now, None if it can be: its imports wait meanwhile."""
 
     async def compare(self, entry: Entry, settings: ImportSettings) -> Compared:
         """What the check-sums that came so far mean for `entry`. No trial is sent one."""

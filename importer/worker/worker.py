@@ -24,7 +24,7 @@ from importer.queue.entry import Entry
 from importer.queue.order import WAITS, next_turn
 from importer.queue.queue import Queue
 from importer.rules.settings import ImportSettings
-from importer.worker.attempt import TENANT_BROKEN, Later, Starter
+from importer.worker.attempt import TENANT_BROKEN, Later, Starter, no_room_yet
 from importer.worker.closing import Closing
 
 log = logging.getLogger(__name__)
@@ -146,9 +146,14 @@ class Worker:
         return await self._queue.claim(*first.key) if first else None
 
     async def _turn_if_sound(self, tenant: str, queued: list[Entry]) -> Entry | None:
-        """Return the import of `tenant` that is due; None while the tenant is broken, which stops no other."""
-        soundness = self._starter.soundness
-        if not soundness.why(tenant):
+        """Return the import of `tenant` that is due; None while the tenant is broken, or nothing can be stored.
+
+        Neither stops another tenant.
+        """
+        soundness, message = self._starter.soundness, TENANT_BROKEN
+        if not soundness.why(tenant) and (no_room := self._starter.why_not_stored(tenant)):
+            message = no_room_yet(no_room)
+        elif not soundness.why(tenant):
             try:
                 return await self._turn(tenant, queued)
             except TryAgain:
@@ -161,7 +166,8 @@ class Worker:
                         extra={"event": "worker_fault", "tenant": tenant},
                     )
                     return None
-        await self._queue.say(queued[0], TENANT_BROKEN)
+        with suppress(TryAgain):  # there may be no room for these words either
+            await self._queue.say(queued[0], message)
         return None
 
     async def _turn(self, tenant: str, queued: list[Entry]) -> Entry | None:

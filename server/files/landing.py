@@ -75,6 +75,7 @@ async def land(
 
     Returns what it replaced. Raises OSError if it failed before the hook was asked, NotLanded after.
     """
+    space.check_room()
     await space.in_thread(os.fsync, fd)
     try:
         arrival = await hook.arriving(upload)

@@ -6,6 +6,7 @@ There is never more than one of a tenant, or its quota would be counted twice.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,14 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 
+WhyNotStored = Callable[[str], str | None]
+
+
+def never_refused(tenant: str) -> str | None:
+    """A `WhyNotStored` of a disk that is never full."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """What all tenants share."""
@@ -38,6 +47,8 @@ class House:
     threads: ThreadPoolExecutor
     buffer: bytearray
     """As long as the longest answer to a READ; used within one step of the event loop."""
+    why_not_stored: WhyNotStored = never_refused
+    """Why a tenant can store nothing now, None if it can."""
 
 
 class Space:
@@ -59,6 +70,12 @@ class Space:
         self._sessions = 0
         self._left_at = time.monotonic()
         self._retired = False
+
+    def check_room(self) -> None:
+        """Raise OSError (ENOSPC) with a sentence for the client if nothing can be stored now."""
+        why = self.house.why_not_stored(self.tenant)
+        if why:
+            raise OSError(errno.ENOSPC, f"{why}: no upload can be stored now. Try again later")
 
     def is_at(self, root: Path) -> bool:
         """Whether the folder that is open is the one at `root`."""

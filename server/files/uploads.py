@@ -28,6 +28,7 @@ async def begin(
 ) -> Draft:
     """Open `path` for writing: an empty draft, or, if a file is there that is not to be truncated, a copy of it."""
     check_writable(path)
+    space.check_room()
     usage = await space.usage()
     source: int | None = None
     with space.folder.holding(path) as folder:

@@ -33,7 +33,7 @@ from server.files.contracts import TenantLimits
 from server.files.drafts import Draft
 from server.files.landing import reason_of
 from server.files.paths import TEST, ClientPath
-from server.files.space import Space
+from server.files.space import Space, WhyNotStored, never_refused
 from server.tenants.accounts import limits_of
 from server.tenants.settings import TenantSettings, changed, differences
 from server.tenants.tenants import Tenants
@@ -60,11 +60,19 @@ SpaceOf = Callable[[str, Path], AbstractContextManager[Space]]
 class Trials:
     """Queues trials. `queue` is the one whose worker is to be woken."""
 
-    def __init__(self, tenants: Tenants, queue: Queue, closing: Closing, space_of: SpaceOf) -> None:
+    def __init__(
+        self,
+        tenants: Tenants,
+        queue: Queue,
+        closing: Closing,
+        space_of: SpaceOf,
+        why_not_stored: WhyNotStored = never_refused,
+    ) -> None:
         self._tenants = tenants
         self._queue = queue
         self._closing = closing
         self._space_of = space_of
+        self._why_not_stored = why_not_stored
         self._under_way: Counter[str] = Counter()
 
     async def of_file(self, tenant: str, name: str, chunks: AsyncIterable[bytes], by: str) -> int:
@@ -108,6 +116,9 @@ class Trials:
     @asynccontextmanager
     async def _place(self, tenant: str) -> AsyncIterator[list[Entry]]:
         """One of the places there are for dry runs of `tenant`, and those that wait already. Raises Refused."""
+        why = self._why_not_stored(tenant)
+        if why:
+            raise Refused("disk_full", f"{why}: no file can be stored now; try again later")
         self._under_way[tenant] += 1
         try:
             waiting = [entry for entry in await self._queue.waiting() if entry.tenant == tenant and entry.dry_run]

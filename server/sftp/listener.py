@@ -22,7 +22,7 @@ import asyncssh
 
 from server.files.contracts import Metrics, TenantDirectory
 from server.files.hooks import HookTable
-from server.files.space import House, Space
+from server.files.space import House, Space, WhyNotStored, never_refused
 from server.files.written import Memory
 from server.settings import ServerSettings
 from server.sftp.algorithms import host_key_pairs, offered
@@ -54,12 +54,13 @@ class SftpListener:
         metrics: Metrics,
         host_keys: Sequence[asyncssh.SSHKey],
         logged_in: LoggedIn = lambda _: None,
+        why_not_stored: WhyNotStored = never_refused,
     ) -> None:
-        """`logged_in` is told of every login that is complete."""
+        """`logged_in` is told of every login that is complete. `why_not_stored` says why uploads are refused now."""
         self._settings = settings
         self._host_keys = host_keys
         self._threads = ThreadPoolExecutor(_THREADS, "sftp")
-        house = House(hooks, metrics, Memory(), self._threads, bytearray(settings.max_read_bytes))
+        house = House(hooks, metrics, Memory(), self._threads, bytearray(settings.max_read_bytes), why_not_stored)
         self.gate = Gate(settings, metrics)
         self._sessions = Sessions(settings, tenants, house, self.gate, logged_in)
         self._acceptor: asyncssh.SSHAcceptor | None = None

@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 from ground.moments import rfc3339, utc_now
 from ground.refusals import Refusal
 from importer.database import as_told, check_version, transaction
-from importer.errors import Refused
+from importer.errors import Refused, TryAgain
 from importer.model import INTEGER_MAX
 from importer.rules.cells import LANGUAGES, Invalid
 from importer.rules.emails import check_email
@@ -188,12 +188,28 @@ def read_settings(database: Path, timeout_s: float = READ_TIMEOUT_S) -> TenantSe
 def read_settings_and_version(database: Path, timeout_s: float = READ_TIMEOUT_S) -> tuple[TenantSettings, int]:
     """The same, and the version of the schema that the users.db has."""
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout_s)) as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            check_version(database, "tenant", version)
-            return from_rows(db.execute(SELECT)), version
+        return _read(database, "mode=ro", timeout_s)
     except sqlite3.DatabaseError as error:
-        raise as_told(error, database) from error
+        told = as_told(error, database)
+        # On a full or read-only disk SQLite cannot make the files beside it. Without any there is no other writer.
+        if isinstance(told, TryAgain) and told.code != "database_busy" and _at_rest(database):
+            return _read(database, "mode=ro&immutable=1", timeout_s)
+        raise told from error
+
+
+def _read(database: Path, options: str, timeout_s: float) -> tuple[TenantSettings, int]:
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?{options}", uri=True, timeout=timeout_s)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        check_version(database, "tenant", version)
+        return from_rows(db.execute(SELECT)), version
+
+
+def _at_rest(database: Path) -> bool:
+    """Whether all of the database is in its own file."""
+    try:
+        return database.with_name(f"{database.name}-wal").stat().st_size == 0
+    except FileNotFoundError:
+        return True
 
 
 def etag(settings: TenantSettings) -> str:

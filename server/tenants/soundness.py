@@ -16,6 +16,7 @@ from ground.refusals import Refusal
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.queue.listing import Listing
 from importer.unusable import FAULTS, is_damage
+from server.room import NO_ROOM
 from server.rounds import again
 from server.tenants.inspection import Found, Signature, inspect, signature_of, unusable_copy
 from server.tenants.settings import TenantRefused, TenantSettings, read_settings
@@ -28,6 +29,8 @@ LOOK_S = 60.0
 
 AGAIN_S = 2.0
 """Between two looks at those that are broken."""
+
+BEHIND = "the server has not yet finished what its last stop left"
 
 TakeUp = Callable[[str], Awaitable[None]]
 """Takes up what the last stop left of a tenant. What it raises makes the tenant broken."""
@@ -68,6 +71,10 @@ class Soundness:
     def why(self, tenant: str) -> str | None:
         """Return why the tenant is broken, and what to do; None if it is not, as far as is known."""
         return self._why.get(tenant)
+
+    def why_not_stored(self, tenant: str) -> str | None:
+        """Return why nothing of the tenant may be stored: what the last stop left comes first. None: it may be."""
+        return BEHIND if tenant in self._owed else None
 
     @property
     def broken(self) -> Mapping[str, str]:
@@ -135,7 +142,7 @@ class Soundness:
             self._all_due_at = time.monotonic() + LOOK_S
             await self.look_at_all()
         else:
-            for tenant in [*self._why]:
+            for tenant in {*self._why, *self._owed}:
                 await self.look(tenant)
         return AGAIN_S
 
@@ -193,7 +200,12 @@ class Soundness:
             if tenant in self._owed and self._take_up:
                 await self._take_up(tenant)
                 self._owed.discard(tenant)
-        except (OSError, TryAgain, *FAULTS) as error:
+        except TryAgain as error:
+            if found.outdated or error.code not in NO_ROOM:
+                return f"what the last stop left of it cannot be taken up ({error})"
+            # It can be read: nothing is stored in it until this has been done.
+            log.debug("What the last stop left of %s cannot be taken up yet: %s.", tenant, error)
+        except (OSError, *FAULTS) as error:
             return f"what the last stop left of it cannot be taken up ({error})"
         except Exception as error:
             if tenant not in self._why:

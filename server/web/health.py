@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ground.refusals import Refusal
 from server.web.access import bearer
 from server.web.not_done import NotDone
 
 Check = Callable[[], Awaitable[bool]]
-"""Whether a part of the server is up, really looked at. An exception means no."""
+"""Whether a part of the server is up, really looked at. An exception means no; a Refusal says why."""
 
 MayRead = Callable[[str | None], Awaitable[bool]]
 """Whether the bearer of a token (None: no token was given) may read the metrics."""
@@ -37,7 +38,11 @@ class Health:
 
     async def parts(self) -> dict[str, bool]:
         """Which parts are up, by name."""
-        return {name: await _is_up(check) for name, check in self._checks.items()}
+        return {name: why is None for name, why in (await self._looked_at()).items()}
+
+    async def _looked_at(self) -> dict[str, str | None]:
+        """Why each part is not up, None if it is."""
+        return {name: await _why_not_up(check) for name, check in self._checks.items()}
 
     def routes(self) -> list[Route]:
         return [
@@ -50,9 +55,11 @@ class Health:
         return PlainTextResponse("ok\n")
 
     async def _readyz(self, request: Request) -> Response:
-        parts = await self.parts()
-        ready = all(parts.values())
-        return JSONResponse({"ready": ready, **parts, "tenants_broken": self._broken()}, 200 if ready else 503)
+        looked_at = await self._looked_at()
+        parts = {name: why is None for name, why in looked_at.items()}
+        reasons = {name: why for name, why in looked_at.items() if why}
+        body = {"ready": all(parts.values()), **parts, "tenants_broken": self._broken()}
+        return JSONResponse(body | ({"reasons": reasons} if reasons else {}), 200 if body["ready"] else 503)
 
     async def _show_metrics(self, request: Request) -> Response:
         if not await self._may_read(bearer(request.headers.get("authorization"))):
@@ -60,8 +67,11 @@ class Health:
         return Response(await self._metrics(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-async def _is_up(check: Check) -> bool:
+async def _why_not_up(check: Check) -> str | None:
+    """Return why a part is not up, "" if that is not known; None if it is up."""
     try:
-        return await check()
+        return None if await check() else ""
+    except Refusal as refusal:
+        return refusal.message
     except Exception:
-        return False
+        return ""

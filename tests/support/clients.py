@@ -41,6 +41,9 @@ DRIVER = "Playwright's driver"
 SSHFS = "sshfs with FUSE"
 """Three that are more than a program of that name: see `_is_there`."""
 
+TMPFS, EXT4 = "mount (as root)", "mkfs.ext4 and loop devices (as root)"
+"""What file systems of `tests.support.disks` take."""
+
 NET_SFTP, NET_SFTP_FOREIGN, PHPSECLIB = "Ruby's net-sftp", "Perl's Net::SFTP::Foreign", "phpseclib 3"
 SSH2_SFTP_CLIENT = "ssh2-sftp-client"
 """Libraries, which are there if LIBRARIES says so."""
@@ -69,6 +72,8 @@ PACKAGES: dict[str, str | None] = {
     NET_SFTP_FOREIGN: "libnet-sftp-foreign-perl",
     PHPSECLIB: "php-cli php-phpseclib3",
     SSHFS: "sshfs",
+    TMPFS: "mount",
+    EXT4: "e2fsprogs",
 }
 """The packages of Debian that bring each (None: one that is called the same)."""
 
@@ -97,10 +102,19 @@ def _is_there(name: str) -> bool:
         return _output_of(compute_driver_executable()[0], "--version").startswith("v")
     if name == SSHFS:
         return find_client("sshfs") is not None and os.access("/dev/fuse", os.W_OK)
+    if name in (TMPFS, EXT4):
+        return _may_mount(loop=name == EXT4)
     if name in LIBRARIES:
         program, *arguments = LIBRARIES[name]
         return find_client(program) is not None and _output_of(program, *arguments) != ""
     return find_client(name) is not None
+
+
+def _may_mount(*, loop: bool) -> bool:
+    if os.geteuid() or (loop and not (find_client("mkfs.ext4") and os.path.exists("/dev/loop-control"))):
+        return False
+    trying = ("unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt")
+    return subprocess.run(trying, capture_output=True, check=False).returncode == 0
 
 
 def _output_of(*command: str) -> str:

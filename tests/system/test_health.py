@@ -20,7 +20,7 @@ def test_a_ready_server_says_so_counts_for_the_operator_and_remembers_over_a_res
         ready = server.get("/readyz")
         assert (ready.status_code, ready.json()) == (
             200,
-            {"ready": True, "sftp": True, "worker": True, "database": True, "tenants_broken": 0},
+            {"ready": True, "sftp": True, "worker": True, "database": True, "disk": True, "tenants_broken": 0},
         )
 
         server.add_tenant("acme")

@@ -24,7 +24,7 @@ NEEDS_SOMEBODY = {
     ImportState.IGNORED: "Its last upload had a wrong name",
 }
 BANS_SHOWN = 10
-PARTS = {"sftp": "SFTP", "worker": "Imports", "database": "Database"}
+PARTS = {"sftp": "SFTP", "worker": "Imports", "database": "Database", "disk": "Disk"}
 
 
 @router.get("/tenants")

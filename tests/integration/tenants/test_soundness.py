@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,17 +17,19 @@ from pathlib import Path
 import pytest
 
 from importer.database import open_database
-from importer.errors import DatabaseUnusable
+from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
 from server.tenants import soundness as soundness_module
 from server.tenants.accounts import Accounts
 from server.tenants.inspection import inspect
-from server.tenants.settings import TenantRefused
+from server.tenants.settings import TenantRefused, read_settings
 from server.tenants.soundness import Soundness, TenantBroken
 from server.tenants.tenants import Tenants, open_tenants, server_database
 from tests.support import ROOT
+from tests.support.clients import TMPFS, needs
+from tests.support.disks import fill, small_disk
 from tests.support.keypairs import public_line
 from tests.support.queues import enqueue
 from tests.support.waiting import eventually
@@ -311,6 +314,27 @@ async def test_a_fault_in_taking_a_tenant_up_breaks_it_until_it_goes_well(
         await soundness.stop()
 
 
+async def test_a_tenant_for_whose_rest_the_disk_has_no_room_is_read_and_stores_nothing(
+    soundness: Soundness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundness_module, "AGAIN_S", 0.02)
+    full = {"acme"}
+
+    async def take_up(tenant: str) -> None:
+        if tenant in full:
+            raise TryAgain("disk_full", "the disk is full")
+
+    await soundness.start(take_up)
+    try:
+        assert soundness.broken == {}
+        assert soundness.why_not_stored("acme") is not None
+        assert soundness.why_not_stored("other") is None
+        full.clear()
+        await eventually(lambda: soundness.why_not_stored("acme") is None, what="the rest to be taken up")
+    finally:
+        await soundness.stop()
+
+
 @pytest.mark.logs("tenants_unseen")
 async def test_tenants_that_cannot_be_looked_at_are_looked_at_again(
     tenants: Tenants, soundness: Soundness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -330,3 +354,14 @@ async def test_tenants_that_cannot_be_looked_at_are_looked_at_again(
         await eventually(lambda: soundness.why("acme"), what="the look that sees it")
     finally:
         await soundness.stop()
+
+
+@needs(TMPFS)
+async def test_settings_are_read_on_a_full_disk(tenants: Tenants, tmp_path: Path) -> None:
+    await tenants.change_settings("acme", {"max_sessions": 7})
+    with small_disk(tmp_path / "disk", 1) as disk:
+        database = Path(shutil.copy(tenants.folder("acme").users_db, disk))
+        fill(disk)
+        with pytest.raises(TryAgain, match="the disk"):
+            await open_database(database, "tenant", readonly=True)
+        assert read_settings(database).max_sessions == 7

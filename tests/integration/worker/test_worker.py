@@ -555,3 +555,27 @@ async def test_an_undo_cut_off_before_its_commit_is_done_after_all(yard: Yard) -
     await recover(yard.queue, yard.closing, yard.folder, known_end)
     async with working(yard):
         await yard.reaches(1, ImportState.UNDONE)
+
+
+async def test_imports_wait_while_the_disk_has_no_room_and_say_so(yard: Yard) -> None:
+    await yard.upload(people("ann").decode())
+    await yard.upload(people("bob").decode(), "globex")
+    full = {"acme"}
+    starter = Starter(
+        yard.folder,
+        yard.settings_of,
+        yard.clock,
+        yard.queue.checksums,
+        why_not_stored=lambda tenant: "the disk of the server is full" if tenant in full else None,
+    )
+    worker = Worker(yard.queue, yard.closing, starter)
+    worker.start()
+    try:
+        await yard.reaches(1, ImportState.COMPLETED, "globex")
+        entry = await found(yard.queue, 1)
+        assert (entry.state, entry.attempts) == (ImportState.QUEUED, 0)
+        assert entry.message == "Not yet: the disk of the server is full. It will be tried again."
+        full.clear()
+        await yard.reaches(1, ImportState.COMPLETED)
+    finally:
+        await worker.stop(0)

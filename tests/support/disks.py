@@ -1,0 +1,63 @@
+"""Disks of our own for tests: small enough to be filled, and such that fail. Only for root, who may mount them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def small_disk(place: Path, mebibytes: int = 24) -> Iterator[Path]:
+    """A file system in memory at `place`, which is made."""
+    place.mkdir(mode=0o700, parents=True)
+    _run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=700", "tmpfs", str(place))
+    try:
+        yield place
+    finally:
+        _run("umount", "--lazy", str(place))
+
+
+@contextmanager
+def ext4_disk(place: Path, mebibytes: int = 32) -> Iterator[Path]:
+    """An ext4 file system in a file beside `place`, which is made."""
+    place.mkdir(mode=0o700, parents=True)
+    image = place.with_name(f"{place.name}.img")
+    with image.open("wb") as file:
+        file.truncate(mebibytes * 1024**2)
+    _run("mkfs.ext4", "-q", str(image))
+    _run("mount", "-o", "loop", str(image), str(place))
+    try:
+        place.chmod(0o700)
+        yield place
+    finally:
+        _run("umount", "--lazy", str(place))
+
+
+def fail(place: Path) -> None:
+    """Let the ext4 file system at `place` be read-only from now on, as it makes itself after a fault of the disk."""
+    _run("mount", "-o", "remount,abort", str(place))
+    # The fault is noticed at the next change.
+    with suppress(OSError):
+        (place / "noticed").touch()
+    assert os.statvfs(place).f_flag & os.ST_RDONLY
+
+
+def fill(folder: Path) -> Path:
+    """Leave not a byte on the disk of `folder`; the file that takes it all."""
+    filler = folder / "filler"
+    file = os.open(filler, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        for size in (1024**2, 4096, 1):
+            with suppress(OSError):
+                while True:
+                    os.write(file, b"x" * size)
+    finally:
+        os.close(file)
+    return filler
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)

@@ -1,0 +1,139 @@
+"""A full disk: the server starts, serves downloads, refuses uploads, and goes on by itself when there is room."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from tests.support.clients import TMPFS, needs
+from tests.support.disks import fill, small_disk
+from tests.support.importing import people
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
+
+pytestmark = needs("sftp", TMPFS)
+
+SOON_S = 20.0
+"""A look every two seconds, on a busy machine."""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """One with a tenant, a file and an applied import, on a small disk; it runs."""
+    with small_disk(tmp_path / "data"), ServerProcess(tmp_path) as server:
+        server.add_tenant("acme")
+        server.put("acme", people("ann"))
+        assert server.wait("acme")["state"] == "completed"
+        yield server
+
+
+def disk_says(server: ServerProcess) -> Any:
+    """What is wrong with the disk, in the words of /readyz; None if nothing is."""
+    ready = server.get("/readyz")
+    assert (ready.status_code == 200) is ready.json()["ready"]
+    assert server.get("/healthz").status_code == 200
+    return ready.json().get("reasons", {}).get("disk")
+
+
+def full(server: ServerProcess) -> bool:
+    return disk_says(server) == "the disk of the server is full"
+
+
+async def refused(server: ServerProcess) -> str:
+    """How an upload is refused."""
+    async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
+        with pytest.raises(asyncssh.SFTPError) as failure:
+            async with sftp.open("/sync_users.csv", "wb") as file:
+                await file.write(people("ann", "bob"))
+        return failure.value.reason
+
+
+def downloads(server: ServerProcess, content: bytes = people("ann")) -> bool:
+    got = server.sftp("acme", "ls -l /", f'get /sync_users.csv "{server.folder}/got.csv"')
+    return got.returncode == 0 and (server.folder / "got.csv").read_bytes() == content
+
+
+def no_traceback(server: ServerProcess) -> bool:
+    return "Traceback" not in server.log.read_text()
+
+
+async def test_a_start_on_a_full_disk_serves_downloads_and_goes_on_when_there_is_room(server: ServerProcess) -> None:
+    assert server.stop() == 0
+    filler = fill(server.data)
+    server.start()
+    assert full(server)
+    assert "disk_unusable" in server.events()
+    assert downloads(server)
+    assert "the disk of the server is full" in await refused(server)
+    filler.unlink()
+    wait_until(lambda: disk_says(server) is None, SOON_S, "the disk to be well")
+    server.put("acme", people("ann", "bob"))
+    assert server.wait("acme")["state"] == "completed"
+    assert (server.data / "headcount.reserve").exists()
+    assert no_traceback(server)
+
+
+def test_a_start_on_a_full_disk_keeps_the_promises_of_the_last_stop(server: ServerProcess) -> None:
+    server.cli("tenant", "set", "acme", "require_checksum=true")
+    server.put("acme", people("ann", "bob"))
+    server.put("acme", people("ann", "bob", "cy"))
+    server.kill()
+    with closing(sqlite3.connect(server.data / "headcount.db")) as db:  # as kills at other moments leave them
+        db.execute("UPDATE imports SET state = 'running', attempts = 1, started_at = uploaded_at WHERE id = 2")
+        db.execute("UPDATE imports SET state = 'arriving' WHERE id = 3")
+        db.commit()
+    filler = fill(server.data)
+    server.start()
+    assert full(server)
+    assert [server.state("acme", each) for each in (2, 3)] == ["queued", "queued"]
+    server.cli("tenant", "set", "acme", "require_checksum=false")
+    wait_until(
+        lambda: "full" in (server.report("acme", 2)["message"] or ""), SOON_S, "the import to say why it waits"
+    )
+    filler.unlink()
+    assert [server.wait("acme", each)["state"] for each in (2, 3)] == ["completed", "completed"]
+    assert no_traceback(server)
+
+
+def test_an_import_for_which_the_disk_is_too_small_is_run_when_it_is_larger(server: ServerProcess) -> None:
+    rows = "".join(f"{'x' * 80}{number},Smith,p{number}@example.com\n" for number in range(60_000))
+    server.put("acme", people() + rows.encode())
+    wait_until(lambda: "full" in (server.report("acme", 2)["message"] or ""), SOON_S, "the import to be put back")
+    assert server.state("acme", 2) in ("queued", "running")
+    assert downloads(server, people() + rows.encode())
+    subprocess.run(["mount", "-o", "remount,size=200m", str(server.data)], check=True)
+    assert server.wait("acme", 2)["state"] == "completed"
+    assert no_traceback(server)
+
+
+async def test_a_disk_that_fills_up_refuses_uploads_and_downloads_go_on(server: ServerProcess) -> None:
+    filler = fill(server.data)
+    wait_until(lambda: full(server), SOON_S, "the disk to be seen full")
+    assert downloads(server)
+    assert "the disk of the server is full" in await refused(server)
+    filler.unlink()
+    wait_until(lambda: disk_says(server) is None, SOON_S, "the disk to be well")
+    server.put("acme", people("ann", "bob"))
+    assert server.wait("acme")["state"] == "completed"
+    assert no_traceback(server)
+
+
+def test_a_start_without_room_or_reserve_waits_for_room(server: ServerProcess) -> None:
+    server.stop()
+    (server.data / "headcount.reserve").unlink()
+    filler = fill(server.data)
+    server.launch()
+    wait_until(lambda: "start_waits" in server.events(), SOON_S, "the start to wait")
+    filler.unlink()
+    ready = wait_until(server._ready_line, SOON_S, "the server to be ready")
+    server.sftp_port, server.http_port = ready["sftp_port"], ready["http_port"]
+    assert downloads(server)
+    assert server.stop() == 0
+    assert no_traceback(server)
