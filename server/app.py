@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -18,6 +19,7 @@ import aiosqlite
 from ground.addresses import plain
 from ground.moments import utc_now
 from importer.database import open_database
+from importer.errors import TryAgain
 from importer.queue.checksum import CHECKSUM_NAME
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
@@ -280,6 +282,11 @@ class Server:
 
     async def _database_answers(self) -> bool:
         await self._queue.ask_to_write()
+        # That changes nothing, and so does not come upon a file that cannot be written.
+        database = server_database(self._settings.data_dir)
+        for file in (database, database.with_name(f"{database.name}-wal")):
+            if file.exists() and not os.access(file, os.W_OK, effective_ids=True):
+                raise TryAgain("disk_error", f"{file.name} is read-only for the server")
         return True
 
     async def _may_read_metrics(self, token: str | None) -> bool:

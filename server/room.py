@@ -11,6 +11,7 @@ import asyncio
 import errno
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ FREE_BYTES = 1024**2
 
 FREE_FILES = 16
 LOOK_S = 2.0
+CHANGE_S = 10.0
+"""Between two changes that try whether the disk takes one, while it does."""
 
 NO_ROOM = {"disk_full", "disk_error"}
 """Codes of `TryAgain` for a disk that takes nothing."""
@@ -71,6 +74,7 @@ class Room:
         self._data_dir = data_dir
         self._reserve = data_dir / "headcount.reserve"
         self._why: str | None = None
+        self._change_due_at = 0.0
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -123,11 +127,13 @@ class Room:
     def look(self) -> None:
         """Look now, and make the reserve if it is missing and there is room for it. Raises nothing."""
         try:
+            self._change()
             why = why_no_room(free_at(self._data_dir), reserved=self._reserve.exists())
             if not why and not self._reserve.exists():
                 self._make_reserve()
         except OSError as error:
-            why = FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else f"the disk fails ({error.strerror})"
+            known = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: READ_ONLY}
+            why = known.get(error.errno or 0, f"the disk of the server fails ({error.strerror})")
         if why and why != self._why:
             log.error(
                 "No uploads and imports: %s (%s); retrying.", why, self._data_dir, extra={"event": "disk_unusable"}
@@ -135,6 +141,13 @@ class Room:
         elif self._why and not why:
             log.info("The disk can be used again.", extra={"event": "disk_usable"})
         self._why = why
+
+    def _change(self) -> None:
+        """Change something small. A file system that a fault made read-only may say so only then."""
+        now = time.monotonic()
+        if self._why or now >= self._change_due_at:
+            os.utime(self._data_dir / "headcount.lock")
+            self._change_due_at = now + CHANGE_S
 
     def _make_reserve(self) -> None:
         new = self._reserve.with_name(f"{self._reserve.name}.new")

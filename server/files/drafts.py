@@ -106,7 +106,7 @@ class Draft:
     def discard(self, close: Callable[[int], object] = os.close) -> None:
         """Give up what was written; the quota is as if it had never been. `close` frees what the file took."""
         try:
-            with suppress(FileNotFoundError):  # it had been published, and was taken back
+            with suppress(OSError):  # it was published and taken back; or the disk fails, and a start removes it
                 os.unlink(self.name, dir_fd=self._staging)
         finally:
             close(self.fd)

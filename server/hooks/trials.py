@@ -118,7 +118,7 @@ class Trials:
         """One of the places there are for dry runs of `tenant`, and those that wait already. Raises Refused."""
         why = self._why_not_stored(tenant)
         if why:
-            raise Refused("disk_full", f"{why}: no file can be stored now; try again later")
+            raise TryAgain("disk_full", why)
         self._under_way[tenant] += 1
         try:
             waiting = [entry for entry in await self._queue.waiting() if entry.tenant == tenant and entry.dry_run]
@@ -248,6 +248,8 @@ def _refusing(settings: TenantSettings | None = None) -> Iterator[None]:
             ) from None
         if error.errno == errno.ENOSPC:
             raise Refused("disk_full", "the disk of the server is full: whoever runs it has to make room") from None
+        if error.errno in (errno.EROFS, errno.EIO):
+            raise TryAgain("disk_error", "the disk of the server could not be written") from None
         raise
 
 

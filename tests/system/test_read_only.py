@@ -1,0 +1,129 @@
+"""A database or a whole disk that is read-only: what is there is served, and what cannot be stored is refused."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncssh
+import httpx
+import pytest
+
+from tests.support.clients import EXT4, needs
+from tests.support.disks import ext4_disk, fail
+from tests.support.importing import people
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import wait_until
+
+pytestmark = needs("sftp", EXT4)
+
+SOON_S = 20.0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """One with a tenant, a file and an applied import, on a disk of its own; it runs."""
+    with ext4_disk(tmp_path / "data"), ServerProcess(tmp_path) as server:
+        server.add_tenant("acme")
+        server.put("acme", people("ann"))
+        assert server.wait("acme")["state"] == "completed"
+        yield server
+
+
+@contextmanager
+def immutable(*files: Path) -> Iterator[None]:
+    """Files that not even root may change."""
+    subprocess.run(["chattr", "+i", *map(str, files)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *map(str, files)], check=True)
+
+
+async def refused(server: ServerProcess, path: str = "/sync_users.csv") -> str:
+    """How an upload is refused."""
+    async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
+        with pytest.raises(asyncssh.SFTPError) as failure:
+            async with sftp.open(path, "wb") as file:
+                await file.write(people("ann", "bob"))
+        return failure.value.reason
+
+
+def downloads(server: ServerProcess) -> bool:
+    got = server.sftp("acme", "ls -l /", f'get /sync_users.csv "{server.folder}/got.csv"')
+    return got.returncode == 0 and (server.folder / "got.csv").read_bytes() == people("ann")
+
+
+def no_traceback(server: ServerProcess) -> bool:
+    return "Traceback" not in server.log.read_text()
+
+
+async def test_uploads_are_refused_with_a_reason_while_headcount_db_is_read_only(server: ServerProcess) -> None:
+    server.stop()
+    with immutable(server.data / "headcount.db"):
+        server.start()
+        assert "the database is read-only for the server" in await refused(server)
+        ready = server.get("/readyz")
+        assert (ready.status_code, ready.json()["database"]) == (503, False)
+        assert ready.json()["reasons"] == {"database": "the database is read-only for the server"}
+        assert downloads(server)
+        assert no_traceback(server)
+
+
+async def test_headcount_db_that_becomes_read_only_is_told_of_and_goes_on_by_itself(server: ServerProcess) -> None:
+    with immutable(*server.data.glob("headcount.db*")):
+        assert "the disk could not be read or written" in await refused(server)
+        ready = server.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["reasons"] == {"database": "headcount.db is read-only for the server"}
+        assert downloads(server)
+    assert server.get("/readyz").status_code == 200
+    server.put("acme", people("ann", "bob"))
+    assert server.wait("acme")["state"] == "completed"
+    assert no_traceback(server)
+
+
+async def test_a_disk_that_became_read_only_is_read_and_uploads_are_refused(server: ServerProcess) -> None:
+    async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
+        file = await sftp.open("/sync_users.csv", "wb")
+        await file.write(people("ann"))
+        fail(server.data)
+        with pytest.raises(asyncssh.SFTPError):
+            await file.close()
+        for change in (
+            sftp.mkdir("/new"),
+            sftp.remove("/sync_users.csv"),
+            sftp.rename("/sync_users.csv", "/old.csv"),
+        ):
+            with pytest.raises(asyncssh.SFTPError, match="Read-only"):
+                await change
+        broken_off = await sftp.open("/sync_users.csv", "rb")
+        await broken_off.close()
+    assert "read-only" in (await refused(server)).lower()
+    assert downloads(server)
+    wait_until(lambda: server.get("/readyz").status_code == 503, SOON_S, "the fault to be seen")
+    assert server.get("/readyz").json()["reasons"]["disk"] == "the disk of the server is read-only"
+    assert server.get("/healthz").status_code == 200
+    assert "the disk of the server is read-only" in await refused(server)
+    assert downloads(server)
+    assert server.stop() == 0
+    assert no_traceback(server)
+
+
+def test_the_api_reads_and_refuses_with_a_reason_on_a_read_only_disk(server: ServerProcess) -> None:
+    bearer = {"Authorization": f"Bearer {server.cli('token', 'create', 'acme', '--role', 'owner').text.strip()}"}
+    fail(server.data)
+    tenant = f"http://127.0.0.1:{server.http_port}/api/v1/tenants/acme"
+    for path in ("imports", "imports/1", "imports/1/file", "keys"):
+        assert httpx.get(f"{tenant}/{path}", headers=bearer).status_code == 200, path
+    for _ in range(2):  # before the fault is seen, and after
+        tried = httpx.post(
+            f"{tenant}/imports?dry_run=true", content=people("ann"), headers={**bearer, "Content-Type": "text/csv"}
+        )
+        assert (tried.status_code, tried.json()["code"]) in ((503, "disk_error"), (507, "disk_full"))
+        changed = httpx.patch(f"{tenant}/settings", json={"max_sessions": 7}, headers=bearer)
+        assert changed.status_code == 503
+        wait_until(lambda: server.get("/readyz").status_code == 503, SOON_S, "the fault to be seen")
+    assert no_traceback(server)
