@@ -38,6 +38,7 @@ class Verdict(Enum):
     DIFFERS = auto()
     WAITS = auto()  # one is required and may still come
     MISSING = auto()  # one is required and did not come
+    UNREAD = auto()  # one was sent or is required, and the file could not be read for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,15 @@ def missing(file: FileFacts) -> Outcome:
         f"(require_checksum). Send the file again, and beside it {CHECKSUM_NAME} with its SHA-256."
     )
     return _failed(file, Problem(Severity.ERROR, "checksum_missing", message))
+
+
+def unread(file: FileFacts) -> Outcome:
+    """The end of an import whose file could not be read for so long that its check-sum was never compared."""
+    message = (
+        f"The server could not read the file for {CHECKSUM_WAIT // timedelta(minutes=1)} minutes, and so did not "
+        "compare it with its check-sum; nothing was changed. Tell the operator, then send the file again."
+    )
+    return _failed(file, Problem(Severity.ERROR, "checksum_unread", message))
 
 
 def waiting(until: str) -> str:

@@ -15,7 +15,17 @@ from pathlib import Path
 
 from ground.moments import from_rfc3339, rfc3339
 from importer.model import Outcome
-from importer.queue.checksum import CHECKSUM_WAIT, Checksum, Surroundings, Verdict, against, differs, judge, missing
+from importer.queue.checksum import (
+    CHECKSUM_WAIT,
+    Checksum,
+    Surroundings,
+    Verdict,
+    against,
+    differs,
+    judge,
+    missing,
+    unread,
+)
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
 
@@ -34,10 +44,14 @@ UPLOADS = f"FROM imports WHERE {OF_FOLDER} AND trial IS NULL AND state NOT IN ('
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """An upload compared with the check-sums: `end` is its outcome if they make it fail."""
+    """An upload compared with the check-sums: `end` is its outcome if they make it fail.
+
+    `failed`: its file was tried to be read for them, in vain.
+    """
 
     verdict: Verdict
     end: Outcome | None = None
+    failed: bool = False
 
 
 class Waits:
@@ -75,6 +89,8 @@ class Checksums:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.waits = Waits()
+        self._unread: dict[tuple[str, int], float] = {}
+        """Since when files cannot be read, by the clock of `waits`."""
 
     async def remember(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
         """Write down a check-sum that landed, inside the caller's transaction; forget the oldest beyond KEPT."""
@@ -104,15 +120,21 @@ class Checksums:
         try:
             sha256 = await asyncio.to_thread(_hash_of, copy)
         except OSError:
-            return entry  # whoever runs it will say what is wrong with the copy
+            self._unread.setdefault(entry.key, self.waits.steady())
+            if len(self._unread) > WAITS_MOST:
+                del self._unread[next(iter(self._unread))]
+            return entry  # `compare` keeps it from running
+        self._unread.pop(entry.key, None)
         await self._ledger.change("UPDATE imports SET sha256 = ? WHERE tenant = ? AND id = ?", sha256, *entry.key)
         return replace(entry, file=replace(entry.file, sha256=sha256))
 
     async def compare(self, entry: Entry, *, required: bool, now: datetime) -> Compared:
         """What the check-sums mean for `entry`. When it fails for one, that one counts against no other import."""
         around = await self._around(entry)
-        if entry.file.sha256 is None or not (required or around.checksums):
+        if not (required or around.checksums):
             return Compared(Verdict.SILENT)
+        if entry.file.sha256 is None:
+            return self._not_read(entry)
         over = self.waits.left(entry, now) <= timedelta()
         verdict = judge(entry.id, entry.file.sha256, around, required=required, over=over)
         if verdict is Verdict.MISSING:
@@ -120,6 +142,15 @@ class Checksums:
         if verdict is Verdict.DIFFERS:
             return Compared(verdict, await self._differs(entry, around))
         return Compared(verdict)
+
+    def _not_read(self, entry: Entry) -> Compared:
+        """No file runs uncompared: it is read again, for an hour at most."""
+        since = self._unread.get(entry.key)
+        if since is None:  # the check-sum came after the last look at the file
+            return Compared(Verdict.UNREAD)
+        if self.waits.steady() - since < CHECKSUM_WAIT.total_seconds():
+            return Compared(Verdict.UNREAD, failed=True)
+        return Compared(Verdict.UNREAD, unread(entry.file), failed=True)
 
     async def _differs(self, entry: Entry, around: Surroundings) -> Outcome:
         found = against(entry.id, entry.file.sha256 or "", around)

@@ -49,6 +49,9 @@ PASSING = {
 UNUSABLE = "the data of this company cannot be used at the moment"
 TENANT_BROKEN = f"Not yet: {UNUSABLE}. The import runs as soon as the operator of the server has fixed it."
 """What an import of a broken tenant says while it waits."""
+NOT_READ = (
+    "Not yet: the server cannot read the file to compare it with its check-sum. It will be tried again, for an hour."
+)
 
 
 def no_room_yet(why: str) -> str:
@@ -145,6 +148,8 @@ class Starter:
             compared = await self.compare(entry, settings)
             if compared.verdict is Verdict.WAITS:
                 return Later()
+            if compared.verdict is Verdict.UNREAD and not compared.end:
+                return await self._not_read(entry, compared)
             if compared.end:
                 return await known_end(folder, entry) or compared.end
             job = job_of(entry, folder.copy(entry.id), self.clock, proven_whole=compared.verdict is Verdict.FITS)
@@ -160,6 +165,14 @@ class Starter:
             return outcome
         except (Exception, asyncio.CancelledError) as error:
             return await known_end(folder, entry) or await self._not_applied(entry, error)
+
+    async def _not_read(self, entry: Entry, compared: Compared) -> Later:
+        """The file is not compared with its check-sum yet: the next look reads it."""
+        if not compared.failed:
+            return Later()
+        if await self.soundness.look(entry.tenant):
+            return Later(TENANT_BROKEN, broken=True)
+        return Later(NOT_READ)
 
     async def _not_applied(self, entry: Entry, error: BaseException) -> Outcome | Later:
         """What to do with an import that `error` ended: no import fails because its tenant is broken."""

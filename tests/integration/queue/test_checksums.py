@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import sqlite3
@@ -337,6 +338,62 @@ async def test_a_trial_is_neither_compared_nor_read_before_its_turn(yard: Yard) 
         ended = await yard.ends(trial)
     assert (waits.state, waits.report().file.sha256) == (ImportState.QUEUED, None)
     assert ended.state is ImportState.UNCHANGED
+
+
+def unreadable(file: Path) -> str:
+    """In the place of `_hash_of`: a disk that fails."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+HASH_OF = "importer.queue.checksums._hash_of"
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_an_import_whose_file_cannot_be_read_for_its_checksum_waits_and_does_not_run(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, required: bool
+) -> None:
+    yard.settings = ImportSettings(require_checksum=required)
+    await yard.upload(STAFF)
+    await yard.checksum(SHORTER)
+    tries = []
+
+    def fail(file: Path) -> str:
+        tries.append(file)
+        return unreadable(file)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(HASH_OF, fail)
+        async with yard.working():
+            for times in (1, 2, 3):
+                await eventually(lambda times=times: len(tries) >= times, what="a try")
+                assert "cannot read the file to compare it with its check-sum" in await yard.says(1)
+                yard.pass_on(timedelta(minutes=6))
+    yard.pass_on(timedelta(minutes=6))
+    async with yard.working():
+        assert code_of(await yard.ends(1)) == "checksum_differs"
+
+
+async def test_an_import_whose_file_cannot_be_read_for_an_hour_fails(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HASH_OF, unreadable)
+    yard.settings = REQUIRED
+    await yard.upload(STAFF)
+    async with yard.working():
+        assert "cannot read the file" in await yard.says(1)
+        yard.pass_on(CHECKSUM_WAIT)
+        entry = await yard.ends(1)
+    assert (entry.state, code_of(entry)) == (ImportState.FAILED, "checksum_unread")
+
+
+async def test_a_trial_runs_whether_its_file_can_be_read_for_a_checksum_or_not(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HASH_OF, unreadable)
+    yard.settings = REQUIRED
+    trial = await yard.trial(STAFF)
+    async with yard.working():
+        assert (await yard.ends(trial)).state is ImportState.COMPLETED
 
 
 async def test_an_undo_does_not_wait_for_a_checksum(yard: Yard) -> None:
