@@ -1,8 +1,8 @@
 """A tenant's keys: one small file, replaced whole, read again when it changes; and who may log in with which.
 
-Writers hold a lock beside the file, so that two can't undo each other; readers need none, since what they open is
-always whole. Whether a key may log in is decided by `may_log_in`, a plain function of the keys, the key offered,
-where it came from and when.
+Writers hold a lock beside the file, so that two can't undo each other, and write into it that there is a ring: so a
+lost one is told from a tenant without keys. Readers need none, since what they open is always whole. Whether a key
+may log in is decided by `may_log_in`, a plain function of the keys, the key offered, where it came from and when.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from keys.errors import KeyRefused, RingUnreadable
 from keys.public import PublicKey, checked_comment, fingerprint, parse_public_key
 
 KEYS_MAX = 100
+NOTED = b"There is a ring of keys beside this lock.\n"
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -194,6 +195,8 @@ class KeyRing:
 
         Raises KeyRefused if there is none.
         """
+        if self._is_missing():  # a lock beside no ring would tell that one was lost
+            raise _unknown(wanted)
         with self._writing() as before:
             gone = _found(before, wanted)
             _write(self.path, tuple(key for key in before if key is not gone))
@@ -202,20 +205,54 @@ class KeyRing:
     @contextmanager
     def _writing(self) -> Iterator[tuple[Key, ...]]:
         """The keys as they are, while nobody else can change them."""
-        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield self.keys()
+            self._note(lock)
         finally:
             os.close(lock)
 
+    def is_lost(self) -> bool:
+        """Whether there was a ring, and is none. One that was there before `note` was ever called is not known."""
+        try:
+            return self._is_missing() and os.stat(self._lock, follow_symlinks=False).st_size > 0
+        except OSError:
+            return False
+
+    def note(self) -> None:
+        """Remember that there is a ring, if there is one: so that a lost one is known. Raises OSError."""
+        if not self._is_missing():
+            with self._writing():
+                pass
+
+    def _note(self, lock: int) -> None:
+        # The ring is on disk before this says so: a lock with something in it had a ring beside it.
+        if not os.fstat(lock).st_size and not self._is_missing():
+            os.write(lock, NOTED)
+
+    def _is_missing(self) -> bool:
+        return not os.path.lexists(self.path)
+
+    @property
+    def _lock(self) -> Path:
+        return self.path.with_suffix(".lock")
+
 
 def _found(keys: Iterable[Key], wanted: str) -> Key:
-    name = f"SHA256:{wanted.strip().removeprefix('SHA256:').rstrip('=')}"
+    name = _name(wanted)
     found = next((key for key in keys if key.fingerprint == name), None)
     if found is None:
-        raise KeyRefused("key_unknown", f"the tenant has no key {name}; the list of keys shows which it has")
+        raise _unknown(wanted)
     return found
+
+
+def _unknown(wanted: str) -> KeyRefused:
+    return KeyRefused("key_unknown", f"the tenant has no key {_name(wanted)}; the list of keys shows which it has")
+
+
+def _name(wanted: str) -> str:
+    return f"SHA256:{wanted.strip().removeprefix('SHA256:').rstrip('=')}"
 
 
 def _key(public: PublicKey, comment: str | None, expires: str | None, networks: Iterable[str], now: datetime) -> Key:

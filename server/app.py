@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import aiosqlite
@@ -29,6 +29,7 @@ from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing, Watchers
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
+from keys.errors import RingUnreadable
 from keys.host import ShownHostKey, host_keys, shown_host_keys
 from server import process
 from server.faults import Faults
@@ -234,6 +235,8 @@ class Server:
         await recover(self._queue, self._closing, self._tenants.folder, known_end, self._left.get(tenant, []))
         await remove_leftovers(self._queue, tenant, folder)
         await clear_staging(folder.root, tenant, self._hooks)
+        with suppress(OSError, RingUnreadable):  # told of where the broken tenants are
+            await asyncio.to_thread(self._tenants.ring(tenant).note)
         self._left.pop(tenant, None)
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:

@@ -118,7 +118,10 @@ def _folders(folder: TenantFolder) -> str | None:
 
 
 def _ring(path: Path) -> str | None:
-    """A tenant without keys may have no ring."""
+    """A tenant that never had a key has no ring."""
+    if KeyRing(path).is_lost():
+        name = path.parent.name
+        return f"{path} is missing; restore it from a backup, or add the keys again: headcount key add {name} FILE"
     may = not os.path.lexists(path) or os.access(path, os.R_OK | os.W_OK, effective_ids=True)
     return None if may else not_ours(path, "Permission denied")
 

@@ -61,6 +61,10 @@ def no_ring(folder: TenantFolder) -> None:
     folder.keys.write_text("{ no ring")
 
 
+def lost_ring(folder: TenantFolder) -> None:
+    folder.keys.unlink()
+
+
 def no_folder(folder: TenantFolder) -> None:
     shutil.rmtree(folder.root)
 
@@ -70,7 +74,7 @@ def no_uploads(folder: TenantFolder) -> None:
     folder.uploads.write_text("a file")
 
 
-BREAKS = [missing, empty, garbage, truncated, a_folder, newer, no_ring, no_folder, no_uploads]
+BREAKS = [missing, empty, garbage, truncated, a_folder, newer, no_ring, lost_ring, no_folder, no_uploads]
 
 
 @pytest.fixture
@@ -252,3 +256,16 @@ def test_a_data_folder_whose_making_was_cut_short_is_made_to_its_end(tmp_path: P
     with server:
         server.add_tenant("acme")
         assert reasons(server) == {"acme": None}
+
+
+@needs("sftp")
+def test_a_tenant_whose_ring_is_lost_works_again_when_its_keys_are_added_again(server: ServerProcess) -> None:
+    lost_ring(server.files("acme"))
+    server.stop()
+    server.start()
+    why = reasons(server)["acme"] or ""
+    assert "keys.json is missing" in why
+    assert "headcount key add acme FILE" in why
+    server.cli("key", "add", "acme", str(server.private_key("acme").with_suffix(".pub")))
+    wait_until(lambda: "tenant_mended" in server.events(), MENDED_S, "the tenant to be used again")
+    assert server.sftp("acme", "ls").returncode == 0

@@ -124,3 +124,29 @@ def test_a_broken_expiry_in_the_file_does_not_make_a_key_eternal(ring: KeyRing) 
     data["keys"][0]["expires"] = "31.01.2027"
     ring.path.write_text(json.dumps(data))
     assert not allowed(ring)
+
+
+def test_a_lost_ring_is_told_from_one_that_never_was(ring: KeyRing) -> None:
+    with pytest.raises(KeyRefused, match="has no key"):
+        ring.revoke("SHA256:nothing")
+    assert list(ring.path.parent.iterdir()) == []
+    with pytest.raises(KeyRefused):
+        ring.add("no key")
+    ring.path.with_suffix(".lock").touch()  # as an older Headcount left it
+    assert not ring.is_lost()
+    ring.revoke(ring.add(public_line()).fingerprint)
+    assert not ring.is_lost()
+    ring.path.unlink()
+    assert ring.is_lost()
+    ring.add(public_line())
+    assert not ring.is_lost()
+
+
+def test_a_ring_of_an_older_headcount_is_known_to_be_lost_once_it_was_noted(ring: KeyRing) -> None:
+    ring.note()
+    assert list(ring.path.parent.iterdir()) == []
+    ring.add(public_line())
+    ring.path.with_suffix(".lock").unlink()
+    KeyRing(ring.path).note()
+    ring.path.unlink()
+    assert ring.is_lost()
