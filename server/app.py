@@ -211,7 +211,7 @@ class Server:
 
     async def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """Take up what was left, then listen. Returns where SFTP and HTTP are; raises CannotListen."""
-        for entry in await self._queue.waiting():
+        for entry in await self._queue.cut_off():
             self._left.setdefault(entry.tenant, []).append(entry)
         # This brings the schema of every users.db that can be used up to date, before one is opened only for reading.
         await self._soundness.start(self._take_up)

@@ -10,7 +10,7 @@ Limits are counted in characters, so that they don't depend on the encoding.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -72,11 +72,19 @@ class CsvReader:
         self._first_blank_lines: list[int] = []
         self._first = Batch([], [])  # the records that came with the header
         self._blocks = self._read_blocks()
-        self.header: Header = self._read_header()
+        try:
+            self.header: Header = self._read_header()
+        except FileError:
+            self.close()
+            raise
 
     @property
     def bytes_read(self) -> int:
         return self._text.bytes_read
+
+    def close(self) -> None:
+        """Let go of what was read: who reads only the header calls this, or its text stays in memory for long."""
+        self._blocks.close()  # it and the reader hold each other
 
     def batches(self) -> Iterator[Batch]:
         """All records after the header, `batch_rows` in a batch, or fewer where rows are long. May be called once.
@@ -133,7 +141,7 @@ class CsvReader:
             raise FileError("blank_file", "The file has nothing in it but blank lines. Send it again.", line=1)
         raise FileError("empty_file", "The file is empty. Send it again.", line=1)
 
-    def _read_blocks(self) -> Iterator[Batch]:
+    def _read_blocks(self) -> Generator[Batch, None, None]:
         """The records of each block of text, header included; what came before a fault is given out first."""
         pending = ""
         for block in self._text:

@@ -26,7 +26,7 @@ from importer.queue.checksum import (
     missing,
     unread,
 )
-from importer.queue.entry import Entry
+from importer.queue.entry import Entry, Waiting
 from importer.queue.ledger import Ledger
 
 KEPT = 50
@@ -65,7 +65,7 @@ class Waits:
         self.steady = steady
         self._ends: dict[tuple[str, int], float] = {}
 
-    def left(self, entry: Entry, now: datetime) -> timedelta:
+    def left(self, entry: Entry | Waiting, now: datetime) -> timedelta:
         """How much longer `entry` waits; nothing or less if its wait is over."""
         end = self._ends.get(entry.key)
         if end is None:
@@ -106,27 +106,23 @@ class Checksums:
             (tenant, dry_run, tenant, dry_run, KEPT),
         )
 
-    async def hashed(self, entry: Entry, copy: Path, *, required: bool, now: datetime) -> Entry:
-        """`entry` with the hash of its content, where there is a check-sum to compare it with or one is required.
+    async def folders(self, tenant: str) -> frozenset[bool]:
+        """For which folders of a tenant check-sums are remembered: that of dry runs (True), that of real imports."""
+        rows = await self._ledger.read("SELECT DISTINCT dry_run FROM checksums WHERE tenant = ?", tenant)
+        return frozenset(bool(row[0]) for row in rows)
 
-        Where one is required, its wait is counted from here.
-        """
-        if required:
-            self.waits.left(entry, now)
-        if entry.file.sha256 is not None:
-            return entry
-        if not required and not await self._of_folder(entry):
-            return entry
+    async def hashed(self, waiting: Waiting, copy: Path) -> Waiting:
+        """`waiting`, with the hash of its content written down, if its copy can be read."""
         try:
             sha256 = await asyncio.to_thread(_hash_of, copy)
         except OSError:
-            self._unread.setdefault(entry.key, self.waits.steady())
+            self._unread.setdefault(waiting.key, self.waits.steady())
             if len(self._unread) > WAITS_MOST:
                 del self._unread[next(iter(self._unread))]
-            return entry  # `compare` keeps it from running
-        self._unread.pop(entry.key, None)
-        await self._ledger.change("UPDATE imports SET sha256 = ? WHERE tenant = ? AND id = ?", sha256, *entry.key)
-        return replace(entry, file=replace(entry.file, sha256=sha256))
+            return waiting  # `compare` keeps it from running
+        self._unread.pop(waiting.key, None)
+        await self._ledger.change("UPDATE imports SET sha256 = ? WHERE tenant = ? AND id = ?", sha256, *waiting.key)
+        return replace(waiting, hashed=True)
 
     async def compare(self, entry: Entry, *, required: bool, now: datetime) -> Compared:
         """What the check-sums mean for `entry`. When it fails for one, that one counts against no other import."""

@@ -1,4 +1,4 @@
-"""A row of the queue as a value: what headcount.db remembers of one import, and the report made of it. Pure."""
+"""A row of the queue as a value: all that is known of an import, or what its place in the queue needs. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,34 @@ from ground.moments import rfc3339
 from importer.model import Counts, FileFacts, ImportState, Outcome, Written
 from importer.report import Report
 from importer.requests import Approval, Trial, Undo
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An import that is queued or held, with no more than its place in the queue needs: many may wait.
+
+    `hashed`: the hash of its content is known. `correction` is None until the header was read.
+    """
+
+    tenant: str
+    id: int
+    state: ImportState
+    sequence: int
+    dry_run: bool
+    correction: bool | None = None
+    undo: bool = False
+    trial: bool = False
+    hashed: bool = False
+    not_before: float = 0.0
+    uploaded_at: str = ""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.tenant, self.id
+
+    @property
+    def held(self) -> bool:
+        return self.state is ImportState.HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +102,7 @@ class Entry:
         before = self.outcome or outcome
         return replace(over, state=before.state, message=f"It could not be undone: {outcome.message}")
 
-    def superseded(self, newer: Entry, at: datetime) -> Entry:
+    def superseded(self, newer: Entry | Waiting, at: datetime) -> Entry:
         """This import as it will be once `newer` has taken its place."""
         message = f"A newer file came (import {newer.id}) before this one was applied; nothing was changed."
         return replace(

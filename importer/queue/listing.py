@@ -12,7 +12,7 @@ import aiosqlite
 from importer.errors import Refused
 from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
 from importer.queue.allowed import why_not_undone
-from importer.queue.entry import Entry
+from importer.queue.entry import Entry, Waiting
 from importer.queue.ledger import Ledger
 from importer.requests import Approval, Trial, Undo
 
@@ -35,6 +35,22 @@ NEWEST_OF_ALL = (
     f"SELECT {BRIEF}imports.* FROM tenants CROSS JOIN imports ON imports.tenant = name AND imports.id ="  # noqa: S608
     " (SELECT id FROM imports WHERE tenant = name AND dry_run = 0 AND state NOT IN ('arriving', 'aborted', 'ignored')"
     " ORDER BY id DESC LIMIT 1)"
+)
+
+# Of each tenant one step down an index, however many imports wait; and none at all while nothing waits.
+HEADS = (
+    "SELECT name, sequence FROM tenants CROSS JOIN imports ON imports.tenant = name"
+    " AND imports.id = (SELECT min(id) FROM imports WHERE tenant = name AND state = 'queued')"
+    " WHERE EXISTS (SELECT 1 FROM imports INDEXED BY imports_waiting"
+    " WHERE state IN ('arriving', 'queued', 'running'))"
+    " AND NOT EXISTS (SELECT 1 FROM imports WHERE tenant = name AND state = 'running')"
+)
+IN_LINE = (
+    "SELECT tenant, id, state, sequence, dry_run, correction, undo IS NOT NULL, trial IS NOT NULL,"
+    " sha256 IS NOT NULL, not_before, uploaded_at FROM imports WHERE tenant = ? AND state = ?"
+)
+CUT_OFF = (
+    "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') AND state <> 'queued' ORDER BY sequence"
 )
 
 # What `importer.queue.allowed.why_not_undone` is asked about, of one tenant.
@@ -123,11 +139,49 @@ class Listing:
         found = await self._ledger.read("SELECT coalesce(max(id), 0) FROM moves")
         return int(found[0][0])
 
-    async def waiting(self) -> list[Entry]:
-        """The imports of all tenants that are arriving, queued or running, oldest first."""
-        return await self._entries(
-            "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') ORDER BY sequence"
+    async def under_way(self, tenant: str) -> list[Entry]:
+        """The imports of a tenant that arrive, wait or run, oldest first, without what they had to say."""
+        found = await self._entries(
+            f"SELECT {BRIEF}* FROM imports WHERE tenant = ? AND state IN ('arriving', 'queued', 'running')",  # noqa: S608
+            tenant,
         )
+        return sorted(found, key=lambda each: each.sequence)
+
+    async def is_busy(self, tenant: str) -> bool:
+        """Whether an import of the tenant is arriving, queued or running."""
+        return bool(
+            await self._ledger.read(
+                "SELECT 1 FROM imports WHERE tenant = ? AND state IN ('arriving', 'queued', 'running') LIMIT 1",
+                tenant,
+            )
+        )
+
+    async def cut_off(self) -> list[Entry]:
+        """The imports of all tenants that arrive or run, oldest first: at a start, what the last process left."""
+        return await self._entries(CUT_OFF)
+
+    async def heads(self) -> list[tuple[str, int]]:
+        """The tenants of which imports are queued and none runs, each with the sequence of its first, oldest first.
+
+        (Of the one with the lowest id, that is: an upload and a trial that land at once may be the other way round.)
+        """
+        return sorted(((row[0], row[1]) for row in await self._ledger.read(HEADS)), key=lambda head: head[1])
+
+    async def queued(self, tenant: str) -> list[Waiting]:
+        """The imports of a tenant that are queued, oldest first."""
+        return await self._in_line(IN_LINE, tenant, "queued")
+
+    async def queued_or_held(self, tenant: str) -> list[Waiting]:
+        """The same, and behind them its real imports that wait for a decision."""
+        return [*await self.queued(tenant), *await self._in_line(f"{IN_LINE} AND dry_run = 0", tenant, "held")]
+
+    async def queue_length(self) -> int:
+        """How many real imports are queued, of all tenants."""
+        found = await self._ledger.read(
+            "SELECT count(*) FROM imports WHERE state IN ('arriving', 'queued', 'running')"
+            " AND state = 'queued' AND dry_run = 0"
+        )
+        return int(found[0][0])
 
     async def held(self, tenant: str) -> list[Entry]:
         """The real imports of a tenant that wait for a decision."""
@@ -204,9 +258,21 @@ class Listing:
     async def _entries(self, statement: str, *values: object) -> list[Entry]:
         return [entry_of(row) for row in await self._ledger.read(statement, *values)]
 
+    async def _in_line(self, statement: str, *values: object) -> list[Waiting]:
+        found = [_waiting(row) for row in await self._ledger.read(statement, *values)]
+        return sorted(found, key=lambda each: each.sequence)
+
     async def _one(self, statement: str, *values: object) -> Entry | None:
         found = await self._entries(statement, *values)
         return found[0] if found else None
+
+
+def _waiting(row: aiosqlite.Row) -> Waiting:
+    correction = None if row[5] is None else bool(row[5])
+    return Waiting(
+        *(row[0], row[1], ImportState(row[2]), row[3], bool(row[4]), correction),
+        *(bool(row[6]), bool(row[7]), bool(row[8]), row[9], row[10]),
+    )
 
 
 def entry_of(row: aiosqlite.Row) -> Entry:

@@ -25,7 +25,7 @@ from importer.errors import Refused
 from importer.model import APPLIED, GuardReason, Written
 from importer.queue.allowed import why_not_decided, why_not_undone
 from importer.queue.checksums import Checksums
-from importer.queue.entry import Entry
+from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, entry_of, unknown_import
 from importer.queue.notices import Notice, put_in_outbox
 from importer.requests import Approval, Trial, Undo
@@ -107,12 +107,12 @@ class Queue(Listing):
 
     # From queued to an end
 
-    async def set_correction(self, entry: Entry, correction: bool) -> Entry:
+    async def set_correction(self, waiting: Waiting, correction: bool) -> Waiting:
         """Remember whether the header makes the file an errors.csv sent back."""
         await self._ledger.change(
-            "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", int(correction), *entry.key
+            "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", int(correction), *waiting.key
         )
-        return replace(entry, correction=correction)
+        return replace(waiting, correction=correction)
 
     async def claim(self, tenant: str, import_id: int) -> Entry | None:
         """Start the import: `running`, one more attempt. None if it does not wait any more."""

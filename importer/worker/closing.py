@@ -15,7 +15,7 @@ from typing import Protocol
 from ground.moments import Clock, utc_now
 from importer.folder import FolderOf
 from importer.model import NEVER_RAN, ImportState, Outcome
-from importer.queue.entry import Entry
+from importer.queue.entry import Entry, Waiting
 from importer.queue.notices import Herald, Nobody
 from importer.queue.queue import Queue
 from importer.worker import results
@@ -80,7 +80,7 @@ class Closing:
             else:
                 await self._over(ended, None if entry.undo else duration_s)
 
-    async def supersede(self, entry: Entry, newer: Entry) -> None:
+    async def supersede(self, entry: Entry, newer: Entry | Waiting) -> None:
         """A waiting or held import gives way to `newer`, unless somebody decided otherwise meanwhile."""
         async with self._ending:
             ended = entry.superseded(newer, self._clock())

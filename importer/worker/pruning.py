@@ -110,7 +110,7 @@ def _remove_copies(folder: TenantFolder, imports: Iterable[int]) -> None:
 
 
 async def _refuse_if_busy(queue: Queue, tenant: str) -> None:
-    if any(entry.tenant == tenant for entry in await queue.waiting()):
+    if await queue.is_busy(tenant):
         raise Busy
 
 

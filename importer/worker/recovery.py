@@ -38,7 +38,7 @@ async def recover(
 
     `known_end` says how one ended that was applied.
     """
-    for entry in await queue.waiting() if entries is None else entries:
+    for entry in await queue.cut_off() if entries is None else entries:
         folder = folder_of(entry.tenant)
         if entry.state is ImportState.ARRIVING:
             await _keep_promise(queue, closing, folder, entry)

@@ -11,21 +11,15 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-import aiofiles
-
-from importer.errors import FileError, TryAgain
-from importer.file.reader import CsvReader
-from importer.file.records import MAX_ROW
-from importer.model import ImportState, Outcome
-from importer.queue.checksum import Verdict, waiting
-from importer.queue.entry import Entry
-from importer.queue.order import WAITS, next_turn
+from importer.errors import TryAgain
+from importer.model import Outcome
+from importer.queue.entry import Entry, Waiting
+from importer.queue.order import WAITS
 from importer.queue.queue import Queue
-from importer.rules.settings import ImportSettings
-from importer.worker.attempt import TENANT_BROKEN, Later, Starter, no_room_yet
+from importer.worker.attempt import Later, Starter
 from importer.worker.closing import Closing
+from importer.worker.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +50,7 @@ class Worker:
         self._queue = queue
         self._closing = closing
         self._starter = starter
+        self._turns = Turns(queue, closing, starter)
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._put_back: dict[tuple[str, int], int] = {}
         self._loop: asyncio.Task[None] | None = None
@@ -130,104 +125,14 @@ class Worker:
 
     async def _claim(self) -> Entry | None:
         """Start the import whose turn it is, oldest first over all tenants; others give way to it."""
-        waiting = await self._queue.waiting()
-        busy = {entry.tenant for entry in waiting if entry.state is ImportState.RUNNING}
-        queued: dict[str, list[Entry]] = {}
-        for entry in waiting:
-            if entry.state is ImportState.QUEUED and entry.tenant not in busy:
-                queued.setdefault(entry.tenant, []).append(entry)
-        first: Entry | None = None
-        for tenant, entries in queued.items():  # in the order of their oldest
-            if first and first.sequence < entries[0].sequence:
+        first: Waiting | None = None
+        for tenant, oldest in await self._queue.heads():
+            if first and first.sequence < oldest:
                 break
-            entry_due = await self._turn_if_sound(tenant, entries)
-            if entry_due and (first is None or entry_due.sequence < first.sequence):
-                first = entry_due
+            due = await self._turns.due(tenant)
+            if due and (first is None or due.sequence < first.sequence):
+                first = due
         return await self._queue.claim(*first.key) if first else None
-
-    async def _turn_if_sound(self, tenant: str, queued: list[Entry]) -> Entry | None:
-        """Return the import of `tenant` that is due; None while the tenant is broken, or nothing can be stored.
-
-        Neither stops another tenant.
-        """
-        soundness, message = self._starter.soundness, TENANT_BROKEN
-        if not soundness.why(tenant) and (no_room := self._starter.why_not_stored(tenant)):
-            message = no_room_yet(no_room)
-        elif not soundness.why(tenant):
-            try:
-                return await self._turn(tenant, queued)
-            except TryAgain:
-                raise
-            except Exception as error:
-                if not await soundness.look(tenant, error):
-                    log.exception(
-                        "Imports of %s cannot be started; retrying.",
-                        *(tenant,),
-                        extra={"event": "worker_fault", "tenant": tenant},
-                    )
-                    return None
-        with suppress(TryAgain):  # there may be no room for these words either
-            await self._queue.say(queued[0], message)
-        return None
-
-    async def _turn(self, tenant: str, queued: list[Entry]) -> Entry | None:
-        """The import of `tenant` that is due; those that will never run give way."""
-        now = self._starter.clock().timestamp()
-        if not any(WAITS.over(entry.not_before, now) for entry in queued):
-            return None
-        settings = await self._settings(tenant)
-        peeked = [await self._peeked(entry, settings) for entry in queued]
-        held = await self._queue.held(tenant)
-        candidates = [*peeked, *held]
-        while True:
-            turn = next_turn(candidates, whole_lists=settings.deactivate_missing, now=now)
-            for old, newer in turn.superseded:
-                await self._closing.supersede(old, newer)
-            if not turn.run or not await self._waits_for_checksum(turn.run, settings):
-                return turn.run
-            if not turn.run.dry_run:
-                return None  # those behind it wait with it
-            # Nobody waits for a dry run that waits.
-            gone = {turn.run.id, *(old.id for old, _ in turn.superseded)}
-            candidates = [entry for entry in candidates if entry.id not in gone]
-
-    async def _waits_for_checksum(self, entry: Entry, settings: ImportSettings) -> bool:
-        """Whether `entry` has to wait for its check-sum; it says so."""
-        if entry.undo:
-            return False
-        compared = await self._starter.compare(entry, settings)
-        if compared.verdict is Verdict.WAITS:
-            until = self._starter.checksums.waits.until(entry, self._starter.clock())
-            await self._queue.say(entry, waiting(until))
-        return compared.verdict is Verdict.WAITS
-
-    async def _peeked(self, entry: Entry, settings: ImportSettings) -> Entry:
-        """`entry`, of which it is known whether it is a correction, and what there is to compare with check-sums."""
-        if entry.undo or entry.trial:  # its file was looked at before; it takes nobody's place, whatever it is
-            return entry
-        copy = self._starter.folder_of(entry.tenant).copy(entry.id)
-        if entry.correction is None:
-            try:
-                correction = await is_correction(copy, settings)
-            except OSError as error:
-                if await self._starter.soundness.look(entry.tenant, error):
-                    raise
-                return entry  # the attempt will say what is wrong with the copy
-            entry = await self._queue.set_correction(entry, correction)
-        required, now = settings.require_checksum, self._starter.clock()
-        return await self._starter.checksums.hashed(entry, copy, required=required, now=now)
-
-    async def _settings(self, tenant: str) -> ImportSettings:
-        """With settings nobody can read, no import gives way to another; the one that runs will say so."""
-        try:
-            return await self._starter.settings_of(tenant)
-        except Exception as error:
-            if await self._starter.soundness.look(tenant, error):
-                raise
-            log.exception(
-                "The settings of %s can't be read.", tenant, extra={"event": "settings_unreadable", "tenant": tenant}
-            )
-            return ImportSettings()
 
     async def _write_progress(self) -> None:
         now = time.monotonic()
@@ -271,13 +176,3 @@ class Worker:
             not_before = self._starter.clock().timestamp() + WAITS.after(times)
             await self._queue.put_back(*entry.key, message=end.message, not_before=not_before)
             self._put_back[entry.key] = times
-
-
-async def is_correction(file: Path, settings: ImportSettings) -> bool:
-    """Whether `file` is an errors.csv sent back. A file whose header makes no sense is none. Raises OSError."""
-    try:
-        async with aiofiles.open(file, "rb") as opened:
-            beginning = await opened.read(MAX_ROW)
-        return CsvReader([beginning], **settings.form).header.is_correction
-    except FileError:
-        return False

@@ -121,7 +121,7 @@ class Trials:
             raise TryAgain("disk_full", why)
         self._under_way[tenant] += 1
         try:
-            waiting = [entry for entry in await self._queue.waiting() if entry.tenant == tenant and entry.dry_run]
+            waiting = [entry for entry in await self._queue.under_way(tenant) if entry.dry_run]
             if len(waiting) + self._under_way[tenant] > WAITING_MOST:
                 raise Refused(
                     "too_many_trials",

@@ -52,9 +52,7 @@ class Counting:
         for feed in await feeds(self._tenants, self._queue, utc_now()):
             self._metrics.feed(feed)
         self._metrics.broken.set(len(self._broken()))
-        waiting = await self._queue.waiting()
-        queued = [entry for entry in waiting if entry.state is ImportState.QUEUED and not entry.dry_run]
-        self._metrics.queue_length.set(len(queued))
+        self._metrics.queue_length.set(await self._queue.queue_length())
         return self._metrics.render()
 
     async def meet_tenants(self) -> None:

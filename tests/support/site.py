@@ -109,7 +109,8 @@ class Site:
         return number
 
     async def _nothing_waits(self) -> bool:
-        return not await self.office.queue.waiting()
+        queue = self.office.queue
+        return not (await queue.heads() or await queue.cut_off())
 
     def anybody(self, **headers: str) -> httpx.AsyncClient:
         """A client that shows nothing about itself."""

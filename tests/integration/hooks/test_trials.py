@@ -135,7 +135,7 @@ async def test_a_browser_that_goes_away_leaves_nothing_behind(desk: Desk) -> Non
     with pytest.raises(ConnectionResetError):
         await desk.trials.of_file("acme", "x.csv", cut(people("ann")), "olga")
     assert desk.lying_about() == lay
-    assert await desk.queue.waiting() == []
+    assert await desk.queue.under_way("acme") == []
     assert await desk.queue.page("acme") == []
 
 
@@ -267,7 +267,7 @@ async def test_settings_that_make_no_sense_are_not_tried(desk: Desk) -> None:
     with pytest.raises(TenantRefused) as caught:
         await desk.trials.of_settings("acme", {"delimiter": "::"}, "olga")
     assert caught.value.setting == "delimiter"
-    assert await desk.queue.waiting() == []
+    assert await desk.queue.under_way("acme") == []
 
 
 async def test_without_a_kept_file_there_is_nothing_to_try_settings_on(desk: Desk) -> None:

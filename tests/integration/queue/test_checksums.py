@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -413,7 +414,8 @@ async def test_a_start_waits_for_a_checksum_that_became_required_before_it(yard:
     await yard.upload(STAFF)
     entry = await yard.queue.claim("acme", 1)
     assert entry
-    entry = await yard.queue.checksums.hashed(entry, yard.folder().copy(1), required=True, now=NOON)
+    yard.queue.checksums.waits.left(entry, NOON)
+    entry = replace(entry, file=replace(entry.file, sha256=hashlib.sha256(STAFF.encode()).hexdigest()))
     yard.settings = REQUIRED
     starter = Starter(yard.folder, yard.settings_of, lambda: yard.now, yard.queue.checksums)
     assert await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False) == Later()

@@ -65,7 +65,7 @@ async def test_the_order_is_that_of_landing_not_of_arriving(queue: Queue) -> Non
     first, second = await promise(queue), await promise(queue)
     await queue.landed("acme", second)
     await queue.landed("acme", first)
-    assert [entry.id for entry in await queue.waiting()] == [second, first]
+    assert [entry.id for entry in await queue.under_way("acme")] == [second, first]
 
 
 async def test_what_landed_survives_a_crash_of_the_process(queue: Queue, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ async def test_put_back_keeps_the_place_and_does_not_count_against_it(queue: Que
     entry = await found(queue, 1)
     assert (entry.state, entry.attempts, entry.not_before) == (ImportState.QUEUED, 0, 99.0)
     assert entry.report().message == "the disk is full"
-    assert [each.id for each in await queue.waiting()] == [1, 2]
+    assert [each.id for each in await queue.under_way("acme")] == [1, 2]
     await queue.claim("acme", 1)
     assert await queue.put_back("acme", 1, counted=True)
     assert (await found(queue, 1)).attempts == 1
@@ -153,7 +153,7 @@ async def test_approving_queues_a_held_import_with_what_was_shown(queue: Queue) 
     assert entry.approval
     assert entry.approval.users == {7, 9}
     assert entry.approval.reasons == (GuardReason.TOO_MANY_DEACTIVATIONS,)
-    assert [each.id for each in await queue.waiting()] == [1, 2]
+    assert [each.id for each in await queue.under_way("acme")] == [1, 2]
     assert (await found(queue, 1)).report().decided_by == "operator"
     assert queue.changed.is_set()
 
@@ -426,7 +426,7 @@ async def test_imports_that_wait_or_run_are_not_deleted(queue: Queue) -> None:
 async def test_many_at_once_wait_for_each_other(queue: Queue) -> None:
     numbers = await asyncio.gather(*(enqueue(queue) for _ in range(20)))
     assert sorted(numbers) == list(range(1, 21))
-    assert len(await queue.waiting()) == 20
+    assert len(await queue.under_way("acme")) == 20
 
 
 async def test_two_processes_decide_and_one_is_told(queue: Queue, tmp_path: Path) -> None:

@@ -127,7 +127,11 @@ LOOKS_AT_IMPORTS: dict[str, Callable[[Listing], Awaitable[Any]]] = {
     "one": lambda imports: imports.get("acme", 1),
     "the newest": lambda imports: imports.newest("acme"),
     "the last applied": lambda imports: imports.applied("acme", 30),
-    "those under way": lambda imports: imports.waiting(),
+    "those under way": lambda imports: imports.under_way("acme"),
+    "whether one is": lambda imports: imports.is_busy("acme"),
+    "those that wait": lambda imports: imports.queued_or_held("acme"),
+    "how many wait": lambda imports: imports.queue_length(),
+    "those cut off": lambda imports: imports.cut_off(),
 }
 
 
@@ -137,3 +141,11 @@ async def test_imports_are_found_by_index(tmp_path: Path, what: str) -> None:
         explained: Any = Explained(queue._db)
         await LOOKS_AT_IMPORTS[what](Listing(explained))
     assert explained.slow == []
+
+
+async def test_whose_turn_it_is_takes_one_step_for_a_tenant_however_many_wait(tmp_path: Path) -> None:
+    async with open_queue(tmp_path, "acme") as queue:
+        explained: Any = Explained(queue._db)
+        await Listing(explained).heads()
+    once = re.compile("SCAN tenants |SCALAR |SCAN imports USING COVERING INDEX imports_waiting$")
+    assert [line for line in explained.slow if not once.match(line)] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -15,13 +16,15 @@ import pytest
 
 from ground.waits import Growing
 from importer.errors import Refused, Stopped, TryAgain
+from importer.file.reader import CsvReader
 from importer.model import ImportState, Outcome
 from importer.reconcile.run import Job, run_import
 from importer.rules.settings import ImportSettings
 from importer.worker import worker as worker_module
 from importer.worker.attempt import RunImport, Starter, known_end
 from importer.worker.recovery import recover
-from importer.worker.worker import Worker, is_correction
+from importer.worker.turns import is_correction
+from importer.worker.worker import Worker
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house, outcome
 from tests.support.waiting import eventually
@@ -481,6 +484,21 @@ async def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
         assert await is_correction(file, ImportSettings()) is known
     with pytest.raises(FileNotFoundError):
         await is_correction(tmp_path / "missing", ImportSettings())
+
+
+@pytest.mark.parametrize(
+    "content", [people("ann", _code="x"), b"no,header\n" + people("ann"), b"", people("ann" * 9000)]
+)
+async def test_a_file_of_which_the_header_was_read_leaves_memory_at_once(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "1.csv"
+    file.write_bytes(content)
+    gc.collect()
+    gc.disable()
+    try:
+        await is_correction(file, ImportSettings())
+        assert [each for each in gc.get_objects() if isinstance(each, CsvReader)] == []
+    finally:
+        gc.enable()
 
 
 async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yard) -> None:

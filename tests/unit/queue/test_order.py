@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.model import FileFacts, ImportState
-from importer.queue.entry import Entry
-from importer.queue.order import Turn, next_turn
+from importer.model import ImportState
+from importer.queue.entry import Waiting
+from importer.queue.order import Turn, next_turn, superseded, waits_with
 
 
 def entry(
@@ -16,25 +16,25 @@ def entry(
     *,
     dry: bool = False,
     fix: bool = False,
+    undo: bool = False,
+    trial: bool = False,
     due: float = 0.0,
     completed: int | None = None,
-) -> Entry:
-    path = "/test/sync_users.csv" if dry else "/sync_users.csv"
-    return Entry(
+) -> Waiting:
+    return Waiting(
         tenant="acme",
         id=number,
         state=ImportState(state),
         dry_run=dry,
         sequence=(completed or number) * 10,
-        path=path,
-        file=FileFacts("sync_users.csv", 1),
-        uploaded_at="2026-01-01T00:00:00.000Z",
         correction=fix,
+        undo=undo,
+        trial=trial,
         not_before=due,
     )
 
 
-def turn(*entries: Entry, whole: bool, now: float = 100.0) -> tuple[int | None, list[tuple[int, int]]]:
+def turn(*entries: Waiting, whole: bool, now: float = 100.0) -> tuple[int | None, list[tuple[int, int]]]:
     decided: Turn = next_turn(entries, whole_lists=whole, now=now)
     superseded = sorted((old.id, new.id) for old, new in decided.superseded)
     return decided.run.id if decided.run else None, superseded
@@ -96,6 +96,24 @@ def test_an_import_that_has_to_wait_keeps_its_place() -> None:
 
 def test_an_import_that_waits_goes_on_when_the_clock_steps_back_by_days() -> None:
     assert turn(entry(1, due=101 + 7 * 86400), entry(2), whole=False) == (1, [])
+
+
+def replaced(*waiting: Waiting, whole: bool = True) -> list[tuple[int, int]]:
+    return [(old.id, new.id) for old, new in superseded(waiting, whole_lists=whole)]
+
+
+def test_a_newer_complete_list_supersedes_queued_ones_and_neither_held_nor_other_ones() -> None:
+    others = (entry(2, "held"), entry(3, fix=True), entry(4, undo=True), entry(5, dry=True, trial=True))
+    assert replaced(entry(1), *others, entry(6), entry(7, dry=True)) == [(1, 6)]
+    assert replaced(entry(1), entry(6), whole=False) == []
+
+
+def test_what_a_new_list_replaces_does_not_count_as_waiting() -> None:
+    waiting = (entry(1), entry(2, fix=True), entry(3, dry=True), entry(4, "held"), entry(5, undo=True))
+    assert waits_with(waiting, entry(9), whole_lists=False) == 4
+    assert waits_with(waiting, entry(9), whole_lists=True) == 3
+    assert waits_with(waiting, entry(9, dry=True, trial=True), whole_lists=True) == 4
+    assert waits_with((), entry(9), whole_lists=True) == 1
 
 
 def test_nothing_waits_nothing_runs() -> None:

@@ -36,7 +36,6 @@ async def list_imports(request: Request, visit: Looking, state: str = "", before
     limits = {"before": max(0, min(before, INTEGER_MAX)), "limit": PAGE + 1}
     moved = await reader.last_move()
     entries = await reader.page(tenant, state=wanted, messages=False, **limits)
-    under_way = [entry for entry in await reader.waiting() if entry.tenant == tenant]
     return render(
         request,
         "imports.html",
@@ -48,7 +47,7 @@ async def list_imports(request: Request, visit: Looking, state: str = "", before
         wanted=wanted,
         states=STATES_SHOWN,
         held=await reader.held(tenant),
-        under_way=under_way,
+        under_way=await reader.under_way(tenant),
         points=await points_of(reader, tenant),
         draw=draw,
         scale_of=scale_of,
