@@ -28,6 +28,7 @@ from importer.queue.queue import Queue
 from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing, Watchers
 from importer.worker.recovery import recover, remove_leftovers
+from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.errors import RingUnreadable
 from keys.host import ShownHostKey, host_keys, shown_host_keys
@@ -37,6 +38,7 @@ from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging
 from server.hooks.import_hook import ChecksumHook, ImportHook
 from server.hooks.trials import Trials
+from server.hooks.waiting import Line
 from server.logs import announce
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
@@ -137,7 +139,7 @@ class Server:
             Watchers(self._counting, self._notifications, self._indexer, self._keeper),
             herald=self._notifications.herald,
         )
-        starter = Starter(
+        self._starter = Starter(
             tenants.folder,
             soundness.settings,
             utc_now,
@@ -145,7 +147,7 @@ class Server:
             soundness=soundness,
             why_not_stored=self._why_not_stored,
         )
-        self._worker = Worker(queue, self._closing, starter)
+        self._worker = Worker(queue, self._closing, self._starter)
         self._hooks = self._hook_table()
         found = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in found]
@@ -167,10 +169,11 @@ class Server:
 
     def _hook_table(self) -> HookTable:
         parts = self._queue, self._closing, self._tenants.folder
+        line = Line(self._queue, Turns(self._queue, self._closing, self._starter), self._soundness.settings)
         return HookTable(
             {
-                "/sync_users.csv": ImportHook(*parts, dry_run=False),
-                "/test/sync_users.csv": ImportHook(*parts, dry_run=True),
+                "/sync_users.csv": ImportHook(*parts, line, dry_run=False),
+                "/test/sync_users.csv": ImportHook(*parts, line, dry_run=True),
                 f"/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=False),
                 f"/test/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=True),
             },

@@ -19,6 +19,7 @@ from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.closing import Closing
 from server.files.hooks import Arrival, HookRefused, Upload
+from server.hooks.waiting import Line
 
 log = logging.getLogger(__name__)
 
@@ -50,22 +51,25 @@ class _Records:
             dry_run=self._dry_run,
         )
 
-    async def _never_ran(self, upload: Upload, state: ImportState, reason: str) -> None:
+    async def _never_ran(self, upload: Upload, state: ImportState, reason: str, *, refused: bool = False) -> None:
         """Nobody waits for this record: if it can't be made, the log has to do."""
         try:
             import_id = await self._promise(upload)
         except (Refused, TryAgain) as error:
             self._unrecorded(upload, state, error)
         else:
-            await self._end(upload, import_id, state, reason)
+            await self._end(upload, import_id, state, reason, refused=refused)
 
-    async def _end(self, upload: Upload, import_id: int, state: ImportState, reason: str) -> None:
+    async def _end(
+        self, upload: Upload, import_id: int, state: ImportState, reason: str, *, refused: bool = False
+    ) -> None:
         """A record that can't be ended now is ended as aborted at the next start."""
         entry = await self._queue.get(upload.tenant, import_id)
         if entry is None:
             return
         try:
-            await self._closing.end_upload(entry, state, _sentence(entry, state, reason))
+            sentence = f"The file was not taken: {reason}." if refused else _sentence(entry, state, reason)
+            await self._closing.end_upload(entry, state, sentence)
         except TryAgain as error:
             self._unrecorded(upload, state, error)
 
@@ -80,8 +84,22 @@ class _Records:
 class ImportHook(_Records):
     """A `server.files.hooks.Hook` that queues imports."""
 
+    def __init__(self, queue: Queue, closing: Closing, folder_of: FolderOf, line: Line, *, dry_run: bool) -> None:
+        super().__init__(queue, closing, folder_of, dry_run=dry_run)
+        self._line = line
+
     async def arriving(self, upload: Upload) -> Arrival:
-        """Give the import its number. Durable when it returns; raises HookRefused."""
+        """Give the import its number. Durable when it returns; raises HookRefused.
+
+        One that is refused because too many wait is listed: nothing else would tell of it later.
+        """
+        try:
+            await self._line.admit(upload.tenant, dry_run=self._dry_run)
+        except Refused as refusal:
+            await self._never_ran(upload, ImportState.ABORTED, refusal.message, refused=True)
+            raise HookRefused(f"the file was not taken: {refusal.message}") from refusal
+        except TryAgain as error:
+            raise HookRefused(f"the import can't be queued now: {error.message}") from error
         try:
             import_id = await self._promise(upload)
         except (Refused, TryAgain) as error:
@@ -91,8 +109,12 @@ class ImportHook(_Records):
         return Arrival(import_id, folder.copy(import_id))
 
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
-        """Queue the import. Durable when it returns; raises TryAgain or Refused: nothing is queued."""
+        """Queue the import, and supersede what it replaces. Durable when it returns.
+
+        Raises TryAgain or Refused: nothing is queued.
+        """
         await self._queue.landed(upload.tenant, arrival.id)
+        await self._line.give_way(upload.tenant)
         log.info(
             "Import %d of %s is queued.",
             *(arrival.id, upload.tenant),

@@ -34,6 +34,7 @@ from server.files.drafts import Draft
 from server.files.landing import reason_of
 from server.files.paths import TEST, ClientPath
 from server.files.space import Space, WhyNotStored, never_refused
+from server.hooks.waiting import refuse_if_full
 from server.tenants.accounts import limits_of
 from server.tenants.settings import TenantSettings, changed, differences
 from server.tenants.tenants import Tenants
@@ -79,11 +80,11 @@ class Trials:
         """Queue a dry run of the file that comes in `chunks`; its id. `name` is what the file was called there.
 
         Raises TenantRefused, TryAgain, and Refused: `file_too_large`, `quota_exceeded`, `disk_full`,
-        `upload_stalled`, `too_many_trials`. Then, and when `chunks` raises, nothing is left of it.
+        `upload_stalled`, `too_many_trials`, `too_many_waiting`. Then, and when `chunks` raises, nothing is left.
         """
         settings = await self._tenants.settings(tenant)
         folder, called = self._tenants.folder(tenant), tidy_name(name)
-        async with self._place(tenant) as waiting:
+        async with self._place(tenant, settings) as waiting:
             with self._space_of(tenant, folder.root) as space:
                 draft = await _empty_draft(space, called, _left(settings, waiting))
                 try:
@@ -97,13 +98,13 @@ class Trials:
         """Queue a dry run of the newest import's file with `changes` put into the settings; its id.
 
         `changes` are as `Tenants.change_settings` takes them. Raises TenantRefused if they make no sense, TryAgain,
-        and Refused: `no_kept_file`, `too_many_trials`.
+        and Refused: `no_kept_file`, `too_many_trials`, `too_many_waiting`.
         """
         now = await self._tenants.settings(tenant)
         after = changed(now, changes)
         tried = {name: new for name, (_, new) in differences(now, after).items()}
         folder = self._tenants.folder(tenant)
-        async with self._place(tenant):
+        async with self._place(tenant, now):
             staged = folder.staging / secrets.token_hex(16)
             try:
                 tested = await self._take_newest(tenant, folder, staged)
@@ -114,13 +115,15 @@ class Trials:
                 staged.unlink(missing_ok=True)
 
     @asynccontextmanager
-    async def _place(self, tenant: str) -> AsyncIterator[list[Entry]]:
+    async def _place(self, tenant: str, settings: TenantSettings) -> AsyncIterator[list[Entry]]:
         """One of the places there are for dry runs of `tenant`, and those that wait already. Raises Refused."""
         why = self._why_not_stored(tenant)
         if why:
             raise TryAgain("disk_full", why)
         self._under_way[tenant] += 1
         try:
+            queued, others = await self._queue.queued(tenant), self._under_way[tenant] - 1
+            refuse_if_full(queued, settings, dry_run=True, trial=True, coming=others)
             waiting = [entry for entry in await self._queue.under_way(tenant) if entry.dry_run]
             if len(waiting) + self._under_way[tenant] > WAITING_MOST:
                 raise Refused(

@@ -186,6 +186,12 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "max_file_bytes": SettingText(
         Group.STORAGE, "Largest file", "No file may be longer. A size such as 500MB or 2GiB.", unit="bytes"
     ),
+    "max_waiting_imports": SettingText(
+        Group.STORAGE,
+        "Imports that wait",
+        "A file is refused while so many imports wait. Lists that a newer one replaces do not count.",
+        unit="imports",
+    ),
     "max_sessions": SettingText(
         Group.STORAGE, "Connections at once", "So many SFTP connections may be open at the same time."
     ),

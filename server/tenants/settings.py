@@ -115,6 +115,7 @@ class TenantSettings(ImportSettings):
     quota_bytes: Annotated[ByteSize, Field(ge=0, le=INTEGER_MAX)] = ByteSize(10 * 1024**3)
     quota_files: Annotated[int, Field(ge=0, le=INTEGER_MAX)] = 10_000
     max_file_bytes: Annotated[ByteSize, Field(ge=0, le=INTEGER_MAX)] = ByteSize(2 * 1024**3)
+    max_waiting_imports: Annotated[int, Field(ge=1, le=INTEGER_MAX)] = 100
     max_sessions: Annotated[int, Field(ge=1)] = 10
     allowed_networks: Networks = ()  # from anywhere
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import asyncssh
+import pytest
+
+from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 
@@ -42,3 +47,33 @@ def test_a_long_queue_takes_no_memory(tmp_path: Path) -> None:
         status = Path(f"/proc/{server.process.pid}/status").read_text()
         peak_kib = int(status.split("VmHWM:")[1].split()[0])
         assert peak_kib < 250 * 1024
+
+
+async def two_refused(server: ServerProcess) -> None:
+    """One file by rename, one by CLOSE."""
+    async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
+        async with sftp.open("new.csv", "wb") as file:
+            await file.write(people("cy"))
+        with pytest.raises(asyncssh.SFTPError, match="2 imports wait already"):
+            await sftp.posix_rename("new.csv", "sync_users.csv")
+        refused = await sftp.open("sync_users.csv", "wb")
+        await refused.write(people("di"))
+        with pytest.raises(asyncssh.SFTPError, match="2 imports wait already"):
+            await refused.close()
+
+
+@needs("sftp")
+def test_a_file_is_refused_with_the_reason_while_too_many_imports_wait(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path) as server:
+        # Each waits for its check-sum, for an hour.
+        server.add_tenant("acme", max_waiting_imports="2", require_checksum="true")
+        for name in ("ann", "bob"):
+            server.put("acme", people(name))
+        asyncio.run(two_refused(server))
+        assert server.files("acme").visible("/sync_users.csv").read_bytes() == people("bob")
+        assert server.files("acme").visible("/new.csv").read_bytes() == people("cy")
+        assert [server.state("acme", number) for number in (1, 2, 3, 4)] == ["queued", "queued", "aborted", "aborted"]
+        server.cli("tenant", "set", "acme", "require_checksum=false")
+        assert server.reaches("acme", 2, "completed")
+        server.put("acme", people("cy"))
+        assert server.reaches("acme", 5, "completed")

@@ -29,6 +29,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "not_applied": (409, "Only an applied import can be undone."),
     "not_newest": (409, "Another import was applied after it: undo that one first."),
     "import_waits": (409, "An import waits or runs: undo when it has ended."),
+    "too_many_waiting": (409, "As many imports wait as `max_waiting_imports` allows."),
     "identifier_missing": (409, "Somebody active has nothing in the field that shall be the identifier."),
     "identifier_shared": (409, "Two users have the same in the field that shall be the identifier."),
     "key_duplicate": (409, "The tenant has this key already."),

@@ -30,7 +30,7 @@ class TrialAsked(Asked):
         202: {"headers": {"Location": {"description": "The report.", "schema": {"type": "string"}}}},
         **refuses(
             *OWNING,
-            *("bad_request", "unsupported_type", "upload_stalled", "too_many_trials"),
+            *("bad_request", "unsupported_type", "upload_stalled", "too_many_trials", "too_many_waiting"),
             *("file_too_large", "quota_exceeded", *LATER),
         ),
     },

@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ground.moments import utc_now
+from importer.errors import TryAgain
 from importer.model import ImportState, Written
+from importer.worker.attempt import Starter
+from importer.worker.turns import Turns
 from server.files.hooks import HookRefused, Upload
 from server.hooks.import_hook import ImportHook
-from tests.support.queues import NOON, House, found, open_house
+from server.hooks.waiting import Line
+from server.tenants.settings import TenantSettings
+from tests.support.importing import people
+from tests.support.queues import NOON, House, found, open_house, promise
 
+STAFF = people("ann")
 UPLOAD = Upload("acme", "/sync_users.csv", 8, Written(1, 8, 8, foreign=False), NOON, "close")
 
 
@@ -23,8 +33,39 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield built
 
 
-def hook(house: House, *, dry_run: bool = False) -> ImportHook:
-    return ImportHook(house.queue, house.closing, house.folder, dry_run=dry_run)
+class Chosen:
+    """The settings of a tenant, or why they cannot be read."""
+
+    def __init__(self, **chosen: Any) -> None:
+        self.settings = TenantSettings(**chosen)
+        self.error: Exception | None = None
+
+    async def of(self, tenant: str) -> TenantSettings:
+        if self.error:
+            raise self.error
+        return self.settings
+
+
+def hook(house: House, chosen: Chosen | None = None, *, dry_run: bool = False) -> ImportHook:
+    settings_of = (chosen or Chosen()).of
+    starter = Starter(house.folder, settings_of, utc_now, house.queue.checksums)
+    line = Line(house.queue, Turns(house.queue, house.closing, starter), settings_of)
+    return ImportHook(house.queue, house.closing, house.folder, line, dry_run=dry_run)
+
+
+async def land(house: House, chosen: Chosen, content: bytes = STAFF, *, dry_run: bool = False) -> int:
+    """A file that lands as an upload does."""
+    hooked = hook(house, chosen, dry_run=dry_run)
+    upload = replace(UPLOAD, path="/test/sync_users.csv") if dry_run else UPLOAD
+    arrival = await hooked.arriving(upload)
+    house.put(arrival.id, content.decode(), dry_run=dry_run)
+    await hooked.landed(upload, arrival)
+    return arrival.id
+
+
+async def states(house: House) -> str:
+    """The states of all imports, oldest first."""
+    return " ".join(entry.state for entry in reversed(await house.queue.page("acme")))
 
 
 async def test_an_upload_is_queued_with_all_that_is_known_of_it(house: House) -> None:
@@ -92,3 +133,75 @@ async def test_a_near_name_is_listed_with_the_reason(house: House) -> None:
     assert house.shown(1)["state"] == "ignored"
     assert house.shown(1)["file"]["name"] == "Sync_Users.csv"
     assert house.shown(1)["message"] == "/Sync_Users.csv starts no import"
+
+
+async def test_a_file_is_refused_and_listed_while_too_many_imports_wait(house: House) -> None:
+    chosen = Chosen(max_waiting_imports=2)
+    await land(house, chosen)
+    await land(house, chosen, dry_run=True)
+    for dry_run in (False, True):
+        with pytest.raises(HookRefused, match=r"2 imports wait already, and 2 may .*: wait until some have run"):
+            await land(house, chosen, dry_run=dry_run)
+    assert await states(house) == "queued queued aborted aborted"
+    assert house.shown(3)["message"].startswith("The file was not taken: 2 imports wait already")
+    assert not house.folder().copy(3).exists()
+    await house.queue.claim("acme", 1)  # what runs does not wait
+    await land(house, chosen)
+    assert await states(house) == "running queued aborted aborted queued"
+
+
+async def test_what_a_failed_record_left_behind_does_not_count_as_waiting(house: House) -> None:
+    for _ in range(3):
+        await promise(house.queue)  # only a start ends these
+    await land(house, Chosen(max_waiting_imports=1))
+
+
+async def test_a_newer_list_supersedes_those_that_wait_while_another_import_runs(house: House) -> None:
+    chosen = Chosen(deactivate_missing=True, max_waiting_imports=1)
+    running = await land(house, chosen)
+    await house.queue.claim("acme", running)
+    old = await land(house, chosen)
+    new = await land(house, chosen)
+    assert await states(house) == "running superseded queued"
+    assert f"import {new}" in house.shown(old)["message"]
+    assert [house.folder().copy(number).exists() for number in (running, old, new)] == [True, False, True]
+
+
+async def test_a_correction_and_a_dry_run_supersede_no_list_that_waits(house: House) -> None:
+    chosen = Chosen(deactivate_missing=True)
+    await land(house, chosen)
+    await land(house, chosen, people("ann", _code="x"))
+    await land(house, chosen, dry_run=True)
+    assert await states(house) == "queued queued queued"
+    await land(house, chosen, dry_run=True)
+    await land(house, chosen)
+    assert await states(house) == "superseded queued superseded queued queued"
+
+
+async def test_corrections_are_refused_too_while_too_many_imports_wait(house: House) -> None:
+    chosen = Chosen(deactivate_missing=True, max_waiting_imports=2)
+    await land(house, chosen)
+    for _ in range(2):
+        await land(house, chosen, people("ann", _code="x"))
+    with pytest.raises(HookRefused):
+        await land(house, chosen, people("ann", _code="x"))
+    assert await states(house) == "queued queued queued aborted"
+
+
+async def test_lists_of_changes_all_wait(house: House) -> None:
+    for _ in range(3):
+        await land(house, Chosen())
+    assert await states(house) == "queued queued queued"
+
+
+@pytest.mark.parametrize("error", [TryAgain("disk_full", "the disk is full"), OSError("gone"), TypeError("ours")])
+async def test_trouble_with_the_settings_refuses_no_file(house: House, error: Exception) -> None:
+    chosen = Chosen(deactivate_missing=True, max_waiting_imports=1)
+    await land(house, chosen)
+    hooked = hook(house, chosen)
+    arrival = await hooked.arriving(UPLOAD)
+    chosen.error = error
+    await hooked.landed(UPLOAD, arrival)
+    if not isinstance(error, TypeError):
+        await land(house, chosen)
+    assert set((await states(house)).split()) == {"queued"}

@@ -207,6 +207,22 @@ async def test_only_so_many_trials_of_a_tenant_wait_at_once(desk: Desk) -> None:
     await desk.trials.of_settings("acme", {}, "olga")
 
 
+async def test_a_trial_is_refused_while_too_many_imports_wait(desk: Desk) -> None:
+    await desk.imported(people("ann"))
+    await desk.tenants.change_settings("acme", {"max_waiting_imports": 2})
+    await desk.uploaded(people("ann"))
+    await desk.trials.of_settings("acme", {}, "olga")
+    lay = desk.lying_about()
+    for again in (
+        desk.trials.of_settings("acme", {}, "olga"),
+        desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga"),
+    ):
+        with pytest.raises(Refused, match="2 imports wait already") as caught:
+            await again
+        assert caught.value.code == "too_many_waiting"
+    assert desk.lying_about() == lay
+
+
 async def test_a_trial_is_superseded_by_nothing_and_supersedes_nothing(desk: Desk) -> None:
     await desk.tenants.change_settings("acme", {"deactivate_missing": True})
     sent = await desk.uploaded(people("ann"), dry_run=True)

@@ -63,6 +63,7 @@ EVERY: dict[str, Any] = {
     "quota_bytes": 1234567,
     "quota_files": 0,
     "max_file_bytes": 500_000_000,
+    "max_waiting_imports": 7,
     "max_sessions": 3,
     "allowed_networks": ["192.0.2.0/24", "2001:db8::/32"],
 }

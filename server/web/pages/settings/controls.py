@@ -161,6 +161,7 @@ CONTROLS: Mapping[str, Control] = {
     "quota_bytes": Control(Kind.SIZE),
     "quota_files": Control(Kind.NUMBER),
     "max_file_bytes": Control(Kind.SIZE),
+    "max_waiting_imports": Control(Kind.NUMBER),
     "max_sessions": Control(Kind.NUMBER),
     "allowed_networks": Control(
         Kind.LIST, careful="With a network that is not yours your own system can't connect any more."
