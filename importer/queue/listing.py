@@ -62,8 +62,8 @@ WAITING_FIRST = (
 
 # The copy of a dry run that was held is gone.
 COPIES_NEEDED = (
-    "SELECT tenant, id, size FROM imports"
-    " WHERE (state IN ('queued', 'running') AND undo IS NULL OR state = 'held' AND dry_run = 0)"
+    "SELECT tenant, id, size FROM imports WHERE tenant = ?1 AND state IN ('queued', 'running') AND undo IS NULL"
+    " UNION ALL SELECT tenant, id, size FROM imports WHERE tenant = ?1 AND state = 'held' AND dry_run = 0"
 )
 # In these words the index of what waits knows what is asked for.
 ALL_COPIES_NEEDED = (
@@ -191,7 +191,7 @@ class Listing:
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """The imports of a tenant that still have to read their copies: id, and bytes of the file."""
-        return (await self._copies(f"{COPIES_NEEDED} AND tenant = ?", tenant)).get(tenant, [])
+        return (await self._copies(COPIES_NEEDED, tenant)).get(tenant, [])
 
     async def all_copies_needed(self) -> dict[str, list[tuple[int, int]]]:
         """The same of all tenants, by name."""

@@ -111,6 +111,7 @@ async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot,
         usage.release(left.st_size, 1)
         with suppress(OSError):  # it has landed; after a crash it may have its old name too
             await space.in_thread(os.fsync, source.folder)
+    await space.recounted()
 
 
 async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Spot, *, replace: bool) -> None:

@@ -5,6 +5,7 @@ Protocols only: the tenants and their key rings, and the metrics, are built else
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,6 +66,9 @@ class TenantDirectory(Protocol):
 
     def account(self, name: str) -> Account | None:
         """The account as it is now; None if there is none of that name."""
+
+    def waiting_copies(self, name: str) -> Sequence[Path] | None:
+        """Return the kept copies of files whose imports wait, run or are held; None if that cannot be read now."""
 
 
 UploadResult = Literal["completed", "aborted", "refused", "ignored"]

@@ -1,7 +1,9 @@
-"""The quota: what a tenant's visible files and uploads under way take together, and when that is too much.
+"""The quota: what a tenant's visible files, uploads under way and copies for imports take together, and the limit.
 
 Files and folders count one each, and files by their length (a hole counts: nobody reserves a terabyte for nothing).
-What the server itself puts into `/results`, and the folders it made, don't count.
+What the server itself puts into `/results`, and the folders it made, don't count. The copies that imports wait for,
+read or are held with count in bytes, unless they are still a visible file, which counts once. They are not added and
+taken off one by one, which could drift, but measured anew whenever a file is opened for writing or lands.
 """
 
 from __future__ import annotations
@@ -9,7 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from server.files.contracts import TenantLimits
 from server.files.paths import MAX_DEPTH, RESULTS, TEST
@@ -17,17 +22,26 @@ from server.files.paths import MAX_DEPTH, RESULTS, TEST
 
 @dataclass(slots=True)
 class Usage:
-    """A running total of one tenant: bytes, and files and folders."""
+    """A running total of one tenant: bytes, and files and folders; and the bytes of `waiting` copies, as measured."""
 
     size: int = 0
     files: int = 0
+    waiting: int = 0
+
+    @property
+    def taken(self) -> int:
+        """Return the bytes that count against the quota."""
+        return self.size + self.waiting
 
     def reserve(self, size: int, files: int, limits: TenantLimits) -> None:
         """Count `size` more bytes and `files` more files. Raises OSError (EDQUOT), with nothing counted."""
         if files > 0 and self.files + files > limits.quota_files:
             raise _exceeded(f"the folder holds as many files as it may, {limits.quota_files}")
-        if size > 0 and self.size + size > limits.quota_bytes:
-            raise _exceeded(f"the folder may hold {limits.quota_bytes} bytes, uploads under way included")
+        if size > 0 and self.taken + size > limits.quota_bytes:
+            raise _exceeded(
+                f"the folder may hold {limits.quota_bytes} bytes, uploads under way included"
+                + (f", and {self.waiting} are in files whose imports wait, run or are held" if self.waiting else "")
+            )
         self.size += size
         self.files += files
 
@@ -73,6 +87,25 @@ def measure_usage(root: int) -> Usage:
     whole = measure(root, leave_out=(RESULTS,))
     made = 1 if _is_folder(root, TEST) else 0
     return Usage(whole.size, whole.files - made)
+
+
+def measure_copies(copies: Iterable[Path]) -> int:
+    """Return the bytes that nothing but `copies` holds: a file with another name counts under that. Blocks.
+
+    Two copies may be one file: the trial of other settings reads the file of an earlier import.
+    """
+    names: Counter[tuple[int, int]] = Counter()
+    found: dict[tuple[int, int], os.stat_result] = {}
+    for copy in copies:
+        try:
+            copied = os.stat(copy, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(copied.st_mode):
+            inode = copied.st_dev, copied.st_ino
+            names[inode] += 1
+            found[inode] = copied
+    return sum(copied.st_size for inode, copied in found.items() if copied.st_nlink <= names[inode])
 
 
 def _walk(folder: int, tree: Tree, depth: int, leave_out: tuple[bytes, ...]) -> None:

@@ -9,9 +9,9 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
@@ -19,7 +19,7 @@ from typing import TypeVar, TypeVarTuple, Unpack
 from importer.folder import TenantFolder
 from server.files.contracts import Metrics
 from server.files.hooks import HookTable
-from server.files.limits import Usage, measure_usage
+from server.files.limits import Usage, measure_copies, measure_usage
 from server.files.tree import Tree
 from server.files.written import Memory
 
@@ -45,6 +45,8 @@ class House:
     metrics: Metrics
     memory: Memory
     threads: ThreadPoolExecutor
+    waiting_copies: Callable[[str], Sequence[Path] | None]
+    """As `TenantDirectory.waiting_copies`."""
     buffer: bytearray
     """As long as the longest answer to a READ; used within one step of the event loop."""
     why_not_stored: WhyNotStored = never_refused
@@ -112,6 +114,20 @@ class Space:
                 if self._usage is None:
                     self._usage = await self.in_thread(measure_usage, self.folder.fd)
         return self._usage
+
+    async def recounted(self) -> Usage:
+        """The running total, with the copies that wait as they are now; if that cannot be known, as they were."""
+        usage = await self.usage()
+        copies = self.house.waiting_copies(self.tenant)
+        with suppress(OSError):
+            if copies is not None:
+                usage.waiting = await self.in_thread(measure_copies, copies) if copies else 0
+        return usage
+
+    async def follow_copies(self) -> None:
+        """Count again while copies wait and a session is open: imports end while a client writes."""
+        if self._sessions and self._usage is not None and self._usage.waiting:
+            await self.recounted()
 
     @contextmanager
     def freeing(self, folder: int, name: bytes, found: os.stat_result | None) -> Iterator[None]:

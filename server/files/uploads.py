@@ -29,7 +29,7 @@ async def begin(
     """Open `path` for writing: an empty draft, or, if a file is there that is not to be truncated, a copy of it."""
     check_writable(path)
     space.check_room()
-    usage = await space.usage()
+    usage = await space.recounted()
     source: int | None = None
     with space.folder.holding(path) as folder:
         found = stat_if_there(path.name, folder)
@@ -145,6 +145,7 @@ async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload) -> None:
             source, target = Spot(space.staging.fd, draft.name), Spot(folder, draft.path.name)
             replaced = await land(space, hook, upload, draft.fd, source, target)
     draft.published(replaced)
+    await space.recounted()
 
 
 def _replaceable(draft: Draft, folder: int) -> os.stat_result | None:

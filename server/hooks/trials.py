@@ -14,9 +14,8 @@ import os
 import secrets
 import unicodedata
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from ground.files import fsync_folder
@@ -84,15 +83,17 @@ class Trials:
         """
         settings = await self._tenants.settings(tenant)
         folder, called = self._tenants.folder(tenant), tidy_name(name)
-        async with self._place(tenant, settings) as waiting:
+        async with self._place(tenant, settings):
             with self._space_of(tenant, folder.root) as space:
-                draft = await _empty_draft(space, called, _left(settings, waiting))
+                draft = await _empty_draft(space, called, limits_of(settings))
                 try:
                     await _receive(draft, chunks, settings)
                     staged = folder.staging / os.fsdecode(draft.name)
-                    return await finish(self._land(tenant, staged, called, draft.size, Trial(by)))
+                    import_id = await finish(self._land(tenant, staged, called, draft.size, Trial(by)))
                 finally:
                     draft.discard(_close_later)
+                await space.recounted()
+        return import_id
 
     async def of_settings(self, tenant: str, changes: Mapping[str, object], by: str) -> int:
         """Queue a dry run of the newest import's file with `changes` put into the settings; its id.
@@ -115,8 +116,8 @@ class Trials:
                 staged.unlink(missing_ok=True)
 
     @asynccontextmanager
-    async def _place(self, tenant: str, settings: TenantSettings) -> AsyncIterator[list[Entry]]:
-        """One of the places there are for dry runs of `tenant`, and those that wait already. Raises Refused."""
+    async def _place(self, tenant: str, settings: TenantSettings) -> AsyncIterator[None]:
+        """One of the places there are for dry runs of `tenant`. Raises Refused."""
         why = self._why_not_stored(tenant)
         if why:
             raise TryAgain("disk_full", why)
@@ -124,13 +125,12 @@ class Trials:
         try:
             queued, others = await self._queue.queued(tenant), self._under_way[tenant] - 1
             refuse_if_full(queued, settings, dry_run=True, trial=True, coming=others)
-            waiting = [entry for entry in await self._queue.under_way(tenant) if entry.dry_run]
-            if len(waiting) + self._under_way[tenant] > WAITING_MOST:
+            if sum(each.dry_run for each in queued) + others >= WAITING_MOST:
                 raise Refused(
                     "too_many_trials",
                     f"{WAITING_MOST} dry runs wait already: look at what they come to, then try again",
                 )
-            yield waiting
+            yield
         finally:
             self._under_way[tenant] -= 1
             self._under_way += Counter()  # forget who is at zero
@@ -197,16 +197,9 @@ def tidy_name(name: str) -> str:
     return cut if cut.strip(".") else NO_NAME
 
 
-def _left(settings: TenantSettings, waiting: Iterable[Entry]) -> TenantLimits:
-    """The limits of a tenant, less what the files of trials take that wait: nobody sees them in the folder."""
-    taken = sum(entry.file.size for entry in waiting if entry.trial and entry.trial.of is None)
-    limits = limits_of(settings)
-    return replace(limits, quota_bytes=max(0, limits.quota_bytes - taken))
-
-
 async def _empty_draft(space: Space, name: str, limits: TenantLimits) -> Draft:
     """A file in staging that is counted like an upload under way, but not as one file more."""
-    usage = await space.usage()
+    usage = await space.recounted()
     with _refusing():
         return Draft(ClientPath((TEST, name.encode())), space.staging.fd, usage, lambda: limits, new=False)
 

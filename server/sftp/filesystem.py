@@ -250,9 +250,9 @@ class TenantFiles(asyncssh.SFTPServer):
 
     async def _quota(self) -> SFTPVFSAttrs:
         """The quota as a disk, with no more free than the real one has."""
-        limits, usage = self._limits(), await self._space.usage()
+        limits, usage = self._limits(), await self._space.recounted()
         disk = os.fstatvfs(self._space.folder.fd)
-        free = max(0, min(limits.quota_bytes - usage.size, disk.f_bavail * disk.f_frsize)) // BLOCK
+        free = max(0, min(limits.quota_bytes - usage.taken, disk.f_bavail * disk.f_frsize)) // BLOCK
         free_files = max(0, limits.quota_files - usage.files)
         return SFTPVFSAttrs(
             bsize=BLOCK,

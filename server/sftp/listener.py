@@ -60,7 +60,15 @@ class SftpListener:
         self._settings = settings
         self._host_keys = host_keys
         self._threads = ThreadPoolExecutor(_THREADS, "sftp")
-        house = House(hooks, metrics, Memory(), self._threads, bytearray(settings.max_read_bytes), why_not_stored)
+        house = House(
+            hooks,
+            metrics,
+            Memory(),
+            self._threads,
+            tenants.waiting_copies,
+            bytearray(settings.max_read_bytes),
+            why_not_stored,
+        )
         self.gate = Gate(settings, metrics)
         self._sessions = Sessions(settings, tenants, house, self.gate, logged_in)
         self._acceptor: asyncssh.SSHAcceptor | None = None
@@ -153,6 +161,7 @@ class SftpListener:
             for connection in list(self._sessions.connections):
                 connection.check(time.monotonic())
                 await asyncio.sleep(0)
+            await self._sessions.follow_copies()
             self._sessions.retire_spaces(UNUSED_S)
 
 

@@ -83,6 +83,11 @@ class Sessions:
                 space.retire()
                 del self._spaces[tenant]
 
+    async def follow_copies(self) -> None:
+        """Count anew what copies take of the quotas of tenants with a session. To be called about once a second."""
+        for space in list(self._spaces.values()):
+            await space.follow_copies()
+
 
 class Connection(KeyAuthentication):
     """One client. Of what it may open, channels with the subsystem `sftp` are all."""

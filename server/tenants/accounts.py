@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
+from importer.queue.listing import COPIES_NEEDED
 from keys.ring import KeyRing
 from server.files.contracts import TenantLimits
 from server.seldom import Seldom
@@ -67,6 +69,15 @@ class Accounts:
                 facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
                 log.error("nobody can log in as %s, which can't be read: %s", name, error, extra=facts)
             return None
+
+    def waiting_copies(self, name: str) -> Sequence[Path] | None:
+        """Return the kept copies of files whose imports wait, run or are held; None if that cannot be read now."""
+        folder = tenant_folder(self._data_dir, name)
+        try:
+            found = self._db.execute(COPIES_NEEDED, (name,)).fetchall()
+        except sqlite3.Error:
+            return None
+        return [folder.copy(row[1]) for row in found]
 
     def close(self) -> None:
         self._db.close()

@@ -177,7 +177,8 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "quota_bytes": SettingText(
         Group.STORAGE,
         "Room for your files",
-        "The most that all files in the folder may have together. A size such as 500MB or 10GiB.",
+        "The most that all files in the folder, and files whose imports wait, run or are held, may have together: at "
+        "least 3 times your largest file. A size such as 500MB or 10GiB.",
         unit="bytes",
     ),
     "quota_files": SettingText(

@@ -77,3 +77,42 @@ def test_a_file_is_refused_with_the_reason_while_too_many_imports_wait(tmp_path:
         assert server.reaches("acme", 2, "completed")
         server.put("acme", people("cy"))
         assert server.reaches("acme", 5, "completed")
+
+
+async def sent_until_refused(server: ServerProcess, content: bytes, most: int) -> str | None:
+    """Send a file again and again in one session; what the refusal said, None if there was none."""
+    async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
+        for _ in range(most):
+            try:
+                async with sftp.open("sync_users.csv", "wb") as file:
+                    await file.write(content)
+            except asyncssh.SFTPError as error:
+                return error.reason
+    return None
+
+
+def on_disk(server: ServerProcess) -> int:
+    """Bytes of the tenant's files and of the copies, each inode once."""
+    folder = server.files("acme")
+    found = [file.stat() for place in (folder.files, folder.uploads) for file in place.rglob("*.csv")]
+    return sum({each.st_ino: each.st_size for each in found}.values())
+
+
+def test_files_that_wait_take_no_more_of_the_disk_than_the_quota(tmp_path: Path) -> None:
+    content = people(*(f"p{number}" for number in range(2000)), job_title="x" * 200)
+    with ServerProcess(tmp_path) as server:
+        server.add_tenant("acme", quota_bytes=str(4 * len(content)), require_checksum="true")
+        refused = asyncio.run(sent_until_refused(server, content, 20))
+        assert refused is not None
+        assert "quota exceeded" in refused
+        assert 2 * len(content) <= on_disk(server) <= 4 * len(content)
+
+
+def test_complete_lists_one_after_the_other_find_room_in_three_times_their_size(tmp_path: Path) -> None:
+    content = people(*(f"p{number}" for number in range(2000)), job_title="x" * 200)
+    with ServerProcess(tmp_path) as server:
+        server.add_tenant(
+            "acme", quota_bytes=str(3 * len(content)), deactivate_missing="true", max_waiting_imports="1"
+        )
+        assert asyncio.run(sent_until_refused(server, content, 20)) is None
+        assert server.reaches("acme", 20, "completed", "unchanged")

@@ -24,7 +24,8 @@ from tests.support.importing import Company, people
 from tests.support.queues import open_queue
 
 BY_INDEX = re.compile(
-    r"SEARCH |SCAN \w+ VIRTUAL TABLE INDEX |(LIST|(CORRELATED )?SCALAR) SUBQUERY "
+    r"SEARCH |COMPOUND QUERY$|LEFT-MOST SUBQUERY$|UNION ALL$|"
+    r"SCAN \w+ VIRTUAL TABLE INDEX |(LIST|(CORRELATED )?SCALAR) SUBQUERY "
     "|SCAN imports USING INDEX imports_waiting$"  # which holds only those
 )
 
@@ -130,6 +131,7 @@ LOOKS_AT_IMPORTS: dict[str, Callable[[Listing], Awaitable[Any]]] = {
     "those under way": lambda imports: imports.under_way("acme"),
     "whether one is": lambda imports: imports.is_busy("acme"),
     "those that wait": lambda imports: imports.queued_or_held("acme"),
+    "the copies that are needed": lambda imports: imports.copies_needed("acme"),
     "how many wait": lambda imports: imports.queue_length(),
     "those cut off": lambda imports: imports.cut_off(),
 }
