@@ -70,7 +70,7 @@ async def completes(house: House) -> None:
 @pytest.mark.logs("queue_waits")
 async def test_a_queue_that_cannot_be_read_now_is_read_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        house.queue, "waiting", failing_once(house.queue.waiting, TryAgain("busy", "the database is busy"))
+        house.queue, "heads", failing_once(house.queue.heads, TryAgain("busy", "the database is busy"))
     )
     await completes(house)
 
@@ -79,7 +79,7 @@ async def test_a_queue_that_cannot_be_read_now_is_read_again(house: House, monke
 async def test_a_fault_while_looking_for_imports_stops_no_import(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(house.queue, "waiting", failing_once(house.queue.waiting, RuntimeError("a fault")))
+    monkeypatch.setattr(house.queue, "heads", failing_once(house.queue.heads, RuntimeError("a fault")))
     await completes(house)
 
 
