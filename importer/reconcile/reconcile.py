@@ -258,7 +258,7 @@ class Reconciler:
             self.counts.unchanged -= resolved.newly_changed
             self.counts.updated += resolved.newly_changed
             self._spool.say(resolved.problems)
-        self._spool.say(self._reader.problems[self._said :])
+        self.say_of_the_file()
         if self.counts.changed:
             async for problems in self._links.to_deactivated():
                 self._spool.say(problems)
@@ -266,6 +266,10 @@ class Reconciler:
         self.counts.warnings = self._spool.warnings
         self.counts.teams_created = self._roster.teams_created
         self.counts.locations_created = self._roster.locations_created
+
+    def say_of_the_file(self) -> None:
+        """Say what only reading to the end has shown of the file."""
+        self._spool.say(self._reader.problems[self._said :])
 
     async def _settle_addresses(self) -> None:
         self._spool.say(await self._addresses.settle())

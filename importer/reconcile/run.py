@@ -42,6 +42,7 @@ from importer.requests import Approval, Trial
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.search import adding_above
+from importer.whole_file import look_first
 
 BATCH_ROWS = 5000
 CHUNK_BYTES = 256 * 1024
@@ -155,12 +156,12 @@ async def _run(
 
 def _failed(error: FileError, source: _Source, spool: Spool, counts: Counts | None = None) -> Outcome:
     problem = Problem(Severity.ERROR, error.code, error.message, error.line, error.column, error.value)
-    spool.say([problem])
+    spool.say_first([problem])
     spool.keep()
     where = f"line {error.line}: " if error.line and f"line {error.line} " not in error.message.lower() else ""
     message = f"{where}{error.message}"
     facts = source.read_out(counts.rows if counts else None)
-    return Outcome(ImportState.FAILED, counts or Counts(), facts, tuple(spool.first), message)
+    return Outcome(ImportState.FAILED, counts or Counts(), facts, spool.first, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,8 @@ class _Run:
             await self._reconciler.finish()
             if self._settings.invitations != "off":
                 counts.invitations = await self._applied.invite()
+        else:
+            self._reconciler.say_of_the_file()
         facts = await asyncio.to_thread(self._source.read_out, counts.rows)
         if counts.rejected == counts.rows:
             return self._every_row_rejected(facts)
@@ -248,7 +251,9 @@ class _Run:
             async for touched in self._applied.touched(self._roster.identity, self._roster.line_of):
                 await asyncio.to_thread(self._spool.touch, touched)
         active = self._roster.active_before + counts.created + counts.reactivated - counts.deactivated
-        return Outcome(state, counts, facts, tuple(self._spool.first), why, guard, active)
+        look = look_first(self._spool.whole_file, "before you decide" if guard and not self._job.dry_run else "")
+        message = " ".join(each for each in (why, look) if each) or None
+        return Outcome(state, counts, facts, self._spool.first, message, guard, active)
 
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""
@@ -260,7 +265,7 @@ class _Run:
         problem = Problem(Severity.ERROR, "every_row_rejected", message)
         self._spool.say([problem])
         counts = Counts(rejected=facts.rows or 0, warnings=self._spool.warnings)
-        return Outcome(ImportState.FAILED, counts, facts, tuple(self._spool.first), message)
+        return Outcome(ImportState.FAILED, counts, facts, self._spool.first, message)
 
     async def _is_absent(self, user_id: int) -> bool:
         users = await self._roster.load([user_id])

@@ -3,6 +3,10 @@
 Three files beside each other, each appearing whole under its name when the import ends: `<id>.jsonl` (messages),
 `<id>.errors.csv` (rejected rows as they came, ready to be mended and sent again) and `<id>.touched.jsonl` (whom a
 held import or a dry run would touch). They are read here too, page by page.
+
+Messages about the whole file come first, the gravest before the others (`importer.whole_file`), though most of them
+are known only after the last row. So they wait in memory, as there are few, and the messages of rows wait in a file;
+`keep` joins the two.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TypedDict, cast
@@ -19,9 +24,16 @@ from typing import IO, TypedDict, cast
 from importer.file.formulas import escape_formula, unescape_formula
 from importer.file.header import REPORT_COLUMNS, Header
 from importer.model import MESSAGES_IN_REPORT, Problem, Severity
+from importer.whole_file import rank
 
 MESSAGES_KEPT = 10_000
 """Messages of one import that are kept; the rest is only counted. errors.csv is always complete."""
+
+WHOLE_FILE_KEPT = 1000
+"""Messages about the whole file that are kept before those of rows: far more than a file gives reason for."""
+
+_ROWS = "rows.jsonl"
+_FIRST_OF_ALL = -1
 
 
 class Touched(TypedDict):
@@ -45,8 +57,9 @@ class Spool:
         self._files: dict[str, IO[str]] = {}
         self._write_rejected: Callable[[Iterable[object]], object] | None = None
         self._width = 0
-        self.first: list[Problem] = []
-        self.said = 0
+        self._whole_file: list[tuple[int, Problem]] = []
+        self._first_of_rows: list[Problem] = []
+        self._said_of_rows = 0
         self.warnings = 0
 
     def __enter__(self) -> Spool:
@@ -59,15 +72,35 @@ class Spool:
             file.close()
             self._temporary(name).unlink(missing_ok=True)
 
+    @property
+    def whole_file(self) -> list[Problem]:
+        """What was said about the whole file, the gravest first."""
+        return [problem for _, problem in sorted(self._whole_file, key=lambda each: each[0])]
+
+    @property
+    def first(self) -> tuple[Problem, ...]:
+        """The messages that a report carries: those about the whole file, then the first of rows."""
+        return (*self.whole_file, *self._first_of_rows)[:MESSAGES_IN_REPORT]
+
     def say(self, problems: Iterable[Problem]) -> None:
-        """Keep these messages, in this order."""
+        """Keep these messages: about rows in this order, about the whole file by their rank before all of those."""
         for problem in problems:
-            self.said += 1
             self.warnings += problem.severity is Severity.WARNING
-            if len(self.first) < MESSAGES_IN_REPORT:
-                self.first.append(problem)
-            if self.said <= MESSAGES_KEPT:
-                self._write_json("jsonl", problem.to_json())
+            place = rank(problem)
+            if place is not None and len(self._whole_file) < WHOLE_FILE_KEPT:
+                self._whole_file.append((place, problem))
+                continue
+            self._said_of_rows += 1
+            if len(self._first_of_rows) < MESSAGES_IN_REPORT:
+                self._first_of_rows.append(problem)
+            if self._said_of_rows <= MESSAGES_KEPT:
+                self._write_json(_ROWS, problem.to_json())
+
+    def say_first(self, problems: Iterable[Problem]) -> None:
+        """Keep these messages before all others, in this order: they say why the file failed."""
+        for problem in problems:
+            self.warnings += problem.severity is Severity.WARNING
+            self._whole_file.append((_FIRST_OF_ALL, problem))
 
     def reject(self, header: Header, line: int, cells: Sequence[str], problems: Iterable[Problem]) -> None:
         """Keep a rejected row for errors.csv, with what is wrong with it."""
@@ -92,6 +125,7 @@ class Spool:
 
     def keep(self) -> None:
         """Everything said so far is under its final name, and what an earlier run of this import said is gone."""
+        self._join()
         for name in ("jsonl", "errors.csv", "touched.jsonl"):
             file = self._files.pop(name, None)
             if file is None:
@@ -100,6 +134,20 @@ class Spool:
                 file.close()
                 self._temporary(name).replace(self._final(name))
         self._write_rejected = None
+
+    def _join(self) -> None:
+        """Put what is about the whole file before what is about rows; no more than are kept."""
+        for problem in self.whole_file:
+            self._write_json("jsonl", problem.to_json())
+        rows = self._files.get(_ROWS)
+        if rows is None:
+            return
+        rows.close()
+        whole = self._files.get("jsonl") or self._open("jsonl")
+        with self._temporary(_ROWS).open(encoding="utf-8", newline="") as lines:
+            whole.writelines(islice(lines, MESSAGES_KEPT - len(self._whole_file)))
+        del self._files[_ROWS]
+        self._temporary(_ROWS).unlink()
 
     def _write_json(self, name: str, data: Mapping[str, object]) -> None:
         file = self._files.get(name) or self._open(name)
@@ -123,7 +171,7 @@ def said_in(
 ) -> tuple[list[dict[str, object]], int | None]:
     """Up to `limit` messages of the file `path` (`<id>.jsonl`), and the `after` of the next page (None: no more).
 
-    In the order in which they were said; only those of this severity or code. No file: nothing was said.
+    In their order in the file; only those of this severity or code. No file: nothing was said.
     """
     wanted = {"severity": severity, "code": code}
     asked = {name: value for name, value in wanted.items() if value is not None}

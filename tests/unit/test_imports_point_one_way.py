@@ -107,6 +107,7 @@ PURE = {
     "importer.nearest",
     "importer.report",
     "importer.requests",
+    "importer.whole_file",
     "importer.reconcile.plan",
     "importer.advice.proposal",
     "importer.reconcile.putback",

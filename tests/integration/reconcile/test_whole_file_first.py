@@ -1,0 +1,147 @@
+"""What is about the whole file is said first, wherever messages are listed, and the import says it in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem, Severity
+from importer.reconcile import spool as spool_module
+from importer.reconcile.spool import Spool, counted_in, said_in
+from importer.whole_file import ABOUT_THE_FILE, LOOKED_AT, look_first
+from tests.support.importing import HEADER, Company, codes, people, sheet
+
+BAD_ROWS = MESSAGES_IN_REPORT + 50
+WHOLE: dict[str, Any] = {"deactivate_missing": True, "detect_truncation": False}
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    return Company(tmp_path, batch_rows=40)
+
+
+def with_bad_rows(*rows: tuple[str, str, str]) -> bytes:
+    """More rejected rows than a report has messages, and these."""
+    return sheet(*((f"Bad{number}", "Smith", "nowhere") for number in range(BAD_ROWS)), *rows)
+
+
+def kept(company: Company, limit: int = 100_000) -> list[dict[str, object]]:
+    messages, _ = said_in(company.messages / f"{company.imports}.jsonl", limit=limit)
+    return messages
+
+
+async def test_a_hundred_rejected_rows_do_not_hide_that_absent_users_stay(company: Company) -> None:
+    await company.run(people("ann", "bob"))
+    outcome = await company.run(with_bad_rows(("Ann", "Smith", "ann@example.com")), **WHOLE)
+    assert codes(outcome) == ["absent_not_deactivated", *["invalid_email"] * (MESSAGES_IN_REPORT - 1)]
+    assert [said["code"] for said in kept(company)] == ["absent_not_deactivated", *["invalid_email"] * BAD_ROWS]
+
+
+async def test_a_hundred_rejected_rows_do_not_hide_that_names_are_garbled(company: Company) -> None:
+    content = with_bad_rows(("Zoë", "Smith", "zoe@example.com"))
+    outcome = await company.run(content, encoding="cp1252")
+    assert codes(outcome)[:2] == ["perhaps_utf_8", "invalid_email"]
+    assert kept(company)[0]["code"] == "perhaps_utf_8"
+
+
+async def test_a_hundred_rejected_rows_do_not_hide_why_the_file_failed(company: Company) -> None:
+    outcome = await company.run(with_bad_rows() + b'Ann,"Lee,ann@lee.test\n')
+    assert outcome.state is ImportState.FAILED
+    assert codes(outcome)[:2] == ["unterminated_quote", "invalid_email"]
+    assert kept(company)[0]["code"] == "unterminated_quote"
+
+
+async def test_messages_about_the_file_come_in_the_order_of_their_weight(company: Company) -> None:
+    await company.run(people("ann", "bob"))
+    content = sheet(
+        ("Zoë", "Smith", "nowhere", ""), ("Ann", "Smith", "ann@example.com", ""), header=(*HEADER, "dept")
+    )
+    outcome = await company.run(content + b",,\n", encoding="cp1252", **WHOLE)
+    assert codes(outcome)[:-1] == ["perhaps_utf_8", "absent_not_deactivated", "unknown_column", "blank_lines"]
+    assert codes(outcome)[-1] == "invalid_email"
+    assert outcome.counts.warnings == 3
+
+
+async def test_rows_do_not_push_what_is_about_the_file_out_of_the_kept_file(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "MESSAGES_KEPT", 20)
+    await company.run(people("ann", "bob"))
+    await company.run(with_bad_rows(("Ann", "Smith", "ann@example.com")), **WHOLE)
+    counts = counted_in(company.messages / "2.jsonl")
+    assert counts == {("warning", "absent_not_deactivated"): 1, ("error", "invalid_email"): 19}
+
+
+async def test_an_import_that_ends_early_leaves_no_file_of_messages(tmp_path: Path) -> None:
+    with Spool(tmp_path, 1) as spool:
+        spool.say([Problem(Severity.ERROR, "invalid_email", "Write one.", 2)])
+        spool.say([Problem(Severity.WARNING, "perhaps_utf_8", "Look.")])
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_more_messages_about_a_file_than_wait_in_memory_follow_among_those_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "WHOLE_FILE_KEPT", 2)
+    with Spool(tmp_path, 1) as spool:
+        spool.say([Problem(Severity.ERROR, "invalid_email", "Write one.", 2)])
+        spool.say(Problem(Severity.WARNING, "unknown_column", "It is unknown.", 1) for _ in range(3))
+        spool.keep()
+    messages, _ = said_in(tmp_path / "1.jsonl")
+    assert [said["code"] for said in messages] == [
+        *("unknown_column", "unknown_column"),
+        *("invalid_email", "unknown_column"),
+    ]
+
+
+# The message of the import.
+
+
+async def garbled(company: Company, *, dry_run: bool = False) -> Outcome:
+    await company.run(people("ann"))
+    content = sheet(("Zoë", "Smith", "ann@example.com"))
+    return await company.run(content, encoding="cp1252", dry_run=dry_run)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_an_import_that_garbles_names_says_so_in_its_message(company: Company, dry_run: bool) -> None:
+    outcome = await garbled(company, dry_run=dry_run)
+    assert outcome.state is ImportState.COMPLETED
+    assert (outcome.message or "").startswith("Look at this first: The file was read as cp1252")
+
+
+async def test_an_import_that_leaves_absent_users_active_says_so_in_its_message(company: Company) -> None:
+    await company.run(people("ann", "bob"))
+    content = sheet(("Ann", "Smith", "ann@example.com"), ("Total", "2", ""))
+    outcome = await company.run(content, deactivate_missing=True)
+    assert outcome.state is ImportState.COMPLETED_WITH_ERRORS
+    assert (outcome.message or "").startswith("Look at this first: Nobody was deactivated for being absent")
+
+
+async def test_a_held_import_says_what_to_look_at_before_the_decision(company: Company) -> None:
+    await company.run(people(*(f"user{number}" for number in range(20))))
+    content = sheet(("Zoë", "Smith", "user1@example.com"))
+    outcome = await company.run(content, encoding="cp1252", deactivate_missing=True, detect_truncation=False)
+    assert outcome.state is ImportState.HELD
+    message = outcome.message or ""
+    assert message.startswith("Held, nothing was changed: it would deactivate 19 of 20 active users.")
+    assert "Look at this before you decide: The file was read as cp1252" in message
+
+
+async def test_an_import_without_such_a_message_has_no_message(company: Company) -> None:
+    outcome = await company.run(people("ann", dept="Sales") + b",,\n")
+    assert codes(outcome) == ["unknown_column", "blank_lines"]
+    assert outcome.message is None
+
+
+def test_the_gravest_is_in_the_message_first_whatever_was_said_first() -> None:
+    said = [Problem(Severity.WARNING, code, f"About {code}.") for code in reversed(ABOUT_THE_FILE)]
+    assert (look_first(said) or "").startswith("Look at this first: About unread_leavers.")
+
+
+def test_a_message_has_the_gravest_sentences_and_counts_the_others() -> None:
+    said = [Problem(Severity.WARNING, "unread_leavers", f"Column {number}.") for number in range(LOOKED_AT + 2)]
+    told = look_first(said) or ""
+    assert "Column 0. Column 1. Column 2. (2 more such messages in the report.)" in told
