@@ -99,6 +99,16 @@ def _unknown_leaver(row: CheckedRow) -> Problem:
     )
 
 
+def said_of_rejected(row: CheckedRow, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Those of `problems` that are true of `row` now that it is rejected.
+
+    Where its own cells are why, all are: the rules have worded them for that. Else only the reason itself, since what
+    is said of the cells says that they were applied.
+    """
+    cells_are_why = any(problem.severity is Severity.ERROR for problem in row.problems)
+    return tuple(problem for problem in problems if cells_are_why or problem.severity is Severity.ERROR)
+
+
 def protected_user(line: int | None, identifier: str | None) -> Problem:
     message = "This user is protected and was not deactivated. The operator can lift the protection."
     return Problem(Severity.WARNING, "protected_user", message, line, None, shown(identifier or ""))

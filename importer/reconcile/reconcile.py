@@ -34,7 +34,16 @@ from importer.model import Counts, Problem, Severity
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.links import Links
 from importer.reconcile.newcomers import Newcomers, part
-from importer.reconcile.plan import LINK_FIELDS, Fate, Judgement, NameIds, judge, protected_user, unfinished_last_row
+from importer.reconcile.plan import (
+    LINK_FIELDS,
+    Fate,
+    Judgement,
+    NameIds,
+    judge,
+    protected_user,
+    said_of_rejected,
+    unfinished_last_row,
+)
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import RowInHand, Writes, names_of
 from importer.reconcile.spool import Spool
@@ -236,7 +245,7 @@ class Reconciler:
             if row.judgement.fate is Fate.REJECT:
                 self.counts.rejected += 1
                 self.unknown_identifiers += row.key is None or self._may_be_cut(row)
-                problems = tuple(problem for problem in problems if problem.severity is Severity.ERROR)
+                problems = said_of_rejected(row.checked, problems)
                 self._spool.reject(self._reader.header, row.line, row.cells, problems)
             elif row.judgement.fate is Fate.IGNORE:
                 self.counts.ignored += 1

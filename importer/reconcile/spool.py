@@ -111,9 +111,9 @@ class Spool:
             self._width = len(header.raw)
             names = [escape_formula(unescape_formula(name)) for name in header.raw]
             self._write_rejected([*REPORT_COLUMNS, *_kept(header, names, self._width)])
-        errors = [problem for problem in problems if problem.severity is Severity.ERROR]
-        codes = "; ".join(dict.fromkeys(problem.code for problem in errors))
-        sentences = " ".join(problem.message for problem in errors)
+        said = list(problems)
+        codes = "; ".join(dict.fromkeys(problem.code for problem in said))
+        sentences = " ".join(problem.message for problem in said)
         # A row with too few cells is not filled up: sent back as it is, it must not be taken for a whole one.
         safe = [escape_formula(unescape_formula(cell)) for cell in cells]
         self._write_rejected([line, codes, escape_formula(sentences), *_kept(header, safe, self._width)])

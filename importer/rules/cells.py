@@ -59,11 +59,16 @@ class Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A value that is taken although it is probably not what was meant; `code` and `message` go into a warning."""
+    """A value that is taken although it is probably not what was meant; `code` and `message` go into a warning.
+
+    `if_rejected` is the message where the row is rejected for another cell, so that the value is not taken after all;
+    "" if then there is nothing to say.
+    """
 
     value: FieldValue
     code: str
     message: str
+    if_rejected: str = ""
 
 
 def name_key(name: str) -> str:

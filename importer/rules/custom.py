@@ -104,9 +104,6 @@ def _check_choice(choices: dict[str, str], text: str) -> FieldValue | Invalid:
 def _doubt(value: FieldValue | Invalid, text: str) -> FieldValue | Invalid | Doubtful:
     if isinstance(value, Invalid):
         return value
-    return Doubtful(
-        value,
-        "mangled_number",
-        f"It looks like a longer number that a spreadsheet has cut to {text}, and was taken as it is. "
-        "Format the column as text before you export.",
-    )
+    looks = f"It looks like a longer number that a spreadsheet has cut to {text}"
+    advice = "Format the column as text before you export."
+    return Doubtful(value, "mangled_number", f"{looks}, and was taken as it is. {advice}", f"{looks}. {advice}")

@@ -256,11 +256,15 @@ def _ragged(line: int, came: int, expected: int, raw: str) -> CheckedRow:
 
 def _problems(line: int, notes: list[_Note], *, leaver: bool) -> list[Problem]:
     stays = " The user is deactivated all the same; this field stays as it was." if leaver else ""
+    rejected = not leaver and any(isinstance(why, Invalid) for _, _, why in notes)
     problems = []
     for name, cell, why in notes:
         invalid = isinstance(why, Invalid)
         severity = Severity.ERROR if invalid and not leaver else Severity.WARNING
-        message = f"{_place(name, cell)}: {why.message}{stays if invalid else ''}"
+        sentence = why.if_rejected if rejected and isinstance(why, Doubtful) else why.message
+        if not sentence:
+            continue
+        message = f"{_place(name, cell)}: {sentence}{stays if invalid else ''}"
         problems.append(Problem(severity, why.code, message, line, name, shown(visible(cell))))
     return problems
 

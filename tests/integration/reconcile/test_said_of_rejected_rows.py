@@ -1,0 +1,34 @@
+"""A rejected row comes back with all there is to say of it, and with nothing that is true of applied rows only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.importing import HEADER, Company, codes, sheet
+
+ANN = ("Ann", "Smith", "ann@example.com")
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    return Company(tmp_path)
+
+
+async def test_a_rejected_row_comes_back_with_its_warnings_too(company: Company) -> None:
+    settings = {"custom_fields": [{"key": "badge", "type": "text"}]}
+    content = sheet((*ANN, "1.23E+05", "soon"), header=(*HEADER, "badge", "hire_date"))
+    outcome = await company.run(content + b"Bo,Ng,bo@ng.test,7,\n", **settings)
+    assert codes(outcome) == ["mangled_number", "bad_date"]
+    assert "was taken" not in outcome.messages[0].message, "nothing of a rejected row is taken"
+    assert "Format the column as text" in outcome.messages[0].message
+    assert "mangled_number; bad_date" in company.errors_csv().decode("utf-8-sig")
+    assert outcome.counts.warnings == 1
+
+
+async def test_a_repeated_row_is_not_told_what_became_of_its_cells(company: Company) -> None:
+    settings = {"custom_fields": [{"key": "badge", "type": "text"}]}
+    rows = [(*ANN, "7"), (*ANN, "1.23E+05")]
+    outcome = await company.run(sheet(*rows, header=(*HEADER, "badge")), **settings)
+    assert codes(outcome) == ["duplicate_identifier"]
