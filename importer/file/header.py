@@ -256,5 +256,8 @@ def _unknown(name: str, cell: str, line: int, known: Names) -> Problem:
         return Problem(Severity.WARNING, "skills_column", message, line, name, shown(cell))
     meant = nearest_column(name, known.columns)
     hint = f" Did you mean {meant}?" if meant else ""
-    message = f"There is no column “{shown(visible(cell))}”; it is ignored.{hint}"
+    message = (
+        f"Column “{shown(visible(cell))}” is unknown and is ignored.{hint} If it is to be ignored, begin its name "
+        "with _, or map it to nothing in the setting field_mapping."
+    )
     return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))

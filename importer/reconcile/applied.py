@@ -7,7 +7,7 @@ rolled back leaves nothing in them and invites no user. When and how invitations
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ground.moments import rfc3339
 from importer.database import open_database
 from importer.model import Outcome
 from importer.reconcile.plan import LastApplied
+from importer.reconcile.repeated import Note, notes_from_json, notes_to_json
 from importer.reconcile.spool import Touched
 from importer.rules.identity import Identity
 
@@ -49,6 +50,14 @@ class Applied:
             "SELECT rows, last_user FROM applied WHERE compared = 1 AND undone IS NULL ORDER BY number DESC LIMIT 1"
         )
         return next((LastApplied(*row) for row in rows), None)
+
+    async def header_notes(self) -> frozenset[Note]:
+        """Return what was true of the header of the file that this one is compared with; nothing if it was undone."""
+        rows = await self._db.execute_fetchall(
+            "SELECT header FROM applied WHERE compared = 1 AND number = ("
+            "SELECT max(number) FROM applied WHERE compared = 1) AND undone IS NULL"
+        )
+        return next((notes_from_json(row[0]) for row in rows), frozenset())
 
     async def deactivates_others(self, users: Collection[int]) -> bool:
         """Return whether this import deactivates a user who is not among `users`."""
@@ -86,15 +95,19 @@ class Applied:
         )
         return done.rowcount
 
-    async def record(self, outcome: Outcome, now: datetime, last_user: int | None, *, compared: bool) -> None:
+    async def record(
+        self, outcome: Outcome, now: datetime, last_user: int | None, header: Iterable[Note], *, compared: bool
+    ) -> None:
         """Remember the import as applied. After a crash this alone decides whether it happened.
 
-        `compared`: later files are compared with this one, whose last row was about `last_user`.
+        `compared`: later files are compared with this one, whose last row was about `last_user`, and of whose header
+        the notes `header` are true.
         """
+        facts = (json.dumps(outcome.to_json()), outcome.counts.rows, last_user, compared, notes_to_json(header))
         await self._db.execute(
-            "INSERT INTO applied (import_id, applied_at, outcome, rows, last_user, compared, number)"
-            " VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM applied))",
-            (self._id, rfc3339(now), json.dumps(outcome.to_json()), outcome.counts.rows, last_user, compared),
+            "INSERT INTO applied (import_id, applied_at, outcome, rows, last_user, compared, header, number)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM applied))",
+            (self._id, rfc3339(now), *facts),
         )
 
     # When it is undone.

@@ -44,6 +44,7 @@ from importer.reconcile.plan import (
     said_of_rejected,
     unfinished_last_row,
 )
+from importer.reconcile.repeated import Note, news
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import RowInHand, Writes, names_of
 from importer.reconcile.spool import Spool
@@ -84,10 +85,13 @@ class Reconciler:
         self.unknown_identifiers = 0
         self._said = 0
 
-    async def open(self) -> None:
-        """Read the first rows, and say what there is to say about the header. Raises FileError."""
+    async def open(self, before: Collection[Note] = ()) -> None:
+        """Read the first rows, and say what there is to say about the header. Raises FileError.
+
+        `before`: what was said of the header of the last file, and is not said again.
+        """
         self._said = len(self._reader.problems)
-        self._spool.say(self._reader.problems)
+        self._spool.say(news(self._reader.problems, before))
         self._ahead = await asyncio.to_thread(next, self._batches, None)
 
     async def run_batch(self) -> bool:

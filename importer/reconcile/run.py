@@ -36,6 +36,7 @@ from importer.reconcile.applied import Applied
 from importer.reconcile.links import Links
 from importer.reconcile.plan import Wholeness, guard_message, guard_reasons, reasons_of_truncation
 from importer.reconcile.reconcile import Reconciler
+from importer.reconcile.repeated import notes_of
 from importer.reconcile.roster import Roster
 from importer.reconcile.spool import Spool
 from importer.requests import Approval, Trial
@@ -219,7 +220,8 @@ class _Run:
         self._reconciler = Reconciler(
             self._reader, self._roster, self._tables.links, self._tables.addresses, self._spool, self._settings
         )
-        await self._reconciler.open()
+        # Who tries a file wants to know all of it, whatever was said of the last one.
+        await self._reconciler.open(() if self._job.dry_run else await self._applied.header_notes())
         while await self._reconciler.run_batch():
             progress(self._reader.bytes_read / max(1, self._source.facts.size))
             if stopping():
@@ -258,7 +260,8 @@ class _Run:
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""
         compared = not self._reader.header.is_correction
-        await self._applied.record(outcome, self._job.now, await self._roster.last_active(), compared=compared)
+        last_user, header = await self._roster.last_active(), notes_of(self._reader.problems)
+        await self._applied.record(outcome, self._job.now, last_user, header, compared=compared)
 
     def _every_row_rejected(self, facts: FileFacts) -> Outcome:
         message = "Every row was rejected, so nothing was changed. Correct the rows as their messages say."

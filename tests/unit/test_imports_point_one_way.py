@@ -107,6 +107,7 @@ PURE = {
     "importer.nearest",
     "importer.report",
     "importer.requests",
+    "importer.reconcile.repeated",
     "importer.whole_file",
     "importer.reconcile.plan",
     "importer.advice.proposal",
