@@ -7,26 +7,33 @@ about an absent user has none.)
 
 A new code: enter it in `LOOK_FIRST`, where its place is, if the users may be wrong although the import was applied.
 Then its sentence is part of the one-line message of the import, too. Enter it in `ALSO_ABOUT_THE_FILE` if it is about
-the file, or a whole column, but no more than worth knowing. A code that is in neither is about rows. Why a file
-failed needs no entry: `Spool.say_first` has it before everything else.
+the file, or a whole column, but no more than worth knowing. A code that is in neither is about rows, and so
+is an error, whatever its code: it rejects its row. Why a file failed needs no entry: `Spool.say_first` has it before
+everything else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from importer.model import Problem
+from importer.model import Problem, Severity
 
 LOOK_FIRST = (
     "unread_leavers",
     "last_admin",
+    "identifiers_changed",
     "perhaps_utf_8",
     "absent_not_deactivated",
+    "perhaps_the_same_person",
 )
 """The users may be wrong, and no row says so. Their sentences are in the message of the import."""
 
 ALSO_ABOUT_THE_FILE = (
     "possibly_truncated",
+    "spreadsheet_error",
+    "formula",
+    "placeholder",
+    "html_entities",
     "unknown_column",
     "skills_column",
     "column_not_used",
@@ -35,7 +42,7 @@ ALSO_ABOUT_THE_FILE = (
     "blank_lines",
 )
 
-ABOUT_THE_FILE = ("every_row_rejected", *LOOK_FIRST, *ALSO_ABOUT_THE_FILE)
+ABOUT_THE_FILE = (*LOOK_FIRST, *ALSO_ABOUT_THE_FILE)
 
 LOOKED_AT = 3
 """The message of an import has so many sentences of messages in it, and says how many more there are."""
@@ -45,7 +52,11 @@ _RANK = {code: rank for rank, code in enumerate(ABOUT_THE_FILE)}
 
 def rank(problem: Problem) -> int | None:
     """The place of `problem` among those about the whole file, 0 the first; None if it is about rows."""
-    return _RANK.get(problem.code)
+    return None if problem.severity is Severity.ERROR else _RANK.get(problem.code)
+
+
+def is_about_the_file(severity: str, code: str) -> bool:
+    return severity != Severity.ERROR and code in _RANK
 
 
 def look_first(problems: Iterable[Problem], before: str = "") -> str | None:

@@ -100,7 +100,10 @@ class Entry:
             done = replace(over, state=outcome.state, outcome=outcome, message=outcome.message)
             return replace(done, decided_by=undo.by, decided_at=undo.at)
         before = self.outcome or outcome
-        return replace(over, state=before.state, message=f"It could not be undone: {outcome.message}")
+        message = f"It could not be undone: {outcome.message}"
+        if before.message:  # it was applied, and what must be looked at still must
+            message = f"{message.removesuffix('.')}. {before.message}"
+        return replace(over, state=before.state, message=message)
 
     def superseded(self, newer: Entry | Waiting, at: datetime) -> Entry:
         """This import as it will be once `newer` has taken its place."""

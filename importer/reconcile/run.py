@@ -266,7 +266,7 @@ class _Run:
     def _every_row_rejected(self, facts: FileFacts) -> Outcome:
         message = "Every row was rejected, so nothing was changed. Correct the rows as their messages say."
         problem = Problem(Severity.ERROR, "every_row_rejected", message)
-        self._spool.say([problem])
+        self._spool.say_first([problem])
         counts = Counts(rejected=facts.rows or 0, warnings=self._spool.warnings)
         return Outcome(ImportState.FAILED, counts, facts, self._spool.first, message)
 

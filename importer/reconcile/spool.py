@@ -23,6 +23,7 @@ from typing import IO, TypedDict, cast
 
 from importer.file.formulas import escape_formula, unescape_formula
 from importer.file.header import REPORT_COLUMNS, Header
+from importer.grouping import Group, grouped
 from importer.model import MESSAGES_IN_REPORT, Problem, Severity
 from importer.whole_file import rank
 
@@ -176,6 +177,14 @@ def said_in(
     wanted = {"severity": severity, "code": code}
     asked = {name: value for name, value in wanted.items() if value is not None}
     return _page(path, asked, after, limit)
+
+
+def grouped_in(path: Path, *, severity: str | None = None) -> list[Group]:
+    """The messages of the file `path` (`<id>.jsonl`), those that say the same told once; only of this severity."""
+    with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
+        said = map(json.loads, lines)
+        return grouped(each for each in said if severity in (None, each["severity"]))
+    return []
 
 
 def counted_in(path: Path) -> Counter[tuple[str, str]]:

@@ -48,8 +48,11 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
         copy = await asyncio.to_thread(_copy, file, folder / "upload.csv")
         report = await _try(tenant, file, copy, settings, folder)
         if not as_json:
-            touched = folder / "messages" / f"{NO_IMPORT}.touched.jsonl"
-            print_report(report, touched, f"What {Path(file).name} would do to {tenant}")
+            messages = folder / "messages"
+            touched = messages / f"{NO_IMPORT}.touched.jsonl"
+            print_report(
+                report, touched, f"What {Path(file).name} would do to {tenant}", messages / f"{NO_IMPORT}.jsonl"
+            )
         proposed = await _propose(tenant, file, copy, settings, folder)
     if proposed and target and proposed.toml:
         Path(target).write_text(proposed.toml, encoding="utf-8")

@@ -58,8 +58,16 @@ async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> No
     reports = [entry.report().to_json() for entry in entries]
     rows: list[Mapping[str, object]] = [*reports]
     if not as_json:
-        rows = [{**report, "did": report["message"] or summary(report["counts"])} for report in reports]
+        rows = [{**report, "did": _did(entry)} for entry, report in zip(entries, reports, strict=True)]
     print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no imports yet")
+
+
+def _did(entry: Entry) -> str:
+    """What became of `entry`, on one line: for one that was applied both what to look at and what it did."""
+    did = summary(entry.outcome.counts.to_json()) if entry.outcome else "nothing"
+    if entry.message is None:
+        return did
+    return f"{entry.message} ({did})" if entry.state in APPLIED else entry.message
 
 
 @import_.command()
@@ -237,4 +245,4 @@ def _print_report(entry: Entry, folder: TenantFolder, *, as_json: bool) -> None:
     if as_json:
         print_json(entry.report().to_json())
     else:
-        print_report(entry.report(), folder.touched(entry.id))
+        print_report(entry.report(), folder.touched(entry.id), said=folder.said(entry.id))

@@ -12,11 +12,14 @@ from typing import Any
 import click
 
 from ground.words import counted
-from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState, Problem
+from importer.grouping import first_groups, grouped_problems
+from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState
+from importer.reconcile.spool import MESSAGES_KEPT, grouped_in
 from importer.report import Report
 from server.cli.output import harmless, shown
 
 NAMES_SHOWN = 20
+GROUPS_SHOWN = 100
 _NAMES = {"deactivated_absent": "of them absent"}
 REASONS = {
     GuardReason.TOO_MANY_DEACTIVATIONS: "it would deactivate too many users",
@@ -26,20 +29,15 @@ REASONS = {
 }
 
 
-def print_report(report: Report, touched: Path, title: str = "") -> None:
+def print_report(report: Report, touched: Path, title: str = "", said: Path | None = None) -> None:
     """The whole report on stdout, under `title` (else its number and tenant).
 
-    `touched` is the file of those whom the import would touch, if it is held.
+    `touched` is the file of those whom the import would touch, if it is held, and `said` that of all its messages.
     """
     click.echo(title or f"Import {report.id} of {report.tenant}{' (a dry run)' if report.dry_run else ''}")
     for name, value in _facts(report):
         click.echo(f"  {name.ljust(10)}{value}")
-    if report.messages:
-        click.echo()
-    for problem in report.messages:
-        click.echo(_line_of(problem))
-    if len(report.messages) >= MESSAGES_IN_REPORT:
-        click.echo(f"These are the first {MESSAGES_IN_REPORT} messages.")
+    _print_messages(report, said)
     if report.guard and report.state is ImportState.HELD:
         _print_guard(report, report.guard, touched)
 
@@ -80,13 +78,23 @@ def _lasted(report: Report) -> str:
     return f" ({lasted.total_seconds():.1f} s)" if lasted >= timedelta() else ""  # the clock stepped back meanwhile
 
 
-def _line_of(problem: Problem) -> str:
-    where = f"line {problem.line}: " if problem.line else ""
-    sentence, value = harmless(problem.message), ""
-    if not (problem.column and problem.message.startswith(problem.column)):  # such a one tells both itself
-        sentence = harmless(f"{problem.column}: " if problem.column else "") + sentence
-        value = f" ({shown(problem.value)})" if problem.value else ""
-    return f"{problem.severity.value.ljust(8)} {where}{sentence}{value} [{problem.code}]"
+def _print_messages(report: Report, said: Path | None) -> None:
+    """Messages that say the same are told once; those about the whole file are all there, of rows the first."""
+    groups, limit = [], MESSAGES_KEPT
+    if said is not None and report.state is not ImportState.UNDONE:  # of an undo, the report has what that said
+        groups = grouped_in(said)
+    if not groups:
+        groups, limit = grouped_problems(report.messages), MESSAGES_IN_REPORT
+    shown_groups = first_groups(groups, GROUPS_SHOWN)
+    if groups:
+        click.echo()
+    for group in shown_groups:
+        click.echo(f"{group.severity.ljust(8)} {harmless(group.sentence())} [{group.code}]")
+    said_in_all = sum(group.count for group in groups)
+    if more := said_in_all - sum(group.count for group in shown_groups):
+        click.echo(f"... and {counted(more, 'more message', 'more messages')}")
+    if said_in_all >= limit:
+        click.echo(f"These are the first {limit:,} messages.")
 
 
 def _print_guard(report: Report, guard: Guard, touched: Path) -> None:

@@ -16,9 +16,11 @@ from pathlib import Path
 
 from ground.moments import rfc3339, utc_now
 from importer.folder import FolderOf
+from importer.grouping import Group
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice
+from importer.reconcile.spool import grouped_in
 from server.notify import letters
 from server.notify.letters import LEAVERS_SHOWN, Letter
 from server.tenants.settings import TenantSettings
@@ -46,9 +48,10 @@ class TenantHerald:
         if entry.state is ImportState.HELD:
             leavers = await asyncio.to_thread(first_leavers, self._folder_of(entry.tenant).touched(entry.id))
         report = entry.report()
+        said = await asyncio.to_thread(messages_of, self._folder_of(entry.tenant).said(entry.id))
         topic = f"import {entry.id} {entry.state}"
         body = letters.webhook_body(event, entry.finished_at or "", letters.import_data(report, leavers))
-        return _notices(entry.tenant, channels, topic, letters.letter_of(report, leavers), body)
+        return _notices(entry.tenant, channels, topic, letters.letter_of(report, leavers, said), body)
 
     async def stale_notices(self, tenant: str, days: int, last_applied_at: str | None) -> list[Notice]:
         """What to tell of a feed without a file for `days` days; once for each `last_applied_at` (RFC 3339)."""
@@ -96,6 +99,14 @@ def first_leavers(touched: Path) -> list[dict[str, object]]:
             return list(islice((each for each in found if each["action"] == "deactivated"), LEAVERS_SHOWN))
     except OSError:
         return []
+
+
+def messages_of(said: Path) -> list[Group] | None:
+    """All that an import said (`<id>.jsonl`), told once each; None if it said nothing or that can't be read."""
+    try:
+        return grouped_in(said) or None
+    except OSError:
+        return None
 
 
 def _notices(

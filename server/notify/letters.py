@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from ground.words import counted
 from importer.file.letters import one_line
-from importer.model import Counts, ImportState, Problem
+from importer.grouping import Group, first_groups, grouped_problems
+from importer.model import APPLIED, Counts, ImportState
 from importer.report import Report
 
 MESSAGES_SHOWN = 10
+"""So many different messages about rows; those about the whole file are all there."""
 LEAVERS_SHOWN = 20
 """Of whom a held import would deactivate, so many are named."""
 
@@ -39,10 +41,15 @@ class Letter:
     text: str
 
 
-def letter_of(report: Report, leavers: Sequence[Mapping[str, object]] = ()) -> Letter:
-    """The mail about the end that `report` shows; `leavers` are the first whom a held import would deactivate."""
-    sentence = _sentence(report)
-    parts = [[sentence], *_details(report, leavers), _facts(report)]
+def letter_of(
+    report: Report, leavers: Sequence[Mapping[str, object]] = (), said: Sequence[Group] | None = None
+) -> Letter:
+    """The mail about the end that `report` shows; `leavers` are the first whom a held import would deactivate.
+
+    `said` are all messages of the import, told once each; without it those in the report are.
+    """
+    groups = grouped_problems(report.messages) if said is None else said
+    parts = [[_sentence(report)], *_details(report, leavers, groups), _facts(report)]
     subject = f"[Headcount] {report.tenant}: {_subject(report)}"
     return Letter(one_line(subject), _text(parts))
 
@@ -87,16 +94,18 @@ def _subject(report: Report) -> str:
         ImportState.HELD: "is held: please decide",
         ImportState.FAILED: "failed",
     }
-    return f"import {report.id} {words[report.state]}"
+    look = ": please check" if report.message and report.state in APPLIED else ""
+    return f"import {report.id} {words[report.state]}{look}"
 
 
 def _sentence(report: Report) -> str:
     name, rejected = one_line(report.file.name), report.counts.rejected
+    look = f" {one_line(report.message)}" if report.message else ""
     if report.state is ImportState.COMPLETED:
-        return f"{name} was applied: {_counted(report.counts)}."
+        return f"{name} was applied: {_counted(report.counts)}.{look}"
     if report.state is ImportState.COMPLETED_WITH_ERRORS:
         rows = counted(rejected, "row that was rejected", "rows that were rejected")
-        return f"{name} was applied but for {rows}: {_counted(report.counts)}."
+        return f"{name} was applied but for {rows}: {_counted(report.counts)}.{look}"
     if report.state is ImportState.HELD:
         return f"{name} waits for a decision, and nothing was changed: {_message(report)}"
     if report.state is ImportState.ABORTED:
@@ -114,7 +123,7 @@ def _counted(counts: Counts) -> str:
     return ", ".join(found) or "nothing to do"
 
 
-def _details(report: Report, leavers: Sequence[Mapping[str, object]]) -> Iterator[list[str]]:
+def _details(report: Report, leavers: Sequence[Mapping[str, object]], groups: Sequence[Group]) -> Iterator[list[str]]:
     if report.state is ImportState.HELD:
         yield from _decision(report, leavers)
     if report.counts.rejected and report.state is ImportState.COMPLETED_WITH_ERRORS:
@@ -122,8 +131,8 @@ def _details(report: Report, leavers: Sequence[Mapping[str, object]]) -> Iterato
             f"The rejected rows are in /results/sync_users-{report.id}.errors.csv, with what is wrong with each:",
             "mend the cells there and upload that file as sync_users.csv.",
         ]
-    if report.messages and report.state is not ImportState.ABORTED:
-        yield list(_messages(report.messages))
+    if groups and report.state is not ImportState.ABORTED:
+        yield list(_messages(groups))
 
 
 def _decision(report: Report, leavers: Sequence[Mapping[str, object]]) -> Iterator[list[str]]:
@@ -146,12 +155,12 @@ def _person(leaver: Mapping[str, object]) -> str:
     return "  ".join(dict.fromkeys(part for part in named if part))
 
 
-def _messages(messages: Sequence[Problem]) -> Iterator[str]:
+def _messages(groups: Sequence[Group]) -> Iterator[str]:
     yield "What the report says:"
-    for problem in messages[:MESSAGES_SHOWN]:
-        where = ", ".join(part for part in (problem.line and f"line {problem.line}", problem.column) if part)
-        yield one_line(f"- {where + ': ' if where else ''}{problem.message}")
-    if len(messages) > MESSAGES_SHOWN:
+    shown = first_groups(groups, MESSAGES_SHOWN)
+    for group in shown:
+        yield one_line(f"- {group.sentence(values=False)}")
+    if len(groups) > len(shown):
         yield "- and more: all of it is in the report."
 
 

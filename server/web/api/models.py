@@ -101,7 +101,9 @@ class Import(BaseModel):
         description="Who approved, discarded or undid it.", examples=["Ann (owner, token 3)"]
     )
     decided_at: Moment | None
-    message: str | None = Field(description="What happened, in a sentence, where the state does not say it all.")
+    message: str | None = Field(
+        description="What happened, or must be looked at first, where the state does not say it all."
+    )
 
 
 class Report(Import):

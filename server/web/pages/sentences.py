@@ -1,13 +1,13 @@
 """What became of an import, in one sentence that a person would say. Pure.
 
 People join, leave, come back and change; rows are taken or not. What only would have happened (a dry run, an import
-that is held) is said so.
+that is held) is said so. What matters more than all of that (`importer.whole_file`), or that an undo did not succeed,
+is the message of an applied import, and comes before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ground.words import counted
 from importer.model import Counts, Guard, GuardReason, ImportState
@@ -48,7 +48,8 @@ def sentence(report: Report, *, undoing: bool = False, decides: bool = True) -> 
         return _failed(report.message or "")
     if report.state in SAID_ELSEWHERE:
         return stopped(report.message or SAID_ELSEWHERE[report.state])
-    return _applied(report)
+    first = f"{stopped(capital(report.message))} " if report.message else ""
+    return f"{first}{_applied(report)}"
 
 
 def happened(counts: Counts, *, would: bool = False) -> str:
@@ -71,14 +72,6 @@ def undo_means(counts: Counts) -> str:
     if back:
         parts.append(f"{people(back)} {_verb(back, 'is', 'are')} as before")
     return f"{capital(and_(*parts))}. What was changed since stays as it is, and is listed."
-
-
-def without_place(said: Mapping[str, Any]) -> str:
-    """The sentence of a message, where its column and value stand beside it already."""
-    column, value, message = said["column"], said["value"], str(said["message"])
-    for place in (f"{column} “{value}”: ", f"{column}: "):
-        message = message.removeprefix(place)
-    return capital(message)
 
 
 def people(count: int) -> str:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from server import process
 from server.cli import import_ as module
 from server.tenants.tenants import open_tenants
 from tests.support.cli import run_cli
-from tests.support.queues import GUARD, NOON, enqueue, promise, run_to
+from tests.support.queues import GUARD, NOON, enqueue, outcome, promise, run_to
 from tests.support.waiting import eventually
 
 
@@ -73,6 +74,17 @@ def test_imports_are_listed_newest_first(data: Path) -> None:
     table = run_cli("import", "list", "acme").text.splitlines()
     assert len(table) == 3
     assert "It went wrong." in table[1]
+
+
+def test_the_list_says_what_to_look_at_and_what_was_done(data: Path) -> None:
+    async def end(queue: Queue) -> None:
+        entry = await queue.claim("acme", await enqueue(queue))
+        assert entry
+        garbled = replace(outcome(ImportState.COMPLETED, updated=19), message="Look at this first: names.")
+        assert await queue.finish(entry.ended(garbled, NOON), published=True)
+
+    on_queue(data, end)
+    assert "Look at this first: names. (19 updated)" in run_cli("import", "list", "acme").text
 
 
 def test_a_tenant_without_imports_has_an_empty_list(data: Path) -> None:

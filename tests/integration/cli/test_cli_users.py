@@ -244,3 +244,19 @@ def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str], tmp_p
     assert capsys.readouterr().out.startswith("Another title\n  state     held\n")
     print_report(replace(report, started_at="2026-01-01T08:00:59.000Z"), touched)
     assert "  finished  2026-01-01T08:00:01.500Z\n" in capsys.readouterr().out, "nothing lasts less than no time"
+
+
+def test_a_check_tells_what_many_rows_have_in_common_once(acme: TenantFolder, tmp_path: Path) -> None:
+    assert acme
+    done("tenant", "set", "acme", "encoding=cp1252")
+    file = tmp_path / "many.csv"
+    bad = "".join(f"Bad,Row,bad{number}@example.com,,,,,,,,,,{number}th,\r\n" for number in range(150))
+    file.write_text(HEADER + bad + "Zoë,Row,zoe@example.com,,,,,,,,,,,\r\n", encoding="utf-8")
+    told = run_cli("check", "acme", str(file)).text
+    rows = [line for line in told.splitlines() if line.endswith("[bad_date]")]
+    assert len(rows) == 1
+    assert rows[0].startswith("error    150 rows: hire_date: Write the date")
+    assert "(lines 2, 3, 4, 5, 6, …; “0th”, “1th”, “2th”, …)" in rows[0]
+    lines = told.splitlines()
+    assert lines[2].startswith("  message   Look at this first: The file was read as cp1252")
+    assert next(line for line in lines if line.endswith("]")).endswith("[perhaps_utf_8]")

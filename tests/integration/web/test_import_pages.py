@@ -317,3 +317,48 @@ async def test_where_there_was_more_to_say_than_is_kept_the_page_says_so(site: S
     assert "Only the first 10,000 messages are kept." in await page(site, f"{IMPORTS}/{number}")
     number = await site.imported(b"first_name,last_name,email\nAnn,Lee,nowhere\n")
     assert "are kept" not in await page(site, f"{IMPORTS}/{number}")
+
+
+async def test_what_many_rows_have_in_common_is_told_once_with_a_count(site: Site) -> None:
+    bad = [("Bad", "Row", f"p{number}@example.com", f"{number}th") for number in range(29)]
+    good = [("Ann", "Lee", "ann@example.com", "2026-01-02")]
+    await site.imported(sheet(*bad, *good, header=("first_name", "last_name", "email", "hire_date")))
+    text = seen(await page(site, f"{IMPORTS}/1"))
+    assert "2, 3, 4, 5, 6, … hire_date Error 29 rows: Write the date" in text
+    assert "0th 1th 2th …" in text
+    assert text.count("Write the date") == 1
+    assert "each by itself" in text
+    each = await page(site, f"{IMPORTS}/1?severity=error&code=bad_date")
+    assert told_lines(each) == list(range(2, 27))
+    assert "29 rows:" not in seen(each)
+
+
+async def test_kinds_of_messages_come_page_after_page(site: Site) -> None:
+    header = ("first_name", "last_name", "email", *(f"choice{number}" for number in range(30)))
+    custom = [{"key": f"choice{number}", "type": "choice", "choices": ["a", "b"]} for number in range(30)]
+    await settings(site, custom_fields=custom)
+    rows = [("Bad", "Row", f"p{number}@example.com", *["c"] * 30) for number in range(2)]
+    await site.imported(sheet(*rows, ("Ann", "Lee", "ann@example.com", *["a"] * 30), header=header))
+    first = await page(site, f"{IMPORTS}/1")
+    assert seen(first).count("2 rows: There is no such choice.") == 25
+    following = re.search(r'<a href="([^"]+)#messages" rel="next"', first)
+    assert following
+    second = await page(site, f"{IMPORTS}/1{html.unescape(following[1])}")
+    assert seen(second).count("2 rows: There is no such choice.") == 5
+    assert 'rel="next"' not in second
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_page_says_what_must_be_looked_at_before_what_happened(site: Site, dry_run: bool) -> None:
+    await settings(site, encoding="cp1252")
+    number = await site.imported(sheet(("Zoë", "Lee", "zoe@example.com")), dry_run=dry_run)
+    text = seen(await page(site, f"{IMPORTS}/{number}"))
+    what = "1 person would join." if dry_run else "1 person joined."
+    assert text.index("Look at this first: The file was read as cp1252") < text.index(what)
+    listed = seen(await page(site, IMPORTS))
+    assert "Look at this first" in listed
+
+
+async def test_the_list_marks_no_import_of_which_nothing_must_be_looked_at(site: Site) -> None:
+    await site.imported(people("ann"))
+    assert "Look at this first" not in seen(await page(site, IMPORTS))

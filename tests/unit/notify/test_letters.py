@@ -51,8 +51,29 @@ def test_the_mail_of_rejected_rows_says_where_they_are_and_what_to_do() -> None:
     letter = letter_of(report(ImportState.COMPLETED_WITH_ERRORS, counts=Counts(rejected=1), messages=(problem,)))
     assert "but for 1 row that was rejected" in letter.text
     assert "/results/sync_users-7.errors.csv" in letter.text
-    assert "- line 12, hire_date: Write the date as YYYY-MM-DD." in letter.text
+    assert "- line 12: hire_date: Write the date as YYYY-MM-DD." in letter.text
     assert "31.02." not in letter.text, "the message has what may be shown"
+
+
+def test_the_mail_of_an_import_says_what_to_look_at_and_its_subject_asks_for_it() -> None:
+    look = "Look at this first: names may be garbled."
+    letter = letter_of(report(ImportState.COMPLETED, counts=Counts(updated=19), message=look))
+    assert letter.text.startswith(f"sync_users.csv was applied: 19 updated. {look}\n")
+    assert letter.subject == "[Headcount] acme: import 7 was applied: please check"
+
+
+def test_a_mail_tells_what_many_rows_have_in_common_once() -> None:
+    date = [
+        Problem(Severity.ERROR, "bad_date", f"hire_date “{day}”: Write it.", day, "hire_date", f"{day}")
+        for day in range(10, 39)
+    ]
+    whole = [Problem(Severity.WARNING, "unread_leavers", f"About column {number}.") for number in range(15)]
+    others = [Problem(Severity.WARNING, "unknown_link", f"Case {chr(97 + number)}.", 50) for number in range(20)]
+    letter = letter_of(report(ImportState.COMPLETED_WITH_ERRORS, messages=(*whole, *date, *others)))
+    assert "- 29 rows: hire_date: Write it. (lines 10, 11, 12, 13, 14, …)\n" in letter.text
+    assert letter.text.count("About column") == 15, "what is about the whole file is never cut off"
+    assert letter.text.count("Case ") == 9
+    assert "- and more: all of it is in the report." in letter.text
 
 
 def test_the_mail_of_a_held_import_names_the_first_leavers_and_how_to_decide() -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from importer.grouping import without_place
 from importer.model import APPLIED, Counts, FileFacts, Guard, GuardReason, ImportState
 from importer.report import Report
-from server.web.pages.sentences import and_, happened, sentence, undo_means, without_place
+from server.web.pages.sentences import and_, happened, sentence, undo_means
 
 FILE = FileFacts("sync_users.csv", 1000)
 
@@ -173,7 +174,14 @@ def test_what_has_a_message_of_its_own_says_that(state: ImportState) -> None:
 
 def test_an_undo_that_could_not_be_done_does_not_hide_what_the_import_did() -> None:
     told = sentence(report(ImportState.COMPLETED, message="It could not be undone: no.", created=2))
-    assert told == "2 people joined."
+    assert told == "It could not be undone: no. 2 people joined."
+
+
+@pytest.mark.parametrize("state", APPLIED)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_must_be_looked_at_comes_before_what_happened(state: ImportState, dry_run: bool) -> None:
+    told = sentence(report(state, dry_run=dry_run, message="Look at this first: names may be garbled.", updated=19))
+    assert told.startswith("Look at this first: names may be garbled. 19 people ")
 
 
 def test_who_discarded_it_is_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query
@@ -11,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ground.refusals import Refusal
 from importer.errors import Refused
+from importer.model import APPLIED
 from importer.queue.entry import Entry
 from importer.worker import decisions
 from server.tenants.setting_texts import SETTING_TEXTS
@@ -20,7 +22,7 @@ from server.web.office import Visit
 from server.web.pages.imports.page import told
 from server.web.pages.imports.parts import Asked, parts_of
 from server.web.pages.rendering import render
-from server.web.pages.sentences import undo_means, without_place
+from server.web.pages.sentences import undo_means
 from server.web.pages.settings.words import in_words
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
@@ -104,9 +106,10 @@ async def _shown(
         problem=not_done,
         moved=moved,
         entry=entry,
-        told=told(entry, visit),
+        # What must be looked at has a place of its own, before it.
+        looked=entry.message if entry.state in APPLIED else None,
+        told=told(replace(entry, message=None) if entry.state in APPLIED else entry, visit),
         undo_means=undo_means,
-        without_place=without_place,
         SETTING_TEXTS=SETTING_TEXTS,
         setting_said=in_words,
         why_not_undone=await visit.office.reader.why_not_undone(entry),

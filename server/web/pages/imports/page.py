@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from importer.model import INTEGER_MAX, WAITING, ImportState
+from importer.model import APPLIED, INTEGER_MAX, WAITING, ImportState
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from server.web.access import Looking
@@ -53,6 +53,7 @@ async def list_imports(request: Request, visit: Looking, state: str = "", before
         scale_of=scale_of,
         told=lambda entry: told(entry, visit),
         ended=has_counts,
+        looked=lambda entry: entry.message is not None and entry.state in APPLIED,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -15,9 +16,10 @@ from pydantic import BaseModel, Field
 
 from importer.advice.kept import kept_proposal
 from importer.folder import TenantFolder
-from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, ProblemJson, Severity
+from importer.grouping import Group, each_alone, grouped
+from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
 from importer.queue.entry import Entry
-from importer.reconcile.spool import MESSAGES_KEPT, counted_in, said_in, touched_in
+from importer.reconcile.spool import MESSAGES_KEPT, counted_in, grouped_in, said_in, touched_in
 from importer.rules.identity import identity_of
 from importer.users.history import open_history
 from server.tenants.settings import TenantSettings
@@ -141,13 +143,12 @@ def _between(begin: str | None, end: str | None) -> float | None:
 def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
     """What is in files; blocks."""
     said = folder.said(entry.id)
-    messages: Sequence[Mapping[str, Any]]
-    wanted = {"severity": asked.severity or None, "code": asked.code or None}
     if said.exists() or not entry.outcome or entry.state is ImportState.UNDONE:
-        messages, said_next = said_in(said, **wanted, after=asked.said, limit=SAID_SHOWN)
+        messages, said_next = _said(said, asked)
         said_counts = counted_in(said)
     else:  # forgotten; the first of them are in the report (of an undo, those of the undo)
-        messages, said_next = _those(entry.outcome.messages, asked), None
+        those = _those(entry.outcome.messages, asked)
+        messages, said_next = each_alone(those) if asked.code else grouped(those), None
         said_counts = Counter((each.severity.value, each.code) for each in entry.outcome.messages)
     left, left_next = said_in(folder.left(entry.id), after=asked.left, limit=SAID_SHOWN)
     return {
@@ -163,6 +164,18 @@ def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
         "has_file": folder.copy(entry.id).exists(),
         **_touched(entry, folder, asked),
     }
+
+
+def _said(path: Path, asked: Asked) -> tuple[list[Group], int | None]:
+    """A page of the messages in `path`, and where the next begins: those of one code each by itself, all by kind."""
+    if asked.code:
+        found, following = said_in(
+            path, severity=asked.severity or None, code=asked.code, after=asked.said, limit=SAID_SHOWN
+        )
+        return each_alone(found), following
+    groups = grouped_in(path, severity=asked.severity or None)
+    end = asked.said + SAID_SHOWN
+    return groups[asked.said : end], end if len(groups) > end else None
 
 
 def related_settings(codes: Iterable[str]) -> list[str]:
@@ -201,6 +214,6 @@ def _by_person(changes: Iterable[Mapping[str, Any]]) -> list[Changed]:
     return [Changed(*person, fields=[*fields]) for person, fields in grouped]
 
 
-def _those(messages: Iterable[Problem], asked: Asked) -> list[ProblemJson]:
-    found = (problem.to_json() for problem in messages)
+def _those(messages: Iterable[Problem], asked: Asked) -> list[Mapping[str, Any]]:
+    found = (dict(problem.to_json()) for problem in messages)
     return [each for each in found if asked.severity in ("", each["severity"]) and asked.code in ("", each["code"])]
