@@ -291,3 +291,9 @@ async def test_a_formula_cell_comes_back_safe_and_means_the_same_when_sent_again
     users = await company.users()
     assert users["ann@example.com"]["job_title"] == "=1+1"
     assert users["ben@example.com"]["job_title"] == "=2"
+
+
+async def test_updates_are_limited_where_a_limit_is_set(company: Company) -> None:
+    outcome = await company.run(people(*TEN, job_title="Clerk"), max_updates_percent=10)
+    assert outcome.guard is not None
+    assert outcome.guard.reasons == (GuardReason.TOO_MANY_UPDATES,)

@@ -1,4 +1,5 @@
-"""The examples of docs/errors.md that need users: each, imported, is answered with its code and no other."""
+"""The examples of docs/errors.md, each through an import: it is answered with its code, and no other if users are
+needed for it. A code that takes more than a small file is played where the table says."""
 
 from __future__ import annotations
 
@@ -8,11 +9,19 @@ from typing import Any
 import pytest
 
 from importer.model import Problem
+from tests.support import ROOT
 from tests.support.importing import Company, sheet
-from tests.unit.docs.test_errors_docs import REJECTS, SAYS
+from tests.unit.docs.test_errors_docs import FAILS, HOLDS, REJECTS, SAYS, UNDOES
+from tests.unit.docs.test_errors_docs import OWN_FIELDS as OWN
 
 HEADER = ("first_name", "last_name", "email", "manager")
+PLAIN = "first_name,last_name,email"
+LONG = "," + 30_000 * "x"
 EXAMPLES = [(row[0].strip("`"), row[-2]) for row in [*REJECTS, *SAYS] if "⏎" in row[-2]]
+FAILED = [(row[0].strip("`"), row[1].strip("`")) for row in FAILS if "⏎" in row[1]]
+ROW_EXAMPLES = [row[:3] for row in REJECTS if row[2].startswith("`") and "⏎" not in row[2]]
+BADGE = {"key": "badge", "type": "text"}
+OWN_FIELDS = [field.model_dump() for field in OWN]
 SETTINGS: dict[str, dict[str, Any]] = {
     "not_reactivated": {"reactivate_returning": False},
     "absent_not_deactivated": {"deactivate_missing": True},
@@ -22,8 +31,43 @@ BESIDES = {
 }
 """What an example is answered with besides, because it can't be otherwise."""
 
+PLAYED: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "empty_file": (b"", {}),
+    "every_row_rejected": (b"first_name,last_name,email\nAnn,,ann@lee.test\n", {}),
+    "not_a_csv_file": (b"PK\x03\x04" + b"\0" * 40, {}),
+    "wrong_encoding": ("first_name,last_name,email\nZoë,Lee,zoe@lee.test\n".encode("cp1252"), {}),
+    "too_many_columns": (f"{PLAIN}{',x' * 254}\n".encode(), {}),
+    "cell_too_long": (f"{PLAIN}\nAnn,{'x' * 65_537},ann@lee.test\n".encode(), {}),
+    "row_too_long": (f"{PLAIN}{',_' * 40}\nAnn,Lee,ann@lee.test{LONG * 40}\n".encode(), {}),
+    "too_long": (f"{PLAIN},job_title\nAnn,Lee,ann@lee.test,{'x' * 300}\nBo,Ng,bo@ng.test,\n".encode(), {}),
+    "control_character": (f"{PLAIN},job_title\nAnn,Lee,ann@lee.test,a\x07b\nBo,Ng,bo@ng.test,\n".encode(), {}),
+    "perhaps_utf_8": (f"{PLAIN}\nZoë,Lee,zoe@lee.test\n".encode(), {"encoding": "cp1252"}),
+    "column_not_used": (
+        b"first_name,last_name,WorkMail,Mail\nAnn,Lee,ann@lee.test,\n",
+        {"field_mapping": {"WorkMail": "email", "Mail": "email"}},
+    ),
+    "mangled_number": (f"{PLAIN},badge\nAnn,Lee,ann@lee.test,1.23E+05\n".encode(), {"custom_fields": [BADGE]}),
+    "possibly_truncated": (f"{PLAIN}\nAnn,Lee,ann@lee.test\n".encode(), {"detect_truncation": True}),
+}
+"""Those whose example on the page is in words: the file, and the settings."""
 
-async def told(folder: Path, content: str, **settings: Any) -> list[Problem]:
+ELSEWHERE = {
+    "checksum_differs": "queue/test_checksums.py",
+    "checksum_missing": "queue/test_checksums.py",
+    "internal_error": "worker/test_worker.py",
+    "gave_up": "worker/test_recovery.py",
+    "email_taken": "reconcile/test_identifier.py",
+    "address_taken_over": "reconcile/test_addresses.py",
+    "changed_since": "reconcile/test_undo.py",
+    "removed_since": "reconcile/test_undo.py",
+    "too_many_deactivations": "reconcile/test_guard_holds.py",
+    "too_many_creations": "reconcile/test_guard_holds.py",
+    "too_many_updates": "reconcile/test_guard_holds.py",
+}
+"""Those that take more than one small file: where they are played."""
+
+
+async def told(folder: Path, content: str | bytes, **settings: Any) -> list[Problem]:
     """What an import of `content` says where the users of the page are users."""
     company = Company(folder)
     people = [
@@ -35,7 +79,8 @@ async def told(folder: Path, content: str, **settings: Any) -> list[Problem]:
     await company.run(sheet(*people, header=HEADER))
     await company.sql("UPDATE users SET state = 'deactivated' WHERE email = 'cy@dee.test'")
     await company.sql("UPDATE users SET protected = 1 WHERE email = 'di@orr.test'")
-    outcome = await company.run(content.encode(), detect_truncation=False, **settings)
+    raw = content.encode() if isinstance(content, str) else content
+    outcome = await company.run(raw, **{"detect_truncation": False, **settings})
     return list(outcome.messages)
 
 
@@ -44,6 +89,39 @@ async def test_an_example_of_the_page_is_answered_as_the_page_says(tmp_path: Pat
     content = example.split("`")[1].replace("⏎", "\n")
     problems = await told(tmp_path, content, **SETTINGS.get(code, {}))
     assert sorted(problem.code for problem in problems) == sorted([code, *BESIDES.get(code, [])])
+
+
+@pytest.mark.parametrize(("code", "example"), FAILED, ids=[code for code, _ in FAILED])
+async def test_a_file_that_fails_on_the_page_fails_an_import_so(tmp_path: Path, code: str, example: str) -> None:
+    content = example.replace("⏎", "\n").replace("␍", "\r").replace("␀", "\0")
+    assert (await told(tmp_path, content))[0].code == code
+
+
+@pytest.mark.parametrize(("code", "column", "example"), ROW_EXAMPLES, ids=[row[0] for row in ROW_EXAMPLES])
+async def test_a_row_that_the_page_shows_is_rejected_by_an_import(
+    tmp_path: Path, code: str, column: str, example: str
+) -> None:
+    name = column.strip("`")
+    header = PLAIN if not name or name in PLAIN.split(",") else f"{PLAIN},{name}"
+    good = "Bo,Ng,bo@ng.test" + "," * (header.count(",") - 2)
+    content = f"{header}\n{example.split('`')[1]}\n{good}\n"
+    problems = await told(tmp_path, content, custom_fields=OWN_FIELDS)
+    assert [(problem.code, problem.column) for problem in problems] == [(code.strip("`"), name or None)]
+
+
+@pytest.mark.parametrize("code", PLAYED)
+async def test_an_example_in_words_is_answered_as_the_page_says(tmp_path: Path, code: str) -> None:
+    content, settings = PLAYED[code]
+    assert (await told(tmp_path, content, **settings))[0].code == code
+
+
+def test_every_code_of_the_page_is_played_by_an_import() -> None:
+    played = {code for code, _ in [*EXAMPLES, *FAILED]} | {row[0].strip("`") for row in ROW_EXAMPLES} | PLAYED.keys()
+    on_the_page = {row[0].strip("`") for row in [*FAILS, *REJECTS, *SAYS, *UNDOES, *HOLDS]}
+    assert on_the_page == played | ELSEWHERE.keys()
+    for code, file in ELSEWHERE.items():
+        text = (ROOT / "tests" / "integration" / file).read_text(encoding="utf-8")
+        assert f'"{code}"' in text or f"GuardReason.{code.upper()}" in text, f"{file} does not play {code}"
 
 
 async def test_the_users_of_the_page_are_told_nothing_when_all_is_well(tmp_path: Path) -> None:
