@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from importer.file.letters import BLANKS
+from importer.rules.dates import form_in_words, seen_in_date
 
 MAX_TEXT = 255
 """The most characters a text or a name may have."""
@@ -21,21 +22,6 @@ DEFAULT_LANGUAGE = "en"
 _TRUE = frozenset({"1", "true", "yes"})
 _FALSE = frozenset({"0", "false", "no"})
 _ROLE_BY_NAME = {role.lower(): role for role in ROLES}
-_LANGUAGE_BY_NAME = {language.lower(): language for language in LANGUAGES}
-_PART_OF_DATE = {
-    "Y": "year",
-    "y": "year in two digits",
-    "m": "month",
-    "b": "month (Jan)",
-    "B": "month (January)",
-    "d": "day",
-    "H": "hours",
-    "I": "hours",
-    "M": "minutes",
-    "S": "seconds",
-    "p": "AM or PM",
-    "%": "%",
-}
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TEAM_PART = re.compile(r"(?:\\[\\,]|[^,])*")
 _ESCAPED = re.compile(r"\\([\\,])")
@@ -93,35 +79,25 @@ def check_role(text: str) -> str | Invalid:
     )
 
 
-def check_language(text: str) -> str | Invalid:
-    language = _LANGUAGE_BY_NAME.get(text.lower())
-    if language:
-        return language
-    base = re.split("[-_]", text.lower())[0]
-    near = [known for known in LANGUAGES if known.lower().split("-")[0] == base]
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Write one of: {', '.join(LANGUAGES)}."
-    return Invalid("unknown_language", f"There is no such language. {hint}")
-
-
 def check_date(text: str, date_format: str = ISO_DATE) -> str | Invalid:
     """The day in `text`, as YYYY-MM-DD; `date_format` is that of strptime. A time of the day is dropped."""
     iso = date_format == ISO_DATE
-    if iso and not _ISO_DATE.fullmatch(text):
-        return Invalid("bad_date", "Write the date as year-month-day with all digits, such as 2024-03-09.")
-    try:
-        if not text.isascii():
-            raise ValueError
-        return datetime.strptime(text, date_format).date().isoformat()  # noqa: DTZ007 - a day, no moment
-    except ValueError:
-        example = date_in(EXAMPLE_DAY, date_format)
-        if iso:
-            return Invalid("bad_date", f"There is no such day in the calendar. Write a real date, such as {example}.")
-        return Invalid("bad_date", f"Write a real date as {form_in_words(date_format)}, such as {example}.")
-
-
-def form_in_words(date_format: str) -> str:
-    """`date_format` for those who don't know the directives of strptime: `%d.%m.%Y` is “day.month.year”."""
-    return re.sub("%(.)", lambda found: _PART_OF_DATE.get(found[1], found[0]), date_format)
+    if not iso or _ISO_DATE.fullmatch(text):
+        try:
+            if not text.isascii():
+                raise ValueError
+            return datetime.strptime(text, date_format).date().isoformat()  # noqa: DTZ007 - a day, no moment
+        except ValueError:
+            pass
+    example = date_in(EXAMPLE_DAY, date_format)
+    if not iso:
+        advice = f"Write a real date as {form_in_words(date_format)}, such as {example}."
+    elif _ISO_DATE.fullmatch(text):
+        advice = f"There is no such day in the calendar. Write a real date, such as {example}."
+    else:
+        advice = f"Write the date as year-month-day with all digits, such as {example}."
+    seen = seen_in_date(text)
+    return Invalid("bad_date", f"{advice} {seen}" if seen else advice)
 
 
 def date_in(iso: str, date_format: str) -> str:
@@ -135,7 +111,9 @@ def check_deactivate(text: str) -> bool | Invalid:
     if isinstance(found, bool):
         return found
     return Invalid(
-        "bad_deactivate", "Write 1, true or yes to deactivate the user; 0, false, no or nothing to keep them."
+        "bad_deactivate",
+        "Write 1, true or yes to deactivate the user; 0, false, no or nothing to keep them. "
+        "The setting value_mapping can give other words a meaning.",
     )
 
 

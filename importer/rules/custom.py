@@ -97,7 +97,9 @@ def _check_choice(choices: dict[str, str], text: str) -> FieldValue | Invalid:
     known = list(choices.values())
     more = f" (and {len(known) - CHOICES_NAMED:,} more)" if len(known) > CHOICES_NAMED else ""
     return choices.get(text.lower()) or Invalid(
-        "unknown_choice", f"There is no such choice. Write one of: {', '.join(known[:CHOICES_NAMED])}{more}."
+        "unknown_choice",
+        f"There is no such choice. Write one of: {', '.join(known[:CHOICES_NAMED])}{more}. "
+        "If it is missing, the settings may add it (custom_fields).",
     )
 
 

@@ -19,6 +19,10 @@ _PLAIN = re.compile(
     r"(?!')[A-Za-z0-9_'+-]++(?:\.[A-Za-z0-9_'+-]++)*@(?:[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*\.)+[A-Za-z]++"
 )
 
+MAX_WRAPPED = 500
+_WRAPPED = re.compile(r"""[^<>()\[\]@]*[<(\[]\s*(?:mailto:)?\s*([^<>()\[\]\s:]+)\s*[>)\]][\s.;,]*""", re.IGNORECASE)
+_MAILTO = re.compile(r"[^@]*?mailto:\s*([^\s?;,:]+)(?:\?.*)?[\s;,]*", re.IGNORECASE)
+
 
 def plain_address(text: str) -> str | None:
     """The address as it is kept if `text` is a plain one; None says nothing.
@@ -58,7 +62,15 @@ def email_key(address: str) -> str:
     return unicodedata.normalize("NFC", lower)
 
 
+def address_within(text: str) -> str | None:
+    """The one address in `text` where more stands around it: a name, brackets, `mailto:`; None if that is not so."""
+    found = _WRAPPED.fullmatch(text) or _MAILTO.fullmatch(text)
+    return plain_address(found[1]) if found and len(text) <= MAX_WRAPPED else None
+
+
 def _advice(text: str, reason: str) -> str:
+    if address := address_within(text):
+        return f"Write the e-mail address alone, without a name and without anything around it: {address}"
     if text.count("@") > 1 and '"' not in text:
         return "There is more than one e-mail address in the cell. Write exactly one."
     if "<" in text:

@@ -8,7 +8,6 @@ from functools import partial
 from importer.rules.cells import (
     check_date,
     check_deactivate,
-    check_language,
     check_reference,
     check_role,
     check_teams,
@@ -16,6 +15,7 @@ from importer.rules.cells import (
 )
 from importer.rules.custom import CustomField, Rule, rule_of
 from importer.rules.emails import check_email
+from importer.rules.languages import check_language
 from importer.rules.timezones import check_time_zone
 
 STANDARD: dict[str, Rule] = {

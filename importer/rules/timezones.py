@@ -1,4 +1,4 @@
-"""Time zones: a city, an IANA name or a Rails name -> the IANA name.  Pure.
+"""Time zones: a city, an IANA name, a Rails name or one of Windows' -> the IANA name.  Pure.
 
 Compared without case, accents and the difference between a space and an underscore. A name that could be more
 than one place is refused: nobody's clock is set by guessing.
@@ -12,9 +12,10 @@ from collections import defaultdict
 from functools import cache
 from importlib import resources
 
-from importer.nearest import Nearest
+from importer.nearest import LONGEST, Nearest
 from importer.rules.cells import Invalid
 from importer.rules.railszones import RAILS_ZONES
+from importer.rules.windowszones import WINDOWS_ZONES
 
 CITY_AREAS = frozenset(
     {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
@@ -37,6 +38,29 @@ NAMESAKES = {
 }
 """Cities of one name in several zones, where the IANA name of one of them is not what most people mean."""
 
+NEAR_CITY = 0.7
+NEAR_TIME = 0.8
+"""So near a name must be to be meant: names of the second kind have “Time” in common."""
+
+_PARTS_OF_THE_WORLD = {
+    "africa": {"Africa"},
+    "america": {"America"},
+    "antarctica": {"Antarctica"},
+    "arctic": {"Arctic", "Europe"},
+    "asia": {"Asia"},
+    "atlantic": {"Atlantic", "America"},
+    "australia": {"Australia"},
+    "europe": {"Europe"},
+    "indian": {"Indian", "Asia", "America"},
+    "pacific": {"Pacific", "America", "Asia"},
+    "romance": {"Europe"},
+    "us": {"America", "Pacific"},
+    "usa": {"America", "Pacific"},
+    "canada": {"America"},
+}
+"""Words that say where a place is, also with an `n` at the end, and the areas of the IANA zones that fit."""
+
+_PREFIX = re.compile(r"\s*\((?:gmt|utc)[^)]*\)\s*(?=\S)", re.IGNORECASE)
 _OFFSET = re.compile(r"(?:gmt|utc)?\s*([+-])\s*0?(\d{1,2})(?::?(\d\d))?", re.IGNORECASE)
 _FARTHEST_H = {"+": 14, "-": 12}
 
@@ -63,11 +87,29 @@ def _advice(text: str) -> str:
         return (
             f"An offset does not say when clocks change: write a city, such as London, or {fixed} if they never do."
         )
-    nearest = _nearest().to(text.rpartition("/")[2])
-    if nearest and "/" in text:
-        nearest = _zones()[_fold(nearest)]
-    hint = f" The nearest name is {nearest}." if nearest else ""
+    hint = f" Did you mean {meant}?" if (meant := _near(text)) else ""
     return f"Write a city or an IANA name, such as London or Europe/London.{hint}"
+
+
+def _near(text: str) -> str | None:
+    """The name that `text` is probably meant for: near enough, and never of a part of the world it does not name."""
+    bare = _PREFIX.sub("", text, count=1)
+    if bare != text and _zones().get(_fold(bare)):
+        return bare.strip()
+    place = bare.rpartition("/")[2]
+    exact = next((name for name in (place, f"{place} Time") if _fold(name) in _zones()), None)
+    nearest = exact or _nearest().to(place, at_least=NEAR_CITY)
+    if not nearest or len(nearest) > LONGEST:
+        return None
+    zone = _zones()[_fold(nearest)]
+    is_time = _fold(nearest).endswith(" time")
+    if is_time and not exact and not _nearest().to(place, at_least=NEAR_TIME):
+        return None
+    words = re.findall(r"[a-z]+", _fold(bare))
+    areas = [_PARTS_OF_THE_WORLD.get(word) or _PARTS_OF_THE_WORLD.get(word.removesuffix("n")) for word in words]
+    if any(fitting and zone.partition("/")[0] not in fitting for fitting in areas):
+        return None
+    return zone if "/" in bare or is_time else nearest
 
 
 def _fold(name: str) -> str:
@@ -120,6 +162,7 @@ def _zones() -> dict[str, str]:
     all_names = (
         _iana_names(in_areas=False),
         _cities(),
+        WINDOWS_ZONES,
         _short_rails_names(),
         RAILS_ZONES,
         _iana_names(in_areas=True),
@@ -130,4 +173,4 @@ def _zones() -> dict[str, str]:
 
 @cache
 def _nearest() -> Nearest:
-    return Nearest({*_cities(), *RAILS_ZONES} - set(NAMESAKES))
+    return Nearest({*_cities(), *RAILS_ZONES, *WINDOWS_ZONES} - set(NAMESAKES))

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from importer.rules.cells import Invalid
-from importer.rules.emails import check_email, email_key, plain_address
+from importer.rules.emails import address_within, check_email, email_key, plain_address
 
 LETTERS = st.text(st.sampled_from("abAB019._-+'@x"), max_size=12)
 ALMOST = st.tuples(LETTERS, st.sampled_from(["@", "@@", ""]), LETTERS, st.sampled_from([".com", ".c", ".1", "", "."]))
@@ -101,6 +101,12 @@ def test_a_valid_address_is_kept_as_given_with_the_domain_in_lower_case(text: st
         ("ann@lee.com;bob@lee.com", "more than one"),
         ("Ann Lee <ann@lee.com>", "without a name"),
         ("<ann@lee.com>", "without a name"),
+        ("Ann Lee <ann@lee.com>", "around it: ann@lee.com"),
+        ("Ann Lee (ann@lee.com)", "around it: ann@lee.com"),
+        ("Ann Lee [mailto:ann@lee.com]", "around it: ann@lee.com"),
+        ("mailto:Ann@Lee.com", "around it: Ann@lee.com"),
+        ("Mail: mailto:ann@lee.com?subject=Hi", "around it: ann@lee.com"),
+        ("Ann <ann@lee.com>, Bo <bo@ng.com>", "more than one"),
         ("a" * 250 + "@lee.com", "at most 254"),
         ("a\u200bb@lee.com", "ZERO WIDTH SPACE"),
     ],
@@ -115,6 +121,7 @@ def test_anything_else_is_refused_with_what_to_do(text: str, advice: str) -> Non
 
 def test_an_endless_address_is_refused_at_once() -> None:
     assert isinstance(check_email("a" * 65_536), Invalid)
+    assert all(address_within(text * 20_000) is None for text in ("<", "a <", "mailto:", "(a@b.cd)", " ("))
 
 
 @given(st.text(max_size=12))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import date
 from typing import Any
 
 import pytest
@@ -260,16 +261,38 @@ def test_languages_are_found_without_case(language: str) -> None:
 @pytest.mark.parametrize(
     ("cell", "hint"),
     [
-        ("en_GB", "en or en-US"),
-        ("en_US", "en or en-US"),
         ("pt", "Did you mean pt-BR?"),
         ("zh", "zh-CN or zh-TW"),
+        ("zh-Hans", "Did you mean zh-CN?"),
         ("es", "es-CO"),
+        ("es-MX", "Did you mean es-CO?"),
+        ("de-DE", "Did you mean de?"),
+        ("fr_CA", "Did you mean fr?"),
+        ("English", "Did you mean en?"),
+        ("English (UK)", "Did you mean en?"),
+        ("English (US)", "Did you mean en-US?"),
+        ("eng", "Did you mean en?"),
+        ("German", "Did you mean de?"),
+        ("DEUTSCH", "Did you mean de?"),
+        ("français", "Did you mean fr?"),
+        ("Español", "Did you mean es-CO?"),
+        ("Portuguese (Brazil)", "Did you mean pt-BR?"),
+        ("Chinese (Traditional)", "Did you mean zh-TW?"),
+        ("sv", "Write one of: en, en-US, de"),
         ("tlh", "Write one of: en, en-US, de"),
+        ("French or German", "Write one of: en, en-US, de"),
     ],
 )
 def test_an_unknown_language_names_those_it_may_be(cell: str, hint: str) -> None:
     assert hint in message("language", cell, "unknown_language")
+
+
+@pytest.mark.parametrize(
+    ("cell", "language"),
+    [("pt_BR", "pt-BR"), ("zh_cn", "zh-CN"), ("en_US", "en-US"), ("en-GB", "en"), ("EN_gb", "en")],
+)
+def test_a_language_may_have_an_underscore_and_british_english_is_english(cell: str, language: str) -> None:
+    assert value("language", cell) == language
 
 
 def test_time_zones_are_kept_by_their_iana_name() -> None:
@@ -295,6 +318,44 @@ def test_a_real_date_is_kept(cell: str) -> None:
 )
 def test_anything_else_is_no_date(cell: str) -> None:
     assert "such as 2024-03-09" in message("hire_date", cell, "bad_date")
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("45231", "Excel's number for the day 2023-11-01"),
+        ("45231.5", "Excel's number for the day 2023-11-01"),
+        ("44927", "2023-01-01"),
+        ("01/02/2024", "This may be day/month/year or month/day/year"),
+        ("13/02/2024", "This seems to be day/month/year. If all your dates look so, the setting date_format"),
+        ("02/13/2024", "%m/%d/%Y"),
+        ("13.02.24", "%d.%m.%y"),
+        ("2024/01/05", "year/month/day"),
+        ("20240105", "%Y%m%d"),
+        ("2024-01-05T00:00:00Z", "%Y-%m-%dT%H:%M:%SZ"),
+        ("2024-01-05 00:00:00.000", "year-month-day with a time."),
+        ("1/13/2024 12:00:00 AM", "%m/%d/%Y %I:%M:%S %p"),
+        ("5 janv. 2024", "the name of the month."),
+        ("05-Jan-2024", "%d-%b-%Y"),
+        ("Jan 5, 2024", "%b %d, %Y"),
+    ],
+)
+def test_a_date_in_another_form_is_called_what_it_certainly_is(cell: str, said: str) -> None:
+    assert said in message("hire_date", cell, "bad_date")
+
+
+@pytest.mark.parametrize("setting", ["%m/%d/%Y", "%d/%m/%Y", "%Y%m%d", "%Y-%m-%dT%H:%M:%SZ", "%d-%b-%Y"])
+def test_the_form_that_is_named_reads_the_date(setting: str) -> None:
+    cell = date(2024, 12, 31).strftime(setting)
+    assert setting in message("hire_date", cell, "bad_date")
+    assert check({"date_format": setting}, hire_date=cell).values["hire_date"] == "2024-12-31"
+
+
+@pytest.mark.parametrize("cell", ["Ulm", "12 Ulm 2024", "2024", "99999", "31/02/2024", "2024-1-5", "2023-02-29"])
+def test_a_cell_that_is_no_date_in_any_form_is_called_nothing(cell: str) -> None:
+    said = message("hire_date", cell, "bad_date")
+    assert "This" not in said
+    assert "date_format" not in said
 
 
 # Teams

@@ -9,6 +9,7 @@ import pytest
 from importer.rules.cells import Invalid
 from importer.rules.railszones import RAILS_ZONES
 from importer.rules.timezones import NAMESAKES, check_time_zone, iana_names
+from importer.rules.windowszones import WINDOWS_ZONES
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,10 @@ def refused(text: str) -> Invalid:
     [
         ("Londn", "London"),
         ("Europe/Berlim", "Europe/Berlin"),
-        ("Springfield", "nearest name"),
+        ("US/Chicago", "America/Chicago"),
+        ("Eastern", "America/New_York"),
+        ("Central European Time", "Europe/"),
+        ("(GMT+01:00) Berlin", "Did you mean Berlin?"),
         ("GMT+2", "Etc/GMT-2"),
         ("-5", "Etc/GMT+5"),
     ],
@@ -56,6 +60,47 @@ def refused(text: str) -> Invalid:
 def test_anything_else_is_refused_with_a_hint(text: str, hint: str) -> None:
     assert refused(text).code == "unknown_time_zone"
     assert hint in refused(text).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "Springfield",
+            "Romance",
+            "Ulm",
+            "Munich",
+            "Eastern European Time",
+            "East Africa Time",
+            "Central Africa Time",
+        ),
+        *("America/Berlin", "Europe/New_York", "Asia/Melbourne", "Pacific Daylight Time", "Mitteleuropa", "-"),
+    ],
+)
+def test_no_name_is_hinted_at_that_is_not_near_or_on_another_continent(text: str) -> None:
+    assert "mean" not in refused(text).message
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("W. Europe Standard Time", "Europe/Berlin"),
+        ("w. europe standard time", "Europe/Berlin"),
+        ("Romance Standard Time", "Europe/Paris"),
+        ("GMT Standard Time", "Europe/London"),
+        ("India Standard Time", "Asia/Kolkata"),
+        ("Eastern Standard Time (Mexico)", "America/Cancun"),
+        ("FLE Standard Time", "Europe/Kyiv"),
+    ],
+)
+def test_the_names_of_windows_are_known(text: str, zone: str) -> None:
+    assert check_time_zone(text) == zone
+
+
+def test_every_name_of_windows_stands_for_a_zone_that_exists_and_for_no_other() -> None:
+    assert len(WINDOWS_ZONES) > 130
+    assert set(WINDOWS_ZONES.values()) <= set(iana_names())
+    assert all(check_time_zone(name) == zone for name, zone in WINDOWS_ZONES.items())
 
 
 @pytest.mark.parametrize("text", ["North", "Victoria 3000", "GMT+20", "UTC+5:30", "Factory", "x" * 60_000])
