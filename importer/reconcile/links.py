@@ -18,8 +18,9 @@ from importer.model import Problem, Severity, shown
 from importer.reconcile.plan import LINK_FIELDS, differences
 from importer.reconcile.roster import Roster
 from importer.rules.cells import FieldValue
-from importer.rules.emails import email_key
+from importer.rules.emails import address_within, email_key
 from importer.rules.identity import Identity
+from importer.rules.nonvalues import says_nothing
 from importer.users.columns import Columns, User
 
 CACHED = 50_000
@@ -290,6 +291,17 @@ def _oneself(line: int, name: str, text: str) -> Problem:
 
 
 def _unknown(line: int, name: str, text: str, identity: Identity) -> Problem:
+    address = address_within(text)
+    if address or (identity.by_address and text.count("@") > 1):
+        what = f"the address alone: {address}" if address else f"the e-mail address of one {name}, not of several"
+        message = f"Write {what}. The {name} stays as it was."
+        return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))
+    if says_nothing(text):
+        message = (
+            f"No user is called “{text}”; the {name} stays as it was. If there is no {name}, leave the cell blank, "
+            "or have this value read as blank: the setting value_mapping can do that."
+        )
+        return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))
     if identity.by_address and "@" not in text:
         message = f"Write the e-mail address of the {name} instead; the {name} stays as it was."
         return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))

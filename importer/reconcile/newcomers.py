@@ -9,7 +9,8 @@ where a batch or a chunk ends. It holds because the rows taken here depend on no
 
 - Their identifiers are valid, come once in the batch, and name neither a user, nor one whose creation was undone, nor
   a row before. Where the address may change (it is not the identifier), no other user has or wants theirs.
-- Every cell of their chunk is valid and not doubtful, so there is nothing to say of them but about links.
+- Every cell of their chunk is valid, and at most doubtful in a way that is said once for its column; those are
+  counted, and their rows leave no digest, as on the other path. So there is nothing to say of a row but about links.
 - Links are the one thing in common. All who are created in the batch have their ids before a link is looked at, and a
   link that is not found waits for the end, as on the other path.
 - Teams and locations get the spelling of their first line, over the rows of both paths.
@@ -31,9 +32,10 @@ from importer.reconcile.plan import LINK_FIELDS, OURS, NameIds, custom_column, t
 from importer.reconcile.roster import COLUMNS, NEW_USER
 from importer.reconcile.rows import RowInHand, Writes
 from importer.rules.cells import FieldValue
+from importer.rules.doubts import doubt
 from importer.rules.emails import email_key
 from importer.rules.identity import Identity
-from importer.rules.rows import RowChecker
+from importer.rules.rows import Doubt, RowChecker
 from importer.users.columns import Value
 
 CHUNK_ROWS = 64
@@ -46,6 +48,7 @@ class Newcomers:
 
     rows: list[RowInHand] = field(default_factory=list)
     values: dict[str, list[FieldValue]] = field(default_factory=dict)
+    doubts: list[Problem] = field(default_factory=list)
 
     def column(self, name: str) -> Sequence[FieldValue]:
         """The values of the field `name`; nothing if it is not in the file."""
@@ -76,11 +79,15 @@ def part(rows: list[RowInHand], apart: Collection[str], checker: RowChecker) -> 
         (others if known else fresh).append(row)
     for start in range(0, len(fresh), CHUNK_ROWS):
         chunk = fresh[start : start + CHUNK_ROWS]
-        values = checker.check_columns([row.cells for row in chunk])
+        doubts: list[Doubt] = []
+        values = checker.check_columns([row.cells for row in chunk], doubts)
         if values is None or any(values.get("deactivate", ())):
             others += chunk
             continue
         newcomers.rows += chunk
+        for at, (name, text, why) in doubts:
+            chunk[at].doubted = True
+            newcomers.doubts.append(doubt(chunk[at].line, name, text, why))
         for name, column in values.items():
             newcomers.values.setdefault(name, []).extend(column)
     others.sort(key=lambda row: row.line)
@@ -136,7 +143,7 @@ def _set_links(
         for at, (text, target) in enumerate(zip(texts, found, strict=True)):
             if text and not target:
                 odd.setdefault(at, {})[name] = text
-    digests: list[bytes | None] = [row.digest for row in rows]
+    digests = [row.to_remember for row in rows]
     for at, unresolved in odd.items():
         row = rows[at]
         resolved = links.of(unresolved, row.line, row.new_id, created)
@@ -144,7 +151,7 @@ def _set_links(
         for name, target in resolved.columns.items():
             targets[name][at] = target
         if resolved.waiting:
-            digest = None if resolved.problems else row.digest
+            digest = None if resolved.problems else row.to_remember
             batch.waiting.append(Waiting(row.new_id, row.line, resolved.waiting, digest, True, True))
         if resolved.waiting or resolved.problems:
             digests[at] = None

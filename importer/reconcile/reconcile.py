@@ -51,6 +51,7 @@ from importer.reconcile.spool import Spool
 from importer.reconcile.window import Window, salt_of
 from importer.reconcile.writing import Writer
 from importer.rules.cells import FieldValue
+from importer.rules.doubts import Doubts
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
 from importer.users.columns import User
@@ -82,6 +83,7 @@ class Reconciler:
         self._ahead: Batch | None = None
         self.counts = Counts()
         self._writer = Writer(roster, links, addresses, spool, self.counts)
+        self._doubts = Doubts()
         self.unknown_identifiers = 0
         self._said = 0
 
@@ -177,6 +179,7 @@ class Reconciler:
         Rows with an identifier in `apart` are unusual.
         """
         newcomers, others = part(rows, apart, self._checker)
+        self._doubts.sift(newcomers.doubts)
         for row in newcomers.rows:
             row.new_id = self._roster.new_id(row.line)
         self.counts.created += len(newcomers.rows)
@@ -255,7 +258,7 @@ class Reconciler:
                 self.counts.ignored += 1
             elif row.judgement.fate is Fate.LEAVE:
                 self.counts.unchanged += 1
-            self._spool.say(problems)
+            self._spool.say(self._doubts.sift(problems))
 
     def _may_be_cut(self, row: RowInHand) -> bool:
         """Whether even the identifier of an unfinished row may be half of one, and no guard would see to that."""
@@ -271,6 +274,7 @@ class Reconciler:
             self.counts.unchanged -= resolved.newly_changed
             self.counts.updated += resolved.newly_changed
             self._spool.say(resolved.problems)
+        self._spool.say(self._doubts.problems())
         self.say_of_the_file()
         if self.counts.changed:
             async for problems in self._links.to_deactivated():

@@ -29,11 +29,17 @@ class RowInHand:
     judgement: Judgement = field(init=False)
     new_id: int = 0
     unfinished: bool = False
+    doubted: bool = False
 
     @property
     def user_id(self) -> int:
         """The user this row is about; 0 if there is none."""
         return self.known.id if self.known else self.new_id
+
+    @property
+    def to_remember(self) -> bytes | None:
+        """The digest that the user of this row may remember; None if a cell of it has to be counted next time too."""
+        return None if self.doubted else self.digest
 
     @property
     def is_unchanged(self) -> bool:

@@ -31,7 +31,7 @@ from importer.file.reader import Batch
 from importer.reconcile.roster import Roster
 from importer.rules.settings import ImportSettings
 
-RULES = 1
+RULES = 2
 """Raise it when the same row comes to mean something else: every digest of before then counts for nothing."""
 
 WIDTH_BATCHES = 4

@@ -26,6 +26,8 @@ _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TEAM_PART = re.compile(r"(?:\\[\\,]|[^,])*")
 _ESCAPED = re.compile(r"\\([\\,])")
 
+LEAVE = "\0"
+"""The meaning of a cell that leaves its field as it is: no cell's value can be this."""
 
 FieldValue = str | bool | int | float | tuple[str, ...] | None
 """None: cleared. A tuple: the names of secondary teams, in order. Numbers: custom fields only; True and False: those
@@ -49,12 +51,15 @@ class Doubtful:
 
     `if_rejected` is the message where the row is rejected for another cell, so that the value is not taken after all;
     "" if then there is nothing to say.
+
+    `least`: the warning is one for the whole column, if so many of its cells or more deserve it; 0: one a row.
     """
 
     value: FieldValue
     code: str
     message: str
     if_rejected: str = ""
+    least: int = 0
 
 
 def name_key(name: str) -> str:

@@ -19,11 +19,13 @@ from importer.file.formulas import unescape_formula
 from importer.file.header import Header, fold
 from importer.file.letters import BLANKS, visible
 from importer.model import Problem, Severity, shown
-from importer.rules.cells import DEFAULT_LANGUAGE, DEFAULT_ROLE, Doubtful, FieldValue, Invalid
+from importer.rules.cells import DEFAULT_LANGUAGE, DEFAULT_ROLE, LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.custom import Rule
+from importer.rules.doubts import doubt
 from importer.rules.emails import email_key, plain_address
 from importer.rules.identity import identity_of
-from importer.rules.rulebook import rules_of
+from importer.rules.nonvalues import FREE, MUST_SAY, sift
+from importer.rules.rulebook import rules_of, telling_words
 from importer.rules.settings import ImportSettings
 
 WHEN_CLEARED: dict[str, FieldValue] = {"role": DEFAULT_ROLE, "language": DEFAULT_LANGUAGE, "secondary_team": ()}
@@ -35,12 +37,13 @@ REMEMBERED_LENGTH = 64
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NEEDS_TIDYING = " '"
 """What a cell of printable ASCII may begin with if tidying may change it."""
+_ESCAPED = ("=", "+", "-", "@")
 
 _Note = tuple[str, str, Invalid | Doubtful]
 """What is to be said of a cell: its column, its text, and why."""
 
-_LEAVE = "\0"
-"""The meaning of a blank cell that leaves its field as it is: no cell's value can be this."""
+Doubt = tuple[int, tuple[str, str, Doubtful]]
+"""The same of a row by its place among others, where it is said once for the column."""
 
 
 @dataclass(slots=True)
@@ -74,17 +77,27 @@ def tidy(cell: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What the cells of one column mean: `values` from theirs (as `fold` gives them) to ours, and a `blank` cell."""
+    """What the cells of one column mean: `values` from theirs (as `fold` gives them) to ours, and a `blank` cell.
+
+    `rule` is for values, `sifted` for what a system may write in the place of one as well.
+    """
 
     name: str
     rule: Rule
+    sifted: Rule
     blank: FieldValue | Invalid
     values: Mapping[str, str] = field(default_factory=dict)
 
-    def judge(self, text: str) -> FieldValue | Invalid | Doubtful:
-        """What the tidy `text` means."""
+    def read(self, cell: str) -> tuple[str, FieldValue | Invalid | Doubtful]:
+        """`cell` made tidy, and what it means. Text that had a `'` to keep it from being a formula is a value."""
+        text = tidy(cell)
+        return text, self.judge(text, certain=text[:1] in _ESCAPED and cell.lstrip(BLANKS).startswith("'"))
+
+    def judge(self, text: str, *, certain: bool = False) -> FieldValue | Invalid | Doubtful:
+        """What the tidy `text` means; `certain`: it is a value, whatever it looks like."""
         if text and self.values:
-            text = self.values.get(fold(text), text)
+            ours = self.values.get(fold(text))
+            text, certain = (text, certain) if ours is None else (ours, True)
         if not text:
             return self.blank
         if not text.isprintable() and _CONTROL.search(text):
@@ -92,7 +105,7 @@ class Column:
                 "control_character",
                 "There is an invisible control character in the cell. Type the text anew instead of copying it.",
             )
-        return self.rule(text)
+        return self.rule(text) if certain else self.sifted(text)
 
     def cell(self, text: str) -> str:
         """What to write so that it is read as `text` would be, were there no words of the tenant's."""
@@ -107,47 +120,57 @@ def columns_under(settings: ImportSettings) -> dict[str, Column]:
     columns = {}
     required = settings.names.required
     blank_leaves = settings.blank_cells == "keep"
+    own = {each.key for each in settings.custom_fields if each.type == "text"}
     for name, rule in rules_of(settings.date_format, settings.custom_fields).items():
         mapped = settings.value_mapping.get(name, {})
         values = {fold(tidy(theirs)): tidy(ours) for theirs, ours in mapped.items()}
-        columns[name] = Column(name, rule, _blank(name, name in required, blank_leaves), values)
+        must_say = name in required or name in MUST_SAY
+        sifted = sift(name, telling_words(rule, mapped), needed=must_say, free=name in FREE or name in own)
+        columns[name] = Column(name, rule, sifted, _blank(name, name in required, blank_leaves), values)
     return columns
 
 
 def _blank(name: str, required: bool, blank_leaves: bool) -> FieldValue | Invalid:
     if required:
-        return Invalid("missing_value", "The cell must not be blank. Fill it in.")
+        one_name = " For a person with one name write it in first_name, and - in last_name."
+        advice = f"Fill it in.{one_name if name in ('first_name', 'last_name') else ''}"
+        return Invalid("missing_value", f"The cell must not be blank. {advice}")
     if name == "deactivate":
         return False
-    return _LEAVE if blank_leaves else WHEN_CLEARED.get(name)
+    return LEAVE if blank_leaves else WHEN_CLEARED.get(name)
 
 
 class _Meanings(dict[str, FieldValue]):
     """What the cells of one column mean, each as it is in the file; found out when first asked for.
 
-    Of an invalid or doubtful cell nothing is remembered: it is added to `notes`, and looked at anew when it comes
-    again.
+    An invalid or doubtful cell is added to `notes` each time that it comes. Only those of which there is one warning
+    a column are remembered, in `odd`, as they may fill it.
     """
 
     def __init__(self, column: Column, notes: list[_Note]) -> None:
         super().__init__()
         self._name = column.name
-        self._judge = column.judge
-        self._judge_plain = column.judge if column.values else column.rule
+        self._read = column.read
+        self._judge_plain = column.judge if column.values else column.sifted
         self._notes = notes
+        self.odd: dict[str, tuple[str, str, Doubtful]] = {}
 
     def __missing__(self, cell: str) -> FieldValue:
+        if cell in self.odd:
+            self._notes.append(self.odd[cell])
+            return self.odd[cell][2].value
         if cell and cell.isascii() and cell.isprintable() and cell[0] not in _NEEDS_TIDYING and cell[-1] != " ":
             text = cell
             found = self._judge_plain(cell)
         else:
-            text = tidy(cell)
-            found = self._judge(text)
+            text, found = self._read(cell)
         if isinstance(found, Invalid):
             self._notes.append((self._name, text, found))
             return None
         if isinstance(found, Doubtful):
             self._notes.append((self._name, text, found))
+            if found.least and len(cell) <= REMEMBERED_LENGTH and len(self.odd) < REMEMBERED:
+                self.odd[cell] = (self._name, text, found)
             return found.value
         if len(cell) <= REMEMBERED_LENGTH and len(self) < REMEMBERED:
             self[cell] = found
@@ -188,7 +211,7 @@ class RowChecker:
         cell = cells[self._identifier_at]
         if self._by_address and (address := plain_address(cell)):
             return email_key(address)
-        found = self._identifier.judge(tidy(cell))
+        _, found = self._identifier.read(cell)
         return self._key_of(found.value if isinstance(found, Doubtful) else found)
 
     def address(self, cells: Sequence[str]) -> str | None:
@@ -202,24 +225,42 @@ class RowChecker:
         """Return an identifier as it is compared; None if the cell has no valid one."""
         return self._identity.key(identifier) if isinstance(identifier, str) else None
 
-    def check_columns(self, rows: Sequence[Sequence[str]]) -> dict[str, list[FieldValue]] | None:
+    def check_columns(
+        self, rows: Sequence[Sequence[str]], doubts: list[Doubt] | None = None
+    ) -> dict[str, list[FieldValue]] | None:
         """The values of these rows, a list a field; None if anything about one of them needs to be said.
 
-        They are those of `check`, which tells what is wrong with which.
+        They are those of `check`, which tells what is wrong with which. What is said once for a column is added to
+        `doubts` if that is given: then the rows must be of new users, for whom a field that stays is blank.
         """
         if any(len(cells) != self._expected for cells in rows):
             return None
-        columns = zip(*(map(self._pick, rows) if self._pick else rows), strict=True)
+        columns = list(zip(*(map(self._pick, rows) if self._pick else rows), strict=True))
         values = {
             name: [meanings[cell] for cell in column]
             for name, meanings, column in zip(self._fields, self._meanings, columns, strict=True)
         }
+        blank_leaves = self._blank_leaves and any(LEAVE in column for column in values.values())
         if self._notes:
+            said = len(self._notes)
             self._notes.clear()
-            return None
-        if self._blank_leaves and any(_LEAVE in column for column in values.values()):
-            return None
-        return values
+            found = self._doubts(columns)
+            if doubts is None or blank_leaves or len(found) < said:
+                return None
+            doubts += found
+            for name, column in values.items():
+                if LEAVE in column:
+                    values[name] = [WHEN_CLEARED.get(name) if value == LEAVE else value for value in column]
+        return None if blank_leaves else values
+
+    def _doubts(self, columns: Sequence[Sequence[str]]) -> list[Doubt]:
+        return [
+            (at, meanings.odd[cell])
+            for meanings, column in zip(self._meanings, columns, strict=True)
+            if meanings.odd
+            for at, cell in enumerate(column)
+            if cell in meanings.odd
+        ]
 
     def check(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
         """What the record `raw` on `line`, taken apart into `cells`, says: every problem it has, at once."""
@@ -234,8 +275,8 @@ class RowChecker:
             for name, _, why in notes:
                 if isinstance(why, Invalid):
                     del values[name]
-        if self._blank_leaves:
-            values = {name: value for name, value in values.items() if value != _LEAVE}
+        if notes or self._blank_leaves:
+            values = {name: value for name, value in values.items() if value != LEAVE}
         deactivate = values.pop("deactivate", False) is True
         identifier = values.get(self._identifier.name)
         key = self._key_of(identifier)
@@ -260,6 +301,9 @@ def _problems(line: int, notes: list[_Note], *, leaver: bool) -> list[Problem]:
     problems = []
     for name, cell, why in notes:
         invalid = isinstance(why, Invalid)
+        if isinstance(why, Doubtful) and why.least:
+            problems.append(doubt(line, name, cell, why, rejected=rejected))
+            continue
         severity = Severity.ERROR if invalid and not leaver else Severity.WARNING
         sentence = why.if_rejected if rejected and isinstance(why, Doubtful) else why.message
         if not sentence:

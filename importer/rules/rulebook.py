@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from importer.rules.cells import (
+    Doubtful,
+    FieldValue,
+    Invalid,
     check_date,
     check_deactivate,
     check_reference,
@@ -42,3 +45,26 @@ def rules_of(date_format: str, custom_fields: Iterable[CustomField]) -> dict[str
         "hire_date": partial(check_date, date_format=date_format),
         **{field.key: rule_of(field, date_format) for field in custom_fields},
     }
+
+
+WORDS_NAMED = 10
+CLOSED = frozenset(
+    {"unknown_role", "unknown_language", "unknown_time_zone", "unknown_choice", "bad_boolean", "bad_deactivate"}
+)
+"""What is said of a value outside a list."""
+
+
+def telling_words(rule: Rule, theirs: Mapping[str, str]) -> Rule:
+    """`rule`, which also names the words of the tenant where a value is in no list; `theirs`: word -> meaning."""
+    if not theirs:
+        return rule
+    named = [f"“{word}” ({ours or 'a blank cell'})" for word, ours in list(theirs.items())[:WORDS_NAMED]]
+    words = ", ".join(named) + (", …" if len(theirs) > WORDS_NAMED else "")
+
+    def judge(text: str) -> FieldValue | Invalid | Doubtful:
+        found = rule(text)
+        if isinstance(found, Invalid) and found.code in CLOSED:
+            return Invalid(found.code, f"{found.message} The settings know these words too: {words}.")
+        return found
+
+    return judge

@@ -1,14 +1,19 @@
 """A small, obviously right model of reconciling, in plain dictionaries: what the importer is compared with.
 
 It knows rows of first and last name, address, job title, teams, manager, role, `deactivate` and two fields of the
-tenant's own, the settings `deactivate_missing`, `reactivate_returning` and `blank_cells`, and nothing of batches,
-digests or SQL.
+tenant's own, cells that hold an error or a formula of a spreadsheet or a word for nothing, the settings
+`deactivate_missing`, `reactivate_returning` and `blank_cells`, and nothing of batches, digests or SQL.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+
+NO_VALUES = ("#N/A", "#REF!", '="x"')
+"""Cells that a spreadsheet writes in place of a value."""
+WORDS_FOR_NOTHING = ("NULL", "-")
+TEXTS = ("job_title", "primary_team", "secondary_team", "desk")
 
 Row = dict[str, str]
 Users = dict[str, dict[str, Any]]
@@ -20,6 +25,8 @@ class Model:
 
     users: Users = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    said: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """The lines of the cells that are counted, by code and column."""
 
     def apply(
         self, rows: list[Row], *, deactivate_missing: bool, reactivate_returning: bool, keep_blanks: bool
@@ -30,13 +37,17 @@ class Model:
         before = {name: dict(user) for name, user in self.users.items()}
         seen: set[str] = set()
         accepted: list[Row] = []
-        for row in rows:
+        self.said = {}
+        for line, row in enumerate(rows, 2):
             name = row["email"]
             if name in seen:
                 counts["rejected"] += 1
                 continue
             seen.add(name)
             fate = self._fate(row, reactivate_returning)
+            if fate in ("write", "unchanged"):
+                self._count_cells(line, row)
+            row = {column: cell for column, cell in row.items() if cell not in NO_VALUES}
             if fate == "write":
                 self._write(row, keep_blanks)
                 accepted.append(row)
@@ -60,17 +71,31 @@ class Model:
         leaver = row.get("deactivate") == "1"
         if leaver:
             return "write" if known else "ignored"
-        if row["first_name"] == "" or row.get("role") == "king" or row.get("floor") == "two":
+        if (
+            row["first_name"] in ("", *NO_VALUES)
+            or row.get("deactivate") in NO_VALUES
+            or row.get("role") == "king"
+            or row.get("floor") == "two"
+        ):
             return "rejected"
         if known and known["state"] == "deactivated" and not reactivate_returning:
             return "unchanged"
         return "write"
 
+    def _count_cells(self, line: int, row: Row) -> None:
+        leaver = row.get("deactivate") == "1"
+        for column, cell in row.items():
+            if cell in NO_VALUES and not (leaver and column == "first_name"):
+                code = "formula" if cell.startswith("=") else "spreadsheet_error"
+                self.said.setdefault((code, column), []).append(line)
+            elif cell in WORDS_FOR_NOTHING and column in TEXTS:
+                self.said.setdefault(("placeholder", column), []).append(line)
+
     def _write(self, row: Row, keep_blanks: bool) -> None:
         new: dict[str, Any] = {"custom": {}}
         new |= {"job_title": None, "role": "learner", "primary_team": None, "secondary_team": [], "manager": None}
         user = self.users.setdefault(row["email"], new)
-        if row["first_name"]:
+        if row.get("first_name"):
             user["first_name"] = row["first_name"]
         if "job_title" in row and not (keep_blanks and not row["job_title"]):
             user["job_title"] = row["job_title"] or None
@@ -82,7 +107,7 @@ class Model:
 
     @staticmethod
     def _set_own(user: dict[str, Any], row: Row, keep_blanks: bool) -> None:
-        means = {"1": 1, "1.0": 1, "2": 2, "D1": "D1"}
+        means = {"1": 1, "1.0": 1, "2": 2, "D1": "D1", "NULL": "NULL"}
         own = {key: row[key] for key in ("floor", "desk") if row.get(key, "two") != "two"}
         written = {key: means[cell] for key, cell in own.items() if cell in means}
         blank = set() if keep_blanks else own.keys() - written.keys()

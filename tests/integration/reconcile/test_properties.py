@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from importer.model import ImportState
+from importer.model import ImportState, Outcome
 from tests.support.importing import Company, passing_folder, sheet
 from tests.support.reference import Model, Row
 
@@ -23,14 +24,14 @@ TRUSTING: dict[str, Any] = {
     "value_mapping": {"desk": {"none": ""}},
 }
 OPTIONAL = {
-    "job_title": ("", "Baker", "Boss"),
-    "role": ("", "hr", "king"),
-    "primary_team": ("", "Ops", "Sales"),
-    "secondary_team": ("", "Ops", "Sales,Ops", "Care,Sales"),
-    "manager": ("", *PEOPLE, "nobody@example.com"),
-    "deactivate": ("", "1"),
-    "floor": ("", "1", "1.0", "2", "two"),
-    "desk": ("", "none", "D1"),
+    "job_title": ("", "Baker", "Boss", "-", "#N/A"),
+    "role": ("", "hr", "king", "#REF!"),
+    "primary_team": ("", "Ops", "Sales", "NULL"),
+    "secondary_team": ("", "Ops", "Sales,Ops", "Care,Sales", "#N/A"),
+    "manager": ("", *PEOPLE, "nobody@example.com", "#N/A"),
+    "deactivate": ("", "1", "#N/A"),
+    "floor": ("", "1", "1.0", "2", "two", "#REF!"),
+    "desk": ("", "none", "D1", "NULL", '="x"'),
 }
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -45,7 +46,7 @@ def files(draw: st.DrawFn, *, unique: bool = False) -> list[Row]:
     who = draw(st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=8, unique=unique))
     return [
         {
-            "first_name": draw(st.sampled_from(["A", "B", "C", ""] if not unique else ["A", "B"])),
+            "first_name": draw(st.sampled_from(["A", "B", "C", "", "#N/A"] if not unique else ["A", "B"])),
             "last_name": "Smith",
             "email": address,
             **{column: draw(st.sampled_from(OPTIONAL[column])) for column in columns},
@@ -67,6 +68,16 @@ async def compare(company: Company, model: Model) -> None:
     assert users.keys() == model.users.keys()
     for address, expected in model.users.items():
         assert {name: users[address][name] for name in expected} == expected
+
+
+def counted(outcome: Outcome) -> dict[tuple[str, str], tuple[int, int]]:
+    """The first line and the number of cells of each warning that is one for a column, by code and column."""
+    found = {}
+    for said in outcome.messages:
+        number = re.match(r"\w+: (\d+) cells? holds? ", said.message)
+        if number:
+            found[said.code, said.column or ""] = said.line or 0, int(number[1])
+    return found
 
 
 @quick
@@ -95,6 +106,7 @@ def test_the_users_equal_a_plain_model_after_any_imports(
                     model.users = before
                 else:
                     assert {name: getattr(outcome.counts, name) for name in model.counts} == model.counts
+                    assert counted(outcome) == {key: (lines[0], len(lines)) for key, lines in model.said.items()}
                     active = [user for user in model.users.values() if user["state"] == "active"]
                     assert outcome.active == len(active)
                 assert outcome.counts.rows == len(rows) == outcome.file.rows

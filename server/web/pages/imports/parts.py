@@ -64,6 +64,8 @@ RELATED = {
     "unknown_choice": "value_mapping",
     "bad_boolean": "value_mapping",
     "bad_deactivate": "value_mapping",
+    "placeholder": "value_mapping",
+    "html_entities": "value_mapping",
     "not_reactivated": "reactivate_returning",
     "checksum_missing": "require_checksum",
 }

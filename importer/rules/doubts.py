@@ -1,0 +1,90 @@
+"""Warnings that are one for a column, however many of its cells deserve it: counted while the file streams.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from importer.file.letters import visible
+from importer.model import Problem, Severity, shown
+from importer.rules.cells import Doubtful
+
+LINES_NAMED = 5
+VALUES_NAMED = 3
+VALUE_NAMED = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Problem):
+    """What is to be said of one cell, and once for its column, if `least` of its cells or more deserve it."""
+
+    advice: str = ""
+    least: int = 1
+
+
+@dataclass(slots=True)
+class _Column:
+    advice: str
+    least: int
+    count: int = 0
+    lines: list[int] = field(default_factory=list)
+    values: dict[str, int] = field(default_factory=dict)
+
+    def add(self, line: int, value: str) -> None:
+        """Count a cell. Of all lines and values those that come first in the file are kept."""
+        self.count += 1
+        if len(self.lines) < LINES_NAMED or line < self.lines[-1]:
+            self.lines = sorted([*self.lines, line])[:LINES_NAMED]
+        if line < self.values.get(value, line + 1):
+            self.values[value] = line
+            if len(self.values) > VALUES_NAMED + 1:
+                del self.values[max(self.values, key=self.values.__getitem__)]
+
+
+def doubt(line: int, name: str, cell: str, why: Doubtful, *, rejected: bool = False) -> Problem:
+    """What there is to say of a cell of the row on `line`, where it is said once for its column.
+
+    A formula in a row that is `rejected` is one more error of it: errors.csv makes it text, which would be taken.
+    """
+    value = shown(visible(cell))
+    message = f"{name} “{value}”: {why.message}"
+    if rejected and why.code == "formula":
+        return Problem(Severity.ERROR, why.code, message, line, name, value)
+    return Counted(Severity.WARNING, why.code, message, line, name, value, why.message, why.least)
+
+
+class Doubts:
+    """The counted warnings of one file, by column and code."""
+
+    def __init__(self) -> None:
+        self._columns: dict[tuple[str, str], _Column] = {}
+
+    def sift(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Count those that are said once for a column; return the others."""
+        others = []
+        for problem in problems:
+            if not isinstance(problem, Counted):
+                others.append(problem)
+                continue
+            key = (problem.column or "", problem.code)
+            column = self._columns.setdefault(key, _Column(problem.advice, problem.least))
+            column.add(problem.line or 0, problem.value or "")
+        return others
+
+    def problems(self) -> list[Problem]:
+        """What there is to say of each column, in the order of their first lines."""
+        found = [(column.lines[0], key) for key, column in self._columns.items() if column.count >= column.least]
+        return [_said(name, code, self._columns[name, code]) for _, (name, code) in sorted(found)]
+
+
+def _said(name: str, code: str, column: _Column) -> Problem:
+    values = sorted(column.values, key=column.values.__getitem__)
+    named = [f"“{value if len(value) <= VALUE_NAMED else value[:VALUE_NAMED] + '…'}”" for value in values]
+    if len(named) > VALUES_NAMED:
+        named = [*named[:VALUES_NAMED], "the like"]
+    what = f"{', '.join(named[:-1])} or {named[-1]}" if len(named) > 1 else named[0]
+    lines = ", ".join(map(str, column.lines)) + (", …" if column.count > len(column.lines) else "")
+    one = column.count == 1
+    lead = f"1 cell holds {what} (line {lines})" if one else f"{column.count:,} cells hold {what} (lines {lines})"
+    message = f"{name}: {lead}. {column.advice}"
+    return Problem(Severity.WARNING, code, message, column.lines[0], name, values[0])
