@@ -177,7 +177,7 @@ def test_an_undo_that_could_not_be_done_does_not_hide_what_the_import_did() -> N
     assert told == "It could not be undone: no. 2 people joined."
 
 
-@pytest.mark.parametrize("state", APPLIED)
+@pytest.mark.parametrize("state", sorted(APPLIED))
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_what_must_be_looked_at_comes_before_what_happened(state: ImportState, dry_run: bool) -> None:
     told = sentence(report(state, dry_run=dry_run, message="Look at this first: names may be garbled.", updated=19))
