@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from importer.errors import FileError
+from importer.file.kinds import SNIFFED, another_kind
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -20,14 +21,9 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 UTF32_MARKS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"))
-OTHER_FORMATS = (
-    (b"PK\x03\x04", "an Excel workbook (.xlsx) or another zip archive"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"%PDF", "a PDF document"),
-)
-LONGEST_MARK = 4
 GUESSED_FROM = 400
+END_MARK = b"\x1a"
+"""Ctrl-Z, with which old programs end a file."""
 SAVE_AS_UTF8 = "Save it as “CSV UTF-8” and send it again."
 
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
@@ -61,6 +57,9 @@ class DecodedText:
             try:
                 text = decoder.decode(data, final)
             except UnicodeError as error:
+                if final and state[0] + data == END_MARK:
+                    yield END_MARK.decode()  # half a character of UTF-16: added by a program that knows bytes only
+                    return
                 # What an encoding may raise for a damaged file is not always the kind that says where.
                 found = error if isinstance(error, UnicodeDecodeError) else _from_the_start(encoding, state[0] + data)
                 read = max(0, found.start - len(state[0]))
@@ -87,9 +86,9 @@ class DecodedText:
         return found[:GUESSED_FROM]
 
     def _first_bytes(self) -> bytes:
-        """Enough bytes to see a byte order mark, and the rest of the chunk they came in."""
+        """Enough bytes to see what the file is, and the rest of the chunk they came in."""
         first = b""
-        while len(first) < LONGEST_MARK and (chunk := next(self._chunks, None)) is not None:
+        while len(first) < SNIFFED and (chunk := next(self._chunks, None)) is not None:
             first += chunk
         self.bytes_read = len(first)
         return first
@@ -135,9 +134,8 @@ def _is(setting: str, family: str) -> bool:
 
 
 def _refuse_other_formats(first: bytes, setting: str) -> None:
-    for magic, name in OTHER_FORMATS:
-        if first.startswith(magic):
-            raise FileError("not_a_csv_file", f"The file is {name}, not a CSV file. {SAVE_AS_UTF8}", line=1)
+    if found := another_kind(first):
+        raise found
     if _is(setting, "utf-32") or _is(setting, "utf-16"):
         return
     if first.startswith(tuple(mark for mark, _ in UTF32_MARKS)):

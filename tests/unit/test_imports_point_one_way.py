@@ -92,6 +92,7 @@ PURE = {
     "importer.file.reader",
     "importer.rules.custom",
     "importer.file.decoding",
+    "importer.file.kinds",
     "importer.rules.emails",
     "importer.errors",
     "importer.rules.rows",
