@@ -6,7 +6,12 @@ can't be imported as a whole, for the world being in the way (disk, locks), and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ground.refusals import Refusal
+
+MAX_FAULTS = 20
+"""So many faults of one file are told at once."""
 
 
 class ImporterError(Exception):
@@ -18,7 +23,8 @@ class ImporterError(Exception):
 class FileError(ImporterError):
     """The file as a whole can't be imported; nothing was changed.
 
-    `line` is the physical line (from 1) and `column` the header name where it went wrong, where known.
+    `line` is the physical line (from 1) and `column` the header name where it went wrong, where known. `further` has
+    what else is wrong with the same file, in the order of its lines.
     """
 
     def __init__(
@@ -36,6 +42,12 @@ class FileError(ImporterError):
         self.line = line
         self.column = column
         self.value = value
+        self.further: tuple[FileError, ...] = ()
+
+    def with_further(self, others: Sequence[FileError]) -> FileError:
+        """Return this fault as the one that is raised for all of these, at most `MAX_FAULTS` in all."""
+        self.further = (*self.further, *others)[: MAX_FAULTS - 1]
+        return self
 
 
 class TryAgain(Refusal, ImporterError):  # noqa: N818 - it is an instruction, not a fault

@@ -36,3 +36,37 @@ class Nearest:
 def _pairs(text: str) -> set[str]:
     folded = f" {text.casefold()} "
     return {folded[at : at + 2] for at in range(len(folded) - 1)}
+
+
+def is_misspelt(text: str, name: str) -> bool:
+    """Whether `text` is `name` but for a slip or two of the hand: a letter more, less or other, or two turned round.
+
+    Words are compared one by one, so that another word is never taken for a slip: both are words with `_` between.
+    """
+    theirs, ours = text.split("_"), name.split("_")
+    if len(theirs) == len(ours) and all(map(_is_slip, theirs, ours)):
+        return True
+    # Words written as one, or apart.
+    joined, whole = "".join(theirs), "".join(ours)
+    return joined == whole or (len(theirs) != len(ours) and joined[:2] == whole[:2] and _slips(joined, whole) <= 1)
+
+
+def _is_slip(text: str, word: str) -> bool:
+    most = 1 if min(len(text), len(word)) < 6 else 2
+    return text == word or (len(word) > 2 and _slips(text, word) <= most)
+
+
+def _slips(text: str, word: str) -> int:
+    """How many letters are to be put in, left out, changed or turned round to make `word` of `text`."""
+    if abs(len(text) - len(word)) > 2 or len(text) > LONGEST:
+        return 3
+    before: list[int] = []
+    row = list(range(len(word) + 1))
+    for at, letter in enumerate(text, 1):
+        older, before, row = before, row, [at]
+        for there, other in enumerate(word, 1):
+            least = min(before[there] + 1, row[there - 1] + 1, before[there - 1] + (letter != other))
+            if at > 1 and there > 1 and letter == word[there - 2] and text[at - 2] == other:
+                least = min(least, older[there - 2] + 1)
+            row.append(least)
+    return row[-1]

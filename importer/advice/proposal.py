@@ -15,8 +15,10 @@ from itertools import islice
 
 from importer.advice.guessing import decoded, guess_encoding
 from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
-from importer.file.header import DELIMITERS, Names, fold, match_columns
+from importer.file.edges import BeforeEndMark, is_sep_line
+from importer.file.header import DELIMITERS, NEVER_NEAR, Header, Names, fold, match_columns
 from importer.file.letters import visible
+from importer.file.nobody import is_header_again, looks_like_footer
 from importer.model import shown
 from importer.nearest import Nearest
 from importer.rules.cells import Invalid, check_date
@@ -58,7 +60,7 @@ def propose(content: bytes, settings: ImportSettings, *, whole: bool = True) -> 
     if encoding != settings.encoding:
         found.changes["encoding"] = encoding
         found.reasons.append(f"The file is not in {settings.encoding}; it looks like {encoding}.")
-    text = decoded(content, encoding, whole=whole) or ""
+    text = _without_edges(decoded(content, encoding, whole=whole) or "")
     delimiter = _delimiter(text, settings)
     if delimiter != settings.delimiter:
         found.changes["delimiter"] = delimiter
@@ -66,14 +68,25 @@ def propose(content: bytes, settings: ImportSettings, *, whole: bool = True) -> 
     rows = _rows(text, delimiter)
     if not rows:
         return found
+    if len(rows[0]) == 1 and any(each in rows[0][0] for each in DELIMITERS):
+        found.gaps.append("Every line stands in quotes as a whole, so its columns cannot be told apart.")
+        return found
     mapping = _propose_mapping(found, rows, settings)
     names = replace(settings.names, mapping={fold(theirs): ours for theirs, ours in mapping.items()})
     columns = match_columns([fold(cell) for cell in rows[0]], names)
     found.gaps += [
         f"No column looks like {name}, which is required." for name in names.required if name not in columns
     ]
-    _propose_dates(found, _days(rows, columns, settings), settings)
+    header = Header(columns, tuple(rows[0]), is_correction=False)
+    people = [rows[0], *(row for row in rows[1:] if not is_header_again(row, header) and not looks_like_footer(row))]
+    _propose_dates(found, _days(people, columns, settings), settings)
     return found
+
+
+def _without_edges(text: str) -> str:
+    """`text` without Excel's line `sep=;` and without an end mark: no file has columns in them."""
+    first, line_end, rest = text.partition("\n")
+    return "".join(BeforeEndMark([rest if line_end and is_sep_line(first.strip()) else text]))
 
 
 def _rows(text: str, delimiter: str, limit: int = SAMPLE_ROWS) -> list[list[str]]:
@@ -116,7 +129,7 @@ def _meant(header: Sequence[str], settings: ImportSettings) -> dict[str, int]:
         if fitting:
             found[name] = min(fitting, key=lambda at: rank[free[at]])
             del free[found[name]]
-    nearest = Nearest(names.columns)
+    nearest = Nearest(name for name in names.columns if name not in NEVER_NEAR)
     for at in free:
         near = nearest.to(folded[at].replace(" ", "_"), at_least=0.75)
         if near and near not in found:

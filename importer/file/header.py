@@ -2,8 +2,8 @@
 
 A tenant may say what other headers mean: of several that name one field the first that is there counts, and a field's
 own name comes last. Upper case, spaces around, non-breaking and zero-width characters are forgiven with a warning; a
-required column missing or a column twice is a `FileError`; any other name is ignored with a warning that helps to
-mend it.
+required column missing or a known column twice is a `FileError`; any other name is ignored with a warning that helps
+to mend it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from importer.errors import FileError
 from importer.file.formulas import unescape_formula
 from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
-from importer.nearest import Nearest
+from importer.nearest import is_misspelt
 
 COLUMNS = (
     "first_name",
@@ -60,8 +59,22 @@ OFTEN_MEANT = {
     "office": "location",
     "locale": "language",
     "start_date": "hire_date",
+    "email_address": "email",
+    "e_mail_address": "email",
+    "work_email": "email",
+    "first": "first_name",
+    "last": "last_name",
+    "hired": "hire_date",
+    "hired_on": "hire_date",
+    "date_of_hire": "hire_date",
 }
 """Names other systems give to our columns. For messages only: a column is never renamed by guessing."""
+
+NEVER_NEAR = frozenset({"deactivate", "leave_date"})
+"""Columns that nothing is ever said to be near: who followed such a hint would take access from the wrong people."""
+
+_OTHER_WORDS = {"fire", "fired", "wire", "rehire", "end", "old", "new", "previous", "former", "next", "alternate"}
+"""Words that make another column of a name, however near it is."""
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _NO_BREAK = re.compile("[\u00a0\u2007\u202f]")
@@ -119,9 +132,10 @@ def read_header(
             line=line,
         )
     names = [heading(cell) for cell in cells]
-    _refuse_twice(names, cells, line, known)
     columns = match_columns(names, known)
-    _refuse_missing(columns, names, cells, line, known)
+    faults = [*_twice(names, cells, line, known), *_missing(columns, names, cells, line, known)]
+    if faults:
+        raise faults[0].with_further(faults[1:])
     header = Header(columns, tuple(cells), CORRECTION_MARK in names, delimiter)
     return header, _warnings(header, names, line, known)
 
@@ -147,37 +161,55 @@ def heading(cell: str) -> str:
     return fold(unescape_formula(fold(cell)))
 
 
+def is_correction(cells: Sequence[str]) -> bool:
+    """Whether these cells are the header of an errors.csv that is sent back."""
+    return CORRECTION_MARK in map(heading, cells)
+
+
+def makes_header(cells: Sequence[str], known: Names) -> bool:
+    """Whether every column that must be there is named in `cells`."""
+    columns = match_columns([heading(cell) for cell in cells], known)
+    return all(name in columns for name in known.required)
+
+
 def known_columns(cells: Sequence[str], known: Names = OURS) -> int:
     """How many of `cells` are names of columns."""
     return len({meant for cell in cells if (meant := known.field(heading(cell)))})
 
 
 def nearest_column(name: str, columns: tuple[str, ...] = COLUMNS) -> str | None:
-    """The column somebody may have meant by `name`, which is none."""
+    """The column that is meant by `name`, which is none, if it is near enough; never one that says who leaves."""
     plain = _SEPARATORS.sub("_", fold(name)).strip("_")
-    return OFTEN_MEANT.get(plain) or (plain if plain in columns else _nearest(columns).to(plain, at_least=0.5))
+    if plain in OFTEN_MEANT:
+        return OFTEN_MEANT[plain]
+    near = [column for column in columns if column not in NEVER_NEAR]
+    if plain in near:
+        return plain
+    if not plain or _OTHER_WORDS & set(plain.split("_")) or any(letter.isdigit() for letter in plain):
+        return None
+    return next((column for column in near if is_misspelt(plain, column)), None)
 
 
-@lru_cache(maxsize=64)
-def _nearest(columns: tuple[str, ...]) -> Nearest:
-    return Nearest(columns)
-
-
-def _refuse_twice(names: Sequence[str], cells: Sequence[str], line: int, known: Names) -> None:
+def _twice(names: Sequence[str], cells: Sequence[str], line: int, known: Names) -> list[FileError]:
+    """What is wrong with columns that mean something and stand twice."""
     first: dict[str, int] = {}
+    found = []
     for position, name in enumerate(names):
-        if _says_nothing(name, known):
+        if not known.field(name):
             continue
         if name in first:
-            raise FileError(
-                "duplicate_column",
-                f"The column {shown(name)} is in the header twice (columns {first[name] + 1} and {position + 1}). "
-                "Remove or rename one of them.",
-                line=line,
-                column=shown(name),
-                value=shown(cells[position]),
+            found.append(
+                FileError(
+                    "duplicate_column",
+                    f"The column {shown(name)} is in the header twice (columns {first[name] + 1} and "
+                    f"{position + 1}). Remove or rename one of them.",
+                    line=line,
+                    column=shown(name),
+                    value=shown(cells[position]),
+                )
             )
-        first[name] = position
+        first.setdefault(name, position)
+    return found
 
 
 def _says_nothing(name: str, known: Names) -> bool:
@@ -187,12 +219,12 @@ def _says_nothing(name: str, known: Names) -> bool:
     return not name or name.startswith("_")
 
 
-def _refuse_missing(
+def _missing(
     columns: Sequence[str], names: Sequence[str], cells: Sequence[str], line: int, known: Names
-) -> None:
+) -> list[FileError]:
     missing = [name for name in known.required if name not in columns]
     if not missing:
-        return
+        return []
     likely = [
         f"“{shown(cell.strip())}” should perhaps be {meant}"
         for name, cell in zip(names, cells, strict=True)
@@ -201,13 +233,11 @@ def _refuse_missing(
     called = [_called(name, known) for name in missing]
     what = f"The column {called[0]} is" if len(called) == 1 else f"The columns {', '.join(called)} are"
     hint = f" In the header {'; '.join(likely)}." if likely else ""
-    raise FileError(
-        "missing_column",
+    message = (
         f"{what} missing. The first line must name every column, and these are required: "
-        f"{', '.join(known.required)}.{hint}",
-        line=line,
-        column=missing[0],
+        f"{', '.join(known.required)}.{hint}"
     )
+    return [FileError("missing_column", message, line=line, column=missing[0])]
 
 
 def _called(name: str, known: Names) -> str:
@@ -218,12 +248,15 @@ def _called(name: str, known: Names) -> str:
 
 def _warnings(header: Header, names: Sequence[str], line: int, known: Names) -> list[Problem]:
     problems = []
+    unknown: set[str] = set()
     unnamed = [str(position + 1) for position, name in enumerate(names) if not name]
     for name, cell, column in zip(names, header.raw, header.columns, strict=True):
         if _says_nothing(name, known):
             continue
         if not known.field(name):
-            problems.append(_unknown(name, cell, line, known))
+            if name not in unknown:
+                problems.append(_unknown(name, cell, line, known, header.columns, names.count(name)))
+            unknown.add(name)
         elif not column:
             problems.append(_passed_over(header, known.field(name), cell, line))
         elif name != cell and name not in known.mapping:
@@ -250,14 +283,21 @@ def _passed_over(header: Header, meant: str, cell: str, line: int) -> Problem:
     return Problem(Severity.NOTICE, "column_not_used", message, line, shown(cell), shown(cell))
 
 
-def _unknown(name: str, cell: str, line: int, known: Names) -> Problem:
+def _unknown(name: str, cell: str, line: int, known: Names, taken: Sequence[str] = (), times: int = 1) -> Problem:
+    """What to say of a column that means nothing. One of the `taken` is not what it should be called."""
     if name == "skills":
         message = "Skills can't be set by this file. The column skills is ignored; leave it out."
         return Problem(Severity.WARNING, "skills_column", message, line, name, shown(cell))
+    written = shown(visible(cell))
+    if times > 1:
+        message = f"There is no column “{written}”; it stands there {times} times and is ignored."
+        return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))
     meant = nearest_column(name, known.columns)
     hint = f" Did you mean {meant}?" if meant else ""
+    if meant in taken:
+        hint = f" The file has a column for {meant} already."
     message = (
-        f"Column “{shown(visible(cell))}” is unknown and is ignored.{hint} If it is to be ignored, begin its name "
+        f"Column “{written}” is unknown and is ignored.{hint} If it is to be ignored, begin its name "
         "with _, or map it to nothing in the setting field_mapping."
     )
     return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from importer.errors import FileError
 from importer.file.header import COLUMNS
 from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
 from importer.rules.cells import FieldValue
@@ -112,6 +113,25 @@ def said_of_rejected(row: CheckedRow, problems: Sequence[Problem]) -> tuple[Prob
 def protected_user(line: int | None, identifier: str | None) -> Problem:
     message = "This user is protected and was not deactivated. The operator can lift the protection."
     return Problem(Severity.WARNING, "protected_user", message, line, None, shown(identifier or ""))
+
+
+def footer_missing(line: int, left_out: int) -> FileError:
+    lines = "last line" if left_out == 1 else f"last {left_out} lines"
+    return FileError(
+        "footer_missing",
+        f"Line {line} is the row of a person, but skip_last_lines leaves out the {lines} of every file: the lines "
+        "that end the list are not there, so its end may be missing. Send the complete file, or have that setting "
+        "changed if your system does not write such lines any more.",
+        line=line,
+    )
+
+
+def hides_who_is_meant(row: CheckedRow, key: str | None) -> bool:
+    """Whether the rejected `row` may be about any user, so that no user counts as absent.
+
+    `key` is its identifier. A row that is about no person is about none of them.
+    """
+    return key is None and not row.about_nobody
 
 
 def unfinished_last_row(row: CheckedRow) -> Problem:

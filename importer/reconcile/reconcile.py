@@ -39,6 +39,8 @@ from importer.reconcile.plan import (
     Fate,
     Judgement,
     NameIds,
+    footer_missing,
+    hides_who_is_meant,
     judge,
     protected_user,
     said_of_rejected,
@@ -79,7 +81,7 @@ class Reconciler:
         self._shown = roster.identity.shown_column
         self._checker = RowChecker(reader.header, settings)
         self._window = Window(roster, salt_of(roster.revision, reader.header, settings))
-        self._batches: Iterator[Batch] = reader.batches()
+        self._batches: Iterator[Batch] = reader.batches(self._refuse_person)
         self._ahead: Batch | None = None
         self.counts = Counts()
         self._writer = Writer(roster, links, addresses, spool, self.counts)
@@ -125,6 +127,11 @@ class Reconciler:
     def any_waits(self) -> bool:
         """Whether there are rows that wait for an address, and are counted only in the end."""
         return self._addresses.any
+
+    def _refuse_person(self, line: int, cells: list[str]) -> None:
+        """Raise FileError if this last line, which the settings leave out, is the row of a person."""
+        if self._checker.is_person(line, cells, ""):
+            raise footer_missing(line, self._settings.skip_last_lines)
 
     def _unfinished_line(self, batch: Batch) -> int:
         """The line of the row that must not be applied because the file ends in it; 0 for none."""
@@ -216,7 +223,7 @@ class Reconciler:
             row.user = users.get(row.known.id) if row.known else None
             row.checked = self._checker.check(row.line, row.cells, row.raw)
             row.judgement = judge(row.checked, row.user, seen_on, self._settings)
-            if row.unfinished:
+            if row.unfinished and not row.checked.about_nobody:
                 row.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(row.checked),))
             if row.judgement.fate is Fate.CREATE:
                 row.new_id = self._id_for(row, unknown)
@@ -251,7 +258,7 @@ class Reconciler:
             problems = row.judgement.problems
             if row.judgement.fate is Fate.REJECT:
                 self.counts.rejected += 1
-                self.unknown_identifiers += row.key is None or self._may_be_cut(row)
+                self.unknown_identifiers += hides_who_is_meant(row.checked, row.key) or self._may_be_cut(row)
                 problems = said_of_rejected(row.checked, problems)
                 self._spool.reject(self._reader.header, row.line, row.cells, problems)
             elif row.judgement.fate is Fate.IGNORE:
@@ -262,7 +269,8 @@ class Reconciler:
 
     def _may_be_cut(self, row: RowInHand) -> bool:
         """Whether even the identifier of an unfinished row may be half of one, and no guard would see to that."""
-        return row.unfinished and row.known is None and not self._settings.detect_truncation
+        unsure = row.unfinished and row.known is None and not row.checked.about_nobody
+        return unsure and not self._settings.detect_truncation
 
     # After all rows.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from importer.database import open_database, transaction
-from importer.errors import FileError, Stopped, TryAgain
+from importer.errors import MAX_FAULTS, FileError, Stopped, TryAgain
 from importer.file.reader import CsvReader
 from importer.model import (
     APPLIED,
@@ -156,13 +156,22 @@ async def _run(
 
 
 def _failed(error: FileError, source: _Source, spool: Spool, counts: Counts | None = None) -> Outcome:
-    problem = Problem(Severity.ERROR, error.code, error.message, error.line, error.column, error.value)
-    spool.say_first([problem])
+    faults = [error, *error.further]
+    spool.say_first(
+        Problem(Severity.ERROR, each.code, each.message, each.line, each.column, each.value) for each in faults
+    )
     spool.keep()
     where = f"line {error.line}: " if error.line and f"line {error.line} " not in error.message.lower() else ""
-    message = f"{where}{error.message}"
+    message = f"{where}{error.message}{_and_more(len(error.further))}"
     facts = source.read_out(counts.rows if counts else None)
     return Outcome(ImportState.FAILED, counts or Counts(), facts, spool.first, message)
+
+
+def _and_more(faults: int) -> str:
+    if not faults:
+        return ""
+    most = " (only so many are told at once)" if faults + 1 >= MAX_FAULTS else ""
+    return f" The file has {faults + 1} faults{most}: the messages tell each."
 
 
 @dataclass(frozen=True, slots=True)

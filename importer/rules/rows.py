@@ -18,6 +18,7 @@ from operator import getitem, itemgetter
 from importer.file.formulas import unescape_formula
 from importer.file.header import Header, fold
 from importer.file.letters import BLANKS, visible
+from importer.file.nobody import about_nobody
 from importer.model import Problem, Severity, shown
 from importer.rules.cells import DEFAULT_LANGUAGE, DEFAULT_ROLE, LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.custom import Rule
@@ -56,7 +57,7 @@ class CheckedRow:
     `secondary_team` (empty when cleared), the trimmed text for `manager` and `coach`, the default for a cleared
     role or language; a blank cell that leaves its field as it is, is absent. `problems` are errors, and the row
     is rejected, unless `deactivate` is set and it is known who leaves: then they are warnings. So is what is said of
-    a doubtful value.
+    a doubtful value. `about_nobody`: it is a total, an end mark or the header again, and its only problem says so.
     """
 
     line: int
@@ -65,6 +66,7 @@ class CheckedRow:
     deactivate: bool
     values: dict[str, FieldValue]
     problems: list[Problem] = field(default_factory=list)
+    about_nobody: bool = False
 
 
 def tidy(cell: str) -> str:
@@ -190,6 +192,7 @@ class RowChecker:
     def __init__(self, header: Header, settings: ImportSettings) -> None:
         positions = [position for position, name in enumerate(header.columns) if name]
         columns = columns_under(settings)
+        self._header = header
         self._expected = len(header.columns)
         self._pick = itemgetter(*positions) if len(positions) < self._expected else None
         self._fields = [header.columns[position] for position in positions]
@@ -265,7 +268,7 @@ class RowChecker:
     def check(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
         """What the record `raw` on `line`, taken apart into `cells`, says: every problem it has, at once."""
         if len(cells) != self._expected:
-            return _ragged(line, len(cells), self._expected, raw)
+            return self._of_nobody(line, cells, raw) or self._ragged(line, cells, raw)
         ours = self._pick(cells) if self._pick else cells
         values = dict(zip(self._fields, map(getitem, self._meanings, ours)))  # noqa: B905 - strict costs, a row each
         notes: list[_Note] = []
@@ -282,17 +285,64 @@ class RowChecker:
         key = self._key_of(identifier)
         if key is None or not isinstance(identifier, str):
             identifier = tidy(cells[self._identifier_at]) or None
+        if notes and (key is None or self._may_be_nobody(cells)) and (nobody := self._of_nobody(line, cells, raw)):
+            return nobody
         problems = _problems(line, notes, leaver=deactivate and key is not None) if notes else []
         return CheckedRow(line, key, identifier, deactivate, values, problems)
 
+    def is_person(self, line: int, cells: Sequence[str], raw: str) -> bool:
+        """Whether a row has a valid identifier, and does not look like a total or an end mark."""
+        if self.key(cells) is None:
+            return False
+        if self._by_address:
+            return True
+        ours = self._pick(cells) if self._pick else cells
+        return sum(bool(tidy(cell)) for cell in ours) > 1 and not about_nobody(line, cells, self._header, raw)
 
-def _ragged(line: int, came: int, expected: int, raw: str) -> CheckedRow:
-    message = (
-        f"The row has {came} cells, but the header has {expected} columns, so nobody can tell which is which. "
-        "Look for a delimiter too many or too few; a text with a delimiter in it must be in quotes."
-    )
-    problem = Problem(Severity.ERROR, "ragged_row", message, line, None, shown(visible(raw)))
-    return CheckedRow(line, None, None, False, {}, [problem])
+    def _may_be_nobody(self, cells: Sequence[str]) -> bool:
+        """Whether a row with a valid identifier may be a total all the same: a word can be an identifier."""
+        if self._by_address or "@" in cells[self._email_at]:
+            return False
+        return not any(letter.isdigit() for letter in cells[self._identifier_at])
+
+    def _of_nobody(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow | None:
+        """What a row says that is about no person; None if it may be a person's."""
+        problem = about_nobody(line, cells, self._header, raw)
+        return CheckedRow(line, None, None, False, {}, [problem], about_nobody=True) if problem else None
+
+    def _ragged(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
+        came, expected = len(cells), self._expected
+        counted = f"The row has {_cells(came)}, but the header has {expected} columns"
+        fits = self._begins_like_a_row(cells)
+        if came < expected and fits:
+            message = (
+                f"{counted}: {_cells(expected - came)} {'is' if expected - came == 1 else 'are'} missing at the end. "
+                "Have the export write every cell, blank ones too, or add the delimiters at the end of the row."
+            )
+        elif came > expected and fits and not any(map(tidy, cells[expected:])):
+            message = (
+                f"{counted}: {_cells(came - expected)} at the end {'is' if came - expected == 1 else 'are'} too "
+                "many, and blank. Remove the delimiters at the end of the row."
+            )
+        else:
+            message = (
+                f"{counted}, so nobody can tell which is which. Look for a delimiter too many or too few; a text "
+                "with a delimiter in it must be in quotes."
+            )
+        problem = Problem(Severity.ERROR, "ragged_row", message, line, None, shown(visible(raw)))
+        return CheckedRow(line, None, None, False, {}, [problem])
+
+    def _begins_like_a_row(self, cells: Sequence[str]) -> bool:
+        """Whether the cells of a ragged row fit the first columns: its address stands where it should."""
+        at = self._email_at
+        if at >= len(cells) or not any(cells):
+            return False
+        address = plain_address(tidy(cells[at]))
+        return address is not None and sum("@" in cell for cell in cells[: at + 1]) == 1
+
+
+def _cells(number: int) -> str:
+    return "1 cell" if number == 1 else f"{number} cells"
 
 
 def _problems(line: int, notes: list[_Note], *, leaver: bool) -> list[Problem]:

@@ -30,6 +30,7 @@ from importer.rules.custom import MAX_FIELDS, CustomField
 from importer.rules.rulebook import rules_of
 
 Percent = Annotated[float, Field(ge=0, le=100)]
+Lines = Annotated[int, Field(ge=0, le=100)]
 
 TAKEN_KEYS = frozenset({*COLUMNS, "skills", "state", "protected", "custom", "id"})
 """What a custom field can't be called: it would be taken for something else."""
@@ -76,6 +77,8 @@ class Form(TypedDict):
     delimiter: str
     encoding: str
     names: Names
+    skip_first: int
+    skip_last: int
 
 
 class ImportSettings(BaseModel):
@@ -102,6 +105,8 @@ class ImportSettings(BaseModel):
     require_checksum: bool = False
     delimiter: str = ","
     encoding: str = "utf-8"
+    skip_first_lines: Lines = 0
+    skip_last_lines: Lines = 0
     date_format: str = ISO_DATE
     field_mapping: Mapped = {}
     value_mapping: MappedByField = {}
@@ -126,7 +131,13 @@ class ImportSettings(BaseModel):
     @property
     def form(self) -> Form:
         """How files look: what a CsvReader is to be told."""
-        return {"delimiter": self.delimiter, "encoding": self.encoding, "names": self.names}
+        return {
+            "delimiter": self.delimiter,
+            "encoding": self.encoding,
+            "names": self.names,
+            "skip_first": self.skip_first_lines,
+            "skip_last": self.skip_last_lines,
+        }
 
     @field_validator("*", mode="wrap")
     @classmethod

@@ -64,6 +64,17 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
         "Encoding",
         "Usually utf-8. If names with accents or umlauts come out wrong, older Windows systems write cp1252.",
     ),
+    "skip_first_lines": SettingText(
+        Group.FILE,
+        "Lines above the header",
+        "So many lines at the beginning of every file are left out, such as titles. Blank lines count. Usually 0.",
+    ),
+    "skip_last_lines": SettingText(
+        Group.FILE,
+        "Lines below the last person",
+        "So many lines at the end of every file are left out, such as totals. If one of them is a person, the import "
+        "fails. Usually 0.",
+    ),
     "date_format": SettingText(
         Group.FILE,
         "How dates are written",

@@ -15,6 +15,9 @@ from importer.rules.settings import ImportSettings
 FIT = "first_name,last_name,email,hire_date\nAnn,Lee,ann@lee.test,2024-03-09\n"
 
 
+HEADER = "first_name,last_name,email\n"
+
+
 def changes(text: str, encoding: str = "utf-8", **settings: Any) -> dict[str, Any]:
     return propose(text.encode(encoding), ImportSettings(**settings)).changes
 
@@ -104,6 +107,31 @@ def test_a_required_column_that_nothing_looks_like_is_a_gap() -> None:
         "No column looks like first_name, which is required.",
         "No column looks like last_name, which is required.",
     ]
+
+
+@pytest.mark.parametrize(("first", "delimiter"), [("sep=;", ";"), ('"sep=;"', ";"), ("SEP=,", ",")])
+def test_a_sep_line_is_no_header(first: str, delimiter: str) -> None:
+    text = f"{first}\n{HEADER}Ann,Lee,ann@lee.test\n\x1a".replace(",", delimiter)
+    found = propose(text.encode(), ImportSettings())
+    assert found.changes == ({} if delimiter == "," else {"delimiter": delimiter})
+    assert not found.gaps
+
+
+def test_nothing_is_proposed_where_whole_lines_stand_in_quotes() -> None:
+    found = propose(b'"first_name,last_name,email"\n"Ann,Lee,ann@lee.test"\n', ImportSettings())
+    assert not found.changes
+    assert [gap for gap in found.gaps if "quotes" in gap] == found.gaps != []
+
+
+def test_labels_and_totals_are_no_dates() -> None:
+    rows = "First Name,Last Name,Email,Hire Date\nAnn,Lee,a@lee.test,01/17/2020\nTotal,1,,\n"
+    text = f"{HEADER.strip()},hire_date\n{rows}"
+    assert changes(text) == {"date_format": "%m/%d/%Y"}
+
+
+@pytest.mark.parametrize("name", ["deactivte", "Activate", "Deactivation"])
+def test_no_column_is_proposed_as_deactivate_for_being_near_it(name: str) -> None:
+    assert changes(f"{HEADER.strip()},{name}\nAnn,Lee,ann@lee.test,1\n") == {}
 
 
 def test_an_identifier_of_ones_own_and_managers_by_number_are_found() -> None:

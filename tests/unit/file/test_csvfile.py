@@ -220,7 +220,7 @@ def test_a_blank_last_line_without_a_line_end_leaves_the_last_row_finished() -> 
     assert (reader.ends_with_newline, reader.last_row_unfinished) == (False, False)
 
 
-@pytest.mark.parametrize("last", ["d,e", "d", ",", " ", '"d","e"', "d,e,f\r"])
+@pytest.mark.parametrize("last", ["d,e", "d", ",", '"d","e"', "d,e,f\r"])
 def test_a_last_line_that_is_not_complete_fails(last: str) -> None:
     error = failure(HEADER + "a,b,c\n" + last)
     assert (error.code, error.line) == ("last_row_cut_off", 3)

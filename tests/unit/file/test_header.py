@@ -59,7 +59,7 @@ def test_a_missing_column_is_told_together_with_the_one_that_may_be_it() -> None
         header("First Name", "last_name", "E-Mail")
 
 
-@pytest.mark.parametrize("twice", ["email", "Email ", "E\u200dMAIL", "job_title", "Shoe size"])
+@pytest.mark.parametrize("twice", ["email", "Email ", "E\u200dMAIL", "job_title"])
 def test_a_column_twice_after_folding_fails(twice: str) -> None:
     with pytest.raises(FileError) as caught:
         header(*REQUIRED, "job_title", "shoe size", twice)
@@ -68,7 +68,12 @@ def test_a_column_twice_after_folding_fails(twice: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("job titel", "job_title"), ("Department", "primary_team"), ("time zone", "time_zone"), ("e-mail", "email")],
+    [
+        ("job titel", "job_title"),
+        ("Department", "primary_team"),
+        ("time zone", "time_zone"),
+        ("HireDate", "hire_date"),
+    ],
 )
 def test_an_unknown_column_is_ignored_with_the_nearest_name(name: str, meant: str) -> None:
     found, problems = header(*REQUIRED, name)

@@ -43,6 +43,8 @@ EVERY: dict[str, Any] = {
     "require_checksum": True,
     "delimiter": "\t",
     "encoding": "cp1252",
+    "skip_first_lines": 3,
+    "skip_last_lines": 1,
     "date_format": "%d.%m.%Y",
     "field_mapping": {"Vorname": "first_name", "a = b": "last_name", ' "E-Mail"\t': "email", "Pay": ""},
     "value_mapping": {

@@ -132,6 +132,8 @@ CONTROLS: Mapping[str, Control] = {
         Kind.CHOICE, _DELIMITER_OPTIONS, instead="Usually a comma; many European systems write a semicolon."
     ),
     "encoding": Control(Kind.LINE, _ENCODINGS),
+    "skip_first_lines": Control(Kind.NUMBER),
+    "skip_last_lines": Control(Kind.NUMBER, careful="Set it only if your system writes these lines in every file."),
     "date_format": Control(Kind.LINE, _DATES),
     "field_mapping": Control(Kind.MAPPING),
     "value_mapping": Control(Kind.ROWS, parts=_VALUES, row="Values"),

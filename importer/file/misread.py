@@ -1,0 +1,174 @@
+"""What stands on the first line of a file instead of a header, and what to do about it.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from importer.errors import FileError
+from importer.file.edges import Batch, end_of, excerpt
+from importer.file.header import DELIMITERS, Names, known_columns, makes_header
+
+PEEKED = 10
+"""So many records after the first are looked at for the header."""
+
+MOST_SKIPPED = 100
+"""So many lines `skip_first_lines` can leave out."""
+
+_QUOTES = "'\u2018\u2019\u201a`\u00b4\u201c\u201d\u201e\u00ab\u00bb"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One record at the beginning of a file."""
+
+    number: int
+    raw: str
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first records of a file: `lines[header]` is read as the header.
+
+    `left_out` records before them are left out, blank ones counted; they end before the physical line `begins_on`.
+    """
+
+    lines: Sequence[Line]
+    header: int
+    left_out: int
+    begins_on: int
+
+    def before(self, number: int) -> int:
+        """How many records stand before `lines[number]`, those left out and blank ones counted."""
+        found, line = self.left_out, self.begins_on
+        for each in self.lines[:number]:
+            found += each.number - line + 1
+            line = end_of(each.number, each.raw)
+        return found + self.lines[number].number - line
+
+
+def why_no_header(error: FileError, beginning: Beginning, left_out: Batch, known: Names, delimiter: str) -> FileError:
+    """`error` in words for what stands there, where that can be told; else as it is."""
+    if error.code != "missing_column":
+        return error
+    first = beginning.lines[beginning.header]
+    return (
+        _lines_in_quotes(first, known)
+        or _other_quotes(first, known, delimiter)
+        or _header_left_out(error, first, beginning.left_out, left_out, known, delimiter)
+        or _header_below(error, beginning, known, delimiter)
+        or _no_header(error, first, known)
+        or error
+    )
+
+
+def stands_in_quotes(cells: Sequence[str], raw: str) -> bool:
+    """Whether the record `raw` is one cell in quotes with delimiters in it."""
+    filled = [cell for cell in cells if cell.strip()]
+    return '"' in raw and len(filled) == 1 and any(each in filled[0] for each in DELIMITERS)
+
+
+def _lines_in_quotes(first: Line, known: Names) -> FileError | None:
+    """Every line is one cell in quotes, with the columns in it."""
+    text = "".join(first.cells).replace('"', "")
+    if not stands_in_quotes(first.cells, first.raw):
+        return None
+    if not any(known_columns(text.split(each), known) >= 2 for each in DELIMITERS):
+        return None
+    return FileError(
+        "lines_in_quotes",
+        f"Line {first.number} is one cell: the whole line stands in quotes, so its columns cannot be told apart. "
+        "Remove the quotes around whole lines; put only a cell that contains a delimiter in quotes.",
+        line=first.number,
+    )
+
+
+def _other_quotes(first: Line, known: Names, delimiter: str) -> FileError | None:
+    """Cells stand in quotes that are none in a CSV file."""
+    stripped = [cell.strip().strip(_QUOTES) for cell in first.cells]
+    found = next((cell.strip()[:1] for cell in first.cells if cell.strip()[:1] in tuple(_QUOTES)), "")
+    if not found or known_columns(stripped, known) < max(2, known_columns(first.cells, known) + 1):
+        return None
+    name = "single quotes" if found == "'" else f"quotes of another kind ({found})"
+    return FileError(
+        "other_quotes",
+        f"The cells on line {first.number} stand in {name}, which are taken for a part of the text. "
+        f'Leave them out; put only a cell that contains {_one(delimiter)} in double quotes (").',
+        line=first.number,
+    )
+
+
+def _one(delimiter: str) -> str:
+    return {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(delimiter, "a vertical bar")
+
+
+def _header_left_out(
+    error: FileError, first: Line, skipped: int, left_out: Batch, known: Names, delimiter: str
+) -> FileError | None:
+    """The header is among the lines that `skip_first_lines` leaves out."""
+    line = 1
+    before = 0
+    for number, raw in zip(left_out.lines, left_out.raws, strict=True):
+        before += number - line
+        if makes_header(raw.replace('"', "").split(delimiter), known):
+            how = f"set to {before}" if before else "turned off (0)"
+            return _missing(
+                error,
+                first,
+                f"The header is on line {number}, but skip_first_lines leaves out the first {_lines(skipped)}. "
+                f"Send the file as before, with {_lines(skipped)} above the header, or have that setting {how}.",
+            )
+        before += 1
+        line = end_of(number, raw)
+    return None
+
+
+def _header_below(error: FileError, beginning: Beginning, known: Names, delimiter: str) -> FileError | None:
+    """One of the next lines makes the header."""
+    first = beginning.lines[beginning.header]
+    for at, each in enumerate(beginning.lines[beginning.header + 1 :], beginning.header + 1):
+        if makes_header(each.cells, known):
+            before = beginning.before(at)
+            what = f"Line {first.number}, “{excerpt(first.raw)}”, is not the header: that is line {each.number}."
+            setting = f", or have the setting skip_first_lines set to {before}" if before <= MOST_SKIPPED else ""
+            return _missing(error, first, f"{what} Delete the lines above line {each.number}{setting}.")
+        for other, name in DELIMITERS.items():
+            if other != delimiter and makes_header(each.raw.replace('"', "").split(other), known):
+                return FileError(
+                    "wrong_delimiter",
+                    f"The columns are separated by {name}, but {DELIMITERS[delimiter]} are expected. The header is "
+                    f"on line {each.number}, not on line {first.number} (“{excerpt(first.raw)}”). Delete the lines "
+                    f"above it, and save the file with {DELIMITERS[delimiter]}, or have the setting changed.",
+                    line=each.number,
+                )
+    return None
+
+
+def _no_header(error: FileError, first: Line, known: Names) -> FileError | None:
+    """The first line is a row of a person already."""
+    if known_columns(first.cells, known) or not _has_address(first.cells):
+        return None
+    names = ", ".join(known.required)
+    return _missing(
+        error,
+        first,
+        f"Line {first.number}, “{excerpt(first.raw)}”, looks like the row of a person: the file has no header. "
+        f"Insert a first line that names every column; these are required: {names}.",
+    )
+
+
+def _has_address(cells: Iterable[str]) -> bool:
+    for cell in cells:
+        name, at, domain = cell.strip().partition("@")
+        if name and at and "." in domain and " " not in cell.strip():
+            return True
+    return False
+
+
+def _missing(error: FileError, first: Line, message: str) -> FileError:
+    return FileError("missing_column", message, line=first.number, column=error.column, value=excerpt(first.raw))
+
+
+def _lines(number: int) -> str:
+    return "line" if number == 1 else f"{number} lines"

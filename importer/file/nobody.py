@@ -1,0 +1,168 @@
+"""Rows that are about no person: totals, end marks, counts, and the header once more.  Pure.
+
+A row is called so only where every filled cell of it is a word of such rows or a number, or repeats the header. A row
+with any other text may be a person whose identifier is blank, and is left alone: absent users depend on it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+from importer.file.header import OFTEN_MEANT, Header
+from importer.file.letters import visible
+from importer.model import Problem, Severity, shown
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_UNMISTAKABLE = _set(
+    "total totals totale totales totali gesamt gesamtsumme gesamtzahl gesamtanzahl insgesamt zwischensumme endsumme"
+    " subtotal subtotals grandtotal soustotal subtotale razem ogolem lacznie totaal subtotaal eindtotaal yhteensa"
+    " celkem spolu osszesen toplam ukupno skupaj eof endoffile endofreport endofdata endoflist dateiende endofjob"
+    " trailer trlr итого всего разом"
+    " συνολο 合計 总计 合计 總計 합계"
+)
+"""Words of totals and end marks that are nobody's name, nor the beginning of one."""
+
+_LIKELY = _set(
+    "summe sum sums somme suma sumas somma summa summan end ende fin fine fim final koniec einde slut loppu finito"
+    " trl tlr footer ftr fusszeile"
+)
+"""The same of those that are names too: so they count only where they stand alone or beside a number."""
+
+_COUNTED = _set(
+    "count counts rowcount recordcount number numero nombre nombres anzahl zahl liczba aantal antal cantidad quantita"
+    " quantity quantite row rows record records zeile zeilen datensatz datensatze saetze datensaetze line lines ligne"
+    " lignes enregistrement enregistrements fila filas registro registros riga righe rekord rekordy rekordow wiersz"
+    " wiersze wierszy rij rijen regel regels linha linhas rad rader post poster entry entries eintrag eintrage"
+    " eintraege item items employee employees user users person persons people member members worker workers"
+    " headcount staff"
+    " mitarbeiter mitarbeitende mitarbeiterinnen beschaftigte beschaeftigte personen benutzer salarie salaries"
+    " employe employes utilisateur utilisateurs empleado empleados persona personas usuarios dipendente"
+    " dipendenti utenti"
+    " medewerker medewerkers pracownik pracownicy pracownikow osoby osob report export generated erstellt"
+    " printed page seite"
+)
+_BETWEEN = _set(
+    "of the in a and de des du la le les el los di del della dei der die das von van per for is are no nr num file"
+    " data datei list liste lista table fichier archivo selected affected returned exported processed found grand"
+    " sub all"
+    " tabelle raport rapport bericht plik elenco general generale generales"
+    " alle active aktive control hash lp ilosc w i y et und s on at am um uhr date datum by pm utc created"
+)
+_KNOWN = _UNMISTAKABLE | _LIKELY | _COUNTED | _BETWEEN
+_LISTS = _set(
+    "file data list liste lista report export fichier archivo datei table tabelle raport rapport bericht plik elenco"
+)
+_TRAILER = re.compile(r"(?:T|Z|F|TR|TRL|TRLR|TLR|FTR|EOF|99(?=[|;,]))[\s|;,:#~^-]+0*\d[\d.,]*", re.IGNORECASE)
+_WORDS = re.compile(r"[^\W\d_]+")
+_MOST_WORDS = 8
+_RULER = "\x1a \t*-=_.#<>/+~"
+
+_LABELS = {
+    "email": "email emailaddress mail emailadresse mailadresse courriel adressemail adresseemail correo"
+    " correoelectronico indirizzoemail epost workemail businessemail emailid mailid",
+    "first_name": "firstname givenname forename vorname prenom nombre nome voornaam imie fornamn",
+    "last_name": "lastname surname familyname nachname familienname nom apellido apellidos cognome achternaam"
+    " nazwisko efternamn",
+}
+_LABEL_OF = {word: name for name, words in _LABELS.items() for word in words.split()}
+
+
+_OFTEN_MEANT = {word.replace("_", ""): name for word, name in OFTEN_MEANT.items()}
+
+
+def about_nobody(line: int, cells: Sequence[str], header: Header, raw: str) -> Problem | None:
+    """What to say of a rejected row that is about no person; None if it may be a person's."""
+    if is_header_again(cells, header):
+        what = "This row repeats the header." if line > 2 else "This row has labels of the columns, and no person."
+        do = "Delete it."
+    elif looks_like_footer(cells):
+        what = "This row looks like a total, a count or the end of the list, not like a person."
+        do = "Leave it out. If the system always writes it as the last line, have the setting skip_last_lines set."
+    else:
+        return None
+    message = f"{what} It was rejected, and has no effect on other rows. {do}"
+    return Problem(Severity.ERROR, "not_a_person", message, line, None, shown(visible(raw)))
+
+
+def looks_like_footer(cells: Sequence[str]) -> bool:
+    """Whether every filled cell is a word of totals, end marks or counts, or a number with them."""
+    filled = [(at, cell.strip()) for at, cell in enumerate(cells) if cell.strip()]
+    text = " ".join(cell for _, cell in filled)
+    if not text.strip(_RULER):
+        return bool(filled)  # only an end mark or a ruler
+    if "@" in text or len(text) > 200:
+        return False
+    if filled[-1][0] - filled[0][0] == len(filled) - 1 <= 1 and _TRAILER.fullmatch(text):
+        return True
+    words = _words(text)
+    if not words or len(words) > _MOST_WORDS:
+        return False
+    if not all(word in _KNOWN for word in words):
+        return "".join(words) in _UNMISTAKABLE
+    if _is_unmistakable(words):
+        return True
+    lettered = [at for at, cell in filled if _words(cell)]
+    if len(lettered) > 1:
+        return False  # two names, perhaps
+    is_counted = any(word in _LIKELY | _COUNTED for word in words)
+    if len(filled) == 1 and words[0] in _LIKELY and words[-1] in _LISTS:
+        return True  # such as “end of file”
+    beside = {at for at, cell in filled if _has_digit(cell)} & {lettered[0], lettered[0] + 1}
+    return (is_counted and bool(beside)) or (len(filled) == len(words) == 1 and words[0] in _LIKELY)
+
+
+def plainly_nobody(cells: Sequence[str]) -> bool:
+    """Whether a last line that may have been cut off is a footer all the same, and no beginning of a row."""
+    text = " ".join(cells)
+    words = _words(text)
+    return looks_like_footer(cells) and (_has_digit(text) or not words or _is_unmistakable(words))
+
+
+def _is_unmistakable(words: Sequence[str]) -> bool:
+    return "".join(words) in _UNMISTAKABLE or any(word in _UNMISTAKABLE for word in words)
+
+
+def _words(text: str) -> list[str]:
+    return [plain(word) for word in _WORDS.findall(text)]
+
+
+def is_header_again(cells: Sequence[str], header: Header) -> bool:
+    """Whether the row says what the header says, or what its columns are called in other words."""
+    filled = [(at, cell) for at, cell in enumerate(cells) if cell.strip()]
+    if not filled or any("@" in cell or _has_digit(cell) for _, cell in filled if cell not in header.raw):
+        return False
+    same = sum(_is_label(cell, at, header) for at, cell in filled)
+    return same >= 2 and same * 2 >= len(filled)
+
+
+def _is_label(cell: str, at: int, header: Header) -> bool:
+    if at >= len(header.raw):
+        return False
+    word, column = plain(cell), header.columns[at]
+    if not word or word in _names_at(header)[at]:
+        return bool(word)
+    return bool(column) and (_LABEL_OF.get(word) == column or _OFTEN_MEANT.get(word) == column)
+
+
+@lru_cache(maxsize=8)
+def _names_at(header: Header) -> tuple[set[str], ...]:
+    return tuple({plain(raw), plain(column)} for raw, column in zip(header.raw, header.columns, strict=True))
+
+
+def plain(text: str) -> str:
+    """The letters of `text` without marks, in lower case."""
+    if text.isascii():
+        return text.lower() if text.isalpha() else "".join(filter(str.isalpha, text.lower()))
+    apart = unicodedata.normalize("NFKD", text.casefold()).replace("\u0142", "l")
+    return "".join(letter for letter in apart if letter.isalpha())
+
+
+def _has_digit(text: str) -> bool:
+    return any(letter.isdigit() for letter in text)

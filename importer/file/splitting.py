@@ -1,0 +1,280 @@
+"""The text of a file as records with their line numbers: line ends, quotes, limits, blank lines.  Pure.
+
+RFC 4180, read strictly. Most files have no quote anywhere, so a block of text is first looked at as a whole and split
+at its line ends; only a block that has something unusual in it is walked through record by record. Either way faults
+come in the order of the file.
+
+What is broken fails the whole file, but the reader goes on to the end for what else is wrong: a record that is broken
+ends with its line, so the next can be judged. It ends early after a quote that is never closed, or a record without
+an end, as nothing after it can be told apart.
+
+Limits are counted in characters, so that they don't depend on the encoding.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Generator, Iterable, Iterator
+
+from importer.errors import MAX_FAULTS, FileError
+from importer.file.edges import Batch
+from importer.file.header import MAX_COLUMNS, is_correction
+from importer.file.letters import BLANKS
+from importer.file.records import MAX_ROW, is_sound, nul, quote_fault, row_too_long
+from importer.model import Problem, Severity
+
+MAX_CELL = 64 * 1024
+BLANK_LINES_NAMED = 5
+UNTERMINATED = "unterminated_quote"
+
+_SHORT = MAX_COLUMNS - 1
+"""A record of at most so many characters can't pass any limit."""
+
+
+class Records:
+    """The records of `text` in blocks, without the first `skip_first`, which count with blank lines.
+
+    `first` is the first record, left out or not, and `left_out` those left out; a correction loses none. The reader
+    says how many `columns` the header has, once it knows. After the last block `ends_with_newline` says whether the
+    text has a line end at its end, and `last_row_unfinished` whether the last row lacked one (they differ where the
+    last line is blank).
+    """
+
+    def __init__(
+        self, text: Iterable[str], delimiter: str, skip_first: int, may_lack_cells: Callable[[list[str]], bool]
+    ) -> None:
+        self.columns = 0
+        self.first: tuple[int, str] | None = None
+        self.left_out = Batch([], [])
+        self.begins_on = 1  # the physical line after those left out
+        self.line = 1  # where the text that was not yet split begins
+        self.ends_with_newline = True
+        self.last_row_unfinished = False
+        self.blank_lines = 0
+        self._first_blank_lines: list[int] = []
+        self._text = text
+        self._delimiter = delimiter
+        self._skip = skip_first
+        self._may_lack_cells = may_lack_cells
+        self._blank = BLANKS + delimiter + '"'
+        self._faults: list[FileError] = []
+
+    def blocks(self) -> Generator[Batch, None, None]:
+        """The records of each block of text. Raises FileError at the end if anything is wrong.
+
+        No record that comes after a fault is given out.
+        """
+        try:
+            yield from self._blocks()
+        except FileError as error:
+            self._faults.append(error)
+        if self._faults:
+            raise self._faults[0].with_further(self._faults[1:])
+
+    def cells(self, line: int, raw: str) -> list[str]:
+        """The cells of one record, as they are in the file. Raises FileError if its quotes are not in order."""
+        if '"' not in raw:
+            return raw.split(self._delimiter)
+        if not is_sound(raw, self._delimiter):
+            raise quote_fault(line, raw, self._delimiter) or row_too_long(line)
+        # Nothing csv forgives or refuses in its own way is left.
+        return next(csv.reader([raw], delimiter=self._delimiter))
+
+    def _blocks(self) -> Iterator[Batch]:
+        pending = ""
+        for block in self._text:
+            text = pending + block
+            cut = text.rfind("\n") + 1
+            found = Batch([], [])
+            fault = None
+            try:
+                pending = self._split(text[:cut], found) + text[cut:]
+            except FileError as error:
+                fault = error
+            if found.raws:
+                yield found
+            if fault:
+                raise fault
+            # One more than a row may have: it can be the first half of a CRLF.
+            if len(pending) > MAX_ROW + 1:
+                raise quote_fault(self.line, pending[:MAX_ROW], self._delimiter) or row_too_long(self.line)
+            if len(self._faults) >= MAX_FAULTS:
+                return
+        if pending:
+            yield from self._last_line(pending)
+
+    def _split(self, text: str, found: Batch) -> str:
+        """Put the records of whole lines into `found`; what is left is a record whose quote is still open."""
+        if "\0" not in text and not self._skip:
+            plain = text.replace("\r\n", "\n") if "\r" in text else text
+            raws = plain.split("\n")
+            raws.pop()
+            if "\r" not in plain and raws and len(max(raws, key=len)) <= _SHORT and self._ends_where_lines_end(raws):
+                self._keep_plain(raws, found)
+                return ""
+        return self._walk(text, found)
+
+    def _ends_where_lines_end(self, raws: list[str]) -> bool:
+        """Whether each line with a quote is a record by itself, and not a blank one: so it is in most blocks."""
+        quoted = [raw for raw in raws if '"' in raw]
+        return all(is_sound(raw, self._delimiter) and raw.strip(self._blank) for raw in quoted)
+
+    def _keep_plain(self, raws: list[str], found: Batch) -> None:
+        lines = range(self.line, self.line + len(raws))
+        self.line += len(raws)
+        if self._faults:
+            return
+        blank = self._blank
+        kept = [raw for raw in raws if raw.strip(blank)]
+        if len(kept) == len(raws):
+            found.lines += lines
+        else:
+            found.lines += [line for line, raw in zip(lines, raws, strict=True) if raw.strip(blank)]
+            self._skip_blank([line for line, raw in zip(lines, raws, strict=True) if not raw.strip(blank)])
+        found.raws += kept
+        if self.first is None and kept:
+            self.first = found.lines[0], kept[0]
+
+    def _skip_blank(self, lines: list[int]) -> None:
+        self.blank_lines += len(lines)
+        self._first_blank_lines += lines[: BLANK_LINES_NAMED - len(self._first_blank_lines)]
+
+    def _walk(self, text: str, found: Batch) -> str:
+        pieces = text.split("\n")
+        pieces.pop()
+        at = 0
+        while at < len(pieces):
+            end = at + 1
+            if _is_odd(pieces[at]) and self._stays_open(pieces[at]):
+                while end < len(pieces) and not _is_odd(pieces[end]):
+                    end += 1
+                end += 1
+                if end > len(pieces):
+                    return "\n".join([*pieces[at:], ""])
+            raw = pieces[at] if end == at + 1 else "\n".join(pieces[at:end])
+            lines = self._take(raw.removesuffix("\r"), found)
+            at += lines
+            self.line += lines
+            if len(self._faults) >= MAX_FAULTS:
+                return ""
+        return ""
+
+    def _stays_open(self, piece: str) -> bool:
+        """Whether a quote that opens in `piece` is still open at its end; else its record is broken, and ends."""
+        fault = quote_fault(self.line, piece, self._delimiter)
+        return fault is not None and fault.code == UNTERMINATED
+
+    def _last_line(self, raw: str) -> Iterator[Batch]:
+        """A line without a line end, at the end of the file."""
+        self.ends_with_newline = False
+        found = Batch([], [])
+        faults = len(self._faults)
+        # A lone carriage return at the very end is half a line end.
+        body = raw.removesuffix("\r")
+        self._take(body, found)
+        is_whole = not self.columns or len(self._faults) > faults or not body.strip(BLANKS)
+        if not is_whole and (body != raw or self._lacks_cells(body)):
+            raise FileError(
+                "last_row_cut_off",
+                f"The file breaks off in its last line ({self.line}), which is not complete. "
+                "The rest is missing: send the whole file again.",
+                line=self.line,
+            )
+        self.last_row_unfinished = bool(found.raws)
+        if found.raws:
+            yield found
+
+    def _lacks_cells(self, body: str) -> bool:
+        cells = self.cells(self.line, body)
+        return len(cells) < self.columns and not self._may_lack_cells(cells)
+
+    def _take(self, raw: str, found: Batch) -> int:
+        """Check one record that begins on the current line, and keep it unless all its cells are blank.
+
+        Return how many lines of it are done with: fewer than it has if its quotes are broken within the first.
+        """
+        lines = raw.count("\n") + 1
+        if self._skip and self._is_left_out(raw):
+            return lines
+        if self.first is None and raw.strip(self._blank):
+            self.first = self.line, raw
+        fault = self._fault_of(raw)
+        if fault:
+            self._faults.append(fault)
+            if fault.code == UNTERMINATED:
+                raise self._faults.pop()
+            opening = raw.partition("\n")[0]
+            return 1 if fault.line == self.line and opening.count(self._delimiter) + 1 >= self.columns > 0 else lines
+        if self._faults:
+            return lines
+        if self._is_blank(raw):
+            self._skip_blank([self.line])
+        else:
+            found.lines.append(self.line)
+            found.raws.append(raw)
+        return lines
+
+    def _is_blank(self, raw: str) -> bool:
+        """Whether all cells of the sound record `raw` are blank; a cell may be a quote alone."""
+        if raw.strip(self._blank):
+            return False
+        return '"' not in raw or not any(cell.strip(BLANKS) for cell in self.cells(self.line, raw))
+
+    def _is_left_out(self, raw: str) -> bool:
+        """Whether this is one of the first records that are left out, whatever is wrong with it."""
+        if not self.left_out.raws and is_correction(raw.replace('"', "").split(self._delimiter)):
+            self._skip = 0
+            return False
+        self._skip -= 1
+        if raw.strip(self._blank):
+            self.first = self.first or (self.line, raw)
+            self.left_out.lines.append(self.line)
+            self.left_out.raws.append(raw[:MAX_CELL])
+        self.begins_on = self.line + raw.count("\n") + 1
+        return True
+
+    def _fault_of(self, raw: str) -> FileError | None:
+        """What is wrong with the record `raw`, which begins on the current line."""
+        if len(raw) > _SHORT and (fault := self._past_limits(raw)):
+            return fault
+        if not is_sound(raw, self._delimiter):
+            return quote_fault(self.line, raw, self._delimiter) or row_too_long(self.line)
+        return nul(self.line + raw.count("\n", 0, raw.index("\0"))) if "\0" in raw else None
+
+    def _past_limits(self, raw: str) -> FileError | None:
+        line = self.line
+        if len(raw) > MAX_ROW:
+            return quote_fault(line, raw[:MAX_ROW], self._delimiter) or row_too_long(line)
+        if len(raw) <= MAX_CELL and raw.count(self._delimiter) < MAX_COLUMNS:
+            return None
+        if not is_sound(raw, self._delimiter):
+            return None
+        cells = self.cells(line, raw)
+        if len(cells) > MAX_COLUMNS:
+            return FileError(
+                "too_many_columns",
+                f"Line {line} has {len(cells)} cells; at most {MAX_COLUMNS} are possible. Remove those not needed.",
+                line=line,
+            )
+        if any(len(cell) > MAX_CELL for cell in cells):
+            return FileError(
+                "cell_too_long",
+                f"A cell on line {line} has more than {MAX_CELL:,} characters. Shorten it; or a quote is missing "
+                "or too many, so that many lines were taken for one cell.",
+                line=line,
+            )
+        return None
+
+    def blank_lines_notice(self) -> Problem | None:
+        """What to say of the blank lines that were skipped."""
+        if not self.blank_lines:
+            return None
+        first = self._first_blank_lines
+        named = ", ".join(map(str, first)) + (", …" if self.blank_lines > len(first) else "")
+        what = "1 blank line was" if self.blank_lines == 1 else f"{self.blank_lines} blank lines were"
+        message = f"{what} skipped (line {named}). Nothing needs to be done."
+        return Problem(Severity.NOTICE, "blank_lines", message, first[0])
+
+
+def _is_odd(piece: str) -> bool:
+    return '"' in piece and piece.count('"') % 2 == 1
