@@ -20,6 +20,8 @@ from importer.model import Problem, Severity
 
 LOOK_FIRST = (
     "unread_leavers",
+    "most_rows_are_leavers",
+    "reversed_flag",
     "last_admin",
     "identifiers_changed",
     "perhaps_utf_8",

@@ -14,16 +14,18 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from importer.advice.guessing import decoded, guess_encoding
+from importer.advice.leavers import read_leavers
 from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.file.edges import BeforeEndMark, is_sep_line
 from importer.file.header import DELIMITERS, NEVER_NEAR, Header, Names, fold, match_columns
+from importer.file.leavers import Tells, tells
 from importer.file.letters import visible
 from importer.file.nobody import is_header_again, looks_like_footer
 from importer.model import shown
 from importer.nearest import Nearest
 from importer.rules.cells import Invalid, check_date
 from importer.rules.identity import identity_of
-from importer.rules.rows import tidy
+from importer.rules.meanings import tidy
 from importer.rules.settings import ImportSettings
 
 SAMPLE_BYTES = 4 * 1024 * 1024
@@ -80,6 +82,7 @@ def propose(content: bytes, settings: ImportSettings, *, whole: bool = True) -> 
     header = Header(columns, tuple(rows[0]), is_correction=False)
     people = [rows[0], *(row for row in rows[1:] if not is_header_again(row, header) and not looks_like_footer(row))]
     _propose_dates(found, _days(people, columns, settings), settings)
+    _propose_leavers(found, rows, columns, names, settings)
     return found
 
 
@@ -87,6 +90,24 @@ def _without_edges(text: str) -> str:
     """`text` without Excel's line `sep=;` and without an end mark: no file has columns in them."""
     first, line_end, rest = text.partition("\n")
     return "".join(BeforeEndMark([rest if line_end and is_sep_line(first.strip()) else text]))
+
+
+def _propose_leavers(
+    found: Proposal, rows: Sequence[Sequence[str]], columns: Sequence[str], names: Names, settings: ImportSettings
+) -> None:
+    """Add how to read the columns that tell who has left."""
+    date_format = str(found.changes.get("date_format", settings.date_format))
+    free = [at for at, cell in enumerate(rows[0]) if not columns[at] and _is_free(fold(cell), names)]
+    leavers = read_leavers(rows, free, columns, settings, date_format)
+    if leavers.fields:
+        before = found.changes.get("field_mapping", settings.field_mapping)
+        assert isinstance(before, Mapping)
+        new = {rows[0][at].strip(): name for at, name in sorted(leavers.fields.items())}
+        found.changes["field_mapping"] = {**before, **new}
+    if leavers.words:
+        found.changes["value_mapping"] = {**settings.value_mapping, **leavers.words}
+    if found.changes:
+        found.reasons += leavers.reasons
 
 
 def _rows(text: str, delimiter: str, limit: int = SAMPLE_ROWS) -> list[list[str]]:
@@ -131,6 +152,8 @@ def _meant(header: Sequence[str], settings: ImportSettings) -> dict[str, int]:
             del free[found[name]]
     nearest = Nearest(name for name in names.columns if name not in NEVER_NEAR)
     for at in free:
+        if tells(header[at]):
+            continue  # never by a likeness of names: it may be the opposite
         near = nearest.to(folded[at].replace(" ", "_"), at_least=0.75)
         if near and near not in found:
             found[near] = at
@@ -192,7 +215,8 @@ def _seen(cell: str) -> str:
 def _days(rows: Sequence[Sequence[str]], columns: Sequence[str], settings: ImportSettings) -> list[str]:
     """Different cells of columns that hold days."""
     own = {each.key for each in settings.custom_fields if each.type == "date"}
-    at = [position for position, name in enumerate(columns) if name == "hire_date" or name in own]
+    at = [position for position, name in enumerate(columns) if name in ("hire_date", "leave_date") or name in own]
+    at = at or [position for position, cell in enumerate(rows[0]) if tells(cell) is Tells.LAST_DAY]
     cells = (tidy(row[position]) for row in rows[1:] for position in at if position < len(row))
     return list(islice(dict.fromkeys(cell for cell in cells if cell), SAMPLE_DAYS))
 

@@ -49,7 +49,6 @@ _WORDS = {
         " datejoined dateofjoining eintrittsdatum eintritt einstellungsdatum dateembauche datedembauche dateentree"
         " fechaingreso fechadeingreso fechacontratacion dataassunzione datumindienst indienstdatum datazatrudnienia"
     ),
-    "deactivate": "deactivate deactivated termd terminated isterminated inactive isinactive leaver ausgetreten",
 }
 
 _NUMBERS = (

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from importer.errors import FileError
 from importer.file.formulas import unescape_formula
+from importer.file.leavers import Tells, tells
 from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
 from importer.nearest import is_misspelt
@@ -33,9 +34,13 @@ COLUMNS = (
     "location",
     "time_zone",
     "hire_date",
+    "leave_date",
     "deactivate",
 )
 """Every column that means something, in the order people usually write them."""
+
+MAPPED_ONLY = ("active",)
+"""Fields that a column has only where a mapping says so: a header of this name means too many things elsewhere."""
 
 REQUIRED = ("first_name", "last_name", "email")
 MAX_COLUMNS = 256
@@ -75,6 +80,13 @@ NEVER_NEAR = frozenset({"deactivate", "leave_date"})
 
 _OTHER_WORDS = {"fire", "fired", "wire", "rehire", "end", "old", "new", "previous", "former", "next", "alternate"}
 """Words that make another column of a name, however near it is."""
+_TOLD = {
+    Tells.LAST_DAY: "looks like the last day of users (leave_date)",
+    Tells.LEFT: "looks like a list of who has left (deactivate)",
+    Tells.ACTIVE: "looks like the opposite of deactivate: who is active (active)",
+    Tells.STATUS: "looks like a status, which may tell who has left,",
+}
+"""What a column seems to be that tells who has left."""
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _NO_BREAK = re.compile("[\u00a0\u2007\u202f]")
@@ -289,15 +301,22 @@ def _unknown(name: str, cell: str, line: int, known: Names, taken: Sequence[str]
         message = "Skills can't be set by this file. The column skills is ignored; leave it out."
         return Problem(Severity.WARNING, "skills_column", message, line, name, shown(cell))
     written = shown(visible(cell))
-    if times > 1:
+    if found := tells(cell):
+        message = f"The column “{written}” {_TOLD[found]} and is not read. The operator can change that."
+    elif times > 1:
         message = f"There is no column “{written}”; it stands there {times} times and is ignored."
-        return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))
+    else:
+        message = _ignored(name, written, known, taken)
+    return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))
+
+
+def _ignored(name: str, written: str, known: Names, taken: Collection[str]) -> str:
+    """What is said of an unknown column: the one that may be meant, and how to hear no more of it."""
     meant = nearest_column(name, known.columns)
     hint = f" Did you mean {meant}?" if meant else ""
     if meant in taken:
         hint = f" The file has a column for {meant} already."
-    message = (
+    return (
         f"Column “{written}” is unknown and is ignored.{hint} If it is to be ignored, begin its name "
         "with _, or map it to nothing in the setting field_mapping."
     )
-    return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))

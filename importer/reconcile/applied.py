@@ -35,6 +35,14 @@ TOUCHED = """
     WHERE c.import_id = ? GROUP BY c.user_id ORDER BY c.user_id"""
 
 
+FORMER_ADMINS = """
+    SELECT coalesce(u.email, u.external_id, u.first_name || ' ' || u.last_name)
+    FROM (SELECT user_id, max(iif(field = 'role', old, NULL)) AS role, max(iif(field = 'state', old, NULL)) AS state
+        FROM changes WHERE import_id = ? AND field IN ('role', 'state') GROUP BY user_id) AS c
+    JOIN users AS u ON u.id = c.user_id
+    WHERE coalesce(c.role, u.role) = 'admin' AND coalesce(c.state, u.state) = 'active' ORDER BY u.id LIMIT 3"""
+
+
 class Applied:
     """What is kept of one import, inside a transaction of users.db."""
 
@@ -65,6 +73,18 @@ class Applied:
             "SELECT user_id FROM changes WHERE import_id = ? AND field = 'state' AND new = 'deactivated'", (self._id,)
         )
         return any(row[0] not in users for row in rows)
+
+    async def former_admins(self) -> list[str]:
+        """Return up to three users who were active admins before this import, if none is active after it; else none.
+
+        Most imports end at the first look, which finds an active admin.
+        """
+        rows = await self._db.execute_fetchall(
+            "SELECT 1 FROM users WHERE role = 'admin' AND state = 'active' LIMIT 1"
+        )
+        if list(rows):
+            return []
+        return [row[0] for row in await self._db.execute_fetchall(FORMER_ADMINS, (self._id,))]
 
     async def touched(self, identity: Identity, line_of: Callable[[int], int]) -> AsyncIterator[list[Touched]]:
         """Yield the users that this import touches, and how: read from its changes before they are rolled back.

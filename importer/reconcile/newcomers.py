@@ -11,6 +11,7 @@ where a batch or a chunk ends. It holds because the rows taken here depend on no
   a row before. Where the address may change (it is not the identifier), no other user has or wants theirs.
 - Every cell of their chunk is valid, and at most doubtful in a way that is said once for its column; those are
   counted, and their rows leave no digest, as on the other path. So there is nothing to say of a row but about links.
+- None is a leaver; one whose last day is ahead leaves no digest, as on the other path.
 - Links are the one thing in common. All who are created in the batch have their ids before a link is looked at, and a
   link that is not found waits for the end, as on the other path.
 - Teams and locations get the spelling of their first line, over the rows of both paths.
@@ -27,8 +28,9 @@ from itertools import repeat
 from typing import cast
 
 from importer.model import Problem
+from importer.reconcile.leaving import LastDay, last_day
 from importer.reconcile.links import Links, Waiting
-from importer.reconcile.plan import LINK_FIELDS, OURS, NameIds, custom_column, team_columns
+from importer.reconcile.plan import LINK_FIELDS, NameIds, custom_column, team_columns
 from importer.reconcile.roster import COLUMNS, NEW_USER
 from importer.reconcile.rows import RowInHand, Writes
 from importer.rules.cells import FieldValue
@@ -75,23 +77,46 @@ def part(rows: list[RowInHand], apart: Collection[str], checker: RowChecker) -> 
     fresh: list[RowInHand] = []
     others: list[RowInHand] = []
     for row in rows:
-        known = row.known or row.unfinished or row.key is None or row.key in apart
+        known = row.known or row.unfinished or row.key is None or row.told or row.key in apart
         (others if known else fresh).append(row)
     for start in range(0, len(fresh), CHUNK_ROWS):
         chunk = fresh[start : start + CHUNK_ROWS]
         doubts: list[Doubt] = []
         values = checker.check_columns([row.cells for row in chunk], doubts)
-        if values is None or any(values.get("deactivate", ())):
+        if values is None:
             others += chunk
             continue
-        newcomers.rows += chunk
+        odd = _leavers(values, chunk, checker)
         for at, (name, text, why) in doubts:
-            chunk[at].doubted = True
-            newcomers.doubts.append(doubt(chunk[at].line, name, text, why))
+            if at not in odd:
+                chunk[at].doubted = True
+                newcomers.doubts.append(doubt(chunk[at].line, name, text, why))
+        if odd:
+            others += [row for at, row in enumerate(chunk) if at in odd]
+            chunk = [row for at, row in enumerate(chunk) if at not in odd]
+            values = {name: [x for at, x in enumerate(column) if at not in odd] for name, column in values.items()}
+        newcomers.rows += chunk
         for name, column in values.items():
             newcomers.values.setdefault(name, []).extend(column)
     others.sort(key=lambda row: row.line)
     return newcomers, others
+
+
+def _leavers(values: Mapping[str, Sequence[FieldValue]], rows: Sequence[RowInHand], checker: RowChecker) -> set[int]:
+    """The places of leavers, and of those whose last day needs a word. Who has one ahead leaves no digest."""
+    odd: set[int] = set()
+    for name, left in checker.flags.items():
+        odd.update(at for at, said in enumerate(values[name]) if said is left)
+    if checker.has_last_day:
+        hired = values.get("hire_date") or repeat(None)
+        for at, (leave, hire) in enumerate(zip(values["leave_date"], hired, strict=False)):
+            if leave is None:
+                continue
+            if last_day(leave, hire, checker.past) is LastDay.AHEAD:
+                rows[at].digest = None
+            else:
+                odd.add(at)
+    return odd
 
 
 def plan_newcomers(
@@ -101,6 +126,7 @@ def plan_newcomers(
     created: Mapping[str | None, int],
     batch: Writes,
     identity: Identity,
+    own_fields: Collection[str],
 ) -> list[Problem]:
     """Add to `batch` what `newcomers` come to; what is to be said about them. They have their ids already."""
     rows = newcomers.rows
@@ -108,14 +134,16 @@ def plan_newcomers(
         return []
     count = len(rows)
     columns: dict[str, Iterable[Value]] = {name: repeat(value, count) for name, value in NEW_USER.items()}
-    columns.update((name, newcomers.texts(name)) for name in newcomers.values if name in OURS and name in NEW_USER)
+    columns.update(
+        (name, newcomers.texts(name)) for name in newcomers.values if name in NEW_USER and name not in own_fields
+    )
     columns["email_key"] = map(email_key, cast(Sequence[str], newcomers.column("email")))
     if not identity.by_address:
         columns[identity.column] = [row.key for row in rows]
     if "location" in newcomers.values:
         columns["location_id"] = map(ids.locations.get, cast(Sequence[str], newcomers.column("location")))
     columns["primary_team_id"], columns["secondary_team_ids"] = _teams(newcomers, ids)
-    own = [name for name in newcomers.values if name not in OURS]
+    own = [name for name in newcomers.values if name in own_fields]
     if own:
         columns["custom"] = _custom(newcomers, own)
     problems = _set_links(newcomers, columns, links, created, batch)

@@ -7,22 +7,19 @@ the guard.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from importer.errors import FileError
-from importer.file.header import COLUMNS
 from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
+from importer.reconcile.leaving import leaving, not_needed
 from importer.rules.cells import FieldValue
 from importer.rules.emails import email_key
-from importer.rules.rows import CheckedRow
+from importer.rules.rows import CheckedRow, as_leaver
 from importer.rules.settings import ImportSettings
 from importer.users.columns import CUSTOM, Columns, User, Value, ids_in, join_ids
-
-OURS = frozenset(COLUMNS)
-"""The fields that are not a tenant's own."""
 
 LINK_FIELDS = ("manager", "coach")
 """Fields that name another user. They are resolved after all rows are in."""
@@ -40,24 +37,39 @@ class Fate(Enum):
 
 @dataclass(slots=True)
 class Judgement:
-    """What becomes of a row, and what is said about it. `state`: how the user stands afterwards."""
+    """What becomes of a row, and what is said about it. `state`: how the user stands afterwards.
+
+    `lasting`: the same row comes to the same on any later day, too. `leaver`: it is a leaver's.
+    """
 
     fate: Fate
     state: str = "active"
     problems: tuple[Problem, ...] = ()
+    lasting: bool = True
+    leaver: bool = False
 
 
-def judge(row: CheckedRow, user: User | None, seen_on: int, settings: ImportSettings) -> Judgement:
+def judge(row: CheckedRow, user: User | None, seen_on: int, settings: ImportSettings, past: str) -> Judgement:
     """Decide what becomes of `row`.
 
-    `user` is whom its identifier names, and `seen_on` the earlier line that named the same (0: none).
+    `user` is whom its identifier names, and `seen_on` the earlier line that named the same (0: none). Last days
+    before `past` are over.
     """
+    found = leaving(row, user, settings, past)
     if row.key is None:
-        return Judgement(Fate.REJECT, problems=tuple(row.problems))
+        problems = not_needed(row, settings) if found.leaver else tuple(row.problems)
+        return Judgement(Fate.REJECT, problems=problems, leaver=found.leaver)
     if seen_on:
         return Judgement(Fate.REJECT, problems=(*row.problems, _duplicate(row, seen_on, settings)))
-    if row.deactivate:
-        return _judge_leaver(row, user)
+    if found.leaver and not row.deactivate:
+        as_leaver(row)
+    row.problems += found.problems
+    judgement = _judge_leaver(row, user) if found.leaver else _judge_other(row, user, settings)
+    judgement.lasting, judgement.leaver = found.lasting, found.leaver
+    return judgement
+
+
+def _judge_other(row: CheckedRow, user: User | None, settings: ImportSettings) -> Judgement:
     if row.problems and any(problem.severity is Severity.ERROR for problem in row.problems):
         return Judgement(Fate.REJECT, problems=tuple(row.problems))
     if user is None:
@@ -92,12 +104,11 @@ def _not_reactivated(row: CheckedRow) -> Problem:
 
 
 def _unknown_leaver(row: CheckedRow) -> Problem:
+    column = row.left_by[0] if row.left_by else "leave_date"
     message = (
         "There is no such user to deactivate, so nothing was done. Unless it is misspelt, nothing needs to be done."
     )
-    return Problem(
-        Severity.NOTICE, "deactivate_unknown", message, row.line, "deactivate", shown(row.identifier or "")
-    )
+    return Problem(Severity.NOTICE, "deactivate_unknown", message, row.line, column, shown(row.identifier or ""))
 
 
 def said_of_rejected(row: CheckedRow, problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -150,13 +161,13 @@ class NameIds:
     locations: Mapping[str, int]
 
 
-def columns_of(row: CheckedRow, user: User | None, ids: NameIds) -> Columns:
-    """The columns of users that `row` sets, links aside. `user` is None for a new one."""
+def columns_of(row: CheckedRow, user: User | None, ids: NameIds, own: Collection[str]) -> Columns:
+    """The columns of users that `row` sets, links aside. `user` is None for a new one; `own` are custom fields."""
     # What the rules let through, until what is no column yet has become one.
-    columns: dict[str, Any] = {name: value for name, value in row.values.items() if name in OURS}
+    columns: dict[str, Any] = {name: value for name, value in row.values.items() if name not in own}
     if len(columns) < len(row.values):
-        own = {name: value for name, value in row.values.items() if name not in OURS}
-        columns["custom"] = custom_column(own, user["custom"] if user else "{}")
+        custom = {name: value for name, value in row.values.items() if name in own}
+        columns["custom"] = custom_column(custom, user["custom"] if user else "{}")
     for name in LINK_FIELDS:
         columns.pop(name, None)
     email = columns.get("email")

@@ -28,10 +28,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from importer.file.reader import Batch, CsvReader
 from importer.model import Counts, Problem, Severity
 from importer.reconcile.addresses import Addresses
+from importer.reconcile.leaving import hire_date_after, past_before, reversed_flags
 from importer.reconcile.links import Links
 from importer.reconcile.newcomers import Newcomers, part
 from importer.reconcile.plan import (
@@ -50,6 +52,7 @@ from importer.reconcile.repeated import Note, news
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import RowInHand, Writes, names_of
 from importer.reconcile.spool import Spool
+from importer.reconcile.unread import Unread
 from importer.reconcile.window import Window, salt_of
 from importer.reconcile.writing import Writer
 from importer.rules.cells import FieldValue
@@ -70,6 +73,7 @@ class Reconciler:
         addresses: Addresses,
         spool: Spool,
         settings: ImportSettings,
+        now: datetime,
     ) -> None:
         self._reader = reader
         self._roster = roster
@@ -77,14 +81,16 @@ class Reconciler:
         self._addresses = addresses
         self._spool = spool
         self._settings = settings
+        self._past = past_before(now)
         self._by_address = roster.identity.by_address
         self._shown = roster.identity.shown_column
-        self._checker = RowChecker(reader.header, settings)
+        self._checker = RowChecker(reader.header, settings, self._past)
+        self.unread = Unread(reader.header, settings, self._past)
         self._window = Window(roster, salt_of(roster.revision, reader.header, settings))
         self._batches: Iterator[Batch] = reader.batches(self._refuse_person)
         self._ahead: Batch | None = None
         self.counts = Counts()
-        self._writer = Writer(roster, links, addresses, spool, self.counts)
+        self._writer = Writer(roster, links, addresses, spool, self.counts, settings.own)
         self._doubts = Doubts()
         self.unknown_identifiers = 0
         self._said = 0
@@ -96,6 +102,7 @@ class Reconciler:
         """
         self._said = len(self._reader.problems)
         self._spool.say(news(self._reader.problems, before))
+        self._spool.say(reversed_flags(self._reader.header, self._settings))
         self._ahead = await asyncio.to_thread(next, self._batches, None)
 
     async def run_batch(self) -> bool:
@@ -121,6 +128,10 @@ class Reconciler:
         for line, raw, digest in unknown:
             cells = parse(line, raw)
             rows.append(RowInHand(line, cells, raw, key(cells), digest, unfinished=line == unfinished))
+        if self.unread.any:
+            for row in rows:
+                row.told = self.unread.told(row.cells)
+                row.digest = None if row.told else row.digest
         return rows
 
     @property
@@ -222,7 +233,7 @@ class Reconciler:
                 seen_on = 0
             row.user = users.get(row.known.id) if row.known else None
             row.checked = self._checker.check(row.line, row.cells, row.raw)
-            row.judgement = judge(row.checked, row.user, seen_on, self._settings)
+            row.judgement = judge(row.checked, row.user, seen_on, self._settings, self._past)
             if row.unfinished and not row.checked.about_nobody:
                 row.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(row.checked),))
             if row.judgement.fate is Fate.CREATE:
@@ -246,9 +257,9 @@ class Reconciler:
         """Take back the row on `line`, which was known by its text; return it as the duplicate of `first`."""
         self.counts.unchanged -= 1
         raw = self._window.raw(line)
-        later = RowInHand(line, self._reader.cells(line, raw), raw, first.key, b"", first.known)
+        later = RowInHand(line, self._reader.cells(line, raw), raw, first.key, None, first.known)
         later.checked = self._checker.check(line, later.cells, raw)
-        later.judgement = judge(later.checked, None, first.line, self._settings)
+        later.judgement = judge(later.checked, None, first.line, self._settings, self._past)
         return later
 
     # Saying.
@@ -258,13 +269,16 @@ class Reconciler:
             problems = row.judgement.problems
             if row.judgement.fate is Fate.REJECT:
                 self.counts.rejected += 1
-                self.unknown_identifiers += hides_who_is_meant(row.checked, row.key) or self._may_be_cut(row)
+                hidden = hides_who_is_meant(row.checked, row.key) and not row.judgement.leaver
+                self.unknown_identifiers += hidden or self._may_be_cut(row)
                 problems = said_of_rejected(row.checked, problems)
                 self._spool.reject(self._reader.header, row.line, row.cells, problems)
             elif row.judgement.fate is Fate.IGNORE:
                 self.counts.ignored += 1
             elif row.judgement.fate is Fate.LEAVE:
                 self.counts.unchanged += 1
+            elif row.told and row.judgement.state == "active":
+                self.unread.count(row.told, row.line, row.cells, hire_date_after(row.checked, row.user))
             self._spool.say(self._doubts.sift(problems))
 
     def _may_be_cut(self, row: RowInHand) -> bool:
@@ -283,6 +297,7 @@ class Reconciler:
             self.counts.updated += resolved.newly_changed
             self._spool.say(resolved.problems)
         self._spool.say(self._doubts.problems())
+        self._spool.say(self.unread.problems())
         self.say_of_the_file()
         if self.counts.changed:
             async for problems in self._links.to_deactivated():
@@ -303,6 +318,7 @@ class Reconciler:
             self._spool.say(row.problem for row in rejected)
             for row in rejected:
                 cells = self._reader.cells(row.line, row.raw)
+                self.unread.rejected(row.line)
                 self._spool.reject(self._reader.header, row.line, cells, [row.problem])
         async for leavers in self._addresses.leavers():
             batch = Writes()

@@ -36,6 +36,7 @@ COLUMNS = (
     "location_id",
     "time_zone",
     "hire_date",
+    "leave_date",
     "custom",
     "state",
     "digest",

@@ -9,6 +9,7 @@ from importer.reconcile.addresses import SetAside
 from importer.reconcile.links import Waiting
 from importer.reconcile.plan import Judgement
 from importer.reconcile.roster import Known
+from importer.reconcile.unread import Told
 from importer.rules.cells import FieldValue
 from importer.rules.rows import CheckedRow
 from importer.users.columns import Columns, User, Value
@@ -16,13 +17,16 @@ from importer.users.columns import Columns, User, Value
 
 @dataclass(slots=True)
 class RowInHand:
-    """A row that has to be looked at, and what is found out about it."""
+    """A row that has to be looked at, and what is found out about it.
+
+    `digest`: that of its text; None if the same text may mean something else on a later day.
+    """
 
     line: int
     cells: list[str]
     raw: str
     key: str | None
-    digest: bytes
+    digest: bytes | None
     known: Known | None = None
     user: User | None = None
     checked: CheckedRow = field(init=False)
@@ -30,6 +34,7 @@ class RowInHand:
     new_id: int = 0
     unfinished: bool = False
     doubted: bool = False
+    told: Told | None = None
 
     @property
     def user_id(self) -> int:
@@ -44,7 +49,8 @@ class RowInHand:
     @property
     def is_unchanged(self) -> bool:
         """Whether this is, word for word, the row that last wrote its user."""
-        return self.known is not None and self.known.digest == self.digest and not self.unfinished
+        same = self.known is not None and self.digest is not None and self.known.digest == self.digest
+        return same and not self.unfinished
 
 
 @dataclass(slots=True)

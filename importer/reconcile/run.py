@@ -33,6 +33,7 @@ from importer.model import (
 )
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.applied import Applied
+from importer.reconcile.leaving import most_are_leavers, no_admin_left
 from importer.reconcile.links import Links
 from importer.reconcile.plan import Wholeness, guard_message, guard_reasons, reasons_of_truncation
 from importer.reconcile.reconcile import Reconciler
@@ -227,7 +228,13 @@ class _Run:
         await self._roster.tell_apart(tried=tried)
         await self._tables.open()
         self._reconciler = Reconciler(
-            self._reader, self._roster, self._tables.links, self._tables.addresses, self._spool, self._settings
+            self._reader,
+            self._roster,
+            self._tables.links,
+            self._tables.addresses,
+            self._spool,
+            self._settings,
+            self._job.now,
         )
         # Who tries a file wants to know all of it, whatever was said of the last one.
         await self._reconciler.open(() if self._job.dry_run else await self._applied.header_notes())
@@ -247,6 +254,7 @@ class _Run:
                 counts.invitations = await self._applied.invite()
         else:
             self._reconciler.say_of_the_file()
+        await self._look_at_all(counts)
         facts = await asyncio.to_thread(self._source.read_out, counts.rows)
         if counts.rejected == counts.rows:
             return self._every_row_rejected(facts)
@@ -271,6 +279,16 @@ class _Run:
         compared = not self._reader.header.is_correction
         last_user, header = await self._roster.last_active(), notes_of(self._reader.problems)
         await self._applied.record(outcome, self._job.now, last_user, header, compared=compared)
+
+    async def _look_at_all(self, counts: Counts) -> None:
+        """Say what no row shows: that most of a first file is ignored, and that no admin is left."""
+        found = []
+        if counts.ignored > 1 and counts.ignored * 2 > counts.rows and not self._roster.users_before:
+            found.append(most_are_leavers(counts.ignored, counts.rows))
+        if (counts.updated or counts.deactivated) and (admins := await self._applied.former_admins()):
+            found.append(no_admin_left(admins))
+        self._spool.say(found)
+        counts.warnings = self._spool.warnings
 
     def _every_row_rejected(self, facts: FileFacts) -> Outcome:
         message = "Every row was rejected, so nothing was changed. Correct the rows as their messages say."

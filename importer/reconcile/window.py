@@ -5,6 +5,7 @@ users are held a few batches wide, in that order, and slide along with the file.
 
 Theory. A user remembers a digest only if the row with that text, applied now, would change nothing and say nothing.
 
+- Or say and change another thing on a later day: of a row whose last day is ahead no digest is left.
 - It is of the text and of all that gives it its meaning: the salt has the rules, the settings, the header, and the
   revision of all that a row can name (teams, locations, other users).
 - It is written together with what the row says, once none of it waits any more, and only if nothing was said of the

@@ -5,7 +5,7 @@ Planned in a thread, without a look at the database; then written, inside the im
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from importer.model import Counts
 from importer.reconcile.addresses import Addresses, SetAside
@@ -21,12 +21,21 @@ from importer.users.columns import Columns, User
 class Writer:
     """Writes the rows of one import, and counts what becomes of their users."""
 
-    def __init__(self, roster: Roster, links: Links, addresses: Addresses, spool: Spool, counts: Counts) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        links: Links,
+        addresses: Addresses,
+        spool: Spool,
+        counts: Counts,
+        own: Collection[str],
+    ) -> None:
         self._roster = roster
         self._links = links
         self._addresses = addresses
         self._spool = spool
         self._counts = counts
+        self._own = own
 
     async def write(self, batch: Writes) -> None:
         """Write what `batch` comes to; what has to wait for the end waits."""
@@ -44,15 +53,15 @@ class Writer:
         surely = [*newcomers.rows, *writes] if by_address else newcomers.rows
         created = {row.key: row.new_id for row in surely if row.new_id}
         batch = Writes()
-        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, self._roster.identity))
+        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, self._roster.identity, self._own))
         for row in writes:
-            columns = columns_of(row.checked, row.user, ids)
+            columns = columns_of(row.checked, row.user, ids, self._own)
             links = self._links.of(row.checked.values, row.line, row.user_id, created)
             columns.update(links.columns)
             if links.problems:
                 row.judgement.problems += tuple(links.problems)
             # A row that gave a warning is remembered by nobody, or its warning would be heard only once.
-            digest = None if row.judgement.problems else row.digest
+            digest = row.digest if row.judgement.lasting and not row.judgement.problems else None
             columns["state"] = row.judgement.state
             if not by_address:
                 columns[identifying] = row.key

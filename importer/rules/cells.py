@@ -22,6 +22,7 @@ DEFAULT_LANGUAGE = "en"
 _TRUE = frozenset({"1", "true", "yes"})
 _FALSE = frozenset({"0", "false", "no"})
 _ROLE_BY_NAME = {role.lower(): role for role in ROLES}
+_DIGIT = re.compile("[0-9]")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TEAM_PART = re.compile(r"(?:\\[\\,]|[^,])*")
 _ESCAPED = re.compile(r"\\([\\,])")
@@ -30,8 +31,8 @@ LEAVE = "\0"
 """The meaning of a cell that leaves its field as it is: no cell's value can be this."""
 
 FieldValue = str | bool | int | float | tuple[str, ...] | None
-"""None: cleared. A tuple: the names of secondary teams, in order. Numbers: custom fields only; True and False: those
-and `deactivate`."""
+"""None: cleared. A tuple: the names of secondary teams, in order. Numbers: custom fields only; True and False: those,
+`deactivate` and `active`."""
 
 ISO_DATE = "%Y-%m-%d"
 EXAMPLE_DAY = "2024-03-09"
@@ -115,10 +116,25 @@ def check_deactivate(text: str) -> bool | Invalid:
     found = check_boolean(text)
     if isinstance(found, bool):
         return found
+    if len(_DIGIT.findall(text)) >= 4:
+        return Invalid(
+            "bad_deactivate",
+            "This looks like a date, and the column takes yes or no. If the column has last days, ask the operator "
+            "to map it to leave_date (field_mapping).",
+        )
     return Invalid(
         "bad_deactivate",
         "Write 1, true or yes to deactivate the user; 0, false, no or nothing to keep them. "
         "The setting value_mapping can give other words a meaning.",
+    )
+
+
+def check_active(text: str) -> bool | Invalid:
+    found = check_boolean(text)
+    if isinstance(found, bool):
+        return found
+    return Invalid(
+        "bad_active", "Write 1, true or yes for a user who is active; 0, false or no for one who has left."
     )
 
 

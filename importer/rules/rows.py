@@ -1,47 +1,31 @@
 """One row -> the values that are valid and the problems that are not.  Pure.
 
-Each column's rule is in `cells`, `emails`, `timezones` and `custom`; here they are put together: cells are tidied,
-values get what the tenant says they mean, blank cells theirs, and what is wrong becomes an error, or, in the row of a
-leaver, a warning.
-
-Most cells of a file have come before: what a cell means is remembered, so that most need only be looked up.
+What each cell means is in `meanings`. Here the cells of a row are put together: what is wrong becomes an error, or,
+in the row of a leaver, a warning; and it is told what a row is that is about no person, or has not as many cells as
+the header.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from operator import getitem, itemgetter
 
-from importer.file.formulas import unescape_formula
-from importer.file.header import Header, fold
-from importer.file.letters import BLANKS, visible
+from importer.file.header import Header
+from importer.file.letters import visible
 from importer.file.nobody import about_nobody
 from importer.model import Problem, Severity, shown
-from importer.rules.cells import DEFAULT_LANGUAGE, DEFAULT_ROLE, LEAVE, Doubtful, FieldValue, Invalid
-from importer.rules.custom import Rule
+from importer.rules.cells import LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.doubts import doubt
 from importer.rules.emails import email_key, plain_address
 from importer.rules.identity import identity_of
-from importer.rules.nonvalues import FREE, MUST_SAY, sift
-from importer.rules.rulebook import rules_of, telling_words
+from importer.rules.meanings import WHEN_CLEARED, Addresses, Meanings, Note, columns_under, tidy
 from importer.rules.settings import ImportSettings
 
-WHEN_CLEARED: dict[str, FieldValue] = {"role": DEFAULT_ROLE, "language": DEFAULT_LANGUAGE, "secondary_team": ()}
+FLAGS = {"deactivate": True, "active": False}
+"""Fields that say by a word whether a row is a leaver's, and the value that says so."""
 
-REMEMBERED = 10_000
-REMEMBERED_LENGTH = 64
-"""What so many cells of a column mean, of at most so many characters each, is remembered."""
-
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_NEEDS_TIDYING = " '"
-"""What a cell of printable ASCII may begin with if tidying may change it."""
-_ESCAPED = ("=", "+", "-", "@")
-
-_Note = tuple[str, str, Invalid | Doubtful]
-"""What is to be said of a cell: its column, its text, and why."""
+_STAYS = " The user is deactivated all the same; this field stays as it was."
 
 Doubt = tuple[int, tuple[str, str, Doubtful]]
 """The same of a row by its place among others, where it is said once for the column."""
@@ -57,7 +41,9 @@ class CheckedRow:
     `secondary_team` (empty when cleared), the trimmed text for `manager` and `coach`, the default for a cleared
     role or language; a blank cell that leaves its field as it is, is absent. `problems` are errors, and the row
     is rejected, unless `deactivate` is set and it is known who leaves: then they are warnings. So is what is said of
-    a doubtful value. `about_nobody`: it is a total, an end mark or the header again, and its only problem says so.
+    a doubtful value. `deactivate`: a flag says that the row is a leaver's; which do, and which say that it is not,
+    is in `left_by` and `stays_by`. A blank flag says neither. `about_nobody`: it is a total, an end mark or the
+    header again, and its only problem says so.
     """
 
     line: int
@@ -66,130 +52,19 @@ class CheckedRow:
     deactivate: bool
     values: dict[str, FieldValue]
     problems: list[Problem] = field(default_factory=list)
+    left_by: tuple[str, ...] = ()
+    stays_by: tuple[str, ...] = ()
     about_nobody: bool = False
 
 
-def tidy(cell: str) -> str:
-    """`cell` in NFC, trimmed, without the `'` that keeps a spreadsheet from taking it for a formula."""
-    if not cell.isascii():
-        cell = unicodedata.normalize("NFC", cell)
-    cell = cell.strip(BLANKS)
-    return unescape_formula(cell).strip(BLANKS) if cell.startswith("'") else cell
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What the cells of one column mean: `values` from theirs (as `fold` gives them) to ours, and a `blank` cell.
-
-    `rule` is for values, `sifted` for what a system may write in the place of one as well.
-    """
-
-    name: str
-    rule: Rule
-    sifted: Rule
-    blank: FieldValue | Invalid
-    values: Mapping[str, str] = field(default_factory=dict)
-
-    def read(self, cell: str) -> tuple[str, FieldValue | Invalid | Doubtful]:
-        """`cell` made tidy, and what it means. Text that had a `'` to keep it from being a formula is a value."""
-        text = tidy(cell)
-        return text, self.judge(text, certain=text[:1] in _ESCAPED and cell.lstrip(BLANKS).startswith("'"))
-
-    def judge(self, text: str, *, certain: bool = False) -> FieldValue | Invalid | Doubtful:
-        """What the tidy `text` means; `certain`: it is a value, whatever it looks like."""
-        if text and self.values:
-            ours = self.values.get(fold(text))
-            text, certain = (text, certain) if ours is None else (ours, True)
-        if not text:
-            return self.blank
-        if not text.isprintable() and _CONTROL.search(text):
-            return Invalid(
-                "control_character",
-                "There is an invisible control character in the cell. Type the text anew instead of copying it.",
-            )
-        return self.rule(text) if certain else self.sifted(text)
-
-    def cell(self, text: str) -> str:
-        """What to write so that it is read as `text` would be, were there no words of the tenant's."""
-        if not text or fold(text) not in self.values:
-            return text
-        meant = self.rule(text)
-        return next((theirs for theirs in (text, *self.values) if self.judge(theirs) == meant), text)
-
-
-def columns_under(settings: ImportSettings) -> dict[str, Column]:
-    """Every column that means something, by name."""
-    columns = {}
-    required = settings.names.required
-    blank_leaves = settings.blank_cells == "keep"
-    own = {each.key for each in settings.custom_fields if each.type == "text"}
-    for name, rule in rules_of(settings.date_format, settings.custom_fields).items():
-        mapped = settings.value_mapping.get(name, {})
-        values = {fold(tidy(theirs)): tidy(ours) for theirs, ours in mapped.items()}
-        must_say = name in required or name in MUST_SAY
-        sifted = sift(name, telling_words(rule, mapped), needed=must_say, free=name in FREE or name in own)
-        columns[name] = Column(name, rule, sifted, _blank(name, name in required, blank_leaves), values)
-    return columns
-
-
-def _blank(name: str, required: bool, blank_leaves: bool) -> FieldValue | Invalid:
-    if required:
-        one_name = " For a person with one name write it in first_name, and - in last_name."
-        advice = f"Fill it in.{one_name if name in ('first_name', 'last_name') else ''}"
-        return Invalid("missing_value", f"The cell must not be blank. {advice}")
-    if name == "deactivate":
-        return False
-    return LEAVE if blank_leaves else WHEN_CLEARED.get(name)
-
-
-class _Meanings(dict[str, FieldValue]):
-    """What the cells of one column mean, each as it is in the file; found out when first asked for.
-
-    An invalid or doubtful cell is added to `notes` each time that it comes. Only those of which there is one warning
-    a column are remembered, in `odd`, as they may fill it.
-    """
-
-    def __init__(self, column: Column, notes: list[_Note]) -> None:
-        super().__init__()
-        self._name = column.name
-        self._read = column.read
-        self._judge_plain = column.judge if column.values else column.sifted
-        self._notes = notes
-        self.odd: dict[str, tuple[str, str, Doubtful]] = {}
-
-    def __missing__(self, cell: str) -> FieldValue:
-        if cell in self.odd:
-            self._notes.append(self.odd[cell])
-            return self.odd[cell][2].value
-        if cell and cell.isascii() and cell.isprintable() and cell[0] not in _NEEDS_TIDYING and cell[-1] != " ":
-            text = cell
-            found = self._judge_plain(cell)
-        else:
-            text, found = self._read(cell)
-        if isinstance(found, Invalid):
-            self._notes.append((self._name, text, found))
-            return None
-        if isinstance(found, Doubtful):
-            self._notes.append((self._name, text, found))
-            if found.least and len(cell) <= REMEMBERED_LENGTH and len(self.odd) < REMEMBERED:
-                self.odd[cell] = (self._name, text, found)
-            return found.value
-        if len(cell) <= REMEMBERED_LENGTH and len(self) < REMEMBERED:
-            self[cell] = found
-        return found
-
-
-class _Addresses(_Meanings):
-    """E-mail addresses: hardly one comes twice, and most are plain."""
-
-    def __missing__(self, cell: str) -> FieldValue:
-        return plain_address(cell) or super().__missing__(cell)
-
-
 class RowChecker:
-    """Checks the rows of one file. Not for several threads at once."""
+    """Checks the rows of one file. Not for several threads at once.
 
-    def __init__(self, header: Header, settings: ImportSettings) -> None:
+    `flags`: those of FLAGS that the file has; `has_last_day`: whether it has a column for the last day.
+    Last days before `past` are over.
+    """
+
+    def __init__(self, header: Header, settings: ImportSettings, past: str = "") -> None:
         positions = [position for position, name in enumerate(header.columns) if name]
         columns = columns_under(settings)
         self._header = header
@@ -197,10 +72,13 @@ class RowChecker:
         self._pick = itemgetter(*positions) if len(positions) < self._expected else None
         self._fields = [header.columns[position] for position in positions]
         self._blank_leaves = settings.blank_cells == "keep"
-        self._notes: list[_Note] = []  # of the row that is being checked
+        self._notes: list[Note] = []  # of the row that is being checked
         self._meanings = [
-            (_Addresses if name == "email" else _Meanings)(columns[name], self._notes) for name in self._fields
+            (Addresses if name == "email" else Meanings)(columns[name], self._notes) for name in self._fields
         ]
+        self.flags = {name: left for name, left in FLAGS.items() if name in self._fields and name not in settings.own}
+        self.past = past
+        self.has_last_day = "leave_date" in self._fields and "leave_date" not in settings.own
         self._identity = identity_of(settings)
         self._by_address = self._identity.by_address
         self._identifier = columns[settings.identifier]
@@ -271,7 +149,7 @@ class RowChecker:
             return self._of_nobody(line, cells, raw) or self._ragged(line, cells, raw)
         ours = self._pick(cells) if self._pick else cells
         values = dict(zip(self._fields, map(getitem, self._meanings, ours)))  # noqa: B905 - strict costs, a row each
-        notes: list[_Note] = []
+        notes: list[Note] = []
         if self._notes:
             notes += self._notes
             self._notes.clear()
@@ -280,15 +158,22 @@ class RowChecker:
                     del values[name]
         if notes or self._blank_leaves:
             values = {name: value for name, value in values.items() if value != LEAVE}
-        deactivate = values.pop("deactivate", False) is True
+        left_by, stays_by = self._told_by_flags(values) if self.flags else ((), ())
         identifier = values.get(self._identifier.name)
         key = self._key_of(identifier)
         if key is None or not isinstance(identifier, str):
             identifier = tidy(cells[self._identifier_at]) or None
         if notes and (key is None or self._may_be_nobody(cells)) and (nobody := self._of_nobody(line, cells, raw)):
             return nobody
-        problems = _problems(line, notes, leaver=deactivate and key is not None) if notes else []
-        return CheckedRow(line, key, identifier, deactivate, values, problems)
+        problems = _problems(line, notes, leaver=bool(left_by) and key is not None) if notes else []
+        return CheckedRow(line, key, identifier, bool(left_by), values, problems, left_by, stays_by)
+
+    def _told_by_flags(self, values: dict[str, FieldValue]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The flags that say that the row is a leaver's, and those that say that it is not; taken out of `values`."""
+        said = {
+            name: value is left for name, left in self.flags.items() if (value := values.pop(name, None)) is not None
+        }
+        return tuple(name for name in said if said[name]), tuple(name for name in said if not said[name])
 
     def is_person(self, line: int, cells: Sequence[str], raw: str) -> bool:
         """Whether a row has a valid identifier, and does not look like a total or an end mark."""
@@ -341,12 +226,22 @@ class RowChecker:
         return address is not None and sum("@" in cell for cell in cells[: at + 1]) == 1
 
 
+def as_leaver(row: CheckedRow) -> None:
+    """Make `row` a leaver's whose other cells do not count: what is wrong with them is only warned of."""
+    row.problems = [
+        replace(problem, severity=Severity.WARNING, message=f"{problem.message}{_STAYS}")
+        if problem.severity is Severity.ERROR
+        else problem
+        for problem in row.problems
+    ]
+
+
 def _cells(number: int) -> str:
     return "1 cell" if number == 1 else f"{number} cells"
 
 
-def _problems(line: int, notes: list[_Note], *, leaver: bool) -> list[Problem]:
-    stays = " The user is deactivated all the same; this field stays as it was." if leaver else ""
+def _problems(line: int, notes: list[Note], *, leaver: bool) -> list[Problem]:
+    stays = _STAYS if leaver else ""
     rejected = not leaver and any(isinstance(why, Invalid) for _, _, why in notes)
     problems = []
     for name, cell, why in notes:

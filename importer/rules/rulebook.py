@@ -9,6 +9,7 @@ from importer.rules.cells import (
     Doubtful,
     FieldValue,
     Invalid,
+    check_active,
     check_date,
     check_deactivate,
     check_reference,
@@ -35,6 +36,7 @@ STANDARD: dict[str, Rule] = {
     "location": check_text,
     "time_zone": check_time_zone,
     "deactivate": check_deactivate,
+    "active": check_active,
 }
 
 
@@ -43,6 +45,7 @@ def rules_of(date_format: str, custom_fields: Iterable[CustomField]) -> dict[str
     return {
         **STANDARD,
         "hire_date": partial(check_date, date_format=date_format),
+        "leave_date": partial(check_date, date_format=date_format),
         **{field.key: rule_of(field, date_format) for field in custom_fields},
     }
 

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from importer.file.header import COLUMNS, DELIMITERS, REPORT_COLUMNS, REQUIRED, Names, fold
+from importer.file.header import COLUMNS, DELIMITERS, MAPPED_ONLY, REPORT_COLUMNS, REQUIRED, Names, fold
 from importer.rules.cells import ISO_DATE, Invalid, check_date
 from importer.rules.custom import MAX_FIELDS, CustomField
 from importer.rules.rulebook import rules_of
@@ -32,7 +32,10 @@ from importer.rules.rulebook import rules_of
 Percent = Annotated[float, Field(ge=0, le=100)]
 Lines = Annotated[int, Field(ge=0, le=100)]
 
-TAKEN_KEYS = frozenset({*COLUMNS, "skills", "state", "protected", "custom", "id"})
+KEPT_KEYS = frozenset({"leave_date", "active"})
+"""Our fields that came after custom fields of these names could be made: one that is there stays the tenant's own."""
+
+TAKEN_KEYS = frozenset({*COLUMNS, "skills", "state", "protected", "custom", "id"}) - KEPT_KEYS
 """What a custom field can't be called: it would be taken for something else."""
 
 NO_ENCODINGS = frozenset(
@@ -119,8 +122,23 @@ class ImportSettings(BaseModel):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every field a column can set: ours, then the custom ones."""
-        return (*COLUMNS, *(field.key for field in self.custom_fields))
+        """Every field that a column of its name can set: ours, then the custom ones."""
+        return (*(name for name in COLUMNS if name not in self.own), *(field.key for field in self.custom_fields))
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The keys of the custom fields. A field of ours that has one of these names is not there."""
+        return frozenset(field.key for field in self.custom_fields)
+
+    @property
+    def shadowed(self) -> tuple[str, ...]:
+        """Our fields that this tenant does not have, because a custom field of the name was there before."""
+        return tuple(sorted(KEPT_KEYS & self.own))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Every field that a header can be mapped to."""
+        return (*self.columns, *(name for name in MAPPED_ONLY if name not in self.own))
 
     @property
     def names(self) -> Names:
@@ -186,7 +204,13 @@ class ImportSettings(BaseModel):
             raise Unfit(
                 "identifier", f"the custom field {self.identifier} is the identifier, so its type must be text"
             )
-        _refuse_headers(self.field_mapping, self.columns)
+        _refuse_headers(self.field_mapping, self.targets)
+        if {"active", "deactivate"} <= set(self.field_mapping.values()) and "active" not in self.own:
+            raise Unfit(
+                "field_mapping",
+                "field_mapping has a header for active and one for deactivate, which says the same the other way "
+                "round; map only one of the two",
+            )
         for name in self.names.required:
             if self.names.header(name) is None:
                 raise Unfit("field_mapping", f"field_mapping leaves no header for {name}, which every file must have")
@@ -203,7 +227,7 @@ class ImportSettings(BaseModel):
             if len({fold(theirs) for theirs in values}) < len(values):
                 raise Unfit("value_mapping", f"value_mapping names a value of {name} twice")
             for theirs, ours in values.items():
-                if not fold(theirs):
+                if not fold(theirs) and not (ours and name == "active" and name not in self.own):
                     raise Unfit("value_mapping", f"value_mapping can't map a blank {name}")
                 found = rules[name](unicodedata.normalize("NFC", ours)) if ours else None
                 if isinstance(found, Invalid):

@@ -14,7 +14,7 @@ from importer.file.formulas import escape_formula
 from importer.folder import TenantFolder
 from importer.rules.cells import date_in, join_names
 from importer.rules.identity import BY_ADDRESS, Identity
-from importer.rules.rows import columns_under
+from importer.rules.meanings import columns_under
 from importer.rules.settings import ImportSettings
 from importer.users.search import Index, attach_index, clean, patterns_of
 
@@ -51,6 +51,7 @@ class ShownUser(TypedDict):
     location: str | None
     time_zone: str | None
     hire_date: str | None
+    leave_date: str | None
     state: str
     protected: bool
     custom: dict[str, Any]
@@ -191,6 +192,7 @@ def user_json(row: aiosqlite.Row) -> ShownUser:
         "location": row["location"],
         "time_zone": row["time_zone"],
         "hire_date": row["hire_date"],
+        "leave_date": row["leave_date"],
         "state": row["state"],
         "protected": bool(row["protected"]),
         "custom": json.loads(row["custom"]),
@@ -207,11 +209,14 @@ class Export:
         self._columns = [name for name, header in headers.items() if header]
         self._rules = columns_under(settings)
         self._date_format = settings.date_format
-        self._dates = {"hire_date", *(field.key for field in settings.custom_fields if field.type == "date")}
+        self._own = settings.own
+        self._dates = {"hire_date", "leave_date"} - self._own
+        self._dates.update(field.key for field in settings.custom_fields if field.type == "date")
 
     def cells(self, user: ShownUser) -> list[str]:
         """One user, as `user_json` shows one."""
-        values: dict[str, object] = {**user["custom"], **user, "deactivate": user["state"] == "deactivated" or None}
+        values: dict[str, object] = {**user, "deactivate": user["state"] == "deactivated" or None}
+        values |= {key: user["custom"].get(key) for key in self._own}
         return [escape_formula(self._rules[name].cell(self._text(name, values.get(name)))) for name in self._columns]
 
     def _text(self, name: str, value: object) -> str:

@@ -94,8 +94,10 @@ async def show(name: str, as_toml: bool, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    keys, settings = facts.pop("keys"), facts.pop("settings")
+    keys, settings, notes = facts.pop("keys"), facts.pop("settings"), facts.pop("notes")
     print_thing(facts, as_json=False)
+    for note in notes:
+        click.echo(harmless(note))
     click.echo("\nsettings")
     _print_settings(settings)
     click.echo("\nkeys")
@@ -197,11 +199,19 @@ async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
     broken = await _broken(opened, one.name, await Queue(opened.db).copies_needed(one.name))
     facts: dict[str, Any] = {**one.to_json(), "folder": str(folder.root), "broken": broken}
     if broken:
-        return {**facts, "users": None, "keys": [], "settings": {}}
+        return {**facts, "users": None, "keys": [], "settings": {}, "notes": []}
     async with open_users(folder) as db:
         users = await Directory(db).count_by_state()
     keys, settings = opened.ring(one.name).to_json(), await opened.settings(one.name)
-    return {**facts, "users": users, "keys": keys, "settings": settings.to_json()}
+    notes = [_shadowed(name) for name in settings.shadowed]
+    return {**facts, "users": users, "keys": keys, "settings": settings.to_json(), "notes": notes}
+
+
+def _shadowed(name: str) -> str:
+    return (
+        f"{name} is a custom field of this tenant and stays one: Headcount's own field of that name, "
+        "which tells who has left, is not there"
+    )
 
 
 async def _broken(opened: Tenants, name: str, needed: list[tuple[int, int]]) -> str | None:

@@ -123,16 +123,29 @@ class TenantSettings(ImportSettings):
         return self.model_dump(mode="json")
 
 
-def changed(now: TenantSettings, changes: Mapping[str, object]) -> TenantSettings:
-    """`now` with `changes` put in; None puts a default back. Raises TenantRefused naming the setting."""
+def changed(now: TenantSettings, changes: Mapping[str, object], *, whole: bool = False) -> TenantSettings:
+    """`now` with `changes` put in; None puts a default back. Raises TenantRefused naming the setting.
+
+    With `whole`, what `changes` does not name goes back to its default.
+    """
     _refuse_unknown(changes)
-    values: dict[str, object] = dict(now)
+    values: dict[str, object] = dict(TenantSettings() if whole else now)
     for name, value in changes.items():
         if value is None:
             values.pop(name, None)
         else:
             values[name] = value
-    return _validated(values)
+    after = _validated(values)
+    _refuse_new_keys(now, after)
+    return after
+
+
+def _refuse_new_keys(now: TenantSettings, after: TenantSettings) -> None:
+    """A custom field that was there before ours of the same name stays the tenant's own; a new one is refused."""
+    new = [key for key in after.shadowed if key not in now.own]
+    if new:
+        sentence = f"a custom field can't be called {new[0]}: that name has a meaning already"
+        raise TenantRefused("bad_setting", sentence, {"custom_fields": sentence})
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:
@@ -237,7 +250,7 @@ async def change_settings(
         before = await load_settings(db)
         if expected is not None and etag(before) != expected:
             raise TenantRefused("settings_changed", CHANGED_MEANWHILE)
-        after = changed(TenantSettings() if whole else before, changes)
+        after = changed(before, changes, whole=whole)
         if after.identifier != before.identifier:
             await _switch(db, after)
         kept = {name: new for name, (_, new) in differences(TenantSettings(), after).items()}

@@ -1,8 +1,9 @@
 """A small, obviously right model of reconciling, in plain dictionaries: what the importer is compared with.
 
-It knows rows of first and last name, address, job title, teams, manager, role, `deactivate` and two fields of the
-tenant's own, cells that hold an error or a formula of a spreadsheet or a word for nothing, the settings
-`deactivate_missing`, `reactivate_returning` and `blank_cells`, and nothing of batches, digests or SQL.
+It knows rows of first and last name, address, job title, teams, manager, role, `deactivate`, `active`, `leave_date`
+(past, or far ahead) and two fields of the tenant's own, cells that hold an error or a formula of a spreadsheet or a
+word for nothing, the settings `deactivate_missing`, `reactivate_returning` and `blank_cells`, and nothing of batches,
+digests or SQL.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ NO_VALUES = ("#N/A", "#REF!", '="x"')
 """Cells that a spreadsheet writes in place of a value."""
 WORDS_FOR_NOTHING = ("NULL", "-")
 TEXTS = ("job_title", "primary_team", "secondary_team", "desk")
+TODAY = "2025-12-31"
+"""Last days before it are past."""
 
 Row = dict[str, str]
 Users = dict[str, dict[str, Any]]
@@ -68,9 +71,10 @@ class Model:
 
     def _fate(self, row: Row, reactivate_returning: bool) -> str:
         known = self.users.get(row["email"])
-        leaver = row.get("deactivate") == "1"
-        if leaver:
+        if self._leaves(row):
             return "write" if known else "ignored"
+        if row.get("active") == "":
+            return "rejected"
         if (
             row["first_name"] in ("", *NO_VALUES)
             or row.get("deactivate") in NO_VALUES
@@ -81,6 +85,12 @@ class Model:
         if known and known["state"] == "deactivated" and not reactivate_returning:
             return "unchanged"
         return "write"
+
+    def _leaves(self, row: Row) -> bool:
+        """A flag says so, or the last day is past: that of the row, or the stored one if the file has no column."""
+        stored = self.users.get(row["email"], {}).get("leave_date") or ""
+        last_day = row.get("leave_date", stored)
+        return row.get("deactivate") == "1" or row.get("active") == "no" or "" < last_day < TODAY
 
     def _count_cells(self, line: int, row: Row) -> None:
         leaver = row.get("deactivate") == "1"
@@ -94,6 +104,8 @@ class Model:
     def _write(self, row: Row, keep_blanks: bool) -> None:
         new: dict[str, Any] = {"custom": {}}
         new |= {"job_title": None, "role": "learner", "primary_team": None, "secondary_team": [], "manager": None}
+        new |= {"leave_date": None}
+        leaves = self._leaves(row)
         user = self.users.setdefault(row["email"], new)
         if row.get("first_name"):
             user["first_name"] = row["first_name"]
@@ -103,7 +115,9 @@ class Model:
             user["role"] = row["role"] or "learner"
         self._set_own(user, row, keep_blanks)
         self._set_teams(user, row, keep_blanks)
-        user["state"] = "deactivated" if row.get("deactivate") == "1" else "active"
+        if "leave_date" in row:
+            user["leave_date"] = row["leave_date"] or None
+        user["state"] = "deactivated" if leaves else "active"
 
     @staticmethod
     def _set_own(user: dict[str, Any], row: Row, keep_blanks: bool) -> None:

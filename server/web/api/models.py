@@ -179,6 +179,9 @@ class User(BaseModel):
     location: str | None
     time_zone: str | None = Field(description="An IANA name.", examples=["Europe/London"])
     hire_date: str | None = Field(json_schema_extra={"format": "date"}, examples=["2026-03-01"])
+    leave_date: str | None = Field(
+        description="The last day.", json_schema_extra={"format": "date"}, examples=["2026-03-31"]
+    )
     state: UserState
     protected: bool = Field(description="Never deactivated by an import.")
     custom: dict[str, Any] = Field(description="The tenant's own fields, by key; blank ones are not there.")

@@ -39,6 +39,7 @@ FIELDS = {
     "location": "Location",
     "time_zone": "Time zone",
     "hire_date": "Hire date",
+    "leave_date": "Last day",
     "state": "State",
     "created": "Created",
     "external_id": "Identifier",

@@ -25,15 +25,15 @@ from tests.support.cli import Ran, run_cli
 
 HEADER = (
     "first_name,last_name,email,job_title,manager,coach,primary_team,secondary_team,role,language,location,time_zone,"
-    "hire_date,deactivate\r\n"
+    "hire_date,leave_date,deactivate\r\n"
 )
 PEOPLE = HEADER + (
-    'Ada,Lovelace,ada@example.com,"Countess, of Lovelace",,,Analysts,,admin,en,London,London,1815-12-10,\r\n'
+    'Ada,Lovelace,ada@example.com,"Countess, of Lovelace",,,Analysts,,admin,en,London,London,1815-12-10,,\r\n'
     "'=Grace,Hopper,grace@example.com,''-Rear Admiral,ada@example.com,,Navy,"
-    '"Tech\\, London, Back\\\\slash",hr,pt-BR,"New\nYork",Eastern Time (US & Canada),,\r\n'
-    '"Zoë ""Z"" 🎉",Åström,zoe@EXAMPLE.com,,grace@example.com,ada@example.com,,,,,,,2024-02-29,\r\n'
-    "O'Brien,\"Robert'); DROP TABLE users\",bob@example.com,,,,,,,,,,,1\r\n"
-    "Ada,Other,other@example.com,,,,Analysts,,,,,,,\r\n"
+    '"Tech\\, London, Back\\\\slash",hr,pt-BR,"New\nYork",Eastern Time (US & Canada),,,\r\n'
+    '"Zoë ""Z"" 🎉",Åström,zoe@EXAMPLE.com,,grace@example.com,ada@example.com,,,,,,,2024-02-29,2999-12-31,\r\n'
+    "O'Brien,\"Robert'); DROP TABLE users\",bob@example.com,,,,,,,,,,,,1\r\n"
+    "Ada,Other,other@example.com,,,,Analysts,,,,,,,,\r\n"
 )
 
 
@@ -93,6 +93,7 @@ def test_one_user_is_shown_whole() -> None:
         "location": "New\nYork",
         "time_zone": "America/New_York",
         "hire_date": None,
+        "leave_date": None,
         "state": "active",
         "protected": False,
         "custom": {},
@@ -153,7 +154,7 @@ def test_an_export_is_one_moment_while_an_import_writes(acme: TenantFolder) -> N
 def test_a_check_says_what_would_happen_and_changes_nothing(acme: TenantFolder, tmp_path: Path) -> None:
     before = done("users", "export", "acme").out
     file = tmp_path / "new.csv"
-    file.write_text(PEOPLE.replace("Analysts", "Engineers") + "New,Person,new@example.com,,,,,,,,,,,\r\n")
+    file.write_text(PEOPLE.replace("Analysts", "Engineers") + "New,Person,new@example.com,,,,,,,,,,,,\r\n")
     report = done("check", "acme", str(file), "--json").json
     assert (report["state"], report["dry_run"], report["file"]["name"]) == ("completed", True, "new.csv")
     assert (report["counts"]["created"], report["counts"]["updated"]) == (1, 2)
@@ -179,12 +180,12 @@ def test_a_check_waits_for_no_import(acme: TenantFolder, tmp_path: Path) -> None
     ("content", "state"),
     [
         (
-            HEADER + "Ada,Lovelace,not an address,,,,,,,,,,,\r\nNew,One,new@example.com,,,,,,,,,,,\r\n",
+            HEADER + "Ada,Lovelace,not an address,,,,,,,,,,,,\r\nNew,One,new@example.com,,,,,,,,,,,,\r\n",
             "completed_with_errors",
         ),
         ("first_name,last_name\r\nAda,Lovelace\r\n", "failed"),
         ("", "failed"),
-        (HEADER + "Ada,Lovelace,ada@example.com,,,,,,,,,,,\r\n", "held"),
+        (HEADER + "Ada,Lovelace,ada@example.com,,,,,,,,,,,,\r\n", "held"),
     ],
 )
 def test_a_check_ends_with_1_for_a_file_that_would_not_go_through_whole(
@@ -209,7 +210,7 @@ def test_a_check_of_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> 
 def test_a_check_names_whom_a_held_import_would_deactivate(tmp_path: Path) -> None:
     done("tenant", "set", "acme", "deactivate_missing=true")
     file = tmp_path / "one.csv"
-    file.write_text(HEADER + "Ada,Lovelace,ada@example.com,,,,,,,,,,,\r\n")
+    file.write_text(HEADER + "Ada,Lovelace,ada@example.com,,,,,,,,,,,,\r\n")
     told = run_cli("check", "acme", str(file)).text
     assert "Held because it would deactivate too many users" in told
     assert "3 of 4 active users would lose access" in told
@@ -219,7 +220,7 @@ def test_a_check_names_whom_a_held_import_would_deactivate(tmp_path: Path) -> No
 
 
 def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    outcome = apply(acme_folder(), PEOPLE + "Ada,X,nonsense,,,,,,,,,,,\r\n", 3)
+    outcome = apply(acme_folder(), PEOPLE + "Ada,X,nonsense,,,,,,,,,,,,\r\n", 3)
     report = Report(
         id=7, tenant="acme", state=ImportState.HELD, dry_run=False, file=outcome.file, messages=outcome.messages,
         uploaded_at="2026-01-01T08:00:00.000Z", started_at="2026-01-01T08:00:00.000Z",
@@ -260,3 +261,19 @@ def test_a_check_tells_what_many_rows_have_in_common_once(acme: TenantFolder, tm
     lines = told.splitlines()
     assert lines[2].startswith("  message   Look at this first: The file was read as cp1252")
     assert next(line for line in lines if line.endswith("]")).endswith("[perhaps_utf_8]")
+
+
+def test_a_custom_field_called_active_stays_where_it_is_and_is_refused_elsewhere(tmp_path: Path) -> None:
+    fields = 'custom_fields=[{"key": "active"}]'
+    refused = run_cli("tenant", "set", "acme", fields)
+    assert refused.code == 1
+    assert "can't be called active" in refused.err
+    with sqlite3.connect(tmp_path / "data" / "tenants" / "acme" / "users.db") as db:
+        db.execute("INSERT INTO settings VALUES ('custom_fields', '[{\"key\": \"active\"}]')")
+    assert done("tenant", "set", "acme", "retention_days=30").code == 0
+    toml = tmp_path / "acme.toml"
+    toml.write_text(done("tenant", "show", "acme", "--toml").text, encoding="utf-8")
+    assert done("tenant", "load", "acme", str(toml)).code == 0
+    assert "active is a custom field of this tenant" in done("tenant", "show", "acme").text
+    (note,) = done("tenant", "show", "acme", "--json").json["notes"]
+    assert "tells who has left" in note

@@ -22,6 +22,7 @@ TRUSTING: dict[str, Any] = {
     "detect_truncation": False,
     "custom_fields": [{"key": "floor", "type": "number"}, {"key": "desk"}],
     "value_mapping": {"desk": {"none": ""}},
+    "field_mapping": {"active": "active"},
 }
 OPTIONAL = {
     "job_title": ("", "Baker", "Boss", "-", "#N/A"),
@@ -30,6 +31,8 @@ OPTIONAL = {
     "secondary_team": ("", "Ops", "Sales,Ops", "Care,Sales", "#N/A"),
     "manager": ("", *PEOPLE, "nobody@example.com", "#N/A"),
     "deactivate": ("", "1", "#N/A"),
+    "active": ("", "yes", "yes", "no"),
+    "leave_date": ("", "2020-01-31", "2030-01-31"),
     "floor": ("", "1", "1.0", "2", "two", "#REF!"),
     "desk": ("", "none", "D1", "NULL", '="x"'),
 }

@@ -16,7 +16,8 @@ from importer.model import VALUE_SHOWN, Severity
 from importer.rules.cells import LANGUAGES, MAX_TEXT, ROLES, Doubtful, FieldValue, Invalid, join_names, split_names
 from importer.rules.doubts import doubt
 from importer.rules.emails import email_key
-from importer.rules.rows import REMEMBERED, CheckedRow, Doubt, RowChecker, columns_under, tidy
+from importer.rules.meanings import REMEMBERED, columns_under, tidy
+from importer.rules.rows import CheckedRow, Doubt, RowChecker
 from importer.rules.settings import ImportSettings
 
 PERSON = {"first_name": "Ann", "last_name": "Lee", "email": "ann@lee.test"}
@@ -57,7 +58,13 @@ def message(name: str, cell: str, code: str) -> str:
 def test_a_good_row_has_all_its_values_and_no_problem() -> None:
     row = check(job_title="Chief", manager="Bo@lee.test ", deactivate="no")
     assert row == CheckedRow(
-        2, "ann@lee.test", "ann@lee.test", False, PERSON | {"job_title": "Chief", "manager": "Bo@lee.test"}, []
+        2,
+        "ann@lee.test",
+        "ann@lee.test",
+        False,
+        PERSON | {"job_title": "Chief", "manager": "Bo@lee.test"},
+        [],
+        stays_by=("deactivate",),
     )
 
 
@@ -164,13 +171,14 @@ def test_a_blank_cell_clears_its_field() -> None:
         "location": None,
         "time_zone": None,
         "hire_date": None,
+        "leave_date": None,
     }
 
 
-def test_a_blank_cell_can_leave_its_field_as_it_is() -> None:
+def test_a_blank_cell_can_leave_its_field_as_it_is_but_for_the_last_day() -> None:
     blank = dict.fromkeys([name for name in COLUMNS if name not in REQUIRED], "")
     row = check({"blank_cells": "keep"}, **blank)
-    assert (row.values, row.problems) == (PERSON, [])
+    assert (row.values, row.problems) == (PERSON | {"leave_date": None}, [])
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -647,7 +655,7 @@ def test_rows_checked_together_say_what_each_says_alone(table: list[tuple[str, .
         assert together is None
         return
     assert together is not None
-    assert together.pop("deactivate") == [row.deactivate for row in alone]
+    assert [said is True for said in together.pop("deactivate")] == [row.deactivate for row in alone]
     assert [dict(zip(together, values, strict=True)) for values in zip(*together.values(), strict=True)] == [
         row.values for row in alone
     ]

@@ -108,6 +108,7 @@ def test_an_export_is_in_the_form_and_the_words_of_the_tenant(
     user: dict[str, object] = dict.fromkeys(COLUMNS)
     user |= {"first_name": "Ann", "last_name": "Lee", "email": "ann@lee.test", "job_title": title or None}
     user |= {"secondary_team": [], "role": role, "language": "en", "hire_date": day.isoformat()}
+    user |= {"leave_date": day.isoformat()}
     user |= {"state": "deactivated" if deactivated else "active", "custom": own}
     export = Export(ODD)
     again = read(ODD, written(ODD, export.header, export.cells(user)))
@@ -117,6 +118,7 @@ def test_an_export_is_in_the_form_and_the_words_of_the_tenant(
         name: value or None if value == "" else value for name, value in own.items()
     }
     assert (again.values["role"], again.values["hire_date"]) == (role, day.isoformat())
+    assert again.values["leave_date"] == day.isoformat()
     assert again.values["job_title"] == (title or None)
 
 
@@ -125,3 +127,11 @@ def test_what_was_kept_before_a_field_held_dates_is_written_as_it_is() -> None:
     user |= {"secondary_team": [], "state": "active", "custom": {"born": "in May", "size": "XL"}}
     cells = dict(zip(ODD.columns, Export(ODD).cells(user), strict=True))
     assert (cells["born"], cells["size"]) == ("in May", "XL")
+
+
+def test_a_custom_field_called_leave_date_is_exported_and_not_ours() -> None:
+    own = ImportSettings.model_validate({"custom_fields": [{"key": "leave_date"}, {"key": "active"}]})
+    user: dict[str, object] = dict.fromkeys(COLUMNS)
+    user |= {"secondary_team": [], "state": "active", "custom": {"leave_date": "in May", "active": "2"}}
+    cells = dict(zip(own.columns, Export(own).cells(user), strict=True))
+    assert (cells["leave_date"], cells["active"]) == ("in May", "2")

@@ -1,0 +1,189 @@
+"""Headers that tell who has left, in the languages that files are in: by a date, by a flag, the other way round, or
+by a status.  Pure.
+
+A header is taken apart into words, without accents and case. Words that only say whose it is (employee, contract) do
+not count; what is left must be one of the words here to the letter, so that a header that only looks like one
+(Leave Type, Probation End Date, Marital Status) is none.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from enum import Enum
+from functools import lru_cache
+
+
+class Tells(Enum):
+    """How a column tells who has left."""
+
+    LAST_DAY = "last_day"
+    LEFT = "left"  # a flag: yes, who has left
+    ACTIVE = "active"  # a flag: yes, who has not
+    STATUS = "status"  # a word
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_WHOSE = _set(
+    "employee employees emp worker staff user users account employment person personnel personal member job work hr"
+    " contract contractual company the of is was has current actual effective flag yn y n ind indicator code s e"
+    " mitarbeiter mitarbeiters arbeitnehmer benutzer konto vertrag vertrags beschaftigung"
+    " beschaftigungs am der des die"
+    " im ist employe employes salarie salaries collaborateur utilisateur compte contrat emploi de"
+    " du des la le l d a au"
+    " en est empleado empleada trabajador usuario cuenta contrato laboral empleo el los es dipendente collaboratore"
+    " utente conto contratto rapporto lavoro di del della il lo e medewerker werknemer gebruiker contractueel"
+    " dienstverband arbeidsovereenkomst van het in uit funcionario colaborador utilizador conta trabalho do da o"
+    " pracownik pracownika uzytkownik uzytkownika konta umowy umowa pracy zatrudnienia zatrudnienie z w jest czy"
+) - {"in", "uit", "en", "e"}  # fmt: skip
+"""Words of a header that do not say what it tells."""
+
+_GLUED = (
+    "mitarbeiter", "beschaftigungs", "vertrags", "personal", "employee", "employment", "worker", "staff", "user",
+    "account", "medewerker", "dienstverband", "emp", "is",
+)  # fmt: skip
+"""The same, where they are one word with the next."""
+
+_DATE = _set("date dates datum data fecha dt on since seit am le dnia dzien day tag")
+"""Words that make a date of the others."""
+
+_END = _set(
+    # English
+    "end ending termination term separation exit departure leaving deactivation inactivation offboarding cessation"
+    " left terminated deactivated inactive inactivated disabled offboarded exited departed"
+    " separated terminate resigned"
+    # German
+    " austritt austritts ausscheiden ausscheidens ausgeschieden ausgetreten ende abgang abgangs endes vertragsende"
+    " dienstende beschaftigungsende dienstaustritt arbeitsende deaktivierung deaktiviert"
+    # French
+    " sortie depart fin radiation cessation departs sorti parti desactivation"
+    # Spanish
+    " baja salida termino terminacion cese egreso retiro desvinculacion fin finalizacion desactivacion"
+    # Italian
+    " cessazione uscita fine termine licenziamento dimissione disattivazione"
+    # Dutch
+    " uitdienst einde eind vertrek uitdiensttreding beeindiging ontslag deactivering"
+    # Portuguese
+    " saida demissao desligamento rescisao fim cessacao desativacao"
+    # Polish
+    " zwolnienia zwolnienie zakonczenia zakonczenie odejscia odejscie rozwiazania rozwiazanie ustania konca koniec"
+    " dezaktywacji"
+)
+"""What ends; with a word of _DATE, or alone, the day on which it does."""
+
+_ENDS_ALONE = _END - _set(
+    "left terminated deactivated inactive inactivated disabled offboarded exited departed separated"
+    " terminate resigned"
+    " ausgeschieden ausgetreten deaktiviert sorti parti end ending term fin fine fim ende eind"
+    " einde termine termino"
+    " deactivation inactivation konca koniec leaving"
+)
+
+_LAST_DAYS = _set(
+    "lastday lastworkingday lastworkday lastdayworked lastworkingdate lastdateworked"
+    " lastdayemployed lastdate dayleft"
+    " activeuntil activeto employeduntil employedto dateleave leavedate enddt termdt leavingon endson endedon"
+    " letzterarbeitstag letztertag letzterbeschaftigungstag beschaftigtbis aktivbis angestelltbis"
+    " dernierjour dernierjourtravaille dernierjourtravail dernierjourtrabalho"
+    " ultimodia ultimodiatrabajado ultimodiatrabajo ultimodialaborado ultimodiatrabalhado ultimodiatrabalho"
+    " ultimogiorno ultimogiornolavorato laatstewerkdag laatstedag laatstedienstdag ostatnidzien"
+    " ostatnidzienpracy enddate termdate einddatum enddatum vertragsende dienstende arbeitsende austritt uitdienst"
+    " vigenzafine contractenddate"
+)
+
+_LEFT = _set(
+    "leaver left terminated termd termed inactive inactivated notactive nonactive disabled deactivated deactivate"
+    " deactivation former departed exited offboarded resigned gone deleted archived ex"
+    " ausgetreten ausgeschieden inaktiv nichtaktiv deaktiviert ehemalig ehemaliger geloscht"
+    " parti sorti inactif desactive ancien quitte"
+    " inactivo inactiva desactivado desactivada cesado cesada debaja"
+    " inattivo inattiva cessato cessata disattivato disattivata disabilitato"
+    " inactief vertrokken nietactief gedeactiveerd"
+    " inativo inativa desativado desativada desligado desligada demitido"
+    " nieaktywny nieaktywna zwolniony zwolniona byly dezaktywowany"
+)
+
+_ACTIVE = _set(
+    "active actives activated activate enabled enable activestatus statusactive currentlyactive employed current"
+    " currentlyemployed stillemployed isactive currentemployee currentemployees currentstaff"
+    " aktiv aktive angestellt beschaftigt imdienst aktiviert"
+    " actif actifs enposte enactivite"
+    " activo activa enactivo habilitado"
+    " attivo attiva inforza abilitato"
+    " actief indienst geactiveerd"
+    " ativo ativa"
+    " aktywny aktywna zatrudniony zatrudniona"
+)
+
+_STATUS = _set(
+    "status state statut etat estado estatus situacion situacao situation situazione stato zustand"
+    " stan lifecyclestate"
+    " lifecyclestatus statuspracy toestand statustype"
+)
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WORD = re.compile(r"[a-z0-9]+")
+
+
+@lru_cache(maxsize=1024)
+def tells(header: str) -> Tells | None:
+    """Return how a column of this header tells who has left; None if it is not known to."""
+    words = words_of(header)
+    if not words or len(words) > 8:
+        return None
+    plain = [word for word in words if word not in _WHOSE]
+    found = _meant(words) or _meant(plain) or _glued(words)
+    if found is None and len(plain) < len(words) and "".join(plain) in _END:
+        return Tells.LAST_DAY  # what ends is named: Contract End
+    if found is None and words[0] in _STATUS and all(word in _ACTIVE or word in _LEFT for word in words[1:]):
+        return Tells.STATUS  # what it may hold is named: Status (active/inactive)
+    return found
+
+
+def words_of(text: str) -> list[str]:
+    """The words of `text`, without accents and in lower case; `endDate` is two."""
+    apart = unicodedata.normalize("NFKD", _CAMEL.sub(" ", unicodedata.normalize("NFC", text))).lower()
+    return _WORD.findall(_without_marks(apart))
+
+
+def _without_marks(text: str) -> str:
+    plain = text.replace("\u0142", "l").replace("\u00df", "ss")
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+def _meant(words: list[str]) -> Tells | None:
+    joined = "".join(words)
+    if joined in _LEFT:
+        return Tells.LEFT
+    if joined in _ACTIVE:
+        return Tells.ACTIVE
+    if joined in _STATUS:
+        return Tells.STATUS
+    if joined in _LAST_DAYS or joined in _ENDS_ALONE or _is_date_of(words, joined):
+        return Tells.LAST_DAY
+    return None
+
+
+def _is_date_of(words: list[str], joined: str) -> bool:
+    """Whether a word for a day and one for an end are all there is: `Date Left`, `Austrittsdatum`, `dateEnd`."""
+    rest = "".join(word for word in words if word not in _DATE)
+    if rest != joined and rest in _END:
+        return True
+    for day in ("datum", "date", "data", "fecha"):
+        for part in (joined.removesuffix(day), joined.removeprefix(day)):
+            if part != joined and (part in _END or part.removesuffix("s") in _END):
+                return True
+    return False
+
+
+def _glued(words: list[str]) -> Tells | None:
+    """The same for `employeestatus` and `isactive`."""
+    joined = "".join(words)
+    for whose in _GLUED:
+        rest = joined.removeprefix(whose)
+        if rest != joined and (found := _meant([rest])):
+            return found
+    return None

@@ -1,0 +1,171 @@
+"""Whether a row is a leaver's: what its flags, its last day and the stored last day say together.  Pure.
+
+The last day of a user is in `leave_date`; where the file has no such column, the stored one counts. It is past when
+it is over everywhere on earth, twelve hours after its end in UTC. One before the hire date is of an earlier
+employment: kept, and not acted on. The hire date is the one that the user has after the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+
+from importer.file.header import Header
+from importer.file.leavers import Tells, tells
+from importer.file.letters import visible
+from importer.model import Problem, Severity, shown
+from importer.rules.cells import FieldValue
+from importer.rules.rows import CheckedRow
+from importer.rules.settings import ImportSettings
+from importer.users.columns import User
+
+STILL_THAT_DAY = timedelta(hours=12)
+"""So long after its end in UTC a day lasts somewhere on earth."""
+
+
+class LastDay(Enum):
+    """How the last day of a user stands."""
+
+    NONE = auto()  # there is none
+    AHEAD = auto()  # not over everywhere on earth
+    OVER = auto()
+    EARLIER = auto()  # of an employment before this one
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Whether a row is a leaver's, what is said of that, and whether it will be the same on any later day."""
+
+    leaver: bool
+    problems: tuple[Problem, ...] = ()
+    lasting: bool = True
+
+
+def past_before(now: datetime) -> str:
+    """Return the day before which every last day is over everywhere on earth, as YYYY-MM-DD."""
+    return (now.astimezone(UTC) - STILL_THAT_DAY).date().isoformat()
+
+
+def last_day(leave: FieldValue, hire: FieldValue, past: str) -> LastDay:
+    """Return how the last day `leave` of a user hired on `hire` stands; `past`: as `past_before` gives it."""
+    if not isinstance(leave, str):
+        return LastDay.NONE
+    if isinstance(hire, str) and leave < hire:
+        return LastDay.EARLIER
+    return LastDay.OVER if leave < past else LastDay.AHEAD
+
+
+def leaving(row: CheckedRow, user: User | None, settings: ImportSettings, past: str) -> Leaving:
+    """Return whether `row` is a leaver's. `user` is the one that it is about, None for an unknown one."""
+    by_day = LastDay.NONE
+    if "leave_date" not in settings.own:
+        by_day = last_day(_after(row, user, "leave_date"), hire_date_after(row, user), past)
+    if by_day is LastDay.NONE and not row.left_by:
+        return STAYS
+    named = "leave_date" in row.values
+    leaver = row.deactivate or by_day is LastDay.OVER
+    stays_by = (*row.stays_by, *["leave_date"] * (by_day is LastDay.AHEAD and named))
+    problems: tuple[Problem, ...] = ()
+    if leaver and stays_by:
+        left_by = (*row.left_by, *["leave_date"] * (by_day is LastDay.OVER))
+        problems = (_differ(row, left_by, stays_by),)
+    elif by_day is LastDay.EARLIER and named and not leaver:
+        problems = (_earlier(row),)
+    return Leaving(leaver, problems, lasting=by_day is not LastDay.AHEAD)
+
+
+STAYS = Leaving(leaver=False)
+
+
+def hire_date_after(row: CheckedRow, user: User | None) -> FieldValue:
+    """Return the hire date that the user has after the row."""
+    return _after(row, user, "hire_date")
+
+
+def _after(row: CheckedRow, user: User | None, name: str) -> FieldValue:
+    """The day that the user has in the field `name` after the row."""
+    if name in row.values:
+        return row.values[name]
+    # A cell that is not valid says nothing of a last day; of other fields it leaves what is stored.
+    if user is None or (name == "leave_date" and any(problem.column == name for problem in row.problems)):
+        return None
+    return user["leave_date"] if name == "leave_date" else user["hire_date"]
+
+
+def not_needed(row: CheckedRow, settings: ImportSettings) -> tuple[Problem, ...]:
+    """Return the problems of a leaver's row that names no user; that of a blank identifier says what to do."""
+    if row.identifier is not None:
+        return tuple(row.problems)
+    if settings.deactivate_missing:
+        says = "This row is a leaver's and names no user, so it is not needed. Remove the row."
+    else:
+        says = (
+            "This row is a leaver's and names no user, so it deactivates no user. If the user is deactivated "
+            f"already, the row is not needed: remove it. Else write the user's {settings.identifier} in the cell."
+        )
+    return tuple(
+        replace(problem, message=f"{problem.column}: {says}") if problem.column == settings.identifier else problem
+        for problem in row.problems
+    )
+
+
+def most_are_leavers(ignored: int, rows: int) -> Problem:
+    message = (
+        f"{ignored:,} of {rows:,} rows are leavers' and were ignored, so these users were not created. If they have "
+        "not left, a column is read the wrong way round: ask the operator to map it to active, not to deactivate "
+        "(field_mapping)."
+    )
+    return Problem(Severity.WARNING, "most_rows_are_leavers", message)
+
+
+def reversed_flags(header: Header, settings: ImportSettings) -> list[Problem]:
+    """Return a warning for each column that is read the wrong way round, as far as its name tells."""
+    found = []
+    for raw, name in zip(header.raw, header.columns, strict=True):
+        opposite = {"deactivate": Tells.ACTIVE, "active": Tells.LEFT}.get(name)
+        if opposite and tells(raw) is opposite and name not in settings.own and not settings.value_mapping.get(name):
+            found.append(_reversed(shown(visible(raw.strip())), name))
+    return found
+
+
+def _reversed(header: str, name: str) -> Problem:
+    other = "active" if name == "deactivate" else "deactivate"
+    message = (
+        f"The column “{header}” is read as {name}, which may be the wrong way round: a user with yes in it "
+        f"{'leaves' if name == 'deactivate' else 'is active'}. If it means the opposite, ask the operator to map "
+        f"it to {other} (field_mapping)."
+    )
+    return Problem(Severity.WARNING, "reversed_flag", message, 1, name, header)
+
+
+def no_admin_left(names: Sequence[str]) -> Problem:
+    message = (
+        f"After this import no active user has the role admin. Before it {_listed(tuple(names))} had it. "
+        "Give the role admin to a user in the file."
+    )
+    return Problem(Severity.WARNING, "last_admin", message, None, "role")
+
+
+def _differ(row: CheckedRow, left_by: tuple[str, ...], stays_by: tuple[str, ...]) -> Problem:
+    message = (
+        f"The cells disagree: by {_listed(left_by)} the user has left, by {_listed(stays_by)} not. "
+        "The row counts as a leaver's. Correct the cell that is wrong."
+    )
+    return Problem(
+        Severity.WARNING, "leaver_cells_differ", message, row.line, left_by[0], shown(row.identifier or "")
+    )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " and ".join(names)
+
+
+def _earlier(row: CheckedRow) -> Problem:
+    leave = str(row.values["leave_date"])
+    message = (
+        f"leave_date {leave} is before the hire date, so it is of an earlier employment. It was kept, "
+        "and the user is active. If the user has left, correct the date; else leave the cell blank."
+    )
+    return Problem(Severity.WARNING, "earlier_leave_date", message, row.line, "leave_date", leave)

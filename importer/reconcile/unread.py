@@ -1,0 +1,165 @@
+"""Columns that tell who has left and that no setting reads: how many users the import keeps active against them.
+
+Such a row is never known by its text, nor is one with a last day ahead in such a column: so the count is right on the
+second run of a file, too. A file without such a column pays nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ground.words import counted
+from importer.file.header import REPORT_COLUMNS, Header, heading
+from importer.file.leavers import Tells, tells
+from importer.file.letters import visible
+from importer.model import Problem, Severity, shown
+from importer.reconcile.leaving import LastDay, last_day
+from importer.rules.cells import FieldValue, Invalid, check_active, check_date
+from importer.rules.left import NOTHING, Said, Says, said_by
+from importer.rules.settings import ImportSettings
+
+REMEMBERED = 10_000
+WORDS_NAMED = 5
+
+TARGETS = {Tells.LAST_DAY: "leave_date", Tells.ACTIVE: "active"}
+"""The field that would read a column; of others it is `deactivate`."""
+
+
+@dataclass(slots=True)
+class _Column:
+    """One column, and what was found in it."""
+
+    at: int
+    name: str
+    tells: Tells
+    said: dict[str, Said] = field(default_factory=dict)
+    rows: int = 0
+    line: int = 0
+    words: dict[str, None] = field(default_factory=dict)
+    days: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the unread columns say of one row: the places of those by which its user has left, and the day of each."""
+
+    left: tuple[tuple[int, str | None], ...]
+
+
+class Unread:
+    """The unread columns of one file that tell who has left. Last days before `past` are over."""
+
+    def __init__(self, header: Header, settings: ImportSettings, past: str) -> None:
+        self._settings = settings
+        self._past = past
+        self._fields = header.columns
+        self._may_be_rejected = settings.identifier != "email"
+        self._counted: dict[int, tuple[int, ...]] = {}
+        self._columns = [
+            _Column(at, shown(visible(raw.strip())), found)
+            for at, (raw, column) in enumerate(zip(header.raw, header.columns, strict=True))
+            if not column and (found := _tells(heading(raw), raw, settings))
+        ]
+
+    @property
+    def any(self) -> bool:
+        """Whether there is such a column."""
+        return bool(self._columns)
+
+    def told(self, cells: Sequence[str]) -> Told | None:
+        """Return what they say of a row; None if it says the same on any day, and not that its user has left."""
+        left: list[tuple[int, str | None]] = []
+        ahead = False
+        if len(cells) != len(self._fields):
+            return None
+        for number, column in enumerate(self._columns):
+            said = self._said(column, cells[column.at])
+            if said.says is Says.LEFT:
+                left.append((number, said.day))
+            ahead |= said.says is Says.AHEAD
+        return Told(tuple(left)) if left or ahead else None
+
+    def _said(self, column: _Column, cell: str) -> Said:
+        if not cell:
+            return NOTHING
+        found = column.said.get(cell)
+        if found is None:
+            found = said_by(column.tells, cell, self._past, self._settings.date_format)
+            if len(column.said) < REMEMBERED:
+                column.said[cell] = found
+        return found
+
+    def count(self, told: Told, line: int, cells: Sequence[str], hire: FieldValue) -> None:
+        """Count a row whose user is active after it; a day before the hire date is of an earlier employment."""
+        found = {number: day for number, day in told.left if last_day(day, hire, self._past) is not LastDay.EARLIER}
+        if self._may_be_rejected:
+            self._counted[line] = tuple(found)
+        for number, day in found.items():
+            column = self._columns[number]
+            column.rows += 1
+            column.line = min(line, column.line or line)
+            if day:
+                column.days = True
+            if len(column.words) < WORDS_NAMED:
+                column.words[cells[column.at].strip()] = None
+
+    def rejected(self, line: int) -> None:
+        """Take back the row on `line`, which is rejected after all: another user has the address that it wants."""
+        for number in self._counted.pop(line, ()):
+            self._columns[number].rows -= 1
+
+    def problems(self) -> list[Problem]:
+        """Return a warning for each column by which users have left who are active now, the most rows first."""
+        found = sorted((column for column in self._columns if column.rows), key=lambda column: -column.rows)
+        return [self._problem(column) for column in found]
+
+    def _problem(self, column: _Column) -> Problem:
+        users = counted(column.rows, "user has", "users have")
+        where, them = (f"line {column.line}", "the user")
+        if column.rows > 1:
+            where, them = f"first on {where}", "them"
+        message = (
+            f"By the column “{column.name}” {users} left ({where}). The import creates {them} or keeps {them} "
+            f"active, because no setting reads the column. {self._what_to_do(column)}"
+        )
+        return Problem(
+            Severity.WARNING, "unread_leavers", message, column.line, column.name, shown(next(iter(column.words)))
+        )
+
+    def _what_to_do(self, column: _Column) -> str:
+        field_name = "leave_date" if column.days else TARGETS.get(column.tells, "deactivate")
+        if column.tells is Tells.LAST_DAY and not column.days:
+            field_name = "deactivate"
+        taken = {"active", "deactivate"} & {*self._settings.field_mapping.values(), field_name}
+        if field_name in self._fields or field_name not in self._settings.targets or len(taken) > 1:
+            return "Correct the cells, or ask the operator to have this column read."
+        does = f'Ask the operator to set field_mapping = {{"{column.name}": "{field_name}"}}'
+        if field_name == "leave_date":
+            return f"{does}{self._date_format(column)}."
+        words = [word for word in column.words if self._is_no_word(word)]
+        if not words:
+            blank = " A blank cell then needs a meaning in value_mapping." if field_name == "active" else ""
+            return f"{does}.{blank}"
+        means = "no" if field_name == "active" else "yes"
+        mapped = ", ".join(f'"{shown(visible(word))}": "{means}"' for word in words)
+        return (
+            f'{does} and value_mapping = {{"{field_name}": {{{mapped}}}}}, with every other word of the column in '
+            "value_mapping, too."
+        )
+
+    def _date_format(self, column: _Column) -> str:
+        if not any(isinstance(check_date(word, self._settings.date_format), Invalid) for word in column.words):
+            return ""
+        return " and to have the dates of the file written as date_format says"
+
+    @staticmethod
+    def _is_no_word(word: str) -> bool:
+        return isinstance(check_active(word), Invalid)
+
+
+def _tells(name: str, raw: str, settings: ImportSettings) -> Tells | None:
+    """How a column that is not read tells who has left; None if it is ignored on purpose, or another came first."""
+    if name in settings.names.mapping or name.startswith("_") or name in REPORT_COLUMNS or name in settings.columns:
+        return None
+    return tells(raw)

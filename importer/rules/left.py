@@ -1,0 +1,170 @@
+"""What a cell of a column that tells who has left says, though no setting reads the column: for warnings and
+proposals, never to deactivate a user.  Pure.
+
+Dates are read in every usual form, words in the languages that files are in. Of a date that can be read in two ways
+the later day counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import Enum, auto
+
+from importer.file.leavers import Tells, words_of
+from importer.rules.cells import check_date
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+TRUE_WORDS = _set("1 true t yes y x on ja j wahr oui o vrai si s verdadero vero sim verdadeiro waar tak prawda")
+FALSE_WORDS = _set("0 false f no n off nein falsch non faux falso nao nee onwaar nie falsz")
+
+LEFT_WORDS = _set(
+    "terminated term termd termed inactive left leaver gone departed exited resigned retired"
+    " separated dismissed fired"
+    " former formeremployee exemployee exited deactivated disabled deleted removed archived"
+    " offboarded ended notactive"
+    " nonactive nolongeremployed notemployed unemployed deceased laidoff redundant contractended released"
+    " ausgeschieden ausgetreten inaktiv nichtaktiv deaktiviert ehemalig ehemaliger ehemalige entlassen pensioniert"
+    " verrentet beendet geloscht verstorben"
+    " parti partie sorti sortie inactif desactive desactivee demissionne licencie licenciee retraite quitte termine"
+    " ancien ancienne nonactif decede"
+    " baja debaja dadodebaja inactivo inactiva cesado cesada cese despedido despedida terminado terminada retirado"
+    " retirada jubilado jubilada desvinculado desvinculada exempleado desactivado desactivada fallecido"
+    " cessato cessata inattivo inattiva dimesso dimessa dimissionario licenziato licenziata uscito uscita terminato"
+    " pensionato pensionata disattivato disattivata nonattivo exdipendente"
+    " uitdienst vertrokken inactief ontslagen uitgeschreven beeindigd exmedewerker gedeactiveerd nietactief"
+    " gepensioneerd nietindienst"
+    " inativo inativa desligado desligada demitido demitida saiu desativado desativada encerrado rescindido"
+    " exfuncionario"
+    " nieaktywny nieaktywna nieaktywne zwolniony zwolniona odszedl odeszla byly byla zakonczony"
+    " zakonczona wylaczony"
+)
+"""What a status says of who has left, as `words_of` joins it."""
+
+STAYS_WORDS = _set(
+    "active activated enabled employed current working hired regular permanent temporary fulltime"
+    " parttime probation"
+    " leave onleave loa leaveofabsence paidleave unpaidleave maternityleave parentalleave maternity sabbatical"
+    " aktiv beschaftigt angestellt beurlaubt elternzeit mutterschutz probezeit krank"
+    " actif active enposte conge enconge present presente"
+    " activo activa alta permiso vacaciones"
+    " attivo attiva inforza assunto aspettativa congedo"
+    " actief indienst verlof ziek"
+    " ativo ativa ferias licenca afastado"
+    " aktywny aktywna zatrudniony zatrudniona urlop"
+)
+"""What a status says of who has not left, on leave too."""
+
+_NOT_ALONE = _set("left term gone ended partie sortie retraite baja cese uscita termine termed x")
+"""Words that mean something else at the beginning of others."""
+
+_MONTHS = (
+    "jan januar january janvier janv enero ene gennaio gen januari janeiro styczen stycznia",
+    "feb februar february fevrier fev febrero febbraio februari fevereiro luty lutego",
+    "mar march marz mrz mars marzo maart mrt marco marzec marca maerz",
+    "apr april avril avr abril abr aprile kwiecien kwietnia",
+    "may mai mayo maggio mag mei maio maj maja",
+    "jun june juni juin junio giugno giu junho czerwiec czerwca",
+    "jul july juli juillet juil julio luglio lug julho lipiec lipca",
+    "aug august aout agosto ago augustus sierpien sierpnia",
+    "sep sept september septembre septiembre settembre set setembro wrzesien wrzesnia",
+    "oct october okt oktober octobre octubre ottobre ott outubro out pazdziernik pazdziernika",
+    "nov november novembre noviembre novembro listopad listopada",
+    "dec december dez dezember decembre diciembre dic dicembre dezembro grudzien grudnia",
+)
+_MONTH = {name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
+
+_TIME = r"(?:[T ,]+\d{1,2}[:.]\d{2}.*)?"
+_YEAR_FIRST = re.compile(rf"(\d{{4}})[-/. ](\d{{1,2}})[-/. ](\d{{1,2}})\.?{_TIME}")
+_YEAR_LAST = re.compile(rf"(\d{{1,2}})[-/. ] ?(\d{{1,2}})[-/. ] ?(\d{{4}}|\d{{2}}){_TIME}")
+_DIGITS = re.compile(rf"((?:19|20)\d{{2}})(\d{{2}})(\d{{2}}){_TIME}")
+_SERIAL = re.compile(r"(\d{5})(?:\.\d+)?")
+_EXCEL_BEGINS = date(1899, 12, 30)
+_OLDEST, _NEWEST = 1950, 2100
+"""Days outside are written where there is none: 1900-01-01, 9999-12-31."""
+
+
+class Says(Enum):
+    """What a cell says."""
+
+    NOTHING = auto()
+    LEFT = auto()
+    AHEAD = auto()  # a last day that is not past
+    STAYS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a cell says; the last day, as YYYY-MM-DD, where it is one."""
+
+    says: Says
+    day: str | None = None
+
+
+NOTHING, LEFT, STAYS = Said(Says.NOTHING), Said(Says.LEFT), Said(Says.STAYS)
+
+
+def said_by(tells: Tells, cell: str, past: str, date_format: str) -> Said:
+    """Return what `cell` says in a column that `tells`. Last days before `past` are over."""
+    words = words_of(cell)
+    if not words:
+        return NOTHING
+    joined = "".join(words)
+    if tells in (Tells.LAST_DAY, Tells.LEFT) and (day := last_day_in(cell, date_format)):
+        return Said(Says.LEFT if day < past else Says.AHEAD, day)
+    if tells is not Tells.STATUS and joined in TRUE_WORDS:
+        return STAYS if tells is Tells.ACTIVE else LEFT
+    if tells is not Tells.STATUS and joined in FALSE_WORDS:
+        return LEFT if tells is Tells.ACTIVE else STAYS
+    if joined in LEFT_WORDS or (words[0] in LEFT_WORDS and words[0] not in _NOT_ALONE):
+        return LEFT
+    return STAYS if joined in STAYS_WORDS else NOTHING
+
+
+def last_day_in(cell: str, date_format: str) -> str | None:
+    """Return the day in `cell`, as YYYY-MM-DD; the later, where it can be read as two. None: no day to speak of."""
+    text = cell.strip()
+    if len(text) > 40 or not any(letter.isdigit() for letter in text):
+        return None
+    found = check_date(text, date_format)
+    days = [date.fromisoformat(found)] if isinstance(found, str) else list(_readings(text))
+    latest = max(days, default=None)
+    return latest.isoformat() if latest and _OLDEST <= latest.year < _NEWEST else None
+
+
+def _readings(text: str) -> Iterator[date]:
+    if found := _YEAR_FIRST.fullmatch(text) or _DIGITS.fullmatch(text):
+        yield from _real(found[1], found[2], found[3])
+    elif found := _YEAR_LAST.fullmatch(text):
+        yield from _real(found[3], found[2], found[1])
+        yield from _real(found[3], found[1], found[2])
+    elif found := _SERIAL.fullmatch(text):
+        yield _EXCEL_BEGINS + timedelta(days=int(found[1]))
+    else:
+        yield from _with_a_name(words_of(text))
+
+
+def _with_a_name(words: list[str]) -> Iterator[date]:
+    """`31-Dec-2022`, `December 31, 2022`, `31 de diciembre de 2022`; a time after it does not count."""
+    named = next((at for at, word in enumerate(words) if word in _MONTH), None)
+    numbers = [re.sub("(st|nd|rd|th)$", "", word) for word in words if word[0].isdigit()][:2]
+    if named is None or len(numbers) < 2 or not all(number.isdigit() for number in numbers):
+        return
+    day, year = numbers if len(numbers[0]) <= 2 else reversed(numbers)
+    yield from _real(year, str(_MONTH[words[named]]), day)
+
+
+def _real(year: str, month: str, day: str) -> Iterator[date]:
+    number = int(year)
+    if len(year) == 2:
+        number += 2000 if number < 69 else 1900
+    try:
+        yield date(number, int(month), int(day))
+    except ValueError:
+        return

@@ -1,0 +1,210 @@
+"""A column that tells who has left and that no setting reads is the first thing an import speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importer.model import ImportState, Outcome, Problem
+from importer.reconcile.spool import said_in
+from tests.support.importing import HEADER, Company, codes, people, sheet
+
+ANN, BO, CY = (("Ann", "Lee", "ann@a.test"), ("Bo", "Ng", "bo@a.test"), ("Cy", "Oh", "cy@a.test"))
+JUNE = datetime(2026, 6, 15, 12, tzinfo=UTC)
+TRUSTING: dict[str, Any] = {"max_deactivations_percent": 100}
+
+
+@pytest.fixture(params=[1, 2, 2000])
+def company(tmp_path: Path, request: pytest.FixtureRequest) -> Company:
+    return Company(tmp_path, request.param)
+
+
+def listed(column: str, *cells: str) -> bytes:
+    rows = [(*who, cell) for who, cell in zip((ANN, BO, CY), cells, strict=False)]
+    return sheet(*rows, header=(*HEADER, column))
+
+
+def unread(outcome: Outcome) -> list[Problem]:
+    return [said for said in outcome.messages if said.code == "unread_leavers"]
+
+
+KINDS = [
+    ("End Date", ("", "2022-12-31", "2027-12-31"), '{"End Date": "leave_date"}'),
+    ("Termination Date", ("", "31.12.2022", "31.12.2027"), '{"Termination Date": "leave_date"}'),
+    ("Austritt", ("", "30.06.2024", ""), '{"Austritt": "leave_date"}'),
+    ("Fecha de baja", ("", "30/06/2024", ""), '{"Fecha de baja": "leave_date"}'),
+    ("Employment Status", ("Active", "Terminated", "Pending"), '{"deactivate": {"Terminated": "yes"}}'),
+    ("Statut", ("Actif", "Parti", ""), '{"deactivate": {"Parti": "yes"}}'),
+    ("is_active", ("TRUE", "False", ""), '{"is_active": "active"}'),
+    ("Aktiv", ("ja", "nein", ""), '{"active": {"nein": "no"}}'),
+    ("Leaver", ("", "yes", "no"), '{"Leaver": "deactivate"}'),
+    ("Terminated", ("", "2026-01-01", ""), '{"Terminated": "leave_date"}'),
+]
+
+
+@pytest.mark.parametrize(("column", "cells", "setting"), KINDS)
+async def test_the_first_message_says_how_many_have_left_by_an_unread_column(
+    company: Company, column: str, cells: Sequence[str], setting: str
+) -> None:
+    file = listed(column, *cells)
+    for run in range(3):
+        outcome = await company.run(file, now=JUNE, dry_run=run == 0)
+        first = outcome.messages[0]
+        assert (first.code, first.severity, first.line, first.column) == ("unread_leavers", "warning", 3, column)
+        assert f"By the column “{column}” 1 user has left" in first.message
+        assert setting in first.message
+        kept, _ = said_in(company.messages / f"{company.imports}.jsonl", limit=1)
+        assert kept[0]["code"] == "unread_leavers"
+        assert outcome.counts.warnings == 2
+    assert outcome.state is ImportState.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("End Date", ("", "2027-01-01", "9999-12-31")),
+        ("Status", ("Active", "On Leave", "Pending")),
+        ("Active", ("TRUE", "yes", "")),
+        ("Leaver", ("", "no", "0")),
+        ("Leave End Date", ("2020-01-01", "2020-01-01", "")),
+        ("_End Date", ("2020-01-01", "", "")),
+    ],
+)
+async def test_a_column_by_which_no_user_has_left_gives_no_such_warning(
+    company: Company, column: str, cells: Sequence[str]
+) -> None:
+    assert unread(await company.run(listed(column, *cells), now=JUNE)) == []
+
+
+async def test_a_column_that_is_ignored_on_purpose_gives_no_word(company: Company) -> None:
+    outcome = await company.run(listed("Active", "FALSE", "TRUE", ""), field_mapping={"Active": ""})
+    assert outcome.messages == ()
+
+
+async def test_following_the_warning_deactivates_who_has_left(company: Company) -> None:
+    file = listed("End Date", "", "2022-12-31", "2027-12-31")
+    await company.run(file, now=JUNE)
+    outcome = await company.run(file, now=JUNE, field_mapping={"End Date": "leave_date"}, **TRUSTING)
+    assert (outcome.counts.deactivated, outcome.counts.unchanged + outcome.counts.updated) == (1, 2)
+    assert outcome.messages == ()
+
+
+async def test_a_day_that_passes_between_two_runs_of_a_file_is_counted(company: Company) -> None:
+    file = listed("End Date", "", "2026-06-20", "2022-12-31")
+    assert unread(await company.run(file, now=JUNE))[0].message.startswith("By the column “End Date” 1 user has left")
+    later = unread(await company.run(file, now=JUNE.replace(day=25)))
+    assert later[0].message.startswith("By the column “End Date” 2 users have left")
+
+
+async def test_leavers_by_another_cell_and_rejected_rows_are_not_counted(company: Company) -> None:
+    await company.run(people("ann"))
+    rows = [(*ANN, "yes", "2020-01-01"), (*BO, "", "2020-01-01"), ("", "Oh", "cy@a.test", "", "2020-01-01")]
+    outcome = await company.run(sheet(*rows, header=(*HEADER, "deactivate", "End Date")))
+    (said,) = unread(outcome)
+    assert (said.line, "1 user has left" in said.message) == (3, True)
+
+
+async def test_a_day_before_the_hire_date_is_of_an_earlier_employment(company: Company) -> None:
+    rows = [(*ANN, "2024-01-01", "2020-01-01"), (*BO, "2019-01-01", "2020-01-01")]
+    for _ in range(2):
+        (said,) = unread(await company.run(sheet(*rows, header=(*HEADER, "hire_date", "End Date"))))
+        assert (said.line, "1 user has left" in said.message) == (3, True)
+
+
+async def test_a_row_that_waits_for_an_address_and_is_rejected_is_not_counted(company: Company) -> None:
+    own: dict[str, Any] = {"custom_fields": [{"key": "number"}], "identifier": "number"}
+    header = (*HEADER, "number", "End Date")
+    await company.run(sheet((*ANN, "1", ""), (*BO, "2", ""), header=header), **own)
+    rows = [(*ANN, "1", ""), ("Bo", "Ng", "ann@a.test", "2", "2020-01-01")]
+    outcome = await company.run(sheet(*rows, header=header), **own)
+    assert (outcome.counts.rejected, unread(outcome)) == (1, [])
+
+
+async def test_two_columns_are_told_each_with_its_count(company: Company) -> None:
+    rows = [(*ANN, "2020-01-01", "Inactive"), (*BO, "", "Terminated"), (*CY, "", "Active")]
+    outcome = await company.run(sheet(*rows, header=(*HEADER, "End Date", "Status")))
+    assert [said.column for said in outcome.messages[:2]] == ["Status", "End Date"]
+
+
+async def test_new_users_beside_leavers_of_an_unread_column_are_remembered(company: Company) -> None:
+    rows = [(f"P{n}", "Q", f"p{n}@a.test", "2020-01-01" if n % 10 == 0 else "") for n in range(200)]
+    for _ in range(2):
+        (said,) = unread(await company.run(sheet(*rows, header=(*HEADER, "End Date"))))
+        assert "20 users have left" in said.message
+    assert await company.sql("SELECT count(*) FROM users WHERE digest IS NOT NULL") == [(180,)]
+
+
+# The other messages about a whole file.
+
+
+async def test_a_first_import_that_ignores_most_rows_as_leavers_says_so(company: Company) -> None:
+    rows = [(f"F{n}", f"L{n}", f"u{n}@a.test", "FALSE" if n % 10 == 0 else "TRUE") for n in range(40)]
+    file = sheet(*rows, header=(*HEADER, "Active"))
+    outcome = await company.run(file, field_mapping={"Active": "deactivate"})
+    assert (outcome.counts.created, outcome.counts.ignored) == (4, 36)
+    assert outcome.messages[0].code == "most_rows_are_leavers"
+    assert "36 of 40 rows" in outcome.messages[0].message
+    again = await company.run(file, field_mapping={"Active": "deactivate"})
+    assert "most_rows_are_leavers" not in codes(again)
+
+
+ADMINS = (*HEADER, "role", "deactivate")
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("row", [(*ANN, "admin", "yes"), (*ANN, "learner", ""), (*ANN, "hr", "yes"), None])
+async def test_an_import_that_leaves_no_active_admin_says_so(
+    company: Company, dry_run: bool, row: tuple[str, ...] | None
+) -> None:
+    await company.run(sheet((*ANN, "admin", ""), (*BO, "hr", ""), (*CY, "", ""), header=ADMINS))
+    rows = [*([row] if row else []), (*BO, "hr", ""), (*CY, "", "")]
+    outcome = await company.run(
+        sheet(*rows, header=ADMINS), dry_run=dry_run, deactivate_missing=True, detect_truncation=False
+    )
+    (said,) = [said for said in outcome.messages if said.code == "last_admin"]
+    assert "ann@a.test" in said.message
+
+
+async def test_a_held_import_that_leaves_no_active_admin_says_so(company: Company) -> None:
+    await company.run(sheet((*ANN, "admin", ""), (*BO, "hr", ""), header=ADMINS))
+    outcome = await company.run(sheet((*ANN, "admin", "yes"), (*BO, "hr", "yes"), header=ADMINS))
+    assert outcome.state is ImportState.HELD
+    assert "last_admin" in codes(outcome)
+
+
+async def test_an_import_with_an_admin_left_or_none_before_says_nothing(company: Company) -> None:
+    await company.run(sheet((*ANN, "admin", ""), (*BO, "", ""), (*CY, "", ""), header=ADMINS))
+    taken_over = await company.run(sheet((*ANN, "", ""), (*BO, "admin", ""), header=ADMINS))
+    assert "last_admin" not in codes(taken_over)
+    assert "last_admin" in codes(await company.run(sheet((*BO, "", ""), header=ADMINS)))
+    assert "last_admin" not in codes(await company.run(sheet((*BO, "", "yes"), header=ADMINS)))
+
+
+@pytest.mark.parametrize(
+    ("column", "target", "words", "says"),
+    [
+        ("Active", "deactivate", {}, True),
+        ("Is Enabled", "deactivate", {}, True),
+        ("Inactive", "active", {}, True),
+        ("Active", "deactivate", {"deactivate": {"TRUE": "no", "FALSE": "yes"}}, False),
+        ("Active", "active", {}, False),
+        ("Leaver", "deactivate", {}, False),
+    ],
+)
+async def test_a_column_that_is_read_the_wrong_way_round_is_warned_of(
+    company: Company, column: str, target: str, words: dict[str, dict[str, str]], says: bool
+) -> None:
+    file = listed(column, "FALSE", "TRUE", "FALSE")
+    outcome = await company.run(file, field_mapping={column: target}, value_mapping=words)
+    assert ("reversed_flag" in codes(outcome)) is says
+
+
+async def test_a_date_in_a_column_of_flags_names_the_field_that_reads_dates(company: Company) -> None:
+    file = listed("Termination Date", "", "2022-12-31", "31.12.2027")
+    outcome = await company.run(file, field_mapping={"Termination Date": "deactivate"})
+    assert codes(outcome) == ["bad_deactivate", "bad_deactivate"]
+    assert all("leave_date" in said.message for said in outcome.messages)

@@ -1,0 +1,93 @@
+"""A column that tells who has left is proposed by its name and what is in it, never by a likeness of names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from importer.advice.proposal import Proposal, propose
+from importer.rules.settings import ImportSettings
+
+
+def proposal(column: str, *cells: str, **settings: Any) -> Proposal:
+    rows = "".join(f"F{n},L{n},u{n}@a.test,{cell}\n" for n, cell in enumerate(cells))
+    return propose(f"First Name,Last Name,Email,{column}\n{rows}".encode(), ImportSettings(**settings))
+
+
+def meant(found: Proposal, column: str) -> Any:
+    mapping = found.changes["field_mapping"]
+    assert isinstance(mapping, dict)
+    return mapping.get(column)
+
+
+@pytest.mark.parametrize(
+    "column", ["Active", "Activated", "Is Active", "isActive", "active", "Activate", "Enabled", "Active Status"]
+)
+def test_a_flag_the_other_way_round_is_proposed_as_active(column: str) -> None:
+    assert meant(proposal(column, "TRUE", "FALSE"), column) == "active"
+
+
+@pytest.mark.parametrize("column", ["Account Disabled", "Inactive", "Terminated", "Leaver", "Termd"])
+def test_a_flag_of_leavers_is_proposed_as_deactivate(column: str) -> None:
+    assert meant(proposal(column, "TRUE", "FALSE", ""), column) == "deactivate"
+
+
+@pytest.mark.parametrize(
+    "column", ["Termination Date", "Inactive Date", "Deactivation Date", "Deactivated On", "status"]
+)
+@pytest.mark.parametrize("cells", [("TRUE", "FALSE"), ("", "")])
+def test_a_column_that_does_not_hold_what_its_name_says_is_not_proposed(column: str, cells: tuple[str, ...]) -> None:
+    assert meant(proposal(column, *cells), column) is None
+
+
+@pytest.mark.parametrize("column", ["Terminated", "Leaver", "Inactive"])
+def test_dates_in_a_column_of_flags_are_not_proposed_but_said(column: str) -> None:
+    found = proposal(column, "2026-01-01", "", "2026-01-05")
+    assert meant(found, column) is None
+    assert any(f"“{column}” may tell who has left (2026-01-01" in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize("column", ["End Date", "Austritt", "Deactivation Date", "Fecha de baja"])
+def test_last_days_are_proposed_as_leave_date_with_their_form(column: str) -> None:
+    assert meant(proposal(column, "2022-12-31", ""), column) == "leave_date"
+    found = proposal(column, "31.12.2022", "")
+    assert (meant(found, column), found.changes["date_format"]) == ("leave_date", "%d.%m.%Y")
+
+
+def test_last_days_in_another_form_than_hire_dates_are_not_proposed() -> None:
+    text = "first_name,last_name,email,hire_date,End Date\nA,B,a@b.test,2020-01-01,31.12.2022\n"
+    assert propose(text.encode(), ImportSettings()).changes == {}
+
+
+def test_status_words_are_proposed_with_their_meanings_where_all_are_known() -> None:
+    found = proposal("Employment Status", "Active", "Terminated", "On Leave")
+    assert meant(found, "Employment Status") == "deactivate"
+    words = {"Active": "no", "Terminated": "yes", "On Leave": "no"}
+    assert found.changes["value_mapping"] == {"deactivate": words}
+
+
+def test_status_words_that_are_not_all_known_are_left_to_a_person() -> None:
+    found = proposal("Employment Status", "Active", "Terminated", "Leave", "Pending")
+    assert meant(found, "Employment Status") is None
+    assert "value_mapping" not in found.changes
+    assert any("“Employment Status” may tell who has left (Terminated)" in reason for reason in found.reasons)
+
+
+def test_an_active_flag_with_blank_cells_is_left_to_a_person() -> None:
+    found = proposal("Active", "TRUE", "FALSE", "")
+    assert meant(found, "Active") is None
+    assert any("“Active” may tell who has left" in reason for reason in found.reasons)
+
+
+def test_words_of_other_languages_are_proposed_with_their_meanings() -> None:
+    found = proposal("Aktiv", "ja", "nein")
+    assert (meant(found, "Aktiv"), found.changes["value_mapping"]) == (
+        "active",
+        {"active": {"ja": "yes", "nein": "no"}},
+    )
+
+
+def test_of_two_flags_one_is_proposed() -> None:
+    text = "first_name,last_name,email,Active,Leaver\nA,B,a@b.test,TRUE,no\nC,D,c@d.test,FALSE,yes\n"
+    assert propose(text.encode(), ImportSettings()).changes == {"field_mapping": {"Active": "active"}}

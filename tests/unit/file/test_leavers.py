@@ -1,0 +1,79 @@
+"""Headers that tell who has left are known in many languages and spellings; those that only look like one are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from importer.file.header import Names, read_header
+from importer.file.leavers import Tells, tells
+
+LAST_DAY = (
+    "End Date|end_date|endDate|END DATE|Termination Date|TERMINATION_DATE|Term Date|"
+    "Termination|Date of Termination|"
+    "Leaving Date|Date of Leaving|Date Left|Left on|Leave Date|Exit Date|Separation Date|"
+    "Deactivation Date|Inactive Date|"
+    "Deactivated On|Last Day|Last Working Day|Last Day of Work|Contract End|"
+    "Contract End Date|Employment End Date|"
+    "employment.end_date|Austritt|Austrittsdatum|Datum des Austritts|Ausgeschieden am|"
+    "Vertragsende|Letzter Arbeitstag|"
+    "Enddatum|Date de sortie|Date de d\u00e9part|Date de fin de contrat|Dernier jour|"
+    "Fecha de baja|Fecha baja|Fecha de "
+    "salida|Fecha fin contrato|Data cessazione|Data di cessazione|Data fine rapporto|"
+    "Uit dienst|Datum uit dienst|"
+    "Uitdienstdatum|Einddatum|Einde dienstverband|Laatste werkdag|Data de sa\u00edda|Data de desligamento|"
+    "Data de demiss\u00e3o|Data zwolnienia|Data zako\u0144czenia zatrudnienia|Data rozwi\u0105zania umowy"
+)
+LEFT = (
+    "Leaver|Is Leaver|is_leaver|Terminated|Termd|Inactive|isInactive|Account Disabled|"
+    "Deactivated|Former Employee|Left|"
+    "Ausgetreten|Ausgeschieden|Inaktiv|Inactif|Cessato|Inactivo|Inactief|Inativo|Nieaktywny"
+)
+ACTIVE = (
+    "Active|ACTIVE|Activated|Is Active|is_active|isActive|ISACTIVE|Activate|Enabled|"
+    "Account Enabled|Active Status|Active?|"
+    "Currently Active|Employed|Current Employee|Aktiv|Actif|Activo|Attivo|Actief|Ativo|Aktywny|In dienst"
+)
+STATUS = (
+    "Status|status|Employment Status|employment_status|EmployeeStatus|employeestatus|HR Status|Worker Status|"
+    "Status (Active/Inactive)|Besch\u00e4ftigungsstatus|Mitarbeiterstatus|Statut|Estado|Estado laboral|Stato|"
+    "Situa\u00e7\u00e3o|Status zatrudnienia"
+)
+OTHERS = (
+    "Start Date|Hire Date|Date of Birth|Leave Type|Leave Start Date|Leave End Date|"
+    "Probation End Date|Probezeitende|"
+    "Marital Status|Visa Status|Visa End Date|Befristet bis|Date|Data|Day|Fin|End|Leave|"
+    "Employee|Contract Type|In|"
+    "Title|Activity|Active Directory ID|Email Status|Weekend|Gender|Country|Eintritt|"
+    "Datum in dienst|Data zatrudnienia|"
+    "Last Name|Last Login|Department|Exam Date|Personal Email|leave_type|_|''"
+)
+MEANT = [
+    (name, found)
+    for names, found in (
+        (LAST_DAY, Tells.LAST_DAY),
+        (LEFT, Tells.LEFT),
+        (ACTIVE, Tells.ACTIVE),
+        (STATUS, Tells.STATUS),
+    )
+    for name in names.split("|")
+]
+
+
+@pytest.mark.parametrize(("name", "found"), MEANT)
+def test_a_header_that_tells_who_has_left_is_known(name: str, found: Tells) -> None:
+    assert tells(name) is found
+
+
+@pytest.mark.parametrize("name", OTHERS.split("|"))
+def test_a_header_that_only_looks_like_one_is_none(name: str) -> None:
+    assert tells(name) is None
+
+
+@pytest.mark.parametrize(("name", "found"), MEANT)
+def test_a_column_that_tells_who_has_left_is_called_what_it_is(name: str, found: Tells) -> None:
+    _, problems = read_header(["first_name", "last_name", "email", name], 1, known=Names())
+    (said,) = problems
+    assert said.code in ("unknown_column", "header_spelling")
+    assert "Did you mean" not in said.message
+    says = {Tells.LAST_DAY: "last day", Tells.LEFT: "who has left", Tells.ACTIVE: "opposite", Tells.STATUS: "status"}
+    assert says[found] in said.message

@@ -1,0 +1,80 @@
+"""What a cell of an unread column says of who has left."""
+
+from __future__ import annotations
+
+import pytest
+
+from importer.file.leavers import Tells
+from importer.rules.left import Says, last_day_in, said_by
+
+PAST = "2026-06-15"
+
+
+def says(tells: Tells, cell: str) -> Says:
+    return said_by(tells, cell, PAST, "%Y-%m-%d").says
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2022-12-31", "31.12.2022", "12/31/2022", "31/12/2022", "31-12-22", "31-Dec-2022", "December 31, 2022",
+        "31st December 2022", "31. Dezember 2022", "31 d\u00e9c. 2022", "31 de diciembre de 2022", "31 dicembre 2022",
+        "31 december 2022", "31 dezembro 2022", "31 grudnia 2022", "20221231", "44926", "2022/12/31",
+        "2022-12-31T00:00:00Z",
+        "2022-12-31 00:00:00.000", "31.12.2022 00:00", "12/31/2022 12:00:00 AM",
+    ],
+)  # fmt: skip
+def test_a_day_is_read_in_every_usual_form(cell: str) -> None:
+    assert last_day_in(cell, "%Y-%m-%d") == "2022-12-31"
+    assert says(Tells.LAST_DAY, cell) is says(Tells.LEFT, cell) is Says.LEFT
+    assert says(Tells.ACTIVE, cell) is says(Tells.STATUS, cell) is Says.NOTHING
+
+
+@pytest.mark.parametrize(
+    "cell", ["0000-00-00", "1900-01-01", "9999-12-31", "31.12.9999", "n/a", "-", "", "open", "12", "B-4711"]
+)
+def test_what_is_written_for_no_day_is_none(cell: str) -> None:
+    assert says(Tells.LAST_DAY, cell) is Says.NOTHING
+
+
+def test_of_two_readings_of_a_date_the_later_day_counts() -> None:
+    assert last_day_in("03/09/2026", "%Y-%m-%d") == "2026-09-03"
+    assert last_day_in("03/09/2026", "%m/%d/%Y") == "2026-03-09"
+    assert says(Tells.LAST_DAY, "03/09/2026") is Says.AHEAD
+
+
+@pytest.mark.parametrize(("cell", "found"), [("2026-06-14", Says.LEFT), ("2026-06-15", Says.AHEAD)])
+def test_a_last_day_that_is_not_past_is_ahead(cell: str, found: Says) -> None:
+    assert says(Tells.LAST_DAY, cell) is found
+
+
+LEFT = (
+    "Terminated|terminated |INACTIVE|Left|Leaver|Resigned|Retired|Terminated - voluntary|"
+    "Not active|Inactive (2024)|"
+    "ausgeschieden|Inaktiv|parti|Inactif|baja|Inactivo|cessato|Uit dienst|Desligado|"
+    "Zwolniony|Odszed\u0142|D\u00e9sactiv\u00e9"
+)
+STAY = "Active|On Leave|Leave|Aktiv|Beurlaubt|Actif|Activo|Attivo|Actief|Ativo|Aktywny|In dienst|Employed"
+UNKNOWN = "Pending|CA|Left-handed|T|1|TRUE|FALSE|Bavaria|Contractor"
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        (cell, found)
+        for cells, found in ((LEFT, Says.LEFT), (STAY, Says.STAYS), (UNKNOWN, Says.NOTHING))
+        for cell in cells.split("|")
+    ],
+)
+def test_a_status_says_who_has_left(cell: str, found: Says) -> None:
+    assert says(Tells.STATUS, cell) is found
+
+
+@pytest.mark.parametrize("cell", ["TRUE", "1", "yes", "ja", "Oui", "Sí", "sim", "tak", "x", "Y"])
+def test_a_flag_and_the_same_the_other_way_round_are_opposites(cell: str) -> None:
+    assert (says(Tells.LEFT, cell), says(Tells.ACTIVE, cell)) == (Says.LEFT, Says.STAYS)
+
+
+@pytest.mark.parametrize("cell", ["FALSE", "0", "no", "Nein", "non", "não", "nie", "N"])
+def test_a_no_and_the_same_the_other_way_round_are_opposites(cell: str) -> None:
+    assert (says(Tells.LEFT, cell), says(Tells.ACTIVE, cell)) == (Says.STAYS, Says.LEFT)
