@@ -71,7 +71,8 @@ def run(file: str, database: str, messages: str, import_id: str) -> dict[str, An
     """One import by the importer itself, at default settings."""
     from importer.database import open_database
     from importer.model import Outcome
-    from importer.reconcile.run import Job, run_import
+    from importer.reconcile.job import Job
+    from importer.reconcile.run import run_import
     from importer.rules.settings import ImportSettings
 
     job = Job(

@@ -63,6 +63,7 @@ class GuardReason(StrEnum):
     TOO_MANY_CREATIONS = "too_many_creations"
     TOO_MANY_UPDATES = "too_many_updates"
     POSSIBLY_TRUNCATED = "possibly_truncated"
+    IDENTIFIERS_CHANGED = "identifiers_changed"
 
 
 class ProblemJson(TypedDict):

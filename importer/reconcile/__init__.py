@@ -1,1 +1,1 @@
-"""What a file does to the users: one import in one transaction, and its undo."""
+"""What a file does to the users: one import in one transaction."""

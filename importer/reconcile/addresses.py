@@ -135,13 +135,15 @@ class Addresses:
     async def _take_from_deactivated(self) -> list[Problem]:
         rows = list(
             await self._db.execute_fetchall(
-                "SELECT u.id, a.line FROM aside AS a JOIN users AS u ON u.email_key = a.new_key WHERE a.clash IS NULL"
+                "SELECT u.id, a.line, a.created FROM aside AS a JOIN users AS u ON u.email_key = a.new_key"
+                " WHERE a.clash IS NULL"
             )
         )
         users = await self._roster.load(row[0] for row in rows)
         changes = [(users[row[0]], {"email": None, "email_key": None}) for row in rows]
         await self._roster.update(changes, {})
-        return [_lost(row[1], str(users[row[0]]["email"])) for row in rows]
+        # Of a new user with the address it is said that the two may be one person (pairs.py).
+        return [_lost(row[1], str(users[row[0]]["email"])) for row in rows if not row[2]]
 
     async def rejected(self) -> AsyncIterator[list[Rejected]]:
         """The rows that can't be applied, in the order of the file."""

@@ -17,9 +17,9 @@ from ground.moments import rfc3339
 from importer.database import open_database
 from importer.model import Outcome
 from importer.reconcile.plan import LastApplied
-from importer.reconcile.repeated import Note, notes_from_json, notes_to_json
-from importer.reconcile.spool import Touched
 from importer.rules.identity import Identity
+from importer.said.repeated import Note, notes_from_json, notes_to_json
+from importer.said.spool import Touched
 
 NEWEST_CHANGE = (
     "SELECT import_id FROM applied WHERE undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged'"
@@ -98,17 +98,20 @@ class Applied:
     async def invite(self) -> int:
         """Put active users whom this import created, or brought back, among those to invite; return their number.
 
-        A user who was invited before is not again; an invitation that was never delivered is tried anew.
+        A user who was invited before is not again, nor is another user at an address that was; an invitation that was
+        never delivered is tried anew.
         """
         done = await self._db.execute(
             """
-            INSERT INTO invitations (user_id, import_id, message_id)
-            SELECT u.id, c.import_id, lower(hex(randomblob(16)))
+            INSERT INTO invitations (user_id, import_id, message_id, email_key)
+            SELECT u.id, c.import_id, lower(hex(randomblob(16))), u.email_key
             FROM changes AS c JOIN users AS u ON u.id = c.user_id
             WHERE c.import_id = ? AND u.state = 'active' AND u.email IS NOT NULL
                 AND (c.field = 'created' OR (c.field = 'state' AND c.new = 'active'))
+                AND NOT EXISTS (SELECT 1 FROM invitations AS other
+                    WHERE other.email_key = u.email_key AND other.state = 'sent')
             ON CONFLICT (user_id) DO UPDATE SET import_id = excluded.import_id, message_id = excluded.message_id,
-                state = 'waiting', attempts = 0, not_before = 0, error = NULL
+                email_key = excluded.email_key, state = 'waiting', attempts = 0, not_before = 0, error = NULL
                 WHERE state <> 'sent'
             """,
             (self._id,),

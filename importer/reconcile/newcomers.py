@@ -32,7 +32,7 @@ from importer.reconcile.leaving import LastDay, last_day
 from importer.reconcile.links import Links, Waiting
 from importer.reconcile.plan import LINK_FIELDS, NameIds, custom_column, team_columns
 from importer.reconcile.roster import COLUMNS, NEW_USER
-from importer.reconcile.rows import RowInHand, Writes
+from importer.reconcile.rows import RowInHand, Writes, names_of
 from importer.rules.cells import FieldValue
 from importer.rules.doubts import doubt
 from importer.rules.emails import email_key
@@ -185,6 +185,18 @@ def _set_links(
             digests[at] = None
     columns["digest"] = digests
     return problems
+
+
+def mentioned(newcomers: Newcomers, writes: Sequence[RowInHand], *names: str) -> dict[str, None]:
+    """The teams or locations in these fields, each once, in the order of the file."""
+    first: dict[FieldValue, int] = {}
+    for name in names:
+        lines = newcomers.first_lines(name)
+        for row in writes:
+            value = row.checked.values.get(name)
+            lines[value] = min(row.line, lines.get(value, row.line))
+        first |= lines  # one field has a name as its value, the other a tuple of names
+    return names_of(sorted(first, key=first.__getitem__))
 
 
 def _custom(newcomers: Newcomers, own: Sequence[str]) -> list[str]:

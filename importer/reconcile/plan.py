@@ -31,7 +31,7 @@ class Fate(Enum):
     CREATE = auto()
     WRITE = auto()  # overwrite the fields of a known user; `state` says how the user stands afterwards
     LEAVE = auto()  # known, and nothing is written on purpose
-    IGNORE = auto()  # a leaver nobody knows
+    IGNORE = auto()  # a leaver nobody knows, or one beside a row that is not a leaver's
     REJECT = auto()
 
 
@@ -49,18 +49,15 @@ class Judgement:
     leaver: bool = False
 
 
-def judge(row: CheckedRow, user: User | None, seen_on: int, settings: ImportSettings, past: str) -> Judgement:
-    """Decide what becomes of `row`.
+def judge(row: CheckedRow, user: User | None, settings: ImportSettings, past: str) -> Judgement:
+    """Decide what becomes of `row`, which stands for its identifier; `user` is whom that names.
 
-    `user` is whom its identifier names, and `seen_on` the earlier line that named the same (0: none). Last days
-    before `past` are over.
+    Last days before `past` are over.
     """
     found = leaving(row, user, settings, past)
     if row.key is None:
         problems = not_needed(row, settings) if found.leaver else tuple(row.problems)
         return Judgement(Fate.REJECT, problems=problems, leaver=found.leaver)
-    if seen_on:
-        return Judgement(Fate.REJECT, problems=(*row.problems, _duplicate(row, seen_on, settings)))
     if found.leaver and not row.deactivate:
         as_leaver(row)
     row.problems += found.problems
@@ -85,17 +82,6 @@ def _judge_leaver(row: CheckedRow, user: User | None) -> Judgement:
     if user["protected"] and user["state"] == "active":
         return Judgement(Fate.WRITE, "active", (*row.problems, protected_user(row.line, row.identifier)))
     return Judgement(Fate.WRITE, "deactivated", tuple(row.problems))
-
-
-def _duplicate(row: CheckedRow, seen_on: int, settings: ImportSettings) -> Problem:
-    return Problem(
-        Severity.ERROR,
-        "duplicate_identifier",
-        f"Line {seen_on} is about the same person, and only that line counts. Remove one of the two.",
-        row.line,
-        settings.identifier,
-        shown(row.identifier or ""),
-    )
 
 
 def _not_reactivated(row: CheckedRow) -> Problem:
@@ -276,12 +262,17 @@ def reasons_of_truncation(facts: Wholeness, settings: ImportSettings) -> list[st
 
 
 def guard_reasons(
-    counts: Counts, active: int, users: int, truncated: bool, settings: ImportSettings
+    counts: Counts, active: int, users: int, truncated: bool, settings: ImportSettings, *, renamed: bool = False
 ) -> list[GuardReason]:
-    """Why an import with these counts must not be applied unseen. `active` and `users` count those before it."""
+    """Why an import with these counts must not be applied unseen. `active` and `users` count those before it.
+
+    `renamed`: many of those it deactivates may be those it creates.
+    """
     found = []
     if _too_many_deactivations(counts.deactivated, active, settings):
         found.append(GuardReason.TOO_MANY_DEACTIVATIONS)
+    if renamed and settings.max_deactivations_percent < 100:
+        found.append(GuardReason.IDENTIFIERS_CHANGED)
     if users and _passes(counts.created + counts.reactivated, active, settings.max_creations_percent):
         found.append(GuardReason.TOO_MANY_CREATIONS)
     if _passes(counts.updated, active, settings.max_updates_percent):
@@ -311,10 +302,13 @@ def guard_message(
     *,
     others: bool = False,
     dry_run: bool = False,
+    renamed: str = "",
+    advice: str = "",
 ) -> str:
     """Why an import is held, in a sentence for the person who has to decide.
 
-    `others`: it would deactivate somebody who was not on the list that was approved.
+    `others`: it would deactivate somebody who was not on the list that was approved. `renamed`: whom it would create
+    again, as a clause; `advice`: what keeps them the same users, in sentences.
     """
     clauses = {
         GuardReason.TOO_MANY_DEACTIVATIONS: (
@@ -328,14 +322,16 @@ def guard_message(
             f"the file may not be whole ({'; '.join(truncation)}), "
             f"and it would deactivate {_number(counts.deactivated_absent, 'user')} for being absent"
         ),
+        GuardReason.IDENTIFIERS_CHANGED: renamed,
     }
     found = [clauses[reason] for reason in reasons]
     if others:
         found.insert(0, "it would deactivate somebody who was not on the list that was approved")
     why = "; and ".join(found)
+    why += f". {advice}" if advice else "."
     if dry_run:
-        return f"This was a dry run, and nothing was changed. Sent for real, the file would be held: {why}."
-    return f"Held, nothing was changed: {why}. Look at whom it would touch, then approve or discard it."
+        return f"This was a dry run, and nothing was changed. Sent for real, the file would be held: {why}"
+    return f"Held, nothing was changed: {why} Look at whom it would touch, then approve or discard it."
 
 
 def _number(count: int, what: str) -> str:

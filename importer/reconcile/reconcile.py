@@ -3,39 +3,46 @@
 Most rows of most files say what they said last time. A row whose text has the digest that some user remembers is that
 user's row, unchanged, and nothing more is done for it: it is not even parsed.
 
-Theory. Of all rows with one identifier the first in the file counts; each later one is rejected as its duplicate.
-This holds however a row is treated (by its text, by column, on its own) and wherever a batch ends. It rests on four
-things:
+Theory. Of all rows with one identifier the first that is not a leaver's stands (the first, where all are leavers').
+The others fall: a leaver's row beside one that is not is ignored, any other is rejected as a duplicate. This holds
+however a row is treated (by its text, by column, on its own) and wherever a batch ends. It rests on five things:
 
-1. Who was named is kept in two books. `Roster.line_of` has users by id, those being created included: they get their
+1. Who was named is kept in two books. `Roster.mark_of` has users by id, those being created included: they get their
    id when they are judged. `strangers` has identifiers without a user: of rejected and ignored rows, and of new users
-   who wait for an address. A known user is looked for in the first book, any other identifier in the second.
+   who wait for an address. A known user is looked for in the first book, any other identifier in the second. Both
+   hold the line of the row that stands so far, below 0 if that is a leaver's.
 2. A batch is written before the next one is looked up. So what one batch created, the next one finds as known. New
    users who wait for an address are the exception, and the reason why `_settle` notes them as strangers.
 3. Within a batch all look-ups come first, so `known` is as of before the batch. `_judge` therefore goes in the order
    of the file and keeps the identifiers it has `seen`; `part` hands it the whole batch if one of them comes twice.
 4. One thing happens out of order. `Window.match` marks the rows it knows, of the whole batch, before any other row is
    judged. So a row may find its user marked with a later line. `_displace` then takes that later row back: it was
-   counted as unchanged, and is judged anew as the duplicate. Its text is at hand, because a row in hand and a row
-   that is marked too early are always of one batch.
+   counted as unchanged, and falls. Its text is at hand, because a row in hand and a row that is marked too early are
+   always of one batch.
+5. A leaver's row changes nothing before all others are in: it waits in `Later`, and marks its user, so that the next
+   leaver's row is not taken as known by its text. One that was known by its text has changed nothing either. So a row
+   that is not a leaver's may displace it at any time, in whichever batch it was.
 
 A row that is treated in a new way has to mark its user or note its identifier, once: strangers take each identifier
-only once. A batch that is looked up before the last one is written would create a user twice.
+only once. A row that falls does neither. A batch that is looked up before the last one is written would create a
+user twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from importer.file.reader import Batch, CsvReader
-from importer.model import Counts, Problem, Severity
+from importer.model import Counts
 from importer.reconcile.addresses import Addresses
-from importer.reconcile.leaving import hire_date_after, past_before, reversed_flags
+from importer.reconcile.ending import Ending
+from importer.reconcile.later import LastRows, Later
+from importer.reconcile.leaving import hire_date_after, leaving, past_before, reversed_flags
 from importer.reconcile.links import Links
-from importer.reconcile.newcomers import Newcomers, part
+from importer.reconcile.newcomers import Newcomers, mentioned, part
 from importer.reconcile.plan import (
     LINK_FIELDS,
     Fate,
@@ -44,21 +51,19 @@ from importer.reconcile.plan import (
     footer_missing,
     hides_who_is_meant,
     judge,
-    protected_user,
     said_of_rejected,
     unfinished_last_row,
 )
-from importer.reconcile.repeated import Note, news
 from importer.reconcile.roster import Roster
-from importer.reconcile.rows import RowInHand, Writes, names_of
-from importer.reconcile.spool import Spool
+from importer.reconcile.rows import RowInHand
 from importer.reconcile.unread import Unread
 from importer.reconcile.window import Window, salt_of
 from importer.reconcile.writing import Writer
-from importer.rules.cells import FieldValue
 from importer.rules.doubts import Doubts
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
+from importer.said.repeated import Note, news
+from importer.said.spool import Spool
 from importer.users.columns import User
 
 
@@ -71,19 +76,22 @@ class Reconciler:
         roster: Roster,
         links: Links,
         addresses: Addresses,
+        later: Later,
         spool: Spool,
         settings: ImportSettings,
         now: datetime,
+        again: Callable[[], Iterator[Batch]],
     ) -> None:
+        """`again` reads the file of `reader` once more from its beginning."""
         self._reader = reader
         self._roster = roster
         self._links = links
         self._addresses = addresses
+        self._later = later
         self._spool = spool
         self._settings = settings
         self._past = past_before(now)
         self._by_address = roster.identity.by_address
-        self._shown = roster.identity.shown_column
         self._checker = RowChecker(reader.header, settings, self._past)
         self.unread = Unread(reader.header, settings, self._past)
         self._window = Window(roster, salt_of(roster.revision, reader.header, settings))
@@ -91,7 +99,11 @@ class Reconciler:
         self._ahead: Batch | None = None
         self.counts = Counts()
         self._writer = Writer(roster, links, addresses, spool, self.counts, settings.own)
+        self._ending = Ending(reader, roster, addresses, spool, settings, self._writer, self.unread, self.counts)
         self._doubts = Doubts()
+        self._last = LastRows(
+            later, again, reader, roster, self._checker, self._window, settings, self._past, self._write, self._report
+        )
         self.unknown_identifiers = 0
         self._said = 0
 
@@ -106,9 +118,9 @@ class Reconciler:
         self._ahead = await asyncio.to_thread(next, self._batches, None)
 
     async def run_batch(self) -> bool:
-        """Reconcile the next batch; False when there was none. Raises FileError."""
+        """Reconcile the next batch, last the leavers' rows; False when there was none. Raises FileError."""
         if self._ahead is None:
-            return False
+            return await self._last.run()
         await self._window.slide(len(self._ahead.raws))
         rows = await asyncio.to_thread(self._read, self._ahead)
         if rows:
@@ -163,8 +175,7 @@ class Reconciler:
         apart = strangers.keys() | unknown.keys() | await self._contested(rows)
         newcomers, rows = await asyncio.to_thread(self._part, rows, users, strangers, unknown, apart)
         writes = [row for row in rows if row.judgement.fate in (Fate.CREATE, Fate.WRITE)]
-        ids = await self._names(newcomers, writes)
-        await self._writer.write(await asyncio.to_thread(self._writer.plan, newcomers, writes, ids))
+        await self._write(newcomers, writes)
         nobody: dict[str, int] = {}
         for row in rows:
             # A new user who waits for an address is not in the table yet: another row would create them again.
@@ -172,7 +183,12 @@ class Reconciler:
             if row.key is not None and is_nobody and row.key not in strangers:
                 nobody.setdefault(row.key, row.line)
         await self._roster.add_strangers(nobody)
+        self.counts.unchanged -= await self._later.write()
         await asyncio.to_thread(self._report, rows)
+
+    async def _write(self, newcomers: Newcomers, writes: Sequence[RowInHand]) -> None:
+        ids = await self._names(newcomers, writes)
+        await self._writer.write(await asyncio.to_thread(self._writer.plan, newcomers, writes, ids))
 
     async def _contested(self, rows: list[RowInHand]) -> set[str]:
         """The identifiers of rows whose address somebody else may have or want, where it is not the identifier."""
@@ -209,8 +225,8 @@ class Reconciler:
         for name in LINK_FIELDS:
             texts.update(newcomers.column(name))
         await self._links.learn(texts)
-        teams = _mentioned(newcomers, writes, "primary_team", "secondary_team")
-        return await self._roster.name_ids(teams.keys(), _mentioned(newcomers, writes, "location").keys())
+        teams = mentioned(newcomers, writes, "primary_team", "secondary_team")
+        return await self._roster.name_ids(teams.keys(), mentioned(newcomers, writes, "location").keys())
 
     def _judge(
         self,
@@ -219,28 +235,29 @@ class Reconciler:
         strangers: Mapping[str, int],
         unknown: Mapping[str, int],
     ) -> list[RowInHand]:
-        """Decide on every row, in the order of the file; rows that are unchanged by their digest drop out."""
+        """Decide on every row, in the order of the file; rows that are unchanged by their digest, and those that wait
+        or fall, drop out.
+        """
         seen = dict(strangers)
         judged = []
         for row in rows:
-            seen_on = self._roster.line_of(row.known.id) if row.known else seen.get(row.key or "", 0)
-            if row.known and row.is_unchanged and not seen_on:
+            mark = self._roster.mark_of(row.known.id) if row.known else seen.get(row.key or "", 0)
+            if row.known and row.is_unchanged and (not mark or (mark < 0 and row.known.active)):
+                if mark:
+                    self._displace(mark, row.line, leaver=False)
                 self.counts.unchanged += 1
-                self._roster.mark(row.known.id, row.line)
+                self._roster.mark(row.known.id, row.line if row.known.active else -row.line)
                 continue
-            if seen_on > row.line:
-                judged.append(self._displace(seen_on, row))
-                seen_on = 0
             row.user = users.get(row.known.id) if row.known else None
             row.checked = self._checker.check(row.line, row.cells, row.raw)
-            row.judgement = judge(row.checked, row.user, seen_on, self._settings, self._past)
+            if not self._stands(row, mark):
+                continue
+            row.judgement = judge(row.checked, row.user, self._settings, self._past)
             if row.unfinished and not row.checked.about_nobody:
                 row.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(row.checked),))
             if row.judgement.fate is Fate.CREATE:
                 row.new_id = self._id_for(row, unknown)
-            if row.known and not seen_on:
-                self._roster.mark(row.known.id, row.line)
-            elif row.key is not None:
+            if row.known is None and row.key is not None:
                 seen.setdefault(row.key, row.line)
             judged.append(row)
         return judged
@@ -253,14 +270,40 @@ class Reconciler:
         self._roster.mark(user_id, row.line)
         return user_id
 
-    def _displace(self, line: int, first: RowInHand) -> RowInHand:
-        """Take back the row on `line`, which was known by its text; return it as the duplicate of `first`."""
-        self.counts.unchanged -= 1
-        raw = self._window.raw(line)
-        later = RowInHand(line, self._reader.cells(line, raw), raw, first.key, None, first.known)
-        later.checked = self._checker.check(line, later.cells, raw)
-        later.judgement = judge(later.checked, None, first.line, self._settings, self._past)
-        return later
+    def _stands(self, row: RowInHand, mark: int) -> bool:
+        """Whether `row` is to be judged now. If not, it waits, or falls for the row on the line `mark`."""
+        if row.key is None:
+            return True
+        leaver = self._leaves(row)
+        first = not mark or (mark < -row.line if leaver else not 0 < mark < row.line)
+        if first and mark:
+            self._displace(mark, row.line, leaver=leaver)
+        if first and row.known:
+            self._roster.mark(row.known.id, -row.line if leaver else row.line)
+        if row.unfinished:
+            return True  # rejected whatever it says
+        if leaver:
+            self._later.add_leaver(row.line, row.raw)
+        elif not first:
+            self._later.add_double(row.line, row.raw, mark)
+        return first and not leaver
+
+    def _leaves(self, row: RowInHand) -> bool:
+        """Whether `row` is a leaver's. One that is known by its text is, if its user is deactivated."""
+        if row.known and row.is_unchanged:
+            return not row.known.active
+        return leaving(row.checked, row.user, self._settings, self._past).leaver
+
+    def _displace(self, mark: int, line: int, *, leaver: bool) -> None:
+        """Take back the row of `mark`, as that on `line` stands. It was known by its text, or is a leaver's."""
+        if mark > 0:
+            self.counts.unchanged -= 1
+            self._later.add_double(mark, self._window.raw(mark), line)
+        elif leaver:
+            self.counts.unchanged -= 1
+            self._later.add_leaver(-mark, self._window.raw(-mark))
+        else:
+            self._later.displace(-mark, line)
 
     # Saying.
 
@@ -290,8 +333,8 @@ class Reconciler:
 
     async def finish(self) -> None:
         """All rows are in: absent users, changed addresses, links that waited, and links to warn of."""
-        await self._deactivate_absent()
-        await self._settle_addresses()
+        await self._ending.deactivate_absent(self.unknown_identifiers)
+        await self._ending.settle_addresses()
         async for resolved in self._links.resolve():
             self.counts.unchanged -= resolved.newly_changed
             self.counts.updated += resolved.newly_changed
@@ -310,61 +353,3 @@ class Reconciler:
     def say_of_the_file(self) -> None:
         """Say what only reading to the end has shown of the file."""
         self._spool.say(self._reader.problems[self._said :])
-
-    async def _settle_addresses(self) -> None:
-        self._spool.say(await self._addresses.settle())
-        async for rejected in self._addresses.rejected():
-            self.counts.rejected += len(rejected)
-            self._spool.say(row.problem for row in rejected)
-            for row in rejected:
-                cells = self._reader.cells(row.line, row.raw)
-                self.unread.rejected(row.line)
-                self._spool.reject(self._reader.header, row.line, cells, [row.problem])
-        async for leavers in self._addresses.leavers():
-            batch = Writes()
-            for aside, leaver, problem in leavers:
-                self._spool.say([problem])
-                columns = {name: value for name, value in aside.columns.items() if name not in ("email", "email_key")}
-                self._writer.apply(batch, aside.user_id, aside.line, leaver, columns, None, aside.waiting)
-            await self._writer.write(batch)
-        async for rows in self._addresses.applicable():
-            batch = Writes()
-            for aside, user in rows:
-                self._writer.apply(
-                    batch, aside.user_id, aside.line, user, dict(aside.columns), aside.digest, aside.waiting
-                )
-            await self._writer.write(batch)
-
-    async def _deactivate_absent(self) -> None:
-        if not self._settings.deactivate_missing or self._reader.header.is_correction:
-            return
-        if self.unknown_identifiers:
-            self._spool.say([_absent_left(self.unknown_identifiers)])
-            return
-        async for users in self._roster.absent():
-            leaving = [user for user in users if not user["protected"]]
-            self._spool.say(protected_user(None, user[self._shown]) for user in users if user["protected"])
-            self.counts.deactivated += len(leaving)
-            self.counts.deactivated_absent += len(leaving)
-            await self._roster.update([(user, {"state": "deactivated"}) for user in leaving], {})
-
-
-def _mentioned(newcomers: Newcomers, writes: Sequence[RowInHand], *names: str) -> dict[str, None]:
-    """The teams or locations in these fields, each once, in the order of the file."""
-    first: dict[FieldValue, int] = {}
-    for name in names:
-        lines = newcomers.first_lines(name)
-        for row in writes:
-            value = row.checked.values.get(name)
-            lines[value] = min(row.line, lines.get(value, row.line))
-        first |= lines  # one field has a name as its value, the other a tuple of names
-    return names_of(sorted(first, key=first.__getitem__))
-
-
-def _absent_left(rows: int) -> Problem:
-    which = "a rejected row does" if rows == 1 else f"{rows:,} rejected rows do"
-    message = (
-        f"Nobody was deactivated for being absent, because {which} not tell who is meant. "
-        "Correct that, and send the whole list again."
-    )
-    return Problem(Severity.WARNING, "absent_not_deactivated", message)

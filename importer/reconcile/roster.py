@@ -62,10 +62,11 @@ IDS_AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Whom an identifier names, and the digest of the row that last wrote them."""
+    """Whom an identifier names, the digest of the row that last wrote them, and whether they are active."""
 
     id: int
     digest: bytes | None
+    active: bool
 
 
 class Roster:
@@ -81,8 +82,8 @@ class Roster:
         self._next_id = 1
         self.active_before = 0
         self.users_before = 0
-        # The line on which a user was first named, by user id; 0: not yet.
-        self._line = array("L", [0])
+        # The line of the row that stands for a user, by user id; 0: none yet. Below 0 it is a leaver's row.
+        self._line = array("q", [0])
         self._strangers = 0
         self._unknown = 0
         self.teams_created = 0
@@ -113,7 +114,7 @@ class Roster:
         self.users_before = total - unknown
         self._unknown = unknown
         self.active_before = total - gone
-        self._line = array("L", bytes(self._line.itemsize * (highest + 1)))
+        self._line = array("q", bytes(self._line.itemsize * (highest + 1)))
         # Identifiers of rows that are about nobody: rejected or ignored, but named once all the same.
         await self._db.execute(
             "CREATE TEMP TABLE strangers (key TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID"
@@ -122,12 +123,16 @@ class Roster:
     # Who was named.
 
     def line_of(self, user_id: int) -> int:
-        """The line on which this user was first named in the file; 0 if not."""
+        """The line of the row that stands for this user; 0 if no row names them."""
+        return abs(self._line[user_id])
+
+    def mark_of(self, user_id: int) -> int:
+        """The same, below 0 if that row is a leaver's."""
         return self._line[user_id]
 
-    def mark(self, user_id: int, line: int) -> None:
-        """This user is on `line` of the file."""
-        self._line[user_id] = line
+    def mark(self, user_id: int, mark: int) -> None:
+        """Let the row on the line `mark` stand for this user (`-mark`: a leaver's row on that line)."""
+        self._line[user_id] = mark
 
     async def last_active(self) -> int | None:
         """Who was named last in the file of those who are active now; None if nobody was.
@@ -142,7 +147,7 @@ class Roster:
         return lines.index(last) if (last := max(lines)) else None
 
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:
-        """Which of `keys` were named by rows about nobody, and on which line."""
+        """Which of `keys` were named by rows about nobody, and on which line (below 0: by a leaver's row)."""
         if not self._strangers:
             return {}
         rows = await self._db.execute_fetchall(
@@ -159,8 +164,14 @@ class Roster:
     # Looking up.
 
     async def digests_from(self, user_id: int, limit: int) -> list[tuple[bytes, int]]:
-        """The digests and ids of up to `limit` users from `user_id` on, in the order they were created."""
-        query = "SELECT digest, id FROM users WHERE id >= ? AND id < ? AND digest IS NOT NULL ORDER BY id LIMIT ?"
+        """The digests and ids of up to `limit` users from `user_id` on, in the order they were created.
+
+        The id of a deactivated user is below 0: the row with that digest is a leaver's.
+        """
+        query = (
+            "SELECT digest, iif(state = 'active', id, -id) FROM users"
+            " WHERE id >= ? AND id < ? AND digest IS NOT NULL ORDER BY id LIMIT ?"
+        )
         async with self._db.cursor() as cursor:
             cursor.row_factory = None  # plain tuples: every user passes here in every import
             await cursor.execute(query, (user_id, self.first_new_id, limit))
@@ -169,11 +180,11 @@ class Roster:
     async def find(self, keys: Iterable[str]) -> dict[str, Known]:
         """Whom these identifiers name; those of nobody are missing."""
         rows = await self._db.execute_fetchall(
-            f"SELECT u.{self._column}, u.id, u.digest FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
+            f"SELECT u.{self._column}, u.id, u.digest, u.state = 'active' FROM json_each(?) AS wanted"  # noqa: S608
             f" JOIN users AS u ON u.{self._column} = wanted.value AND u.known = 1",
             (json.dumps(list(keys)),),
         )
-        return {row[0]: Known(row[1], row[2]) for row in rows}
+        return {row[0]: Known(row[1], row[2], bool(row[3])) for row in rows}
 
     async def find_unknown(self, keys: Iterable[str]) -> dict[str, int]:
         """The records of those of `keys` whose creation was undone: nobody, until they are created again."""

@@ -10,6 +10,7 @@ Theory. A user remembers a digest only if the row with that text, applied now, w
   revision of all that a row can name (teams, locations, other users).
 - It is written together with what the row says, once none of it waits any more, and only if nothing was said of the
   row.
+- So the user is deactivated if, and only if, the row is a leaver's.
 - Any other change of the user clears it. What is renamed or removed, and an undo, raises the revision. Triggers see
   to it, but for the undo.
 
@@ -51,7 +52,7 @@ class Window:
     def __init__(self, roster: Roster, salt: bytes) -> None:
         self._roster = roster
         self._salt = salt
-        self._ids: dict[bytes, int] = {}
+        self._ids: dict[bytes, int] = {}  # below 0: of a user who is deactivated
         self._next = 1
         self._cold = 0
         self._batch = Batch([], [])
@@ -71,7 +72,7 @@ class Window:
             room = rows
         found = await self._roster.digests_from(self._next, room)
         if found:
-            self._next = found[-1][1] + 1
+            self._next = abs(found[-1][1]) + 1
             self._ids.update(found)
 
     def match(self, batch: Batch, but: int = 0) -> list[tuple[int, str, bytes]]:
@@ -80,18 +81,24 @@ class Window:
         The row on the line `but` counts as not known, whatever it says.
         """
         blake2b, salt, pop = hashlib.blake2b, self._salt, self._ids.pop
-        line_of, mark = self._roster.line_of, self._roster.mark
+        mark_of, mark = self._roster.mark_of, self._roster.mark
         unknown = []
         for line, raw in zip(batch.lines, batch.raws, strict=True):
             digest = blake2b(raw.encode(), digest_size=16, salt=salt).digest()
             user_id = pop(digest, 0)
-            if not user_id or line == but or line_of(user_id):
-                unknown.append((line, raw, digest))
-            else:
+            if user_id > 0 and not mark_of(user_id) and line != but:
                 mark(user_id, line)
+            elif user_id < 0 and not mark_of(-user_id) and line != but:
+                mark(-user_id, -line)
+            else:
+                unknown.append((line, raw, digest))
         self._batch = batch
         self._hits = len(batch.raws) - len(unknown)
         return unknown
+
+    def digest(self, raw: str) -> bytes:
+        """The digest of a row."""
+        return hashlib.blake2b(raw.encode(), digest_size=16, salt=self._salt).digest()
 
     @property
     def hits(self) -> int:

@@ -14,7 +14,7 @@ from importer.reconcile.newcomers import Newcomers, plan_newcomers
 from importer.reconcile.plan import NameIds, columns_of, differences
 from importer.reconcile.roster import NEW_USER, Roster
 from importer.reconcile.rows import RowInHand, Writes
-from importer.reconcile.spool import Spool
+from importer.said.spool import Spool
 from importer.users.columns import Columns, User
 
 

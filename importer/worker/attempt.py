@@ -23,11 +23,12 @@ from importer.queue.checksum import Verdict
 from importer.queue.checksums import Checksums, Compared
 from importer.queue.entry import Entry
 from importer.reconcile.applied import already_applied, already_undone
-from importer.reconcile.run import Job, run_import
-from importer.reconcile.undo import UndoJob, undo_import
+from importer.reconcile.job import Job
+from importer.reconcile.run import run_import
 from importer.requests import Trial, Undo
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
+from importer.undo.undo import UndoJob, undo_import
 from importer.unusable import is_damage
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ import click
 from ground.moments import rfc3339, utc_now
 from importer.advice.proposal import SAMPLE_BYTES, Proposal, propose
 from importer.model import ImportState, Outcome
-from importer.reconcile.run import Job, run_import
+from importer.reconcile.job import Job
+from importer.reconcile.run import run_import
 from importer.report import Report
 from server.cli.data import runs, tenants
 from server.cli.output import harmless, json_option, print_json

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from ground.words import counted
-from importer.grouping import first_groups, grouped_problems
 from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState
-from importer.reconcile.spool import MESSAGES_KEPT, grouped_in
 from importer.report import Report
+from importer.said.grouping import first_groups, grouped_problems
+from importer.said.spool import MESSAGES_KEPT, grouped_in
 from server.cli.output import harmless, shown
 
 NAMES_SHOWN = 20
@@ -26,6 +26,7 @@ REASONS = {
     GuardReason.TOO_MANY_CREATIONS: "it would create too many users",
     GuardReason.TOO_MANY_UPDATES: "it would change too many users",
     GuardReason.POSSIBLY_TRUNCATED: "the file may have been cut short",
+    GuardReason.IDENTIFIERS_CHANGED: "it may deactivate users and create them again under another identifier",
 }
 
 

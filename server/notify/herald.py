@@ -16,11 +16,11 @@ from pathlib import Path
 
 from ground.moments import rfc3339, utc_now
 from importer.folder import FolderOf
-from importer.grouping import Group
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice
-from importer.reconcile.spool import grouped_in
+from importer.said.grouping import Group
+from importer.said.spool import grouped_in
 from server.notify import letters
 from server.notify.letters import LEAVERS_SHOWN, Letter
 from server.tenants.settings import TenantSettings

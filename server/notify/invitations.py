@@ -3,7 +3,8 @@
 Asked at the moment of sending: the tenant's settings, whether the user is still active, the hire date and the time
 zone as they are then. With `on_hire_date` an invitation is due from the first minute of that day where the user is
 (without a time zone: in UTC); a user without a hire date is invited at once. Whoever is deactivated before is not
-invited, unless they come back first; turning invitations off withdraws those that were not sent.
+invited, unless they come back first; turning invitations off withdraws those that were not sent. An address where an
+invitation was sent gets no other, under another user either: an invitation keeps the address it was sent to.
 """
 
 from __future__ import annotations
@@ -18,10 +19,16 @@ import aiosqlite
 
 from ground.moments import Clock, rfc3339
 from importer.database import transaction
+from importer.rules.emails import email_key
 from server.notify.retries import STILL_WAITS, Retries
 
 BATCH = 50
 """So many invitations of one tenant, then it is another's turn."""
+
+NOWHERE_ELSE = (
+    "NOT EXISTS (SELECT 1 FROM invitations AS other WHERE other.email_key = u.email_key AND other.state = 'sent')"
+)
+"""SQL: no invitation was sent to the address of the user `u`."""
 
 USER = ("first_name", "last_name", "email", "job_title", "hire_date")
 
@@ -49,8 +56,8 @@ class Invitations:
     async def waiting(self) -> int:
         """How many active users are not invited yet."""
         rows = await self._db.execute_fetchall(
-            "SELECT count(*) FROM invitations AS i JOIN users AS u ON u.id = i.user_id"
-            " WHERE i.state = 'waiting' AND u.state = 'active'"
+            "SELECT count(*) FROM invitations AS i JOIN users AS u ON u.id = i.user_id"  # noqa: S608 - no values in it
+            f" WHERE i.state = 'waiting' AND u.state = 'active' AND {NOWHERE_ELSE}"
         )
         return int(next(iter(rows))[0])
 
@@ -84,6 +91,7 @@ class Invitations:
             "SELECT i.user_id, i.message_id, i.attempts, u.language, u.first_name, u.last_name, u.email, u.job_title,"  # noqa: S608 - no values in it
             " u.hire_date FROM invitations AS i JOIN users AS u ON u.id = i.user_id"
             f" WHERE i.state = 'waiting' AND NOT ({STILL_WAITS}) AND u.state = 'active' AND u.email IS NOT NULL"
+            f" AND {NOWHERE_ELSE}"
             f" AND (NOT ? OR u.hire_date IS NULL OR u.hire_date <= today_in(u.time_zone)) {which}",
             (*self._retries.waiting(now.timestamp()), self._on_hire_date, *values),
         )
@@ -102,10 +110,12 @@ class Invitations:
 
     async def _end(self, invitation: Invitation, state: str, error: str | None) -> None:
         at = rfc3339(self._clock()) if state == "sent" else None
+        mailed = email_key(invitation.values["email"] or "") if state == "sent" else None
         async with transaction(self._db):
             await self._db.execute(
-                "UPDATE invitations SET state = ?, error = ?, sent_at = ? WHERE user_id = ? AND message_id = ?",
-                (state, error, at, invitation.user_id, invitation.message_id),
+                "UPDATE invitations SET state = ?, error = ?, sent_at = ?, email_key = coalesce(?, email_key)"
+                " WHERE user_id = ? AND message_id = ?",
+                (state, error, at, mailed, invitation.user_id, invitation.message_id),
             )
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from ground.words import counted
 from importer.file.letters import one_line
-from importer.grouping import Group, first_groups, grouped_problems
 from importer.model import APPLIED, Counts, ImportState
 from importer.report import Report
+from importer.said.grouping import Group, first_groups, grouped_problems
 
 MESSAGES_SHOWN = 10
 """So many different messages about rows; those about the whole file are all there."""

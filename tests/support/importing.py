@@ -18,11 +18,12 @@ import aiosqlite
 
 from importer.database import migrations, open_database
 from importer.model import Outcome, Written
-from importer.reconcile.run import BATCH_ROWS, Job, run_import
-from importer.reconcile.undo import UndoJob, undo_import
+from importer.reconcile.job import Job
+from importer.reconcile.run import BATCH_ROWS, run_import
 from importer.requests import Approval
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
+from importer.undo.undo import UndoJob, undo_import
 from importer.users.directory import Directory
 
 HEADER = ("first_name", "last_name", "email")

@@ -38,15 +38,17 @@ class Model:
             ("created", "updated", "unchanged", "reactivated", "deactivated", "rejected", "ignored"), 0
         )
         before = {name: dict(user) for name, user in self.users.items()}
-        seen: set[str] = set()
+        standing: dict[str, Row] = {}
+        for row in sorted(rows, key=self._leaves):
+            standing.setdefault(row["email"], row)
+        seen = standing.keys()
         accepted: list[Row] = []
         self.said = {}
         for line, row in enumerate(rows, 2):
-            name = row["email"]
-            if name in seen:
-                counts["rejected"] += 1
+            if row is not standing[row["email"]]:
+                beside = self._leaves(row) and not self._leaves(standing[row["email"]])
+                counts["ignored" if beside else "rejected"] += 1
                 continue
-            seen.add(name)
             fate = self._fate(row, reactivate_returning)
             if fate in ("write", "unchanged"):
                 self._count_cells(line, row)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from importer.model import ImportState
-from importer.reconcile.spool import said_in, touched_in
 from importer.report import ReportJson
+from importer.said.spool import said_in, touched_in
 from importer.worker import decisions
 from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed

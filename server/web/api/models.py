@@ -25,7 +25,9 @@ State = Literal[
 UserState = Literal["active", "deactivated"]
 Severity = Literal["error", "warning", "notice"]
 Action = Literal["created", "updated", "reactivated", "deactivated"]
-Reason = Literal["too_many_deactivations", "too_many_creations", "too_many_updates", "possibly_truncated"]
+Reason = Literal[
+    "too_many_deactivations", "too_many_creations", "too_many_updates", "possibly_truncated", "identifiers_changed"
+]
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-03-02T06:00:04.120Z"])]
 """RFC 3339 in UTC. Written by us, so that nothing of it has to be parsed again."""

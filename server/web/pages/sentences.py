@@ -1,8 +1,8 @@
 """What became of an import, in one sentence that a person would say. Pure.
 
 People join, leave, come back and change; rows are taken or not. What only would have happened (a dry run, an import
-that is held) is said so. What matters more than all of that (`importer.whole_file`), or that an undo did not succeed,
-is the message of an applied import, and comes before it.
+that is held) is said so. What matters more than all of that (`importer.said.whole_file`), or that an undo did not
+succeed, is the message of an applied import, and comes before it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ def _too_much(guard: Guard, counts: Counts) -> Sequence[str]:
     if GuardReason.TOO_MANY_UPDATES in guard.reasons:
         found.append(f"change {people(counts.updated)}")
     if guard.would_deactivate or not found:
-        found.append(f"deactivate {guard.would_deactivate:,} of {people(guard.active)}")
+        again = " and may add some of them again"
+        renamed = GuardReason.IDENTIFIERS_CHANGED in guard.reasons
+        found.append(f"deactivate {guard.would_deactivate:,} of {people(guard.active)}{again if renamed else ''}")
     return found
 
 

@@ -17,7 +17,8 @@ import pytest
 from ground.moments import utc_now
 from importer.folder import TenantFolder
 from importer.model import Guard, GuardReason, ImportState, Outcome
-from importer.reconcile.run import Job, run_import
+from importer.reconcile.job import Job
+from importer.reconcile.run import run_import
 from importer.report import Report
 from server.cli.report_view import print_report
 from server.tenants.settings import TenantSettings, read_settings

@@ -395,3 +395,71 @@ async def test_an_import_that_runs_is_not_waited_for(office: Office) -> None:
     blocker.execute("ROLLBACK")
     blocker.close()
     await sent(office, 1)
+
+
+# An address is invited once, whoever has it.
+
+BY_NUMBER: dict[str, Any] = {
+    "identifier": "employee_id",
+    "custom_fields": ({"key": "employee_id"},),
+    "deactivate_missing": True,
+    "detect_truncation": False,
+}
+
+
+def numbered(**addresses: str) -> bytes:
+    rows = [(number.removeprefix("n"), "A", "S", f"{address}@example.com") for number, address in addresses.items()]
+    return sheet(*rows, header=("employee_id", "first_name", "last_name", "email"))
+
+
+BEFORE, AFTER = numbered(n007="ann", n2="ben", n3="cid"), numbered(n7="ann", n2="ben", n3="cid")
+
+
+async def test_a_user_under_another_number_is_not_invited_again(office: Office) -> None:
+    assert await office.run(BEFORE, **BY_NUMBER) == 3
+    await sent(office, 3)
+    for content in (AFTER, BEFORE, AFTER):
+        assert await office.run(content, **BY_NUMBER) == 0
+        await sent(office, 3)
+        async with office.waiting() as invitations:
+            assert await invitations.waiting() == 0
+
+
+async def test_a_user_under_another_number_who_was_not_invited_yet_is_invited_once(office: Office) -> None:
+    await office.run(BEFORE, **BY_NUMBER)
+    assert await office.run(AFTER, **BY_NUMBER) == 1
+    await sent(office, 3)
+    assert await office.run(BEFORE, **BY_NUMBER) == 0, "the address was mailed under the other number meanwhile"
+    await sent(office, 3)
+    async with office.waiting() as invitations:
+        assert await invitations.waiting() == 0
+
+
+async def test_a_new_user_at_an_address_that_was_given_up_is_invited(office: Office) -> None:
+    office.host.refuses["ann@example.com"] = "550 unknown"
+    await office.run(BEFORE, **BY_NUMBER)
+    await sent(office, 2)
+    office.host.refuses.clear()
+    assert await office.run(AFTER, **BY_NUMBER) == 1
+    await sent(office, 3)
+
+
+async def test_the_address_that_was_mailed_counts_as_invited(office: Office) -> None:
+    await office.run(BEFORE, **BY_NUMBER)
+    await office.run(numbered(n007="anna", n2="ben", n3="cid"), **BY_NUMBER)
+    await sent(office, 3)
+    assert min(office.invited()) == "anna@example.com"
+    moved = numbered(n007="new", n2="ben", n3="cid", n8="ann", n9="Anna")
+    assert await office.run(moved, **BY_NUMBER) == 1, "nothing was sent to ann@, but to anna@"
+    await sent(office, 4)
+    assert office.invited()[-1] == "ann@example.com"
+
+
+async def test_a_user_who_is_in_and_out_of_the_file_is_invited_once(office: Office) -> None:
+    settings: dict[str, Any] = {"deactivate_missing": True, "detect_truncation": False}
+    with_ann, without = people("ann", "ben", "cid"), people("ben", "cid")
+    for turn in range(5):
+        assert await office.run(with_ann, **settings) == (0 if turn else 3)
+        await sent(office, 3)
+        assert await office.run(without, **settings) == 0
+    assert await office.company.sql("SELECT count(*) FROM changes WHERE user_id = 1") == [(10,)]

@@ -21,7 +21,8 @@ from importer.model import ImportState, Outcome, Written
 from importer.queue.checksum import CHECKSUM_WAIT
 from importer.queue.checksums import KEPT, Waits
 from importer.queue.entry import Entry
-from importer.reconcile.run import Job, run_import
+from importer.reconcile.job import Job
+from importer.reconcile.run import run_import
 from importer.requests import Trial
 from importer.rules.settings import ImportSettings
 from importer.worker import worker as worker_module

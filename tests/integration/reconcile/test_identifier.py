@@ -11,10 +11,11 @@ import pytest
 from importer.database import open_database, transaction
 from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
-from importer.reconcile.run import Job, run_import
-from importer.reconcile.undo import UndoJob, undo_import
+from importer.reconcile.job import Job
+from importer.reconcile.run import run_import
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.rules.settings import ImportSettings
+from importer.undo.undo import UndoJob, undo_import
 from importer.users.switching import switch_identity
 from tests.support.importing import Company, codes, sheet
 

@@ -140,9 +140,11 @@ def test_with_leavers_too_everybody_is_where_their_row_says_or_is_named(
                     elif not leaves and line not in wrong:
                         assert after[number] == User(name, email)
                 for number in before:
-                    first = next((row for row in rows if row[0] == number), None)
-                    if first and first[4]:  # a leaver never stays
+                    named = [row for row in rows if row[0] == number]
+                    if named and all(row[4] for row in named):  # a leaver never stays
                         assert not after[number].active
+                    if any(not row[4] for row in named) and before[number].active:
+                        assert after[number].active  # nor leaves who is on another row too
                 if outcome.state is not ImportState.UNCHANGED:
                     done.append((company.imports, before))
             for number_, users in reversed(done):

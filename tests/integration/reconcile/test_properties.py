@@ -138,6 +138,29 @@ def test_any_file_reconciled_twice_is_unchanged_the_second_time(
 
 
 @quick
+@given(st.lists(st.tuples(files(), st.booleans()), min_size=1, max_size=4))
+def test_where_batches_end_makes_no_difference(steps: list[tuple[list[Row], bool]]) -> None:
+    async def scenario() -> None:
+        found = []
+        for batch_rows in (1, 2, 3, 2000):
+            with passing_folder() as folder:
+                company, said = Company(Path(folder), batch_rows), []
+                for rows, missing in steps:
+                    outcome = await company.run(written(rows), deactivate_missing=missing, **TRUSTING)
+                    messages = [(each.line or 0, each.code, each.message) for each in outcome.messages]
+                    said.append((outcome.state, outcome.counts, sorted(messages)))
+                users = {name: {**user, "id": 0} for name, user in (await company.users()).items()}
+                history = await company.sql(
+                    "SELECT c.import_id, u.email, c.field, count(*) FROM changes AS c JOIN users AS u"
+                    " ON u.id = c.user_id GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+                )
+                found.append((said, users, history))
+        assert all(each == found[0] for each in found)
+
+    run(scenario())
+
+
+@quick
 @given(files(unique=True), files(unique=True), st.randoms(use_true_random=False), batches)
 def test_rows_in_any_order_give_the_same_users(
     first: list[Row], second: list[Row], order: random.Random, batch_rows: int

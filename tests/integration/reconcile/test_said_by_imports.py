@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.reconcile.spool import said_in, touched_in
+from importer.said.spool import said_in, touched_in
 from tests.support.importing import Company, people, sheet
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from importer.model import ImportState, Outcome, Problem
-from importer.reconcile.spool import said_in
+from importer.said.spool import said_in
 from tests.support.importing import HEADER, Company, codes, people, sheet
 
 ANN, BO, CY = (("Ann", "Lee", "ann@a.test"), ("Bo", "Ng", "bo@a.test"), ("Cy", "Oh", "cy@a.test"))

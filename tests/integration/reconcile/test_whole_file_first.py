@@ -9,8 +9,8 @@ import pytest
 
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem, Severity
 from importer.reconcile import spool as spool_module
-from importer.reconcile.spool import Spool, counted_in, said_in
-from importer.whole_file import ABOUT_THE_FILE, LOOKED_AT, look_first
+from importer.said.spool import Spool, counted_in, said_in
+from importer.said.whole_file import ABOUT_THE_FILE, LOOKED_AT, look_first
 from tests.support.importing import HEADER, Company, codes, people, sheet
 
 BAD_ROWS = MESSAGES_IN_REPORT + 50

@@ -16,9 +16,9 @@ from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
-from importer.reconcile.undo import UndoJob, undo_import
 from importer.rules.identity import BY_ADDRESS
 from importer.rules.settings import ImportSettings
+from importer.undo.undo import UndoJob, undo_import
 from importer.worker.attempt import Starter
 from importer.worker.pruning import Busy, prune, trim_copies
 from importer.worker.results import KEPT

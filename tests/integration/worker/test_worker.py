@@ -18,7 +18,8 @@ from ground.waits import Growing
 from importer.errors import Refused, Stopped, TryAgain
 from importer.file.reader import CsvReader
 from importer.model import ImportState, Outcome
-from importer.reconcile.run import Job, run_import
+from importer.reconcile.job import Job
+from importer.reconcile.run import run_import
 from importer.rules.settings import ImportSettings
 from importer.worker import worker as worker_module
 from importer.worker.attempt import RunImport, Starter, known_end

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from importer.grouping import without_place
 from importer.model import APPLIED, Counts, FileFacts, Guard, GuardReason, ImportState
 from importer.report import Report
+from importer.said.grouping import without_place
 from server.web.pages.sentences import and_, happened, sentence, undo_means
 
 FILE = FileFacts("sync_users.csv", 1000)
@@ -102,6 +102,11 @@ def test_a_dry_run_says_what_would_happen(state: ImportState, counts: dict[str, 
             held(GuardReason.POSSIBLY_TRUNCATED, would_deactivate=3),
             {"deactivated": 3},
             "This file may have been cut short, and would deactivate 3 of 400 people, so it waits for you.",
+        ),
+        (
+            held(GuardReason.IDENTIFIERS_CHANGED, would_deactivate=3),
+            {"deactivated": 3},
+            "This file would deactivate 3 of 400 people and may add some of them again, so it waits for you.",
         ),
         (
             held(would_deactivate=1, active=1),

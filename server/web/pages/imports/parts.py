@@ -16,11 +16,11 @@ from pydantic import BaseModel, Field
 
 from importer.advice.kept import kept_proposal
 from importer.folder import TenantFolder
-from importer.grouping import Group, each_alone, grouped
 from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
 from importer.queue.entry import Entry
-from importer.reconcile.spool import MESSAGES_KEPT, counted_in, grouped_in, said_in, touched_in
 from importer.rules.identity import identity_of
+from importer.said.grouping import Group, each_alone, grouped
+from importer.said.spool import MESSAGES_KEPT, counted_in, grouped_in, said_in, touched_in
 from importer.users.history import open_history
 from server.tenants.settings import TenantSettings
 from server.web.pages.words import labels_of

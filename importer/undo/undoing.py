@@ -14,8 +14,8 @@ from typing import cast
 
 import aiosqlite
 
-from importer.reconcile.putback import CREATED, Change
 from importer.reconcile.roster import records_of
+from importer.undo.putback import CREATED, Change
 from importer.users.columns import LINKED, Columns, User, Value
 
 BATCH = 2000

@@ -4,9 +4,9 @@ Three files beside each other, each appearing whole under its name when the impo
 `<id>.errors.csv` (rejected rows as they came, ready to be mended and sent again) and `<id>.touched.jsonl` (whom a
 held import or a dry run would touch). They are read here too, page by page.
 
-Messages about the whole file come first, the gravest before the others (`importer.whole_file`), though most of them
-are known only after the last row. So they wait in memory, as there are few, and the messages of rows wait in a file;
-`keep` joins the two.
+Messages about the whole file come first, the gravest before the others (`whole_file`), though most of them are known
+only after the last row. So they wait in memory, as there are few, and the messages of rows wait in a file; `keep`
+joins the two.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import IO, TypedDict, cast
 
 from importer.file.formulas import escape_formula, unescape_formula
 from importer.file.header import REPORT_COLUMNS, Header
-from importer.grouping import Group, grouped
 from importer.model import MESSAGES_IN_REPORT, Problem, Severity
-from importer.whole_file import rank
+from importer.said.grouping import Group, grouped
+from importer.said.whole_file import rank
 
 MESSAGES_KEPT = 10_000
 """Messages of one import that are kept; the rest is only counted. errors.csv is always complete."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from importer.model import Problem, Severity
-from importer.whole_file import is_about_the_file
+from importer.said.whole_file import is_about_the_file
 
 LINES_NAMED = 5
 VALUES_NAMED = 3

@@ -20,7 +20,8 @@ from importer.database import open_database, transaction
 from importer.errors import Refused, Stopped
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem
 from importer.reconcile.applied import Applied
-from importer.reconcile.putback import (
+from importer.rules.identity import Identity
+from importer.undo.putback import (
     Change,
     address_taken_since,
     changed_since,
@@ -29,8 +30,7 @@ from importer.reconcile.putback import (
     still_protected,
     with_existing,
 )
-from importer.reconcile.undoing import Undoing
-from importer.rules.identity import Identity
+from importer.undo.undoing import Undoing
 from importer.users.columns import LINKED, ids_in
 from importer.users.switching import refuse_switched
 

@@ -1,0 +1,87 @@
+"""What waits until all rows are in: users who are absent, and rows whose address another user had or wants."""
+
+from __future__ import annotations
+
+from importer.file.reader import CsvReader
+from importer.model import Counts, Problem, Severity
+from importer.reconcile.addresses import Addresses
+from importer.reconcile.plan import protected_user
+from importer.reconcile.roster import Roster
+from importer.reconcile.rows import Writes
+from importer.reconcile.unread import Unread
+from importer.reconcile.writing import Writer
+from importer.rules.settings import ImportSettings
+from importer.said.spool import Spool
+
+
+class Ending:
+    """The absent users and the changed addresses of one import."""
+
+    def __init__(
+        self,
+        reader: CsvReader,
+        roster: Roster,
+        addresses: Addresses,
+        spool: Spool,
+        settings: ImportSettings,
+        writer: Writer,
+        unread: Unread,
+        counts: Counts,
+    ) -> None:
+        self._reader = reader
+        self._roster = roster
+        self._addresses = addresses
+        self._spool = spool
+        self._settings = settings
+        self._shown = roster.identity.shown_column
+        self._writer = writer
+        self._unread = unread
+        self._counts = counts
+
+    async def deactivate_absent(self, unknown_identifiers: int) -> None:
+        """Deactivate absent users, unless so many rejected rows do not tell who is meant."""
+        if not self._settings.deactivate_missing or self._reader.header.is_correction:
+            return
+        if unknown_identifiers:
+            self._spool.say([_absent_left(unknown_identifiers)])
+            return
+        async for users in self._roster.absent():
+            leaving = [user for user in users if not user["protected"]]
+            self._spool.say(protected_user(None, user[self._shown]) for user in users if user["protected"])
+            self._counts.deactivated += len(leaving)
+            self._counts.deactivated_absent += len(leaving)
+            await self._roster.update([(user, {"state": "deactivated"}) for user in leaving], {})
+
+    async def settle_addresses(self) -> None:
+        """Apply the rows that changed an address or wait for one, and reject those of which two would share one."""
+        self._spool.say(await self._addresses.settle())
+        async for rejected in self._addresses.rejected():
+            self._counts.rejected += len(rejected)
+            self._spool.say(row.problem for row in rejected)
+            for row in rejected:
+                cells = self._reader.cells(row.line, row.raw)
+                self._unread.rejected(row.line)
+                self._spool.reject(self._reader.header, row.line, cells, [row.problem])
+        async for leavers in self._addresses.leavers():
+            batch = Writes()
+            for aside, leaver, problem in leavers:
+                self._spool.say([problem])
+                columns = {name: value for name, value in aside.columns.items() if name not in ("email", "email_key")}
+                self._writer.apply(batch, aside.user_id, aside.line, leaver, columns, None, aside.waiting)
+            await self._writer.write(batch)
+        async for rows in self._addresses.applicable():
+            batch = Writes()
+            for aside, user in rows:
+                self._writer.apply(
+                    batch, aside.user_id, aside.line, user, dict(aside.columns), aside.digest, aside.waiting
+                )
+            await self._writer.write(batch)
+
+
+def _absent_left(rows: int) -> Problem:
+    which = "a rejected row does" if rows == 1 else f"{rows:,} rejected rows do"
+    message = (
+        f"Nobody was deactivated for being absent, because {which} not tell who is meant. "
+        "Correct that, and send the whole list again."
+    )
+    return Problem(Severity.WARNING, "absent_not_deactivated", message)

@@ -1,0 +1,67 @@
+"""What one import is asked to do, and its file: bytes in chunks, hashed on the way, or its rows once more."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from importer.file.reader import Batch, CsvReader
+from importer.model import (
+    FileFacts,
+    Written,
+)
+from importer.requests import Approval, Trial
+from importer.rules.settings import ImportSettings
+
+CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One import to run. `file` is its own copy, which nothing changes; `now` is in UTC.
+
+    `proven_whole`: its check-sum fits, so nothing else that speaks against its wholeness counts.
+    """
+
+    tenant: str
+    import_id: int
+    file: Path
+    name: str
+    dry_run: bool
+    written: Written | None
+    approval: Approval | None
+    now: datetime
+    proven_whole: bool = False
+    trial: Trial | None = None
+
+
+class Source:
+    """The file's bytes in chunks, hashed on the way."""
+
+    def __init__(self, file: IO[bytes], job: Job) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.facts = FileFacts(job.name, job.file.stat().st_size)
+
+    def chunks(self) -> Iterator[bytes]:
+        while chunk := self._file.read(CHUNK_BYTES):
+            self._hash.update(chunk)
+            yield chunk
+
+    def read_out(self, rows: int | None) -> FileFacts:
+        """Everything about the file, whether or not its rows were read to the end."""
+        for _ in self.chunks():
+            pass
+        return replace(self.facts, sha256=self._hash.hexdigest(), rows=rows)
+
+
+def read_again(path: Path, settings: ImportSettings, batch_rows: int) -> Iterator[Batch]:
+    """The batches of a file, from its beginning."""
+    with path.open("rb") as file:
+        chunks = iter(partial(file.read, CHUNK_BYTES), b"")
+        yield from CsvReader(chunks, **settings.form, batch_rows=batch_rows).batches()

@@ -1,0 +1,227 @@
+"""The steps of one import inside its transaction: the rows, then what they come to, and whether it may be applied."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from importer.errors import Stopped
+from importer.file.reader import CsvReader
+from importer.model import (
+    Counts,
+    FileFacts,
+    Guard,
+    GuardReason,
+    ImportState,
+    Outcome,
+    Problem,
+    Severity,
+)
+from importer.reconcile.addresses import Addresses
+from importer.reconcile.applied import Applied
+from importer.reconcile.job import Job, Source, read_again
+from importer.reconcile.later import Later
+from importer.reconcile.leaving import most_are_leavers, no_admin_left
+from importer.reconcile.links import Links
+from importer.reconcile.pairs import Pairs
+from importer.reconcile.plan import Wholeness, guard_message, guard_reasons, reasons_of_truncation
+from importer.reconcile.reconcile import Reconciler
+from importer.reconcile.roster import Roster
+from importer.rules.settings import ImportSettings
+from importer.said.oneperson import Renamed, many_renamed, perhaps_the_same, what_keeps_them, would_rename
+from importer.said.repeated import notes_of
+from importer.said.spool import Spool
+from importer.said.whole_file import look_first
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What one import asks and writes, all in one transaction."""
+
+    roster: Roster
+    links: Links
+    addresses: Addresses
+    later: Later
+    pairs: Pairs
+    applied: Applied
+
+    async def open(self) -> None:
+        await self.roster.open()
+        await self.links.open()
+        await self.addresses.open()
+        await self.later.open()
+
+
+class Steps:
+    """The steps of one import inside its transaction.
+
+    Theory of `conclude`: the guard judges what the import has done, not what it is going to do. So all that changes a
+    user comes before it, and after it nothing is written but the record that the import is applied. Its steps can't
+    change places:
+
+    - Whether the last user of the last file is absent is asked first: `finish` deactivates absent users, and then an
+      absent one looks like any leaver.
+    - If every row is rejected there is nothing to finish, and no user is absent for it. But rows that wait for an
+      address are judged by `finish` alone. So it runs if any waits, and the question is asked again after it.
+    - Users who may be one person are told apart after `finish`, for the same reason, and before the guard.
+    - Invitations come after `finish`, as they are read from what the import changed, addresses and leavers included.
+    - That the file may not be whole is said once: by the guard if users would be deactivated for being absent, else
+      by a warning, and so after the guard, with the warnings counted anew.
+    - Whom a held import or a dry run touches is read from its changes, last: the rollback takes them along. The spool
+      keeps it, as it is in files.
+    - How many users are active is counted up from the start, as users are not counted again for it.
+    """
+
+    def __init__(self, job: Job, source: Source, settings: ImportSettings, spool: Spool, tables: Tables) -> None:
+        self._job = job
+        self._source = source
+        self._settings = settings
+        self._spool = spool
+        self._tables = tables
+        self._roster = tables.roster
+        self._applied = tables.applied
+
+    async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool], batch_rows: int) -> None:
+        """Read the file to its end and write what it says. Raises FileError, TryAgain, Stopped."""
+        self._reader = await asyncio.to_thread(
+            CsvReader, self._source.chunks(), **self._settings.form, batch_rows=batch_rows
+        )
+        # As the settings say: for this transaction alone, if another identifier is tried.
+        tried = self._job.trial is not None and "identifier" in self._job.trial.changes
+        await self._roster.tell_apart(tried=tried)
+        await self._tables.open()
+        tables = self._tables
+        self._reconciler = Reconciler(
+            self._reader,
+            self._roster,
+            tables.links,
+            tables.addresses,
+            tables.later,
+            self._spool,
+            self._settings,
+            self._job.now,
+            partial(read_again, self._job.file, self._settings, batch_rows),
+        )
+        # Who tries a file wants to know all of it, whatever was said of the last one.
+        await self._reconciler.open(() if self._job.dry_run else await self._applied.header_notes())
+        while await self._reconciler.run_batch():
+            progress(self._reader.bytes_read / max(1, self._source.facts.size))
+            if stopping():
+                raise Stopped("the server is stopping")
+
+    async def conclude(self) -> Outcome:
+        """All rows are in: links, absent users, the guard; and what it all comes to."""
+        last = await self._applied.last()
+        last_absent = last is not None and last.last_user is not None and await self._is_absent(last.last_user)
+        counts = self._reconciler.counts
+        renamed = Renamed()
+        if counts.rejected < counts.rows or self._reconciler.any_waits:
+            await self._reconciler.finish()
+            renamed = await self._compare(counts)
+            if self._settings.invitations != "off":
+                counts.invitations = await self._applied.invite()
+        else:
+            self._reconciler.say_of_the_file()
+        await self._look_at_all(counts)
+        facts = await asyncio.to_thread(self._source.read_out, counts.rows)
+        if counts.rejected == counts.rows:
+            return self._every_row_rejected(facts)
+        wholeness = Wholeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
+        vouched_for = self._reader.header.is_correction or self._job.proven_whole
+        truncation = [] if vouched_for else reasons_of_truncation(wholeness, self._settings)
+        guard, why = await self._guard(counts, truncation, renamed)
+        if truncation and not counts.deactivated_absent:
+            self._spool.say([_possibly_truncated(truncation)])
+            counts.warnings = self._spool.warnings
+        state = ImportState.HELD if guard else _state_of(counts)
+        if guard or self._job.dry_run:
+            async for touched in self._applied.touched(self._roster.identity, self._roster.line_of):
+                await asyncio.to_thread(self._spool.touch, touched)
+        active = self._roster.active_before + counts.created + counts.reactivated - counts.deactivated
+        look = look_first(self._spool.whole_file, "before you decide" if guard and not self._job.dry_run else "")
+        message = " ".join(each for each in (why, look) if each) or None
+        return Outcome(state, counts, facts, self._spool.first, message, guard, active)
+
+    async def record(self, outcome: Outcome) -> None:
+        """The import is remembered as applied: after a crash, this is what decides whether it happened."""
+        compared = not self._reader.header.is_correction
+        last_user, header = await self._roster.last_active(), notes_of(self._reader.problems)
+        await self._applied.record(outcome, self._job.now, last_user, header, compared=compared)
+
+    async def _look_at_all(self, counts: Counts) -> None:
+        """Say what no row shows: that most of a first file is ignored, and that no admin is left."""
+        found = []
+        if counts.ignored > 1 and counts.ignored * 2 > counts.rows and not self._roster.users_before:
+            found.append(most_are_leavers(counts.ignored, counts.rows))
+        if (counts.updated or counts.deactivated) and (admins := await self._applied.former_admins()):
+            found.append(no_admin_left(admins))
+        self._spool.say(found)
+        counts.warnings = self._spool.warnings
+
+    def _every_row_rejected(self, facts: FileFacts) -> Outcome:
+        message = "Every row was rejected, so nothing was changed. Correct the rows as their messages say."
+        problem = Problem(Severity.ERROR, "every_row_rejected", message)
+        self._spool.say_first([problem])
+        counts = Counts(rejected=facts.rows or 0, warnings=self._spool.warnings)
+        return Outcome(ImportState.FAILED, counts, facts, self._spool.first, message)
+
+    async def _compare(self, counts: Counts) -> Renamed:
+        """Tell of new users who may be those of before, under another identifier."""
+        renamed = await self._tables.pairs.find(counts)
+        if renamed.are_many(counts.deactivated):
+            self._spool.say([many_renamed(renamed, self._settings)])
+        async for pairs in self._tables.pairs.each():
+            self._spool.say(perhaps_the_same(pair, self._settings) for pair in pairs)
+        counts.warnings = self._spool.warnings
+        return renamed
+
+    async def _is_absent(self, user_id: int) -> bool:
+        users = await self._roster.load([user_id])
+        active = user_id in users and users[user_id]["state"] == "active"
+        return active and not self._roster.line_of(user_id)
+
+    async def _guard(
+        self, counts: Counts, truncation: list[str], renamed: Renamed
+    ) -> tuple[Guard | None, str | None]:
+        """Whether this import is held, and why in a sentence.
+
+        One that was approved shows all its reasons again, not only the new ones: it is they that the next approval
+        waives, so that it ends the matter.
+        """
+        active, dry_run = self._roster.active_before, self._job.dry_run
+        settings, many = self._settings, renamed.are_many(counts.deactivated)
+        before = self._roster.users_before
+        reasons = guard_reasons(counts, active, before, bool(truncation), settings, renamed=many)
+        approval = self._job.approval
+        others = approval is not None and await self._applied.deactivates_others(approval.users)
+        waived = approval.reasons if approval else ()
+        if not others and all(reason in waived for reason in reasons):
+            return None, None
+        message = guard_message(
+            reasons,
+            counts,
+            active,
+            truncation,
+            others=others,
+            dry_run=dry_run,
+            renamed=would_rename(renamed, settings),
+            advice=what_keeps_them(renamed, settings) if many else "",
+        )
+        shown = tuple(reasons) or waived
+        return Guard(shown, self._settings.max_deactivations_percent, active, counts.deactivated), message
+
+
+def _state_of(counts: Counts) -> ImportState:
+    if counts.rejected:
+        return ImportState.COMPLETED_WITH_ERRORS
+    return ImportState.COMPLETED if counts.changed else ImportState.UNCHANGED
+
+
+def _possibly_truncated(reasons: list[str]) -> Problem:
+    message = (
+        f"The file may not be whole: {'; '.join(reasons)}. If it is, there is nothing to do; "
+        "if not, export it and send it again."
+    )
+    return Problem(Severity.WARNING, GuardReason.POSSIBLY_TRUNCATED.value, message)

@@ -1,0 +1,216 @@
+"""What is said of two rows, or two users, that are one person or seem to be.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ground.words import counted
+from importer.file.header import Header
+from importer.model import GuardReason, Problem, Severity, shown
+from importer.rules.meanings import tidy
+from importer.rules.rows import CheckedRow
+from importer.rules.settings import ImportSettings
+
+NAMES = ("first_name", "last_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One row as it is compared with another."""
+
+    cells: Sequence[str]
+    checked: CheckedRow
+
+
+def duplicate(row: Read, first: Read, header: Header, settings: ImportSettings) -> Problem:
+    """Return why `row` is rejected: `first` has its identifier and stands."""
+    line, what = first.checked.line, settings.identifier
+    differ = differing(row, first, header, settings)
+    if not differ:
+        message = f"The same row twice: it says what line {line} says. Remove one of the two."
+    elif names := _two_names(row, first):
+        message = (
+            f"Line {line} has the same {what} and counts; this row was not applied. They differ in {listed(differ)}. "
+            f"{names[0]} and {names[1]} may be two people who share the {what}: then give each their own. "
+            "If they are one person, keep only the row that is right."
+        )
+    else:
+        message = (
+            f"Line {line} has the same {what} and counts; this row was not applied. They differ in {listed(differ)}. "
+            "Keep only the row that is right."
+        )
+    return Problem(
+        Severity.ERROR, "duplicate_identifier", message, row.checked.line, what, shown(row.checked.identifier or "")
+    )
+
+
+def leaver_beside(row: Read, first: Read, settings: ImportSettings) -> Problem:
+    """Return why the leaver's `row` is ignored: `first` has its identifier, is not a leaver's, and stands."""
+    line, what = first.checked.line, settings.identifier
+    message = (
+        f"This row says that the user leaves; line {line} has the same {what} and does not. "
+        f"Line {line} counts, and this row was ignored. "
+    )
+    if names := _two_names(row, first):
+        message += (
+            f"{names[1]} and {names[0]} may be two people who share the {what}: then give {names[0]} another one. "
+            "If they are one person"
+        )
+        message += f" who has left, remove line {line}; else remove this row."
+    else:
+        message += f"If the user has left, remove line {line}; else remove this row."
+    return Problem(
+        Severity.WARNING, "leaver_row_ignored", message, row.checked.line, what, shown(row.checked.identifier or "")
+    )
+
+
+def differing(row: Read, first: Read, header: Header, settings: ImportSettings) -> list[str]:
+    """Return the fields in which two rows of one identifier differ, in the order of the header."""
+    found = []
+    for at, name in enumerate(header.columns):
+        if not name or name == settings.identifier:
+            continue
+        ours, theirs = row.checked.values, first.checked.values
+        if name == "deactivate":
+            same = row.checked.deactivate == first.checked.deactivate
+        elif name in ours and name in theirs:
+            same = ours[name] == theirs[name]
+        else:  # not valid, or not kept as a value
+            same = tidy(row.cells[at]) == tidy(first.cells[at])
+        if not same:
+            found.append(name)
+    return found
+
+
+def _two_names(row: Read, first: Read) -> tuple[str, str] | None:
+    """Return the names of the people of `first` and `row`, if both are known and not the same."""
+    ours, theirs = _name(row), _name(first)
+    return (theirs, ours) if ours and theirs and ours.casefold() != theirs.casefold() else None
+
+
+def _name(row: Read) -> str:
+    parts = [row.checked.values.get(name) for name in NAMES]
+    return shown(" ".join(map(str, parts))) if all(parts) else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
+# Two users.
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A user whom an import creates, and a deactivated one who may be the same person.
+
+    `shared` is what they have in common: `email`, `name`, or the key of a custom field; `value` is its value.
+    `now`: this import deactivates the other one.
+    """
+
+    line: int | None
+    new: str
+    old: str
+    shared: str
+    value: str
+    now: bool
+
+
+@dataclass(slots=True)
+class Renamed:
+    """How many pairs there are of a user created and one deactivated by one import, and what may be the cause."""
+
+    pairs: int = 0
+    zeros: int = 0
+    domains: int = 0
+    first: Pair | None = None
+    fields: dict[str, int] = field(default_factory=dict)
+
+    def count(self, pair: Pair) -> None:
+        """Count `pair`, if this import deactivates the user of before."""
+        if not pair.now:
+            return
+        self.pairs += 1
+        self.first = self.first or pair
+        self.zeros += pair.shared == "email" and _without_zeros(pair)
+        self.domains += pair.shared != "email" and _other_domain(pair)
+        if pair.shared not in ("email", "name"):
+            self.fields[pair.shared] = self.fields.get(pair.shared, 0) + 1
+
+    def are_many(self, deactivated: int) -> bool:
+        """Return whether so many of those `deactivated` must not be created again unseen."""
+        return self.pairs >= 3 and self.pairs * 5 > deactivated
+
+
+def perhaps_the_same(pair: Pair, settings: ImportSettings) -> Problem:
+    """Return the warning that the two users of `pair` may be one person."""
+    share = f"both are named {pair.value}" if pair.shared == "name" else f"both have the {pair.shared} {pair.value}"
+    was = "is deactivated" if pair.now else "was deactivated before"
+    message = (
+        f"{shown(pair.new)} is a new user and {shown(pair.old)} {was}; {shown(share)}. They may be one person. "
+        "If they are, "
+    )
+    if settings.identifier == "email":
+        message += "an identifier that never changes, such as an employee number, keeps them one user. "
+    else:
+        message += f"write {shown(pair.old)} again: then they stay one user with one history. "
+    message += "If not, nothing needs to be done."
+    return Problem(
+        Severity.WARNING, "perhaps_the_same_person", message, pair.line, settings.identifier, shown(pair.new)
+    )
+
+
+def would_rename(renamed: Renamed, settings: ImportSettings) -> str:
+    """Return what happens to the users of these pairs, as a clause about the import."""
+    example = f" ({shown(renamed.first.old)} and {shown(renamed.first.new)}, for example)" if renamed.first else ""
+    return (
+        f"it would deactivate {counted(renamed.pairs, 'user', 'users')} and create them again under another "
+        f"{settings.identifier}, if they are the same people{example}"
+    )
+
+
+def many_renamed(renamed: Renamed, settings: ImportSettings) -> Problem:
+    """Return the warning about the whole file that many of its new users may be users of before."""
+    of = counted(renamed.pairs, "user of this file", "users of this file")
+    example = f" ({shown(renamed.first.old)} and {shown(renamed.first.new)}, for example)" if renamed.first else ""
+    message = (
+        f"{of} may have been here before under another {settings.identifier}{example}. "
+        f"{what_keeps_them(renamed, settings)}"
+    )
+    return Problem(Severity.WARNING, GuardReason.IDENTIFIERS_CHANGED.value, message, None, settings.identifier)
+
+
+def what_keeps_them(renamed: Renamed, settings: ImportSettings) -> str:
+    """Return what keeps the users of these pairs the same users, in sentences."""
+    if settings.identifier != "email":
+        if renamed.zeros * 2 > renamed.pairs:
+            return (
+                f"Leading zeros of {settings.identifier} were lost or added. "
+                "Format that column as text and export the file again: then they stay the same users."
+            )
+        return (
+            f"If they are the same people whose {settings.identifier} changed, set identifier to email before this "
+            "file is applied: then they stay the same users."
+        )
+    why = "The domain of their addresses changed. " if renamed.domains * 2 > renamed.pairs else ""
+    known = max(renamed.fields, key=renamed.fields.__getitem__, default=None)
+    if known:
+        return (
+            f"{why}If they are the same people, set identifier to {known} before this file is applied: "
+            "then addresses may change, and they stay the same users."
+        )
+    return (
+        f"{why}If they are the same people, send the former addresses once more, with a column such as employee_id "
+        "as a custom field, and set identifier to it: then addresses may change, and they stay the same users."
+    )
+
+
+def _without_zeros(pair: Pair) -> bool:
+    return pair.new.lstrip("0") == pair.old.lstrip("0")
+
+
+def _other_domain(pair: Pair) -> bool:
+    ours, theirs = pair.new.rpartition("@"), pair.old.rpartition("@")
+    return ours[0].casefold() == theirs[0].casefold() and ours[2].casefold() != theirs[2].casefold()

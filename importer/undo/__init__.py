@@ -1,0 +1,1 @@
+"""The undo of one import, from its history."""
