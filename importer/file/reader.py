@@ -21,7 +21,6 @@ from importer.file.edges import (
 )
 from importer.file.header import DELIMITERS, OURS, Header, Names, known_columns, read_header
 from importer.file.misread import PEEKED, Beginning, Line, stands_in_quotes, why_no_header
-from importer.file.nobody import plainly_nobody
 from importer.file.splitting import MAX_CELL, Records
 from importer.model import Problem, Severity
 
@@ -63,7 +62,7 @@ class CsvReader:
         self._skip_first = skip_first
         self._skip_last = skip_last
         self._anything_left_out = False
-        self._records = Records(self._before_end, delimiter, skip_first, self._may_lack_cells)
+        self._records = Records(self._before_end, delimiter, skip_first, leaves_out_last=skip_last > 0)
         self._first = Batch([], [])  # the records that came with the header
         self._blocks = self._records.blocks()
         self.cells = self._records.cells
@@ -74,6 +73,7 @@ class CsvReader:
             raise
         if self.header.is_correction:
             self._skip_last = 0
+            self._records.leaves_out_last = False
 
     @property
     def bytes_read(self) -> int:
@@ -134,10 +134,6 @@ class CsvReader:
         if self._text.is_utf_8_too:
             self.problems.append(_perhaps_utf_8(self._encoding))
 
-    def _may_lack_cells(self, cells: list[str]) -> bool:
-        """Whether a last line with these cells and without a line end is no row that was cut off."""
-        return self._skip_last > 0 or plainly_nobody(cells)
-
     # The header.
 
     def _read_header(self) -> Header:
@@ -167,7 +163,8 @@ class CsvReader:
         except FileError as error:
             if not stands_in_quotes(cells, raw):
                 self._hint_at_delimiter(line, raw)
-            raise self._explained(error, above, Line(line, raw, cells)) from None
+            # Without its frames: they would keep in memory what was read until they are collected.
+            raise self._explained(error.with_traceback(None), above, Line(line, raw, cells)) from None
         self.problems += warnings
         return header
 

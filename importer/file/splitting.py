@@ -14,12 +14,13 @@ Limits are counted in characters, so that they don't depend on the encoding.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from importer.errors import MAX_FAULTS, FileError
 from importer.file.edges import Batch
 from importer.file.header import MAX_COLUMNS, is_correction
 from importer.file.letters import BLANKS
+from importer.file.nobody import plainly_nobody
 from importer.file.records import MAX_ROW, is_sound, nul, quote_fault, row_too_long
 from importer.model import Problem, Severity
 
@@ -35,13 +36,13 @@ class Records:
     """The records of `text` in blocks, without the first `skip_first`, which count with blank lines.
 
     `first` is the first record, left out or not, and `left_out` those left out; a correction loses none. The reader
-    says how many `columns` the header has, once it knows. After the last block `ends_with_newline` says whether the
-    text has a line end at its end, and `last_row_unfinished` whether the last row lacked one (they differ where the
-    last line is blank).
+    says how many `columns` the header has, once it knows, and whether it `leaves_out_last` lines. After the last block
+    `ends_with_newline` says whether the text has a line end at its end, and `last_row_unfinished` whether the last row
+    lacked one (they differ where the last line is blank).
     """
 
     def __init__(
-        self, text: Iterable[str], delimiter: str, skip_first: int, may_lack_cells: Callable[[list[str]], bool]
+        self, text: Iterable[str], delimiter: str, skip_first: int, *, leaves_out_last: bool = False
     ) -> None:
         self.columns = 0
         self.first: tuple[int, str] | None = None
@@ -55,7 +56,7 @@ class Records:
         self._text = text
         self._delimiter = delimiter
         self._skip = skip_first
-        self._may_lack_cells = may_lack_cells
+        self.leaves_out_last = leaves_out_last
         self._blank = BLANKS + delimiter + '"'
         self._faults: list[FileError] = []
 
@@ -186,7 +187,7 @@ class Records:
 
     def _lacks_cells(self, body: str) -> bool:
         cells = self.cells(self.line, body)
-        return len(cells) < self.columns and not self._may_lack_cells(cells)
+        return len(cells) < self.columns and not (self.leaves_out_last or plainly_nobody(cells))
 
     def _take(self, raw: str, found: Batch) -> int:
         """Check one record that begins on the current line, and keep it unless all its cells are blank.

@@ -16,6 +16,7 @@ from importer.errors import FileError
 from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
 from importer.reconcile.leaving import leaving, not_needed
 from importer.rules.cells import FieldValue
+from importer.rules.doubts import Counted
 from importer.rules.emails import email_key
 from importer.rules.rows import CheckedRow, as_leaver
 from importer.rules.settings import ImportSettings
@@ -101,10 +102,11 @@ def said_of_rejected(row: CheckedRow, problems: Sequence[Problem]) -> tuple[Prob
     """Those of `problems` that are true of `row` now that it is rejected.
 
     Where its own cells are why, all are: the rules have worded them for that. Else only the reason itself, since what
-    is said of the cells says that they were applied.
+    is said of the cells says that they were applied. What is said once for a column counts only cells that were.
     """
     cells_are_why = any(problem.severity is Severity.ERROR for problem in row.problems)
-    return tuple(problem for problem in problems if cells_are_why or problem.severity is Severity.ERROR)
+    told = [problem for problem in problems if not isinstance(problem, Counted)]
+    return tuple(problem for problem in told if cells_are_why or problem.severity is Severity.ERROR)
 
 
 def protected_user(line: int | None, identifier: str | None) -> Problem:

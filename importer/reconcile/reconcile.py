@@ -179,7 +179,8 @@ class Reconciler:
         nobody: dict[str, int] = {}
         for row in rows:
             # A new user who waits for an address is not in the table yet: another row would create them again.
-            is_nobody = not row.user_id or (not self._by_address and row.judgement.fate is Fate.CREATE)
+            waits = not self._by_address and row.judgement.fate is Fate.CREATE
+            is_nobody = (waits or not row.user_id) and not row.checked.about_nobody
             if row.key is not None and is_nobody and row.key not in strangers:
                 nobody.setdefault(row.key, row.line)
         await self._roster.add_strangers(nobody)
@@ -257,7 +258,7 @@ class Reconciler:
                 row.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(row.checked),))
             if row.judgement.fate is Fate.CREATE:
                 row.new_id = self._id_for(row, unknown)
-            if row.known is None and row.key is not None:
+            if row.known is None and row.key is not None and not row.checked.about_nobody:
                 seen.setdefault(row.key, row.line)
             judged.append(row)
         return judged
@@ -272,7 +273,7 @@ class Reconciler:
 
     def _stands(self, row: RowInHand, mark: int) -> bool:
         """Whether `row` is to be judged now. If not, it waits, or falls for the row on the line `mark`."""
-        if row.key is None:
+        if row.key is None or row.checked.about_nobody:
             return True
         leaver = self._leaves(row)
         first = not mark or (mark < -row.line if leaver else not 0 < mark < row.line)

@@ -41,6 +41,8 @@ ALSO_ABOUT_THE_FILE = (
     "column_not_used",
     "unnamed_column",
     "header_spelling",
+    "sep_line",
+    "end_mark",
     "blank_lines",
 )
 

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from importer.queue.queue import Queue
-from importer.reconcile import reconcile, run, undo
+from importer.reconcile import reconcile, run
+from importer.undo import undo
 from importer.worker import attempt
 from importer.worker.closing import Closing
 from server.__main__ import main

@@ -13,6 +13,8 @@ from typing import Any
 
 NO_VALUES = ("#N/A", "#REF!", '="x"')
 """Cells that a spreadsheet writes in place of a value."""
+MUST_SAY = ("first_name", "deactivate")
+"""Columns in which such a cell rejects the row, or is wrong in a leaver's."""
 WORDS_FOR_NOTHING = ("NULL", "-")
 TEXTS = ("job_title", "primary_team", "secondary_team", "desk")
 TODAY = "2025-12-31"
@@ -95,9 +97,8 @@ class Model:
         return row.get("deactivate") == "1" or row.get("active") == "no" or "" < last_day < TODAY
 
     def _count_cells(self, line: int, row: Row) -> None:
-        leaver = row.get("deactivate") == "1"
         for column, cell in row.items():
-            if cell in NO_VALUES and not (leaver and column == "first_name"):
+            if cell in NO_VALUES and column not in MUST_SAY:
                 code = "formula" if cell.startswith("=") else "spreadsheet_error"
                 self.said.setdefault((code, column), []).append(line)
             elif cell in WORDS_FOR_NOTHING and column in TEXTS:

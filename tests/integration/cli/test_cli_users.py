@@ -252,8 +252,8 @@ def test_a_check_tells_what_many_rows_have_in_common_once(acme: TenantFolder, tm
     assert acme
     done("tenant", "set", "acme", "encoding=cp1252")
     file = tmp_path / "many.csv"
-    bad = "".join(f"Bad,Row,bad{number}@example.com,,,,,,,,,,{number}th,\r\n" for number in range(150))
-    file.write_text(HEADER + bad + "Zoë,Row,zoe@example.com,,,,,,,,,,,\r\n", encoding="utf-8")
+    bad = "".join(f"Bad,Row,bad{number}@example.com,,,,,,,,,,{number}th,,\r\n" for number in range(150))
+    file.write_text(HEADER + bad + "Zoë,Row,zoe@example.com,,,,,,,,,,,,\r\n", encoding="utf-8")
     told = run_cli("check", "acme", str(file)).text
     rows = [line for line in told.splitlines() if line.endswith("[bad_date]")]
     assert len(rows) == 1

@@ -40,12 +40,12 @@ async def test_cells_of_a_column_are_counted_in_one_warning_every_time(company: 
     for number in range(3):
         outcome = await company.run(content)
         assert said(outcome) == [
-            ("placeholder", "job_title", 3),
             ("spreadsheet_error", "job_title", 6),
             ("formula", "job_title", 7),
+            ("placeholder", "job_title", 3),
             ("html_entities", "job_title", 8),
         ]
-        assert outcome.messages[0].message.startswith("job_title: 3 cells hold “NULL” or “N/A” (lines 3, 4, 5).")
+        assert outcome.messages[2].message.startswith("job_title: 3 cells hold “NULL” or “N/A” (lines 3, 4, 5).")
         assert outcome.counts.warnings == 4
         assert outcome.state is (ImportState.UNCHANGED if number else ImportState.COMPLETED)
     assert await titles(company) == ["Boss", "NULL", "N/A", "NULL", None, None, "R&amp;D"]
@@ -72,8 +72,8 @@ async def test_rows_that_are_not_applied_are_not_counted(company: Company) -> No
     columns = ("job_title", "role", "deactivate")
     content = staff(("NULL", "boss", ""), ("NULL", "", "1"), ("NULL", "", ""), columns=columns)
     outcome = await company.run(content)
-    assert said(outcome)[-1] == ("placeholder", "job_title", 4)
-    assert outcome.messages[-1].message.startswith("job_title: 1 cell holds “NULL” (line 4).")
+    assert said(outcome)[0] == ("placeholder", "job_title", 4)
+    assert outcome.messages[0].message.startswith("job_title: 1 cell holds “NULL” (line 4).")
 
 
 async def test_a_dry_run_says_what_the_import_says(company: Company) -> None:
@@ -97,7 +97,7 @@ async def test_an_identifier_that_is_an_error_rejects_its_row_and_no_user_is_abs
     outcome = await company.run(
         staff(("1",), ("#N/A",), columns=("number",)), deactivate_missing=True, **TRUSTING, **number
     )
-    assert codes(outcome) == ["spreadsheet_error", "absent_not_deactivated"]
+    assert codes(outcome) == ["absent_not_deactivated", "spreadsheet_error"]
     assert {user["state"] for user in (await company.users()).values()} == {"active"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem, Severity
-from importer.reconcile import spool as spool_module
+from importer.said import spool as spool_module
 from importer.said.spool import Spool, counted_in, said_in
 from importer.said.whole_file import ABOUT_THE_FILE, LOOKED_AT, look_first
 from tests.support.importing import HEADER, Company, codes, people, sheet
@@ -114,7 +114,7 @@ async def test_an_import_that_garbles_names_says_so_in_its_message(company: Comp
 
 async def test_an_import_that_leaves_absent_users_active_says_so_in_its_message(company: Company) -> None:
     await company.run(people("ann", "bob"))
-    content = sheet(("Ann", "Smith", "ann@example.com"), ("Total", "2", ""))
+    content = sheet(("Ann", "Smith", "ann@example.com"), ("Bob", "Smith", ""))
     outcome = await company.run(content, deactivate_missing=True)
     assert outcome.state is ImportState.COMPLETED_WITH_ERRORS
     assert (outcome.message or "").startswith("Look at this first: Nobody was deactivated for being absent")

@@ -28,6 +28,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 BESIDES = {
     "absent_not_deactivated": ["missing_value"],
+    "unread_leavers": ["unknown_column"],
+    "leaver_cells_differ": ["last_admin"],
 }
 """What an example is answered with besides, because it can't be otherwise."""
 
@@ -47,6 +49,16 @@ PLAYED: dict[str, tuple[bytes, dict[str, Any]]] = {
         {"field_mapping": {"WorkMail": "email", "Mail": "email"}},
     ),
     "mangled_number": (f"{PLAIN},badge\nAnn,Lee,ann@lee.test,1.23E+05\n".encode(), {"custom_fields": [BADGE]}),
+    "bad_active": (
+        f"{PLAIN},Active\nAnn,Lee,ann@lee.test,maybe\nBo,Ng,bo@ng.test,yes\n".encode(),
+        {"field_mapping": {"Active": "active"}},
+    ),
+    "reversed_flag": (
+        f"{PLAIN},Active\nAnn,Lee,ann@lee.test,no\n".encode(),
+        {"field_mapping": {"Active": "deactivate"}},
+    ),
+    "footer_missing": (f"{PLAIN}\nAnn,Lee,ann@lee.test\nBo,Ng,bo@ng.test\n".encode(), {"skip_last_lines": 1}),
+    "end_mark": (f"{PLAIN}\nAnn,Lee,ann@lee.test\n\x1a".encode(), {}),
     "possibly_truncated": (f"{PLAIN}\nAnn,Lee,ann@lee.test\n".encode(), {"detect_truncation": True}),
 }
 """Those whose example on the page is in words: the file, and the settings."""
@@ -54,12 +66,16 @@ PLAYED: dict[str, tuple[bytes, dict[str, Any]]] = {
 ELSEWHERE = {
     "checksum_differs": "queue/test_checksums.py",
     "checksum_missing": "queue/test_checksums.py",
+    "checksum_unread": "queue/test_checksums.py",
+    "most_rows_are_leavers": "reconcile/test_unread_leavers.py",
     "internal_error": "worker/test_worker.py",
     "gave_up": "worker/test_recovery.py",
     "email_taken": "reconcile/test_identifier.py",
     "address_taken_over": "reconcile/test_addresses.py",
     "changed_since": "reconcile/test_undo.py",
     "removed_since": "reconcile/test_undo.py",
+    "perhaps_the_same_person": "reconcile/test_renumbered.py",
+    "identifiers_changed": "reconcile/test_renumbered.py",
     "too_many_deactivations": "reconcile/test_guard_holds.py",
     "too_many_creations": "reconcile/test_guard_holds.py",
     "too_many_updates": "reconcile/test_guard_holds.py",
@@ -78,6 +94,7 @@ async def told(folder: Path, content: str | bytes, **settings: Any) -> list[Prob
     ]
     await company.run(sheet(*people, header=HEADER))
     await company.sql("UPDATE users SET state = 'deactivated' WHERE email = 'cy@dee.test'")
+    await company.sql("UPDATE users SET role = 'admin' WHERE email = 'ann@lee.test'")
     await company.sql("UPDATE users SET protected = 1 WHERE email = 'di@orr.test'")
     raw = content.encode() if isinstance(content, str) else content
     outcome = await company.run(raw, **{"detect_truncation": False, **settings})

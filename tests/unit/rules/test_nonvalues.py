@@ -165,7 +165,7 @@ def test_an_unknown_choice_lists_the_choices_and_says_that_the_settings_may_add_
 
 def counted(*cells: tuple[int, str], name: str = "job_title", least: int = 1) -> list[Problem]:
     doubts = Doubts()
-    why = Doubtful(None, "placeholder", "Do something.", least)
+    why = Doubtful(None, "placeholder", "Do something.", least=least)
     assert doubts.sift([doubt(line, name, cell, why) for line, cell in cells]) == []
     return doubts.problems()
 
