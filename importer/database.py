@@ -166,7 +166,7 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
         raise as_try_again(error) from error
 
 
-def as_try_again(error: sqlite3.DatabaseError) -> Exception:
+def as_try_again(error: Exception) -> Exception:
     """What `error` means to the caller: TryAgain for a full disk or a busy database, otherwise itself."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in FULL_OR_BUSY:

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from importer.errors import TryAgain
 from server.rounds import again, set_within
+from server.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Room:
         self._reserve = data_dir / "headcount.reserve"
         self._why: str | None = None
         self._change_due_at = 0.0
+        self._trouble = Trouble(log, "Looking at the disk fails", {"event": "disk_unseen"})
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -116,7 +118,7 @@ class Room:
         return None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(again(self._round, _unseen, self._ending), name="room")
+        self._task = asyncio.create_task(again(self._round, self._unseen, self._ending), name="room")
 
     async def stop(self) -> None:
         """Look no more."""
@@ -164,7 +166,6 @@ class Room:
         await asyncio.to_thread(self.look)
         return LOOK_S
 
-
-def _unseen(error: Exception) -> float:
-    log.error("The disk cannot be looked at; retrying.", exc_info=error, extra={"event": "disk_unseen"})
-    return LOOK_S
+    def _unseen(self, error: Exception) -> float:
+        self._trouble.met(error)
+        return LOOK_S

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiosqlite
 
-from importer.database import finish, transaction
+from importer.database import as_try_again, finish, transaction
 
 
 class Ledger:
@@ -36,5 +37,8 @@ class Ledger:
 
     async def read(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """What a statement gives, outside of any transaction."""
-        async with self._lock:
-            return await finish(self.rows(statement, *values))
+        try:
+            async with self._lock:
+                return await finish(self.rows(statement, *values))
+        except sqlite3.OperationalError as error:
+            raise as_try_again(error) from error

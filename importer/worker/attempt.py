@@ -203,10 +203,11 @@ async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
         return await ended(folder.users_db, entry.id)
     except DatabaseUnusable:  # told of where the broken tenants are
         return None
-    except Exception:
-        log.exception(
-            "The users of %s can't be read.",
-            entry.tenant,
+    except Exception as error:
+        log.error(
+            "The users of %s cannot be read: %s.",
+            *(entry.tenant, error),
+            exc_info=None if isinstance(error, TryAgain) else error,
             extra={"event": "users_unreadable", "tenant": entry.tenant},
         )
         return None

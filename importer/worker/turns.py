@@ -157,8 +157,11 @@ class Turns:
         except Exception as error:
             if await self._starter.soundness.look(tenant, error):
                 raise
-            log.exception(
-                "The settings of %s can't be read.", tenant, extra={"event": "settings_unreadable", "tenant": tenant}
+            log.error(
+                "The settings of %s cannot be read: %s.",
+                *(tenant, error),
+                exc_info=None if isinstance(error, TryAgain) else error,
+                extra={"event": "settings_unreadable", "tenant": tenant},
             )
             return ImportSettings()
 

@@ -52,6 +52,7 @@ from server.files.leftovers import unmark
 from server.files.paths import ClientPath
 from server.files.placing import Placement, Spot
 from server.files.space import Space
+from server.trouble import tell
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +124,8 @@ async def tell_aborted(space: Space, upload: Upload, reason: str) -> None:
     if hook is not None:
         try:
             await hook.aborted(upload, reason)
-        except Exception:
-            log.exception("A broken upload could not be recorded", extra=_failed_hook(space))
+        except Exception as error:
+            tell(log, "A broken upload could not be recorded", error, _failed_hook(space))
 
 
 def tell_completed(space: Space, upload: Upload) -> None:
@@ -146,8 +147,8 @@ async def tell_if_near(space: Space, upload: Upload) -> None:
     log.warning("%s", near.reason, extra={"event": "upload_ignored", "tenant": space.tenant})
     try:
         await near.hook.ignored(upload, near.reason)
-    except Exception:
-        log.exception("A file under a near name could not be recorded", extra=_failed_hook(space))
+    except Exception as error:
+        tell(log, "A file under a near name could not be recorded", error, _failed_hook(space))
 
 
 def _failed_hook(space: Space) -> dict[str, str]:

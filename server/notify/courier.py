@@ -23,8 +23,10 @@ from server.notify.outbox import Message, Outbox
 from server.notify.secret import webhook_secret
 from server.notify.webhooks import WebhookFailed, Webhooks
 from server.rounds import Work, again, insist
+from server.seldom import Seldom
 from server.tenants.settings import TenantSettings
 from server.tenants.soundness import TenantBroken
+from server.trouble import TOLD_S, Trouble, tell
 from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Courier:
         self._metrics = metrics
         self._away_waits = away
         self._away_times = 0
+        self._held_up = HeldUp()
         self._ending = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._under_way: dict[str, asyncio.Task[None]] = {}
@@ -82,7 +85,9 @@ class Courier:
         ]
         if self._mailer:
             rounds.append(("mails", self._send_mails))
-        self._loops = [asyncio.create_task(again(work, held_up, self._ending), name=name) for name, work in rounds]
+        self._loops = [
+            asyncio.create_task(again(work, self._held_up, self._ending), name=name) for name, work in rounds
+        ]
 
     async def stop(self, grace_s: float) -> None:
         """Begin nothing more; what is under way may end within `grace_s`. What does not is sent again later."""
@@ -149,7 +154,7 @@ class Courier:
         try:
             await self._bring(message, self._post)
         except TryAgain as error:
-            log.warning("The outbox has to wait: %s.", error.message, extra={"event": "outbox_waits"})
+            self._held_up(error)
 
     async def _post(self, message: Message, settings: TenantSettings) -> None:
         secret = await asyncio.to_thread(webhook_secret, self._folder_of(message.tenant).webhook_secret)
@@ -177,8 +182,8 @@ class Courier:
             raise
         except TenantBroken:
             await self._outbox.put_off(message, BROKEN_S)
-        except Exception:
-            log.exception("Sending failed; trying again.", extra={"event": "courier_fault", **_ids(message)})
+        except Exception as error:
+            tell(log, "Sending failed; trying again", error, {"event": "courier_fault", **_ids(message)})
         else:
             await self._sent(message, note)
 
@@ -202,10 +207,18 @@ def _ids(message: Message) -> dict[str, object]:
     return {"tenant": message.tenant, "outbox_id": message.id, "attempts": message.attempts}
 
 
-def held_up(error: Exception) -> float:
-    """Log why a round of sending failed; return the seconds until the next."""
-    if isinstance(error, TryAgain):
-        log.warning("The outbox has to wait: %s.", error.message, extra={"event": "outbox_waits"})
+class HeldUp:
+    """Logs why rounds of sending fail, once a minute. The call returns the seconds until the next round."""
+
+    def __init__(self) -> None:
+        self._waits = Seldom(TOLD_S)
+        self._trouble = Trouble(log, "Sending fails", {"event": "courier_fault"})
+
+    def __call__(self, error: Exception) -> float:
+        if not isinstance(error, TryAgain):
+            self._trouble.met(error)
+            return 20 * LOOK_S
+        if times := self._waits.again(time.monotonic()):
+            facts = {"event": "outbox_waits", "times": times}
+            log.warning("The outbox has to wait: %s.", error.message, extra=facts)
         return 2 * LOOK_S
-    log.error("Sending failed; trying again.", exc_info=error, extra={"event": "courier_fault"})
-    return 20 * LOOK_S

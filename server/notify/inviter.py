@@ -14,7 +14,7 @@ from importer.errors import TryAgain
 from importer.folder import FolderOf
 from importer.model import APPLIED
 from importer.queue.entry import Entry
-from server.notify.courier import held_up
+from server.notify.courier import HeldUp
 from server.notify.herald import SettingsOf
 from server.notify.invitations import Invitation, Invitations
 from server.notify.mail import Mailer, MailRefused, ServerAway
@@ -23,6 +23,7 @@ from server.notify.templates import choose, write
 from server.rounds import again, insist, set_within
 from server.tenants.settings import TenantSettings
 from server.tenants.soundness import TenantBroken
+from server.trouble import tell
 from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Inviter:
             self._told.set()
 
     def start(self) -> None:
-        self._loop = asyncio.create_task(again(self._round, held_up, self._ending), name="invitations")
+        self._loop = asyncio.create_task(again(self._round, HeldUp(), self._ending), name="invitations")
 
     async def stop(self, grace_s: float) -> None:
         """Begin nothing more; the invitation under way may end within `grace_s`, else it is sent again later."""
@@ -135,12 +136,9 @@ class Inviter:
             raise
         except TenantBroken:
             return False
-        except Exception:
-            log.exception(
-                "The invitations of %s can't be sent.",
-                tenant,
-                extra={"event": "invitations_unsent", "tenant": tenant},
-            )
+        except Exception as error:
+            facts = {"event": "invitations_unsent", "tenant": tenant}
+            tell(log, f"The invitations of {tenant} cannot be sent", error, facts)
             return False
 
     async def _send_some(self, tenant: str, settings: TenantSettings) -> bool:

@@ -14,6 +14,7 @@ from importer.errors import TryAgain
 from server.rounds import again
 from server.sftp.gate import Gate, HeldBan
 from server.tenants.bans import Ban, BanBook
+from server.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class BanKeeper:
         self._book = book
         self._clock = clock
         self._written: dict[str, Ban] = {}
+        self._trouble = Trouble(log, "Writing bans fails", {"event": "bans_unwritten"})
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -43,7 +45,7 @@ class BanKeeper:
             await self._book.write([], over, known=())
 
     def start(self) -> None:
-        self._task = asyncio.create_task(again(self._round, _not_kept, self._ending), name="bans")
+        self._task = asyncio.create_task(again(self._round, self._not_kept, self._ending), name="bans")
 
     async def stop(self) -> None:
         """Write what is left, if that can be."""
@@ -54,7 +56,7 @@ class BanKeeper:
         try:
             await self.settle()
         except Exception as error:
-            _not_kept(error)
+            self._not_kept(error)
 
     async def settle(self) -> None:
         """Lift in the gate what was lifted in the table; then write what is new, longer or over."""
@@ -81,16 +83,15 @@ class BanKeeper:
         await self.settle()
         return ROUND_S
 
+    def _not_kept(self, error: Exception) -> float:
+        if isinstance(error, TryAgain) and error.code == "database_busy":
+            log.debug("Bans cannot be written yet: %s.", error.message)
+        else:
+            self._trouble.met(error)
+        return ROUND_S
+
 
 def _differs(ban: Ban, written: Ban | None) -> bool:
     if written is None or written.reason != ban.reason:
         return True
     return abs((from_rfc3339(ban.until) - from_rfc3339(written.until)).total_seconds()) > MOVED_S
-
-
-def _not_kept(error: Exception) -> float:
-    if isinstance(error, TryAgain):
-        log.debug("Bans cannot be written yet: %s.", error.message)
-    else:
-        log.error("Bans cannot be written; retrying.", exc_info=error, extra={"event": "bans_unwritten"})
-    return ROUND_S

@@ -19,6 +19,7 @@ from importer.queue.ledger import Ledger
 from keys.errors import RingUnreadable
 from keys.ring import Key, KeyRing
 from server.rounds import again
+from server.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class KeyUses:
         self._ring_of = ring_of
         self._clock = clock
         self._unwritten: dict[str, dict[str, Use]] = {}
+        self._trouble = Trouble(log, "Writing the uses of keys fails", {"event": "key_uses_unwritten"})
         self._news = asyncio.Event()
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -72,7 +74,7 @@ class KeyUses:
         await self._ledger.change("DELETE FROM key_uses WHERE tenant = ? AND fingerprint = ?", tenant, fingerprint)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(again(self._round, _not_written, self._ending), name="uses of keys")
+        self._task = asyncio.create_task(again(self._round, self._not_written, self._ending), name="uses of keys")
 
     async def stop(self) -> None:
         """Write what is left, if that can be."""
@@ -83,12 +85,19 @@ class KeyUses:
         try:
             await self._write_all()
         except Exception as error:
-            _not_written(error)
+            self._not_written(error)
 
     async def _round(self) -> float:
         await self._news.wait()
         self._news.clear()
         await self._write_all()
+        return WRITE_S
+
+    def _not_written(self, error: Exception) -> float:
+        if isinstance(error, TryAgain) and error.code == "database_busy":
+            log.debug("The uses of keys cannot be written yet: %s.", error.message)
+        else:
+            self._trouble.met(error)
         return WRITE_S
 
     async def _write_all(self) -> None:
@@ -117,14 +126,6 @@ class KeyUses:
                     "DELETE FROM key_uses WHERE tenant = ? AND fingerprint NOT IN (SELECT value FROM json_each(?))",
                     (tenant, json.dumps(kept)),
                 )
-
-
-def _not_written(error: Exception) -> float:
-    if isinstance(error, TryAgain):
-        log.debug("The uses of keys can't be written yet: %s.", error.message)
-    else:
-        log.error("The uses of keys can't be written.", exc_info=error, extra={"event": "key_uses_unwritten"})
-    return WRITE_S
 
 
 def with_uses(keys: Iterable[Key], uses: dict[str, Use]) -> list[dict[str, object]]:

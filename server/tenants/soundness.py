@@ -21,6 +21,7 @@ from server.rounds import again
 from server.tenants.inspection import Found, Signature, inspect, signature_of, unusable_copy
 from server.tenants.settings import TenantRefused, TenantSettings, read_settings
 from server.tenants.tenants import Tenants, open_users
+from server.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Soundness:
         self._take_up: TakeUp | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._all_due_at = 0.0
+        self._trouble = Trouble(log, "Looking at tenants fails", {"event": "tenants_unseen"})
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -89,7 +91,7 @@ class Soundness:
         self._owed = {tenant.name for tenant in await self._tenants.list()}
         await self.look_at_all()
         self._all_due_at = time.monotonic() + LOOK_S
-        self._task = asyncio.create_task(again(self._round, _failed, self._ending), name="soundness")
+        self._task = asyncio.create_task(again(self._round, self._failed, self._ending), name="soundness")
 
     async def stop(self) -> None:
         """Look no more."""
@@ -235,7 +237,6 @@ class Soundness:
             known.pop(tenant, None)
         self._owed.discard(tenant)
 
-
-def _failed(error: Exception) -> float:
-    log.error("Tenants cannot be looked at; retrying.", exc_info=error, extra={"event": "tenants_unseen"})
-    return AGAIN_S
+    def _failed(self, error: Exception) -> float:
+        self._trouble.met(error)
+        return AGAIN_S

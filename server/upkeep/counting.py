@@ -12,6 +12,7 @@ from importer.queue.queue import Queue
 from importer.users.directory import Directory
 from server.tenants.feeds import feeds
 from server.tenants.tenants import Tenants, open_users
+from server.trouble import tell
 from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,7 @@ class Counting:
             async with open_users(self._tenants.folder(tenant)) as db:
                 self.users[tenant] = await Directory(db).count_by_state()
                 self._metrics.count_users(tenant, self.users[tenant])
-        except Exception:
-            log.exception(
-                "The users of %s can't be counted.", tenant, extra={"event": "users_uncounted", "tenant": tenant}
-            )
+        except Exception as error:
+            facts = {"event": "users_uncounted", "tenant": tenant}
+            tell(log, f"The users of {tenant} cannot be counted", error, facts)
         self._counted.add(tenant)

@@ -16,6 +16,7 @@ from importer.users.search_index import catch_up
 from server.rounds import again
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
+from server.trouble import tell
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,8 @@ class Indexer:
     async def _names(self) -> set[str]:
         try:
             return {tenant.name for tenant in await self._tenants.list()}
-        except Exception:
-            log.exception("Tenants can't be listed.", extra={"event": "index_failed"})
+        except Exception as error:
+            tell(log, "Tenants cannot be listed", error, {"event": "index_failed"})
             return set()
 
     async def _catch_up(self, name: str) -> None:
@@ -99,5 +100,5 @@ class Indexer:
 
 
 def _failed(error: Exception) -> float:
-    log.error("Users can't be indexed for searching now.", exc_info=error, extra={"event": "index_failed"})
+    tell(log, "Users cannot be indexed for searching now", error, {"event": "index_failed"})
     return LOOK_S

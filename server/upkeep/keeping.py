@@ -18,6 +18,7 @@ from server.tenants.feeds import Feed, feeds
 from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
+from server.trouble import Trouble, tell
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Keeper:
         self._teller = teller
         self._soundness = soundness
         self._known_stale: set[Feed] = set()
+        self._trouble = Trouble(log, "Looking at feeds fails", {"event": "feeds_unseen"})
         self._left: list[str] = []
         self._all_due_at = 0.0
         self._to_trim: set[str] = set()
@@ -64,7 +66,7 @@ class Keeper:
         self._tasks = [
             asyncio.create_task(again(self._prune_due, _not_pruned, self._ending), name="pruning"),
             asyncio.create_task(again(self._trim_due, _not_pruned, self._ending, wake=self._ended), name="trimming"),
-            asyncio.create_task(again(self._look_at_feeds, _feeds_unseen, self._ending), name="feeds"),
+            asyncio.create_task(again(self._look_at_feeds, self._feeds_unseen, self._ending), name="feeds"),
         ]
 
     async def stop(self) -> None:
@@ -105,12 +107,9 @@ class Keeper:
         try:
             if self._teller:
                 await (self._teller.tell_stale(feed) if feed.stale else self._teller.tell_fresh(feed))
-        except Exception:
-            log.exception(
-                "Nobody can be told now whether the feed of %s is stale.",
-                feed.tenant,
-                extra={"event": "feed_untold", "tenant": feed.tenant},
-            )
+        except Exception as error:
+            sentence = f"Whether the feed of {feed.tenant} is stale cannot be told now"
+            tell(log, sentence, error, {"event": "feed_untold", "tenant": feed.tenant})
 
     async def _prune_due(self) -> float:
         """Prune all tenants once a day, and in between those that could not be pruned."""
@@ -156,21 +155,19 @@ class Keeper:
             if not removed and self._soundness and await self._soundness.look(name, error):
                 return False
             if not removed:
-                log.exception(
-                    "What is too old of %s can't be forgotten.", name, extra={"event": "prune_failed", "tenant": name}
-                )
+                facts = {"event": "prune_failed", "tenant": name}
+                tell(log, f"What is too old of {name} cannot be deleted", error, facts)
         return True
 
     async def _look_at_feeds(self) -> float:
         await self.tell_of_stale_feeds()
         return LOOK_AT_FEEDS_S
 
+    def _feeds_unseen(self, error: Exception) -> float:
+        self._trouble.met(error)
+        return LOOK_AT_FEEDS_S
+
 
 def _not_pruned(error: Exception) -> float:
-    log.error("Tenants can't be listed.", exc_info=error, extra={"event": "prune_failed"})
+    tell(log, "Tenants cannot be listed", error, {"event": "prune_failed"})
     return PRUNE_S
-
-
-def _feeds_unseen(error: Exception) -> float:
-    log.error("Feeds can't be looked at.", exc_info=error, extra={"event": "feeds_unseen"})
-    return LOOK_AT_FEEDS_S

@@ -21,6 +21,7 @@ import aiosqlite
 from importer.database import open_database
 from importer.model import ImportState
 from server.rounds import set_within
+from server.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ class Live:
         self._told: dict[Key, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._trouble = Trouble(log, "Following imports fails", {"event": "live_fault"})
 
     async def follow(self, tenant: str | None, after: int | None = None) -> AsyncGenerator[Event, None]:
         """The events of `tenant` (None: of all) from now on, or from those with a number above `after`.
@@ -144,8 +146,8 @@ class Live:
                 await self._look_again_and_again(db)
             finally:
                 await db.close()
-        except Exception:
-            log.exception("What happens to imports can't be followed now.", extra={"event": "live_fault"})
+        except Exception as error:
+            self._trouble.met(error)
             self._end_all()
 
     async def _look_again_and_again(self, db: aiosqlite.Connection) -> None:

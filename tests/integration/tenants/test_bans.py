@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,6 +120,31 @@ async def test_bans_that_cannot_be_written_hold_and_are_written_later(
     await house.ledger.db.execute("ALTER TABLE away RENAME TO bans")
     await eventually(house.book.sources, what="the ban to be written")
     await keeper.stop()
+
+
+async def test_a_disk_that_takes_no_bans_is_told_of_once_and_without_a_traceback(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ban_keeper, "ROUND_S", 0.01)
+    gate, keeper = await house.start()
+    write, tries = house.book.write, 0
+
+    async def counted(*args: Any, **kwargs: Any) -> set[str]:
+        nonlocal tries
+        tries += 1
+        return await write(*args, **kwargs)
+
+    monkeypatch.setattr(house.book, "write", counted)
+    await house.ledger.db.execute("PRAGMA query_only=ON")
+    ban(gate, "192.0.2.1")
+    keeper.start()
+    await eventually(lambda: tries >= 5, what="tries to write the ban")
+    await house.ledger.db.execute("PRAGMA query_only=OFF")
+    await eventually(house.book.sources, what="the ban to be written")
+    await keeper.stop()
+    (line,) = [each for each in caplog.records if getattr(each, "event", "") == "bans_unwritten"]
+    assert "the database is read-only for the server" in line.message
+    assert line.exc_info is None
 
 
 async def test_a_ban_that_is_lifted_as_it_grows_stays_lifted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

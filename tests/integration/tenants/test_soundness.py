@@ -348,7 +348,7 @@ async def test_tenants_that_cannot_be_looked_at_are_looked_at_again(
     await soundness.start(nothing)
     try:
         await tenants.db.execute("ALTER TABLE tenants RENAME TO away")
-        await eventually(lambda: "Tenants cannot be looked at" in caplog.text)
+        await eventually(lambda: "Looking at tenants fails" in caplog.text)
         await tenants.db.execute("ALTER TABLE away RENAME TO tenants")
         take_away(tenants.folder("acme").users_db)
         await eventually(lambda: soundness.why("acme"), what="the look that sees it")

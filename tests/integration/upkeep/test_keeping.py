@@ -206,6 +206,7 @@ async def test_history_longer_than_a_step_goes_whole(yard: Yard, monkeypatch: py
     assert yard.history() == {2}
 
 
+@pytest.mark.logs("copies_removed")
 async def test_too_many_copies_go_and_their_imports_can_still_be_undone(yard: Yard) -> None:
     for names in ("a", "ab", "abc"):
         await yard.applied(people(*names).decode(), DAY)
@@ -378,7 +379,7 @@ async def test_feeds_that_cannot_be_looked_at_are_looked_at_again(
     watch.now += 4 * DAY
     await watch.tenants.db.execute("ALTER TABLE tenants RENAME TO away")
     watch.keeper.start()
-    await eventually(lambda: "Feeds can't be looked at" in caplog.text)
+    await eventually(lambda: "Looking at feeds fails" in caplog.text)
     await watch.tenants.db.execute("ALTER TABLE away RENAME TO tenants")
     await eventually(lambda: watch.told, what="the feed to be told of")
     await watch.keeper.stop()

@@ -1,0 +1,53 @@
+"""Work that keeps failing is told of once a minute, with a traceback for faults of ours only."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sqlite3
+
+import pytest
+
+from importer.errors import TryAgain
+from server.trouble import TOLD_S, Trouble, in_the_way
+
+LOG = logging.getLogger("server.test")
+FULL = TryAgain("disk_full", "the disk is full")
+
+
+def of_sqlite(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("as SQLite says it")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (FULL, "the disk is full"),
+        (of_sqlite(sqlite3.SQLITE_FULL), "the disk is full"),
+        (of_sqlite(sqlite3.SQLITE_IOERR_WRITE), "the disk could not be read or written"),
+        (of_sqlite(sqlite3.SQLITE_ERROR), None),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+        (OSError(errno.ENOENT, "No such file or directory"), None),
+        (RuntimeError("a fault"), None),
+    ],
+)
+def test_what_the_disk_says_is_a_reason_and_a_fault_is_none(error: Exception, why: str | None) -> None:
+    assert in_the_way(error) == why
+
+
+def test_trouble_is_told_once_a_minute_with_how_often(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    trouble = Trouble(LOG, "Writing fails", {"event": "it"}, clock=lambda: now)
+    for _ in range(3):
+        trouble.met(FULL)
+    trouble.met(RuntimeError("a fault"))
+    now += TOLD_S
+    trouble.met(FULL)
+    told = [(record.message, bool(record.exc_info), getattr(record, "times", 0)) for record in caplog.records]
+    assert told == [
+        ("Writing fails, and is tried again: the disk is full.", False, 1),
+        ("Writing fails, and is tried again.", True, 1),
+        ("Writing fails, and is tried again: the disk is full.", False, 3),
+    ]
