@@ -24,7 +24,7 @@ from server.notify import courier as courier_module
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald
 from server.notify.mail import Mailer, MailServer
-from server.notify.outbox import Outbox
+from server.notify.outbox import Message, Outbox
 from server.notify.retries import Retries
 from server.notify.webhooks import Webhooks
 from server.tenants.settings import TenantSettings
@@ -300,6 +300,28 @@ async def test_a_tenant_whose_settings_are_broken_holds_up_nobody(desk: Desk, tm
             await desk.tell(tenant, Channel.MAIL)
         async with desk.courier(mail):
             await desk.all_are("sent", "initech")
+
+
+@pytest.mark.logs("outbox_waits")
+async def test_an_outbox_that_cannot_be_written_now_sends_its_mail_later(desk: Desk, tmp_path: Path) -> None:
+    await desk.tell("acme", Channel.MAIL)
+    db = desk.house.queue._ledger.db
+    await db.execute("PRAGMA query_only=ON")
+    begin, tries = desk.outbox.begin, 0
+
+    async def counted(message: Message) -> Message | None:
+        nonlocal tries
+        tries += 1
+        return await begin(message)
+
+    desk.outbox.begin = counted  # type: ignore[method-assign]
+    with MailHost(tmp_path) as mail:
+        async with desk.courier(mail):
+            await eventually(lambda: tries, what="a try")
+            assert mail.mails == []
+            await db.execute("PRAGMA query_only=OFF")
+            await desk.all_are("sent")
+        assert len(mail.mails) == 1
 
 
 async def test_without_a_mail_server_mails_wait_and_end_after_a_week(desk: Desk) -> None:

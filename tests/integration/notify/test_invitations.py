@@ -142,6 +142,15 @@ async def test_created_users_are_invited_once(office: Office) -> None:
     assert await office.rows() == [(f"{name}@example.com", "sent") for name in ("ann", "bob", "cid")]
 
 
+@pytest.mark.logs("invitations_unsent")
+async def test_invitations_that_cannot_be_read_now_are_sent_later(office: Office) -> None:
+    await office.run(people("ann"))
+    await office.company.sql("ALTER TABLE invitations RENAME TO away")
+    await sent(office, 0)
+    await office.company.sql("ALTER TABLE away RENAME TO invitations")
+    await sent(office, 1)
+
+
 async def test_nobody_is_invited_when_it_is_off(office: Office) -> None:
     office.settings["invitations"] = "off"
     assert await office.run(people("ann")) == 0

@@ -17,6 +17,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from server.files import uploads
 from tests.support.clients import needs
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually
@@ -295,6 +296,28 @@ async def test_a_file_that_can_not_be_queued_is_taken_back_and_the_client_told_w
     else:
         assert published.visible.read_bytes() == BEFORE
     assert (published.files / "part").exists() == by.endswith("rename")
+
+
+@pytest.mark.logs("sftp_session_failed")
+async def test_a_file_that_cannot_be_given_up_keeps_no_other_one_open(
+    published: SftpHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandon, faults = uploads.abandon, [RuntimeError("a fault of ours")]
+
+    async def fails_once(*args: Any) -> None:
+        await abandon(*args)
+        if faults:
+            raise faults.pop()
+
+    monkeypatch.setattr(uploads, "abandon", fails_once)
+    async with published.client() as sftp:
+        for name in ("sync_users.csv", "other"):
+            await (await sftp.open(name, "wb")).write(BLOCK)
+    await published.nothing_open()
+    assert published.real.events == ["aborted"]
+    assert published.visible.read_bytes() == BEFORE
+    async with published.client() as sftp:
+        assert await sftp.exists("sync_users.csv")
 
 
 async def test_a_folder_that_vanished_meanwhile_fails_the_close(published: SftpHouse) -> None:

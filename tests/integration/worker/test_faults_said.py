@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from importer.errors import TryAgain
 from importer.model import ImportState
 from importer.rules.settings import ImportSettings
 from importer.worker import worker as worker_module
-from importer.worker.attempt import Starter
+from importer.worker.attempt import Starter, known_end
 from importer.worker.worker import Worker
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house
@@ -91,6 +92,20 @@ async def test_an_end_that_cannot_be_written_now_is_written_again(
         house.closing, "finish", failing_once(house.closing.finish, TryAgain("disk_full", "the disk is full"))
     )
     await completes(house)
+
+
+@pytest.mark.logs("users_unreadable")
+async def test_an_end_that_cannot_be_asked_for_counts_as_not_applied(house: House) -> None:
+    await house.upload(people("ann").decode())
+    entry = await found(house.queue, 1)
+    with closing(sqlite3.connect(house.folder().users_db)) as db:
+        db.execute("ALTER TABLE applied RENAME TO away")
+    assert await known_end(house.folder(), entry) is None
+    with closing(sqlite3.connect(house.folder().users_db)) as db:
+        db.execute("ALTER TABLE away RENAME TO applied")
+    async with working(house):
+        await eventually(lambda: house.shown(1), what="the report")
+    assert await known_end(house.folder(), entry)
 
 
 @pytest.mark.logs("import_left")
