@@ -21,7 +21,7 @@ import aiosqlite
 
 from ground.files import fsync_folder
 from importer.errors import DatabaseUnusable, SchemaTooNew, TryAgain
-from importer.unusable import in_words, is_damage
+from importer.unusable import in_words, is_damage, is_on_read_only_disk
 
 T = TypeVar("T")
 
@@ -179,9 +179,12 @@ def as_told(error: sqlite3.DatabaseError, path: Path) -> Exception:
     meant = as_try_again(error)
     if meant is not error or not is_damage(error):
         return meant
-    why = in_words(path, error)
+    if why := in_words(path, error):
+        return DatabaseUnusable(why)
+    if is_on_read_only_disk(path):
+        return TryAgain("disk_error", "the disk of the server is read-only")
     # What can be opened after all: SQLite could not make the files that it needs beside it (disk, descriptors).
-    return DatabaseUnusable(why) if why else TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])
+    return TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])
 
 
 async def _roll_back(db: aiosqlite.Connection) -> None:

@@ -58,9 +58,23 @@ def shut(path: Path) -> str | None:
     if found.st_size == 0:
         return f"{path} is empty; restore it from a backup"
     for each, needed in ((path, os.R_OK | os.W_OK), (path.parent, os.R_OK | os.W_OK | os.X_OK)):
-        if not os.access(each, needed, effective_ids=True):
+        if not may(each, needed):
             return not_ours(each, "Permission denied")
     return None
+
+
+def may(path: Path, needed: int) -> bool:
+    """Whether this process may do what is `needed` (os.R_OK and the like), but for a disk that is read-only."""
+    if is_on_read_only_disk(path):
+        needed &= ~os.W_OK
+    return os.access(path, needed, effective_ids=True)
+
+
+def is_on_read_only_disk(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def not_ours(path: Path, why: str | None) -> str:

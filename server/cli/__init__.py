@@ -6,6 +6,7 @@ or failed, 2 wrong usage. Nouns are imported when they are used: a command start
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sqlite3
@@ -116,6 +117,9 @@ def _unexpected(error: Exception) -> str:
     """What to say of something that nobody foresaw; the details only to who asks for them."""
     if debugging():
         traceback.print_exc()
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        where = error.filename or "the data folder"
+        return f"{where} is on a read-only file system: check the disk (dmesg), then mount -o remount,rw"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, sqlite3.Error):

@@ -10,7 +10,7 @@ from pathlib import Path
 from importer.database import newest_version
 from importer.errors import DatabaseUnusable
 from importer.folder import TenantFolder
-from importer.unusable import FAULTS, damaged, not_ours, read_all, shut
+from importer.unusable import FAULTS, damaged, may, not_ours, read_all, shut
 from keys.errors import RingUnreadable
 from keys.ring import KeyRing
 from server.tenants.settings import TenantRefused, read_settings_and_version
@@ -112,7 +112,7 @@ def _folders(folder: TenantFolder) -> str | None:
             return not_ours(place, error.strerror)
         if not place.is_dir():
             return f"{place} is not a folder; move it away and restore the folder from a backup"
-        if not os.access(place, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        if not may(place, os.R_OK | os.W_OK | os.X_OK):
             return not_ours(place, "Permission denied")
     return None
 
@@ -122,8 +122,9 @@ def _ring(path: Path) -> str | None:
     if KeyRing(path).is_lost():
         name = path.parent.name
         return f"{path} is missing; restore it from a backup, or add the keys again: headcount key add {name} FILE"
-    may = not os.path.lexists(path) or os.access(path, os.R_OK | os.W_OK, effective_ids=True)
-    return None if may else not_ours(path, "Permission denied")
+    if not os.path.lexists(path) or may(path, os.R_OK | os.W_OK):
+        return None
+    return not_ours(path, "Permission denied")
 
 
 def _wrong_with(copy: Path, size: int) -> str | None:

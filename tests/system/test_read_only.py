@@ -127,3 +127,17 @@ def test_the_api_reads_and_refuses_with_a_reason_on_a_read_only_disk(server: Ser
         assert changed.status_code == 503
         wait_until(lambda: server.get("/readyz").status_code == 503, SOON_S, "the fault to be seen")
     assert no_traceback(server)
+
+
+def test_a_start_on_a_read_only_disk_ends_with_a_sentence_that_says_what_to_do(server: ServerProcess) -> None:
+    assert server.stop() == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(server.data)], check=True)
+    server.launch()
+    assert server.died() == 1
+    said = server.log.read_text().splitlines()[-1]
+    assert said.startswith(f"Error: {server.data}/headcount.lock is on a read-only file system: check the disk")
+    assert "the disk of the server is read-only" in server.cli("tenant", "list", check=False).err
+    assert no_traceback(server)
+    subprocess.run(["mount", "-o", "remount,rw", str(server.data)], check=True)
+    server.start()
+    assert downloads(server)

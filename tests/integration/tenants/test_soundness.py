@@ -76,6 +76,21 @@ def fault_of(database: Path) -> sqlite3.DatabaseError:
     return caught.value
 
 
+@needs(TMPFS)
+async def test_a_tenant_on_a_read_only_disk_is_not_broken(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    with small_disk(data / "tenants"):
+        async with open_tenants(data) as tenants:
+            await tenants.add("acme", [public_line()])
+            subprocess.run(["mount", "-o", "remount,ro", str(data / "tenants")], check=True)
+            soundness = Soundness(tenants, Listing(tenants.db))
+            assert await soundness.look("acme") is None
+            assert (await soundness.settings("acme")).max_sessions
+            with pytest.raises(TryAgain, match="the disk of the server is read-only"):
+                await tenants.change_settings("acme", {"max_sessions": 3})
+
+
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
 async def test_a_users_db_that_is_missing_or_empty_is_not_made_anew(tenants: Tenants, content: bytes | None) -> None:
     path = tenants.folder("acme").users_db
