@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from tests.support.clients import MISSING
+from tests.support.disks import stand_apart
 
 
 def _nothing_may_be_skipped() -> bool:
@@ -20,6 +21,11 @@ def _nothing_may_be_skipped() -> bool:
 # whoever works on it.
 hypothesis.settings.register_profile("everywhere", deadline=None, derandomize=_nothing_may_be_skipped())
 hypothesis.settings.load_profile("everywhere")
+
+
+def pytest_configure() -> None:
+    if os.geteuid() == 0:
+        stand_apart()
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -1,7 +1,12 @@
-"""Disks of our own for tests: small enough to be filled, and such that fail. Only for root, who may mount them."""
+"""Disks of our own for tests: small enough to be filled, and such that fail. Only for root, who may mount them.
+
+They are mounted in a namespace of the test process, which `stand_apart()` makes: the kernel unmounts them when the
+last process of the run ends, and be it killed.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +14,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+CLONE_NEWNS = 0x20000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
+
+
+def stand_apart() -> bool:
+    """Let no other process see what this one and its children mount from now on. False if this process may not.
+
+    To be called before there are threads: those that run already are left behind.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    return libc.unshare(CLONE_NEWNS) == 0 and libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) == 0
 
 
 @contextmanager
