@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from server.web.door import Caller, Door
+from server.web.lingering import Lingering
 
 HEAD_S = 20.0
 """So long after it has come, or has had its last answer, a client may take to have sent the head of a request."""
@@ -49,7 +50,8 @@ class PatientProtocol(H11Protocol):
         self._door = door
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._lingering = Lingering(transport, self._may_send)
+        super().connection_made(self._lingering)  # type: ignore[arg-type]  # all of a transport that uvicorn uses
         transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # of asyncio's; a test has it
         self._wait(HEAD_S)
         self._caller = self._door.enter(self.client[0] if self.client else None, transport.abort)
@@ -57,13 +59,23 @@ class PatientProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._lingering.ended()
         if self._caller:
             self._door.leave(self._caller)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering.lingers:
+            self._lingering.drop(len(data))
+            return
         super().data_received(data)
         self._look()
+
+    def shutdown(self) -> None:
+        if self._lingering.lingers:
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -84,6 +96,10 @@ class PatientProtocol(H11Protocol):
             super().send_400_response(msg)
         else:
             self.transport.close()
+
+    def _may_send(self) -> bool:
+        """Whether there may be more of a request, which nothing reads."""
+        return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
     def _look(self) -> None:
         """Wait for whatever the client has to do next, if it has to do something."""

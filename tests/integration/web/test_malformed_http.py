@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from server.logs import set_up
+from server.web import lingering
 from server.web.listener import WebListener
 from tests.support.waiting import eventually
 
@@ -69,8 +70,12 @@ async def scene() -> AsyncIterator[Scene]:
             await request.body()
         return PlainTextResponse("taken")
 
+    async def too_large(request: Request) -> Response:
+        return PlainTextResponse("too large", 413, {"connection": "close"})
+
     routes = [Route(path, to, methods=["GET", "POST"]) for path, to in
-              (("/", at_once), ("/late", late), ("/endless", endless), ("/body", body))]  # fmt: skip
+              (("/", at_once), ("/late", late), ("/endless", endless), ("/body", body),
+               ("/large", too_large))]  # fmt: skip
     listener = WebListener(Starlette(routes=routes), "127.0.0.1", 0)
     _, port = await listener.start()
     scene = Scene(port, listener, may_answer, asked)
@@ -96,6 +101,57 @@ async def test_a_broken_body_in_the_packet_of_its_head_is_answered_with_400(
     writer.close()
     await scene.nobody()
     assert not scene.faults(caplog)
+
+
+LONG = 4 * 1024**2
+"""More than the sockets of both sides hold."""
+
+
+@pytest.mark.parametrize(
+    ("begun", "answer"),
+    [
+        (CHUNKED % b"/" + NO_CHUNK, b"HTTP/1.1 400 "),
+        (b"POST /large HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % LONG, b"HTTP/1.1 413 "),
+    ],
+    ids=["400", "413"],
+)
+async def test_a_client_that_sends_on_hears_why_it_is_refused(scene: Scene, begun: bytes, answer: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(begun)
+    for _ in range(LONG // 65536):
+        writer.write(b"x" * 65536)
+        await writer.drain()
+    assert (await reader.read(65536)).startswith(answer)
+    await all_heard(reader)
+    writer.close()
+    await scene.nobody()
+
+
+@pytest.mark.parametrize(("bound", "most"), [("LINGER_S", 0.05), ("LINGER_BYTES", 100_000)])
+async def test_a_client_that_sends_on_for_too_long_is_disconnected(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, bound: str, most: float
+) -> None:
+    monkeypatch.setattr(lingering, bound, most)
+    _, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(CHUNKED % b"/" + NO_CHUNK)
+    with suppress(ConnectionError):
+        for _ in range(20 * LONG // 65536):
+            if bound == "LINGER_BYTES":
+                writer.write(b"x" * 65536)
+            await writer.drain()
+    await scene.nobody()
+    writer.close()
+
+
+async def test_a_server_that_stops_waits_for_no_client_that_sends_on(scene: Scene) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
+    writer.write(CHUNKED % b"/" + NO_CHUNK)
+    assert (await all_heard(reader)).startswith(b"HTTP/1.1 400 ")
+    (connection,) = scene.listener._server.server_state.connections
+    await scene.listener.close()
+    assert connection.transport.is_closing()  # type: ignore[union-attr]
+    await scene.nobody()
+    writer.close()
 
 
 async def test_a_body_that_breaks_after_its_answer_ends_the_connection(

@@ -1,0 +1,59 @@
+"""How a connection ends over which the client may still be sending: for a while what comes is dropped.
+
+A socket that is closed before all was read resets the connection, and the client may lose the answer (a 400, a 413)
+that was under way. So the server ends its own side only, and reads on, within bounds. The connection counts in the
+crowd until it is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+LINGER_S = 5.0
+LINGER_BYTES = 8 * 1024**2
+
+
+class Lingering:
+    """A transport of asyncio's whose `close()` lingers if the client `may_send` more; called again, it closes."""
+
+    def __init__(self, transport: asyncio.Transport, may_send: Callable[[], bool]) -> None:
+        self._transport = transport
+        self._may_send = may_send
+        self._left = LINGER_BYTES
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    @property
+    def lingers(self) -> bool:
+        """Whether all that comes is to be dropped."""
+        return self._timer is not None
+
+    def is_closing(self) -> bool:
+        return self.lingers or self._transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        if not self.lingers:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        if self.is_closing() or not self._may_send():
+            self._transport.close()
+            return
+        self._timer = asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
+        self._transport.write_eof()
+        self._transport.resume_reading()
+
+    def drop(self, count: int) -> None:
+        """So many bytes came, and are dropped."""
+        self._left -= count
+        if self._left < 0:
+            self._transport.abort()
+
+    def ended(self) -> None:
+        """The connection is lost."""
+        if self._timer:
+            self._timer.cancel()
