@@ -36,9 +36,9 @@ class Records:
     """The records of `text` in blocks, without the first `skip_first`, which count with blank lines.
 
     `first` is the first record, left out or not, and `left_out` those left out; a correction loses none. The reader
-    says how many `columns` the header has, once it knows, and whether it `leaves_out_last` lines. After the last block
-    `ends_with_newline` says whether the text has a line end at its end, and `last_row_unfinished` whether the last row
-    lacked one (they differ where the last line is blank).
+    says how many `columns` the header has, once it knows, and whether it `leaves_out_last` lines. After the last
+    block `ends_with_newline` says whether the text has a line end at its end, and `last_row_unfinished` whether the
+    last row lacked one (they differ where the last line is blank).
     """
 
     def __init__(
