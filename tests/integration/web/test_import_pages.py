@@ -226,7 +226,7 @@ async def test_a_dry_run_shows_what_would_happen_and_to_whom(site: Site) -> None
 
 async def test_everything_can_be_downloaded(site: Site) -> None:
     await site.imported(people("ann"))
-    content = sheet(("Ann", "Jones", "ann@example.com"), ("=1+1", "Lee", "bo@example.com"), ("X", "Y", "nowhere"))
+    content = sheet(("Ann", "Jones", "ann@example.com"), ("'=1+1", "Lee", "bo@example.com"), ("X", "Y", "nowhere"))
     await site.imported(content)
     text = await page(site, f"{IMPORTS}/2")
     browser = await site.browser("viewer")
