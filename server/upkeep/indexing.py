@@ -80,6 +80,8 @@ class Indexer:
         except FileNotFoundError:
             return  # removed meanwhile
         except Exception as error:
+            if not self._tenants.folder(name).root.exists():
+                return  # removed while a file of it was being opened
             if self._soundness and await self._soundness.look(name, error):
                 return
             if name not in self._failing:  # once, until it has gone well again
