@@ -158,11 +158,14 @@ class SftpListener:
         """Once a second, see who may not stay."""
         while True:
             await asyncio.sleep(CHECK_S)
-            for connection in list(self._sessions.connections):
-                connection.check(time.monotonic())
-                await asyncio.sleep(0)
+            await self._check_connections()
             await self._sessions.follow_copies()
             self._sessions.retire_spaces(UNUSED_S)
+
+    async def _check_connections(self) -> None:
+        for connection in list(self._sessions.connections):
+            connection.check(time.monotonic())
+            await asyncio.sleep(0)
 
 
 def _let_wait(listening: Iterable[Any], most: int) -> None:
