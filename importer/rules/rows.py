@@ -8,7 +8,7 @@ the header.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import getitem, itemgetter
 
 from importer.file.header import Header
@@ -43,7 +43,7 @@ class CheckedRow:
     is rejected, unless `deactivate` is set and it is known who leaves: then they are warnings. So is what is said of
     a doubtful value. `deactivate`: a flag says that the row is a leaver's; which do, and which say that it is not,
     is in `left_by` and `stays_by`. A blank flag says neither. `about_nobody`: it is a total, an end mark or the
-    header again, and its only problem says so.
+    header again, and its only problem says so. `notes` is what the problems are made of.
     """
 
     line: int
@@ -54,6 +54,7 @@ class CheckedRow:
     problems: list[Problem] = field(default_factory=list)
     left_by: tuple[str, ...] = ()
     stays_by: tuple[str, ...] = ()
+    notes: list[Note] = field(default_factory=list)
     about_nobody: bool = False
 
 
@@ -166,7 +167,7 @@ class RowChecker:
         if notes and (key is None or self._may_be_nobody(cells)) and (nobody := self._of_nobody(line, cells, raw)):
             return nobody
         problems = _problems(line, notes, leaver=bool(left_by) and key is not None) if notes else []
-        return CheckedRow(line, key, identifier, bool(left_by), values, problems, left_by, stays_by)
+        return CheckedRow(line, key, identifier, bool(left_by), values, problems, left_by, stays_by, notes)
 
     def _told_by_flags(self, values: dict[str, FieldValue]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The flags that say that the row is a leaver's, and those that say that it is not; taken out of `values`."""
@@ -228,12 +229,7 @@ class RowChecker:
 
 def as_leaver(row: CheckedRow) -> None:
     """Make `row` a leaver's whose other cells do not count: what is wrong with them is only warned of."""
-    row.problems = [
-        replace(problem, severity=Severity.WARNING, message=f"{problem.message}{_STAYS}")
-        if problem.severity is Severity.ERROR
-        else problem
-        for problem in row.problems
-    ]
+    row.problems = _problems(row.line, row.notes, leaver=True)
 
 
 def _cells(number: int) -> str:

@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import ROOT
-from tests.support.clients import TMPFS, needs
+from tests.support.clients import NO_MOUNTS, TMPFS, needs
+from tests.support.disks import root_is_mounted
 
 RUN = """
 import sys
@@ -21,6 +24,7 @@ with small_disk(Path(sys.argv[1])):
 
 
 @needs(TMPFS)
+@pytest.mark.skipif(not root_is_mounted(), reason=NO_MOUNTS)
 def test_a_run_that_is_killed_leaves_no_disk_mounted(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     pipe = subprocess.PIPE

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,27 @@ MS_REC, MS_PRIVATE = 0x4000, 0x40000
 def stand_apart() -> bool:
     """Let no other process see what this one and its children mount from now on. False if this process may not.
 
+    It may not where its root is no mount point of its own (chroot): then a run that is killed leaves its disks.
+
     To be called before there are threads: those that run already are left behind.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     return libc.unshare(CLONE_NEWNS) == 0 and libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) == 0
+
+
+def root_is_mounted() -> bool:
+    """Whether the root of this process is a mount point of its own; that of a chroot is none."""
+    return any(line.split()[4] == "/" for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def can_mount(disk: Callable[[Path], AbstractContextManager[Path]]) -> bool:
+    """Whether this machine lets us mount such a disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with disk(Path(folder) / "disk"):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            return False
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from importer.queue.queue import Queue
-from importer.reconcile import reconcile, run
+from importer.reconcile import reconcile, run, steps
 from importer.undo import undo
 from importer.worker import attempt
 from importer.worker.closing import Closing
@@ -47,7 +47,7 @@ UPLOAD_STEPS = {
 IMPORT_STEPS = {
     "after its claim": Step(Queue, "claim", after=True),
     "between batches": Step(reconcile.Reconciler, "run_batch", count=2),
-    "before its commit": Step(run._Run, "record", after=True),
+    "before its commit": Step(steps.Steps, "record", after=True),
     "after its commit": Step(run, "_run", after=True),
     "before its results": Step(Closing, "finish"),
     "before its end is written": Step(Queue, "finish"),

@@ -82,7 +82,8 @@ def test_an_exported_row_means_what_the_user_was(
     user = {**as_user(original), "state": "deactivated" if deactivated else "active"}
     export = Export(PLAIN)
     again = read(PLAIN, written(PLAIN, export.header, export.cells(user)))
-    assert not again.problems
+    # A list of teams may have only a word for nothing left: it is kept, and warned of.
+    assert {problem.code for problem in again.problems} <= {"placeholder"}
     assert (again.values, again.deactivate) == (original.values, deactivated)
 
 
