@@ -17,6 +17,7 @@ from importer.file.leavers import Tells, tells
 from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
 from importer.rules.cells import FieldValue
+from importer.rules.doubts import Counted
 from importer.rules.rows import CheckedRow
 from importer.rules.settings import ImportSettings
 from importer.users.columns import User
@@ -88,10 +89,15 @@ def _after(row: CheckedRow, user: User | None, name: str) -> FieldValue:
     """The day that the user has in the field `name` after the row."""
     if name in row.values:
         return row.values[name]
-    # A cell that is not valid says nothing of a last day; of other fields it leaves what is stored.
-    if user is None or (name == "leave_date" and any(problem.column == name for problem in row.problems)):
+    # A cell that is not valid says nothing of a last day; of other fields it leaves what is stored. So does what a
+    # spreadsheet writes in the place of a value, of which there is one warning a column.
+    if user is None or (name == "leave_date" and any(_is_not_valid(problem, name) for problem in row.problems)):
         return None
     return user["leave_date"] if name == "leave_date" else user["hire_date"]
+
+
+def _is_not_valid(problem: Problem, name: str) -> bool:
+    return problem.column == name and not isinstance(problem, Counted)
 
 
 def not_needed(row: CheckedRow, settings: ImportSettings) -> tuple[Problem, ...]:

@@ -74,6 +74,19 @@ async def test_a_stored_last_day_counts_where_the_file_has_no_such_column(compan
     assert (await states(company))["bo"] == "deactivated"
 
 
+@pytest.mark.parametrize("cell", ["#N/A", "=VLOOKUP(A2,Leavers,2)"])
+async def test_a_spreadsheet_error_for_a_last_day_brings_no_leaver_back(company: Company, cell: str) -> None:
+    file = sheet((*ANN, ""), (*BO, "2026-03-31"), header=WITH_LAST_DAY)
+    await company.run(file, now=day("2026-03-01"))
+    broken = sheet((*ANN, cell), (*BO, cell), header=WITH_LAST_DAY)
+    await company.run(broken, now=day("2026-03-02"), **TRUSTING)
+    assert await states(company) == {"ann": "active", "bo": "active"}
+    for now in (day("2026-05-01"), day("2026-05-02")):
+        await company.run(broken, now=now, **TRUSTING)
+        assert await states(company) == {"ann": "active", "bo": "deactivated"}
+    assert (await company.users())["bo@example.com"]["leave_date"] == "2026-03-31"
+
+
 async def test_a_blank_last_day_clears_it_and_brings_the_user_back(company: Company) -> None:
     await company.run(sheet((*BO, "2026-03-31"), header=WITH_LAST_DAY), now=day("2026-03-01"))
     await company.run(people("bo"), now=day("2026-05-01"), **TRUSTING)
