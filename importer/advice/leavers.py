@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from importer.file.leavers import Tells, tells
+from importer.file.leavers import Tells, tells_beside
 from importer.file.letters import visible
 from importer.model import shown
 from importer.rules.cells import Invalid, check_active, check_date
@@ -46,8 +46,9 @@ def read_leavers(
 ) -> LeaversRead:
     """Return how to read those of the columns `free` that tell who has left; the fields `taken` have a column."""
     found = LeaversRead()
+    kinds = tells_beside(rows[0])
     for at in free:
-        kind = tells(rows[0][at])
+        kind = kinds[at]
         if kind is None:
             continue
         cells = [tidy(row[at]) if at < len(row) else "" for row in rows[1:]]
@@ -70,7 +71,8 @@ def read_leavers(
 def _is_free(target: str, taken: Sequence[str], settings: ImportSettings) -> bool:
     flags = {"active", "deactivate"}
     clash = flags if target in flags else {target}
-    return target in settings.targets and not clash & {*taken, *settings.field_mapping.values()}
+    is_ours = target in settings.targets and target not in settings.own
+    return is_ours and not clash & {*taken, *settings.field_mapping.values()}
 
 
 def _field(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from importer.errors import FileError
 from importer.file.formulas import unescape_formula
-from importer.file.leavers import Tells, tells
+from importer.file.leavers import Tells, tells_beside
 from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
 from importer.nearest import is_misspelt
@@ -262,12 +262,17 @@ def _warnings(header: Header, names: Sequence[str], line: int, known: Names) -> 
     problems = []
     unknown: set[str] = set()
     unnamed = [str(position + 1) for position, name in enumerate(names) if not name]
-    for name, cell, column in zip(names, header.raw, header.columns, strict=True):
+    told = tells_beside(header.raw)
+    for name, cell, column, found in zip(names, header.raw, header.columns, told, strict=True):
         if _says_nothing(name, known):
             continue
         if not known.field(name):
             if name not in unknown:
-                problems.append(_unknown(name, cell, line, known, header.columns, names.count(name)))
+                problems.append(
+                    _tells_who_left(name, cell, line, found)
+                    if found
+                    else _unknown(name, cell, line, known, header.columns, names.count(name))
+                )
             unknown.add(name)
         elif not column:
             problems.append(_passed_over(header, known.field(name), cell, line))
@@ -301,12 +306,15 @@ def _unknown(name: str, cell: str, line: int, known: Names, taken: Sequence[str]
         message = "Skills can't be set by this file. The column skills is ignored; leave it out."
         return Problem(Severity.WARNING, "skills_column", message, line, name, shown(cell))
     written = shown(visible(cell))
-    if found := tells(cell):
-        message = f"The column “{written}” {_TOLD[found]} and is not read. The operator can change that."
-    elif times > 1:
+    if times > 1:
         message = f"There is no column “{written}”; it stands there {times} times and is ignored."
     else:
         message = _ignored(name, written, known, taken)
+    return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))
+
+
+def _tells_who_left(name: str, cell: str, line: int, found: Tells) -> Problem:
+    message = f"The column “{shown(visible(cell))}” {_TOLD[found]} and is not read. The operator can change that."
     return Problem(Severity.WARNING, "unknown_column", message, line, shown(name), shown(cell))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 
@@ -79,7 +80,7 @@ _ENDS_ALONE = _END - _set(
     " terminate resigned"
     " ausgeschieden ausgetreten deaktiviert sorti parti end ending term fin fine fim ende eind"
     " einde termine termino"
-    " deactivation inactivation konca koniec leaving"
+    " deactivation inactivation konca koniec leaving zwolnienie"
 )
 
 _LAST_DAYS = _set(
@@ -126,6 +127,33 @@ _STATUS = _set(
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
+_OTHER_WORD = re.compile(r"[^\W_]+")
+
+
+_OTHER_LETTERS = {
+    # Japanese, Chinese in both scripts, Arabic
+    Tells.LAST_DAY: _set(
+        "退職日 退職年月日 退社日 離職日 最終出勤日 离职日期 离职时间 离职日 最后工作日 離職日期 離職時間 最後工作日"
+        " تاريخانتهاءالخدمة تاريخنهايةالخدمة تاريختركالعمل تاريخالمغادرة"
+    ),
+    Tells.STATUS: _set(
+        "在籍状況 在職状況 在籍区分 雇用状況 在职状态 员工状态 人员状态 状态"
+        " 在職狀態 員工狀態 人員狀態 狀態 الحالة حالةالموظف"
+    ),
+}
+"""Headers without a Latin letter, as `words_of` joins them."""
+
+_LENGTHS = _set("term")
+"""Words of _END that are a length beside a word of _WHOSE: Contract Term."""
+
+_NOT_MEANT = ({"end", "user"}, {"baja", "laboral"})
+"""Words that mean something else together: who uses a thing, a sick leave."""
+
+
+def tells_beside(headers: Sequence[str]) -> list[Tells | None]:
+    """Return how each of the columns of a file tells; a Left beside a Right is a side."""
+    sides = {"left", "right"} <= {header.strip().lower() for header in headers}
+    return [None if sides and header.strip().lower() == "left" else tells(header) for header in headers]
 
 
 @lru_cache(maxsize=1024)
@@ -134,9 +162,13 @@ def tells(header: str) -> Tells | None:
     words = words_of(header)
     if not words or len(words) > 8:
         return None
+    if any(together <= set(words) for together in _NOT_MEANT):
+        return None
     plain = [word for word in words if word not in _WHOSE]
+    if header.isascii() and "".join(plain) in ("depart", "departs"):
+        return None  # a department
     found = _meant(words) or _meant(plain) or _glued(words)
-    if found is None and len(plain) < len(words) and "".join(plain) in _END:
+    if found is None and len(plain) < len(words) and "".join(plain) in _END - _LENGTHS:
         return Tells.LAST_DAY  # what ends is named: Contract End
     if found is None and words[0] in _STATUS and all(word in _ACTIVE or word in _LEFT for word in words[1:]):
         return Tells.STATUS  # what it may hold is named: Status (active/inactive)
@@ -144,9 +176,12 @@ def tells(header: str) -> Tells | None:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of `text`, without accents and in lower case; `endDate` is two."""
+    """The words of `text`, without accents and in lower case; `endDate` is two. Those of other letters than Latin
+    ones count only where there are no others.
+    """
     apart = unicodedata.normalize("NFKD", _CAMEL.sub(" ", unicodedata.normalize("NFC", text))).lower()
-    return _WORD.findall(_without_marks(apart))
+    plain = _without_marks(apart)
+    return _WORD.findall(plain) or _OTHER_WORD.findall(plain)
 
 
 def _without_marks(text: str) -> str:
@@ -156,6 +191,8 @@ def _without_marks(text: str) -> str:
 
 def _meant(words: list[str]) -> Tells | None:
     joined = "".join(words)
+    if not joined.isascii():
+        return next((found for found, headers in _OTHER_LETTERS.items() if joined in headers), None)
     if joined in _LEFT:
         return Tells.LEFT
     if joined in _ACTIVE:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ground.words import counted
 from importer.file.header import REPORT_COLUMNS, Header, heading
-from importer.file.leavers import Tells, tells
+from importer.file.leavers import Tells, tells_beside
 from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
 from importer.reconcile.leaving import LastDay, last_day
@@ -56,10 +56,11 @@ class Unread:
         self._fields = header.columns
         self._may_be_rejected = settings.identifier != "email"
         self._counted: dict[int, tuple[int, ...]] = {}
+        told = zip(header.raw, header.columns, tells_beside(header.raw), strict=True)
         self._columns = [
             _Column(at, shown(visible(raw.strip())), found)
-            for at, (raw, column) in enumerate(zip(header.raw, header.columns, strict=True))
-            if not column and (found := _tells(heading(raw), raw, settings))
+            for at, (raw, column, found) in enumerate(told)
+            if found and not column and _is_unread(heading(raw), settings)
         ]
 
     @property
@@ -93,7 +94,7 @@ class Unread:
     def count(self, told: Told, line: int, cells: Sequence[str], hire: FieldValue) -> None:
         """Count a row whose user is active after it; a day before the hire date is of an earlier employment."""
         found = {number: day for number, day in told.left if last_day(day, hire, self._past) is not LastDay.EARLIER}
-        if self._may_be_rejected:
+        if found and self._may_be_rejected:
             self._counted[line] = tuple(found)
         for number, day in found.items():
             column = self._columns[number]
@@ -132,7 +133,8 @@ class Unread:
         if column.tells is Tells.LAST_DAY and not column.days:
             field_name = "deactivate"
         taken = {"active", "deactivate"} & {*self._settings.field_mapping.values(), field_name}
-        if field_name in self._fields or field_name not in self._settings.targets or len(taken) > 1:
+        not_ours = field_name not in self._settings.targets or field_name in self._settings.own
+        if field_name in self._fields or not_ours or len(taken) > 1:
             return "Correct the cells, or ask the operator to have this column read."
         does = f'Ask the operator to set field_mapping = {{"{column.name}": "{field_name}"}}'
         if field_name == "leave_date":
@@ -158,8 +160,7 @@ class Unread:
         return isinstance(check_active(word), Invalid)
 
 
-def _tells(name: str, raw: str, settings: ImportSettings) -> Tells | None:
-    """How a column that is not read tells who has left; None if it is ignored on purpose, or another came first."""
-    if name in settings.names.mapping or name.startswith("_") or name in REPORT_COLUMNS or name in settings.columns:
-        return None
-    return tells(raw)
+def _is_unread(name: str, settings: ImportSettings) -> bool:
+    """Whether a column without a field is neither ignored on purpose nor of a field that another column has."""
+    on_purpose = name in settings.names.mapping or name.startswith("_") or name in REPORT_COLUMNS
+    return not on_purpose and name not in settings.columns

@@ -21,8 +21,10 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-TRUE_WORDS = _set("1 true t yes y x on ja j wahr oui o vrai si s verdadero vero sim verdadeiro waar tak prawda")
-FALSE_WORDS = _set("0 false f no n off nein falsch non faux falso nao nee onwaar nie falsz")
+TRUE_WORDS = _set(
+    "1 true t yes y x on ja j wahr oui o vrai si s verdadero vero sim verdadeiro waar tak prawda はい 是 نعم"
+)
+FALSE_WORDS = _set("0 false f no n off nein falsch non faux falso nao nee onwaar nie falsz いいえ 否 لا")
 
 LEFT_WORDS = _set(
     "terminated term termd termed inactive left leaver gone departed exited resigned retired"
@@ -44,6 +46,7 @@ LEFT_WORDS = _set(
     " exfuncionario"
     " nieaktywny nieaktywna nieaktywne zwolniony zwolniona odszedl odeszla byly byla zakonczony"
     " zakonczona wylaczony"
+    " 退職 退職済 退職済み 退社 離職 离职 已离职 已離職"
 )
 """What a status says of who has left, as `words_of` joins it."""
 
@@ -58,11 +61,23 @@ STAYS_WORDS = _set(
     " actief indienst verlof ziek"
     " ativo ativa ferias licenca afastado"
     " aktywny aktywna zatrudniony zatrudniona urlop"
+    " 在職 在籍 在籍中 休職 休職中 休职 在职 在職中 休假"
 )
 """What a status says of who has not left, on leave too."""
 
 _NOT_ALONE = _set("left term gone ended partie sortie retraite baja cese uscita termine termed x")
 """Words that mean something else at the beginning of others."""
+
+_INACTIVE = _set("inactive inaktiv inactif inactivo inactiva inattivo inattiva inactief inativo inativa nieaktywny")
+_AWAY = _set(
+    "leave loa maternity paternity parental sabbatical furlough furloughed sick illness military"
+    " beurlaubt elternzeit mutterschutz krank conge maternite permiso licencia maternidad excedencia"
+    " aspettativa congedo malattia maternita verlof ziek zwangerschapsverlof ferias licenca afastado urlop"
+)
+"""Of a user who is inactive, words that say that the user comes back."""
+
+_NOT_YET = _set("pending serving scheduled planned future upcoming notice")
+"""Words by which the last day of one who has resigned may be ahead."""
 
 _MONTHS = (
     "jan januar january janvier janv enero ene gennaio gen januari janeiro styczen stycznia",
@@ -81,13 +96,15 @@ _MONTHS = (
 _MONTH = {name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
 
 _TIME = r"(?:[T ,]+\d{1,2}[:.]\d{2}.*)?"
-_YEAR_FIRST = re.compile(rf"(\d{{4}})[-/. ](\d{{1,2}})[-/. ](\d{{1,2}})\.?{_TIME}")
+_YEAR_FIRST = re.compile(rf"(\d{{4}})[-/. 年](\d{{1,2}})[-/. 月](\d{{1,2}})[.日]?{_TIME}")
 _YEAR_LAST = re.compile(rf"(\d{{1,2}})[-/. ] ?(\d{{1,2}})[-/. ] ?(\d{{4}}|\d{{2}}){_TIME}")
 _DIGITS = re.compile(rf"((?:19|20)\d{{2}})(\d{{2}})(\d{{2}}){_TIME}")
 _SERIAL = re.compile(r"(\d{5})(?:\.\d+)?")
 _EXCEL_BEGINS = date(1899, 12, 30)
 _OLDEST, _NEWEST = 1950, 2100
 """Days outside are written where there is none: 1900-01-01, 9999-12-31."""
+_DAY_0 = date(1970, 1, 1)
+"""The day on which computers begin to count; it is written where there is none, too."""
 
 
 class Says(Enum):
@@ -122,9 +139,18 @@ def said_by(tells: Tells, cell: str, past: str, date_format: str) -> Said:
         return STAYS if tells is Tells.ACTIVE else LEFT
     if tells is not Tells.STATUS and joined in FALSE_WORDS:
         return LEFT if tells is Tells.ACTIVE else STAYS
-    if joined in LEFT_WORDS or (words[0] in LEFT_WORDS and words[0] not in _NOT_ALONE):
+    if joined in LEFT_WORDS:
         return LEFT
+    if words[0] in LEFT_WORDS and words[0] not in _NOT_ALONE:
+        return _with_more(words[0], set(words[1:]))
     return STAYS if joined in STAYS_WORDS else NOTHING
+
+
+def _with_more(word: str, others: set[str]) -> Said:
+    """What a word of LEFT_WORDS says with `others` after it: `Inactive - Maternity Leave`, `Resigned (notice)`."""
+    if word in _INACTIVE and others & _AWAY:
+        return STAYS
+    return NOTHING if others & _NOT_YET and not others & {"without", "no"} else LEFT
 
 
 def last_day_in(cell: str, date_format: str) -> str | None:
@@ -135,7 +161,7 @@ def last_day_in(cell: str, date_format: str) -> str | None:
     found = check_date(text, date_format)
     days = [date.fromisoformat(found)] if isinstance(found, str) else list(_readings(text))
     latest = max(days, default=None)
-    return latest.isoformat() if latest and _OLDEST <= latest.year < _NEWEST else None
+    return latest.isoformat() if latest and _OLDEST <= latest.year < _NEWEST and latest != _DAY_0 else None
 
 
 def _readings(text: str) -> Iterator[date]:
@@ -162,6 +188,8 @@ def _with_a_name(words: list[str]) -> Iterator[date]:
 
 def _real(year: str, month: str, day: str) -> Iterator[date]:
     number = int(year)
+    if year == "99":
+        return  # of 9999
     if len(year) == 2:
         number += 2000 if number < 69 else 1900
     try:

@@ -80,6 +80,14 @@ async def test_a_column_by_which_no_user_has_left_gives_no_such_warning(
     assert unread(await company.run(listed(column, *cells), now=JUNE)) == []
 
 
+async def test_the_warning_names_no_field_of_ours_that_a_tenant_has_as_its_own(company: Company) -> None:
+    own = [{"key": key, "label": key, "type": "text"} for key in ("leave_date", "active")]
+    for column, cell in (("End Date", "2022-12-31"), ("Is active", "no")):
+        (said,) = unread(await company.run(listed(column, cell), custom_fields=own, now=JUNE))
+        assert "field_mapping" not in said.message
+        assert said.message.endswith("Correct the cells, or ask the operator to have this column read.")
+
+
 async def test_a_column_that_is_ignored_on_purpose_gives_no_word(company: Company) -> None:
     outcome = await company.run(listed("Active", "FALSE", "TRUE", ""), field_mapping={"Active": ""})
     assert outcome.messages == ()

@@ -91,3 +91,17 @@ def test_words_of_other_languages_are_proposed_with_their_meanings() -> None:
 def test_of_two_flags_one_is_proposed() -> None:
     text = "first_name,last_name,email,Active,Leaver\nA,B,a@b.test,TRUE,no\nC,D,c@d.test,FALSE,yes\n"
     assert propose(text.encode(), ImportSettings()).changes == {"field_mapping": {"Active": "active"}}
+
+
+def test_a_field_that_the_tenant_has_as_its_own_is_not_proposed_for_leavers() -> None:
+    own = ImportSettings(
+        custom_fields=[{"key": key, "label": "X", "type": "text"} for key in ("leave_date", "active")]
+    )
+    text = "first_name,last_name,email,End Date,Is active\nA,B,a@b.test,2022-12-31,no\nC,D,c@d.test,,yes\n"
+    assert "field_mapping" not in propose(text.encode(), own).changes
+
+
+def test_users_who_are_inactive_on_leave_are_not_proposed_as_leavers() -> None:
+    found = proposal("Status", "Active", "Inactive - Leave of Absence", "Terminated")
+    words = {"Active": "no", "Inactive - Leave of Absence": "no", "Terminated": "yes"}
+    assert found.changes["value_mapping"] == {"deactivate": words}

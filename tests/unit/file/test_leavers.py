@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from importer.file.header import Names, read_header
-from importer.file.leavers import Tells, tells
+from importer.file.leavers import Tells, tells, tells_beside
 
 LAST_DAY = (
     "End Date|end_date|endDate|END DATE|Termination Date|TERMINATION_DATE|Term Date|"
@@ -21,7 +21,8 @@ LAST_DAY = (
     "salida|Fecha fin contrato|Data cessazione|Data di cessazione|Data fine rapporto|"
     "Uit dienst|Datum uit dienst|"
     "Uitdienstdatum|Einddatum|Einde dienstverband|Laatste werkdag|Data de sa\u00edda|Data de desligamento|"
-    "Data de demiss\u00e3o|Data zwolnienia|Data zako\u0144czenia zatrudnienia|Data rozwi\u0105zania umowy"
+    "Data de demiss\u00e3o|Data zwolnienia|Data zako\u0144czenia zatrudnienia|Data rozwi\u0105zania umowy|"
+    "D\u00e9part|Contract End|退職日|离职日期|離職日期|تاريخ انتهاء الخدمة"
 )
 LEFT = (
     "Leaver|Is Leaver|is_leaver|Terminated|Termd|Inactive|isInactive|Account Disabled|"
@@ -36,7 +37,7 @@ ACTIVE = (
 STATUS = (
     "Status|status|Employment Status|employment_status|EmployeeStatus|employeestatus|HR Status|Worker Status|"
     "Status (Active/Inactive)|Besch\u00e4ftigungsstatus|Mitarbeiterstatus|Statut|Estado|Estado laboral|Stato|"
-    "Situa\u00e7\u00e3o|Status zatrudnienia"
+    "Situa\u00e7\u00e3o|Status zatrudnienia|在籍状況|员工状态|Status 状态|الحالة"
 )
 OTHERS = (
     "Start Date|Hire Date|Date of Birth|Leave Type|Leave Start Date|Leave End Date|"
@@ -45,7 +46,9 @@ OTHERS = (
     "Employee|Contract Type|In|"
     "Title|Activity|Active Directory ID|Email Status|Weekend|Gender|Country|Eintritt|"
     "Datum in dienst|Data zatrudnienia|"
-    "Last Name|Last Login|Department|Exam Date|Personal Email|leave_type|_|''"
+    "Last Name|Last Login|Department|Exam Date|Personal Email|leave_type|_|''|"
+    "Birthday|Depart|Departs|End User|Contract Term|Employment Term|Baja laboral|Zwolnienie|Vacation End|Project End|"
+    "Active projects|Fin de la p\u00e9riode d'essai|生年月日|入社日|姓名"
 )
 MEANT = [
     (name, found)
@@ -67,6 +70,13 @@ def test_a_header_that_tells_who_has_left_is_known(name: str, found: Tells) -> N
 @pytest.mark.parametrize("name", OTHERS.split("|"))
 def test_a_header_that_only_looks_like_one_is_none(name: str) -> None:
     assert tells(name) is None
+
+
+def test_a_column_left_beside_a_column_right_is_a_side() -> None:
+    assert tells_beside(["email", "Left", "RIGHT"]) == [None, None, None]
+    assert tells_beside(["email", "Left", "End Date"]) == [None, Tells.LEFT, Tells.LAST_DAY]
+    _, problems = read_header(["first_name", "last_name", "email", "left", "right"], 1, known=Names())
+    assert not [said.message for said in problems if "who has left" in said.message]
 
 
 @pytest.mark.parametrize(("name", "found"), MEANT)

@@ -21,7 +21,7 @@ def says(tells: Tells, cell: str) -> Says:
         "31st December 2022", "31. Dezember 2022", "31 d\u00e9c. 2022", "31 de diciembre de 2022", "31 dicembre 2022",
         "31 december 2022", "31 dezembro 2022", "31 grudnia 2022", "20221231", "44926", "2022/12/31",
         "2022-12-31T00:00:00Z",
-        "2022-12-31 00:00:00.000", "31.12.2022 00:00", "12/31/2022 12:00:00 AM",
+        "2022-12-31 00:00:00.000", "31.12.2022 00:00", "12/31/2022 12:00:00 AM", "2022年12月31日",
     ],
 )  # fmt: skip
 def test_a_day_is_read_in_every_usual_form(cell: str) -> None:
@@ -31,8 +31,12 @@ def test_a_day_is_read_in_every_usual_form(cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["0000-00-00", "1900-01-01", "9999-12-31", "31.12.9999", "n/a", "-", "", "open", "12", "B-4711"]
-)
+    "cell",
+    [
+        "0000-00-00", "1900-01-01", "1970-01-01", "01/01/1970", "9999-12-31", "31.12.9999", "31.12.99", "12/31/99",
+        "n/a", "-", "", "open", "12", "B-4711",
+    ],
+)  # fmt: skip
 def test_what_is_written_for_no_day_is_none(cell: str) -> None:
     assert says(Tells.LAST_DAY, cell) is Says.NOTHING
 
@@ -52,10 +56,16 @@ LEFT = (
     "Terminated|terminated |INACTIVE|Left|Leaver|Resigned|Retired|Terminated - voluntary|"
     "Not active|Inactive (2024)|"
     "ausgeschieden|Inaktiv|parti|Inactif|baja|Inactivo|cessato|Uit dienst|Desligado|"
-    "Zwolniony|Odszed\u0142|D\u00e9sactiv\u00e9"
+    "Zwolniony|Odszed\u0142|D\u00e9sactiv\u00e9|Inactive - terminated|"
+    "Terminated without notice|退職|已离职"
 )
-STAY = "Active|On Leave|Leave|Aktiv|Beurlaubt|Actif|Activo|Attivo|Actief|Ativo|Aktywny|In dienst|Employed"
-UNKNOWN = "Pending|CA|Left-handed|T|1|TRUE|FALSE|Bavaria|Contractor"
+STAY = (
+    "Active|On Leave|Leave|Aktiv|Beurlaubt|Actif|Activo|Attivo|Actief|Ativo|Aktywny|In dienst|Employed|Full time|"
+    "Inactive - Leave of Absence|Inactive (on leave)|Inaktiv (Elternzeit)|Inactif - cong\u00e9|在職中|休职"
+)
+UNKNOWN = (
+    "Pending|CA|Left-handed|T|1|TRUE|FALSE|Bavaria|Contractor|Resigned - serving notice|Inactive (pending start)"
+)
 
 
 @pytest.mark.parametrize(
