@@ -34,7 +34,7 @@ from importer.reconcile.plan import LINK_FIELDS, NameIds, custom_column, team_co
 from importer.reconcile.roster import COLUMNS, NEW_USER
 from importer.reconcile.rows import RowInHand, Writes, names_of
 from importer.rules.cells import FieldValue
-from importer.rules.doubts import doubt
+from importer.rules.doubts import Doubts, doubt
 from importer.rules.emails import email_key
 from importer.rules.identity import Identity
 from importer.rules.rows import Doubt, RowChecker
@@ -50,7 +50,6 @@ class Newcomers:
 
     rows: list[RowInHand] = field(default_factory=list)
     values: dict[str, list[FieldValue]] = field(default_factory=dict)
-    doubts: list[Problem] = field(default_factory=list)
 
     def column(self, name: str) -> Sequence[FieldValue]:
         """The values of the field `name`; nothing if it is not in the file."""
@@ -66,10 +65,13 @@ class Newcomers:
         return dict(zip(reversed(self.column(name)), lines, strict=False))
 
 
-def part(rows: list[RowInHand], apart: Collection[str], checker: RowChecker) -> tuple[Newcomers, list[RowInHand]]:
+def part(
+    rows: list[RowInHand], apart: Collection[str], checker: RowChecker, counted: Doubts
+) -> tuple[Newcomers, list[RowInHand]]:
     """Tell the new people without anything unusual about them from all other rows; both in the order of the file.
 
-    Rows with an identifier in `apart` have something unusual about them.
+    Rows with an identifier in `apart` have something unusual about them. What is said of the new people once for a
+    column is counted in `counted`.
     """
     newcomers = Newcomers()
     if len({row.key for row in rows}) < len(rows):
@@ -90,7 +92,8 @@ def part(rows: list[RowInHand], apart: Collection[str], checker: RowChecker) -> 
         for at, (name, text, why) in doubts:
             if at not in odd:
                 chunk[at].doubted = True
-                newcomers.doubts.append(doubt(chunk[at].line, name, text, why))
+                line = chunk[at].line
+                counted.sift((doubt(line, name, text, why),), line)
         if odd:
             others += [row for at, row in enumerate(chunk) if at in odd]
             chunk = [row for at, row in enumerate(chunk) if at not in odd]

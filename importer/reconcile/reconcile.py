@@ -213,8 +213,7 @@ class Reconciler:
 
         Rows with an identifier in `apart` are unusual.
         """
-        newcomers, others = part(rows, apart, self._checker)
-        self._doubts.sift(newcomers.doubts)
+        newcomers, others = part(rows, apart, self._checker, self._doubts)
         for row in newcomers.rows:
             row.new_id = self._roster.new_id(row.line)
         self.counts.created += len(newcomers.rows)
@@ -323,7 +322,7 @@ class Reconciler:
                 self.counts.unchanged += 1
             elif row.told and row.judgement.state == "active":
                 self.unread.count(row.told, row.line, row.cells, hire_date_after(row.checked, row.user))
-            self._spool.say(self._doubts.sift(problems))
+            self._spool.say(self._doubts.sift(problems, row.line))
 
     def _may_be_cut(self, row: RowInHand) -> bool:
         """Whether even the identifier of an unfinished row may be half of one, and no guard would see to that."""

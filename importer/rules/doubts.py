@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
@@ -16,7 +17,10 @@ VALUE_NAMED = 40
 
 @dataclass(frozen=True, slots=True)
 class Counted(Problem):
-    """What is to be said of one cell, and once for its column, if `least` of its cells or more deserve it."""
+    """What is to be said of one cell, and once for its column, if `least` of its cells or more deserve it.
+
+    It has no line: a column may be full of such cells, and those of one text share it.
+    """
 
     advice: str = ""
     least: int = 1
@@ -46,11 +50,16 @@ def doubt(line: int, name: str, cell: str, why: Doubtful, *, rejected: bool = Fa
 
     A formula in a row that is `rejected` is one more error of it: errors.csv makes it text, which would be taken.
     """
-    value = shown(visible(cell))
-    message = f"{name} “{value}”: {why.message}"
     if rejected and why.code == "formula":
-        return Problem(Severity.ERROR, why.code, message, line, name, value)
-    return Counted(Severity.WARNING, why.code, message, line, name, value, why.message, why.least)
+        value = shown(visible(cell))
+        return Problem(Severity.ERROR, why.code, f"{name} “{value}”: {why.message}", line, name, value)
+    return _counted(name, cell, why)
+
+
+@lru_cache(maxsize=10_000)
+def _counted(name: str, cell: str, why: Doubtful) -> Counted:
+    value = shown(visible(cell))
+    return Counted(Severity.WARNING, why.code, why.message, None, name, value, why.message, why.least)
 
 
 class Doubts:
@@ -59,16 +68,18 @@ class Doubts:
     def __init__(self) -> None:
         self._columns: dict[tuple[str, str], _Column] = {}
 
-    def sift(self, problems: Iterable[Problem]) -> list[Problem]:
-        """Count those that are said once for a column; return the others."""
+    def sift(self, problems: Iterable[Problem], line: int) -> list[Problem]:
+        """Count those of the row on `line` that are said once for a column; return the others."""
         others = []
         for problem in problems:
             if not isinstance(problem, Counted):
                 others.append(problem)
                 continue
             key = (problem.column or "", problem.code)
-            column = self._columns.setdefault(key, _Column(problem.advice, problem.least))
-            column.add(problem.line or 0, problem.value or "")
+            column = self._columns.get(key)
+            if column is None:
+                column = self._columns[key] = _Column(problem.advice, problem.least)
+            column.add(line, problem.value or "")
         return others
 
     def problems(self) -> list[Problem]:

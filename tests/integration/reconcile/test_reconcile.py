@@ -12,6 +12,7 @@ from importer.model import ImportState
 from importer.reconcile import reconcile
 from importer.reconcile.newcomers import CHUNK_ROWS, Newcomers, part
 from importer.reconcile.rows import RowInHand
+from importer.rules.doubts import Doubts
 from importer.rules.rows import RowChecker
 from tests.support.importing import HEADER, Company, codes, people, sheet
 
@@ -439,9 +440,9 @@ async def test_new_users_are_taken_in_column_by_column_but_for_those_beside_a_wr
     by_column, by_row = [], []
 
     def watched(
-        rows: list[RowInHand], apart: Collection[str], checker: RowChecker
+        rows: list[RowInHand], apart: Collection[str], checker: RowChecker, counted: Doubts
     ) -> tuple[Newcomers, list[RowInHand]]:
-        newcomers, others = part(rows, apart, checker)
+        newcomers, others = part(rows, apart, checker, counted)
         by_column.append(len(newcomers.rows))
         by_row.append(len(others))
         return newcomers, others

@@ -166,7 +166,8 @@ def test_an_unknown_choice_lists_the_choices_and_says_that_the_settings_may_add_
 def counted(*cells: tuple[int, str], name: str = "job_title", least: int = 1) -> list[Problem]:
     doubts = Doubts()
     why = Doubtful(None, "placeholder", "Do something.", least=least)
-    assert doubts.sift([doubt(line, name, cell, why) for line, cell in cells]) == []
+    for line, cell in cells:
+        assert doubts.sift([doubt(line, name, cell, why)], line) == []
     return doubts.problems()
 
 
@@ -191,8 +192,13 @@ def test_a_column_is_warned_of_only_if_so_many_of_its_cells_deserve_it() -> None
     assert len(counted((2, "NULL"), (3, "null"), least=2, name="last_name")) == 1
 
 
+def test_cells_of_one_text_share_what_is_said_of_them() -> None:
+    why = Doubtful(None, "placeholder", "Do something.", least=1)
+    assert doubt(2, "job_title", "NULL", why) is doubt(3, "job_title", "NULL", why)
+
+
 def test_what_is_not_counted_is_given_back() -> None:
     problem = Problem(Severity.WARNING, "mangled_number", "x", 2, "badge")
     doubts = Doubts()
-    assert doubts.sift([problem]) == [problem]
+    assert doubts.sift([problem], 2) == [problem]
     assert doubts.problems() == []
