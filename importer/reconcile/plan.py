@@ -73,7 +73,8 @@ def _judge_other(row: CheckedRow, user: User | None, settings: ImportSettings) -
     if user is None:
         return Judgement(Fate.CREATE, "active", tuple(row.problems))
     if user["state"] == "deactivated" and not settings.reactivate_returning:
-        return Judgement(Fate.LEAVE, "deactivated", (*row.problems, _not_reactivated(row)))
+        # What is said of its cells says that they were applied.
+        return Judgement(Fate.LEAVE, "deactivated", (_not_reactivated(row),))
     return Judgement(Fate.WRITE, "active", tuple(row.problems))
 
 

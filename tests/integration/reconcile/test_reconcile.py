@@ -120,6 +120,14 @@ async def test_a_returning_user_stays_deactivated_where_the_settings_say_so(comp
     assert (user["state"], user["job_title"]) == ("deactivated", None)
 
 
+async def test_nothing_is_said_of_the_cells_of_a_user_who_stays_deactivated(company: Company) -> None:
+    await company.run(people("ann", "ben"))
+    await company.run(people("ann", deactivate="1"))
+    outcome = await company.run(people("ann", "ben", job_title="NULL"), reactivate_returning=False)
+    assert codes(outcome) == ["placeholder", "not_reactivated"]
+    assert "1 cell holds “NULL” (line 3)" in outcome.messages[0].message
+
+
 async def test_a_leaver_never_stays_for_a_typo(company: Company) -> None:
     await company.run(people("ann", "ben", hire_date="2020-01-01", job_title="Baker"))
     content = people("ann", "ben", hire_date="yesterday", job_title="Boss", deactivate="1")
