@@ -67,6 +67,8 @@ class Steps:
       address are judged by `finish` alone. So it runs if any waits, and the question is asked again after it.
     - Users who may be one person are told apart after `finish`, for the same reason, and before the guard.
     - Invitations come after `finish`, as they are read from what the import changed, addresses and leavers included.
+    - That many users may be here under another identifier is said after the guard, as what to do then depends on
+      whether the import is applied.
     - That the file may not be whole is said once: by the guard if users would be deactivated for being absent, else
       by a warning, and so after the guard, with the warnings counted anew.
     - Whom a held import or a dry run touches is read from its changes, last: the rollback takes them along. The spool
@@ -132,6 +134,10 @@ class Steps:
         vouched_for = self._reader.header.is_correction or self._job.proven_whole
         truncation = [] if vouched_for else reasons_of_truncation(wholeness, self._settings)
         guard, why = await self._guard(counts, truncation, renamed)
+        if renamed.are_many(counts.deactivated):
+            applied = not guard and not self._job.dry_run
+            self._spool.say([many_renamed(renamed, self._settings, applied=applied)])
+            counts.warnings = self._spool.warnings
         if truncation and not counts.deactivated_absent:
             self._spool.say([_possibly_truncated(truncation)])
             counts.warnings = self._spool.warnings
@@ -170,8 +176,6 @@ class Steps:
     async def _compare(self, counts: Counts) -> Renamed:
         """Tell of new users who may be those of before, under another identifier."""
         renamed = await self._tables.pairs.find(counts)
-        if renamed.are_many(counts.deactivated):
-            self._spool.say([many_renamed(renamed, self._settings)])
         async for pairs in self._tables.pairs.each():
             self._spool.say(perhaps_the_same(pair, self._settings) for pair in pairs)
         counts.warnings = self._spool.warnings

@@ -171,40 +171,56 @@ def would_rename(renamed: Renamed, settings: ImportSettings) -> str:
     )
 
 
-def many_renamed(renamed: Renamed, settings: ImportSettings) -> Problem:
-    """Return the warning about the whole file that many of its new users may be users of before."""
+def many_renamed(renamed: Renamed, settings: ImportSettings, *, applied: bool) -> Problem:
+    """Return the warning about the whole file that many of its new users may be users of before.
+
+    `applied`: the import was approved, or is not held for that.
+    """
     of = counted(renamed.pairs, "user of this file", "users of this file")
     example = f" ({shown(renamed.first.old)} and {shown(renamed.first.new)}, for example)" if renamed.first else ""
     message = (
         f"{of} may have been here before under another {settings.identifier}{example}. "
-        f"{what_keeps_them(renamed, settings)}"
+        f"{what_keeps_them(renamed, settings, applied=applied)}"
     )
     return Problem(Severity.WARNING, GuardReason.IDENTIFIERS_CHANGED.value, message, None, settings.identifier)
 
 
-def what_keeps_them(renamed: Renamed, settings: ImportSettings) -> str:
-    """Return what keeps the users of these pairs the same users, in sentences."""
+def what_keeps_them(renamed: Renamed, settings: ImportSettings, *, applied: bool = False) -> str:
+    """Return what keeps the users of these pairs the same users, in sentences; once `applied`, after undo."""
     if settings.identifier != "email":
         if renamed.zeros * 2 > renamed.pairs:
             return (
                 f"Leading zeros of {settings.identifier} were lost or added. "
                 "Format that column as text and export the file again: then they stay the same users."
             )
-        return (
-            f"If they are the same people whose {settings.identifier} changed, set identifier to email before this "
-            "file is applied: then they stay the same users."
-        )
+        who = f"If they are the same people whose {settings.identifier} changed"
+        return f"{who}, {_set_identifier('email', applied)}: then they stay the same users."
     why = "The domain of their addresses changed. " if renamed.domains * 2 > renamed.pairs else ""
-    known = max(renamed.fields, key=renamed.fields.__getitem__, default=None)
-    if known:
+    may_tell = [name for name in renamed.fields if _may_be_identifier(name, settings)]
+    if may_tell:
+        known = max(may_tell, key=renamed.fields.__getitem__)
         return (
-            f"{why}If they are the same people, set identifier to {known} before this file is applied: "
+            f"{why}If they are the same people, {_set_identifier(known, applied)}: "
             "then addresses may change, and they stay the same users."
         )
+    first = "undo this import, and " if applied else ""
     return (
-        f"{why}If they are the same people, send the former addresses once more, with a column such as employee_id "
-        "as a custom field, and set identifier to it: then addresses may change, and they stay the same users."
+        f"{why}If they are the same people, {first}send the former addresses once more, with a column such as "
+        "employee_id as a custom field, and set identifier to it: then addresses may change, and they stay the same "
+        "users."
     )
+
+
+def _set_identifier(name: str, applied: bool) -> str:
+    if applied:
+        return f"undo this import, set identifier to {name}, and send the file again"
+    return f"set identifier to {name} before this file is applied"
+
+
+def _may_be_identifier(name: str, settings: ImportSettings) -> bool:
+    """Whether the settings may name this custom field as the identifier."""
+    is_text = any(each.key == name and each.type == "text" for each in settings.custom_fields)
+    return is_text and name not in settings.value_mapping
 
 
 def _without_zeros(pair: Pair) -> bool:

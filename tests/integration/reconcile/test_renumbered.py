@@ -103,6 +103,17 @@ async def test_a_new_numbering_names_the_address_as_identifier(company: Company)
     assert "set identifier to email" in (outcome.message or "")
 
 
+async def test_an_import_that_is_applied_says_to_undo_it_first(company: Company) -> None:
+    await company.run(staff({}), **ALL, **BY_NUMBER)
+    new, off = staff({"20000": "A1", "20001": "A2", "20002": "A3"}), {"max_deactivations_percent": 100}
+    tried = await company.run(new, dry_run=True, **off, **ALL, **BY_NUMBER)
+    assert "set identifier to email before this file is applied" in (tried.message or "")
+    outcome = await company.run(new, **off, **ALL, **BY_NUMBER)
+    (said,) = [problem.message for problem in outcome.messages if problem.code == CHANGED]
+    assert "undo this import, set identifier to email, and send the file again" in said
+    assert "before this file is applied" not in (outcome.message or "")
+
+
 @pytest.mark.parametrize("turn", [1, -1], ids=["old_first", "new_first"])
 async def test_a_rehire_under_a_new_number_is_named_beside_the_old_one(company: Company, turn: int) -> None:
     header = (*NUMBERED, "deactivate")
@@ -170,6 +181,19 @@ async def test_a_field_that_no_two_users_share_tells_who_was_renamed(company: Co
     assert outcome.state is ImportState.HELD
     assert "set identifier to employee_id" in (outcome.message or "")
     assert "both have the employee_id E0" in pairs(outcome)[0]
+
+
+@pytest.mark.parametrize("tells", [{"type": "number"}, {"type": "text"}])
+async def test_a_field_that_can_be_no_identifier_is_not_named_as_one(company: Company, tells: dict[str, str]) -> None:
+    mapping = {"value_mapping": {"badge": {"none": ""}}} if tells["type"] == "text" else {}
+    settings: dict[str, Any] = {**ALL, **mapping, "custom_fields": ({"key": "badge", **tells},)}
+    rows = [(f"N{at}", "S", f"n{at}@old.test", str(100 + at)) for at in range(40)]
+    moved = [(name, last, address.replace("old", "new"), badge) for name, last, address, badge in rows[:4]]
+    await company.run(sheet(*rows, header=(*HEADER, "badge")), **settings)
+    outcome = await company.run(sheet(*moved, *rows[4:], header=(*HEADER, "badge")), **settings)
+    assert (outcome.state, len(pairs(outcome))) == (ImportState.HELD, 4)
+    assert "set identifier to badge" not in (outcome.message or "")
+    assert "employee_id as a custom field" in (outcome.message or "")
 
 
 async def test_a_married_user_is_found_by_the_number_and_not_by_a_shared_city(company: Company) -> None:
