@@ -29,6 +29,7 @@ import hashlib
 from bisect import bisect_left
 
 from importer.file.header import Header
+from importer.file.leavers import tells_beside
 from importer.file.reader import Batch
 from importer.reconcile.roster import Roster
 from importer.rules.settings import ImportSettings
@@ -41,8 +42,11 @@ COLD_BATCHES = 3
 
 
 def salt_of(revision: int, header: Header, settings: ImportSettings) -> bytes:
-    """What a digest depends on beside the row's text: the rules, the settings, the header."""
-    facts = repr((RULES, revision, settings.model_dump(), header.columns))
+    """What a digest depends on beside the row's text: the rules, the settings, the header.
+
+    Of the header also which columns tell who has left though nothing reads them: a cell of one may be warned of.
+    """
+    facts = repr((RULES, revision, settings.model_dump(), header.columns, tells_beside(header.raw)))
     return hashlib.blake2b(facts.encode(), digest_size=16).digest()
 
 

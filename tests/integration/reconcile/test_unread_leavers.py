@@ -80,6 +80,14 @@ async def test_a_column_by_which_no_user_has_left_gives_no_such_warning(
     assert unread(await company.run(listed(column, *cells), now=JUNE)) == []
 
 
+async def test_a_column_that_gets_a_telling_name_is_warned_of(company: Company) -> None:
+    cells = ("", "2022-12-31", "2027-12-31")
+    for _ in range(2):
+        assert not unread(await company.run(listed("Remark", *cells), now=JUNE))
+    for _ in range(2):
+        assert len(unread(await company.run(listed("End Date", *cells), now=JUNE))) == 1
+
+
 async def test_the_warning_names_no_field_of_ours_that_a_tenant_has_as_its_own(company: Company) -> None:
     own = [{"key": key, "label": key, "type": "text"} for key in ("leave_date", "active")]
     for column, cell in (("End Date", "2022-12-31"), ("Is active", "no")):
