@@ -172,6 +172,7 @@ class Reconciler:
         for row in rows:
             row.known = known.get(row.key) if row.key is not None else None
         users = await self._roster.load(row.known.id for row in rows if row.known and not row.is_unchanged)
+        await self._roster.put_days_back(users)  # of rows that fall: none of them is written
         apart = strangers.keys() | unknown.keys() | await self._contested(rows)
         newcomers, rows = await asyncio.to_thread(self._part, rows, users, strangers, unknown, apart)
         writes = [row for row in rows if row.judgement.fate in (Fate.CREATE, Fate.WRITE)]

@@ -204,6 +204,25 @@ class Roster:
         )
         return cast(dict[int, User], {row["id"]: dict(row) for row in rows})
 
+    async def put_days_back(self, users: dict[int, User]) -> None:
+        """Give `users` whom a row has named already the days back that were stored before the import; take those out
+        whom it has created. So what is stored says the same of a row wherever batches end.
+        """
+        named = [user_id for user_id in users if self._line[user_id] > 0]
+        if not named:
+            return
+        rows = await self._db.execute_fetchall(
+            "SELECT c.user_id, c.field, c.old FROM json_each(?) AS wanted"
+            " JOIN changes AS c ON c.user_id = wanted.value"
+            " WHERE +c.import_id = ? AND c.field IN ('hire_date', 'leave_date', 'created')",
+            (json.dumps(named), self._import_id),
+        )
+        for user_id, name, old in rows:
+            if name == "created":
+                users.pop(user_id, None)
+            elif user_id in users:
+                users[user_id] = cast(User, {**users[user_id], name: old})
+
     async def absent(self, batch: int = 2000) -> AsyncIterator[list[User]]:
         """The active users on no row of the file, in batches."""
         after = 0

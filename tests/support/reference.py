@@ -1,9 +1,9 @@
 """A small, obviously right model of reconciling, in plain dictionaries: what the importer is compared with.
 
-It knows rows of first and last name, address, job title, teams, manager, role, `deactivate`, `active`, `leave_date`
-(past, or far ahead) and two fields of the tenant's own, cells that hold an error or a formula of a spreadsheet or a
-word for nothing, the settings `deactivate_missing`, `reactivate_returning` and `blank_cells`, and nothing of batches,
-digests or SQL.
+It knows rows of first and last name, address, job title, teams, manager, role, `deactivate`, `active`, `leave_date`,
+`hire_date`, a column that is not read (`End Date`) and two fields of the tenant's own, cells that hold an error or a
+formula of a spreadsheet or a word for nothing, the settings `deactivate_missing`, `reactivate_returning` and
+`blank_cells`, days that pass, and nothing of batches, digests or SQL.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ MUST_SAY = ("first_name", "deactivate")
 """Columns in which such a cell rejects the row, or is wrong in a leaver's."""
 WORDS_FOR_NOTHING = ("NULL", "-")
 TEXTS = ("job_title", "primary_team", "secondary_team", "desk")
-TODAY = "2025-12-31"
-"""Last days before it are past."""
+NO_DAY = "soon"
 
 Row = dict[str, str]
 Users = dict[str, dict[str, Any]]
@@ -32,28 +31,36 @@ class Model:
     counts: dict[str, int] = field(default_factory=dict)
     said: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """The lines of the cells that are counted, by code and column."""
+    past: str = ""
+    """Last days before it are over."""
+    keep_blanks: bool = False
+    unread: int = 0
+    """So many users are active whose `End Date` is past."""
 
     def apply(
-        self, rows: list[Row], *, deactivate_missing: bool, reactivate_returning: bool, keep_blanks: bool
+        self, rows: list[Row], *, past: str, deactivate_missing: bool, reactivate_returning: bool, keep_blanks: bool
     ) -> None:
+        self.past, self.keep_blanks, self.unread = past, keep_blanks, 0
         counts = dict.fromkeys(
             ("created", "updated", "unchanged", "reactivated", "deactivated", "rejected", "ignored"), 0
         )
         before = {name: dict(user) for name, user in self.users.items()}
+        leaves = {id(row): self._leaves(row) for row in rows}  # by what was stored before any of them
         standing: dict[str, Row] = {}
-        for row in sorted(rows, key=self._leaves):
+        for row in sorted(rows, key=lambda row: leaves[id(row)]):
             standing.setdefault(row["email"], row)
         seen = standing.keys()
         accepted: list[Row] = []
         self.said = {}
         for line, row in enumerate(rows, 2):
             if row is not standing[row["email"]]:
-                beside = self._leaves(row) and not self._leaves(standing[row["email"]])
+                beside = leaves[id(row)] and not leaves[id(standing[row["email"]])]
                 counts["ignored" if beside else "rejected"] += 1
                 continue
             fate = self._fate(row, reactivate_returning)
-            if fate in ("write", "unchanged"):
+            if fate == "write":
                 self._count_cells(line, row)
+                self.unread += not self._leaves(row) and self._is_over(row.get("End Date", ""), row)
             row = {column: cell for column, cell in row.items() if cell not in NO_VALUES}
             if fate == "write":
                 self._write(row, keep_blanks)
@@ -84,6 +91,7 @@ class Model:
             or row.get("deactivate") in NO_VALUES
             or row.get("role") == "king"
             or row.get("floor") == "two"
+            or row.get("leave_date") == NO_DAY
         ):
             return "rejected"
         if known and known["state"] == "deactivated" and not reactivate_returning:
@@ -91,10 +99,18 @@ class Model:
         return "write"
 
     def _leaves(self, row: Row) -> bool:
-        """A flag says so, or the last day is past: that of the row, or the stored one if the file has no column."""
-        stored = self.users.get(row["email"], {}).get("leave_date") or ""
-        last_day = row.get("leave_date", stored)
-        return row.get("deactivate") == "1" or row.get("active") == "no" or "" < last_day < TODAY
+        """A flag says so, or the last day is past: that of the row, or the stored one if the row has none."""
+        last_day = row.get("leave_date", NO_VALUES[0])
+        if last_day in NO_VALUES:
+            last_day = self.users.get(row["email"], {}).get("leave_date") or ""
+        return row.get("deactivate") == "1" or row.get("active") == "no" or self._is_over(last_day, row)
+
+    def _is_over(self, last_day: str, row: Row) -> bool:
+        """Whether a last day is past, and not of an employment before the one that the row's hire date began."""
+        hired = row.get("hire_date", NO_VALUES[0])
+        if hired in NO_VALUES or (self.keep_blanks and not hired):
+            hired = self.users.get(row["email"], {}).get("hire_date") or ""
+        return last_day != NO_DAY and "" < last_day < self.past and hired <= last_day
 
     def _count_cells(self, line: int, row: Row) -> None:
         for column, cell in row.items():
@@ -107,7 +123,7 @@ class Model:
     def _write(self, row: Row, keep_blanks: bool) -> None:
         new: dict[str, Any] = {"custom": {}}
         new |= {"job_title": None, "role": "learner", "primary_team": None, "secondary_team": [], "manager": None}
-        new |= {"leave_date": None}
+        new |= {"leave_date": None, "hire_date": None}
         leaves = self._leaves(row)
         user = self.users.setdefault(row["email"], new)
         if row.get("first_name"):
@@ -118,8 +134,10 @@ class Model:
             user["role"] = row["role"] or "learner"
         self._set_own(user, row, keep_blanks)
         self._set_teams(user, row, keep_blanks)
-        if "leave_date" in row:
+        if row.get("leave_date", NO_DAY) != NO_DAY:
             user["leave_date"] = row["leave_date"] or None
+        if "hire_date" in row and not (keep_blanks and not row["hire_date"]):
+            user["hire_date"] = row["hire_date"] or None
         user["state"] = "deactivated" if leaves else "active"
 
     @staticmethod

@@ -87,6 +87,20 @@ async def test_a_spreadsheet_error_for_a_last_day_brings_no_leaver_back(company:
     assert (await company.users())["bo@example.com"]["leave_date"] == "2026-03-31"
 
 
+@pytest.mark.parametrize("kept", [False, True])
+async def test_stored_days_say_of_a_second_row_what_they_said_before_the_import(company: Company, kept: bool) -> None:
+    header = (*HEADER, "hire_date", "leave_date")
+    if kept:
+        await company.run(sheet((*BO, "2019-01-01", ""), header=header))
+    rows = [(*BO, "2021-01-01", ""), (*ANN, "", ""), (*BO, "", "2020-01-31"), (*BO, "2022-01-01", "#N/A")]
+    outcome = await company.run(sheet(*rows, header=header), blank_cells="keep")
+    assert counted(outcome, "ignored", "rejected") == (1, 1)
+    assert [(said.code, said.line) for said in outcome.messages] == [
+        ("leaver_row_ignored", 4),
+        ("duplicate_identifier", 5),
+    ]
+
+
 async def test_a_blank_last_day_clears_it_and_brings_the_user_back(company: Company) -> None:
     await company.run(sheet((*BO, "2026-03-31"), header=WITH_LAST_DAY), now=day("2026-03-01"))
     await company.run(people("bo"), now=day("2026-05-01"), **TRUSTING)
