@@ -15,7 +15,7 @@ from importer.file.leavers import Tells, tells_beside
 from importer.file.letters import visible
 from importer.model import shown
 from importer.rules.cells import Invalid, check_active, check_date
-from importer.rules.left import Says, said_by
+from importer.rules.left import Says, said_by, stands_for_none
 from importer.rules.meanings import tidy
 from importer.rules.settings import ImportSettings
 
@@ -81,8 +81,11 @@ def _field(
     """The field that takes every one of `cells`, and what its words mean; None if none does."""
     filled = list(dict.fromkeys(cell for cell in cells if cell))
     if kind is Tells.LAST_DAY:
-        takes = filled and not any(isinstance(check_date(cell, date_format), Invalid) for cell in filled)
-        return ("leave_date", {}) if takes else None
+        days = {cell: check_date(cell, date_format) for cell in filled}
+        if not days or any(isinstance(day, Invalid) for day in days.values()):
+            return None
+        none = {cell: "" for cell, day in days.items() if isinstance(day, str) and stands_for_none(day)}
+        return "leave_date", {**settings.value_mapping.get("leave_date", {}), **none} if none else {}
     target = "active" if kind is Tells.ACTIVE else "deactivate"
     if len(filled) > WORDS or (target == "active" and not all(cells)):
         return None

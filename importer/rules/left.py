@@ -101,9 +101,9 @@ _YEAR_LAST = re.compile(rf"(\d{{1,2}})[-/. ] ?(\d{{1,2}})[-/. ] ?(\d{{4}}|\d{{2}
 _DIGITS = re.compile(rf"((?:19|20)\d{{2}})(\d{{2}})(\d{{2}}){_TIME}")
 _SERIAL = re.compile(r"(\d{5})(?:\.\d+)?")
 _EXCEL_BEGINS = date(1899, 12, 30)
-_OLDEST, _NEWEST = 1950, 2100
+_OLDEST, _NEWEST = "1950-01-01", 2100
 """Days outside are written where there is none: 1900-01-01, 9999-12-31."""
-_DAY_0 = date(1970, 1, 1)
+_DAY_0 = "1970-01-01"
 """The day on which computers begin to count; it is written where there is none, too."""
 
 
@@ -161,7 +161,14 @@ def last_day_in(cell: str, date_format: str) -> str | None:
     found = check_date(text, date_format)
     days = [date.fromisoformat(found)] if isinstance(found, str) else list(_readings(text))
     latest = max(days, default=None)
-    return latest.isoformat() if latest and _OLDEST <= latest.year < _NEWEST and latest != _DAY_0 else None
+    if not latest or latest.year >= _NEWEST or stands_for_none(latest.isoformat()):
+        return None
+    return latest.isoformat()
+
+
+def stands_for_none(day: str) -> bool:
+    """Whether systems write this day, as YYYY-MM-DD, where there is none; days that are far ahead do no harm."""
+    return day < _OLDEST or day == _DAY_0
 
 
 def _readings(text: str) -> Iterator[date]:

@@ -105,3 +105,10 @@ def test_users_who_are_inactive_on_leave_are_not_proposed_as_leavers() -> None:
     found = proposal("Status", "Active", "Inactive - Leave of Absence", "Terminated")
     words = {"Active": "no", "Inactive - Leave of Absence": "no", "Terminated": "yes"}
     assert found.changes["value_mapping"] == {"deactivate": words}
+
+
+def test_days_that_stand_for_none_are_proposed_as_blank() -> None:
+    found = proposal("Termination Date", "1900-01-01", "1970-01-01", "2024-01-31", "9999-12-31")
+    assert meant(found, "Termination Date") == "leave_date"
+    assert found.changes["value_mapping"] == {"leave_date": {"1900-01-01": "", "1970-01-01": ""}}
+    ImportSettings(**found.changes)
