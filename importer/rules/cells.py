@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 
 from importer.file.letters import BLANKS
 from importer.rules.dates import form_in_words, seen_in_date
+from importer.rules.dayforms import read_day, write_day
 
 MAX_TEXT = 255
 """The most characters a text or a name may have."""
@@ -86,15 +88,15 @@ def check_role(text: str) -> str | Invalid:
 
 
 def check_date(text: str, date_format: str = ISO_DATE) -> str | Invalid:
-    """The day in `text`, as YYYY-MM-DD; `date_format` is that of strptime. A time of the day is dropped."""
+    """The day in `text`, as YYYY-MM-DD; `date_format` is as in `dayforms`. A time of the day is dropped."""
     iso = date_format == ISO_DATE
-    if not iso or _ISO_DATE.fullmatch(text):
-        try:
-            if not text.isascii():
-                raise ValueError
-            return datetime.strptime(text, date_format).date().isoformat()  # noqa: DTZ007 - a day, no moment
-        except ValueError:
-            pass
+    if not iso:
+        day = read_day(text, date_format)
+        if day:
+            return day
+    elif _ISO_DATE.fullmatch(text):
+        with suppress(ValueError):
+            return date.fromisoformat(text).isoformat()
     example = date_in(EXAMPLE_DAY, date_format)
     if not iso:
         advice = f"Write a real date as {form_in_words(date_format)}, such as {example}."
@@ -108,8 +110,7 @@ def check_date(text: str, date_format: str = ISO_DATE) -> str | Invalid:
 
 def date_in(iso: str, date_format: str) -> str:
     """The day `iso` (YYYY-MM-DD) as `check_date` reads it."""
-    # The year is put in by hand: strftime writes those before 1000 without their zeros.
-    return datetime.fromisoformat(iso).strftime(date_format.replace("%Y", iso[:4]))
+    return write_day(iso, date_format)
 
 
 def check_deactivate(text: str) -> bool | Invalid:

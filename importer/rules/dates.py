@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import date, timedelta
 from functools import lru_cache
+from itertools import pairwise
+
+from importer.rules.dayforms import read_day
+from importer.rules.months import month_of
 
 _PART_OF_DATE = {
     "Y": "year",
@@ -18,6 +23,8 @@ _PART_OF_DATE = {
     "M": "minutes",
     "S": "seconds",
     "p": "AM or PM",
+    "f": "fraction",
+    "z": "zone",
     "%": "%",
 }
 
@@ -25,29 +32,26 @@ _FIRST_DAY_OF_EXCEL = date(1899, 12, 30)
 _DAY_NUMBER = re.compile(r"([1-7][0-9]{4})(?:[.,][0-9]+)?")
 """A number that is a day from 1927 to 2119 in Excel, perhaps with the part of the day after its point."""
 
+_ZONE = r"(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
 _TIME = re.compile(
-    r"(?P<gap>[T ])[0-9]{1,2}:[0-9]{2}(?P<seconds>:[0-9]{2})?(?P<rest>\.[0-9]+)?"
-    r"(?P<half> [AP]M)?(?P<zone>Z|[+-][0-9:]{4,6})?",
+    r"(?P<gap>T| +|, )(?P<hours>[0-9]{1,2}):[0-9]{2}(?P<seconds>:[0-9]{2})?(?P<rest>[.,][0-9]{1,9})?"
+    rf"(?P<half> ?[AP]M)?(?P<apart> ?){_ZONE}?",
     re.IGNORECASE,
 )
-_NUMBERS = re.compile(r"([0-9]{1,4})([-./])([0-9]{1,2})\2([0-9]{1,4})")
-_WITH_NAME = (
-    re.compile(r"[0-9]{1,2}\.?[ -](?:de )?[^\W\d_]{3,12}\.?,?[ -](?:de )?(?:[0-9]{4}|[0-9]{2})"),
-    re.compile(r"[^\W\d_]{3,12}\.? [0-9]{1,2},? (?:[0-9]{4}|[0-9]{2})"),
-)
-_NAMED = (
-    *("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%B-%Y", "%d. %B %Y"),
-    *("%d-%b-%y", "%d %b %y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y"),
-)
-_MONTHS = (
-    *("jan", "fev", "fév", "feb", "mar", "mär", "apr", "avr", "abr", "mai", "may", "maj", "mag", "mei", "jui", "jun"),
-    *("giu", "lip", "jul", "lug", "aug", "aoû", "ago", "sie", "sep", "set", "wrz", "oct", "okt", "oto", "ott", "out"),
-    *("nov", "lis", "dec", "dez", "déc", "dic", "gru", "gen", "ene", "sty", "lut", "kwi", "cze", "maa", "mrt"),
-)
-"""How the months begin in the languages that users may have."""
+_DAY_IN_ZONE = re.compile(rf"(?P<day>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}){_ZONE}", re.IGNORECASE)
+_NUMBERS = re.compile(r"([0-9]{1,4})([-./]|\. )([0-9]{1,2})\2([0-9]{1,4})")
+_ASIAN = re.compile(r"([0-9]{4})(年 ?)([0-9]{1,2})(月 ?)([0-9]{1,2})日")
+_DIGITS = re.compile(r"[0-9]+")
+_ORDINAL = re.compile(r"(?<=%d)(?:st|nd|rd|th|er|ère|re|[º°ª])(?![^\W\d_])")
+
+_BETWEEN = {"de", "del", "of", "di"}
+"""Words that may stand between the parts of a day."""
+
+_SHORT = {"janv", "fevr", "févr", "febr", "juil", "juill", "sept", "sett"}
+"""Abbreviations of months that are longer than most."""
 
 _Form = tuple[str, str]
-"""A form in words, and as date_format; that is '' where it can't read the form."""
+"""A form in words, and as date_format."""
 
 
 def form_in_words(date_format: str) -> str:
@@ -70,30 +74,96 @@ def seen_in_date(text: str) -> str:
     if not forms:
         return ""
     seen = f"This {'seems to' if len(forms) == 1 else 'may'} be {' or '.join(words for words, _ in forms)}."
-    settings = [setting for _, setting in forms if setting]
-    if not settings:
-        return seen
     reads = "read them" if len(forms) == 1 else "say which"
-    return f"{seen} If all your dates look so, the setting date_format can {reads}: {' or '.join(settings)}."
+    settings = " or ".join(setting for _, setting in forms)
+    return f"{seen} If all your dates look so, the setting date_format can {reads}: {settings}."
+
+
+@lru_cache(maxsize=1000)
+def forms_of(text: str) -> tuple[str, ...]:
+    """The forms in which `text` is a real day, as date_format: all that are usual, and no others."""
+    zoned = _DAY_IN_ZONE.fullmatch(text)
+    if zoned and _reads(text, "%Y-%m-%d%z"):
+        return ("%Y-%m-%dZ", "%Y-%m-%d%z") if zoned["zone"] in "Zz" else ("%Y-%m-%d%z",)
+    time = _TIME.search(text)
+    if time and time.end() == len(text) and time.start():
+        day = text[: time.start()]
+        found = [f"{form}{suffix}" for form in _days(day) for suffix in _time_formats(time)]
+    else:
+        found = _days(text)
+    return tuple(form for form in found if _reads(text, form))
 
 
 def _forms(text: str) -> list[_Form]:
-    """The forms in which `text` is a day."""
-    time = _TIME.search(text)
-    if time and time.end() == len(text):
-        suffix = _time_format(time)
-        day = text[: time.start()]
-        forms = _forms(day) or ([("year-month-day", "%Y-%m-%d")] if _reads(day, "%Y-%m-%d") else [])
-        return [(f"{words} with a time", f"{form}{suffix}" if suffix and form else "") for words, form in forms]
+    """The forms in which `text` is a day; of two that differ only in how they read a zone the first."""
+    forms = [form for form in forms_of(text) if not (form.endswith("%z") and form[:-2] + "Z" in forms_of(text))]
+    return [(_in_words(form), form) for form in forms]
+
+
+def _in_words(form: str) -> str:
+    day, time = _without_time(form)
+    words = form_in_words(day)
+    if "%b" in day or "%B" in day:
+        words = "a date with the name of the month"
+    elif day == "%Y%m%d":
+        words = "year, month and day without marks"
+    return f"{words} with a {time}" if time else words
+
+
+def _without_time(form: str) -> tuple[str, str]:
+    """The day of `form`, and what comes after it in a word."""
+    day, time, _ = re.split(r"(T|[ ,]+)(?=%[HI])", form, maxsplit=1) if re.search("%[HI]", form) else (form, "", "")
+    if time:
+        return day, "time"
+    bare = re.sub("(?:Z|%z)$", "", form)
+    return bare, "zone" if bare != form else ""
+
+
+def _days(text: str) -> list[str]:
+    """The forms that `text`, without a time, may have."""
     numbers = _NUMBERS.fullmatch(text)
     if numbers:
-        return [(form_in_words(form), form) for form in _in_numbers(*numbers.groups()) if _reads(text, form)]
+        return _in_numbers(*numbers.groups())
     if re.fullmatch("[0-9]{8}", text):
-        return [("year, month and day without marks", "%Y%m%d")] if _reads(text, "%Y%m%d") else []
-    if any(form.fullmatch(text) for form in _WITH_NAME):
-        setting = next((form for form in _NAMED if _reads(text, form)), "")
-        return [("a date with the name of the month", setting)] if setting or _names_a_month(text) else []
-    return []
+        return ["%Y%m%d"]
+    asian = _ASIAN.fullmatch(text)
+    if asian:
+        return [f"%Y{asian[2]}%m{asian[4]}%d日"]
+    return _with_a_name(text)
+
+
+def _with_a_name(text: str) -> list[str]:
+    """The form of a day with the name of its month, and whatever stands around it: 5 de enero de 2024."""
+    if len(text) > 40 or not _DIGITS.search(text):
+        return []
+    named = next((found for found in _words_in(text) if month_of(found[0])), None)
+    if not named:
+        return []
+    name, start, end = named
+    before, after = _DIGITS.findall(text[:start]), _DIGITS.findall(text[end:])
+    numbers = [*before, *after]
+    if len(numbers) != 2:
+        return []
+    letter = "b" if len(name) <= 3 or name.endswith(".") or name.lower() in _SHORT else "B"
+    year_at = next((at for at, number in enumerate(numbers) if len(number) == 4), 1)
+    kinds = ["%d", "%d"]
+    kinds[year_at] = "%Y" if len(numbers[year_at]) == 4 else "%y"
+    around = [_ORDINAL.sub("", _DIGITS.sub(lambda _: kinds.pop(0), part)) for part in (text[:start], text[end:])]
+    # A day of the week is not the same in every cell.
+    others = re.findall(r"[^\W\d_]+", "".join(around).replace("%d", "").replace("%Y", "").replace("%y", ""))
+    if "%" in text or not set(others) <= _BETWEEN:
+        return []
+    return [f"%{letter}".join(around)]
+
+
+def _words_in(text: str) -> Iterator[tuple[str, int, int]]:
+    """The words of `text` that may be the name of a month, each two together first; with where they begin and end."""
+    words = list(re.finditer(r"[^\W\d_]+\.?", text))
+    for one, two in pairwise(words):
+        if text[one.end() : two.start()] == " ":
+            yield text[one.start() : two.end()], one.start(), two.end()
+    for word in words:
+        yield word[0], word.start(), word.end()
 
 
 def _in_numbers(first: str, mark: str, month: str, last: str) -> list[str]:
@@ -102,25 +172,24 @@ def _in_numbers(first: str, mark: str, month: str, last: str) -> list[str]:
         return [f"%Y{mark}%m{mark}%d"] if mark != "-" or len(month + last) == 4 else []
     if len(first) <= 2 and len(last) in (2, 4):
         year = "%Y" if len(last) == 4 else "%y"
-        return [f"%d{mark}%m{mark}{year}", f"%m{mark}%d{mark}{year}"]
+        forms = [f"%d{mark}%m{mark}{year}", f"%m{mark}%d{mark}{year}"]
+        # A year that comes first in two digits is only one where no day can be meant.
+        return [f"%y{mark}%m{mark}%d"] if len(first + last) == 4 and int(first) > 31 else forms
     return []
 
 
-def _time_format(time: re.Match[str]) -> str:
-    """The time of the day as strptime knows it; '' if date_format has none for it."""
-    if time["rest"] or (time["zone"] and time["zone"] not in "Zz"):
-        return ""
-    seconds, zone = ":%S" if time["seconds"] else "", time["zone"] or ""
-    return f"{time['gap']}%I:%M{seconds} %p{zone}" if time["half"] else f"{time['gap']}%H:%M{seconds}{zone}"
-
-
-def _names_a_month(text: str) -> bool:
-    return any(word.startswith(_MONTHS) for word in re.findall(r"[^\W\d_]{3,}", text.lower()))
+def _time_formats(time: re.Match[str]) -> list[str]:
+    """The time of the day as date_format has it; a zone Z is a letter, or a zone as others are."""
+    fraction = f"{time['rest'][0]}%f" if time["rest"] else ""
+    seconds = ":%S" if time["seconds"] else ""
+    half = time["half"] or ""
+    hours = f"%I:%M{seconds}{fraction}{half[:-2]}%p" if half else f"%H:%M{seconds}{fraction}"
+    zone = time["zone"] or ""
+    if time["apart"] and not zone:
+        return []
+    gap = f"{time['gap']}{hours}{time['apart']}"
+    return [f"{gap}Z", f"{gap}%z"] if zone in ("Z", "z") else [f"{gap}{'%z' if zone else ''}"]
 
 
 def _reads(text: str, form: str) -> bool:
-    try:
-        datetime.strptime(text, form)  # noqa: DTZ007 - a day, no moment
-    except ValueError:
-        return False
-    return text.isascii()
+    return read_day(text, form) is not None

@@ -15,6 +15,9 @@ from enum import Enum, auto
 
 from importer.file.leavers import Tells, words_of
 from importer.rules.cells import check_date
+from importer.rules.dates import forms_of
+from importer.rules.dayforms import read_day
+from importer.rules.months import MONTH
 
 
 def _set(words: str) -> frozenset[str]:
@@ -78,22 +81,6 @@ _AWAY = _set(
 
 _NOT_YET = _set("pending serving scheduled planned future upcoming notice")
 """Words by which the last day of one who has resigned may be ahead."""
-
-_MONTHS = (
-    "jan januar january janvier janv enero ene gennaio gen januari janeiro styczen stycznia",
-    "feb februar february fevrier fev febrero febbraio februari fevereiro luty lutego",
-    "mar march marz mrz mars marzo maart mrt marco marzec marca maerz",
-    "apr april avril avr abril abr aprile kwiecien kwietnia",
-    "may mai mayo maggio mag mei maio maj maja",
-    "jun june juni juin junio giugno giu junho czerwiec czerwca",
-    "jul july juli juillet juil julio luglio lug julho lipiec lipca",
-    "aug august aout agosto ago augustus sierpien sierpnia",
-    "sep sept september septembre septiembre settembre set setembro wrzesien wrzesnia",
-    "oct october okt oktober octobre octubre ottobre ott outubro out pazdziernik pazdziernika",
-    "nov november novembre noviembre novembro listopad listopada",
-    "dec december dez dezember decembre diciembre dic dicembre dezembro grudzien grudnia",
-)
-_MONTH = {name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
 
 _TIME = r"(?:[T ,]+\d{1,2}[:.]\d{2}.*)?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})[-/. 年](\d{{1,2}})[-/. 月](\d{{1,2}})[.日]?{_TIME}")
@@ -159,7 +146,7 @@ def last_day_in(cell: str, date_format: str) -> str | None:
     if len(text) > 40 or not any(letter.isdigit() for letter in text):
         return None
     found = check_date(text, date_format)
-    days = [date.fromisoformat(found)] if isinstance(found, str) else list(_readings(text))
+    days = [date.fromisoformat(found)] if isinstance(found, str) else list(_readings(text)) or _in_any_form(text)
     latest = max(days, default=None)
     if not latest or latest.year >= _NEWEST or stands_for_none(latest.isoformat()):
         return None
@@ -169,6 +156,10 @@ def last_day_in(cell: str, date_format: str) -> str | None:
 def stands_for_none(day: str) -> bool:
     """Whether systems write this day, as YYYY-MM-DD, where there is none; days that are far ahead do no harm."""
     return day < _OLDEST or day == _DAY_0
+
+
+def _in_any_form(text: str) -> list[date]:
+    return [date.fromisoformat(day) for form in forms_of(text) if (day := read_day(text, form))]
 
 
 def _readings(text: str) -> Iterator[date]:
@@ -185,12 +176,12 @@ def _readings(text: str) -> Iterator[date]:
 
 def _with_a_name(words: list[str]) -> Iterator[date]:
     """`31-Dec-2022`, `December 31, 2022`, `31 de diciembre de 2022`; a time after it does not count."""
-    named = next((at for at, word in enumerate(words) if word in _MONTH), None)
+    named = next((at for at, word in enumerate(words) if word in MONTH), None)
     numbers = [re.sub("(st|nd|rd|th)$", "", word) for word in words if word[0].isdigit()][:2]
     if named is None or len(numbers) < 2 or not all(number.isdigit() for number in numbers):
         return
     day, year = numbers if len(numbers[0]) <= 2 else reversed(numbers)
-    yield from _real(year, str(_MONTH[words[named]]), day)
+    yield from _real(year, str(MONTH[words[named]]), day)
 
 
 def _real(year: str, month: str, day: str) -> Iterator[date]:

@@ -1,0 +1,62 @@
+"""The form of a file's dates is found in its cells, and said to be a guess where they do not prove it."""
+
+from __future__ import annotations
+
+import pytest
+
+from importer.advice.dates import fitting_formats, sentence_of
+
+ISO = "%Y-%m-%d"
+
+
+@pytest.mark.parametrize(
+    ("cells", "form"),
+    [
+        (["2024-01-05", "2023-12-31"], ISO),
+        (["2021-05-22T00:00:00.000Z", "2021-05-22T10:00:00Z"], "%Y-%m-%dT%H:%M:%S.%fZ"),
+        (["2024-01-05T00:00:00Z", "2024-07-05T00:00:00+01:00"], "%Y-%m-%dT%H:%M:%S%z"),
+        (["2024-01-05-08:00", "2024-07-05-07:00"], "%Y-%m-%d%z"),
+        (["5 janv. 2024", "1er mai 2024", "12 août 2024"], "%d %b %Y"),
+        (["05. März 2024", "01. Mai 2024"], "%d. %B %Y"),
+        (["13/01/2024", "05/02/2024"], "%d/%m/%Y"),
+        (["01/13/2024", "05/02/2024"], "%m/%d/%Y"),
+        (["13.01.24", "05.02.24"], "%d.%m.%y"),
+        (["99-12-31", "01-02-03"], "%y-%m-%d"),
+        (["20240105"], "%Y%m%d"),
+        (["2024年1月5日"], "%Y年%m月%d日"),
+    ],
+)
+def test_the_form_that_reads_every_cell_is_certain(cells: list[str], form: str) -> None:
+    best = fitting_formats(cells, ISO)[0]
+    assert (best.date_format, best.certain, best.rivals) == (form, True, ())
+    assert "guess" not in sentence_of(best)
+
+
+@pytest.mark.parametrize(
+    ("cells", "form", "rival"),
+    [
+        (["05/01/2024", "06/02/2024"], "%m/%d/%Y", "%d/%m/%Y"),
+        (["05/05/2024"], "%m/%d/%Y", "%d/%m/%Y"),
+        (["05.01.2024"], "%d.%m.%Y", "%m.%d.%Y"),
+        (["5-1-2024"], "%d-%m-%Y", "%m-%d-%Y"),
+        (["05/01/2024 00:00"], "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"),
+        (["13/01/2024", "01/13/2024"], "%m/%d/%Y", "%d/%m/%Y"),
+    ],
+)
+def test_a_day_that_may_be_a_month_makes_the_form_a_guess(cells: list[str], form: str, rival: str) -> None:
+    best = fitting_formats(cells, ISO)[0]
+    assert (best.date_format, best.certain, best.rivals) == (form, False, (rival,))
+    assert rival in sentence_of(best)
+    assert "This is a guess" in sentence_of(best)
+
+
+def test_the_form_of_the_settings_comes_first_among_equals() -> None:
+    first, second = fitting_formats(["05/01/2024"], "%d/%m/%Y")
+    assert (first.date_format, second.date_format) == ("%d/%m/%Y", "%m/%d/%Y")
+    assert not first.certain
+
+
+def test_cells_that_are_no_dates_do_not_make_a_form_certain() -> None:
+    best = fitting_formats(["13/01/2024", "soon", "", "13/01/2024"], ISO)[0]
+    assert (best.date_format, best.read, best.cells, best.certain) == ("%d/%m/%Y", 1, 2, False)
+    assert fitting_formats(["soon", "45231"], ISO) == []
