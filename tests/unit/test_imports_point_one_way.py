@@ -118,6 +118,8 @@ PURE = {
     "ground.refusals",
     "importer.advice.guessing",
     "importer.advice.dates",
+    "importer.advice.exports",
+    "importer.advice.names",
     "importer.advice.leavers",
     "importer.file.header",
     "importer.file.leavers",

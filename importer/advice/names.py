@@ -1,0 +1,182 @@
+"""Columns that look like one of our fields and are none: codes, private addresses, other people's, whole names; and
+cells with more around an address than belongs there.  Pure.
+
+A proposal that maps such a column would make every row worse, however near the names are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
+from importer.file.header import COLUMNS
+from importer.file.leavers import tells, words_of
+from importer.file.letters import visible
+from importer.model import shown
+from importer.rules.emails import address_within
+from importer.rules.meanings import tidy
+
+MOSTLY = 0.9
+"""So much of a column must be of a kind for the column to be."""
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_KNOWN = frozenset(
+    [*(word for words in SYNONYMS.values() for word in words), *NUMBERS, *MANAGERS_NUMBERS, *map(plain, COLUMNS)]
+)
+
+_CODES = _set(
+    "id ids code codes key keys number numbers no num nr nummer kennung kurzel schlussel codigo codice cod kod"
+    " numero identifiant identificador identificatore identyfikator oid guid uuid ref reference abbreviation kode"
+)
+_PRIVATE = _set(
+    "home personal private privat privee prive perso personnel personnelle personale privata privato"
+    " particular pessoal prywatny prywatna domowy secondary alternate alternative additional other"
+)
+_OF_A_PERSON = _set("email mail address adresse correo courriel mobile phone telephone")
+_MANAGERS = _set(
+    "manager managers supervisor supervisors reports vorgesetzter vorgesetzte vorgesetzten superieur responsable jefe"
+    " responsabile gestor leidinggevende przelozony przelozonego coach mentor"
+)
+_OTHERS = _set(
+    "emergency spouse partner dependent beneficiary notfall notfallkontakt urgence emergencia emergenza noodgeval"
+    " hrbp recruiter sponsor contact kontakt referrer assistant"
+)
+_TRAITS = _set("first last given family middle name names title job department location phone level grade type")
+_OTHER_DATES = _set(
+    "rehire rehired birth born birthday birthdate dob geburtsdatum geburtstag geburt"
+    " naissance nacimiento nascita nascimento geboorte"
+    " geboortedatum urodzenia termination terminated end leave leaving exit separation probation contract visa"
+    " seniority service effective review promotion position job retirement wiedereintritt reembauche recontratacion"
+)
+_DAYS = _set("date datum data fecha day dia jour tag")
+_SPANS = _set("history count span chain level levels path hierarchy type category status class group grade country")
+
+_BIRTHDAYS = _set("geburtsdatum geburtstag birthday birthdate geboortedatum dob")
+_COST_CENTERS = _set(
+    "costcenter costcentre costcenters kostenstelle kst centredecout centredecouts centrodecosto centrodecostos"
+    " centrodecoste centrodecustos centrodecusto centrodicosto kostenplaats mpk"
+    " centrumkosztow 成本中心 コストセンター"
+)
+
+
+def not_a_field(header: str) -> str:
+    """Why a column of this header is none of our fields, however near its name is to one; '' where it may be one."""
+    words = words_of(header)
+    joined = plain(header)
+    if (
+        joined in _COST_CENTERS
+        or joined.removesuffix("name").removesuffix("id").removesuffix("code") in _COST_CENTERS
+    ):
+        return "It is a cost center. A custom field can keep it."
+    if not words or joined in _KNOWN or tells(header):
+        return ""
+    bare = set(words)
+    named = bare & _MANAGERS
+    if bare & _OTHERS:
+        return "It is about another person or a contact."
+    if named and bare & _TRAITS:
+        return "It is not the identifier of the manager, by which a manager is found."
+    if bare & _PRIVATE and bare & _OF_A_PERSON:
+        return "It is not the address at work."
+    if words[-1] in _CODES or words[0] in {"id", "code", "codigo", "codice", "kod"}:
+        return "It holds codes, not names."
+    if bare & _OTHER_DATES and (bare & _DAYS or bare & _BIRTHDAYS):
+        return "It is another date than that of the hire."
+    if words[-1].isdigit() and words[-1] != "1":
+        return "It is a further one of several columns."
+    if words[-1] in _SPANS or words[0] in {"previous", "former", "old", "next", "number", "count", "is"}:
+        return "It tells something else about it."
+    return ""
+
+
+# Whole names.
+
+_WHOLE_WORDS = _set(
+    "name fullname employeename employeefullname employee worker workername payrollname legalname displayname"
+    " preferredname preferredfullname completename username personname staffname associatename teammember"
+    " legalnameingeneraldisplayformat nameoftheemployee employeesname fullnameemployee fullnamelegal"
+    " mitarbeiter mitarbeiterin mitarbeitername vollname vollstandigername namevorname nachnamevorname"
+    " vornamenachname vornameundnachname nachnameundvorname nameundvorname vornamename anzeigename"
+    " person personname mitarbeitende"
+    " nomcomplet nometprenom nomprenom prenomnom nomsetprenoms prenometnom salarie collaborateur employe nomdusalarie"
+    " nomducollaborateur nomaffiche nombrecompleto nombreyapellido nombreyapellidos apellidosynombre"
+    " apellidoynombre empleado trabajador colaborador nombredelempleado nombreempleado nominativo nomecompleto"
+    " nomeecognome cognomeenome cognomenome nomecognome dipendente collaboratore nomedipendente nomeesobrenome"
+    " nomedofuncionario nomedocolaborador funcionario naam volledigenaam medewerker werknemer naammedewerker"
+    " imieinazwisko nazwiskoiimie imienazwisko nazwiskoimie pracownik"
+    " 氏名 名前 姓名 従業員名 社員名 員工姓名 员工姓名 الاسم الاسمالكامل اسمالموظف"
+)
+_WHOLE = frozenset(map(plain, _WHOLE_WORDS))
+"""Headers of columns that hold a first and a last name together. Some of them mean one of the two elsewhere."""
+
+_ASIAN_LETTERS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+@dataclass(frozen=True, slots=True)
+class WholeNames:
+    """A column of whole names. `last_first`: as “Lee, Ann”; else as “Ann Lee”, as far as can be told."""
+
+    last_first: bool
+    sentence: str
+
+
+def whole_names(header: str, cells: Sequence[str]) -> WholeNames | None:
+    """What to say of a column that holds first and last names together; None if it does not seem to.
+
+    `Name` is often the last name alone: the cells tell.
+    """
+    if plain(header) not in _WHOLE:
+        return None
+    filled = [cell for cell in map(tidy, cells) if cell and not any(letter.isdigit() for letter in cell)]
+    if not filled or any("@" in cell for cell in filled[:20]):
+        return None
+    commas = sum(_is_last_first(cell) for cell in filled)
+    words = sum(len(re.split(r"[\s\u3000]+", cell)) > 1 or bool(_ASIAN_LETTERS.search(cell)) for cell in filled)
+    if commas < MOSTLY * len(filled) and words < MOSTLY * len(filled):
+        return None
+    last_first = commas >= MOSTLY * len(filled)
+    example = shown(visible(filled[0]))
+    return WholeNames(
+        last_first,
+        f"“{shown(visible(header.strip()))}” holds the first and the last name together (“{example}”). "
+        "Split it into two columns, first_name and last_name.",
+    )
+
+
+def _is_last_first(cell: str) -> bool:
+    last, comma, first = cell.partition(",")
+    return bool(comma and last.strip() and first.strip())
+
+
+# Addresses with more around them.
+
+
+def wrapped_addresses(header: str, cells: Sequence[str]) -> str:
+    """What to say of a column whose addresses have a name, brackets or `mailto:` around them; '' if none has."""
+    tidied = [tidy(cell) for cell in cells]
+    wrapped = [(cell, address) for cell in tidied if "@" in cell and (address := address_within(cell))]
+    if not wrapped:
+        return ""
+    cell, address = wrapped[0]
+    around = "mailto:" if cell.lower().startswith("mailto:") else "more text"
+    count = f"{len(wrapped):,} cells" if len(wrapped) > 1 else "1 cell"
+    return (
+        f"“{shown(visible(header.strip()))}” has {around} around the address in {count} (“{shown(visible(cell))}”). "
+        f"Write the address alone: {address}"
+    )
+
+
+def holds_names(cells: Sequence[str]) -> bool:
+    """Whether the cells of a manager or coach are names of people, which find no user; not addresses or numbers."""
+    filled = [cell for cell in map(tidy, cells) if cell]
+    named = sum(
+        "@" not in cell and not any(letter.isdigit() for letter in cell) and any(letter.isalpha() for letter in cell)
+        for cell in filled
+    )
+    return bool(filled) and named >= MOSTLY * len(filled)
