@@ -120,6 +120,8 @@ PURE = {
     "importer.advice.dates",
     "importer.advice.exports",
     "importer.advice.names",
+    "importer.advice.states",
+    "importer.advice.words",
     "importer.advice.leavers",
     "importer.file.header",
     "importer.file.leavers",

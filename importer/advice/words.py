@@ -1,0 +1,274 @@
+"""What the words of a column mean that takes only some: a `value_mapping`, and what a person must add to it.  Pure.
+
+A word is mapped where its meaning is known. What would deactivate a user who is employed, keep one active who has
+left, or give a right is mapped only if it is certain; any other such word is left to a person.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from importer.advice.states import Meant, flag_of, state_of
+from importer.file.header import fold
+from importer.file.letters import visible
+from importer.model import shown
+from importer.nearest import is_misspelt
+from importer.rules.cells import LANGUAGES, ROLES, Doubtful, Invalid
+from importer.rules.custom import CustomField
+from importer.rules.languages import languages_meant
+from importer.rules.meanings import columns_under, tidy
+from importer.rules.nonvalues import FREE, is_error, is_formula, says_nothing
+from importer.rules.settings import ImportSettings
+from importer.rules.timezones import check_time_zone
+
+MOST_WORDS = 100
+"""So many different words of a column are listed; one with more is no list of states."""
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(map(_plain, words.split()))
+
+
+def _plain(text: str) -> str:
+    apart = unicodedata.normalize("NFKD", text).lower().replace("\u0142", "l").replace("\u00df", "ss")
+    return "".join(letter for letter in apart if letter.isalnum())
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a column and what it means in ours: `""` is a blank cell, None is left to a person."""
+
+    text: str
+    times: int
+    ours: str | None
+    certain: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a column that it does not take as they are, the most frequent first."""
+
+    name: str
+    words: tuple[Word, ...] = ()
+    more: int = 0
+    known: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        """The `value_mapping` of the field: what the settings have, and the words whose meaning is known."""
+        return {**self.known, **{word.text: word.ours for word in self.words if word.ours is not None}}
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The words that a person must give a meaning."""
+        return tuple(word.text for word in self.words if word.ours is None)
+
+
+Meaning = tuple[str | None, bool, str]
+"""What a word means in ours, whether that is certain, and a note."""
+
+OPEN: Meaning = (None, False, "")
+
+
+def proposed_words(name: str, cells: Sequence[str], settings: ImportSettings) -> Words:
+    """What the words among `cells` of the field `name` mean, as far as it does not take them already."""
+    known = settings.value_mapping.get(name, {})
+    folded = {fold(word) for word in known}
+    columns = columns_under(settings)
+    if name not in columns or name in settings.names.required or name in ("email", settings.identifier):
+        return Words(name, known=known)  # such values tell people apart, or must be there
+    texts = Counter(text for text in map(tidy, cells) if text)
+    spelt: dict[str, str] = {}
+    times: Counter[str] = Counter()
+    for text, count in texts.items():
+        times[spelt.setdefault(fold(text), text)] += count
+    closed = _is_closed(name, settings)
+    refused = {
+        text: count
+        for text, count in times.items()
+        if _is_refused(columns[name].judge(text)) or (not closed and fold(text) not in folded and _says_nothing(text))
+    }
+    meaning = _meaning(name, frozenset(spelt), len(cells) - texts.total(), settings)
+    words = [Word(text, count, *meaning(text)) for text, count in refused.items()]
+    words = [word for word in words if word.ours is not None or closed]
+    words.sort(key=lambda word: -word.times)
+    return Words(name, tuple(words[:MOST_WORDS]), max(0, len(words) - MOST_WORDS), known)
+
+
+def _says_nothing(text: str) -> bool:
+    return says_nothing(text) or _plain(text) in _NONE
+
+
+def _is_refused(found: object) -> bool:
+    return isinstance(found, Invalid) or (isinstance(found, Doubtful) and found.code == "placeholder")
+
+
+def _own(name: str, settings: ImportSettings) -> CustomField | None:
+    return next((each for each in settings.custom_fields if each.key == name), None)
+
+
+def _is_closed(name: str, settings: ImportSettings) -> bool:
+    own = _own(name, settings)
+    return own.type in ("boolean", "choice") if own else name in _CLOSED
+
+
+def _meaning(name: str, all_words: frozenset[str], blanks: int, settings: ImportSettings) -> Callable[[str], Meaning]:
+    """How to find what a word of this column means; `all_words` are the words in it, folded."""
+    own = _own(name, settings)
+    if own:
+        kinds = {"boolean": partial(_boolean, blanks=blanks, all_words=all_words), "choice": partial(_choice, own)}
+        return kinds.get(own.type, partial(_nothing, free=own.type == "text"))
+    if name in ("deactivate", "active"):
+        return partial(_leaver, name, all_words, blanks)
+    return {
+        "role": _role,
+        "language": _language,
+        "time_zone": _time_zone,
+        "manager": _nothing,
+        "coach": _nothing,
+    }.get(name, partial(_nothing, free=name in FREE))
+
+
+# Leavers.
+
+
+def _leaver(name: str, all_words: frozenset[str], blanks: int, text: str) -> Meaning:
+    """A word that tells who has left. `active` is the other way round."""
+    if text.lower() in _DATABASE_NULLS and name == "deactivate":
+        return "", True, ""
+    left, stays = ("yes", "no") if name == "deactivate" else ("no", "yes")
+    flag = flag_of(text, all_words, blanks)
+    if flag is not None:
+        return ("yes" if flag else "no"), True, ""
+    meant, note = state_of(text, all_words)
+    if meant is Meant.OPEN:
+        return None, False, note
+    return (left if meant is Meant.LEFT else stays), True, note
+
+
+# Custom fields.
+
+
+def _boolean(text: str, *, blanks: int, all_words: frozenset[str]) -> Meaning:
+    flag = flag_of(text, all_words, blanks)
+    if flag is not None:
+        return ("yes" if flag else "no"), True, ""
+    return _nothing(text)
+
+
+def _choice(own: CustomField, text: str) -> Meaning:
+    plain = _plain(text)
+    same = [choice for choice in own.choices if _plain(choice) == plain]
+    if len(same) == 1:
+        return same[0], True, ""
+    near = [choice for choice in own.choices if is_misspelt(text.lower(), choice.lower())]
+    return (near[0], False, "") if len(near) == 1 else _nothing(text)
+
+
+# Roles, languages, time zones.
+
+_CLOSED = frozenset({"role", "language", "time_zone", "deactivate", "active"})
+_LEARNERS = _set(
+    "learners learner employee employees user users enduser standarduser basicuser normaluser staff student"
+    " students trainee participant member teammember individualcontributor worker associate none"
+    " mitarbeiter mitarbeiterin mitarbeitende lernende lernender lerner benutzer nutzer teilnehmer"
+    " employe apprenant apprenants utilisateur salarie collaborateur"
+    " empleado empleada usuario alumno aprendiz colaborador estudiante"
+    " dipendente utente studente collaboratore discente medewerker gebruiker cursist deelnemer lerende"
+    " funcionario aluno aprendizado pracownik uzytkownik uczestnik uczen"
+    " 学習者 社員 従業員 一般 ユーザー 一般ユーザー 受講者"
+    " 学员 员工 用户 普通用户 學員 員工 موظف متعلم مستخدم"
+)
+_RIGHTS = "This word may give rights. Choose one of: {roles}."
+
+
+def _role(text: str) -> Meaning:
+    plain = _plain(text)
+    same = [role for role in ROLES if plain in (_plain(role), f"{_plain(role)}s")]
+    if same:
+        return same[0], True, ""
+    if plain in _LEARNERS:
+        return "learner", False, "It is the role with the fewest rights."
+    if says_nothing(text):
+        return "", False, "A blank cell means learner."
+    return None, False, _RIGHTS.format(roles=", ".join(ROLES))
+
+
+def _language(text: str) -> Meaning:
+    if says_nothing(text):
+        return "", True, ""
+    meant = languages_meant(text)
+    if len(meant) != 1:
+        return None, False, f"It may be {' or '.join(meant)}." if meant else ""
+    base = meant[0].split("-")[0]
+    only = meant[0] != base and sum(code.split("-")[0] == base for code in LANGUAGES) == 1
+    named = _plain(text).endswith(_COUNTRIES.get(meant[0], ()))
+    return meant[0], not only or named, "" if not only or named else "It is the only one of this language."
+
+
+_COUNTRIES = {"es-CO": ("co", "col", "colombia"), "pt-BR": ("br", "bra", "brasil", "brazil", "brasilien")}
+
+_PREFIX = re.compile(r"\s*[(\[](?:gmt|utc)[^)\]]*[)\]]\s*(?=\S)", re.IGNORECASE)
+
+
+def _time_zone(text: str) -> Meaning:
+    if says_nothing(text):
+        return "", True, ""
+    bare = _PREFIX.sub("", text, count=1)
+    for part, certain in ((bare, True), *((city, False) for city in bare.split(","))):
+        zone = check_time_zone(part.strip()) if part.strip() != text else None
+        if isinstance(zone, str):
+            return zone, certain, ""
+    return OPEN
+
+
+# Blank words.
+
+_DATABASE_NULLS = frozenset({"null", "\\n", "(null)", "<null>", "(blank)", "nan"})
+_NONE = _set(
+    "nomgr nohr nomanager notapplicable notassigned unassigned nodata novalue empty blank keine keiner keinangabe"
+    " keineangabe nichtzutreffend nichtzugeordnet entfallt leer aucun aucune neant sansobjet nonrenseigne vide"
+    " ninguno ninguna noaplica sindatos vacio nessuno nessuna nonapplicabile nonassegnato"
+    " geen nvt niettoegewezen leeg nenhum"
+    " nenhuma naoseaplica naoinformado vazio brak niedotyczy nieprzypisano"
+    " なし 無し 該当なし 未設定 无 無 不适用 未分配"
+    " لايوجد غيرمحدد لاينطبق"
+)
+"""Words for nothing that `says_nothing` does not know, as `_plain` gives them."""
+
+
+def _nothing(text: str, *, free: bool = False) -> Meaning:
+    """A blank cell, where that is what the word says; `free`: the column takes any text."""
+    if is_error(text) or is_formula(text):
+        return OPEN
+    if says_nothing(text):
+        return "", not (free and text.lower() in ("none", "nan")), ""
+    return ("", not free, "") if _plain(text) in _NONE else OPEN
+
+
+def sentences_of(found: Words) -> list[str]:
+    """What to say of the words of a column: the guesses, and what a person must add."""
+    guessed = [word for word in found.words if word.ours is not None and not word.certain]
+    said = [
+        f"“{_seen(word.text)}” is read as {word.ours or 'a blank cell'} for {found.name}. This is a guess: check it."
+        for word in guessed
+    ]
+    said += [
+        f"“{_seen(word.text)}” ({word.times:,} {'cell' if word.times == 1 else 'cells'}) has no meaning for {found.name} yet. "
+        f"Add it to value_mapping.{f' {word.note}' if word.note else ''}"
+        for word in found.words
+        if word.ours is None
+    ]
+    if found.more:
+        said.append(f"{found.name} has {found.more:,} more such words. Check that it is the right column.")
+    return said
+
+
+def _seen(text: str) -> str:
+    return shown(visible(text))
