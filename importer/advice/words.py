@@ -260,7 +260,8 @@ def sentences_of(found: Words) -> list[str]:
         for word in guessed
     ]
     said += [
-        f"“{_seen(word.text)}” ({word.times:,} {'cell' if word.times == 1 else 'cells'}) has no meaning for {found.name} yet. "
+        f"“{_seen(word.text)}” ({word.times:,} {'cell' if word.times == 1 else 'cells'}) "
+        f"has no meaning for {found.name} yet. "
         f"Add it to value_mapping.{f' {word.note}' if word.note else ''}"
         for word in found.words
         if word.ours is None

@@ -122,7 +122,7 @@ _ACTIVE = _set(
 _STATUS = _set(
     "status state statut etat estado estatus situacion situacao situation situazione stato zustand"
     " stan lifecyclestate"
-    " lifecyclestatus statuspracy toestand statustype"
+    " lifecyclestatus statuspracy toestand statustype positionstatus assignmentstatus"
 )
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")

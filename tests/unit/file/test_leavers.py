@@ -37,7 +37,8 @@ ACTIVE = (
 STATUS = (
     "Status|status|Employment Status|employment_status|EmployeeStatus|employeestatus|HR Status|Worker Status|"
     "Status (Active/Inactive)|Besch\u00e4ftigungsstatus|Mitarbeiterstatus|Statut|Estado|Estado laboral|Stato|"
-    "Situa\u00e7\u00e3o|Status zatrudnienia|在籍状況|员工状态|Status 状态|الحالة"
+    "Situa\u00e7\u00e3o|Status zatrudnienia|在籍状況|员工状态|Status 状态|الحالة|"
+    "Position Status|Assignment Status"
 )
 OTHERS = (
     "Start Date|Hire Date|Date of Birth|Leave Type|Leave Start Date|Leave End Date|"
