@@ -125,6 +125,16 @@ _STATUS = _set(
     " lifecyclestatus statuspracy toestand statustype positionstatus assignmentstatus"
 )
 
+_IN_OTHER_LETTERS = {
+    Tells.LAST_DAY: "退職日 退社日 退職年月日 離職日 最終出勤日 離職日期 离职日期 离职时间 最后工作日"
+    " تاريخ_انتهاء_الخدمة تاريخ_ترك_العمل تاريخ_نهاية_الخدمة آخر_يوم_عمل",
+    Tells.LEFT: "退職済 退職済み 離職 离职 已离职 已離職",
+    Tells.ACTIVE: "在籍 在籍中 在職 在職中 在职 نشط",
+    Tells.STATUS: "在籍状況 在籍区分 在職状況 雇用状態 雇用ステータス ステータス 状態 在職状態 在职状态"
+    " 员工状态 人员状态 状态 在職狀態 狀態 الحالة حالة_الموظف الحالة_الوظيفية حالة_التوظيف",
+}
+"""Whole headers in letters of Japan, China and Arabia; `_` is a space."""
+
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
 _OTHER_WORD = re.compile(r"[^\W_]+")
@@ -160,6 +170,8 @@ def tells_beside(headers: Sequence[str]) -> list[Tells | None]:
 def tells(header: str) -> Tells | None:
     """Return how a column of this header tells who has left; None if it is not known to."""
     words = words_of(header)
+    if whole := _OTHERS.get(letters_of(header)):
+        return whole
     if not words or len(words) > 8:
         return None
     if any(together <= set(words) for together in _NOT_MEANT):
@@ -182,6 +194,14 @@ def words_of(text: str) -> list[str]:
     apart = unicodedata.normalize("NFKD", _CAMEL.sub(" ", unicodedata.normalize("NFC", text))).lower()
     plain = _without_marks(apart)
     return _WORD.findall(plain) or _OTHER_WORD.findall(plain)
+
+
+def letters_of(text: str) -> str:
+    """The letters and digits of `text` in any script, without accents and in lower case."""
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text).lower() if letter.isalnum())
+
+
+_OTHERS = {letters_of(name): found for found, names in _IN_OTHER_LETTERS.items() for name in names.split()}
 
 
 def _without_marks(text: str) -> str:

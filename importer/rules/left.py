@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import Enum, auto
 
-from importer.file.leavers import Tells, words_of
+from importer.file.leavers import Tells, letters_of, words_of
 from importer.rules.cells import check_date
 from importer.rules.dates import forms_of
 from importer.rules.dayforms import read_day
@@ -22,6 +22,10 @@ from importer.rules.months import MONTH
 
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
+
+
+def _letters(words: str) -> frozenset[str]:
+    return frozenset(map(letters_of, words.split()))
 
 
 TRUE_WORDS = _set(
@@ -67,6 +71,21 @@ STAYS_WORDS = _set(
     " 在職 在籍 在籍中 休職 休職中 休职 在职 在職中 休假"
 )
 """What a status says of who has not left, on leave too."""
+
+_TRUE, _FALSE = _letters("はい 有 真 是 نعم صح"), _letters("いいえ 無 偽 否 不是 لا")
+_LEFT = _letters(
+    "退職 退職済 退職済み 退社 離職 离职 已离职 已離職 退休 已退休 متقاعد منتهي_الخدمة غير_نشط ترك_العمل"
+)
+_STAYS = _letters(
+    "在籍 在籍中 在職 在職中 有効 休職 休職中 育休 育児休業 産休 在职 在岗 休假 产假 试用期 正式 نشط على_رأس_العمل"
+    " في_إجازة إجازة"
+)
+"""The same in letters of Japan, China and Arabia."""
+
+TRUE_WORDS |= _TRUE
+FALSE_WORDS |= _FALSE
+LEFT_WORDS |= _LEFT
+STAYS_WORDS |= _STAYS
 
 _NOT_ALONE = _set("left term gone ended partie sortie retraite baja cese uscita termine termed x")
 """Words that mean something else at the beginning of others."""
@@ -116,8 +135,8 @@ NOTHING, LEFT, STAYS = Said(Says.NOTHING), Said(Says.LEFT), Said(Says.STAYS)
 
 def said_by(tells: Tells, cell: str, past: str, date_format: str) -> Said:
     """Return what `cell` says in a column that `tells`. Last days before `past` are over."""
-    words = words_of(cell)
-    if not words:
+    words = words_of(cell) or [letters_of(cell)]
+    if not words[0]:
         return NOTHING
     joined = "".join(words)
     if tells in (Tells.LAST_DAY, Tells.LEFT) and (day := last_day_in(cell, date_format)):
@@ -159,6 +178,9 @@ def stands_for_none(day: str) -> bool:
 
 
 def _in_any_form(text: str) -> list[date]:
+    """What `_readings` leaves: days with the name of a month."""
+    if not any(letter.isalpha() for letter in text):
+        return []
     return [date.fromisoformat(day) for form in forms_of(text) if (day := read_day(text, form))]
 
 

@@ -38,7 +38,8 @@ STATUS = (
     "Status|status|Employment Status|employment_status|EmployeeStatus|employeestatus|HR Status|Worker Status|"
     "Status (Active/Inactive)|Besch\u00e4ftigungsstatus|Mitarbeiterstatus|Statut|Estado|Estado laboral|Stato|"
     "Situa\u00e7\u00e3o|Status zatrudnienia|在籍状況|员工状态|Status 状态|الحالة|"
-    "Position Status|Assignment Status"
+    "Position Status|Assignment Status|"
+    "在職状態|在职状态|حالة الموظف"
 )
 OTHERS = (
     "Start Date|Hire Date|Date of Birth|Leave Type|Leave Start Date|Leave End Date|"
@@ -49,7 +50,8 @@ OTHERS = (
     "Datum in dienst|Data zatrudnienia|"
     "Last Name|Last Login|Department|Exam Date|Personal Email|leave_type|_|''|"
     "Birthday|Depart|Departs|End User|Contract Term|Employment Term|Baja laboral|Zwolnienie|Vacation End|Project End|"
-    "Active projects|Fin de la p\u00e9riode d'essai|生年月日|入社日|姓名"
+    "Active projects|Fin de la p\u00e9riode d'essai|生年月日|入社日|姓名|"
+    "部門|الحالة الاجتماعية"
 )
 MEANT = [
     (name, found)

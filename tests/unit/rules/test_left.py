@@ -88,3 +88,20 @@ def test_a_flag_and_the_same_the_other_way_round_are_opposites(cell: str) -> Non
 @pytest.mark.parametrize("cell", ["FALSE", "0", "no", "Nein", "non", "não", "nie", "N"])
 def test_a_no_and_the_same_the_other_way_round_are_opposites(cell: str) -> None:
     assert (says(Tells.LEFT, cell), says(Tells.ACTIVE, cell)) == (Says.STAYS, Says.LEFT)
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        *(("退職", Says.LEFT), ("离职", Says.LEFT), ("منتهي الخدمة", Says.LEFT), ("غير نشط", Says.LEFT)),
+        *(
+            ("在籍中", Says.STAYS),
+            ("休職中", Says.STAYS),
+            ("在职", Says.STAYS),
+            ("نشط", Says.STAYS),
+            ("部門", Says.NOTHING),
+        ),
+    ],
+)
+def test_a_status_in_other_letters_is_understood(cell: str, says: Says) -> None:
+    assert said_by(Tells.STATUS, cell, "2026-01-01", "%Y-%m-%d").says is says
