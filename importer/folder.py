@@ -82,9 +82,14 @@ class TenantFolder:
         """Whom a held import or a dry run would touch: one JSON object a line."""
         return self.messages / f"{import_id}.touched.jsonl"
 
-    def proposal(self, import_id: int) -> Path:
-        """The settings that may fit the file of a failed import better."""
-        return self.messages / f"{import_id}.proposal.json"
+    def advice(self, import_id: int) -> Path:
+        """Advice on the file of an import."""
+        return self.messages / f"{import_id}.advice.json"
+
+    @property
+    def last_advice(self) -> Path:
+        """The last advice that was made, and what it was about."""
+        return self.messages / "last.advice.json"
 
 
 FolderOf = Callable[[str], TenantFolder]

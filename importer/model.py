@@ -249,7 +249,8 @@ class Outcome:
     """What one run of the importer ended with, before anybody else knows.
 
     `active` counts the users active after it, or, where nothing was applied, as the counts say what would be; None
-    where nobody counted (it failed, or is older than this count).
+    where nobody counted (it failed, or is older than this count). `unread` counts users who are active after it, and
+    have left by a column that no setting reads: only for those who have the outcome itself.
     """
 
     state: ImportState
@@ -259,6 +260,7 @@ class Outcome:
     message: str | None = None
     guard: Guard | None = None
     active: int | None = None
+    unread: int = 0
 
     def to_json(self) -> OutcomeJson:
         return {

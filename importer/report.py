@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from importer.model import (
     MESSAGES_IN_REPORT,
@@ -32,12 +33,16 @@ class ReportJson(TypedDict):
     decided_by: str | None
     decided_at: str | None
     message: str | None
+    advice: Mapping[str, Any] | None
     messages: list[ProblemJson]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One import as everybody sees it: CLI, API, `/results`. Times are RFC 3339 in UTC."""
+    """One import as everybody sees it: CLI, API, `/results`. Times are RFC 3339 in UTC.
+
+    `advice` is what `importer.advice.model.Advice.to_json` gives; None where there is none.
+    """
 
     id: int
     tenant: str
@@ -52,6 +57,7 @@ class Report:
     decided_by: str | None = None
     decided_at: str | None = None
     message: str | None = None
+    advice: Mapping[str, Any] | None = None
     messages: tuple[Problem, ...] = ()
 
     def to_json(self) -> ReportJson:
@@ -69,6 +75,7 @@ class Report:
             "decided_by": self.decided_by,
             "decided_at": self.decided_at,
             "message": self.message,
+            "advice": self.advice,
             "messages": [problem.to_json() for problem in self.messages[:MESSAGES_IN_REPORT]],
         }
 

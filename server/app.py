@@ -25,6 +25,7 @@ from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
+from importer.worker.advising import Advising
 from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing, Watchers
 from importer.worker.recovery import recover, remove_leftovers
@@ -50,6 +51,7 @@ from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
+from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants, make_data_dir, open_tenants, server_database
@@ -146,6 +148,7 @@ class Server:
             queue.checksums,
             soundness=soundness,
             why_not_stored=self._why_not_stored,
+            advising=Advising(tenants.folder, in_toml),
         )
         self._worker = Worker(queue, self._closing, self._starter)
         self._hooks = self._hook_table()

@@ -6,17 +6,9 @@ Never used to read a file: an import takes what the settings say, or a byte orde
 from __future__ import annotations
 
 import codecs
-from itertools import pairwise
 
 from importer.file.decoding import mark_of
-
-LEGACY = ("cp1252", "cp1250", "mac_roman", "cp437", "cp1251")
-"""Encodings of one byte a letter that spreadsheets write; of equals, the first is likelier."""
-
-GOOD_ENOUGH = 0.6
-SAMPLED_LETTERS = 5_000
-
-_COMMON = frozenset("äöüßéèêëàáâãåæçíîïñóôõøúûÄÖÜÉÈÀÁÅÆÇÑÓØ€§°’–")
+from importer.file.legacy import BEFORE, GUESSED_FROM, legacy_of
 
 
 def decoded(content: bytes, encoding: str, *, whole: bool = True) -> str | None:
@@ -42,7 +34,7 @@ def guess_encoding(content: bytes, setting: str, *, whole: bool = True) -> str |
     if is_utf_8:
         return "utf-8"
     wide = _wide(content)
-    return wide if wide and decoded(content, wide, whole=whole) is not None else _legacy(content)
+    return wide if wide and decoded(content, wide, whole=whole) is not None else _legacy(content, whole=whole)
 
 
 def _wide(content: bytes) -> str | None:
@@ -53,39 +45,11 @@ def _wide(content: bytes) -> str | None:
     return "utf-16-be" if content[::2].count(0) > half * 0.7 else None
 
 
-def _legacy(content: bytes) -> str | None:
-    scores = {}
-    for encoding in LEGACY:
-        text = decoded(content, encoding)
-        if text is not None:
-            scores[encoding] = _plausible(text)
-    best = max(scores, key=scores.__getitem__, default=None)
-    return best if best and scores[best] >= GOOD_ENOUGH else None
-
-
-def _plausible(text: str) -> float:
-    """How much of what is not ASCII in `text` looks as if somebody had written it, 0 to 1."""
-    found, total = 0.0, 0
-    padded = f" {text} "
-    for (before, letter), after in zip(pairwise(padded), padded[2:], strict=False):
-        if letter.isascii():
-            continue
-        found += _weight(before, letter, after)
-        total += 1
-        if total == SAMPLED_LETTERS:
-            break
-    return found / total if total else 0.0
-
-
-def _weight(before: str, letter: str, after: str) -> float:
-    inside = before.isalpha() and after.isalpha()
-    if not letter.isalpha():
-        return (letter == "’") if inside else 0.7
-    if letter.isupper() and before.isalpha() and after.islower():
-        return 0.0  # no word has its capital there
-    cyrillic = "\u0400" <= letter <= "\u04ff"
-    if cyrillic:
-        return 0.0 if (before.isascii() and before.isalpha()) or (after.isascii() and after.isalpha()) else 1.0
-    if inside and not before.isascii() and not after.isascii():
-        return 0.3  # three in a row: not in many languages
-    return 1.0 if letter in _COMMON else 0.9
+def _legacy(content: bytes, *, whole: bool) -> str | None:
+    """The encoding that the message of an import names, too: guessed from the first bytes that are not UTF-8."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content, whole)
+    except UnicodeDecodeError as error:
+        found = legacy_of(content[max(0, error.start - BEFORE) : error.start + GUESSED_FROM])
+        return found if found and decoded(content, found, whole=whole) is not None else None
+    return None

@@ -1,39 +1,78 @@
-"""What is proposed for a file that failed, kept beside its messages: other settings that may fit it better.
+"""Advice kept beside the messages of its import, and the last one of a tenant, with what that was about.
 
-It is made when the import ends, because the copy of a dry run is not there for longer; a person looks at it later.
+While the header of the file, the settings and the kinds of faults are those of the last one, it is shown again and
+not made anew: most files come every night.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from importer.advice.proposal import SAMPLE_BYTES, Proposal, propose
+from importer.advice.advise import about
+from importer.advice.model import Advice
+from importer.folder import TenantFolder
+from importer.model import Outcome
+from importer.queue.entry import Entry
+from importer.report import Report
 from importer.rules.settings import ImportSettings
 
-
-def keep_proposal(file: Path, kept: Path, settings: ImportSettings) -> None:
-    """What `propose` has to say of `file` is at `kept`, if it proposes anything and the disk lets it; blocks.
-
-    Where none of the columns that must be there can be found, it is no list of people, however it is read.
-    """
-    with suppress(OSError):
-        with file.open("rb") as opened:
-            content = opened.read(SAMPLE_BYTES)
-            whole = os.fstat(opened.fileno()).st_size <= SAMPLE_BYTES
-        proposal = propose(content, settings, whole=whole)
-        if proposal.changes and len(proposal.gaps) < len(settings.names.required):
-            new = kept.with_name(f".{kept.name}.new")
-            new.write_text(json.dumps(asdict(proposal)), encoding="utf-8")
-            new.replace(kept)
+HEADER_BYTES = 64 * 1024
 
 
-def kept_proposal(kept: Path) -> Proposal | None:
-    """What `keep_proposal` left there; blocks."""
+def matter_of(file: Path, settings: ImportSettings, outcome: Outcome) -> str:
+    """A short name for what advice on an import would be about; blocks. Raises OSError."""
+    with file.open("rb") as opened:
+        header = opened.readline(HEADER_BYTES)
+    parts = (header.decode("latin-1"), settings.model_dump(mode="json"), outcome.state.value, about(outcome))
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def show_again(folder: TenantFolder, import_id: int, matter: str) -> bool:
+    """Keep the last advice for this import too, if it is about the same; whether it is. Blocks, raises OSError."""
+    last = _read(folder.last_advice)
+    if last is None or last.get("about") != matter:
+        return False
+    _write(folder.advice(import_id), last["advice"])
+    return True
+
+
+def keep_advice(folder: TenantFolder, import_id: int, matter: str, advice: Advice | None) -> None:
+    """Keep advice, or that there is none, for this import and as the last one; blocks. Raises OSError."""
+    told = advice.to_json() if advice else None
+    _write(folder.advice(import_id), told)
+    _write(folder.last_advice, {"about": matter, "advice": told})
+
+
+def kept_advice(folder: TenantFolder, import_id: int) -> Advice | None:
+    """What was kept for this import; None if nothing was, or it cannot be read. Blocks."""
+    found = _read(folder.advice(import_id))
+    with suppress(KeyError, TypeError, AttributeError):
+        return Advice.from_json(found) if found else None
+    return None
+
+
+def report_of(folder: TenantFolder, entry: Entry) -> Report:
+    """The import as everybody sees it, with the advice on its file; blocks."""
+    advice = kept_advice(folder, entry.id)
+    return entry.report(advice.to_json() if advice else None)
+
+
+def _read(path: Path) -> Any:
+    with suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    return None
+
+
+def _write(path: Path, told: Any) -> None:
+    new = path.with_name(f".{path.name}.new")
     try:
-        return Proposal(**json.loads(kept.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
+        new.write_text(json.dumps(told), encoding="utf-8")
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise

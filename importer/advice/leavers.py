@@ -2,39 +2,42 @@
 Pure.
 
 A column is known by its name and by what is in it, never by a likeness of names. One that cannot be proposed whole is
-named in a sentence, so that a person can complete it.
+named in a sentence, with what is left to be completed by a person: nothing is guessed of who has left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from importer.advice.days import Form, says_otherwise
+from importer.advice.headers import cells_of, seen
+from importer.advice.model import Part
 from importer.file.leavers import Tells, tells_beside
 from importer.file.letters import visible
 from importer.model import shown
 from importer.rules.cells import Invalid, check_active, check_date
 from importer.rules.left import Says, said_by, stands_for_none
-from importer.rules.meanings import tidy
 from importer.rules.settings import ImportSettings
 
 ANY_DAY = "9999-12-31"
-"""What a day says is not asked here: whether it is past depends on when the file is read."""
+"""A day before which every last day is past."""
 
 WORDS = 20
 """A column with more different words than this is not a list of states."""
 
 NAMED = 5
+UNKNOWN = "?"
+"""What stands for a value that a person must fill in."""
 
 
 @dataclass(slots=True)
 class LeaversRead:
-    """What to read: the field by the place of its column, the words of a field, and a sentence for each column."""
+    """What to read, and a sentence for each column that is not."""
 
-    fields: dict[int, str] = field(default_factory=dict)
-    words: dict[str, dict[str, str]] = field(default_factory=dict)
-    reasons: list[str] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    notes: dict[int, str] = field(default_factory=dict)
 
 
 def read_leavers(
@@ -42,29 +45,44 @@ def read_leavers(
     free: Sequence[int],
     taken: Sequence[str],
     settings: ImportSettings,
-    date_format: str,
+    form: Form,
+    past: str = ANY_DAY,
 ) -> LeaversRead:
-    """Return how to read those of the columns `free` that tell who has left; the fields `taken` have a column."""
-    found = LeaversRead()
+    """Return how to read those of the columns `free` that tell who has left; the fields `taken` have a column.
+
+    Of several that would be read as the same field, the one by which most have left is.
+    """
+    found, used = LeaversRead(), list(taken)
+    left: list[set[int]] = []
     kinds = tells_beside(rows[0])
-    for at in free:
-        kind = kinds[at]
-        if kind is None:
-            continue
-        cells = [tidy(row[at]) if at < len(row) else "" for row in rows[1:]]
-        name = shown(visible(rows[0][at].strip()))
-        proposed = _field(kind, cells, settings, date_format)
-        if proposed and _is_free(proposed[0], [*taken, *found.fields.values()], settings):
+    columns = [(at, kind, cells_of(rows, at)) for at in free if (kind := kinds[at])]
+    columns.sort(key=lambda column: -len(_rows_left(column[1], column[2], form.date_format)))
+    for at, kind, cells in columns:
+        name = seen(rows[0][at])
+        proposed = _field(kind, cells, settings, form, past)
+        if proposed and _is_free(proposed[0], used, settings):
             target, words = proposed
-            found.fields[at] = target
-            if words:
-                found.words[target] = words
-            found.reasons.append(f"“{name}” tells who has left: it is read as {target}.")
-        elif said := _left(kind, cells, date_format):
-            found.reasons.append(
+            used.append(target)
+            sentence = f"“{name}” tells who has left: it is read as {target}."
+            headers = {rows[0][at].strip(): target}
+            meant = {target: words} if words else {}
+            certain = target != "leave_date" or kind is Tells.LAST_DAY
+            left.append(_rows_left(kind, cells, form.date_format))
+            found.parts.append(Part(sentence, certain, headers=headers, words=meant, column=at, leavers=True))
+        elif incomplete := _incomplete(rows[0][at].strip(), at, kind, cells, form, settings, used):
+            used.extend(incomplete.words)
+            left.append(_rows_left(kind, cells, form.date_format))
+            found.parts.append(incomplete)
+        elif (said := _left(kind, cells, form.date_format)) and any(
+            _rows_left(kind, cells, form.date_format) <= rows_left for rows_left in left
+        ):
+            found.notes[at] = f"“{name}” is not read: no other user has left by it."
+        elif said:
+            found.notes[at] = (
                 f"“{name}” may tell who has left ({', '.join(said)}), and is not read. Look at its values; "
                 "field_mapping and value_mapping can say what they mean."
             )
+    found.parts.sort(key=lambda part: part.column or 0)
     return found
 
 
@@ -76,28 +94,75 @@ def _is_free(target: str, taken: Sequence[str], settings: ImportSettings) -> boo
 
 
 def _field(
-    kind: Tells, cells: Sequence[str], settings: ImportSettings, date_format: str
+    kind: Tells, cells: Sequence[str], settings: ImportSettings, form: Form, past: str
 ) -> tuple[str, dict[str, str]] | None:
     """The field that takes every one of `cells`, and what its words mean; None if none does."""
     filled = list(dict.fromkeys(cell for cell in cells if cell))
     if kind is Tells.LAST_DAY:
-        days = {cell: check_date(cell, date_format) for cell in filled}
-        if not days or any(isinstance(day, Invalid) for day in days.values()):
-            return None
-        none = {cell: "" for cell, day in days.items() if isinstance(day, str) and stands_for_none(day)}
-        return "leave_date", {**settings.value_mapping.get("leave_date", {}), **none} if none else {}
+        return _last_days(filled, settings, form, past)
+    if kind is Tells.LEFT and _are_days(filled, form):
+        # A flag that holds days and nothing else says since when.
+        return _last_days(filled, settings, form, past)
     target = "active" if kind is Tells.ACTIVE else "deactivate"
     if len(filled) > WORDS or (target == "active" and not all(cells)):
         return None
-    said = {cell: said_by(kind, cell, ANY_DAY, date_format) for cell in filled}
+    said = {cell: said_by(kind, cell, ANY_DAY, form.date_format) for cell in filled}
     if any(each.says not in (Says.LEFT, Says.STAYS) or each.day for each in said.values()):
         return None
     if kind is not Tells.LEFT and not any(each.says is Says.STAYS for each in said.values()):
         return None
     yes, no = ("no", "yes") if target == "active" else ("yes", "no")
     words = {cell: yes if said[cell].says is Says.LEFT else no for cell in filled}
-    known = settings.value_mapping.get(target, {})
-    return target, {**known, **words} if any(isinstance(check_active(cell), Invalid) for cell in filled) else {}
+    return target, words if any(isinstance(check_active(cell), Invalid) for cell in filled) else {}
+
+
+def _last_days(
+    filled: Sequence[str], settings: ImportSettings, form: Form, past: str
+) -> tuple[str, dict[str, str]] | None:
+    """How a column of days is read; those that systems write where there is none are blank."""
+    if not _are_days(filled, form) or says_otherwise(filled, form, past):
+        return None
+    days = {cell: check_date(cell, form.date_format) for cell in filled}
+    none = {cell: "" for cell, day in days.items() if isinstance(day, str) and stands_for_none(day)}
+    return "leave_date", {**settings.value_mapping.get("leave_date", {}), **none} if none else {}
+
+
+def _are_days(filled: Sequence[str], form: Form) -> bool:
+    return bool(filled) and not any(isinstance(check_date(cell, form.date_format), Invalid) for cell in filled)
+
+
+def _incomplete(
+    header: str, at: int, kind: Tells, cells: Sequence[str], form: Form, settings: ImportSettings, used: Sequence[str]
+) -> Part | None:
+    """How to read a column of which some words are not known: their rows are rejected until a person adds them."""
+    target = "active" if kind is Tells.ACTIVE else "deactivate"
+    filled = list(dict.fromkeys(cell for cell in cells if cell))
+    said = {cell: said_by(kind, cell, ANY_DAY, form.date_format) for cell in filled}
+    if kind is Tells.LAST_DAY or any(each.day for each in said.values()) or len(filled) > WORDS:
+        return None
+    if not _is_free(target, used, settings) or not any(each.says is Says.LEFT for each in said.values()):
+        return None
+    yes, no = ("no", "yes") if target == "active" else ("yes", "no")
+    means = {Says.LEFT: yes, Says.STAYS: no}
+    words = {cell: means[each.says] for cell, each in said.items() if each.says in means}
+    unknown = [cell for cell in filled if cell not in words]
+    if target == "active" and not all(cells):
+        unknown.append("")
+    if not unknown:
+        return None  # by it all users have left: it may mean another thing
+    told = ", ".join(f"“{shown(visible(cell))}”" if cell else "a blank cell" for cell in unknown[:NAMED])
+    sentence = (
+        f"“{seen(header)}” tells who has left: it is read as {target}. The meaning of {told} is not known: rows with "
+        "it are rejected until value_mapping says it."
+    )
+    open_ = {f"value_mapping.{target}": dict.fromkeys(unknown, UNKNOWN)}
+    return Part(sentence, True, headers={header: target}, words={target: words}, column=at, leavers=True, open=open_)
+
+
+def _rows_left(kind: Tells, cells: Iterable[str], date_format: str) -> set[int]:
+    """The rows by which users have left."""
+    said = ((at, said_by(kind, cell, ANY_DAY, date_format)) for at, cell in enumerate(cells) if cell)
+    return {at for at, each in said if each.says is Says.LEFT}
 
 
 def _left(kind: Tells, cells: Sequence[str], date_format: str) -> list[str]:

@@ -8,12 +8,12 @@ first fault of a file is the one that is told, however the file was cut into chu
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from importer.errors import FileError
 from importer.file.kinds import SNIFFED, another_kind
+from importer.file.legacy import BEFORE, GUESSED_FROM, LEGACY, legacy_of
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -21,12 +21,9 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 UTF32_MARKS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"))
-GUESSED_FROM = 400
 END_MARK = b"\x1a"
 """Ctrl-Z, with which old programs end a file."""
 SAVE_AS_UTF8 = "Save it as “CSV UTF-8” and send it again."
-
-_HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 
 
 class DecodedText:
@@ -49,7 +46,7 @@ class DecodedText:
         mark, encoding = mark_of(first, self._encoding) or (b"", self._encoding)
         decoder = codecs.getincrementaldecoder(encoding)()
         other = None if mark or _is(encoding, "utf") else _Utf8()
-        lines = 0
+        lines, tail = 0, b""
         for data, final in self._pieces(first[len(mark) :]):
             if other:
                 other.read(data, final)
@@ -72,7 +69,10 @@ class DecodedText:
                     yield good
                 offset = self.bytes_read - len(data) - len(state[0]) + found.start
                 line = lines + good.count("\n") + 1
-                raise _undecodable(self._from(found), found.reason, encoding, offset, line) from None
+                at = len(tail) - len(state[0]) + found.start
+                before = (tail + data)[max(0, at - BEFORE) : max(0, at)]
+                raise _undecodable(before + self._from(found), found.reason, encoding, offset, line) from None
+            tail = (tail + data[-BEFORE:])[-BEFORE:]
             if text:
                 lines += text.count("\n")
                 yield text
@@ -159,9 +159,10 @@ def _undecodable(data: bytes, reason: str, encoding: str, offset: int, line: int
 
 
 def _likely(data: bytes) -> str:
-    """A guess at what `data` is in, for the message only: letters of Western languages stand alone."""
+    """A guess at what `data` is in, for the message only: the one that the advice makes."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "it looks like UTF-16"
-    if max(map(len, _HIGH_BYTES.findall(data)), default=0) <= 2:
-        return "it looks like Windows-1252 (“Western European”, what Excel writes as plain “CSV”)"
+    found = legacy_of(data)
+    if found:
+        return f"it looks like {LEGACY[found]}"
     return "it looks like an older encoding of one region (such as Windows-1251, Shift JIS or GBK)"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from ground.moments import rfc3339
 from importer.model import Counts, FileFacts, ImportState, Outcome, Written
@@ -116,8 +118,8 @@ class Entry:
         """This upload as it will be once it is known to have become no import (`aborted`, `ignored`)."""
         return replace(self, state=state, message=message, finished_at=rfc3339(at))
 
-    def report(self) -> Report:
-        """The import as everybody sees it."""
+    def report(self, advice: Mapping[str, Any] | None = None) -> Report:
+        """The import as everybody sees it, with `advice` on its file."""
         outcome = self.outcome
         return Report(
             id=self.id,
@@ -133,5 +135,6 @@ class Entry:
             decided_by=self.decided_by,
             decided_at=self.decided_at,
             message=self.message,
+            advice=advice,
             messages=outcome.messages if outcome else (),
         )

@@ -293,6 +293,10 @@ class Queue(Listing):
             "UPDATE imports SET published = ? WHERE tenant = ? AND id = ?", entry.state, *entry.key
         )
 
+    async def moved(self, entry: Entry) -> None:
+        """Something of this import is new, though not its state: whoever watches looks again."""
+        await self._ledger.change("INSERT INTO moves (tenant, import_id) VALUES (?, ?)", *entry.key)
+
     # Below
 
     def _now(self) -> str:

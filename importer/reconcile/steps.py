@@ -148,7 +148,8 @@ class Steps:
         active = self._roster.active_before + counts.created + counts.reactivated - counts.deactivated
         look = look_first(self._spool.whole_file, "before you decide" if guard and not self._job.dry_run else "")
         message = " ".join(each for each in (why, look) if each) or None
-        return Outcome(state, counts, facts, self._spool.first, message, guard, active)
+        unread = self._reconciler.unread.left
+        return Outcome(state, counts, facts, self._spool.first, message, guard, active, unread)
 
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""

@@ -110,6 +110,11 @@ class Unread:
         for number in self._counted.pop(line, ()):
             self._columns[number].rows -= 1
 
+    @property
+    def left(self) -> int:
+        """How many users have left by these columns and are active: one by two columns counts twice."""
+        return sum(column.rows for column in self._columns)
+
     def problems(self) -> list[Problem]:
         """Return a warning for each column by which users have left who are active now, the most rows first."""
         found = sorted((column for column in self._columns if column.rows), key=lambda column: -column.rows)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from ground.moments import Clock
-from importer.advice.kept import keep_proposal
 from importer.errors import DatabaseUnusable, ImporterError, Refused, Stopped, TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity
@@ -30,6 +30,7 @@ from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
 from importer.unusable import is_damage
+from importer.worker.advising import Advising, Ended
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ class Starter:
     soundness: Soundness = ALL_SOUND
     why_not_stored: Callable[[str], str | None] = lambda _: None
     """Why nothing of a tenant can be stored now, None if it can be: its imports wait meanwhile."""
+    advising: Advising | None = None
+    """What makes advice on the files; None: nothing does."""
 
     async def compare(self, entry: Entry, settings: ImportSettings) -> Compared:
         """What the check-sums that came so far mean for `entry`. No trial is sent one."""
@@ -153,6 +156,7 @@ class Starter:
                 return await self._not_read(entry, compared)
             if compared.end:
                 return await known_end(folder, entry) or compared.end
+            began = time.monotonic()
             job = job_of(entry, folder.copy(entry.id), self.clock, proven_whole=compared.verdict is Verdict.FITS)
             outcome = await self.run(
                 job, folder.users_db, settings, folder.messages, progress=progress, stopping=stopping
@@ -161,8 +165,8 @@ class Starter:
                 meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
                 if meanwhile.verdict is not compared.verdict:
                     return Later()  # a check-sum came while it ran: the next start obeys it
-            if outcome.state is ImportState.FAILED:
-                await asyncio.to_thread(keep_proposal, job.file, folder.proposal(entry.id), settings)
+            if self.advising:
+                await self.advising.begin(Ended(entry, job, settings, outcome, time.monotonic() - began))
             return outcome
         except (Exception, asyncio.CancelledError) as error:
             return await known_end(folder, entry) or await self._not_applied(entry, error)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ground.moments import Clock, utc_now
-from importer.folder import FolderOf
-from importer.model import NEVER_RAN, ImportState, Outcome
+from importer.advice.kept import report_of
+from importer.folder import FolderOf, TenantFolder
+from importer.model import NEVER_RAN, WAITING, ImportState, Outcome
 from importer.queue.entry import Entry, Waiting
 from importer.queue.notices import Herald, Nobody
 from importer.queue.queue import Queue
@@ -107,6 +108,14 @@ class Closing:
                     if entry.state is ImportState.DISCARDED:
                         await self._over(entry)
 
+    async def advised(self, entry: Entry) -> None:
+        """There is advice on the file of an import that has ended by now: its report has it, and the page is told."""
+        async with self._ending:
+            now = await self._queue.get(*entry.key)
+            if now is not None and now.state not in WAITING:
+                await self._publish(now, logging.DEBUG)
+                await self._queue.moved(now)
+
     async def _publish(self, entry: Entry, level: int = logging.WARNING) -> bool:
         """Make /results show `entry`, unless it is too old for that. False if it can't be done now."""
         kept = await self._queue.newest_published(entry.tenant, dry_run=entry.dry_run, limit=results.KEPT)
@@ -115,7 +124,7 @@ class Closing:
         folder = self._folder_of(entry.tenant)
         try:
             if entry.id in kept:
-                await asyncio.to_thread(results.publish, folder, entry.report())
+                await asyncio.to_thread(_publish, folder, entry)
             await asyncio.to_thread(results.prune, folder, {*kept, *others})
         except OSError as error:
             log.log(
@@ -150,6 +159,10 @@ class Closing:
             old = await self._queue.failed_before(entry.tenant, FAILED_KEPT)
             if old is not None:
                 _remove(folder.copy(old))
+
+
+def _publish(folder: TenantFolder, entry: Entry) -> None:
+    results.publish(folder, report_of(folder, entry))
 
 
 def _remove(copy: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import filecmp
 import logging
+import shutil
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
@@ -50,6 +51,8 @@ async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder) -> N
     """Remove the kept uploads of `tenant` that no import needs, and what imports cut off had begun to say."""
     for unfinished in folder.messages.glob(".*.new"):
         unfinished.unlink(missing_ok=True)
+    for scratch in folder.messages.glob(".advice-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
     failed = await queue.failed_before(tenant, FAILED_KEPT)
     for copy in folder.uploads.glob("*"):
         if copy.is_dir():  # not of our making, and in nobody's way

@@ -53,6 +53,7 @@ class Worker:
         self._turns = Turns(queue, closing, starter)
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._put_back: dict[tuple[str, int], int] = {}
+        self._telling: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self._ending = False
         self._stopping = asyncio.Event()
@@ -81,6 +82,10 @@ class Worker:
         self._stopping.set()
         if self._running:
             await asyncio.wait([*self._running])
+        if self._starter.advising:
+            await self._starter.advising.stop()
+        if self._telling:
+            await asyncio.wait([*self._telling])
 
     def hurry(self) -> None:
         """Wait for nothing any more: what runs is rolled back now."""
@@ -146,12 +151,23 @@ class Worker:
     async def _import(self, running: _Running) -> None:
         entry, began = running.entry, time.monotonic()
         end = await self._starter.attempt(entry, progress=running.advance, stopping=self._stopping.is_set)
+        advice = self._starter.advising.under_way(entry) if self._starter.advising else None
         failures = 0
         while not await self._closed(entry, end, time.monotonic() - began):
             failures += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), WAITS.after(failures))
                 return  # the next start finds it
+        if advice and isinstance(end, Outcome):
+            telling = asyncio.create_task(self._advised(entry, advice), name=f"telling of advice on {entry.id}")
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+
+    async def _advised(self, entry: Entry, advice: asyncio.Task[None]) -> None:
+        """Write the report again when there is advice, which the end of the import did not wait for."""
+        await asyncio.wait([advice])
+        with suppress(TryAgain):  # the report has it when it is written next
+            await self._closing.advised(entry)
 
     async def _closed(self, entry: Entry, end: Outcome | Later, duration_s: float) -> bool:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from importer.advice.kept import kept_advice, report_of
 from importer.errors import Refused
 from importer.folder import TenantFolder
 from importer.model import APPLIED, WAITING, ImportState
@@ -21,6 +22,7 @@ from importer.rules.identity import identity_of
 from importer.users.history import History
 from importer.worker import decisions
 from server import process
+from server.cli.advice_view import print_advice
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
 from server.cli.report_view import change_line, print_report, summary
@@ -243,6 +245,11 @@ def _print_done(entry: Entry, sentence: str, *, as_json: bool) -> None:
 
 def _print_report(entry: Entry, folder: TenantFolder, *, as_json: bool) -> None:
     if as_json:
-        print_json(entry.report().to_json())
-    else:
-        print_report(entry.report(), folder.touched(entry.id), said=folder.said(entry.id))
+        print_json(report_of(folder, entry).to_json())
+        return
+    print_report(entry.report(), folder.touched(entry.id), said=folder.said(entry.id))
+    advice = kept_advice(folder, entry.id)
+    if advice:
+        print_advice(advice)
+    if advice and advice.toml:
+        click.echo("  With --json, advice.toml has all settings with them, for: headcount tenant load")

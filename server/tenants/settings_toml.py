@@ -10,14 +10,38 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 
+from importer.rules.settings import ImportSettings
 from server.tenants.settings import TenantRefused, TenantSettings
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
-def to_toml(tenant: str, settings: TenantSettings) -> str:
-    """All settings of `tenant`; `from_toml` gives back those that are not at their default."""
-    return "\n".join([*_head(tenant), *_lines(settings), *_tables(settings)]) + "\n"
+def to_toml(tenant: str, settings: TenantSettings, unfinished: Mapping[str, Mapping[str, str]] | None = None) -> str:
+    """All settings of `tenant`; `from_toml` gives back those that are not at their default.
+
+    `unfinished` is what a person must complete first, by table: it stands there as comments.
+    """
+    left = dict(unfinished or {})
+    lines = [*_head(tenant), *_lines(settings), *_tables(settings, left)]
+    for path, pairs in left.items():
+        lines += ["", f"# [{_dotted(path)}]", *_to_complete(pairs)]
+    return "\n".join(lines) + "\n"
+
+
+def in_toml(tenant: str, settings: ImportSettings, unfinished: Mapping[str, Mapping[str, str]]) -> str:
+    """The same of settings that an import ran with."""
+    assert isinstance(settings, TenantSettings)
+    return to_toml(tenant, settings, unfinished)
+
+
+def _dotted(path: str) -> str:
+    return ".".join(_key(part) for part in path.split("."))
+
+
+def _to_complete(pairs: Mapping[str, str]) -> Iterator[str]:
+    """Comments that become settings without their mark."""
+    yield "# To complete: replace each ? by the value that is meant, and remove the # before the line."
+    yield from (f"# {pair}" for pair in _pairs(pairs))
 
 
 def from_toml(text: str) -> dict[str, object]:
@@ -55,22 +79,24 @@ def _lines(settings: TenantSettings) -> Iterator[str]:
             yield f"{'# ' if is_default else ''}{name} = {_value(value)}"
 
 
-def _tables(settings: TenantSettings) -> Iterator[str]:
+def _tables(settings: TenantSettings, unfinished: dict[str, Mapping[str, str]]) -> Iterator[str]:
     for name, value in settings.to_json().items():
         if isinstance(value, dict):
-            yield from _table(name, value)
+            yield from _table(name, value, unfinished)
         elif _is_table(value):
             for each in value:
                 yield from ("", f"[[{name}]]", *_pairs({key: inner for key, inner in each.items() if inner}))
 
 
-def _table(path: str, table: Mapping[str, object]) -> Iterator[str]:
+def _table(path: str, table: Mapping[str, object], unfinished: dict[str, Mapping[str, str]]) -> Iterator[str]:
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     if plain:
         yield from ("", f"[{path}]", *_pairs(plain))
+        if path in unfinished:
+            yield from _to_complete(unfinished.pop(path))
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from _table(f"{path}.{_key(key)}", value)
+            yield from _table(f"{path}.{_key(key)}", value, unfinished)
 
 
 def _pairs(table: Mapping[str, object]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from importer.database import open_database
 from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
+from importer.worker.advising import Advising
 from importer.worker.attempt import Starter
 from importer.worker.closing import Closing
 from importer.worker.worker import Worker
@@ -30,6 +32,7 @@ from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
+from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import open_tenants, server_database
@@ -95,7 +98,8 @@ class Site:
 
     async def run(self) -> None:
         """Let everything that waits run to its end."""
-        worker = Worker(self.office.queue, self.closing, self._starter)
+        starter = replace(self._starter, advising=Advising(self.office.tenants.folder, in_toml))
+        worker = Worker(self.office.queue, self.closing, starter)
         worker.start()
         try:
             await eventually(self._nothing_waits)

@@ -28,7 +28,7 @@ MAY_IMPORT = {
 
 ROOMS = {
     "importer": {
-        "": 0, "file": 1, "rules": 2, "advice": 3, "said": 3, "users": 3, "queue": 4, "reconcile": 4, "undo": 5,
+        "": 0, "file": 1, "rules": 2, "said": 3, "users": 3, "queue": 4, "reconcile": 4, "advice": 5, "undo": 5,
         "worker": 6,
     },
     "server": {
@@ -40,6 +40,7 @@ ROOMS = {
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_A_DATABASE = {
+    "importer.advice.trying",
     "importer.database",
     "importer.queue.ledger",
     "importer.queue.listing",
@@ -61,7 +62,6 @@ KNOW_A_DATABASE = {
     "importer.worker.pruning",
     "server.app",
     "server.cli",
-    "server.cli.check",
     "server.cli.tenant",
     "server.notify.invitations",
     "server.notify.outbox",
@@ -121,8 +121,17 @@ PURE = {
     "importer.advice.exports",
     "importer.advice.names",
     "importer.advice.states",
-    "importer.advice.words",
+    "importer.advice.days",
+    "importer.advice.fates",
+    "importer.advice.headers",
+    "importer.advice.judging",
     "importer.advice.leavers",
+    "importer.advice.model",
+    "importer.advice.numbers",
+    "importer.advice.sample",
+    "importer.advice.values",
+    "importer.advice.words",
+    "importer.file.legacy",
     "importer.file.header",
     "importer.file.leavers",
     "importer.file.letters",

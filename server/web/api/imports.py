@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
+from importer.advice.kept import report_of
 from importer.model import ImportState
+from importer.queue.entry import Entry
 from importer.report import ReportJson
 from importer.said.spool import said_in, touched_in
 from importer.worker import decisions
@@ -15,6 +17,7 @@ from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import DECIDING, LOOKING, Responses, refuses
 from server.web.exports import send_rejected_rows, send_uploaded_file
+from server.web.office import Visit
 
 router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
 
@@ -48,6 +51,10 @@ class ChangesAsked(Asked):
     limit: Limit = 100
 
 
+async def _report(visit: Visit, entry: Entry) -> ReportJson:
+    return (await asyncio.to_thread(report_of, visit.folder, entry)).to_json()
+
+
 @router.get("", response_model=models.Imports, responses=refuses(*LOOKING, "bad_request"), summary="List imports")
 async def list_imports(
     visit: Looking, asked: Annotated[ImportsAsked, Query()], request: Request, response: Response
@@ -66,7 +73,7 @@ async def list_imports(
 @router.get("/{import_id}", response_model=models.Report, responses=ONE, summary="Show an import")
 async def show_import(visit: Looking, import_id: ImportId) -> ReportJson:
     """The report of one import. While it waits or runs, ask again, or listen to the events of the tenant."""
-    return (await visit.entry(import_id)).report().to_json()
+    return await _report(visit, await visit.entry(import_id))
 
 
 @router.get("/{import_id}/messages", response_model=models.Messages, responses=ONE, summary="List messages")
@@ -137,7 +144,7 @@ async def download_file(visit: Looking, import_id: ImportId, request: Request) -
 async def approve_import(visit: Owning, import_id: ImportId) -> ReportJson:
     held = await visit.entry(import_id)
     entry = await decisions.approve(visit.office.queue, visit.folder, held, by=visit.token.bearer)
-    return entry.report().to_json()
+    return await _report(visit, entry)
 
 
 @router.post(
@@ -149,7 +156,7 @@ async def approve_import(visit: Owning, import_id: ImportId) -> ReportJson:
 )
 async def discard_import(visit: Owning, import_id: ImportId) -> ReportJson:
     entry = await visit.office.queue.discard(visit.tenant, import_id, by=visit.token.bearer)
-    return entry.report().to_json()
+    return await _report(visit, entry)
 
 
 @router.post(
@@ -164,4 +171,4 @@ async def discard_import(visit: Owning, import_id: ImportId) -> ReportJson:
 )
 async def undo_import(visit: Owning, import_id: ImportId) -> ReportJson:
     entry = await visit.office.queue.undo(visit.tenant, import_id, by=visit.token.bearer)
-    return entry.report().to_json()
+    return await _report(visit, entry)

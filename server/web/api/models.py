@@ -108,9 +108,38 @@ class Import(BaseModel):
     )
 
 
+class AdvisedColumn(BaseModel):
+    """What becomes of one column of the file with the advice."""
+
+    header: str = Field(examples=["Vorname"])
+    field: str | None = Field(description="The field it is read as; null: none.", examples=["first_name"])
+    certain: bool = Field(description="False: a guess, or it may be meant otherwise.")
+    note: str = Field(examples=["Read as first_name, with the suggested settings."])
+
+
+class Advice(BaseModel):
+    """Which settings would fit the file better, tested on a copy of the users."""
+
+    columns: list[AdvisedColumn] = Field(description="Every column of the file.")
+    settings: dict[str, Any] = Field(description="What to change, as `PATCH /settings` takes it; {}: nothing.")
+    toml: str | None = Field(
+        description="All settings with it, as `headcount tenant load` takes them. What must be completed first stands"
+        " there as comments."
+    )
+    state: State | None = Field(description="What the file would come to with them; null: nothing to change.")
+    counts: Counts | None = Field(description="The same, in numbers.")
+    sentences: list[str] = Field(
+        description="What the settings do, and what is left to a person. A guess says that it is one."
+    )
+    gaps: list[str] = Field(description="What no setting can fix.")
+
+
 class Report(Import):
     """What became of one upload."""
 
+    advice: Advice | None = Field(
+        description="Null: nothing to say. It may come some seconds after the end of the import."
+    )
     messages: list[Message] = Field(description="The first 100; more by `/messages`.")
 
 

@@ -127,16 +127,16 @@ def test_check_proposes_settings_that_make_the_export_go_in(tmp_path: Path) -> N
     file.write_bytes(HR_EXPORT.replace(b"ManagerMail", b"Manager E-Mail"))
     first = run_cli("check", "acme", str(file), "--json", "--propose", str(proposed))
     assert (first.code, first.json["state"]) == (1, "failed")
-    proposal = first.json["proposal"]
+    proposal = first.json["advice"]
     assert proposal["settings"].keys() == {"delimiter", "encoding", "date_format", "field_mapping"}
     assert proposal["toml"] == proposed.read_text("utf-8")
-    assert (proposal["report"]["state"], proposal["report"]["counts"]["created"]) == ("completed", 2)
+    assert (proposal["state"], proposal["counts"]["created"]) == ("completed", 2)
     # Nothing has changed yet.
     assert run_cli("tenant", "show", "acme", "--json").json["settings"] == TenantSettings().to_json()
     assert run_cli("tenant", "load", "acme", str(proposed)).code == 0
     again = run_cli("check", "acme", str(file), "--json")
     assert (again.code, again.json["state"], again.json["counts"]["created"]) == (0, "completed", 2)
-    assert again.json["proposal"] is None
+    assert again.json["advice"] is None
 
 
 @pytest.mark.usefixtures("acme")
@@ -156,4 +156,4 @@ def test_what_no_setting_can_mend_is_said() -> None:
     ran = run_cli("check", "acme", "-", stdin=b'name,email\n"Lee, Ann",ann@lee.test\n')
     assert "No column looks like first_name" in ran.text
     fine = run_cli("check", "acme", "-", "--json", stdin=b"first_name,last_name,email\nAnn,Lee,ann@lee.test\n")
-    assert (fine.code, fine.json["proposal"]) == (0, None)
+    assert (fine.code, fine.json["advice"]) == (0, None)

@@ -42,10 +42,32 @@ def test_a_column_that_does_not_hold_what_its_name_says_is_not_proposed(column: 
 
 
 @pytest.mark.parametrize("column", ["Terminated", "Leaver", "Inactive"])
-def test_dates_in_a_column_of_flags_are_not_proposed_but_said(column: str) -> None:
+def test_days_in_a_column_of_flags_are_proposed_as_last_days_and_as_a_guess(column: str) -> None:
     found = proposal(column, "2026-01-01", "", "2026-01-05")
+    assert meant(found, column) == "leave_date"
+    assert f"“{column}” tells who has left: it is read as leave_date (a guess: check it)." in found.reasons
+
+
+@pytest.mark.parametrize("column", ["Terminated", "Leaver", "End Date"])
+def test_days_and_words_in_one_column_are_not_proposed_but_said(column: str) -> None:
+    found = proposal(column, "2026-01-01", "", "soon")
     assert meant(found, column) is None
     assert any(f"“{column}” may tell who has left (2026-01-01" in reason for reason in found.reasons)
+
+
+def test_last_days_are_not_proposed_where_another_reading_of_them_is_past_on_another_day() -> None:
+    text = "first_name,last_name,email,End Date\nA,B,a@b.test,03.04.2026\nC,D,c@d.test,05.06.2020\n"
+    safe = text.replace("2026", "2021")
+    for given, is_read in ((text, False), (safe, True)):
+        found = propose(given.replace(".20", "-20").replace(".0", "-0").encode(), ImportSettings(), past="2026-03-20")
+        assert ("leave_date" in found.changes.get("field_mapping", {}).values()) is is_read
+
+
+def test_a_second_column_that_says_no_more_of_who_has_left_is_called_that() -> None:
+    text = "first_name,last_name,email,End Date,Termination Date\nA,B,a@b.test,2022-12-31,2022-12-31\n"
+    found = propose(text.encode(), ImportSettings())
+    assert found.changes == {"field_mapping": {"End Date": "leave_date"}}
+    assert "“Termination Date” is not read: no other user has left by it." in found.reasons
 
 
 @pytest.mark.parametrize("column", ["End Date", "Austritt", "Deactivation Date", "Fecha de baja"])
@@ -67,17 +89,23 @@ def test_status_words_are_proposed_with_their_meanings_where_all_are_known() -> 
     assert found.changes["value_mapping"] == {"deactivate": words}
 
 
-def test_status_words_that_are_not_all_known_are_left_to_a_person() -> None:
+def test_status_words_that_are_not_known_are_left_to_be_completed() -> None:
     found = proposal("Employment Status", "Active", "Terminated", "Leave", "Pending")
-    assert meant(found, "Employment Status") is None
-    assert "value_mapping" not in found.changes
-    assert any("“Employment Status” may tell who has left (Terminated)" in reason for reason in found.reasons)
+    assert meant(found, "Employment Status") == "deactivate"
+    words = {"Active": "no", "Terminated": "yes", "Leave": "no"}
+    assert found.changes["value_mapping"] == {"deactivate": words}
+    assert [part.open for part in found.parts if part.open] == [{"value_mapping.deactivate": {"Pending": "?"}}]
+    assert any("The meaning of “Pending” is not known: rows with it" in each for each in found.reasons)
 
 
-def test_an_active_flag_with_blank_cells_is_left_to_a_person() -> None:
+def test_a_status_by_which_all_have_left_is_left_to_a_person() -> None:
+    assert meant(proposal("Status", "Terminated", "Terminated"), "Status") is None
+
+
+def test_a_blank_cell_of_an_active_flag_is_left_to_be_completed() -> None:
     found = proposal("Active", "TRUE", "FALSE", "")
-    assert meant(found, "Active") is None
-    assert any("“Active” may tell who has left" in reason for reason in found.reasons)
+    assert meant(found, "Active") == "active"
+    assert [part.open for part in found.parts if part.open] == [{"value_mapping.active": {"": "?"}}]
 
 
 def test_words_of_other_languages_are_proposed_with_their_meanings() -> None:

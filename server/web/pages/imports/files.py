@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from importer.advice.kept import report_of
 from importer.file.formulas import escape_formula
 from importer.folder import TenantFolder
 from importer.rules.identity import Identity, identity_of
@@ -45,7 +46,8 @@ async def download_file(request: Request, visit: Looking, import_id: int) -> Res
 async def download_report(visit: Looking, import_id: int) -> Response:
     """The report, as it is in /results."""
     entry = await visit.entry(import_id)
-    text = json.dumps(entry.report().to_json(), ensure_ascii=False, indent=2) + "\n"
+    report = await asyncio.to_thread(report_of, visit.folder, entry)
+    text = json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n"
     headers = {"content-disposition": disposition(f"sync_users-{import_id}.json")}
     return Response(text, media_type="application/json", headers=headers)
 

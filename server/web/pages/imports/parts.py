@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
 
-from importer.advice.kept import kept_proposal
+from importer.advice.kept import kept_advice
 from importer.folder import TenantFolder
 from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
 from importer.queue.entry import Entry
@@ -159,13 +159,20 @@ def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
         "said_counts": _by_severity(said_counts),
         "said_most": MESSAGES_KEPT if said_counts.total() >= MESSAGES_KEPT else None,
         "related": related_settings(code for _, code in said_counts),
-        "proposal": kept_proposal(folder.proposal(entry.id)),
+        **_advised(folder, entry.id),
         "left": left,
         "left_next": left_next,
         "has_errors": folder.errors(entry.id).exists(),
         "has_file": folder.copy(entry.id).exists(),
         **_touched(entry, folder, asked),
     }
+
+
+def _advised(folder: TenantFolder, import_id: int) -> dict[str, Any]:
+    """The advice on the file, and what it would come to in numbers."""
+    advice = kept_advice(folder, import_id)
+    counts = Counts.from_json(dict(advice.counts)) if advice and advice.counts else None
+    return {"advice": advice, "advice_figures": _figures(counts) if counts else []}
 
 
 def _said(path: Path, asked: Asked) -> tuple[list[Group], int | None]:

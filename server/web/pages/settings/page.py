@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from importer.advice.kept import kept_proposal
+from importer.advice.kept import kept_advice
 from importer.errors import Refused, TryAgain
 from importer.model import INTEGER_MAX
 from server.tenants.setting_texts import SETTING_TEXTS
@@ -246,10 +246,9 @@ async def _tried(visit: Visit, number: int) -> Mapping[str, Any]:
 
 
 async def _proposed(visit: Visit, number: int) -> Mapping[str, Any]:
-    """The settings that may fit the file of this failed import."""
-    kept = visit.folder.proposal(number)
-    proposal = await asyncio.to_thread(kept_proposal, kept)
-    return proposal.changes if proposal else {}
+    """The settings that are advised for the file of this import."""
+    advice = await asyncio.to_thread(kept_advice, visit.folder, number)
+    return advice.settings if advice else {}
 
 
 async def _recent(visit: Visit) -> list[dict[str, Any]]:

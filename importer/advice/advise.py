@@ -1,0 +1,213 @@
+"""Advice on one file: proposed, tried on a copy of the users, and put into words. The one place where it is made.
+
+Settings are offered only where they were tried and make nothing worse. Where that takes too long, a sentence says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from importer.advice.fates import fates_of
+from importer.advice.judging import result_of
+from importer.advice.model import Advice, ColumnAdvice, Open, Part, changes_of
+from importer.advice.proposal import Proposal, propose
+from importer.advice.sample import END_BYTES, SAMPLE_BYTES
+from importer.advice.trying import Bench, OutOfTime, Tried, best_of, copy_users, has_users
+from importer.errors import DatabaseUnusable, TryAgain
+from importer.model import ImportState, Outcome, Severity
+from importer.reconcile.leaving import past_before
+from importer.rules.settings import ImportSettings
+
+LONGEST_S = 30.0
+"""A try may take as long as the import took, and so much longer."""
+
+GARBLED = frozenset(
+    {"perhaps_utf_8", "placeholder", "html_entities", "unread_leavers", "unknown_column", "unknown_link"}
+    | {"malformed_link"}
+)
+"""What is said of an import that read something as it was not meant, or did not read it."""
+
+NOT_FOR = frozenset({"internal_error", "gave_up", "checksum_differs", "checksum_missing", "checksum_unread"})
+"""Why an import failed that has nothing to do with how its file is written."""
+
+TOO_LONG = (
+    "Other settings may fit this file better. Testing them took too long, so they are not offered here: test them on "
+    "a part of the file."
+)
+NO_HELP = "These settings were tested, and do not help by themselves."
+WORSE_FOR_LEAVERS = (
+    "Settings for this file are not offered: with them users who have left by it would be active, because a column "
+    "that says so cannot be read."
+)
+
+InToml = Callable[[str, ImportSettings, Open], str]
+"""All settings of a tenant as a file, with what is left to be completed as comments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What advice is asked about: the copy of a file, and what it came to under `settings` in `took_s` seconds.
+
+    `users` is the users.db; `is_copy`: it may be tried on as it is. `switched`: see `Bench`.
+    `stopping` is asked whether to leave it out.
+    """
+
+    tenant: str
+    file: Path
+    users: Path
+    settings: ImportSettings
+    outcome: Outcome
+    now: datetime
+    took_s: float
+    is_copy: bool = False
+    switched: bool = False
+    stopping: Callable[[], bool] = lambda: False
+
+
+def deserves_advice(outcome: Outcome) -> bool:
+    """Whether the import rejected, ignored or garbled something, or failed for how its file is written."""
+    codes = {problem.code for problem in outcome.messages}
+    if outcome.state is ImportState.FAILED:
+        return bool(codes) and not codes & NOT_FOR
+    counts = outcome.counts
+    return bool(counts.rejected or counts.ignored or outcome.unread or codes & GARBLED)
+
+
+def about(outcome: Outcome) -> str:
+    """The kinds of faults of an import: while they, the header and the settings stay, so does the advice."""
+    return " ".join(sorted({problem.code for problem in outcome.messages if problem.severity is not Severity.NOTICE}))
+
+
+async def advise(question: Question, scratch: Path, in_toml: InToml | None = None) -> Advice | None:
+    """Return advice on a file; None where there is nothing to say. `scratch` is a folder to work in, made if it is
+    not there.
+
+    Raises OSError, TryAgain and DatabaseUnusable: then there is none.
+    """
+    ends_at = time.monotonic() + question.took_s + LONGEST_S
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    proposal = await asyncio.to_thread(_propose, question)
+    tried, late = None, False
+    if proposal.parts:
+        try:
+            tried = await _tried(proposal, question, scratch, ends_at)
+        except OutOfTime:
+            late = True
+    return _advice(proposal, tried, question, in_toml, late=late)
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """Advice, or None where there is nothing to say; `left_out`: the disk or a database did not let it be made."""
+
+    advice: Advice | None = None
+    left_out: bool = False
+
+
+async def advise_if_possible(question: Question, scratch: Path, in_toml: InToml | None = None) -> Advised:
+    """The same, whatever the disk says."""
+    try:
+        return Advised(await advise(question, scratch, in_toml))
+    except (OSError, TryAgain, DatabaseUnusable):
+        return Advised(left_out=True)
+
+
+def _propose(question: Question) -> Proposal:
+    with question.file.open("rb") as opened:
+        content = opened.read(SAMPLE_BYTES)
+        size = os.fstat(opened.fileno()).st_size
+        opened.seek(max(0, size - END_BYTES) // 4 * 4)
+        end = opened.read()
+    return propose(
+        content,
+        question.settings,
+        whole=size <= SAMPLE_BYTES,
+        end=end,
+        has_users=has_users(question.users),
+        past=past_before(question.now),
+    )
+
+
+async def _tried(proposal: Proposal, question: Question, scratch: Path, ends_at: float) -> Tried:
+    def is_late() -> bool:
+        return question.stopping() or time.monotonic() > ends_at
+
+    users = question.users
+    if not question.is_copy:
+        users = scratch / "users.db"
+        await asyncio.to_thread(copy_users, question.users, users, is_late)
+    bench = Bench(
+        question.tenant, question.file, users, scratch / "said", question.now, is_late, switched=question.switched
+    )
+    return await best_of(bench, proposal.parts, question.settings, result_of(question.outcome))
+
+
+def _advice(
+    proposal: Proposal, tried: Tried | None, question: Question, in_toml: InToml | None, *, late: bool
+) -> Advice | None:
+    """What to say, `tried` or not."""
+    settings = question.settings
+    kept = tried.parts if tried and tried.result else ()
+    changes = changes_of(kept, settings)
+    after = settings.with_changes(changes)
+    notes = {at: note for at, note in proposal.notes if at is not None}
+    sentences = [part.said for part in kept]
+    if late:
+        sentences.append(TOO_LONG)
+    elif tried and not tried.result:
+        sentences += [*(part.said for part in proposal.parts), WORSE_FOR_LEAVERS if tried.leavers_active else NO_HELP]
+    elif tried:
+        for part in tried.dropped:
+            sentence = (
+                f"{part.sentence.removesuffix('.')}, but with that the outcome would be worse, so it is left out."
+            )
+            sentences.append(sentence)
+            if part.column is not None:
+                notes.setdefault(part.column, sentence)
+    sentences += [note for _, note in proposal.notes]
+    open_ = _open(proposal, kept, tried.dropped if tried else ())
+    columns = fates_of(proposal.header, after, kept, notes)
+    if not (changes or sentences or proposal.gaps or open_ or _are_worth_telling(columns, question.outcome)):
+        return None
+    toml = in_toml(question.tenant, after, open_) if in_toml and (changes or open_) else None
+    result = tried.result if tried else None
+    return Advice(
+        columns=columns,
+        settings=changes,
+        toml=toml,
+        state=result.state.value if result and changes else None,
+        counts=result.counts.to_json() if result and changes else None,
+        sentences=tuple(sentences),
+        gaps=tuple(proposal.gaps),
+    )
+
+
+def _are_worth_telling(columns: tuple[ColumnAdvice, ...], outcome: Outcome) -> bool:
+    """Whether a column may be meant otherwise, or some are not used by an import that failed or rejected rows."""
+    went_wrong = outcome.state is ImportState.FAILED or outcome.counts.rejected
+    return any(not each.certain or (went_wrong and each.note.startswith("Not used")) for each in columns)
+
+
+def _open(proposal: Proposal, kept: tuple[Part, ...], dropped: tuple[Part, ...]) -> dict[str, dict[str, str]]:
+    """What is left to be completed: words of columns that are read, and columns that are not read for their words."""
+    found: dict[str, dict[str, str]] = {table: dict(words) for table, words in proposal.open.items()}
+    for part in kept:
+        _add(found, part.open)
+    for part in dropped:
+        if part.open:
+            _add(found, {"field_mapping": part.headers})
+            _add(found, {f"value_mapping.{name}": words for name, words in part.words.items()})
+            _add(found, part.open)
+    return found
+
+
+def _add(found: dict[str, dict[str, str]], more: Mapping[str, Mapping[str, Any]]) -> None:
+    for table, words in more.items():
+        found.setdefault(table, {}).update(words)

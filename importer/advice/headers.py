@@ -1,0 +1,90 @@
+"""Which column of a file is which field, by what it is called and what is in it.  Pure.
+
+For proposals only. Where the messages of an import name the field that may be meant by a column, it is that one here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
+from importer.file.header import Names, fold, match_columns, nearest_column
+from importer.file.leavers import tells
+from importer.file.letters import visible
+from importer.model import shown
+from importer.rules.identity import identity_of
+from importer.rules.meanings import tidy
+from importer.rules.settings import ImportSettings
+
+MOSTLY = 0.9
+"""So much of a column must fit for it to be of a kind."""
+
+PLAIN_WORDS = frozenset({"first_name", "last_name", "email", "hire_date", "language", "time_zone"})
+"""Fields whose other names mean nothing else; what is called Office or Division may be another thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """A column that looks like a field; `certain`: by its name it is."""
+
+    at: int
+    certain: bool
+
+
+def seen(cell: str) -> str:
+    """A header as a sentence shows it."""
+    return shown(visible(cell.strip()))
+
+
+def is_free(name: str, names: Names) -> bool:
+    """Whether the folded header `name` means nothing so far, and is not ignored on purpose."""
+    return bool(name) and not name.startswith("_") and name not in names.mapping and not names.field(name)
+
+
+def cells_of(rows: Sequence[Sequence[str]], at: int) -> list[str]:
+    """The cells of a column below the header, made tidy; a row without one has a blank."""
+    return [tidy(row[at]) if at < len(row) else "" for row in rows[1:]]
+
+
+def meant_by_name(header: Sequence[str], settings: ImportSettings) -> dict[str, Likely]:
+    """The column of each field in `header`: by its name or the settings, else by what its header looks like."""
+    names = settings.names
+    folded = [fold(cell) for cell in header]
+    found = {name: Likely(at, True) for at, name in enumerate(match_columns(folded, names)) if name}
+    free = {at: plain(cell) for at, cell in enumerate(header) if is_free(folded[at], names) and not tells(cell)}
+    hints = {at: nearest_column(folded[at], names.columns) for at in free}
+    for name, words in _words(settings).items():
+        if name in found or name not in names.columns:
+            continue
+        rank = {word: number for number, word in enumerate(words)}
+        fitting = [at for at, word in free.items() if word in rank and hints[at] in (None, name)]
+        if fitting:
+            at = min(fitting, key=lambda at: rank[free[at]])
+            found[name] = Likely(at, name in PLAIN_WORDS or free[at] == plain(name) or name in settings.own)
+            del free[at]
+    for at in free:
+        hint = hints[at]
+        if hint and hint not in found:
+            found[hint] = Likely(at, False)
+    return found
+
+
+def _words(settings: ImportSettings) -> Mapping[str, Sequence[str]]:
+    """Likely headers of each field; with numbers as identifiers, managers are named by theirs."""
+    own: dict[str, tuple[str, ...]] = {
+        each.key: (plain(each.key), plain(each.label)) for each in settings.custom_fields
+    }
+    if identity_of(settings).by_address:
+        return {**own, **SYNONYMS}
+    own[settings.identifier] = (*own[settings.identifier], *NUMBERS)
+    return {**own, **SYNONYMS, "manager": (*MANAGERS_NUMBERS, *SYNONYMS["manager"])}
+
+
+def addresses_at(rows: Sequence[Sequence[str]], positions: Sequence[int]) -> int | None:
+    """The first of these columns that holds e-mail addresses; None if none does."""
+    for at in positions:
+        cells = [row[at].strip() for row in rows[1:] if at < len(row)]
+        if rows[0][at].strip() and cells and sum("@" in cell for cell in cells) >= MOSTLY * len(cells):
+            return at
+    return None

@@ -1,0 +1,145 @@
+"""Advice on the files of imports that ended, made beside the worker: no import waits for it longer than a moment.
+
+Where it is made at once it is in the first report of the import; else the report is written again with it. A stop
+leaves it out. A full disk, or a database that is busy, leaves it out without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from importer.advice.advise import InToml, Question, advise_if_possible, deserves_advice
+from importer.advice.kept import keep_advice, matter_of, show_again
+from importer.folder import FolderOf, TenantFolder
+from importer.model import Outcome
+from importer.queue.entry import Entry
+from importer.reconcile.job import Job
+from importer.rules.settings import ImportSettings
+
+log = logging.getLogger(__name__)
+
+AT_ONCE_S = 1.0
+"""So long the end of an import waits for advice on its file."""
+
+QUICK_S = 0.5
+"""The end of an import that took longer does not wait at all."""
+
+WAITING_MOST = 100
+"""While so many imports wait for advice, another gets none."""
+
+ROOM_BYTES = 64 * 1024 * 1024
+"""What the disk must have beside the copies that are made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An import that ran to its end: what was asked of it, and what it came to in `took_s` seconds."""
+
+    entry: Entry
+    job: Job
+    settings: ImportSettings
+    outcome: Outcome
+    took_s: float
+
+
+class Advising:
+    """Makes advice, for one import at a time."""
+
+    def __init__(self, folder_of: FolderOf, in_toml: InToml | None = None) -> None:
+        self._folder_of = folder_of
+        self._in_toml = in_toml
+        self._making = asyncio.Semaphore(1)
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._stopping = False
+
+    async def begin(self, ended: Ended) -> None:
+        """Make advice for an import whose end is not told yet; returns when it is kept, or after a moment."""
+        entry = ended.entry
+        if not deserves_advice(ended.outcome):
+            if entry.attempts > 1 or entry.decided_at:
+                with suppress(OSError):
+                    self._folder_of(entry.tenant).advice(entry.id).unlink(missing_ok=True)
+            return
+        if self._stopping or len(self._tasks) >= WAITING_MOST:
+            return
+        folder = self._folder_of(entry.tenant)
+        scratch = folder.messages / f".advice-{entry.id}"
+        try:
+            matter = await asyncio.to_thread(_prepare, folder, ended, scratch)
+        except OSError:
+            return
+        if matter is None:
+            return
+        task = asyncio.create_task(self._make(ended, folder, scratch, matter), name=f"advice on {entry.id}")
+        self._tasks[entry.key] = task
+        task.add_done_callback(lambda _: self._tasks.pop(entry.key, None))
+        if ended.took_s <= QUICK_S:
+            await asyncio.wait([task], timeout=AT_ONCE_S)
+
+    def under_way(self, entry: Entry) -> asyncio.Task[None] | None:
+        """What still makes advice for this import; None if nothing does."""
+        return self._tasks.get(entry.key)
+
+    async def stop(self) -> None:
+        """Leave out what is not made yet."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait([*self._tasks.values()])
+
+    async def _make(self, ended: Ended, folder: TenantFolder, scratch: Path, matter: str) -> None:
+        try:
+            async with self._making:
+                if self._stopping:
+                    return
+                await self._made(ended, folder, scratch, matter)
+        except Exception:
+            log.exception(
+                "Advice on import %d of %s failed.",
+                *(ended.entry.id, ended.entry.tenant),
+                extra={"event": "advice_fault", "tenant": ended.entry.tenant, "import_id": ended.entry.id},
+            )
+        finally:
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+    async def _made(self, ended: Ended, folder: TenantFolder, scratch: Path, matter: str) -> None:
+        job = ended.job
+        question = Question(
+            tenant=job.tenant,
+            file=_link(scratch),
+            users=folder.users_db,
+            settings=ended.settings,
+            outcome=ended.outcome,
+            now=job.now,
+            took_s=ended.took_s,
+            switched=job.trial is not None and "identifier" in job.trial.changes,
+            stopping=lambda: self._stopping,
+        )
+        found = await advise_if_possible(question, scratch, self._in_toml)
+        if found.left_out or self._stopping:
+            return
+        with suppress(OSError):
+            await asyncio.to_thread(keep_advice, folder, ended.entry.id, matter, found.advice)
+
+
+def _prepare(folder: TenantFolder, ended: Ended, scratch: Path) -> str | None:
+    """What the advice is about; None if it is there already, or there is no room. The file is linked for later."""
+    matter = matter_of(ended.job.file, ended.settings, ended.outcome)
+    if show_again(folder, ended.entry.id, matter):
+        return None
+    needed = folder.users_db.stat().st_size * 2 + ended.job.file.stat().st_size
+    if shutil.disk_usage(folder.root).free < needed + ROOM_BYTES:
+        return None
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700)
+    os.link(ended.job.file, _link(scratch))  # the copy of a dry run is removed when it ends
+    return matter
+
+
+def _link(scratch: Path) -> Path:
+    return scratch / "upload.csv"
