@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from importer.advice.dates import fitting_formats
 from importer.rules.cells import Invalid, check_date
 
 MOSTLY = 0.9
 """So many of the days must be read for a form to be proposed."""
 
 SAMPLE_DAYS = 300
-
-DAYS = (
-    *("%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
-    *("%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"),
-)
-TIMES = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-DATE_FORMATS = tuple(f"{day}{time}" for time in TIMES for day in DAYS)
-"""Of those that read a file equally well, the first is proposed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +24,11 @@ class Form:
 
 def form_of(cells: Sequence[str], now: str) -> Form:
     """The form that reads most of `cells`: `now`, that of the settings, if no other reads more."""
-    read = {each: _read(cells, each) for each in dict.fromkeys((now, *DATE_FORMATS))}
-    best = max(read, key=lambda each: len(read[each]))
-    if best == now or len(read[best]) < MOSTLY * len(cells):
+    fits = fitting_formats(cells, now)
+    best = fits[0] if fits else None
+    if best is None or best.date_format == now or best.read < MOSTLY * best.cells:
         return Form(now)
-    others = [
-        each for each in read if each != best and len(read[each]) == len(read[best]) and read[each] != read[best]
-    ]
-    return Form(best, others[0] if others else None)
+    return Form(best.date_format, best.rivals[0] if best.rivals else None)
 
 
 def says_otherwise(cells: Sequence[str], form: Form, past: str) -> bool:
@@ -53,8 +43,3 @@ def says_otherwise(cells: Sequence[str], form: Form, past: str) -> bool:
         ):
             return True
     return False
-
-
-def _read(cells: Sequence[str], date_format: str) -> dict[str, str]:
-    days = {cell: check_date(cell, date_format) for cell in cells}
-    return {cell: day for cell, day in days.items() if not isinstance(day, Invalid)}

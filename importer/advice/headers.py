@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from importer.advice.names import not_a_field
 from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.file.header import Names, fold, match_columns, nearest_column
 from importer.file.leavers import tells
@@ -53,6 +54,7 @@ def meant_by_name(header: Sequence[str], settings: ImportSettings) -> dict[str, 
     folded = [fold(cell) for cell in header]
     found = {name: Likely(at, True) for at, name in enumerate(match_columns(folded, names)) if name}
     free = {at: plain(cell) for at, cell in enumerate(header) if is_free(folded[at], names) and not tells(cell)}
+    free = {at: word for at, word in free.items() if not not_a_field(header[at])}
     hints = {at: nearest_column(folded[at], names.columns) for at in free}
     for name, words in _words(settings).items():
         if name in found or name not in names.columns:

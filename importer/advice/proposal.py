@@ -16,12 +16,14 @@ from importer.advice.guessing import decoded, guess_encoding
 from importer.advice.headers import Likely, addresses_at, cells_of, is_free, meant_by_name, seen
 from importer.advice.leavers import ANY_DAY, read_leavers
 from importer.advice.model import Part, changes_of
+from importer.advice.names import holds_names, whole_names
 from importer.advice.numbers import better_identifier
 from importer.advice.sample import SAMPLE_BYTES, footer_of, sample_of
-from importer.advice.values import is_closed, note_of, open_words, part_of, values_of
+from importer.advice.values import Values, part_of, values_of
 from importer.file.header import DELIMITERS, Header, fold, is_correction, match_columns
 from importer.file.leavers import Tells, tells
 from importer.file.nobody import is_header_again, looks_like_footer
+from importer.rules.dates import form_in_words
 from importer.rules.meanings import columns_under
 from importer.rules.settings import ImportSettings
 
@@ -152,6 +154,9 @@ def _columns(
     for theirs, ours in by_number.items():
         at = next(at for at, cell in enumerate(rows[0]) if cell.strip() == theirs)
         meant[ours] = Likely(at, False)
+    if not {"first_name", "last_name"} <= meant.keys():
+        whole = (whole_names(cell, cells_of(rows, at)) for at, cell in enumerate(rows[0]))
+        found.gaps += [each.sentence for each in whole if each]
     found.gaps += [
         f"No column looks like {name}, which is required." for name in settings.names.required if name not in meant
     ]
@@ -196,7 +201,7 @@ def _headers(
     for name, likely in sorted(new.items(), key=lambda each: each[1].at):
         header, cells = rows[0][likely.at], cells_of(rows, likely.at)
         values = values_of(name, cells, columns[name], settings)
-        if name not in settings.names.required and (values.fit < HALF or not _names_users(name, cells)):
+        if name not in settings.names.required and (values.fit < HALF or (name in LINKS and holds_names(cells))):
             what = "names users by neither address nor identifier" if name in LINKS else "its values do not fit it"
             found.notes.append((likely.at, f"“{seen(header)}” looks like {name}, but {what}; it is not read."))
             continue
@@ -205,20 +210,18 @@ def _headers(
         sentence = (
             f"“{seen(header)}” holds e-mail addresses." if by_content else f"“{seen(header)}” looks like {name}."
         )
-        words = {name: values.words} if values.words else {}
-        certain = likely.certain or by_content
-        found.parts.append(Part(sentence, certain, headers={header.strip(): name}, words=words, column=likely.at))
-        _leave_open(found, name, header, likely.at, values.unknown)
-
-
-def _names_users(name: str, cells: Sequence[str]) -> bool:
-    """Whether a column of managers names some by address: names alone would only be warned of."""
-    filled = [cell for cell in cells if cell]
-    return name not in LINKS or not filled or any("@" in cell or _has_digit(cell) for cell in filled)
-
-
-def _has_digit(cell: str) -> bool:
-    return any(letter.isdigit() for letter in cell)
+        found.parts.append(
+            Part(
+                sentence,
+                likely.certain or by_content,
+                headers={header.strip(): name},
+                words={name: values.words} if values.words else {},
+                column=likely.at,
+                open={f"value_mapping.{name}": values.unknown} if values.unknown else {},
+            )
+        )
+        if values.unknown:
+            found.notes.append((likely.at, values.note))
 
 
 def _values(
@@ -230,13 +233,13 @@ def _values(
         values = values_of(name, cells_of(rows, likely.at), columns[name], settings)
         if values.words:
             found.parts.append(part_of(name, rows[0][likely.at], likely.at, values))
-        _leave_open(found, name, rows[0][likely.at], likely.at, values.unknown)
+        _leave_open(found, name, likely.at, values)
 
 
-def _leave_open(found: Proposal, name: str, header: str, at: int, unknown: Sequence[str]) -> None:
-    if unknown and is_closed(name, found.now):
-        found.notes.append((at, note_of(name, header, unknown)))
-        found.leave_open(f"value_mapping.{name}", open_words(unknown))
+def _leave_open(found: Proposal, name: str, at: int, values: Values) -> None:
+    if values.unknown:
+        found.notes.append((at, values.note))
+        found.leave_open(f"value_mapping.{name}", values.unknown)
 
 
 def _leavers(
@@ -270,6 +273,7 @@ def _days(rows: Sequence[Sequence[str]], fields: Sequence[str], settings: Import
 def _dates(found: Proposal, form: Form, settings: ImportSettings) -> None:
     if form.date_format == settings.date_format:
         return
+    words = form_in_words(form.date_format)
     doubt = f" They could as well be {form.other}: look at a date whose day you know." if form.other else ""
-    sentence = f"Dates are written as {form.date_format}.{doubt}"
+    sentence = f"Dates are written as {form.date_format} ({words}).{doubt}"
     found.parts.append(Part(sentence, form.other is None, settings={"date_format": form.date_format}))

@@ -93,7 +93,8 @@ async def best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings,
     kept = _fitting_together(parts, settings)
     result = await _result(bench, kept, settings)
     for part in sorted(kept, key=lambda part: (part.certain and not part.open, not part.open)):
-        if result.counts.rejected == 0 and is_no_worse(result, before):
+        fits = is_no_worse(result, before)
+        if fits and (result.counts.rejected == 0 or (part.certain and not part.open)):
             break
         less = [each for each in kept if each is not part]
         tried = await _result(bench, less, settings) if less else before

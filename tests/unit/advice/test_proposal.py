@@ -106,6 +106,10 @@ def test_what_is_mapped_already_stays_and_is_added_to() -> None:
 def test_a_required_column_that_nothing_looks_like_is_a_gap() -> None:
     found = propose(b'Employee_Name,email\n"Lee, Ann",ann@lee.test\n', ImportSettings())
     assert found.gaps == [
+        (
+            "“Employee_Name” holds the first and the last name together (“Lee, Ann”). "
+            "Split it into two columns, first_name and last_name."
+        ),
         "No column looks like first_name, which is required.",
         "No column looks like last_name, which is required.",
     ]

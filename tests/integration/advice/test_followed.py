@@ -1,0 +1,211 @@
+"""Advice that is followed to the letter: what was suggested is loaded, and the users are as the file says."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.importing import people
+from tests.support.pages import IMPORTS, page, seen
+from tests.support.site import Site, open_site
+
+API = "/api/v1/tenants/acme"
+HEADER = "First Name,Last Name,Email"
+OURS = "first_name,last_name,email"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+async def advised(site: Site, content: bytes | str, **how: Any) -> Any:
+    """The advice on a file, as the API has it, with the number of its import."""
+    number = await site.imported(content if isinstance(content, bytes) else content.encode(), **how)
+    report = (await site.api("owner").get(f"{API}/imports/{number}")).json()
+    return report["advice"]
+
+
+async def follow(site: Site, advice: Any, content: bytes | str) -> dict[str, Any]:
+    """Load the settings as an operator does, import the file again, and return its report."""
+    await site.office.tenants.change_settings("acme", tomllib.loads(advice["toml"]), by="operator", whole=True)
+    number = await site.imported(content if isinstance(content, bytes) else content.encode())
+    return (await site.api("owner").get(f"{API}/imports/{number}")).json()  # type: ignore[no-any-return]
+
+
+async def states(site: Site) -> dict[str, str]:
+    users = (await site.api("owner").get(f"{API}/users")).json()["users"]
+    return {user["email"].partition("@")[0]: user["state"] for user in users}
+
+
+def sheet(header: str, *rows: str) -> str:
+    return "".join(f"{line}\n" for line in (header, *rows))
+
+
+GERMAN = sheet(
+    "Personalnummer;Nachname;Vorname;E-Mail;Abteilung;Eintritt;Befristet bis;Austritt",
+    "1001;Müller;Jörg;jm@a.test;Lager;01.03.2024;31.12.2026;",
+    "1002;Beyer;Eva;eb@a.test;Büro;15.09.2023;;",
+    "1003;Groß;Karl;kg@a.test;Büro;01.01.2020;;30.06.2024",
+).encode("cp1252")
+
+FOLLOWED = [
+    (GERMAN, {"jm", "eb"}),
+    (
+        sheet(
+            "Employee #,First Name,Last Name,Status,Hire Date,Work Email,Reports To,Reports To Email",
+            "8001,Ada,Ko,Active,09-10-2023,ada@a.test,,",
+            "8002,Ben,Li,Active,02-02-2024,ben@a.test,Ada Ko,ada@a.test",
+            "8003,Cy,Moe,Terminated,05-12-2021,cy@a.test,Ben Li,ben@a.test",
+        ),
+        {"ada", "ben"},
+    ),
+    (
+        sheet(
+            f"{HEADER},Start Date,End Date,Termination Date",
+            "Ann,Lee,ann@a.test,2020-01-01,,",
+            "Bo,Ng,bo@a.test,2020-01-01,2022-12-31,2022-12-31",
+            "Cy,Oh,cy@a.test,2020-01-01,2099-12-31,2099-12-31",
+        ),
+        {"ann", "cy"},
+    ),
+    (sheet(f"{OURS},Deactivation Date", "Ann,Lee,ann@a.test,", "Bo,Ng,bo@a.test,2022-12-31"), {"ann"}),
+    (sheet(f"{HEADER},Active", "Ann,Lee,ann@a.test,TRUE", "Bo,Ng,bo@a.test,FALSE"), {"ann"}),
+    (sheet(f"{HEADER},Activate", "Ann,Lee,ann@a.test,TRUE", "Bo,Ng,bo@a.test,FALSE"), {"ann"}),
+    (sheet(f"{HEADER},Account Disabled", "Ann,Lee,ann@a.test,TRUE", "Bo,Ng,bo@a.test,FALSE"), {"bo"}),
+    (sheet(f"{OURS},Terminated", "Ann,Lee,ann@a.test,", "Bo,Ng,bo@a.test,2025-12-31"), {"ann"}),
+    (sheet("sep=;", "first_name;last_name;email", "Ann;Lee;ann@a.test"), {"ann"}),
+    (sheet("Staff list", "", HEADER, "Ann,Lee,ann@a.test"), {"ann"}),
+    (sheet(OURS, "Ann,Lee,ann@a.test", "Total,1,"), {"ann"}),
+    (
+        sheet(
+            "STATUS,FIRSTNAME,LASTNAME,EMAIL,HIREDATE",
+            "Status,First Name,Last Name,Email,Hire Date",
+            "active,Ann,Lee,ann@a.test,01/17/2020",
+            "inactive,Cy,Oh,cy@a.test,03/04/2019",
+        ),
+        {"ann"},
+    ),
+    (
+        sheet(
+            f"{OURS},language,primary_team",
+            "Ann,Lee,ann@a.test,Deutsch,NULL",
+            "Bo,Ng,bo@a.test,English,Sales",
+        ),
+        {"ann", "bo"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "active"), FOLLOWED, ids=range(len(FOLLOWED)))
+async def test_users_are_as_the_file_says_where_advice_is_followed(
+    site: Site, content: bytes | str, active: set[str]
+) -> None:
+    advice = await advised(site, content)
+    report = await follow(site, advice, content)
+    assert {name for name, state in (await states(site)).items() if state == "active"} == active
+    assert report["state"] in ("completed", "completed_with_errors", "unchanged")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_the_result_that_is_told_is_the_one_that_comes(site: Site, dry_run: bool) -> None:
+    advice = await advised(site, GERMAN, dry_run=dry_run)
+    report = await follow(site, advice, GERMAN)
+    assert (report["state"], report["counts"]) == (advice["state"], advice["counts"])
+
+
+async def test_page_api_report_and_results_have_the_same_advice(site: Site) -> None:
+    advice = await advised(site, GERMAN)
+    shown = seen(await page(site, f"{IMPORTS}/1"))
+    for sentence in advice["sentences"]:
+        assert sentence in shown
+    for column in advice["columns"]:
+        assert f"“{column['header']}”: {column['note']}" in shown
+    results = site.office.tenants.folder("acme").results
+    assert json.loads((results / "sync_users-1.json").read_text("utf-8"))["advice"] == advice
+    assert {column["header"] for column in advice["columns"] if column["field"] is None} == {
+        "Personalnummer",
+        "Befristet bis",
+    }
+
+
+async def test_words_that_are_not_known_reject_their_rows_until_a_person_completes_them(site: Site) -> None:
+    file = sheet(
+        f"{HEADER},Employment Status",
+        *("Ann,Lee,ann@a.test,Active", "Bo,Ng,bo@a.test,Terminated"),
+        *("Cy,Oh,cy@a.test,Leave", "Di,Po,di@a.test,Pending"),
+    )
+    advice = await advised(site, file)
+    assert '# Pending = "?"' in advice["toml"]
+    assert (await follow(site, advice, file))["counts"]["rejected"] == 1
+    assert await states(site) == {"ann": "active", "cy": "active"}
+    complete = {**advice, "toml": advice["toml"].replace('# Pending = "?"', 'Pending = "no"')}
+    assert (await follow(site, complete, file))["counts"]["rejected"] == 0
+
+
+@pytest.mark.parametrize("status", ["soon", "2022-12-31;x", "TRUE"])
+async def test_no_settings_are_offered_that_would_leave_leavers_active(site: Site, status: str) -> None:
+    file = sheet(f"{HEADER},Termination Date", "Ann,Lee,ann@a.test,TRUE", f"Bo,Ng,bo@a.test,{status}")
+    advice = await advised(site, file)
+    assert (advice["settings"], advice["toml"], advice["counts"]) == ({}, None, None)
+    assert any("users who have left by it would be active" in each for each in advice["sentences"])
+
+
+async def test_a_column_that_only_looks_like_a_field_is_left_out_where_it_rejects_rows(site: Site) -> None:
+    rows = [f"F{n},L{n},u{n}@a.test,{'Sales' if n else 'admin'}" for n in range(4)]
+    advice = await advised(site, sheet(f"{HEADER},User Role", *rows))
+    assert "User Role" not in advice["settings"]["field_mapping"]
+    assert advice["counts"]["rejected"] == 0
+    assert [each["field"] for each in advice["columns"]] == ["first_name", "last_name", "email", None]
+
+
+async def test_a_footer_is_not_left_out_where_it_is_a_persons_row(site: Site) -> None:
+    file = sheet(OURS, "Ann,Lee,ann@a.test", "Bo,Ng,nowhere")
+    advice = await advised(site, file)
+    assert advice is None
+
+
+async def test_advice_is_not_made_again_for_the_same_faults(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await advised(site, GERMAN)
+    monkeypatch.setattr("importer.worker.advising.advise_if_possible", None)
+    assert await advised(site, GERMAN.replace(b"Karl", b"Carl")) == first
+
+
+async def test_a_number_that_managers_are_named_by_becomes_the_identifier_of_a_new_company(site: Site) -> None:
+    file = sheet(
+        "Employee ID,First Name,Last Name,Email,Manager ID",
+        "E1,Ann,Lee,ann@a.test,",
+        "E2,Bo,Ng,bo@a.test,E1",
+    )
+    advice = await advised(site, file)
+    assert advice["settings"]["identifier"] == "employee_id"
+    assert (await follow(site, advice, file))["counts"]["created"] == 2
+    bo = (await site.api("owner").get(f"{API}/users/E2")).json()
+    assert bo["manager"] == "E1"
+
+
+async def test_the_identifier_of_a_company_with_users_is_not_switched(site: Site) -> None:
+    await site.imported(people("ann"))
+    file = sheet(
+        "Employee ID,First Name,Last Name,Email,Manager ID",
+        "E1,Ann,Lee,ann@example.com,",
+        "E2,Bo,Ng,bo@a.test,E1",
+    )
+    advice = await advised(site, file)
+    assert "identifier" not in advice["settings"]
+    assert any("make it the identifier" in each for each in advice["sentences"])
+    assert (await follow(site, advice, file))["counts"]["created"] == 1
+
+
+async def test_the_message_and_the_advice_name_the_same_encoding(site: Site) -> None:
+    content = sheet(OURS, "Zoë,Müller,zm@a.test", "José,Núñez,jn@a.test").encode("mac_roman")
+    advice = await advised(site, content)
+    report = (await site.api("owner").get(f"{API}/imports/1")).json()
+    assert "it looks like Mac OS Roman" in report["message"]
+    assert advice["settings"] == {"encoding": "mac_roman"}

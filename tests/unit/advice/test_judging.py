@@ -1,0 +1,59 @@
+"""Settings are offered only where the outcome with them is no worse than without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from importer.advice.judging import Result, is_better_without, is_no_worse
+from importer.model import Counts, ImportState
+
+FAILED = Result(ImportState.FAILED, Counts())
+
+
+def result(unread: int = 0, *, renamed: bool = False, **counts: Any) -> Result:
+    return Result(ImportState.COMPLETED, Counts(**counts), unread, renamed)
+
+
+@pytest.mark.parametrize(
+    ("after", "before"),
+    [
+        (result(created=3), FAILED),
+        (result(rejected=1, created=2), FAILED),
+        (result(created=3), result(created=3)),
+        (result(created=2, ignored=1), result(1, created=3)),
+        (result(unchanged=2, deactivated=1), result(1, unchanged=3)),
+        (result(created=2, ignored=1), result(rejected=3)),
+    ],
+)
+def test_settings_are_offered_where_nothing_is_worse(after: Result, before: Result) -> None:
+    assert is_no_worse(after, before)
+
+
+@pytest.mark.parametrize(
+    ("after", "before"),
+    [
+        (FAILED, FAILED),
+        (FAILED, result(created=3)),
+        (result(1, created=3), FAILED),
+        (result(created=2, rejected=1), result(created=3)),
+        (result(created=4, ignored=36), result(4, created=40)),
+        (result(2, created=3), result(1, created=3)),
+        (result(deactivated=2, deactivated_absent=2, unchanged=1), result(unchanged=3)),
+        (result(deactivated=3), result(1, unchanged=3)),
+        (result(renamed=True, created=3), FAILED),
+    ],
+)
+def test_settings_are_not_offered_where_something_is_worse(after: Result, before: Result) -> None:
+    assert not is_no_worse(after, before)
+
+
+def test_a_part_that_rejects_rows_is_left_out() -> None:
+    assert is_better_without(result(created=3), result(created=2, rejected=1), FAILED)
+    assert not is_better_without(result(created=2, rejected=1), result(created=3), FAILED)
+
+
+def test_no_part_is_left_out_that_keeps_leavers_from_being_active_or_the_file_from_failing() -> None:
+    assert not is_better_without(result(1, created=3), result(created=2, rejected=1), FAILED)
+    assert not is_better_without(FAILED, result(1, created=3), FAILED)
