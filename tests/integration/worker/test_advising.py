@@ -1,0 +1,191 @@
+"""Advice on a file is made beside the worker: it keeps nothing waiting, and whatever goes wrong leaves it out."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ground.moments import utc_now
+from importer.advice import trying
+from importer.advice.advise import Advised, Question, advise_if_possible
+from importer.advice.model import Advice
+from importer.model import ImportState
+from importer.rules.settings import ImportSettings
+from importer.worker import advising
+from importer.worker.advising import Advising
+from importer.worker.attempt import Starter
+from importer.worker.worker import Worker
+from tests.support.importing import people
+from tests.support.queues import House, found, open_house
+from tests.support.waiting import eventually
+
+OTHERS = "First Name,Last Name,Email\nAnn,Lee,ann@a.test\n"
+
+
+class Yard(House):
+    """A house with a worker in it, and what makes advice."""
+
+    async def settings_of(self, tenant: str) -> ImportSettings:
+        return ImportSettings()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[Worker]:
+        starter = Starter(
+            self.folder, self.settings_of, utc_now, self.queue.checksums, advising=Advising(self.folder)
+        )
+        worker = Worker(self.queue, self.closing, starter)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            await worker.stop(5)
+
+    async def ends(self, import_id: int, state: ImportState) -> None:
+        async def there() -> bool:
+            return (await found(self.queue, import_id)).state is state
+
+        await eventually(there, what=f"import {import_id} to be {state}")
+
+    def advice(self, import_id: int) -> Any:
+        file = self.folder("acme").results / f"sync_users-{import_id}.json"
+        return json.loads(file.read_text("utf-8"))["advice"]
+
+
+@pytest.fixture
+async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
+    async with open_house(tmp_path, "acme") as house:
+        yield Yard(house.data, house.queue)
+
+
+async def test_the_first_report_of_a_small_file_has_its_advice(yard: Yard) -> None:
+    await yard.upload(OTHERS)
+    async with yard.working():
+        await yard.ends(1, ImportState.FAILED)
+        assert yard.advice(1)["settings"]["field_mapping"].keys() == {"First Name", "Last Name"}
+    assert not [*yard.folder("acme").messages.glob(".*")]
+
+
+async def test_a_file_that_fits_has_no_advice(yard: Yard) -> None:
+    await yard.upload(people("ann").decode())
+    async with yard.working():
+        await yard.ends(1, ImportState.COMPLETED)
+    assert yard.advice(1) is None
+    assert not [*yard.folder("acme").messages.glob("*advice*")]
+
+
+async def test_advice_that_takes_long_keeps_nothing_waiting_and_comes_into_the_report_later(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+
+    async def slowly(question: Question, *args: Any) -> Advised:
+        await gate.wait()
+        return await advise_if_possible(question, *args)
+
+    monkeypatch.setattr(advising, "AT_ONCE_S", 0.01)
+    monkeypatch.setattr(advising, "advise_if_possible", slowly)
+    await yard.upload(OTHERS)
+    await yard.upload(people("bob").decode())
+    async with yard.working():
+        await yard.ends(1, ImportState.FAILED)
+        await yard.ends(2, ImportState.COMPLETED)
+        assert yard.advice(1) is None
+        moved = await yard.queue.last_move()
+        gate.set()
+
+        async def comes() -> bool:
+            return yard.advice(1) is not None and await yard.queue.last_move() > moved
+
+        await eventually(comes, what="the advice")
+
+
+async def test_a_stop_leaves_advice_out_and_does_not_wait_for_it(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def until_stopped(question: Question, *_: Any) -> Advised:
+        while not question.stopping():
+            await asyncio.sleep(0.01)
+        return Advised(Advice(sentences=("late",)))
+
+    monkeypatch.setattr(advising, "AT_ONCE_S", 0.01)
+    monkeypatch.setattr(advising, "advise_if_possible", until_stopped)
+    await yard.upload(OTHERS)
+    async with yard.working():
+        await yard.ends(1, ImportState.FAILED)
+    assert yard.advice(1) is None
+    assert not [*yard.folder("acme").messages.glob(".advice-*")]
+
+
+def _full(*_: Any) -> Any:
+    raise OSError(errno.ENOSPC, "full")
+
+
+def _busy(*_: Any) -> Any:
+    raise sqlite3.OperationalError("database is locked")
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "does"),
+    [
+        (trying, "_read_only", _busy),
+        (trying, "_read_only", _full),
+        (advising, "keep_advice", _full),
+        (advising, "_prepare", _full),
+        (advising, "ROOM_BYTES", 2**62),
+    ],
+    ids=["busy", "full", "not kept", "not prepared", "no room"],
+)
+async def test_a_full_disk_or_a_busy_database_leaves_advice_out_without_a_word(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: Any, name: str, does: Any
+) -> None:
+    monkeypatch.setattr(where, name, does)
+    await yard.upload(OTHERS)
+    async with yard.working():
+        await yard.ends(1, ImportState.FAILED)
+    assert yard.advice(1) is None
+    assert not [record for record in caplog.records if record.levelname in ("ERROR", "WARNING")]
+
+
+@pytest.mark.logs("advice_fault")
+async def test_a_fault_in_advice_is_logged_and_the_import_ends_as_ever(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def faulty(*_: Any) -> Advised:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(advising, "advise_if_possible", faulty)
+    await yard.upload(OTHERS)
+    async with yard.working():
+        await yard.ends(1, ImportState.FAILED)
+    assert yard.advice(1) is None
+
+
+async def test_advice_that_would_take_too_long_to_test_is_left_out_and_that_is_said(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importer.advice.advise.LONGEST_S", -100.0)
+    await yard.upload(OTHERS)
+    async with yard.working():
+        await yard.ends(1, ImportState.FAILED)
+    advice = yard.advice(1)
+    assert (advice["settings"], advice["counts"]) == ({}, None)
+    assert any("took too long" in sentence for sentence in advice["sentences"])
+
+
+async def test_users_are_copied_as_they_are_while_an_import_writes(yard: Yard, tmp_path: Path) -> None:
+    users, copy = yard.folder("acme").users_db, tmp_path / "copy.db"
+    with closing(sqlite3.connect(users, isolation_level=None)) as writing:
+        writing.execute("BEGIN IMMEDIATE")
+        writing.execute("INSERT INTO settings VALUES ('delimiter', '\";\"')")
+        trying.copy_users(users, copy, lambda: False)
+        writing.execute("COMMIT")
+    with closing(sqlite3.connect(copy)) as db:
+        assert db.execute("SELECT count(*) FROM settings").fetchone() == (0,)
+    with pytest.raises(trying.OutOfTime):
+        trying.copy_users(users, tmp_path / "other.db", lambda: True)
