@@ -41,6 +41,9 @@ TOO_LONG = (
     "Other settings may fit this file better. Testing them took too long, so they are not offered here: test them on "
     "a part of the file."
 )
+TO_COMPLETE = (
+    "Complete these words first. The settings as a file have them as comments, with ? where a meaning is not known."
+)
 NO_HELP = "These settings were tested, and do not help by themselves."
 WORSE_FOR_LEAVERS = (
     "Settings for this file are not offered: with them users who have left by it would be active, because a column "
@@ -162,7 +165,8 @@ def _advice(
     if late:
         sentences.append(TOO_LONG)
     elif tried and not tried.result:
-        sentences += [*(part.said for part in proposal.parts), WORSE_FOR_LEAVERS if tried.leavers_active else NO_HELP]
+        sentences += [part.said for part in proposal.parts]
+        sentences.append(WORSE_FOR_LEAVERS if tried.leavers_active else _why_not(proposal))
     elif tried:
         for part in tried.dropped:
             sentence = (
@@ -187,6 +191,10 @@ def _advice(
         sentences=tuple(sentences),
         gaps=tuple(proposal.gaps),
     )
+
+
+def _why_not(proposal: Proposal) -> str:
+    return TO_COMPLETE if any(part.open for part in proposal.parts) else NO_HELP
 
 
 def _are_worth_telling(columns: tuple[ColumnAdvice, ...], outcome: Outcome) -> bool:

@@ -7,7 +7,7 @@ apart so from the first: one without users, or one that has the number as a fiel
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from importer.advice.headers import MOSTLY, Likely, cells_of, is_free, seen
@@ -36,13 +36,18 @@ def better_identifier(
     """Return how to tell people apart by the number by which the file names managers, if it does."""
     if not identity_of(settings).by_address or len(rows) < 3:
         return Numbers()
-    at, key = _numbers_at(rows, meant, settings)
-    if at is None:
+    found = next(
+        (
+            (at, key, manager)
+            for at, key in _numbers(rows, meant, settings)
+            if (manager := _managers_at(rows, meant, settings, set(cells_of(rows, at)))) not in (None, at)
+        ),
+        None,
+    )
+    if found is None:
         return Numbers()
-    numbers = set(cells_of(rows, at))
-    manager = _managers_at(rows, meant, settings, numbers)
-    if manager is None:
-        return Numbers()
+    at, key, manager = found
+    assert manager is not None
     number, named = seen(rows[0][at]), seen(rows[0][manager])
     if has_users and key is None:
         return Numbers(
@@ -66,20 +71,23 @@ def better_identifier(
     return Numbers(Part(sentence, settings={"identifier": key}, headers=headers, fields=fields, column=at))
 
 
-def _numbers_at(
+def _numbers(
     rows: Sequence[Sequence[str]], meant: Mapping[str, Likely], settings: ImportSettings
-) -> tuple[int | None, str | None]:
-    """The column with a number for each person, and the custom field that it is already."""
+) -> Iterator[tuple[int, str | None]]:
+    """The columns with another number for each person, likely ones first; and the custom field that each is."""
     own = {each.key for each in settings.custom_fields if each.type == "text"}
-    for key in own:
-        if key in meant and _tells_apart(cells_of(rows, meant[key].at)):
-            return meant[key].at, key
-    taken = {likely.at for likely in meant.values()}
-    for at, cell in enumerate(rows[0]):
-        is_number = at not in taken and is_free(fold(cell), settings.names) and plain(cell) in NUMBERS
-        if is_number and _tells_apart(cells_of(rows, at)):
-            return at, None
-    return None, None
+    taken = {likely.at: name for name, likely in meant.items()}
+    free = [
+        at
+        for at, cell in enumerate(rows[0])
+        if taken.get(at) in own or (at not in taken and _is_free(cell, settings))
+    ]
+    free.sort(key=lambda at: (taken.get(at) not in own, plain(rows[0][at]) not in NUMBERS))
+    yield from ((at, taken.get(at)) for at in free if _tells_apart(cells_of(rows, at)))
+
+
+def _is_free(cell: str, settings: ImportSettings) -> bool:
+    return is_free(fold(cell), settings.names)
 
 
 def _tells_apart(cells: Sequence[str]) -> bool:
@@ -91,12 +99,9 @@ def _managers_at(
 ) -> int | None:
     """The column that names managers by these numbers."""
     likely = [meant["manager"].at] if "manager" in meant else []
-    names = settings.names
-    likely += [
-        at for at, cell in enumerate(rows[0]) if is_free(fold(cell), names) and plain(cell) in MANAGERS_NUMBERS
-    ]
+    likely += [at for at, cell in enumerate(rows[0]) if _is_free(cell, settings) and plain(cell) in MANAGERS_NUMBERS]
     for at in likely:
-        filled = [cell for cell in cells_of(rows, at) if cell]
+        filled = [cell for cell in cells_of(rows, at) if _NUMBER.fullmatch(cell)]
         if filled and sum(cell in numbers for cell in filled) >= MOSTLY * len(filled):
             return at
     return None

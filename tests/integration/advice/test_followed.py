@@ -209,3 +209,50 @@ async def test_the_message_and_the_advice_name_the_same_encoding(site: Site) -> 
     report = (await site.api("owner").get(f"{API}/imports/1")).json()
     assert "it looks like Mac OS Roman" in report["message"]
     assert advice["settings"] == {"encoding": "mac_roman"}
+
+
+async def test_words_to_complete_are_offered_as_comments_where_the_file_is_imported_without_them(site: Site) -> None:
+    file = sheet(
+        f"{OURS},Status", "Ann,Lee,ann@a.test,Active", "Bo,Ng,bo@a.test,Terminated", "Di,Po,d@a.test,Pending"
+    )
+    advice = await advised(site, file)
+    assert advice["settings"] == {}
+    assert tomllib.loads(advice["toml"]) == {}
+    lines = advice["toml"].splitlines()
+    assert '# Pending = "?"' in lines
+    completed = "\n".join(line.removeprefix("# ") for line in lines[lines.index("# [field_mapping]") :])
+    completed = completed.replace("To complete", "# To complete").replace('"?"', '"no"')
+    assert (await follow(site, {"toml": completed}, file))["counts"]["rejected"] == 0
+    assert await states(site) == {"ann": "active", "bo": "deactivated", "d": "active"}
+
+
+async def test_numbers_are_found_by_what_managers_are_named_by_whatever_their_header_is(site: Site) -> None:
+    file = sheet(
+        "USERID,USERNAME,FIRSTNAME,LASTNAME,EMAIL,MANAGER",
+        "1001,a1,Ann,Lee,ann@a.test,NO_MANAGER",
+        "1002,b2,Bo,Ng,bo@a.test,1001",
+    )
+    advice = await advised(site, file)
+    assert advice["settings"]["identifier"] == "employee_id"
+    assert advice["settings"]["field_mapping"]["USERID"] == "employee_id"
+    assert (await follow(site, advice, file))["counts"]["created"] == 2
+    assert (await site.api("owner").get(f"{API}/users/1002")).json()["manager"] == "1001"
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("End Date", ("", "2022-12-31")),
+        ("Terminated", ("", "2022-12-31")),
+        ("Active", ("TRUE", "FALSE")),
+        ("Leaver", ("no", "yes")),
+        ("Status", ("Active", "Terminated")),
+    ],
+)
+async def test_the_message_of_unread_leavers_and_the_advice_name_the_same_field(
+    site: Site, column: str, cells: tuple[str, str]
+) -> None:
+    advice = await advised(site, sheet(f"{OURS},{column}", f"A,B,a@a.test,{cells[0]}", f"C,D,c@a.test,{cells[1]}"))
+    report = (await site.api("owner").get(f"{API}/imports/1")).json()
+    told = next(each["message"] for each in report["messages"] if each["code"] == "unread_leavers")
+    assert f'{{"{column}": "{advice["settings"]["field_mapping"][column]}"}}' in told
