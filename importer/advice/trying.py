@@ -97,7 +97,12 @@ async def best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings,
         if fits and (result.counts.rejected == 0 or (part.certain and not part.open)):
             break
         less = [each for each in kept if each is not part]
-        tried = await _result(bench, less, settings) if less else before
+        try:
+            tried = await _result(bench, less, settings) if less else before
+        except OutOfTime:
+            if fits:
+                break
+            raise
         if is_better_without(tried, result, before):
             kept, result = less, tried
     dropped = tuple(part for part in parts if part not in kept)
