@@ -140,3 +140,12 @@ def test_days_that_stand_for_none_are_proposed_as_blank() -> None:
     assert meant(found, "Termination Date") == "leave_date"
     assert found.changes["value_mapping"] == {"leave_date": {"1900-01-01": "", "1970-01-01": ""}}
     ImportSettings(**found.changes)
+
+
+def test_a_custom_field_of_the_name_is_not_taken_for_ours() -> None:
+    # Such settings are from before the field was ours.
+    settings = ImportSettings.model_construct(
+        **{**dict(ImportSettings()), "custom_fields": ImportSettings(custom_fields=[{"key": "active"}]).custom_fields}
+    )
+    text = "first_name,last_name,email,Is Active\nA,B,a@b.test,TRUE\nC,D,c@d.test,FALSE\n"
+    assert "Is Active" not in propose(text.encode(), settings).changes.get("field_mapping", {})

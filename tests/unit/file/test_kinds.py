@@ -28,7 +28,7 @@ HEADER = b"first_name,last_name,email\n"
         ("<users>\n</users>".encode("utf-16"), "XML"),
         (b"<!DOCTYPE html>\n<html><title>Oops</title></html>", "web page"),
         (b"\n<html><form>Password <input></form></html>", "signed in"),
-        (gzip.compress(HEADER), "gzip"),
+        (gzip.compress(HEADER, mtime=0), "gzip"),
         (b"BZh91AY&SY" + bytes(20), "bzip2"),
         (b"PK\x03\x04" + bytes(30), "Excel workbook"),
         (b"%PDF-1.7\n", "PDF"),
