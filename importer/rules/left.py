@@ -178,10 +178,9 @@ def stands_for_none(day: str) -> bool:
 
 
 def _in_any_form(text: str) -> list[date]:
-    """What `_readings` leaves: days with the name of a month."""
-    if not any(letter.isalpha() for letter in text):
-        return []
-    return [date.fromisoformat(day) for form in forms_of(text) if (day := read_day(text, form))]
+    """What `_readings` leaves: days with the name of a month, a fraction or a zone. Two digits may be any year."""
+    forms = [form for form in forms_of(text) if "%y" not in form]
+    return [date.fromisoformat(day) for form in forms if (day := read_day(text, form))]
 
 
 def _readings(text: str) -> Iterator[date]:
