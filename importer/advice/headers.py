@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from importer.advice.names import not_a_field
-from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.file.header import Names, fold, match_columns, nearest_column
 from importer.file.leavers import tells
 from importer.file.letters import visible
+from importer.file.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.model import shown
 from importer.rules.identity import identity_of
 from importer.rules.meanings import tidy

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.file.header import COLUMNS
 from importer.file.leavers import tells, words_of
 from importer.file.letters import visible
+from importer.file.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.model import shown
 from importer.rules.emails import address_within
 from importer.rules.meanings import tidy

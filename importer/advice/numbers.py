@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from importer.advice.headers import MOSTLY, Likely, cells_of, is_free, seen
 from importer.advice.model import Part
-from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, plain
 from importer.file.header import fold
+from importer.file.synonyms import MANAGERS_NUMBERS, NUMBERS, plain
 from importer.rules.identity import identity_of
 from importer.rules.settings import TAKEN_KEYS, ImportSettings
 

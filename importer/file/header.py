@@ -17,6 +17,8 @@ from importer.errors import FileError
 from importer.file.formulas import unescape_formula
 from importer.file.leavers import Tells, tells_beside
 from importer.file.letters import visible
+from importer.file.synonyms import MEANT_BY
+from importer.file.synonyms import plain as word_of
 from importer.model import Problem, Severity, shown
 from importer.nearest import is_misspelt
 
@@ -145,7 +147,7 @@ def read_header(
         )
     names = [heading(cell) for cell in cells]
     columns = match_columns(names, known)
-    faults = [*_twice(names, cells, line, known), *_missing(columns, names, cells, line, known)]
+    faults = [*_twice(names, cells, line, known), *_missing(columns, cells, line, known)]
     if faults:
         raise faults[0].with_further(faults[1:])
     header = Header(columns, tuple(cells), CORRECTION_MARK in names, delimiter)
@@ -184,9 +186,24 @@ def makes_header(cells: Sequence[str], known: Names) -> bool:
     return all(name in columns for name in known.required)
 
 
+def seems_header(cells: Sequence[str], known: Names) -> bool:
+    """Whether every column that must be there is named in `cells`, perhaps in other words."""
+    return {*known.required} <= _meant(cells, known)
+
+
 def known_columns(cells: Sequence[str], known: Names = OURS) -> int:
     """How many of `cells` are names of columns."""
     return len({meant for cell in cells if (meant := known.field(heading(cell)))})
+
+
+def likely_columns(cells: Sequence[str], known: Names = OURS) -> int:
+    """How many columns are named in `cells`, perhaps in other words."""
+    return len(_meant(cells, known))
+
+
+def _meant(cells: Sequence[str], known: Names) -> set[str]:
+    found = {known.field(heading(cell)) or nearest_column(heading(cell), known.columns) for cell in cells}
+    return {name for name in found if name}
 
 
 def nearest_column(name: str, columns: tuple[str, ...] = COLUMNS) -> str | None:
@@ -197,6 +214,8 @@ def nearest_column(name: str, columns: tuple[str, ...] = COLUMNS) -> str | None:
     near = [column for column in columns if column not in NEVER_NEAR]
     if plain in near:
         return plain
+    if (meant := MEANT_BY.get(word_of(name))) in near:
+        return meant
     if not plain or _OTHER_WORDS & set(plain.split("_")) or any(letter.isdigit() for letter in plain):
         return None
     return next((column for column in near if is_misspelt(plain, column)), None)
@@ -231,25 +250,28 @@ def _says_nothing(name: str, known: Names) -> bool:
     return not name or name.startswith("_")
 
 
-def _missing(
-    columns: Sequence[str], names: Sequence[str], cells: Sequence[str], line: int, known: Names
-) -> list[FileError]:
+def _missing(columns: Sequence[str], cells: Sequence[str], line: int, known: Names) -> list[FileError]:
     missing = [name for name in known.required if name not in columns]
     if not missing:
         return []
-    likely = [
-        f"“{shown(cell.strip())}” should perhaps be {meant}"
-        for name, cell in zip(names, cells, strict=True)
-        if name and not known.field(name) and (meant := nearest_column(name, known.columns)) in missing
-    ]
     called = [_called(name, known) for name in missing]
     what = f"The column {called[0]} is" if len(called) == 1 else f"The columns {', '.join(called)} are"
-    hint = f" In the header {'; '.join(likely)}." if likely else ""
     message = (
         f"{what} missing. The first line must name every column, and these are required: "
-        f"{', '.join(known.required)}.{hint}"
+        f"{', '.join(known.required)}.{perhaps_meant(cells, missing, known)}"
     )
     return [FileError("missing_column", message, line=line, column=missing[0])]
+
+
+def perhaps_meant(cells: Sequence[str], missing: Collection[str], known: Names) -> str:
+    """Which of `cells` should perhaps be called as the columns that are `missing`, as a sentence; '' for none."""
+    likely = [
+        f"“{shown(cell.strip())}” should perhaps be {meant}"
+        for cell in cells
+        if (name := heading(cell)) and not known.field(name)
+        if (meant := nearest_column(name, known.columns)) in missing
+    ]
+    return f" In the header {'; '.join(likely)}." if likely else ""
 
 
 def _called(name: str, known: Names) -> str:

@@ -7,10 +7,22 @@ from dataclasses import dataclass
 
 from importer.errors import FileError
 from importer.file.edges import Batch, end_of, excerpt
-from importer.file.header import DELIMITERS, Names, known_columns, makes_header
+from importer.file.header import (
+    DELIMITERS,
+    Names,
+    heading,
+    known_columns,
+    makes_header,
+    match_columns,
+    perhaps_meant,
+    seems_header,
+)
 
 PEEKED = 10
 """So many records after the first are looked at for the header."""
+
+ENOUGH_LINES = 3
+"""So many lines with the same number of another delimiter show that it is the one."""
 
 MOST_SKIPPED = 100
 """So many lines `skip_first_lines` can leave out."""
@@ -59,6 +71,7 @@ def why_no_header(error: FileError, beginning: Beginning, left_out: Batch, known
         or _header_left_out(error, first, beginning.left_out, left_out, known, delimiter)
         or _header_below(error, beginning, known, delimiter)
         or _no_header(error, first, known)
+        or _other_delimiter(beginning, delimiter)
         or error
     )
 
@@ -127,22 +140,62 @@ def _header_left_out(
 def _header_below(error: FileError, beginning: Beginning, known: Names, delimiter: str) -> FileError | None:
     """One of the next lines makes the header."""
     first = beginning.lines[beginning.header]
-    for at, each in enumerate(beginning.lines[beginning.header + 1 :], beginning.header + 1):
-        if makes_header(each.cells, known):
-            before = beginning.before(at)
-            what = f"Line {first.number}, “{excerpt(first.raw)}”, is not the header: that is line {each.number}."
-            setting = f", or have the setting skip_first_lines set to {before}" if before <= MOST_SKIPPED else ""
-            return _missing(error, first, f"{what} Delete the lines above line {each.number}{setting}.")
-        for other, name in DELIMITERS.items():
-            if other != delimiter and makes_header(each.raw.replace('"', "").split(other), known):
-                return FileError(
-                    "wrong_delimiter",
-                    f"The columns are separated by {name}, but {DELIMITERS[delimiter]} are expected. The header is "
-                    f"on line {each.number}, not on line {first.number} (“{excerpt(first.raw)}”). Delete the lines "
-                    f"above it, and save the file with {DELIMITERS[delimiter]}, or have the setting changed.",
-                    line=each.number,
-                )
+    below = list(enumerate(beginning.lines[beginning.header + 1 :], beginning.header + 1))
+    for makes in (makes_header, seems_header):
+        if makes(first.cells, known):
+            return None  # it is the header, in other words
+        for at, each in below:
+            if makes(each.cells, known):
+                before = beginning.before(at)
+                what = f"Line {first.number}, “{excerpt(first.raw)}”, is not the header: that is line {each.number}."
+                setting = f", or have the setting skip_first_lines set to {before}" if before <= MOST_SKIPPED else ""
+                do = f"Delete the lines above line {each.number}{setting}.{_renamed(each.cells, known)}"
+                return _missing(error, first, f"{what} {do}")
+            for other in DELIMITERS:
+                cells = each.raw.replace('"', "").split(other)
+                if other != delimiter and makes(cells, known):
+                    return _separated_below(first, each.number, other, delimiter, _renamed(cells, known))
     return None
+
+
+def _separated_below(first: Line, line: int, other: str, delimiter: str, renamed: str) -> FileError:
+    """The header is on `line`, and has the delimiter `other`."""
+    return FileError(
+        "wrong_delimiter",
+        f"The columns are separated by {DELIMITERS[other]}, but {DELIMITERS[delimiter]} are expected. The header is "
+        f"on line {line}, not on line {first.number} (“{excerpt(first.raw)}”). Delete the lines above it, and save "
+        f"the file with {DELIMITERS[delimiter]}, or have the settings delimiter and skip_first_lines changed."
+        f"{renamed}",
+        line=line,
+    )
+
+
+def _renamed(cells: Sequence[str], known: Names) -> str:
+    """What the columns of this header that must be there should perhaps be called, as a sentence."""
+    columns = match_columns([heading(cell) for cell in cells], known)
+    return perhaps_meant(cells, [name for name in known.required if name not in columns], known)
+
+
+def _other_delimiter(beginning: Beginning, delimiter: str) -> FileError | None:
+    """No line has the delimiter that is expected, and all have as many of another."""
+    lines = beginning.lines[beginning.header :]
+    if len(lines) < ENOUGH_LINES or any(len(line.cells) > 1 for line in lines):
+        return None
+    for other in DELIMITERS:
+        columns = {line.raw.count(other) for line in lines}
+        if other != delimiter and len(columns) == 1 and columns.pop() >= ENOUGH_LINES - 1:
+            return separated_by(other, delimiter, lines[0].number)
+    return None
+
+
+def separated_by(other: str, delimiter: str, line: int) -> FileError:
+    """What to say of a header on `line` that has `other` between its cells."""
+    return FileError(
+        "wrong_delimiter",
+        f"The columns are separated by {DELIMITERS[other]}, but {DELIMITERS[delimiter]} are expected. Save the file "
+        f"with {DELIMITERS[delimiter]}, or have the delimiter setting changed.",
+        line=line,
+    )
 
 
 def _no_header(error: FileError, first: Line, known: Names) -> FileError | None:

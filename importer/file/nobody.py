@@ -10,8 +10,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import zip_longest
 
-from importer.file.header import OFTEN_MEANT, Header
+from importer.errors import FileError
+from importer.file.header import OFTEN_MEANT, REQUIRED, Header, heading
 from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
 
@@ -78,7 +80,18 @@ _OFTEN_MEANT = {word.replace("_", ""): name for word, name in OFTEN_MEANT.items(
 
 
 def about_nobody(line: int, cells: Sequence[str], header: Header, raw: str) -> Problem | None:
-    """What to say of a rejected row that is about no person; None if it may be a person's."""
+    """What to say of a rejected row that is about no person; None if it may be a person's.
+
+    Raises FileError if it is a header with other columns: what is below it would be read as what it is not.
+    """
+    if is_another_header(line, cells, header):
+        raise FileError(
+            "second_header",
+            f"Line {line} is a header with other columns than the first one: there are two lists in this file. Bring "
+            f"the rows below line {line} under the columns of the first header, and delete line {line}.",
+            line=line,
+            value=shown(visible(raw)),
+        )
     if is_header_again(cells, header):
         what = "This row repeats the header." if line > 2 else "This row has labels of the columns, and no person."
         do = "Delete it."
@@ -140,6 +153,27 @@ def is_header_again(cells: Sequence[str], header: Header) -> bool:
         return False
     same = sum(_is_label(cell, at, header) for at, cell in filled)
     return same >= 2 and same * 2 >= len(filled)
+
+
+def is_another_header(line: int, cells: Sequence[str], header: Header) -> bool:
+    """Whether the row names all columns that must be there, but is not the header: other columns, or another order.
+
+    Right below the header another name may be a label.
+    """
+    fields = _fields(header)
+    names = [heading(cell) for cell in cells]
+    if not {fields.get(name) for name in names}.issuperset(REQUIRED):
+        return False
+    return any(
+        fields.get(name, "") != column and (name in fields or line > 2)
+        for name, column in zip_longest(names, header.columns, fillvalue="")
+    )
+
+
+@lru_cache(maxsize=8)
+def _fields(header: Header) -> dict[str, str]:
+    named = {heading(raw): column for raw, column in zip(header.raw, header.columns, strict=True) if raw.strip()}
+    return {**{column: column for column in header.columns if column}, **named}
 
 
 def _is_label(cell: str, at: int, header: Header) -> bool:

@@ -19,8 +19,8 @@ from importer.file.edges import (
     read_sep_line,
     without_last,
 )
-from importer.file.header import DELIMITERS, OURS, Header, Names, known_columns, read_header
-from importer.file.misread import PEEKED, Beginning, Line, stands_in_quotes, why_no_header
+from importer.file.header import DELIMITERS, OURS, Header, Names, likely_columns, read_header
+from importer.file.misread import PEEKED, Beginning, Line, separated_by, stands_in_quotes, why_no_header
 from importer.file.splitting import MAX_CELL, Records
 from importer.model import Problem, Severity
 
@@ -28,6 +28,9 @@ __all__ = ["BATCH_BYTES", "MAX_CELL", "Batch", "CsvReader"]
 
 BATCH_BYTES = 4 * 1024 * 1024
 """A batch is no longer than about this, so that it takes no more memory where rows are as long as they may be."""
+
+_OF_BYTES = frozenset({"wrong_encoding", "nul_character"})
+"""What is wrong with a file whatever stands between its cells."""
 
 
 class CsvReader:
@@ -126,7 +129,7 @@ class CsvReader:
     def _conclude(self) -> None:
         """Everything is read: say what there is to say about the whole file."""
         if not self.rows:
-            raise FileError("no_rows", "The file has a header but no rows. Nothing was changed.", line=1)
+            raise FileError("no_rows", "The file has a header but no rows. Export it again.", line=1)
         if blank_lines := self._records.blank_lines_notice():
             self.problems.append(blank_lines)
         if self._before_end.found:
@@ -183,8 +186,8 @@ class CsvReader:
                 line=1,
             )
         if self._records.blank_lines or self._records.begins_on > 1:
-            return FileError("blank_file", "The file has nothing in it but blank lines. Send it again.", line=1)
-        return FileError("empty_file", "The file is empty. Send it again.", line=1)
+            return FileError("blank_file", "The file has nothing in it but blank lines. Export it again.", line=1)
+        return FileError("empty_file", "The file is empty. Export it again.", line=1)
 
     def _read_sep_line(self, line: int, raw: str) -> None:
         if is_sep_line(raw):
@@ -208,20 +211,32 @@ class CsvReader:
                 pass
         except FileError as fault:
             further = [fault, *fault.further]
+        if found.code == "wrong_delimiter":  # quotes are judged by what stands between the cells
+            further = [fault for fault in further if fault.code in _OF_BYTES]
         return found.with_further(further)
 
     def _hint_at_delimiter(self, line: int, raw: str) -> None:
         """Raise FileError if the header `raw` makes more sense with another delimiter."""
-        ours = known_columns(raw.replace('"', "").split(self._delimiter), self._names)
-        for other, name in DELIMITERS.items():
-            theirs = known_columns(raw.replace('"', "").split(other), self._names)
+        ours = likely_columns(raw.replace('"', "").split(self._delimiter), self._names)
+        for other in DELIMITERS:
+            cells = raw.replace('"', "").split(other)
+            theirs = likely_columns(cells, self._names)
             if theirs > ours and theirs >= 2:
-                raise FileError(
-                    "wrong_delimiter",
-                    f"The columns are separated by {name}, but {DELIMITERS[self._delimiter]} are expected. "
-                    f"Save the file with {DELIMITERS[self._delimiter]}, or have the delimiter setting changed.",
-                    line=line,
-                )
+                raise separated_by(other, self._delimiter, line).with_further(self._wrong_as_well(line, cells, other))
+
+    def _wrong_as_well(self, line: int, cells: list[str], delimiter: str) -> list[FileError]:
+        """What else is wrong with a file that has another `delimiter`: its header's `cells`, and its bytes."""
+        found: list[FileError] = []
+        try:
+            read_header(cells, line, delimiter, self._names)
+        except FileError as error:
+            found += [error, *error.further]
+        try:
+            for _ in self._blocks:
+                pass
+        except FileError as error:
+            found += [each for each in (error, *error.further) if each.code in _OF_BYTES]
+        return found
 
 
 def _perhaps_utf_8(encoding: str) -> Problem:

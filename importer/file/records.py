@@ -52,11 +52,11 @@ def quote_fault(line: int, raw: str, delimiter: str) -> FileError | None:
         at = end + 1
     line += raw.count("\n", 0, at)
     if quoted:
-        return _lone_cr(line) if raw[end] == "\r" else _text_after_quote(line)
+        return _lone_cr(line, raw, delimiter) if raw[end] == "\r" else _text_after_quote(line)
     fault = re.compile('[\r"]').search(raw, at)
     if not fault:
         return None
-    return _lone_cr(line) if fault[0] == "\r" else _stray_quote(line)
+    return _lone_cr(line, raw, delimiter) if fault[0] == "\r" else _stray_quote(line)
 
 
 def _end_of_quoted(raw: str, at: int) -> int | None:
@@ -91,13 +91,16 @@ def _stray_quote(line: int) -> FileError:
     )
 
 
-def _lone_cr(line: int) -> FileError:
-    return FileError(
-        "lone_carriage_return",
-        f"Line {line} contains a carriage return that is not part of a line end. Save the file with Windows (CRLF) "
-        "or Unix (LF) line ends.",
-        line=line,
-    )
+def _lone_cr(line: int, raw: str, delimiter: str) -> FileError:
+    rows = raw.rstrip("\r").split("\r")
+    if len({row.count(delimiter) for row in rows}) == 1:
+        what = "has the line ends of an old Macintosh. Save the file as “CSV UTF-8”, which has those of Windows."
+    else:
+        what = (
+            "has a carriage return inside a cell. Remove this line end in the spreadsheet, or put the cell in "
+            "quotes. If it ends the row, save the file with Windows (CRLF) or Unix (LF) line ends."
+        )
+    return FileError("lone_carriage_return", f"Line {line} {what}", line=line)
 
 
 def nul(line: int) -> FileError:

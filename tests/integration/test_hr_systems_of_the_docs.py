@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.file.leavers import tells
+from importer.file.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.model import ImportState, Severity
 from server.tenants.settings import TenantSettings, changed
 from server.tenants.settings_toml import from_toml

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from importer.advice.headers import meant_by_name
-from importer.advice.synonyms import SYNONYMS
 from importer.file.header import COLUMNS, OFTEN_MEANT, nearest_column
+from importer.file.synonyms import SYNONYMS
 from importer.rules.settings import ImportSettings
 
 NAMES = [*OFTEN_MEANT, *(name.replace("_", " ").title() for name in COLUMNS)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from importer.advice.exports import FOUND, MANAGERS_NUMBER, NUMBER
 from importer.advice.names import holds_names, not_a_field, whole_names, wrapped_addresses
 from importer.advice.proposal import propose
-from importer.advice.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
+from importer.file.exports import FOUND, MANAGERS_NUMBER, NUMBER
+from importer.file.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.rules.settings import ImportSettings
 
 FOUND_HEADERS = [

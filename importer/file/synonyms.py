@@ -1,4 +1,4 @@
-"""What other systems call our columns. For proposals only: a column is never renamed by guessing.  Pure.
+"""What other systems call our columns. For hints and proposals: a column is never renamed by guessing.  Pure.
 
 The words here are ours: what seems likely, the likelier first. Headers that were found in exports, with where, are in
 `exports`. A header that only looks like a field, but is a code, is private or about another person, is none.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from importer.advice.exports import MANAGERS_NUMBER, NUMBER, found_for
-from importer.file.header import fold
+from importer.file.exports import MANAGERS_NUMBER, NUMBER, found_for
 
 _WORDS = {
     "first_name": (
@@ -179,7 +178,7 @@ _NOT_LETTERS = re.compile(r"[\W_]+")
 
 def plain(name: str) -> str:
     """A header as it is looked up: letters without marks and digits, in lower case."""
-    apart = unicodedata.normalize("NFKD", fold(name))
+    apart = unicodedata.normalize("NFKD", name.lower())
     return _NOT_LETTERS.sub("", apart.replace("\u0142", "l").replace("\u00df", "ss"))
 
 
@@ -190,6 +189,9 @@ def _words(ours: str, field: str, more: str = "") -> tuple[str, ...]:
 
 SYNONYMS = {name: _words(words, name, _MORE.get(name, "")) for name, words in _WORDS.items()}
 """Words for each field, as `plain` gives them; the likelier first."""
+
+MEANT_BY = {word: name for name, words in reversed(SYNONYMS.items()) for word in words}
+"""The field for each of these words."""
 
 NUMBERS = _words(_NUMBERS, NUMBER, _MORE_NUMBERS)
 """Words for a number that tells people apart."""
