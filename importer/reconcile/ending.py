@@ -7,7 +7,7 @@ from importer.model import Counts, Problem, Severity
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.plan import protected_user
 from importer.reconcile.roster import Roster
-from importer.reconcile.rows import Writes
+from importer.reconcile.rows import FirstLines, Writes
 from importer.reconcile.unread import Unread
 from importer.reconcile.writing import Writer
 from importer.rules.settings import ImportSettings
@@ -38,12 +38,12 @@ class Ending:
         self._unread = unread
         self._counts = counts
 
-    async def deactivate_absent(self, unknown_identifiers: int) -> None:
-        """Deactivate absent users, unless so many rejected rows do not tell who is meant."""
+    async def deactivate_absent(self, unknown: FirstLines) -> None:
+        """Deactivate absent users, unless rejected rows of an `unknown` user may be about them."""
         if not self._settings.deactivate_missing or self._reader.header.is_correction:
             return
-        if unknown_identifiers:
-            self._spool.say([_absent_left(unknown_identifiers)])
+        if unknown.count:
+            self._spool.say([_absent_left(unknown)])
             return
         async for users in self._roster.absent():
             leaving = [user for user in users if not user["protected"]]
@@ -78,10 +78,11 @@ class Ending:
             await self._writer.write(batch)
 
 
-def _absent_left(rows: int) -> Problem:
-    which = "a rejected row does" if rows == 1 else f"{rows:,} rejected rows do"
+def _absent_left(unknown: FirstLines) -> Problem:
+    one = unknown.count == 1
+    which = "1 rejected row does" if one else f"{unknown.count:,} rejected rows do"
     message = (
-        f"Nobody was deactivated for being absent, because {which} not tell who is meant. "
-        "Correct that, and send the whole list again."
+        f"Absent users were not deactivated: {which} not identify a user ({unknown.named}). "
+        f"Correct {'it' if one else 'them'}, and send the complete list again."
     )
     return Problem(Severity.WARNING, "absent_not_deactivated", message)

@@ -126,6 +126,28 @@ def most_are_leavers(ignored: int, rows: int) -> Problem:
     return Problem(Severity.WARNING, "most_rows_are_leavers", message)
 
 
+ENOUGH_LEAVERS = 3
+"""Fewer are not taken for a flag that is the wrong way round."""
+
+
+def most_leave(deactivated: int, rows: int, header: Header, settings: ImportSettings) -> list[Problem]:
+    """Return a warning that the flag may be the wrong way round, where most rows deactivate most active users.
+
+    None where the name of its column has told so.
+    """
+    flag = next(
+        (name for name in ("deactivate", "active") if name in header.columns and name not in settings.own), ""
+    )
+    if not flag or deactivated < ENOUGH_LEAVERS or reversed_flags(header, settings):
+        return []
+    message = (
+        f"{deactivated:,} of {rows:,} rows deactivate their users. If these users have not left, {flag} is filled "
+        f"the wrong way round: write yes for a user who {'has' if flag == 'deactivate' else 'has not'} left, and "
+        "send the file again."
+    )
+    return [Problem(Severity.WARNING, "most_rows_are_leavers", message, None, flag)]
+
+
 def reversed_flags(header: Header, settings: ImportSettings) -> list[Problem]:
     """Return a warning for each column that is read the wrong way round, as far as its name tells."""
     found = []

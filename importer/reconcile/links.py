@@ -313,5 +313,7 @@ def _unknown(line: int, name: str, text: str, identity: Identity) -> Problem:
 
 
 def _deactivated(line: int | None, name: str, whom: str | None, whose: str | None) -> Problem:
-    message = f"The {name} of {whose} is deactivated, and was kept all the same. Name somebody who is still there."
+    # Where the line says whose it is, the sentence is the same for many.
+    of = "" if line else f" of {whose}"
+    message = f"The {name}{of} is deactivated but was kept. Name an active user."
     return Problem(Severity.WARNING, "deactivated_link", message, line, name, shown(whom or ""))

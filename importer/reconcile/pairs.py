@@ -125,6 +125,12 @@ class Pairs:
                 return True
         return False
 
+    async def has(self, user_id: int | None) -> bool:
+        """Whether the deactivated user may be in the file as a new one."""
+        if not self._any:
+            return False
+        return bool(list(await self._db.execute_fetchall("SELECT 1 FROM pairs WHERE old = ?", (user_id,))))
+
     async def each(self) -> AsyncIterator[list[Pair]]:
         """Yield the pairs that were found, in the order in which the new users were created."""
         after = 0

@@ -55,7 +55,7 @@ from importer.reconcile.plan import (
     unfinished_last_row,
 )
 from importer.reconcile.roster import Roster
-from importer.reconcile.rows import RowInHand
+from importer.reconcile.rows import FirstLines, RowInHand
 from importer.reconcile.unread import Unread
 from importer.reconcile.window import Window, salt_of
 from importer.reconcile.writing import Writer
@@ -104,7 +104,7 @@ class Reconciler:
         self._last = LastRows(
             later, again, reader, roster, self._checker, self._window, settings, self._past, self._write, self._report
         )
-        self.unknown_identifiers = 0
+        self.unknown_identifiers = FirstLines()
         self._said = 0
 
     async def open(self, before: Collection[Note] = ()) -> None:
@@ -314,7 +314,8 @@ class Reconciler:
             if row.judgement.fate is Fate.REJECT:
                 self.counts.rejected += 1
                 hidden = hides_who_is_meant(row.checked, row.key) and not row.judgement.leaver
-                self.unknown_identifiers += hidden or self._may_be_cut(row)
+                if hidden or self._may_be_cut(row):
+                    self.unknown_identifiers.add(row.line)
                 problems = said_of_rejected(row.checked, problems)
                 self._spool.reject(self._reader.header, row.line, row.cells, problems)
             elif row.judgement.fate is Fate.IGNORE:
@@ -340,8 +341,9 @@ class Reconciler:
             self.counts.unchanged -= resolved.newly_changed
             self.counts.updated += resolved.newly_changed
             self._spool.say(resolved.problems)
-        self._spool.say(self._doubts.problems())
-        self._spool.say(self.unread.problems())
+        read_wrong = any(problem.code == "perhaps_utf_8" for problem in self._reader.problems)
+        self._spool.say(self._doubts.problems(leave_out="garbled_text" if read_wrong else ""))
+        self._spool.say_instead("unknown_column", self.unread.problems())
         self.say_of_the_file()
         if self.counts.changed:
             async for problems in self._links.to_deactivated():

@@ -14,6 +14,8 @@ from importer.rules.cells import FieldValue
 from importer.rules.rows import CheckedRow
 from importer.users.columns import Columns, User, Value
 
+LINES_NAMED = 5
+
 
 @dataclass(slots=True)
 class RowInHand:
@@ -64,6 +66,24 @@ class Writes:
     remembered: dict[int, bytes | None] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
     aside: list[SetAside] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class FirstLines:
+    """How many rows of a kind there are, and the first of their lines."""
+
+    count: int = 0
+    lines: list[int] = field(default_factory=list)
+
+    def add(self, line: int) -> None:
+        self.count += 1
+        self.lines = sorted([*self.lines, line])[:LINES_NAMED]
+
+    @property
+    def named(self) -> str:
+        """`line 3`; `lines 3, 7, 9, 12, 15, …`."""
+        more = ["…"] if self.count > len(self.lines) else []
+        return f"{'line' if self.count == 1 else 'lines'} {', '.join([*map(str, self.lines), *more])}"
 
 
 def names_of(values: Iterable[FieldValue]) -> dict[str, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from importer.errors import Stopped
@@ -23,14 +23,14 @@ from importer.reconcile.addresses import Addresses
 from importer.reconcile.applied import Applied
 from importer.reconcile.job import Job, Source, read_again
 from importer.reconcile.later import Later
-from importer.reconcile.leaving import most_are_leavers, no_admin_left
+from importer.reconcile.leaving import most_are_leavers, most_leave, no_admin_left
 from importer.reconcile.links import Links
 from importer.reconcile.pairs import Pairs
 from importer.reconcile.plan import Wholeness, guard_message, guard_reasons, reasons_of_truncation
 from importer.reconcile.reconcile import Reconciler
 from importer.reconcile.roster import Roster
 from importer.rules.settings import ImportSettings
-from importer.said.oneperson import Renamed, many_renamed, perhaps_the_same, what_keeps_them, would_rename
+from importer.said.oneperson import Renamed, listed, many_renamed, perhaps_the_same, what_keeps_them, would_rename
 from importer.said.repeated import notes_of
 from importer.said.spool import Spool
 from importer.said.whole_file import look_first
@@ -130,6 +130,8 @@ class Steps:
         facts = await asyncio.to_thread(self._source.read_out, counts.rows)
         if counts.rejected == counts.rows:
             return self._every_row_rejected(facts)
+        if last_absent and last is not None:
+            last_absent = not await self._tables.pairs.has(last.last_user)
         wholeness = Wholeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
         vouched_for = self._reader.header.is_correction or self._job.proven_whole
         truncation = [] if vouched_for else reasons_of_truncation(wholeness, self._settings)
@@ -138,18 +140,32 @@ class Steps:
             applied = not guard and not self._job.dry_run
             self._spool.say([many_renamed(renamed, self._settings, applied=applied)])
             counts.warnings = self._spool.warnings
-        if truncation and not counts.deactivated_absent:
-            self._spool.say([_possibly_truncated(truncation)])
+        if truncation and not counts.deactivated_absent and (unsaid := self._unsaid(wholeness)):
+            self._spool.say([_possibly_truncated(unsaid)])
             counts.warnings = self._spool.warnings
         state = ImportState.HELD if guard else _state_of(counts)
         if guard or self._job.dry_run:
             async for touched in self._applied.touched(self._roster.identity, self._roster.line_of):
                 await asyncio.to_thread(self._spool.touch, touched)
         active = self._roster.active_before + counts.created + counts.reactivated - counts.deactivated
-        look = look_first(self._spool.whole_file, "before you decide" if guard and not self._job.dry_run else "")
+        said = GuardReason.IDENTIFIERS_CHANGED if guard and GuardReason.IDENTIFIERS_CHANGED in guard.reasons else ""
+        look = look_first(
+            self._spool.whole_file, "before you decide" if guard and not self._job.dry_run else "", said=said
+        )
         message = " ".join(each for each in (why, look) if each) or None
         unread = self._reconciler.unread.left
         return Outcome(state, counts, facts, self._spool.first, message, guard, active, unread)
+
+    def _unsaid(self, wholeness: Wholeness) -> list[str]:
+        """Why the file may not be whole, without what its rejected rows have said: that the last is not finished, and
+        that some do not tell who is meant.
+        """
+        told = replace(
+            wholeness,
+            ends_with_newline=wholeness.ends_with_newline or self._reader.last_row_unfinished,
+            last_user_absent=wholeness.last_user_absent and not self._reconciler.unknown_identifiers.count,
+        )
+        return reasons_of_truncation(told, self._settings)
 
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""
@@ -162,13 +178,21 @@ class Steps:
         found = []
         if counts.ignored > 1 and counts.ignored * 2 > counts.rows and not self._roster.users_before:
             found.append(most_are_leavers(counts.ignored, counts.rows))
+        leaving = counts.deactivated - counts.deactivated_absent
+        if leaving * 2 > max(counts.rows, self._roster.active_before):
+            found += most_leave(leaving, counts.rows, self._reader.header, self._settings)
         if (counts.updated or counts.deactivated) and (admins := await self._applied.former_admins()):
             found.append(no_admin_left(admins))
         self._spool.say(found)
         counts.warnings = self._spool.warnings
 
     def _every_row_rejected(self, facts: FileFacts) -> Outcome:
-        message = "Every row was rejected, so nothing was changed. Correct the rows as their messages say."
+        message = "Every row was rejected, so nothing was changed. "
+        columns = [name for name, rows in self._spool.rejected_for.items() if rows == self._spool.rejected]
+        if columns:
+            message += f"Each is wrong in {listed(sorted(columns))}: correct these cells as the messages say."
+        else:
+            message += "Correct the rows as their messages say."
         problem = Problem(Severity.ERROR, "every_row_rejected", message)
         self._spool.say_first([problem])
         counts = Counts(rejected=facts.rows or 0, warnings=self._spool.warnings)
@@ -177,8 +201,9 @@ class Steps:
     async def _compare(self, counts: Counts) -> Renamed:
         """Tell of new users who may be those of before, under another identifier."""
         renamed = await self._tables.pairs.find(counts)
+        many = renamed.are_many(counts.deactivated)
         async for pairs in self._tables.pairs.each():
-            self._spool.say(perhaps_the_same(pair, self._settings) for pair in pairs)
+            self._spool.say(perhaps_the_same(pair, self._settings, many=many) for pair in pairs)
         counts.warnings = self._spool.warnings
         return renamed
 
@@ -226,7 +251,7 @@ def _state_of(counts: Counts) -> ImportState:
 
 def _possibly_truncated(reasons: list[str]) -> Problem:
     message = (
-        f"The file may not be whole: {'; '.join(reasons)}. If it is, there is nothing to do; "
-        "if not, export it and send it again."
+        f"The file may not be whole: {'; '.join(reasons)}. If it is complete, nothing needs to be done; "
+        "else export it and send it again."
     )
     return Problem(Severity.WARNING, GuardReason.POSSIBLY_TRUNCATED.value, message)

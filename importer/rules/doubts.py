@@ -82,9 +82,13 @@ class Doubts:
             column.add(line, problem.value or "")
         return others
 
-    def problems(self) -> list[Problem]:
-        """What there is to say of each column, in the order of their first lines."""
-        found = [(column.lines[0], key) for key, column in self._columns.items() if column.count >= column.least]
+    def problems(self, *, leave_out: str = "") -> list[Problem]:
+        """What there is to say of each column, in the order of their first lines, but for the code `leave_out`."""
+        found = [
+            (column.lines[0], key)
+            for key, column in self._columns.items()
+            if column.count >= column.least and key[1] != leave_out
+        ]
         return [_said(name, code, self._columns[name, code]) for _, (name, code) in sorted(found)]
 
 

@@ -17,7 +17,7 @@ from importer.file.letters import BLANKS
 from importer.rules.cells import DEFAULT_LANGUAGE, DEFAULT_ROLE, LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.custom import Rule
 from importer.rules.emails import plain_address
-from importer.rules.nonvalues import FREE, MUST_SAY, sift
+from importer.rules.nonvalues import FREE, GARBLED, MUST_SAY, is_garbled, sift
 from importer.rules.rulebook import rules_of, telling_words
 from importer.rules.settings import ImportSettings
 
@@ -70,6 +70,8 @@ class Column:
         if not text:
             return self.blank
         if not text.isprintable() and _CONTROL.search(text):
+            if is_garbled(text):
+                return GARBLED
             return Invalid(
                 "control_character",
                 "There is an invisible control character in the cell. Type the text anew instead of copying it.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from contextlib import suppress
 
 from importer.rules.cells import LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.custom import Rule
@@ -46,6 +47,21 @@ _NOTHING = frozenset(
     {"null", "\\n", "n/a", "nan", "none", "-", "--", "\u2013", "\u2014", "(null)", "<null>", "(blank)"}
 )
 _LONGEST_NOTHING = max(map(len, _NOTHING))
+_RUN = re.compile(
+    "[\u00c2-\u00df\u00e1-\u00ef]"
+    "[\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014\u2018-\u201a"
+    "\u201c-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]{1,2}"
+)
+"""What one letter in UTF-8 becomes where it is read as Windows-1252 or Latin-1."""
+_READ_RIGHT = re.compile("[\u00a1-\u017f\u0218-\u021b\u0370-\u04ff\u2010-\u203a]")
+_LOST = re.compile(r"[^\W\d_]\?|\?[^\W\d_]")
+_GARBLED = (
+    "Letters were lost or garbled when the text was saved in another encoding. Export the file again from the system "
+    "it comes from, as “CSV UTF-8”."
+)
+GARBLED = Invalid("control_character", _GARBLED)
+"""What is wrong with a garbled text that cannot be kept, as it holds control characters."""
+
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 
 MUST_SAY = frozenset({"deactivate", "active"})
@@ -92,9 +108,24 @@ def sift(name: str, rule: Rule, *, needed: bool, free: bool) -> Rule:
             return found
         if says_nothing(text):
             return words(name, text, found)
+        if is_garbled(text) if not text.isascii() else "?" in text and name in _NAMES and _LOST.search(text):
+            return Doubtful(found, "garbled_text", f"It was kept. {_GARBLED}", least=1)
         return _web_text(name, found, needed) if "&" in text and _is_web_text(text) else found
 
     return judge
+
+
+def is_garbled(text: str) -> bool:
+    """Whether `text` holds the mark of a lost letter, or letters in UTF-8 that were read as another encoding."""
+    return "\ufffd" in text or any(_is_letter(run) for run in _RUN.findall(text))
+
+
+def _is_letter(run: str) -> bool:
+    octets = b"".join(letter.encode("latin-1" if letter < "\u0100" else "cp1252") for letter in run)
+    for end in (2, 3):
+        with suppress(UnicodeDecodeError):
+            return bool(_READ_RIGHT.fullmatch(octets[:end].decode()))
+    return False
 
 
 def _error(needed: bool) -> Invalid | Doubtful:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import getitem, itemgetter
 
-from importer.file.header import Header
+from importer.file.header import DELIMITERS, Header
 from importer.file.letters import visible
+from importer.file.misread import stands_in_quotes
 from importer.file.nobody import about_nobody
 from importer.model import Problem, Severity, shown
 from importer.rules.cells import LEAVE, Doubtful, FieldValue, Invalid
@@ -71,7 +72,9 @@ class RowChecker:
         self._header = header
         self._expected = len(header.columns)
         self._pick = itemgetter(*positions) if len(positions) < self._expected else None
+        self._positions = positions
         self._fields = [header.columns[position] for position in positions]
+        self._required = settings.names.required
         self._blank_leaves = settings.blank_cells == "keep"
         self._notes: list[Note] = []  # of the row that is being checked
         self._meanings = [
@@ -166,7 +169,10 @@ class RowChecker:
             identifier = tidy(cells[self._identifier_at]) or None
         if notes and (key is None or self._may_be_nobody(cells)) and (nobody := self._of_nobody(line, cells, raw)):
             return nobody
-        problems = _problems(line, notes, leaver=bool(left_by) and key is not None) if notes else []
+        if notes and identifier is None and not left_by and self._has_one_cell(cells, notes):
+            problems = [self._one_cell(line, cells)]
+        else:
+            problems = _problems(line, notes, leaver=bool(left_by) and key is not None) if notes else []
         return CheckedRow(line, key, identifier, bool(left_by), values, problems, left_by, stays_by, notes)
 
     def _told_by_flags(self, values: dict[str, FieldValue]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -196,14 +202,37 @@ class RowChecker:
         problem = about_nobody(line, cells, self._header, raw)
         return CheckedRow(line, None, None, False, {}, [problem], about_nobody=True) if problem else None
 
+    @staticmethod
+    def _has_one_cell(cells: Sequence[str], notes: Sequence[Note]) -> bool:
+        """Whether all that is wrong with a row is that it is blank but for one cell."""
+        return sum(bool(tidy(cell)) for cell in cells) == 1 and not any(text for _, text, _ in notes)
+
+    def _one_cell(self, line: int, cells: Sequence[str]) -> Problem:
+        """What to say of a row that is blank but for one cell, which is not the identifier."""
+        (text,) = filter(None, map(tidy, cells))
+        message = (
+            f"The row has text in one cell only: “{shown(visible(text))}”. If this is a title or a note, delete the "
+            f"row. If it is a person, fill in {', '.join(self._required)}."
+        )
+        name = self._identifier.name
+        return Problem(Severity.ERROR, "missing_value", f"{name}: {message}", line, name, "")
+
     def _ragged(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
         came, expected = len(cells), self._expected
         counted = f"The row has {_cells(came)}, but the header has {expected} columns"
         fits = self._begins_like_a_row(cells)
-        if came < expected and fits:
+        if stands_in_quotes(cells, raw):
+            message = f"{counted}: the whole line stands in quotes. Remove the quotes around the line."
+        elif other := self._other_delimiter(raw):
+            message = (
+                f"{counted}: the cells of this row are separated by {DELIMITERS[other]}, those of the header by "
+                f"{DELIMITERS[self._header.delimiter]}. Save all rows with {DELIMITERS[self._header.delimiter]}."
+            )
+        elif came < expected and fits:
             message = (
                 f"{counted}: {_cells(expected - came)} {'is' if expected - came == 1 else 'are'} missing at the end. "
-                "Have the export write every cell, blank ones too, or add the delimiters at the end of the row."
+                "Have the export write every cell, blank ones too, or add the delimiters at the end of the row. "
+                "But if the row goes on in the next line, remove the line end between the two."
             )
         elif came > expected and fits and not any(map(tidy, cells[expected:])):
             message = (
@@ -213,18 +242,32 @@ class RowChecker:
         else:
             message = (
                 f"{counted}, so nobody can tell which is which. Look for a delimiter too many or too few; a text "
-                "with a delimiter in it must be in quotes."
+                "with a delimiter or a line end in it must be in quotes."
             )
         problem = Problem(Severity.ERROR, "ragged_row", message, line, None, shown(visible(raw)))
         return CheckedRow(line, None, None, False, {}, [problem])
 
     def _begins_like_a_row(self, cells: Sequence[str]) -> bool:
-        """Whether the cells of a ragged row fit the first columns: its address stands where it should."""
+        """Whether the cells of a ragged row fit the first columns: all are valid, and one is the address."""
         at = self._email_at
         if at >= len(cells) or not any(cells):
             return False
         address = plain_address(tidy(cells[at]))
-        return address is not None and sum("@" in cell for cell in cells[: at + 1]) == 1
+        if address is None or sum("@" in cell for cell in cells[: at + 1]) != 1:
+            return False
+        for position, meanings in zip(self._positions, self._meanings, strict=True):
+            if position < len(cells):
+                meanings[cells[position]]
+        invalid = any(isinstance(why, Invalid) for _, _, why in self._notes)
+        self._notes.clear()
+        return not invalid
+
+    def _other_delimiter(self, raw: str) -> str | None:
+        """The delimiter by which a ragged row has as many cells as the header; None if there is none."""
+        if '"' in raw:
+            return None
+        ours = self._header.delimiter
+        return next((each for each in DELIMITERS if each != ours and raw.count(each) + 1 == self._expected > 2), None)
 
 
 def as_leaver(row: CheckedRow) -> None:

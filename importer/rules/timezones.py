@@ -85,7 +85,8 @@ def _advice(text: str) -> str:
         # The signs of the Etc zones are those of POSIX: the other way round.
         fixed = f"Etc/GMT{'-' if offset[1] == '+' else '+'}{int(offset[2])}"
         return (
-            f"An offset does not say when clocks change: write a city, such as London, or {fixed} if they never do."
+            f"An offset does not say when clocks change: write the city where the user works, or {fixed} if they "
+            "never do."
         )
     hint = f" Did you mean {meant}?" if (meant := _near(text)) else ""
     return f"Write a city or an IANA name, such as London or Europe/London.{hint}"

@@ -26,6 +26,9 @@ BARE_VALUE = 4
 """A value of at least so many characters, a digit among them, is found in a sentence without quotation marks too."""
 
 _LINES = re.compile(r"\b(lines?) \d[\d,]*(?:(?:, | and )\d[\d,]*)*", re.IGNORECASE)
+_DAY = re.compile(r"the day \d{4}-\d{2}-\d{2}")
+_ADDRESS = re.compile(r"[^\s“”]+@[^\s“”]+[^\s“”.,;:]")
+_FORMS = re.compile(r"This (seems to|may) be (.+?)\.(?: |$)")
 _COLUMNS = frozenset({"unknown_column", "skills_column", "column_not_used", "header_spelling"})
 """Messages about one column of the header each: of many columns they are the same."""
 
@@ -54,7 +57,7 @@ class Group:
     @property
     def named_lines(self) -> str:
         """`3, 7, 12, 15, 20, …`; "" where no line is known, or they say nothing."""
-        lines = [] if self.code in _COLUMNS and self.count > 1 else self.lines
+        lines = [] if self.code in _COLUMNS and self.count > 1 else sorted(self.lines)
         return ", ".join([*(f"{line:,}" for line in lines), *(["…"] if lines and self.count > len(lines) else [])])
 
     @property
@@ -91,6 +94,15 @@ class Group:
             else:
                 self.more_values = True
 
+    def take(self, other: Group) -> None:
+        """Let this group say what `other` is about, too."""
+        self.count += other.count
+        ours, theirs = (self, other) if self.lines[:1] <= other.lines[:1] else (other, self)
+        values = list(dict.fromkeys([*ours.values, *theirs.values]))
+        self.more_values = self.more_values or other.more_values or len(values) > VALUES_NAMED
+        self.values = values[:VALUES_NAMED]
+        self.lines = sorted([*self.lines, *other.lines])[:LINES_NAMED]
+
 
 def grouped(messages: Iterable[Mapping[str, Any]]) -> list[Group]:
     """`messages`, each as `Problem.to_json` gives it, told once each; the order is that of the first of each."""
@@ -106,7 +118,27 @@ def grouped(messages: Iterable[Mapping[str, Any]]) -> list[Group]:
         if group.count == 1:
             group.column, group.message = column, sentence
         group.add(message)
-    return _in_order([group for group, _ in groups.values()])
+    return _in_order(_with_sure_dates([group for group, _ in groups.values()]))
+
+
+def _with_sure_dates(groups: list[Group]) -> list[Group]:
+    """`groups`, where dates that may be in two forms are told with those that are in one of the two for sure.
+
+    Only where all sure dates of the column are in that one: in a mix each is told by itself.
+    """
+    sure: dict[tuple[str, str | None], dict[str, Group]] = {}
+    for group in groups:
+        if group.code == "bad_date" and (found := _FORMS.search(group.message)) and found[1] == "seems to":
+            sure.setdefault((group.severity, group.column), {})[found[2]] = group
+    kept = []
+    for group in groups:
+        found = _FORMS.search(group.message) if group.code == "bad_date" else None
+        forms = sure.get((group.severity, group.column), {})
+        if found and found[1] == "may" and len(forms) == 1 and {*forms} <= {*found[2].split(" or ")}:
+            forms[next(iter(forms))].take(group)
+        else:
+            kept.append(group)
+    return kept
 
 
 def grouped_problems(problems: Iterable[Problem]) -> list[Group]:
@@ -150,6 +182,9 @@ def without_value(said: Mapping[str, Any]) -> str:
         # A word, or a short number, may stand in the sentence for itself.
         if len(value) >= BARE_VALUE and any(letter.isdigit() for letter in value):
             sentence = sentence.replace(value, "…")
+        if "@" in value:
+            sentence = _ADDRESS.sub(lambda found: "…" if found[0] in value else found[0], sentence)
+        sentence = _DAY.sub("a day", sentence)
     return _LINES.sub(r"\1 …", sentence)
 
 

@@ -144,19 +144,25 @@ class Renamed:
         return self.pairs >= 3 and self.pairs * 5 > deactivated
 
 
-def perhaps_the_same(pair: Pair, settings: ImportSettings) -> Problem:
-    """Return the warning that the two users of `pair` may be one person."""
+def perhaps_the_same(pair: Pair, settings: ImportSettings, *, many: bool = False) -> Problem:
+    """Return the warning that the two users of `pair` may be one person. Of `many` one message says what to do."""
     share = f"both are named {pair.value}" if pair.shared == "name" else f"both have the {pair.shared} {pair.value}"
     was = "is deactivated" if pair.now else "was deactivated before"
-    message = (
-        f"{shown(pair.new)} is a new user and {shown(pair.old)} {was}; {shown(share)}. They may be one person. "
-        "If they are, "
-    )
+    message = f"{shown(pair.new)} is a new user and {shown(pair.old)} {was}; {shown(share)}. They may be one person."
+    if many and pair.now:
+        return _same(pair, message, settings)
+    message += " If they are, "
     if settings.identifier == "email":
-        message += "an identifier that never changes, such as an employee number, keeps them one user. "
+        message += (
+            f"write {shown(pair.old)} again: then they stay one user. For an address that has changed, ask the "
+            "operator for an identifier that never changes, such as an employee number. "
+        )
     else:
         message += f"write {shown(pair.old)} again: then they stay one user with one history. "
-    message += "If not, nothing needs to be done."
+    return _same(pair, f"{message}If not, nothing needs to be done.", settings)
+
+
+def _same(pair: Pair, message: str, settings: ImportSettings) -> Problem:
     return Problem(
         Severity.WARNING, "perhaps_the_same_person", message, pair.line, settings.identifier, shown(pair.new)
     )

@@ -49,7 +49,10 @@ class Touched(TypedDict):
 
 
 class Spool:
-    """The files of one import. Used as a context: left without `keep()`, it leaves nothing behind."""
+    """The files of one import. Used as a context: left without `keep()`, it leaves nothing behind.
+
+    `warnings` and `rejected` count warnings and rejected rows; `rejected_for` the rows for which a column is named.
+    """
 
     def __init__(self, folder: Path, import_id: int, delimiter: str = ",") -> None:
         self._folder = folder
@@ -62,6 +65,8 @@ class Spool:
         self._first_of_rows: list[Problem] = []
         self._said_of_rows = 0
         self.warnings = 0
+        self.rejected = 0
+        self.rejected_for: Counter[str] = Counter()
 
     def __enter__(self) -> Spool:
         return self
@@ -97,6 +102,15 @@ class Spool:
             if self._said_of_rows <= MESSAGES_KEPT:
                 self._write_json(_ROWS, problem.to_json())
 
+    def say_instead(self, code: str, problems: Iterable[Problem]) -> None:
+        """Keep these messages, and of the same columns none about the whole file with this `code`: they say more."""
+        told = list(problems)
+        columns = {(problem.column or "").casefold() for problem in told}
+        less = [each for each in self._whole_file if each[1].code == code and each[1].column in columns]
+        self._whole_file = [each for each in self._whole_file if each not in less]
+        self.warnings -= sum(problem.severity is Severity.WARNING for _, problem in less)
+        self.say(told)
+
     def say_first(self, problems: Iterable[Problem]) -> None:
         """Keep these messages before all others, in this order: they say why the file failed."""
         for problem in problems:
@@ -113,6 +127,8 @@ class Spool:
             names = [escape_formula(unescape_formula(name)) for name in header.raw]
             self._write_rejected([*REPORT_COLUMNS, *_kept(header, names, self._width)])
         said = list(problems)
+        self.rejected += 1
+        self.rejected_for.update({problem.column for problem in said if problem.column})
         codes = "; ".join(dict.fromkeys(problem.code for problem in said))
         sentences = " ".join(problem.message for problem in said)
         # A row with too few cells is not filled up: sent back as it is, it must not be taken for a whole one.

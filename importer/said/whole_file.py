@@ -18,6 +18,9 @@ from collections.abc import Iterable
 
 from importer.model import Problem, Severity
 
+MANY, EACH = "identifiers_changed", "perhaps_the_same_person"
+"""What is said of many users at once, and of each."""
+
 LOOK_FIRST = (
     "unread_leavers",
     "most_rows_are_leavers",
@@ -25,6 +28,7 @@ LOOK_FIRST = (
     "last_admin",
     "identifiers_changed",
     "perhaps_utf_8",
+    "garbled_text",
     "absent_not_deactivated",
     "perhaps_the_same_person",
 )
@@ -63,12 +67,15 @@ def is_about_the_file(severity: str, code: str) -> bool:
     return severity != Severity.ERROR and code in _RANK
 
 
-def look_first(problems: Iterable[Problem], before: str = "") -> str | None:
+def look_first(problems: Iterable[Problem], before: str = "", *, said: str = "") -> str | None:
     """What has to be looked at first, in sentences; None if `problems` have nothing of that kind.
 
-    `before`: before what it has to be looked at, as `before you decide`.
+    `before`: before what it has to be looked at, as `before you decide`. `said`: a code that was told already. What
+    one message says of many users is not told of each of them.
     """
     found = sorted((problem for problem in problems if problem.code in LOOK_FIRST), key=_place)
+    if any(problem.code == MANY for problem in found):
+        found = [problem for problem in found if problem.code not in (EACH, said)]
     if not found:
         return None
     sentences = list(dict.fromkeys(problem.message for problem in found))

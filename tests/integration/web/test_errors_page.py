@@ -28,7 +28,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 BESIDES = {
     "absent_not_deactivated": ["missing_value"],
-    "unread_leavers": ["unknown_column"],
     "leaver_cells_differ": ["last_admin"],
 }
 """What an example is answered with besides, because it can't be otherwise."""
