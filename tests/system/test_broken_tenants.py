@@ -157,7 +157,10 @@ def test_the_server_starts_beside_broken_tenants_which_work_again_once_they_are_
 def test_imports_of_a_broken_tenant_wait_and_run_when_it_is_restored(server: ServerProcess) -> None:
     server.stop()
     backup = keep(server)
-    with sqlite3.connect(server.data / "headcount.db") as db:  # landed, and the server was stopped before it ran
+    with (
+        closing(sqlite3.connect(server.data / "headcount.db")) as db,
+        db,
+    ):  # landed, and the server was stopped before it ran
         db.execute("UPDATE tenants SET last_import_id = 2 WHERE name = 'acme'")
         db.execute(
             "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at)"

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def test_a_check_says_what_would_happen_and_changes_nothing(acme: TenantFolder, 
     assert (report["counts"]["created"], report["counts"]["updated"]) == (1, 2)
     assert done("users", "export", "acme").out == before
     assert done("check", "acme", "-", "--json", stdin=file.read_bytes()).json["counts"] == report["counts"]
-    with sqlite3.connect(acme.root.parent.parent / "headcount.db") as db:
+    with closing(sqlite3.connect(acme.root.parent.parent / "headcount.db")) as db, db:
         assert db.execute("SELECT count(*) FROM imports").fetchone() == (0,)
     db.close()
 
@@ -269,7 +270,7 @@ def test_a_custom_field_called_active_stays_where_it_is_and_is_refused_elsewhere
     refused = run_cli("tenant", "set", "acme", fields)
     assert refused.code == 1
     assert "can't be called active" in refused.err
-    with sqlite3.connect(tmp_path / "data" / "tenants" / "acme" / "users.db") as db:
+    with closing(sqlite3.connect(tmp_path / "data" / "tenants" / "acme" / "users.db")) as db, db:
         db.execute("INSERT INTO settings VALUES ('custom_fields', '[{\"key\": \"active\"}]')")
     assert done("tenant", "set", "acme", "retention_days=30").code == 0
     toml = tmp_path / "acme.toml"

@@ -62,6 +62,15 @@ class Yard(House):
         before = self.asked
         await eventually(lambda: self.asked >= before + 2, what="the worker to look again")
 
+    async def put_back(self, import_id: int) -> None:
+        """An import is queued again, to be tried later than now."""
+
+        async def later() -> bool:
+            entry = await found(self.queue, import_id)
+            return entry.state is ImportState.QUEUED and entry.not_before > self.now.timestamp()
+
+        await eventually(later, what="the import to be put back")
+
     @asynccontextmanager
     async def working(self, run: RunImport = run_import) -> AsyncIterator[None]:
         self.queue.checksums.waits = Waits(lambda: self.ran)
@@ -368,6 +377,7 @@ async def test_an_import_whose_file_cannot_be_read_for_its_checksum_waits_and_do
         async with yard.working():
             for times in (1, 2, 3):
                 await eventually(lambda times=times: len(tries) >= times, what="a try")
+                await yard.put_back(1)
                 assert "cannot read the file to compare it with its check-sum" in await yard.says(1)
                 yard.pass_on(timedelta(minutes=6))
     yard.pass_on(timedelta(minutes=6))
@@ -383,6 +393,7 @@ async def test_an_import_whose_file_cannot_be_read_for_an_hour_fails(
     await yard.upload(STAFF)
     async with yard.working():
         assert "cannot read the file" in await yard.says(1)
+        await yard.put_back(1)
         yard.pass_on(CHECKSUM_WAIT)
         entry = await yard.ends(1)
     assert (entry.state, code_of(entry)) == (ImportState.FAILED, "checksum_unread")

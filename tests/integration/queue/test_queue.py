@@ -70,7 +70,7 @@ async def test_the_order_is_that_of_landing_not_of_arriving(queue: Queue) -> Non
 
 async def test_what_landed_survives_a_crash_of_the_process(queue: Queue, tmp_path: Path) -> None:
     await enqueue(queue)
-    with sqlite3.connect(tmp_path / "headcount.db") as other:
+    with closing(sqlite3.connect(tmp_path / "headcount.db")) as other, other:
         assert other.execute("SELECT state FROM imports").fetchall() == [("queued",)]
     other.close()
 

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -143,7 +144,7 @@ async def test_nobody_waits_for_a_disk_that_takes_long_and_it_is_known_later(
 
 @pytest.mark.parametrize("query", [LAST_SUCCESSES, NEWEST_OF_ALL])
 async def test_the_lines_are_found_by_index_however_many_imports_there_are(desk: Desk, query: str) -> None:
-    with sqlite3.connect(server_database(desk.tenants.data_dir)) as db:
+    with closing(sqlite3.connect(server_database(desk.tenants.data_dir))) as db, db:
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
     db.close()
     assert all(not step.startswith("SCAN imports") for step in plan), plan

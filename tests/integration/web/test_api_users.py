@@ -8,6 +8,7 @@ import io
 import json
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -161,7 +162,7 @@ async def test_a_download_does_not_keep_the_database_from_being_tidied_up(site: 
         await anext(answer.aiter_raw())
 
         async def emptied() -> bool:
-            with sqlite3.connect(site.office.tenants.folder("acme").users_db) as db:
+            with closing(sqlite3.connect(site.office.tenants.folder("acme").users_db)) as db, db:
                 busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             db.close()
             return not busy

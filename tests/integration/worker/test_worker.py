@@ -8,7 +8,7 @@ import gc
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -130,7 +130,7 @@ async def test_a_file_becomes_users(yard: Yard) -> None:
     assert report.counts.created == 2
     assert report.file.rows == 2
     assert yard.shown(1) == report.to_json()
-    with sqlite3.connect(yard.folder().users_db) as db:
+    with closing(sqlite3.connect(yard.folder().users_db)) as db, db:
         assert db.execute("SELECT count(*) FROM users").fetchone() == (2,)
     db.close()
 
@@ -526,7 +526,7 @@ async def test_an_undo_that_can_not_be_done_leaves_the_import_as_it_was_and_says
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED)
         applied = await found(yard.queue, 1)
-        with sqlite3.connect(yard.folder().users_db) as db:
+        with closing(sqlite3.connect(yard.folder().users_db)) as db, db:
             db.execute("DELETE FROM applied")
         db.close()
         await yard.queue.undo("acme", 1, by="operator")
