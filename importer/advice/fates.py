@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importer.advice.headers import seen
 from importer.advice.model import ColumnAdvice, Part
 from importer.file.header import REPORT_COLUMNS, Names, heading, match_columns, nearest_column
-from importer.file.leavers import tells
+from importer.file.leavers import tells_beside
 from importer.rules.settings import ImportSettings
 
 
@@ -54,7 +54,7 @@ def _unread(
         return False, notes[at]
     if name == "skills":
         return True, "Not used: skills cannot be set by a file."
-    if tells(cell):
+    if tells_beside(header)[at]:
         return False, "Not used. It may tell who has left."
     hint = nearest_column(name, names.columns)
     if hint in columns:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from importer.advice.names import not_a_field
 from importer.file.header import Names, fold, match_columns, nearest_column
-from importer.file.leavers import tells
+from importer.file.leavers import tells_beside
 from importer.file.letters import visible
 from importer.file.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.model import shown
@@ -53,7 +53,8 @@ def meant_by_name(header: Sequence[str], settings: ImportSettings) -> dict[str, 
     names = settings.names
     folded = [fold(cell) for cell in header]
     found = {name: Likely(at, True) for at, name in enumerate(match_columns(folded, names)) if name}
-    free = {at: plain(cell) for at, cell in enumerate(header) if is_free(folded[at], names) and not tells(cell)}
+    kinds = tells_beside(header)
+    free = {at: plain(cell) for at, cell in enumerate(header) if is_free(folded[at], names) and not kinds[at]}
     free = {at: word for at, word in free.items() if not not_a_field(header[at])}
     hints = {at: nearest_column(folded[at], names.columns) for at in free}
     for name, words in _words(settings).items():

@@ -61,7 +61,8 @@ def is_better_without(less: Result, all_: Result, before: Result) -> bool:
         return all_.failed
     fits, fitted = is_no_worse(less, before), is_no_worse(all_, before)
     if fits != fitted:
-        return fits
+        # A column that cannot be read any more tells of no leaver: what rejects users to come to that is not better.
+        return fits and not (before.failed and less.counts.rejected > all_.counts.rejected)
     if fits:
         return less.unread <= all_.unread and less.counts.rejected < all_.counts.rejected
     return (less.unread, less.counts.rejected) < (all_.unread, all_.counts.rejected)

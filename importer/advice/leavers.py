@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from ground.words import counted
 from importer.advice.days import Form, says_otherwise
 from importer.advice.headers import cells_of, seen
 from importer.advice.model import Part
@@ -19,6 +20,7 @@ from importer.file.letters import visible
 from importer.model import shown
 from importer.rules.cells import Invalid, check_active, check_date
 from importer.rules.left import Says, said_by, stands_for_none
+from importer.rules.meanings import columns_under
 from importer.rules.settings import ImportSettings
 
 ANY_DAY = "9999-12-31"
@@ -57,10 +59,19 @@ def read_leavers(
     kinds = tells_beside(rows[0])
     columns = [(at, kind, cells_of(rows, at)) for at in free if (kind := kinds[at])]
     columns.sort(key=lambda column: -len(_rows_left(column[1], column[2], form.date_format)))
+    stays = _rows_that_stay(rows, columns, taken, settings, form)
+    hired = _days_of("hire_date", rows, taken, form)
     for at, kind, cells in columns:
         name = seen(rows[0][at])
         proposed = _field(kind, cells, settings, form, past)
-        if proposed and _is_free(proposed[0], used, settings):
+        if proposed and proposed[0] == "leave_date" and (against := _over(cells, hired, form, past) & stays.keys()):
+            other = seen(rows[0][stays[min(against)]])
+            found.notes[at] = (
+                f"“{name}” is not read: by it {counted(len(against), 'user has', 'users have')} left who "
+                f"{'has' if len(against) == 1 else 'have'} not left by “{other}”. It may have days of a job before "
+                "this one."
+            )
+        elif proposed and _is_free(proposed[0], used, settings):
             target, words = proposed
             used.append(target)
             sentence = f"“{name}” tells who has left: it is read as {target}."
@@ -84,6 +95,48 @@ def read_leavers(
             )
     found.parts.sort(key=lambda part: part.column or 0)
     return found
+
+
+def _rows_that_stay(
+    rows: Sequence[Sequence[str]],
+    free: Sequence[tuple[int, Tells, list[str]]],
+    taken: Sequence[str],
+    settings: ImportSettings,
+    form: Form,
+) -> dict[int, int]:
+    """The rows whose user has not left by a flag or a status, read or not, each with the place of that column."""
+    found: dict[int, int] = {}
+    for at, kind, cells in free:
+        for row, cell in enumerate(cells):
+            said = said_by(kind, cell, ANY_DAY, form.date_format)
+            if said.says is Says.STAYS and not said.day:
+                found.setdefault(row, at)
+    columns = columns_under(settings)
+    for name, stays in (("deactivate", False), ("active", True)):
+        if name in taken and name not in settings.own:
+            at = list(taken).index(name)
+            for row, cell in enumerate(cells_of(rows, at)):
+                if cell and columns[name].judge(cell) is stays:
+                    found.setdefault(row, at)
+    return found
+
+
+def _days_of(name: str, rows: Sequence[Sequence[str]], taken: Sequence[str], form: Form) -> list[str]:
+    """The days in the column of the field `name`, row by row; "" where there is none."""
+    if name not in taken:
+        return [""] * len(rows)
+    days = (check_date(cell, form.date_format) for cell in cells_of(rows, list(taken).index(name)))
+    return [day if isinstance(day, str) else "" for day in days]
+
+
+def _over(cells: Sequence[str], hired: Sequence[str], form: Form, past: str) -> set[int]:
+    """The rows whose last day is over, and not of an employment before that of the hire date."""
+    days = (check_date(cell, form.date_format) if cell else None for cell in cells)
+    return {
+        at
+        for at, (day, hire) in enumerate(zip(days, hired, strict=False))
+        if isinstance(day, str) and day < past and day >= hire and not stands_for_none(day)
+    }
 
 
 def _is_free(target: str, taken: Sequence[str], settings: ImportSettings) -> bool:

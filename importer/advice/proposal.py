@@ -21,7 +21,7 @@ from importer.advice.numbers import better_identifier
 from importer.advice.sample import SAMPLE_BYTES, footer_of, sample_of
 from importer.advice.values import Values, part_of, values_of
 from importer.file.header import DELIMITERS, Header, fold, is_correction, match_columns
-from importer.file.leavers import Tells, tells
+from importer.file.leavers import Tells, tells_beside
 from importer.file.nobody import is_header_again, looks_like_footer
 from importer.rules.dates import form_in_words
 from importer.rules.meanings import columns_under
@@ -265,7 +265,7 @@ def _days(rows: Sequence[Sequence[str]], fields: Sequence[str], settings: Import
     """Different cells of columns that hold days."""
     own = {each.key for each in settings.custom_fields if each.type == "date"}
     at = [position for position, name in enumerate(fields) if name in ("hire_date", "leave_date") or name in own]
-    at = at or [position for position, cell in enumerate(rows[0]) if tells(cell) is Tells.LAST_DAY]
+    at = at or [position for position, kind in enumerate(tells_beside(rows[0])) if kind is Tells.LAST_DAY]
     cells = (cell for position in at for cell in cells_of(rows, position))
     return list(islice(dict.fromkeys(cell for cell in cells if cell), SAMPLE_DAYS))
 

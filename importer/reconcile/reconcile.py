@@ -323,7 +323,8 @@ class Reconciler:
             elif row.judgement.fate is Fate.LEAVE:
                 self.counts.unchanged += 1
             elif row.told and row.judgement.state == "active":
-                self.unread.count(row.told, row.line, row.cells, hire_date_after(row.checked, row.user))
+                hire, stays = hire_date_after(row.checked, row.user), bool(row.checked.stays_by)
+                self.unread.count(row.told, row.line, row.cells, hire, stays=stays)
             self._spool.say(self._doubts.sift(problems, row.line))
 
     def _may_be_cut(self, row: RowInHand) -> bool:

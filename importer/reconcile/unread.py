@@ -35,6 +35,7 @@ class _Column:
     tells: Tells
     said: dict[str, Said] = field(default_factory=dict)
     rows: int = 0
+    against: int = 0  # of these rows, those whose user has not left by a flag or status
     line: int = 0
     words: dict[str, None] = field(default_factory=dict)
     days: bool = False
@@ -42,9 +43,12 @@ class _Column:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the unread columns say of one row: the places of those by which its user has left, and the day of each."""
+    """What the unread columns say of one row: the places of those by which its user has left, and the day of each;
+    `stays`: by another of them, a flag or a status, the user has not left.
+    """
 
     left: tuple[tuple[int, str | None], ...]
+    stays: bool = False
 
 
 class Unread:
@@ -55,7 +59,7 @@ class Unread:
         self._past = past
         self._fields = header.columns
         self._may_be_rejected = settings.identifier != "email"
-        self._counted: dict[int, tuple[int, ...]] = {}
+        self._counted: dict[int, dict[int, bool]] = {}
         told = zip(header.raw, header.columns, tells_beside(header.raw), strict=True)
         self._columns = [
             _Column(at, shown(visible(raw.strip())), found)
@@ -71,7 +75,7 @@ class Unread:
     def told(self, cells: Sequence[str]) -> Told | None:
         """Return what they say of a row; None if it says the same on any day, and not that its user has left."""
         left: list[tuple[int, str | None]] = []
-        ahead = False
+        ahead = stays = False
         if len(cells) != len(self._fields):
             return None
         for number, column in enumerate(self._columns):
@@ -79,7 +83,8 @@ class Unread:
             if said.says is Says.LEFT:
                 left.append((number, said.day))
             ahead |= said.says is Says.AHEAD
-        return Told(tuple(left)) if left or ahead else None
+            stays |= said.says is Says.STAYS
+        return Told(tuple(left), stays) if left or ahead else None
 
     def _said(self, column: _Column, cell: str) -> Said:
         if not cell:
@@ -91,14 +96,19 @@ class Unread:
                 column.said[cell] = found
         return found
 
-    def count(self, told: Told, line: int, cells: Sequence[str], hire: FieldValue) -> None:
-        """Count a row whose user is active after it; a day before the hire date is of an earlier employment."""
+    def count(self, told: Told, line: int, cells: Sequence[str], hire: FieldValue, *, stays: bool = False) -> None:
+        """Count a row whose user is active after it; a day before the hire date is of an earlier employment.
+
+        `stays`: by a flag that is read the user has not left; then a last day may be that of a contract before.
+        """
         found = {number: day for number, day in told.left if last_day(day, hire, self._past) is not LastDay.EARLIER}
+        against = {number: bool(day) and (stays or told.stays) for number, day in found.items()}
         if found and self._may_be_rejected:
-            self._counted[line] = tuple(found)
+            self._counted[line] = against
         for number, day in found.items():
             column = self._columns[number]
             column.rows += 1
+            column.against += against[number]
             column.line = min(line, column.line or line)
             if day:
                 column.days = True
@@ -107,13 +117,16 @@ class Unread:
 
     def rejected(self, line: int) -> None:
         """Take back the row on `line`, which is rejected after all: another user has the address that it wants."""
-        for number in self._counted.pop(line, ()):
+        for number, against in self._counted.pop(line, {}).items():
             self._columns[number].rows -= 1
+            self._columns[number].against -= against
 
     @property
     def left(self) -> int:
-        """How many users have left by these columns and are active: one by two columns counts twice."""
-        return sum(column.rows for column in self._columns)
+        """How many users have left by these columns and are active: one by two columns counts twice. Not those by
+        whose flag or status a last day is none.
+        """
+        return sum(column.rows - column.against for column in self._columns)
 
     def problems(self) -> list[Problem]:
         """Return a warning for each column by which users have left who are active now, the most rows first."""
@@ -129,6 +142,12 @@ class Unread:
             f"By the column “{column.name}” {users} left ({where}). The import creates {them} or keeps {them} "
             f"active, because no setting reads the column. {self._what_to_do(column)}"
         )
+        if column.rows == column.against:
+            message = (
+                f"By the column “{column.name}” {users} left ({where}), but not by another column. The import "
+                f"creates {them} or keeps {them} active, because no setting reads “{column.name}”. Correct the cells "
+                "that are wrong. If they are of a job before this one, nothing needs to be done."
+            )
         return Problem(
             Severity.WARNING, "unread_leavers", message, column.line, column.name, shown(next(iter(column.words)))
         )

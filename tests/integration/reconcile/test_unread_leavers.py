@@ -224,3 +224,14 @@ async def test_a_date_in_a_column_of_flags_names_the_field_that_reads_dates(comp
     outcome = await company.run(file, field_mapping={"Termination Date": "deactivate"})
     assert codes(outcome) == ["bad_deactivate", "bad_deactivate"]
     assert all("leave_date" in said.message for said in outcome.messages)
+
+
+@pytest.mark.parametrize("status", ["deactivate", "Status", "Active"])
+async def test_a_last_day_against_a_status_is_told_and_counts_as_no_leaver(company: Company, status: str) -> None:
+    stays = {"deactivate": "no", "Status": "Active", "Active": "TRUE"}[status]
+    file = sheet(*((*ANN, stays, "2022-12-31"), (*BO, stays, "")), header=(*HEADER, status, "Termination Date"))
+    for _ in range(2):
+        outcome = await company.run(file, now=JUNE)
+        (told,) = unread(outcome)
+        assert "1 user has left (line 2), but not by another column" in told.message
+        assert outcome.unread == 0
