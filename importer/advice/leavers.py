@@ -15,12 +15,15 @@ from ground.words import counted
 from importer.advice.days import Form, says_otherwise
 from importer.advice.headers import cells_of, seen
 from importer.advice.model import Part
+from importer.advice.names import is_of_a_contract
+from importer.advice.states import Meant, state_of
 from importer.file.leavers import Tells, tells_beside
 from importer.file.letters import visible
 from importer.model import shown
 from importer.rules.cells import Invalid, check_active, check_date
-from importer.rules.left import Says, said_by, stands_for_none
+from importer.rules.left import Said, Says, said_by, stands_for_none
 from importer.rules.meanings import columns_under
+from importer.rules.nonvalues import says_nothing
 from importer.rules.settings import ImportSettings
 
 ANY_DAY = "9999-12-31"
@@ -52,13 +55,19 @@ def read_leavers(
 ) -> LeaversRead:
     """Return how to read those of the columns `free` that tell who has left; the fields `taken` have a column.
 
-    Of several that would be read as the same field, the one by which most have left is.
+    Of several that would be read as the same field, the one by which most have left is; the end of a contract only
+    where no other is, since a new contract may follow.
     """
     found, used = LeaversRead(), list(taken)
     left: list[set[int]] = []
     kinds = tells_beside(rows[0])
     columns = [(at, kind, cells_of(rows, at)) for at in free if (kind := kinds[at])]
-    columns.sort(key=lambda column: -len(_rows_left(column[1], column[2], form.date_format)))
+    columns.sort(
+        key=lambda column: (
+            is_of_a_contract(rows[0][column[0]]),
+            -len(_rows_left(column[1], column[2], form.date_format)),
+        )
+    )
     stays = _rows_that_stay(rows, columns, taken, settings, form)
     hired = _days_of("hire_date", rows, taken, form)
     for at, kind, cells in columns:
@@ -107,9 +116,9 @@ def _rows_that_stay(
     """The rows whose user has not left by a flag or a status, read or not, each with the place of that column."""
     found: dict[int, int] = {}
     for at, kind, cells in free:
+        said = _meanings(kind, cells, form.date_format)
         for row, cell in enumerate(cells):
-            said = said_by(kind, cell, ANY_DAY, form.date_format)
-            if said.says is Says.STAYS and not said.day:
+            if cell and said[cell].says is Says.STAYS and not said[cell].day:
                 found.setdefault(row, at)
     columns = columns_under(settings)
     for name, stays in (("deactivate", False), ("active", True)):
@@ -153,13 +162,13 @@ def _field(
     filled = list(dict.fromkeys(cell for cell in cells if cell))
     if kind is Tells.LAST_DAY:
         return _last_days(filled, settings, form, past)
-    if kind is Tells.LEFT and _are_days(filled, form):
+    if kind is Tells.LEFT and _are_days([cell for cell in filled if not _is_none(cell)], form):
         # A flag that holds days and nothing else says since when.
         return _last_days(filled, settings, form, past)
     target = "active" if kind is Tells.ACTIVE else "deactivate"
     if len(filled) > WORDS or (target == "active" and not all(cells)):
         return None
-    said = {cell: said_by(kind, cell, ANY_DAY, form.date_format) for cell in filled}
+    said = _meanings(kind, filled, form.date_format)
     if any(each.says not in (Says.LEFT, Says.STAYS) or each.day for each in said.values()):
         return None
     if kind is not Tells.LEFT and not any(each.says is Says.STAYS for each in said.values()):
@@ -173,11 +182,31 @@ def _last_days(
     filled: Sequence[str], settings: ImportSettings, form: Form, past: str
 ) -> tuple[str, dict[str, str]] | None:
     """How a column of days is read; those that systems write where there is none are blank."""
-    if not _are_days(filled, form) or says_otherwise(filled, form, past):
+    dated = [cell for cell in filled if not _is_none(cell)]
+    if not _are_days(dated, form) or says_otherwise(dated, form, past):
         return None
     days = {cell: check_date(cell, form.date_format) for cell in filled}
-    none = {cell: "" for cell, day in days.items() if isinstance(day, str) and stands_for_none(day)}
+    none = {cell: "" for cell, day in days.items() if not isinstance(day, str) or stands_for_none(day)}
     return "leave_date", {**settings.value_mapping.get("leave_date", {}), **none} if none else {}
+
+
+def _is_none(cell: str) -> bool:
+    """Whether a system writes this where there is no day: N/A, 0000-00-00."""
+    return says_nothing(cell) or ("0" in cell and not any(letter.isalnum() for letter in cell.replace("0", "")))
+
+
+def _meanings(kind: Tells, cells: Iterable[str], date_format: str) -> dict[str, Said]:
+    """What each of the filled cells of a column says. A status is known by more words, and by those beside it."""
+    different = frozenset(cell for cell in cells if cell)
+    said = {cell: said_by(kind, cell, ANY_DAY, date_format) for cell in different}
+    if kind is Tells.STATUS:
+        for cell in different:
+            meant, note = state_of(cell, different)
+            if meant is not Meant.OPEN:
+                said[cell] = Said(Says.LEFT if meant is Meant.LEFT else Says.STAYS)
+            elif note:
+                said[cell] = Said(Says.NOTHING)
+    return said
 
 
 def _are_days(filled: Sequence[str], form: Form) -> bool:
@@ -190,7 +219,7 @@ def _incomplete(
     """How to read a column of which some words are not known: their rows are rejected until a person adds them."""
     target = "active" if kind is Tells.ACTIVE else "deactivate"
     filled = list(dict.fromkeys(cell for cell in cells if cell))
-    said = {cell: said_by(kind, cell, ANY_DAY, form.date_format) for cell in filled}
+    said = _meanings(kind, filled, form.date_format)
     if kind is Tells.LAST_DAY or any(each.day for each in said.values()) or len(filled) > WORDS:
         return None
     if not _is_free(target, used, settings) or not any(each.says is Says.LEFT for each in said.values()):

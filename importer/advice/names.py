@@ -65,6 +65,32 @@ _COST_CENTERS = _set(
 )
 
 
+_CONTRACT = _set(
+    "contract contracts contractual contrat contrato contratto vertrag vertrags vertragsende contractenddate umowy"
+    " befristet befristung fixed arbeidsovereenkomst"
+)
+_AT_WORK = _set("work business office company professional professionnel professionnelle werk dienstlich")
+
+
+def is_of_a_contract(header: str) -> bool:
+    """Whether a column holds days of a contract, after which another may follow."""
+    return bool(set(words_of(header)) & _CONTRACT)
+
+
+def is_address_of_another(header: str) -> bool:
+    """Whether addresses in this column are private, or those of another person."""
+    bare = set(words_of(header))
+    return bool(bare & (_PRIVATE | _MANAGERS | _OTHERS - {"contact", "kontakt"})) and not (
+        bare & _AT_WORK and not bare & _MANAGERS
+    )
+
+
+def names_manager(header: str) -> bool:
+    """Whether a column is about the manager of a user, and not about an assistant or a manager's manager."""
+    words = words_of(header)
+    return len(set(words) & _MANAGERS) == 1 and not set(words) & (_OTHERS | {"coach", "mentor", "2", "second"})
+
+
 def not_a_field(header: str) -> str:
     """Why a column of this header is none of our fields, however near its name is to one; '' where it may be one."""
     words = words_of(header)

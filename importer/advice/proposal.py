@@ -16,7 +16,7 @@ from importer.advice.guessing import decoded, guess_encoding
 from importer.advice.headers import Likely, addresses_at, cells_of, is_free, meant_by_name, seen
 from importer.advice.leavers import ANY_DAY, read_leavers
 from importer.advice.model import Part, changes_of
-from importer.advice.names import holds_names, whole_names
+from importer.advice.names import holds_names, is_address_of_another, names_manager, whole_names
 from importer.advice.numbers import better_identifier
 from importer.advice.sample import SAMPLE_BYTES, footer_of, sample_of
 from importer.advice.values import Values, part_of, values_of
@@ -145,6 +145,7 @@ def _columns(
     meant = meant_by_name(rows[0], settings)
     mapped = match_columns([fold(cell) for cell in rows[0]], settings.names)
     _find_addresses(rows, meant, mapped)
+    _find_managers_addresses(rows, meant, mapped)
     numbers = better_identifier(_people(rows, _fields(rows, meant)), meant, settings, has_users=has_users)
     by_number = numbers.part.headers if numbers.part else {}
     if numbers.part:
@@ -160,6 +161,12 @@ def _columns(
     found.gaps += [
         f"No column looks like {name}, which is required." for name in settings.names.required if name not in meant
     ]
+    others = addresses_at(rows, range(len(rows[0]))) if "email" not in meant else None
+    if others is not None:
+        found.gaps.append(
+            f"“{seen(rows[0][others])}” seems to hold private addresses, or those of other people, so it is not "
+            "suggested as email."
+        )
     people = _people(rows, _fields(rows, meant))
     form = form_of(_days(people, _fields(rows, meant), settings), settings.date_format)
     new = {name: likely for name, likely in meant.items() if not mapped[likely.at]}
@@ -188,9 +195,24 @@ def _find_addresses(rows: Sequence[Sequence[str]], meant: dict[str, Likely], map
     if "email" in meant:
         return
     taken = {likely.at for likely in meant.values()}
-    at = addresses_at(rows, [at for at in range(len(rows[0])) if not mapped[at] and at not in taken])
+    free = [at for at in range(len(rows[0])) if not mapped[at] and at not in taken]
+    at = addresses_at(rows, [at for at in free if not is_address_of_another(rows[0][at])])
     if at is not None:
         meant["email"] = Likely(at, False)
+
+
+def _find_managers_addresses(rows: Sequence[Sequence[str]], meant: dict[str, Likely], mapped: Sequence[str]) -> None:
+    """Take the column of the addresses of managers, not that of their names."""
+    likely = meant.get("manager")
+    if likely is None or mapped[likely.at] or not holds_names(cells_of(rows, likely.at)):
+        return
+    taken = {each.at for each in meant.values()}
+    for at, cell in enumerate(rows[0]):
+        filled = [each for each in cells_of(rows, at) if each]
+        is_free_ = not mapped[at] and at not in taken and names_manager(cell)
+        if is_free_ and filled and all("@" in each for each in filled):
+            meant["manager"] = Likely(at, False)
+            return
 
 
 def _headers(

@@ -115,7 +115,8 @@ def state_of(text: str, all_words: frozenset[str]) -> tuple[Meant, str]:
         clearer = any(_says_left(each) for each in others)
         return (Meant.OPEN, _MAYBE_INACTIVE) if clearer else (Meant.LEFT, "")
     if word == "baja":  # also a sick leave
-        return (Meant.LEFT, "") if "alta" in others else (Meant.OPEN, "It may be a sick leave.")
+        by_active = others & {"activo", "activa"} and not any(each.startswith("baja") for each in others)
+        return (Meant.LEFT, "") if "alta" in others or by_active else (Meant.OPEN, "It may be a sick leave.")
     if word in _LEAVE:
         return (Meant.STAYS, "") if any(_says_left(each) for each in others) else (Meant.OPEN, "")
     begins = _first_word(text)

@@ -74,6 +74,29 @@ INVERTED = sheet(
     "1,Ann,Lee,ann@a.test,ann@home.test,0,2019-01-15,1980-01-01,,L1",
     "2,Bo,Ng,bo@a.test,bo@home.test,1,2019-01-15,1980-01-01,Ann Lee,L1",
 )
+FRENCH = sheet(
+    "Matricule;Prénom;Nom;Adresse e-mail professionnelle;Adresse e-mail personnelle;Responsable;Date de naissance;"
+    "Date d'embauche;Date de fin de contrat;Date de sortie;Statut",
+    "0101;Anne;Lefèvre;ann@a.test;ann@home.test;;14/03/1980;01/04/2019;;;Actif",
+    "0102;Bo;Ng;bo@a.test;;Anne Lefèvre;15/04/1985;13/05/2021;31/12/2023;;Congé maternité",
+    "0103;Cy;Ohé;cy@a.test;;Anne Lefèvre;16/05/1990;07/01/2020;;28/11/2024;Sorti",
+)
+SPANISH = sheet(
+    "Nombre;Apellidos;Correo electrónico;Correo personal;Fecha de nacimiento;Fecha de alta;Fecha de baja;Situación",
+    "Ann;López;ann@a.test;ann@home.test;14/03/1980;01/04/2019;;Alta",
+    "Bo;Ng;bo@a.test;;15/03/1980;13/05/2021;;Baja médica",
+    "Cy;Oh;cy@a.test;;16/03/1980;07/01/2020;28/11/2024;Baja",
+)
+SAP = sheet(
+    "STATUS,USERID,FIRSTNAME,LASTNAME,GENDER,EMAIL,MANAGER,HR,JOBCODE,LOCATION,HIREDATE,DATE_OF_BIRTH,EXITDATE",
+    "active,1001,Ann,Lee,F,ann@a.test,NO_MANAGER,NO_HR,J1,Walldorf,04/21/2019,03/14/1980,",
+    "active,1002,Bo,Ng,M,bo@a.test,1001,NO_HR,J2,Walldorf,05/13/2021,03/14/1980,12/31/9999",
+    "inactive,1003,Cy,Oh,M,cy@a.test,1001,NO_HR,J3,Walldorf,01/07/2020,03/14/1980,05/31/2024",
+)
+ZEROS = sheet(
+    "First Name,Last Name,Work Email,Hire Date,Termination Date",
+    *("Ann,Lee,ann@a.test,2019-04-21,0000-00-00", "Bo,Ng,bo@a.test,2021-05-13,2024-11-15"),
+)
 EXPORTS = {
     "workday": (WORKDAY, {"ann", "bo", "di"}),
     "adp": (ADP, {"ann", "bo"}),
@@ -81,10 +104,17 @@ EXPORTS = {
     "hibob": (HIBOB, {"ann", "bo", "di"}),
     "contracts": (CONTRACTS, {"ann"}),
     "inverted": (INVERTED, {"ann"}),
+    "french": (FRENCH, {"ann", "bo"}),
+    "spanish": (SPANISH, {"ann", "bo"}),
+    "sap": (SAP, {"ann", "bo"}),
+    "zeros": (ZEROS, {"ann"}),
+    "n/a": (ZEROS.replace("0000-00-00", "N/A"), {"ann"}),
 }
 NEVER_READ = {
     *("Email - Primary Home", "Personal Contact: Personal Email", "Private E-Mail", "Personal email", "PrivateEmail"),
     *("Worker's Manager", "Reports To Name", "Vorgesetzter", "Reports to", "ManagerName", "Is manager"),
+    *("Adresse e-mail personnelle", "Correo personal", "Responsable", "HR", "JOBCODE", "DATE_OF_BIRTH"),
+    *("Fecha de nacimiento", "Date de naissance", "Date de fin de contrat", "Contract End Date", "Vertragsende"),
     *("Location ID", "LocationID", "Birth Date", "BirthDate", "Geburtsdatum", "Date of birth", "Rehire Date"),
 }
 
@@ -148,3 +178,50 @@ async def test_the_form_of_dates_is_kept_though_without_it_no_leaver_would_be_kn
     advice = await advised(site, file)
     assert (advice["settings"], advice["toml"]) == ({}, None)
     assert not any("so it is left out" in each for each in advice["sentences"])
+
+
+async def test_the_end_of_a_contract_puts_out_no_user_who_has_no_last_day(site: Site) -> None:
+    file = sheet(
+        "First Name,Last Name,Email,Contract End,Exit Date",
+        *("Ann,Lee,ann@a.test,2022-12-31,", "Bo,Ng,bo@a.test,2022-12-31,2022-12-31", "Cy,Oh,cy@a.test,2023-12-31,"),
+    )
+    advice = await advised(site, file)
+    assert (advice["settings"], advice["toml"]) == ({}, None)
+
+
+@pytest.mark.parametrize("word", ["Pending termination", "Resigned", "Inactive"])
+async def test_a_word_that_may_mean_either_rejects_its_row_until_it_is_completed(site: Site, word: str) -> None:
+    file = sheet(
+        "First Name,Last Name,Email,Status",
+        *("Ann,Lee,ann@a.test,Active", "Bo,Ng,bo@a.test,Terminated", f"Cy,Oh,cy@a.test,{word}"),
+    )
+    advice = await advised(site, file)
+    assert '"?"' in advice["toml"]
+    await follow(site, advice, file)
+    assert await states(site) == {"ann": "active"}
+
+
+@pytest.mark.parametrize("header", ["Personal Email", "E-Mail privat", "Manager E-Mails", "Emergency Contact Email"])
+async def test_private_addresses_and_those_of_others_are_not_suggested_as_email(site: Site, header: str) -> None:
+    file = sheet(f"First Name,Last Name,{header}", "Ann,Lee,ann@home.test", "Bo,Ng,bo@home.test")
+    advice = await advised(site, file)
+    assert "email" not in advice["settings"].get("field_mapping", {}).values()
+    assert f"“{header}” seems to hold private addresses" in " ".join(advice["gaps"]) or "Manager" in header
+
+
+@pytest.mark.parametrize(
+    ("names", "addresses"),
+    [
+        ("Vorgesetzter", "Vorgesetzter E-Mail"),
+        ("Leidinggevende", "E-mail leidinggevende"),
+        ("Responsabile", "Mail responsabile"),
+    ],
+)
+async def test_managers_are_read_from_the_column_of_addresses_not_of_names(
+    site: Site, names: str, addresses: str
+) -> None:
+    file = sheet(
+        f"Vorname;Nachname;E-Mail;{names};{addresses}", "Ann;Lee;ann@a.test;;", "Bo;Ng;bo@a.test;Ann Lee;ann@a.test"
+    )
+    await follow(site, await advised(site, file), file)
+    assert (await site.api("owner").get(f"{API}/users/bo@a.test")).json()["manager"] == "ann@a.test"

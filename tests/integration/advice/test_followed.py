@@ -100,6 +100,10 @@ FOLLOWED = [
         ),
         {"ann", "bo"},
     ),
+    (
+        sheet(f"{OURS},Activate", *(f"F{n},L{n},u{n}@a.test,{'TRUE' if n % 10 else 'FALSE'}" for n in range(40))),
+        {f"u{n}" for n in range(40) if n % 10},
+    ),
 ]
 
 
@@ -256,3 +260,66 @@ async def test_the_message_of_unread_leavers_and_the_advice_name_the_same_field(
     report = (await site.api("owner").get(f"{API}/imports/1")).json()
     told = next(each["message"] for each in report["messages"] if each["code"] == "unread_leavers")
     assert f'{{"{column}": "{advice["settings"]["field_mapping"][column]}"}}' in told
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'\xef\xbb\xbf"first_name","last_name","email"\n"Ann","Lee","ann@a.test"\n',
+        b"first_name,last_name,email\nAnn,Lee,ann@a.test\nBo,Ng,bo@a.test\n\x1a",
+        b"sep=,\nfirst_name,last_name,email\nAnn,Lee,ann@a.test\n",
+    ],
+)
+async def test_nothing_is_suggested_for_a_file_that_is_read_as_it_is(site: Site, content: bytes) -> None:
+    assert await advised(site, content) is None
+    assert "ann" in await states(site)
+    assert await advised(site, content, dry_run=True) is None
+
+
+async def test_day_numbers_of_a_spreadsheet_are_left_to_be_written_as_dates(site: Site) -> None:
+    file = sheet(f"{OURS},hire_date", "Ann,Lee,ann@a.test,45231", "Bo,Ng,bo@a.test,44927")
+    advice = await advised(site, file)
+    assert advice is None
+    report = (await site.api("owner").get(f"{API}/imports/1")).json()
+    assert "2023-11-01" in report["messages"][1]["message"]
+
+
+async def test_rows_without_their_last_cells_are_rejected_before_and_after(site: Site) -> None:
+    file = sheet(
+        "firstname,lastname,email,country,groups,type",
+        *("Ann,Lee,ann@a.test,US,All,federated", "Bo,Ng,bo@a.test,US,All", "Cy,Oh,cy@a.test"),
+        "Di,Po,di@a.test,US,All,federated,",
+    )
+    advice = await advised(site, file)
+    assert advice["settings"]["field_mapping"].items() >= {"firstname": "first_name", "lastname": "last_name"}.items()
+    assert {"country", "type"} & advice["settings"]["field_mapping"].keys() == set()
+    report = await follow(site, advice, file)
+    assert report["counts"] == advice["counts"]
+    assert {code["code"] for code in report["messages"] if code["severity"] == "error"} == {"ragged_row"}
+    assert await states(site) == {"ann": "active"}
+
+
+async def test_lines_that_are_one_quoted_cell_get_a_sentence_and_no_settings(site: Site) -> None:
+    file = sheet('"first_name,last_name,email"', '"Ann,Lee,ann@a.test"', '"Bo,Ng,bo@a.test"')
+    advice = await advised(site, file)
+    assert (advice["settings"], advice["toml"], advice["columns"]) == ({}, None, [])
+    assert advice["gaps"] == ["Every line stands in quotes as a whole, so its columns cannot be told apart."]
+
+
+@pytest.mark.parametrize("footer", ["Total,9,", "EOF", "Record count: 9", "TRAILER|9"])
+async def test_a_total_that_is_left_out_lets_absent_users_be_deactivated(site: Site, footer: str) -> None:
+    await site.office.tenants.change_settings("acme", {"deactivate_missing": True}, by="operator")
+    await site.imported(sheet(OURS, *(f"F{n},L{n},u{n}@a.test" for n in range(10))).encode())
+    file = sheet(OURS, *(f"F{n},L{n},u{n}@a.test" for n in range(9)), footer)
+    advice = await advised(site, file)
+    if advice["settings"]:
+        assert advice["settings"] == {"skip_last_lines": 1}
+        report = await follow(site, advice, file)
+        assert report["counts"] == advice["counts"]
+    assert {name for name, state in (await states(site)).items() if state == "active"} >= {f"u{n}" for n in range(9)}
+
+
+async def test_no_settings_are_offered_for_users_with_one_name(site: Site) -> None:
+    file = sheet(OURS, "Sukarno,,su@a.test", ",Suharto,sh@a.test", "Ann,Lee,ann@a.test", "Teller,-,t@a.test")
+    advice = await advised(site, file)
+    assert advice is None or (advice["settings"], advice["toml"]) == ({}, None)
