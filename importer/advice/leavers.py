@@ -17,7 +17,7 @@ from importer.advice.headers import cells_of, seen
 from importer.advice.model import Part
 from importer.advice.names import is_of_a_contract
 from importer.advice.states import Meant, state_of
-from importer.file.leavers import Tells, tells_beside
+from importer.file.leavers import Tells, is_of_an_account, tells_beside
 from importer.file.letters import visible
 from importer.model import shown
 from importer.rules.cells import Invalid, check_active, check_date
@@ -64,7 +64,7 @@ def read_leavers(
     columns = [(at, kind, cells_of(rows, at)) for at in free if (kind := kinds[at])]
     columns.sort(
         key=lambda column: (
-            is_of_a_contract(rows[0][column[0]]),
+            is_of_a_contract(rows[0][column[0]]) or is_of_an_account(rows[0][column[0]]),
             -len(_rows_left(column[1], column[2], form.date_format)),
         )
     )
@@ -116,17 +116,19 @@ def _rows_that_stay(
     """The rows whose user has not left by a flag or a status, read or not, each with the place of that column."""
     found: dict[int, int] = {}
     for at, kind, cells in free:
+        if is_of_an_account(rows[0][at]):
+            continue
         said = _meanings(kind, cells, form.date_format)
         for row, cell in enumerate(cells):
             if cell and said[cell].says is Says.STAYS and not said[cell].day:
                 found.setdefault(row, at)
     columns = columns_under(settings)
     for name, stays in (("deactivate", False), ("active", True)):
-        if name in taken and name not in settings.own:
-            at = list(taken).index(name)
-            for row, cell in enumerate(cells_of(rows, at)):
+        read = list(taken).index(name) if name in taken and name not in settings.own else None
+        if read is not None and not is_of_an_account(rows[0][read]):
+            for row, cell in enumerate(cells_of(rows, read)):
                 if cell and columns[name].judge(cell) is stays:
-                    found.setdefault(row, at)
+                    found.setdefault(row, read)
     return found
 
 

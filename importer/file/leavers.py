@@ -166,6 +166,14 @@ def tells_beside(headers: Sequence[str]) -> list[Tells | None]:
     return [None if sides and header.strip().lower() == "left" else tells(header) for header in headers]
 
 
+_ACCOUNTS = _set("account login konto compte cuenta conto conta")
+
+
+def is_of_an_account(header: str) -> bool:
+    """Whether a column tells of an account: one is disabled on a leave, and enabled some time after the last day."""
+    return bool(_ACCOUNTS & set(words_of(header)))
+
+
 @lru_cache(maxsize=1024)
 def tells(header: str) -> Tells | None:
     """Return how a column of this header tells who has left; None if it is not known to."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ground.words import counted
 from importer.file.header import REPORT_COLUMNS, Header, heading
-from importer.file.leavers import Tells, tells_beside
+from importer.file.leavers import Tells, is_of_an_account, tells_beside
 from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
 from importer.reconcile.leaving import LastDay, last_day
@@ -25,6 +25,8 @@ WORDS_NAMED = 5
 TARGETS = {Tells.LAST_DAY: "leave_date", Tells.ACTIVE: "active"}
 """The field that would read a column; of others it is `deactivate`."""
 
+FLAGS = ("active", "deactivate")
+
 
 @dataclass(slots=True)
 class _Column:
@@ -33,6 +35,7 @@ class _Column:
     at: int
     name: str
     tells: Tells
+    of_account: bool
     said: dict[str, Said] = field(default_factory=dict)
     rows: int = 0
     against: int = 0  # of these rows, those whose user has not left by a flag or status
@@ -61,8 +64,10 @@ class Unread:
         self._may_be_rejected = settings.identifier != "email"
         self._counted: dict[int, dict[int, bool]] = {}
         told = zip(header.raw, header.columns, tells_beside(header.raw), strict=True)
+        flags = zip(header.raw, header.columns, strict=True)
+        self._status_is_read = any(name in FLAGS and not is_of_an_account(raw) for raw, name in flags)
         self._columns = [
-            _Column(at, shown(visible(raw.strip())), found)
+            _Column(at, shown(visible(raw.strip())), found, is_of_an_account(raw))
             for at, (raw, column, found) in enumerate(told)
             if found and not column and _is_unread(heading(raw), settings)
         ]
@@ -83,7 +88,7 @@ class Unread:
             if said.says is Says.LEFT:
                 left.append((number, said.day))
             ahead |= said.says is Says.AHEAD
-            stays |= said.says is Says.STAYS
+            stays |= said.says is Says.STAYS and not column.of_account
         return Told(tuple(left), stays) if left or ahead else None
 
     def _said(self, column: _Column, cell: str) -> Said:
@@ -102,7 +107,10 @@ class Unread:
         `stays`: by a flag that is read the user has not left; then a last day may be that of a contract before.
         """
         found = {number: day for number, day in told.left if last_day(day, hire, self._past) is not LastDay.EARLIER}
-        against = {number: bool(day) and (stays or told.stays) for number, day in found.items()}
+        stays = told.stays or (stays and self._status_is_read)
+        against = {
+            number: stays and (day is not None or self._columns[number].of_account) for number, day in found.items()
+        }
         if found and self._may_be_rejected:
             self._counted[line] = against
         for number, day in found.items():
@@ -123,8 +131,8 @@ class Unread:
 
     @property
     def left(self) -> int:
-        """How many users have left by these columns and are active: one by two columns counts twice. Not those by
-        whose flag or status a last day is none.
+        """How many users have left by these columns and are active: one by two columns counts twice. Not those who
+        have not left by a flag or status, where that is against a last day or an account.
         """
         return sum(column.rows - column.against for column in self._columns)
 

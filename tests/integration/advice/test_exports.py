@@ -189,6 +189,21 @@ async def test_the_end_of_a_contract_puts_out_no_user_who_has_no_last_day(site: 
     assert (advice["settings"], advice["toml"]) == ({}, None)
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("Account Status,Employee Status", "Enabled,Active", "Disabled,Terminated", "Disabled,On Leave"),
+        ("Account Enabled,Status", "TRUE,Active", "TRUE,Terminated", "FALSE,Active"),
+        ("Account Enabled,Termination Date", "TRUE,", "TRUE,2022-12-31", "TRUE,2099-12-31"),
+    ],
+)
+async def test_an_account_says_less_of_who_has_left_than_a_status_or_a_day(site: Site, rows: tuple[str, ...]) -> None:
+    names = ("First Name,Last Name,Email", "Ann,Lee,ann@a.test", "Bo,Ng,bo@a.test", "Cy,Oh,cy@a.test")
+    file = sheet(*map(",".join, zip(names, rows, strict=True)))
+    await follow(site, await advised(site, file), file)
+    assert {name for name, state in (await states(site)).items() if state == "active"} == {"ann", "cy"}
+
+
 @pytest.mark.parametrize("word", ["Pending termination", "Resigned", "Inactive"])
 async def test_a_word_that_may_mean_either_rejects_its_row_until_it_is_completed(site: Site, word: str) -> None:
     file = sheet(
