@@ -60,26 +60,14 @@ def read_leavers(
     """
     found, used = LeaversRead(), list(taken)
     left: list[set[int]] = []
-    kinds = tells_beside(rows[0])
-    columns = [(at, kind, cells_of(rows, at)) for at in free if (kind := kinds[at])]
-    columns.sort(
-        key=lambda column: (
-            is_of_a_contract(rows[0][column[0]]) or is_of_an_account(rows[0][column[0]]),
-            -len(_rows_left(column[1], column[2], form.date_format)),
-        )
-    )
+    columns = _in_turn(rows, free, form)
     stays = _rows_that_stay(rows, columns, taken, settings, form)
     hired = _days_of("hire_date", rows, taken, form)
     for at, kind, cells in columns:
         name = seen(rows[0][at])
         proposed = _field(kind, cells, settings, form, past)
         if proposed and proposed[0] == "leave_date" and (against := _over(cells, hired, form, past) & stays.keys()):
-            other = seen(rows[0][stays[min(against)]])
-            found.notes[at] = (
-                f"“{name}” is not read: by it {counted(len(against), 'user has', 'users have')} left who "
-                f"{'has' if len(against) == 1 else 'have'} not left by “{other}”. It may have days of a job before "
-                "this one."
-            )
+            found.notes[at] = _against(name, len(against), seen(rows[0][stays[min(against)]]))
         elif proposed and _is_free(proposed[0], used, settings):
             target, words = proposed
             used.append(target)
@@ -104,6 +92,28 @@ def read_leavers(
             )
     found.parts.sort(key=lambda part: part.column or 0)
     return found
+
+
+def _in_turn(rows: Sequence[Sequence[str]], free: Sequence[int], form: Form) -> list[tuple[int, Tells, list[str]]]:
+    """The columns that tell who has left, each with its cells, in the order in which they get a field."""
+    kinds = tells_beside(rows[0])
+    columns = [(at, kind, cells_of(rows, at)) for at in free if (kind := kinds[at])]
+
+    def rank(column: tuple[int, Tells, list[str]]) -> tuple[bool, int]:
+        at, kind, cells = column
+        says_less = is_of_a_contract(rows[0][at]) or is_of_an_account(rows[0][at])
+        return says_less, -len(_rows_left(kind, cells, form.date_format))
+
+    return sorted(columns, key=rank)
+
+
+def _against(name: str, users: int, other: str) -> str:
+    """What to say of a last day that is not read, since by another column its users have not left."""
+    left, stay = counted(users, "user has", "users have"), "has" if users == 1 else "have"
+    return (
+        f"“{name}” is not read: by it {left} left who {stay} not left by “{other}”. It may have days of a job before "
+        "this one."
+    )
 
 
 def _rows_that_stay(
