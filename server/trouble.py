@@ -54,6 +54,13 @@ class Trouble:
         self._ours = Seldom(TOLD_S)
         self._others = Seldom(TOLD_S)
 
+    def met_unless_busy(self, error: Exception) -> None:
+        """The same, but a database that another process holds for a moment is no trouble."""
+        if isinstance(error, TryAgain) and error.code == "database_busy":
+            self._log.debug("%s for a moment: %s.", self._sentence, error.message)
+        else:
+            self.met(error)
+
     def met(self, error: Exception) -> None:
         """Log it, unless one of its kind (ours, or the disk's) was logged within a minute."""
         seldom = self._ours if in_the_way(error) is None else self._others

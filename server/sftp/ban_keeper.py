@@ -10,7 +10,6 @@ import logging
 from datetime import timedelta
 
 from ground.moments import Clock, from_rfc3339, rfc3339, utc_now
-from importer.errors import TryAgain
 from server.rounds import again
 from server.sftp.gate import Gate, HeldBan
 from server.tenants.bans import Ban, BanBook
@@ -84,10 +83,7 @@ class BanKeeper:
         return ROUND_S
 
     def _not_kept(self, error: Exception) -> float:
-        if isinstance(error, TryAgain) and error.code == "database_busy":
-            log.debug("Bans cannot be written yet: %s.", error.message)
-        else:
-            self._trouble.met(error)
+        self._trouble.met_unless_busy(error)
         return ROUND_S
 
 

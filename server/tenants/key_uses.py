@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ground.moments import Clock, rfc3339, utc_now
-from importer.errors import TryAgain
 from importer.queue.ledger import Ledger
 from keys.errors import RingUnreadable
 from keys.ring import Key, KeyRing
@@ -94,10 +93,7 @@ class KeyUses:
         return WRITE_S
 
     def _not_written(self, error: Exception) -> float:
-        if isinstance(error, TryAgain) and error.code == "database_busy":
-            log.debug("The uses of keys cannot be written yet: %s.", error.message)
-        else:
-            self._trouble.met(error)
+        self._trouble.met_unless_busy(error)
         return WRITE_S
 
     async def _write_all(self) -> None:

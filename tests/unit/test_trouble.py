@@ -51,3 +51,14 @@ def test_trouble_is_told_once_a_minute_with_how_often(caplog: pytest.LogCaptureF
         ("Writing fails, and is tried again.", True, 1),
         ("Writing fails, and is tried again: the disk is full.", False, 3),
     ]
+
+
+def test_a_database_that_is_busy_for_a_moment_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    trouble = Trouble(LOG, "Writing fails", {"event": "unwritten"}, clock=lambda: 0.0)
+    trouble.met_unless_busy(TryAgain("database_busy", "another process holds the database"))
+    assert caplog.records == []
+    trouble.met_unless_busy(FULL)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Writing fails, and is tried again: the disk is full."
+    ]
