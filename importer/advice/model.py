@@ -7,7 +7,7 @@ It is made in one place and shown in four: `headcount check`, the page of an imp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from importer.rules.settings import ImportSettings
@@ -111,9 +111,6 @@ class Advice:
     counts: Mapping[str, int] | None = None
     sentences: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
-
-    def with_toml(self, toml: str) -> Advice:
-        return replace(self, toml=toml)
 
     def to_json(self) -> AdviceJson:
         return {

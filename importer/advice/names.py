@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ground.words import counted
 from importer.file.header import COLUMNS
 from importer.file.leavers import tells, words_of
 from importer.file.letters import visible
@@ -190,8 +191,8 @@ def wrapped_addresses(header: str, cells: Sequence[str]) -> str:
     if not wrapped:
         return ""
     cell, address = wrapped[0]
+    count = counted(len(wrapped), "cell", "cells")
     around = "mailto:" if cell.lower().startswith("mailto:") else "more text"
-    count = f"{len(wrapped):,} cells" if len(wrapped) > 1 else "1 cell"
     return (
         f"“{shown(visible(header.strip()))}” has {around} around the address in {count} (“{shown(visible(cell))}”). "
         f"Write the address alone: {address}"

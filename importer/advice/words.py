@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ground.words import counted
 from importer.advice.states import Meant, flag_of, state_of
 from importer.file.header import fold
 from importer.file.letters import visible
@@ -260,7 +261,7 @@ def sentences_of(found: Words) -> list[str]:
         for word in guessed
     ]
     said += [
-        f"“{_seen(word.text)}” ({word.times:,} {'cell' if word.times == 1 else 'cells'}) "
+        f"“{_seen(word.text)}” ({counted(word.times, 'cell', 'cells')}) "
         f"has no meaning for {found.name} yet. "
         f"Add it to value_mapping.{f' {word.note}' if word.note else ''}"
         for word in found.words

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import getitem, itemgetter
 
+from ground.words import counted
 from importer.file.header import DELIMITERS, Header
 from importer.file.letters import visible
 from importer.file.misread import stands_in_quotes
@@ -219,29 +220,29 @@ class RowChecker:
 
     def _ragged(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
         came, expected = len(cells), self._expected
-        counted = f"The row has {_cells(came)}, but the header has {expected} columns"
+        has = f"The row has {counted(came, 'cell', 'cells')}, but the header has {expected} columns"
         fits = self._begins_like_a_row(cells)
         if stands_in_quotes(cells, raw):
-            message = f"{counted}: the whole line stands in quotes. Remove the quotes around the line."
+            message = f"{has}: the whole line stands in quotes. Remove the quotes around the line."
         elif other := self._other_delimiter(raw):
             message = (
-                f"{counted}: the cells of this row are separated by {DELIMITERS[other]}, those of the header by "
+                f"{has}: the cells of this row are separated by {DELIMITERS[other]}, those of the header by "
                 f"{DELIMITERS[self._header.delimiter]}. Save all rows with {DELIMITERS[self._header.delimiter]}."
             )
         elif came < expected and fits:
             message = (
-                f"{counted}: {_cells(expected - came)} {'is' if expected - came == 1 else 'are'} missing at the end. "
+                f"{has}: {counted(expected - came, 'cell is', 'cells are')} missing at the end. "
                 "Have the export write every cell, blank ones too, or add the delimiters at the end of the row. "
                 "But if the row goes on in the next line, remove the line end between the two."
             )
         elif came > expected and fits and not any(map(tidy, cells[expected:])):
             message = (
-                f"{counted}: {_cells(came - expected)} at the end {'is' if came - expected == 1 else 'are'} too "
+                f"{has}: {counted(came - expected, 'cell at the end is', 'cells at the end are')} too "
                 "many, and blank. Remove the delimiters at the end of the row."
             )
         else:
             message = (
-                f"{counted}, so nobody can tell which is which. Look for a delimiter too many or too few; a text "
+                f"{has}, so nobody can tell which is which. Look for a delimiter too many or too few; a text "
                 "with a delimiter or a line end in it must be in quotes."
             )
         problem = Problem(Severity.ERROR, "ragged_row", message, line, None, shown(visible(raw)))
@@ -273,10 +274,6 @@ class RowChecker:
 def as_leaver(row: CheckedRow) -> None:
     """Make `row` a leaver's whose other cells do not count: what is wrong with them is only warned of."""
     row.problems = _problems(row.line, row.notes, leaver=True)
-
-
-def _cells(number: int) -> str:
-    return "1 cell" if number == 1 else f"{number} cells"
 
 
 def _problems(line: int, notes: list[Note], *, leaver: bool) -> list[Problem]:
