@@ -21,7 +21,7 @@ from importer.advice.proposal import Proposal, propose
 from importer.advice.sample import END_BYTES, SAMPLE_BYTES
 from importer.advice.trying import Bench, OutOfTime, Tried, best_of, copy_users, has_users
 from importer.errors import DatabaseUnusable, TryAgain
-from importer.model import ImportState, Outcome, Severity
+from importer.model import ImportState, Outcome, Severity, Written
 from importer.reconcile.leaving import past_before
 from importer.rules.settings import ImportSettings
 
@@ -58,8 +58,8 @@ InToml = Callable[[str, ImportSettings, Open], str]
 class Question:
     """What advice is asked about: the copy of a file, and what it came to under `settings` in `took_s` seconds.
 
-    `users` is the users.db; `is_copy`: it may be tried on as it is. `switched`: see `Bench`.
-    `stopping` is asked whether to leave it out.
+    `users` is the users.db; `is_copy`: it may be tried on as it is. `switched`, `written` and
+    `proven_whole`: see `Bench`. `stopping` is asked whether to leave it out.
     """
 
     tenant: str
@@ -71,6 +71,8 @@ class Question:
     took_s: float
     is_copy: bool = False
     switched: bool = False
+    written: Written | None = None
+    proven_whole: bool = False
     stopping: Callable[[], bool] = lambda: False
 
 
@@ -147,7 +149,10 @@ async def _tried(proposal: Proposal, question: Question, scratch: Path, ends_at:
         users = scratch / "users.db"
         await asyncio.to_thread(copy_users, question.users, users, is_late)
     bench = Bench(
-        question.tenant, question.file, users, scratch / "said", question.now, is_late, switched=question.switched
+        *(question.tenant, question.file, users, scratch / "said", question.now, is_late),
+        switched=question.switched,
+        written=question.written,
+        proven_whole=question.proven_whole,
     )
     return await best_of(bench, proposal.parts, question.settings, result_of(question.outcome))
 

@@ -1,7 +1,8 @@
 """Advice kept beside the messages of its import, and the last one of a tenant, with what that was about.
 
 While the header of the file, the settings and the kinds of faults are those of the last one, it is shown again and
-not made anew: most files come every night.
+not made anew: most files come every night. What the file would come to is not shown again, as it was tried with
+another file and other users.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def show_again(folder: TenantFolder, import_id: int, matter: str) -> bool:
     last = _read(folder.last_advice)
     if last is None or last.get("about") != matter:
         return False
-    _write(folder.advice(import_id), last["advice"])
+    told = last["advice"]
+    _write(folder.advice(import_id), told and {**told, "state": None, "counts": None})
     return True
 
 

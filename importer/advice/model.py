@@ -100,7 +100,8 @@ class Advice:
     """Advice on one file.
 
     `settings` is what to change, `{}` where nothing would help; `toml` is all settings with it, for `tenant load`.
-    `state` and `counts` are what the file would come to with them; None where there is nothing to change.
+    `state` and `counts` are what the file would come to with them; None where there is nothing to change, or where
+    the advice is that on a file before.
     `gaps` is what no setting can mend.
     """
 

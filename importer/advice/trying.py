@@ -15,7 +15,7 @@ from pathlib import Path
 from importer.advice.judging import Result, is_better_without, is_no_worse, result_of
 from importer.advice.model import Part, changes_of
 from importer.errors import Refused, Stopped, TryAgain
-from importer.model import Counts, ImportState
+from importer.model import Counts, ImportState, Written
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
 from importer.requests import Trial
@@ -37,7 +37,7 @@ class Bench:
     """Where settings are tried: the `file`, a copy of the `users`, and a `folder` for what the tries say.
 
     A try ends when `is_late` says so; `now` is the time of the import. `switched`: the
-    settings tell users apart by another field than the copy does.
+    settings tell users apart by another field than the copy does. `written` and `proven_whole`: how the file came.
     """
 
     tenant: str
@@ -47,9 +47,14 @@ class Bench:
     now: datetime
     is_late: Callable[[], bool]
     switched: bool = False
+    written: Written | None = None
+    proven_whole: bool = False
 
     async def result(self, settings: ImportSettings, changes: Mapping[str, object]) -> Result:
-        """What the file comes to with `changes` put into `settings`. Raises OutOfTime, TryAgain, OSError."""
+        """What the file comes to with `changes` put into `settings`, if it is sent next and for real.
+
+        Raises OutOfTime, TryAgain, OSError.
+        """
         tried = {"identifier": settings.identifier, **changes} if self.switched else changes
         job = Job(
             tenant=self.tenant,
@@ -57,9 +62,11 @@ class Bench:
             file=self.file,
             name=self.file.name,
             dry_run=True,
-            written=None,
+            written=self.written,
             approval=None,
             now=self.now,
+            proven_whole=self.proven_whole,
+            only_news=True,
             trial=Trial("advice", tried),
         )
         if self.is_late():

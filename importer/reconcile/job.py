@@ -25,7 +25,8 @@ CHUNK_BYTES = 256 * 1024
 class Job:
     """One import to run. `file` is its own copy, which nothing changes; `now` is in UTC.
 
-    `proven_whole`: its check-sum fits, so nothing else that speaks against its wholeness counts.
+    `proven_whole`: its check-sum fits, so nothing else that speaks against its wholeness counts. `only_news`: a dry
+    run says of the header what the import for real would say, and not all.
     """
 
     tenant: str
@@ -37,6 +38,7 @@ class Job:
     approval: Approval | None
     now: datetime
     proven_whole: bool = False
+    only_news: bool = False
     trial: Trial | None = None
 
 

@@ -107,7 +107,8 @@ class Steps:
             partial(read_again, self._job.file, self._settings, batch_rows),
         )
         # Who tries a file wants to know all of it, whatever was said of the last one.
-        await self._reconciler.open(() if self._job.dry_run else await self._applied.header_notes())
+        says_all = self._job.dry_run and not self._job.only_news
+        await self._reconciler.open(() if says_all else await self._applied.header_notes())
         while await self._reconciler.run_batch():
             progress(self._reader.bytes_read / max(1, self._source.facts.size))
             if stopping():

@@ -118,6 +118,8 @@ class Advising:
             now=job.now,
             took_s=ended.took_s,
             switched=job.trial is not None and "identifier" in job.trial.changes,
+            written=job.written,
+            proven_whole=job.proven_whole,
             stopping=lambda: self._stopping,
         )
         found = await advise_if_possible(question, scratch, self._in_toml)
