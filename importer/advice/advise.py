@@ -19,7 +19,7 @@ from importer.advice.judging import result_of
 from importer.advice.model import Advice, ColumnAdvice, Open, Part, changes_of
 from importer.advice.proposal import Proposal, propose
 from importer.advice.sample import END_BYTES, SAMPLE_BYTES
-from importer.advice.trying import Bench, OutOfTime, Tried, best_of, copy_users, has_users
+from importer.advice.trying import Bench, OutOfTime, Tried, best_of, copy_users, look_at_users
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.model import ImportState, Outcome, Severity, Written
 from importer.reconcile.leaving import past_before
@@ -130,12 +130,14 @@ def _propose(question: Question) -> Proposal:
         size = os.fstat(opened.fileno()).st_size
         opened.seek(max(0, size - END_BYTES) // 4 * 4)
         end = opened.read()
+    users = look_at_users(question.users, question.settings)
     return propose(
         content,
         question.settings,
         whole=size <= SAMPLE_BYTES,
         end=end,
-        has_users=has_users(question.users),
+        has_users=users.are,
+        numbered=users.numbered,
         past=past_before(question.now),
     )
 

@@ -55,6 +55,19 @@ def is_no_worse(after: Result, before: Result) -> bool:
     )
 
 
+def finds_the_same_users(after: Result, without: Result) -> bool:
+    """Whether another identifier finds the users that the one of now finds: none is created or brought back instead.
+
+    `without` is the outcome on the same users with all else that is changed, `after` that with the identifier.
+    """
+    taken = max(0, without.counts.rejected - after.counts.rejected)
+    return is_no_worse(after, without) and _newcomers(after) <= _newcomers(without) + taken
+
+
+def _newcomers(result: Result) -> int:
+    return result.counts.created + result.counts.reactivated
+
+
 def is_better_without(less: Result, all_: Result, before: Result) -> bool:
     """Whether leaving a part out improves the outcome from `all_` to `less`."""
     if less.failed != all_.failed:

@@ -1,8 +1,8 @@
 """Advice kept beside the messages of its import, and the last one of a tenant, with what that was about.
 
-While the header of the file, the settings and the kinds of faults are those of the last one, it is shown again and
-not made anew: most files come every night. What the file would come to is not shown again, as it was tried with
-another file and other users.
+While the header of the file, the settings, the kinds of faults and the identifiers that users may have are those of
+the last one, it is shown again and not made anew: most files come every night. What the file would come to is not
+shown again, as it was tried with another file and other users.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from importer.advice.advise import about
 from importer.advice.model import Advice
+from importer.advice.trying import look_at_users
 from importer.folder import TenantFolder
 from importer.model import Outcome
 from importer.queue.entry import Entry
@@ -24,11 +25,15 @@ from importer.rules.settings import ImportSettings
 HEADER_BYTES = 64 * 1024
 
 
-def matter_of(file: Path, settings: ImportSettings, outcome: Outcome) -> str:
-    """A short name for what advice on an import would be about; blocks. Raises OSError."""
+def matter_of(file: Path, users_db: Path, settings: ImportSettings, outcome: Outcome) -> str:
+    """A short name for what advice on an import would be about; blocks. Raises OSError, TryAgain."""
     with file.open("rb") as opened:
         header = opened.readline(HEADER_BYTES)
-    parts = (header.decode("latin-1"), settings.model_dump(mode="json"), outcome.state.value, about(outcome))
+    users = look_at_users(users_db, settings)
+    parts = (
+        *(header.decode("latin-1"), settings.model_dump(mode="json"), outcome.state.value, about(outcome)),
+        *(users.are, sorted(users.numbered)),
+    )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

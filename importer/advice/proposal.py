@@ -70,12 +70,13 @@ def propose(
     whole: bool = True,
     end: bytes = b"",
     has_users: bool = False,
+    numbered: frozenset[str] = frozenset(),
     past: str = ANY_DAY,
 ) -> Proposal:
     """What would make the file that begins with `content` fit.
 
-    `whole`: nothing comes after it; else `end` is how the file ends. `has_users`: the company has users. Last days
-    before `past` are over.
+    `whole`: nothing comes after it; else `end` is how the file ends. `has_users`: the company has users;
+    `numbered`: see `better_identifier`. Last days before `past` are over.
     """
     found = Proposal(settings)
     encoding = guess_encoding(content, settings.encoding, whole=whole)
@@ -105,7 +106,7 @@ def propose(
     if sample.left_out != settings.skip_first_lines:
         sentence = f"The header is not where the settings expect it: {_records(sample.left_out)} above it."
         found.parts.append(Part(sentence, True, settings={"skip_first_lines": sample.left_out}))
-    _columns(found, rows, settings, has_users=has_users, past=past)
+    _columns(found, rows, settings, has_users=has_users, numbered=numbered, past=past)
     if not is_correction(rows[0]):
         _footer(found, text if whole else _text_of(end, encoding), sample.delimiter, settings)
     return found
@@ -139,14 +140,22 @@ def _footer(found: Proposal, end: str, delimiter: str, settings: ImportSettings)
 
 
 def _columns(
-    found: Proposal, rows: Sequence[Sequence[str]], settings: ImportSettings, *, has_users: bool, past: str
+    found: Proposal,
+    rows: Sequence[Sequence[str]],
+    settings: ImportSettings,
+    *,
+    has_users: bool,
+    numbered: frozenset[str],
+    past: str,
 ) -> None:
     """Add what is to be said of the columns, and of the values in them."""
     meant = meant_by_name(rows[0], settings)
     mapped = match_columns([fold(cell) for cell in rows[0]], settings.names)
     _find_addresses(rows, meant, mapped)
     _find_managers_addresses(rows, meant, mapped)
-    numbers = better_identifier(_people(rows, _fields(rows, meant)), meant, settings, has_users=has_users)
+    numbers = better_identifier(
+        _people(rows, _fields(rows, meant)), meant, settings, has_users=has_users, numbered=numbered
+    )
     by_number = numbers.part.headers if numbers.part else {}
     if numbers.part:
         found.parts.append(numbers.part)

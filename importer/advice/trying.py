@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from importer.advice.judging import Result, is_better_without, is_no_worse, result_of
+from importer.advice.judging import Result, finds_the_same_users, is_better_without, is_no_worse, result_of
 from importer.advice.model import Part, changes_of
 from importer.errors import Refused, Stopped, TryAgain
 from importer.model import Counts, ImportState, Written
@@ -112,6 +112,11 @@ async def best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings,
             raise
         if is_better_without(tried, result, before):
             kept, result = less, tried
+    if any("identifier" in part.settings for part in kept):
+        less = [part for part in kept if "identifier" not in part.settings]
+        tried = await _result(bench, less, settings)
+        if not finds_the_same_users(result, tried):
+            kept, result = less, tried
     dropped = tuple(part for part in parts if part not in kept)
     if not kept or not is_no_worse(result, before):
         return Tried((), tuple(parts), None, leavers_active=result.unread > before.unread)
@@ -151,10 +156,32 @@ def copy_users(database: Path, copy: Path, is_late: Callable[[], bool]) -> None:
         source.backup(target, pages=COPIED_PAGES, progress=look, sleep=0)
 
 
-def has_users(database: Path) -> bool:
-    """Whether there is a user. Raises TryAgain."""
+@dataclass(frozen=True, slots=True)
+class Users:
+    """Whether there `are` any; and the custom fields that may be the identifier: by each all of them are found."""
+
+    are: bool
+    numbered: frozenset[str] = frozenset()
+
+
+def look_at_users(database: Path, settings: ImportSettings) -> Users:
+    """What users there are; blocks. Raises TryAgain."""
     with _told(), closing(_read_only(database)) as db:
-        return db.execute("SELECT 1 FROM users LIMIT 1").fetchone() is not None
+        if db.execute("SELECT 1 FROM users LIMIT 1").fetchone() is None:
+            return Users(are=False)
+        texts = [each.key for each in settings.custom_fields if each.type == "text"]
+        return Users(are=True, numbered=frozenset(key for key in texts if _numbers_all(db, key)))
+
+
+def _numbers_all(db: sqlite3.Connection, key: str) -> bool:
+    """Whether every user, deactivated ones too, has another value of this field, and none ever had two."""
+    (users, values), *_ = db.execute(
+        "SELECT count(*), count(DISTINCT json_extract(custom, '$.' || ?)) FROM users WHERE known = 1", (key,)
+    )
+    if values < users:
+        return False
+    changed = "SELECT 1 FROM changes WHERE field = 'custom.' || ? AND old IS NOT NULL AND new IS NOT NULL LIMIT 1"
+    return db.execute(changed, (key,)).fetchone() is None
 
 
 def _read_only(database: Path) -> sqlite3.Connection:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from importer.advice.advise import InToml, Question, advise_if_possible, deserves_advice
 from importer.advice.kept import keep_advice, matter_of, show_again
+from importer.errors import TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.model import Outcome
 from importer.queue.entry import Entry
@@ -72,7 +73,7 @@ class Advising:
         scratch = folder.messages / f".advice-{entry.id}"
         try:
             matter = await asyncio.to_thread(_prepare, folder, ended, scratch)
-        except OSError:
+        except (OSError, TryAgain):
             return
         if matter is None:
             return
@@ -131,7 +132,7 @@ class Advising:
 
 def _prepare(folder: TenantFolder, ended: Ended, scratch: Path) -> str | None:
     """What the advice is about; None if it is there already, or there is no room. The file is linked for later."""
-    matter = matter_of(ended.job.file, ended.settings, ended.outcome)
+    matter = matter_of(ended.job.file, folder.users_db, ended.settings, ended.outcome)
     if show_again(folder, ended.entry.id, matter):
         return None
     needed = folder.users_db.stat().st_size * 2 + ended.job.file.stat().st_size

@@ -133,10 +133,7 @@ async def test_page_api_report_and_results_have_the_same_advice(site: Site) -> N
         assert f"“{column['header']}”: {column['note']}" in shown
     results = site.office.tenants.folder("acme").results
     assert json.loads((results / "sync_users-1.json").read_text("utf-8"))["advice"] == advice
-    assert {column["header"] for column in advice["columns"] if column["field"] is None} == {
-        "Personalnummer",
-        "Befristet bis",
-    }
+    assert {column["header"] for column in advice["columns"] if column["field"] is None} == {"Befristet bis"}
 
 
 async def test_words_that_are_not_known_reject_their_rows_until_a_person_completes_them(site: Site) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from importer.advice.judging import Result, is_better_without, is_no_worse
+from importer.advice.judging import Result, finds_the_same_users, is_better_without, is_no_worse
 from importer.model import Counts, ImportState
 
 FAILED = Result(ImportState.FAILED, Counts())
@@ -57,3 +57,22 @@ def test_a_part_that_rejects_rows_is_left_out() -> None:
 def test_no_part_is_left_out_that_keeps_leavers_from_being_active_or_the_file_from_failing() -> None:
     assert not is_better_without(result(1, created=3), result(created=2, rejected=1), FAILED)
     assert not is_better_without(FAILED, result(1, created=3), FAILED)
+
+
+def test_an_identifier_finds_the_same_users_where_none_is_created_instead() -> None:
+    assert finds_the_same_users(result(unchanged=3), result(unchanged=3))
+    assert finds_the_same_users(result(unchanged=2, created=1), result(unchanged=2, rejected=1))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        result(unchanged=2, created=1),
+        result(unchanged=2, reactivated=1),
+        result(unchanged=2, rejected=1),
+        result(unchanged=2, deactivated=1),
+        FAILED,
+    ],
+)
+def test_an_identifier_that_creates_or_loses_users_does_not_find_the_same(after: Result) -> None:
+    assert not finds_the_same_users(after, result(unchanged=3))
