@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from importer.rules.cells import Invalid, check_date
 from importer.rules.dates import form_in_words, forms_of
 from importer.rules.dayforms import read_day
 
-SAMPLE = 300
+SAMPLE_DAYS = 300
 MOST_FORMS = 40
+MOSTLY = 0.9
+"""So many of the days must be read for a form to be proposed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Fit:
 
 def fitting_formats(cells: Sequence[str], now_format: str) -> list[Fit]:
     """The forms that read any of the tidy `cells`, the best first; of equals `now_format`, then the likelier."""
-    different = list(islice(dict.fromkeys(cell for cell in cells if cell), SAMPLE))
+    different = list(islice(dict.fromkeys(cell for cell in cells if cell), SAMPLE_DAYS))
     counted = Counter(form for cell in different for form in forms_of(cell))
     forms = dict.fromkeys([now_format, *(form for form, _ in counted.most_common(MOST_FORMS))])
     days = {form: {cell: day for cell in different if (day := read_day(cell, form))} for form in forms}
@@ -50,12 +53,33 @@ def fitting_formats(cells: Sequence[str], now_format: str) -> list[Fit]:
     return [Fit(form, len(days[form]), len(different), _rivals(form, fitting, days)) for form in fitting]
 
 
+def best_fit(cells: Sequence[str], now_format: str) -> Fit:
+    """The form that reads most of `cells`: that of the settings, without rivals, if no other reads more."""
+    fits = fitting_formats(cells, now_format)
+    best = fits[0] if fits else Fit(now_format, 0, 0)
+    if best.date_format == now_format or best.read < MOSTLY * best.cells:
+        return Fit(now_format, best.read, best.cells)
+    return best
+
+
 def sentence_of(fit: Fit) -> str:
     """What is to be said of the form that is proposed."""
     said = f"Dates are written as {fit.date_format} ({form_in_words(fit.date_format)})."
     if not fit.rivals:
         return said
-    return f"{said} This is a guess: they could as well be {fit.rivals[0]}. Look at a date whose day you know."
+    return f"{said} They could as well be {fit.rivals[0]}: look at a date whose day you know."
+
+
+def says_otherwise(cells: Sequence[str], fit: Fit, past: str) -> bool:
+    """Whether one of these last days is past in one reading of it and not in another."""
+    if not fit.rivals:
+        return False
+    for cell in cells:
+        days = [check_date(cell, form) for form in (fit.date_format, *fit.rivals)]
+        over = {day < past for day in days if isinstance(day, str)}
+        if len(over) > 1 or any(isinstance(day, Invalid) for day in days):
+            return True
+    return False
 
 
 def _rivals(form: str, fitting: Sequence[str], days: dict[str, dict[str, str]]) -> tuple[str, ...]:

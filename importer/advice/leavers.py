@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from ground.words import counted
-from importer.advice.days import Form, says_otherwise
+from importer.advice.dates import Fit, says_otherwise
 from importer.advice.headers import cells_of, seen
 from importer.advice.model import Part
 from importer.advice.names import is_of_a_contract
@@ -50,7 +50,7 @@ def read_leavers(
     free: Sequence[int],
     taken: Sequence[str],
     settings: ImportSettings,
-    form: Form,
+    form: Fit,
     past: str = ANY_DAY,
 ) -> LeaversRead:
     """Return how to read those of the columns `free` that tell who has left; the fields `taken` have a column.
@@ -94,7 +94,7 @@ def read_leavers(
     return found
 
 
-def _in_turn(rows: Sequence[Sequence[str]], free: Sequence[int], form: Form) -> list[tuple[int, Tells, list[str]]]:
+def _in_turn(rows: Sequence[Sequence[str]], free: Sequence[int], form: Fit) -> list[tuple[int, Tells, list[str]]]:
     """The columns that tell who has left, each with its cells, in the order in which they get a field."""
     kinds = tells_beside(rows[0])
     columns = [(at, kind, cells_of(rows, at)) for at in free if (kind := kinds[at])]
@@ -121,7 +121,7 @@ def _rows_that_stay(
     free: Sequence[tuple[int, Tells, list[str]]],
     taken: Sequence[str],
     settings: ImportSettings,
-    form: Form,
+    form: Fit,
 ) -> dict[int, int]:
     """The rows whose user has not left by a flag or a status, read or not, each with the place of that column."""
     found: dict[int, int] = {}
@@ -142,7 +142,7 @@ def _rows_that_stay(
     return found
 
 
-def _days_of(name: str, rows: Sequence[Sequence[str]], taken: Sequence[str], form: Form) -> list[str]:
+def _days_of(name: str, rows: Sequence[Sequence[str]], taken: Sequence[str], form: Fit) -> list[str]:
     """The days in the column of the field `name`, row by row; "" where there is none."""
     if name not in taken:
         return [""] * len(rows)
@@ -150,7 +150,7 @@ def _days_of(name: str, rows: Sequence[Sequence[str]], taken: Sequence[str], for
     return [day if isinstance(day, str) else "" for day in days]
 
 
-def _over(cells: Sequence[str], hired: Sequence[str], form: Form, past: str) -> set[int]:
+def _over(cells: Sequence[str], hired: Sequence[str], form: Fit, past: str) -> set[int]:
     """The rows whose last day is over, and not of an employment before that of the hire date."""
     days = (check_date(cell, form.date_format) if cell else None for cell in cells)
     return {
@@ -168,7 +168,7 @@ def _is_free(target: str, taken: Sequence[str], settings: ImportSettings) -> boo
 
 
 def _field(
-    kind: Tells, cells: Sequence[str], settings: ImportSettings, form: Form, past: str
+    kind: Tells, cells: Sequence[str], settings: ImportSettings, form: Fit, past: str
 ) -> tuple[str, dict[str, str]] | None:
     """The field that takes every one of `cells`, and what its words mean; None if none does."""
     filled = list(dict.fromkeys(cell for cell in cells if cell))
@@ -191,7 +191,7 @@ def _field(
 
 
 def _last_days(
-    filled: Sequence[str], settings: ImportSettings, form: Form, past: str
+    filled: Sequence[str], settings: ImportSettings, form: Fit, past: str
 ) -> tuple[str, dict[str, str]] | None:
     """How a column of days is read; those that systems write where there is none are blank."""
     dated = [cell for cell in filled if not _is_none(cell)]
@@ -221,12 +221,12 @@ def _meanings(kind: Tells, cells: Iterable[str], date_format: str) -> dict[str, 
     return said
 
 
-def _are_days(filled: Sequence[str], form: Form) -> bool:
+def _are_days(filled: Sequence[str], form: Fit) -> bool:
     return bool(filled) and not any(isinstance(check_date(cell, form.date_format), Invalid) for cell in filled)
 
 
 def _incomplete(
-    header: str, at: int, kind: Tells, cells: Sequence[str], form: Form, settings: ImportSettings, used: Sequence[str]
+    header: str, at: int, kind: Tells, cells: Sequence[str], form: Fit, settings: ImportSettings, used: Sequence[str]
 ) -> Part | None:
     """How to read a column of which some words are not known: their rows are rejected until a person adds them."""
     target = "active" if kind is Tells.ACTIVE else "deactivate"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from importer.advice.days import SAMPLE_DAYS, Form, form_of
+from importer.advice.dates import SAMPLE_DAYS, Fit, best_fit, sentence_of
 from importer.advice.guessing import decoded, guess_encoding
 from importer.advice.headers import Likely, addresses_at, cells_of, is_free, meant_by_name, seen
 from importer.advice.leavers import ANY_DAY, read_leavers
@@ -23,7 +23,6 @@ from importer.advice.values import Values, part_of, values_of
 from importer.file.header import DELIMITERS, Header, fold, is_correction, match_columns
 from importer.file.leavers import Tells, tells_beside
 from importer.file.nobody import is_header_again, looks_like_footer
-from importer.rules.dates import form_in_words
 from importer.rules.meanings import columns_under
 from importer.rules.settings import ImportSettings
 
@@ -177,7 +176,7 @@ def _columns(
             "suggested as email."
         )
     people = _people(rows, _fields(rows, meant))
-    form = form_of(_days(people, _fields(rows, meant), settings), settings.date_format)
+    form = best_fit(_days(people, _fields(rows, meant), settings), settings.date_format)
     new = {name: likely for name, likely in meant.items() if not mapped[likely.at]}
     fit = settings.with_changes({"date_format": form.date_format})
     _headers(found, people, {name: each for name, each in new.items() if name not in by_number.values()}, fit)
@@ -278,7 +277,7 @@ def _leavers(
     rows: Sequence[Sequence[str]],
     fields: Sequence[str],
     settings: ImportSettings,
-    form: Form,
+    form: Fit,
     past: str,
 ) -> None:
     """Add how to read the columns that tell who has left."""
@@ -301,10 +300,7 @@ def _days(rows: Sequence[Sequence[str]], fields: Sequence[str], settings: Import
     return list(islice(dict.fromkeys(cell for cell in cells if cell), SAMPLE_DAYS))
 
 
-def _dates(found: Proposal, form: Form, settings: ImportSettings) -> None:
+def _dates(found: Proposal, form: Fit, settings: ImportSettings) -> None:
     if form.date_format == settings.date_format:
         return
-    words = form_in_words(form.date_format)
-    doubt = f" They could as well be {form.other}: look at a date whose day you know." if form.other else ""
-    sentence = f"Dates are written as {form.date_format} ({words}).{doubt}"
-    found.parts.append(Part(sentence, form.other is None, settings={"date_format": form.date_format}))
+    found.parts.append(Part(sentence_of(form), form.certain, settings={"date_format": form.date_format}))

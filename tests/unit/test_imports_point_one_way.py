@@ -121,7 +121,6 @@ PURE = {
     "importer.file.exports",
     "importer.advice.names",
     "importer.advice.states",
-    "importer.advice.days",
     "importer.advice.fates",
     "importer.advice.headers",
     "importer.advice.judging",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from importer.advice.dates import fitting_formats, sentence_of
+from importer.advice.dates import Fit, best_fit, fitting_formats, says_otherwise, sentence_of
 
 ISO = "%Y-%m-%d"
 
@@ -29,7 +29,7 @@ ISO = "%Y-%m-%d"
 def test_the_form_that_reads_every_cell_is_certain(cells: list[str], form: str) -> None:
     best = fitting_formats(cells, ISO)[0]
     assert (best.date_format, best.certain, best.rivals) == (form, True, ())
-    assert "guess" not in sentence_of(best)
+    assert "could as well" not in sentence_of(best)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,7 @@ def test_the_form_that_reads_every_cell_is_certain(cells: list[str], form: str) 
 def test_a_day_that_may_be_a_month_makes_the_form_a_guess(cells: list[str], form: str, rival: str) -> None:
     best = fitting_formats(cells, ISO)[0]
     assert (best.date_format, best.certain, best.rivals) == (form, False, (rival,))
-    assert rival in sentence_of(best)
-    assert "This is a guess" in sentence_of(best)
+    assert f"They could as well be {rival}" in sentence_of(best)
 
 
 def test_the_form_of_the_settings_comes_first_among_equals() -> None:
@@ -60,3 +59,21 @@ def test_cells_that_are_no_dates_do_not_make_a_form_certain() -> None:
     best = fitting_formats(["13/01/2024", "soon", "", "13/01/2024"], ISO)[0]
     assert (best.date_format, best.read, best.cells, best.certain) == ("%d/%m/%Y", 1, 2, False)
     assert fitting_formats(["soon", "45231"], ISO) == []
+
+
+def test_the_form_of_the_settings_is_kept_unless_another_reads_most_cells() -> None:
+    days = ["13/01/2024", *(f"0{day}/01/2024" for day in range(1, 10))]
+    assert best_fit(days, ISO).date_format == "%d/%m/%Y"
+    assert best_fit(days, "%d/%m/%Y") == Fit("%d/%m/%Y", 10, 10)
+    assert best_fit([*days, "soon", "later"], ISO) == Fit(ISO, 10, 12)
+    assert best_fit([], ISO) == Fit(ISO, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("day", "past", "otherwise"),
+    [("05/01/2024", "2024-03-01", True), ("05/01/2024", "2024-06-01", False), ("13/01/2024", "2024-06-01", True)],
+)
+def test_a_last_day_that_one_reading_has_past_and_another_not_is_found(day: str, past: str, otherwise: bool) -> None:
+    fit = Fit("%m/%d/%Y", 1, 1, ("%d/%m/%Y",))
+    assert says_otherwise([day], fit, past) is otherwise
+    assert not says_otherwise([day], Fit("%m/%d/%Y", 1, 1), past)

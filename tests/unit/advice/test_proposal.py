@@ -174,6 +174,15 @@ def test_dates_that_may_be_read_two_ways_are_said_to_be() -> None:
     assert "%d/%m/%Y" in found.reasons[0]
 
 
+def test_a_form_that_leaves_a_date_unread_is_a_guess() -> None:
+    rows = "".join(f"Ann,Lee,ann@lee.test,{day:02}/01/2024\n" for day in range(1, 32))
+    header = "first_name,last_name,email,hire_date"
+    for last, certain in (("", True), ("Ann,Lee,ann@lee.test,01/13/2024\n", False)):
+        found = propose(f"{header}\n{rows}{last}".encode(), ImportSettings())
+        assert found.changes == {"date_format": "%d/%m/%Y"}
+        assert found.parts[0].certain is certain
+
+
 @given(st.text(max_size=200), st.sampled_from([*LEGACY, "utf-8", "utf-16"]))
 @example('first_name,"last', "utf-8")
 @example("a\rb,c\n", "utf-8")
