@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ground.words import counted
 from importer.file.header import COLUMNS
 from importer.file.leavers import tells, words_of
 from importer.file.letters import visible
@@ -172,7 +171,7 @@ def whole_names(header: str, cells: Sequence[str]) -> WholeNames | None:
     return WholeNames(
         last_first,
         f"“{shown(visible(header.strip()))}” holds the first and the last name together (“{example}”). "
-        "Split it into two columns, first_name and last_name.",
+        "Have the system export two columns, first_name and last_name, or split it in a spreadsheet.",
     )
 
 
@@ -181,7 +180,23 @@ def _is_last_first(cell: str) -> bool:
     return bool(comma and last.strip() and first.strip())
 
 
-# Addresses with more around them.
+# Columns that name users: by an address with more around it, or by a name that finds none.
+
+
+def wrong_names(name: str, header: str, cells: Sequence[str], identifier: str) -> str:
+    """What to say of a column read as `name` (email, or a link) whose cells name users as an import cannot read it.
+
+    `identifier` is the field by which links find users besides addresses. '' where nothing is to be said.
+    """
+    said = wrapped_addresses(header, cells)
+    if said or name == "email" or not holds_names(cells):
+        return said
+    example = next(cell for cell in map(tidy, cells) if cell)
+    by = "email address" if identifier == "email" else f"{identifier} or email address"
+    return (
+        f"“{shown(visible(header.strip()))}” holds names (“{shown(visible(example))}”), but a {name} is found by "
+        f"{by}. Have the system export that instead of the name, or write it into the cells."
+    )
 
 
 def wrapped_addresses(header: str, cells: Sequence[str]) -> str:
@@ -191,11 +206,10 @@ def wrapped_addresses(header: str, cells: Sequence[str]) -> str:
     if not wrapped:
         return ""
     cell, address = wrapped[0]
-    count = counted(len(wrapped), "cell", "cells")
-    around = "mailto:" if cell.lower().startswith("mailto:") else "more text"
+    what = "mailto: before the address" if cell.lower().startswith("mailto:") else "more than the address"
     return (
-        f"“{shown(visible(header.strip()))}” has {around} around the address in {count} (“{shown(visible(cell))}”). "
-        f"Write the address alone: {address}"
+        f"“{shown(visible(header.strip()))}” has {what} in its cells (“{shown(visible(cell))}”). Have the system "
+        f"export the address alone, as {address}, or correct the cells."
     )
 
 

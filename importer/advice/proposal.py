@@ -16,7 +16,7 @@ from importer.advice.guessing import decoded, guess_encoding
 from importer.advice.headers import Likely, addresses_at, cells_of, is_free, meant_by_name, seen
 from importer.advice.leavers import ANY_DAY, read_leavers
 from importer.advice.model import Part, changes_of
-from importer.advice.names import holds_names, is_address_of_another, names_manager, whole_names
+from importer.advice.names import holds_names, is_address_of_another, names_manager, whole_names, wrong_names
 from importer.advice.numbers import better_identifier
 from importer.advice.sample import SAMPLE_BYTES, footer_of, sample_of
 from importer.advice.values import Values, part_of, values_of
@@ -151,7 +151,7 @@ def _columns(
     meant = meant_by_name(rows[0], settings)
     mapped = match_columns([fold(cell) for cell in rows[0]], settings.names)
     _find_addresses(rows, meant, mapped)
-    _find_managers_addresses(rows, meant, mapped)
+    _find_managers_addresses(rows, meant, mapped, settings)
     numbers = better_identifier(
         _people(rows, _fields(rows, meant)), meant, settings, has_users=has_users, numbered=numbered
     )
@@ -181,6 +181,7 @@ def _columns(
     fit = settings.with_changes({"date_format": form.date_format})
     _headers(found, people, {name: each for name, each in new.items() if name not in by_number.values()}, fit)
     _values(found, people, {name: likely for name, likely in meant.items() if name not in new}, fit)
+    _names_of_users(found, people, meant, mapped, settings)
     _dates(found, form, settings)
     _leavers(found, people, _fields(rows, meant), fit, form, past)
 
@@ -209,10 +210,14 @@ def _find_addresses(rows: Sequence[Sequence[str]], meant: dict[str, Likely], map
         meant["email"] = Likely(at, False)
 
 
-def _find_managers_addresses(rows: Sequence[Sequence[str]], meant: dict[str, Likely], mapped: Sequence[str]) -> None:
-    """Take the column of the addresses of managers, not that of their names."""
+def _find_managers_addresses(
+    rows: Sequence[Sequence[str]], meant: dict[str, Likely], mapped: Sequence[str], settings: ImportSettings
+) -> None:
+    """Take the column of the addresses of managers, not that of their names, unless the settings chose that one."""
     likely = meant.get("manager")
-    if likely is None or mapped[likely.at] or not holds_names(cells_of(rows, likely.at)):
+    if likely is None or not holds_names(cells_of(rows, likely.at)):
+        return
+    if fold(rows[0][likely.at]) in settings.names.mapping:
         return
     taken = {each.at for each in meant.values()}
     for at, cell in enumerate(rows[0]):
@@ -264,6 +269,27 @@ def _values(
         if values.words:
             found.parts.append(part_of(name, rows[0][likely.at], likely.at, values))
         _leave_open(found, name, likely.at, values)
+
+
+def _names_of_users(
+    found: Proposal,
+    rows: Sequence[Sequence[str]],
+    meant: Mapping[str, Likely],
+    mapped: Sequence[str],
+    settings: ImportSettings,
+) -> None:
+    """Add what is wrong with the cells of columns that are read, and name users."""
+    proposed = {part.column for part in found.parts if part.headers}
+    changes = found.changes
+    words = changes.get("value_mapping", settings.value_mapping)
+    for name in ("email", *LINKS):
+        at = meant[name].at if name in meant else None
+        if at is None or name in settings.own or not (mapped[at] or at in proposed):
+            continue
+        known = {fold(word) for word in words.get(name, ())}
+        cells = [cell for cell in cells_of(rows, at) if fold(cell) not in known]
+        if said := wrong_names(name, rows[0][at], cells, changes.get("identifier", settings.identifier)):
+            found.gaps.append(said)
 
 
 def _leave_open(found: Proposal, name: str, at: int, values: Values) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tomllib
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.cli import run_cli
 from tests.support.importing import people
 from tests.support.pages import IMPORTS, page, seen
 from tests.support.site import Site, open_site
@@ -134,6 +136,59 @@ async def test_page_api_report_and_results_have_the_same_advice(site: Site) -> N
     results = site.office.tenants.folder("acme").results
     assert json.loads((results / "sync_users-1.json").read_text("utf-8"))["advice"] == advice
     assert {column["header"] for column in advice["columns"] if column["field"] is None} == {"Befristet bis"}
+
+
+WRAPPED = sheet(
+    f"{OURS},manager,coach",
+    "Ann,Lee,Ann Lee <ann@a.test>,,",
+    "Bo,Ng,bo@a.test,mailto:bo@a.test,",
+    "Cy,Oh,cy@a.test,,Bo Ng",
+)
+CALLED = (
+    "“email” has more than the address in its cells (“Ann Lee <ann@a.test>”).",
+    "“manager” has mailto: before the address in its cells (“mailto:bo@a.test”).",
+    "“coach” holds names (“Bo Ng”), but a coach is found by email address.",
+)
+
+
+async def test_cells_with_more_than_an_address_are_named_wherever_advice_is_shown(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advice = await advised(site, WRAPPED)
+    assert [gap.startswith(said) for gap, said in zip(advice["gaps"], CALLED, strict=True)] == [True] * len(CALLED)
+    acme = site.office.tenants.folder("acme")
+    assert json.loads((acme.results / "sync_users-1.json").read_text("utf-8"))["advice"] == advice
+    shown = seen(await page(site, f"{IMPORTS}/1"))
+    (tmp_path / "new.csv").write_text(WRAPPED, encoding="utf-8")
+    monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(acme.root.parent.parent))
+    checked = await asyncio.to_thread(run_cli, "check", "acme", str(tmp_path / "new.csv"))
+    for gap in advice["gaps"]:
+        assert f"{gap} No setting can fix this." in shown
+        assert f"{gap} No setting can fix this." in checked.text
+
+
+async def test_cells_written_as_advised_name_their_users(site: Site) -> None:
+    file = sheet(f"{OURS},manager", "Ann,Lee,Ann Lee <ann@a.test>,", "Bo,Ng,bo@a.test,mailto:ann@a.test")
+    advice = await advised(site, file)
+    assert all("alone, as ann@a.test, or correct the cells" in gap for gap in advice["gaps"])
+    corrected = file.replace("Ann Lee <ann@a.test>", "ann@a.test").replace("mailto:ann@a.test", "ann@a.test")
+    assert await advised(site, corrected) is None
+    assert (await site.api("owner").get(f"{API}/users/bo@a.test")).json()["manager"] == "ann@a.test"
+
+
+async def test_a_column_of_whole_names_is_to_be_split(site: Site) -> None:
+    advice = await advised(site, sheet("Name,E-Mail", "Ann Lee,ann@a.test", "Bo Ng,bo@a.test"))
+    shown = seen(await page(site, f"{IMPORTS}/1"))
+    assert "“Name” holds the first and the last name together (“Ann Lee”)." in advice["gaps"][0]
+    assert f"{advice['gaps'][0]} No setting can fix this." in shown
+
+
+async def test_the_column_of_addresses_is_suggested_for_managers_named_by_name(site: Site) -> None:
+    file = sheet(f"{OURS},manager,Manager Email", "Ann,Lee,ann@a.test,,", "Bo,Ng,bo@a.test,Ann Lee,ann@a.test")
+    advice = await advised(site, file)
+    assert advice["settings"] == {"field_mapping": {"Manager Email": "manager"}}
+    await follow(site, advice, file)
+    assert (await site.api("owner").get(f"{API}/users/bo@a.test")).json()["manager"] == "ann@a.test"
 
 
 async def test_words_that_are_not_known_reject_their_rows_until_a_person_completes_them(site: Site) -> None:

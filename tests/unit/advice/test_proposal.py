@@ -108,11 +108,49 @@ def test_a_required_column_that_nothing_looks_like_is_a_gap() -> None:
     assert found.gaps == [
         (
             "“Employee_Name” holds the first and the last name together (“Lee, Ann”). "
-            "Split it into two columns, first_name and last_name."
+            "Have the system export two columns, first_name and last_name, or split it in a spreadsheet."
         ),
         "No column looks like first_name, which is required.",
         "No column looks like last_name, which is required.",
     ]
+
+
+LINKED = "first_name,last_name,email,manager,coach"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["Ann,Lee,Ann Lee <ann@a.test>,,", "Bo,Ng,bo@a.test,ann@a.test,"], ["“email” has more than the address"]),
+        (["Ann,Lee,ann@a.test,,", "Bo,Ng,bo@a.test,mailto:ann@a.test,"], ["“manager” has mailto: before the"]),
+        (["Ann,Lee,ann@a.test,,", "Bo,Ng,bo@a.test,,Ann Lee (ann@a.test)"], ["“coach” has more than the address"]),
+        (
+            ["Ann,Lee,ann@a.test,,", "Bo,Ng,bo@a.test,Ann Lee,"],
+            ["“manager” holds names (“Ann Lee”), but a manager is"],
+        ),
+        (["Ann,Lee,ann@a.test,N/A,", "Bo,Ng,bo@a.test,keine,"], []),
+        (["Ann,Lee,ann@a.test,,", "Bo,Ng,bo@a.test,ann@a.test,"], []),
+    ],
+)
+def test_a_column_whose_cells_name_no_user_as_they_are_is_a_gap(rows: list[str], said: list[str]) -> None:
+    found = propose("\n".join([LINKED, *rows, ""]).encode(), ImportSettings())
+    assert len(found.gaps) == len(said)
+    assert all(gap.startswith(start) for gap, start in zip(found.gaps, said, strict=True))
+
+
+def test_words_that_the_settings_have_a_meaning_for_are_no_gap() -> None:
+    meant = {"manager": {"Ann Lee <ann@a.test>": "ann@a.test"}}
+    content = f"{LINKED}\nBo,Ng,bo@a.test,ANN LEE <ann@a.test>,\n".encode()
+    assert propose(content, ImportSettings(value_mapping=meant)).gaps == []
+    assert len(propose(content, ImportSettings()).gaps) == 1
+
+
+def test_the_managers_addresses_are_read_instead_of_names_under_our_own_header() -> None:
+    text = "first_name,last_name,email,manager,Manager Email\nAnn,Lee,a@a.test,,\nBo,Ng,b@a.test,Ann Lee,a@a.test\n"
+    found = propose(text.encode(), ImportSettings())
+    assert (found.changes, found.gaps) == ({"field_mapping": {"Manager Email": "manager"}}, [])
+    chosen = {"manager": "manager"}
+    assert changes(text, field_mapping=chosen) == {}
 
 
 @pytest.mark.parametrize(("first", "delimiter"), [("sep=;", ";"), ('"sep=;"', ";"), ("SEP=,", ",")])
