@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from importer.file.header import COLUMNS
-from importer.file.leavers import tells, words_of
+from importer.file.leavers import words_of
 from importer.file.letters import visible
 from importer.file.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.model import shown
@@ -92,7 +92,10 @@ def names_manager(header: str) -> bool:
 
 
 def not_a_field(header: str) -> str:
-    """Why a column of this header is none of our fields, however near its name is to one; '' where it may be one."""
+    """Why a column of this header is none of our fields, however near its name is to one; '' where it may be one.
+
+    One that tells who has left beside the others of its file is not asked about.
+    """
     words = words_of(header)
     joined = plain(header)
     if (
@@ -100,7 +103,7 @@ def not_a_field(header: str) -> str:
         or joined.removesuffix("name").removesuffix("id").removesuffix("code") in _COST_CENTERS
     ):
         return "It is a cost center. A custom field can keep it."
-    if not words or joined in _KNOWN or tells(header):
+    if not words or joined in _KNOWN:
         return ""
     bare = set(words)
     named = bare & _MANAGERS

@@ -161,9 +161,12 @@ _NOT_MEANT = ({"end", "user"}, {"baja", "laboral"})
 
 
 def tells_beside(headers: Sequence[str]) -> list[Tells | None]:
-    """Return how each of the columns of a file tells; a Left beside a Right is a side."""
+    """Return how each of the columns of a file tells who has left, None where it is not known to.
+
+    A Left beside a Right is a side.
+    """
     sides = {"left", "right"} <= {header.strip().lower() for header in headers}
-    return [None if sides and header.strip().lower() == "left" else tells(header) for header in headers]
+    return [None if sides and header.strip().lower() == "left" else _tells(header) for header in headers]
 
 
 _ACCOUNTS = _set("account login konto compte cuenta conto conta")
@@ -175,8 +178,8 @@ def is_of_an_account(header: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def tells(header: str) -> Tells | None:
-    """Return how a column of this header tells who has left; None if it is not known to."""
+def _tells(header: str) -> Tells | None:
+    """Return how a column of this header alone tells who has left; None if it is not known to."""
     words = words_of(header)
     if whole := _OTHERS.get(letters_of(header)):
         return whole

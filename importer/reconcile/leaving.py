@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 
 from importer.file.header import Header
-from importer.file.leavers import Tells, tells
+from importer.file.leavers import Tells, tells_beside
 from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
 from importer.rules.cells import FieldValue
@@ -151,9 +151,9 @@ def most_leave(deactivated: int, rows: int, header: Header, settings: ImportSett
 def reversed_flags(header: Header, settings: ImportSettings) -> list[Problem]:
     """Return a warning for each column that is read the wrong way round, as far as its name tells."""
     found = []
-    for raw, name in zip(header.raw, header.columns, strict=True):
+    for raw, name, kind in zip(header.raw, header.columns, tells_beside(header.raw), strict=True):
         opposite = {"deactivate": Tells.ACTIVE, "active": Tells.LEFT}.get(name)
-        if opposite and tells(raw) is opposite and name not in settings.own and not settings.value_mapping.get(name):
+        if opposite and kind is opposite and name not in settings.own and not settings.value_mapping.get(name):
             found.append(_reversed(shown(visible(raw.strip())), name))
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from importer.file.leavers import tells
+from importer.file.leavers import tells_beside
 from importer.file.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.model import ImportState, Severity
 from server.tenants.settings import TenantSettings, changed
@@ -88,7 +88,7 @@ def test_every_column_of_the_example_is_mapped_and_known(system: str) -> None:
     assert list(settings["field_mapping"]) == header
     known = {word for words in (*SYNONYMS.values(), NUMBERS, MANAGERS_NUMBERS) for word in words}
     meant = [theirs for theirs, ours in settings["field_mapping"].items() if ours and ours != "cost_center"]
-    assert [theirs for theirs in meant if plain(theirs) not in known and not tells(theirs)] == []
+    assert [theirs for theirs in meant if plain(theirs) not in known and not tells_beside([theirs])[0]] == []
 
 
 def test_every_system_of_the_page_is_tried() -> None:

@@ -219,6 +219,15 @@ async def test_a_column_that_is_read_the_wrong_way_round_is_warned_of(
     assert ("reversed_flag" in codes(outcome)) is says
 
 
+@pytest.mark.parametrize(("beside", "says"), [("Right", False), ("Site", True)])
+async def test_a_side_that_is_read_as_active_is_not_said_to_be_reversed(
+    company: Company, beside: str, says: bool
+) -> None:
+    file = sheet((*ANN, "yes", "no"), (*BO, "yes", "no"), header=(*HEADER, "Left", beside))
+    outcome = await company.run(file, field_mapping={"Left": "active"})
+    assert ("reversed_flag" in codes(outcome)) is says
+
+
 async def test_a_date_in_a_column_of_flags_names_the_field_that_reads_dates(company: Company) -> None:
     file = listed("Termination Date", "", "2022-12-31", "31.12.2027")
     outcome = await company.run(file, field_mapping={"Termination Date": "deactivate"})
