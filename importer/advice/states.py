@@ -1,7 +1,7 @@
 """What a word says of who has left: for proposals that deactivate users, so only what is certain.  Pure.
 
-`importer.rules.left` knows more words, for warnings. A word that means either in one system or another (Inactive,
-Suspended, Pending) is left to a person, unless the other words of the column settle it.
+`importer.rules.left` has the words, and says which are certain. One that means either in one system or another
+(Inactive, Suspended, Pending) is left to a person, unless the other words of the column settle it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import unicodedata
 from enum import Enum, auto
 from functools import lru_cache
 
-from importer.rules.left import FALSE_WORDS, TRUE_WORDS
+from importer.rules.left import FALSE_WORDS, LEAVE, LEFT_IF_NO_CLEARER, SURELY_LEFT, SURELY_STAYS, TRUE_WORDS
 
 
 class Meant(Enum):
@@ -32,51 +32,13 @@ def plain(text: str) -> str:
     return "".join(letter for letter in apart if letter.isalnum())
 
 
-_YES = TRUE_WORDS - {"x"} | _set("はい 有 真 是 対 对 對 نعم صح verdadeira vrai oui")
-_NO = FALSE_WORDS | _set("いいえ 無 偽 否 不是 لا خطأ")
+_YES = TRUE_WORDS - {"x"}
 _TICKS = frozenset({"x", "✓", "✔", "☑", "○", "◯"})
 _BESIDE = {"t": "f", "f": "t", "s": "n", "o": "n"}
 """Letters that say yes or no only beside another: T may be Terminated, S Suspended."""
 
-_LEFT = _set(
-    "terminated termed termd leaver left exited departed separated exemployee formeremployee former offboarded gone"
-    " nolongeremployed notemployed deceased retired laidoff contractended employmentended terminatedvoluntary"
-    " ausgeschieden ausgetreten ehemalig ehemaliger ehemalige verrentet pensioniert verstorben"
-    " beschaftigungbeendet vertragbeendet sorti sortie parti partie ancien ancienne anciensalarie retraite decede"
-    " quitte contrattermine dadodebaja cesado cesada exempleado exempleada desvinculado desvinculada"
-    " jubilado jubilada fallecido cessato cessata exdipendente pensionato pensionata rapportocessato"
-    " uitdienst vertrokken oudmedewerker exmedewerker gepensioneerd desligado desligada demitido demitida"
-    " exfuncionario aposentado aposentada zwolniony zwolniona bylypracownik odszedl odeszla nieprzacuje"
-    " 退職 退職済 退職済み 退社 離職 离职 已离职 已離職 退休 已退休 متقاعد منتهيالخدمة تركالعمل"
-)
-_STAYS = _set(
-    "active activeemployee currentemployee current employed working onboarding probation permanent"
-    " onleave loa leaveofabsence leaveofabsense paidleave unpaidleave maternityleave paternityleave parentalleave"
-    " medicalleave sickleave familyleave militaryleave personalleave studyleave"
-    " longtermleave activeonleave sabbatical"
-    " furlough furloughed prehire notterminated activeloa leavewithpay leavewithoutpay"
-    " aktiv angestellt beschaftigt aktivbeschaftigt inelternzeit elternzeit mutterschutz beurlaubt inprobezeit"
-    " probezeit langzeitkrank sonderurlaub actif active enposte encontrat enconge congeparental congematernite"
-    " congemaladie congesansolde arretmaladie activo activa enactivo alta dadodealta depermiso enlicencia"
-    " bajamedica bajapormaternidad bajamaternal bajaporenfermedad excedencia incapacidad attivo attiva inforza"
-    " inservizio inaspettativa aspettativa maternita congedoparentale actief indienst metverlof zwangerschapsverlof"
-    " ouderschapsverlof ativo ativa emferias ferias delicenca licencamaternidade afastado afastada aktywny aktywna"
-    " zatrudniony zatrudniona urlopmacierzynski urlopwychowawczy naurlopie"
-    " 在籍 在籍中 在職 在職中 有効 休職 休職中 育休 育児休業 産休 在职 在岗 休假"
-    " 产假 试用期 正式 نشط علىرأسالعمل فيإجازة إجازة"
-)
-_SETTLED_LEFT = _set(
-    "inactive inaktiv nichtaktiv inactif nonactif inactivo inactiva inattivo inattiva nonattivo inactief nietactief"
-    " inativo inativa nieaktywny nieaktywna notactive nonactive disabled deactivated deaktiviert desactive"
-    " 無効 停用 غيرنشط"
-)
-"""Left, where the column has no clearer word for that: elsewhere it may be a leave."""
-
 _STATES = frozenset("aildrpuq")
 """Letters that stand for states: A and T are Active and Terminated."""
-
-_LEAVE = _set("leave conge licencia permiso licenca congedo verlof urlop abwesend absent")
-"""A leave, where the column has a word for those who have left: elsewhere it may be the leaving."""
 
 _NOTES = {
     "suspended": "A suspended user is still employed, but may be meant to have no access.",
@@ -92,7 +54,7 @@ def flag_of(text: str, all_words: frozenset[str], blanks: int) -> bool | None:
     word = plain(text)
     if text.strip().lower() in _TICKS:
         return True if blanks and len(all_words) == 1 else None
-    if word in _YES or word in _NO:
+    if word in _YES or word in FALSE_WORDS:
         if len(word) == 1 and word.isascii() and word.isalpha():
             letters = {plain(each) for each in all_words}
             if letters & _STATES or _BESIDE.get(word, word) not in letters:
@@ -107,22 +69,22 @@ def state_of(text: str, all_words: frozenset[str]) -> tuple[Meant, str]:
     others = {plain(each) for each in all_words} - {word}
     if len(word) == 1:
         return _letter(word, {plain(each) for each in all_words})
-    if word in _LEFT:
+    if word in SURELY_LEFT:
         return Meant.LEFT, ""
-    if word in _STAYS:
+    if word in SURELY_STAYS:
         return Meant.STAYS, ""
-    if word in _SETTLED_LEFT:
+    if word in LEFT_IF_NO_CLEARER:
         clearer = any(_says_left(each) for each in others)
         return (Meant.OPEN, _MAYBE_INACTIVE) if clearer else (Meant.LEFT, "")
     if word == "baja":  # also a sick leave
         by_active = others & {"activo", "activa"} and not any(each.startswith("baja") for each in others)
         return (Meant.LEFT, "") if "alta" in others or by_active else (Meant.OPEN, "It may be a sick leave.")
-    if word in _LEAVE:
+    if word in LEAVE:
         return (Meant.STAYS, "") if any(_says_left(each) for each in others) else (Meant.OPEN, "")
     begins = _first_word(text)
-    if begins in _LEFT & _BEGINNINGS:
+    if begins in SURELY_LEFT & _BEGINNINGS:
         return Meant.LEFT, ""
-    if begins in _STAYS & _BEGINNINGS:
+    if begins in SURELY_STAYS & _BEGINNINGS:
         return Meant.STAYS, ""
     return Meant.OPEN, next((note for start, note in _NOTES.items() if word.startswith(start)), "")
 
@@ -131,7 +93,7 @@ _BEGINNINGS = _set("terminated ausgeschieden ausgetreten active aktiv employed o
 
 
 def _says_left(word: str) -> bool:
-    return word in _LEFT or word.startswith("terminated")
+    return word in SURELY_LEFT or word.startswith("terminated")
 
 
 def _first_word(text: str) -> str:

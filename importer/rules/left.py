@@ -1,8 +1,8 @@
 """What a cell of a column that tells who has left says, though no setting reads the column: for warnings and
 proposals, never to deactivate a user.  Pure.
 
-Dates are read in every usual form, words in the languages that files are in. Of a date that can be read in two ways
-the later day counts.
+Each word is marked by how certain it is. Dates are read in every usual form, words in the languages that files are
+in. Of a date that can be read in two ways the later day counts.
 """
 
 from __future__ import annotations
@@ -20,85 +20,94 @@ from importer.rules.dayforms import read_day
 from importer.rules.months import MONTH
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-def _letters(words: str) -> frozenset[str]:
+def _words(words: str) -> frozenset[str]:
+    """The words, in any script, as `letters_of` gives them."""
     return frozenset(map(letters_of, words.split()))
 
 
-TRUE_WORDS = _set(
+TRUE_WORDS = _words(
     "1 true t yes y x on ja j wahr oui o vrai si s verdadero vero sim verdadeiro waar tak prawda はい 是 نعم"
+    " 有 真 صح verdadeira 対 对 對"
 )
-FALSE_WORDS = _set("0 false f no n off nein falsch non faux falso nao nee onwaar nie falsz いいえ 否 لا")
-
-LEFT_WORDS = _set(
-    "terminated term termd termed inactive left leaver gone departed exited resigned retired"
-    " separated dismissed fired"
-    " former formeremployee exemployee exited deactivated disabled deleted removed archived"
-    " offboarded ended notactive"
-    " nonactive nolongeremployed notemployed unemployed deceased laidoff redundant contractended released"
-    " ausgeschieden ausgetreten inaktiv nichtaktiv deaktiviert ehemalig ehemaliger ehemalige entlassen pensioniert"
-    " verrentet beendet geloscht verstorben"
-    " parti partie sorti sortie inactif desactive desactivee demissionne licencie licenciee retraite quitte termine"
-    " ancien ancienne nonactif decede"
-    " baja debaja dadodebaja inactivo inactiva cesado cesada cese despedido despedida terminado terminada retirado"
-    " retirada jubilado jubilada desvinculado desvinculada exempleado desactivado desactivada fallecido"
-    " cessato cessata inattivo inattiva dimesso dimessa dimissionario licenziato licenziata uscito uscita terminato"
-    " pensionato pensionata disattivato disattivata nonattivo exdipendente"
-    " uitdienst vertrokken inactief ontslagen uitgeschreven beeindigd exmedewerker gedeactiveerd nietactief"
-    " gepensioneerd nietindienst"
-    " inativo inativa desligado desligada demitido demitida saiu desativado desativada encerrado rescindido"
-    " exfuncionario"
-    " nieaktywny nieaktywna nieaktywne zwolniony zwolniona odszedl odeszla byly byla zakonczony"
-    " zakonczona wylaczony"
-    " 退職 退職済 退職済み 退社 離職 离职 已离职 已離職"
+FALSE_WORDS = _words(
+    "0 false f no n off nein falsch non faux falso nao nee onwaar nie falsz いいえ 否 لا 無 偽 不是 خطأ"
 )
-"""What a status says of who has left, as `words_of` joins it."""
 
-STAYS_WORDS = _set(
-    "active activated enabled employed current working hired regular permanent temporary fulltime"
-    " parttime probation"
-    " leave onleave loa leaveofabsence paidleave unpaidleave maternityleave parentalleave maternity sabbatical"
-    " aktiv beschaftigt angestellt beurlaubt elternzeit mutterschutz probezeit krank"
-    " actif active enposte conge enconge present presente"
-    " activo activa alta permiso vacaciones"
-    " attivo attiva inforza assunto aspettativa congedo"
-    " actief indienst verlof ziek"
-    " ativo ativa ferias licenca afastado"
-    " aktywny aktywna zatrudniony zatrudniona urlop"
-    " 在職 在籍 在籍中 休職 休職中 休职 在职 在職中 休假"
+# What a status says, as `words_of` joins it. Each word stands once, under how certain it is; warnings know them all.
+
+SURELY_LEFT = _words(
+    "terminated termed termd leaver left exited departed separated exemployee formeremployee former"
+    " offboarded gone nolongeremployed notemployed deceased retired laidoff contractended employmentended"
+    " terminatedvoluntary ausgeschieden ausgetreten ehemalig ehemaliger ehemalige verrentet pensioniert"
+    " verstorben beschaftigungbeendet vertragbeendet sorti sortie parti partie ancien ancienne"
+    " anciensalarie retraite decede quitte contrattermine dadodebaja cesado cesada exempleado exempleada"
+    " desvinculado desvinculada jubilado jubilada fallecido cessato cessata exdipendente pensionato"
+    " pensionata rapportocessato uitdienst vertrokken oudmedewerker exmedewerker gepensioneerd desligado"
+    " desligada demitido demitida exfuncionario aposentado aposentada zwolniony zwolniona bylypracownik"
+    " odszedl odeszla nieprzacuje"
+    " 退職 退職済 退職済み 退社 離職 离职 已离职 已離職 退休 已退休 متقاعد منتهيالخدمة تركالعمل"
 )
-"""What a status says of who has not left, on leave too."""
+"""Left, whatever else stands in the column."""
 
-_TRUE, _FALSE = _letters("はい 有 真 是 نعم صح"), _letters("いいえ 無 偽 否 不是 لا")
-_LEFT = _letters(
-    "退職 退職済 退職済み 退社 離職 离职 已离职 已離職 退休 已退休 متقاعد منتهي_الخدمة غير_نشط ترك_العمل"
+LEFT_IF_NO_CLEARER = _words(
+    "inactive inaktiv nichtaktiv inactif nonactif inactivo inactiva inattivo inattiva nonattivo inactief"
+    " nietactief inativo inativa nieaktywny nieaktywna notactive nonactive disabled deactivated"
+    " deaktiviert desactive 無効 停用 غيرنشط"
 )
-_STAYS = _letters(
-    "在籍 在籍中 在職 在職中 有効 休職 休職中 育休 育児休業 産休 在职 在岗 休假 产假 试用期 正式 نشط على_رأس_العمل"
-    " في_إجازة إجازة"
+"""Left, where the column has no clearer word for that: elsewhere it may be a leave."""
+
+PERHAPS_LEFT = _words(
+    "term resigned dismissed fired deleted removed archived ended unemployed redundant released entlassen"
+    " beendet geloscht desactivee demissionne licencie licenciee termine baja debaja cese despedido"
+    " despedida terminado terminada retirado retirada desactivado desactivada dimesso dimessa"
+    " dimissionario licenziato licenziata uscito uscita terminato disattivato disattivata ontslagen"
+    " uitgeschreven beeindigd gedeactiveerd nietindienst saiu desativado desativada encerrado rescindido"
+    " nieaktywne byly byla zakonczony zakonczona wylaczony"
 )
-"""The same in letters of Japan, China and Arabia."""
+"""Left in most systems: enough for a warning; what it means as a value of `deactivate` is left to a person."""
 
-TRUE_WORDS |= _TRUE
-FALSE_WORDS |= _FALSE
-LEFT_WORDS |= _LEFT
-STAYS_WORDS |= _STAYS
+SURELY_STAYS = _words(
+    "active activeemployee currentemployee current employed working onboarding probation permanent"
+    " onleave loa leaveofabsence leaveofabsense paidleave unpaidleave maternityleave paternityleave"
+    " parentalleave medicalleave sickleave familyleave militaryleave personalleave studyleave"
+    " longtermleave activeonleave sabbatical furlough furloughed prehire notterminated activeloa"
+    " leavewithpay leavewithoutpay aktiv angestellt beschaftigt aktivbeschaftigt inelternzeit elternzeit"
+    " mutterschutz beurlaubt inprobezeit probezeit langzeitkrank sonderurlaub actif enposte encontrat"
+    " enconge congeparental congematernite congemaladie congesansolde arretmaladie activo activa enactivo"
+    " alta dadodealta depermiso enlicencia bajamedica bajapormaternidad bajamaternal bajaporenfermedad"
+    " excedencia incapacidad attivo attiva inforza inservizio inaspettativa aspettativa maternita"
+    " congedoparentale actief indienst metverlof zwangerschapsverlof ouderschapsverlof ativo ativa"
+    " emferias ferias delicenca licencamaternidade afastado afastada aktywny aktywna zatrudniony"
+    " zatrudniona urlopmacierzynski urlopwychowawczy naurlopie"
+    " 在籍 在籍中 在職 在職中 有効 休職 休職中 育休 育児休業 産休 在职 在岗 休假"
+    " 产假 试用期 正式 نشط علىرأسالعمل فيإجازة إجازة"
+)
+"""Not left, on leave too."""
 
-_NOT_ALONE = _set("left term gone ended partie sortie retraite baja cese uscita termine termed x")
+LEAVE = _words("leave conge licencia permiso licenca congedo verlof urlop abwesend absent")
+"""A leave, where the column has a word for those who have left: elsewhere it may be the leaving."""
+
+PERHAPS_STAYS = _words(
+    "activated enabled hired regular temporary fulltime parttime maternity krank present presente"
+    " vacaciones assunto ziek 休职"
+)
+"""Not left in most systems."""
+
+LEFT_WORDS = SURELY_LEFT | LEFT_IF_NO_CLEARER | PERHAPS_LEFT
+STAYS_WORDS = SURELY_STAYS | LEAVE | PERHAPS_STAYS
+
+_NOT_ALONE = _words("left term gone ended partie sortie retraite baja cese uscita termine termed x")
 """Words that mean something else at the beginning of others."""
 
-_INACTIVE = _set("inactive inaktiv inactif inactivo inactiva inattivo inattiva inactief inativo inativa nieaktywny")
-_AWAY = _set(
+_INACTIVE = _words("inactive inaktiv inactif inactivo inactiva inattivo inattiva inactief inativo inativa nieaktywny")
+_AWAY = _words(
     "leave loa maternity paternity parental sabbatical furlough furloughed sick illness military"
     " beurlaubt elternzeit mutterschutz krank conge maternite permiso licencia maternidad excedencia"
     " aspettativa congedo malattia maternita verlof ziek zwangerschapsverlof ferias licenca afastado urlop"
 )
 """Of a user who is inactive, words that say that the user comes back."""
 
-_NOT_YET = _set("pending serving scheduled planned future upcoming notice")
+_NOT_YET = _words("pending serving scheduled planned future upcoming notice")
 """Words by which the last day of one who has resigned may be ahead."""
 
 _TIME = r"(?:[T ,]+\d{1,2}[:.]\d{2}.*)?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from importer.file.leavers import Tells
+from importer.rules import left
 from importer.rules.left import Says, last_day_in, said_by
 
 PAST = "2026-06-15"
@@ -105,3 +106,11 @@ def test_a_no_and_the_same_the_other_way_round_are_opposites(cell: str) -> None:
 )
 def test_a_status_in_other_letters_is_understood(cell: str, says: Says) -> None:
     assert said_by(Tells.STATUS, cell, "2026-01-01", "%Y-%m-%d").says is says
+
+
+def test_each_word_of_a_status_stands_under_one_mark() -> None:
+    marks = (
+        *(left.SURELY_LEFT, left.LEFT_IF_NO_CLEARER, left.PERHAPS_LEFT),
+        *(left.SURELY_STAYS, left.LEAVE, left.PERHAPS_STAYS),
+    )
+    assert sum(map(len, marks)) == len(left.LEFT_WORDS | left.STAYS_WORDS)
