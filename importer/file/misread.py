@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from importer.errors import FileError
+from importer.file.columns import perhaps_meant
 from importer.file.edges import Batch, end_of, excerpt
 from importer.file.header import (
     DELIMITERS,
@@ -14,7 +15,6 @@ from importer.file.header import (
     known_columns,
     makes_header,
     match_columns,
-    perhaps_meant,
     seems_header,
 )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from importer.errors import FileError
+from importer.file.columns import read_header
 from importer.file.decoding import DecodedText
 from importer.file.edges import (
     Batch,
@@ -19,7 +20,7 @@ from importer.file.edges import (
     read_sep_line,
     without_last,
 )
-from importer.file.header import DELIMITERS, OURS, Header, Names, likely_columns, read_header
+from importer.file.header import DELIMITERS, OURS, Header, Names, likely_columns
 from importer.file.misread import PEEKED, Beginning, Line, separated_by, stands_in_quotes, why_no_header
 from importer.file.splitting import MAX_CELL, Records
 from importer.model import Problem, Severity

@@ -131,6 +131,7 @@ PURE = {
     "importer.advice.values",
     "importer.advice.words",
     "importer.file.legacy",
+    "importer.file.columns",
     "importer.file.header",
     "importer.file.leavers",
     "importer.file.letters",

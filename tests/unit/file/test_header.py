@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from importer.errors import FileError
-from importer.file.header import COLUMNS, REQUIRED, Header, Names, nearest_column, read_header
+from importer.file.columns import read_header
+from importer.file.header import COLUMNS, REQUIRED, Header, Names, nearest_column
 from importer.model import Problem, Severity
 from importer.rules.settings import ImportSettings
 

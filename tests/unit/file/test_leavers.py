@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from importer.file.header import Names, read_header
+from importer.file.columns import read_header
+from importer.file.header import Names
 from importer.file.leavers import Tells, tells_beside
 
 LAST_DAY = (

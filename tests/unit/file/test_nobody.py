@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from importer.file.header import nearest_column, read_header
+from importer.file.columns import read_header
+from importer.file.header import nearest_column
 from importer.file.nobody import about_nobody
 
 HEADER, _ = read_header(["first_name", "last_name", "email", "number"], 1)
