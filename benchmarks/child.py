@@ -75,15 +75,18 @@ def run(file: str, database: str, messages: str, import_id: str) -> dict[str, An
     from importer.reconcile.run import run_import
     from importer.rules.settings import ImportSettings
 
+    copy = Path(messages) / f"{import_id}.csv"
+    copy.hardlink_to(file)
     job = Job(
         tenant="acme",
         import_id=int(import_id),
-        file=Path(file),
+        file=copy,
         name="sync_users.csv",
         dry_run=False,
         written=None,
         approval=None,
         now=datetime.now(UTC),
+        copy_of=lambda number: copy.with_name(f"{number}.csv"),
     )
 
     async def imported() -> Outcome:

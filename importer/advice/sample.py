@@ -42,7 +42,7 @@ def sample_of(text: str, settings: ImportSettings, named: Meant, names_all: Mean
 
     `named` counts the fields that a row of headers names, `names_all` only where all that must be there are.
     """
-    text = "".join(BeforeEndMark([text]))
+    text = _before_end(text)
     scores = {}
     for delimiter in dict.fromkeys((settings.delimiter, *DELIMITERS)):
         records = _records(text, delimiter, SCORED_ROWS)
@@ -58,9 +58,13 @@ def sample_of(text: str, settings: ImportSettings, named: Meant, names_all: Mean
     return Sample(best, [row for row in records[at:] if _is_filled(row)], left_out)
 
 
+def _before_end(text: str) -> str:
+    return "".join(part for part in BeforeEndMark([text]) if isinstance(part, str))
+
+
 def footer_of(end: str, delimiter: str) -> int:
     """How many records at the end of a file are totals, counts or end marks; blank ones between them count."""
-    records = _records("".join(BeforeEndMark([end])), delimiter, SAMPLE_ROWS)
+    records = _records(_before_end(end), delimiter, SAMPLE_ROWS)
     while records and not _is_filled(records[-1]):
         records.pop()
     found = 0

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from importer.errors import FileError
+from importer.file.comparing import Block, Unsure
 from importer.file.kinds import SNIFFED, another_kind
 from importer.file.legacy import BEFORE, GUESSED_FROM, LEGACY, legacy_of
 
@@ -27,30 +28,38 @@ SAVE_AS_UTF8 = "Save it as “CSV UTF-8” and send it again."
 
 
 class DecodedText:
-    """Iterates over the text of `chunks`; may be iterated once.
+    """Iterates over the text of `chunks`, with the blocks among them as they are; may be iterated once.
 
     `bytes_read` counts the bytes taken from `chunks` so far. Raises FileError where the bytes don't decode.
     `is_utf_8_too`, at the end: it was read in another encoding because the settings say so, but is valid UTF-8 with
-    more than ASCII in it, which hardly ever happens by chance.
+    more than ASCII in it, which hardly ever happens by chance. `read_as` names the encoding, once text was read.
     """
 
-    def __init__(self, chunks: Iterable[bytes], encoding: str) -> None:
+    def __init__(self, chunks: Iterable[bytes | Block], encoding: str) -> None:
         self.bytes_read = 0
+        self.read_as = encoding
         self.is_utf_8_too = False
         self._chunks = iter(chunks)
         self._encoding = encoding
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[str | Block]:
         first = self._first_bytes()
         _refuse_other_formats(first, self._encoding)
         mark, encoding = mark_of(first, self._encoding) or (b"", self._encoding)
+        self.read_as = encoding
         decoder = codecs.getincrementaldecoder(encoding)()
         other = None if mark or _is(encoding, "utf") else _Utf8()
         lines, tail = 0, b""
         for data, final in self._pieces(first[len(mark) :]):
             if other:
-                other.read(data, final)
+                other.read(data.text if isinstance(data, Block) else data, final)
             state = decoder.getstate()
+            if isinstance(data, Block):
+                if state[0]:
+                    raise Unsure
+                data.decode(encoding)
+                yield data
+                continue
             try:
                 text = decoder.decode(data, final)
             except UnicodeError as error:
@@ -81,22 +90,22 @@ class DecodedText:
     def _from(self, error: UnicodeDecodeError) -> bytes:
         """Some bytes from where the text is not readable, to guess at what they are."""
         found = error.object[error.start :]
-        while len(found) < GUESSED_FROM and (chunk := next(self._chunks, None)) is not None:
+        while len(found) < GUESSED_FROM and isinstance(chunk := next(self._chunks, None), bytes):
             found += chunk
         return found[:GUESSED_FROM]
 
     def _first_bytes(self) -> bytes:
         """Enough bytes to see what the file is, and the rest of the chunk they came in."""
         first = b""
-        while len(first) < SNIFFED and (chunk := next(self._chunks, None)) is not None:
+        while len(first) < SNIFFED and isinstance(chunk := next(self._chunks, None), bytes):
             first += chunk
         self.bytes_read = len(first)
         return first
 
-    def _pieces(self, first: bytes) -> Iterator[tuple[bytes, bool]]:
+    def _pieces(self, first: bytes) -> Iterator[tuple[bytes | Block, bool]]:
         yield first, False
         for chunk in self._chunks:
-            self.bytes_read += len(chunk)
+            self.bytes_read += len(chunk.text if isinstance(chunk, Block) else chunk)
             yield chunk, False
         yield b"", True
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from importer.errors import FileError
+from importer.file.comparing import Block
 from importer.file.header import DELIMITERS
 from importer.file.letters import one_line, visible
 from importer.model import Problem, Severity
@@ -25,10 +26,14 @@ _SEP = re.compile(r'\ufeff?\s*"?\s*sep\s*=\s*(\\t|[^\s"\w]|\t)?\s*"?[,;|\t]*\s*'
 
 @dataclass(slots=True)
 class Batch:
-    """Records that follow each other: the physical line each begins on, and its text without the line end."""
+    """Records that follow each other: the physical line each begins on, and its text without the line end.
+
+    Between them are the known ones of `blocks`, which nobody has looked at.
+    """
 
     lines: list[int]
     raws: list[str]
+    blocks: list[Block] = field(default_factory=list)
 
 
 class BeforeEndMark:
@@ -38,13 +43,19 @@ class BeforeEndMark:
     it; what follows it is only end marks and blanks.
     """
 
-    def __init__(self, text: Iterable[str]) -> None:
+    def __init__(self, text: Iterable[str | Block]) -> None:
         self.found = False
         self._text = text
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[str | Block]:
         held, before = "", "\n"
         for block in self._text:
+            if isinstance(block, Block):
+                if held:
+                    yield held
+                held, before = "", "\n"
+                yield block
+                continue
             text = held + block
             held = ""
             stripped = text.rstrip(" \t\r\n")

@@ -11,6 +11,7 @@ from itertools import chain
 
 from importer.errors import FileError
 from importer.file.columns import read_header
+from importer.file.comparing import Block, Unsure
 from importer.file.decoding import DecodedText
 from importer.file.edges import (
     Batch,
@@ -46,7 +47,7 @@ class CsvReader:
 
     def __init__(
         self,
-        chunks: Iterable[bytes],
+        chunks: Iterable[bytes | Block],
         *,
         delimiter: str = ",",
         encoding: str = "utf-8",
@@ -66,6 +67,7 @@ class CsvReader:
         self._skip_first = skip_first
         self._skip_last = skip_last
         self._anything_left_out = False
+        self._any_known = False
         self._records = Records(self._before_end, delimiter, skip_first, leaves_out_last=skip_last > 0)
         self._first = Batch([], [])  # the records that came with the header
         self._blocks = self._records.blocks()
@@ -82,6 +84,11 @@ class CsvReader:
     @property
     def bytes_read(self) -> int:
         return self._text.bytes_read
+
+    @property
+    def encoding(self) -> str:
+        """What the file is read as."""
+        return self._text.read_as
 
     def close(self) -> None:
         """Let go of what was read: who reads only the header calls this, or its text stays in memory for long."""
@@ -104,10 +111,20 @@ class CsvReader:
         """
         found, size, begun, back = Batch([], []), self._batch_rows, 0, self._skip_last
         for more in chain([self._first], self._blocks):
+            if found.blocks and not more.blocks:
+                yield self._counted(found)
+                found, begun = Batch([], []), self.bytes_read
             found.lines += more.lines
             found.raws += more.raws
-            at = 0
+            found.blocks += more.blocks
             full = self.bytes_read - begun >= BATCH_BYTES
+            if found.blocks:
+                # They stay whole; and after the last of them there are more lines than are left out.
+                if full or len(found.raws) >= size:
+                    yield self._counted(found)
+                    found, begun = Batch([], []), self.bytes_read
+                continue
+            at = 0
             while len(found.raws) - back - at >= (size if not full else 1):
                 end = min(at + size, len(found.raws) - back)
                 yield self._counted(Batch(found.lines[at:end], found.raws[at:end]))
@@ -115,7 +132,11 @@ class CsvReader:
             del found.lines[:at], found.raws[:at]
             if at:
                 begun = self.bytes_read
+        if found.blocks:
+            raise Unsure  # nothing came after them
         found, left_out = without_last(found, back)
+        if left_out.raws and not found.raws and self._any_known:
+            raise Unsure  # a record of several lines: the rows that are left out may begin in a block
         for line, raw in zip(left_out.lines, left_out.raws, strict=True):
             check_left_out(line, self.cells(line, raw))
         self._anything_left_out = bool(left_out.raws)
@@ -125,6 +146,9 @@ class CsvReader:
 
     def _counted(self, batch: Batch) -> Batch:
         self.rows += len(batch.raws)
+        for block in batch.blocks:
+            self._any_known = True
+            self.rows += block.known
         return batch
 
     def _conclude(self) -> None:

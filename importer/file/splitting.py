@@ -17,6 +17,7 @@ import csv
 from collections.abc import Generator, Iterable, Iterator
 
 from importer.errors import MAX_FAULTS, FileError
+from importer.file.comparing import Block, Unsure
 from importer.file.edges import Batch
 from importer.file.header import MAX_COLUMNS, is_correction
 from importer.file.letters import BLANKS
@@ -42,7 +43,7 @@ class Records:
     """
 
     def __init__(
-        self, text: Iterable[str], delimiter: str, skip_first: int, *, leaves_out_last: bool = False
+        self, text: Iterable[str | Block], delimiter: str, skip_first: int, *, leaves_out_last: bool = False
     ) -> None:
         self.columns = 0
         self.first: tuple[int, str] | None = None
@@ -84,6 +85,11 @@ class Records:
     def _blocks(self) -> Iterator[Batch]:
         pending = ""
         for block in self._text:
+            if isinstance(block, Block):
+                if pending:
+                    raise Unsure
+                yield self._take_unknown(block)
+                continue
             text = pending + block
             cut = text.rfind("\n") + 1
             found = Batch([], [])
@@ -103,6 +109,17 @@ class Records:
                 return
         if pending:
             yield from self._last_line(pending)
+
+    def _take_unknown(self, block: Block) -> Batch:
+        """The records of `block` that are not known. Raises Unsure if one has a fault."""
+        found = Batch([], [], [block])
+        for line, raw in block.records:
+            self.line = line
+            self._take(raw, found)
+            if self._faults:
+                raise Unsure
+        self.line = block.line + len(block.users)
+        return found
 
     def _split(self, text: str, found: Batch) -> str:
         """Put the records of whole lines into `found`; what is left is a record whose quote is still open."""

@@ -30,7 +30,7 @@ class SetAside:
     raw: str
     columns: Columns
     state: str
-    digest: bytes | None
+    settles: bool
     waiting: Mapping[str, str]
     old_email: str | None
     old_key: str | None
@@ -63,8 +63,8 @@ class Addresses:
     async def open(self) -> None:
         await self._db.execute(
             "CREATE TEMP TABLE aside (user_id INTEGER PRIMARY KEY, line INTEGER NOT NULL, raw TEXT NOT NULL,"
-            " columns TEXT NOT NULL, state TEXT NOT NULL, digest BLOB, waiting TEXT NOT NULL, old_email TEXT,"
-            " old_key TEXT, new_key TEXT, created INTEGER NOT NULL, clash INTEGER)"
+            " columns TEXT NOT NULL, state TEXT NOT NULL, settles INTEGER NOT NULL, waiting TEXT NOT NULL,"
+            " old_email TEXT, old_key TEXT, new_key TEXT, created INTEGER NOT NULL, clash INTEGER)"
         )
         await self._db.execute("CREATE INDEX temp.aside_new ON aside (new_key, line)")
         await self._db.execute("CREATE INDEX temp.aside_old ON aside (old_key)")
@@ -78,7 +78,7 @@ class Addresses:
                 row.raw,
                 json.dumps(row.columns),
                 row.state,
-                row.digest,
+                row.settles,
                 json.dumps(row.waiting),
                 row.old_email,
                 row.old_key,
@@ -98,7 +98,7 @@ class Addresses:
         await self._clash_among_rows()
         await self._clash_with_holders()
         await self._db.execute(
-            "UPDATE users SET email = NULL, email_key = NULL, digest = NULL"
+            "UPDATE users SET email = NULL, email_key = NULL"
             " WHERE id IN (SELECT user_id FROM aside WHERE clash IS NULL)"
         )
         return await self._take_from_deactivated()
@@ -141,7 +141,7 @@ class Addresses:
         )
         users = await self._roster.load(row[0] for row in rows)
         changes = [(users[row[0]], {"email": None, "email_key": None}) for row in rows]
-        await self._roster.update(changes, {})
+        await self._roster.update(changes)
         # Of a new user with the address it is said that the two may be one person (pairs.py).
         return [_lost(row[1], str(users[row[0]]["email"])) for row in rows if not row[2]]
 
@@ -201,7 +201,7 @@ def _restored(row: aiosqlite.Row, user: User | None) -> tuple[SetAside, User | N
         row["raw"],
         json.loads(row["columns"]),
         row["state"],
-        row["digest"],
+        bool(row["settles"]),
         json.loads(row["waiting"]),
         row["old_email"],
         row["old_key"],

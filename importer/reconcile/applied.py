@@ -151,8 +151,7 @@ class Applied:
             "UPDATE applied SET undone = ?, undone_at = ? WHERE import_id = ?",
             (json.dumps(outcome.to_json()), rfc3339(now), self._id),
         )
-        # No row of the next file is known by its text: one may name a manager who is unknown now. (Each user who
-        # was written has lost the digest already, by a trigger of the table.)
+        # No row of the next file is known by the file before: one may name a manager who is unknown now.
         await self._db.execute("UPDATE meta SET revision = revision + 1")
 
 

@@ -50,7 +50,7 @@ class Ending:
             self._spool.say(protected_user(None, user[self._shown]) for user in users if user["protected"])
             self._counts.deactivated += len(leaving)
             self._counts.deactivated_absent += len(leaving)
-            await self._roster.update([(user, {"state": "deactivated"}) for user in leaving], {})
+            await self._roster.update([(user, {"state": "deactivated"}) for user in leaving])
 
     async def settle_addresses(self) -> None:
         """Apply the rows that changed an address or wait for one, and reject those of which two would share one."""
@@ -67,13 +67,14 @@ class Ending:
             for aside, leaver, problem in leavers:
                 self._spool.say([problem])
                 columns = {name: value for name, value in aside.columns.items() if name not in ("email", "email_key")}
-                self._writer.apply(batch, aside.user_id, aside.line, leaver, columns, None, aside.waiting)
+                self._writer.apply(batch, aside.user_id, aside.line, leaver, columns, aside.waiting, settles=False)
             await self._writer.write(batch)
         async for rows in self._addresses.applicable():
             batch = Writes()
             for aside, user in rows:
+                columns = dict(aside.columns)
                 self._writer.apply(
-                    batch, aside.user_id, aside.line, user, dict(aside.columns), aside.digest, aside.waiting
+                    batch, aside.user_id, aside.line, user, columns, aside.waiting, settles=aside.settles
                 )
             await self._writer.write(batch)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -26,7 +26,8 @@ class Job:
     """One import to run. `file` is its own copy, which nothing changes; `now` is in UTC.
 
     `proven_whole`: its check-sum fits, so nothing else that speaks against its wholeness counts. `only_news`: a dry
-    run says of the header what the import for real would say, and not all.
+    run says of the header what the import for real would say, and not all. `copy_of` tells where the copy of another
+    import's file is; None: it is not to be read side by side with the one before it.
     """
 
     tenant: str
@@ -40,6 +41,7 @@ class Job:
     proven_whole: bool = False
     only_news: bool = False
     trial: Trial | None = None
+    copy_of: Callable[[int], Path] | None = None
 
 
 class Source:

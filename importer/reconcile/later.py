@@ -20,7 +20,6 @@ from importer.reconcile.newcomers import Newcomers
 from importer.reconcile.plan import Fate, Judgement, judge
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import RowInHand
-from importer.reconcile.window import Window
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
 from importer.said.oneperson import Read, duplicate, leaver_beside
@@ -158,7 +157,6 @@ class LastRows:
         reader: CsvReader,
         roster: Roster,
         checker: RowChecker,
-        window: Window,
         settings: ImportSettings,
         past: str,
         write: Callable[[Newcomers, Sequence[RowInHand]], Awaitable[None]],
@@ -170,7 +168,6 @@ class LastRows:
         self._reader = reader
         self._roster = roster
         self._checker = checker
-        self._window = window
         self._settings = settings
         self._past = past
         self._write = write
@@ -188,25 +185,25 @@ class LastRows:
 
     def _row(self, line: int, raw: str) -> RowInHand:
         cells = self._reader.cells(line, raw)
-        return RowInHand(line, cells, raw, self._checker.key(cells), self._window.digest(raw))
+        return RowInHand(line, cells, raw, self._checker.key(cells))
 
     async def _settle(self, rows: list[RowInHand]) -> None:
         keys = [row.key for row in rows if row.key is not None]
         known = await self._roster.find(keys)
         seen = await self._roster.strangers(keys)
-        users = await self._roster.load(user.id for user in known.values())
+        users = await self._roster.load(known.values())
         nobody: dict[str, int] = {}
         standing = []
         for row in rows:
             key = row.key or ""
-            row.known = known.get(key)
-            mark = self._roster.mark_of(row.known.id) if row.known else seen.get(key, 0)
+            row.known = known.get(key, 0)
+            mark = self._roster.mark_of(row.known) if row.known else seen.get(key, 0)
             if mark and mark != -row.line:
                 self._later.fall(row.line, abs(mark), beside=mark > 0)
                 continue
-            if row.known is None:
+            if not row.known:
                 seen[key] = nobody[key] = -row.line
-            row.user = users.get(row.known.id) if row.known else None
+            row.user = users.get(row.known) if row.known else None
             row.checked = self._checker.check(row.line, row.cells, row.raw)
             row.judgement = judge(row.checked, row.user, self._settings, self._past)
             standing.append(row)

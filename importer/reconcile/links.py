@@ -45,7 +45,7 @@ class Waiting:
     user_id: int
     line: int
     texts: Mapping[str, str]
-    digest: bytes | None
+    settles: bool
     changed: bool
     created: bool
 
@@ -73,8 +73,8 @@ class Links:
 
     async def open(self) -> None:
         await self._db.execute(
-            "CREATE TEMP TABLE waiting_links (user_id INTEGER NOT NULL, line INTEGER NOT NULL, manager TEXT,"
-            " coach TEXT, digest BLOB, changed INTEGER NOT NULL, created INTEGER NOT NULL)"
+            "CREATE TEMP TABLE waiting_links (line INTEGER PRIMARY KEY, user_id INTEGER NOT NULL, manager TEXT,"
+            " coach TEXT, settles INTEGER NOT NULL, changed INTEGER NOT NULL, created INTEGER NOT NULL)"
         )
 
     async def learn(self, texts: Set[object]) -> None:
@@ -85,7 +85,7 @@ class Links:
         if len(self.known) + len(keys) > CACHED:
             self.known.clear()
         found = await self._roster.find(keys.values())
-        self.known.update((text, found[key].id) for text, key in keys.items() if key in found)
+        self.known.update((text, found[key]) for text, key in keys.items() if key in found)
 
     def of(
         self, values: Mapping[str, FieldValue], line: int, user_id: int, created: Mapping[str | None, int]
@@ -111,7 +111,7 @@ class Links:
     async def wait(self, waiting: Iterable[Waiting]) -> None:
         """Keep these until all rows are in."""
         rows = [
-            (w.user_id, w.line, w.texts.get("manager"), w.texts.get("coach"), w.digest, w.changed, w.created)
+            (w.line, w.user_id, w.texts.get("manager"), w.texts.get("coach"), w.settles, w.changed, w.created)
             for w in waiting
         ]
         if rows:
@@ -124,12 +124,12 @@ class Links:
         while self._waiting:
             rows = list(
                 await self._db.execute_fetchall(
-                    "SELECT rowid, * FROM waiting_links WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, BATCH)
+                    "SELECT * FROM waiting_links WHERE line > ? ORDER BY line LIMIT ?", (after, BATCH)
                 )
             )
             if not rows:
                 return
-            after = rows[-1]["rowid"]
+            after = rows[-1]["line"]
             yield await self._resolve_batch(rows)
 
     async def _resolve_batch(self, rows: list[aiosqlite.Row]) -> Resolved:
@@ -137,32 +137,28 @@ class Links:
         found = await self._whom(texts)
         users = await self._roster.load(row["user_id"] for row in rows)
         resolved = Resolved([], 0)
-        created, changes, digests = [], [], {}
+        created, changes, settled = [], [], {}
         for row in rows:
             user = users[row["user_id"]]
             columns, problems, by_address = self._columns(row, user, found)
             resolved.problems += problems
             # A link found by an address may mean somebody else next time, though the row is the same.
-            digest = None if problems or by_address else row["digest"]
+            settled[user["id"]] = bool(row["settles"]) and not problems and not by_address
             changed = differences(user, columns)
             if row["created"]:
                 created.append(
                     (
                         columns.get("manager_id", user["manager_id"]),
                         columns.get("coach_id", user["coach_id"]),
-                        digest,
                         user["id"],
                     )
                 )
             elif changed:
                 resolved.newly_changed += not row["changed"]
                 changes.append((user, changed))
-            if not row["created"]:
-                digests[user["id"]] = digest
-        await self._db.executemany("UPDATE users SET manager_id = ?, coach_id = ?, digest = ? WHERE id = ?", created)
-        await self._roster.update(changes, digests)
-        written = {user["id"] for user, _ in changes}
-        await self._roster.remember({i: d for i, d in digests.items() if d is not None and i not in written})
+        await self._db.executemany("UPDATE users SET manager_id = ?, coach_id = ? WHERE id = ?", created)
+        await self._roster.update(changes)
+        self._roster.settle(settled)
         return resolved
 
     def _columns(
@@ -189,7 +185,7 @@ class Links:
         """Whom each text names, and whether it took the address to tell; texts that name nobody are missing."""
         texts = list(texts)
         known = await self._roster.find(self._key(text) for text in texts)
-        found = {text: (known[self._key(text)].id, False) for text in texts if self._key(text) in known}
+        found = {text: (known[self._key(text)], False) for text in texts if self._key(text) in known}
         rest = [text for text in texts if text not in found]
         if rest and not self._identity.by_address:
             rows = await self._db.execute_fetchall(
@@ -209,7 +205,7 @@ class Links:
                 f"""
                 SELECT u.id, coalesce(u.email, u.external_id) AS whose, coalesce(m.email, m.external_id) AS whom
                 FROM users AS m INDEXED BY users_deactivated
-                JOIN users AS u ON u.{name}_id = m.id
+                CROSS JOIN users AS u ON u.{name}_id = m.id
                 WHERE m.state = 'deactivated' AND u.state = 'active' AND (
                     EXISTS (SELECT 1 FROM changes AS c
                         WHERE c.user_id = u.id AND c.import_id = :import_id AND c.field IN (:field, 'created'))
@@ -250,7 +246,7 @@ class Links:
         )
         changed = {row[0] for row in rows}
         new = await self._db.execute_fetchall(
-            "SELECT id FROM users WHERE id >= ? AND manager_id IS NOT NULL LIMIT 1", (self._roster.first_new_id,)
+            "SELECT id FROM users WHERE id >= ? AND +manager_id IS NOT NULL LIMIT 1", (self._roster.first_new_id,)
         )
         return changed | {row[0] for row in new}
 

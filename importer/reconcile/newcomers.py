@@ -10,8 +10,8 @@ where a batch or a chunk ends. It holds because the rows taken here depend on no
 - Their identifiers are valid, come once in the batch, and name neither a user, nor one whose creation was undone, nor
   a row before. Where the address may change (it is not the identifier), no other user has or wants theirs.
 - Every cell of their chunk is valid, and at most doubtful in a way that is said once for its column; those are
-  counted, and their rows leave no digest, as on the other path. So there is nothing to say of a row but about links.
-- None is a leaver; one whose last day is ahead leaves no digest, as on the other path.
+  counted, and their rows settle nobody, as on the other path. So there is nothing to say of a row but about links.
+- None is a leaver; the row of one whose last day is ahead settles nobody, as on the other path.
 - Links are the one thing in common. All who are created in the batch have their ids before a link is looked at, and a
   link that is not found waits for the end, as on the other path.
 - Teams and locations get the spelling of their first line, over the rows of both paths.
@@ -106,7 +106,7 @@ def part(
 
 
 def _leavers(values: Mapping[str, Sequence[FieldValue]], rows: Sequence[RowInHand], checker: RowChecker) -> set[int]:
-    """The places of leavers, and of those whose last day needs a word. Who has one ahead leaves no digest."""
+    """The places of leavers, and of those whose last day needs a word. Of who has it ahead the row does not last."""
     odd: set[int] = set()
     for name, left in checker.flags.items():
         odd.update(at for at, said in enumerate(values[name]) if said is left)
@@ -116,7 +116,7 @@ def _leavers(values: Mapping[str, Sequence[FieldValue]], rows: Sequence[RowInHan
             if leave is None:
                 continue
             if last_day(leave, hire, checker.past) is LastDay.AHEAD:
-                rows[at].digest = None
+                rows[at].lasting = False
             else:
                 odd.add(at)
     return odd
@@ -162,7 +162,7 @@ def _set_links(
     created: Mapping[str | None, int],
     batch: Writes,
 ) -> list[Problem]:
-    """Fill the columns of manager and coach as far as those are known, and the digests, which depend on it."""
+    """Fill the columns of manager and coach as far as those are known, and tell whom the rows settle by that."""
     rows, count = newcomers.rows, len(newcomers.rows)
     problems: list[Problem] = []
     odd: dict[int, dict[str, FieldValue]] = {}
@@ -174,7 +174,7 @@ def _set_links(
         for at, (text, target) in enumerate(zip(texts, found, strict=True)):
             if text and not target:
                 odd.setdefault(at, {})[name] = text
-    digests = [row.to_remember for row in rows]
+    batch.settled.update((row.new_id, row.settles) for row in rows)
     for at, unresolved in odd.items():
         row = rows[at]
         resolved = links.of(unresolved, row.line, row.new_id, created)
@@ -182,11 +182,10 @@ def _set_links(
         for name, target in resolved.columns.items():
             targets[name][at] = target
         if resolved.waiting:
-            digest = None if resolved.problems else row.to_remember
-            batch.waiting.append(Waiting(row.new_id, row.line, resolved.waiting, digest, True, True))
+            settles = row.settles and not resolved.problems
+            batch.waiting.append(Waiting(row.new_id, row.line, resolved.waiting, settles, True, True))
         if resolved.waiting or resolved.problems:
-            digests[at] = None
-    columns["digest"] = digests
+            batch.settled[row.new_id] = False
     return problems
 
 

@@ -1,11 +1,11 @@
 """One batch of rows after the other becomes users: read, look up, judge, write; then links and absent users.
 
-Most rows of most files say what they said last time. A row whose text has the digest that some user remembers is that
-user's row, unchanged, and nothing more is done for it: it is not even parsed.
+Most rows of most files stood in the file before, and are known by that (before.py): such a row stands for its user,
+who is unchanged, and nothing more is done for it. It is not even parsed.
 
 Theory. Of all rows with one identifier the first that is not a leaver's stands (the first, where all are leavers').
 The others fall: a leaver's row beside one that is not is ignored, any other is rejected as a duplicate. This holds
-however a row is treated (by its text, by column, on its own) and wherever a batch ends. It rests on five things:
+however a row is treated (known, by column, on its own) and wherever a batch ends. It rests on five things:
 
 1. Who was named is kept in two books. `Roster.mark_of` has users by id, those being created included: they get their
    id when they are judged. `strangers` has identifiers without a user: of rejected and ignored rows, and of new users
@@ -15,13 +15,13 @@ however a row is treated (by its text, by column, on its own) and wherever a bat
    users who wait for an address are the exception, and the reason why `_settle` notes them as strangers.
 3. Within a batch all look-ups come first, so `known` is as of before the batch. `_judge` therefore goes in the order
    of the file and keeps the identifiers it has `seen`; `part` hands it the whole batch if one of them comes twice.
-4. One thing happens out of order. `Window.match` marks the rows it knows, of the whole batch, before any other row is
+4. One thing happens out of order. `_take_known` marks the known rows, of the whole batch, before any other row is
    judged. So a row may find its user marked with a later line. `_displace` then takes that later row back: it was
    counted as unchanged, and falls. Its text is at hand, because a row in hand and a row that is marked too early are
    always of one batch.
 5. A leaver's row changes nothing before all others are in: it waits in `Later`, and marks its user, so that the next
-   leaver's row is not taken as known by its text. One that was known by its text has changed nothing either. So a row
-   that is not a leaver's may displace it at any time, in whichever batch it was.
+   leaver's row is not taken as known. One that was known has changed nothing either. So a row that is not a leaver's
+   may displace it at any time, in whichever batch it was.
 
 A row that is treated in a new way has to mark its user or note its identifier, once: strangers take each identifier
 only once. A row that falls does neither. A batch that is looked up before the last one is written would create a
@@ -31,10 +31,13 @@ user twice.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 
+from importer.file.comparing import Block
 from importer.file.reader import Batch, CsvReader
 from importer.model import Counts
 from importer.reconcile.addresses import Addresses
@@ -57,7 +60,6 @@ from importer.reconcile.plan import (
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import FirstLines, RowInHand
 from importer.reconcile.unread import Unread
-from importer.reconcile.window import Window, salt_of
 from importer.reconcile.writing import Writer
 from importer.rules.doubts import Doubts
 from importer.rules.rows import RowChecker
@@ -94,15 +96,15 @@ class Reconciler:
         self._by_address = roster.identity.by_address
         self._checker = RowChecker(reader.header, settings, self._past)
         self.unread = Unread(reader.header, settings, self._past)
-        self._window = Window(roster, salt_of(roster.revision, reader.header, settings))
         self._batches: Iterator[Batch] = reader.batches(self._refuse_person)
         self._ahead: Batch | None = None
+        self._blocks: list[Block] = []
         self.counts = Counts()
         self._writer = Writer(roster, links, addresses, spool, self.counts, settings.own)
         self._ending = Ending(reader, roster, addresses, spool, settings, self._writer, self.unread, self.counts)
         self._doubts = Doubts()
         self._last = LastRows(
-            later, again, reader, roster, self._checker, self._window, settings, self._past, self._write, self._report
+            later, again, reader, roster, self._checker, settings, self._past, self._write, self._report
         )
         self.unknown_identifiers = FirstLines()
         self._said = 0
@@ -121,7 +123,6 @@ class Reconciler:
         """Reconcile the next batch, last the leavers' rows; False when there was none. Raises FileError."""
         if self._ahead is None:
             return await self._last.run()
-        await self._window.slide(len(self._ahead.raws))
         rows = await asyncio.to_thread(self._read, self._ahead)
         if rows:
             await self._settle(rows)
@@ -130,21 +131,34 @@ class Reconciler:
     # Reading, in a thread.
 
     def _read(self, batch: Batch) -> list[RowInHand]:
-        """The rows of `batch` that are not known by their text; the others are counted."""
+        """The rows of `batch` that have to be looked at; the known ones are counted."""
         self._ahead = next(self._batches, None)
         unfinished = self._unfinished_line(batch)
-        unknown = self._window.match(batch, unfinished)
-        self.counts.unchanged += self._window.hits
         parse, key = self._reader.cells, self._checker.key
         rows = []
-        for line, raw, digest in unknown:
+        for line, raw in self._take_known(batch):
             cells = parse(line, raw)
-            rows.append(RowInHand(line, cells, raw, key(cells), digest, unfinished=line == unfinished))
+            rows.append(RowInHand(line, cells, raw, key(cells), unfinished=line == unfinished))
         if self.unread.any:
             for row in rows:
                 row.told = self.unread.told(row.cells)
-                row.digest = None if row.told else row.digest
         return rows
+
+    def _take_known(self, batch: Batch) -> Iterable[tuple[int, str]]:
+        """Let the known rows of `batch` stand for their users; return the others, and those that another row has."""
+        self._blocks = batch.blocks
+        found = list(zip(batch.lines, batch.raws, strict=True))
+        named = []
+        for block in batch.blocks:
+            lines = self._roster.stand(block.line, block.users)
+            self.counts.unchanged += block.known - len(lines)
+            named += [(line, self._known_raw(line)) for line in lines]
+        return sorted(found + named) if named else found
+
+    def _known_raw(self, line: int) -> str:
+        """The known row on `line` in this batch."""
+        block = self._blocks[bisect_right(self._blocks, line, key=attrgetter("line")) - 1]
+        return block.raw(line).decode(self._reader.encoding)
 
     @property
     def any_waits(self) -> bool:
@@ -170,8 +184,8 @@ class Reconciler:
         strangers = await self._roster.strangers(keys)
         unknown = await self._roster.find_unknown(keys)
         for row in rows:
-            row.known = known.get(row.key) if row.key is not None else None
-        users = await self._roster.load(row.known.id for row in rows if row.known and not row.is_unchanged)
+            row.known = known.get(row.key, 0) if row.key is not None else 0
+        users = await self._roster.load(row.known for row in rows if row.known)
         await self._roster.put_days_back(users)  # of rows that fall: none of them is written
         apart = strangers.keys() | unknown.keys() | await self._contested(rows)
         newcomers, rows = await asyncio.to_thread(self._part, rows, users, strangers, unknown, apart)
@@ -215,10 +229,13 @@ class Reconciler:
         Rows with an identifier in `apart` are unusual.
         """
         newcomers, others = part(rows, apart, self._checker, self._doubts)
-        for row in newcomers.rows:
-            row.new_id = self._roster.new_id(row.line)
         self.counts.created += len(newcomers.rows)
-        return newcomers, self._judge(others, users, strangers, unknown)
+        judged = self._judge(others, users, strangers)
+        # Ids follow the lines, however the rows are treated and wherever a batch ends.
+        created = [row for row in judged if row.judgement.fate is Fate.CREATE]
+        for row in sorted([*newcomers.rows, *created], key=attrgetter("line")):
+            row.new_id = self._id_for(row, unknown)
+        return newcomers, judged
 
     async def _names(self, newcomers: Newcomers, writes: Sequence[RowInHand]) -> NameIds:
         """Find or make the teams and locations that are named, and find those named as manager or coach."""
@@ -234,31 +251,20 @@ class Reconciler:
         rows: list[RowInHand],
         users: Mapping[int, User],
         strangers: Mapping[str, int],
-        unknown: Mapping[str, int],
     ) -> list[RowInHand]:
-        """Decide on every row, in the order of the file; rows that are unchanged by their digest, and those that wait
-        or fall, drop out.
-        """
+        """Decide on every row, in the order of the file; those that wait or fall drop out."""
         seen = dict(strangers)
         judged = []
         for row in rows:
-            mark = self._roster.mark_of(row.known.id) if row.known else seen.get(row.key or "", 0)
-            if row.known and row.is_unchanged and (not mark or (mark < 0 and row.known.active)):
-                if mark:
-                    self._displace(mark, row.line, leaver=False)
-                self.counts.unchanged += 1
-                self._roster.mark(row.known.id, row.line if row.known.active else -row.line)
-                continue
-            row.user = users.get(row.known.id) if row.known else None
+            mark = self._roster.mark_of(row.known) if row.known else seen.get(row.key or "", 0)
+            row.user = users.get(row.known) if row.known else None
             row.checked = self._checker.check(row.line, row.cells, row.raw)
             if not self._stands(row, mark):
                 continue
             row.judgement = judge(row.checked, row.user, self._settings, self._past)
             if row.unfinished and not row.checked.about_nobody:
                 row.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(row.checked),))
-            if row.judgement.fate is Fate.CREATE:
-                row.new_id = self._id_for(row, unknown)
-            if row.known is None and row.key is not None and not row.checked.about_nobody:
+            if not row.known and row.key is not None and not row.checked.about_nobody:
                 seen.setdefault(row.key, row.line)
             judged.append(row)
         return judged
@@ -280,7 +286,7 @@ class Reconciler:
         if first and mark:
             self._displace(mark, row.line, leaver=leaver)
         if first and row.known:
-            self._roster.mark(row.known.id, -row.line if leaver else row.line)
+            self._roster.mark(row.known, -row.line if leaver else row.line)
         if row.unfinished:
             return True  # rejected whatever it says
         if leaver:
@@ -290,19 +296,17 @@ class Reconciler:
         return first and not leaver
 
     def _leaves(self, row: RowInHand) -> bool:
-        """Whether `row` is a leaver's. One that is known by its text is, if its user is deactivated."""
-        if row.known and row.is_unchanged:
-            return not row.known.active
+        """Whether `row` is a leaver's."""
         return leaving(row.checked, row.user, self._settings, self._past).leaver
 
     def _displace(self, mark: int, line: int, *, leaver: bool) -> None:
-        """Take back the row of `mark`, as that on `line` stands. It was known by its text, or is a leaver's."""
+        """Take back the row of `mark`, as that on `line` stands. It was known, or is a leaver's."""
         if mark > 0:
             self.counts.unchanged -= 1
-            self._later.add_double(mark, self._window.raw(mark), line)
+            self._later.add_double(mark, self._known_raw(mark), line)
         elif leaver:
             self.counts.unchanged -= 1
-            self._later.add_leaver(-mark, self._window.raw(-mark))
+            self._later.add_leaver(-mark, self._known_raw(-mark))
         else:
             self._later.displace(-mark, line)
 
@@ -329,7 +333,7 @@ class Reconciler:
 
     def _may_be_cut(self, row: RowInHand) -> bool:
         """Whether even the identifier of an unfinished row may be half of one, and no guard would see to that."""
-        unsure = row.unfinished and row.known is None and not row.checked.about_nobody
+        unsure = row.unfinished and not row.known and not row.checked.about_nobody
         return unsure and not self._settings.detect_truncation
 
     # After all rows.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import cast
 
 import aiosqlite
@@ -39,7 +38,6 @@ COLUMNS = (
     "leave_date",
     "custom",
     "state",
-    "digest",
 )
 """What an import writes of a user, in the order of the INSERT."""
 
@@ -57,16 +55,8 @@ INSERT_USER = f"INSERT INTO users (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * l
 CREATE_AGAIN = f"UPDATE users SET {', '.join(f'{name} = ?' for name in COLUMNS)}, known = 1 WHERE id = ?"  # noqa: S608
 INSERT_CHANGE = "INSERT INTO changes (import_id, user_id, field, old, new) VALUES (?, ?, ?, ?, ?)"
 NAMES_CACHED = 100_000
+SETTLED, STOOD = 1, 2
 IDS_AT_ONCE = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Whom an identifier names, the digest of the row that last wrote them, and whether they are active."""
-
-    id: int
-    digest: bytes | None
-    active: bool
 
 
 class Roster:
@@ -83,7 +73,13 @@ class Roster:
         self.active_before = 0
         self.users_before = 0
         # The line of the row that stands for a user, by user id; 0: none yet. Below 0 it is a leaver's row.
-        self._line = array("q", [0])
+        self._line = array("i", [0])
+        # Whether that row settles its user: SETTLED, or STOOD, which it does unseen.
+        self._settled = bytearray(1)
+        self._stood: list[tuple[int, array[int]]] = []
+        self._fell: list[int] = []
+        # 1: the user was deactivated before the import; asked for when rows are to stand unseen.
+        self._left = bytearray(1)
         self._strangers = 0
         self._unknown = 0
         self.teams_created = 0
@@ -114,7 +110,8 @@ class Roster:
         self.users_before = total - unknown
         self._unknown = unknown
         self.active_before = total - gone
-        self._line = array("q", bytes(self._line.itemsize * (highest + 1)))
+        self._line = array("i", bytes(self._line.itemsize * (highest + 1)))
+        self._settled = bytearray(highest + 1)
         # Identifiers of rows that are about nobody: rejected or ignored, but named once all the same.
         await self._db.execute(
             "CREATE TEMP TABLE strangers (key TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID"
@@ -132,7 +129,50 @@ class Roster:
 
     def mark(self, user_id: int, mark: int) -> None:
         """Let the row on the line `mark` stand for this user (`-mark`: a leaver's row on that line)."""
+        self._unsettle(user_id)
         self._line[user_id] = mark
+
+    def stand(self, line: int, users: array[int]) -> list[int]:
+        """Let the rows on `line` and the next lines stand for `users`, and settle them; 0 for no user.
+
+        Return the lines of those whose user was named by a row before: they stand for nobody.
+        """
+        marks, settled, left, named = self._line, self._settled, self._left, []
+        for number, user in enumerate(users, line):
+            if user:
+                if marks[user]:
+                    named.append(number)
+                else:
+                    marks[user] = -number if left[user] else number
+                    settled[user] = STOOD
+        self._stood.append((line, users))
+        self._fell += named
+        return named
+
+    def settle(self, users: Mapping[int, bool]) -> None:
+        """Note whether the rows that stand for these users settle them."""
+        for user_id, settles in users.items():
+            self._unsettle(user_id)
+            self._settled[user_id] = SETTLED if settles else 0
+
+    def _unsettle(self, user_id: int) -> None:
+        if self._settled[user_id] == STOOD:
+            self._fell.append(abs(self._line[user_id]))
+        self._settled[user_id] = 0
+
+    def settled_lines(self) -> array[int]:
+        """Return for each line the user whom the row on it settles; 0 for none. The first is the line 1."""
+        ends = (line + len(users) - 1 for line, users in self._stood)
+        lines = array("i", [0]) * (max(max(self._line), -min(self._line), *ends) + 1)
+        for line, users in self._stood:
+            lines[line : line + len(users)] = users
+        for line in self._fell:
+            lines[line] = 0
+        user_id = self._settled.find(SETTLED)
+        while user_id >= 0:
+            lines[abs(self._line[user_id])] = user_id
+            user_id = self._settled.find(SETTLED, user_id + 1)
+        return lines
 
     async def last_active(self) -> int | None:
         """Who was named last in the file of those who are active now; None if nobody was.
@@ -163,28 +203,20 @@ class Roster:
 
     # Looking up.
 
-    async def digests_from(self, user_id: int, limit: int) -> list[tuple[bytes, int]]:
-        """The digests and ids of up to `limit` users from `user_id` on, in the order they were created.
+    async def expect_known(self) -> None:
+        """Make ready for rows that `stand` unseen: those of deactivated users are leavers'."""
+        self._left = bytearray(self.first_new_id)
+        for row in await self._db.execute_fetchall("SELECT id FROM users WHERE state = 'deactivated'"):
+            self._left[row[0]] = 1
 
-        The id of a deactivated user is below 0: the row with that digest is a leaver's.
-        """
-        query = (
-            "SELECT digest, iif(state = 'active', id, -id) FROM users"
-            " WHERE id >= ? AND id < ? AND digest IS NOT NULL ORDER BY id LIMIT ?"
-        )
-        async with self._db.cursor() as cursor:
-            cursor.row_factory = None  # plain tuples: every user passes here in every import
-            await cursor.execute(query, (user_id, self.first_new_id, limit))
-            return cast(list[tuple[bytes, int]], await cursor.fetchall())
-
-    async def find(self, keys: Iterable[str]) -> dict[str, Known]:
+    async def find(self, keys: Iterable[str]) -> dict[str, int]:
         """Whom these identifiers name; those of nobody are missing."""
         rows = await self._db.execute_fetchall(
-            f"SELECT u.{self._column}, u.id, u.digest, u.state = 'active' FROM json_each(?) AS wanted"  # noqa: S608
+            f"SELECT u.{self._column}, u.id FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
             f" JOIN users AS u ON u.{self._column} = wanted.value AND u.known = 1",
             (json.dumps(list(keys)),),
         )
-        return {row[0]: Known(row[1], row[2], bool(row[3])) for row in rows}
+        return {row[0]: row[1] for row in rows}
 
     async def find_unknown(self, keys: Iterable[str]) -> dict[str, int]:
         """The records of those of `keys` whose creation was undone: nobody, until they are created again."""
@@ -283,6 +315,7 @@ class Roster:
         user_id = self._next_id
         self._next_id += 1
         self._line.append(line)
+        self._settled.append(0)
         return user_id
 
     async def create(self, users: Sequence[tuple[Value, ...]]) -> None:
@@ -300,27 +333,19 @@ class Roster:
                 INSERT_CHANGE, [(self._import_id, user[0], "created", None, None) for user in users]
             )
 
-    async def update(
-        self, changes: Sequence[tuple[User, Mapping[str, Value]]], digests: Mapping[int, bytes | None]
-    ) -> None:
-        """Write what differs of each user, with its history, and the digest of the row it comes from (else none)."""
+    async def update(self, changes: Sequence[tuple[User, Mapping[str, Value]]]) -> None:
+        """Write what differs of each user, with its history. Their rows settle them only if that is said after it."""
         by_columns: dict[tuple[str, ...], list[tuple[Value, ...]]] = {}
         history = []
         for user, changed in changes:
-            values = (*changed.values(), digests.get(user["id"]), user["id"])
+            self._unsettle(user["id"])
+            values = (*changed.values(), user["id"])
             by_columns.setdefault(tuple(changed), []).append(values)
             history += [(self._import_id, user["id"], *record) for record in records_of(user, changed)]
         for columns, rows in by_columns.items():
-            setters = "".join(f"{name} = ?, " for name in columns)
-            await self._db.executemany(f"UPDATE users SET {setters}digest = ? WHERE id = ?", rows)  # noqa: S608
+            setters = ", ".join(f"{name} = ?" for name in columns)
+            await self._db.executemany(f"UPDATE users SET {setters} WHERE id = ?", rows)  # noqa: S608
         await self._db.executemany(INSERT_CHANGE, history)
-
-    async def remember(self, digests: Mapping[int, bytes | None]) -> None:
-        """Rows that changed nothing: remember (or forget) their digests, which is no change of a user."""
-        if digests:
-            await self._db.executemany(
-                "UPDATE users SET digest = ? WHERE id = ?", [(digest, user_id) for user_id, digest in digests.items()]
-            )
 
 
 def records_of(user: User, changed: Mapping[str, Value]) -> Iterator[tuple[str, object, object]]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from importer.reconcile.addresses import SetAside
 from importer.reconcile.links import Waiting
 from importer.reconcile.plan import Judgement
-from importer.reconcile.roster import Known
 from importer.reconcile.unread import Told
 from importer.rules.cells import FieldValue
 from importer.rules.rows import CheckedRow
@@ -21,38 +20,34 @@ LINES_NAMED = 5
 class RowInHand:
     """A row that has to be looked at, and what is found out about it.
 
-    `digest`: that of its text; None if the same text may mean something else on a later day.
+    `lasting`: the same text means the same on any later day.
     """
 
     line: int
     cells: list[str]
     raw: str
     key: str | None
-    digest: bytes | None
-    known: Known | None = None
+    known: int = 0
     user: User | None = None
     checked: CheckedRow = field(init=False)
     judgement: Judgement = field(init=False)
     new_id: int = 0
     unfinished: bool = False
+    lasting: bool = True
     doubted: bool = False
     told: Told | None = None
 
     @property
     def user_id(self) -> int:
         """The user this row is about; 0 if there is none."""
-        return self.known.id if self.known else self.new_id
+        return self.known or self.new_id
 
     @property
-    def to_remember(self) -> bytes | None:
-        """The digest that the user of this row may remember; None if a cell of it has to be counted next time too."""
-        return None if self.doubted else self.digest
-
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether this is, word for word, the row that last wrote its user."""
-        same = self.known is not None and self.digest is not None and self.known.digest == self.digest
-        return same and not self.unfinished
+    def settles(self) -> bool:
+        """Whether the row, unless there is something to say about it, settles its user: it then need not be looked at
+        the next time. Not if a cell of it has to be counted the next time too.
+        """
+        return self.lasting and not self.doubted and not self.told and "\n" not in self.raw
 
 
 @dataclass(slots=True)
@@ -62,8 +57,7 @@ class Writes:
     created: list[tuple[Value, ...]] = field(default_factory=list)
     created_again: list[tuple[Value, ...]] = field(default_factory=list)
     updated: list[tuple[User, Columns]] = field(default_factory=list)
-    digests: dict[int, bytes | None] = field(default_factory=dict)
-    remembered: dict[int, bytes | None] = field(default_factory=dict)
+    settled: dict[int, bool] = field(default_factory=dict)
     waiting: list[Waiting] = field(default_factory=list)
     aside: list[SetAside] = field(default_factory=list)
 

@@ -10,10 +10,14 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from importer.database import open_database, transaction
 from importer.errors import MAX_FAULTS, FileError, TryAgain
+from importer.file.comparing import Unsure
+from importer.file.sidebyside import PIECES, Pieces
 from importer.model import (
     APPLIED,
     Counts,
@@ -24,6 +28,7 @@ from importer.model import (
 )
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.applied import Applied
+from importer.reconcile.before import Before
 from importer.reconcile.job import Job, Source
 from importer.reconcile.later import Later
 from importer.reconcile.links import Links
@@ -53,17 +58,25 @@ async def run_import(
     progress: Callable[[float], None] = lambda _: None,
     stopping: Callable[[], bool] = lambda: False,
     batch_rows: int = BATCH_ROWS,
+    pieces: Pieces | None = PIECES,
 ) -> Outcome:
     """Run `job` against the users in `database`; what it has to say is in the folder `messages` when it returns.
 
     An applied outcome is in the table `applied` of `database`, committed with its effects; with any other, nothing
     was changed. `progress` is told the part of the file that was read, 0 to 1; when `stopping` answers yes the import
-    rolls back. Raises TryAgain (disk full, database busy) and Stopped; then too nothing was changed.
+    rolls back. The file is cut into `pieces` to be read side by side with the one before it; without them it is read
+    alone, which comes to the same. Raises TryAgain (disk full, database busy) and Stopped; then nothing was changed.
     """
     try:
-        with job.file.open("rb") as file, Spool(messages, job.import_id, settings.delimiter) as spool:
-            source = Source(file, job)
-            return await _run(job, source, database, settings, spool, progress, stopping, batch_rows)
+        for cut in (pieces, None):
+            with (
+                job.file.open("rb") as file,
+                Spool(messages, job.import_id, settings.delimiter) as spool,
+                suppress(Unsure),
+            ):
+                run = partial(_run, job, Source(file, job), database, settings, spool, progress, stopping, batch_rows)
+                return await run(cut)
+        raise AssertionError("a file that is read alone is never unsure")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TryAgain("disk_full", "the disk is full") from error
@@ -79,6 +92,7 @@ async def _run(
     progress: Callable[[float], None],
     stopping: Callable[[], bool],
     batch_rows: int,
+    pieces: Pieces | None,
 ) -> Outcome:
     db = await open_database(database, "tenant")
     try:
@@ -89,8 +103,9 @@ async def _run(
             roster = Roster(db, job.import_id, identity_of(settings))
             links, addresses = Links(db, roster, job.import_id), Addresses(db, roster)
             pairs = Pairs(db, job.import_id, roster, settings)
-            tables = Tables(roster, links, addresses, Later(db), pairs, Applied(db, job.import_id))
-            run = Steps(job, source, settings, spool, tables)
+            applied, before = Applied(db, job.import_id), Before(db, job.import_id)
+            tables = Tables(roster, links, addresses, Later(db), pairs, applied, before)
+            run = Steps(job, source, settings, spool, tables, pieces)
             await run.stream(progress, stopping, batch_rows)
             outcome = await run.conclude()
             await asyncio.to_thread(spool.keep)

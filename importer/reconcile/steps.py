@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from importer.errors import Stopped
+from importer.errors import FileError, Stopped
+from importer.file.comparing import FileBefore, Unsure
 from importer.file.reader import CsvReader
+from importer.file.sidebyside import PIECES, Pieces, SideBySide
 from importer.model import (
     Counts,
     FileFacts,
@@ -21,6 +23,7 @@ from importer.model import (
 )
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.applied import Applied
+from importer.reconcile.before import Before, can_be_compared, salt_of
 from importer.reconcile.job import Job, Source, read_again
 from importer.reconcile.later import Later
 from importer.reconcile.leaving import most_are_leavers, most_leave, no_admin_left
@@ -46,6 +49,7 @@ class Tables:
     later: Later
     pairs: Pairs
     applied: Applied
+    before: Before
 
     async def open(self) -> None:
         await self.roster.open()
@@ -76,7 +80,15 @@ class Steps:
     - How many users are active is counted up from the start, as users are not counted again for it.
     """
 
-    def __init__(self, job: Job, source: Source, settings: ImportSettings, spool: Spool, tables: Tables) -> None:
+    def __init__(
+        self,
+        job: Job,
+        source: Source,
+        settings: ImportSettings,
+        spool: Spool,
+        tables: Tables,
+        pieces: Pieces | None,
+    ) -> None:
         self._job = job
         self._source = source
         self._settings = settings
@@ -84,17 +96,23 @@ class Steps:
         self._tables = tables
         self._roster = tables.roster
         self._applied = tables.applied
+        self._pieces = pieces
+        self._salt: bytes | None = None
 
     async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool], batch_rows: int) -> None:
-        """Read the file to its end and write what it says. Raises FileError, TryAgain, Stopped."""
-        self._reader = await asyncio.to_thread(
-            CsvReader, self._source.chunks(), **self._settings.form, batch_rows=batch_rows
-        )
+        """Read the file to its end and write what it says. Raises FileError, TryAgain, Stopped.
+
+        Raises Unsure if that has to be done again, without the file before.
+        """
+        side_by_side = SideBySide(self._source.chunks(), self._pieces or PIECES)
+        self._reader = await asyncio.to_thread(CsvReader, side_by_side, **self._settings.form, batch_rows=batch_rows)
         # As the settings say: for this transaction alone, if another identifier is tried.
         tried = self._job.trial is not None and "identifier" in self._job.trial.changes
         await self._roster.tell_apart(tried=tried)
         await self._tables.open()
         tables = self._tables
+        before = await self._file_before()
+        side_by_side.begin(before, left_out=self._settings.skip_last_lines)
         self._reconciler = Reconciler(
             self._reader,
             self._roster,
@@ -108,11 +126,32 @@ class Steps:
         )
         # Who tries a file wants to know all of it, whatever was said of the last one.
         says_all = self._job.dry_run and not self._job.only_news
-        await self._reconciler.open(() if says_all else await self._applied.header_notes())
-        while await self._reconciler.run_batch():
-            progress(self._reader.bytes_read / max(1, self._source.facts.size))
-            if stopping():
-                raise Stopped("the server is stopping")
+        notes = () if says_all else await self._applied.header_notes()
+        try:
+            await self._reconciler.open(notes)
+            while await self._reconciler.run_batch():
+                progress(self._reader.bytes_read / max(1, self._source.facts.size))
+                if stopping():
+                    raise Stopped("the server is stopping")
+        except FileError as error:
+            if before:
+                raise Unsure from error
+            raise
+        finally:
+            if before:
+                before.close()
+
+    async def _file_before(self) -> FileBefore | None:
+        """Return the file before, if this one can be compared with it."""
+        header, encoding = self._reader.header, self._reader.encoding
+        if can_be_compared(encoding) and not header.is_correction:
+            self._salt = salt_of(self._roster.revision, header, self._settings, encoding)
+        if self._salt is None or self._job.copy_of is None or self._pieces is None:
+            return None
+        before = await self._tables.before.load(self._salt, self._job.copy_of)
+        if before:
+            await self._roster.expect_known()
+        return before
 
     async def conclude(self) -> Outcome:
         """All rows are in: links, absent users, the guard; and what it all comes to."""
@@ -173,6 +212,9 @@ class Steps:
         compared = not self._reader.header.is_correction
         last_user, header = await self._roster.last_active(), notes_of(self._reader.problems)
         await self._applied.record(outcome, self._job.now, last_user, header, compared=compared)
+        if compared:
+            users = await asyncio.to_thread(self._roster.settled_lines)
+            await self._tables.before.keep(self._job.file, outcome.file, self._salt, users)
 
     async def _look_at_all(self, counts: Counts) -> None:
         """Say what no row shows: that most of a first file is ignored, and that no admin is left."""

@@ -1,4 +1,4 @@
-"""What judged rows come to in the users' table: creations, updates, digests, and what has to wait for the end.
+"""What judged rows come to in the users' table: creations, updates, and what has to wait for the end.
 
 Planned in a thread, without a look at the database; then written, inside the import's transaction.
 """
@@ -6,6 +6,7 @@ Planned in a thread, without a look at the database; then written, inside the im
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 
 from importer.model import Counts
 from importer.reconcile.addresses import Addresses, SetAside
@@ -41,8 +42,8 @@ class Writer:
         """Write what `batch` comes to; what has to wait for the end waits."""
         await self._roster.create(batch.created)
         await self._roster.create_again(batch.created_again)
-        await self._roster.update(batch.updated, batch.digests)
-        await self._roster.remember(batch.remembered)
+        await self._roster.update(batch.updated)
+        self._roster.settle(batch.settled)
         await self._links.wait(batch.waiting)
         await self._addresses.add(batch.aside)
 
@@ -60,15 +61,16 @@ class Writer:
             columns.update(links.columns)
             if links.problems:
                 row.judgement.problems += tuple(links.problems)
-            # A row that gave a warning is remembered by nobody, or its warning would be heard only once.
-            digest = row.digest if row.judgement.lasting and not row.judgement.problems else None
+            # A row that gave a warning settles nobody, or its warning would be heard only once.
+            settles = row.settles and row.judgement.lasting and not row.judgement.problems
             columns["state"] = row.judgement.state
             if not by_address:
                 columns[identifying] = row.key
                 if columns.get("email_key") and (not row.user or columns["email_key"] != row.user["email_key"]):
-                    batch.aside.append(_set_aside(row, columns, digest, links))
+                    batch.aside.append(_set_aside(row, columns, settles, links))
                     continue
-            self.apply(batch, row.user_id, row.line, row.user, columns, digest, links.waiting)
+            self.apply(batch, row.user_id, row.line, row.user, columns, links.waiting, settles=settles)
+        batch.created.sort(key=itemgetter(0))
         return batch
 
     def apply(
@@ -78,31 +80,26 @@ class Writer:
         line: int,
         user: User | None,
         columns: Columns,
-        digest: bytes | None,
         waiting: Mapping[str, str],
+        *,
+        settles: bool,
     ) -> None:
         """Add to `batch` that `columns` are to be written of this user (None: a new one), and count it."""
-        written = None if waiting else digest
-        if user is None:
-            changed = self._create(batch, user_id, columns, written)
-        else:
-            changed = self._overwrite(batch, user, columns, written)
+        changed = self._create(batch, user_id, columns) if user is None else self._overwrite(batch, user, columns)
+        batch.settled[user_id] = settles and not waiting
         if waiting:
-            batch.waiting.append(Waiting(user_id, line, waiting, digest, changed, user is None))
+            batch.waiting.append(Waiting(user_id, line, waiting, settles, changed, user is None))
 
-    def _create(self, batch: Writes, user_id: int, columns: Columns, digest: bytes | None) -> bool:
+    def _create(self, batch: Writes, user_id: int, columns: Columns) -> bool:
         self._counts.created += 1
-        columns["digest"] = digest
         created = batch.created if user_id >= self._roster.first_new_id else batch.created_again
         created.append((user_id, *(NEW_USER | columns).values()))
         return True
 
-    def _overwrite(self, batch: Writes, user: User, columns: Columns, digest: bytes | None) -> bool:
+    def _overwrite(self, batch: Writes, user: User, columns: Columns) -> bool:
         changed = differences(user, columns)
         if not changed:
             self._counts.unchanged += 1
-            if user["digest"] != digest:
-                batch.remembered[user["id"]] = digest
             return False
         if "state" not in changed:
             self._counts.updated += 1
@@ -111,11 +108,10 @@ class Writer:
         else:
             self._counts.reactivated += 1
         batch.updated.append((user, changed))
-        batch.digests[user["id"]] = digest
         return True
 
 
-def _set_aside(row: RowInHand, columns: Columns, digest: bytes | None, links: RowLinks) -> SetAside:
+def _set_aside(row: RowInHand, columns: Columns, settles: bool, links: RowLinks) -> SetAside:
     old = row.user or {"email": None, "email_key": None}
     return SetAside(
         row.user_id,
@@ -123,7 +119,7 @@ def _set_aside(row: RowInHand, columns: Columns, digest: bytes | None, links: Ro
         row.raw,
         columns,
         row.judgement.state,
-        digest,
+        settles,
         links.waiting,
         old["email"],
         old["email_key"],

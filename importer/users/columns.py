@@ -30,7 +30,6 @@ class User(TypedDict):
     state: str
     protected: int
     known: int
-    digest: bytes | None
 
 
 Value = str | int | bytes | None

@@ -157,7 +157,7 @@ class Starter:
             if compared.end:
                 return await known_end(folder, entry) or compared.end
             began = time.monotonic()
-            job = job_of(entry, folder.copy(entry.id), self.clock, proven_whole=compared.verdict is Verdict.FITS)
+            job = job_of(entry, folder, self.clock, proven_whole=compared.verdict is Verdict.FITS)
             outcome = await self.run(
                 job, folder.users_db, settings, folder.messages, progress=progress, stopping=stopping
             )
@@ -225,11 +225,11 @@ def tried(settings: ImportSettings, trial: Trial) -> ImportSettings:
         raise Refused("settings_changed", NO_LONGER_FIT) from None
 
 
-def job_of(entry: Entry, copy: Path, clock: Clock, *, proven_whole: bool) -> Job:
+def job_of(entry: Entry, folder: TenantFolder, clock: Clock, *, proven_whole: bool) -> Job:
     return Job(
         tenant=entry.tenant,
         import_id=entry.id,
-        file=copy,
+        file=folder.copy(entry.id),
         name=entry.file.name,
         dry_run=entry.dry_run,
         written=entry.written,
@@ -237,6 +237,7 @@ def job_of(entry: Entry, copy: Path, clock: Clock, *, proven_whole: bool) -> Job
         now=clock(),
         proven_whole=proven_whole,
         trial=entry.trial,
+        copy_of=folder.copy,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import aiosqlite
 
 from importer.database import migrations, open_database
+from importer.file.sidebyside import Pieces
 from importer.model import Outcome, Written
 from importer.reconcile.job import Job
 from importer.reconcile.run import BATCH_ROWS, run_import
@@ -62,12 +63,17 @@ def make_users(database: Path) -> None:
         db.execute(f"PRAGMA user_version={len(scripts)}")
 
 
+SMALL = Pieces(head_bytes=1, block_bytes=200)
+"""With these, small files too are read side by side with the one before them."""
+
+
 class Company:
     """One tenant's users and the imports run on them, numbered from 1."""
 
-    def __init__(self, folder: Path, batch_rows: int = BATCH_ROWS) -> None:
+    def __init__(self, folder: Path, batch_rows: int = BATCH_ROWS, pieces: Pieces | None = SMALL) -> None:
         self.folder = folder
         self.batch_rows = batch_rows
+        self.pieces = pieces
         self.database = folder / "users.db"
         self.messages = folder / "messages"
         self.imports = 0
@@ -83,6 +89,7 @@ class Company:
         written: Written | None = None,
         approval: Approval | None = None,
         now: datetime | None = None,
+        stopping: Callable[[], bool] = lambda: False,
         **settings: Any,
     ) -> Outcome:
         """Import `content` with these settings and the defaults for the rest, at `now` or after the one before."""
@@ -91,10 +98,20 @@ class Company:
         file = self.folder / f"{self.imports}.csv"
         file.write_bytes(content)
         at = now or datetime(2026, 1, 1, tzinfo=UTC).replace(microsecond=self.imports * 1000)
-        job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, at)
+        job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, at, copy_of=self.copy)
         return await run_import(
-            job, self.database, ImportSettings(**settings), self.messages, batch_rows=self.batch_rows
+            job,
+            self.database,
+            ImportSettings(**settings),
+            self.messages,
+            stopping=stopping,
+            batch_rows=self.batch_rows,
+            pieces=self.pieces,
         )
+
+    def copy(self, number: int) -> Path:
+        """The file of the import of this number."""
+        return self.folder / f"{number}.csv"
 
     async def _set_identifier(self, identifier: str | None) -> None:
         """The settings in users.db name it too."""

@@ -78,7 +78,7 @@ class Desk:
 
     async def users(self) -> list[tuple[Any, ...]]:
         async with open_users(self.folder) as db:
-            rows = await db.execute_fetchall("SELECT email, state, external_id, digest FROM users ORDER BY id")
+            rows = await db.execute_fetchall("SELECT email, state, external_id FROM users ORDER BY id")
             return [tuple(row) for row in rows]
 
     def lying_about(self) -> list[str]:
@@ -268,7 +268,7 @@ async def test_other_settings_are_tried_on_the_newest_file_of_a_real_import(desk
 
 
 async def test_settings_that_make_every_row_mean_something_else_are_seen_to(desk: Desk) -> None:
-    """Rows known by their digest are looked at again, and a default that is put back is tried too."""
+    """Rows known by the file before are looked at again, and a default that is put back is tried too."""
     await desk.tenants.change_settings("acme", {"value_mapping": {"job_title": {"Boss": "Manager"}}})
     await desk.imported(people("ann", "bo", job_title="Boss"))
     before = await desk.users()

@@ -29,16 +29,16 @@ async def move(
             addresses = Addresses(db, roster)
             await addresses.open()
             known = await roster.find(wishes)
-            users = await roster.load(known[number].id for number in wishes if number in known)
+            users = await roster.load(known[number] for number in wishes if number in known)
             for line, (number, email) in enumerate(wishes.items(), 2):
-                user = users[known[number].id] if number in known else None
-                user_id = known[number].id if user else roster.new_id(line)
+                user = users[known[number]] if number in known else None
+                user_id = known[number] if user else roster.new_id(line)
                 roster.mark(user_id, line)
                 columns = {"external_id": number, "email": email, "email_key": email, "state": "active"}
                 columns |= {"first_name": number, "last_name": "S"}
                 old = (user["email"], user["email_key"]) if user else (None, None)
                 await addresses.add(
-                    [SetAside(user_id, line, number, columns, "active", None, {}, *old, created=user is None)]
+                    [SetAside(user_id, line, number, columns, "active", False, {}, *old, created=user is None)]
                 )
             notices = [problem.code for problem in await addresses.settle()]
             rejected = [row.raw async for rows in addresses.rejected() for row in rows]
@@ -49,7 +49,7 @@ async def move(
                     else:
                         assert user["email"] == PEOPLE[user["external_id"]], "as before the import took it away"
                         email = aside.columns["email"]
-                        await roster.update([(user, {"email": email, "email_key": email})], {})
+                        await roster.update([(user, {"email": email, "email_key": email})])
         rows = await db.execute_fetchall("SELECT external_id, email FROM users ORDER BY external_id")
         return {row[0]: row[1] for row in rows}, rejected, notices
     finally:

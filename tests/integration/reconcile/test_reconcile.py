@@ -482,7 +482,7 @@ async def test_rows_known_by_their_text_are_not_looked_at_however_long_the_file(
     rows = [("P", "Smith", f"p{number}@example.com") for number in range(90)]
     await company.run(sheet(*rows), blank_cells="keep")
     await company.run(sheet(*rows))  # other settings: unchanged, and remembered anew
-    looked_at = []
+    looked_at: list[str] = []
 
     def watched(self: RowChecker, cells: list[str]) -> str | None:
         looked_at.append(cells[2])
@@ -494,7 +494,9 @@ async def test_rows_known_by_their_text_are_not_looked_at_however_long_the_file(
     rows[::3] = news or rows[::3]
     outcome = await company.run(sheet(*rows))
     assert (outcome.counts.updated, outcome.counts.unchanged) == (len(news), 90 - len(news))
-    assert looked_at == [address for _, _, address in news]
+    # The first 1024 bytes of a file and its last line always are.
+    ours = [address for address in looked_at if 45 <= int(address[1:].partition("@")[0]) < 89]
+    assert ours == [address for _, _, address in news[15:]]
 
 
 # What was changed by other hands.

@@ -1,0 +1,140 @@
+"""What an import remembers for the next one: whom each line of its file settled, and what that depended on.
+
+Theory. A line settles a user if the row on it, applied now, would change nothing and say nothing.
+
+- Or say and change another thing on a later day: a row whose last day is ahead settles nobody.
+- It depends on the text, and on all that gives it its meaning: the salt has the rules, the settings, the header, how
+  the file is read, and the revision of all that a row can name (teams, locations, other users).
+- It is so once nothing of the row waits any more, and only if nothing was said of it.
+- So the user is deactivated if, and only if, the row is a leaver's.
+- A user whom anything but an import changes is noted in `touched`, and so is one whom a correction changes: their
+  rows are looked at again. What is renamed or removed, and an undo, raises the revision. Triggers see to it, but for
+  the undo.
+
+So the row on such a line of the next file needs no look (sidebyside.py), unless another row names its user, too. One
+that is looked at in vain costs time and nothing else.
+
+If a row comes to mean something else without a change of the salt, users silently keep what the row used to mean:
+hence RULES.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import hashlib
+import os
+import sqlite3
+from array import array
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import aiosqlite
+
+from importer.file.comparing import FileBefore
+from importer.file.header import Header
+from importer.file.leavers import tells_beside
+from importer.model import FileFacts
+from importer.rules.settings import ImportSettings
+
+RULES = 3
+"""Raise it when the same row comes to mean something else: what was settled before then counts for nothing."""
+
+LINES_AT_ONCE = 1 << 18
+"""The users of so many lines are one record."""
+
+
+def salt_of(revision: int, header: Header, settings: ImportSettings, encoding: str) -> bytes:
+    """What a line depends on beside its text: the rules, the settings, the header, how the file is read.
+
+    Of the header also which columns tell who has left though nothing reads them: a cell of one may be warned of.
+    """
+    facts = (RULES, revision, settings.model_dump(), header.columns, tells_beside(header.raw), encoding)
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()
+
+
+def can_be_compared(encoding: str) -> bool:
+    """Whether line ends and quotes are the same bytes in `encoding` as in ASCII, and these bytes nothing else."""
+    name = codecs.lookup(encoding).name
+    if name in ("utf-8", "ascii"):
+        return True
+    every = bytes(range(256))
+    one_byte_each = len(every.decode(name, "replace")) == len(every)
+    return one_byte_each and every[:128].decode(name, "replace").encode("ascii", "replace") == every[:128]
+
+
+class Before:
+    """The file before, inside the transaction of an import."""
+
+    def __init__(self, db: aiosqlite.Connection, import_id: int) -> None:
+        self._db = db
+        self._id = import_id
+
+    async def load(self, salt: bytes, copy_of: Callable[[int], Path]) -> FileBefore | None:
+        """Return the file before, open, with the users whom its lines settle by now; None if it tells nothing.
+
+        `copy_of` tells where the kept copy of the file of an import is.
+        """
+        rows = await self._db.execute_fetchall("SELECT * FROM before WHERE salt = ?", (salt,))
+        facts = next(iter(rows), None)
+        if facts is None:
+            return None
+        file = await asyncio.to_thread(_open_if_same, copy_of(facts["import_id"]), facts)
+        if file is None:
+            return None
+        try:
+            touched = [row[0] for row in await self._db.execute_fetchall("SELECT user_id FROM touched")]
+            users = array("i")
+            for row in await self._db.execute_fetchall("SELECT users FROM before_lines ORDER BY part"):
+                users.frombytes(row[0])
+            settled = await asyncio.to_thread(_without, users, touched)
+            return FileBefore(settled, partial(_read, file), file.close)
+        except BaseException:
+            file.close()
+            raise
+
+    async def keep(self, file: Path, facts: FileFacts, salt: bytes | None, users: array[int]) -> None:
+        """Let the next import know `file`, whose lines settle `users`; without a `salt` it knows nothing."""
+        await self._db.execute("DELETE FROM before_lines")
+        await self._db.execute("DELETE FROM before")
+        await self._db.execute("DELETE FROM touched")
+        if salt is None:
+            return
+        status = await asyncio.to_thread(file.stat)
+        values = (self._id, status.st_size, status.st_mtime_ns, facts.sha256, salt)
+        await self._db.execute("INSERT INTO before VALUES (1, ?, ?, ?, ?, ?)", values)
+        for number, start in enumerate(range(0, len(users), LINES_AT_ONCE)):
+            part = users[start : start + LINES_AT_ONCE].tobytes()
+            await self._db.execute("INSERT INTO before_lines VALUES (?, ?)", (number, part))
+
+
+def _open_if_same(path: Path, facts: sqlite3.Row) -> IO[bytes] | None:
+    """Open the file at `path` if it is what it was when its import was applied; else None.
+
+    A client may set the times of the file that it sees, which is this one: then its content decides.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    status = os.fstat(file.fileno())
+    same = status.st_size == facts["size"]
+    if same and status.st_mtime_ns != facts["modified_ns"]:
+        same = hashlib.file_digest(file, "sha256").hexdigest() == facts["sha256"]
+    if not same:
+        file.close()
+        return None
+    return file
+
+
+def _read(file: IO[bytes], at: int, size: int) -> bytes:
+    return os.pread(file.fileno(), size, at)
+
+
+def _without(users: array[int], touched: Sequence[int]) -> array[int]:
+    if not touched:
+        return users
+    gone = set(touched)
+    return array("i", [0 if user in gone else user for user in users])
