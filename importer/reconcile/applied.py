@@ -28,11 +28,14 @@ NEWEST_CHANGE = (
 
 TOUCHED_BATCH = 1000
 
-TOUCHED = """
-    SELECT c.user_id, u.email, u.external_id, u.first_name || ' ' || u.last_name AS name, u.state,
+# A record may be about several users. CROSS: SQLite goes from the records to the users, never from all users.
+CHANGED_USERS = "changes AS c CROSS JOIN users AS u ON u.id BETWEEN c.user_id - c.more AND c.user_id"
+
+TOUCHED = f"""
+    SELECT u.id, u.email, u.external_id, u.first_name || ' ' || u.last_name AS name, u.state,
         max(c.field = 'created') AS created, max(c.field = 'state') AS moved
-    FROM changes AS c JOIN users AS u ON u.id = c.user_id
-    WHERE c.import_id = ? GROUP BY c.user_id ORDER BY c.user_id"""
+    FROM {CHANGED_USERS}
+    WHERE c.import_id = ? GROUP BY u.id ORDER BY u.id"""  # noqa: S608 - a constant
 
 
 FORMER_ADMINS = """
@@ -102,10 +105,10 @@ class Applied:
         never delivered is tried anew.
         """
         done = await self._db.execute(
-            """
+            f"""
             INSERT INTO invitations (user_id, import_id, message_id, email_key)
             SELECT u.id, c.import_id, lower(hex(randomblob(16))), u.email_key
-            FROM changes AS c JOIN users AS u ON u.id = c.user_id
+            FROM {CHANGED_USERS}
             WHERE c.import_id = ? AND u.state = 'active' AND u.email IS NOT NULL
                 AND (c.field = 'created' OR (c.field = 'state' AND c.new = 'active'))
                 AND NOT EXISTS (SELECT 1 FROM invitations AS other
@@ -113,7 +116,7 @@ class Applied:
             ON CONFLICT (user_id) DO UPDATE SET import_id = excluded.import_id, message_id = excluded.message_id,
                 email_key = excluded.email_key, state = 'waiting', attempts = 0, not_before = 0, error = NULL
                 WHERE state <> 'sent'
-            """,
+            """,  # noqa: S608 - a constant
             (self._id,),
         )
         return done.rowcount
@@ -182,9 +185,9 @@ def _touched(row: aiosqlite.Row, identity: Identity, line_of: Callable[[int], in
         action = "deactivated" if row["state"] == "deactivated" else "reactivated"
     return {
         "action": action,
-        "user_id": None if row["created"] else row["user_id"],
+        "user_id": None if row["created"] else row["id"],
         "identifier": row[identity.shown_column],
         "email": row["email"],
         "name": row["name"],
-        "absent": action == "deactivated" and not line_of(row["user_id"]),
+        "absent": action == "deactivated" and not line_of(row["id"]),
     }

@@ -25,6 +25,7 @@ import codecs
 import hashlib
 import os
 import sqlite3
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -51,7 +52,15 @@ def salt_of(revision: int, header: Header, settings: ImportSettings, encoding: s
 
     Of the header also which columns tell who has left though nothing reads them: a cell of one may be warned of.
     """
-    facts = (RULES, revision, settings.model_dump(), header.columns, tells_beside(header.raw), encoding)
+    facts = (
+        RULES,
+        revision,
+        settings.model_dump(),
+        header.columns,
+        tells_beside(header.raw),
+        encoding,
+        sys.byteorder,
+    )
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).digest()
 
 

@@ -207,12 +207,16 @@ class Links:
                 FROM users AS m INDEXED BY users_deactivated
                 CROSS JOIN users AS u ON u.{name}_id = m.id
                 WHERE m.state = 'deactivated' AND u.state = 'active' AND (
-                    EXISTS (SELECT 1 FROM changes AS c
+                    u.id >= :first_new OR EXISTS (SELECT 1 FROM changes AS c
                         WHERE c.user_id = u.id AND c.import_id = :import_id AND c.field IN (:field, 'created'))
                     OR EXISTS (SELECT 1 FROM changes AS c
                         WHERE c.user_id = m.id AND c.import_id = :import_id AND c.field = 'state')
                 )""",  # noqa: S608 - one of two columns
-                {"import_id": self._import_id, "field": f"{name}_id"},
+                {
+                    "import_id": self._import_id,
+                    "field": f"{name}_id",
+                    "first_new": self._roster.first_new_id,
+                },
             ) as cursor:
                 while rows := list(await cursor.fetchmany(BATCH)):
                     yield [

@@ -17,6 +17,7 @@ from importer.reconcile.plan import NameIds, custom_changes
 from importer.rules.cells import name_key
 from importer.rules.identity import Identity
 from importer.users.columns import Columns, User, Value
+from importer.users.runs import runs_of
 from importer.users.switching import refuse_switched, switch_identity
 
 COLUMNS = (
@@ -54,6 +55,11 @@ NEW_USER: Columns = {
 INSERT_USER = f"INSERT INTO users (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"  # noqa: S608 - constants
 CREATE_AGAIN = f"UPDATE users SET {', '.join(f'{name} = ?' for name in COLUMNS)}, known = 1 WHERE id = ?"  # noqa: S608
 INSERT_CHANGE = "INSERT INTO changes (import_id, user_id, field, old, new) VALUES (?, ?, ?, ?, ?)"
+INSERT_CREATED = (
+    "INSERT INTO changes (id, import_id, user_id, more, field)"
+    " VALUES ((SELECT coalesce(max(id), 0) + 1 FROM changes) + ?3, ?1, ?2, ?3, 'created')"
+)
+"""One record for a run of new users. Their numbers are the next free ones, and its own is the last of these."""
 NAMES_CACHED = 100_000
 SETTLED, STOOD = 1, 2
 IDS_AT_ONCE = 10_000
@@ -240,7 +246,12 @@ class Roster:
         """Give `users` whom a row has named already the days back that were stored before the import; take those out
         whom it has created. So what is stored says the same of a row wherever batches end.
         """
-        named = [user_id for user_id in users if self._line[user_id] > 0]
+        named = []
+        for user_id in [user_id for user_id in users if self._line[user_id] > 0]:
+            if user_id < self.first_new_id:
+                named.append(user_id)
+            else:
+                del users[user_id]
         if not named:
             return
         rows = await self._db.execute_fetchall(
@@ -319,14 +330,16 @@ class Roster:
         return user_id
 
     async def create(self, users: Sequence[tuple[Value, ...]]) -> None:
-        """Insert users: tuples of the id and COLUMNS. Their history is one record each."""
+        """Insert users: tuples of the id and COLUMNS. Their history is one record for each run of ids."""
         await self._db.executemany(INSERT_USER, users)
-        await self._db.executemany(
-            INSERT_CHANGE, [(self._import_id, user[0], "created", None, None) for user in users]
-        )
+        runs = runs_of(cast(int, user[0]) for user in users)
+        await self._db.executemany(INSERT_CREATED, [(self._import_id, last, more) for last, more in runs])
 
     async def create_again(self, users: Sequence[tuple[Value, ...]]) -> None:
-        """Unknown users have come again: the same records, as if they were new (tuples as for `create`)."""
+        """Unknown users have come again: the same records, as if they were new (tuples as for `create`).
+
+        Their history is one record each: most files bring a few of them.
+        """
         if users:
             await self._db.executemany(CREATE_AGAIN, [(*user[1:], user[0]) for user in users])
             await self._db.executemany(

@@ -15,7 +15,6 @@ from importer.reconcile.plan import custom_json
 from importer.rules.identity import Identity
 from importer.users.columns import CUSTOM, SHOWN_AS, Columns, User, ids_in
 
-CREATED = "created"
 ADDRESS = ("email", "email_key")
 """Put back together, and after everything else: two users can't share one."""
 

@@ -14,13 +14,23 @@ from typing import cast
 
 import aiosqlite
 
+from importer.reconcile.applied import CHANGED_USERS
 from importer.reconcile.roster import records_of
-from importer.undo.putback import CREATED, Change
+from importer.undo.putback import Change
 from importer.users.columns import LINKED, Columns, User, Value
+from importer.users.runs import LONGEST
 
 BATCH = 2000
 
 INSERT_UNDONE = "INSERT INTO changes (import_id, user_id, field, old, new, undo) VALUES (?, ?, ?, ?, ?, 1)"
+
+# One record for each run of users, as in runs.py. `place` counts the users, and `id - place` stays the same in a run.
+RECORD_TAKEN_BACK = f"""
+    INSERT INTO changes (id, import_id, user_id, more, field, undo)
+    SELECT (SELECT coalesce(max(id), 0) FROM changes) + max(place), ?, max(id), count(*) - 1, 'created', 1
+    FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM users
+        WHERE known = 0 AND id IN (SELECT user_id FROM created))
+    GROUP BY id - place, id / {LONGEST}"""  # noqa: S608 - a constant
 
 
 class Undoing:
@@ -31,7 +41,7 @@ class Undoing:
         self._id = import_id
 
     async def open(self) -> int:
-        """Take in what the import had changed; return the highest id of a user it had touched, 0 for none."""
+        """Take in the fields that the import had changed; return the highest id of their users, 0 for none."""
         await self._db.execute(
             "CREATE TEMP TABLE undoing (user_id INTEGER, id INTEGER, field TEXT, old, new,"
             " PRIMARY KEY (user_id, field)) WITHOUT ROWID"
@@ -39,8 +49,8 @@ class Undoing:
         # A field that the import changed twice is here once, from its first value to its last: one import may have
         # spelt an address otherwise, then given it to another user.
         await self._db.execute(
-            "INSERT INTO undoing SELECT user_id, id, field, old, new FROM changes WHERE import_id = ? ORDER BY id"
-            " ON CONFLICT DO UPDATE SET new = excluded.new",
+            "INSERT INTO undoing SELECT user_id, id, field, old, new FROM changes"
+            " WHERE import_id = ? AND field <> 'created' ORDER BY id ON CONFLICT DO UPDATE SET new = excluded.new",
             (self._id,),
         )
         rows = await self._rows("SELECT max(user_id) FROM undoing")
@@ -69,17 +79,20 @@ class Undoing:
 
         And the number of those that were deactivated.
         """
-        created = f"IN (SELECT user_id FROM undoing WHERE field = '{CREATED}')"  # noqa: S608
+        await self._db.execute("CREATE TEMP TABLE created (user_id INTEGER PRIMARY KEY)")
+        await self._db.execute(
+            f"INSERT OR IGNORE INTO created SELECT u.id FROM {CHANGED_USERS}"  # noqa: S608 - constants
+            " WHERE c.import_id = ? AND c.field = 'created'",
+            (self._id,),
+        )
+        created = "IN (SELECT user_id FROM created)"
         protected = await self._rows(f"SELECT * FROM users WHERE protected = 1 AND id {created}")  # noqa: S608
         done = await self._db.execute(
             "UPDATE users SET state = 'deactivated', known = 0"  # noqa: S608
             f" WHERE protected = 0 AND id {created}"
         )
-        await self._db.execute(
-            "INSERT INTO changes (import_id, user_id, field, undo)"  # noqa: S608
-            f" SELECT ?, id, '{CREATED}', 1 FROM users WHERE known = 0 AND id {created}",
-            (self._id,),
-        )
+        await self._db.execute(RECORD_TAKEN_BACK, (self._id,))
+        await self._db.execute("DROP TABLE created")
         return list(_users(protected).values()), done.rowcount
 
     # Fields.
@@ -89,17 +102,15 @@ class Undoing:
         after = 0
         while True:
             ids = await self._rows(
-                f"SELECT DISTINCT user_id FROM undoing WHERE user_id > ? AND field <> '{CREATED}'"  # noqa: S608
-                f" ORDER BY user_id LIMIT {BATCH}",
-                after,
+                "SELECT DISTINCT user_id FROM undoing WHERE user_id > ? ORDER BY user_id LIMIT ?",
+                *(after, BATCH),
             )
             if not ids:
                 return
             rows = await self._rows(
-                "SELECT user_id, field, old, new FROM undoing WHERE user_id > ? AND user_id <= ?"  # noqa: S608
-                f" AND field <> '{CREATED}' ORDER BY user_id, id",
-                after,
-                ids[-1][0],
+                "SELECT user_id, field, old, new FROM undoing"
+                " WHERE user_id > ? AND user_id <= ? ORDER BY user_id, id",
+                *(after, ids[-1][0]),
             )
             after = ids[-1][0]
             yield after, {user: [Change(*row[1:]) for row in found] for user, found in groupby(rows, itemgetter(0))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from importer.database import copy_before, migrations, open_database
 from importer.errors import SchemaTooNew
 from importer.folder import TenantFolder
 from importer.rules.identity import Identity
+from importer.undo.undo import UndoJob, undo_import
 from importer.users.directory import Directory
-from importer.users.history import History
+from importer.users.history import History, open_history
 from tests.support import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "databases"
@@ -149,6 +151,34 @@ async def test_users_and_history_are_shown_from_a_database_of_any_version(tmp_pa
         assert history
     finally:
         await db.close()
+
+
+@pytest.mark.parametrize("version", sorted(version for kind, version in DUMPS if kind == "tenant"))
+async def test_imports_of_any_version_are_undone_and_stay_in_the_history(tmp_path: Path, version: int) -> None:
+    path = restored(tmp_path, "tenant", version)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE users SET protected = 0")
+    identity, now = Identity("employee_id"), datetime(2027, 1, 1, tzinfo=UTC)
+    for import_id in (7, 2, 1):
+        await undo_import(UndoJob("acme", import_id, "operator", identity, now), path, tmp_path / "messages")
+    async with open_history(TenantFolder(tmp_path), identity) as history:
+        changes = [change async for page in history.of_import(1) for change in page]
+        of_cy, _ = await history.page_of_user("3")
+        newest, _ = await history.newest_of_user("3", limit=1)
+    four = [str(number) for number in range(1, 5)]
+    assert [(change["identifier"], change["field"], change["undo"]) for change in changes] == [
+        *((number, "created", False) for number in four),
+        *((number, "created", True) for number in four),
+    ]
+    assert [(change["field"], change["undo"]) for change in of_cy] == [
+        ("created", False),
+        *(("state", undo) for undo in (False, False, True, False, True, True)),
+        ("created", True),
+    ]
+    assert newest == of_cy[-1:]
+    with closing(sqlite3.connect(path)) as db:
+        states = db.execute("SELECT external_id, state, known FROM users ORDER BY id").fetchall()
+    assert states == [(number, "deactivated", 0) for number in (*four, "5")]
 
 
 def _rows(path: Path, table: str, columns: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ import json
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,7 +48,7 @@ TABLES = {
     "users": "SELECT * FROM users ORDER BY id",
     "teams": "SELECT * FROM teams ORDER BY id",
     "locations": "SELECT * FROM locations ORDER BY id",
-    "changes": "SELECT import_id, user_id, field, old, new, undo FROM changes ORDER BY 1, 2, 3, 6, 4, 5",
+    "changes": "SELECT import_id, user_id, field, old, new, undo, more FROM changes",
     "applied": "SELECT import_id, outcome, rows, last_user, compared, header, undone FROM applied ORDER BY number",
     "invitations": "SELECT user_id, import_id, email_key, state FROM invitations ORDER BY user_id",
 }
@@ -325,11 +325,19 @@ class History:
         """All that there is to see of the company after an import."""
         with closing(sqlite3.connect(company.database)) as db:
             seen: dict[str, Any] = {name: db.execute(query).fetchall() for name, query in TABLES.items()}
+        seen["changes"] = sorted(map(repr, _each(seen["changes"])))
         for end in ("jsonl", "errors.csv", "touched.jsonl"):
             file = company.messages / f"{company.imports}.{end}"
             seen[end] = file.read_bytes() if file.exists() else None
         seen["outcome"] = outcome.to_json()
         return seen
+
+
+def _each(records: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """A change a user of records that may be about several."""
+    for import_id, user_id, *change, more in records:
+        for one in range(user_id - more, user_id + 1):
+            yield import_id, one, *change
 
 
 def _first_difference(ours: Any, theirs: Any) -> tuple[Any, Any]:

@@ -53,8 +53,8 @@ def applied(server: ServerProcess) -> list[Any]:
     db = sqlite3.connect(f"file:{server.files('acme').users_db}?mode=ro", uri=True)
     try:
         return db.execute(
-            "SELECT import_id, (SELECT count(*) FROM changes WHERE import_id = a.import_id AND field = 'created')"
-            " FROM applied AS a ORDER BY import_id"
+            "SELECT import_id, (SELECT sum(more + 1) FROM changes AS c WHERE c.import_id = a.import_id"
+            " AND field = 'created') FROM applied AS a ORDER BY import_id"
         ).fetchall()
     finally:
         db.close()

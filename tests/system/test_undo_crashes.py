@@ -45,7 +45,7 @@ def test_killed_during_an_undo_it_is_done_exactly_once(asked: Path, tmp_path: Pa
         users = server.users("acme")
         assert [email for email, state in users.items() if state == "active"] == ["ann@example.com"]
         db = sqlite3.connect(f"file:{server.files('acme').users_db}?mode=ro", uri=True)
-        undone = db.execute("SELECT field, count(*) FROM changes WHERE undo = 1 GROUP BY field ORDER BY field")
+        undone = db.execute("SELECT field, sum(more + 1) FROM changes WHERE undo = 1 GROUP BY field ORDER BY field")
         assert undone.fetchall() == [("created", MANY), ("job_title", 1)]
         db.close()
     finally:

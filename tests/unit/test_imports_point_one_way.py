@@ -139,6 +139,7 @@ PURE = {
     "importer.file.leavers",
     "importer.file.letters",
     "importer.users.columns",
+    "importer.users.runs",
     "importer.rules.identity",
     "importer.model",
     "importer.nearest",

@@ -471,4 +471,6 @@ async def test_a_user_who_is_in_and_out_of_the_file_is_invited_once(office: Offi
         assert await office.run(with_ann, **settings) == (0 if turn else 3)
         await sent(office, 3)
         assert await office.run(without, **settings) == 0
-    assert await office.company.sql("SELECT count(*) FROM changes WHERE user_id = 1") == [(10,)]
+    assert await office.company.sql("SELECT count(*) FROM changes WHERE 1 BETWEEN user_id - more AND user_id") == [
+        (10,)
+    ]

@@ -19,6 +19,7 @@ from importer.queue.ledger import Ledger
 from importer.rules.identity import BY_ADDRESS
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
+from importer.users.history import open_history
 from importer.worker.attempt import Starter
 from importer.worker.pruning import Busy, prune, trim_copies
 from importer.worker.results import KEPT
@@ -101,6 +102,17 @@ async def test_what_is_too_old_is_forgotten_and_the_newest_never(yard: Yard) -> 
     assert yard.history() == yard.remembered() == {3}
     assert yard.uploads() == {"3.csv"}
     assert list(yard.folder().messages.glob("1.*")) == []
+
+
+async def test_users_whose_shared_record_was_pruned_have_no_history_of_it(yard: Yard) -> None:
+    await yard.applied(people("ann", "bob", "cy").decode(), 200 * DAY)
+    await yard.applied(people("ann", "bob", "cy", "dee", "eve", job_title="Cook").decode(), DAY)
+    await yard.prune()
+    async with open_history(yard.folder(), BY_ADDRESS) as history:
+        assert await history.page_of_import(1) == ([], None)
+        pages = [await history.page_of_user(f"{name}@example.com") for name in ("ann", "cy", "dee", "eve")]
+    fields = [[change["field"] for change in changes] for changes, _ in pages]
+    assert fields == [["job_title"], ["job_title"], ["created"], ["created"]]
 
 
 async def test_the_newest_that_changed_anybody_is_undone_after_everything_older_is_forgotten(yard: Yard) -> None:

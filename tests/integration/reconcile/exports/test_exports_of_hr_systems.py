@@ -81,7 +81,8 @@ async def test_a_user_who_is_in_and_out_of_the_file_stays_one_with_all_that_happ
         out = turn % 2
         await company.run(staff(*(number for number in everybody if number != 7 or not out)), **WHOLE)
     found = await company.sql(
-        "SELECT c.import_id, c.field, c.new FROM changes AS c JOIN users AS u ON u.id = c.user_id"
+        "SELECT c.import_id, c.field, c.new FROM changes AS c"
+        " JOIN users AS u ON u.id BETWEEN c.user_id - c.more AND c.user_id"
         " WHERE u.email_key = 'u7@a.test' AND c.field IN ('created', 'state') ORDER BY c.import_id"
     )
     turns = [(2, "deactivated"), (3, "active"), (4, "deactivated"), (5, "active")]

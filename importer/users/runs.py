@@ -1,0 +1,24 @@
+"""Users whose ids follow each other: one record of the history is about a whole run of them.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+LONGEST = 1000
+"""The most users that one record is about: so the records of a user are found among as many ids from theirs on."""
+
+
+def runs_of(ids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield the runs in `ids` (from 1 on), in their order: the last id of each, and how many come just before it.
+
+    A run ends where the next id is not one higher, and after LONGEST.
+    """
+    first, last = 0, -1
+    for user_id in ids:
+        if user_id != last + 1 or user_id - first >= LONGEST:
+            if first:
+                yield last, last - first
+            first = user_id
+        last = user_id
+    if first:
+        yield last, last - first
