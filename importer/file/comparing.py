@@ -11,7 +11,6 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from operator import ne
 
 NEAR_BYTES = 64 * 1024
 """So far before and behind the place where a block is expected it is looked for in the file before."""
@@ -19,6 +18,8 @@ FARTHEST_BYTES = 4 * 1024 * 1024
 """So far on it is looked for where many lines before it were not found."""
 FIRST_LINES = 8
 """So many lines of a block are looked for, until one is found."""
+STEP_BYTES = 1536
+"""In pieces of about so much it is seen whether a block is the same line by line."""
 FEW = 10
 """Of a block fewer than one line in so many are known: then the rows of the file are probably in another order."""
 COLD_BLOCKS = 3
@@ -49,19 +50,16 @@ class Block:
     """Whole lines of this file, compared with the file before.
 
     `users` has for each the user whom it settled there; 0 for one that is not known. Those are in `unknown`: the line
-    on which each record begins, and its bytes without the line feed. `records` are the same, once decoded.
+    on which each record begins, and its bytes without the line feed. `records` are the same, once decoded. `known`
+    counts the lines that are.
     """
 
     line: int
     text: bytes
     users: array[int]
     unknown: list[tuple[int, bytes]]
+    known: int
     records: list[tuple[int, str]] = field(default_factory=list)
-
-    @property
-    def known(self) -> int:
-        """How many lines are known."""
-        return len(self.users) - self.users.count(0)
 
     def decode(self, encoding: str) -> None:
         """Let `records` be what is unknown. Raises Unsure where that is not readable."""
@@ -89,6 +87,7 @@ class Comparing:
         self._line = 1 + past.count(b"\n")
         self._missed = 0
         self._anywhere: _Anywhere | None = None
+        self._is_shuffled = False
         self._cold = 0
 
     @property
@@ -99,25 +98,95 @@ class Comparing:
     def block(self, text: bytes, line: int) -> Block:
         """Return the whole lines `text`, the first of which is `line`, compared."""
         if self._before.read(self._at, len(text)) == text:
-            self._cold = 0
             users = self._past(len(text), text.count(b"\n"))
-            return Block(line, text, users, _unknown(text.split(b"\n"), users, line) if 0 in users else [])
-        lines = text.split(b"\n")
-        lines.pop()
-        users = self._nearby(text, lines)
-        if self._is_few(users):
-            users = self._from_anywhere(lines) or users
-        self._cold = self._cold + 1 if self._is_few(users) else 0
-        return Block(line, text, users, _unknown(lines, users, line))
+        elif not self._is_shuffled or _are_few(users := self._from_anywhere(_lines(text))):
+            users = self._near(text)
+        self._cold = self._cold + 1 if _are_few(users) else 0
+        unknown = _unknown(text, users, line)
+        return Block(line, text, users, unknown, len(users) - users.count(0) if unknown else len(users))
 
-    @staticmethod
-    def _is_few(users: array[int]) -> bool:
-        return (len(users) - users.count(0)) * FEW < len(users)
+    def _near(self, text: bytes) -> array[int]:
+        """Return the users of a block that is not where it is expected, or not the same."""
+        start = max(0, self._at - NEAR_BYTES)
+        near = self._before.read(start, self._at - start + len(text) + NEAR_BYTES + min(self._missed, FARTHEST_BYTES))
+        self._align(text, near, start)
+        begins = self._at, self._line
+        users = self._beside(text, near, start)
+        if users.count(0) * 4 <= len(users):
+            return users
+        self._at, self._line = begins
+        lines = _lines(text)
+        users = self._around(near, start, lines)
+        self._is_shuffled = _are_few(users) and len(self._before.users) <= MOST_ANYWHERE
+        return self._from_anywhere(lines) if self._is_shuffled else users
 
-    def _from_anywhere(self, lines: Sequence[bytes]) -> array[int] | None:
-        if self._anywhere is None and len(self._before.users) <= MOST_ANYWHERE:
-            self._anywhere = _Anywhere(self._before)
-        return self._anywhere.users_of(lines) if self._anywhere else None
+    def _align(self, text: bytes, near: bytes, start: int) -> None:
+        """Go to the place in `near`, which begins at `start`, of the first line of `text` that is there."""
+        gone = 0
+        for line in text.split(b"\n", FIRST_LINES)[:FIRST_LINES]:
+            place = near.find(b"\n" + line + b"\n") + 1
+            if place:
+                break
+            gone += len(line) + 1
+        else:
+            return
+        # The lines before it are new, or changed.
+        expected = self._at - start
+        low, high = sorted((place, expected))
+        passed = near.count(b"\n", low, high)
+        self._line += passed if place == high else -passed
+        self._at = start + place
+
+    def _beside(self, text: bytes, near: bytes, start: int) -> array[int]:
+        """Return the users by lines in the same order, with some changed, gone or new; go past them."""
+        users = array("i")
+        at = same = 0  # up to `same` all of `text` is done, up to `at` it is the same
+        while same < len(text):
+            end = text.find(b"\n", at + STEP_BYTES) + 1 or len(text)
+            piece = text[at:end]
+            if piece and near.startswith(piece, self._at - start + at - same):
+                at = end
+                continue
+            if at > same:
+                users += self._past(at - same, text.count(b"\n", same, at))
+            users += self._merged(piece, near, self._at - start)
+            at = same = end
+        return users
+
+    def _merged(self, piece: bytes, near: bytes, place: int) -> array[int]:
+        """Return the users of the lines of `piece` by those at `place` in `near`; go past these."""
+        ours = _lines(piece)
+        theirs = near[place : place + len(piece) + STEP_BYTES].split(b"\n")
+        theirs.pop()  # it may be cut off
+        if (users := self._but_for_one(piece, ours, theirs)) is not None:
+            return users
+        found, their = [], 0
+        for our, line in enumerate(ours):
+            at = _place_of(line, ours[our + 1 : our + 2], theirs, their)
+            if at >= 0:
+                found.append(self._line + at)
+                their = at + 1
+            else:
+                found.append(0)
+                is_changed = their < len(theirs) and theirs[their] not in ours[our + 1 : our + 1 + FIRST_LINES]
+                their += is_changed
+        known = self._before.users
+        self._past(sum(map(len, theirs[:their])) + their, their)
+        return array("i", [known[number] if number < len(known) else 0 for number in found])
+
+    def _but_for_one(self, piece: bytes, ours: Sequence[bytes], theirs: Sequence[bytes]) -> array[int] | None:
+        """Return the users of `piece`, and go past them, if but one line was changed, or is gone or new."""
+        at = next((at for at, (our, their) in enumerate(zip(ours, theirs, strict=False)) if our != their), -1)
+        if at < 0:
+            return None
+        for new, gone in ((1, 1), (0, 1), (1, 0)):
+            rest = len(ours) - at - new
+            if ours[at + new :] == theirs[at + gone : at + gone + rest]:
+                size = len(piece) - new * (len(ours[at]) + 1) + gone * (len(theirs[at]) + 1)
+                users = self._past(size, at + gone + rest)
+                users[at : at + gone] = array("i", [0] * new)
+                return users
+        return None
 
     def _past(self, size: int, lines: int) -> array[int]:
         """Go on by so many bytes, which are so many lines; return the users of those."""
@@ -128,63 +197,54 @@ class Comparing:
         self._missed = 0
         return users
 
-    def _nearby(self, text: bytes, lines: Sequence[bytes]) -> array[int]:
-        start = max(0, self._at - NEAR_BYTES)
-        near = self._before.read(start, self._at - start + len(text) + NEAR_BYTES + min(self._missed, FARTHEST_BYTES))
-        found = _first_found(near, lines)
-        if found is None:
-            first, place = 0, self._at - start
-        else:
-            first, place = found
-        if place != self._at - start:
-            low, high = sorted((place, self._at - start))
-            passed = near.count(b"\n", low, high)
-            self._line += passed if place == high else -passed
-            self._at = start + place
-        if first == 0 and near.startswith(text, place):
-            return self._past(len(text), len(lines))
-        theirs = near[place : place + len(text) + NEAR_BYTES].split(b"\n")
-        theirs.pop()  # it may be cut off
-        differ = list(map(ne, lines[first:], theirs))
-        if differ and sum(differ) * 4 <= len(lines):
-            users = self._past(sum(map(len, theirs[: len(differ)])) + len(differ), len(differ))
-            for at, differs in enumerate(differ):
-                if differs:
-                    users[at] = 0
-            left = len(lines) - first - len(differ)
-            return array("i", [0]) * first + users + array("i", [0]) * left
-        return self._around(near, place, start, lines)
-
-    def _around(self, near: bytes, place: int, start: int, lines: Sequence[bytes]) -> array[int]:
-        """Return the users of `lines` by those of `near`, in any order; the block is expected at `place` in it."""
-        begin = near.rfind(b"\n", 0, max(0, place - NEAR_BYTES)) + 1 if place > NEAR_BYTES else 0
+    def _around(self, near: bytes, start: int, lines: Sequence[bytes]) -> array[int]:
+        """Return the users of `lines` by those of `near`, in any order; go past the last that is found."""
+        place = self._at - start
+        begin = near.rfind(b"\n", 0, max(0, place - NEAR_BYTES)) + 1
         if begin == 0 and start:
             begin = near.find(b"\n") + 1
-        first_line = self._line - near.count(b"\n", begin, place)
+        first = self._line - near.count(b"\n", begin, place)
         theirs = near[begin:].split(b"\n")
         theirs.pop()
-        where = dict(zip(reversed(theirs), range(first_line + len(theirs) - 1, first_line - 1, -1), strict=True))
+        where = dict(zip(reversed(theirs), range(first + len(theirs) - 1, first - 1, -1), strict=True))
         found = [where.get(line, 0) for line in lines]
-        known = self._before.users
         last = next((number for number in reversed(found) if number), 0)
         if not last:
             self._missed += sum(map(len, lines)) + len(lines)
             return array("i", [0]) * len(lines)
-        passed = theirs[: last - first_line + 1]
+        passed = theirs[: last - first + 1]
         self._at = start + begin + sum(map(len, passed)) + len(passed)
         self._line = last + 1
         self._missed = 0
-        highest = len(known)
-        return array("i", [known[number] if number < highest else 0 for number in found])
+        known = self._before.users
+        return array("i", [known[number] if number < len(known) else 0 for number in found])
+
+    def _from_anywhere(self, lines: Sequence[bytes]) -> array[int]:
+        self._anywhere = self._anywhere or _Anywhere(self._before)
+        return self._anywhere.users_of(lines)
 
 
-def _first_found(near: bytes, lines: Sequence[bytes]) -> tuple[int, int] | None:
-    """Return which of the first `lines` stands in `near`, and where; None if none does."""
-    for number, line in enumerate(lines[:FIRST_LINES]):
-        place = near.find(b"\n" + line + b"\n")
-        if place >= 0:
-            return number, place + 1
-    return None
+def _lines(text: bytes) -> list[bytes]:
+    lines = text.split(b"\n")
+    lines.pop()
+    return lines
+
+
+def _are_few(users: array[int]) -> bool:
+    return (len(users) - users.count(0)) * FEW < len(users)
+
+
+def _place_of(line: bytes, following: Sequence[bytes], theirs: Sequence[bytes], start: int) -> int:
+    """Return where `line` stands in `theirs` from `start` on; below 0 if it does not.
+
+    Further on it is there only if the next line is, too: else it was moved, and nothing before it has gone.
+    """
+    if start < len(theirs) and theirs[start] == line:
+        return start
+    if line not in theirs[start:]:
+        return -1
+    at = theirs.index(line, start)
+    return at if not following or theirs[at + 1 : at + 2] in ([], following) else -1
 
 
 class _Anywhere:
@@ -215,14 +275,18 @@ class _Anywhere:
         return self._before.users[number] if same else 0
 
 
-def _unknown(lines: Sequence[bytes], users: array[int], line: int) -> list[tuple[int, bytes]]:
-    """Return the records without a user, each with the line on which it begins; `line` is the first.
+def _unknown(text: bytes, users: array[int], line: int) -> list[tuple[int, bytes]]:
+    """Return the records of `text` without a user, each with the line on which it begins; `line` is the first.
 
     The lines that an open quote takes with it lose theirs.
     """
-    found = []
+    found: list[tuple[int, bytes]] = []
+    zeros = users.count(0)
+    if not zeros:
+        return found
+    lines = text.split(b"\n")
     at, last = 0, len(users)
-    for _ in range(users.count(0)):
+    for _ in range(zeros):
         try:
             at = users.index(0, at)
         except ValueError:
