@@ -10,12 +10,13 @@ import asyncio
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 
@@ -25,7 +26,14 @@ from importer.unusable import in_words, is_damage, is_on_read_only_disk
 
 T = TypeVar("T")
 
+Through = Callable[[Callable[[], sqlite3.Connection], int], aiosqlite.Connection]
+"""How statements reach SQLite: made of what connects, and of how many rows a cursor hands over at once."""
+
 BUSY_TIMEOUT_S = 10.0
+ROWS_AT_ONCE = 64
+VERSION = "PRAGMA user_version"
+PATIENCE_S = 0.05
+"""So long a cancellation may wait for the next look, where statements follow on each other without a thread."""
 FULL_OR_BUSY = {
     sqlite3.SQLITE_FULL: ("disk_full", "the disk is full"),
     sqlite3.SQLITE_IOERR: ("disk_error", "the disk could not be read or written"),
@@ -34,39 +42,93 @@ FULL_OR_BUSY = {
 }
 
 
-async def open_database(path: Path, kind: str, *, readonly: bool = False, make: bool = False) -> aiosqlite.Connection:
+async def open_database(
+    path: Path, kind: str, *, readonly: bool = False, make: bool = False, through: Through = aiosqlite.Connection
+) -> aiosqlite.Connection:
     """Open the database at `path` with its schema brought up to date. What an older Headcount wrote is copied before.
 
     `kind` names the schema: `server` (headcount.db) or `tenant` (users.db). Autocommit outside `transaction()`.
     Only with `make` is a database made where none is, or an empty one: for a caller that makes the whole folder.
+    Statements run in a thread of the connection's, or as `through` does it.
     Raises DatabaseUnusable, SchemaTooNew if a newer Headcount wrote it, TryAgain when the disk is full or another
     process does not even let it be read.
     """
     try:
-        return await _open(path, kind, readonly, make)
+        return await _open(path, kind, readonly, make, through)
     except sqlite3.DatabaseError as error:
         raise as_told(error, path) from error
 
 
-async def _open(path: Path, kind: str, readonly: bool, make: bool) -> aiosqlite.Connection:
-    mode = "ro" if readonly else "rwc" if make else "rw"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    db = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, cached_statements=256)
+async def _open(path: Path, kind: str, readonly: bool, make: bool, through: Through) -> aiosqlite.Connection:
+    found = 0
+
+    def connect() -> sqlite3.Connection:
+        nonlocal found
+        db, found = _connect(path, kind, readonly, make)
+        return db
+
+    db = await through(connect, ROWS_AT_ONCE)
     try:
-        db.row_factory = sqlite3.Row
-        if not make:
-            check_version(path, kind, await _version(db))
-        if not readonly:
-            await db.execute("PRAGMA journal_mode=WAL")
-        await db.execute("PRAGMA synchronous=FULL")
-        await db.execute("PRAGMA foreign_keys=ON")
-        await db.execute("PRAGMA temp_store=FILE")
-        if not readonly:
-            await _migrate(db, path, kind)
+        if not readonly and found != newest_version(kind):
+            await _migrate(db, path, kind, found)
     except BaseException:
         await db.close()
         raise
     return db
+
+
+def _connect(path: Path, kind: str, readonly: bool, make: bool) -> tuple[sqlite3.Connection, int]:
+    """The connection, and the version of the schema found: all in one call, as each would be a way to its thread."""
+    mode = "ro" if readonly else "rwc" if make else "rw"
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=BUSY_TIMEOUT_S,
+        cached_statements=256,
+        check_same_thread=False,
+    )
+    try:
+        db.row_factory = sqlite3.Row
+        (version,) = db.execute(VERSION).fetchone()
+        if not make:
+            check_version(path, kind, version)
+        if not readonly:
+            db.execute("PRAGMA journal_mode=WAL")
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "temp_store=FILE"):
+            db.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        db.close()
+        raise
+    return db, version
+
+
+class Inline(aiosqlite.Connection):
+    """A connection without a thread, for work that runs apart (apart.py): a statement blocks where it is awaited."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], rows_at_once: int) -> None:
+        super().__init__(connect, rows_at_once)
+        self._looked_at = time.monotonic()
+
+    def __await__(self) -> Generator[Any, None, aiosqlite.Connection]:
+        return self._opened().__await__()
+
+    async def _opened(self) -> aiosqlite.Connection:
+        self._connection = self._connector()
+        return self
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        done = fn(*args, **kwargs)
+        if (now := time.monotonic()) - self._looked_at > PATIENCE_S:
+            self._looked_at = now
+            await asyncio.sleep(0)
+        return done
+
+    async def close(self) -> None:
+        """Close it, for good."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def migrations(kind: str) -> list[str]:
@@ -90,10 +152,7 @@ def newest_version(kind: str) -> int:
     return len(migrations(kind))
 
 
-async def _migrate(db: aiosqlite.Connection, path: Path, kind: str) -> None:
-    version = await _version(db)
-    if version == newest_version(kind):
-        return
+async def _migrate(db: aiosqlite.Connection, path: Path, kind: str, version: int) -> None:
     scripts = migrations(kind)
     if version:
         check_version(path, kind, version)
@@ -133,7 +192,7 @@ def _make_durable(making: Path, copy: Path) -> None:
 
 
 async def _version(db: aiosqlite.Connection) -> int:
-    rows = list(await db.execute_fetchall("PRAGMA user_version"))
+    rows = list(await db.execute_fetchall(VERSION))
     return int(rows[0][0])
 
 

@@ -14,7 +14,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from importer.database import open_database, transaction
+from importer.apart import apart
+from importer.database import Inline, open_database, transaction
 from importer.errors import MAX_FAULTS, FileError, TryAgain
 from importer.file.comparing import Unsure
 from importer.file.sidebyside import PIECES, Pieces
@@ -65,8 +66,23 @@ async def run_import(
     An applied outcome is in the table `applied` of `database`, committed with its effects; with any other, nothing
     was changed. `progress` is told the part of the file that was read, 0 to 1; when `stopping` answers yes the import
     rolls back. The file is cut into `pieces` to be read side by side with the one before it; without them it is read
-    alone, which comes to the same. Raises TryAgain (disk full, database busy) and Stopped; then nothing was changed.
+    alone, which comes to the same. It runs apart: both are called in another thread. Raises TryAgain (disk full,
+    database busy) and Stopped; then nothing was changed.
     """
+    work = partial(_import, job, database, settings, messages, progress, stopping, batch_rows, pieces)
+    return await apart(work, f"import {job.import_id} of {job.tenant}")
+
+
+async def _import(
+    job: Job,
+    database: Path,
+    settings: ImportSettings,
+    messages: Path,
+    progress: Callable[[float], None],
+    stopping: Callable[[], bool],
+    batch_rows: int,
+    pieces: Pieces | None,
+) -> Outcome:
     try:
         for cut in (pieces, None):
             with (
@@ -94,7 +110,7 @@ async def _run(
     batch_rows: int,
     pieces: Pieces | None,
 ) -> Outcome:
-    db = await open_database(database, "tenant")
+    db = await open_database(database, "tenant", through=Inline)
     try:
         await db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         # Every id written was just looked up or made; checking each again doubles the cost of a new user.

@@ -1,0 +1,72 @@
+"""Work that runs apart: in one thread, and ended when its caller goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from importer.apart import apart
+from importer.database import Inline, open_database, transaction
+
+
+async def test_work_apart_does_all_its_steps_in_one_thread_of_its_own(tmp_path: Path) -> None:
+    async def steps() -> set[int]:
+        db = await open_database(tmp_path / "users.db", "tenant", make=True, through=Inline)
+        try:
+            await db.create_function("thread", 0, threading.get_ident)
+            async with transaction(db), db.execute("SELECT thread()") as cursor:
+                (stated,) = [row[0] for row in await cursor.fetchall()]
+        finally:
+            await db.close()
+        return {stated, threading.get_ident(), await asyncio.to_thread(threading.get_ident)}
+
+    threads = await apart(steps, "steps")
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+async def test_an_error_of_work_apart_is_raised_to_its_caller() -> None:
+    async def refused() -> None:
+        raise FileNotFoundError("users.db")
+
+    with pytest.raises(FileNotFoundError, match=r"users\.db"):
+        await apart(refused, "refused")
+
+
+async def test_a_cancelled_caller_goes_on_when_the_work_apart_has_ended(tmp_path: Path) -> None:
+    """Though its statements follow on each other, and no step of it waits for anything."""
+    begun, ended = threading.Event(), threading.Event()
+
+    async def statements() -> None:
+        db = await open_database(tmp_path / "users.db", "tenant", make=True, through=Inline)
+        try:
+            async with transaction(db):
+                while True:
+                    await db.execute("UPDATE meta SET revision = revision + 1")
+                    begun.set()
+        finally:
+            await db.close()
+            ended.set()
+
+    caller = asyncio.create_task(apart(statements, "statements"))
+    await asyncio.to_thread(begun.wait)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended.is_set()
+    db = await open_database(tmp_path / "users.db", "tenant")
+    try:
+        assert [row[0] for row in await db.execute_fetchall("SELECT revision FROM meta")] == [1]
+    finally:
+        await db.close()
+
+
+async def test_a_closed_connection_without_a_thread_takes_no_statement(tmp_path: Path) -> None:
+    db = await open_database(tmp_path / "users.db", "tenant", make=True, through=Inline)
+    await db.close()
+    await db.close()
+    with pytest.raises(ValueError, match="no active connection"):
+        await db.execute("SELECT 1")
