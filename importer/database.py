@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 
@@ -223,6 +223,33 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
             raise
     except sqlite3.OperationalError as error:
         raise as_try_again(error) from error
+
+
+async def at_once(db: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T], *, on_disk: bool = True) -> T:
+    """Return what `work` returns, run in a write transaction and in one call of the thread of `db`.
+
+    It is committed when this returns; if `work` raises, it is rolled back. Without `on_disk` a power cut may take it
+    back, until something later is on disk; a crash of the process does not. Raises TryAgain as `transaction` does.
+    """
+    try:
+        return await finish(cast(Any, db)._execute(_in_transaction, db._conn, work, on_disk))
+    except sqlite3.OperationalError as error:
+        raise as_try_again(error) from error
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], on_disk: bool) -> T:
+    if not on_disk:
+        connection.execute("PRAGMA synchronous=NORMAL")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        done = work(connection)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if not on_disk:
+            connection.execute("PRAGMA synchronous=FULL")
+    return done
 
 
 def as_try_again(error: Exception) -> Exception:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import aiosqlite
 
-from importer.database import as_try_again, finish, transaction
+from importer.database import as_try_again, at_once, finish, transaction
+
+T = TypeVar("T")
 
 
 class Ledger:
@@ -30,6 +33,11 @@ class Ledger:
         async with self.transaction():
             done = await self.db.execute(statement, values)
         return done.rowcount > 0
+
+    async def at_once(self, work: Callable[[sqlite3.Connection], T], *, on_disk: bool = True) -> T:
+        """What `work` returns, run in such a transaction in one call of the thread (`importer.database.at_once`)."""
+        async with self._lock:
+            return await at_once(self.db, work, on_disk=on_disk)
 
     async def rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """What a statement gives, inside a transaction of the caller's."""

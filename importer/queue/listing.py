@@ -72,6 +72,12 @@ ALL_COPIES_NEEDED = (
     " SELECT name, id, size FROM tenants CROSS JOIN imports ON tenant = name AND state = 'held' AND dry_run = 0"
 )
 
+_PUBLISHED = (
+    "SELECT * FROM (SELECT dry_run, id FROM imports WHERE tenant = ? AND dry_run = ? AND published IS NOT NULL"
+    " ORDER BY id DESC LIMIT ?)"
+)
+NEWEST_PUBLISHED = f"{_PUBLISHED} UNION ALL {_PUBLISHED}"
+
 
 class Listing:
     """All imports, in a connection to headcount.db (`open_database(path, "server")`) of its own or of others'.
@@ -173,7 +179,9 @@ class Listing:
 
     async def queued_or_held(self, tenant: str) -> list[Waiting]:
         """The same, and behind them its real imports that wait for a decision."""
-        return [*await self.queued(tenant), *await self._in_line(f"{IN_LINE} AND dry_run = 0", tenant, "held")]
+        both = f"{IN_LINE} UNION ALL {IN_LINE} AND dry_run = 0"
+        found = await self._in_line(both, tenant, "queued", tenant, "held")
+        return sorted(found, key=lambda each: each.held)
 
     async def queue_length(self) -> int:
         """How many real imports are queued, of all tenants."""
@@ -203,14 +211,10 @@ class Listing:
             found.setdefault(row[0], []).append((row[1], row[2]))
         return found
 
-    async def newest_published(self, tenant: str, *, dry_run: bool, limit: int) -> list[int]:
-        """The ids of the newest imports (or dry runs) of a tenant that have a report in /results."""
-        found = await self._ledger.read(
-            "SELECT id FROM imports WHERE tenant = ? AND dry_run = ? AND published IS NOT NULL"
-            " ORDER BY id DESC LIMIT ?",
-            *(tenant, dry_run, limit),
-        )
-        return [row[0] for row in found]
+    async def newest_published(self, tenant: str, limit: int) -> dict[bool, list[int]]:
+        """The ids of the newest dry runs (True) and imports (False) of a tenant that have a report in /results."""
+        found = await self._ledger.read(NEWEST_PUBLISHED, tenant, True, limit, tenant, False, limit)
+        return {dry_run: [row[1] for row in found if bool(row[0]) is dry_run] for dry_run in (True, False)}
 
     async def failed_before(self, tenant: str, newer: int) -> int | None:
         """The id of the failed import that `newer` failed ones came after."""

@@ -6,13 +6,12 @@ under a topic, so that nobody is told twice about one thing.
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
-
-import aiosqlite
 
 from importer.queue.entry import Entry
 
@@ -49,9 +48,9 @@ class Nobody:
         return []
 
 
-async def put_in_outbox(db: aiosqlite.Connection, notices: Iterable[Notice], now: str) -> None:
+def put_in_outbox(db: sqlite3.Connection, notices: Iterable[Notice], now: str) -> None:
     """Write `notices`, inside the caller's transaction of headcount.db; a topic that was told already is left out."""
-    await db.executemany(
+    db.executemany(
         "INSERT INTO outbox (tenant, channel, topic, message_id, content, created_at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (tenant, channel, topic) DO NOTHING",
         [(each.tenant, each.channel, each.topic, uuid.uuid4().hex, each.content, now) for each in notices],

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -31,6 +32,14 @@ from importer.queue.notices import Notice, put_in_outbox
 from importer.requests import Approval, Trial, Undo
 
 NEXT_APPLIED = "(SELECT coalesce(max(applied_number), 0) + 1 FROM imports WHERE tenant = ? AND applied_number > 0)"
+
+
+CLAIM = (
+    "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at), attempts = attempts + 1,"
+    " progress = 0, message = NULL, correction = coalesce(?, correction)"
+    " WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *"
+)
+PROGRESS = "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'"
 
 
 class Queue(Listing):
@@ -107,30 +116,26 @@ class Queue(Listing):
 
     # From queued to an end
 
-    async def set_correction(self, waiting: Waiting, correction: bool) -> Waiting:
-        """Remember whether the header makes the file an errors.csv sent back."""
+    async def set_correction(self, waiting: Waiting) -> None:
+        """Remember of `waiting` whether its header makes the file an errors.csv sent back."""
         await self._ledger.change(
-            "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", int(correction), *waiting.key
+            "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", waiting.correction, *waiting.key
         )
-        return replace(waiting, correction=correction)
 
-    async def claim(self, tenant: str, import_id: int) -> Entry | None:
-        """Start the import: `running`, one more attempt. None if it does not wait any more."""
-        async with self._ledger.transaction():
-            found = await self._ledger.rows(
-                "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at),"
-                " attempts = attempts + 1, progress = 0, message = NULL"
-                " WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *",
-                *(self._now(), tenant, import_id),
-            )
+    async def claim(self, tenant: str, import_id: int, *, correction: bool | None = None) -> Entry | None:
+        """Start the import: `running`, one more attempt. None if it does not wait any more.
+
+        `correction`, if it is not None, is remembered as by `set_correction`. None of it waits for the disk: after a
+        power cut the import is queued, and that is what a start makes of one that is running.
+        """
+        values = (self._now(), correction, tenant, import_id)
+        found = await self._ledger.at_once(lambda db: db.execute(CLAIM, values).fetchall(), on_disk=False)
         return entry_of(found[0]) if found else None
 
     async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
-        """Remember how far a running import is, 0 to 1."""
-        await self._ledger.change(
-            "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'",
-            *(fraction, tenant, import_id),
-        )
+        """Remember how far a running import is, 0 to 1: nothing that has to outlast a power cut."""
+        values = (fraction, tenant, import_id)
+        await self._ledger.at_once(lambda db: db.execute(PROGRESS, values).rowcount, on_disk=False)
 
     async def say(self, entry: Entry, message: str) -> None:
         """A queued import says why it still waits."""
@@ -307,10 +312,13 @@ class Queue(Listing):
 
         The number of the change is a part of the topic: what is held again is news again, whatever the clock says.
         """
-        async with self._ledger.transaction():
-            done = await self._db.execute(statement, values)
-            if done.rowcount > 0:
-                ((move,),) = await self._ledger.rows("SELECT max(id) FROM moves")
-                told = [replace(each, topic=f"{each.topic} #{move}") for each in notices]
-                await put_in_outbox(self._db, told, self._now())
-        return done.rowcount > 0
+        now = self._now()
+
+        def end(db: sqlite3.Connection) -> bool:
+            done = db.execute(statement, values).rowcount > 0
+            if done:
+                (move,) = db.execute("SELECT max(id) FROM moves").fetchone()
+                put_in_outbox(db, [replace(each, topic=f"{each.topic} #{move}") for each in notices], now)
+            return done
+
+        return await self._ledger.at_once(end)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -118,14 +119,11 @@ class Closing:
 
     async def _publish(self, entry: Entry, level: int = logging.WARNING) -> bool:
         """Make /results show `entry`, unless it is too old for that. False if it can't be done now."""
-        kept = await self._queue.newest_published(entry.tenant, dry_run=entry.dry_run, limit=results.KEPT)
-        others = await self._queue.newest_published(entry.tenant, dry_run=not entry.dry_run, limit=results.KEPT)
-        kept = sorted({*kept, entry.id}, reverse=True)[: results.KEPT]
-        folder = self._folder_of(entry.tenant)
+        newest = await self._queue.newest_published(entry.tenant, results.KEPT)
+        kept = sorted({*newest[entry.dry_run], entry.id}, reverse=True)[: results.KEPT]
+        folder, others = self._folder_of(entry.tenant), newest[not entry.dry_run]
         try:
-            if entry.id in kept:
-                await asyncio.to_thread(_publish, folder, entry)
-            await asyncio.to_thread(results.prune, folder, {*kept, *others})
+            await asyncio.to_thread(_publish, folder, entry if entry.id in kept else None, {*kept, *others})
         except OSError as error:
             log.log(
                 level,
@@ -161,8 +159,11 @@ class Closing:
                 _remove(folder.copy(old))
 
 
-def _publish(folder: TenantFolder, entry: Entry) -> None:
-    results.publish(folder, report_of(folder, entry))
+def _publish(folder: TenantFolder, entry: Entry | None, kept: Collection[int]) -> None:
+    """Write the report of `entry`, and remove those that are not `kept`. Raises OSError."""
+    if entry is not None:
+        results.publish(folder, report_of(folder, entry))
+    results.prune(folder, kept)
 
 
 def _remove(copy: Path) -> None:

@@ -149,8 +149,8 @@ async def _past(queue: Queue, tenant: str) -> list[Past]:
 
 async def _shown(queue: Queue, tenant: str) -> set[int]:
     """The imports whose reports are in /results."""
-    shown = [await queue.newest_published(tenant, dry_run=dry_run, limit=KEPT) for dry_run in (False, True)]
-    return {each for ids in shown for each in ids}
+    shown = await queue.newest_published(tenant, KEPT)
+    return {each for ids in shown.values() for each in ids}
 
 
 def _remove_files(folder: TenantFolder, imports: Collection[int]) -> None:

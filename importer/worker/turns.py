@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -74,6 +75,7 @@ class Turns:
         settings = await self._starter.settings_of(tenant)
         if settings.deactivate_missing:
             looked_at = [await self._looked_at(each, settings) for each in queued]
+            await self._remember(queued, looked_at)
             await self._supersede(superseded(looked_at, whole_lists=True))
 
     async def _due(self, tenant: str) -> Waiting | None:
@@ -84,11 +86,22 @@ class Turns:
             return None
         settings = await self._settings(tenant)
         folders = await self._starter.checksums.folders(tenant)
+        before, alone = candidates, len(queued) == 1
         candidates = [each if each.held else await self._peeked(each, settings, folders) for each in candidates]
+        if not alone:
+            await self._remember(before, candidates)
+        due = await self._first(candidates, settings, folders, now)
+        if alone and due is None:  # else it is written as the import starts
+            await self._remember(before, candidates)
+        return due
+
+    async def _first(
+        self, candidates: Sequence[Waiting], settings: ImportSettings, folders: Collection[bool], now: float
+    ) -> Waiting | None:
         while True:
             turn = next_turn(candidates, whole_lists=settings.deactivate_missing, now=now)
             await self._supersede(turn.superseded)
-            if not turn.run or not await self._waits_for_checksum(turn.run, settings):
+            if not turn.run or not await self._waits_for_checksum(turn.run, settings, folders):
                 return turn.run
             if not turn.run.dry_run:
                 return None  # those behind it wait with it
@@ -108,16 +121,17 @@ class Turns:
         if entry:
             await self._queue.say(entry, message)
 
-    async def _waits_for_checksum(self, due: Waiting, settings: ImportSettings) -> bool:
+    async def _waits_for_checksum(self, due: Waiting, settings: ImportSettings, folders: Collection[bool]) -> bool:
         """Whether `due` has to wait for its check-sum; it says so."""
-        entry = None if due.undo else await self._queue.get(*due.key)
+        compared = settings.require_checksum or due.dry_run in folders
+        entry = None if due.undo or not compared else await self._queue.get(*due.key)
         if entry is None:
             return False
-        compared = await self._starter.compare(entry, settings)
-        if compared.verdict is Verdict.WAITS:
+        verdict = (await self._starter.compare(entry, settings)).verdict
+        if verdict is Verdict.WAITS:
             until = self._starter.checksums.waits.until(entry, self._starter.clock())
             await self._queue.say(entry, waiting(until))
-        return compared.verdict is Verdict.WAITS
+        return verdict is Verdict.WAITS
 
     async def _peeked(self, queued: Waiting, settings: ImportSettings, folders: Collection[bool]) -> Waiting:
         """`queued`, of which it is known whether it is a correction, and what there is to compare with check-sums.
@@ -138,6 +152,12 @@ class Turns:
             return looked_at
         return await checksums.hashed(looked_at, self._starter.folder_of(queued.tenant).copy(queued.id))
 
+    async def _remember(self, before: Sequence[Waiting], looked_at: Sequence[Waiting]) -> None:
+        """Write down which of `looked_at` are corrections, where that was not known `before`."""
+        for old, new in zip(before, looked_at, strict=True):
+            if new.correction is not old.correction:
+                await self._queue.set_correction(new)
+
     async def _looked_at(self, queued: Waiting, settings: ImportSettings) -> Waiting:
         """`queued`, of which it is known whether it is a correction, if its copy can be read."""
         if queued.undo or queued.trial or queued.correction is not None:
@@ -148,7 +168,7 @@ class Turns:
             if await self._starter.soundness.look(queued.tenant, error):
                 raise
             return queued  # the attempt will say what is wrong with the copy
-        return await self._queue.set_correction(queued, correction)
+        return replace(queued, correction=correction)
 
     async def _settings(self, tenant: str) -> ImportSettings:
         """With settings nobody can read, no import gives way to another; the one that runs will say so."""

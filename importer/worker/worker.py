@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from importer.errors import TryAgain
 from importer.model import Outcome
@@ -32,12 +32,15 @@ PROGRESS_S = 1.0
 
 @dataclass(slots=True)
 class _Running:
-    """An import under way. `fraction` of it is done, 0 to 1; `written` of it is in the queue, since `written_at`."""
+    """An import under way. `fraction` of it is done, 0 to 1; `written` of it is in the queue, since `written_at`.
+
+    An import that ends before PROGRESS_S is over writes none.
+    """
 
     entry: Entry
     fraction: float = 0.0
     written: float = 0.0
-    written_at: float = 0.0
+    written_at: float = field(default_factory=time.monotonic)
 
     def advance(self, fraction: float) -> None:
         self.fraction = fraction
@@ -137,7 +140,7 @@ class Worker:
             due = await self._turns.due(tenant)
             if due and (first is None or due.sequence < first.sequence):
                 first = due
-        return await self._queue.claim(*first.key) if first else None
+        return await self._queue.claim(*first.key, correction=first.correction) if first else None
 
     async def _write_progress(self) -> None:
         now = time.monotonic()

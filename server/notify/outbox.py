@@ -67,8 +67,8 @@ class Outbox:
 
     async def put(self, notices: Iterable[Notice]) -> None:
         """Write notices that belong to no end of an import; a topic that was told already is left out."""
-        async with self._ledger.transaction():
-            await put_in_outbox(self._ledger.db, notices, rfc3339(self._clock()))
+        now = rfc3339(self._clock())
+        await self._ledger.at_once(lambda db: put_in_outbox(db, notices, now))
 
     async def close_topic(self, tenant: str, topic: str) -> None:
         """What was told under `topic` is not so any more: told again, it is news. What is not sent yet is dropped."""

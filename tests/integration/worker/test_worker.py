@@ -473,6 +473,33 @@ async def test_an_end_that_cannot_be_written_is_written_later(yard: Yard, monkey
     assert script.started == [("acme", 1)]
 
 
+async def test_a_lone_import_changes_the_queue_twice_its_start_and_its_end(yard: Yard) -> None:
+    """Each change that is on disk holds up a small file for as long as the disk takes; the start does not wait."""
+    await yard.upload(people("ann", _code="x").decode())
+    said: list[str] = []
+    await yard.queue._db.set_trace_callback(said.append)
+    async with working(yard):
+        await yard.reaches(1, ImportState.COMPLETED)
+    changes = [each for each in said if each == "COMMIT" or each.startswith("PRAGMA")]
+    assert changes == ["PRAGMA synchronous=NORMAL", "COMMIT", "PRAGMA synchronous=FULL", "COMMIT"]
+    assert (await found(yard.queue, 1)).correction is True
+
+
+async def test_a_file_that_waits_for_its_checksum_is_looked_at_once(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its header says is written down, though it does not start."""
+    monkeypatch.setattr(yard, "settings", ImportSettings(require_checksum=True))
+    await yard.upload(people("ann").decode())
+
+    async def waits() -> bool:
+        return (await found(yard.queue, 1)).message is not None
+
+    async with working(yard):
+        await eventually(waits, what="the import to wait for its check-sum")
+        assert (await found(yard.queue, 1)).correction is False
+
+
 async def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
     file = tmp_path / "1.csv"
     for content, known in (
@@ -521,7 +548,7 @@ async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yar
 
 
 @pytest.mark.logs("undo_failed")
-async def test_an_undo_that_can_not_be_done_leaves_the_import_as_it_was_and_says_why(yard: Yard) -> None:
+async def test_an_undo_that_can_not_be_done_leaves_the_import_as_it_was_andwaits(yard: Yard) -> None:
     await yard.upload(people("ann").decode())
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED)
