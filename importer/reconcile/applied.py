@@ -80,14 +80,12 @@ class Applied:
     async def former_admins(self) -> list[str]:
         """Return up to three users who were active admins before this import, if none is active after it; else none.
 
-        Most imports end at the first look, which finds an active admin.
+        Most imports end at the first look, which finds no admin among the users that the import has changed. The
+        second goes through all users until it finds one.
         """
-        rows = await self._db.execute_fetchall(
-            "SELECT 1 FROM users WHERE role = 'admin' AND state = 'active' LIMIT 1"
-        )
-        if list(rows):
-            return []
-        return [row[0] for row in await self._db.execute_fetchall(FORMER_ADMINS, (self._id,))]
+        former = [row[0] for row in await self._db.execute_fetchall(FORMER_ADMINS, (self._id,))]
+        active = "SELECT 1 FROM users WHERE role = 'admin' AND state = 'active' LIMIT 1"
+        return former if former and not list(await self._db.execute_fetchall(active)) else []
 
     async def touched(self, identity: Identity, line_of: Callable[[int], int]) -> AsyncIterator[list[Touched]]:
         """Yield the users that this import touches, and how: read from its changes before they are rolled back.

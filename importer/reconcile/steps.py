@@ -210,7 +210,8 @@ class Steps:
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""
         compared = not self._reader.header.is_correction
-        last_user, header = await self._roster.last_active(), notes_of(self._reader.problems)
+        last_user = await self._roster.last_active() if compared else None
+        header = notes_of(self._reader.problems)
         await self._applied.record(outcome, self._job.now, last_user, header, compared=compared)
         if compared:
             users = await asyncio.to_thread(self._roster.settled_lines)

@@ -15,6 +15,7 @@ from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.listing import Listing
+from importer.reconcile.applied import Applied
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.directory import Directory
 from importer.users.history import History
@@ -105,6 +106,13 @@ async def test_one_user_is_found_by_index_whatever_identifies_users(users: Any) 
     await Directory(users, Identity("staff")).reports("e1")
     await History(users, Identity("staff")).page_of_user("e1")
     assert users.slow == []
+
+
+async def test_an_import_that_changes_no_role_looks_for_no_admin_among_all_users(users: Any) -> None:
+    """However many users there are, a small file changes a few."""
+    assert await Applied(users, 2).former_admins() == []
+    assert users.plan
+    assert not [line for line in users.plan if re.match("SCAN (u|users)$", line)]
 
 
 LOOKS_AT_HISTORY: dict[str, Callable[[History], Awaitable[Any]]] = {
