@@ -72,6 +72,7 @@ class CsvReader:
         self._first = Batch([], [])  # the records that came with the header
         self._blocks = self._records.blocks()
         self.cells = self._records.cells
+        self.table = self._records.table
         try:
             self.header: Header = self._read_header()
         except FileError:

@@ -14,7 +14,7 @@ Limits are counted in characters, so that they don't depend on the encoding.
 from __future__ import annotations
 
 import csv
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from importer.errors import MAX_FAULTS, FileError
 from importer.file.comparing import Block, Unsure
@@ -81,6 +81,15 @@ class Records:
             raise quote_fault(line, raw, self._delimiter) or row_too_long(line)
         # Nothing csv forgives or refuses in its own way is left.
         return next(csv.reader([raw], delimiter=self._delimiter))
+
+    def table(self, raws: Sequence[str]) -> list[list[str]]:
+        """The cells of records that `blocks` gave out."""
+        delimiter = self._delimiter
+        quoted = [raw for raw in raws if '"' in raw]
+        if not quoted:
+            return [raw.split(delimiter) for raw in raws]
+        taken_apart = csv.reader(quoted, delimiter=delimiter)
+        return [next(taken_apart) if '"' in raw else raw.split(delimiter) for raw in raws]
 
     def _blocks(self) -> Iterator[Batch]:
         pending = ""

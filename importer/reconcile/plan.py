@@ -7,7 +7,7 @@ the guard.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -171,27 +171,25 @@ def columns_of(row: CheckedRow, user: User | None, ids: NameIds, own: Collection
 
 
 def _set_teams(columns: dict[str, Any], user: User | None, ids: NameIds) -> None:
-    """Put ids for names: the first secondary team steps in for a missing primary one, and none stands twice."""
+    """Put ids for names."""
     if "primary_team" in columns:
         name = columns.pop("primary_team")
         primary = ids.teams[name] if name else None
     else:
         primary = user["primary_team_id"] if user else None
     if "secondary_team" in columns:
-        secondary = [ids.teams[name] for name in columns.pop("secondary_team") or ()]
-        if primary is None and secondary:
-            primary = secondary[0]
+        found = team_columns(primary, [ids.teams[name] for name in columns.pop("secondary_team") or ()])
     else:
         secondary = ids_in(user["secondary_team_ids"]) if user else []
-    columns["primary_team_id"] = primary
-    columns["secondary_team_ids"] = join_ids(team for team in secondary if team != primary)
+        found = primary, join_ids(team for team in secondary if team != primary)
+    columns["primary_team_id"], columns["secondary_team_ids"] = found
 
 
-def team_columns(primary: str | None, secondary: Iterable[str], ids: NameIds) -> tuple[int | None, str]:
-    """The two team columns of a new user."""
-    columns: dict[str, Any] = {"primary_team": primary, "secondary_team": secondary}
-    _set_teams(columns, None, ids)
-    return columns["primary_team_id"], columns["secondary_team_ids"]
+def team_columns(primary: int | None, secondary: Sequence[int]) -> tuple[int | None, str]:
+    """The two team columns: the first secondary team steps in for a missing primary one, and none stands twice."""
+    if primary is None and secondary:
+        primary = secondary[0]
+    return primary, join_ids([team for team in secondary if team != primary])
 
 
 def custom_column(values: Mapping[str, FieldValue], before: str = "{}") -> str:

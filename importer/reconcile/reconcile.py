@@ -14,7 +14,7 @@ however a row is treated (known, by column, on its own) and wherever a batch end
 2. A batch is written before the next one is looked up. So what one batch created, the next one finds as known. New
    users who wait for an address are the exception, and the reason why `_settle` notes them as strangers.
 3. Within a batch all look-ups come first, so `known` is as of before the batch. `_judge` therefore goes in the order
-   of the file and keeps the identifiers it has `seen`; `part` hands it the whole batch if one of them comes twice.
+   of the file and keeps the identifiers it has `seen`; `part` hands it all rows whose identifier comes twice.
 4. One thing happens out of order. `_take_known` marks the known rows, of the whole batch, before any other row is
    judged. So a row may find its user marked with a later line. `_displace` then takes that later row back: it was
    counted as unchanged, and falls. Its text is at hand, because a row in hand and a row that is marked too early are
@@ -33,9 +33,10 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
+from typing import cast
 
 from importer.file.comparing import Block
 from importer.file.reader import Batch, CsvReader
@@ -59,9 +60,11 @@ from importer.reconcile.plan import (
 )
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import FirstLines, RowInHand
+from importer.reconcile.sheet import Sheet, take_apart
 from importer.reconcile.unread import Unread
 from importer.reconcile.writing import Writer
 from importer.rules.doubts import Doubts
+from importer.rules.emails import email_keys
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
 from importer.said.repeated import Note, news
@@ -99,6 +102,7 @@ class Reconciler:
         self._batches: Iterator[Batch] = reader.batches(self._refuse_person)
         self._ahead: Batch | None = None
         self._blocks: list[Block] = []
+        self._unfinished = 0
         self.counts = Counts()
         self._writer = Writer(roster, links, addresses, spool, self.counts, settings.own)
         self._ending = Ending(reader, roster, addresses, spool, settings, self._writer, self.unread, self.counts)
@@ -123,37 +127,40 @@ class Reconciler:
         """Reconcile the next batch, last the leavers' rows; False when there was none. Raises FileError."""
         if self._ahead is None:
             return await self._last.run()
-        rows = await asyncio.to_thread(self._read, self._ahead)
-        if rows:
-            await self._settle(rows)
+        sheet = await asyncio.to_thread(self._read, self._ahead)
+        if sheet.lines:
+            await self._settle(sheet)
         return True
 
     # Reading, in a thread.
 
-    def _read(self, batch: Batch) -> list[RowInHand]:
-        """The rows of `batch` that have to be looked at; the known ones are counted."""
+    def _read(self, batch: Batch) -> Sheet:
+        """The rows of `batch` that have to be looked at, by column; the known ones are counted."""
         self._ahead = next(self._batches, None)
-        unfinished = self._unfinished_line(batch)
-        parse, key = self._reader.cells, self._checker.key
-        rows = []
-        for line, raw in self._take_known(batch):
-            cells = parse(line, raw)
-            rows.append(RowInHand(line, cells, raw, key(cells), unfinished=line == unfinished))
-        if self.unread.any:
-            for row in rows:
-                row.told = self.unread.told(row.cells)
-        return rows
+        self._unfinished = self._unfinished_line(batch)
+        batch = self._take_known(batch)
+        return take_apart(batch, self._reader.table(batch.raws), self._checker, self.unread, self._unfinished)
 
-    def _take_known(self, batch: Batch) -> Iterable[tuple[int, str]]:
+    def _row(self, sheet: Sheet, at: int) -> RowInHand:
+        """The row at the place `at`, which is looked at on its own."""
+        line, raw = sheet.lines[at], sheet.raws[at]
+        row = RowInHand(line, self._reader.cells(line, raw), raw, sheet.keys[at], unfinished=line == self._unfinished)
+        if self.unread.any:
+            row.told = self.unread.told(row.cells)
+        return row
+
+    def _take_known(self, batch: Batch) -> Batch:
         """Let the known rows of `batch` stand for their users; return the others, and those that another row has."""
         self._blocks = batch.blocks
-        found = list(zip(batch.lines, batch.raws, strict=True))
         named = []
         for block in batch.blocks:
             lines = self._roster.stand(block.line, block.users)
             self.counts.unchanged += block.known - len(lines)
             named += [(line, self._known_raw(line)) for line in lines]
-        return sorted(found + named) if named else found
+        if not named:
+            return batch
+        rows = sorted([*zip(batch.lines, batch.raws, strict=True), *named])
+        return Batch([line for line, _ in rows], [raw for _, raw in rows])
 
     def _known_raw(self, line: int) -> str:
         """The known row on `line` in this batch."""
@@ -178,17 +185,19 @@ class Reconciler:
 
     # Settling.
 
-    async def _settle(self, rows: list[RowInHand]) -> None:
-        keys = [row.key for row in rows if row.key is not None]
+    async def _settle(self, sheet: Sheet) -> None:
+        keys = [key for key in sheet.keys if key is not None]
         known = await self._roster.find(keys)
         strangers = await self._roster.strangers(keys)
         unknown = await self._roster.find_unknown(keys)
+        apart = known.keys() | strangers.keys() | unknown.keys() | await self._contested(sheet)
+        newcomers, rows = await asyncio.to_thread(self._part, sheet, apart)
         for row in rows:
             row.known = known.get(row.key, 0) if row.key is not None else 0
         users = await self._roster.load(row.known for row in rows if row.known)
         await self._roster.put_days_back(users)  # of rows that fall: none of them is written
-        apart = strangers.keys() | unknown.keys() | await self._contested(rows)
-        newcomers, rows = await asyncio.to_thread(self._part, rows, users, strangers, unknown, apart)
+        rows = await asyncio.to_thread(self._judge, rows, users, strangers)
+        self._give_ids(newcomers, [row for row in rows if row.judgement.fate is Fate.CREATE], unknown)
         writes = [row for row in rows if row.judgement.fate in (Fate.CREATE, Fate.WRITE)]
         await self._write(newcomers, writes)
         nobody: dict[str, int] = {}
@@ -206,36 +215,45 @@ class Reconciler:
         ids = await self._names(newcomers, writes)
         await self._writer.write(await asyncio.to_thread(self._writer.plan, newcomers, writes, ids))
 
-    async def _contested(self, rows: list[RowInHand]) -> set[str]:
+    async def _contested(self, sheet: Sheet) -> set[str]:
         """The identifiers of rows whose address somebody else may have or want, where it is not the identifier."""
         if self._by_address:
             return set()
-        addresses = [(row.key, self._checker.address(row.cells)) for row in rows]
-        wanted = Counter(address for _, address in addresses)
+        addresses = email_keys(cast(Sequence[str | None], sheet.checked.values["email"]))
+        for at in sheet.checked.odd:
+            addresses[at] = self._checker.address(self._reader.cells(sheet.lines[at], sheet.raws[at]))
+        wanted = Counter(addresses)
         free = {address for address in wanted if address and wanted[address] == 1}
         free -= await self._addresses.taken(free)
-        return {key for key, address in addresses if key is not None and address not in free}
+        return {
+            key for key, address in zip(sheet.keys, addresses, strict=True) if key is not None and address not in free
+        }
 
-    def _part(
-        self,
-        rows: list[RowInHand],
-        users: Mapping[int, User],
-        strangers: Mapping[str, int],
-        unknown: Mapping[str, int],
-        apart: Collection[str],
-    ) -> tuple[Newcomers, list[RowInHand]]:
-        """Tell new people without anything unusual from the others, and decide on those.
+    def _part(self, sheet: Sheet, apart: Collection[str]) -> tuple[Newcomers, list[RowInHand]]:
+        """Tell new people from all others. Rows with an identifier in `apart` have something unusual about them."""
+        newcomers, others = part(sheet, apart, self._doubts)
+        self.counts.created += len(newcomers.lines)
+        return newcomers, [self._row(sheet, at) for at in others]
 
-        Rows with an identifier in `apart` are unusual.
+    def _give_ids(self, newcomers: Newcomers, created: Sequence[RowInHand], unknown: Mapping[str, int]) -> None:
+        """Number those who are created; those who were once have a number. Ids follow the lines, however the rows are
+        treated and wherever a batch ends.
         """
-        newcomers, others = part(rows, apart, self._checker, self._doubts)
-        self.counts.created += len(newcomers.rows)
-        judged = self._judge(others, users, strangers)
-        # Ids follow the lines, however the rows are treated and wherever a batch ends.
-        created = [row for row in judged if row.judgement.fate is Fate.CREATE]
-        for row in sorted([*newcomers.rows, *created], key=attrgetter("line")):
-            row.new_id = self._id_for(row, unknown)
-        return newcomers, judged
+        others = []
+        for row in created:
+            row.new_id = unknown.get(row.key or "", 0)
+            if row.new_id:
+                self._roster.mark(row.new_id, row.line)
+            else:
+                others.append(row)
+        if not others:
+            newcomers.ids = self._roster.new_ids(newcomers.lines)
+            return
+        lines = sorted([*newcomers.lines, *(row.line for row in others)])
+        ids = dict(zip(lines, self._roster.new_ids(lines), strict=True))
+        newcomers.ids = [ids[line] for line in newcomers.lines]
+        for row in others:
+            row.new_id = ids[row.line]
 
     async def _names(self, newcomers: Newcomers, writes: Sequence[RowInHand]) -> NameIds:
         """Find or make the teams and locations that are named, and find those named as manager or coach."""
@@ -268,14 +286,6 @@ class Reconciler:
                 seen.setdefault(row.key, row.line)
             judged.append(row)
         return judged
-
-    def _id_for(self, row: RowInHand, unknown: Mapping[str, int]) -> int:
-        """The id of a user who is created: that of before, if they were once."""
-        user_id = unknown.get(row.key or "")
-        if user_id is None:
-            return self._roster.new_id(row.line)
-        self._roster.mark(user_id, row.line)
-        return user_id
 
     def _stands(self, row: RowInHand, mark: int) -> bool:
         """Whether `row` is to be judged now. If not, it waits, or falls for the row on the line `mark`."""

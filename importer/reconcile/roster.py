@@ -40,7 +40,7 @@ COLUMNS = (
     "custom",
     "state",
 )
-"""What an import writes of a user, in the order of the INSERT."""
+"""What an import writes of a user, in the order of NEW_USER."""
 
 NEW_USER: Columns = {
     **dict.fromkeys(COLUMNS),
@@ -52,7 +52,6 @@ NEW_USER: Columns = {
 }
 """A user of whom the file says nothing, by column in the order of COLUMNS."""
 
-INSERT_USER = f"INSERT INTO users (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"  # noqa: S608 - constants
 CREATE_AGAIN = f"UPDATE users SET {', '.join(f'{name} = ?' for name in COLUMNS)}, known = 1 WHERE id = ?"  # noqa: S608
 INSERT_CHANGE = "INSERT INTO changes (import_id, user_id, field, old, new) VALUES (?, ?, ?, ?, ?)"
 INSERT_CREATED = (
@@ -160,6 +159,16 @@ class Roster:
         for user_id, settles in users.items():
             self._unsettle(user_id)
             self._settled[user_id] = SETTLED if settles else 0
+
+    def settle_new(self, users: Sequence[int], *, but: Set[int]) -> None:
+        """Note that the rows of these new users settle them, `but` for some."""
+        if isinstance(users, range):
+            self._settled[users.start : users.stop] = bytes([SETTLED]) * len(users)
+        else:
+            for user_id in users:
+                self._settled[user_id] = SETTLED
+        for user_id in but:
+            self._settled[user_id] = 0
 
     def _unsettle(self, user_id: int) -> None:
         if self._settled[user_id] == STOOD:
@@ -321,18 +330,24 @@ class Roster:
 
     # Writing.
 
-    def new_id(self, line: int) -> int:
-        """An id for a user who is about to be created by the row on `line`."""
-        user_id = self._next_id
-        self._next_id += 1
-        self._line.append(line)
-        self._settled.append(0)
-        return user_id
+    def new_ids(self, lines: Sequence[int]) -> range:
+        """Ids for users who are about to be created by the rows on `lines`, in that order."""
+        ids = range(self._next_id, self._next_id + len(lines))
+        self._next_id = ids.stop
+        self._line.extend(lines)
+        self._settled.extend(bytes(len(ids)))
+        return ids
 
-    async def create(self, users: Sequence[tuple[Value, ...]]) -> None:
-        """Insert users: tuples of the id and COLUMNS. Their history is one record for each run of ids."""
-        await self._db.executemany(INSERT_USER, users)
-        runs = runs_of(cast(int, user[0]) for user in users)
+    async def create(self, users: Iterable[tuple[Value, ...]], columns: Sequence[str] = COLUMNS) -> None:
+        """Insert users: tuples of the id and `columns`; the others are as NEW_USER has them."""
+        await self._db.executemany(
+            f"INSERT INTO users (id, {', '.join(columns)}) VALUES (?{', ?' * len(columns)})",  # noqa: S608 - ours
+            users,
+        )
+
+    async def note_created(self, ids: Sequence[int], others: Sequence[int]) -> None:
+        """Put the creation of these users into their history: one record for each run of ids."""
+        runs = runs_of(sorted([*ids, *others]) if others else ids)
         await self._db.executemany(INSERT_CREATED, [(self._import_id, last, more) for last, more in runs])
 
     async def create_again(self, users: Sequence[tuple[Value, ...]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from importer.reconcile.addresses import SetAside
@@ -18,10 +18,7 @@ LINES_NAMED = 5
 
 @dataclass(slots=True)
 class RowInHand:
-    """A row that has to be looked at, and what is found out about it.
-
-    `lasting`: the same text means the same on any later day.
-    """
+    """A row that has to be looked at on its own, and what is found out about it."""
 
     line: int
     cells: list[str]
@@ -33,8 +30,6 @@ class RowInHand:
     judgement: Judgement = field(init=False)
     new_id: int = 0
     unfinished: bool = False
-    lasting: bool = True
-    doubted: bool = False
     told: Told | None = None
 
     @property
@@ -45,15 +40,23 @@ class RowInHand:
     @property
     def settles(self) -> bool:
         """Whether the row, unless there is something to say about it, settles its user: it then need not be looked at
-        the next time. Not if a cell of it has to be counted the next time too.
+        the next time.
         """
-        return self.lasting and not self.doubted and not self.told and "\n" not in self.raw
+        return not self.told and "\n" not in self.raw
 
 
 @dataclass(slots=True)
 class Writes:
-    """What one batch of rows comes to."""
+    """What one batch of rows comes to.
 
+    Of `newcomers` and `created` there are tuples for `Roster.create`, of the former with `newcomers_columns`. Their
+    rows settle all newcomers but those `unsettled`.
+    """
+
+    newcomers: Iterable[tuple[Value, ...]] = ()
+    newcomers_columns: Sequence[str] = ("first_name",)
+    newcomers_ids: Sequence[int] = ()
+    unsettled: set[int] = field(default_factory=set)
     created: list[tuple[Value, ...]] = field(default_factory=list)
     created_again: list[tuple[Value, ...]] = field(default_factory=list)
     updated: list[tuple[User, Columns]] = field(default_factory=list)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
+from typing import cast
 
 from importer.model import Counts
 from importer.reconcile.addresses import Addresses, SetAside
@@ -40,9 +41,12 @@ class Writer:
 
     async def write(self, batch: Writes) -> None:
         """Write what `batch` comes to; what has to wait for the end waits."""
+        await self._roster.create(batch.newcomers, batch.newcomers_columns)
         await self._roster.create(batch.created)
+        await self._roster.note_created(batch.newcomers_ids, [cast(int, user[0]) for user in batch.created])
         await self._roster.create_again(batch.created_again)
         await self._roster.update(batch.updated)
+        self._roster.settle_new(batch.newcomers_ids, but=batch.unsettled)
         self._roster.settle(batch.settled)
         await self._links.wait(batch.waiting)
         await self._addresses.add(batch.aside)
@@ -51,8 +55,9 @@ class Writer:
         """What these rows come to; they are counted, and what there is to say about their links is theirs to say."""
         # Whoever has to wait for an address may be rejected in the end: nobody to be named yet.
         by_address, identifying = self._roster.identity.by_address, self._roster.identity.column
-        surely = [*newcomers.rows, *writes] if by_address else newcomers.rows
-        created = {row.key: row.new_id for row in surely if row.new_id}
+        created: dict[str | None, int] = dict(zip(newcomers.keys, newcomers.ids, strict=True))
+        if by_address:
+            created.update((row.key, row.new_id) for row in writes if row.new_id)
         batch = Writes()
         self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, self._roster.identity, self._own))
         for row in writes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from typing import cast
 
 import email_validator
 
@@ -34,6 +36,15 @@ def plain_address(text: str) -> str | None:
     return text if text.islower() else _with_lower_domain(text)
 
 
+def plain_addresses(texts: Sequence[str]) -> list[str | None]:
+    """What `plain_address` says of each of `texts`."""
+    fits = _PLAIN.fullmatch
+    return [
+        (text if text.islower() else _with_lower_domain(text)) if len(text) <= PLAIN_LENGTH and fits(text) else None
+        for text in texts
+    ]
+
+
 def check_email(text: str) -> str | Invalid:
     """The address as it is kept: as given, the domain in lower case; or what is wrong with it."""
     if len(text) > MAX_ADDRESS:
@@ -60,6 +71,15 @@ def email_key(address: str) -> str:
         return address.lower()
     lower = unicodedata.normalize("NFC", address).lower()
     return unicodedata.normalize("NFC", lower)
+
+
+def email_keys(addresses: Sequence[str | None]) -> list[str | None]:
+    """What `email_key` says of each of `addresses`; None for none."""
+    if None not in addresses:
+        text = "\n".join(cast(Sequence[str], addresses))
+        if text.isascii():
+            return list(addresses) if text.islower() else cast(list[str | None], text.lower().split("\n"))
+    return [address and email_key(address) for address in addresses]
 
 
 def address_within(text: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from importer.file.formulas import unescape_formula
@@ -16,7 +16,7 @@ from importer.file.header import fold
 from importer.file.letters import BLANKS
 from importer.rules.cells import DEFAULT_LANGUAGE, DEFAULT_ROLE, LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.custom import Rule
-from importer.rules.emails import plain_address
+from importer.rules.emails import plain_address, plain_addresses
 from importer.rules.nonvalues import FREE, GARBLED, MUST_SAY, is_garbled, sift
 from importer.rules.rulebook import rules_of, telling_words
 from importer.rules.settings import ImportSettings
@@ -25,7 +25,7 @@ WHEN_CLEARED: dict[str, FieldValue] = {"role": DEFAULT_ROLE, "language": DEFAULT
 
 REMEMBERED = 10_000
 REMEMBERED_LENGTH = 64
-"""What so many cells of a column mean, of at most so many characters each, is remembered."""
+"""What so many cells of a column mean, of at most so many characters each, is remembered; then it begins anew."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NEEDS_TIDYING = " '"
@@ -150,9 +150,15 @@ class Meanings(dict[str, FieldValue]):
             if found.least and len(cell) <= REMEMBERED_LENGTH and len(self.odd) < REMEMBERED:
                 self.odd[cell] = (self._name, text, found)
             return found.value
-        if len(cell) <= REMEMBERED_LENGTH and len(self) < REMEMBERED:
+        if len(cell) <= REMEMBERED_LENGTH:
+            if len(self) >= REMEMBERED:
+                self.clear()  # the cells of neighbours are alike
             self[cell] = found
         return found
+
+    def column(self, cells: Sequence[str]) -> list[FieldValue]:
+        """What each of `cells` means."""
+        return list(map(self.__getitem__, cells))
 
 
 class Addresses(Meanings):
@@ -160,3 +166,9 @@ class Addresses(Meanings):
 
     def __missing__(self, cell: str) -> FieldValue:
         return plain_address(cell) or super().__missing__(cell)
+
+    def column(self, cells: Sequence[str]) -> list[FieldValue]:
+        return [
+            address or super(Addresses, self).__missing__(cell)
+            for address, cell in zip(plain_addresses(cells), cells, strict=True)
+        ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import getitem, itemgetter
+from typing import cast
 
 from ground.words import counted
 from importer.file.header import DELIMITERS, Header
@@ -19,7 +20,7 @@ from importer.file.nobody import about_nobody
 from importer.model import Problem, Severity, shown
 from importer.rules.cells import LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.doubts import doubt
-from importer.rules.emails import email_key, plain_address
+from importer.rules.emails import email_key, email_keys, plain_address
 from importer.rules.identity import identity_of
 from importer.rules.meanings import WHEN_CLEARED, Addresses, Meanings, Note, columns_under, tidy
 from importer.rules.settings import ImportSettings
@@ -58,6 +59,20 @@ class CheckedRow:
     stays_by: tuple[str, ...] = ()
     notes: list[Note] = field(default_factory=list)
     about_nobody: bool = False
+
+
+@dataclass(slots=True)
+class CheckedColumns:
+    """What many rows say, a list a field; rows are told by their place among them.
+
+    `values` and `keys` are as in `CheckedRow`, but flags are values like others. Of the rows at `odd` something is to
+    be said that is theirs alone: what their values are says nothing. `doubts` are what is said once for a column.
+    """
+
+    values: dict[str, list[FieldValue]]
+    keys: list[str | None]
+    odd: set[int]
+    doubts: list[Doubt]
 
 
 class RowChecker:
@@ -111,42 +126,44 @@ class RowChecker:
         """Return an identifier as it is compared; None if the cell has no valid one."""
         return self._identity.key(identifier) if isinstance(identifier, str) else None
 
-    def check_columns(
-        self, rows: Sequence[Sequence[str]], doubts: list[Doubt] | None = None
-    ) -> dict[str, list[FieldValue]] | None:
-        """The values of these rows, a list a field; None if anything about one of them needs to be said.
+    def check_columns(self, rows: Sequence[Sequence[str]]) -> CheckedColumns:
+        """What all these rows say, as rows of new users: for them a field that stays is blank.
 
-        They are those of `check`, which tells what is wrong with which. What is said once for a column is added to
-        `doubts` if that is given: then the rows must be of new users, for whom a field that stays is blank.
+        It is what `check` says of each, which tells what is wrong with those that are `odd`.
         """
-        if any(len(cells) != self._expected for cells in rows):
-            return None
-        columns = list(zip(*(map(self._pick, rows) if self._pick else rows), strict=True))
-        values = {
-            name: [meanings[cell] for cell in column]
-            for name, meanings, column in zip(self._fields, self._meanings, columns, strict=True)
-        }
-        blank_leaves = self._blank_leaves and any(LEAVE in column for column in values.values())
-        if self._notes:
-            said = len(self._notes)
-            self._notes.clear()
-            found = self._doubts(columns)
-            if doubts is None or blank_leaves or len(found) < said:
-                return None
-            doubts += found
-            for name, column in values.items():
-                if LEAVE in column:
-                    values[name] = [WHEN_CLEARED.get(name) if value == LEAVE else value for value in column]
-        return None if blank_leaves else values
+        odd = set()
+        if set(map(len, rows)) - {self._expected}:
+            odd = {at for at, cells in enumerate(rows) if len(cells) != self._expected}
+            blank = [""] * self._expected
+            rows = [cells if len(cells) == self._expected else blank for cells in rows]
+        columns = list(zip(*(map(self._pick, rows) if self._pick else rows), strict=True)) or [()] * len(self._fields)
+        checked = CheckedColumns({}, [], odd, [])
+        for name, meanings, column in zip(self._fields, self._meanings, columns, strict=True):
+            values = meanings.column(column)
+            noted = bool(self._notes)
+            if noted:
+                self._notes.clear()
+                self._tell_apart(meanings, column, checked)
+            if (noted or self._blank_leaves) and LEAVE in values:
+                values = [WHEN_CLEARED.get(name) if value == LEAVE else value for value in values]
+            checked.values[name] = values
+        identifiers = checked.values[self._identifier.name]
+        if self._by_address:
+            checked.keys = email_keys(cast(Sequence[str | None], identifiers))
+        else:
+            checked.keys = [self._key_of(identifier) for identifier in identifiers]
+        return checked
 
-    def _doubts(self, columns: Sequence[Sequence[str]]) -> list[Doubt]:
-        return [
-            (at, meanings.odd[cell])
-            for meanings, column in zip(self._meanings, columns, strict=True)
-            if meanings.odd
-            for at, cell in enumerate(column)
-            if cell in meanings.odd
-        ]
+    def _tell_apart(self, meanings: Meanings, column: Sequence[str], checked: CheckedColumns) -> None:
+        """Find the cells of `column` of which something is to be said."""
+        for at, cell in enumerate(column):
+            meanings[cell]
+            if self._notes:
+                note = self._notes.pop()
+                if isinstance(note[2], Doubtful) and note[2].least:
+                    checked.doubts.append((at, note))  # type: ignore[arg-type]
+                else:
+                    checked.odd.add(at)
 
     def check(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
         """What the record `raw` on `line`, taken apart into `cells`, says: every problem it has, at once."""

@@ -32,7 +32,7 @@ async def move(
             users = await roster.load(known[number] for number in wishes if number in known)
             for line, (number, email) in enumerate(wishes.items(), 2):
                 user = users[known[number]] if number in known else None
-                user_id = known[number] if user else roster.new_id(line)
+                user_id = known[number] if user else roster.new_ids([line])[0]
                 roster.mark(user_id, line)
                 columns = {"external_id": number, "email": email, "email_key": email, "state": "active"}
                 columns |= {"first_name": number, "last_name": "S"}
@@ -63,7 +63,7 @@ async def _populate(db: object, gone: tuple[str, ...]) -> None:
     for line, (number, email) in enumerate(PEOPLE.items(), 2):
         columns = {"external_id": number, "email": email, "email_key": email, "first_name": number, "last_name": "S"}
         columns["state"] = "deactivated" if number in gone else "active"
-        users.append((roster.new_id(line), *(NEW_USER | columns).values()))
+        users.append((roster.new_ids([line])[0], *(NEW_USER | columns).values()))
     await roster.create(users)
     await db.execute("DROP TABLE temp.strangers")  # type: ignore[attr-defined]
 

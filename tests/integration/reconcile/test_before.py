@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from importer.rules.rows import RowChecker
+from importer.rules.rows import CheckedColumns, RowChecker
 from tests.support.importing import Company, sheet
 
 PEOPLE = [(f"P{number}", "Smith", f"p{number}@example.com", "Baker") for number in range(80)]
@@ -29,13 +29,13 @@ def company(tmp_path: Path) -> Company:
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses of the rows that were taken apart, in their order."""
     found: list[str] = []
-    key = RowChecker.key
+    check = RowChecker.check_columns
 
-    def watched(self: RowChecker, cells: list[str]) -> str | None:
-        found.append(cells[2])
-        return key(self, cells)
+    def watched(self: RowChecker, rows: Sequence[Sequence[str]]) -> CheckedColumns:
+        found.extend(cells[2] for cells in rows)
+        return check(self, rows)
 
-    monkeypatch.setattr(RowChecker, "key", watched)
+    monkeypatch.setattr(RowChecker, "check_columns", watched)
     return found
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
 
 from importer.model import ImportState
 from importer.reconcile import reconcile
-from importer.reconcile.newcomers import CHUNK_ROWS, Newcomers, part
-from importer.reconcile.rows import RowInHand
+from importer.reconcile.newcomers import Newcomers, part
+from importer.reconcile.sheet import Sheet
 from importer.rules.doubts import Doubts
-from importer.rules.rows import RowChecker
+from importer.rules.rows import CheckedColumns, RowChecker
 from tests.support.importing import HEADER, Company, codes, people, sheet
 
 TEN = [f"user{number}" for number in range(10)]
@@ -441,27 +441,25 @@ async def test_a_new_user_with_one_wrong_link_is_warned_of_each_time(tmp_path: P
     assert (await company.users())["ann@e.com"]["manager"] == "ben@e.com"
 
 
-async def test_new_users_are_taken_in_column_by_column_but_for_those_beside_a_wrong_cell(
+async def test_new_users_are_taken_in_column_by_column_but_for_rows_with_a_wrong_cell(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What makes a first import bearable: nothing else shows whether it is still so."""
     by_column, by_row = [], []
 
-    def watched(
-        rows: list[RowInHand], apart: Collection[str], checker: RowChecker, counted: Doubts
-    ) -> tuple[Newcomers, list[RowInHand]]:
-        newcomers, others = part(rows, apart, checker, counted)
-        by_column.append(len(newcomers.rows))
+    def watched(sheet: Sheet, apart: Collection[str], counted: Doubts) -> tuple[Newcomers, list[int]]:
+        newcomers, others = part(sheet, apart, counted)
+        by_column.append(len(newcomers.lines))
         by_row.append(len(others))
         return newcomers, others
 
     monkeypatch.setattr(reconcile, "part", watched)
-    rows = [(f"P{number}", "Smith", f"p{number}@example.com", "2020-01-01") for number in range(CHUNK_ROWS * 3)]
+    rows = [(f"P{number}", "Smith", f"p{number}@example.com", "2020-01-01") for number in range(100)]
     header = (*HEADER, "hire_date")
     assert (await company.run(sheet(*rows, header=header), dry_run=True)).counts.created == len(rows)
-    rows[CHUNK_ROWS] = (*rows[CHUNK_ROWS][:3], "soon")
+    rows[50] = (*rows[50][:3], "soon")
     assert (await company.run(sheet(*rows, header=header))).counts.created == len(rows) - 1
-    assert (by_column, by_row) == ([CHUNK_ROWS * 3, CHUNK_ROWS * 2], [0, CHUNK_ROWS])
+    assert (sum(by_column), sum(by_row)) == (199, 1)
 
 
 async def test_columns_that_change_places_make_every_row_be_looked_at_again(company: Company) -> None:
@@ -484,12 +482,12 @@ async def test_rows_known_by_their_text_are_not_looked_at_however_long_the_file(
     await company.run(sheet(*rows))  # other settings: unchanged, and remembered anew
     looked_at: list[str] = []
 
-    def watched(self: RowChecker, cells: list[str]) -> str | None:
-        looked_at.append(cells[2])
-        return key(self, cells)
+    def watched(self: RowChecker, table: Sequence[Sequence[str]]) -> CheckedColumns:
+        looked_at.extend(cells[2] for cells in table)
+        return check(self, table)
 
-    key = RowChecker.key
-    monkeypatch.setattr(RowChecker, "key", watched)
+    check = RowChecker.check_columns
+    monkeypatch.setattr(RowChecker, "check_columns", watched)
     news = [("New", "Smith", rows[number][2]) for number in range(0, 90, 3)] if changed else []
     rows[::3] = news or rows[::3]
     outcome = await company.run(sheet(*rows))

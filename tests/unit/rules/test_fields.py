@@ -14,10 +14,10 @@ from importer.file.formulas import escape_formula
 from importer.file.header import COLUMNS, REQUIRED, Header
 from importer.model import VALUE_SHOWN, Severity
 from importer.rules.cells import LANGUAGES, MAX_TEXT, ROLES, Doubtful, FieldValue, Invalid, join_names, split_names
-from importer.rules.doubts import doubt
+from importer.rules.doubts import Counted, doubt
 from importer.rules.emails import email_key
 from importer.rules.meanings import REMEMBERED, columns_under, tidy
-from importer.rules.rows import CheckedRow, Doubt, RowChecker
+from importer.rules.rows import CheckedRow, RowChecker
 from importer.rules.settings import ImportSettings
 
 PERSON = {"first_name": "Ann", "last_name": "Lee", "email": "ann@lee.test"}
@@ -652,18 +652,26 @@ TOGETHER = (*REQUIRED, "deactivate", "job_title", *OWN_KEYS)
 @example([("Ann", "Lee", "ann@lee.test", "", "HR", "1E+05", "43", "2024-02-29", "maybe", "a,b")], False)
 @example([("Ann", "Lee", "ann@lee.test", "", "HR", "#N/A", "43", "2024-02-29", "maybe", "a,b")], False)
 def test_rows_checked_together_say_what_each_says_alone(table: list[tuple[str, ...]], keep: bool) -> None:
-    columns = TOGETHER
-    rows = checker(*columns, **{**OWN, "blank_cells": "keep" if keep else "clear"})
-    together = rows.check_columns(table)
-    alone = [rows.check(2, cells, "") for cells in table]
-    if any(row.problems or len(row.values) < len(columns) - 1 for row in alone):
-        assert together is None
-        return
-    assert together is not None
-    assert [said is True for said in together.pop("deactivate")] == [row.deactivate for row in alone]
-    assert [dict(zip(together, values, strict=True)) for values in zip(*together.values(), strict=True)] == [
-        row.values for row in alone
-    ]
+    rows = checker(*TOGETHER, **{**OWN, "blank_cells": "keep" if keep else "clear"})
+    assert_together_as_alone(rows, table, TOGETHER)
+
+
+def assert_together_as_alone(rows: RowChecker, table: list[tuple[str, ...]], columns: tuple[str, ...]) -> None:
+    blank = {name: column.blank for name, column in columns_under(ImportSettings(**OWN)).items() if name in columns}
+    for _ in range(2):
+        together = rows.check_columns(table)
+        alone = [rows.check(2, cells, "") for cells in table]
+        assert together.keys == [rows.key(cells) for cells in table]
+        counted = {at: sum(isinstance(said, Counted) for said in row.problems) for at, row in enumerate(alone)}
+        assert together.odd == {at for at, row in enumerate(alone) if len(row.problems) > counted[at]}
+        usual = [at for at in range(len(table)) if at not in together.odd]
+        told = [(at, doubt(2, *note)) for at, note in together.doubts if at in usual]
+        assert sorted(told, key=repr) == sorted(((at, said) for at in usual for said in alone[at].problems), key=repr)
+        for at in usual:
+            values = {name: column[at] for name, column in together.values.items()}
+            assert (values.pop("deactivate", None) is True) is alone[at].deactivate
+            expected = {name: alone[at].values.get(name, blank[name]) for name in columns if name != "deactivate"}
+            assert values == expected
 
 
 @settings(deadline=None)
@@ -686,24 +694,18 @@ def test_rows_checked_together_say_what_each_says_alone(table: list[tuple[str, .
 def test_doubts_of_rows_checked_together_are_those_of_each_alone(table: list[tuple[str, ...]], keep: bool) -> None:
     columns = (*REQUIRED, "job_title", "role", "secondary_team", "badge")
     rows = checker(*columns, custom_fields=OWN["custom_fields"], blank_cells="keep" if keep else "clear")
-    for _ in range(2):
-        doubts: list[Doubt] = []
-        together = rows.check_columns(table, doubts)
-        alone = [rows.check(2, cells, "") for cells in table]
-        if together is None:
-            assert keep or any(len(max(cells, key=len)) > 64 for cells in table)
-            continue
-        cleared = {name: columns_under(ImportSettings())[name].blank for name in columns[3:6]} | {"badge": None}
-        assert [dict(zip(together, values, strict=True)) for values in zip(*together.values(), strict=True)] == [
-            cleared | row.values for row in alone
-        ]
-        told = [doubt(2, *note) for _, note in sorted(doubts, key=lambda each: each[0])]
-        assert sorted(told, key=repr) == sorted((said for row in alone for said in row.problems), key=repr)
-        assert [at for at, row in enumerate(alone) if row.problems] == sorted({at for at, _ in doubts})
+    assert_together_as_alone(rows, table, columns)
 
 
-def test_ragged_rows_are_not_checked_together() -> None:
-    assert checker(*REQUIRED).check_columns([["a", "b", "c@d.ef"], ["a", "b"]]) is None
+def test_ragged_rows_checked_together_are_odd_and_have_no_identifier() -> None:
+    rows = [["a", "b", "c@d.ef"], ["a", "b"], ["g", "h", "I@J.KL"], ["a", "b", "m@n.op", ""]]
+    found = checker(*REQUIRED).check_columns(rows)
+    assert (found.odd, found.keys) == ({1, 3}, ["c@d.ef", None, "i@j.kl", None])
+    assert [found.values["email"][at] for at in (0, 2)] == ["c@d.ef", "I@j.kl"]
+
+
+def test_no_rows_checked_together_have_no_values() -> None:
+    assert checker(*REQUIRED).check_columns([]).values == {"first_name": [], "last_name": [], "email": []}
 
 
 def test_memory_does_not_grow_with_the_number_of_different_cells() -> None:
