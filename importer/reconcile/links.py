@@ -21,7 +21,7 @@ from importer.rules.cells import FieldValue
 from importer.rules.emails import address_within, email_key
 from importer.rules.identity import Identity
 from importer.rules.nonvalues import says_nothing
-from importer.users.columns import Columns, User
+from importer.users.columns import Columns
 
 CACHED = 50_000
 BATCH = 2000
@@ -135,34 +135,31 @@ class Links:
     async def _resolve_batch(self, rows: list[aiosqlite.Row]) -> Resolved:
         texts = {row[name] for row in rows for name in LINK_FIELDS if row[name] is not None}
         found = await self._whom(texts)
-        users = await self._roster.load(row["user_id"] for row in rows)
+        users = await self._roster.load(row["user_id"] for row in rows if not row["created"])
         resolved = Resolved([], 0)
         created, changes, settled = [], [], {}
         for row in rows:
-            user = users[row["user_id"]]
-            columns, problems, by_address = self._columns(row, user, found)
+            columns, problems, by_address = self._columns(row, found)
             resolved.problems += problems
             # A link found by an address may mean somebody else next time, though the row is the same.
-            settled[user["id"]] = bool(row["settles"]) and not problems and not by_address
-            changed = differences(user, columns)
+            settled[row["user_id"]] = bool(row["settles"]) and not problems and not by_address
             if row["created"]:
-                created.append(
-                    (
-                        columns.get("manager_id", user["manager_id"]),
-                        columns.get("coach_id", user["coach_id"]),
-                        user["id"],
-                    )
-                )
-            elif changed:
+                created.append((columns.get("manager_id"), columns.get("coach_id"), row["user_id"]))
+                continue
+            user = users[row["user_id"]]
+            if changed := differences(user, columns):
                 resolved.newly_changed += not row["changed"]
                 changes.append((user, changed))
-        await self._db.executemany("UPDATE users SET manager_id = ?, coach_id = ? WHERE id = ?", created)
+        await self._db.executemany(
+            "UPDATE users SET manager_id = coalesce(?, manager_id), coach_id = coalesce(?, coach_id) WHERE id = ?",
+            created,
+        )
         await self._roster.update(changes)
         self._roster.settle(settled)
         return resolved
 
     def _columns(
-        self, row: aiosqlite.Row, user: User, found: Mapping[str, tuple[int, bool]]
+        self, row: aiosqlite.Row, found: Mapping[str, tuple[int, bool]]
     ) -> tuple[Columns, list[Problem], bool]:
         columns: Columns = {}
         problems = []
@@ -175,7 +172,7 @@ class Links:
             by_address |= address
             if not target:
                 problems.append(_unknown(row["line"], name, text, self._identity))
-            elif target == user["id"]:
+            elif target == row["user_id"]:
                 problems.append(_oneself(row["line"], name, text))
             else:
                 columns[f"{name}_id"] = target

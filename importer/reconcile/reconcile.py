@@ -356,6 +356,7 @@ class Reconciler:
             self.counts.unchanged -= resolved.newly_changed
             self.counts.updated += resolved.newly_changed
             self._spool.say(resolved.problems)
+        await self._roster.index_links()
         read_wrong = any(problem.code == "perhaps_utf_8" for problem in self._reader.problems)
         self._spool.say(self._doubts.problems(leave_out="garbled_text" if read_wrong else ""))
         self._spool.say_instead("unknown_column", self.unread.problems())

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
+from operator import itemgetter
 from typing import cast
 
 import aiosqlite
 
 from importer.reconcile.plan import NameIds, custom_changes
+from importer.reconcile.seen import Seen
 from importer.rules.cells import name_key
 from importer.rules.identity import Identity
 from importer.users.columns import Columns, User, Value
@@ -87,6 +89,8 @@ class Roster:
         self._left = bytearray(1)
         self._strangers = 0
         self._unknown = 0
+        self._dropped: list[str] = []
+        self._seen: Seen | None = None  # while there was no user before the import
         self.teams_created = 0
         self.locations_created = 0
         self._names: dict[str, dict[str, int]] = {"teams": {}, "locations": {}}
@@ -117,10 +121,28 @@ class Roster:
         self.active_before = total - gone
         self._line = array("i", bytes(self._line.itemsize * (highest + 1)))
         self._settled = bytearray(highest + 1)
+        if not total:
+            self._seen = Seen()
+            await self._index_later()
         # Identifiers of rows that are about nobody: rejected or ignored, but named once all the same.
         await self._db.execute(
             "CREATE TEMP TABLE strangers (key TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID"
         )
+
+    async def _index_later(self) -> None:
+        """Drop the indexes of users that only `index_links` and what follows it need: at the end they cost half."""
+        rows = await self._db.execute_fetchall(
+            "SELECT name, sql FROM sqlite_master"
+            " WHERE type = 'index' AND tbl_name = 'users' AND sql LIKE 'CREATE INDEX%'"
+        )
+        for name, sql in rows:
+            await self._db.execute(f"DROP INDEX {name}")
+            self._dropped.append(sql)
+
+    async def index_links(self) -> None:
+        """Let users be found by their manager and coach, and deactivated ones: all are written who are new."""
+        while self._dropped:
+            await self._db.execute(self._dropped.pop())
 
     # Who was named.
 
@@ -226,6 +248,8 @@ class Roster:
 
     async def find(self, keys: Iterable[str]) -> dict[str, int]:
         """Whom these identifiers name; those of nobody are missing."""
+        if self._seen and not (keys := self._seen.among(list(keys))):
+            return {}
         rows = await self._db.execute_fetchall(
             f"SELECT u.{self._column}, u.id FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
             f" JOIN users AS u ON u.{self._column} = wanted.value AND u.known = 1",
@@ -340,6 +364,10 @@ class Roster:
 
     async def create(self, users: Iterable[tuple[Value, ...]], columns: Sequence[str] = COLUMNS) -> None:
         """Insert users: tuples of the id and `columns`; the others are as NEW_USER has them."""
+        if self._seen:
+            users = list(users)
+            keys = map(itemgetter(1 + columns.index(self._column)), users) if users else ()
+            self._seen.add(cast(list[str], list(filter(None, keys))))
         await self._db.executemany(
             f"INSERT INTO users (id, {', '.join(columns)}) VALUES (?{', ?' * len(columns)})",  # noqa: S608 - ours
             users,

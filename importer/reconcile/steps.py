@@ -209,6 +209,7 @@ class Steps:
 
     async def record(self, outcome: Outcome) -> None:
         """The import is remembered as applied: after a crash, this is what decides whether it happened."""
+        await self._roster.index_links()
         compared = not self._reader.header.is_correction
         last_user = await self._roster.last_active() if compared else None
         header = notes_of(self._reader.problems)

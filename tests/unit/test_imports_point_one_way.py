@@ -152,6 +152,7 @@ PURE = {
     "importer.rules.left",
     "importer.said.oneperson",
     "importer.reconcile.plan",
+    "importer.reconcile.seen",
     "importer.advice.proposal",
     "importer.undo.putback",
     "importer.rules.railszones",

@@ -462,6 +462,15 @@ async def test_new_users_are_taken_in_column_by_column_but_for_rows_with_a_wrong
     assert (sum(by_column), sum(by_row)) == (199, 1)
 
 
+@pytest.mark.parametrize("email", ["ann@example.com", "no address"])
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_a_first_import_leaves_every_index_as_it_was(company: Company, email: str, dry_run: bool) -> None:
+    indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name"
+    before = await company.sql(indexes)
+    await company.run(sheet(("Ann", "Smith", email)), dry_run=dry_run)
+    assert await company.sql(indexes) == before
+
+
 async def test_columns_that_change_places_make_every_row_be_looked_at_again(company: Company) -> None:
     await company.run(sheet(("Ann", "Smith", "ann@example.com")))
     outcome = await company.run(

@@ -1,0 +1,30 @@
+"""Which identifiers may have come before, while no user is there yet: most need not be looked up then.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress
+
+SLOTS = 1 << 24
+"""Of a million identifiers one in thirty shares its slot with another, and is looked up for nothing."""
+
+
+class Seen:
+    """The identifiers that came so far, each known by one slot: never one too few, at times one too many."""
+
+    def __init__(self, slots: int = SLOTS) -> None:
+        self._taken = bytearray(slots)
+
+    def among(self, keys: Sequence[str]) -> list[str]:
+        """Those of `keys` that may have come before."""
+        return list(compress(keys, map(self._taken.__getitem__, self._slots_of(keys))))
+
+    def add(self, keys: Sequence[str]) -> None:
+        """These have come now."""
+        taken = self._taken
+        for slot in self._slots_of(keys):
+            taken[slot] = 1
+
+    def _slots_of(self, keys: Sequence[str]) -> list[int]:
+        slots = len(self._taken)
+        return [number % slots for number in map(hash, keys)]
