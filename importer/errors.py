@@ -44,10 +44,22 @@ class FileError(ImporterError):
         self.value = value
         self.further: tuple[FileError, ...] = ()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For another process: as it is, without where it was raised."""
+        return _file_error, (self.code, self.message, self.line, self.column, self.value, self.further)
+
     def with_further(self, others: Sequence[FileError]) -> FileError:
         """Return this fault as the one that is raised for all of these, at most `MAX_FAULTS` in all."""
         self.further = (*self.further, *others)[: MAX_FAULTS - 1]
         return self
+
+
+def _file_error(
+    code: str, message: str, line: int | None, column: str | None, value: str | None, further: tuple[FileError, ...]
+) -> FileError:
+    error = FileError(code, message, line=line, column=column, value=value)
+    error.further = further
+    return error
 
 
 class TryAgain(Refusal, ImporterError):  # noqa: N818 - it is an instruction, not a fault

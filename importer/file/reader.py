@@ -7,6 +7,7 @@ module finds the header, and says what is wrong where there is none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 from importer.errors import FileError
@@ -26,13 +27,23 @@ from importer.file.misread import PEEKED, Beginning, Line, separated_by, stands_
 from importer.file.splitting import MAX_CELL, Records
 from importer.model import Problem, Severity
 
-__all__ = ["BATCH_BYTES", "MAX_CELL", "Batch", "CsvReader"]
+__all__ = ["BATCH_BYTES", "MAX_CELL", "Batch", "CsvReader", "Ending"]
 
 BATCH_BYTES = 4 * 1024 * 1024
 """A batch is no longer than about this, so that it takes no more memory where rows are as long as they may be."""
 
 _OF_BYTES = frozenset({"wrong_encoding", "nul_character"})
 """What is wrong with a file whatever stands between its cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What reading a file to its end has shown: what `CsvReader` says then."""
+
+    problems: tuple[Problem, ...]
+    rows: int
+    ends_with_newline: bool
+    last_row_unfinished: bool
 
 
 class CsvReader:
@@ -68,6 +79,8 @@ class CsvReader:
         self._skip_last = skip_last
         self._anything_left_out = False
         self._any_known = False
+        self._elsewhere = 0
+        self._ending: Ending | None = None
         self._records = Records(self._before_end, delimiter, skip_first, leaves_out_last=skip_last > 0)
         self._first = Batch([], [])  # the records that came with the header
         self._blocks = self._records.blocks()
@@ -84,7 +97,7 @@ class CsvReader:
 
     @property
     def bytes_read(self) -> int:
-        return self._text.bytes_read
+        return max(self._text.bytes_read, self._elsewhere)
 
     @property
     def encoding(self) -> str:
@@ -98,11 +111,26 @@ class CsvReader:
 
     @property
     def ends_with_newline(self) -> bool:
+        if self._ending:
+            return self._ending.ends_with_newline
         return self._anything_left_out or self._records.ends_with_newline
 
     @property
     def last_row_unfinished(self) -> bool:
+        if self._ending:
+            return self._ending.last_row_unfinished
         return not self._anything_left_out and self._records.last_row_unfinished
+
+    def ending(self) -> Ending:
+        """What there is to say after the last batch."""
+        return Ending(tuple(self.problems), self.rows, self.ends_with_newline, self.last_row_unfinished)
+
+    def read_elsewhere(self, bytes_read: int, ending: Ending | None = None) -> None:
+        """Another reader of the same file has read so much of it, or all, and comes to `ending`."""
+        self._elsewhere = bytes_read
+        self._ending = ending
+        if ending:
+            self.problems[:], self.rows = ending.problems, ending.rows
 
     def batches(self, check_left_out: Callable[[int, list[str]], None] = lambda line, cells: None) -> Iterator[Batch]:
         """All records after the header, `batch_rows` in a batch, or fewer where rows are long. May be called once.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -47,10 +48,10 @@ class Job:
 class Source:
     """The file's bytes in chunks, hashed on the way."""
 
-    def __init__(self, file: IO[bytes], job: Job) -> None:
+    def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = file
         self._hash = hashlib.sha256()
-        self.facts = FileFacts(job.name, job.file.stat().st_size)
+        self.facts = FileFacts(name, os.fstat(file.fileno()).st_size)
 
     def chunks(self) -> Iterator[bytes]:
         while chunk := self._file.read(CHUNK_BYTES):
@@ -59,9 +60,15 @@ class Source:
 
     def read_out(self, rows: int | None) -> FileFacts:
         """Everything about the file, whether or not its rows were read to the end."""
-        for _ in self.chunks():
-            pass
-        return replace(self.facts, sha256=self._hash.hexdigest(), rows=rows)
+        if not self.facts.sha256:
+            for _ in self.chunks():
+                pass
+            self.facts = replace(self.facts, sha256=self._hash.hexdigest())
+        return replace(self.facts, rows=rows)
+
+    def was_hashed(self, sha256: str | None) -> None:
+        """All bytes of the file were hashed elsewhere: they need not be read for it."""
+        self.facts = replace(self.facts, sha256=sha256)
 
 
 def read_again(path: Path, settings: ImportSettings, batch_rows: int) -> Iterator[Batch]:

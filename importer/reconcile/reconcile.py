@@ -42,6 +42,7 @@ from importer.file.comparing import Block
 from importer.file.reader import Batch, CsvReader
 from importer.model import Counts
 from importer.reconcile.addresses import Addresses
+from importer.reconcile.beside import Reading, unfinished_line
 from importer.reconcile.ending import Ending
 from importer.reconcile.later import LastRows, Later
 from importer.reconcile.leaving import hire_date_after, leaving, past_before, reversed_flags
@@ -86,9 +87,11 @@ class Reconciler:
         settings: ImportSettings,
         now: datetime,
         again: Callable[[], Iterator[Batch]],
+        reading: Reading | None,
     ) -> None:
-        """`again` reads the file of `reader` once more from its beginning."""
+        """`again` reads the file of `reader` once more from its beginning. `reading` reads it where it is given."""
         self._reader = reader
+        self._reading = reading
         self._roster = roster
         self._links = links
         self._addresses = addresses
@@ -102,7 +105,6 @@ class Reconciler:
         self._batches: Iterator[Batch] = reader.batches(self._refuse_person)
         self._ahead: Batch | None = None
         self._blocks: list[Block] = []
-        self._unfinished = 0
         self.counts = Counts()
         self._writer = Writer(roster, links, addresses, spool, self.counts, settings.own)
         self._ending = Ending(reader, roster, addresses, spool, settings, self._writer, self.unread, self.counts)
@@ -121,30 +123,36 @@ class Reconciler:
         self._said = len(self._reader.problems)
         self._spool.say(news(self._reader.problems, before))
         self._spool.say(reversed_flags(self._reader.header, self._settings))
-        self._ahead = await asyncio.to_thread(next, self._batches, None)
+        if not self._reading:
+            self._ahead = await asyncio.to_thread(next, self._batches, None)
 
     async def run_batch(self) -> bool:
         """Reconcile the next batch, last the leavers' rows; False when there was none. Raises FileError."""
-        if self._ahead is None:
+        sheet = await self._next()
+        if sheet is None:
             return await self._last.run()
-        sheet = await asyncio.to_thread(self._read, self._ahead)
         if sheet.lines:
             await self._settle(sheet)
         return True
+
+    async def _next(self) -> Sheet | None:
+        if self._reading:
+            return await asyncio.to_thread(self._reading.next)
+        return await asyncio.to_thread(self._read, self._ahead) if self._ahead else None
 
     # Reading, in a thread.
 
     def _read(self, batch: Batch) -> Sheet:
         """The rows of `batch` that have to be looked at, by column; the known ones are counted."""
         self._ahead = next(self._batches, None)
-        self._unfinished = self._unfinished_line(batch)
+        unfinished = self._unfinished_line(batch)
         batch = self._take_known(batch)
-        return take_apart(batch, self._reader.table(batch.raws), self._checker, self.unread, self._unfinished)
+        return take_apart(batch, self._reader.table(batch.raws), self._checker, self.unread, unfinished)
 
     def _row(self, sheet: Sheet, at: int) -> RowInHand:
         """The row at the place `at`, which is looked at on its own."""
         line, raw = sheet.lines[at], sheet.raws[at]
-        row = RowInHand(line, self._reader.cells(line, raw), raw, sheet.keys[at], unfinished=line == self._unfinished)
+        row = RowInHand(line, self._reader.cells(line, raw), raw, sheet.keys[at], unfinished=line == sheet.unfinished)
         if self.unread.any:
             row.told = self.unread.told(row.cells)
         return row
@@ -179,9 +187,7 @@ class Reconciler:
 
     def _unfinished_line(self, batch: Batch) -> int:
         """The line of the row that must not be applied because the file ends in it; 0 for none."""
-        if self._ahead or not self._reader.last_row_unfinished or not self._settings.require_final_newline:
-            return 0
-        return batch.lines[-1]
+        return 0 if self._ahead else unfinished_line(self._reader, batch, self._settings)
 
     # Settling.
 

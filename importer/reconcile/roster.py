@@ -95,6 +95,11 @@ class Roster:
         self.locations_created = 0
         self._names: dict[str, dict[str, int]] = {"teams": {}, "locations": {}}
 
+    @property
+    def is_first(self) -> bool:
+        """Whether there was no user before the import, not even one whose creation was undone."""
+        return self._seen is not None
+
     async def tell_apart(self, *, tried: bool) -> None:
         """See to it that users are told apart by `identity`. Raises TryAgain if they are not any more.
 

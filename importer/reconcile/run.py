@@ -11,6 +11,7 @@ import asyncio
 import errno
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from importer.reconcile.later import Later
 from importer.reconcile.links import Links
 from importer.reconcile.pairs import Pairs
 from importer.reconcile.roster import Roster
-from importer.reconcile.steps import Steps, Tables
+from importer.reconcile.steps import Sizes, Steps, Tables
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.said.spool import Spool
@@ -43,6 +44,8 @@ from importer.users.search import adding_above
 
 BATCH_ROWS = 5000
 CACHE_KIB = 64 * 1024
+BESIDE_BYTES = 24 * 1024 * 1024
+"""From so many bytes on a first file takes longer to read than a process takes to start."""
 
 
 class _RollBack(Exception):  # noqa: N818 - how a transaction is told to end
@@ -60,16 +63,19 @@ async def run_import(
     stopping: Callable[[], bool] = lambda: False,
     batch_rows: int = BATCH_ROWS,
     pieces: Pieces | None = PIECES,
+    beside_bytes: int = BESIDE_BYTES,
 ) -> Outcome:
     """Run `job` against the users in `database`; what it has to say is in the folder `messages` when it returns.
 
     An applied outcome is in the table `applied` of `database`, committed with its effects; with any other, nothing
     was changed. `progress` is told the part of the file that was read, 0 to 1; when `stopping` answers yes the import
     rolls back. The file is cut into `pieces` to be read side by side with the one before it; without them it is read
-    alone, which comes to the same. It runs apart: both are called in another thread. Raises TryAgain (disk full,
-    database busy) and Stopped; then nothing was changed.
+    alone, which comes to the same. Where all users are new, a process beside this one reads a file of `beside_bytes`
+    or more. It runs apart: both are called in another thread. Raises TryAgain (disk full, database busy) and Stopped;
+    then nothing was changed.
     """
-    work = partial(_import, job, database, settings, messages, progress, stopping, batch_rows, pieces)
+    sizes = Sizes(batch_rows, beside_bytes, pieces)
+    work = partial(_import, job, database, settings, messages, progress, stopping, sizes)
     return await apart(work, f"import {job.import_id} of {job.tenant}")
 
 
@@ -80,18 +86,17 @@ async def _import(
     messages: Path,
     progress: Callable[[float], None],
     stopping: Callable[[], bool],
-    batch_rows: int,
-    pieces: Pieces | None,
+    sizes: Sizes,
 ) -> Outcome:
     try:
-        for cut in (pieces, None):
+        for pieces in (sizes.pieces, None):
             with (
                 job.file.open("rb") as file,
                 Spool(messages, job.import_id, settings.delimiter) as spool,
                 suppress(Unsure),
             ):
-                run = partial(_run, job, Source(file, job), database, settings, spool, progress, stopping, batch_rows)
-                return await run(cut)
+                source, cut = Source(file, job.name), replace(sizes, pieces=pieces)
+                return await _run(job, source, database, settings, spool, progress, stopping, cut)
         raise AssertionError("a file that is read alone is never unsure")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -107,8 +112,7 @@ async def _run(
     spool: Spool,
     progress: Callable[[float], None],
     stopping: Callable[[], bool],
-    batch_rows: int,
-    pieces: Pieces | None,
+    sizes: Sizes,
 ) -> Outcome:
     db = await open_database(database, "tenant", through=Inline)
     try:
@@ -121,8 +125,11 @@ async def _run(
             pairs = Pairs(db, job.import_id, roster, settings)
             applied, before = Applied(db, job.import_id), Before(db, job.import_id)
             tables = Tables(roster, links, addresses, Later(db), pairs, applied, before)
-            run = Steps(job, source, settings, spool, tables, pieces)
-            await run.stream(progress, stopping, batch_rows)
+            run = Steps(job, source, settings, spool, tables, sizes)
+            try:
+                await run.stream(progress, stopping)
+            finally:
+                run.close()
             outcome = await run.conclude()
             await asyncio.to_thread(spool.keep)
             if outcome.state not in APPLIED or job.dry_run:

@@ -21,14 +21,15 @@ from importer.rules.rows import CheckedColumns, RowChecker
 class Sheet:
     """The rows of one batch. Rows are told by their place in it.
 
-    Those at `checked.odd` have to be looked at on their own; those at `passing` settle nobody:
-    their last day is ahead, or they are of more than one line.
+    Those at `checked.odd` have to be looked at on their own; those at `passing` settle nobody: their last day is
+    ahead, or they are of more than one line. The file ends in the row on the line `unfinished`; 0: in none.
     """
 
     lines: Sequence[int]
     raws: Sequence[str]
     checked: CheckedColumns
     passing: set[int]
+    unfinished: int = 0
 
     @property
     def keys(self) -> Sequence[str | None]:
@@ -36,11 +37,13 @@ class Sheet:
         return self.checked.keys
 
 
-def take_apart(batch: Batch, rows: Sequence[Sequence[str]], checker: RowChecker, unread: Unread, but: int) -> Sheet:
-    """Return the sheet of `batch`, whose cells are `rows`. The row on the line `but` is odd."""
+def take_apart(
+    batch: Batch, rows: Sequence[Sequence[str]], checker: RowChecker, unread: Unread, unfinished: int
+) -> Sheet:
+    """Return the sheet of `batch`, whose cells are `rows`. In the row on the line `unfinished` the file ends."""
     checked = checker.check_columns(rows)
     odd = checked.odd
-    if but and batch.lines[-1] == but:
+    if unfinished and batch.lines[-1] == unfinished:
         odd.add(len(rows) - 1)
     if unread.any:
         odd.update(at for at, cells in enumerate(rows) if unread.told(cells))
@@ -50,7 +53,7 @@ def take_apart(batch: Batch, rows: Sequence[Sequence[str]], checker: RowChecker,
             odd.update(at for at, said in enumerate(column) if said is left)
     passing = _last_days(checked.values, checker.past, odd) if checker.has_last_day else set()
     passing.update(at for at, raw in enumerate(batch.raws) if "\n" in raw)
-    return Sheet(batch.lines, batch.raws, checked, passing)
+    return Sheet(batch.lines, batch.raws, checked, passing, unfinished)
 
 
 def _last_days(values: Mapping[str, Sequence[FieldValue]], past: str, odd: set[int]) -> set[int]:

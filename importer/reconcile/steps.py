@@ -24,9 +24,10 @@ from importer.model import (
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.applied import Applied
 from importer.reconcile.before import Before, can_be_compared, salt_of
+from importer.reconcile.beside import Beside, Reading, Task
 from importer.reconcile.job import Job, Source, read_again
 from importer.reconcile.later import Later
-from importer.reconcile.leaving import most_are_leavers, most_leave, no_admin_left
+from importer.reconcile.leaving import most_are_leavers, most_leave, no_admin_left, past_before
 from importer.reconcile.links import Links
 from importer.reconcile.pairs import Pairs
 from importer.reconcile.plan import Wholeness, guard_message, guard_reasons, reasons_of_truncation
@@ -37,6 +38,17 @@ from importer.said.oneperson import Renamed, listed, many_renamed, perhaps_the_s
 from importer.said.repeated import notes_of
 from importer.said.spool import Spool
 from importer.said.whole_file import look_first
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How a file is read: so many rows at once; from so many bytes on, if all users are new, by a process beside this
+    one; cut into `pieces` beside the file before, or without that file.
+    """
+
+    batch_rows: int
+    beside_bytes: int
+    pieces: Pieces | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ class Steps:
         settings: ImportSettings,
         spool: Spool,
         tables: Tables,
-        pieces: Pieces | None,
+        sizes: Sizes,
     ) -> None:
         self._job = job
         self._source = source
@@ -96,15 +108,17 @@ class Steps:
         self._tables = tables
         self._roster = tables.roster
         self._applied = tables.applied
-        self._pieces = pieces
+        self._sizes = sizes
         self._salt: bytes | None = None
+        self._reading: Reading | None = None
 
-    async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool], batch_rows: int) -> None:
+    async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool]) -> None:
         """Read the file to its end and write what it says. Raises FileError, TryAgain, Stopped.
 
         Raises Unsure if that has to be done again, without the file before.
         """
-        side_by_side = SideBySide(self._source.chunks(), self._pieces or PIECES)
+        batch_rows = self._sizes.batch_rows
+        side_by_side = SideBySide(self._source.chunks(), self._sizes.pieces or PIECES)
         self._reader = await asyncio.to_thread(CsvReader, side_by_side, **self._settings.form, batch_rows=batch_rows)
         # As the settings say: for this transaction alone, if another identifier is tried.
         tried = self._job.trial is not None and "identifier" in self._job.trial.changes
@@ -113,6 +127,8 @@ class Steps:
         tables = self._tables
         before = await self._file_before()
         side_by_side.begin(before, left_out=self._settings.skip_last_lines)
+        if self._roster.is_first and self._source.facts.size >= self._sizes.beside_bytes:
+            self._reading = await asyncio.to_thread(self._read_beside)
         self._reconciler = Reconciler(
             self._reader,
             self._roster,
@@ -123,6 +139,7 @@ class Steps:
             self._settings,
             self._job.now,
             partial(read_again, self._job.file, self._settings, batch_rows),
+            self._reading,
         )
         # Who tries a file wants to know all of it, whatever was said of the last one.
         says_all = self._job.dry_run and not self._job.only_news
@@ -146,12 +163,22 @@ class Steps:
         header, encoding = self._reader.header, self._reader.encoding
         if can_be_compared(encoding) and not header.is_correction:
             self._salt = salt_of(self._roster.revision, header, self._settings, encoding)
-        if self._salt is None or self._job.copy_of is None or self._pieces is None:
+        if self._salt is None or self._job.copy_of is None or self._sizes.pieces is None:
             return None
         before = await self._tables.before.load(self._salt, self._job.copy_of)
         if before:
             await self._roster.expect_known()
         return before
+
+    def _read_beside(self) -> Reading | None:
+        past, pieces = past_before(self._job.now), self._sizes.pieces or PIECES
+        beside = Beside.start(Task(self._job.file, self._settings, past, self._sizes.batch_rows, pieces))
+        return Reading(beside, self._reader, self._source, self._settings, past) if beside else None
+
+    def close(self) -> None:
+        """Read no further, if it is not done."""
+        if self._reading:
+            self._reading.close()
 
     async def conclude(self) -> Outcome:
         """All rows are in: links, absent users, the guard; and what it all comes to."""

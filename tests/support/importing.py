@@ -20,7 +20,7 @@ from importer.database import migrations, open_database
 from importer.file.sidebyside import Pieces
 from importer.model import Outcome, Written
 from importer.reconcile.job import Job
-from importer.reconcile.run import BATCH_ROWS, run_import
+from importer.reconcile.run import BATCH_ROWS, BESIDE_BYTES, run_import
 from importer.requests import Approval
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
@@ -70,10 +70,17 @@ SMALL = Pieces(head_bytes=1, block_bytes=200)
 class Company:
     """One tenant's users and the imports run on them, numbered from 1."""
 
-    def __init__(self, folder: Path, batch_rows: int = BATCH_ROWS, pieces: Pieces | None = SMALL) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        batch_rows: int = BATCH_ROWS,
+        pieces: Pieces | None = SMALL,
+        beside_bytes: int = BESIDE_BYTES,
+    ) -> None:
         self.folder = folder
         self.batch_rows = batch_rows
         self.pieces = pieces
+        self.beside_bytes = beside_bytes
         self.database = folder / "users.db"
         self.messages = folder / "messages"
         self.imports = 0
@@ -107,6 +114,7 @@ class Company:
             stopping=stopping,
             batch_rows=self.batch_rows,
             pieces=self.pieces,
+            beside_bytes=self.beside_bytes,
         )
 
     def copy(self, number: int) -> Path:

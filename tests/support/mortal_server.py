@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from importer.queue.queue import Queue
-from importer.reconcile import reconcile, run, steps
+from importer.reconcile import beside, reconcile, roster, run, steps
 from importer.undo import undo
 from importer.worker import attempt
 from importer.worker.closing import Closing
@@ -53,6 +53,12 @@ IMPORT_STEPS = {
     "before its end is written": Step(Queue, "finish"),
     "after its end is written": Step(Queue, "finish", after=True),
 }
+FIRST_IMPORT_STEPS = {
+    "between sheets read beside": Step(beside.Reading, "next", count=2),
+    "after the file was read beside": Step(beside.Reading, "next", after=True, count=3),
+    "before the links are indexed": Step(roster.Roster, "index_links"),
+    "after the links are indexed": Step(roster.Roster, "index_links", after=True),
+}
 UNDO_STEPS = {
     "before anything is put back": Step(undo._Undo, "run"),
     "before the commit of an undo": Step(undo._Undo, "run", after=True),
@@ -75,7 +81,7 @@ INVITE_STEPS = {
     "after an invitation": Step(Mailer, "send", after=True, count=5),
     "after an invitation is written down": Step(Invitations, "sent", after=True, count=5),
 }
-STEPS = UPLOAD_STEPS | IMPORT_STEPS | UNDO_STEPS | TELL_STEPS | WEBHOOK_STEPS | INVITE_STEPS
+STEPS = UPLOAD_STEPS | IMPORT_STEPS | FIRST_IMPORT_STEPS | UNDO_STEPS | TELL_STEPS | WEBHOOK_STEPS | INVITE_STEPS
 
 
 def make_mortal(step: Step, sign: signal.Signals) -> None:
@@ -111,6 +117,7 @@ def make_mortal(step: Step, sign: signal.Signals) -> None:
 
 if __name__ == "__main__":
     Retries.wait_s = lambda self, attempts: 0.1  # type: ignore[method-assign]  # a test waits for nothing
+    run.run_import.__kwdefaults__["beside_bytes"] = 0  # also where a first file is small
     if wanted := os.environ.get("HEADCOUNT_TEST_STEP"):
         sign = signal.Signals[os.environ.get("HEADCOUNT_TEST_SIGNAL", "SIGKILL")]
         make_mortal(STEPS[wanted], sign)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.clients import needs
 from tests.support.importing import people
-from tests.support.mortal_server import IMPORT_STEPS, UPLOAD_STEPS
+from tests.support.mortal_server import FIRST_IMPORT_STEPS, IMPORT_STEPS, UPLOAD_STEPS
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 
@@ -89,6 +89,25 @@ def test_killed_during_an_import_it_is_applied_exactly_once(server: ServerProces
     assert server.died() == -9
     server.start()
     is_done(server)
+
+
+@pytest.mark.parametrize("step", FIRST_IMPORT_STEPS)
+def test_killed_during_a_first_import_it_is_applied_exactly_once(tmp_path: Path, step: str) -> None:
+    server = ServerProcess(tmp_path, entry="tests.support.mortal_server")
+    try:
+        server.start(HEADCOUNT_TEST_STEP=step)
+        server.add_tenant("acme")
+        assert send(server)
+        assert server.died() == -9
+        server.start()
+        server.reaches("acme", 1, "completed")
+        assert server.report("acme", 1)["counts"]["created"] == len(server.users("acme")) == 5001
+    finally:
+        server.end()
+    db = sqlite3.connect(server.files("acme").users_db)
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert ("users_manager",) in db.execute("SELECT name FROM sqlite_master").fetchall()
+    db.close()
 
 
 @pytest.mark.parametrize("step", UPLOAD_STEPS)
