@@ -189,7 +189,8 @@ def team_columns(primary: int | None, secondary: Sequence[int]) -> tuple[int | N
     """The two team columns: the first secondary team steps in for a missing primary one, and none stands twice."""
     if primary is None and secondary:
         primary = secondary[0]
-    return primary, join_ids([team for team in secondary if team != primary])
+    others = [team for team in secondary if team != primary]
+    return primary, join_ids(others) if len(others) > 1 else "".join(map(str, others))
 
 
 def custom_column(values: Mapping[str, FieldValue], before: str = "{}") -> str:

@@ -193,7 +193,7 @@ class Reconciler:
 
     async def _settle(self, sheet: Sheet) -> None:
         keys = [key for key in sheet.keys if key is not None]
-        known = await self._roster.find(keys)
+        known = await self._roster.meet(keys)
         strangers = await self._roster.strangers(keys)
         unknown = await self._roster.find_unknown(keys)
         apart = known.keys() | strangers.keys() | unknown.keys() | await self._contested(sheet)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
-from operator import itemgetter
+from itertools import compress
 from typing import cast
 
 import aiosqlite
@@ -135,17 +135,16 @@ class Roster:
         )
 
     async def _index_later(self) -> None:
-        """Drop the indexes of users that only `index_links` and what follows it need: at the end they cost half."""
+        """Drop the indexes that only `index_links` and what follows it need: built at the end they cost half."""
         rows = await self._db.execute_fetchall(
-            "SELECT name, sql FROM sqlite_master"
-            " WHERE type = 'index' AND tbl_name = 'users' AND sql LIKE 'CREATE INDEX%'"
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND name IN ('users_manager', 'users_coach')"
         )
         for name, sql in rows:
             await self._db.execute(f"DROP INDEX {name}")
             self._dropped.append(sql)
 
     async def index_links(self) -> None:
-        """Let users be found by their manager and coach, and deactivated ones: all are written who are new."""
+        """Let users be found by their manager and coach: all are written who are new."""
         while self._dropped:
             await self._db.execute(self._dropped.pop())
 
@@ -210,10 +209,8 @@ class Roster:
             lines[line : line + len(users)] = users
         for line in self._fell:
             lines[line] = 0
-        user_id = self._settled.find(SETTLED)
-        while user_id >= 0:
+        for user_id in compress(range(len(self._settled)), map(SETTLED.__eq__, self._settled)):
             lines[abs(self._line[user_id])] = user_id
-            user_id = self._settled.find(SETTLED, user_id + 1)
         return lines
 
     async def last_active(self) -> int | None:
@@ -251,14 +248,21 @@ class Roster:
         for row in await self._db.execute_fetchall("SELECT id FROM users WHERE state = 'deactivated'"):
             self._left[row[0]] = 1
 
+    async def meet(self, keys: Sequence[str]) -> dict[str, int]:
+        """Whom these identifiers of rows name, as `find` says. Each row is met before its user is created."""
+        if self._seen:
+            keys = self._seen.meet(keys)
+        return await self._find(keys)
+
     async def find(self, keys: Iterable[str]) -> dict[str, int]:
         """Whom these identifiers name; those of nobody are missing."""
-        if self._seen and not (keys := self._seen.among(list(keys))):
-            return {}
+        return await self._find(self._seen.among(list(keys)) if self._seen else keys)
+
+    async def _find(self, keys: Iterable[str]) -> dict[str, int]:
         rows = await self._db.execute_fetchall(
             f"SELECT u.{self._column}, u.id FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
             f" JOIN users AS u ON u.{self._column} = wanted.value AND u.known = 1",
-            (json.dumps(list(keys)),),
+            (json.dumps(sorted(keys)),),  # neighbours are on one page of the index
         )
         return {row[0]: row[1] for row in rows}
 
@@ -369,10 +373,6 @@ class Roster:
 
     async def create(self, users: Iterable[tuple[Value, ...]], columns: Sequence[str] = COLUMNS) -> None:
         """Insert users: tuples of the id and `columns`; the others are as NEW_USER has them."""
-        if self._seen:
-            users = list(users)
-            keys = map(itemgetter(1 + columns.index(self._column)), users) if users else ()
-            self._seen.add(cast(list[str], list(filter(None, keys))))
         await self._db.executemany(
             f"INSERT INTO users (id, {', '.join(columns)}) VALUES (?{', ?' * len(columns)})",  # noqa: S608 - ours
             users,

@@ -19,11 +19,13 @@ class Seen:
         """Those of `keys` that may have come before."""
         return list(compress(keys, map(self._taken.__getitem__, self._slots_of(keys))))
 
-    def add(self, keys: Sequence[str]) -> None:
-        """These have come now."""
-        taken = self._taken
-        for slot in self._slots_of(keys):
+    def meet(self, keys: Sequence[str]) -> list[str]:
+        """The same; and all of `keys` have come now."""
+        taken, slots = self._taken, self._slots_of(keys)
+        found = list(compress(keys, map(taken.__getitem__, slots)))
+        for slot in slots:
             taken[slot] = 1
+        return found
 
     def _slots_of(self, keys: Sequence[str]) -> list[int]:
         slots = len(self._taken)

@@ -13,12 +13,12 @@ KEYS = st.lists(st.text(max_size=3), max_size=20)
 @given(KEYS, KEYS, st.sampled_from([1, 7, 1024]))
 def test_every_identifier_that_came_may_have_come(before: list[str], now: list[str], slots: int) -> None:
     seen = Seen(slots)
-    seen.add(before)
+    seen.meet(before)
     assert [key for key in now if key in before] == [key for key in seen.among(now) if key in before]
 
 
 def test_hardly_an_identifier_that_did_not_come_is_looked_up() -> None:
     seen = Seen()
     assert seen.among([f"{number}@example.com" for number in range(1000)]) == []
-    seen.add([f"{number}@example.com" for number in range(10_000)])
+    seen.meet([f"{number}@example.com" for number in range(10_000)])
     assert len(seen.among([f"{number}@elsewhere.com" for number in range(10_000)])) < 100
