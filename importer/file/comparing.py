@@ -18,7 +18,7 @@ FARTHEST_BYTES = 4 * 1024 * 1024
 """So far on it is looked for where many lines before it were not found."""
 FIRST_LINES = 8
 """So many lines of a block are looked for, until one is found."""
-STEP_BYTES = 1536
+STEP_BYTES = 2048
 """In pieces of about so much it is seen whether a block is the same line by line."""
 FEW = 10
 """Of a block fewer than one line in so many are known: then the rows of the file are probably in another order."""
@@ -96,14 +96,23 @@ class Comparing:
         return self._cold >= COLD_BLOCKS
 
     def block(self, text: bytes, line: int) -> Block:
-        """Return the whole lines `text`, the first of which is `line`, compared."""
+        """Return the whole lines `text`, the first of which is `line`, compared; without a record that does not
+        end in them, and what comes after it.
+        """
         if self._before.read(self._at, len(text)) == text:
             users = self._past(len(text), text.count(b"\n"))
         elif not self._is_shuffled or _are_few(users := self._from_anywhere(_lines(text))):
             users = self._near(text)
-        self._cold = self._cold + 1 if _are_few(users) else 0
-        unknown = _unknown(text, users, line)
-        return Block(line, text, users, unknown, len(users) - users.count(0) if unknown else len(users))
+        missing = users.count(0)
+        self._cold = self._cold + 1 if (len(users) - missing) * FEW < len(users) else 0
+        if not missing:
+            return Block(line, text, users, [], len(users))
+        lines = _lines(text)
+        unknown, whole = _unknown(lines, users, line)
+        if whole < len(lines):
+            text = text[: sum(map(len, lines[:whole])) + whole]
+            del users[whole:]
+        return Block(line, text, users, unknown, len(users) - users.count(0))
 
     def _near(self, text: bytes) -> array[int]:
         """Return the users of a block that is not where it is expected, or not the same."""
@@ -275,30 +284,28 @@ class _Anywhere:
         return self._before.users[number] if same else 0
 
 
-def _unknown(text: bytes, users: array[int], line: int) -> list[tuple[int, bytes]]:
-    """Return the records of `text` without a user, each with the line on which it begins; `line` is the first.
+def _unknown(lines: Sequence[bytes], users: array[int], line: int) -> tuple[list[tuple[int, bytes]], int]:
+    """Return the records without a user, each with the line on which it begins, and how many lines are done with.
 
-    The lines that an open quote takes with it lose theirs.
+    The first of `lines` is on `line`. Lines that an open quote takes with it lose their user; a record that does not
+    end in `lines` is not done with.
     """
     found: list[tuple[int, bytes]] = []
-    zeros = users.count(0)
-    if not zeros:
-        return found
-    lines = text.split(b"\n")
     at, last = 0, len(users)
-    for _ in range(zeros):
+    while at < last:
         try:
             at = users.index(0, at)
         except ValueError:
             break
-        end = at + 1
-        raw = lines[at]
+        end, raw = at + 1, lines[at]
         if raw.count(b'"') & 1:
             while end < last and not lines[end].count(b'"') & 1:
                 end += 1
-            end = min(end + 1, last)
+            if end == last:
+                return found, at
+            end += 1
             users[at:end] = array("i", [0]) * (end - at)
             raw = b"\n".join(lines[at:end])
         found.append((line + at, raw))
         at = end
-    return found
+    return found, last

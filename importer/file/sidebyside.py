@@ -6,10 +6,11 @@ decoded, split into cells and judged.
 
 Theory. A known line is a whole record in both files: it is the same text, and in both no quote is open where it
 begins. In the file before that is so because it settled a user, as only records of one line do. In this file it is so
-because a block begins and ends where the quotes so far come in pairs, and within it each unknown line with a quote
-left open takes the lines up to the one that closes it with it. Where the quotes of a file are broken, that may take
-lines together that the reader would tell apart; but then the reader finds the fault in them, and every fault means
-that the file is read again without the one before it. So quotes, faults and their lines are the reader's alone.
+because the first block begins where the quotes so far come in pairs, and from there on each unknown line with a quote
+left open takes the lines up to the one that closes it with it; a block ends before such a line if none does. If the
+quotes of a file are broken, that may take lines together that the reader would tell apart; but then the reader finds
+the fault in them, and every fault means that the file is read again without the one before it. So quotes, faults and
+their lines are the reader's alone.
 
 The first lines of a file, where its header is, and its last ones, where it may be cut off or has lines that the
 settings leave out, always go to the reader.
@@ -91,10 +92,10 @@ class SideBySide:
             held = b"".join(parts)
             end = _last_end(held, self._left_out + 1)
             if end > 2 * self._block_bytes:
-                end = _end_of_records(held, self._block_bytes)
-            if end:
-                block = comparing.block(held[:end], self._line)
-                held, wanted = held[end:], self._block_bytes
+                end = held.find(b"\n", self._block_bytes) + 1
+            block = comparing.block(held[:end], self._line) if end else None
+            if block and block.text:
+                held, wanted = held[len(block.text) :], self._block_bytes
                 self._line += len(block.users)
                 yield block
             elif more and len(held) < LONGEST_RECORD:
@@ -117,15 +118,8 @@ def _end_of_records(text: bytes, at: int) -> int:
 
 
 def _last_end(text: bytes, lines: int) -> int:
-    """Return the last place where the quotes come in pairs and a line has ended, at least `lines` before the last
-    line end; 0 for none.
-    """
+    """Return the place where a line has ended, `lines` before the last line end; 0 for none."""
     end = text.rfind(b"\n") + 1
     for _ in range(lines):
         end = text.rfind(b"\n", 0, max(0, end - 1)) + 1
-    odd = text.count(b'"', 0, end) & 1
-    while end and odd:
-        start = text.rfind(b"\n", 0, end - 1) + 1
-        odd ^= text.count(b'"', start, end) & 1
-        end = start
     return end
