@@ -45,6 +45,9 @@ TEXT = (
 )
 TAKE_IN = f"INSERT INTO {{name}} (rowid, text) SELECT id, {TEXT} FROM {{users}} WHERE {{which}}"  # noqa: S608 - constants
 
+FEW = 500
+"""So many users at most have no index: one is made of them for a search, which takes some milliseconds."""
+
 LATE_MOST = 2000
 """If more users than this were changed since the index was brought up to date, it is not asked."""
 LONGEST = 500
@@ -97,18 +100,26 @@ def patterns_of(word: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whom the index has not seen as they are now, and the counts by state (None: it does not know them)."""
+    """Whom the index has not seen as they are now, and the counts by state (None: it does not know them).
+
+    `alone`: there is no index, and all users are late.
+    """
 
     late: list[int]
     counts: dict[str, int] | None
+    alone: bool = False
 
 
 class Index:
-    """Asks the index at `path`, attached to an open connection to users.db. Answers None where it has no answer."""
+    """Asks the index at `path`, attached to an open connection to users.db. Answers None where it has no answer.
 
-    def __init__(self, db: aiosqlite.Connection, path: Path) -> None:
+    Of few users it needs none: `attached` is False where there is none.
+    """
+
+    def __init__(self, db: aiosqlite.Connection, path: Path, *, attached: bool = True) -> None:
         self._db = db
         self._path = path
+        self._attached = attached
 
     async def find(self, search: str, state: str | None, *, known: bool, after: int, limit: int) -> list[int] | None:
         """The ids of the first `limit` users above `after` whom `search` (made by `clean`) finds, in order."""
@@ -132,17 +143,19 @@ class Index:
             return None
 
     async def _find(self, asked: dict[str, object], limit: int) -> list[int] | None:
-        standing = await self._standing()
+        standing = await self._standing() or await self._few()
         if standing is None:
             return None
         asked["late"] = json.dumps(standing.late)
-        found = await self._ids(FOUND.format(people="indexed.people", name="people"), asked)
+        found = [] if standing.alone else await self._ids(FOUND.format(people="indexed.people", name="people"), asked)
         if standing.late:
             found += await self._late(asked)
         return sorted(found)[:limit]
 
     async def _standing(self) -> Standing | None:
         """None: it is the index of other users (an older copy of this file, say), or too far behind."""
+        if not self._attached:
+            return None
         # Both files in one statement. If the index moves on in between, the rows don't fit: no answer, this once.
         log_rows = list(await self._db.execute_fetchall(STANDING, (FORMAT, LATE_MOST + 2)))
         if not log_rows or not log_rows[0]["same"]:
@@ -154,6 +167,11 @@ class Index:
             return None
         counts = None if late or active is None else {"active": active, "deactivated": gone}
         return Standing(sorted(late), counts)
+
+    async def _few(self) -> Standing | None:
+        """None: there are too many users to look at without an index."""
+        ids = await self._ids("SELECT id FROM main.users LIMIT ?", (FEW + 1,))
+        return Standing(ids, None, alone=True) if len(ids) <= FEW else None
 
     async def _late(self, asked: Mapping[str, object]) -> list[int]:
         """Whom the search finds of those who are late: they are put into an index of their own."""
@@ -167,13 +185,13 @@ class Index:
         return [row[0] for row in await self._db.execute_fetchall(query, values)]
 
 
-async def attach_index(db: aiosqlite.Connection, path: Path) -> Index | None:
-    """The index at `path`, attached to `db`, an open connection to the users.db beside it; None if there is none."""
+async def attach_index(db: aiosqlite.Connection, path: Path) -> Index:
+    """The index at `path`, if there is one, attached to `db`, an open connection to the users.db beside it."""
     try:
         await db.execute("ATTACH ? AS indexed", (f"{path.absolute().as_uri()}?mode=ro",))
     except sqlite3.DatabaseError as error:
         discard_if_broken(path, error)
-        return None
+        return Index(db, path, attached=False)
     return Index(db, path)
 
 
@@ -198,10 +216,15 @@ def discard_if_broken(path: Path, error: sqlite3.DatabaseError) -> bool:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return False
     try:
-        for end in ("", "-wal", "-shm"):
-            path.with_name(path.name + end).unlink(missing_ok=True)
+        discard(path)
     except OSError as cause:
         log.debug("%s is broken, and can't be removed: %s.", path, cause)
         return False
     log.warning("%s is broken, and will be made anew.", path, extra={"event": "search_index_broken"})
     return True
+
+
+def discard(path: Path) -> None:
+    """Remove the index at `path`, if there is one. Raises OSError."""
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from importer.folder import TenantFolder
-from importer.users.search import FORMAT, TABLE, TAKE_IN, discard_if_broken
+from importer.users import search
+from importer.users.search import FORMAT, TABLE, TAKE_IN, discard, discard_if_broken
 
 STEP = 5000
 """So many users are put into the index in one transaction."""
@@ -63,8 +64,13 @@ TRIM = "DELETE FROM search_log WHERE seq IN (SELECT seq FROM search_log WHERE se
 def catch_up(folder: TenantFolder, stopping: Callable[[], bool] = lambda: False) -> int:
     """Bring the index up to date, or make it. Returns how much there was to do: users to take in, rows to follow.
 
+    Of few users there is none (search.py), and none stays: the log alone is kept short.
     When `stopping` answers yes it ends early; the rest is for the next time. Raises sqlite3.Error, OSError: then too.
     """
+    if is_of_few(folder):
+        discard(folder.search_db)
+        _trim_log(folder, None, stopping)
+        return 0
     try:
         done, seen = _catch_up(folder, stopping)
     except sqlite3.DatabaseError as error:
@@ -73,6 +79,13 @@ def catch_up(folder: TenantFolder, stopping: Callable[[], bool] = lambda: False)
         done, seen = _catch_up(folder, stopping)
     _trim_log(folder, seen, stopping)
     return done
+
+
+def is_of_few(folder: TenantFolder) -> bool:
+    """Whether the users are so few that they need no index."""
+    with closing(sqlite3.connect(f"{folder.users_db.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        (count,) = db.execute("SELECT count(*) FROM (SELECT 1 FROM users LIMIT ?)", (search.FEW + 1,)).fetchone()
+    return int(count) <= search.FEW
 
 
 def _catch_up(folder: TenantFolder, stopping: Callable[[], bool]) -> tuple[int, int]:
@@ -156,10 +169,13 @@ def _follow_log(db: sqlite3.Connection) -> int:
         return len(rows)
 
 
-def _trim_log(folder: TenantFolder, seen: int, stopping: Callable[[], bool]) -> None:
-    """Take off the log what stands before `seen`, unless somebody writes to users.db: then the next time does."""
+def _trim_log(folder: TenantFolder, seen: int | None, stopping: Callable[[], bool]) -> None:
+    """Take off the log what stands before `seen` (None: the newest), unless somebody writes to users.db: then the
+    next time does."""
     with closing(sqlite3.connect(f"{folder.users_db.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
         db.isolation_level = None
+        if seen is None:
+            (seen,) = db.execute("SELECT coalesce(max(seq), 0) FROM search_log").fetchone()
         while not stopping() and db.execute("SELECT 1 FROM search_log WHERE seq < ? LIMIT 1", (seen,)).fetchone():
             try:
                 db.execute(TRIM, (seen, STEP))

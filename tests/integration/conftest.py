@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from importer.users import search
 from tests.support.sftp import SftpHouse, sftp_house
 
 
@@ -15,3 +16,9 @@ async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
     """A listening SFTP side with the tenant `acme`. A module may have its own `house`."""
     async with sftp_house(tmp_path) as house:
         yield house
+
+
+@pytest.fixture
+def indexed_however_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users have an index however few they are."""
+    monkeypatch.setattr(search, "FEW", -1)

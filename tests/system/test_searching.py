@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from importer.users.search import FEW
 from tests.support import ROOT
 from tests.support.clients import needs
 from tests.support.importing import sheet
@@ -15,7 +16,7 @@ from tests.support.waiting import wait_until
 pytestmark = needs("sftp")
 
 # What only an index knows: that accents don't count.
-ZOE = sheet(("Zoë", "Åström", "z@example.com"))
+ZOE = sheet(("Zoë", "Åström", "z@example.com"), *((f"Ann{n}", "Ash", f"a{n}@example.com") for n in range(FEW)))
 OLD = ROOT / "tests" / "fixtures" / "databases" / "tenant-001.sql"
 """The users of a company as the first Headcount kept them, without what an index needs."""
 
@@ -38,6 +39,8 @@ def test_who_was_imported_is_found_by_index_also_by_a_server_that_was_upgraded(t
         with closing(sqlite3.connect(folder.users_db)) as db:
             db.executescript(OLD.read_text(encoding="utf-8"))
             db.execute("UPDATE users SET first_name = 'Zoë', last_name = 'Åström' WHERE id = 1")
+            others = [(f"Ann{number}", "Ash") for number in range(FEW)]
+            db.executemany("INSERT INTO users (first_name, last_name) VALUES (?, ?)", others)
             db.commit()
         assert not found()
         server.start()

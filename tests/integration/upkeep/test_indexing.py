@@ -18,6 +18,8 @@ from server.upkeep import indexing
 from server.upkeep.indexing import Indexer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("indexed_however_few")
+
 ENTRY = Entry("acme", 1, ImportState.COMPLETED, False, 1, "/sync_users.csv", FileFacts("sync_users.csv", 5), "2026")
 
 
@@ -67,7 +69,7 @@ async def test_an_import_that_was_applied_or_undone_is_indexed_when_it_ends(
         await eventually(lambda: seen(folder) == row)  # noqa: B023 - it is awaited here
 
 
-@pytest.mark.logs("search_index_broken")
+@pytest.mark.logs("index_failed")
 async def test_a_tenant_whose_users_cannot_be_read_is_told_of_once_and_holds_up_nobody(
     tenants: Tenants, indexer: Indexer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -24,6 +24,8 @@ from importer.users.search_index import catch_up
 from tests.support.importing import Company, people
 from tests.support.queues import open_queue
 
+pytestmark = pytest.mark.usefixtures("indexed_however_few")
+
 BY_INDEX = re.compile(
     r"SEARCH |COMPOUND QUERY$|LEFT-MOST SUBQUERY$|UNION ALL$|"
     r"SCAN \w+ VIRTUAL TABLE INDEX |(LIST|(CORRELATED )?SCALAR) SUBQUERY "

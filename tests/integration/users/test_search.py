@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.rules.identity import BY_ADDRESS
+from importer.users import search as search_module
 from importer.users.directory import open_directory
 from importer.users.search import LATE_MOST, attach_index, clean
 from importer.users.search_index import catch_up
 from tests.support.importing import Company, people, sheet
+
+pytestmark = pytest.mark.usefixtures("indexed_however_few")
 
 STAFF: dict[str, Any] = {"identifier": "staff", "custom_fields": ({"key": "staff"},)}
 EVERYBODY = (
@@ -314,6 +317,27 @@ def fits(search: str, texts: tuple[str, ...]) -> bool:
     return all(any(word.startswith(wanted.strip("@")) for word in words) for wanted in search.split())
 
 
+# Few users
+
+
+async def test_few_users_are_found_as_by_an_index_and_have_none(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = ("zoe astrom", "anna@exa", "e-100", "куз АННА", "nith", "o'brien lena")
+    indexed = [await found(company, search) for search in searches]
+    monkeypatch.setattr(search_module, "FEW", len(EVERYBODY))
+    for _ in range(2):
+        assert [await found(company, search) for search in searches] == indexed
+        assert await found(company, "zoe", state="deactivated") == []
+        catch_up(TenantFolder(company.folder))
+        assert list(company.folder.glob("search.db*")) == []
+    assert len(await company.sql("SELECT * FROM search_log")) == 1, "what no index follows is not kept"
+    await company.run(people("one-more", staff="e900"), **STAFF)
+    assert await found(company, "one") == ["Smith"]
+    catch_up(TenantFolder(company.folder))
+    assert await by_index(company, "one") == [len(EVERYBODY) + 1]
+
+
 # What may become of the file
 
 
@@ -326,6 +350,7 @@ async def test_an_index_that_was_removed_is_made_again(company: Company) -> None
     assert await by_index(company, "smith") == [1]
 
 
+@pytest.mark.logs("search_index_broken")
 @pytest.mark.parametrize("kept", [0, 1000, 4096, 20_000])
 async def test_an_index_that_is_garbage_does_no_harm_and_is_made_again(company: Company, kept: int) -> None:
     path = company.folder / "search.db"
