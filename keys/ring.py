@@ -215,16 +215,19 @@ class KeyRing:
 
     def is_lost(self) -> bool:
         """Whether there was a ring, and is none. One that was there before `note` was ever called is not known."""
-        try:
-            return self._is_missing() and os.stat(self._lock, follow_symlinks=False).st_size > 0
-        except OSError:
-            return False
+        return self._is_missing() and self._is_noted()
 
     def note(self) -> None:
         """Remember that there is a ring, if there is one: so that a lost one is known. Raises OSError."""
-        if not self._is_missing():
+        if not self._is_missing() and not self._is_noted():
             with self._writing():
                 pass
+
+    def _is_noted(self) -> bool:
+        try:
+            return os.stat(self._lock, follow_symlinks=False).st_size > 0
+        except OSError:
+            return False
 
     def _note(self, lock: int) -> None:
         # The ring is on disk before this says so: a lock with something in it had a ring beside it.

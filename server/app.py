@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import aiosqlite
@@ -31,7 +31,6 @@ from importer.worker.closing import Closing, Watchers
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.turns import Turns
 from importer.worker.worker import Worker
-from keys.errors import RingUnreadable
 from keys.host import ShownHostKey, host_keys, shown_host_keys
 from server import process
 from server.faults import Faults
@@ -53,7 +52,7 @@ from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
 from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
-from server.tenants.soundness import Soundness
+from server.tenants.soundness import LATELY, Soundness
 from server.tenants.tenants import Tenants, make_data_dir, open_tenants, server_database
 from server.tenants.tokens import Role, Tokens
 from server.upkeep.counting import Counting
@@ -112,6 +111,7 @@ class Connections:
     """
 
     tenants: Tenants
+    ledger: Ledger
     queue: Queue
     accounts: Accounts
     looking: aiosqlite.Connection
@@ -122,7 +122,7 @@ class Server:
 
     def __init__(self, settings: ServerSettings, connections: Connections, soundness: Soundness, room: Room) -> None:
         tenants, queue, looking = connections.tenants, connections.queue, connections.looking
-        ledger = Ledger(tenants.db)
+        ledger, self._figures = connections.ledger, soundness.figures
         self._metrics = metrics = Metrics()
         self._settings = settings
         self._tenants = tenants
@@ -131,10 +131,11 @@ class Server:
         self._room = room
         self._left: dict[str, list[Entry]] = {}
         self._tokens = Tokens(looking)
-        self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken)
-        self._notifications = Notifications(settings, tenants, Outbox(ledger), metrics, soundness)
-        self._indexer = Indexer(tenants, soundness)
-        self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness)
+        figures = self._figures
+        self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken, figures)
+        self._notifications = Notifications(settings, tenants, Outbox(ledger), metrics, soundness, figures)
+        self._indexer = Indexer(tenants, soundness, figures)
+        self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness, figures)
         self._closing = Closing(
             queue,
             tenants.folder,
@@ -220,7 +221,7 @@ class Server:
         for entry in await self._queue.cut_off():
             self._left.setdefault(entry.tenant, []).append(entry)
         # This brings the schema of every users.db that can be used up to date, before one is opened only for reading.
-        await self._soundness.start(self._take_up)
+        await self._soundness.start(self._take_up, {*self._left, *await self._queue.lately_moved(LATELY)})
         await self._counting.restore()
         await self._ban_keeper.restore()
         settings = self._settings
@@ -241,8 +242,6 @@ class Server:
         await recover(self._queue, self._closing, self._tenants.folder, known_end, self._left.get(tenant, []))
         await remove_leftovers(self._queue, tenant, folder)
         await clear_staging(folder.root, tenant, self._hooks)
-        with suppress(OSError, RingUnreadable):  # told of where the broken tenants are
-            await asyncio.to_thread(self._tenants.ring(tenant).note)
         self._left.pop(tenant, None)
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
@@ -262,6 +261,7 @@ class Server:
             await self._ban_keeper.stop()
             await self._live.close()
             await self._overview.close()
+            await self._figures.stop()
             await self._http.close()
         finally:
             hurrying.cancel()
@@ -312,10 +312,11 @@ async def open_server(settings: ServerSettings, room: Room) -> AsyncIterator[Ser
     async with open_tenants(settings.data_dir) as tenants:
         db = await open_database(headcount_db, "server")
         looking = await open_database(headcount_db, "server", readonly=True)
-        soundness = Soundness(tenants, Listing(looking))
+        ledger = Ledger(tenants.db)
+        soundness = Soundness(tenants, Listing(looking), ledger)
         accounts = Accounts(settings.data_dir, soundness)
         try:
-            yield Server(settings, Connections(tenants, Queue(db), accounts, looking), soundness, room)
+            yield Server(settings, Connections(tenants, ledger, Queue(db), accounts, looking), soundness, room)
         finally:
             accounts.close()
             await looking.close()

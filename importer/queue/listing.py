@@ -65,12 +65,14 @@ COPIES_NEEDED = (
     "SELECT tenant, id, size FROM imports WHERE tenant = ?1 AND state IN ('queued', 'running') AND undo IS NULL"
     " UNION ALL SELECT tenant, id, size FROM imports WHERE tenant = ?1 AND state = 'held' AND dry_run = 0"
 )
-# In these words the index of what waits knows what is asked for.
-ALL_COPIES_NEEDED = (
-    "SELECT tenant, id, size FROM imports WHERE state IN ('arriving', 'queued', 'running') AND state <> 'arriving'"
-    " AND undo IS NULL UNION ALL"
-    " SELECT name, id, size FROM tenants CROSS JOIN imports ON tenant = name AND state = 'held' AND dry_run = 0"
+# In these words the indexes of what waits and of what is held know what is asked for.
+SOME_COPIES_NEEDED = (
+    "SELECT tenant, id, size, sequence FROM imports WHERE state IN ('arriving', 'queued', 'running')"
+    " AND state <> 'arriving' AND undo IS NULL AND sequence > ?1 UNION ALL"
+    " SELECT tenant, id, size, sequence FROM imports WHERE state = 'held' AND dry_run = 0 AND sequence > ?1"
+    " ORDER BY sequence LIMIT ?2"
 )
+LATELY_MOVED = "SELECT DISTINCT tenant FROM moves WHERE id > (SELECT max(id) FROM moves) - ?"
 
 _PUBLISHED = (
     "SELECT * FROM (SELECT dry_run, id FROM imports WHERE tenant = ? AND dry_run = ? AND published IS NOT NULL"
@@ -199,17 +201,22 @@ class Listing:
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """The imports of a tenant that still have to read their copies: id, and bytes of the file."""
-        return (await self._copies(COPIES_NEEDED, tenant)).get(tenant, [])
+        return [(row[1], row[2]) for row in await self._ledger.read(COPIES_NEEDED, tenant)]
 
-    async def all_copies_needed(self) -> dict[str, list[tuple[int, int]]]:
-        """The same of all tenants, by name."""
-        return await self._copies(ALL_COPIES_NEEDED)
+    async def some_copies_needed(self, after: int, limit: int) -> tuple[dict[str, list[tuple[int, int]]], int]:
+        """The same of all tenants, by name: those of the first `limit` imports whose sequence is above `after`.
 
-    async def _copies(self, query: str, *values: object) -> dict[str, list[tuple[int, int]]]:
+        Beside it is the `after` of the next ones; 0 if there are no more.
+        """
         found: dict[str, list[tuple[int, int]]] = {}
-        for row in await self._ledger.read(query, *values):
+        rows = await self._ledger.read(SOME_COPIES_NEEDED, after, limit)
+        for row in rows:
             found.setdefault(row[0], []).append((row[1], row[2]))
-        return found
+        return found, rows[-1][3] if len(rows) == limit else 0
+
+    async def lately_moved(self, count: int) -> set[str]:
+        """The tenants of the last `count` changes of an import's state."""
+        return {row[0] for row in await self._ledger.read(LATELY_MOVED, count)}
 
     async def newest_published(self, tenant: str, limit: int) -> dict[bool, list[int]]:
         """The ids of the newest dry runs (True) and imports (False) of a tenant that have a report in /results."""
@@ -240,6 +247,13 @@ class Listing:
         return await self._ledger.read(
             "SELECT id, state, dry_run, finished_at, applied_number, correction FROM imports WHERE tenant = ?", tenant
         )
+
+    async def kept(self, tenant: str) -> tuple[str | None, int]:
+        """When the oldest import of a tenant ended (RFC 3339; None: none has), and the bytes of all its files."""
+        found = await self._ledger.read(
+            "SELECT min(finished_at), coalesce(sum(size), 0) FROM imports WHERE tenant = ?", tenant
+        )
+        return found[0][0], found[0][1]
 
     async def unpublished(self) -> list[Entry]:
         """The imports whose report in /results is behind their state."""

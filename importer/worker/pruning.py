@@ -51,8 +51,11 @@ class Busy(Exception):  # noqa: N818 - what is the case
     """An import of the tenant runs, or is about to: the rest can be pruned later."""
 
 
-async def prune(queue: Queue, tenant: str, folder: TenantFolder, *, retention_days: int, now: datetime) -> None:
-    """Take away what is too old. Raises Busy, TryAgain; then some of it is left for the next time."""
+async def prune(queue: Queue, tenant: str, folder: TenantFolder, *, retention_days: int, now: datetime) -> str | None:
+    """Take away what is too old. Raises Busy, TryAgain; then some of it is left for the next time.
+
+    Returns when the oldest import ended that is not too old (RFC 3339), None if there is none.
+    """
     before = rfc3339(now - timedelta(days=retention_days))
     await _refuse_if_busy(queue, tenant)
     db = await open_database(folder.users_db, "tenant")
@@ -61,7 +64,8 @@ async def prune(queue: Queue, tenant: str, folder: TenantFolder, *, retention_da
     finally:
         await db.close()
     spared = effects | await _shown(queue, tenant)
-    going = imports_to_prune(await _past(queue, tenant), spared, before)
+    past = await _past(queue, tenant)
+    going = imports_to_prune(past, spared, before)
     await asyncio.to_thread(_remove_files, folder, going.files)
     for some in _steps(sorted(going.rows)):
         await queue.forget(tenant, some)
@@ -71,16 +75,18 @@ async def prune(queue: Queue, tenant: str, folder: TenantFolder, *, retention_da
             *(len(going.rows), tenant, before),
             extra={"event": "imports_pruned", "tenant": tenant, "imports": len(going.rows)},
         )
+    return min((each.finished_at for each in past if each.finished_at and each.finished_at >= before), default=None)
 
 
-async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_bytes: int) -> None:
+async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_bytes: int) -> bool:
     """Remove the oldest copies of imports that ended, until they take `kept_bytes` at most. Raises OSError, TryAgain.
 
     A copy that has another name, such as the visible file, does not count and stays: its room would not be freed.
+    Returns whether there would be too many if all those lost their other names.
     """
-    sizes = await asyncio.to_thread(_sizes, folder.uploads)
+    sizes, linked = await asyncio.to_thread(_sizes, folder.uploads)
     if sum(sizes.values()) <= kept_bytes:
-        return
+        return sum(sizes.values()) + linked > kept_bytes
     going = copies_to_remove(await _past(queue, tenant), sizes, kept_bytes)
     await asyncio.to_thread(_remove_copies, folder, going)
     if going:
@@ -89,19 +95,23 @@ async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_b
             *(len(going), tenant),
             extra={"event": "copies_removed", "tenant": tenant, "imports": len(going)},
         )
+    return True
 
 
-def _sizes(uploads: Path) -> dict[int, int]:
-    """The bytes of the copies that have no other name, by import."""
-    found = {}
+def _sizes(uploads: Path) -> tuple[dict[int, int], int]:
+    """The bytes of the copies that have no other name, by import; and of those together that have one."""
+    found, linked = {}, 0
     with suppress(FileNotFoundError), os.scandir(uploads) as entries:
         for entry in entries:
             number = COPY.fullmatch(entry.name)
             with suppress(FileNotFoundError):
                 facts = entry.stat(follow_symlinks=False)
-                if number and stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
-                    found[int(number[1])] = facts.st_size
-    return found
+                if number and stat.S_ISREG(facts.st_mode):
+                    if facts.st_nlink == 1:
+                        found[int(number[1])] = facts.st_size
+                    else:
+                        linked += facts.st_size
+    return found, linked
 
 
 def _remove_copies(folder: TenantFolder, imports: Iterable[int]) -> None:

@@ -18,7 +18,7 @@ from keys.errors import RingUnreadable
 from server.cli.data import COUNT, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.settings import load_settings
-from server.tenants.feeds import Feed, feeds
+from server.tenants.feeds import Feed, feed_of
 from server.tenants.inspection import inspect, unusable_copy
 from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
@@ -58,12 +58,13 @@ async def list_(as_json: bool) -> None:
     refuse_lost(load_settings().data_dir)
     if server_database(load_settings().data_dir).exists():
         async with tenants() as opened:
-            needed = await Queue(opened.db).all_copies_needed()
-            stand = {feed.tenant: feed for feed in await feeds(opened, Queue(opened.db), utc_now())}
+            queue = Queue(opened.db)
+            successes = await queue.last_successes()
             for one in await opened.list():
-                broken = await _broken(opened, one.name, needed.get(one.name, []))
+                broken = await _broken(opened, one.name, await queue.copies_needed(one.name))
                 summary = await _summary(opened, one)
-                rows.append({**summary, **_stands(stand[one.name]), "broken": broken})
+                feed = feed_of(one, successes.get(one.name), await _limit(opened, one.name), utc_now())
+                rows.append({**summary, **_stands(feed), "broken": broken})
     columns = {
         "name": "NAME",
         "created_at": "CREATED",
@@ -179,6 +180,13 @@ async def remove(name: str, yes: bool, as_json: bool) -> None:
 
 def _stands(feed: Feed) -> dict[str, Any]:
     return {"last_applied_at": feed.last_applied_at, "stale": feed.stale}
+
+
+async def _limit(opened: Tenants, name: str) -> int | None:
+    """After how many days without a file its feed is stale; None too if that cannot be read."""
+    with suppress(TenantRefused, ImporterError, OSError, ValueError, sqlite3.Error):
+        return (await opened.settings(name)).stale_after_days
+    return None
 
 
 async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sends invitations: of a tenant whose import has just ended, and of every tenant once in a while."""
+"""Sends invitations: of a tenant whose import has just ended, and once in a while of every tenant where one waits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from server.upkeep.metrics import Metrics
 log = logging.getLogger(__name__)
 
 ROUND_S = 60.0
-"""How often every tenant is looked at, for hire dates that have come and tries that are due."""
+"""How often all tenants where an invitation waits are looked at: for hire dates that have come, and tries due."""
 
 MEASURE_S = 5.0
 
@@ -113,12 +113,13 @@ class Inviter:
         return 0
 
     async def _everybody(self) -> set[str]:
-        """All tenants, once in a while; in between nobody."""
+        """All tenants where an invitation waits, once in a while; in between nobody."""
         if time.monotonic() < self._everybody_at:
             return set()
         self._everybody_at = time.monotonic() + self._round_s
         everybody = set(await self._tenants())
         self._waiting = {tenant: self._waiting.get(tenant, 0) for tenant in everybody}
+        self._metrics.outbox_length.labels(CHANNEL).set(sum(self._waiting.values()))
         return everybody
 
     def _just_ended(self) -> set[str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 
 from importer.queue.entry import Entry
+from importer.queue.ledger import Ledger
 from importer.queue.notices import Channel
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald, stale_topic
-from server.notify.inviter import Inviter
+from server.notify.inviter import ROUND_S, Inviter
 from server.notify.mail import Mailer, MailServer, sender_of
 from server.notify.outbox import Outbox
 from server.notify.webhooks import Webhooks
 from server.settings import ServerSettings
 from server.tenants.feeds import Feed
+from server.tenants.figures import WAIT_S, FigureBook
 from server.tenants.settings import TenantSettings, read_settings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
@@ -31,7 +33,9 @@ class Notifications:
         outbox: Outbox,
         metrics: Metrics,
         soundness: Soundness | None = None,
+        figures: FigureBook | None = None,
     ) -> None:
+        self._figures = figures or FigureBook(tenants, Ledger(tenants.db))
         self._settings = settings
         self._tenants = tenants
         self._soundness = soundness
@@ -41,7 +45,9 @@ class Notifications:
         webhooks = Webhooks(allow_private=settings.webhook_allow_private)
         self._courier = Courier(outbox, self._settings_of, tenants.folder, self._mailer(), webhooks, metrics)
         mailer = self._mailer()  # a connection of its own: thousands of invitations hold up no notice
-        self._inviter = Inviter(self._names, self._settings_of, tenants.folder, mailer, metrics) if mailer else None
+        self._inviter = (
+            Inviter(self._inviting, self._settings_of, tenants.folder, mailer, metrics) if mailer else None
+        )
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         if self._inviter:
@@ -90,5 +96,7 @@ class Notifications:
             return await self._soundness.settings(tenant)
         return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
 
-    async def _names(self) -> list[str]:
-        return [tenant.name for tenant in await self._tenants.list()]
+    async def _inviting(self) -> list[str]:
+        """The tenants in which an invitation waits."""
+        tenants, figures = await self._figures.renew(WAIT_S, age_s=ROUND_S / 2), self._figures.all
+        return [each.name for each in tenants if each.name in figures and figures[each.name].inviting]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ground.moments import from_rfc3339
-from importer.queue.listing import Listing
-from server.tenants.settings import read_settings
-from server.tenants.tenants import Tenant, Tenants
-
-log = logging.getLogger(__name__)
+from server.tenants.figures import Figures
+from server.tenants.tenants import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +32,10 @@ def feed_of(tenant: Tenant, last_applied_at: str | None, stale_after_days: int |
     return Feed(tenant.name, last_applied_at, stale_after_days, now - since >= timedelta(days=stale_after_days))
 
 
-async def feeds(tenants: Tenants, imports: Listing, now: datetime) -> list[Feed]:
-    """The feeds of all tenants, by name; one whose settings can't be read counts as one without a limit."""
-    successes, found = await imports.last_successes(), await tenants.list()
-    return await asyncio.to_thread(_feeds, tenants, found, successes, now)
-
-
-def _feeds(tenants: Tenants, found: list[Tenant], successes: Mapping[str, str], now: datetime) -> list[Feed]:
-    return [feed_of(one, successes.get(one.name), _limit_of(tenants, one.name), now) for one in found]
-
-
-def _limit_of(tenants: Tenants, name: str) -> int | None:
-    """Whoever needs the settings to go on says what is wrong with them; here it would be said every minute."""
-    try:
-        return read_settings(tenants.folder(name).users_db).stale_after_days
-    except Exception:
-        log.debug("The settings of %s can't be read.", name, exc_info=True)
-        return None
+def feeds(
+    tenants: Iterable[Tenant], figures: Mapping[str, Figures], successes: Mapping[str, str], now: datetime
+) -> list[Feed]:
+    """The feeds of those `tenants` that have a limit, as far as is known; `successes` are the ends of their newest
+    applied imports."""
+    limits = ((tenant, figures[tenant.name].stale_after_days) for tenant in tenants if tenant.name in figures)
+    return [feed_of(each, successes.get(each.name), days, now) for each, days in limits if days is not None]

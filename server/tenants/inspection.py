@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 from importer.database import newest_version
@@ -15,8 +16,15 @@ from keys.errors import RingUnreadable
 from keys.ring import KeyRing
 from server.tenants.settings import TenantRefused, read_settings_and_version
 
-Signature = tuple[object, ...]
+Signature = str
 """What changes when something in a folder is replaced, or given to another user."""
+
+PLACES = ("", "files", "staging", "uploads", "messages")
+FILES = ("users.db", "keys.json")
+
+MAGIC = b"SQLite format 3\0"
+HEAD, VERSION_AT = 100, 60
+"""Of a SQLite file: https://www.sqlite.org/fileformat.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +77,91 @@ def unusable_copy(folder: TenantFolder, needed: Iterable[tuple[int, int]]) -> st
 
 def signature_of(folder: TenantFolder) -> Signature:
     """Return what the folder looks like from outside: equal as long as nothing in it was replaced."""
+    root = os.fspath(folder.root)
     # SQLite makes and empties the -wal as it reads: an empty one is none.
-    log = _facts(folder.users_db.with_name(f"{folder.users_db.name}-wal"), "st_ino", "st_size")
-    return (
-        *(_facts(place, "st_ino", "st_mode", "st_uid") for place in _places(folder)),
-        *(_facts(file, "st_ino", "st_size", "st_mtime_ns", "st_mode", "st_uid") for file in _files(folder)),
-        log if log and log[-1] else None,
+    log = _facts(f"{root}/users.db-wal")
+    facts = (
+        *(found and (found.st_ino, found.st_mode, found.st_uid) for found in map(_facts, _names(root, PLACES))),
+        *(found and _all_facts(found) for found in map(_facts, _names(root, FILES))),
+        (log.st_ino, log.st_size) if log and log.st_size else None,
+        *(newest_version("tenant"), os.geteuid()),
     )
+    return blake2b(repr(facts).encode(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How a folder looks from outside. `left`: something is in it that a clean stop leaves nowhere.
+
+    `plain`: its users.db is a database of this Headcount's schema, all of it in its own file.
+    """
+
+    signature: Signature
+    left: bool
+    plain: bool
+
+
+def glance(folder: TenantFolder, newest_import: int, known: Signature | None) -> Glance:
+    """Look at the folder without opening a database. `newest_import` is the id of the tenant's newest import.
+
+    Whether it is plain is asked only if it does not look as is `known`.
+    """
+    signature, root = signature_of(folder), os.fspath(folder.root)
+    return Glance(signature, _is_left(root, newest_import), signature == known or _is_plain(f"{root}/users.db"))
+
+
+def _is_left(root: str, newest_import: int) -> bool:
+    return (
+        bool(_listed(f"{root}/staging"))
+        or any(name.startswith(".") for name in _listed(f"{root}/messages"))
+        or any(not _is_copy(name, newest_import) for name in _listed(f"{root}/uploads"))
+    )
+
+
+def _listed(place: str) -> list[str]:
+    """Return nothing of what cannot be listed: a closer look says why."""
+    try:
+        return os.listdir(place)
+    except OSError:
+        return []
+
+
+def _is_copy(name: str, newest_import: int) -> bool:
+    number = name.removesuffix(".csv")
+    return number.isdecimal() and int(number) <= newest_import
+
+
+def _is_plain(database: str) -> bool:
+    try:
+        file = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            head = os.read(file, HEAD)
+        finally:
+            os.close(file)
+    except OSError:
+        return False
+    log = _facts(f"{database}-wal")
+    version = int.from_bytes(head[VERSION_AT : VERSION_AT + 4], "big")
+    return head.startswith(MAGIC) and version == newest_version("tenant") and not (log and log.st_size)
+
+
+def _names(root: str, names: Iterable[str]) -> list[str]:
+    return [f"{root}/{name}" for name in names]
 
 
 def _places(folder: TenantFolder) -> tuple[Path, ...]:
     return folder.root, folder.files, folder.staging, folder.uploads, folder.messages
 
 
-def _files(folder: TenantFolder) -> tuple[Path, ...]:
-    return folder.users_db, folder.keys
-
-
-def _facts(path: Path, *names: str) -> tuple[int, ...] | None:
+def _facts(path: str) -> os.stat_result | None:
     try:
-        found = os.stat(path)
+        return os.stat(path)
     except OSError:
         return None
-    return tuple(getattr(found, name) for name in names)
+
+
+def _all_facts(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid
 
 
 def _folders(folder: TenantFolder) -> str | None:

@@ -2,75 +2,86 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 
 from ground.moments import utc_now
+from importer.errors import TryAgain
 from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
+from importer.queue.ledger import Ledger
 from importer.queue.queue import Queue
-from importer.users.directory import Directory
 from server.tenants.feeds import feeds
-from server.tenants.tenants import Tenants, open_users
-from server.trouble import tell
+from server.tenants.figures import WAIT_S, FigureBook, Figures
+from server.tenants.tenants import Tenant, Tenants
 from server.upkeep.metrics import Metrics
-
-log = logging.getLogger(__name__)
 
 
 class Counting:
     """An `importer.worker.closing.Watcher`, and what /metrics shows."""
 
     def __init__(
-        self, metrics: Metrics, tenants: Tenants, queue: Queue, broken: Callable[[], Collection[str]] = tuple
+        self,
+        metrics: Metrics,
+        tenants: Tenants,
+        queue: Queue,
+        broken: Callable[[], Collection[str]] = tuple,
+        figures: FigureBook | None = None,
     ) -> None:
         """`broken` names the tenants that are: they are counted as one, and their users when they can be used."""
+        self.figures = figures or FigureBook(tenants, Ledger(tenants.db), broken)
         self._metrics = metrics
-        self._tenants = tenants
         self._queue = queue
         self._broken = broken
-        self._counted: set[str] = set()
-        self.users: dict[str, Mapping[str, int]] = {}
-        """Users by state of each tenant that was met, as of the last import that changed some."""
+        self._met: set[str] = set()
+        self._shown: dict[str, Figures] = {}
+        self._successes: dict[str, str] | None = None
 
     async def restore(self) -> None:
         """Know again what does not begin at zero with the process."""
-        for tenant, finished_at in (await self._queue.last_successes()).items():
+        self._successes = await self._queue.last_successes()
+        for tenant, finished_at in self._successes.items():
             self._metrics.succeeded(tenant, finished_at)
         await self.meet_tenants()
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         """Count an end. Counting is never a reason for anything to fail."""
         self._metrics.import_ended(entry, duration_s)
-        if entry.state in APPLIED | {ImportState.UNDONE} and not entry.dry_run:
-            await self._count_users(entry.tenant)
+        if entry.dry_run or entry.state not in APPLIED | {ImportState.UNDONE}:
+            return
+        with suppress(TryAgain):  # the next look is the next try
+            await self.figures.renew_one(entry.tenant)
+        self._show([entry.tenant])
         if entry.state is ImportState.UNDONE:
-            self._metrics.success_undone(entry.tenant, (await self._queue.last_successes()).get(entry.tenant))
+            self._successes = await self._queue.last_successes()
+            self._metrics.success_undone(entry.tenant, self._successes.get(entry.tenant))
+        elif self._successes is not None and entry.finished_at:
+            self._successes[entry.tenant] = entry.finished_at
 
     async def render(self) -> bytes:
         """The metrics as they are now, in Prometheus' text format."""
-        await self.meet_tenants()
-        for feed in await feeds(self._tenants, self._queue, utc_now()):
-            self._metrics.feed(feed)
+        tenants = await self.meet_tenants()
+        if self._successes is None:
+            self._successes = await self._queue.last_successes()
+        self._metrics.feeds(feeds(tenants, self.figures.all, self._successes, utc_now()))
         self._metrics.broken.set(len(self._broken()))
         self._metrics.queue_length.set(await self._queue.queue_length())
         return self._metrics.render()
 
-    async def meet_tenants(self) -> None:
-        """Tenants come and go by the command line: `users` are those of the tenants there are."""
-        names = {tenant.name for tenant in await self._tenants.list()}
-        self._metrics.keep_only(names)
-        self._counted &= names
-        self.users = {name: users for name, users in self.users.items() if name in names}
-        for name in names - self._counted - set(self._broken()):
-            await self._count_users(name)
+    async def meet_tenants(self) -> list[Tenant]:
+        """Tenants come and go by the command line, and change by any hand. Returns those there are, by name."""
+        tenants = await self.figures.renew(WAIT_S)
+        names = {tenant.name for tenant in tenants}
+        if names != self._met:
+            self._met = names
+            self._metrics.keep_only(names)
+            self._shown = {name: shown for name, shown in self._shown.items() if name in names}
+        self._show(names)
+        return tenants
 
-    async def _count_users(self, tenant: str) -> None:
-        try:
-            async with open_users(self._tenants.folder(tenant)) as db:
-                self.users[tenant] = await Directory(db).count_by_state()
-                self._metrics.count_users(tenant, self.users[tenant])
-        except Exception as error:
-            facts = {"event": "users_uncounted", "tenant": tenant}
-            tell(log, f"The users of {tenant} cannot be counted", error, facts)
-        self._counted.add(tenant)
+    def _show(self, names: Iterable[str]) -> None:
+        for name in names:
+            figures = self.figures.of(name)
+            if figures and self._shown.get(name) is not figures:
+                self._shown[name] = figures
+                self._metrics.count_users(name, figures.users)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Protocol
 
-from ground.moments import Clock
+from ground.moments import Clock, from_rfc3339, rfc3339
 from importer.errors import TryAgain
 from importer.queue.entry import Entry
+from importer.queue.ledger import Ledger
 from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune, trim_copies
-from server.rounds import again
+from server.rounds import again, set_within
 from server.tenants.feeds import Feed, feeds
+from server.tenants.figures import WAIT_S, FigureBook, Figures, Pruned
 from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import Tenants
+from server.tenants.tenants import Tenant, Tenants
 from server.trouble import Trouble, tell
 
 log = logging.getLogger(__name__)
@@ -25,6 +29,9 @@ log = logging.getLogger(__name__)
 PRUNE_S = 24 * 3600.0
 PRUNE_AGAIN_S = 60.0
 """A tenant that could not be pruned, because an import of it ran or it is broken, is looked at again so soon."""
+
+REST = 9.0
+"""After each tenant it rests so many times as long as that one took: all of them together are no full load."""
 
 LOOK_AT_FEEDS_S = 60.0
 
@@ -47,13 +54,16 @@ class Keeper:
         clock: Clock,
         teller: Teller | None = None,
         soundness: Soundness | None = None,
+        figures: FigureBook | None = None,
     ) -> None:
+        self.figures = figures or FigureBook(tenants, Ledger(tenants.db))
         self._tenants = tenants
         self._queue = queue
         self._clock = clock
         self._teller = teller
         self._soundness = soundness
         self._known_stale: set[Feed] = set()
+        self._told: dict[str, tuple[Feed, str | None]] = {}
         self._trouble = Trouble(log, "Looking at feeds fails", {"event": "feeds_unseen"})
         self._left: list[str] = []
         self._all_due_at = 0.0
@@ -81,15 +91,26 @@ class Keeper:
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         """An import ended: its copy may be one too many. A `importer.worker.closing.Watcher`."""
         self._to_trim.add(entry.tenant)
+        self.figures.note_pruned(entry.tenant, Pruned("", None))
         self._ended.set()
 
     async def prune(self, names: list[str]) -> list[str]:
         """Forget what is too old of these tenants; those that could not be pruned now."""
-        return [name for name in names if not await self._prune_one(name)]
+        left, rest = [], deque(names)
+        while rest:
+            begun, name = time.monotonic(), rest.popleft()
+            if not await self._prune_one(name):
+                left.append(name)
+            if await set_within(self._ending, (time.monotonic() - begun) * REST):
+                break
+        return [*left, *rest]
 
     async def tell_of_stale_feeds(self) -> None:
         """Have somebody told of every feed that is stale; the log has each once."""
-        found = await feeds(self._tenants, self._queue, self._clock())
+        tenants = await self.figures.renew(WAIT_S)
+        limited = [each for each in tenants if _is_limited(self.figures.of(each.name))]
+        successes = await self._queue.last_successes() if limited else {}
+        found = feeds(limited, self.figures.all, successes, self._clock())
         stale = {feed for feed in found if feed.stale}
         for feed in stale - self._known_stale:
             log.warning(
@@ -98,11 +119,14 @@ class Keeper:
                 extra={"event": "feed_stale", "tenant": feed.tenant, "last_applied_at": feed.last_applied_at},
             )
         self._known_stale = stale
+        told, self._told = self._told, {}
         for feed in found:
-            if feed.stale is not None:
-                await self._tell(feed)
+            # Who is to be told may change with the settings: then it is told of again.
+            known = feed, self.figures.seen(feed.tenant)
+            if (told.get(feed.tenant) == known or await self._tell(feed)) and known[1]:
+                self._told[feed.tenant] = known
 
-    async def _tell(self, feed: Feed) -> None:
+    async def _tell(self, feed: Feed) -> bool:
         """One that can't be told of now is no reason not to tell of the others; the next look is the next try."""
         try:
             if self._teller:
@@ -110,15 +134,25 @@ class Keeper:
         except Exception as error:
             sentence = f"Whether the feed of {feed.tenant} is stale cannot be told now"
             tell(log, sentence, error, {"event": "feed_untold", "tenant": feed.tenant})
+            return False
+        return True
 
     async def _prune_due(self) -> float:
-        """Prune all tenants once a day, and in between those that could not be pruned."""
+        """Prune once a day all tenants of which something may be too old, and in between those that could not be."""
         now = time.monotonic()
         if now >= self._all_due_at:
+            self._left = await self._due()
             self._all_due_at = now + PRUNE_S
-            self._left = [tenant.name for tenant in await self._tenants.list()]
         self._left = await self.prune(self._left)
         return PRUNE_AGAIN_S if self._left else self._all_due_at - time.monotonic()
+
+    async def _due(self) -> list[str]:
+        tenants, now = await self.figures.renew(WAIT_S), rfc3339(self._clock())
+        return [
+            each.name
+            for each in tenants
+            if may_be_too_old(each, self.figures.of(each.name), self.figures.pruned(each.name), now)
+        ]
 
     async def _trim_due(self) -> float:
         """Remove copies that are too many of the tenants whose imports ended; those that cannot be now, later."""
@@ -128,21 +162,41 @@ class Keeper:
         return PRUNE_AGAIN_S if self._to_trim else PRUNE_S
 
     async def _prune_one(self, name: str) -> bool:
-        return await self._tried(name, self._trim) and await self._tried(name, self._prune)
+        return await self._all_is_kept(name) or await self._tried(name, self._trim_and_prune)
 
-    async def _trim(self, name: str, settings: TenantSettings) -> None:
-        await trim_copies(self._queue, name, self._tenants.folder(name), kept_bytes=settings.kept_bytes)
+    async def _all_is_kept(self, name: str) -> bool:
+        """Whether nothing of the tenant can be too old or too much, by what the queue knows: nothing is opened."""
+        known, now = self.figures.of(name), self._clock()
+        if known is None:
+            return False
+        try:
+            tenant, (oldest, size) = await self._tenants.require(name), await self._queue.kept(name)
+        except (TenantRefused, TryAgain):
+            return False
+        before = rfc3339(now - timedelta(days=known.retention_days))
+        if size > known.kept_bytes or (oldest and oldest < before):
+            return False
+        self._note_pruned(tenant, known.retention_days, known.kept_bytes, oldest)
+        return True
 
-    async def _prune(self, name: str, settings: TenantSettings) -> None:
-        await prune(
-            self._queue,
-            name,
-            self._tenants.folder(name),
-            retention_days=settings.retention_days,
-            now=self._clock(),
-        )
+    def _note_pruned(self, tenant: Tenant, retention_days: int, kept_bytes: int, oldest: str | None) -> None:
+        """`oldest` is when the oldest import ended that is not too old yet."""
+        again_at = rfc3339(from_rfc3339(oldest) + timedelta(days=retention_days)) if oldest else None
+        self.figures.note_pruned(tenant.name, Pruned(pruned_for(tenant, retention_days, kept_bytes), again_at))
 
-    async def _tried(self, name: str, work: Callable[[str, TenantSettings], Awaitable[None]]) -> bool:
+    async def _trim(self, name: str, settings: TenantSettings) -> bool:
+        return await trim_copies(self._queue, name, self._tenants.folder(name), kept_bytes=settings.kept_bytes)
+
+    async def _trim_and_prune(self, name: str, settings: TenantSettings) -> None:
+        tenant, now = await self._tenants.require(name), self._clock()
+        too_many_soon = await self._trim(name, settings)
+        days, folder = settings.retention_days, self._tenants.folder(name)
+        oldest = await prune(self._queue, name, folder, retention_days=days, now=now)
+        if too_many_soon:  # it is looked at again the next day
+            oldest = rfc3339(now - timedelta(days=days))
+        self._note_pruned(tenant, days, settings.kept_bytes, oldest)
+
+    async def _tried(self, name: str, work: Callable[[str, TenantSettings], Awaitable[object]]) -> bool:
         """Do `work` for a tenant, with its settings. False if it can be done later."""
         if self._soundness and self._soundness.why(name):
             return False
@@ -166,6 +220,26 @@ class Keeper:
     def _feeds_unseen(self, error: Exception) -> float:
         self._trouble.met(error)
         return LOOK_AT_FEEDS_S
+
+
+def pruned_for(tenant: Tenant, retention_days: int, kept_bytes: int) -> str:
+    """What decides what of `tenant` is too old, beside the time."""
+    return f"{tenant.last_import_id} {retention_days} {kept_bytes}"
+
+
+def may_be_too_old(tenant: Tenant, figures: Figures | None, pruned: Pruned | None, now: str) -> bool:
+    """Whether something of `tenant` may have to be deleted at `now` (RFC 3339)."""
+    if not tenant.last_import_id:
+        return False
+    if figures is None or pruned is None:
+        return True
+    if pruned.what != pruned_for(tenant, figures.retention_days, figures.kept_bytes):
+        return True
+    return pruned.again_at is not None and pruned.again_at <= now
+
+
+def _is_limited(figures: Figures | None) -> bool:
+    return figures is not None and figures.stale_after_days is not None
 
 
 def _not_pruned(error: Exception) -> float:

@@ -18,10 +18,9 @@ from server.upkeep.disk import Disk
 class TenantFacts:
     """How one tenant stands.
 
-    `newest` is its newest real import, without messages, None if there was none. `users` are counted by state as of
-    the last import that changed some (None: they could not be counted), `disk_bytes` is what its folder takes (None:
-    not measured yet). `sessions` are those open over SFTP now. `broken` says why the tenant cannot be used, and what
-    to do.
+    `newest` is its newest real import, without messages, None if there was none. `users` are counted by state (None:
+    not counted yet, or if `uncounted` they cannot be), `disk_bytes` is what its folder takes (None: not measured
+    yet). `sessions` are those open over SFTP now. `broken` says why the tenant cannot be used, and what to do.
     """
 
     tenant: Tenant
@@ -31,6 +30,7 @@ class TenantFacts:
     sessions: int
     disk_bytes: int | None
     broken: str | None = None
+    uncounted: bool = False
 
 
 class Overview:
@@ -55,21 +55,22 @@ class Overview:
 
     async def tenants(self) -> list[TenantFacts]:
         """All of them, by name, as they stand now."""
-        await self._counting.meet_tenants()
-        newest = await self._imports.newest_of_all()
-        stand = {feed.tenant: feed for feed in await feeds(self._tenants, self._imports, self._clock())}
-        found = [tenant for tenant in await self._tenants.list() if tenant.name in stand]
+        found, figures = await self._counting.meet_tenants(), self._counting.figures
+        newest, successes = await self._imports.newest_of_all(), await self._imports.last_successes()
+        stand = {feed.tenant: feed for feed in feeds(found, figures.all, successes, self._clock())}
+        without = {one.name: Feed(one.name, successes.get(one.name), None, None) for one in found}
         disk = await self._disk.taken([tenant.name for tenant in found])
-        sessions, users = self._open_sessions(), self._counting.users
+        sessions = self._open_sessions()
         return [
             TenantFacts(
                 tenant=tenant,
                 newest=newest.get(tenant.name),
-                feed=stand[tenant.name],
-                users=users.get(tenant.name),
+                feed=stand.get(tenant.name, without[tenant.name]),
+                users=known.users if (known := figures.of(tenant.name)) else None,
                 sessions=sessions.get(tenant.name, 0),
                 disk_bytes=disk.get(tenant.name),
                 broken=self._why_broken(tenant.name),
+                uncounted=tenant.name in figures.uncounted,
             )
             for tenant in found
         ]

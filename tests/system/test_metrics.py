@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import asyncssh
@@ -90,3 +91,23 @@ def test_every_documented_metric_counts_what_happens(tmp_path: Path) -> None:
         wait_until(lambda: all(shown(server).get(name, 0) >= value for name, value in later.items()), what="the rest")
         families = {name.partition("{")[0].removesuffix("_count") for name in (*expected, *later)}
         assert families == DOCUMENTED
+
+
+@needs("sftp")
+def test_users_are_counted_as_they_are_when_a_killed_server_starts_again(tmp_path: Path) -> None:
+    active = 'headcount_users{state="active",tenant="acme"}'
+    with ServerProcess(tmp_path) as server:
+        server.add_tenant("acme")
+        server.put("acme", people("ann", "ben"))
+        assert server.wait("acme")["state"] == "completed"
+        server.stop()
+        server.start()  # what was counted is written down by now
+        assert shown(server)[active] == 2
+        server.put("acme", people("ann", "ben", "cy"))
+        assert server.wait("acme")["state"] == "completed"
+        server.kill()
+        with closing(sqlite3.connect(server.files("acme").users_db)) as db, db:
+            db.execute("DELETE FROM users WHERE email = 'ann@example.com'")
+            db.execute("UPDATE users SET state = 'deactivated' WHERE email = 'ben@example.com'")
+        server.start()
+        assert shown(server)[active] == 1

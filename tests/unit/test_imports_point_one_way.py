@@ -67,6 +67,7 @@ KNOW_A_DATABASE = {
     "server.notify.invitations",
     "server.notify.outbox",
     "server.tenants.accounts",
+    "server.tenants.figures",
     "server.tenants.settings",
     "server.tenants.tenants",
     "server.tenants.tokens",

@@ -291,7 +291,7 @@ class Tenant(BaseModel):
     stale: bool | None = Field(
         description="Whether that is longer ago than `stale_after_days`; null: that is not set."
     )
-    users: UserCounts | None = Field(description="Null: they could not be counted.")
+    users: UserCounts | None = Field(description="Null: they are not counted yet, or cannot be.")
     sessions: Count = Field(description="Open over SFTP now.")
     disk_bytes: Count | None = Field(description="What its folder takes; null: not measured yet.")
     broken: str | None = Field(description="Why its data cannot be used, and what to do; null: it can.")

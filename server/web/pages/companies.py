@@ -65,7 +65,7 @@ def reasons(facts: TenantFacts) -> list[str]:
     if facts.feed.stale:
         days = facts.feed.stale_after_days
         found.append("No file was applied for a day" if days == 1 else f"No file was applied for {days} days")
-    if facts.users is None and not facts.broken:
+    if facts.uncounted and not facts.broken:
         found.append("Its users could not be counted")
     return found
 

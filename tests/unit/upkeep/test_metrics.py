@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from importer.model import Counts, FileFacts, ImportState, Outcome
 from importer.queue.entry import Entry
+from server.upkeep.exposition import ByTenant
 from server.upkeep.metrics import Metrics
 
 FILE = FileFacts("sync_users.csv", 10, None, 6)
@@ -101,3 +106,24 @@ def test_every_promised_name_is_there() -> None:
         "python_gc_objects_collected_total",
     ):
         assert f"# TYPE {name}" in text
+
+
+@pytest.mark.parametrize("kind", ["counter", "gauge"])
+def test_a_metric_of_tenants_is_written_as_the_library_writes_it(kind: Literal["counter", "gauge"]) -> None:
+    registry = CollectorRegistry()
+    theirs = {"counter": Counter, "gauge": Gauge}[kind](
+        "headcount_x", "What it is", ["tenant", "a"], registry=registry
+    )
+    ours = ByTenant("headcount_x", "What it is", kind, ("tenant", "a"))
+    assert without_created(generate_latest(registry)) == ours.render()
+    values = (0, 1, 2.5, 999_999, 1_000_000, 1772366401.5, 1e21)
+    for number, value in enumerate(values):
+        labels = (f"company-{number}", 'a "b"\\\n')
+        theirs.labels(*labels).inc(value)
+        ours.add(value, *labels)
+    assert without_created(generate_latest(registry)) == ours.render()
+
+
+def without_created(text: bytes) -> str:
+    """Without the series that Headcount turns off."""
+    return "".join(line for line in text.decode().splitlines(keepends=True) if "_created" not in line)

@@ -1,0 +1,328 @@
+"""What is known of each tenant without opening its databases: the table `figures` of headcount.db, and its keeping.
+
+A figure holds while users.db, looked at from outside, looks as it did when the figure was read in it. So whatever
+changed it (an import, a command, SQL, a crash, a restored backup), the next look sees it and reads that tenant anew;
+all others cost two calls of stat. A file that was written a moment ago may be written again without looking
+otherwise: it is read once more at the next look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from importer.database import check_version
+from importer.errors import TryAgain
+from importer.queue.ledger import Ledger
+from server.tenants.settings import READ_TIMEOUT_S, SELECT, TenantRefused, from_rows
+from server.tenants.tenants import Tenant, Tenants
+from server.trouble import tell
+
+log = logging.getLogger(__name__)
+
+STEP = 20
+"""So many tenants are read in one go of a thread."""
+
+WAIT_S = 0.2
+"""So long a round, or who asks for the metrics, waits for what has to be read."""
+
+REST_S, SHARE = 0.1, 0.1
+"""The rest is read in pieces of so many seconds, a tenth of all time."""
+
+UNSETTLED_S = 2.0
+"""So long after it was written a file may change without looking otherwise: no file system counts more coarsely."""
+
+COUNTS = """
+    SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM users WHERE state = 'deactivated'),
+        EXISTS (SELECT 1 FROM invitations WHERE state = 'waiting'),
+        (SELECT coalesce(max(seq), 0) FROM search_log) - (SELECT coalesce(min(seq), 0) FROM search_log)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was read in a users.db: its users by state, settings that rounds go by, and what waits in it.
+
+    `inviting`: an invitation waits. `logged` is how long the log for the search index is, in rows.
+    """
+
+    active: int
+    deactivated: int
+    stale_after_days: int | None
+    retention_days: int
+    kept_bytes: int
+    inviting: bool
+    logged: int
+
+    @property
+    def users(self) -> dict[str, int]:
+        return {"active": self.active, "deactivated": self.deactivated}
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """`what` was so when what was too old was deleted; `again_at` (RFC 3339) is when more of it is, None: never."""
+
+    what: str
+    again_at: str | None
+
+
+COLUMNS = ", ".join(field.name for field in fields(Figures))
+ROWS = f"SELECT tenant, seen, sound, pruned_for, prune_at, {COLUMNS} FROM figures"  # noqa: S608 - names of columns
+MAKE = "INSERT OR IGNORE INTO figures (tenant) SELECT name FROM tenants WHERE name = ?"
+
+
+class FigureBook:
+    """The figures of all tenants. `broken` names those whose users.db is left alone."""
+
+    def __init__(self, tenants: Tenants, ledger: Ledger, broken: Callable[[], Collection[str]] = tuple) -> None:
+        self._tenants = tenants
+        self._ledger = ledger
+        self._broken = broken
+        self._figures: dict[str, Figures] = {}
+        self._seen: dict[str, str] = {}
+        self._paths: dict[str, str] = {}
+        self._failing: set[str] = set()
+        self._sound: dict[str, str] = {}
+        self._pruned: dict[str, Pruned] = {}
+        self._unwritten: dict[str, dict[str, object]] = {}
+        self._due: list[str] = []
+        self._looked_at = float("-inf")
+        self._loaded = False
+        self._one_at_a_time = asyncio.Lock()
+        self._rest: asyncio.Task[None] | None = None
+
+    # What is known
+
+    def of(self, tenant: str) -> Figures | None:
+        """The figures as of the last look; None if they were never read."""
+        return self._figures.get(tenant)
+
+    @property
+    def all(self) -> Mapping[str, Figures]:
+        """The figures of all tenants of which there are some."""
+        return self._figures
+
+    @property
+    def uncounted(self) -> Collection[str]:
+        """The tenants whose figures cannot be read now."""
+        return self._failing
+
+    def seen(self, tenant: str) -> str | None:
+        """How the users.db looked in which the figures were read; None if it may have changed unseen."""
+        return self._seen.get(tenant)
+
+    def sound(self, tenant: str) -> str | None:
+        """How the folder looked when it could last be used, as `note_sound` was told."""
+        return self._sound.get(tenant)
+
+    def pruned(self, tenant: str) -> Pruned | None:
+        return self._pruned.get(tenant)
+
+    def note_sound(self, tenant: str, signature: str) -> None:
+        if self._sound.get(tenant) != signature:
+            self._sound[tenant] = signature
+            self._note(tenant, sound=signature)
+
+    def note_pruned(self, tenant: str, pruned: Pruned) -> None:
+        if self._pruned.get(tenant) != pruned:
+            self._pruned[tenant] = pruned
+            self._note(tenant, pruned_for=pruned.what, prune_at=pruned.again_at)
+
+    # Looking
+
+    async def load(self) -> None:
+        """Know again what was written down, once."""
+        if self._loaded:
+            return
+        for row in await self._ledger.read(ROWS):
+            name = row["tenant"]
+            if row["seen"] and row["active"] is not None:
+                self._seen[name] = row["seen"]
+                values = {field.name: row[field.name] for field in fields(Figures)}
+                self._figures[name] = Figures(**{**values, "inviting": bool(row["inviting"])})
+            if row["sound"]:
+                self._sound[name] = row["sound"]
+            if row["pruned_for"]:
+                self._pruned[name] = Pruned(row["pruned_for"], row["prune_at"])
+        self._loaded = True
+
+    async def renew(self, within_s: float = float("inf"), *, age_s: float = 0.0) -> list[Tenant]:
+        """Look at all tenants and read anew which have changed. Returns all, by name.
+
+        What is left after `within_s`, and some tenants, is read in the background, in a share of a core that hurts
+        nobody; until it is read a tenant that was never seen has no figures. With `age_s` a look that was so long ago
+        will do.
+        """
+        until = time.monotonic() + within_s
+        async with self._one_at_a_time:
+            await self.load()
+            tenants = await self._tenants.list()
+            if time.monotonic() - self._looked_at >= age_s:
+                await self._look([tenant.name for tenant in tenants])
+            await self._read_due(until)
+            await self._write()
+        if self._due and (self._rest is None or self._rest.done()):
+            self._rest = asyncio.create_task(self._read_rest(), name="figures")
+        return tenants
+
+    async def renew_one(self, tenant: str) -> None:
+        """Read anew what has just changed of this tenant."""
+        async with self._one_at_a_time:
+            await self.load()
+            self._take(await asyncio.to_thread(self._read, [tenant]))
+
+    async def write(self) -> None:
+        """Write down what is new, if that can be: what is not is found out again."""
+        async with self._one_at_a_time:
+            await self._write()
+
+    async def stop(self) -> None:
+        """Read nothing more, and write down what is known."""
+        if self._rest:
+            self._rest.cancel()
+            await asyncio.wait([self._rest])
+        await self.write()
+
+    # Below
+
+    async def _look(self, names: Sequence[str]) -> None:
+        self._forget_all_but(set(names))
+        left_alone = set(self._broken())
+        self._due = await asyncio.to_thread(self._changed, [name for name in names if name not in left_alone])
+        if self._looked_at == float("-inf"):
+            for name in self._due:  # what was written down is not so any more: better nothing until it is read
+                self._figures.pop(name, None)
+        self._looked_at = time.monotonic()
+
+    def _changed(self, names: Sequence[str]) -> list[str]:
+        """In a thread: the tenants whose users.db looks otherwise than when it was read."""
+        now, found = time.time(), []
+        for name in names:
+            if name not in self._paths:
+                self._paths[name] = os.fspath(self._tenants.folder(name).users_db)
+            if self._seen.get(name) != look_of(self._paths[name], now)[0]:
+                found.append(name)
+        return found
+
+    async def _read_due(self, until: float) -> None:
+        """Some tenants at least."""
+        while self._due:
+            some, self._due = self._due[:STEP], self._due[STEP:]
+            self._take(await asyncio.to_thread(self._read, some))
+            if time.monotonic() >= until:
+                break
+
+    async def _read_rest(self) -> None:
+        took = REST_S
+        while self._due:
+            await asyncio.sleep(took * (1 / SHARE - 1))
+            start = time.monotonic()
+            async with self._one_at_a_time:
+                await self._read_due(start + REST_S)
+                await self._write()
+            took = time.monotonic() - start
+
+    def _read(self, names: Sequence[str]) -> dict[str, tuple[str | None, Figures | Exception]]:
+        """In a thread: the figures of some tenants, and how their files look."""
+        found: dict[str, tuple[str | None, Figures | Exception]] = {}
+        for name in names:
+            database = self._tenants.folder(name).users_db
+            # Before it is read: what is written meanwhile makes it look otherwise.
+            look, settled = look_of(os.fspath(database), time.time())
+            try:
+                found[name] = look if settled else None, read_figures(database)
+            except Exception as error:
+                found[name] = None, error
+        return found
+
+    def _take(self, found: Mapping[str, tuple[str | None, Figures | Exception]]) -> None:
+        for name, (look, figures) in found.items():
+            if isinstance(figures, Exception):
+                if name not in self._failing and self._tenants.folder(name).root.exists():
+                    facts = {"event": "users_uncounted", "tenant": name}
+                    tell(log, f"The users of {name} cannot be counted", figures, facts)
+                self._failing.add(name)
+                self._seen.pop(name, None)
+                continue
+            self._failing.discard(name)
+            self._figures[name] = figures
+            if look is None:
+                self._seen.pop(name, None)
+            else:
+                self._seen[name] = look
+                self._note(name, seen=look, **{field.name: getattr(figures, field.name) for field in fields(Figures)})
+
+    def _forget_all_but(self, names: set[str]) -> None:
+        for known in (self._figures, self._seen, self._paths, self._sound, self._pruned, self._unwritten):
+            for gone in known.keys() - names:
+                known.pop(gone)
+        self._failing &= names
+
+    def _note(self, tenant: str, **values: object) -> None:
+        self._unwritten.setdefault(tenant, {}).update(values)
+
+    async def _write(self) -> None:
+        unwritten, self._unwritten = self._unwritten, {}
+        if not unwritten:
+            return
+        by_columns: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
+        for name, values in unwritten.items():
+            by_columns.setdefault(tuple(values), []).append((*values.values(), name))
+        try:
+            async with self._ledger.transaction():
+                await self._ledger.db.executemany(MAKE, [(name,) for name in unwritten])
+                for columns, rows in by_columns.items():
+                    those = ", ".join(f"{column} = ?" for column in columns)
+                    statement = f"UPDATE figures SET {those} WHERE tenant = ?"  # noqa: S608 - names of columns
+                    await self._ledger.db.executemany(statement, rows)
+        except (TryAgain, sqlite3.Error) as error:
+            log.debug("Figures of %d tenants cannot be written: %s.", len(unwritten), error)
+            for name, values in unwritten.items():
+                self._unwritten[name] = values | self._unwritten.get(name, {})
+
+
+def look_of(database: str, now: float) -> tuple[str, bool]:
+    """How the users.db at `database` looks from outside at `now` (seconds since 1970).
+
+    Beside it is whether a change from here on will show.
+    """
+    looks, newest = [], float("-inf")
+    for name in (database, f"{database}-wal"):
+        try:
+            found = os.stat(name)
+        except OSError:
+            continue
+        if name != database and not found.st_size:
+            continue  # SQLite makes and empties it as it reads
+        looks.append(f"{found.st_ino:x}.{found.st_size:x}.{found.st_mtime_ns:x}.{found.st_ctime_ns:x}")
+        newest = max(newest, found.st_mtime, found.st_ctime)
+    return "/".join(looks), now - newest > UNSETTLED_S
+
+
+def read_figures(database: Path) -> Figures:
+    """The figures in the users.db at `database`, which has the schema of now. Raises what it cannot be read for."""
+    where = f"{database.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(where, uri=True, timeout=READ_TIMEOUT_S)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        check_version(database, "tenant", version)
+        total, gone, inviting, logged = db.execute(COUNTS).fetchone()
+        try:
+            settings = from_rows(db.execute(SELECT))
+        except (TenantRefused, ValueError):
+            settings = from_rows(())  # whoever needs them says what is wrong with them
+    return Figures(
+        total - gone,
+        gone,
+        settings.stale_after_days,
+        settings.retention_days,
+        settings.kept_bytes,
+        bool(inviting),
+        logged,
+    )

@@ -1,0 +1,54 @@
+"""Metrics of one value for each tenant, written in Prometheus' text format: quick with ten thousand tenants.
+
+The library makes an object of every sample at every scrape. Here the text before a value is made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from prometheus_client.utils import floatToGoString
+
+ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+
+
+class ByTenant:
+    """One metric. `labels` are its labels in the order of the arguments; `tenant` is one of them."""
+
+    def __init__(self, name: str, about: str, kind: Literal["counter", "gauge"], labels: tuple[str, ...]) -> None:
+        self._name = f"{name}_total" if kind == "counter" else name
+        self._head = f"# HELP {self._name} {about}\n# TYPE {self._name} {kind}\n"
+        self._tenant = labels.index("tenant")
+        # In the library's order.
+        self._order = sorted(zip(labels, range(len(labels)), strict=True))
+        self._values: dict[tuple[str, ...], float] = {}
+        self._texts: dict[tuple[str, ...], str] = {}
+
+    def set(self, value: float, *labels: str) -> None:
+        if labels not in self._texts:
+            said = ",".join(f'{name}="{labels[place].translate(ESCAPED)}"' for name, place in self._order)
+            self._texts[labels] = f"{self._name}{{{said}}} "
+        self._values[labels] = value
+
+    def add(self, amount: float, *labels: str) -> None:
+        self.set(self._values.get(labels, 0) + amount, *labels)
+
+    def remove(self, *labels: str) -> None:
+        """Show no such sample any more, if there is one."""
+        self._values.pop(labels, None)
+        self._texts.pop(labels, None)
+
+    def keep_only(self, wanted: Callable[[str], bool]) -> None:
+        """Remove the samples of all tenants that are not `wanted`."""
+        for labels in [each for each in self._values if not wanted(each[self._tenant])]:
+            self.remove(*labels)
+
+    def render(self) -> str:
+        """All samples, under the name and the type."""
+        lines = (f"{self._texts[labels]}{_shown(value)}\n" for labels, value in self._values.items())
+        return self._head + "".join(lines)
+
+
+def _shown(value: float) -> str:
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]

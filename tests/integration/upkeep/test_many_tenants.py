@@ -1,0 +1,402 @@
+"""Tenants in which nothing happens cost nothing: what rounds, starts and /metrics open does not grow with them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from importer.database import newest_version, open_database
+from importer.folder import TenantFolder
+from importer.model import ImportState
+from importer.queue.ledger import Ledger
+from importer.queue.listing import SOME_COPIES_NEEDED, Listing
+from importer.queue.queue import Queue
+from server.notify.outbox import Outbox
+from server.notify.service import Notifications
+from server.settings import ServerSettings
+from server.tenants import figures as figures_module
+from server.tenants import soundness as soundness_module
+from server.tenants.inspection import Found
+from server.tenants.soundness import Soundness
+from server.tenants.tenants import Tenants, open_tenants, open_users, server_database
+from server.upkeep import keeping
+from server.upkeep.counting import Counting
+from server.upkeep.indexing import Indexer
+from server.upkeep.keeping import Keeper
+from server.upkeep.metrics import Metrics
+from tests.support.queues import NOON, enqueue, run_to
+from tests.support.waiting import eventually
+
+SOUND = Found(None)
+OPENED: list[str] = []
+"""The users.db and search.db that this process opened, while somebody looks."""
+LOOKING = [False]
+
+
+def _note(event: str, args: tuple[object, ...]) -> None:
+    if LOOKING[0] and event == "sqlite3.connect" and "headcount.db" not in str(args[0]):
+        OPENED.append(str(args[0]))
+
+
+sys.addaudithook(_note)
+
+
+@contextmanager
+def databases_opened() -> Iterator[list[str]]:
+    OPENED.clear()
+    LOOKING[0] = True
+    try:
+        yield OPENED
+    finally:
+        LOOKING[0] = False
+
+
+@pytest.fixture(autouse=True)
+def every_change_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was written a moment ago counts as settled: the tests change none twice within one tick."""
+    monkeypatch.setattr(figures_module, "UNSETTLED_S", -1.0)
+    monkeypatch.setattr(keeping, "REST", 0.0)
+
+
+class Town:
+    """A server's parts on many tenants, without a process."""
+
+    def __init__(self, tenants: Tenants, queue: Queue) -> None:
+        self.tenants = tenants
+        self.queue = queue
+        self.now = datetime.now(UTC)
+        self.soundness = Soundness(tenants, Listing(tenants.db))
+        self.figures = self.soundness.figures
+        self.metrics = Metrics()
+        self.counting = Counting(self.metrics, tenants, queue, lambda: self.soundness.broken, self.figures)
+        outbox = Outbox(Ledger(tenants.db))
+        settings = ServerSettings(data_dir=tenants.data_dir, smtp_url="smtp://127.0.0.1:9", smtp_from="a@b.example")
+        self.telling = Notifications(settings, tenants, outbox, self.metrics, self.soundness, self.figures)
+        self.keeper = Keeper(tenants, queue, lambda: self.now, self.telling, figures=self.figures)
+        self.indexer = Indexer(tenants, self.soundness, self.figures)
+
+    async def rounds(self) -> None:
+        """One round of everything that looks at all tenants."""
+        await self.soundness.look_at_all()
+        await self.keeper.tell_of_stale_feeds()
+        await self.keeper.prune(await self.keeper._due())
+        self.indexer._looked_at = None
+        await self.indexer._round()
+        inviter = self.telling._inviter
+        assert inviter
+        for name in await inviter._tenants():
+            await inviter._visit(name)
+        await self.counting.render()
+
+
+@asynccontextmanager
+async def town(data: Path, count: int) -> AsyncIterator[Town]:
+    """`count` tenants, each with a user and a limit for its feed."""
+    async with open_tenants(data) as tenants:
+        if not await tenants.list():
+            await tenants.add("company-0")
+            await tenants.change_settings("company-0", {"stale_after_days": 3})
+            _add_user(tenants, "company-0")
+            first = tenants.folder("company-0").root
+            for number in range(1, count):
+                shutil.copytree(first, first.with_name(f"company-{number}"))
+                await tenants.db.execute(
+                    "INSERT INTO tenants (name, created_at) SELECT ?, min(created_at) FROM tenants",
+                    (f"company-{number}",),
+                )
+        db = await open_database(server_database(data), "server")
+        try:
+            yield Town(tenants, Queue(db))
+        finally:
+            await db.close()
+
+
+def _add_user(tenants: Tenants, name: str) -> None:
+    with closing(sqlite3.connect(tenants.folder(name).users_db)) as db, db:
+        db.execute("INSERT INTO users (first_name, last_name) VALUES ('Zoë', 'Ash')")
+
+
+async def test_a_round_opens_no_database_of_idle_tenants_and_keeps_no_descriptor(tmp_path: Path) -> None:
+    statements: dict[int, int] = {}
+    for count in (2, 9):
+        async with town(tmp_path / str(count), count) as many:
+            for _ in range(2):  # what is found out in the first may change something for the second
+                await many.rounds()
+            asked: list[str] = []
+            held = len(os.listdir("/proc/self/fd"))
+            await many.tenants.db.set_trace_callback(asked.append)
+            with databases_opened() as opened:
+                await many.rounds()
+            await many.tenants.db.set_trace_callback(None)  # type: ignore[arg-type]
+            assert opened == []
+            assert len(os.listdir("/proc/self/fd")) == held
+            statements[count] = len(asked)
+    assert statements[2] == statements[9]
+
+
+async def test_a_start_opens_no_database_of_a_tenant_that_looks_as_it_did(tmp_path: Path) -> None:
+    taken: list[str] = []
+
+    async def take_up(tenant: str) -> None:
+        taken.append(tenant)
+
+    async with town(tmp_path, 5) as before:
+        await before.soundness.start(take_up)
+        await before.counting.render()
+        await before.soundness.stop()
+        await before.figures.stop()
+    taken.clear()
+    async with town(tmp_path, 5) as after:
+        with databases_opened() as opened:
+            await after.soundness.start(take_up)
+            shown = (await after.counting.render()).decode()
+        await after.soundness.stop()
+    assert (opened, taken) == ([], [])
+    assert shown.count('headcount_users{state="active"') == 5
+
+
+async def test_a_tenant_that_changed_is_the_only_one_that_is_opened(tmp_path: Path) -> None:
+    async with town(tmp_path, 4) as many:
+        for _ in range(2):
+            await many.rounds()
+        _add_user(many.tenants, "company-2")
+        with databases_opened() as opened:
+            await many.rounds()
+        assert {Path(path.partition("?")[0]).parent.name for path in opened} == {"company-2"}
+        assert active(many) == {"company-0": 1, "company-1": 1, "company-2": 2, "company-3": 1}
+
+
+def active(many: Town) -> dict[str, int]:
+    return {name: figures.active for name, figures in many.figures.all.items()}
+
+
+async def test_figures_follow_whatever_changed_the_users(tmp_path: Path) -> None:
+    async with town(tmp_path, 1) as many:
+        database = many.tenants.folder("company-0").users_db
+        await many.figures.renew()
+        older = shutil.copy2(database, tmp_path / "older.db")
+        _add_user(many.tenants, "company-0")
+        await many.figures.renew()
+        assert active(many) == {"company-0": 2}
+        await many.tenants.change_settings("company-0", {"stale_after_days": None})
+        await many.figures.renew()
+        assert [each.stale_after_days for each in many.figures.all.values()] == [None]
+        async with open_users(many.tenants.folder("company-0")) as db:  # what is not in the file itself yet
+            await db.execute("UPDATE users SET state = 'deactivated'")
+            await many.figures.renew()
+            assert active(many) == {"company-0": 0}
+        for end in ("", "-wal", "-shm"):
+            database.with_name(f"users.db{end}").unlink(missing_ok=True)
+        shutil.copy2(older, database)  # with its times
+        await many.figures.renew()
+        assert active(many) == {"company-0": 1}
+        assert [each.stale_after_days for each in many.figures.all.values()] == [3]
+
+
+async def test_a_file_written_a_moment_ago_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures_module, "UNSETTLED_S", 3600.0)
+    async with town(tmp_path, 1) as many:
+        for _ in range(2):
+            with databases_opened() as opened:
+                await many.figures.renew()
+            assert len(opened) == 1
+
+
+async def test_figures_that_a_crash_made_wrong_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with town(tmp_path, 3) as before:
+        await before.counting.render()
+        await before.figures.write()
+        for name in ("company-0", "company-1"):
+            _add_user(before.tenants, name)
+    monkeypatch.setattr(figures_module, "STEP", 1)
+    monkeypatch.setattr(figures_module, "REST_S", 3600.0)
+    monkeypatch.setattr("server.upkeep.counting.WAIT_S", 0.0)
+    async with town(tmp_path, 3) as after:
+        text = (await after.counting.render()).decode()
+        assert active(after) == {"company-0": 2, "company-2": 1}, "only so much is read in the time of a caller"
+        assert 'state="active",tenant="company-1"' not in text
+        await after.figures.stop()
+        monkeypatch.setattr(figures_module, "REST_S", 0.0)
+        await after.figures.renew(0)
+        await eventually(lambda: "company-1" in active(after), what="the rest to be read")
+        text = (await after.counting.render()).decode()
+        assert 'headcount_users{state="active",tenant="company-1"} 2.0' in text
+        await after.figures.stop()
+
+
+async def test_what_is_known_of_a_removed_tenant_is_not_believed_of_a_new_one(tmp_path: Path) -> None:
+    async with town(tmp_path, 2) as many:
+        await many.rounds()
+        await many.tenants.remove("company-1")
+        await many.tenants.add("company-1")
+        await many.rounds()
+        assert active(many) == {"company-0": 1, "company-1": 0}
+        rows = await many.tenants.db.execute_fetchall("SELECT tenant FROM figures ORDER BY tenant")
+        assert [row[0] for row in rows] == ["company-0", "company-1"]
+
+
+# A start
+
+
+async def take_up_nothing(tenant: str) -> None:
+    pass
+
+
+async def test_a_start_leaves_a_closer_look_at_many_new_tenants_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundness_module, "BEFORE_S", -1.0)
+    monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)
+    async with town(tmp_path, 5) as many:
+        _spoil_settings(many.tenants, "company-3")
+        with databases_opened() as opened:
+            await many.soundness.start(take_up_nothing)
+            before_listening = list(opened)
+        assert before_listening == []
+        await eventually(lambda: "makes no sense" in (many.soundness.why("company-3") or ""))
+        await many.soundness.stop()
+
+
+def _spoil_settings(tenants: Tenants, name: str) -> None:
+    with closing(sqlite3.connect(tenants.folder(name).users_db)) as db, db:
+        db.execute("INSERT OR REPLACE INTO settings VALUES ('max_sessions', '\"no number\"')")
+
+
+def _cut_off_upload(folder: TenantFolder) -> None:
+    (folder.staging / "upload").write_text("x")
+
+
+def _cut_off_report(folder: TenantFolder) -> None:
+    (folder.messages / ".1.jsonl.new").write_text("x")
+
+
+def _copy_without_import(folder: TenantFolder) -> None:
+    folder.copy(99).write_text("x")
+
+
+def _log_of_a_crash(folder: TenantFolder) -> None:
+    folder.users_db.with_name("users.db-wal").write_bytes(b"x")
+
+
+def _older_schema(folder: TenantFolder) -> None:
+    with closing(sqlite3.connect(folder.users_db)) as db, db:
+        db.execute(f"PRAGMA user_version={newest_version('tenant') - 1}")
+
+
+def _lost_users(folder: TenantFolder) -> None:
+    folder.users_db.unlink()
+
+
+LEFT = [_cut_off_upload, _cut_off_report, _copy_without_import, _log_of_a_crash, _older_schema, _lost_users]
+
+
+@pytest.mark.parametrize("leave", LEFT, ids=lambda each: each.__name__.strip("_"))
+async def test_a_start_looks_closer_where_something_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leave: Callable[[TenantFolder], None]
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(soundness_module, "BEFORE_S", -1.0)
+    monkeypatch.setattr(soundness_module, "inspect", lambda folder, whole: looked.append(folder.root.name) or SOUND)
+    async with town(tmp_path, 3) as many:
+        leave(many.tenants.folder("company-1"))
+        await many.soundness.start(take_up_nothing)
+        assert looked[:1] == ["company-1"]
+        assert many.soundness.why_not_stored("company-1") is None
+        await many.soundness.stop()
+
+
+async def test_a_start_takes_up_what_only_the_queue_knows_of(tmp_path: Path) -> None:
+    taken: list[str] = []
+
+    async def take_up(tenant: str) -> None:
+        taken.append(tenant)
+
+    async with town(tmp_path, 3) as many:
+        await many.soundness.look_at_all()
+        await run_to(many.queue, await enqueue(many.queue, "company-2"), ImportState.COMPLETED, "company-2")
+        owing = await many.queue.lately_moved(soundness_module.LATELY)
+        await many.soundness.start(take_up, owing)
+        await many.soundness.stop()
+    assert taken == ["company-2"]
+
+
+# Copies that imports wait for
+
+
+async def test_copies_of_waiting_imports_are_looked_at_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundness_module, "COPIES_A_LOOK", 2)
+    async with town(tmp_path, 4) as many:
+        for number in range(4):
+            tenant = f"company-{number}"
+            import_id = await enqueue(many.queue, tenant)
+            if number == 1:
+                await run_to(many.queue, import_id, ImportState.HELD, tenant)
+        await many.soundness.look_at_all()
+        for number in range(4):
+            many.tenants.folder(f"company-{number}").copy(1).write_text("x")
+        for _ in range(3):
+            await many.soundness.look_at_all()
+        assert many.soundness.broken == {}
+        for number in range(4):
+            many.tenants.folder(f"company-{number}").copy(1).unlink()
+        seen = []
+        for _ in range(3):
+            await many.soundness.look_at_all()
+            seen.append(len(many.soundness.broken))
+        assert seen[-1] == 4
+        assert seen[0] < 4, "no look reads all of them"
+
+
+async def test_copies_of_waiting_imports_are_found_by_index_and_in_order(tmp_path: Path) -> None:
+    async with town(tmp_path, 1) as many:
+        rows = await many.tenants.db.execute_fetchall(f"EXPLAIN QUERY PLAN {SOME_COPIES_NEEDED}", (0, 10))
+        plan = [row[3] for row in rows]
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+    assert [step.split("INDEX ")[1].split(" ")[0] for step in plan if "imports" in step] == [
+        "imports_waiting",
+        "imports_held",
+    ]
+
+
+# What is too old
+
+
+async def test_a_tenant_is_pruned_again_when_more_is_too_old_and_not_before(
+    tmp_path: Path,
+) -> None:
+    async with town(tmp_path, 3) as many:
+        for _ in range(2):
+            await run_to(many.queue, await enqueue(many.queue, "company-1"), ImportState.FAILED, "company-1")
+        many.now = NOON + timedelta(days=1)
+        assert await many.keeper._due() == ["company-1"]
+        with databases_opened() as opened:
+            assert await many.keeper.prune(["company-1"]) == []
+        assert opened == [], "the queue knows that nothing is too old"
+        assert await many.keeper._due() == []
+        many.now = NOON + timedelta(days=89)
+        assert await many.keeper._due() == []
+        many.now += timedelta(days=365)
+        assert await many.keeper._due() == ["company-1"]
+        assert await many.keeper.prune(["company-1"]) == []
+        assert await many.keeper._due() == []
+        await many.tenants.change_settings("company-1", {"retention_days": 5})
+        assert await many.keeper._due() == ["company-1"]
+
+
+async def test_the_inviter_is_sent_only_where_an_invitation_waits(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as many:
+        async with open_users(many.tenants.folder("company-1")) as db:
+            await db.execute("INSERT INTO invitations (user_id, import_id, message_id) VALUES (1, 1, 'm')")
+        inviter = many.telling._inviter
+        assert inviter
+        assert await inviter._tenants() == ["company-1"]

@@ -1,0 +1,38 @@
+"""Of which tenants something may have to be deleted."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.tenants.figures import Figures, Pruned
+from server.tenants.tenants import Tenant
+from server.upkeep.keeping import may_be_too_old, pruned_for
+
+NOW = "2026-03-10T12:00:00.000Z"
+TENANT = Tenant("acme", "2026-01-01T00:00:00.000Z", 7)
+FIGURES = Figures(5, 1, None, 90, 1000, inviting=False, logged=0)
+AS_NOW = pruned_for(TENANT, 90, 1000)
+
+
+@pytest.mark.parametrize(
+    ("figures", "pruned", "due"),
+    [
+        (FIGURES, Pruned(AS_NOW, None), False),
+        (FIGURES, Pruned(AS_NOW, "2026-03-10T12:00:00.001Z"), False),
+        (FIGURES, Pruned(AS_NOW, NOW), True),
+        (FIGURES, None, True),
+        (None, Pruned(AS_NOW, None), True),
+        (FIGURES, Pruned("", None), True),
+        (FIGURES, Pruned(pruned_for(Tenant("acme", NOW, 6), 90, 1000), None), True),
+        (FIGURES, Pruned(pruned_for(TENANT, 91, 1000), None), True),
+        (FIGURES, Pruned(pruned_for(TENANT, 90, 1001), None), True),
+    ],
+)
+def test_a_tenant_is_looked_at_when_an_import_a_setting_or_the_day_calls_for_it(
+    figures: Figures | None, pruned: Pruned | None, due: bool
+) -> None:
+    assert may_be_too_old(TENANT, figures, pruned, NOW) is due
+
+
+def test_a_tenant_that_never_sent_a_file_has_nothing_too_old() -> None:
+    assert may_be_too_old(Tenant("acme", NOW, 0), None, None, NOW) is False
