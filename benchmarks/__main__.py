@@ -1,4 +1,4 @@
-"""`python -m benchmarks [names...] [--rows N] [--runs N]`: measure, and print one table.
+"""`python -m benchmarks [names...] [--rows N] [--runs N] [--tenants N]`: measure, and print one table.
 
 Everything is written to a temporary folder and removed. Nothing else should run on the machine meanwhile.
 """
@@ -17,7 +17,10 @@ from benchmarks.figures import Figure, table
 from benchmarks.imports import first_and_again
 from benchmarks.neighbours import small_beside_big, small_beside_readers
 from benchmarks.pages import pages
+from benchmarks.tenants import tenants
 from benchmarks.transfers import big_files, small_files
+
+MANY = 10_000
 
 MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
     "imports": first_and_again,
@@ -33,18 +36,22 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the figures Headcount holds.")
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(MEASUREMENTS)} (all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"which: {', '.join([*MEASUREMENTS, 'tenants'])} (all)"
+    )
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the big lists (1000000)")
     parser.add_argument("--runs", type=int, default=5, help="how often each is measured (5)")
+    parser.add_argument("--tenants", type=int, default=MANY, help=f"how many tenants of one server ({MANY})")
     wanted = parser.parse_args()
-    unknown = set(wanted.names) - MEASUREMENTS.keys()
+    measurements = MEASUREMENTS | {"tenants": lambda folder, _rows, _runs: tenants(folder, wanted.tenants)}
+    unknown = set(wanted.names) - measurements.keys()
     if unknown:
         parser.error(f"there is no measurement called {', '.join(sorted(unknown))}")
     figures: list[Figure] = []
-    for name in wanted.names or MEASUREMENTS:
+    for name in wanted.names or measurements:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="headcount-bench-") as folder:
-            figures += MEASUREMENTS[name](Path(folder), wanted.rows, wanted.runs)
+            figures += measurements[name](Path(folder), wanted.rows, wanted.runs)
     print(f"Python {platform.python_version()}, medians of {wanted.runs} runs (least-most), taking turns.\n")
     print(table(figures))
     return 1 if any(figure.holds is False for figure in figures) else 0

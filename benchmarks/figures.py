@@ -51,7 +51,7 @@ def _shown(values: Sequence[float], unit: str) -> str:
     """The median, and the span of the runs."""
     if not values:
         return ""
-    digits = 0 if unit == "MiB" else 3 if max(values) < 1 else 2
+    digits = 0 if unit in ("MiB", "files") else 3 if max(values) < 1 else 2
     span = f" ({min(values):.{digits}f}-{max(values):.{digits}f})" if len(values) > 1 else ""
     return f"{median(values):.{digits}f} {unit}{span}"
 

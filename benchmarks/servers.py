@@ -23,7 +23,8 @@ from benchmarks.child import ROOT
 
 T = TypeVar("T")
 TENANT, NEIGHBOUR = "acme", "globex"
-START_S = 20.0
+PROGRAM = [sys.executable, "-m", "server"]
+START_S = 300.0
 STOP_S = 20.0
 
 SSH_CONFIG = """\
@@ -68,6 +69,8 @@ class Server:
     home: str
     http: str = ""
     token: str = ""
+    begun: float = 0.0
+    """When the process was started, by `time.monotonic()`."""
 
     def sftp(self, *commands: str) -> float:
         """Run OpenSSH's client with these commands, from its start to its end; seconds. Raises if one failed."""
@@ -112,6 +115,35 @@ def keygen(path: Path) -> Path:
 def headcount(folder: Path) -> Iterator[Server]:
     """Headcount with two tenants that have the same key."""
     folder.mkdir()
+    key = keygen(folder / "key")
+    for tenant in (TENANT, NEIGHBOUR):
+        _command(folder, "tenant", "add", tenant, "--key", f"{key}.pub")
+    with at_work(folder) as server:
+        yield server
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[Server]:
+    """Headcount on the data in `folder`, which `headcount` made; it listens when it is given out."""
+    token = _command(folder, "token", "create", "--operator")
+    log = folder / "server.log"
+    begun = time.monotonic()
+    with log.open("w") as output:
+        process = subprocess.Popen([*PROGRAM, "serve"], cwd=ROOT, env=_environment(folder), stderr=output)
+    with stopping(process):
+        port, http_port = until(lambda: _listening(log), process, START_S, 0.05)
+        _write_config(folder, port, {TENANT: TENANT, NEIGHBOUR: NEIGHBOUR})
+        yield Server(TENANT, process, port, folder, "", f"http://127.0.0.1:{http_port}", token, begun)
+
+
+def _command(folder: Path, *words: str) -> str:
+    """What `headcount` prints when it is run with these words."""
+    command = [*PROGRAM, *words]
+    done = subprocess.run(command, cwd=ROOT, env=_environment(folder), check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
+def _environment(folder: Path) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
     settings = {
         "DATA_DIR": folder / "data",
@@ -120,23 +152,7 @@ def headcount(folder: Path) -> Iterator[Server]:
         "HTTP_PORT": 0,
         "LOG_FORMAT": "json",
     }
-    env = ours | {f"HEADCOUNT_{name}": str(value) for name, value in settings.items()}
-    program = [sys.executable, "-m", "server"]
-    key = keygen(folder / "key")
-    for tenant in (TENANT, NEIGHBOUR):
-        command = [*program, "tenant", "add", tenant, "--key", f"{key}.pub"]
-        subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
-    create = [*program, "token", "create", "--operator"]
-    token = subprocess.run(create, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    log = folder / "server.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [*program, "serve"], cwd=ROOT, env=env | {"HEADCOUNT_LOG_FORMAT": "json"}, stderr=output
-        )
-    with stopping(process):
-        port, http_port = until(lambda: _listening(log), process, START_S, 0.05)
-        _write_config(folder, port, {TENANT: TENANT, NEIGHBOUR: NEIGHBOUR})
-        yield Server(TENANT, process, port, folder, "", f"http://127.0.0.1:{http_port}", token)
+    return ours | {f"HEADCOUNT_{name}": str(value) for name, value in settings.items()}
 
 
 def _listening(log: Path) -> tuple[int, int] | None:

@@ -1,0 +1,127 @@
+"""Many companies on one server: how soon it is ready, what /metrics takes, and what it costs while nothing happens.
+
+The tenants are copies of one that the product made and filled itself; the server is the real process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.arrivals import completed
+from benchmarks.child import peak_bytes
+from benchmarks.figures import MIB, Figure
+from benchmarks.people import write_people
+from benchmarks.servers import TENANT, Server, at_work, headcount, until
+
+USERS = 50
+IDLE_S = 30.0
+QUIET_S = 2.0
+QUIET = 0.05
+"""Of a core: below it what a first start still has to find out in the background is done."""
+
+SETTLE_S = 1800.0
+ASKED = 5
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def tenants(folder: Path, count: int) -> Iterator[Figure]:
+    """A server of `count` tenants with 50 users each: its first start, and one after it, which knows them."""
+    with headcount(folder / "headcount") as server:
+        file = write_people(folder / "people.csv", USERS)
+        server.sftp(f"put {file} sync_users.csv")
+        completed(server, 1, every_s=0.05)
+    _multiply(folder / "headcount" / "data", count)
+    what = f"{count:,} tenants of {USERS} users"
+    for which in ("first start", "start"):
+        with at_work(folder / "headcount") as server:
+            until(lambda: _answers(f"{server.http}/readyz"), server.process, SETTLE_S, 0.02)
+            yield Figure(f"{what}: {which} to ready", "s", [time.monotonic() - server.begun], most=5, absolute=True)
+            yield Figure(f"{what}: processor time of the {which}, to ready", "s", [_processor_s(server)])
+            asked = [_timed(server) for _ in range(ASKED)]
+            yield Figure(f"{what}: /metrics after the {which}", "s", asked, most=0.5, absolute=True)
+            settled = _settled(server)
+            yield Figure(f"{what}: processor time of the {which}, until idle", "s", [settled[0]])
+            yield Figure(f"{what}: from {which} to idle", "s", [settled[1]])
+            asked = [_timed(server) for _ in range(ASKED)]
+            yield Figure(f"{what}: /metrics when idle", "s", asked, most=0.5, absolute=True)
+            shares = [_share(server, IDLE_S) * 100 for _ in range(2)]
+            yield Figure(f"{what}: of a core when idle", "%", [max(shares)], most=2, absolute=True)
+            yield Figure(f"{what}: memory when idle", "MiB", [_resident(server) / MIB], most=200, absolute=True)
+            peak = peak_bytes(server.process.pid) / MIB
+            yield Figure(f"{what}: most memory until then", "MiB", [peak])
+            held = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+            yield Figure(f"{what}: descriptors when idle", "files", [held])
+
+
+def _multiply(data: Path, count: int) -> None:
+    """Make `count` tenants of the one that is there, as if each had sent the same file."""
+    with closing(sqlite3.connect(data / "headcount.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        columns = [row[1] for row in db.execute("PRAGMA table_info(imports)")]
+        others = ", ".join(name for name in columns if name not in ("tenant", "sequence"))
+        for number in range(count - 2):  # two are there
+            name = f"company-{number}"
+            without = shutil.ignore_patterns("search.db*")
+            shutil.copytree(data / "tenants" / TENANT, data / "tenants" / name, ignore=without)
+            db.execute(
+                "INSERT INTO tenants (name, created_at, last_import_id)"
+                " SELECT ?, created_at, last_import_id FROM tenants WHERE name = ?",
+                (name, TENANT),
+            )
+            db.execute(
+                f"INSERT INTO imports (tenant, sequence, {others})"
+                f" SELECT ?, (SELECT max(sequence) + 1 FROM imports), {others} FROM imports WHERE tenant = ?",
+                (name, TENANT),
+            )
+        db.execute("COMMIT")
+    os.sync()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _timed(server: Server) -> float:
+    """Seconds until all of /metrics is here."""
+    start = time.perf_counter()
+    with urllib.request.urlopen(f"{server.http}/metrics", timeout=600) as answer:
+        answer.read()
+    return time.perf_counter() - start
+
+
+def _settled(server: Server) -> tuple[float, float]:
+    """Wait until the server is idle. Returns the processor time it took until then, and the seconds."""
+    start = time.monotonic()
+    while time.monotonic() - start < SETTLE_S:
+        if max(_share(server, QUIET_S) for _ in range(5)) < QUIET:
+            break
+    return _processor_s(server), time.monotonic() - start
+
+
+def _share(server: Server, seconds: float) -> float:
+    """The part of a core that the server takes in the next `seconds`."""
+    start, before = time.monotonic(), _processor_s(server)
+    time.sleep(seconds)
+    return (_processor_s(server) - before) / (time.monotonic() - start)
+
+
+def _processor_s(server: Server) -> float:
+    """The processor time of the server's process, user and system."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+def _resident(server: Server) -> int:
+    """What the process holds in memory now, in bytes."""
+    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
