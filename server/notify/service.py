@@ -15,7 +15,7 @@ from server.notify.outbox import Outbox
 from server.notify.webhooks import Webhooks
 from server.settings import ServerSettings
 from server.tenants.feeds import Feed
-from server.tenants.figures import WAIT_S, FigureBook
+from server.tenants.figures import FigureBook
 from server.tenants.settings import TenantSettings, read_settings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
@@ -98,5 +98,5 @@ class Notifications:
 
     async def _inviting(self) -> list[str]:
         """The tenants in which an invitation waits."""
-        tenants, figures = await self._figures.renew(WAIT_S, age_s=ROUND_S / 2), self._figures.all
+        tenants, figures = await self._figures.renew(0, age_s=ROUND_S / 2), self._figures.all
         return [each.name for each in tenants if each.name in figures and figures[each.name].inviting]

@@ -30,9 +30,6 @@ log = logging.getLogger(__name__)
 STEP = 20
 """So many tenants are read in one go of a thread."""
 
-WAIT_S = 0.2
-"""So long a round, or who asks for the metrics, waits for what has to be read."""
-
 REST_S, SHARE = 0.1, 0.1
 """The rest is read in pieces of so many seconds, a tenth of all time."""
 

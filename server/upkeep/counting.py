@@ -12,9 +12,12 @@ from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
 from importer.queue.queue import Queue
 from server.tenants.feeds import feeds
-from server.tenants.figures import WAIT_S, FigureBook, Figures
+from server.tenants.figures import FigureBook, Figures
 from server.tenants.tenants import Tenant, Tenants
 from server.upkeep.metrics import Metrics
+
+WAIT_S = 0.2
+"""So long who asks for the metrics waits for what has to be read."""
 
 
 class Counting:

@@ -17,7 +17,7 @@ from importer.queue.ledger import Ledger
 from importer.users import search
 from importer.users.search_index import catch_up
 from server.rounds import again, set_within
-from server.tenants.figures import WAIT_S, FigureBook
+from server.tenants.figures import FigureBook
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 from server.trouble import tell
@@ -87,7 +87,7 @@ class Indexer:
 
     async def _changed(self) -> set[str]:
         try:
-            names = [tenant.name for tenant in await self._figures.renew(WAIT_S, age_s=LOOK_S / 2)]
+            names = [tenant.name for tenant in await self._figures.renew(0, age_s=LOOK_S / 2)]
             return set(await asyncio.to_thread(self._to_follow, names))
         except Exception as error:
             tell(log, "Tenants cannot be listed", error, {"event": "index_failed"})

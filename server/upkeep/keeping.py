@@ -18,7 +18,7 @@ from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune, trim_copies
 from server.rounds import again, set_within
 from server.tenants.feeds import Feed, feeds
-from server.tenants.figures import WAIT_S, FigureBook, Figures, Pruned
+from server.tenants.figures import FigureBook, Figures, Pruned
 from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenant, Tenants
@@ -107,7 +107,7 @@ class Keeper:
 
     async def tell_of_stale_feeds(self) -> None:
         """Have somebody told of every feed that is stale; the log has each once."""
-        tenants = await self.figures.renew(WAIT_S)
+        tenants = await self.figures.renew(0)
         limited = [each for each in tenants if _is_limited(self.figures.of(each.name))]
         successes = await self._queue.last_successes() if limited else {}
         found = feeds(limited, self.figures.all, successes, self._clock())
@@ -147,7 +147,7 @@ class Keeper:
         return PRUNE_AGAIN_S if self._left else self._all_due_at - time.monotonic()
 
     async def _due(self) -> list[str]:
-        tenants, now = await self.figures.renew(WAIT_S), rfc3339(self._clock())
+        tenants, now = await self.figures.renew(0), rfc3339(self._clock())
         return [
             each.name
             for each in tenants
