@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.arrivals import memory, quick
+from benchmarks.closing import close_beside_uploads
 from benchmarks.figures import Figure, table
 from benchmarks.imports import first_and_again
 from benchmarks.neighbours import small_beside_big, small_beside_readers
@@ -29,6 +30,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
     "big": lambda folder, _rows, runs: big_files(folder, runs),
     "small": lambda folder, _rows, runs: small_files(folder, runs),
     "pages": pages,
+    "closing": lambda folder, _rows, runs: close_beside_uploads(folder, runs),
     "neighbours": lambda folder, rows, _runs: small_beside_big(folder, rows),
     "readers": lambda folder, rows, _runs: small_beside_readers(folder, rows),
 }

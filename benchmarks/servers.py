@@ -112,18 +112,18 @@ def keygen(path: Path) -> Path:
 
 
 @contextmanager
-def headcount(folder: Path) -> Iterator[Server]:
-    """Headcount with two tenants that have the same key."""
+def headcount(folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOUR)) -> Iterator[Server]:
+    """Headcount with tenants that have the same key; the first of them is the server's client."""
     folder.mkdir()
     key = keygen(folder / "key")
-    for tenant in (TENANT, NEIGHBOUR):
+    for tenant in tenants:
         _command(folder, "tenant", "add", tenant, "--key", f"{key}.pub")
-    with at_work(folder) as server:
+    with at_work(folder, tenants) as server:
         yield server
 
 
 @contextmanager
-def at_work(folder: Path) -> Iterator[Server]:
+def at_work(folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOUR)) -> Iterator[Server]:
     """Headcount on the data in `folder`, which `headcount` made; it listens when it is given out."""
     token = _command(folder, "token", "create", "--operator")
     log = folder / "server.log"
@@ -132,8 +132,8 @@ def at_work(folder: Path) -> Iterator[Server]:
         process = subprocess.Popen([*PROGRAM, "serve"], cwd=ROOT, env=_environment(folder), stderr=output)
     with stopping(process):
         port, http_port = until(lambda: _listening(log), process, START_S, 0.05)
-        _write_config(folder, port, {TENANT: TENANT, NEIGHBOUR: NEIGHBOUR})
-        yield Server(TENANT, process, port, folder, "", f"http://127.0.0.1:{http_port}", token, begun)
+        _write_config(folder, port, {tenant: tenant for tenant in tenants})
+        yield Server(tenants[0], process, port, folder, "", f"http://127.0.0.1:{http_port}", token, begun)
 
 
 def _command(folder: Path, *words: str) -> str:

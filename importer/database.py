@@ -1,4 +1,4 @@
-"""How a SQLite file is opened and changed: pragmas, migrations, and the only `transaction()`.
+"""How a SQLite file is opened and changed: pragmas, migrations, and the only transactions.
 
 Cancelling a call of aiosqlite does not stop the statement (it runs on in its thread, and the transaction stays
 open): so a transaction here always ends, by COMMIT or ROLLBACK, before a cancellation goes on.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -83,6 +84,20 @@ class Waits:
         return rfc3339(planned)
 
 
+def remember(db: sqlite3.Connection, tenant: str, sha256: str, *, dry_run: bool) -> None:
+    """Write down a check-sum that landed, inside the caller's transaction; forget the oldest beyond KEPT."""
+    db.execute(
+        "INSERT INTO checksums (tenant, dry_run, sha256, after)"
+        " VALUES (?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM imports))",
+        (tenant, dry_run, sha256),
+    )
+    db.execute(
+        f"DELETE FROM checksums WHERE {OF_FOLDER} AND id NOT IN"  # noqa: S608 - no values in it
+        f" (SELECT id FROM checksums WHERE {OF_FOLDER} ORDER BY id DESC LIMIT ?)",
+        (tenant, dry_run, tenant, dry_run, KEPT),
+    )
+
+
 class Checksums:
     """Raises TryAgain when headcount.db can't be written."""
 
@@ -91,20 +106,6 @@ class Checksums:
         self.waits = Waits()
         self._unread: dict[tuple[str, int], float] = {}
         """Since when files cannot be read, by the clock of `waits`."""
-
-    async def remember(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
-        """Write down a check-sum that landed, inside the caller's transaction; forget the oldest beyond KEPT."""
-        db = self._ledger.db
-        await db.execute(
-            "INSERT INTO checksums (tenant, dry_run, sha256, after)"
-            " VALUES (?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM imports))",
-            (tenant, dry_run, sha256),
-        )
-        await db.execute(
-            f"DELETE FROM checksums WHERE {OF_FOLDER} AND id NOT IN"  # noqa: S608 - no values in it
-            f" (SELECT id FROM checksums WHERE {OF_FOLDER} ORDER BY id DESC LIMIT ?)",
-            (tenant, dry_run, tenant, dry_run, KEPT),
-        )
 
     async def folders(self, tenant: str) -> frozenset[bool]:
         """For which folders of a tenant check-sums are remembered: that of dry runs (True), that of real imports."""
@@ -150,10 +151,10 @@ class Checksums:
 
     async def _differs(self, entry: Entry, around: Surroundings) -> Outcome:
         found = against(entry.id, entry.file.sha256 or "", around)
-        async with self._ledger.transaction():
-            await self._ledger.db.executemany(
-                "UPDATE checksums SET import_id = ? WHERE id = ?", [(entry.id, each.id) for each in found]
-            )
+        pairs = [(entry.id, each.id) for each in found]
+        await self._ledger.at_once(
+            lambda db: db.executemany("UPDATE checksums SET import_id = ? WHERE id = ?", pairs)
+        )
         return differs(entry.file, found[0].sha256)
 
     async def _around(self, entry: Entry) -> Surroundings:

@@ -22,25 +22,25 @@ class Ledger:
         self.db = db
         self._lock = asyncio.Lock()
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """A write transaction that nobody else of this process is in."""
-        async with self._lock, transaction(self.db):
-            yield
-
-    async def change(self, statement: str, *values: object) -> bool:
-        """One statement as a transaction. Whether it changed anything."""
-        async with self.transaction():
-            done = await self.db.execute(statement, values)
-        return done.rowcount > 0
-
     async def at_once(self, work: Callable[[sqlite3.Connection], T], *, on_disk: bool = True) -> T:
-        """What `work` returns, run in such a transaction in one call of the thread (`importer.database.at_once`)."""
+        """Do `work` as a write transaction in one step, which a busy event loop does not draw out
+        (`importer.database.at_once`).
+        """
         async with self._lock:
             return await at_once(self.db, work, on_disk=on_disk)
 
+    async def change(self, statement: str, *values: object) -> bool:
+        """One statement as a transaction. Whether it changed anything."""
+        return await self.at_once(lambda db: db.execute(statement, values).rowcount > 0)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """A write transaction of several steps that nobody else of this process is in: for what may wait."""
+        async with self._lock, transaction(self.db):
+            yield
+
     async def rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
-        """What a statement gives, inside a transaction of the caller's."""
+        """What a statement gives, inside such a transaction of the caller's."""
         return list(await self.db.execute_fetchall(statement, values))
 
     async def read(self, statement: str, *values: object) -> list[aiosqlite.Row]:

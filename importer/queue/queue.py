@@ -25,7 +25,7 @@ from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
 from importer.model import APPLIED, GuardReason, Written
 from importer.queue.allowed import why_not_decided, why_not_undone
-from importer.queue.checksums import Checksums
+from importer.queue.checksums import Checksums, remember
 from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, entry_of, unknown_import
 from importer.queue.notices import Notice, put_in_outbox
@@ -74,22 +74,25 @@ class Queue(Listing):
 
         Raises Refused for a tenant that does not exist (any more).
         """
-        async with self._ledger.transaction():
-            found = await self._ledger.rows(
+        facts = json.dumps(written.to_json()) if written else None
+        tried = json.dumps(trial.to_json()) if trial else None
+
+        def promise(db: sqlite3.Connection) -> int:
+            found = _rows(
+                db,
                 "UPDATE tenants SET last_import_id = last_import_id + 1 WHERE name = ? RETURNING last_import_id",
                 tenant,
             )
             if not found:
                 raise Refused("unknown_tenant", f"there is no tenant {tenant} any more")
-            facts = json.dumps(written.to_json()) if written else None
-            tried = json.dumps(trial.to_json()) if trial else None
-            values = (tenant, found[0][0], int(dry_run), path, size, facts, rfc3339(uploaded_at), tried)
-            await self._db.execute(
+            db.execute(
                 "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at, trial)"
                 " VALUES (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports), ?, ?, ?, ?, ?)",
-                values,
+                (tenant, found[0][0], int(dry_run), path, size, facts, rfc3339(uploaded_at), tried),
             )
-        return int(found[0][0])
+            return int(found[0][0])
+
+        return await self._ledger.at_once(promise)
 
     async def landed(self, tenant: str, import_id: int) -> None:
         """The file is visible and its copy safe: the import is queued, last in order.
@@ -197,48 +200,51 @@ class Queue(Listing):
         `held_at` is the `finished_at` it had when that list was read: held again since, it has another one. Raises
         Refused then, and unless it is a real import that is held now.
         """
-        async with self._ledger.transaction():
-            entry = await self._held(tenant, import_id, "approved")
+
+        def approved(db: sqlite3.Connection) -> Entry:
+            entry = _held(db, tenant, import_id, "approved")
             if held_at not in (None, entry.finished_at):
                 raise Refused("held_again", "it is not as it was when you looked: look at what it would do now")
             guard = entry.outcome.guard if entry.outcome else None
             approval = Approval(by, self._now(), guard.reasons if guard else (), users)
-            found = await self._ledger.rows(
+            found = _rows(
+                db,
                 "UPDATE imports SET state = 'queued', approval = ?, decided_by = ?, decided_at = ?, message = NULL,"
                 " started_at = NULL, finished_at = NULL, attempts = 0, not_before = 0"
                 " WHERE tenant = ? AND id = ? RETURNING *",
                 *(json.dumps(approval.to_json()), by, approval.at, tenant, import_id),
             )
+            return entry_of(found[0])
+
+        entry = await self._ledger.at_once(approved)
         self.changed.set()
-        return entry_of(found[0])
+        return entry
 
     async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
         """A held import will never run. Raises Refused unless it is a real import that is held now."""
-        async with self._ledger.transaction():
-            await self._held(tenant, import_id, "discarded")
-            found = await self._ledger.rows(
+
+        def discarded(db: sqlite3.Connection) -> Entry:
+            _held(db, tenant, import_id, "discarded")
+            statement = (
                 "UPDATE imports SET state = 'discarded', decided_by = ?, decided_at = ?"
-                " WHERE tenant = ? AND id = ? RETURNING *",
-                *(by, self._now(), tenant, import_id),
+                " WHERE tenant = ? AND id = ? RETURNING *"
             )
+            return entry_of(_rows(db, statement, by, self._now(), tenant, import_id)[0])
+
+        entry = await self._ledger.at_once(discarded)
         self.changed.set()
-        return entry_of(found[0])
+        return entry
 
     async def checksum_landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
         """Remember a check-sum, and queue the held imports again that it proves whole: the guard looks anew."""
-        async with self._ledger.transaction():
-            await self.checksums.remember(tenant, sha256, dry_run=dry_run)
-            if not dry_run:
-                await self._proven_whole(tenant, sha256)
-        self.changed.set()
 
-    async def _proven_whole(self, tenant: str, sha256: str) -> None:
-        await self._db.execute(
-            "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
-            " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"
-            " AND EXISTS (SELECT 1 FROM json_each(outcome, '$.guard.reasons') WHERE value = ?)",
-            (tenant, sha256, GuardReason.POSSIBLY_TRUNCATED.value),
-        )
+        def landed(db: sqlite3.Connection) -> None:
+            remember(db, tenant, sha256, dry_run=dry_run)
+            if not dry_run:
+                _prove_whole(db, tenant, sha256)
+
+        await self._ledger.at_once(landed)
+        self.changed.set()
 
     # Undo
 
@@ -247,39 +253,19 @@ class Queue(Listing):
 
         Raises Refused if it is not that one, or while another import waits or runs.
         """
-        async with self._ledger.transaction():
-            newest, waiting = [await self._ledger.rows(query, tenant) for query in (NEWEST_CHANGE, WAITING_FIRST)]
-            entry = await self._undoable(tenant, import_id, newest, waiting)
-            asked = Undo(by, self._now())
-            found = await self._ledger.rows(
+
+        def to_be_undone(db: sqlite3.Connection) -> Entry:
+            entry = _undoable(db, tenant, import_id)
+            found = _rows(
+                db,
                 "UPDATE imports SET state = 'queued', undo = ?, message = NULL, attempts = 0, not_before = 0"
                 " WHERE tenant = ? AND id = ? RETURNING *",
-                *(json.dumps(asked.to_json()), *entry.key),
+                *(json.dumps(Undo(by, self._now()).to_json()), *entry.key),
             )
+            return entry_of(found[0])
+
+        entry = await self._ledger.at_once(to_be_undone)
         self.changed.set()
-        return entry_of(found[0])
-
-    async def _undoable(
-        self, tenant: str, import_id: int | None, newest: list[aiosqlite.Row], waiting: list[aiosqlite.Row]
-    ) -> Entry:
-        rows = newest
-        if import_id is not None:
-            rows = await self._ledger.rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
-            if not rows:
-                raise unknown_import(tenant, import_id)
-        why_not = why_not_undone(*(entry_of(found[0]) if found else None for found in (rows, newest, waiting)))
-        if why_not:
-            raise why_not
-        return entry_of(rows[0])
-
-    async def _held(self, tenant: str, import_id: int, verb: str) -> Entry:
-        found = await self._ledger.rows("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
-        if not found:
-            raise unknown_import(tenant, import_id)
-        entry = entry_of(found[0])
-        why_not = why_not_decided(entry, verb)
-        if why_not:
-            raise why_not
         return entry
 
     # Afterwards
@@ -322,3 +308,46 @@ class Queue(Listing):
             return done
 
         return await self._ledger.at_once(end)
+
+
+# Steps of one transaction, in the thread of the database.
+
+
+def _rows(db: sqlite3.Connection, statement: str, *values: object) -> list[sqlite3.Row]:
+    return db.execute(statement, values).fetchall()
+
+
+def _held(db: sqlite3.Connection, tenant: str, import_id: int, verb: str) -> Entry:
+    entry = _known(db, tenant, import_id)
+    why_not = why_not_decided(entry, verb)
+    if why_not:
+        raise why_not
+    return entry
+
+
+def _known(db: sqlite3.Connection, tenant: str, import_id: int) -> Entry:
+    for row in _rows(db, "SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id):
+        return entry_of(row)
+    raise unknown_import(tenant, import_id)
+
+
+def _undoable(db: sqlite3.Connection, tenant: str, import_id: int | None) -> Entry:
+    """The import to undo, or without an id the newest that changed anybody. Raises Refused."""
+    newest, waiting = (
+        next(map(entry_of, _rows(db, query, tenant)), None) for query in (NEWEST_CHANGE, WAITING_FIRST)
+    )
+    entry = newest if import_id is None else _known(db, tenant, import_id)
+    why_not = why_not_undone(entry, newest, waiting)
+    if why_not:
+        raise why_not
+    assert entry is not None, "there is no import without a reason not to undo it"
+    return entry
+
+
+def _prove_whole(db: sqlite3.Connection, tenant: str, sha256: str) -> None:
+    db.execute(
+        "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
+        " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"
+        " AND EXISTS (SELECT 1 FROM json_each(outcome, '$.guard.reasons') WHERE value = ?)",
+        (tenant, sha256, GuardReason.POSSIBLY_TRUNCATED.value),
+    )

@@ -1,10 +1,13 @@
-"""What a reader of headcount.db is told while it cannot be read."""
+"""Transactions of headcount.db in one step, and what a reader is told while it cannot be read."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import aiosqlite
 import pytest
@@ -67,3 +70,67 @@ async def test_a_change_at_once_of_a_busy_database_is_to_be_tried_again(tmp_path
             with pytest.raises(TryAgain) as refused:
                 await Ledger(db).at_once(lambda db: db.execute("DELETE FROM bans"))
     assert refused.value.code == "database_busy"
+
+
+async def test_a_transaction_at_once_is_one_step_of_the_event_loop(tmp_path: Path) -> None:
+    async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
+        ledger = Ledger(db)
+        await ledger.change("CREATE TABLE bans (source)")
+        asked = aiosqlite_steps(db)
+
+        def fill(inside: sqlite3.Connection) -> int:
+            for source in ("a", "b"):
+                inside.execute("INSERT INTO bans VALUES (?)", (source,))
+            return int(inside.execute("SELECT count(*) FROM bans").fetchone()[0])
+
+        assert (await ledger.at_once(fill), len(asked)) == (2, 1)
+        assert [tuple(row) for row in await ledger.read("SELECT source FROM bans")] == [("a",), ("b",)]
+
+
+async def test_a_transaction_at_once_that_raises_changes_nothing(tmp_path: Path) -> None:
+    async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
+        ledger = Ledger(db)
+        await ledger.change("CREATE TABLE bans (source)")
+
+        def fail(inside: sqlite3.Connection) -> None:
+            inside.execute("INSERT INTO bans VALUES ('a')")
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await ledger.at_once(fail)
+        assert await ledger.read("SELECT * FROM bans") == []
+
+
+async def test_a_cancelled_transaction_at_once_has_ended_when_the_cancellation_goes_on(tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
+        ledger = Ledger(db)
+        await ledger.change("CREATE TABLE bans (source)")
+
+        def slow(inside: sqlite3.Connection) -> None:
+            begun.set()
+            go_on.wait()
+            inside.execute("INSERT INTO bans VALUES ('a')")
+
+        writing = asyncio.create_task(ledger.at_once(slow))
+        await asyncio.to_thread(begun.wait)
+        writing.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        assert not db.in_transaction
+        assert len(await ledger.read("SELECT * FROM bans")) == 1
+
+
+def aiosqlite_steps(db: aiosqlite.Connection) -> list[object]:
+    """What `db` is asked to do in its thread from now on."""
+    asked: list[object] = []
+    inside = cast(Any, db)
+    execute = inside._execute
+
+    async def counted(work: object, *args: object, **kwargs: object) -> object:
+        asked.append(work)
+        return await execute(work, *args, **kwargs)
+
+    inside._execute = counted
+    return asked
