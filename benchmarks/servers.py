@@ -112,24 +112,32 @@ def keygen(path: Path) -> Path:
 
 
 @contextmanager
-def headcount(folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOUR)) -> Iterator[Server]:
-    """Headcount with tenants that have the same key; the first of them is the server's client."""
+def headcount(
+    folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOUR), *, watched: bool = False
+) -> Iterator[Server]:
+    """Headcount with tenants that have the same key; the first of them is the server's client.
+
+    `watched`: the steps that hold its event loop are noted in `held.jsonl` (see `benchmarks.watched`).
+    """
     folder.mkdir()
     key = keygen(folder / "key")
     for tenant in tenants:
         _command(folder, "tenant", "add", tenant, "--key", f"{key}.pub")
-    with at_work(folder, tenants) as server:
+    with at_work(folder, tenants, watched=watched) as server:
         yield server
 
 
 @contextmanager
-def at_work(folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOUR)) -> Iterator[Server]:
+def at_work(
+    folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOUR), *, watched: bool = False
+) -> Iterator[Server]:
     """Headcount on the data in `folder`, which `headcount` made; it listens when it is given out."""
     token = _command(folder, "token", "create", "--operator")
     log = folder / "server.log"
     begun = time.monotonic()
     with log.open("w") as output:
-        process = subprocess.Popen([*PROGRAM, "serve"], cwd=ROOT, env=_environment(folder), stderr=output)
+        program = [sys.executable, "-m", "benchmarks.watched", str(folder / "held.jsonl")] if watched else PROGRAM
+        process = subprocess.Popen([*program, "serve"], cwd=ROOT, env=_environment(folder), stderr=output)
     with stopping(process):
         port, http_port = until(lambda: _listening(log), process, START_S, 0.05)
         _write_config(folder, port, {tenant: tenant for tenant in tenants})

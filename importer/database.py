@@ -13,14 +13,15 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import aiosqlite
 
 from ground.files import fsync_folder
+from ground.threads import Coming
 from importer.errors import DatabaseUnusable, SchemaTooNew, TryAgain
 from importer.unusable import in_words, is_damage, is_on_read_only_disk
 
@@ -225,14 +226,26 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
         raise as_try_again(error) from error
 
 
+async def in_its_thread(db: aiosqlite.Connection, work: Callable[[], T]) -> T:
+    """What `work` returns in the thread of `db`, where it may use the connection itself.
+
+    Cancelled meanwhile, it has ended before the cancellation goes on. Raises ValueError if `db` is closed.
+    """
+    if not db._running:
+        raise ValueError("Connection closed")
+    coming = Coming(work)
+    db._tx.put_nowait((None, coming.do))  # as aiosqlite's own methods: it has no public way to this
+    return await coming
+
+
 async def at_once(db: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T], *, on_disk: bool = True) -> T:
-    """Return what `work` returns, run in a write transaction and in one call of the thread of `db`.
+    """Return what `work` returns, run in a write transaction and in one step of the event loop, however busy that is.
 
     It is committed when this returns; if `work` raises, it is rolled back. Without `on_disk` a power cut may take it
     back, until something later is on disk; a crash of the process does not. Raises TryAgain as `transaction` does.
     """
     try:
-        return await finish(cast(Any, db)._execute(_in_transaction, db._conn, work, on_disk))
+        return await in_its_thread(db, partial(_in_transaction, db._conn, work, on_disk))
     except sqlite3.OperationalError as error:
         raise as_try_again(error) from error
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from importer.queue.checksum import (
     unread,
 )
 from importer.queue.entry import Entry, Waiting
-from importer.queue.ledger import Ledger
+from importer.queue.ledger import Inside, Ledger
 
 KEPT = 50
 """So many check-sums are remembered for each folder of a tenant."""
@@ -84,7 +83,7 @@ class Waits:
         return rfc3339(planned)
 
 
-def remember(db: sqlite3.Connection, tenant: str, sha256: str, *, dry_run: bool) -> None:
+def remember(db: Inside, tenant: str, sha256: str, *, dry_run: bool) -> None:
     """Write down a check-sum that landed, inside the caller's transaction; forget the oldest beyond KEPT."""
     db.execute(
         "INSERT INTO checksums (tenant, dry_run, sha256, after)"

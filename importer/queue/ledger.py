@@ -10,9 +10,12 @@ from typing import TypeVar
 
 import aiosqlite
 
-from importer.database import as_try_again, at_once, finish, transaction
+from importer.database import as_try_again, at_once, in_its_thread, transaction
 
 T = TypeVar("T")
+
+Inside = sqlite3.Connection
+"""headcount.db as the steps of one transaction have it, in the thread of the database."""
 
 
 class Ledger:
@@ -22,7 +25,7 @@ class Ledger:
         self.db = db
         self._lock = asyncio.Lock()
 
-    async def at_once(self, work: Callable[[sqlite3.Connection], T], *, on_disk: bool = True) -> T:
+    async def at_once(self, work: Callable[[Inside], T], *, on_disk: bool = True) -> T:
         """Do `work` as a write transaction in one step, which a busy event loop does not draw out
         (`importer.database.at_once`).
         """
@@ -47,6 +50,6 @@ class Ledger:
         """What a statement gives, outside of any transaction."""
         try:
             async with self._lock:
-                return await finish(self.rows(statement, *values))
+                return await in_its_thread(self.db, lambda: self.db._conn.execute(statement, values).fetchall())
         except sqlite3.OperationalError as error:
             raise as_try_again(error) from error

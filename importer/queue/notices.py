@@ -6,7 +6,6 @@ under a topic, so that nobody is told twice about one thing.
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from importer.queue.entry import Entry
+from importer.queue.ledger import Inside
 
 
 class Channel(StrEnum):
@@ -48,7 +48,7 @@ class Nobody:
         return []
 
 
-def put_in_outbox(db: sqlite3.Connection, notices: Iterable[Notice], now: str) -> None:
+def put_in_outbox(db: Inside, notices: Iterable[Notice], now: str) -> None:
     """Write `notices`, inside the caller's transaction of headcount.db; a topic that was told already is left out."""
     db.executemany(
         "INSERT INTO outbox (tenant, channel, topic, message_id, content, created_at) VALUES (?, ?, ?, ?, ?, ?)"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -27,11 +26,17 @@ from importer.model import APPLIED, GuardReason, Written
 from importer.queue.allowed import why_not_decided, why_not_undone
 from importer.queue.checksums import Checksums, remember
 from importer.queue.entry import Entry, Waiting
+from importer.queue.ledger import Inside
 from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, entry_of, unknown_import
 from importer.queue.notices import Notice, put_in_outbox
 from importer.requests import Approval, Trial, Undo
 
 NEXT_APPLIED = "(SELECT coalesce(max(applied_number), 0) + 1 FROM imports WHERE tenant = ? AND applied_number > 0)"
+QUEUED_BESIDE_OTHERS = (
+    "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"
+    " WHERE tenant = ? AND id = ? AND state = 'arriving' RETURNING EXISTS (SELECT 1 FROM imports AS other"
+    " WHERE other.tenant = imports.tenant AND other.id <> imports.id AND other.state = 'queued')"
+)
 
 
 CLAIM = (
@@ -77,7 +82,7 @@ class Queue(Listing):
         facts = json.dumps(written.to_json()) if written else None
         tried = json.dumps(trial.to_json()) if trial else None
 
-        def promise(db: sqlite3.Connection) -> int:
+        def promise(db: Inside) -> int:
             found = _rows(
                 db,
                 "UPDATE tenants SET last_import_id = last_import_id + 1 WHERE name = ? RETURNING last_import_id",
@@ -94,19 +99,16 @@ class Queue(Listing):
 
         return await self._ledger.at_once(promise)
 
-    async def landed(self, tenant: str, import_id: int) -> None:
-        """The file is visible and its copy safe: the import is queued, last in order.
+    async def landed(self, tenant: str, import_id: int) -> bool:
+        """The file is visible and its copy safe: the import is queued, last; whether others of the tenant are.
 
         Raises Refused if nothing is promised under that id (any more): the file must be taken back.
         """
-        queued = await self._ledger.change(
-            "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"
-            " WHERE tenant = ? AND id = ? AND state = 'arriving'",
-            *(tenant, import_id),
-        )
+        queued = await self._ledger.at_once(lambda db: _rows(db, QUEUED_BESIDE_OTHERS, tenant, import_id))
         if not queued:
             raise unknown_import(tenant, import_id)
         self.changed.set()
+        return bool(queued[0][0])
 
     async def end_upload(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         """An upload became no import, as `entry` (made by `Entry.never_ran`) describes; its `notices` are written."""
@@ -201,7 +203,7 @@ class Queue(Listing):
         Refused then, and unless it is a real import that is held now.
         """
 
-        def approved(db: sqlite3.Connection) -> Entry:
+        def approved(db: Inside) -> Entry:
             entry = _held(db, tenant, import_id, "approved")
             if held_at not in (None, entry.finished_at):
                 raise Refused("held_again", "it is not as it was when you looked: look at what it would do now")
@@ -223,12 +225,10 @@ class Queue(Listing):
     async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
         """A held import will never run. Raises Refused unless it is a real import that is held now."""
 
-        def discarded(db: sqlite3.Connection) -> Entry:
+        def discarded(db: Inside) -> Entry:
             _held(db, tenant, import_id, "discarded")
-            statement = (
-                "UPDATE imports SET state = 'discarded', decided_by = ?, decided_at = ?"
-                " WHERE tenant = ? AND id = ? RETURNING *"
-            )
+            decided = "state = 'discarded', decided_by = ?, decided_at = ?"
+            statement = f"UPDATE imports SET {decided} WHERE tenant = ? AND id = ? RETURNING *"  # noqa: S608
             return entry_of(_rows(db, statement, by, self._now(), tenant, import_id)[0])
 
         entry = await self._ledger.at_once(discarded)
@@ -238,7 +238,7 @@ class Queue(Listing):
     async def checksum_landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
         """Remember a check-sum, and queue the held imports again that it proves whole: the guard looks anew."""
 
-        def landed(db: sqlite3.Connection) -> None:
+        def landed(db: Inside) -> None:
             remember(db, tenant, sha256, dry_run=dry_run)
             if not dry_run:
                 _prove_whole(db, tenant, sha256)
@@ -254,7 +254,7 @@ class Queue(Listing):
         Raises Refused if it is not that one, or while another import waits or runs.
         """
 
-        def to_be_undone(db: sqlite3.Connection) -> Entry:
+        def to_be_undone(db: Inside) -> Entry:
             entry = _undoable(db, tenant, import_id)
             found = _rows(
                 db,
@@ -300,24 +300,21 @@ class Queue(Listing):
         """
         now = self._now()
 
-        def end(db: sqlite3.Connection) -> bool:
-            done = db.execute(statement, values).rowcount > 0
-            if done:
-                (move,) = db.execute("SELECT max(id) FROM moves").fetchone()
-                put_in_outbox(db, [replace(each, topic=f"{each.topic} #{move}") for each in notices], now)
-            return done
+        def end(db: Inside) -> bool:
+            if db.execute(statement, values).rowcount <= 0:
+                return False
+            ((move,),) = _rows(db, "SELECT max(id) FROM moves")
+            put_in_outbox(db, [replace(each, topic=f"{each.topic} #{move}") for each in notices], self._now())
+            return True
 
         return await self._ledger.at_once(end)
 
 
-# Steps of one transaction, in the thread of the database.
-
-
-def _rows(db: sqlite3.Connection, statement: str, *values: object) -> list[sqlite3.Row]:
+def _rows(db: Inside, statement: str, *values: object) -> list[aiosqlite.Row]:
     return db.execute(statement, values).fetchall()
 
 
-def _held(db: sqlite3.Connection, tenant: str, import_id: int, verb: str) -> Entry:
+def _held(db: Inside, tenant: str, import_id: int, verb: str) -> Entry:
     entry = _known(db, tenant, import_id)
     why_not = why_not_decided(entry, verb)
     if why_not:
@@ -325,13 +322,13 @@ def _held(db: sqlite3.Connection, tenant: str, import_id: int, verb: str) -> Ent
     return entry
 
 
-def _known(db: sqlite3.Connection, tenant: str, import_id: int) -> Entry:
+def _known(db: Inside, tenant: str, import_id: int) -> Entry:
     for row in _rows(db, "SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id):
         return entry_of(row)
     raise unknown_import(tenant, import_id)
 
 
-def _undoable(db: sqlite3.Connection, tenant: str, import_id: int | None) -> Entry:
+def _undoable(db: Inside, tenant: str, import_id: int | None) -> Entry:
     """The import to undo, or without an id the newest that changed anybody. Raises Refused."""
     newest, waiting = (
         next(map(entry_of, _rows(db, query, tenant)), None) for query in (NEWEST_CHANGE, WAITING_FIRST)
@@ -344,7 +341,7 @@ def _undoable(db: sqlite3.Connection, tenant: str, import_id: int | None) -> Ent
     return entry
 
 
-def _prove_whole(db: sqlite3.Connection, tenant: str, sha256: str) -> None:
+def _prove_whole(db: Inside, tenant: str, sha256: str) -> None:
     db.execute(
         "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
         " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"

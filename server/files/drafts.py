@@ -8,13 +8,17 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from server.files.contracts import TenantLimits
 from server.files.limits import Usage, check_length
 from server.files.paths import ClientPath
 from server.files.written import Trace
+
+InThread = Callable[..., Awaitable[Any]]
+"""As `Space.in_thread`."""
 
 _SLICE = 64 * 1024 * 1024
 
@@ -69,21 +73,32 @@ class Draft:
 
         A write that failed is remembered: nothing is written or published after it.
         """
+        with self._writing(offset, data) as place:
+            _write_all(self.fd, data, place)
+        return len(data)
+
+    async def write_in_thread(self, in_thread: InThread, offset: int, data: bytes) -> int:
+        """The same, off the event loop. Nothing else is to be done with the draft meanwhile."""
+        with self._writing(offset, data) as place:
+            await in_thread(_write_all, self.fd, data, place)
+        return len(data)
+
+    @contextmanager
+    def _writing(self, offset: int, data: bytes) -> Iterator[int]:
+        """Around writing `data`; where it is to be written."""
         if self.failure is not None:
             raise OSError(errno.EIO, f"an earlier write failed: {self.failure}")
-        if not data:
-            return 0
-        if self.append:
-            offset = self.size
+        place = self.size if self.append else offset
         try:
-            self._grow_to(offset + len(data))
-            _write_all(self.fd, data, offset)
+            if data:
+                self._grow_to(place + len(data))
+            yield place
         except OSError as error:
             self.failure = error.strerror or str(error)
             raise
-        self.changed = True
-        self.trace.wrote(offset, len(data))
-        return len(data)
+        if data:
+            self.changed = True
+            self.trace.wrote(place, len(data))
 
     def resize(self, size: int) -> None:
         """Cut or extend to `size` bytes. It counts as a change even if it was that long before."""
@@ -129,7 +144,7 @@ class Draft:
 
 
 def _write_all(fd: int, data: bytes, offset: int) -> None:
-    written = os.pwrite(fd, data, offset)
+    written = os.pwrite(fd, data, offset) if data else 0
     while written < len(data):
         written += os.pwrite(fd, data[written:], offset + written)
 

@@ -51,7 +51,7 @@ from server.files.hooks import Arrival, Hook, HookRefused, Origin, Upload
 from server.files.leftovers import unmark
 from server.files.paths import ClientPath
 from server.files.placing import Placement, Spot
-from server.files.space import Space
+from server.files.space import LONG_FILE, Space
 from server.trouble import tell
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,10 @@ async def land(
         await space.in_thread(placement.take_back)
         await _failed(hook, upload, arrival, error)
         raise
-    await space.in_thread(placement.settle)
+    if placement.replaced is not None and placement.replaced.st_size >= LONG_FILE:
+        await space.in_thread(placement.settle)
+    else:
+        placement.settle()
     return placement.replaced
 
 

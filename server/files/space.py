@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
+from ground.threads import Coming
 from importer.folder import TenantFolder
 from server.files.contracts import Metrics
 from server.files.hooks import HookTable
@@ -23,7 +25,11 @@ from server.files.limits import Usage, measure_copies, measure_usage
 from server.files.tree import Tree
 from server.files.written import Memory
 
-_LONG_FILE = 8 * 1024 * 1024
+LONG_FILE = 8 * 1024 * 1024
+"""Taking the last name of one away is work for a thread: a tenth of a second a gigabyte."""
+
+FEW_COPIES = 16
+"""So many are looked at in less time than a thread takes."""
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -120,8 +126,10 @@ class Space:
         usage = await self.usage()
         copies = self.house.waiting_copies(self.tenant)
         with suppress(OSError):
-            if copies is not None:
-                usage.waiting = await self.in_thread(measure_copies, copies) if copies else 0
+            if copies is not None and len(copies) <= FEW_COPIES:
+                usage.waiting = measure_copies(copies)
+            elif copies is not None:
+                usage.waiting = await self.in_thread(measure_copies, copies)
         return usage
 
     async def follow_copies(self) -> None:
@@ -132,8 +140,8 @@ class Space:
     @contextmanager
     def freeing(self, folder: int, name: bytes, found: os.stat_result | None) -> Iterator[None]:
         """Around whatever takes the last name of a file away: a long one is held, and given back to the file system
-        in a thread, for that takes it a tenth of a second a gigabyte."""
-        if found is None or found.st_size < _LONG_FILE:
+        in a thread."""
+        if found is None or found.st_size < LONG_FILE:
             yield
             return
         held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
@@ -149,9 +157,6 @@ class Space:
     async def in_thread(self, work: Callable[[Unpack[Args]], T], *args: *Args) -> T:
         """Do what blocks off the event loop. Cancelled, it ends with the thread: until then the descriptors that the
         thread works on must stay what they are."""
-        working = asyncio.get_running_loop().run_in_executor(self.house.threads, work, *args)
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            await asyncio.wait([working])
-            raise
+        coming = Coming(partial(work, *args))
+        self.house.threads.submit(coming.do)
+        return await coming

@@ -113,8 +113,8 @@ class ImportHook(_Records):
 
         Raises TryAgain or Refused: nothing is queued.
         """
-        await self._queue.landed(upload.tenant, arrival.id)
-        await self._line.give_way(upload.tenant)
+        if await self._queue.landed(upload.tenant, arrival.id):
+            await self._line.give_way(upload.tenant)
         log.info(
             "Import %d of %s is queued.",
             *(arrival.id, upload.tenant),

@@ -25,6 +25,9 @@ from server.files.space import Space
 from server.sftp.listing import Listing, attributes
 
 BLOCK = 4096
+SHORT = 16 * 1024
+"""So much is written on the event loop: a thread would cost more than that."""
+
 _REPORT_BYTES = 4 * 1024 * 1024
 _NOW = os.RWF_NOWAIT
 
@@ -123,11 +126,14 @@ class TenantFiles(asyncssh.SFTPServer):
                 raise
         return self._space.in_thread(os.pread, handle.fd, wanted, offset)
 
-    def write(self, file_obj: object, offset: int, data: bytes) -> int:
+    def write(self, file_obj: object, offset: int, data: bytes) -> int | Awaitable[int]:
+        """At once what is short; the rest in a thread, for a disk that is behind makes whoever writes wait."""
         handle = cast(Handle, file_obj)
         if not isinstance(handle, Draft):
             raise OSError(errno.EACCES, "the file is not open for writing")
         self._count(received=len(data))
+        if len(data) > SHORT:
+            return handle.write_in_thread(self._space.in_thread, offset, data)
         return handle.write(offset, data)
 
     def fstat(self, file_obj: object) -> SFTPAttrs:

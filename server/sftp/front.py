@@ -135,6 +135,15 @@ class Forwarded:
         self._transport = transport
         self._facts = {"peername": (str(client), port), ACCEPTED_AT: accepted_at}
 
+    @property
+    def max_size(self) -> int:
+        """As asyncio's: how many bytes are read at once."""
+        return cast(int, cast(Any, self._transport).max_size)
+
+    @max_size.setter
+    def max_size(self, most: int) -> None:
+        cast(Any, self._transport).max_size = most
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._facts.get(name) or self._transport.get_extra_info(name, default)
 

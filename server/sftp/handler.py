@@ -158,7 +158,8 @@ class SftpHandler(SFTPServerHandler):
         file = self._file_handles.get(handle)
         if file is None:
             raise asyncssh.SFTPInvalidHandle("Invalid file handle")
-        return self._files.write(file, offset, data)
+        written = self._files.write(file, offset, data)
+        return written if isinstance(written, int) else await written
 
     async def _close(self, packet: SSHPacket) -> None:
         handle = packet.get_string()

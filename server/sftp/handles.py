@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
+STEP_BYTES = 512 * 1024
+LEAST_READ, MOST_READ = 16 * 1024, 64 * 1024
+
+
+def read_at_once(open_handles: int) -> int:
+    """How many bytes of one connection are read before it is the next one's turn, while so many handles are open.
+
+    Together they are about as many as take the event loop some milliseconds: so long everybody waits for a step.
+    """
+    return min(MOST_READ, max(LEAST_READ, STEP_BYTES // max(1, open_handles)))
+
 
 class TooManyHandles(Exception):  # noqa: N818 - what is the case
     """No further file can be opened now; the message is for the client."""
@@ -23,6 +34,11 @@ class Handles:
     def most(self) -> int:
         """How many one connection may hold."""
         return min(self.of_connection, self.of_tenant)
+
+    @property
+    def taken(self) -> int:
+        """How many descriptors all connections hold."""
+        return self._taken
 
     def taken_by(self, tenant: str) -> int:
         return self._by_tenant[tenant]

@@ -25,7 +25,7 @@ from server.sftp.entrance import Entrance
 from server.sftp.front import ACCEPTED_AT
 from server.sftp.gate import Gate
 from server.sftp.handler import SftpHandler
-from server.sftp.handles import ConnectionHandles
+from server.sftp.handles import LEAST_READ, ConnectionHandles, read_at_once
 from server.sftp.penalties import Offence
 from server.sftp.wire import Corked, make_lean
 
@@ -120,6 +120,7 @@ class Connection(KeyAuthentication):
         super().connection_made(conn)
         self._conn = conn
         self._transport = make_lean(conn)
+        self._transport.read_at_once(LEAST_READ)
         entrance, others, loop = self.sessions.entrance, self.sessions.connections, asyncio.get_running_loop()
         exempt = self.sessions.gate.exempt(self._address)
         self._handshaking = not exempt and entrance.admit(self._address, others)
@@ -241,7 +242,9 @@ class Connection(KeyAuthentication):
         await self._room.wait()
 
     def touch(self) -> None:
+        """A request has come: the connection is not idle, and is read from as fast as the others leave room for."""
         self.active_at = time.monotonic()
+        self._transport.read_at_once(read_at_once(self.sessions.entrance.handles.taken))
 
     def _run_out(self) -> None:
         """End the connection at the end of its grace time. (The library's own timer does not say that it did.)"""

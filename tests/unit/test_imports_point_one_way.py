@@ -44,7 +44,6 @@ KNOW_A_DATABASE = {
     "importer.database",
     "importer.queue.ledger",
     "importer.queue.listing",
-    "importer.queue.notices",
     "importer.queue.queue",
     "importer.reconcile.addresses",
     "importer.reconcile.applied",

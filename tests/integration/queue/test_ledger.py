@@ -126,11 +126,19 @@ def aiosqlite_steps(db: aiosqlite.Connection) -> list[object]:
     """What `db` is asked to do in its thread from now on."""
     asked: list[object] = []
     inside = cast(Any, db)
-    execute = inside._execute
+    given = inside._tx
 
-    async def counted(work: object, *args: object, **kwargs: object) -> object:
-        asked.append(work)
-        return await execute(work, *args, **kwargs)
+    class Counted:
+        def put_nowait(self, work: object) -> None:
+            asked.append(work)
+            given.put_nowait(work)
 
-    inside._execute = counted
+    inside._tx = Counted()
     return asked
+
+
+async def test_a_closed_database_refuses_a_transaction_instead_of_keeping_it_waiting(tmp_path: Path) -> None:
+    async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
+        ledger = Ledger(db)
+    with pytest.raises(ValueError, match="losed"):
+        await ledger.change("CREATE TABLE bans (source)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.sftp.handles import ConnectionHandles, Handles, TooManyHandles
+from server.sftp.handles import ConnectionHandles, Handles, TooManyHandles, read_at_once
 
 
 def test_a_connection_holds_at_most_its_own_number_over_all_channels() -> None:
@@ -50,3 +50,8 @@ def test_what_was_refused_is_not_counted_and_what_is_given_back_is_forgotten() -
     connection.give_back(1)
     assert handles.taken_by("acme") == 0
     connection.take(1)
+
+
+@pytest.mark.parametrize(("handles", "bytes_read"), [(0, 65536), (1, 65536), (8, 65536), (25, 20971), (500, 16384)])
+def test_the_more_files_are_open_the_less_of_one_is_read_before_the_next(handles: int, bytes_read: int) -> None:
+    assert read_at_once(handles) == bytes_read

@@ -1,0 +1,97 @@
+"""How a coroutine waits for a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+
+from ground.threads import Coming
+
+T = TypeVar("T")
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    coming = Coming(work)
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(coming.do)
+    return await coming
+
+
+def begun(work: Callable[[], T]) -> Coming[T]:
+    """`work`, going on in a thread of its own."""
+    coming = Coming(work)
+    threading.Thread(target=coming.do).start()
+    return coming
+
+
+async def test_what_a_thread_returns_comes_to_the_coroutine_that_waits() -> None:
+    go_on = threading.Event()
+    coming = begun(lambda: go_on.wait() and threading.get_ident())
+    asyncio.get_running_loop().call_soon(go_on.set)
+    assert await coming not in (None, threading.get_ident())
+
+
+async def test_what_was_done_before_it_is_awaited_comes_too() -> None:
+    assert await in_thread(lambda: 7) == 7
+
+
+async def test_what_a_thread_raises_is_raised_where_it_is_awaited() -> None:
+    with pytest.raises(LookupError, match="gone"):
+        await in_thread(lambda: {}["gone"])
+
+
+async def test_a_cancellation_goes_on_when_the_thread_has_ended() -> None:
+    go_on, ended = threading.Event(), []
+    at_work = asyncio.Event()
+
+    async def waits() -> None:
+        coming = begun(lambda: go_on.wait() and ended.append("thread"))
+        at_work.set()
+        await coming
+
+    waiting = asyncio.create_task(waits())
+    await at_work.wait()
+    waiting.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert ended == ["thread"]
+
+
+async def test_a_coroutine_goes_on_in_the_step_in_which_the_word_of_the_thread_comes() -> None:
+    steps: list[str] = []
+    go_on, told = threading.Event(), threading.Event()
+
+    async def waits() -> None:
+        coming = Coming(lambda: go_on.wait())
+        threading.Thread(target=lambda: (coming.do(), told.set())).start()
+        await coming
+        steps.append("goes on")
+
+    waiting = asyncio.create_task(waits())
+    await asyncio.sleep(0)
+    go_on.set()
+    told.wait()  # holds the loop: the word is there before its next step begins
+    asyncio.get_running_loop().call_soon(steps.append, "asked after it")
+    await waiting
+    assert steps == ["goes on", "asked after it"]
+
+
+async def test_a_task_may_wait_for_a_thread_within_a_time_limit() -> None:
+    go_on = threading.Event()
+
+    async def waits() -> None:
+        async with asyncio.timeout(0):
+            coming = begun(go_on.wait)
+            asyncio.get_running_loop().call_later(0.01, go_on.set)
+            await coming
+
+    with pytest.raises(TimeoutError):
+        await waits()
