@@ -36,6 +36,7 @@ OLDEST = 3
 _FORGIVEN = 4096
 _FILE, _FOLDER = 1, PER_HANDLE  # descriptors
 _NAMES_AT_ONCE = 128
+_PIECE = 32 * 1024
 _EXPECTED = (asyncssh.SFTPError, PacketDecodeError, OSError)
 
 Request = Callable[["SftpHandler", SSHPacket], Awaitable[Any]]
@@ -102,6 +103,18 @@ class SftpHandler(SFTPServerHandler):
             _check_greeting(content)
         self._active()
         return SSHPacket(content)
+
+    def send_packet(self, pkttype: int, pktid: int | None, *args: bytes) -> None:
+        """As the stock one; what is long is handed on in pieces of a packet of the channel, and copied less often."""
+        writer = self._writer
+        if writer is None:
+            raise asyncssh.SFTPNoConnection("Connection not open")
+        if writer.channel.is_closing():
+            return
+        size = 1 + sum(map(len, args))
+        message = memoryview(b"".join((size.to_bytes(4, "big"), bytes((pkttype,)), *args)))
+        for start in range(0, len(message), _PIECE):
+            writer.write(cast(bytes, message[start : start + _PIECE]))
 
     def _log_extensions(self, *_: object) -> None:
         """Look at none: those a client made up may be no extensions at all."""

@@ -13,6 +13,9 @@ from typing import Any, cast
 
 import asyncssh
 from asyncssh.constants import MSG_IGNORE
+from asyncssh.encryption import ChachaEncryption
+
+from server.sftp.chacha import LeanChacha
 
 
 def make_lean(conn: asyncssh.SSHServerConnection) -> Corked:
@@ -26,8 +29,23 @@ def make_lean(conn: asyncssh.SSHServerConnection) -> Corked:
 
     inside.send_packet = send_packet
     inside.log_sent_packet = inside.log_received_packet = _no_line
+    _make_ciphers_lean(inside)
     inside._transport = transport = Corked(inside._transport)
     return transport
+
+
+def _make_ciphers_lean(inside: Any) -> None:
+    """Of each exchange of keys."""
+    send_newkeys = inside.send_newkeys
+
+    def sent(k: bytes, h: bytes) -> None:
+        send_newkeys(k, h)
+        for each in (inside._send_encryption, inside._next_recv_encryption):
+            if isinstance(each, ChachaEncryption):
+                within: Any = each
+                within._cipher = LeanChacha(within._cipher._key, within._cipher._adkey)
+
+    inside.send_newkeys = sent
 
 
 def no_lines(channel: Any) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 
 import asyncssh
 import pytest
-from asyncssh import auth, channel, connection, constants, packet, public_key, sftp, stream
+from asyncssh import auth, channel, connection, constants, encryption, packet, public_key, sftp, stream
+from asyncssh.crypto.chacha import ChachaCipher
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from server.sftp import handler
@@ -129,6 +130,39 @@ def test_what_a_lean_connection_replaces_is_still_there() -> None:
     assert "self._enc_alg_sc = b''" in source(connection.SSHConnection.__init__)
     assert "self._enc_alg_sc" in source(connection.SSHConnection._process_kexinit)
     assert "_send_pktsize" in source(channel.SSHChannel.process_open)
+
+
+@watches(
+    "send_newkeys",
+    "_send_encryption",
+    "_next_recv_encryption",
+    "encryption.ChachaEncryption",
+    "_cipher",
+    "_key",
+    "_adkey",
+)
+def test_a_cipher_of_the_library_is_where_a_lean_one_takes_its_place() -> None:
+    made = source(connection.SSHConnection.send_newkeys)
+    assert list(inspect.signature(connection.SSHConnection.send_newkeys).parameters) == ["self", "k", "h"]
+    assert "self._send_encryption = next_enc_sc" in made
+    assert "self._next_recv_encryption = next_enc_cs" in made
+    assert made.index("self._send_encryption = next_enc_sc") > made.index("self.send_packet(MSG_NEWKEYS)")
+    within: Any = encryption.ChachaEncryption.new("chacha20-poly1305", bytes(range(64)), b"")
+    assert isinstance(within._cipher, ChachaCipher)
+    assert (within._cipher._key, within._cipher._adkey) == (bytes(range(32)), bytes(range(32, 64)))
+    used = source(encryption.ChachaEncryption)
+    assert set(re.findall(r"self\._cipher\.(\w+)\(", used)) == {
+        "encrypt_and_sign", "decrypt_header", "verify_and_decrypt",
+    }  # fmt: skip
+
+
+@watches("SFTPHandler.send_packet")
+def test_an_answer_is_a_length_a_type_and_its_parts_written_to_the_channel() -> None:
+    said = source(sftp.SFTPHandler.send_packet)
+    assert list(inspect.signature(sftp.SFTPHandler.send_packet).parameters) == ["self", "pkttype", "pktid", "args"]
+    assert "payload = Byte(pkttype) + b''.join(args)" in said
+    assert "self._writer.write(UInt32(len(payload)) + payload)" in said
+    assert "bytearray(encoded_data)" in source(channel.SSHChannel.write), "so it may be a view of something longer"
 
 
 @watches("_client_kexinit", "_server_kexinit")
