@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.arrivals import memory, quick
 from benchmarks.closing import close_beside_uploads
 from benchmarks.figures import Figure, table
+from benchmarks.holds import longest_holds
 from benchmarks.imports import first_and_again
 from benchmarks.neighbours import small_beside_big, small_beside_readers
 from benchmarks.pages import pages
@@ -31,6 +32,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
     "small": lambda folder, _rows, runs: small_files(folder, runs),
     "pages": pages,
     "closing": lambda folder, _rows, runs: close_beside_uploads(folder, runs),
+    "holds": lambda folder, rows, _runs: longest_holds(folder, rows),
     "neighbours": lambda folder, rows, _runs: small_beside_big(folder, rows),
     "readers": lambda folder, rows, _runs: small_beside_readers(folder, rows),
 }

@@ -80,6 +80,12 @@ class Server:
         return time.perf_counter() - start
 
 
+def cpu_s(server: Server) -> float:
+    """The processor time that the server's process took so far, with that of its children that have ended."""
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def until(
     condition: Callable[[], T | None], process: subprocess.Popen[bytes], deadline_s: float, every_s: float
 ) -> T:
