@@ -26,6 +26,7 @@ TENANT, NEIGHBOUR = "acme", "globex"
 PROGRAM = [sys.executable, "-m", "server"]
 START_S = 300.0
 STOP_S = 20.0
+CHILDREN_S = 2.0
 
 SSH_CONFIG = """\
 Host {name}
@@ -81,7 +82,11 @@ class Server:
 
 
 def cpu_s(server: Server) -> float:
-    """The processor time that the server's process took so far, with that of its children that have ended."""
+    """The processor time that the server's process took so far, with that of its children once they have ended."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    deadline = time.monotonic() + CHILDREN_S
+    while children.read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, suppress
-from functools import cache, partial
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -245,7 +245,7 @@ async def at_once(db: aiosqlite.Connection, work: Callable[[sqlite3.Connection],
     back, until something later is on disk; a crash of the process does not. Raises TryAgain as `transaction` does.
     """
     try:
-        return await in_its_thread(db, partial(_in_transaction, db._conn, work, on_disk))
+        return await in_its_thread(db, lambda: _in_transaction(db._conn, work, on_disk))
     except sqlite3.OperationalError as error:
         raise as_try_again(error) from error
 

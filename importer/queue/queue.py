@@ -298,7 +298,6 @@ class Queue(Listing):
 
         The number of the change is a part of the topic: what is held again is news again, whatever the clock says.
         """
-        now = self._now()
 
         def end(db: Inside) -> bool:
             if db.execute(statement, values).rowcount <= 0:
