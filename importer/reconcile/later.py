@@ -159,7 +159,7 @@ class LastRows:
         checker: RowChecker,
         settings: ImportSettings,
         past: str,
-        write: Callable[[Newcomers, Sequence[RowInHand]], Awaitable[None]],
+        write: Callable[[Newcomers, Sequence[RowInHand]], Awaitable[object]],
         report: Callable[[Sequence[RowInHand]], None],
     ) -> None:
         """`again` reads the file of `reader` from its beginning; `write` and `report` do so with judged rows."""

@@ -33,14 +33,14 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import cast
 
 from importer.file.comparing import Block
 from importer.file.reader import Batch, CsvReader
-from importer.model import Counts
+from importer.model import Counts, Problem
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.beside import Reading, unfinished_line
 from importer.reconcile.ending import Ending
@@ -205,7 +205,7 @@ class Reconciler:
         rows = await asyncio.to_thread(self._judge, rows, users, strangers)
         self._give_ids(newcomers, [row for row in rows if row.judgement.fate is Fate.CREATE], unknown)
         writes = [row for row in rows if row.judgement.fate in (Fate.CREATE, Fate.WRITE)]
-        await self._write(newcomers, writes)
+        problems = await self._write(newcomers, writes)
         nobody: dict[str, int] = {}
         for row in rows:
             # A new user who waits for an address is not in the table yet: another row would create them again.
@@ -215,11 +215,14 @@ class Reconciler:
                 nobody.setdefault(row.key, row.line)
         await self._roster.add_strangers(nobody)
         self.counts.unchanged -= await self._later.write()
-        await asyncio.to_thread(self._report, rows)
+        await asyncio.to_thread(self._report, rows, problems)
 
-    async def _write(self, newcomers: Newcomers, writes: Sequence[RowInHand]) -> None:
+    async def _write(self, newcomers: Newcomers, writes: Sequence[RowInHand]) -> list[Problem]:
+        """Write what these rows come to; return what there is to say of the new people."""
         ids = await self._names(newcomers, writes)
-        await self._writer.write(await asyncio.to_thread(self._writer.plan, newcomers, writes, ids))
+        batch = await asyncio.to_thread(self._writer.plan, newcomers, writes, ids)
+        await self._writer.write(batch)
+        return batch.problems
 
     async def _contested(self, sheet: Sheet) -> set[str]:
         """The identifiers of rows whose address somebody else may have or want, where it is not the identifier."""
@@ -328,7 +331,9 @@ class Reconciler:
 
     # Saying.
 
-    def _report(self, rows: Sequence[RowInHand]) -> None:
+    def _report(self, rows: Sequence[RowInHand], others: Iterable[Problem] = ()) -> None:
+        """Count `rows`, and say what there is to say of them and the `others`, in the order of the file."""
+        said = list(others)
         for row in rows:
             problems = row.judgement.problems
             if row.judgement.fate is Fate.REJECT:
@@ -345,7 +350,8 @@ class Reconciler:
             elif row.told and row.judgement.state == "active":
                 hire, stays = hire_date_after(row.checked, row.user), bool(row.checked.stays_by)
                 self.unread.count(row.told, row.line, row.cells, hire, stays=stays)
-            self._spool.say(self._doubts.sift(problems, row.line))
+            said += self._doubts.sift(problems, row.line)
+        self._spool.say(sorted(said, key=lambda problem: problem.line or 0))
 
     def _may_be_cut(self, row: RowInHand) -> bool:
         """Whether even the identifier of an unfinished row may be half of one, and no guard would see to that."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from importer.model import Problem
 from importer.reconcile.addresses import SetAside
 from importer.reconcile.links import Waiting
 from importer.reconcile.plan import Judgement
@@ -61,6 +62,7 @@ class Writes:
     created_again: list[tuple[Value, ...]] = field(default_factory=list)
     updated: list[tuple[User, Columns]] = field(default_factory=list)
     settled: dict[int, bool] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     aside: list[SetAside] = field(default_factory=list)
 

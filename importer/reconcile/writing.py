@@ -52,14 +52,17 @@ class Writer:
         await self._addresses.add(batch.aside)
 
     def plan(self, newcomers: Newcomers, writes: Sequence[RowInHand], ids: NameIds) -> Writes:
-        """What these rows come to; they are counted, and what there is to say about their links is theirs to say."""
+        """What these rows come to; they are counted, and what there is to say about their links is theirs to say. Of
+        new people it is in `problems`."""
         # Whoever has to wait for an address may be rejected in the end: nobody to be named yet.
         by_address, identifying = self._roster.identity.by_address, self._roster.identity.column
         created: dict[str | None, int] = dict(zip(newcomers.keys, newcomers.ids, strict=True))
         if by_address:
             created.update((row.key, row.new_id) for row in writes if row.new_id)
         batch = Writes()
-        self._spool.say(plan_newcomers(newcomers, ids, self._links, created, batch, self._roster.identity, self._own))
+        batch.problems += plan_newcomers(
+            newcomers, ids, self._links, created, batch, self._roster.identity, self._own
+        )
         for row in writes:
             columns = columns_of(row.checked, row.user, ids, self._own)
             links = self._links.of(row.checked.values, row.line, row.user_id, created)
