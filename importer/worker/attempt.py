@@ -138,9 +138,17 @@ class Starter:
         return await self.checksums.compare(entry, required=settings.require_checksum, now=self.clock())
 
     async def attempt(
-        self, entry: Entry, *, progress: Callable[[float], None], stopping: Callable[[], bool]
+        self,
+        entry: Entry,
+        *,
+        progress: Callable[[float], None],
+        stopping: Callable[[], bool],
+        ended: Callable[[], None] = lambda: None,
     ) -> Outcome | Later:
-        """Run `entry` once. Whatever goes wrong, it is in what is returned, or logged if it is our fault."""
+        """Run `entry` once. Whatever goes wrong, it is in what is returned, or logged if it is our fault.
+
+        `ended` is told when the import has ended and only the advice on its file is waited for.
+        """
         folder = self.folder_of(entry.tenant)
         try:
             settings = await self.settings_of(entry.tenant)
@@ -165,6 +173,7 @@ class Starter:
                 meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
                 if meanwhile.verdict is not compared.verdict:
                     return Later()  # a check-sum came while it ran: the next start obeys it
+            ended()
             if self.advising:
                 await self.advising.begin(Ended(entry, job, settings, outcome, time.monotonic() - began))
             return outcome

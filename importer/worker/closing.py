@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -62,13 +63,15 @@ class Closing:
         # A report is in /results before the queue says so: meanwhile another end must not remove it as unknown.
         self._ending = asyncio.Lock()
         self._watcher = watcher
-        self._clock = clock
+        self.clock = clock
         self._herald = herald or Nobody()
 
-    async def finish(self, entry: Entry, outcome: Outcome, duration_s: float | None = None) -> None:
-        """A running import, or its undo, ended with `outcome`."""
+    async def finish(
+        self, entry: Entry, outcome: Outcome, duration_s: float | None = None, *, at: datetime | None = None
+    ) -> None:
+        """A running import, or its undo, ended with `outcome`, at the moment `at` if not now."""
         async with self._ending:
-            ended = entry.ended(outcome, self._clock())
+            ended = entry.ended(outcome, at or self.clock())
             not_undone = entry.undo is not None and ended.state is not ImportState.UNDONE
             notices = () if not_undone else await self._herald.notices_of(ended)
             if not await self._queue.finish(ended, published=await self._publish(ended), notices=notices):
@@ -85,14 +88,14 @@ class Closing:
     async def supersede(self, entry: Entry, newer: Entry | Waiting) -> None:
         """A waiting or held import gives way to `newer`, unless somebody decided otherwise meanwhile."""
         async with self._ending:
-            ended = entry.superseded(newer, self._clock())
+            ended = entry.superseded(newer, self.clock())
             if await self._queue.supersede(ended, published=await self._publish(ended)):
                 await self._over(ended)
 
     async def end_upload(self, entry: Entry, state: ImportState, message: str) -> None:
         """An upload that was arriving became no import."""
         async with self._ending:
-            ended = entry.never_ran(state, message, self._clock())
+            ended = entry.never_ran(state, message, self.clock())
             notices = await self._herald.notices_of(ended)
             if await self._queue.end_upload(ended, published=await self._publish(ended), notices=notices):
                 await self._over(ended)

@@ -11,7 +11,9 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from ground.moments import Clock
 from importer.errors import TryAgain
 from importer.model import Outcome
 from importer.queue.entry import Entry, Waiting
@@ -35,15 +37,24 @@ class _Running:
     """An import under way. `fraction` of it is done, 0 to 1; `written` of it is in the queue, since `written_at`.
 
     An import that ends before PROGRESS_S is over writes none.
+    `ended_at` is the moment of its own end, after `took_s` seconds: what is made after that does not count.
     """
 
     entry: Entry
+    clock: Clock
     fraction: float = 0.0
     written: float = 0.0
     written_at: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=time.monotonic)
+    took_s: float = 0.0
+    ended_at: datetime | None = None
 
     def advance(self, fraction: float) -> None:
         self.fraction = fraction
+
+    def end(self) -> None:
+        if self.ended_at is None:
+            self.ended_at, self.took_s = self.clock(), time.monotonic() - self.began
 
 
 class Worker:
@@ -113,7 +124,7 @@ class Worker:
         self._queue.changed.clear()
         await self._write_progress()
         while len(self._running) < AT_ONCE and not self._ending and (entry := await self._claim()):
-            running = _Running(entry)
+            running = _Running(entry, self._closing.clock)
             task = asyncio.create_task(self._import(running), name=f"import {entry.id} of {entry.tenant}")
             self._running[task] = running
             task.add_done_callback(self._ended)
@@ -152,11 +163,14 @@ class Worker:
     # Running and ending
 
     async def _import(self, running: _Running) -> None:
-        entry, began = running.entry, time.monotonic()
-        end = await self._starter.attempt(entry, progress=running.advance, stopping=self._stopping.is_set)
+        entry = running.entry
+        end = await self._starter.attempt(
+            entry, progress=running.advance, stopping=self._stopping.is_set, ended=running.end
+        )
+        running.end()
         advice = self._starter.advising.under_way(entry) if self._starter.advising else None
         failures = 0
-        while not await self._closed(entry, end, time.monotonic() - began):
+        while not await self._closed(running, end):
             failures += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), WAITS.after(failures))
@@ -172,9 +186,10 @@ class Worker:
         with suppress(TryAgain):  # the report has it when it is written next
             await self._closing.advised(entry)
 
-    async def _closed(self, entry: Entry, end: Outcome | Later, duration_s: float) -> bool:
+    async def _closed(self, running: _Running, end: Outcome | Later) -> bool:
+        entry = running.entry
         try:
-            await self._close(entry, end, duration_s)
+            await self._close(running, end)
         except TryAgain as error:
             log.warning(
                 "The end of import %d of %s can't be written yet: %s.",
@@ -184,9 +199,10 @@ class Worker:
             return False
         return True
 
-    async def _close(self, entry: Entry, end: Outcome | Later, duration_s: float) -> None:
+    async def _close(self, running: _Running, end: Outcome | Later) -> None:
+        entry = running.entry
         if isinstance(end, Outcome):
-            await self._closing.finish(entry, end, duration_s)
+            await self._closing.finish(entry, end, running.took_s, at=running.ended_at)
             self._put_back.pop(entry.key, None)
         elif end.message is None or end.broken:
             await self._queue.put_back(*entry.key, message=end.message)

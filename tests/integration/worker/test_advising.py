@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ground.moments import utc_now
+from ground.moments import rfc3339, utc_now
 from importer.advice import trying
 from importer.advice.advise import Advised, Question, advise_if_possible
 from importer.advice.model import Advice
@@ -105,6 +106,28 @@ async def test_advice_that_takes_long_keeps_nothing_waiting_and_comes_into_the_r
             return yard.advice(1) is not None and await yard.queue.last_move() > moved
 
         await eventually(comes, what="the advice")
+
+
+async def test_the_end_and_the_duration_of_an_import_leave_the_wait_for_advice_out(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, float]] = []
+
+    async def noted(question: Question, *args: Any) -> Advised:
+        asked.append((rfc3339(utc_now()), time.monotonic()))
+        return await advise_if_possible(question, *args)
+
+    monkeypatch.setattr(advising, "AT_ONCE_S", 60.0)
+    monkeypatch.setattr(advising, "advise_if_possible", noted)
+    await yard.upload(OTHERS)
+    began = time.monotonic()
+    async with yard.working():
+        await yard.ends(1, ImportState.FAILED)
+        assert yard.advice(1) is not None
+    finished_at, ((moment, at),) = (await found(yard.queue, 1)).finished_at, asked
+    assert finished_at
+    assert finished_at <= moment
+    assert yard.watching.durations == [pytest.approx(0, abs=at - began)]
 
 
 async def test_a_stop_leaves_advice_out_and_does_not_wait_for_it(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
