@@ -99,6 +99,14 @@ FOUND: Found = {
         "email": ("Email address",),
         "location": ("Site",),
     },
+    "https://help.lattice.com/hc/en-us/articles/37967569009687-Integrate-HiBob-with-Lattice": {
+        "first_name": ("Legal first name",),
+        "last_name": ("Legal last name",),
+        "job_title": ("Job Title",),
+        "manager": ("Manager email",),
+        "hire_date": ("Start Date",),
+        "primary_team": ("Department",),
+    },
     # UKG
     "https://docs.charthop.com/synced-data-from-ultipro": {
         "hire_date": ("lastHireDate",),
@@ -109,6 +117,18 @@ FOUND: Found = {
         "last_name": ("Employee Last Name",),
         "email": ("Employee Email ID",),
         "manager": ("Manager Email ID",),
+    },
+    "https://library.ukg.com/a/205564": {
+        NUMBER: ("EmployeeNumber",),
+        "first_name": ("FirstName",),
+        "last_name": ("LastName",),
+        "email": ("EmailAddress",),
+        "hire_date": ("HireDate",),
+    },
+    "a public program that reads a report of UltiPro (Employment Status Code)": {
+        NUMBER: ("Employee Number",),
+        "email": ("Employee Email",),
+        "manager": ("Supervisor Email",),
     },
     # Paylocity
     "https://support.hrcloud.com/en/help-center/paylocity-integration": {

@@ -87,7 +87,7 @@ _MORE = {
     ),
     "job_title": (
         "jobtitledescription businesstitle positiontitle jobposition jobprofilename jobrole"
-        " roletitle berufsbezeichnung positionsbezeichnung jobtitel funktionsbezeichnung"
+        " roletitle berufsbezeichnung positionsbezeichnung planstelle jobtitel funktionsbezeichnung"
         " intituledeposte intituleduposte fonction emploi titredeposte titreduposte denominaciondelpuesto"
         " nombredelpuesto puestodetrabajo ocupacion tituloprofesional ruolo mansione posizione inquadramento"
         " titolodellaposizione titulodocargo nomedocargo funcao functietitel functienaam functieomschrijving"
@@ -168,7 +168,8 @@ _MORE_MANAGERS_NUMBERS = (
     " reportstoemployeeid supervisoreid managerempid"
     " linemanagerid reportingmanagerid managerpersonid vorgesetzterpersonalnummer personalnummervorgesetzter"
     " personalnrvorgesetzter vorgesetztennummer vorgesetzterid matriculemanager matriculedumanager"
-    " matriculeresponsable idjefe idresponsable matricolaresponsabile matriculagestor matriculadogestor"
+    " matriculeresponsable matriculeduresponsable idjefe idresponsable matricolaresponsabile matriculagestor"
+    " matriculadogestor"
     " personeelsnummerleidinggevende numerprzelozonego 上司社員番号 上司の社員番号 上级工号"
     " 直属上级工号 主管工号 رقمالمدير"
 )

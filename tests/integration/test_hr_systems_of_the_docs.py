@@ -17,7 +17,7 @@ from tests.support import ROOT
 from tests.support.importing import Company, sheet
 
 PAGE = (ROOT / "docs" / "from-your-hr-system.md").read_text(encoding="utf-8")
-SYSTEMS = ("Workday", "BambooHR", "ADP", "SAP SuccessFactors", "Personio")
+SYSTEMS = ("Workday", "BambooHR", "ADP", "SAP SuccessFactors", "Personio", "HiBob")
 ANN = {
     "first_name": "Ann",
     "last_name": "Lee",
@@ -34,6 +34,7 @@ LOCATIONS = {
     "ADP": ("Roseland", "Atlanta"),
     "SAP SuccessFactors": ("Walldorf", "Newtown Square"),
     "Personio": ("Munich", "Berlin"),
+    "HiBob": ("London", "Lisbon"),
 }
 
 

@@ -44,6 +44,8 @@ def test_no_word_means_two_fields() -> None:
         ("Legal Name - First Name", "first_name"),
         ("Supervisor email", "manager"),
         ("Org Unit", "primary_team"),
+        ("Planstelle", "job_title"),
+        ("Matricule du responsable", MANAGERS_NUMBER),
         ("Email professionnel", "email"),
         ("Responsable hiérarchique", "manager"),
         ("Correo corporativo", "email"),
