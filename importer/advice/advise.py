@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from importer.advice.fates import fates_of
+from importer.advice.headers import seen
 from importer.advice.judging import result_of
+from importer.advice.leavers import NAMED
 from importer.advice.model import Advice, ColumnAdvice, Open, Part, changes_of
 from importer.advice.proposal import Proposal, propose
 from importer.advice.sample import END_BYTES, SAMPLE_BYTES
@@ -170,6 +172,7 @@ def _advice(
     notes = {at: note for at, note in proposal.notes if at is not None}
     sentences = [part.said for part in kept]
     if late:
+        sentences += [_unread(part, proposal) for part in proposal.parts if part.leavers]
         sentences.append(TOO_LONG)
     elif tried and not tried.result:
         sentences += [part.said for part in proposal.parts]
@@ -179,7 +182,7 @@ def _advice(
             sentence = (
                 f"{part.sentence.removesuffix('.')}, but with that the outcome would be worse, so it is left out."
             )
-            sentences.append(sentence)
+            sentences.append(_unread(part, proposal) if part.leavers else sentence)
             if part.column is not None:
                 notes.setdefault(part.column, sentence)
     sentences += [note for _, note in proposal.notes]
@@ -198,6 +201,21 @@ def _advice(
         sentences=tuple(sentences),
         gaps=tuple(proposal.gaps),
     )
+
+
+def _unread(part: Part, proposal: Proposal) -> str:
+    """What to say of a column that tells who has left, and that the settings offered do not read."""
+    assert part.column is not None
+    name = seen(proposal.header[part.column])
+    said = (
+        f"“{name}” tells who has left, and the suggested settings do not read it: users who have left by it are "
+        "active."
+    )
+    words = [word for table in part.open.values() for word in table]
+    if not words:
+        return f"{said} Test it by itself, or ask what its values mean."
+    told = ", ".join(f"“{seen(word)}”" if word else "a blank cell" for word in words[:NAMED])
+    return f"{said} To have it read, say in value_mapping what {told}{' and others' * (len(words) > NAMED)} means."
 
 
 def _why_not(proposal: Proposal) -> str:

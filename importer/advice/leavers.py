@@ -7,16 +7,15 @@ named in a sentence, with what is left to be completed by a person: nothing is g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from ground.words import counted
 from importer.advice.dates import Fit, says_otherwise
 from importer.advice.headers import cells_of, seen
 from importer.advice.model import Part
 from importer.advice.names import is_of_a_contract
-from importer.advice.states import Meant, state_of
+from importer.advice.states import Meant, flag_of, state_of
 from importer.file.leavers import Tells, is_of_an_account, tells_beside
 from importer.file.letters import visible
 from importer.model import shown
@@ -75,6 +74,7 @@ def read_leavers(
             headers = {rows[0][at].strip(): target}
             meant = {target: words} if words else {}
             certain = target != "leave_date" or kind is Tells.LAST_DAY
+            certain = certain and not _unsure(kind, cells, form.date_format)
             left.append(_rows_left(kind, cells, form.date_format))
             found.parts.append(Part(sentence, certain, headers=headers, words=meant, column=at, leavers=True))
         elif incomplete := _incomplete(rows[0][at].strip(), at, kind, cells, form, settings, used):
@@ -180,7 +180,7 @@ def _field(
     target = "active" if kind is Tells.ACTIVE else "deactivate"
     if len(filled) > WORDS or (target == "active" and not all(cells)):
         return None
-    said = _meanings(kind, filled, form.date_format)
+    said = _meanings(kind, cells, form.date_format)
     if any(each.says not in (Says.LEFT, Says.STAYS) or each.day for each in said.values()):
         return None
     if kind is not Tells.LEFT and not any(each.says is Says.STAYS for each in said.values()):
@@ -207,18 +207,31 @@ def _is_none(cell: str) -> bool:
     return says_nothing(cell) or ("0" in cell and not any(letter.isalnum() for letter in cell.replace("0", "")))
 
 
-def _meanings(kind: Tells, cells: Iterable[str], date_format: str) -> dict[str, Said]:
-    """What each of the filled cells of a column says. A status is known by more words, and by those beside it."""
+def _meanings(kind: Tells, cells: Sequence[str], date_format: str) -> dict[str, Said]:
+    """What each of the filled cells of a column says, as the same words of a field do: a word by which users may have
+    left, but not for certain, says nothing.
+    """
     different = frozenset(cell for cell in cells if cell)
+    blanks = sum(not cell for cell in cells)
     said = {cell: said_by(kind, cell, ANY_DAY, date_format) for cell in different}
-    if kind is Tells.STATUS:
-        for cell in different:
+    for cell, found in said.items():
+        flag = None if kind is Tells.STATUS else flag_of(cell, different, blanks)
+        if flag is not None:
+            said[cell] = Said(Says.LEFT if flag is (kind is Tells.LEFT) else Says.STAYS)
+        elif not found.day and kind is not Tells.LAST_DAY:
             meant, note = state_of(cell, different)
             if meant is not Meant.OPEN:
                 said[cell] = Said(Says.LEFT if meant is Meant.LEFT else Says.STAYS)
-            elif note:
+            elif note or found.says is Says.LEFT or kind is not Tells.STATUS:
                 said[cell] = Said(Says.NOTHING)
     return said
+
+
+def _unsure(kind: Tells, cells: Sequence[str], date_format: str) -> bool:
+    """Whether users have not left by a word that says so in most systems only."""
+    different = frozenset(cell for cell in cells if cell)
+    stay = (cell for cell, said in _meanings(kind, cells, date_format).items() if said.says is Says.STAYS)
+    return kind is Tells.STATUS and any(state_of(cell, different)[0] is Meant.OPEN for cell in stay)
 
 
 def _are_days(filled: Sequence[str], form: Fit) -> bool:
@@ -231,10 +244,10 @@ def _incomplete(
     """How to read a column of which some words are not known: their rows are rejected until a person adds them."""
     target = "active" if kind is Tells.ACTIVE else "deactivate"
     filled = list(dict.fromkeys(cell for cell in cells if cell))
-    said = _meanings(kind, filled, form.date_format)
+    said = _meanings(kind, cells, form.date_format)
     if kind is Tells.LAST_DAY or any(each.day for each in said.values()) or len(filled) > WORDS:
         return None
-    if not _is_free(target, used, settings) or not any(each.says is Says.LEFT for each in said.values()):
+    if not _is_free(target, used, settings) or not _rows_left(kind, cells, form.date_format):
         return None
     yes, no = ("no", "yes") if target == "active" else ("yes", "no")
     means = {Says.LEFT: yes, Says.STAYS: no}
@@ -250,17 +263,25 @@ def _incomplete(
         "it are rejected until value_mapping says it."
     )
     open_ = {f"value_mapping.{target}": dict.fromkeys(unknown, UNKNOWN)}
-    return Part(sentence, True, headers={header: target}, words={target: words}, column=at, leavers=True, open=open_)
+    certain = not _unsure(kind, cells, form.date_format)
+    return Part(
+        sentence, certain, headers={header: target}, words={target: words}, column=at, leavers=True, open=open_
+    )
 
 
-def _rows_left(kind: Tells, cells: Iterable[str], date_format: str) -> set[int]:
-    """The rows by which users have left."""
-    said = ((at, said_by(kind, cell, ANY_DAY, date_format)) for at, cell in enumerate(cells) if cell)
-    return {at for at, each in said if each.says is Says.LEFT}
+def _rows_left(kind: Tells, cells: Sequence[str], date_format: str) -> set[int]:
+    """The rows by which users have left, or may have."""
+    words = _words_left(kind, cells, date_format)
+    return {at for at, cell in enumerate(cells) if cell in words}
+
+
+def _words_left(kind: Tells, cells: Sequence[str], date_format: str) -> list[str]:
+    """The different cells by which users have left, or may have."""
+    said = _meanings(kind, cells, date_format)
+    raw = ((cell, said_by(kind, cell, ANY_DAY, date_format).says) for cell in dict.fromkeys(cells) if cell)
+    return [cell for cell, says in raw if Says.LEFT in (says, said[cell].says)]
 
 
 def _left(kind: Tells, cells: Sequence[str], date_format: str) -> list[str]:
     """Some of the cells by which users have left, or may have."""
-    different = dict.fromkeys(cell for cell in cells if cell)
-    left = (cell for cell in different if said_by(kind, cell, ANY_DAY, date_format).says is Says.LEFT)
-    return [shown(visible(cell)) for cell in islice(left, NAMED)]
+    return [shown(visible(cell)) for cell in _words_left(kind, cells, date_format)[:NAMED]]

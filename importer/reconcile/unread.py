@@ -7,7 +7,7 @@ second run of a file, too. A file without such a column pays nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ground.words import counted
 from importer.file.header import REPORT_COLUMNS, Header, heading
@@ -27,6 +27,9 @@ TARGETS = {Tells.LAST_DAY: "leave_date", Tells.ACTIVE: "active"}
 
 FLAGS = ("active", "deactivate")
 
+CODES = {"t": frozenset("atilrdsupq"), "i": frozenset("ai")}
+"""Letters of a status by which users have left, where the column has no other letters than these."""
+
 
 @dataclass(slots=True)
 class _Column:
@@ -42,6 +45,13 @@ class _Column:
     line: int = 0
     words: dict[str, None] = field(default_factory=dict)
     days: bool = False
+    code: str = ""  # of a status: only this letter of it counts here
+    letters: set[str] = field(default_factory=set)
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether the letter says that users have left."""
+        return not self.code or self.letters <= CODES[self.code]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,12 @@ class Unread:
             for at, (raw, column, found) in enumerate(told)
             if found and not column and _is_unread(heading(raw), settings)
         ]
+        self._columns += [
+            replace(column, said={}, words={}, letters=set(), code=code)
+            for column in self._columns
+            if column.tells is Tells.STATUS
+            for code in CODES
+        ]
 
     @property
     def any(self) -> bool:
@@ -95,6 +111,8 @@ class Unread:
         if not cell:
             return NOTHING
         found = column.said.get(cell)
+        if found is None and column.code:
+            return _code(column, cell)
         if found is None:
             found = said_by(column.tells, cell, self._past, self._settings.date_format)
             if len(column.said) < REMEMBERED:
@@ -134,11 +152,13 @@ class Unread:
         """How many users have left by these columns and are active: one by two columns counts twice. Not those who
         have not left by a flag or status, where that is against a last day or an account.
         """
-        return sum(column.rows - column.against for column in self._columns)
+        return sum(column.rows - column.against for column in self._columns if column.is_meant)
 
     def problems(self) -> list[Problem]:
         """Return a warning for each column by which users have left who are active now, the most rows first."""
-        found = sorted((column for column in self._columns if column.rows), key=lambda column: -column.rows)
+        found = sorted(
+            (each for each in self._columns if each.rows and each.is_meant), key=lambda column: -column.rows
+        )
         return [self._problem(column) for column in found]
 
     def _problem(self, column: _Column) -> Problem:
@@ -190,6 +210,15 @@ class Unread:
     @staticmethod
     def _is_no_word(word: str) -> bool:
         return isinstance(check_active(word), Invalid)
+
+
+def _code(column: _Column, cell: str) -> Said:
+    """What a letter of a status says; of any but A, that its row is to be looked at on the next run too."""
+    letter = cell.strip().lower()
+    if len(letter) != 1 or not letter.isascii() or not letter.isalpha() or letter == "a":
+        return NOTHING
+    column.letters.add(letter)
+    return Said(Says.LEFT if letter == column.code else Says.AHEAD)
 
 
 def _is_unread(name: str, settings: ImportSettings) -> bool:

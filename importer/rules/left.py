@@ -71,7 +71,10 @@ SURELY_STAYS = _words(
     " onleave loa leaveofabsence leaveofabsense paidleave unpaidleave maternityleave paternityleave"
     " parentalleave medicalleave sickleave familyleave militaryleave personalleave studyleave"
     " longtermleave activeonleave sabbatical furlough furloughed prehire notterminated activeloa"
-    " leavewithpay leavewithoutpay aktiv angestellt beschaftigt aktivbeschaftigt inelternzeit elternzeit"
+    " leavewithpay leavewithoutpay gardenleave gardeningleave ongardenleave noticeperiod onnotice undernotice"
+    " servingnotice freigestellt freistellung kundigungsfrist inkundigungsfrist preavis enpreavis preaviso"
+    " enpreaviso opzegtermijn inopzegtermijn preavviso inpreavviso avisoprevio"
+    " aktiv angestellt beschaftigt aktivbeschaftigt inelternzeit elternzeit"
     " mutterschutz beurlaubt inprobezeit probezeit langzeitkrank sonderurlaub actif enposte encontrat"
     " enconge congeparental congematernite congemaladie congesansolde arretmaladie activo activa enactivo"
     " alta dadodealta depermiso enlicencia bajamedica bajapormaternidad bajamaternal bajaporenfermedad"
@@ -82,7 +85,7 @@ SURELY_STAYS = _words(
     " 在籍 在籍中 在職 在職中 有効 休職 休職中 育休 育児休業 産休 在职 在岗 休假"
     " 产假 试用期 正式 نشط علىرأسالعمل فيإجازة إجازة"
 )
-"""Not left, on leave too."""
+"""Not left, on leave too, or until the last day."""
 
 LEAVE = _words("leave conge licencia permiso licenca congedo verlof urlop abwesend absent")
 """A leave, where the column has a word for those who have left: elsewhere it may be the leaving."""

@@ -282,6 +282,24 @@ async def test_words_to_complete_are_offered_as_comments_where_the_file_is_impor
     assert await states(site) == {"ann": "active", "bo": "deactivated", "d": "active"}
 
 
+CODES = ("Ann,Lee,ann@a.test,A", "Bo,Ng,bo@a.test,T", "Di,Po,di@a.test,L")
+
+
+async def test_a_status_that_is_left_out_for_a_word_is_named_with_that_word(site: Site) -> None:
+    rows = [row.replace("a.test,", "a.test,Clerk,") for row in CODES]
+    advice = await advised(site, sheet(f"{OURS},Job Title,Employment Status Code", *rows))
+    said = [each for each in advice["sentences"] if "“Employment Status Code”" in each]
+    assert any("do not read it" in each and "“L”" in each for each in said)
+    assert '# L = "?"' in advice["toml"]
+
+
+async def test_users_who_have_left_by_a_letter_are_not_created_where_advice_is_followed(site: Site) -> None:
+    file = sheet(f"{HEADER},Employment Status Code", *CODES)
+    report = await follow(site, await advised(site, file), file)
+    assert await states(site) == {"ann": "active"}
+    assert [problem["line"] for problem in report["messages"] if problem["severity"] == "error"] == [4]
+
+
 async def test_numbers_are_found_by_what_managers_are_named_by_whatever_their_header_is(site: Site) -> None:
     file = sheet(
         "USERID,USERNAME,FIRSTNAME,LASTNAME,EMAIL,MANAGER",

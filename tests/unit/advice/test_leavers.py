@@ -98,6 +98,36 @@ def test_status_words_that_are_not_known_are_left_to_be_completed() -> None:
     assert any("The meaning of “Pending” is not known: rows with it" in each for each in found.reasons)
 
 
+@pytest.mark.parametrize("word", ["Archived", "Released", "Ended", "Term"])
+@pytest.mark.parametrize("column", ["Status", "Active", "Leaver"])
+def test_a_word_that_may_not_mean_left_is_left_to_be_completed(column: str, word: str) -> None:
+    found = proposal(column, "Active", word)
+    target = meant(found, column)
+    assert target == ("active" if column == "Active" else "deactivate")
+    assert word not in found.changes["value_mapping"][target]
+    assert [part.open for part in found.parts if part.open] == [{f"value_mapping.{target}": {word: "?"}}]
+
+
+def test_a_word_by_which_users_most_often_have_not_left_makes_a_guess() -> None:
+    for words, is_certain in ((("Active", "Terminated"), True), (("Full-Time", "Terminated"), False)):
+        found = proposal("Employment Status", *words)
+        assert meant(found, "Employment Status") == "deactivate"
+        (part,) = [part for part in found.parts if part.leavers]
+        assert part.certain is is_certain
+
+
+def test_users_on_garden_leave_or_in_their_notice_period_have_not_left() -> None:
+    found = proposal("Lifecycle status", "Employed", "Garden Leave", "Notice Period", "Terminated")
+    words = {"Employed": "no", "Garden Leave": "no", "Notice Period": "no", "Terminated": "yes"}
+    assert found.changes["value_mapping"] == {"deactivate": words}
+
+
+def test_a_letter_of_a_status_that_is_not_known_is_left_to_be_completed() -> None:
+    found = proposal("Employment Status Code", "A", "L", "T")
+    assert found.changes["value_mapping"] == {"deactivate": {"A": "no", "T": "yes"}}
+    assert [part.open for part in found.parts if part.open] == [{"value_mapping.deactivate": {"L": "?"}}]
+
+
 def test_a_status_by_which_all_have_left_is_left_to_a_person() -> None:
     assert meant(proposal("Status", "Terminated", "Terminated"), "Status") is None
 
