@@ -17,6 +17,7 @@ from importer.file.synonyms import MANAGERS_NUMBERS, NUMBERS, SYNONYMS, plain
 from importer.model import shown
 from importer.rules.emails import address_within
 from importer.rules.meanings import tidy
+from importer.rules.nonvalues import is_error, is_formula
 
 MOSTLY = 0.9
 """So much of a column must be of a kind for the column to be."""
@@ -194,7 +195,7 @@ def wrong_names(name: str, header: str, cells: Sequence[str], identifier: str) -
     said = wrapped_addresses(header, cells)
     if said or name == "email" or not holds_names(cells):
         return said
-    example = next(cell for cell in map(tidy, cells) if cell)
+    example = next(cell for cell in map(tidy, cells) if cell and not is_error(cell) and not is_formula(cell))
     by = "email address" if identifier == "email" else f"{identifier} or email address"
     return (
         f"“{shown(visible(header.strip()))}” holds names (“{shown(visible(example))}”), but a {name} is found by "
@@ -217,8 +218,11 @@ def wrapped_addresses(header: str, cells: Sequence[str]) -> str:
 
 
 def holds_names(cells: Sequence[str]) -> bool:
-    """Whether the cells of a manager or coach are names of people, which find no user; not addresses or numbers."""
-    filled = [cell for cell in map(tidy, cells) if cell]
+    """Whether the cells of a manager or coach are names of people, which find no user; not addresses or numbers.
+
+    What a spreadsheet writes for an error or a formula does not count.
+    """
+    filled = [cell for cell in map(tidy, cells) if cell and not is_error(cell) and not is_formula(cell)]
     named = sum(
         "@" not in cell and not any(letter.isdigit() for letter in cell) and any(letter.isalpha() for letter in cell)
         for cell in filled

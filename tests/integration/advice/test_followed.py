@@ -126,18 +126,6 @@ async def test_the_result_that_is_told_is_the_one_that_comes(site: Site, dry_run
     assert (report["state"], report["counts"]) == (advice["state"], advice["counts"])
 
 
-async def test_page_api_report_and_results_have_the_same_advice(site: Site) -> None:
-    advice = await advised(site, GERMAN)
-    shown = seen(await page(site, f"{IMPORTS}/1"))
-    for sentence in advice["sentences"]:
-        assert sentence in shown
-    for column in advice["columns"]:
-        assert f"“{column['header']}”: {column['note']}" in shown
-    results = site.office.tenants.folder("acme").results
-    assert json.loads((results / "sync_users-1.json").read_text("utf-8"))["advice"] == advice
-    assert {column["header"] for column in advice["columns"] if column["field"] is None} == {"Befristet bis"}
-
-
 WRAPPED = sheet(
     f"{OURS},manager,coach",
     "Ann,Lee,Ann Lee <ann@a.test>,,",

@@ -156,6 +156,7 @@ def test_names_of_managers_are_told_from_addresses_and_numbers() -> None:
     assert not holds_names(["ann@lee.test"])
     assert not holds_names(["B-1001"])
     assert not holds_names(["", ""])
+    assert not holds_names(["#REF!", "#N/A", '=HYPERLINK("x")'])
 
 
 def test_headers_of_other_scripts_are_proposed() -> None:
