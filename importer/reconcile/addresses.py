@@ -149,7 +149,7 @@ class Addresses:
         """The rows that can't be applied, in the order of the file."""
         async for rows in self._pages("clash IS NOT NULL AND state = 'active'"):
             holders = await self._roster.load(row["clash"] for row in rows)
-            yield [_reject(row, holders.get(row["clash"]), self._roster.line_of(row["clash"])) for row in rows]
+            yield [_reject(row, holders.get(row["clash"]), self._roster.named.line_of(row["clash"])) for row in rows]
 
     async def leavers(self) -> AsyncIterator[list[tuple[SetAside, User, Problem]]]:
         """The rows of those who leave without the address that somebody else has, each with a warning."""
@@ -159,7 +159,7 @@ class Addresses:
                 (
                     _restored(row, None)[0],
                     users[row["user_id"]],
-                    _stays(row, users.get(row["clash"]), self._roster.line_of(row["clash"])),
+                    _stays(row, users.get(row["clash"]), self._roster.named.line_of(row["clash"])),
                 )
                 for row in rows
             ]

@@ -197,7 +197,7 @@ class LastRows:
         for row in rows:
             key = row.key or ""
             row.known = known.get(key, 0)
-            mark = self._roster.mark_of(row.known) if row.known else seen.get(key, 0)
+            mark = self._roster.named.mark_of(row.known) if row.known else seen.get(key, 0)
             if mark and mark != -row.line:
                 self._later.fall(row.line, abs(mark), beside=mark > 0)
                 continue

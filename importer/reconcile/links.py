@@ -155,7 +155,7 @@ class Links:
             created,
         )
         await self._roster.update(changes)
-        self._roster.settle(settled)
+        self._roster.named.settle(settled)
         return resolved
 
     def _columns(
@@ -217,7 +217,7 @@ class Links:
             ) as cursor:
                 while rows := list(await cursor.fetchmany(BATCH)):
                     yield [
-                        _deactivated(self._roster.line_of(row[0]) or None, name, row["whom"], row["whose"])
+                        _deactivated(self._roster.named.line_of(row[0]) or None, name, row["whom"], row["whose"])
                         for row in rows
                     ]
 
@@ -257,7 +257,7 @@ class Links:
         rest = len(members) - len(names)
         chain = " -> ".join([*names, f"({rest} more)" if rest else names[0]])
         # A loop is closed by a row of this file, so a member is on a line of it.
-        line = min(line for member in members if (line := self._roster.line_of(member)))
+        line = min(line for member in members if (line := self._roster.named.line_of(member)))
         message = f"These people report to each other in a circle: {chain}. Correct one of their managers."
         return Problem(Severity.WARNING, "reporting_loop", message, line, "manager")
 

@@ -153,7 +153,7 @@ class Pairs:
     def _of(self, row: aiosqlite.Row) -> Pair:
         shared = row["shared"]
         value = row[shared] if shared in ("email", "name") else json.loads(row["custom"])[shared]
-        line = self._roster.line_of(row["new"]) or None
+        line = self._roster.named.line_of(row["new"]) or None
         return Pair(line, str(row[1]), str(row[2]), shared, str(value), bool(row["now"]))
 
 

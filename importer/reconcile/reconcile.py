@@ -162,7 +162,7 @@ class Reconciler:
         self._blocks = batch.blocks
         named = []
         for block in batch.blocks:
-            lines = self._roster.stand(block.line, block.users)
+            lines = self._roster.named.stand(block.line, block.users)
             self.counts.unchanged += block.known - len(lines)
             named += [(line, self._known_raw(line)) for line in lines]
         if not named:
@@ -252,7 +252,7 @@ class Reconciler:
         for row in created:
             row.new_id = unknown.get(row.key or "", 0)
             if row.new_id:
-                self._roster.mark(row.new_id, row.line)
+                self._roster.named.mark(row.new_id, row.line)
             else:
                 others.append(row)
         if not others:
@@ -283,7 +283,7 @@ class Reconciler:
         seen = dict(strangers)
         judged = []
         for row in rows:
-            mark = self._roster.mark_of(row.known) if row.known else seen.get(row.key or "", 0)
+            mark = self._roster.named.mark_of(row.known) if row.known else seen.get(row.key or "", 0)
             row.user = users.get(row.known) if row.known else None
             row.checked = self._checker.check(row.line, row.cells, row.raw)
             if not self._stands(row, mark):
@@ -305,7 +305,7 @@ class Reconciler:
         if first and mark:
             self._displace(mark, row.line, leaver=leaver)
         if first and row.known:
-            self._roster.mark(row.known, -row.line if leaver else row.line)
+            self._roster.named.mark(row.known, -row.line if leaver else row.line)
         if row.unfinished:
             return True  # rejected whatever it says
         if leaver:

@@ -7,13 +7,12 @@ before it is written.
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
-from itertools import compress
 from typing import cast
 
 import aiosqlite
 
+from importer.reconcile.named import Named
 from importer.reconcile.plan import NameIds, custom_changes
 from importer.reconcile.seen import Seen
 from importer.rules.cells import name_key
@@ -62,10 +61,6 @@ INSERT_CREATED = (
 )
 """One record for a run of new users. Their numbers are the next free ones, and its own is the last of these."""
 NAMES_CACHED = 100_000
-SETTLED, STOOD = 1, 2
-LINES_MORE = 1000
-"""So many more lines than users a file may have for its users to stand at once."""
-IDS_AT_ONCE = 10_000
 
 
 class Roster:
@@ -81,15 +76,7 @@ class Roster:
         self._next_id = 1
         self.active_before = 0
         self.users_before = 0
-        # The line of the row that stands for a user, by user id; 0: none yet. Below 0 it is a leaver's row.
-        self._line = array("i", [0])
-        # Whether that row settles its user: SETTLED, or STOOD, which it does unseen.
-        self._settled = bytearray(1)
-        self._stood: list[tuple[int, array[int]]] = []
-        self._fell: list[int] = []
-        # 1: the user was deactivated before the import; asked for when rows are to stand unseen.
-        self._left = bytearray(1)
-        self._numbers = array("i")  # each at its own place
+        self.named = Named()
         self._strangers = 0
         self._unknown = 0
         self._dropped: list[str] = []
@@ -127,8 +114,7 @@ class Roster:
         self.users_before = total - unknown
         self._unknown = unknown
         self.active_before = total - gone
-        self._line = array("i", bytes(self._line.itemsize * (highest + 1)))
-        self._settled = bytearray(highest + 1)
+        self.named = Named(highest)
         if not total:
             self._seen = Seen()
             await self._index_later()
@@ -153,95 +139,15 @@ class Roster:
 
     # Who was named.
 
-    def line_of(self, user_id: int) -> int:
-        """The line of the row that stands for this user; 0 if no row names them."""
-        return abs(self._line[user_id])
-
-    def mark_of(self, user_id: int) -> int:
-        """The same, below 0 if that row is a leaver's."""
-        return self._line[user_id]
-
-    def mark(self, user_id: int, mark: int) -> None:
-        """Let the row on the line `mark` stand for this user (`-mark`: a leaver's row on that line)."""
-        self._unsettle(user_id)
-        self._line[user_id] = mark
-
-    def stand(self, line: int, users: array[int]) -> list[int]:
-        """Let the rows on `line` and the next lines stand for `users`, and settle them; 0 for no user.
-
-        Return the lines of those whose user was named by a row before: they stand for nobody.
-        """
-        marks, settled, left, named = self._line, self._settled, self._left, []
-        if self._stand_in_a_row(line, users):
-            return []
-        for number, user in enumerate(users, line):
-            if user:
-                if marks[user]:
-                    named.append(number)
-                else:
-                    marks[user] = -number if left[user] else number
-                    settled[user] = STOOD
-        self._stood.append((line, users))
-        self._fell += named
-        return named
-
-    def _stand_in_a_row(self, line: int, users: array[int]) -> bool:
-        """Do so at once for active users whose ids follow each other, as most do in most files; whether it did."""
-        first, count, numbers = users[0], len(users), self._numbers
-        end = first + count
-        if not (first > 0 and end <= len(numbers) and line + count <= len(numbers)) or users != numbers[first:end]:
-            return False
-        if any(self._line[first:end]) or self._left.find(1, first, end) >= 0:
-            return False
-        self._line[first:end] = numbers[line : line + count]
-        self._settled[first:end] = bytes([STOOD]) * count
-        self._stood.append((line, users))
-        return True
-
-    def settle(self, users: Mapping[int, bool]) -> None:
-        """Note whether the rows that stand for these users settle them."""
-        for user_id, settles in users.items():
-            self._unsettle(user_id)
-            self._settled[user_id] = SETTLED if settles else 0
-
-    def settle_new(self, users: Sequence[int], *, but: Set[int]) -> None:
-        """Note that the rows of these new users settle them, `but` for some."""
-        if isinstance(users, range):
-            self._settled[users.start : users.stop] = bytes([SETTLED]) * len(users)
-        else:
-            for user_id in users:
-                self._settled[user_id] = SETTLED
-        for user_id in but:
-            self._settled[user_id] = 0
-
-    def _unsettle(self, user_id: int) -> None:
-        if self._settled[user_id] == STOOD:
-            self._fell.append(abs(self._line[user_id]))
-        self._settled[user_id] = 0
-
-    def settled_lines(self) -> array[int]:
-        """Return for each line the user whom the row on it settles; 0 for none. The first is the line 1."""
-        ends = (line + len(users) - 1 for line, users in self._stood)
-        lines = array("i", [0]) * (max(max(self._line), -min(self._line), *ends) + 1)
-        for line, users in self._stood:
-            lines[line : line + len(users)] = users
-        for line in self._fell:
-            lines[line] = 0
-        for user_id in compress(range(len(self._settled)), map(SETTLED.__eq__, self._settled)):
-            lines[abs(self._line[user_id])] = user_id
-        return lines
-
     async def last_active(self) -> int | None:
         """Who was named last in the file of those who are active now; None if nobody was.
 
         A leaver on the last row would tell nothing: the next file may well do without.
         """
-        lines = self._line[:]
-        async with self._db.execute("SELECT id FROM users WHERE state = 'deactivated'") as cursor:
-            while rows := list(await cursor.fetchmany(IDS_AT_ONCE)):
-                for row in rows:
-                    lines[row[0]] = 0
-        return lines.index(last) if (last := max(lines)) else None
+        return self.named.last_but(await self._deactivated())
+
+    async def _deactivated(self) -> list[int]:
+        return [row[0] for row in await self._db.execute_fetchall("SELECT id FROM users WHERE state = 'deactivated'")]
 
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:
         """Which of `keys` were named by rows about nobody, and on which line (below 0: by a leaver's row)."""
@@ -262,10 +168,7 @@ class Roster:
 
     async def expect_known(self) -> None:
         """Make ready for rows that `stand` unseen: those of deactivated users are leavers'."""
-        self._left = bytearray(self.first_new_id)
-        self._numbers = array("i", range(self.first_new_id + LINES_MORE))
-        for row in await self._db.execute_fetchall("SELECT id FROM users WHERE state = 'deactivated'"):
-            self._left[row[0]] = 1
+        self.named.expect_known(await self._deactivated())
 
     async def meet(self, keys: Sequence[str]) -> dict[str, int]:
         """Whom these identifiers of rows name, as `find` says. Each row is met before its user is created."""
@@ -308,7 +211,7 @@ class Roster:
         whom it has created. So what is stored says the same of a row wherever batches end.
         """
         named = []
-        for user_id in [user_id for user_id in users if self._line[user_id] > 0]:
+        for user_id in [user_id for user_id in users if self.named.mark_of(user_id) > 0]:
             if user_id < self.first_new_id:
                 named.append(user_id)
             else:
@@ -340,7 +243,7 @@ class Roster:
             if not rows:
                 return
             after = rows[-1][0]
-            missing = [row[0] for row in rows if not self._line[row[0]]]
+            missing = [row[0] for row in rows if not self.named.mark_of(row[0])]
             for start in range(0, len(missing), batch):
                 users = await self.load(missing[start : start + batch])
                 yield list(users.values())
@@ -386,8 +289,7 @@ class Roster:
         """Ids for users who are about to be created by the rows on `lines`, in that order."""
         ids = range(self._next_id, self._next_id + len(lines))
         self._next_id = ids.stop
-        self._line.extend(lines)
-        self._settled.extend(bytes(len(ids)))
+        self.named.add(lines)
         return ids
 
     async def create(self, users: Iterable[tuple[Value, ...]], columns: Sequence[str] = COLUMNS) -> None:
@@ -418,7 +320,7 @@ class Roster:
         by_columns: dict[tuple[str, ...], list[tuple[Value, ...]]] = {}
         history = []
         for user, changed in changes:
-            self._unsettle(user["id"])
+            self.named.unsettle(user["id"])
             values = (*changed.values(), user["id"])
             by_columns.setdefault(tuple(changed), []).append(values)
             history += [(self._import_id, user["id"], *record) for record in records_of(user, changed)]

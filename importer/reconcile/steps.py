@@ -212,7 +212,7 @@ class Steps:
             counts.warnings = self._spool.warnings
         state = ImportState.HELD if guard else _state_of(counts)
         if guard or self._job.dry_run:
-            async for touched in self._applied.touched(self._roster.identity, self._roster.line_of):
+            async for touched in self._applied.touched(self._roster.identity, self._roster.named.line_of):
                 await asyncio.to_thread(self._spool.touch, touched)
         active = self._roster.active_before + counts.created + counts.reactivated - counts.deactivated
         said = GuardReason.IDENTIFIERS_CHANGED if guard and GuardReason.IDENTIFIERS_CHANGED in guard.reasons else ""
@@ -242,7 +242,7 @@ class Steps:
         header = notes_of(self._reader.problems)
         await self._applied.record(outcome, self._job.now, last_user, header, compared=compared)
         if compared:
-            users = await asyncio.to_thread(self._roster.settled_lines)
+            users = await asyncio.to_thread(self._roster.named.settled_lines)
             await self._tables.before.keep(self._job.file, outcome.file, self._salt, users)
 
     async def _look_at_all(self, counts: Counts) -> None:
@@ -282,7 +282,7 @@ class Steps:
     async def _is_absent(self, user_id: int) -> bool:
         users = await self._roster.load([user_id])
         active = user_id in users and users[user_id]["state"] == "active"
-        return active and not self._roster.line_of(user_id)
+        return active and not self._roster.named.line_of(user_id)
 
     async def _guard(
         self, counts: Counts, truncation: list[str], renamed: Renamed

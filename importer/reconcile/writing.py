@@ -46,8 +46,8 @@ class Writer:
         await self._roster.note_created(batch.newcomers_ids, [cast(int, user[0]) for user in batch.created])
         await self._roster.create_again(batch.created_again)
         await self._roster.update(batch.updated)
-        self._roster.settle_new(batch.newcomers_ids, but=batch.unsettled)
-        self._roster.settle(batch.settled)
+        self._roster.named.settle_new(batch.newcomers_ids, but=batch.unsettled)
+        self._roster.named.settle(batch.settled)
         await self._links.wait(batch.waiting)
         await self._addresses.add(batch.aside)
 

@@ -96,6 +96,7 @@ PURE = {
     "importer.queue.entry",
     "importer.queue.order",
     "importer.file.reader",
+    "importer.reconcile.named",
     "importer.rules.custom",
     "importer.file.decoding",
     "importer.file.edges",

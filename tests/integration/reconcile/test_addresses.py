@@ -33,7 +33,7 @@ async def move(
             for line, (number, email) in enumerate(wishes.items(), 2):
                 user = users[known[number]] if number in known else None
                 user_id = known[number] if user else roster.new_ids([line])[0]
-                roster.mark(user_id, line)
+                roster.named.mark(user_id, line)
                 columns = {"external_id": number, "email": email, "email_key": email, "state": "active"}
                 columns |= {"first_name": number, "last_name": "S"}
                 old = (user["email"], user["email_key"]) if user else (None, None)
