@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,7 @@ from benchmarks.people import write_people
 FLOOR = "csv.reader + executemany"
 READ = "csv.reader alone"
 CHANGED = 0.01
+RENEWED = 0.01
 
 
 class Company:
@@ -22,6 +24,8 @@ class Company:
         self.folder, self.rows = folder, rows
         self.list = write_people(folder / "people.csv", rows)
         self.changed = write_people(folder / "changed.csv", rows, changed=CHANGED)
+        self.renewed = renew(self.list, folder / "renewed.csv")
+        self.shuffled = shuffle(self.list, folder / "shuffled.csv")
         self._ids = count(1)
         (folder / "messages").mkdir(exist_ok=True)
 
@@ -42,26 +46,58 @@ class Company:
         return done
 
 
+def renew(file: Path, path: Path) -> Path:
+    """Write the list with `RENEWED` of its people gone and as many new ones in their places, at `path`."""
+    dice = random.Random(4)
+    with file.open(encoding="utf-8", newline="") as lines, path.open("w", encoding="utf-8", newline="") as out:
+        out.write(next(lines))
+        out.writelines(
+            line.replace("@acme.example", "@new.example", 1) if dice.random() < RENEWED else line for line in lines
+        )
+    return path
+
+
+def shuffle(file: Path, path: Path) -> Path:
+    """Write the list with all rows in another order at `path`."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        header, *rows = lines
+    random.Random(3).shuffle(rows)
+    with path.open("w", encoding="utf-8", newline="") as out:
+        out.writelines([header, *rows])
+    return path
+
+
 def first_and_again(folder: Path, rows: int, runs: int) -> Iterator[Figure]:
-    """The first import of everybody, then the same list with 1% of the rows changed, and back again."""
+    """The first import of everybody, and the list again: as it was, with some rows changed, in another order, or with
+    some people gone and as many new.
+    """
     company = Company(folder, rows)
-    first, again, floor, reading = [], [], [], []
-    for turn in range(runs):
+    floor, reading = [], []
+    done: dict[str, list[Measured]] = {name: [] for name in ("first", "unchanged", "changed", "shuffled", "renewed")}
+    for _ in range(runs):
         floor.append(company.insert())
         database = company.database("users")
-        first.append(company.run(company.list, database))
+        done["first"].append(company.run(company.list, database))
         reading.append(measure("read", company.list))
+        done["unchanged"].append(company.run(company.list, database))
         # Each of the two lists has 1% changed against the other.
-        again.append(company.run(company.changed, database))
-        if turn + 1 < runs:
-            again.append(company.run(company.list, database))
+        done["changed"].append(company.run(company.changed, database))
+        done["changed"].append(company.run(company.list, database))
+        done["shuffled"].append(company.run(company.shuffled, database))
+        company.run(company.list, database)
+        done["renewed"].append(company.run(company.renewed, database))
     label = f"{rows:,} rows"
-    yield Figure(f"first import, {label}", "s", _seconds(first), FLOOR, _seconds(floor), most=2.0)
-    yield Figure(f"first import, {label}, processor time", "s", _worked(first), FLOOR, _worked(floor))
-    yield Figure(f"again, 1% changed, {label}", "s", _seconds(again), FLOOR, _seconds(floor), most=1.0)
-    yield Figure(f"again, 1% changed, {label}, processor time", "s", _worked(again), FLOOR, _worked(floor))
-    yield Figure(f"again, 1% changed, {label}", "s", _seconds(again), READ, _seconds(reading))
-    yield Figure(f"memory of the importer alone, {label}", "MiB", _peaks(first + again), FLOOR, _peaks(floor))
+    for name, what, other, beside, most in (
+        ("first", "first import", FLOOR, floor, 2.0),
+        ("unchanged", "again, unchanged", READ, reading, 0.5),
+        ("changed", "again, 1% changed", READ, reading, 1.0),
+        ("renewed", "again, 1% gone and 1% new", READ, reading, 1.5),
+        ("shuffled", "again, in another order", FLOOR, floor, 1.0),
+    ):
+        yield Figure(f"{what}, {label}", "s", _seconds(done[name]), other, _seconds(beside), most=most)
+        yield Figure(f"{what}, {label}, processor time", "s", _worked(done[name]), other, _worked(beside))
+    peaks = _peaks([each for measured in done.values() for each in measured])
+    yield Figure(f"memory of the importer alone, {label}", "MiB", peaks, FLOOR, _peaks(floor))
 
 
 def _seconds(runs: Sequence[Measured]) -> list[float]:

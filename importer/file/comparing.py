@@ -1,7 +1,7 @@
 """Which lines of a block stood in the file before, and what each says.  Pure.
 
 They are looked for where they are expected: bytes beside bytes, where a block is equal; line beside line, where cells
-were changed; among the lines near by, where rows have gone or come. Where hardly any is found, the rows are probably
+were changed; among the lines near by, where rows have gone or come. Where many are not found, the rows are probably
 in another order: then every line of the file before is found wherever it stands.
 """
 
@@ -21,7 +21,7 @@ FIRST_LINES = 8
 STEP_BYTES = 2048
 """In pieces of about so much it is seen whether a block is the same line by line."""
 FEW = 10
-"""Of a block fewer than one line in so many are known: then the rows of the file are probably in another order."""
+"""Of a block fewer than one line in so many are known: of the file probably no more are."""
 COLD_BLOCKS = 3
 MOST_ANYWHERE = 1_500_000
 """Of a file before with at most so many lines each is found wherever it stands: that takes some 110 bytes a line."""
@@ -101,7 +101,7 @@ class Comparing:
         """
         if self._before.read(self._at, len(text)) == text:
             users = self._past(len(text), text.count(b"\n"))
-        elif not self._is_shuffled or _are_few(users := self._from_anywhere(_lines(text))):
+        elif not self._is_shuffled or _many_miss(users := self._from_anywhere(_lines(text))):
             users = self._near(text)
         missing = users.count(0)
         self._cold = self._cold + 1 if (len(users) - missing) * FEW < len(users) else 0
@@ -121,13 +121,17 @@ class Comparing:
         self._align(text, near, start)
         begins = self._at, self._line
         users = self._beside(text, near, start)
-        if users.count(0) * 4 <= len(users):
+        self._is_shuffled = False
+        if not _many_miss(users):
             return users
         self._at, self._line = begins
         lines = _lines(text)
         users = self._around(near, start, lines)
-        self._is_shuffled = _are_few(users) and len(self._before.users) <= MOST_ANYWHERE
-        return self._from_anywhere(lines) if self._is_shuffled else users
+        if _many_miss(users) and len(self._before.users) <= MOST_ANYWHERE:
+            anywhere = self._from_anywhere(lines)
+            self._is_shuffled = anywhere.count(0) < users.count(0)
+            users = anywhere if self._is_shuffled else users
+        return users
 
     def _align(self, text: bytes, near: bytes, start: int) -> None:
         """Go to the place in `near`, which begins at `start`, of the first line of `text` that is there."""
@@ -239,8 +243,8 @@ def _lines(text: bytes) -> list[bytes]:
     return lines
 
 
-def _are_few(users: array[int]) -> bool:
-    return (len(users) - users.count(0)) * FEW < len(users)
+def _many_miss(users: array[int]) -> bool:
+    return users.count(0) * 4 > len(users)
 
 
 def _place_of(line: bytes, following: Sequence[bytes], theirs: Sequence[bytes], start: int) -> int:
