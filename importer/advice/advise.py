@@ -1,13 +1,13 @@
 """Advice on one file: proposed, tried on a copy of the users, and put into words. The one place where it is made.
 
-Settings are offered only where they were tried and make nothing worse. Where that takes too long, a sentence says so.
+Settings are offered only where they were tried and make nothing worse. Where a file is too long for that, a sentence
+says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,14 +21,11 @@ from importer.advice.leavers import NAMED
 from importer.advice.model import Advice, ColumnAdvice, Open, Part, changes_of
 from importer.advice.proposal import Proposal, propose
 from importer.advice.sample import END_BYTES, SAMPLE_BYTES
-from importer.advice.trying import Bench, OutOfTime, Tried, best_of, copy_users, look_at_users
-from importer.errors import DatabaseUnusable, TryAgain
+from importer.advice.trying import Bench, OutOfTries, Tried, best_of, copy_users, look_at_users
+from importer.errors import DatabaseUnusable, Stopped, TryAgain
 from importer.model import ImportState, Outcome, Severity, Written
 from importer.reconcile.leaving import past_before
 from importer.rules.settings import ImportSettings
-
-LONGEST_S = 30.0
-"""A try may take as long as the import took, and so much longer."""
 
 GARBLED = frozenset(
     {"perhaps_utf_8", "placeholder", "html_entities", "unread_leavers", "unknown_column", "unknown_link"}
@@ -40,8 +37,8 @@ NOT_FOR = frozenset({"internal_error", "gave_up", "checksum_differs", "checksum_
 """Why an import failed that has nothing to do with how its file is written."""
 
 TOO_LONG = (
-    "Other settings may fit this file better. Testing them took too long, so they are not offered here: test them on "
-    "a part of the file."
+    "Other settings may fit this file better. It is too long to test them one by one, so they are not offered here: "
+    "test them on a part of the file."
 )
 TO_COMPLETE = (
     "Complete these words first. The settings as a file have them as comments, with ? where a meaning is not known."
@@ -58,10 +55,11 @@ InToml = Callable[[str, ImportSettings, Open], str]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What advice is asked about: the copy of a file, and what it came to under `settings` in `took_s` seconds.
+    """What advice is asked about: the copy of a file, and what it came to under `settings`.
 
     `users` is the users.db; `is_copy`: it may be tried on as it is. `switched`, `written` and
-    `proven_whole`: see `Bench`. `stopping` is asked whether to leave it out.
+    `proven_whole`: see `Bench`. `stopping` is asked whether to leave it out, in any thread, and may wait for what is
+    more urgent.
     """
 
     tenant: str
@@ -70,7 +68,6 @@ class Question:
     settings: ImportSettings
     outcome: Outcome
     now: datetime
-    took_s: float
     is_copy: bool = False
     switched: bool = False
     written: Written | None = None
@@ -96,23 +93,22 @@ async def advise(question: Question, scratch: Path, in_toml: InToml | None = Non
     """Return advice on a file; None where there is nothing to say. `scratch` is a folder to work in, made if it is
     not there.
 
-    Raises OSError, TryAgain and DatabaseUnusable: then there is none.
+    Raises OSError, TryAgain, DatabaseUnusable and Stopped: then there is none.
     """
-    ends_at = time.monotonic() + question.took_s + LONGEST_S
     scratch.mkdir(mode=0o700, exist_ok=True)
     proposal = await asyncio.to_thread(_propose, question)
-    tried, late = None, False
+    tried, too_long = None, False
     if proposal.parts:
         try:
-            tried = await _tried(proposal, question, scratch, ends_at)
-        except OutOfTime:
-            late = True
-    return _advice(proposal, tried, question, in_toml, late=late)
+            tried = await _tried(proposal, question, scratch)
+        except OutOfTries:
+            too_long = True
+    return _advice(proposal, tried, question, in_toml, too_long=too_long)
 
 
 @dataclass(frozen=True, slots=True)
 class Advised:
-    """Advice, or None where there is nothing to say; `left_out`: the disk or a database did not let it be made."""
+    """Advice, or None where there is nothing to say; `left_out`: the disk, a database or a stop let none be made."""
 
     advice: Advice | None = None
     left_out: bool = False
@@ -122,7 +118,7 @@ async def advise_if_possible(question: Question, scratch: Path, in_toml: InToml 
     """The same, whatever the disk says."""
     try:
         return Advised(await advise(question, scratch, in_toml))
-    except (OSError, TryAgain, DatabaseUnusable):
+    except (OSError, TryAgain, DatabaseUnusable, Stopped):
         return Advised(left_out=True)
 
 
@@ -144,16 +140,13 @@ def _propose(question: Question) -> Proposal:
     )
 
 
-async def _tried(proposal: Proposal, question: Question, scratch: Path, ends_at: float) -> Tried:
-    def is_late() -> bool:
-        return question.stopping() or time.monotonic() > ends_at
-
+async def _tried(proposal: Proposal, question: Question, scratch: Path) -> Tried:
     users = question.users
     if not question.is_copy:
         users = scratch / "users.db"
-        await asyncio.to_thread(copy_users, question.users, users, is_late)
+        await asyncio.to_thread(copy_users, question.users, users, question.stopping)
     bench = Bench(
-        *(question.tenant, question.file, users, scratch / "said", question.now, is_late),
+        *(question.tenant, question.file, users, scratch / "said", question.now, question.stopping),
         switched=question.switched,
         written=question.written,
         proven_whole=question.proven_whole,
@@ -162,7 +155,7 @@ async def _tried(proposal: Proposal, question: Question, scratch: Path, ends_at:
 
 
 def _advice(
-    proposal: Proposal, tried: Tried | None, question: Question, in_toml: InToml | None, *, late: bool
+    proposal: Proposal, tried: Tried | None, question: Question, in_toml: InToml | None, *, too_long: bool
 ) -> Advice | None:
     """What to say, `tried` or not."""
     settings = question.settings
@@ -171,7 +164,7 @@ def _advice(
     after = settings.with_changes(changes)
     notes = {at: note for at, note in proposal.notes if at is not None}
     sentences = [part.said for part in kept]
-    if late:
+    if too_long:
         sentences += [_unread(part, proposal) for part in proposal.parts if part.leavers]
         sentences.append(TOO_LONG)
     elif tried and not tried.result:

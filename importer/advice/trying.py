@@ -1,6 +1,8 @@
-"""Try settings on a file before they are offered: on a copy of the users, within a time, touching nothing else.
+"""Try settings on a file before they are offered: on a copy of the users, so many times, touching nothing else.
 
-The copy is one moment of users.db, taken without keeping its imports waiting. Every try is a dry run on it.
+The copy is one moment of users.db, taken without keeping its imports waiting. Every try is a dry run on it. What is
+tried of a long file is counted, not timed, or a busy machine would get less advice: the parts are chosen on its first
+rows, and what was chosen is tried on all of it.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from importer.advice.model import Part, changes_of
 from importer.errors import Refused, Stopped, TryAgain
 from importer.model import Counts, ImportState, Written
 from importer.reconcile.job import Job
-from importer.reconcile.run import run_import
+from importer.reconcile.run import BATCH_ROWS, run_import
 from importer.requests import Trial
 from importer.rules.settings import ImportSettings
 
@@ -25,19 +27,30 @@ NO_IMPORT = 0
 """The id of a try: imports are counted from 1, and this is none."""
 
 COPIED_PAGES = 2000
-"""So much of users.db is copied before the time is looked at again."""
+"""So much of users.db is copied before `stopping` is asked again."""
+
+SAMPLE_ROWS = BATCH_ROWS
+"""So many rows of a long file tell which parts are worth trying on all of it."""
+
+WHOLE_TRIES = 2
+"""How often the longest file is tried as a whole: with what was chosen, and without a part that did not fit then."""
+
+FURTHER_BYTES = 64 * 1024 * 1024
+"""A shorter one is tried as often again as it has room in these, with its users."""
 
 
-class OutOfTime(Exception):  # noqa: N818 - what is the case
-    """The tries took as long as they may."""
+class OutOfTries(Exception):  # noqa: N818 - what is the case
+    """The whole file was tried as often as it may be."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bench:
     """Where settings are tried: the `file`, a copy of the `users`, and a `folder` for what the tries say.
 
-    A try ends when `is_late` says so; `now` is the time of the import. `switched`: the
-    settings tell users apart by another field than the copy does. `written` and `proven_whole`: how the file came.
+    A try is given up where `stopping` says so, which may wait for what is more urgent; `now` is the time of the
+    import. `switched`: the settings tell users apart by another field than the copy does. `written` and
+    `proven_whole`: how the file came. `sample`: only so many rows of the file count, and no user is absent for that;
+    else the whole file can be tried `left` times.
     """
 
     tenant: str
@@ -45,16 +58,28 @@ class Bench:
     users: Path
     folder: Path
     now: datetime
-    is_late: Callable[[], bool]
+    stopping: Callable[[], bool]
     switched: bool = False
     written: Written | None = None
     proven_whole: bool = False
+    sample: int | None = None
+    left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = self.file.stat().st_size + self.users.stat().st_size
+        self.left = WHOLE_TRIES + FURTHER_BYTES // size
 
     async def result(self, settings: ImportSettings, changes: Mapping[str, object]) -> Result:
         """What the file comes to with `changes` put into `settings`, if it is sent next and for real.
 
-        Raises OutOfTime, TryAgain, OSError.
+        Raises OutOfTries, Stopped, Refused, TryAgain, OSError.
         """
+        if self.sample is None:
+            if not self.left:
+                raise OutOfTries
+            self.left -= 1
+        else:
+            changes = {**changes, "deactivate_missing": False}
         tried = {"identifier": settings.identifier, **changes} if self.switched else changes
         job = Job(
             tenant=self.tenant,
@@ -68,14 +93,10 @@ class Bench:
             proven_whole=self.proven_whole,
             only_news=True,
             trial=Trial("advice", tried),
+            sample=self.sample,
         )
-        if self.is_late():
-            raise OutOfTime
-        try:
-            after = settings.with_changes(changes)
-            outcome = await run_import(job, self.users, after, self.folder, stopping=self.is_late)
-        except Stopped:
-            raise OutOfTime from None
+        after = settings.with_changes(changes)
+        outcome = await run_import(job, self.users, after, self.folder, stopping=self.stopping)
         return result_of(outcome)
 
 
@@ -95,32 +116,53 @@ class Tried:
 async def best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings, before: Result) -> Tried:
     """Try the parts together, and leave out those that make the outcome worse: guesses first.
 
-    Raises OutOfTime, TryAgain, OSError.
+    Where there are more of them than the whole file can be tried, that is done on a sample, and what is left of them
+    is tried on the whole file. Raises OutOfTries, Stopped, TryAgain, OSError.
     """
-    kept = _fitting_together(parts, settings)
+    fitting = _fitting_together(parts, settings)
+    tried = Tried(tuple(fitting), (), None)
+    if bench.left < 1 + len(fitting) + (_identifying(fitting) != []):
+        sample = replace(bench, sample=SAMPLE_ROWS)
+        same = before if before.failed else await sample.result(settings, {})
+        tried = await _best_of(sample, fitting, settings, same)
+    if tried.parts:
+        tried = await _best_of(bench, tried.parts, settings, before)
+    dropped = tuple(part for part in parts if part not in tried.parts)
+    return replace(tried, dropped=dropped)
+
+
+async def _best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings, before: Result) -> Tried:
+    kept = list(parts)
     result = await _result(bench, kept, settings)
     for part in sorted(kept, key=lambda part: (part.certain and not part.open, not part.open)):
         fits = is_no_worse(result, before)
         if fits and (result.counts.rejected == 0 or (part.certain and not part.open)):
             break
+        if _identifying(kept) and bench.sample is None and bench.left == 1:
+            break  # the last try tells whether another identifier finds the same users
         less = [each for each in kept if each is not part]
         try:
             tried = await _result(bench, less, settings) if less else before
-        except OutOfTime:
+        except OutOfTries:
             if fits:
                 break
             raise
         if is_better_without(tried, result, before):
             kept, result = less, tried
-    if any("identifier" in part.settings for part in kept):
-        less = [part for part in kept if "identifier" not in part.settings]
+    if by := _identifying(kept):
+        less = [part for part in kept if part not in by]
         tried = await _result(bench, less, settings)
-        if not finds_the_same_users(result, tried):
+        if is_better_without(tried, result, before) or not finds_the_same_users(result, tried):
             kept, result = less, tried
     dropped = tuple(part for part in parts if part not in kept)
     if not kept or not is_no_worse(result, before):
         return Tried((), tuple(parts), None, leavers_active=result.unread > before.unread)
     return Tried(tuple(kept), dropped, result)
+
+
+def _identifying(parts: Sequence[Part]) -> list[Part]:
+    """Those that tell users apart by another field."""
+    return [part for part in parts if "identifier" in part.settings]
 
 
 async def _result(bench: Bench, parts: Sequence[Part], settings: ImportSettings) -> Result:
@@ -142,12 +184,12 @@ def _fitting_together(parts: Sequence[Part], settings: ImportSettings) -> list[P
     return kept
 
 
-def copy_users(database: Path, copy: Path, is_late: Callable[[], bool]) -> None:
-    """Copy the users of this moment, also while an import writes. Raises OutOfTime, TryAgain."""
+def copy_users(database: Path, copy: Path, stopping: Callable[[], bool]) -> None:
+    """Copy the users of this moment, also while an import writes. Raises Stopped, TryAgain."""
 
     def look(_: int, __: int, ___: int) -> None:
-        if is_late():
-            raise OutOfTime
+        if stopping():
+            raise Stopped("the server is stopping")
 
     with _told(), closing(_read_only(database)) as source, closing(sqlite3.connect(copy)) as target:
         source.execute("BEGIN")

@@ -28,7 +28,8 @@ class Job:
 
     `proven_whole`: its check-sum fits, so nothing else that speaks against its wholeness counts. `only_news`: a dry
     run says of the header what the import for real would say, and not all. `copy_of` tells where the copy of another
-    import's file is; None: it is not to be read side by side with the one before it.
+    import's file is; None: it is not to be read side by side with the one before it. `sample`: it is over with the
+    batch in which it comes to so many rows; only for a dry run.
     """
 
     tenant: str
@@ -43,6 +44,7 @@ class Job:
     only_news: bool = False
     trial: Trial | None = None
     copy_of: Callable[[int], Path] | None = None
+    sample: int | None = None
 
 
 class Source:

@@ -135,6 +135,12 @@ class Reconciler:
             await self._settle(sheet)
         return True
 
+    def end_after(self, rows: int) -> None:
+        """Let the rows so far be all there are, if there are so many."""
+        if self._ahead and self._reader.rows - len(self._ahead.raws) >= rows:
+            self._ahead = None
+            self._reader.close()
+
     async def _next(self) -> Sheet | None:
         if self._reading:
             return await asyncio.to_thread(self._reading.next)

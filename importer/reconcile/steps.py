@@ -127,7 +127,8 @@ class Steps:
         tables = self._tables
         before = await self._file_before()
         side_by_side.begin(before, left_out=self._settings.skip_last_lines)
-        if self._roster.is_first and self._source.facts.size >= self._sizes.beside_bytes:
+        beside = self._roster.is_first and self._job.sample is None
+        if beside and self._source.facts.size >= self._sizes.beside_bytes:
             self._reading = await asyncio.to_thread(self._read_beside)
         self._reconciler = Reconciler(
             self._reader,
@@ -150,6 +151,8 @@ class Steps:
                 progress(self._reader.bytes_read / max(1, self._source.facts.size))
                 if stopping():
                     raise Stopped("the server is stopping")
+                if self._job.sample is not None:
+                    self._reconciler.end_after(self._job.sample)
         except FileError as error:
             if before:
                 raise Unsure from error
@@ -194,7 +197,9 @@ class Steps:
         else:
             self._reconciler.say_of_the_file()
         await self._look_at_all(counts)
-        facts = await asyncio.to_thread(self._source.read_out, counts.rows)
+        facts = replace(self._source.facts, rows=counts.rows)
+        if self._job.sample is None:
+            facts = await asyncio.to_thread(self._source.read_out, counts.rows)
         if counts.rejected == counts.rows:
             return self._every_row_rejected(facts)
         if last_absent and last is not None:

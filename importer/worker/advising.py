@@ -10,7 +10,9 @@ import asyncio
 import logging
 import os
 import shutil
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +39,12 @@ WAITING_MOST = 100
 ROOM_BYTES = 64 * 1024 * 1024
 """What the disk must have beside the copies that are made."""
 
+LONG_BYTES = 4 * 1024 * 1024
+"""Longer files wait for each other, and their tries for imports."""
+
+GIVES_WAY_S = 1.0
+"""So long a try waits for imports that run, each time it has done a batch of rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -50,12 +58,15 @@ class Ended:
 
 
 class Advising:
-    """Makes advice, for one import at a time."""
+    """Makes advice, on one long file and one other at a time."""
 
     def __init__(self, folder_of: FolderOf, in_toml: InToml | None = None) -> None:
         self._folder_of = folder_of
         self._in_toml = in_toml
-        self._making = asyncio.Semaphore(1)
+        self._making = {is_long: asyncio.Semaphore(1) for is_long in (False, True)}
+        self._imports = 0
+        self._quiet = threading.Event()
+        self._quiet.set()
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._stopping = False
 
@@ -83,6 +94,18 @@ class Advising:
         if ended.took_s <= QUICK_S:
             await asyncio.wait([task], timeout=AT_ONCE_S)
 
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """An import runs in the block: tries of long files give way to it."""
+        self._imports += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._imports -= 1
+            if not self._imports:
+                self._quiet.set()
+
     def under_way(self, entry: Entry) -> asyncio.Task[None] | None:
         """What still makes advice for this import; None if nothing does."""
         return self._tasks.get(entry.key)
@@ -90,15 +113,17 @@ class Advising:
     async def stop(self) -> None:
         """Leave out what is not made yet."""
         self._stopping = True
+        self._quiet.set()
         if self._tasks:
             await asyncio.wait([*self._tasks.values()])
 
     async def _make(self, ended: Ended, folder: TenantFolder, scratch: Path, matter: str) -> None:
         try:
-            async with self._making:
+            is_long = _link(scratch).stat().st_size > LONG_BYTES
+            async with self._making[is_long]:
                 if self._stopping:
                     return
-                await self._made(ended, folder, scratch, matter)
+                await self._made(ended, folder, scratch, matter, self._gives_way if is_long else self._stops)
         except Exception:
             log.exception(
                 "Advice on import %d of %s failed.",
@@ -108,7 +133,17 @@ class Advising:
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
-    async def _made(self, ended: Ended, folder: TenantFolder, scratch: Path, matter: str) -> None:
+    def _stops(self) -> bool:
+        return self._stopping
+
+    def _gives_way(self) -> bool:
+        """The same, after a wait for the imports that run. For the thread of a try."""
+        self._quiet.wait(GIVES_WAY_S)
+        return self._stopping
+
+    async def _made(
+        self, ended: Ended, folder: TenantFolder, scratch: Path, matter: str, stopping: Callable[[], bool]
+    ) -> None:
         job = ended.job
         question = Question(
             tenant=job.tenant,
@@ -117,11 +152,10 @@ class Advising:
             settings=ended.settings,
             outcome=ended.outcome,
             now=job.now,
-            took_s=ended.took_s,
             switched=job.trial is not None and "identifier" in job.trial.changes,
             written=job.written,
             proven_whole=job.proven_whole,
-            stopping=lambda: self._stopping,
+            stopping=stopping,
         )
         found = await advise_if_possible(question, scratch, self._in_toml)
         if found.left_out or self._stopping:

@@ -11,6 +11,7 @@ import errno
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -166,9 +167,10 @@ class Starter:
                 return await known_end(folder, entry) or compared.end
             began = time.monotonic()
             job = job_of(entry, folder, self.clock, proven_whole=compared.verdict is Verdict.FITS)
-            outcome = await self.run(
-                job, folder.users_db, settings, folder.messages, progress=progress, stopping=stopping
-            )
+            with self.advising.importing() if self.advising else nullcontext():
+                outcome = await self.run(
+                    job, folder.users_db, settings, folder.messages, progress=progress, stopping=stopping
+                )
             if outcome.guard and GuardReason.POSSIBLY_TRUNCATED in outcome.guard.reasons:
                 meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
                 if meanwhile.verdict is not compared.verdict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -50,12 +49,11 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
             users = folder / "users.db"
             await asyncio.to_thread(copy_users, opened.folder(tenant).users_db, users, lambda: False)
         copy = await asyncio.to_thread(_copy, file, folder / "upload.csv")
-        now, began = utc_now(), time.monotonic()
+        now = utc_now()
         outcome = await _try(tenant, file, copy, settings, folder, now)
         advice = None
         if deserves_advice(outcome):
-            took_s = time.monotonic() - began
-            question = Question(tenant, copy, users, settings, outcome, now, took_s, is_copy=True)
+            question = Question(tenant, copy, users, settings, outcome, now, is_copy=True)
             advice = (await advise_if_possible(question, folder / "tries", in_toml)).advice
         report = _report(tenant, outcome, rfc3339(now), advice)
         if not as_json:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -18,11 +19,14 @@ from ground.moments import rfc3339, utc_now
 from importer.advice import trying
 from importer.advice.advise import Advised, Question, advise_if_possible
 from importer.advice.model import Advice
-from importer.model import ImportState
+from importer.errors import Stopped
+from importer.model import ImportState, Outcome
+from importer.reconcile.job import Job
+from importer.reconcile.run import run_import
 from importer.rules.settings import ImportSettings
 from importer.worker import advising
 from importer.worker.advising import Advising
-from importer.worker.attempt import Starter
+from importer.worker.attempt import RunImport, Starter
 from importer.worker.worker import Worker
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house
@@ -34,13 +38,16 @@ OTHERS = "First Name,Last Name,Email\nAnn,Lee,ann@a.test\n"
 class Yard(House):
     """A house with a worker in it, and what makes advice."""
 
+    advising: Advising
+
     async def settings_of(self, tenant: str) -> ImportSettings:
         return ImportSettings()
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[Worker]:
+    async def working(self, run: RunImport = run_import) -> AsyncIterator[Worker]:
+        self.advising = Advising(self.folder)
         starter = Starter(
-            self.folder, self.settings_of, utc_now, self.queue.checksums, advising=Advising(self.folder)
+            self.folder, self.settings_of, utc_now, self.queue.checksums, run=run, advising=self.advising
         )
         worker = Worker(self.queue, self.closing, starter)
         worker.start()
@@ -189,16 +196,78 @@ async def test_a_fault_in_advice_is_logged_and_the_import_ends_as_ever(
     assert yard.advice(1) is None
 
 
-async def test_advice_that_would_take_too_long_to_test_is_left_out_and_that_is_said(
+async def test_a_file_too_long_to_test_each_setting_on_it_says_so(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importer.advice.advise.LONGEST_S", -100.0)
+    monkeypatch.setattr(trying, "WHOLE_TRIES", 0)
+    monkeypatch.setattr(trying, "FURTHER_BYTES", 0)
     await yard.upload(OTHERS)
     async with yard.working():
         await yard.ends(1, ImportState.FAILED)
     advice = yard.advice(1)
     assert (advice["settings"], advice["counts"]) == ({}, None)
-    assert any("took too long" in sentence for sentence in advice["sentences"])
+    assert any("too long to test" in sentence for sentence in advice["sentences"])
+
+
+async def test_advice_on_a_long_file_waits_for_imports_that_run(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, runs, waits = threading.Event(), asyncio.Event(), threading.Event()
+    gives_way = Advising._gives_way
+
+    async def until_told(job: Job, *args: Any, **how: Any) -> Outcome:
+        if job.import_id == 2:
+            runs.set()
+            await asyncio.to_thread(gate.wait)
+        return await run_import(job, *args, **how)
+
+    async def once_it_runs(question: Question, *args: Any) -> Advised:
+        await runs.wait()
+        return await advise_if_possible(question, *args)
+
+    def noted(advising: Advising) -> bool:
+        waits.set()
+        return gives_way(advising)
+
+    monkeypatch.setattr(advising, "AT_ONCE_S", 0.01)
+    monkeypatch.setattr(advising, "LONG_BYTES", 0)
+    monkeypatch.setattr(advising, "GIVES_WAY_S", 60.0)
+    monkeypatch.setattr(advising, "advise_if_possible", once_it_runs)
+    monkeypatch.setattr(Advising, "_gives_way", noted)
+    await yard.upload(OTHERS)
+    await yard.upload(people("bob").decode())
+    async with yard.working(until_told):
+        try:
+            await eventually(waits.is_set, what="a try to wait")
+            made = yard.advising.under_way(await found(yard.queue, 1))
+            assert made
+            assert (await asyncio.wait([made], timeout=0.2))[0] == set()
+        finally:
+            gate.set()
+        await eventually(made.done, what="the advice")
+        await eventually(lambda: yard.advice(1) is not None, what="the report with it")
+    assert yard.advice(1)["counts"]["created"] == 1
+
+
+async def test_advice_on_a_short_file_does_not_wait_for_that_on_a_long_one(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+
+    async def slowly(question: Question, *args: Any) -> Advised:
+        if question.file.stat().st_size > len(OTHERS):
+            await gate.wait()
+        return await advise_if_possible(question, *args)
+
+    monkeypatch.setattr(advising, "AT_ONCE_S", 0.01)
+    monkeypatch.setattr(advising, "LONG_BYTES", len(OTHERS))
+    monkeypatch.setattr(advising, "advise_if_possible", slowly)
+    await yard.upload(OTHERS + "Bo,Ng,bo@a.test\n")
+    await yard.upload(OTHERS)
+    async with yard.working():
+        try:
+            await eventually(lambda: yard.shown(2) and yard.advice(2) is not None, what="advice on the short file")
+            assert yard.advice(1) is None
+        finally:
+            gate.set()
 
 
 async def test_users_are_copied_as_they_are_while_an_import_writes(yard: Yard, tmp_path: Path) -> None:
@@ -210,5 +279,5 @@ async def test_users_are_copied_as_they_are_while_an_import_writes(yard: Yard, t
         writing.execute("COMMIT")
     with closing(sqlite3.connect(copy)) as db:
         assert db.execute("SELECT count(*) FROM settings").fetchone() == (0,)
-    with pytest.raises(trying.OutOfTime):
+    with pytest.raises(Stopped):
         trying.copy_users(users, tmp_path / "other.db", lambda: True)

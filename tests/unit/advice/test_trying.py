@@ -1,32 +1,42 @@
-"""What was tried in time is offered, though not every part of it could be tried alone."""
+"""What fits is offered, though not every part of it could be tried alone; of a long file the first rows choose."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from importer.advice.judging import Result
 from importer.advice.model import Part
-from importer.advice.trying import OutOfTime, best_of
+from importer.advice.trying import OutOfTries, best_of
 from importer.model import Counts, ImportState
 from importer.rules.settings import ImportSettings
 
 FAILED = Result(ImportState.FAILED, Counts())
+NUMBER = Part(
+    "N", headers={"N": "number"}, settings={"identifier": "number"}, fields=({"key": "number", "type": "text"},)
+)
 PARTS = [Part("A", headers={"A": "job_title"}), Part("B", headers={"B": "role"})]
 
 
+@dataclass
 class Bench:
-    """Plays tries: what a file comes to, by the headers that are mapped."""
+    """Plays tries: what a file comes to, and its first rows, by the headers that are mapped."""
 
-    def __init__(self, results: Mapping[str, Result]) -> None:
-        self.results = results
+    results: Mapping[str, Result]
+    of_sample: Mapping[str, Result]
+    left: int
+    sample: int | None = None
 
     async def result(self, settings: ImportSettings, changes: Mapping[str, Any]) -> Result:
         mapped = "".join(changes.get("field_mapping", {}))
-        if mapped not in self.results:
-            raise OutOfTime
+        if self.sample:
+            return self.of_sample[mapped]
+        if mapped not in self.results or not self.left:
+            raise OutOfTries
+        self.left -= 1
         return self.results[mapped]
 
 
@@ -46,7 +56,7 @@ async def test_what_fits_is_offered_where_the_time_is_over_before_all_was_tried(
 
 
 async def test_what_does_not_fit_is_not_offered_where_the_time_is_over() -> None:
-    with pytest.raises(OutOfTime):
+    with pytest.raises(OutOfTries):
         await best_of(_bench({"AB": done(rejected=2)}), PARTS, ImportSettings(), done(created=2))
 
 
@@ -56,5 +66,46 @@ async def test_nothing_is_offered_where_no_part_helps() -> None:
     assert (tried.parts, tried.result) == ((), None)
 
 
-def _bench(results: Mapping[str, Result]) -> Any:
-    return Bench(results)
+async def test_the_parts_for_a_long_file_are_chosen_on_its_first_rows() -> None:
+    first_rows = {"AB": done(created=1, rejected=1), "A": done(created=2), "B": done(created=1, rejected=1)}
+    tried = await best_of(_bench({"A": done(created=9)}, first_rows), PARTS, ImportSettings(), FAILED)
+    assert (tried.parts, tried.dropped, tried.result) == ((PARTS[0],), (PARTS[1],), done(created=9))
+
+
+async def test_the_first_rows_are_compared_with_what_they_come_to_without_the_parts() -> None:
+    first_rows = {"AB": done(created=1, rejected=1), "A": done(created=1, rejected=1), "": done(created=2)}
+    first_rows["B"] = first_rows[""]
+    tried = await best_of(_bench({"B": done(created=9)}, first_rows), PARTS, ImportSettings(), done(rejected=9))
+    assert (tried.parts, tried.result) == ((PARTS[1],), done(created=9))
+
+
+async def test_what_fits_only_the_first_rows_of_a_long_file_is_not_offered() -> None:
+    first_rows = dict.fromkeys(("AB", "A", "B", ""), done(created=2))
+    with pytest.raises(OutOfTries):
+        await best_of(_bench({"AB": done(rejected=9)}, first_rows), PARTS, ImportSettings(), done(created=9))
+
+
+async def test_a_long_file_is_not_tried_whole_where_nothing_helps_its_first_rows() -> None:
+    first_rows = dict.fromkeys(("AB", "A", "B"), done(rejected=2)) | {"": done(created=2)}
+    tried = await best_of(_bench({}, first_rows), PARTS, ImportSettings(), done(created=9))
+    assert (tried.parts, tried.dropped, tried.result) == ((), tuple(PARTS), None)
+
+
+async def test_an_identifier_that_creates_users_of_the_first_rows_anew_is_left_out() -> None:
+    first_rows = {"AN": done(created=2), "A": done(updated=2), "": done(updated=2)}
+    tried = await best_of(_bench({"A": done(updated=9)}, first_rows), [PARTS[0], NUMBER], ImportSettings(), done())
+    assert (tried.parts, tried.result) == ((PARTS[0],), done(updated=9))
+
+
+async def test_the_last_try_tells_whether_an_identifier_finds_the_same_users() -> None:
+    first_rows = dict.fromkeys(("AN", "A", ""), done(updated=2))
+    whole = {"AN": done(created=1, updated=8, rejected=1), "A": done(updated=9, rejected=1)}
+    whole["N"] = whole["AN"]
+    bench = _bench(whole, first_rows, left=2)
+    tried = await best_of(bench, [PARTS[0], NUMBER], ImportSettings(), done(updated=8, rejected=1))
+    assert (tried.parts, tried.result, bench.left) == ((PARTS[0],), whole["A"], 0)
+
+
+def _bench(results: Mapping[str, Result], of_sample: Mapping[str, Result] | None = None, left: int = 1) -> Any:
+    """A bench for a file; with `of_sample`, for one that can be tried as a whole only `left` times."""
+    return Bench(results, of_sample or {}, left=left if of_sample else 9)
