@@ -104,14 +104,13 @@ class Before:
             file.close()
             raise
 
-    async def keep(self, file: Path, facts: FileFacts, salt: bytes | None, users: array[int]) -> None:
-        """Let the next import know `file`, whose lines settle `users`; without a `salt` it knows nothing."""
+    async def keep(self, status: os.stat_result, facts: FileFacts, salt: bytes | None, users: array[int]) -> None:
+        """Let the next import know the file of `status`, whose lines settle `users`; without a `salt` nothing."""
         await self._db.execute("DELETE FROM before_lines")
         await self._db.execute("DELETE FROM before")
         await self._db.execute("DELETE FROM touched")
         if salt is None:
             return
-        status = await asyncio.to_thread(file.stat)
         values = (self._id, status.st_size, status.st_mtime_ns, facts.sha256, salt)
         await self._db.execute("INSERT INTO before VALUES (1, ?, ?, ?, ?, ?)", values)
         for number, start in enumerate(range(0, len(users), LINES_AT_ONCE)):

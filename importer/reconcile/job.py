@@ -55,6 +55,11 @@ class Source:
         self._hash = hashlib.sha256()
         self.facts = FileFacts(name, os.fstat(file.fileno()).st_size)
 
+    @property
+    def status(self) -> os.stat_result:
+        """What the system knows of the file, which may have lost its name."""
+        return os.fstat(self._file.fileno())
+
     def chunks(self) -> Iterator[bytes]:
         while chunk := self._file.read(CHUNK_BYTES):
             self._hash.update(chunk)

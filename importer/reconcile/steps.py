@@ -248,7 +248,7 @@ class Steps:
         await self._applied.record(outcome, self._job.now, last_user, header, compared=compared)
         if compared:
             users = await asyncio.to_thread(self._roster.named.settled_lines)
-            await self._tables.before.keep(self._job.file, outcome.file, self._salt, users)
+            await self._tables.before.keep(self._source.status, outcome.file, self._salt, users)
 
     async def _look_at_all(self, counts: Counts) -> None:
         """Say what no row shows: that most of a first file is ignored, and that no admin is left."""

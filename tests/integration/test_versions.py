@@ -42,13 +42,17 @@ def test_every_version_of_every_database_is_kept() -> None:
     assert {*DUMPS} == {(kind, each) for kind in ("server", "tenant") for each in range(1, len(migrations(kind)) + 1)}
 
 
+GONE = {("users", "digest")}
+"""What a later version has put another thing in the place of."""
+
+
 @pytest.mark.parametrize(("kind", "version"), DUMPS)
 async def test_a_database_of_any_version_is_taken_over_with_all_that_is_in_it(
     tmp_path: Path, kind: str, version: int
 ) -> None:
     path = restored(tmp_path, kind, version)
     before = tables_of(path)
-    kept = {name: columns for name, columns in before.items() if columns}
+    kept = {name: [each for each in columns if (name, each) not in GONE] for name, columns in before.items()}
     rows = {name: _rows(path, name, columns) for name, columns in kept.items()}
     await (await open_database(path, kind)).close()
     assert {name: _rows(path, name, columns) for name, columns in kept.items()} == rows

@@ -104,7 +104,7 @@ def test_a_start_on_a_full_disk_keeps_the_promises_of_the_last_stop(server: Serv
 
 
 def test_an_import_for_which_the_disk_is_too_small_is_run_when_it_is_larger(server: ServerProcess) -> None:
-    rows = "".join(f"{'x' * 80}{number},Smith,p{number}@example.com\n" for number in range(60_000))
+    rows = "".join(f"{'x' * 80}{number},Smith,p{number}@example.com\n" for number in range(90_000))
     server.put("acme", people() + rows.encode())
     wait_until(lambda: "full" in (server.report("acme", 2)["message"] or ""), SOON_S, "the import to be put back")
     assert server.state("acme", 2) in ("queued", "running")

@@ -57,6 +57,15 @@ async def test_times_that_a_client_sets_do_not_matter(company: Company, looked_a
     assert len(looked_at) < ALL / 2
 
 
+async def test_a_file_that_loses_its_name_while_it_is_read_is_applied(company: Company) -> None:
+    def lose() -> bool:
+        company.copy(1).unlink(missing_ok=True)
+        return False
+
+    assert (await company.run(people(), stopping=lose)).counts.created == ALL
+    assert (await company.run(people())).counts.unchanged == ALL
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 

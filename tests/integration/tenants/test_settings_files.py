@@ -128,7 +128,9 @@ def test_check_proposes_settings_that_make_the_export_go_in(tmp_path: Path) -> N
     first = run_cli("check", "acme", str(file), "--json", "--propose", str(proposed))
     assert (first.code, first.json["state"]) == (1, "failed")
     proposal = first.json["advice"]
-    assert proposal["settings"].keys() == {"delimiter", "encoding", "date_format", "field_mapping"}
+    assert {*proposal["settings"]} == {
+        *("delimiter", "encoding", "date_format", "field_mapping", "custom_fields", "identifier"),
+    }
     assert proposal["toml"] == proposed.read_text("utf-8")
     assert (proposal["state"], proposal["counts"]["created"]) == ("completed", 2)
     # Nothing has changed yet.
