@@ -22,6 +22,7 @@ pytestmark = needs("sftp")
 
 OLD = people("ann", "bob")
 NEW = people("ann", *(f"p{number}" for number in range(5000)))  # more than one batch
+MANY = people(*(f"p{number}" for number in range(60_000)))  # enough batches for a signal to be seen in one
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +142,7 @@ def test_stopped_during_an_import_it_ends_within_the_grace_time(server: ServerPr
 
 def test_stopped_without_a_grace_time_an_import_waits_for_the_next_start(server: ServerProcess) -> None:
     server.start(HEADCOUNT_TEST_STEP="between batches", HEADCOUNT_TEST_SIGNAL="SIGSTOP", HEADCOUNT_STOP_GRACE_S="0")
-    many = people(*(f"p{number}" for number in range(60_000)))  # enough batches for the signal to be seen in one
-    assert send(server, many)
+    assert send(server, MANY)
     server.wait_until_frozen()
     server.thaw(signal.SIGTERM)
     assert server.died() == 0
@@ -228,13 +228,14 @@ def test_a_second_signal_does_not_wait(server: ServerProcess) -> None:
     server.start(
         HEADCOUNT_TEST_STEP="between batches", HEADCOUNT_TEST_SIGNAL="SIGSTOP", HEADCOUNT_STOP_GRACE_S="3600"
     )
-    assert send(server)
+    assert send(server, MANY)
     server.wait_until_frozen()
     server.thaw(signal.SIGTERM, signal.SIGINT)
     assert server.died() == 0
     assert server.state("acme", 2) == "queued"
     server.start()
-    is_done(server)
+    server.reaches("acme", 2, "completed")
+    assert applied(server) == [(1, 2), (2, 60_000)]
 
 
 def test_without_json_the_ready_line_is_the_one_others_wait_for(server: ServerProcess) -> None:
