@@ -328,9 +328,22 @@ class History:
         seen["changes"] = sorted(map(repr, _each(seen["changes"])))
         for end in ("jsonl", "errors.csv", "touched.jsonl"):
             file = company.messages / f"{company.imports}.{end}"
-            seen[end] = file.read_bytes() if file.exists() else None
-        seen["outcome"] = outcome.to_json()
+            seen[end] = sorted(file.read_bytes().splitlines()) if file.exists() else None
+        seen["outcome"] = _in_order(outcome.to_json())
+        seen["applied"] = [tuple(map(_in_order, row)) for row in seen["applied"]]
         return seen
+
+
+def _in_order(outcome: Any) -> Any:
+    """What an import came to, as JSON or read from it, with its messages in one order.
+
+    Where a link is told of, with its row or at the end, depends on where a batch ends.
+    """
+    if isinstance(outcome, str) and outcome.startswith('{"state"'):
+        outcome = json.loads(outcome)
+    if isinstance(outcome, dict) and "messages" in outcome:
+        return {**outcome, "messages": sorted(map(repr, outcome["messages"]))}
+    return outcome
 
 
 def _each(records: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
