@@ -44,7 +44,7 @@ FULL_OR_BUSY = {
 
 
 async def open_database(
-    path: Path, kind: str, *, readonly: bool = False, make: bool = False, through: Through = aiosqlite.Connection
+    path: Path, kind: str, *, readonly: bool = False, make: bool = False, through: Through | None = None
 ) -> aiosqlite.Connection:
     """Open the database at `path` with its schema brought up to date. What an older Headcount wrote is copied before.
 
@@ -55,7 +55,7 @@ async def open_database(
     process does not even let it be read.
     """
     try:
-        return await _open(path, kind, readonly, make, through)
+        return await _open(path, kind, readonly, make, through or Threaded)
     except sqlite3.DatabaseError as error:
         raise as_told(error, path) from error
 
@@ -102,6 +102,27 @@ def _connect(path: Path, kind: str, readonly: bool, make: bool) -> tuple[sqlite3
         db.close()
         raise
     return db, version
+
+
+class Threaded(aiosqlite.Connection):
+    """A connection with a thread of its own, which has ended if opening it raises or is cancelled."""
+
+    def __await__(self) -> Generator[Any, None, aiosqlite.Connection]:
+        self._thread.start()
+        return self._opened().__await__()
+
+    async def _opened(self) -> aiosqlite.Connection:
+        def connect() -> None:
+            self._connection = self._connector()
+
+        try:
+            await in_its_thread(self, connect)
+        except BaseException:
+            # aiosqlite would not wait for its thread, whose last word may then come to a loop that is closed.
+            if stopped := self.stop():
+                await finish(stopped)
+            raise
+        return self
 
 
 class Inline(aiosqlite.Connection):
