@@ -49,6 +49,7 @@ class Counting:
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         """Count an end. Counting is never a reason for anything to fail."""
+        self._met = {*self._met, entry.tenant}
         self._metrics.import_ended(entry, duration_s)
         if entry.dry_run or entry.state not in APPLIED | {ImportState.UNDONE}:
             return

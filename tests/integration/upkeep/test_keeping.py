@@ -51,7 +51,7 @@ class Yard(House):
         async def settings_of(tenant: str) -> ImportSettings:
             return ImportSettings()
 
-        self.closing._clock = lambda: then
+        self.closing.clock = lambda: then
         worker = Worker(
             self.queue, self.closing, Starter(self.folder, settings_of, lambda: then, self.queue.checksums)
         )
@@ -141,7 +141,7 @@ async def test_what_is_young_enough_stays(yard: Yard) -> None:
 @pytest.mark.logs("imports_pruned")
 async def test_an_import_stays_in_the_list_while_its_report_is_shown(yard: Yard) -> None:
     old = [await yard.upload() for _ in range(KEPT + 2)]
-    yard.closing._clock = lambda: datetime.now(UTC) - 200 * DAY
+    yard.closing.clock = lambda: datetime.now(UTC) - 200 * DAY
     for import_id in old:
         await run_to(yard.queue, import_id, ImportState.FAILED)
     await yard.prune()

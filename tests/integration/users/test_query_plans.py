@@ -33,6 +33,18 @@ BY_INDEX = re.compile(
 )
 
 
+class Inside:
+    """The same, of the thread's own connection."""
+
+    def __init__(self, db: sqlite3.Connection, plan: list[str]) -> None:
+        self._db = db
+        self._plan = plan
+
+    def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
+        self._plan += [row["detail"] for row in self._db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+        return self._db.execute(sql, values)
+
+
 class Explained:
     """A connection that keeps the plan of every statement it is asked, a line for each table."""
 
@@ -43,6 +55,11 @@ class Explained:
     async def execute_fetchall(self, sql: str, values: Any = ()) -> Iterable[sqlite3.Row]:
         self.plan += [row["detail"] for row in await self._db.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", values)]
         return await self._db.execute_fetchall(sql, values)
+
+    @property
+    def _conn(self) -> Inside:
+        """What its thread works with."""
+        return Inside(self._db._conn, self.plan)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._db, name)

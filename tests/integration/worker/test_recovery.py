@@ -63,7 +63,7 @@ async def test_a_file_that_did_not_become_visible_is_aborted(house: House, dry_r
 async def test_an_import_that_was_applied_when_the_server_ended_is_the_newest(house: House) -> None:
     await run_to(house.queue, await house.upload(), ImportState.COMPLETED)
     await house.queue.claim("acme", await house.upload())
-    house.closing._clock = lambda: NOON - timedelta(days=7)
+    house.closing.clock = lambda: NOON - timedelta(days=7)
     await start(house, outcome(ImportState.COMPLETED))
     assert [entry.id for entry in await house.queue.applied("acme", 9)] == [2, 1]
     assert (await house.queue.undo("acme", None, by="operator")).id == 2
