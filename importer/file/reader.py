@@ -139,10 +139,12 @@ class CsvReader:
         is wrong with the structure, so that no record need be parsed to know that the file is whole.
         """
         found, size, begun, back = Batch([], []), self._batch_rows, 0, self._skip_last
+        ends_in_block = False
         for more in chain([self._first], self._blocks):
             if found.blocks and not more.blocks:
                 yield self._counted(found)
                 found, begun = Batch([], []), self.bytes_read
+            ends_in_block = bool(more.blocks) or (ends_in_block and not more.raws)
             found.lines += more.lines
             found.raws += more.raws
             found.blocks += more.blocks
@@ -161,8 +163,8 @@ class CsvReader:
             del found.lines[:at], found.raws[:at]
             if at:
                 begun = self.bytes_read
-        if found.blocks:
-            raise Unsure  # nothing came after them
+        if ends_in_block:
+            raise Unsure  # only blank lines or end marks come after it: what it ends with has to be judged
         found, left_out = without_last(found, back)
         if left_out.raws and not found.raws and self._any_known:
             raise Unsure  # a record of several lines: the rows that are left out may begin in a block

@@ -118,8 +118,10 @@ def _end_of_records(text: bytes, at: int) -> int:
 
 
 def _last_end(text: bytes, lines: int) -> int:
-    """Return the place where a line has ended, `lines` before the last line end; 0 for none."""
-    end = text.rfind(b"\n") + 1
+    """Return the place where a line has ended and `lines` more come, without blank lines and end marks at the end; 0
+    for none.
+    """
+    end = len(text.rstrip(b" \t\r\n\x1a")) + 1
     for _ in range(lines):
         end = text.rfind(b"\n", 0, max(0, end - 1)) + 1
     return end

@@ -81,12 +81,12 @@ class Before:
         self._db = db
         self._id = import_id
 
-    async def load(self, salt: bytes, copy_of: Callable[[int], Path]) -> FileBefore | None:
+    async def load(self, salt: bytes, past: str, copy_of: Callable[[int], Path]) -> FileBefore | None:
         """Return the file before, open, with the users whom its lines settle by now; None if it tells nothing.
 
-        `copy_of` tells where the kept copy of the file of an import is.
+        `copy_of` tells where the kept copy of the file of an import is. Last days before `past` are over.
         """
-        rows = await self._db.execute_fetchall("SELECT * FROM before WHERE salt = ?", (salt,))
+        rows = await self._db.execute_fetchall("SELECT * FROM before WHERE salt = ? AND past <= ?", (salt, past))
         facts = next(iter(rows), None)
         if facts is None:
             return None
@@ -104,15 +104,17 @@ class Before:
             file.close()
             raise
 
-    async def keep(self, status: os.stat_result, facts: FileFacts, salt: bytes | None, users: array[int]) -> None:
+    async def keep(
+        self, status: os.stat_result, facts: FileFacts, salt: bytes | None, past: str, users: array[int]
+    ) -> None:
         """Let the next import know the file of `status`, whose lines settle `users`; without a `salt` nothing."""
         await self._db.execute("DELETE FROM before_lines")
         await self._db.execute("DELETE FROM before")
         await self._db.execute("DELETE FROM touched")
         if salt is None:
             return
-        values = (self._id, status.st_size, status.st_mtime_ns, facts.sha256, salt)
-        await self._db.execute("INSERT INTO before VALUES (1, ?, ?, ?, ?, ?)", values)
+        values = (self._id, status.st_size, status.st_mtime_ns, facts.sha256, salt, past)
+        await self._db.execute("INSERT INTO before VALUES (1, ?, ?, ?, ?, ?, ?)", values)
         for number, start in enumerate(range(0, len(users), LINES_AT_ONCE)):
             part = users[start : start + LINES_AT_ONCE].tobytes()
             await self._db.execute("INSERT INTO before_lines VALUES (?, ?)", (number, part))

@@ -168,7 +168,7 @@ class Steps:
             self._salt = salt_of(self._roster.revision, header, self._settings, encoding)
         if self._salt is None or self._job.copy_of is None or self._sizes.pieces is None:
             return None
-        before = await self._tables.before.load(self._salt, self._job.copy_of)
+        before = await self._tables.before.load(self._salt, past_before(self._job.now), self._job.copy_of)
         if before:
             await self._roster.expect_known()
         return before
@@ -248,7 +248,8 @@ class Steps:
         await self._applied.record(outcome, self._job.now, last_user, header, compared=compared)
         if compared:
             users = await asyncio.to_thread(self._roster.named.settled_lines)
-            await self._tables.before.keep(self._source.status, outcome.file, self._salt, users)
+            past = past_before(self._job.now)
+            await self._tables.before.keep(self._source.status, outcome.file, self._salt, past, users)
 
     async def _look_at_all(self, counts: Counts) -> None:
         """Say what no row shows: that most of a first file is ignored, and that no admin is left."""

@@ -6,7 +6,9 @@ CREATE TABLE before (
     size        INTEGER NOT NULL,
     modified_ns INTEGER NOT NULL,
     sha256      TEXT NOT NULL,
-    salt        BLOB NOT NULL
+    salt        BLOB NOT NULL,
+    -- Last days before this one were over: where the clock has stepped back, they may not be.
+    past        TEXT NOT NULL
 ) STRICT;
 
 -- For each line of that file whom the row on it settled, so that the same line need not be looked at in the next file;
@@ -23,7 +25,23 @@ CREATE TABLE touched (user_id INTEGER PRIMARY KEY) STRICT;
 DROP TRIGGER users_changed;
 ALTER TABLE users DROP COLUMN digest;
 CREATE TRIGGER users_touched AFTER UPDATE ON users BEGIN
-    INSERT OR IGNORE INTO touched VALUES (NEW.id);
+    INSERT OR IGNORE INTO touched VALUES (NEW.id), (OLD.id);
+END;
+-- Of who is added by hand, perhaps in the place of another (REPLACE fires no other trigger), or gets another id, nothing
+-- is known to the rows that name them. An import does without users_put (search.py).
+CREATE TRIGGER users_moved AFTER UPDATE OF id ON users WHEN NEW.id IS NOT OLD.id BEGIN
+    UPDATE meta SET revision = revision + 1;
+END;
+CREATE TRIGGER users_put AFTER INSERT ON users BEGIN UPDATE meta SET revision = revision + 1; END;
+CREATE TRIGGER teams_put BEFORE INSERT ON teams
+WHEN EXISTS (SELECT 1 FROM teams WHERE id = NEW.id OR key = NEW.key)
+BEGIN
+    UPDATE meta SET revision = revision + 1;
+END;
+CREATE TRIGGER locations_put BEFORE INSERT ON locations
+WHEN EXISTS (SELECT 1 FROM locations WHERE id = NEW.id OR key = NEW.key)
+BEGIN
+    UPDATE meta SET revision = revision + 1;
 END;
 
 -- Few are admins, and each import asks for them.

@@ -62,7 +62,7 @@ FOUND = """
     WHERE p.{name} MATCH :match AND p.rowid > :after AND (:state IS NULL OR u.state = :state) AND u.known >= :known
         AND p.rowid NOT IN (SELECT value FROM json_each(:late)) ORDER BY p.rowid LIMIT :limit"""
 LATE = "late_people"
-ADDED = "SELECT sql FROM sqlite_schema WHERE name = 'users_search_added'"
+ADDED = "SELECT name, sql FROM sqlite_schema WHERE name IN ('users_search_added', 'users_put')"
 
 
 def clean(search: str) -> str:
@@ -201,10 +201,11 @@ async def adding_above(db: aiosqlite.Connection) -> AsyncIterator[None]:
 
     That would cost a first import one part in thirty. If the block raises, the transaction has to be rolled back.
     """
-    triggers = [row[0] for row in await db.execute_fetchall(ADDED)]
-    await db.execute("DROP TRIGGER IF EXISTS users_search_added")
+    triggers = [tuple(row) for row in await db.execute_fetchall(ADDED)]
+    for name, _ in triggers:
+        await db.execute(f"DROP TRIGGER {name}")
     yield
-    for trigger in triggers:
+    for _, trigger in triggers:
         await db.execute(trigger)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from importer.rules.rows import CheckedColumns, RowChecker
-from tests.support.importing import Company, sheet
+from tests.support.importing import SMALL, Company, sheet
 
 PEOPLE = [(f"P{number}", "Smith", f"p{number}@example.com", "Baker") for number in range(80)]
 HEADER = ("first_name", "last_name", "email", "job_title")
@@ -152,3 +153,73 @@ async def test_a_row_of_two_lines_is_looked_at_each_time(company: Company) -> No
     outcome = await company.run(changed)
     assert (outcome.counts.updated, outcome.counts.unchanged) == (1, ALL - 1)
     assert (await company.users())["p70@example.com"]["job_title"] == "Baker\nand boss"
+
+
+TAILS = [
+    b"",
+    b"\n",
+    b"\n\n\n\n",
+    b"\x1a",
+    b"\x1a\n\n\n",
+    b"Total,,,\n\n\n\n",
+    b"Total,,,\n",
+    b" \n\t\n",
+    b",,,\n,,,\n,,,\n",
+]
+
+
+@pytest.mark.parametrize("left_out", [0, 1, 2])
+@pytest.mark.parametrize("batch_rows", [1, 2000])
+@pytest.mark.parametrize("tail", TAILS)
+async def test_the_end_of_a_file_is_judged_as_of_one_that_is_read_alone(
+    tmp_path: Path, tail: bytes, batch_rows: int, left_out: int
+) -> None:
+    said = []
+    for name, pieces in (("beside", SMALL), ("alone", None)):
+        (tmp_path / name).mkdir()
+        company = Company(tmp_path / name, batch_rows=batch_rows, pieces=pieces)
+        await company.run(people() + b"Report by,Ann,x at y,z\n" * left_out, skip_last_lines=left_out)
+        content = people(P70="Boss") + b"Report by,Ann,x at y,z\n" * left_out + tail
+        said.append((await company.run(content, skip_last_lines=left_out)).to_json())
+    assert said[0] == said[1]
+
+
+COPIED = "email, email_key, first_name, last_name"
+WRONG = "email, email_key, 'Wrong', last_name"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE users SET id = 999 WHERE id = 70",
+        "UPDATE OR REPLACE users SET id = 47 WHERE id = 70",
+        f"INSERT OR REPLACE INTO users (id, {COPIED}) SELECT id, {WRONG} FROM users WHERE id = 70",
+        f"INSERT OR REPLACE INTO users ({COPIED}) SELECT {WRONG} FROM users WHERE id = 70",
+        "INSERT OR REPLACE INTO teams (id, key, name) VALUES (1, 'other', 'Other')",
+        "INSERT OR REPLACE INTO teams (key, name) VALUES ('ops', 'Ops')",
+    ],
+)
+async def test_whatever_is_replaced_by_hand_is_put_right(tmp_path: Path, statement: str) -> None:
+    rows = [(*row, "Ops") for row in PEOPLE]
+    content = sheet(*rows, header=(*HEADER, "primary_team"))
+    said = []
+    for name, pieces in (("beside", SMALL), ("alone", None)):
+        (tmp_path / name).mkdir()
+        company = Company(tmp_path / name, pieces=pieces)
+        await company.run(content)
+        await company.sql(statement)
+        outcome = await company.run(content, deactivate_missing=False)
+        outcome = await company.run(content, deactivate_missing=False)
+        said.append((outcome.to_json(), await company.users()))
+    assert said[0] == said[1]
+
+
+async def test_where_the_clock_has_stepped_back_last_days_are_looked_at_again(company: Company) -> None:
+    rows = [(*row, "2026-03-10" if row[0] == "P70" else "") for row in PEOPLE]
+    content = sheet(*rows, header=(*HEADER, "leave_date"))
+    settings = {"max_deactivations_percent": 100}
+    await company.run(content, now=datetime(2026, 3, 1, tzinfo=UTC), **settings)
+    for _ in range(2):
+        await company.run(content, now=datetime(2026, 3, 20, tzinfo=UTC), **settings)
+    outcome = await company.run(content, now=datetime(2026, 3, 5, tzinfo=UTC), **settings)
+    assert outcome.counts.reactivated == 1
