@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from ground.moments import rfc3339, utc_now
+from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import FolderOf
 from importer.model import ImportState
 from importer.queue.entry import Entry
@@ -71,9 +72,12 @@ class TenantHerald:
             settings = await self._settings_of(tenant)
         except TenantBroken:
             return [*Channel]
-        except Exception:
-            log.exception(
-                "The settings of %s can't be read.", tenant, extra={"event": "settings_unreadable", "tenant": tenant}
+        except Exception as error:
+            log.error(
+                "The settings of %s can't be read: %s.",
+                *(tenant, error),
+                exc_info=None if isinstance(error, DatabaseUnusable | TryAgain) else error,
+                extra={"event": "settings_unreadable", "tenant": tenant},
             )
             return [*Channel]
         return [channel for channel in Channel if destination(settings, channel)]

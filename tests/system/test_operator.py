@@ -104,7 +104,7 @@ async def test_removing_a_tenant_ends_its_sessions_and_nobody_elses(server: Serv
 
 
 def test_a_tenant_removed_while_its_import_runs_takes_nothing_else_along(server: ServerProcess, tenant: str) -> None:
-    server.put(tenant, people(*(f"p{number}" for number in range(50_000))))
+    server.put(tenant, people(*(f"p{number}" for number in range(150_000))))
     server.put(tenant, people("waiting"))
     server.reaches(tenant, 1, "running")
     aside = Path(server.cli("tenant", "remove", tenant, "--yes", "--json").json["moved_to"])
