@@ -7,6 +7,7 @@ async with open_site(tmp_path, "acme", "other") as site:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -98,11 +99,14 @@ class Site:
 
     async def run(self) -> None:
         """Let everything that waits run to its end."""
-        starter = replace(self._starter, advising=Advising(self.office.tenants.folder, in_toml))
+        advising = Advising(self.office.tenants.folder, in_toml)
+        starter = replace(self._starter, advising=advising)
         worker = Worker(self.office.queue, self.closing, starter)
         worker.start()
         try:
             await eventually(self._nothing_waits)
+            if advising._tasks:  # on a busy machine it comes after the end
+                await asyncio.wait([*advising._tasks.values()], timeout=30)
         finally:
             await worker.stop(5)
 
