@@ -110,7 +110,7 @@ class Comparing:
         lines = _lines(text)
         unknown, whole = _unknown(lines, users, line)
         if whole < len(lines):
-            text = text[: sum(map(len, lines[:whole])) + whole]
+            text = text[: _size(lines[:whole])]
             del users[whole:]
         return Block(line, text, users, unknown, len(users) - users.count(0))
 
@@ -169,8 +169,7 @@ class Comparing:
     def _merged(self, piece: bytes, near: bytes, place: int) -> array[int]:
         """Return the users of the lines of `piece` by those at `place` in `near`; go past these."""
         ours = _lines(piece)
-        theirs = near[place : place + len(piece) + STEP_BYTES].split(b"\n")
-        theirs.pop()  # it may be cut off
+        theirs = _lines(near[place : place + len(piece) + STEP_BYTES])
         if (users := self._but_for_one(piece, ours, theirs)) is not None:
             return users
         found, their = [], 0
@@ -183,9 +182,9 @@ class Comparing:
                 found.append(0)
                 is_changed = their < len(theirs) and theirs[their] not in ours[our + 1 : our + 1 + FIRST_LINES]
                 their += is_changed
-        known = self._before.users
-        self._past(sum(map(len, theirs[:their])) + their, their)
-        return array("i", [known[number] if number < len(known) else 0 for number in found])
+        users = self._users_on(found)
+        self._past(_size(theirs[:their]), their)
+        return users
 
     def _but_for_one(self, piece: bytes, ours: Sequence[bytes], theirs: Sequence[bytes]) -> array[int] | None:
         """Return the users of `piece`, and go past them, if but one line was changed, or is gone or new."""
@@ -217,27 +216,35 @@ class Comparing:
         if begin == 0 and start:
             begin = near.find(b"\n") + 1
         first = self._line - near.count(b"\n", begin, place)
-        theirs = near[begin:].split(b"\n")
-        theirs.pop()
+        theirs = _lines(near[begin:])
         where = dict(zip(reversed(theirs), range(first + len(theirs) - 1, first - 1, -1), strict=True))
         found = [where.get(line, 0) for line in lines]
         last = next((number for number in reversed(found) if number), 0)
         if not last:
-            self._missed += sum(map(len, lines)) + len(lines)
+            self._missed += _size(lines)
             return array("i", [0]) * len(lines)
-        passed = theirs[: last - first + 1]
-        self._at = start + begin + sum(map(len, passed)) + len(passed)
+        self._at = start + begin + _size(theirs[: last - first + 1])
         self._line = last + 1
         self._missed = 0
+        return self._users_on(found)
+
+    def _users_on(self, numbers: Iterable[int]) -> array[int]:
+        """Return the users whom these lines of the file before settled; 0 is no line."""
         known = self._before.users
-        return array("i", [known[number] if number < len(known) else 0 for number in found])
+        return array("i", [known[number] if number < len(known) else 0 for number in numbers])
 
     def _from_anywhere(self, lines: Sequence[bytes]) -> array[int]:
         self._anywhere = self._anywhere or _Anywhere(self._before)
         return self._anywhere.users_of(lines)
 
 
+def _size(lines: Sequence[bytes]) -> int:
+    """Return how many bytes these lines take, with their line ends."""
+    return sum(map(len, lines)) + len(lines)
+
+
 def _lines(text: bytes) -> list[bytes]:
+    """Return the whole lines of `text`; what comes after the last line end is cut off."""
     lines = text.split(b"\n")
     lines.pop()
     return lines
