@@ -21,6 +21,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -132,12 +133,7 @@ class Beside:
 def sheets(reader: CsvReader, settings: ImportSettings, past: str) -> Iterator[Sheet]:
     """The rows of a file as sheets. Last days before `past` are over. Raises FileError."""
     checker, unread = RowChecker(reader.header, settings, past), Unread(reader.header, settings, past)
-
-    def refuse_person(line: int, cells: list[str]) -> None:
-        if checker.is_person(line, cells, ""):
-            raise footer_missing(line, settings.skip_last_lines)
-
-    batches = reader.batches(refuse_person)
+    batches = reader.batches(partial(refuse_person, checker, settings))
     batch = next(batches, None)
     while batch is not None:
         after = next(batches, None)
@@ -199,6 +195,12 @@ class Reading:
         """Read no further. From any thread; one that waits for a sheet gets none."""
         self._closed = True
         self._beside.close()
+
+
+def refuse_person(checker: RowChecker, settings: ImportSettings, line: int, cells: list[str]) -> None:
+    """Raise FileError if this last line, which the settings leave out, is the row of a person."""
+    if checker.is_person(line, cells, ""):
+        raise footer_missing(line, settings.skip_last_lines)
 
 
 def unfinished_line(reader: CsvReader, last: Batch, settings: ImportSettings) -> int:

@@ -35,6 +35,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from typing import cast
 
@@ -42,7 +43,7 @@ from importer.file.comparing import Block
 from importer.file.reader import Batch, CsvReader
 from importer.model import Counts, Problem
 from importer.reconcile.addresses import Addresses
-from importer.reconcile.beside import Reading, unfinished_line
+from importer.reconcile.beside import Reading, refuse_person, unfinished_line
 from importer.reconcile.ending import Ending
 from importer.reconcile.later import LastRows, Later
 from importer.reconcile.leaving import hire_date_after, leaving, past_before, reversed_flags
@@ -53,7 +54,6 @@ from importer.reconcile.plan import (
     Fate,
     Judgement,
     NameIds,
-    footer_missing,
     hides_who_is_meant,
     judge,
     said_of_rejected,
@@ -102,7 +102,7 @@ class Reconciler:
         self._by_address = roster.identity.by_address
         self._checker = RowChecker(reader.header, settings, self._past)
         self.unread = Unread(reader.header, settings, self._past)
-        self._batches: Iterator[Batch] = reader.batches(self._refuse_person)
+        self._batches: Iterator[Batch] = reader.batches(partial(refuse_person, self._checker, settings))
         self._ahead: Batch | None = None
         self._blocks: list[Block] = []
         self.counts = Counts()
@@ -185,11 +185,6 @@ class Reconciler:
     def any_waits(self) -> bool:
         """Whether there are rows that wait for an address, and are counted only in the end."""
         return self._addresses.any
-
-    def _refuse_person(self, line: int, cells: list[str]) -> None:
-        """Raise FileError if this last line, which the settings leave out, is the row of a person."""
-        if self._checker.is_person(line, cells, ""):
-            raise footer_missing(line, self._settings.skip_last_lines)
 
     def _unfinished_line(self, batch: Batch) -> int:
         """The line of the row that must not be applied because the file ends in it; 0 for none."""
