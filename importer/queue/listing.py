@@ -103,6 +103,14 @@ class Listing:
             raise unknown_import(tenant, import_id)
         return entry
 
+    async def still_runs(self, entry: Entry) -> bool:
+        """Whether `entry`, which was claimed, is the import of this id that runs now.
+
+        Not if its tenant was removed, even if there is a tenant of the same name again.
+        """
+        now = await self.get(*entry.key)
+        return now is not None and now.state is ImportState.RUNNING and now.uploaded_at == entry.uploaded_at
+
     async def newest(self, tenant: str) -> Entry | None:
         """The newest real import: no dry run, and not an upload that became none."""
         return await self._one(

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +53,8 @@ class Touched(TypedDict):
 class Spool:
     """The files of one import. Used as a context: left without `keep()`, it leaves nothing behind.
 
+    They go into the folder that was there when it was entered, which is made where it is missing, whatever is at its
+    path by the end: a tenant that was removed and added again meanwhile is another one.
     `warnings` and `rejected` count warnings and rejected rows; `rejected_for` the rows for which a column is named.
     """
 
@@ -58,6 +62,7 @@ class Spool:
         self._folder = folder
         self._id = import_id
         self._delimiter = delimiter
+        self._into = -1
         self._files: dict[str, IO[str]] = {}
         self._write_rejected: Callable[[Iterable[object]], object] | None = None
         self._width = 0
@@ -69,6 +74,8 @@ class Spool:
         self.rejected_for: Counter[str] = Counter()
 
     def __enter__(self) -> Spool:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._into = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         return self
 
     def __exit__(
@@ -76,7 +83,8 @@ class Spool:
     ) -> None:
         for name, file in self._files.items():
             file.close()
-            self._temporary(name).unlink(missing_ok=True)
+            self._remove(self._temporary(name))
+        os.close(self._into)
 
     @property
     def whole_file(self) -> list[Problem]:
@@ -146,10 +154,11 @@ class Spool:
         for name in ("jsonl", "errors.csv", "touched.jsonl"):
             file = self._files.pop(name, None)
             if file is None:
-                self._final(name).unlink(missing_ok=True)
+                self._remove(self._final(name))
             else:
                 file.close()
-                self._temporary(name).replace(self._final(name))
+                new, final = self._temporary(name), self._final(name)
+                os.replace(new, final, src_dir_fd=self._into, dst_dir_fd=self._into)
         self._write_rejected = None
 
     def _join(self) -> None:
@@ -161,26 +170,32 @@ class Spool:
             return
         rows.close()
         whole = self._files.get("jsonl") or self._open("jsonl")
-        with self._temporary(_ROWS).open(encoding="utf-8", newline="") as lines:
+        with self._opened(_ROWS, "r") as lines:
             whole.writelines(islice(lines, MESSAGES_KEPT - len(self._whole_file)))
         del self._files[_ROWS]
-        self._temporary(_ROWS).unlink()
+        self._remove(self._temporary(_ROWS))
 
     def _write_json(self, name: str, data: Mapping[str, object]) -> None:
         file = self._files.get(name) or self._open(name)
         file.write(json.dumps(data, ensure_ascii=False) + "\n")
 
     def _open(self, name: str, encoding: str = "utf-8") -> IO[str]:
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        file = self._temporary(name).open("w", encoding=encoding, newline="")
-        self._files[name] = file
+        self._files[name] = file = self._opened(name, "w", encoding)
         return file
 
-    def _final(self, name: str) -> Path:
-        return self._folder / f"{self._id}.{name}"
+    def _opened(self, name: str, mode: str, encoding: str = "utf-8") -> IO[str]:
+        opener = partial(os.open, mode=0o666, dir_fd=self._into)
+        return open(self._temporary(name), mode, encoding=encoding, newline="", opener=opener)
 
-    def _temporary(self, name: str) -> Path:
-        return self._folder / f".{self._id}.{name}.new"
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._into)
+
+    def _final(self, name: str) -> str:
+        return f"{self._id}.{name}"
+
+    def _temporary(self, name: str) -> str:
+        return f".{self._id}.{name}.new"
 
 
 def said_in(

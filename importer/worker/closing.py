@@ -69,8 +69,13 @@ class Closing:
     async def finish(
         self, entry: Entry, outcome: Outcome, duration_s: float | None = None, *, at: datetime | None = None
     ) -> None:
-        """A running import, or its undo, ended with `outcome`, at the moment `at` if not now."""
+        """A running import, or its undo, ended with `outcome`, at the moment `at` if not now.
+
+        Of one that is forgotten, as its tenant was removed while it ran, nothing is left.
+        """
         async with self._ending:
+            if not await self._queue.still_runs(entry):
+                return
             ended = entry.ended(outcome, at or self.clock())
             not_undone = entry.undo is not None and ended.state is not ImportState.UNDONE
             notices = () if not_undone else await self._herald.notices_of(ended)

@@ -81,6 +81,16 @@ async def test_an_import_that_ends_early_leaves_no_file_of_messages(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_what_an_import_says_stays_in_the_folder_of_its_tenant_wherever_that_goes(tmp_path: Path) -> None:
+    folder, moved = tmp_path / "messages", tmp_path / "removed"
+    with Spool(folder, 1) as spool:
+        folder.rename(moved)
+        folder.mkdir()
+        spool.say([Problem(Severity.ERROR, "invalid_email", "Write one.", 2)])
+        spool.keep()
+    assert ([each.name for each in moved.iterdir()], list(folder.iterdir())) == (["1.jsonl"], [])
+
+
 async def test_more_messages_about_a_file_than_wait_in_memory_follow_among_those_of_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from importer.model import ImportState
 from importer.worker.results import KEPT, errors_file
-from tests.support.queues import House, enqueue, found, open_house, outcome, promise
+from tests.support.queues import House, enqueue, found, make_folder, open_house, outcome, promise
 
 REJECTED = "first_name,email,_line,_code,_message\n"
 
@@ -196,6 +196,17 @@ async def test_an_import_of_a_removed_tenant_ends_without_a_trace(house: House) 
     (house.data / "tenants" / "acme").rename(house.data / "removed")
     await house.closing.finish(entry, outcome(ImportState.COMPLETED))
     assert not (house.data / "tenants" / "acme").exists()
+    assert house.watching.ends == []
+
+
+async def test_a_tenant_added_again_gets_no_report_of_an_import_that_still_ran(house: House) -> None:
+    entry = await house.queue.claim("acme", await enqueue(house.queue))
+    assert entry
+    await house.queue._db.execute("DELETE FROM tenants")
+    (house.data / "tenants" / "acme").rename(house.data / "removed")
+    make_folder(house.data, "acme")
+    await house.closing.finish(entry, outcome(ImportState.COMPLETED))
+    assert list(house.folder().results.iterdir()) == []
     assert house.watching.ends == []
 
 
