@@ -251,7 +251,7 @@ class Roster:
     # Teams and locations.
 
     async def name_ids(self, teams: Set[str], locations: Set[str]) -> NameIds:
-        """The ids of these names; teams and locations that don't exist are made, with the first spelling."""
+        """The ids of these names; teams and locations that don't exist are made in this order, as spelt first."""
         team_ids, new_teams = await self._ids_of("teams", teams)
         location_ids, new_locations = await self._ids_of("locations", locations)
         self.teams_created += new_teams
@@ -266,7 +266,10 @@ class Roster:
             cache = self._names[table] = {}
         spellings = {name: name_key(name) for name in names if name not in cache}
         ids = await self._select_names(table, spellings.values())
-        missing = {key: name for name, key in reversed(spellings.items()) if key not in ids}
+        missing: dict[str, str] = {}
+        for name, key in spellings.items():
+            if key not in ids:
+                missing.setdefault(key, name)
         if missing:
             await self._db.executemany(
                 f"INSERT INTO {table} (key, name) VALUES (?, ?)",  # noqa: S608 - one of two tables

@@ -563,6 +563,15 @@ async def test_other_settings_make_every_row_be_looked_at_again(company: Company
 # Teams.
 
 
+@pytest.mark.parametrize("batch_rows", [1, 50])
+async def test_new_teams_get_their_ids_in_the_order_of_the_file(tmp_path: Path, batch_rows: int) -> None:
+    company = Company(tmp_path, batch_rows=batch_rows)
+    teams = ("Ops", "Care", "Sales", "CARE")
+    rows = [("Ann", "Lee", f"ann{number}@x.org", team) for number, team in enumerate(teams)]
+    await company.run(sheet(*rows, header=(*HEADER, "primary_team")))
+    assert await company.sql("SELECT id, name FROM teams ORDER BY id") == [(1, "Ops"), (2, "Care"), (3, "Sales")]
+
+
 async def test_teams_and_locations_are_matched_without_case_and_the_first_spelling_stays(company: Company) -> None:
     await company.run(people("ann", primary_team="Straße", location="OSLO"))
     outcome = await company.run(people("ben", primary_team="STRASSE", location="Oslo"))
