@@ -9,64 +9,70 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
-import io
 import json
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import aiosqlite
+
+from ground.refusals import Refusal
+from importer.database import open_database
 from importer.errors import Stopped
+from importer.file import comparing
 from importer.file.sidebyside import Pieces
+from importer.folder import TenantFolder
 from importer.model import GuardReason, ImportState, Outcome
-from importer.requests import Approval
+from importer.reconcile import before
+from importer.reconcile.applied import NEWEST_CHANGE
+from importer.reconcile.run import BESIDE_BYTES
+from importer.requests import Approval, Trial
+from importer.rules.identity import identity_of
+from importer.rules.settings import ImportSettings
+from importer.users.directory import Directory
+from importer.worker.pruning import prune
+from server.notify.invitations import Invitations
+from server.notify.retries import THREE_DAYS
+from server.tenants.settings import change_settings
 from tests.support.importing import Company, passing_folder
+from tests.support.queues import open_queue
+from tests.support.seen import first_difference, seen
+from tests.support.staff import Staff
 
-COLUMNS = ("first_name", "last_name", "email", "number")
-MORE: dict[str, Sequence[str]] = {
-    "job_title": ("", "Baker", "Boss", "-", "#N/A", "a\nb", 'the "boss"', "Züge", "x, y"),
-    "manager": ("", "a1@x.org", "a2@x.org", "a30@x.org", "1", "2", "gone@x.org"),
-    "coach": ("", "a3@x.org", "a4@x.org", "3"),
-    "primary_team": ("", "Ops", "Sales", "Care", "ops"),
-    "secondary_team": ("", "Ops", "Sales,Ops", "Care"),
-    "location": ("", "Bonn", "Köln"),
-    "role": ("", "learner", "admin", "king"),
-    "deactivate": ("", "", "", "", "yes", "no"),
-    "active": ("yes", "yes", "yes", "no"),
-    "leave_date": ("", "", "", "2020-01-31", "2026-01-05", "2026-01-20", "soon"),
-    "hire_date": ("", "2019-01-01", "2026-01-03", "01.02.2020"),
-    "End Date": ("", "", "2020-01-31", "2026-01-08"),
-    "Notes": ("n" * 90, "m" * 60, "é" * 40, ""),
-    "desk": ("", "D1", "D2", "none", "NULL"),
-}
-TABLES = {
-    "users": "SELECT * FROM users ORDER BY id",
-    "teams": "SELECT * FROM teams ORDER BY id",
-    "locations": "SELECT * FROM locations ORDER BY id",
-    "changes": "SELECT import_id, user_id, field, old, new, undo, more FROM changes",
-    "applied": "SELECT import_id, outcome, rows, last_user, compared, header, undone FROM applied ORDER BY number",
-    "invitations": "SELECT user_id, import_id, email_key, state FROM invitations ORDER BY user_id",
-}
 BY_HAND = (
     "UPDATE users SET job_title = 'By hand' WHERE id = :user",
     "UPDATE users SET state = 'deactivated' WHERE id = :user",
     "UPDATE users SET state = 'active' WHERE id = :user",
     "UPDATE users SET protected = 1 - protected WHERE id = :user",
     "UPDATE users SET manager_id = NULL WHERE id = :user",
+    "UPDATE users SET coach_id = :user WHERE id % 3 = 0",
     "UPDATE users SET email = 'hand' || id || '@x.org', email_key = 'hand' || id || '@x.org' WHERE id = :user",
+    "UPDATE users SET email = 'a30@x.org', email_key = 'a30@x.org' WHERE id = :user",
+    "UPDATE users SET email = NULL, email_key = NULL WHERE id = :user",
     "UPDATE users SET role = 'admin' WHERE id = :user",
+    "UPDATE users SET leave_date = '2026-01-08' WHERE id = :user",
+    "UPDATE users SET hire_date = NULL, location_id = NULL, primary_team_id = NULL WHERE id = :user",
+    "UPDATE users SET secondary_team_ids = '' WHERE id % 2",
+    "UPDATE users SET custom = json_set(custom, '$.desk', 'By hand') WHERE id = :user",
+    "UPDATE users SET last_name = upper(last_name)",
+    "UPDATE users SET id = id + 1000 WHERE id = :user",
     "DELETE FROM users WHERE id = :user",
+    "DELETE FROM users WHERE id > :user",
     "UPDATE teams SET name = name || '!', key = key || '!' WHERE id = 1",
     "DELETE FROM teams WHERE id = 2",
     "DELETE FROM locations WHERE id = 1",
     "INSERT INTO users (email, email_key, first_name, last_name) VALUES ('a30@x.org', 'a30@x.org', 'N', 'W')",
+    "REPLACE INTO users (id, email, email_key, first_name, last_name) VALUES (:user, 'a@x.org', 'a@x.org', 'N', 'W')",
+    "REPLACE INTO teams (id, name, key) VALUES (1, 'Care', 'care')",
 )
 SETTINGS: dict[str, Sequence[Any]] = {
+    "identifier": ("email", "number"),
     "deactivate_missing": (True, False),
     "reactivate_returning": (True, False),
     "blank_cells": ("clear", "keep"),
@@ -77,12 +83,17 @@ SETTINGS: dict[str, Sequence[Any]] = {
     "skip_first_lines": (0, 0, 1),
     "delimiter": (",", ",", ";"),
     "encoding": ("utf-8", "utf-8", "cp1252"),
-    "field_mapping": ({}, {"active": "active"}),
+    "field_mapping": ({}, {"active": "active"}, {"End Date": "leave_date"}),
     "value_mapping": ({}, {"desk": {"none": ""}}),
+    "custom_fields": (
+        [{"key": "desk"}, {"key": "number"}],
+        [{"key": "number"}, {"key": "desk"}],
+        [{"key": "number"}],
+    ),
     "invitations": ("off", "off", "immediately", "on_hire_date"),
 }
 
-Person = dict[str, str]
+FORM = ("delimiter", "encoding", "skip_first_lines", "skip_last_lines")
 
 
 class History:
@@ -92,155 +103,60 @@ class History:
         self.dice = random.Random(seed)
         pieces = Pieces(self.dice.choice((1, 1, 300)), self.dice.choice((1, 150, 700, 4000)))
         size = self.dice.choice((1, 3, 50))
+        self.folder = folder
+        first = 0 if self.dice.random() < 0.1 else BESIDE_BYTES  # a process beside reads small first files, too
         self.both = []
-        for name, cut in (("beside", pieces), ("alone", None)):
+        for name, cut, least in (("beside", pieces, first), ("alone", None, BESIDE_BYTES)):
             (folder / name).mkdir()
-            self.both.append(Company(folder / name, batch_rows=size, pieces=cut))
+            self.both.append(Company(folder / name, batch_rows=size, pieces=cut, beside_bytes=least))
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        self.settings: dict[str, Any] = {"custom_fields": [{"key": "desk"}, {"key": "number"}]}
-        if self.dice.random() < 0.4:
-            self.settings["identifier"] = "number"
-        self.columns = [name for name in MORE if self.dice.random() < 0.5]
-        self.people = [self.person(number) for number in range(1, self.dice.randrange(4, 60))]
-        self.form = {"bom": False, "crlf": False, "quoting": csv.QUOTE_MINIMAL, "utf16": False}
+        self.settings: dict[str, Any] = {}
+        self.staff = Staff(self.dice)
         self.content = b""
         self.held: Approval | None = None
         self.did: list[str] = []
 
-    def person(self, number: int) -> Person:
-        return {
-            "first_name": f"F{number}",
-            "last_name": self.dice.choice(("Smith", "Öz", "O'Neil", "")) or "Smith",
-            "email": f"a{number}@x.org",
-            "number": str(number),
-            **{name: self.dice.choice(values) for name, values in MORE.items()},
-        }
-
-    # What happens to the list.
-
-    def edit(self) -> None:
-        what = self.dice.choice(
-            (self.change, self.change, self.change, self.leave, self.join, self.shuffle, self.swap, self.repeat)
-        )
-        self.did.append(what.__name__)
-        what()
-
-    def change(self) -> None:
-        for _ in range(self.dice.choice((1, 1, 3, 20))):
-            if self.people:
-                name = self.dice.choice([*self.columns, "last_name", "email", "number"])
-                person = self.dice.choice(self.people)
-                values = MORE.get(name) or ("Other", "a5@x.org", "a77@x.org", "5", "77", "", person[name])
-                person[name] = self.dice.choice(values)
-
-    def leave(self) -> None:
-        for _ in range(self.dice.choice((1, 2, 10))):
-            if len(self.people) > 1:
-                self.people.pop(self.dice.randrange(len(self.people)))
-
-    def join(self) -> None:
-        for _ in range(self.dice.choice((1, 2, 10))):
-            at = self.dice.randrange(len(self.people) + 1)
-            self.people.insert(at, self.person(self.dice.randrange(1, 120)))
-
-    def shuffle(self) -> None:
-        self.dice.shuffle(self.people)
-
-    def swap(self) -> None:
-        if len(self.people) > 3:
-            start = self.dice.randrange(len(self.people) - 2)
-            self.people[start : start + 3] = reversed(self.people[start : start + 3])
-
-    def repeat(self) -> None:
-        if self.people:
-            person = dict(self.dice.choice(self.people))
-            if self.dice.random() < 0.5:
-                person["job_title"] = "Twice"
-            self.people.insert(self.dice.randrange(len(self.people) + 1), person)
-
-    # How it is written.
-
-    def write(self) -> bytes:
-        if self.dice.random() < 0.15:
-            self.form = {
-                "bom": self.dice.random() < 0.3,
-                "crlf": self.dice.random() < 0.4,
-                "quoting": self.dice.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_MINIMAL)),
-                "utf16": self.dice.random() < 0.1,
-            }
-        if self.dice.random() < 0.06:
-            self.columns = [name for name in MORE if self.dice.random() < 0.5]
-        text = io.StringIO()
-        names = [*COLUMNS, *self.columns]
-        end = "\r\n" if self.form["crlf"] else "\n"
-        writer = csv.DictWriter(
-            text,
-            names,
-            extrasaction="ignore",
-            lineterminator=end,
-            delimiter=self.settings.get("delimiter", ","),
-            quoting=self.form["quoting"],  # type: ignore[arg-type]
-        )
-        if self.settings.get("skip_first_lines"):
-            text.write(f"A list{end}")
-        writer.writeheader()
-        for person in self.people:
-            writer.writerow(person)
-            if self.dice.random() < 0.01:
-                text.write(end)
-        if self.settings.get("skip_last_lines"):
-            text.write(f"Total{end}END{end}")
-        if self.form["utf16"]:
-            return text.getvalue().encode("utf-16")
-        encoding = self.settings.get("encoding", "utf-8")
-        mark = b"\xef\xbb\xbf" if self.form["bom"] else b""
-        return self.spoil(mark + text.getvalue().encode("utf-8" if mark else encoding, "replace"))
-
-    def spoil(self, content: bytes) -> bytes:
-        dice = self.dice.random()
-        at = self.dice.randrange(len(content))
-        if dice < 0.05:
-            return content[:at]
-        if dice < 0.08:
-            return content[:at] + self.dice.choice((b'"', b"\n", b"\0", b"\xff", b"\r", b"\x1a", b",")) + content[at:]
-        if dice < 0.1:
-            return content.rstrip(b"\r\n")
-        if dice < 0.12:
-            return content + b"\x1a"
-        return content
-
-    # What happens.
+    async def begin(self) -> None:
+        """The settings are saved, and the first file is imported."""
+        identifier = "number" if self.dice.random() < 0.4 else "email"
+        await self.save({"custom_fields": SETTINGS["custom_fields"][0], "identifier": identifier})
+        self.content = self.staff.write(self.settings)
+        await self.send()
 
     async def step(self) -> None:
-        dice = self.dice.random()
-        if dice < 0.62:
-            for _ in range(self.dice.choice((0, 1, 1, 2))):
-                self.edit()
-            self.content = self.write()
-            await self.send(dry_run=self.dice.random() < 0.05)
-        elif dice < 0.7:
-            await self.send()
-        elif dice < 0.78:
-            await self.by_hand()
-        elif dice < 0.83:
-            self.did.append("a day passes")
-            self.now += timedelta(days=self.dice.choice((1, 5, 400)))
-        elif dice < 0.88:
-            name = self.dice.choice(sorted(SETTINGS))
-            self.settings[name] = self.dice.choice(SETTINGS[name])
-            self.did.append(f"{name} = {self.settings[name]}")
-        elif dice < 0.91:
-            await self.undo()
-        elif dice < 0.94:
-            self.lose_copies()
-        elif dice < 0.97:
-            await self.crash()
-        else:
-            await self.correct()
+        steps: dict[Callable[[], Awaitable[None]], int] = {
+            self.new_file: 50,
+            self.same_file: 8,
+            self.by_hand: 8,
+            self.pass_days: 9,
+            self.choose: 6,
+            self.protect: 2,
+            self.invite: 2,
+            self.retain: 2,
+            self.try_settings: 3,
+            self.try_file: 2,
+            self.undo: 3,
+            self.lose_copies: 2,
+            self.crash: 3,
+            self.correct: 3,
+        }
+        await self.dice.choices(list(steps), list(steps.values()))[0]()
+
+    # Files.
+
+    async def new_file(self) -> None:
+        self.edit()
+        self.content = self.staff.write(self.settings)
+        await self.send(dry_run=self.dice.random() < 0.05)
+
+    def edit(self) -> None:
+        for _ in range(self.dice.choice((0, 1, 1, 2))):
+            self.did.append(self.staff.edit())
+
+    async def same_file(self) -> None:
+        await self.send()
 
     async def send(self, *, dry_run: bool = False) -> None:
-        if not self.content:
-            return
         self.did.append(f"import{' (dry run)' if dry_run else ''}")
         self.now += timedelta(seconds=1)
         outcomes = [
@@ -253,45 +169,15 @@ class History:
         if outcomes[0].state is ImportState.HELD and guard and self.dice.random() < 0.6:
             users = frozenset(each["user_id"] for each in self.both[0].touched() if each["action"] == "deactivated")
             self.held = Approval("hr", "2026-01-01T00:00:00Z", tuple(map(GuardReason, guard.reasons)), users)
+            if self.dice.random() < 0.3:  # others may lose access by now
+                await self.by_hand()
             await self.send()
-
-    async def by_hand(self) -> None:
-        statement, user = self.dice.choice(BY_HAND), self.dice.randrange(1, 60)
-        self.did.append(f"{statement} ({user})")
-        for company in self.both:
-            with closing(sqlite3.connect(company.database)) as db, db:
-                try:
-                    db.execute(statement, {"user": user})
-                except sqlite3.IntegrityError:
-                    db.rollback()
-
-    async def undo(self) -> None:
-        self.did.append("undo")
-        done = []
-        for company in self.both:
-            with closing(sqlite3.connect(company.database)) as db:
-                newest = db.execute(
-                    "SELECT import_id FROM applied WHERE undone IS NULL AND outcome NOT LIKE '%\"unchanged\"%'"
-                    " ORDER BY number DESC LIMIT 1"
-                ).fetchone()
-            named = {name: self.settings[name] for name in ("identifier", "custom_fields") if name in self.settings}
-            done.append(newest and (await company.undo(newest[0], **named)).to_json())
-        assert done[0] == done[1], self.did
-
-    def lose_copies(self) -> None:
-        self.did.append("copies are pruned")
-        for company in self.both:
-            for file in company.folder.glob("*.csv"):
-                file.unlink()
 
     async def crash(self) -> None:
         """An import that ends before it is applied, at any of its steps."""
-        if not self.content:
-            return
         after = self.dice.randrange(1, 6)
         self.did.append("an import is stopped, and tried again")
-        outcomes = [await self.stopped(company, after) for company in self.both]
-        self.compare(outcomes)
+        self.compare([await self.stopped(company, after) for company in self.both])
 
     async def stopped(self, company: Company, after: int) -> Outcome:
         asked = iter(range(after))
@@ -315,63 +201,160 @@ class History:
         self.now += timedelta(seconds=1)
         self.compare([await each.run(content, now=self.now, **self.settings) for each in self.both])
 
+    # On the page, and by commands.
+
+    async def choose(self) -> None:
+        """Some settings are changed: one, or how files are written."""
+        names = self.dice.choice(([self.dice.choice(list(SETTINGS))], ["identifier"], FORM))
+        await self.save({name: self.dice.choice(SETTINGS[name]) for name in names})
+
+    async def save(self, changes: dict[str, Any]) -> None:
+        """As the page saves settings: all, or none where they do not go together."""
+        self.did.append(f"save {changes}")
+
+        async def save(db: aiosqlite.Connection) -> None:
+            await change_settings(db, changes, by="owner")
+
+        if await self.each(save) == [None, None]:
+            self.settings |= changes
+
+    async def try_settings(self) -> None:
+        """Other settings are tried on the newest file."""
+        names = self.dice.sample(list(SETTINGS), self.dice.choice((1, 1, 2)))
+        if self.dice.random() < 0.4:
+            names = ["identifier"]
+        changes = {name: self.dice.choice(SETTINGS[name]) for name in names}
+        await self.try_out(self.content, Trial("owner", changes, self.both[0].imports))
+
+    async def try_file(self) -> None:
+        """A file is dropped on the page."""
+        self.edit()
+        await self.try_out(self.staff.write(self.settings), Trial("owner"))
+
+    async def try_out(self, content: bytes, trial: Trial) -> None:
+        self.did.append(f"try {trial.changes or 'a file'}")
+        self.now += timedelta(seconds=1)
+
+        async def run(company: Company) -> Outcome | str:
+            try:
+                return await company.run(content, dry_run=True, trial=trial, now=self.now, **self.settings)
+            except Refusal as error:
+                return repr(error)
+
+        beside, alone = [await run(company) for company in self.both]
+        if isinstance(beside, Outcome) and isinstance(alone, Outcome):
+            self.compare([beside, alone])
+        assert isinstance(beside, str) is isinstance(alone, str), (beside, alone, self.did)
+        assert not isinstance(beside, str) or beside == alone, (beside, alone, self.did)
+
+    async def undo(self) -> None:
+        self.did.append("undo")
+        done = []
+        for company in self.both:
+            with closing(sqlite3.connect(company.database)) as db:
+                newest = db.execute(NEWEST_CHANGE).fetchone()
+            named = {name: self.settings[name] for name in ("identifier", "custom_fields")}
+            done.append(newest and (await company.undo(newest[0], **named)).to_json())
+        assert done[0] == done[1], self.did
+
+    async def protect(self) -> None:
+        number, protected = self.dice.randrange(1, 60), self.dice.random() < 0.7
+        identity = identity_of(ImportSettings(**self.settings))
+        identifier = f"a{number}@x.org" if identity.by_address else str(number)
+        self.did.append(f"{'protect' if protected else 'unprotect'} {identifier}")
+        await self.each(lambda db: Directory(db, identity).set_protected(identifier, protected))
+
+    async def by_hand(self) -> None:
+        statement, user = self.dice.choice(BY_HAND), self.dice.randrange(1, 60)
+        self.did.append(f"{statement} ({user})")
+        for company in self.both:
+            with closing(sqlite3.connect(company.database)) as db, db:
+                try:
+                    db.execute(statement, {"user": user})
+                except sqlite3.IntegrityError:
+                    db.rollback()
+
+    # What the server does by itself, and what time does.
+
+    async def pass_days(self) -> None:
+        days = self.dice.choice((1, 1, 3, 5, 20, 400, -3))
+        self.did.append(f"{days} days pass")
+        self.now += timedelta(days=days)
+
+    async def invite(self) -> None:
+        """Some of the invitations that are due are sent, or can't be."""
+        self.did.append("invitations are sent")
+        sent, wanted = self.dice.random() < 0.7, self.settings.get("invitations", "off")
+
+        async def send(db: aiosqlite.Connection) -> list[int]:
+            invitations = Invitations(db, lambda: self.now, THREE_DAYS, on_hire_date=wanted == "on_hire_date")
+            if wanted == "off":
+                await invitations.withdraw()
+                return []
+            due = (await invitations.due())[:5]
+            for invitation in [await invitations.begin(user) for user in due]:
+                if invitation and sent:
+                    await invitations.sent(invitation)
+                elif invitation:
+                    await invitations.failed(invitation, "no such mailbox", for_good=True)
+            return due
+
+        await self.each(send)
+
+    async def retain(self) -> None:
+        """What of the past is older than a day goes."""
+        self.did.append("the past is pruned")
+        async with open_queue(self.folder, "acme") as queue:
+            for company in self.both:
+                await prune(queue, "acme", TenantFolder(company.folder), retention_days=1, now=self.now)
+
+    async def lose_copies(self) -> None:
+        self.did.append("copies are pruned")
+        for company in self.both:
+            for file in company.folder.glob("*.csv"):
+                file.unlink()
+
+    # Both ways.
+
+    async def each(self, work: Callable[[aiosqlite.Connection], Awaitable[object]]) -> list[Any]:
+        """What `work` comes to for both companies, which is the same; where it is refused, why."""
+        done: list[Any] = []
+        for company in self.both:
+            db = await open_database(company.database, "tenant")
+            try:
+                done.append(await work(db))
+            except Refusal as error:
+                done.append(repr(error))
+            finally:
+                await db.close()
+        assert done[0] == done[1], (*done, self.did)
+        return done
+
     def compare(self, outcomes: Sequence[Outcome]) -> None:
-        beside, alone = (self.seen(company, outcome) for company, outcome in zip(self.both, outcomes, strict=True))
+        beside, alone = (
+            seen(company.database, company.messages, company.imports, outcome.to_json())
+            for company, outcome in zip(self.both, outcomes, strict=True)
+        )
         for name, theirs in alone.items():
-            assert beside[name] == theirs, (name, *_first_difference(beside[name], theirs), self.did)
-
-    @staticmethod
-    def seen(company: Company, outcome: Outcome) -> dict[str, Any]:
-        """All that there is to see of the company after an import."""
-        with closing(sqlite3.connect(company.database)) as db:
-            seen: dict[str, Any] = {name: db.execute(query).fetchall() for name, query in TABLES.items()}
-        seen["changes"] = sorted(map(repr, _each(seen["changes"])))
-        for end in ("jsonl", "errors.csv", "touched.jsonl"):
-            file = company.messages / f"{company.imports}.{end}"
-            seen[end] = sorted(file.read_bytes().splitlines()) if file.exists() else None
-        seen["outcome"] = _in_order(outcome.to_json())
-        seen["applied"] = [tuple(map(_in_order, row)) for row in seen["applied"]]
-        return seen
-
-
-def _in_order(outcome: Any) -> Any:
-    """What an import came to, as JSON or read from it, with its messages in one order.
-
-    Where a link is told of, with its row or at the end, depends on where a batch ends.
-    """
-    if isinstance(outcome, str) and outcome.startswith('{"state"'):
-        outcome = json.loads(outcome)
-    if isinstance(outcome, dict) and "messages" in outcome:
-        return {**outcome, "messages": sorted(map(repr, outcome["messages"]))}
-    return outcome
-
-
-def _each(records: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """A change a user of records that may be about several."""
-    for import_id, user_id, *change, more in records:
-        for one in range(user_id - more, user_id + 1):
-            yield import_id, one, *change
-
-
-def _first_difference(ours: Any, theirs: Any) -> tuple[Any, Any]:
-    if isinstance(ours, bytes) and isinstance(theirs, bytes):
-        ours, theirs = ours.split(b"\n"), theirs.split(b"\n")
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        ours, theirs = list(ours.items()), list(theirs.items())
-    if isinstance(ours, list) and isinstance(theirs, list):
-        found = next(((one, other) for one, other in zip(ours, theirs, strict=False) if one != other), None)
-        return found or (len(ours), len(theirs))
-    return ours, theirs
+            assert beside[name] == theirs, (name, *first_difference(beside[name], theirs), self.did)
 
 
 async def play(seed: int, folder: Path, steps: int = 12) -> History:
     """Play the history of this seed. Raises AssertionError where the two ways differ."""
     history = History(seed, folder)
-    history.content = history.write()
-    await history.send()
-    for _ in range(steps):
-        await history.step()
+    with _as_in_long_files() if seed % 2 else nullcontext():
+        await history.begin()
+        for _ in range(steps):
+            await history.step()
     return history
+
+
+@contextmanager
+def _as_in_long_files() -> Iterator[None]:
+    """A line that stands some lines away in the file before is far away."""
+    lengths = {"NEAR_BYTES": 300, "FARTHEST_BYTES": 2000, "STEP_BYTES": 100, "PIECE_BYTES": 500, "COLD_BLOCKS": 20}
+    with patch.multiple(comparing, **lengths), patch.object(before, "LINES_AT_ONCE", 5):
+        yield
 
 
 def main(clock: Callable[[], float] = time.monotonic) -> int:

@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from importer.file.sidebyside import Pieces
 from importer.model import Outcome, Written
 from importer.reconcile.job import Job
 from importer.reconcile.run import BATCH_ROWS, BESIDE_BYTES, run_import
-from importer.requests import Approval
+from importer.requests import Approval, Trial
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
 from importer.users.directory import Directory
+from importer.worker.attempt import tried
 
 HEADER = ("first_name", "last_name", "email")
 
@@ -95,11 +97,16 @@ class Company:
         dry_run: bool = False,
         written: Written | None = None,
         approval: Approval | None = None,
+        trial: Trial | None = None,
         now: datetime | None = None,
         stopping: Callable[[], bool] = lambda: False,
         **settings: Any,
     ) -> Outcome:
-        """Import `content` with these settings and the defaults for the rest, at `now` or after the one before."""
+        """Import `content` with these settings and the defaults for the rest, at `now` or after the one before.
+
+        The settings that are to be tried are in `trial`: put in for this import alone.
+        """
+        wanted = ImportSettings(**settings)
         self.imports += 1
         await self._set_identifier(settings.get("identifier"))
         file = self.folder / f"{self.imports}.csv"
@@ -107,9 +114,9 @@ class Company:
         at = now or datetime(2026, 1, 1, tzinfo=UTC).replace(microsecond=self.imports * 1000)
         job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, at, copy_of=self.copy)
         return await run_import(
-            job,
+            replace(job, trial=trial),
             self.database,
-            ImportSettings(**settings),
+            tried(wanted, trial) if trial else wanted,
             self.messages,
             stopping=stopping,
             batch_rows=self.batch_rows,
