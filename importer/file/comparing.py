@@ -8,9 +8,10 @@ in another order: then every line of the file before is found wherever it stands
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
+
+from importer.file.blocks import Block, FileBefore, Walk, block_of, has_zero, lines_of, size_of
 
 NEAR_BYTES = 64 * 1024
 """So far before and behind the place where a block is expected it is looked for in the file before."""
@@ -18,59 +19,16 @@ FARTHEST_BYTES = 4 * 1024 * 1024
 """So far on it is looked for where many lines before it were not found."""
 FIRST_LINES = 8
 """So many lines of a block are looked for, until one is found."""
-STEP_BYTES = 2048
-"""In pieces of about so much it is seen whether a block is the same line by line."""
+STEP_BYTES = 4096
+"""In pieces of so much, then twice that, and so on, it is seen how far a block is the same."""
+MERGED_BYTES = 2048
+"""So much is compared line with line at once where more than one line differs."""
 FEW = 10
 """Of a block fewer than one line in so many are known: of the file probably no more are."""
 COLD_BLOCKS = 3
 MOST_ANYWHERE = 1_500_000
 """Of a file before with at most so many lines each is found wherever it stands: that takes some 110 bytes a line."""
 PIECE_BYTES = 1024 * 1024
-
-
-class Unsure(Exception):  # noqa: N818 - what is the case
-    """This file can't be read side by side with the one before it: read it without."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileBefore:
-    """The file before: its bytes, and for each line the user whom the row on it settled; 0 for none.
-
-    Of its lines the first is the line 1; `users[0]` is not used. `read` returns the bytes from a place on, so many or
-    those up to the end.
-    """
-
-    users: array[int]
-    read: Callable[[int, int], bytes]
-    close: Callable[[], None]
-
-
-@dataclass(slots=True)
-class Block:
-    """Whole lines of this file, compared with the file before.
-
-    `users` has for each the user whom it settled there; 0 for one that is not known. Those are in `unknown`: the line
-    on which each record begins, and its bytes without the line feed. `records` are the same, once decoded. `known`
-    counts the lines that are.
-    """
-
-    line: int
-    text: bytes
-    users: array[int]
-    unknown: list[tuple[int, bytes]]
-    known: int
-    records: list[tuple[int, str]] = field(default_factory=list)
-
-    def decode(self, encoding: str) -> None:
-        """Let `records` be what is unknown. Raises Unsure where that is not readable."""
-        try:
-            self.records = [(line, raw.decode(encoding).removesuffix("\r")) for line, raw in self.unknown]
-        except UnicodeError as error:
-            raise Unsure from error
-
-    def raw(self, line: int) -> bytes:
-        """Return the text of the known `line`."""
-        return self.text.split(b"\n")[line - self.line].removesuffix(b"\r")
 
 
 class Comparing:
@@ -99,33 +57,41 @@ class Comparing:
         """Return the whole lines `text`, the first of which is `line`, compared; without a record that does not
         end in them, and what comes after it.
         """
-        if self._before.read(self._at, len(text)) == text:
+        theirs = self._before.read(self._at, len(text) + MERGED_BYTES)
+        walk = None
+        if theirs.startswith(text):
             users = self._past(len(text), text.count(b"\n"))
-        elif not self._is_shuffled or _many_miss(users := self._from_anywhere(_lines(text))):
-            users = self._near(text)
-        missing = users.count(0)
-        self._cold = self._cold + 1 if (len(users) - missing) * FEW < len(users) else 0
-        if not missing:
-            return Block(line, text, users, [], len(users))
-        lines = _lines(text)
-        unknown, whole = _unknown(lines, users, line)
-        if whole < len(lines):
-            text = text[: _size(lines[:whole])]
-            del users[whole:]
-        return Block(line, text, users, unknown, len(users) - users.count(0))
+            walk = None if has_zero(users) else Walk(users)
+        elif not self._is_shuffled or _many_miss(users := self._from_anywhere(lines_of(text))):
+            walk = self._in_place(text, theirs)
+            users = walk.users if walk else self._near(text)
+        block = walk.block(text, line) if walk else None
+        block = block or block_of(text, line, users)
+        self._cold = self._cold + 1 if block.known * FEW < len(block.users) else 0
+        return block
+
+    def _in_place(self, text: bytes, theirs: bytes) -> Walk | None:
+        """Return the walk over a block that is where it is expected, but not the same; None if too little is."""
+        begins = self._at, self._line, self._missed
+        walk = self._beside(text, theirs, self._at)
+        if len(walk.lines) * 4 > len(walk.users):
+            self._at, self._line, self._missed = begins
+            return None
+        self._is_shuffled = False
+        return walk
 
     def _near(self, text: bytes) -> array[int]:
-        """Return the users of a block that is not where it is expected, or not the same."""
+        """Return the users of a block that is not where it is expected, or in another order."""
         start = max(0, self._at - NEAR_BYTES)
         near = self._before.read(start, self._at - start + len(text) + NEAR_BYTES + min(self._missed, FARTHEST_BYTES))
         self._align(text, near, start)
-        begins = self._at, self._line
-        users = self._beside(text, near, start)
+        begins = self._at, self._line, self._missed
+        users = self._beside(text, near, start).users
         self._is_shuffled = False
         if not _many_miss(users):
             return users
-        self._at, self._line = begins
-        lines = _lines(text)
+        self._at, self._line, self._missed = begins
+        lines = lines_of(text)
         users = self._around(near, start, lines)
         if _many_miss(users) and len(self._before.users) <= MOST_ANYWHERE:
             anywhere = self._from_anywhere(lines)
@@ -150,55 +116,62 @@ class Comparing:
         self._line += passed if place == high else -passed
         self._at = start + place
 
-    def _beside(self, text: bytes, near: bytes, start: int) -> array[int]:
-        """Return the users by lines in the same order, with some changed, gone or new; go past them."""
-        users = array("i")
-        at = same = 0  # up to `same` all of `text` is done, up to `at` it is the same
-        while same < len(text):
-            end = text.find(b"\n", at + STEP_BYTES) + 1 or len(text)
-            piece = text[at:end]
-            if piece and near.startswith(piece, self._at - start + at - same):
-                at = end
-                continue
-            if at > same:
-                users += self._past(at - same, text.count(b"\n", same, at))
-            users += self._merged(piece, near, self._at - start)
-            at = same = end
-        return users
+    def _beside(self, text: bytes, theirs: bytes, start: int) -> Walk:
+        """Go past the lines of `text` by those of `theirs`, which begins at `start`, in the same order, with some
+        changed, gone or new.
+        """
+        walk = Walk(array("i"))
+        at = 0
+        while at < len(text):
+            place = self._at - start
+            differs = at + _same(text, at, theirs, place)
+            line = text.rfind(b"\n", at, differs) + 1 or at if differs < len(text) else differs
+            if line > at:
+                users = self._past(line - at, text.count(b"\n", at, line))
+                walk.pass_same(text[at:line] if has_zero(users) else b"", users)
+                place = self._at - start
+            at = line
+            if at < len(text):
+                at = self._past_one(walk, text, at, theirs, place, differs - at)
+        return walk
 
-    def _merged(self, piece: bytes, near: bytes, place: int) -> array[int]:
-        """Return the users of the lines of `piece` by those at `place` in `near`; go past these."""
-        ours = _lines(piece)
-        theirs = _lines(near[place : place + len(piece) + STEP_BYTES])
-        if (users := self._but_for_one(piece, ours, theirs)) is not None:
-            return users
+    def _past_one(self, walk: Walk, text: bytes, at: int, theirs: bytes, place: int, differs: int) -> int:
+        """Go past the line at `at` in `text`, which differs from that at `place` in `theirs`: it is changed or new,
+        or that one is gone. Where more than one differs, go past several. Return the place after it in `text`.
+        """
+        end = text.find(b"\n", at + differs) + 1
+        their_end = theirs.find(b"\n", place + differs) + 1
+        following = text[end : text.find(b"\n", end) + 1]
+        ours = text[at : end - 1]
+        if their_end and theirs.startswith(text[at:end], their_end):
+            self._past(their_end - place, 1)
+            return at
+        if following and theirs.startswith(following, place):
+            walk.miss(ours)
+        elif their_end and theirs.startswith(following, their_end):
+            (user,) = self._past(their_end - place, 1)
+            walk.miss(ours, (user, theirs[place : their_end - 1]) if user else None)
+        else:
+            return self._merged(walk, text, at, theirs, place)
+        return end
+
+    def _merged(self, walk: Walk, text: bytes, at: int, theirs: bytes, place: int) -> int:
+        """Go past some lines from `at` on in `text` by those at `place` in `theirs`; return the place after them."""
+        end = text.find(b"\n", at + MERGED_BYTES) + 1 or len(text)
+        ours, others = lines_of(text[at:end]), lines_of(theirs[place : place + end - at + MERGED_BYTES])
         found, their = [], 0
         for our, line in enumerate(ours):
-            at = _place_of(line, ours[our + 1 : our + 2], theirs, their)
-            if at >= 0:
-                found.append(self._line + at)
-                their = at + 1
+            where = _place_of(line, ours[our + 1 : our + 2], others, their)
+            if where >= 0:
+                found.append(self._line + where)
+                their = where + 1
             else:
                 found.append(0)
-                is_changed = their < len(theirs) and theirs[their] not in ours[our + 1 : our + 1 + FIRST_LINES]
+                is_changed = their < len(others) and others[their] not in ours[our + 1 : our + 1 + FIRST_LINES]
                 their += is_changed
-        users = self._users_on(found)
-        self._past(_size(theirs[:their]), their)
-        return users
-
-    def _but_for_one(self, piece: bytes, ours: Sequence[bytes], theirs: Sequence[bytes]) -> array[int] | None:
-        """Return the users of `piece`, and go past them, if but one line was changed, or is gone or new."""
-        at = next((at for at, (our, their) in enumerate(zip(ours, theirs, strict=False)) if our != their), -1)
-        if at < 0:
-            return None
-        for new, gone in ((1, 1), (0, 1), (1, 0)):
-            rest = len(ours) - at - new
-            if ours[at + new :] == theirs[at + gone : at + gone + rest]:
-                size = len(piece) - new * (len(ours[at]) + 1) + gone * (len(theirs[at]) + 1)
-                users = self._past(size, at + gone + rest)
-                users[at : at + gone] = array("i", [0] * new)
-                return users
-        return None
+        walk.pass_same(text[at:end], self._users_on(found))
+        self._past(size_of(others[:their]), their)
+        return end
 
     def _past(self, size: int, lines: int) -> array[int]:
         """Go on by so many bytes, which are so many lines; return the users of those."""
@@ -216,14 +189,14 @@ class Comparing:
         if begin == 0 and start:
             begin = near.find(b"\n") + 1
         first = self._line - near.count(b"\n", begin, place)
-        theirs = _lines(near[begin:])
+        theirs = lines_of(near[begin:])
         where = dict(zip(reversed(theirs), range(first + len(theirs) - 1, first - 1, -1), strict=True))
         found = [where.get(line, 0) for line in lines]
         last = next((number for number in reversed(found) if number), 0)
         if not last:
-            self._missed += _size(lines)
+            self._missed += size_of(lines)
             return array("i", [0]) * len(lines)
-        self._at = start + begin + _size(theirs[: last - first + 1])
+        self._at = start + begin + size_of(theirs[: last - first + 1])
         self._line = last + 1
         self._missed = 0
         return self._users_on(found)
@@ -236,18 +209,6 @@ class Comparing:
     def _from_anywhere(self, lines: Sequence[bytes]) -> array[int]:
         self._anywhere = self._anywhere or _Anywhere(self._before)
         return self._anywhere.users_of(lines)
-
-
-def _size(lines: Sequence[bytes]) -> int:
-    """Return how many bytes these lines take, with their line ends."""
-    return sum(map(len, lines)) + len(lines)
-
-
-def _lines(text: bytes) -> list[bytes]:
-    """Return the whole lines of `text`; what comes after the last line end is cut off."""
-    lines = text.split(b"\n")
-    lines.pop()
-    return lines
 
 
 def _many_miss(users: array[int]) -> bool:
@@ -265,6 +226,23 @@ def _place_of(line: bytes, following: Sequence[bytes], theirs: Sequence[bytes], 
         return -1
     at = theirs.index(line, start)
     return at if not following or theirs[at + 1 : at + 2] in ([], following) else -1
+
+
+def _same(ours: bytes, at: int, theirs: bytes, place: int) -> int:
+    """Return how many bytes of `ours` from `at` on are those of `theirs` from `place` on."""
+    begin, size = at, STEP_BYTES
+    while (piece := ours[at : at + size]) and theirs.startswith(piece, place + at - begin):
+        at += size
+        size *= 2
+    size = len(piece)
+    while size > 1:  # they differ within so many bytes
+        half = size // 2
+        if theirs.startswith(ours[at : at + half], place + at - begin):
+            at += half
+            size -= half
+        else:
+            size = half
+    return min(at, len(ours)) - begin
 
 
 class _Anywhere:
@@ -293,30 +271,3 @@ class _Anywhere:
         number = self._where.get(hash(line), 0)
         same = number and self._before.read(self._begins[number], len(line) + 1) == line + b"\n"
         return self._before.users[number] if same else 0
-
-
-def _unknown(lines: Sequence[bytes], users: array[int], line: int) -> tuple[list[tuple[int, bytes]], int]:
-    """Return the records without a user, each with the line on which it begins, and how many lines are done with.
-
-    The first of `lines` is on `line`. Lines that an open quote takes with it lose their user; a record that does not
-    end in `lines` is not done with.
-    """
-    found: list[tuple[int, bytes]] = []
-    at, last = 0, len(users)
-    while at < last:
-        try:
-            at = users.index(0, at)
-        except ValueError:
-            break
-        end, raw = at + 1, lines[at]
-        if raw.count(b'"') & 1:
-            while end < last and not lines[end].count(b'"') & 1:
-                end += 1
-            if end == last:
-                return found, at
-            end += 1
-            users[at:end] = array("i", [0]) * (end - at)
-            raw = b"\n".join(lines[at:end])
-        found.append((line + at, raw))
-        at = end
-    return found, last

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from importer.errors import FileError
-from importer.file.comparing import Block, Unsure
+from importer.file.blocks import Block, Unsure
 from importer.file.kinds import SNIFFED, another_kind
 from importer.file.legacy import BEFORE, GUESSED_FROM, LEGACY, legacy_of
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from importer.errors import FileError
-from importer.file.comparing import Block
+from importer.file.blocks import Block
 from importer.file.header import DELIMITERS
 from importer.file.letters import one_line, visible
 from importer.model import Problem, Severity

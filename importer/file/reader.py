@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from importer.errors import FileError
+from importer.file.blocks import Block, Unsure
 from importer.file.columns import read_header
-from importer.file.comparing import Block, Unsure
 from importer.file.decoding import DecodedText
 from importer.file.edges import (
     Batch,

@@ -21,10 +21,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
-from importer.file.comparing import Block, Comparing, FileBefore
+from importer.file.blocks import Block, FileBefore
+from importer.file.comparing import Comparing
 
 HEAD_BYTES = 4096
 BLOCK_BYTES = 512 * 1024
+TAIL_BYTES = 4096
+NOTHING = b" \t\r\n\x1a"
 LONGEST_RECORD = 4 * 1024 * 1024
 """Where the quotes do not come in pairs for so long, the rest of the file goes to the reader."""
 
@@ -121,7 +124,9 @@ def _last_end(text: bytes, lines: int) -> int:
     """Return the place where a line has ended and `lines` more come, without blank lines and end marks at the end; 0
     for none.
     """
-    end = len(text.rstrip(b" \t\r\n\x1a")) + 1
+    tail = text[-TAIL_BYTES:]
+    end = len(text) - len(tail) + len(tail.rstrip(NOTHING))
+    end = (end if end > len(text) - len(tail) else len(text.rstrip(NOTHING))) + 1
     for _ in range(lines):
         end = text.rfind(b"\n", 0, max(0, end - 1)) + 1
     return end

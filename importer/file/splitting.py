@@ -17,7 +17,7 @@ import csv
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from importer.errors import MAX_FAULTS, FileError
-from importer.file.comparing import Block, Unsure
+from importer.file.blocks import Block, Unsure
 from importer.file.edges import Batch
 from importer.file.header import MAX_COLUMNS, is_correction
 from importer.file.letters import BLANKS

@@ -34,7 +34,7 @@ from typing import IO
 
 import aiosqlite
 
-from importer.file.comparing import FileBefore
+from importer.file.blocks import FileBefore
 from importer.file.header import Header
 from importer.file.leavers import tells_beside
 from importer.model import FileFacts

@@ -39,7 +39,7 @@ from functools import partial
 from operator import attrgetter
 from typing import cast
 
-from importer.file.comparing import Block
+from importer.file.blocks import Block
 from importer.file.reader import Batch, CsvReader
 from importer.model import Counts, Problem
 from importer.reconcile.addresses import Addresses

@@ -18,7 +18,7 @@ from pathlib import Path
 from importer.apart import apart
 from importer.database import Inline, open_database, transaction
 from importer.errors import MAX_FAULTS, FileError, TryAgain
-from importer.file.comparing import Unsure
+from importer.file.blocks import Unsure
 from importer.file.sidebyside import PIECES, Pieces
 from importer.model import (
     APPLIED,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from importer.errors import FileError, Stopped
-from importer.file.comparing import FileBefore, Unsure
+from importer.file.blocks import FileBefore, Unsure
 from importer.file.reader import CsvReader
 from importer.file.sidebyside import PIECES, Pieces, SideBySide
 from importer.model import (

@@ -103,6 +103,7 @@ PURE = {
     "importer.file.kinds",
     "importer.file.misread",
     "importer.file.nobody",
+    "importer.file.blocks",
     "importer.file.comparing",
     "importer.file.sidebyside",
     "importer.file.splitting",

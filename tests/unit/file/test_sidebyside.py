@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.file.comparing import Block, FileBefore
+from importer.file.blocks import Block, FileBefore
 from importer.file.sidebyside import Pieces, SideBySide
 
 HEADER = b"name,email\n"
@@ -61,6 +61,9 @@ def check(text: bytes, old: FileBefore | None, pieces: Pieces, left_out: int = 0
                 if user:
                     places = [place for place, other in enumerate(old.users) if other == user]
                     assert any(theirs[place - 1] == raw for place in places)
+            for number, (user, raw) in piece.was.items():
+                assert number in covered
+                assert (user, raw) in zip(old.users[1:], theirs, strict=False)
             known += piece.known
             unknown += len(piece.unknown)
         at += len(part)
@@ -109,6 +112,13 @@ def test_no_line_is_lost_and_each_known_one_stood_before(seed: int, pieces: Piec
 def test_lines_that_stood_before_are_known_wherever_they_stand(new: list[bytes], known: int, unknown: int) -> None:
     found = check(HEADER + b"".join(new), before(LINES), Pieces(1, 100_000))
     assert found == (known, unknown)
+
+
+def test_a_line_that_was_changed_tells_what_stood_in_its_place() -> None:
+    new = [*LINES[:20], b"New,n@x.org\n", *LINES[21:40], *LINES[41:50], b"Newer,n@x.org\n", *LINES[50:]]
+    pieces = pieces_of(HEADER + b"".join(new), before(LINES), Pieces(1, 100_000))
+    was = {line: what for piece in pieces if isinstance(piece, Block) for line, what in piece.was.items()}
+    assert was == {22: (21, LINES[20].rstrip())}
 
 
 def test_the_lines_that_are_left_out_and_one_more_go_to_the_reader() -> None:
