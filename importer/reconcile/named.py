@@ -6,10 +6,13 @@ One number a user tells it: the line of their row. That is also how an absent us
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain, compress
 
 SETTLED, STOOD = 1, 2
+_ARE_SETTLED = bytes(number == SETTLED for number in range(256))
+FEW = 16
+"""So many users stand one by one where their ids do not follow each other."""
 LINES_MORE = 1000
 """So many more lines than users a file may have for its users to stand at once."""
 
@@ -47,6 +50,17 @@ class Named:
         self.unsettle(user_id)
         self._line[user_id] = mark
 
+    def unnamed(self, end: int) -> Iterator[int]:
+        """Yield the users with an id below `end` whom no row names, in the order of their ids."""
+        at = 1
+        while True:
+            try:
+                at = self._line.index(0, at, end)
+            except ValueError:
+                return
+            yield at
+            at += 1
+
     def last_but(self, left: Iterable[int]) -> int | None:
         """Who was named last in the file, but for those in `left`; None if nobody was."""
         lines = self._line[:]
@@ -61,38 +75,64 @@ class Named:
         self._left = bytearray(len(self._line))
         for user_id in left:
             self._left[user_id] = 1
-        self._numbers = array("i", range(len(self._line) + LINES_MORE))
+        self._numbers = _numbers(len(self._line) + LINES_MORE)
 
     def stand(self, line: int, users: array[int]) -> list[int]:
         """Let the rows on `line` and the next lines stand for `users`, and settle them; 0 for no user.
 
         Return the lines of those whose user was named by a row before: they stand for nobody.
         """
-        if self._stand_in_a_row(line, users):
-            return []
         marks, settled, left, named = self._line, self._settled, self._left, []
-        for number, user in enumerate(users, line):
-            if user:
-                if marks[user]:
-                    named.append(number)
-                else:
-                    marks[user] = -number if left[user] else number
-                    settled[user] = STOOD
+        at = 0
+        while at < len(users):
+            end = at + self._in_a_row(users, at)
+            if not self._stand_in_a_row(line + at, users[at:end]):
+                end = max(end, at + FEW)
+                for number, user in enumerate(users[at:end], line + at):
+                    if user:
+                        if marks[user]:
+                            named.append(number)
+                        else:
+                            marks[user] = -number if left[user] else number
+                            settled[user] = STOOD
+            at = end + (end < len(users) and not users[end])
         self._stood.append((line, users))
         self._fell += named
         return named
 
+    def _in_a_row(self, users: array[int], at: int) -> int:
+        """Return how many of `users` from `at` on have ids that follow each other, as most do in most files."""
+        numbers, shift = self._numbers, users[at] - at
+        if users[at] <= 0 or users[at : at + FEW] != numbers[at + shift : at + shift + FEW]:
+            return 0
+        if users[at:] == numbers[at + shift : len(users) + shift]:
+            return len(users) - at
+        end, size = at + FEW, FEW
+        while users[end : end + size] == numbers[end + shift : end + shift + size]:
+            end += size
+            size *= 2
+        while size > 1:  # they stop within so many
+            half = size // 2
+            if users[end : end + half] == numbers[end + shift : end + shift + half]:
+                end += half
+                size -= half
+            else:
+                size = half
+        return end - at
+
     def _stand_in_a_row(self, line: int, users: array[int]) -> bool:
-        """Do so at once for active users whose ids follow each other, as most do in most files; whether it did."""
-        first, count, numbers = users[0], len(users), self._numbers
-        end = first + count
-        if not (first > 0 and end <= len(numbers) and line + count <= len(numbers)) or users != numbers[first:end]:
+        """Do so at once for active users whose ids follow each other; whether it did."""
+        count, numbers = len(users), self._numbers
+        if not count:
             return False
-        if any(self._line[first:end]) or self._left.find(1, first, end) >= 0:
+        first = users[0]
+        end = first + count
+        if end > len(numbers) or line + count > len(numbers):
+            return False
+        if self._line[first:end] != array("i", bytes(users.itemsize * count)) or self._left.find(1, first, end) >= 0:
             return False
         self._line[first:end] = numbers[line : line + count]
         self._settled[first:end] = bytes([STOOD]) * count
-        self._stood.append((line, users))
         return True
 
     # Who is settled.
@@ -123,7 +163,7 @@ class Named:
         """Return for each line the user whom the row on it settles; 0 for none. The first is the line 1."""
         looked_at = array("i")
         if self._settled.find(SETTLED) >= 0:
-            looked_at.extend(compress(range(len(self._settled)), map(SETTLED.__eq__, self._settled)))
+            looked_at.extend(compress(range(len(self._settled)), self._settled.translate(_ARE_SETTLED)))
         places = array("i", map(abs, map(self._line.__getitem__, looked_at)))
         ends = (line + len(users) - 1 for line, users in self._stood)
         lines = array("i", [0]) * (max(chain((0,), self._fell, ends, places)) + 1)
@@ -134,3 +174,19 @@ class Named:
         for line, user_id in zip(places, looked_at, strict=True):
             lines[line] = user_id
         return lines
+
+
+def _numbers(count: int) -> array[int]:
+    """Return the numbers from 0 on, at least so many, in a tenth of the time that each by itself takes.
+
+    In an integer of 32 bits a number all are made of the first half by one addition.
+    """
+    numbers, ones, made = 1 << 32, 1 | 1 << 32, 2
+    while made < count:
+        numbers |= (numbers + made * ones) << (32 * made)
+        ones |= ones << (32 * made)
+        made *= 2
+    found = array("i", numbers.to_bytes(4 * made, "little"))
+    if found[1:2] != array("i", [1]):  # the machine writes numbers the other way round
+        found.byteswap()
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
+from itertools import islice
 from typing import cast
 
 import aiosqlite
@@ -199,12 +200,16 @@ class Roster:
         )
         return {row[0]: row[1] for row in rows}
 
-    async def load(self, ids: Iterable[int]) -> dict[int, User]:
-        """These users, whole."""
-        rows = await self._db.execute_fetchall(
-            "SELECT u.* FROM json_each(?) AS wanted JOIN users AS u ON u.id = wanted.value", (json.dumps(list(ids)),)
+    async def load(self, ids: Iterable[int], where: str = "") -> dict[int, User]:
+        """These users, whole; with `where` only those whom it fits."""
+        rows = list(
+            await self._db.execute_fetchall(
+                f"SELECT u.id, u.* FROM json_each(?) AS wanted JOIN users AS u ON u.id = wanted.value {where}",  # noqa: S608
+                (json.dumps(list(ids)),),
+            )
         )
-        return cast(dict[int, User], {row["id"]: dict(row) for row in rows})
+        names = rows[0].keys() if rows else []
+        return cast(dict[int, User], {row[0]: dict(zip(names, row, strict=True)) for row in rows})
 
     async def put_days_back(self, users: dict[int, User]) -> None:
         """Give `users` whom a row has named already the days back that were stored before the import; take those out
@@ -232,20 +237,9 @@ class Roster:
 
     async def absent(self, batch: int = 2000) -> AsyncIterator[list[User]]:
         """The active users on no row of the file, in batches."""
-        after = 0
-        while True:
-            rows = list(
-                await self._db.execute_fetchall(
-                    "SELECT id FROM users WHERE id > ? AND id < ? AND state = 'active' ORDER BY id LIMIT ?",
-                    (after, self.first_new_id, batch * 10),
-                )
-            )
-            if not rows:
-                return
-            after = rows[-1][0]
-            missing = [row[0] for row in rows if not self.named.mark_of(row[0])]
-            for start in range(0, len(missing), batch):
-                users = await self.load(missing[start : start + batch])
+        unnamed = self.named.unnamed(self.first_new_id)
+        while ids := list(islice(unnamed, batch)):
+            if users := await self.load(ids, "WHERE u.state = 'active'"):
                 yield list(users.values())
 
     # Teams and locations.
