@@ -14,6 +14,9 @@ Theory. A line settles a user if the row on it, applied now, would change nothin
 So the row on such a line of the next file needs no look (sidebyside.py), unless another row names its user, too. One
 that is looked at in vain costs time and nothing else.
 
+Where a line was changed in its place, and names the same user by the same cell, the cells that are as they were say
+what is stored, and only the others are looked at, if they do not tell whether the user has left.
+
 If a row comes to mean something else without a change of the salt, users silently keep what the row used to mean:
 hence RULES.
 """
@@ -80,6 +83,7 @@ class Before:
     def __init__(self, db: aiosqlite.Connection, import_id: int) -> None:
         self._db = db
         self._id = import_id
+        self._triggers: list[str] = []
 
     async def load(self, salt: bytes, past: str, copy_of: Callable[[int], Path]) -> FileBefore | None:
         """Return the file before, open, with the users whom its lines settle by now; None if it tells nothing.
@@ -104,6 +108,15 @@ class Before:
             file.close()
             raise
 
+    async def note_nobody(self) -> None:
+        """Until `keep` users who are changed are not noted as touched: it would forget them.
+
+        The transaction has to end with it, or be rolled back.
+        """
+        for (sql,) in await self._db.execute_fetchall("SELECT sql FROM sqlite_schema WHERE name = 'users_touched'"):
+            await self._db.execute("DROP TRIGGER users_touched")
+            self._triggers.append(sql)
+
     async def keep(
         self, status: os.stat_result, facts: FileFacts, salt: bytes | None, past: str, users: array[int]
     ) -> None:
@@ -111,6 +124,8 @@ class Before:
         await self._db.execute("DELETE FROM before_lines")
         await self._db.execute("DELETE FROM before")
         await self._db.execute("DELETE FROM touched")
+        while self._triggers:
+            await self._db.execute(self._triggers.pop())
         if salt is None:
             return
         values = (self._id, status.st_size, status.st_mtime_ns, facts.sha256, salt, past)

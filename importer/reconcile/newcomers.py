@@ -171,8 +171,9 @@ def mentioned(newcomers: Newcomers, writes: Sequence[RowInHand], *names: str) ->
     for name in names:
         lines = dict(zip(reversed(newcomers.column(name)), reversed(newcomers.lines), strict=False))
         for row in writes:
-            value = row.checked.values.get(name)
-            lines[value] = min(row.line, lines.get(value, row.line))
+            if name in row.checked.values:
+                value = row.checked.values[name]
+                lines[value] = min(row.line, lines.get(value, row.line))
         first |= lines  # one field has a name as its value, the other a tuple of names
     return names_of(sorted(first, key=first.__getitem__))
 

@@ -23,6 +23,9 @@ however a row is treated (known, by column, on its own) and wherever a batch end
    leaver's row is not taken as known. One that was known has changed nothing either. So a row that is not a leaver's
    may displace it at any time, in whichever batch it was.
 
+Of a row that was changed in its place only the changed cells are looked at (`RowChecker.check_changed`), if no other
+row named its user: the line before settled that user, so all other cells say what is stored.
+
 A row that is treated in a new way has to mark its user or note its identifier, once: strangers take each identifier
 only once. A row that falls does neither. A batch that is looked up before the last one is written would create a
 user twice.
@@ -61,12 +64,12 @@ from importer.reconcile.plan import (
 )
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import FirstLines, RowInHand
-from importer.reconcile.sheet import Sheet, take_apart
+from importer.reconcile.sheet import Sheet, in_hand, take_apart
 from importer.reconcile.unread import Unread
 from importer.reconcile.writing import Writer
 from importer.rules.doubts import Doubts
 from importer.rules.emails import email_keys
-from importer.rules.rows import RowChecker
+from importer.rules.rows import CheckedRow, RowChecker
 from importer.rules.settings import ImportSettings
 from importer.said.repeated import Note, news
 from importer.said.spool import Spool
@@ -131,7 +134,7 @@ class Reconciler:
         sheet = await self._next()
         if sheet is None:
             return await self._last.run()
-        if sheet.lines:
+        if sheet.lines or sheet.in_hand:
             await self._settle(sheet)
         return True
 
@@ -144,16 +147,32 @@ class Reconciler:
     async def _next(self) -> Sheet | None:
         if self._reading:
             return await asyncio.to_thread(self._reading.next)
-        return await asyncio.to_thread(self._read, self._ahead) if self._ahead else None
+        if not self._ahead:
+            return None
+        any_known = bool(self._ahead.blocks)
+        batch, unfinished = await asyncio.to_thread(self._read, self._ahead)
+        rows = self._reader.table(batch.raws)
+        if not any_known:
+            return await asyncio.to_thread(take_apart, batch, rows, self._checker, self.unread, unfinished)
+        # Most of the others were changed: these users are known, and their rows are looked at once, on their own.
+        found = await asyncio.to_thread(in_hand, batch, rows, self._was, self._checker, self.unread, unfinished)
+        met = await self._roster.meet([row.key for row in found if row.key is not None and not row.known])
+        for row in found:
+            row.known = row.known or met.get(row.key or "", 0)
+        rest = [row for row in found if not row.known]
+        batch = Batch([row.line for row in rest], [row.raw for row in rest])
+        rows = [row.cells for row in rest]
+        sheet = await asyncio.to_thread(take_apart, batch, rows, self._checker, self.unread, unfinished)
+        sheet.in_hand, sheet.is_met = [row for row in found if row.known], True
+        return sheet
 
     # Reading, in a thread.
 
-    def _read(self, batch: Batch) -> Sheet:
-        """The rows of `batch` that have to be looked at, by column; the known ones are counted."""
+    def _read(self, batch: Batch) -> tuple[Batch, int]:
+        """The rows of `batch` to look at, and the line of the unfinished one; the known ones are counted."""
         self._ahead = next(self._batches, None)
         unfinished = self._unfinished_line(batch)
-        batch = self._take_known(batch)
-        return take_apart(batch, self._reader.table(batch.raws), self._checker, self.unread, unfinished)
+        return self._take_known(batch), unfinished
 
     def _row(self, sheet: Sheet, at: int) -> RowInHand:
         """The row at the place `at`, which is looked at on its own."""
@@ -176,6 +195,14 @@ class Reconciler:
         rows = sorted([*zip(batch.lines, batch.raws, strict=True), *named])
         return Batch([line for line, _ in rows], [raw for _, raw in rows])
 
+    @property
+    def _was(self) -> dict[int, tuple[int, list[str]]]:
+        """For lines of this batch that were changed in their place, whom the line before settled, and its cells."""
+        was = {line: what for block in self._blocks for line, what in block.was.items()}
+        raws = [raw.decode(self._reader.encoding).removesuffix("\r") for _, raw in was.values()]
+        cells = self._reader.table(raws)
+        return {line: (user, row) for (line, (user, _)), row in zip(was.items(), cells, strict=True)}
+
     def _known_raw(self, line: int) -> str:
         """The known row on `line` in this batch."""
         block = self._blocks[bisect_right(self._blocks, line, key=attrgetter("line")) - 1]
@@ -194,13 +221,15 @@ class Reconciler:
 
     async def _settle(self, sheet: Sheet) -> None:
         keys = [key for key in sheet.keys if key is not None]
-        known = await self._roster.meet(keys)
+        known = {} if sheet.is_met else await self._roster.meet(keys)
         strangers = await self._roster.strangers(keys)
         unknown = await self._roster.find_unknown(keys)
         apart = known.keys() | strangers.keys() | unknown.keys() | await self._contested(sheet)
         newcomers, rows = await asyncio.to_thread(self._part, sheet, apart)
         for row in rows:
             row.known = known.get(row.key, 0) if row.key is not None else 0
+        if sheet.in_hand:
+            rows = sorted([*rows, *sheet.in_hand], key=attrgetter("line"))
         users = await self._roster.load(row.known for row in rows if row.known)
         await self._roster.put_days_back(users)  # of rows that fall: none of them is written
         rows = await asyncio.to_thread(self._judge, rows, users, strangers)
@@ -232,11 +261,14 @@ class Reconciler:
         addresses = email_keys(cast(Sequence[str | None], sheet.checked.values["email"]))
         for at in sheet.checked.odd:
             addresses[at] = self._checker.address(self._reader.cells(sheet.lines[at], sheet.raws[at]))
+        addresses += [self._checker.address(row.cells) for row in sheet.in_hand]
         wanted = Counter(addresses)
         free = {address for address in wanted if address and wanted[address] == 1}
         free -= await self._addresses.taken(free)
         return {
-            key for key, address in zip(sheet.keys, addresses, strict=True) if key is not None and address not in free
+            key
+            for key, address in zip(sheet.keys, addresses, strict=False)
+            if key is not None and address not in free
         }
 
     def _part(self, sheet: Sheet, apart: Collection[str]) -> tuple[Newcomers, list[RowInHand]]:
@@ -286,6 +318,11 @@ class Reconciler:
         for row in rows:
             mark = self._roster.named.mark_of(row.known) if row.known else seen.get(row.key or "", 0)
             row.user = users.get(row.known) if row.known else None
+            if not mark and (changed := self._check_changed(row)):
+                row.checked, row.judgement = changed, Judgement(Fate.WRITE)
+                self._roster.named.mark(row.known, row.line)
+                judged.append(row)
+                continue
             row.checked = self._checker.check(row.line, row.cells, row.raw)
             if not self._stands(row, mark):
                 continue
@@ -296,6 +333,14 @@ class Reconciler:
                 seen.setdefault(row.key, row.line)
             judged.append(row)
         return judged
+
+    def _check_changed(self, row: RowInHand) -> CheckedRow | None:
+        """What a row says that was changed in its place, and is as it was in all that tells what becomes of it: it
+        overwrites fields of an active user, and nothing is to be said of it. None for any other row.
+        """
+        if row.before and row.key is not None and row.user and row.user["state"] == "active":
+            return self._checker.check_changed(row.line, row.key, row.cells, row.before)
+        return None
 
     def _stands(self, row: RowInHand, mark: int) -> bool:
         """Whether `row` is to be judged now. If not, it waits, or falls for the row on the line `mark`."""

@@ -19,7 +19,10 @@ LINES_NAMED = 5
 
 @dataclass(slots=True)
 class RowInHand:
-    """A row that has to be looked at on its own, and what is found out about it."""
+    """A row that has to be looked at on its own, and what is found out about it.
+
+    `before`: the cells of a row of the file before that settled the `known` user, whom it named by the same cell.
+    """
 
     line: int
     cells: list[str]
@@ -32,6 +35,7 @@ class RowInHand:
     new_id: int = 0
     unfinished: bool = False
     told: Told | None = None
+    before: Sequence[str] | None = None
 
     @property
     def user_id(self) -> int:

@@ -7,11 +7,12 @@ of what it costs to look at one row after the other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 
 from importer.file.reader import Batch
 from importer.reconcile.leaving import LastDay, last_day
+from importer.reconcile.rows import RowInHand
 from importer.reconcile.unread import Unread
 from importer.rules.cells import FieldValue
 from importer.rules.rows import CheckedColumns, RowChecker
@@ -22,7 +23,8 @@ class Sheet:
     """The rows of one batch. Rows are told by their place in it.
 
     Those at `checked.odd` have to be looked at on their own; those at `passing` settle nobody: their last day is
-    ahead, or they are of more than one line. The file ends in the row on the line `unfinished`; 0: in none.
+    ahead, or they are of more than one line. The file ends in the row on the line `unfinished`; 0: in none. `is_met`:
+    its identifiers name no user. Rows of the batch that name one are not in it, but `in_hand`.
     """
 
     lines: Sequence[int]
@@ -30,6 +32,8 @@ class Sheet:
     checked: CheckedColumns
     passing: set[int]
     unfinished: int = 0
+    is_met: bool = False
+    in_hand: list[RowInHand] = field(default_factory=list)
 
     @property
     def keys(self) -> Sequence[str | None]:
@@ -43,7 +47,7 @@ def take_apart(
     """Return the sheet of `batch`, whose cells are `rows`. In the row on the line `unfinished` the file ends."""
     checked = checker.check_columns(rows)
     odd = checked.odd
-    if unfinished and batch.lines[-1] == unfinished:
+    if unfinished and unfinished in batch.lines[-1:]:
         odd.add(len(rows) - 1)
     if unread.any:
         odd.update(at for at, cells in enumerate(rows) if unread.told(cells))
@@ -54,6 +58,32 @@ def take_apart(
     passing = _last_days(checked.values, checker.past, odd) if checker.has_last_day else set()
     passing.update(at for at, raw in enumerate(batch.raws) if "\n" in raw)
     return Sheet(batch.lines, batch.raws, checked, passing, unfinished)
+
+
+def in_hand(
+    batch: Batch,
+    rows: Sequence[list[str]],
+    was: Mapping[int, tuple[int, Sequence[str]]],
+    checker: RowChecker,
+    unread: Unread,
+    unfinished: int,
+) -> list[RowInHand]:
+    """Return the rows of `batch`, whose cells are `rows`, each on its own.
+
+    `was` has for lines that were changed in their place whom the line before settled, and its cells: where both name
+    that user by the same cell, the user is known by it.
+    """
+    found = []
+    for line, raw, cells in zip(batch.lines, batch.raws, rows, strict=True):
+        row = RowInHand(line, cells, raw, checker.key(cells), unfinished=line == unfinished)
+        if unread.any:
+            row.told = unread.told(cells)
+        if line in was and row.key is not None and not (row.told or row.unfinished):
+            user, before = was[line]
+            if checker.names_the_same(cells, before):
+                row.known, row.before = user, before
+        found.append(row)
+    return found
 
 
 def _last_days(values: Mapping[str, Sequence[FieldValue]], past: str, odd: set[int]) -> set[int]:

@@ -166,6 +166,8 @@ class Steps:
         header, encoding = self._reader.header, self._reader.encoding
         if can_be_compared(encoding) and not header.is_correction:
             self._salt = salt_of(self._roster.revision, header, self._settings, encoding)
+        if not header.is_correction:
+            await self._tables.before.note_nobody()
         if self._salt is None or self._job.copy_of is None or self._sizes.pieces is None:
             return None
         before = await self._tables.before.load(self._salt, past_before(self._job.now), self._job.copy_of)

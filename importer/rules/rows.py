@@ -28,6 +28,9 @@ from importer.rules.settings import ImportSettings
 FLAGS = {"deactivate": True, "active": False}
 """Fields that say by a word whether a row is a leaver's, and the value that says so."""
 
+TEAMS = ("primary_team", "secondary_team")
+"""What one of them comes to hangs on the other."""
+
 _STAYS = " The user is deactivated all the same; this field stays as it was."
 
 Doubt = tuple[int, tuple[str, str, Doubtful]]
@@ -104,6 +107,10 @@ class RowChecker:
         self._identifier = columns[settings.identifier]
         self._identifier_at = header.columns.index(settings.identifier)
         self._email_at = header.columns.index("email")
+        self._cells = dict(zip(positions, zip(self._fields, self._meanings, strict=True), strict=True))
+        self._teams = {at for at, (name, _) in self._cells.items() if name in TEAMS}
+        told_apart = {*FLAGS, "leave_date", "hire_date", "email"}
+        self._whole_row = {at for at, (name, _) in self._cells.items() if name in told_apart} - {self._identifier_at}
 
     def key(self, cells: Sequence[str]) -> str | None:
         """The identifier of a row as compared, without looking at its other cells; None if it has no valid one."""
@@ -131,6 +138,8 @@ class RowChecker:
 
         It is what `check` says of each, which tells what is wrong with those that are `odd`.
         """
+        if not rows:
+            return CheckedColumns({name: [] for name in self._fields}, [], set(), [])
         odd = set()
         if set(map(len, rows)) - {self._expected}:
             odd = {at for at, cells in enumerate(rows) if len(cells) != self._expected}
@@ -192,6 +201,31 @@ class RowChecker:
         else:
             problems = _problems(line, notes, leaver=bool(left_by) and key is not None) if notes else []
         return CheckedRow(line, key, identifier, bool(left_by), values, problems, left_by, stays_by, notes)
+
+    def names_the_same(self, cells: Sequence[str], before: Sequence[str]) -> bool:
+        """Whether two rows name their user by the same cell, and have all their cells."""
+        at = self._identifier_at
+        return len(cells) == len(before) == self._expected and cells[at] == before[at]
+
+    def check_changed(self, line: int, key: str, cells: Sequence[str], before: Sequence[str]) -> CheckedRow | None:
+        """What a row says, as `check` does, but for the cells that are as they were in the row `before`.
+
+        That names its user by the same cell, and settles it; the user is active. None if it takes the whole row:
+        where there is anything to say about it, or it may be a leaver's.
+        """
+        changed = {at for at, (cell, other) in enumerate(zip(cells, before, strict=True)) if cell != other}
+        changed &= self._cells.keys()
+        if changed & self._whole_row:
+            return None
+        if changed & self._teams:
+            changed |= self._teams
+        values = {self._cells[at][0]: self._cells[at][1][cells[at]] for at in changed}
+        if self._notes:
+            self._notes.clear()
+            return None
+        if self._blank_leaves:
+            values = {name: value for name, value in values.items() if value != LEAVE}
+        return CheckedRow(line, key, key, False, values)
 
     def _told_by_flags(self, values: dict[str, FieldValue]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The flags that say that the row is a leaver's, and those that say that it is not; taken out of `values`."""

@@ -30,13 +30,18 @@ def company(tmp_path: Path) -> Company:
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses of the rows that were taken apart, in their order."""
     found: list[str] = []
-    check = RowChecker.check_columns
+    check, key = RowChecker.check_columns, RowChecker.key
 
     def watched(self: RowChecker, rows: Sequence[Sequence[str]]) -> CheckedColumns:
         found.extend(cells[2] for cells in rows)
         return check(self, rows)
 
+    def watched_key(self: RowChecker, cells: Sequence[str]) -> str | None:
+        found.append(cells[2])
+        return key(self, cells)
+
     monkeypatch.setattr(RowChecker, "check_columns", watched)
+    monkeypatch.setattr(RowChecker, "key", watched_key)
     return found
 
 
