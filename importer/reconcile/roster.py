@@ -15,7 +15,7 @@ import aiosqlite
 
 from importer.reconcile.named import Named
 from importer.reconcile.plan import NameIds, custom_changes
-from importer.reconcile.seen import Seen
+from importer.reconcile.seen import Seen, slots_for
 from importer.rules.cells import name_key
 from importer.rules.identity import Identity
 from importer.users.columns import Columns, User, Value
@@ -101,8 +101,8 @@ class Roster:
         else:
             await refuse_switched(self._db, self.identity)
 
-    async def open(self) -> None:
-        """Take stock of the users before the import."""
+    async def open(self, size: int) -> None:
+        """Take stock of the users before the import of a file of `size` bytes."""
         # Nobody gets the number, and with it the history or the invitation, of somebody who was removed by hand.
         (highest, total, gone, unknown), *_ = await self._db.execute_fetchall(
             "SELECT max(coalesce(max(id), 0), (SELECT coalesce(max(user_id), 0) FROM changes),"
@@ -117,7 +117,7 @@ class Roster:
         self.active_before = total - gone
         self.named = Named(highest)
         if not total:
-            self._seen = Seen()
+            self._seen = Seen(slots_for(size))
             await self._index_later()
         # Identifiers of rows that are about nobody: rejected or ignored, but named once all the same.
         await self._db.execute(

@@ -9,10 +9,15 @@ SLOTS = 1 << 24
 """Of a million identifiers one in thirty shares its slot with another, and is looked up for nothing."""
 
 
+def slots_for(size: int) -> int:
+    """How many slots the identifiers of a file of `size` bytes get: one a byte, as taking memory takes time too."""
+    return min(SLOTS, size + 1)
+
+
 class Seen:
     """The identifiers that came so far, each known by one slot: never one too few, at times one too many."""
 
-    def __init__(self, slots: int = SLOTS) -> None:
+    def __init__(self, slots: int) -> None:
         self._taken = bytearray(slots)
 
     def among(self, keys: Sequence[str]) -> list[str]:

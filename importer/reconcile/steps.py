@@ -63,8 +63,9 @@ class Tables:
     applied: Applied
     before: Before
 
-    async def open(self) -> None:
-        await self.roster.open()
+    async def open(self, size: int) -> None:
+        """Make ready for a file of `size` bytes."""
+        await self.roster.open(size)
         await self.links.open()
         await self.addresses.open()
         await self.later.open()
@@ -123,7 +124,7 @@ class Steps:
         # As the settings say: for this transaction alone, if another identifier is tried.
         tried = self._job.trial is not None and "identifier" in self._job.trial.changes
         await self._roster.tell_apart(tried=tried)
-        await self._tables.open()
+        await self._tables.open(self._source.facts.size)
         tables = self._tables
         before = await self._file_before()
         side_by_side.begin(before, left_out=self._settings.skip_last_lines)

@@ -25,7 +25,7 @@ async def move(
         async with transaction(db):
             await _populate(db, gone)
             roster = Roster(db, 2, Identity("staff"))
-            await roster.open()
+            await roster.open(0)
             addresses = Addresses(db, roster)
             await addresses.open()
             known = await roster.find(wishes)
@@ -58,7 +58,7 @@ async def move(
 
 async def _populate(db: object, gone: tuple[str, ...]) -> None:
     roster = Roster(db, 1, Identity("staff"))  # type: ignore[arg-type]
-    await roster.open()
+    await roster.open(0)
     users = []
     for line, (number, email) in enumerate(PEOPLE.items(), 2):
         columns = {"external_id": number, "email": email, "email_key": email, "first_name": number, "last_name": "S"}

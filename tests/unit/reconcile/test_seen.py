@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.reconcile.seen import Seen
+from importer.reconcile.seen import SLOTS, Seen, slots_for
 
 KEYS = st.lists(st.text(max_size=3), max_size=20)
 
@@ -18,7 +18,11 @@ def test_every_identifier_that_came_may_have_come(before: list[str], now: list[s
 
 
 def test_hardly_an_identifier_that_did_not_come_is_looked_up() -> None:
-    seen = Seen()
+    seen = Seen(slots_for(10_000 * 200))
     assert seen.among([f"{number}@example.com" for number in range(1000)]) == []
     seen.meet([f"{number}@example.com" for number in range(10_000)])
     assert len(seen.among([f"{number}@elsewhere.com" for number in range(10_000)])) < 100
+
+
+def test_a_file_gets_slots_by_its_size_and_never_more_than_a_large_one() -> None:
+    assert [slots_for(size) for size in (0, 100, 1 << 40)] == [1, 101, SLOTS]
