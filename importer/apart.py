@@ -16,14 +16,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def apart(work: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
+async def apart(
+    work: Callable[[], Coroutine[Any, Any, T]], name: str, afterwards: Callable[[], None] = lambda: None
+) -> T:
     """What `work` returns or raises, run in a thread called `name`. It has ended when this returns or raises.
 
-    A cancellation is passed on to it, and raised after its end, whatever that was.
+    A cancellation is passed on to it, and raised after its end, whatever that was. Then the thread does `afterwards`,
+    which the caller does not wait for, but the end of the process does.
     """
     thread = _Apart(work)
     pool = ThreadPoolExecutor(1, name)
     running = asyncio.get_running_loop().run_in_executor(pool, thread.run)
+    pool.submit(afterwards)
     pool.shutdown(wait=False)
     try:
         return await asyncio.shield(running)

@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -148,9 +148,19 @@ class Inline(aiosqlite.Connection):
 
     async def close(self) -> None:
         """Close it, for good."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        if (connection := self.given_up()) is not None:
             connection.close()
+
+    def given_up(self) -> sqlite3.Connection | None:
+        """SQLite's connection, for the caller to close, as if this one were closed; None if it is."""
+        connection, self._connection = self._connection, None
+        return connection
+
+
+def put_away(connection: sqlite3.Connection) -> None:
+    """Move what was committed from the log into the file of the database, as far as it goes, and close it; blocks."""
+    with closing(connection), suppress(sqlite3.Error):  # it is as safe in the log
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def migrations(kind: str) -> list[str]:

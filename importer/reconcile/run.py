@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from importer.apart import apart
-from importer.database import Inline, open_database, transaction
+from importer.database import Inline, open_database, put_away, transaction
 from importer.errors import MAX_FAULTS, FileError, TryAgain
 from importer.file.blocks import Unsure
 from importer.file.sidebyside import PIECES, Pieces
@@ -68,15 +68,17 @@ async def run_import(
     """Run `job` against the users in `database`; what it has to say is in the folder `messages` when it returns.
 
     An applied outcome is in the table `applied` of `database`, committed with its effects; with any other, nothing
-    was changed. `progress` is told the part of the file that was read, 0 to 1; when `stopping` answers yes the import
-    rolls back. The file is cut into `pieces` to be read side by side with the one before it; without them it is read
-    alone, which comes to the same. Where all users are new, a process beside this one reads a file of `beside_bytes`
-    or more. It runs apart: both are called in another thread. Raises TryAgain (disk full, database busy) and Stopped;
-    then nothing was changed.
+    was changed. What was committed goes from the log into the file of the database when this has returned, in a
+    thread that is not waited for: it is as safe in either. `progress` is told the part of the file that was read, 0
+    to 1; when `stopping` answers yes the import rolls back. The file is cut into `pieces` to be read side by side
+    with the one before it; without them it is read alone, which comes to the same. Where all users are new, a process
+    beside this one reads a file of `beside_bytes` or more. It runs apart: both are called in another thread. Raises
+    TryAgain (disk full, database busy) and Stopped; then nothing was changed.
     """
     sizes = Sizes(batch_rows, beside_bytes, pieces)
-    work = partial(_import, job, database, settings, messages, progress, stopping, sizes)
-    return await apart(work, f"import {job.import_id} of {job.tenant}")
+    left = ExitStack()
+    work = partial(_import, job, database, settings, messages, progress, stopping, sizes, left)
+    return await apart(work, f"import {job.import_id} of {job.tenant}", left.close)
 
 
 async def _import(
@@ -87,7 +89,9 @@ async def _import(
     progress: Callable[[float], None],
     stopping: Callable[[], bool],
     sizes: Sizes,
+    left: ExitStack,
 ) -> Outcome:
+    """`left` gets what is left to do after the end of the import."""
     try:
         for pieces in (sizes.pieces, None):
             with (
@@ -96,7 +100,7 @@ async def _import(
                 suppress(Unsure),
             ):
                 source, cut = Source(file, job.name), replace(sizes, pieces=pieces)
-                return await _run(job, source, database, settings, spool, progress, stopping, cut)
+                return await _run(job, source, database, settings, spool, progress, stopping, cut, left)
         raise AssertionError("a file that is read alone is never unsure")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -113,10 +117,12 @@ async def _run(
     progress: Callable[[float], None],
     stopping: Callable[[], bool],
     sizes: Sizes,
+    left: ExitStack,
 ) -> Outcome:
     db = await open_database(database, "tenant", through=Inline)
     try:
         await db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        await db.execute("PRAGMA wal_autocheckpoint=0")
         # Every id written was just looked up or made; checking each again doubles the cost of a new user.
         await db.execute("PRAGMA foreign_keys=OFF")
         async with transaction(db), adding_above(db):
@@ -135,6 +141,8 @@ async def _run(
             if outcome.state not in APPLIED or job.dry_run:
                 raise _RollBack(outcome)
             await run.record(outcome)
+        if isinstance(db, Inline) and (connection := db.given_up()):
+            left.callback(put_away, connection)
         return outcome
     except _RollBack as rolled_back:
         return rolled_back.outcome

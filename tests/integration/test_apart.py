@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from importer.apart import apart
-from importer.database import Inline, open_database, transaction
+from importer.database import Inline, open_database, put_away, transaction
 
 
 async def test_work_apart_does_all_its_steps_in_one_thread_of_its_own(tmp_path: Path) -> None:
@@ -70,3 +70,37 @@ async def test_a_closed_connection_without_a_thread_takes_no_statement(tmp_path:
     await db.close()
     with pytest.raises(ValueError, match="no active connection"):
         await db.execute("SELECT 1")
+
+
+async def test_what_is_left_is_done_after_the_caller_has_its_answer() -> None:
+    answered, done = threading.Event(), threading.Event()
+
+    async def work() -> int:
+        return 7
+
+    def afterwards() -> None:
+        answered.wait()
+        done.set()
+
+    assert await apart(work, "work", afterwards) == 7
+    answered.set()
+    assert await asyncio.to_thread(done.wait, 10)
+
+
+async def test_a_connection_that_is_put_away_leaves_nothing_in_the_log(tmp_path: Path) -> None:
+    db = await open_database(tmp_path / "users.db", "tenant", make=True, through=Inline)
+    assert isinstance(db, Inline)
+    other = await open_database(tmp_path / "users.db", "tenant")
+    try:
+        await db.execute("PRAGMA wal_autocheckpoint=0")
+        before = (tmp_path / "users.db").read_bytes()
+        await db.execute("UPDATE meta SET revision = 77")
+        assert (tmp_path / "users.db").read_bytes() == before
+        connection = db.given_up()
+        assert connection is not None
+        await db.close()
+        put_away(connection)
+        assert (tmp_path / "users.db").read_bytes() != before
+        assert [row[0] for row in await other.execute_fetchall("SELECT revision FROM meta")] == [77]
+    finally:
+        await other.close()

@@ -49,6 +49,8 @@ IMPORT_STEPS = {
     "between batches": Step(reconcile.Reconciler, "run_batch", count=2),
     "before its commit": Step(steps.Steps, "record", after=True),
     "after its commit": Step(run, "_run", after=True),
+    "before its log is put away": Step(run, "put_away"),
+    "after its log is put away": Step(run, "put_away", after=True),
     "before its results": Step(Closing, "finish"),
     "before its end is written": Step(Queue, "finish"),
     "after its end is written": Step(Queue, "finish", after=True),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from importer.database import open_database
 from importer.model import ImportState
 from importer.reconcile import reconcile
 from importer.reconcile.newcomers import Newcomers, part
@@ -15,6 +16,7 @@ from importer.reconcile.sheet import Sheet
 from importer.rules.doubts import Doubts
 from importer.rules.rows import CheckedColumns, RowChecker
 from tests.support.importing import HEADER, Company, codes, people, sheet
+from tests.support.waiting import eventually
 
 TEN = [f"user{number}" for number in range(10)]
 
@@ -644,3 +646,13 @@ async def test_a_rejected_row_makes_no_team(company: Company) -> None:
     outcome = await company.run(sheet(*rows, header=(*HEADER, "primary_team")))
     assert outcome.counts.teams_created == 1
     assert await company.sql("SELECT name FROM teams") == [("Ops",)]
+
+
+async def test_what_an_import_wrote_goes_into_the_users_own_file_though_another_reads(company: Company) -> None:
+    database = await open_database(company.database, "tenant")
+    try:
+        await database.execute_fetchall("SELECT count(*) FROM users")
+        await company.run(people("ann"))
+        await eventually(lambda: b"ann@example.com" in company.database.read_bytes())
+    finally:
+        await database.close()
