@@ -497,8 +497,13 @@ async def test_rows_known_by_their_text_are_not_looked_at_however_long_the_file(
         looked_at.extend(cells[2] for cells in table)
         return check(self, table)
 
-    check = RowChecker.check_columns
+    def watched_key(self: RowChecker, cells: Sequence[str]) -> str | None:
+        looked_at.append(cells[2])
+        return key(self, cells)
+
+    check, key = RowChecker.check_columns, RowChecker.key
     monkeypatch.setattr(RowChecker, "check_columns", watched)
+    monkeypatch.setattr(RowChecker, "key", watched_key)
     news = [("New", "Smith", rows[number][2]) for number in range(0, 90, 3)] if changed else []
     rows[::3] = news or rows[::3]
     outcome = await company.run(sheet(*rows))
