@@ -15,7 +15,7 @@ however a row is treated (known, by column, on its own) and wherever a batch end
    users who wait for an address are the exception, and the reason why `_settle` notes them as strangers.
 3. Within a batch all look-ups come first, so `known` is as of before the batch. `_judge` therefore goes in the order
    of the file and keeps the identifiers it has `seen`; `part` hands it all rows whose identifier comes twice.
-4. One thing happens out of order. `_take_known` marks the known rows, of the whole batch, before any other row is
+4. One thing happens out of order. `Sheets` marks the known rows, of the whole batch, before any other row is
    judged. So a row may find its user marked with a later line. `_displace` then takes that later row back: it was
    counted as unchanged, and falls. Its text is at hand, because a row in hand and a row that is marked too early are
    always of one batch.
@@ -34,19 +34,16 @@ user twice.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from operator import attrgetter
 from typing import cast
 
-from importer.file.blocks import Block
 from importer.file.reader import Batch, CsvReader
 from importer.model import Counts, Problem
 from importer.reconcile.addresses import Addresses
-from importer.reconcile.beside import Reading, refuse_person, unfinished_line
+from importer.reconcile.beside import Reading
 from importer.reconcile.ending import Ending
 from importer.reconcile.later import LastRows, Later
 from importer.reconcile.leaving import hire_date_after, leaving, past_before, reversed_flags
@@ -64,7 +61,8 @@ from importer.reconcile.plan import (
 )
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import FirstLines, RowInHand
-from importer.reconcile.sheet import Sheet, in_hand, take_apart
+from importer.reconcile.sheet import Sheet
+from importer.reconcile.sheets import Sheets
 from importer.reconcile.unread import Unread
 from importer.reconcile.writing import Writer
 from importer.rules.doubts import Doubts
@@ -94,7 +92,6 @@ class Reconciler:
     ) -> None:
         """`again` reads the file of `reader` once more from its beginning. `reading` reads it where it is given."""
         self._reader = reader
-        self._reading = reading
         self._roster = roster
         self._links = links
         self._addresses = addresses
@@ -105,10 +102,8 @@ class Reconciler:
         self._by_address = roster.identity.by_address
         self._checker = RowChecker(reader.header, settings, self._past)
         self.unread = Unread(reader.header, settings, self._past)
-        self._batches: Iterator[Batch] = reader.batches(partial(refuse_person, self._checker, settings))
-        self._ahead: Batch | None = None
-        self._blocks: list[Block] = []
         self.counts = Counts()
+        self._sheets = Sheets(reader, roster, self._checker, self.unread, settings, self.counts, reading)
         self._writer = Writer(roster, links, addresses, spool, self.counts, settings.own)
         self._ending = Ending(reader, roster, addresses, spool, settings, self._writer, self.unread, self.counts)
         self._doubts = Doubts()
@@ -126,12 +121,11 @@ class Reconciler:
         self._said = len(self._reader.problems)
         self._spool.say(news(self._reader.problems, before))
         self._spool.say(reversed_flags(self._reader.header, self._settings))
-        if not self._reading:
-            self._ahead = await asyncio.to_thread(next, self._batches, None)
+        await self._sheets.open()
 
     async def run_batch(self) -> bool:
         """Reconcile the next batch, last the leavers' rows; False when there was none. Raises FileError."""
-        sheet = await self._next()
+        sheet = await self._sheets.next()
         if sheet is None:
             return await self._last.run()
         if sheet.lines or sheet.in_hand:
@@ -140,82 +134,12 @@ class Reconciler:
 
     def end_after(self, rows: int) -> None:
         """Let the rows so far be all there are, if there are so many."""
-        if self._ahead and self._reader.rows - len(self._ahead.raws) >= rows:
-            self._ahead = None
-            self._reader.close()
-
-    async def _next(self) -> Sheet | None:
-        if self._reading:
-            return await asyncio.to_thread(self._reading.next)
-        if not self._ahead:
-            return None
-        any_known = bool(self._ahead.blocks)
-        batch, unfinished = await asyncio.to_thread(self._read, self._ahead)
-        rows = self._reader.table(batch.raws)
-        if not any_known:
-            return await asyncio.to_thread(take_apart, batch, rows, self._checker, self.unread, unfinished)
-        # Most of the others were changed: these users are known, and their rows are looked at once, on their own.
-        found = await asyncio.to_thread(in_hand, batch, rows, self._was, self._checker, self.unread, unfinished)
-        met = await self._roster.meet([row.key for row in found if row.key is not None and not row.known])
-        for row in found:
-            row.known = row.known or met.get(row.key or "", 0)
-        rest = [row for row in found if not row.known]
-        batch = Batch([row.line for row in rest], [row.raw for row in rest])
-        rows = [row.cells for row in rest]
-        sheet = await asyncio.to_thread(take_apart, batch, rows, self._checker, self.unread, unfinished)
-        sheet.in_hand, sheet.is_met = [row for row in found if row.known], True
-        return sheet
-
-    # Reading, in a thread.
-
-    def _read(self, batch: Batch) -> tuple[Batch, int]:
-        """The rows of `batch` to look at, and the line of the unfinished one; the known ones are counted."""
-        self._ahead = next(self._batches, None)
-        unfinished = self._unfinished_line(batch)
-        return self._take_known(batch), unfinished
-
-    def _row(self, sheet: Sheet, at: int) -> RowInHand:
-        """The row at the place `at`, which is looked at on its own."""
-        line, raw = sheet.lines[at], sheet.raws[at]
-        row = RowInHand(line, self._reader.cells(line, raw), raw, sheet.keys[at], unfinished=line == sheet.unfinished)
-        if self.unread.any:
-            row.told = self.unread.told(row.cells)
-        return row
-
-    def _take_known(self, batch: Batch) -> Batch:
-        """Let the known rows of `batch` stand for their users; return the others, and those that another row has."""
-        self._blocks = batch.blocks
-        named = []
-        for block in batch.blocks:
-            lines = self._roster.named.stand(block.line, block.users)
-            self.counts.unchanged += block.known - len(lines)
-            named += [(line, self._known_raw(line)) for line in lines]
-        if not named:
-            return batch
-        rows = sorted([*zip(batch.lines, batch.raws, strict=True), *named])
-        return Batch([line for line, _ in rows], [raw for _, raw in rows])
-
-    @property
-    def _was(self) -> dict[int, tuple[int, list[str]]]:
-        """For lines of this batch that were changed in their place, whom the line before settled, and its cells."""
-        was = {line: what for block in self._blocks for line, what in block.was.items()}
-        raws = [raw.decode(self._reader.encoding).removesuffix("\r") for _, raw in was.values()]
-        cells = self._reader.table(raws)
-        return {line: (user, row) for (line, (user, _)), row in zip(was.items(), cells, strict=True)}
-
-    def _known_raw(self, line: int) -> str:
-        """The known row on `line` in this batch."""
-        block = self._blocks[bisect_right(self._blocks, line, key=attrgetter("line")) - 1]
-        return block.raw(line).decode(self._reader.encoding)
+        self._sheets.end_after(rows)
 
     @property
     def any_waits(self) -> bool:
         """Whether there are rows that wait for an address, and are counted only in the end."""
         return self._addresses.any
-
-    def _unfinished_line(self, batch: Batch) -> int:
-        """The line of the row that must not be applied because the file ends in it; 0 for none."""
-        return 0 if self._ahead else unfinished_line(self._reader, batch, self._settings)
 
     # Settling.
 
@@ -275,7 +199,7 @@ class Reconciler:
         """Tell new people from all others. Rows with an identifier in `apart` have something unusual about them."""
         newcomers, others = part(sheet, apart, self._doubts)
         self.counts.created += len(newcomers.lines)
-        return newcomers, [self._row(sheet, at) for at in others]
+        return newcomers, [self._sheets.row(sheet, at) for at in others]
 
     def _give_ids(self, newcomers: Newcomers, created: Sequence[RowInHand], unknown: Mapping[str, int]) -> None:
         """Number those who are created; those who were once have a number. Ids follow the lines, however the rows are
@@ -368,10 +292,10 @@ class Reconciler:
         """Take back the row of `mark`, as that on `line` stands. It was known, or is a leaver's."""
         if mark > 0:
             self.counts.unchanged -= 1
-            self._later.add_double(mark, self._known_raw(mark), line)
+            self._later.add_double(mark, self._sheets.known_raw(mark), line)
         elif leaver:
             self.counts.unchanged -= 1
-            self._later.add_leaver(-mark, self._known_raw(-mark))
+            self._later.add_leaver(-mark, self._sheets.known_raw(-mark))
         else:
             self._later.displace(-mark, line)
 
