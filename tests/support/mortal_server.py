@@ -1,20 +1,23 @@
 """The server, but it signals itself at a step: `HEADCOUNT_TEST_STEP=... python -m tests.support.mortal_server serve`.
 
 The signal is HEADCOUNT_TEST_SIGNAL (SIGKILL if not said). Each step is wrapped around a function of the real server,
-so that nothing of this is in it. After a signal that can be survived the server goes on as it would.
+so that nothing of this is in it. After a signal that can be survived the server goes on as it would. With
+HEADCOUNT_TEST_NOTES, the path of a file, each phase of an import that begins adds a line to it: when, and its name.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from importer.queue.queue import Queue
-from importer.reconcile import beside, reconcile, roster, run, steps
+from importer.reconcile import before, beside, reconcile, roster, run, steps
 from importer.undo import undo
 from importer.worker import attempt
 from importer.worker.closing import Closing
@@ -61,6 +64,22 @@ FIRST_IMPORT_STEPS = {
     "before the links are indexed": Step(roster.Roster, "index_links"),
     "after the links are indexed": Step(roster.Roster, "index_links", after=True),
 }
+IMPORT_PHASES = {
+    "it waits": Step(Queue, "landed", after=True),
+    "its header is read": Step(steps.Steps, "stream"),
+    "the file before is looked up": Step(before.Before, "load"),
+    "a process is started": Step(beside.Beside, "start"),
+    "rows are read and written": Step(reconcile.Reconciler, "open"),
+    "links and absent users": Step(steps.Steps, "conclude"),
+    "links are indexed": Step(roster.Roster, "index_links"),
+    "it is recorded": Step(roster.Roster, "index_links", after=True),
+    "its lines are kept": Step(before.Before, "keep"),
+    "it is committed": Step(before.Before, "keep", after=True),
+    "it is applied": Step(run, "_run", after=True),
+    "its results are made": Step(Closing, "finish"),
+    "it has ended": Step(Queue, "finish", after=True),
+}
+"""What an import goes through, each phase from its beginning to that of the next."""
 UNDO_STEPS = {
     "before anything is put back": Step(undo._Undo, "run"),
     "before the commit of an undo": Step(undo._Undo, "run", after=True),
@@ -88,29 +107,48 @@ STEPS = UPLOAD_STEPS | IMPORT_STEPS | FIRST_IMPORT_STEPS | UNDO_STEPS | TELL_STE
 
 def make_mortal(step: Step, sign: signal.Signals) -> None:
     """Wrap the function so that the process signals itself there, once."""
-    original: Callable[..., Any] = getattr(step.owner, step.name)
-    calls = 0
 
-    def strike(now: bool) -> None:
-        if now and calls == step.count:
+    def strike(call: int) -> None:
+        if call == step.count:
             os.kill(os.getpid(), sign)
+
+    wrap(step, strike)
+
+
+def take_notes(path: str) -> None:
+    """Add a line to the file at `path` whenever a phase of an import begins."""
+    notes = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
+    for name, step in IMPORT_PHASES.items():
+        wrap(step, functools.partial(_note, notes, name))
+
+
+def _note(notes: int, name: str, _: int) -> None:
+    os.write(notes, f"{time.monotonic()} {name}\n".encode())
+
+
+def wrap(step: Step, act: Callable[[int], object]) -> None:
+    """Wrap the function so that `act` happens there, at each call, the number of which it is told."""
+    original: Callable[..., Any] = getattr(step.owner, step.name)
+    numbers = itertools.count(1)
 
     @functools.wraps(original)
     async def awaited(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        strike(not step.after)
+        number = next(numbers)
+        if not step.after:
+            act(number)
         answer = await original(*args, **kwargs)
-        strike(step.after)
+        if step.after:
+            act(number)
         return answer
 
     @functools.wraps(original)
     def called(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        strike(not step.after)
+        number = next(numbers)
+        if not step.after:
+            act(number)
         answer = original(*args, **kwargs)
-        strike(step.after)
+        if step.after:
+            act(number)
         return answer
 
     wrapper: Any = awaited if inspect.iscoroutinefunction(original) else called
@@ -123,4 +161,6 @@ if __name__ == "__main__":
     if wanted := os.environ.get("HEADCOUNT_TEST_STEP"):
         sign = signal.Signals[os.environ.get("HEADCOUNT_TEST_SIGNAL", "SIGKILL")]
         make_mortal(STEPS[wanted], sign)
+    if path := os.environ.get("HEADCOUNT_TEST_NOTES"):
+        take_notes(path)
     main()

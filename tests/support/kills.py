@@ -1,0 +1,233 @@
+"""The real server, killed at random moments of imports: after the next start each import is applied, once and whole.
+
+`python -m tests.support.kills --kills 100 --seed 1` kills it so often, says at the end how many kills hit which phase
+of an import, and ends with 1 at the first thing that is not as if the server had not been killed. As most phases take
+a few milliseconds, a moment is a phase, by the dice, and a part of what it took without a kill.
+
+What there should be is what a twin of each company comes to: the same files, each read alone, without a server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sqlite3
+import tempfile
+import time
+from array import array
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tests.support.importing import Company, sheet
+from tests.support.seen import first_difference, seen
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import DEADLINE_S, wait_until
+
+HEADER = ("first_name", "last_name", "email", "manager", "primary_team", "job_title")
+KILLS_MOST = 3
+"""So often one import is killed at most: after five starts the server gives it up."""
+WAITS, ENDED, STARTS = "it waits", "it has ended", "the server starts"
+ENDS = ("completed", "completed_with_errors", "unchanged", "failed")
+LAST_S = 0.02
+"""So long after the end of an import a kill may come."""
+
+Row = tuple[str, ...]
+
+
+class Target:
+    """A server that is killed again and again, and the companies whose files it imports."""
+
+    def __init__(self, folder: Path, seed: int, rows: int) -> None:
+        self.dice = random.Random(seed)
+        self.folder = folder
+        self.rows = rows
+        self.notes = folder / "notes"
+        # What a process beside has of the environment is where modules are: by this it is known as the server's.
+        env = {"HEADCOUNT_TEST_NOTES": str(self.notes), "PYTHONPATH": str(folder)}
+        self.server = ServerProcess(folder, entry="tests.support.mortal_server", env=env)
+        self.twin = Company(folder / "no company yet")
+        self.companies = self.joined = self.imports = self.outlived = 0
+        self.people: list[Row] = []
+        self.took: dict[bool, dict[str, float]] = {}
+        self.hits: Counter[str] = Counter()
+        self._read_from = 0
+
+    @property
+    def tenant(self) -> str:
+        return f"company-{self.companies}"
+
+    def begin(self) -> None:
+        """Start the server, and see how long each phase of a first and of another import takes without a kill."""
+        self.server.start()
+        for first in (True, False):
+            self.edit(first=first)
+            self.send(first=first, kills=0)
+            begun = self.begun()
+            self.took[first] = {ENDED: LAST_S}
+            for (at, name), (until, _) in pairwise(begun):
+                self.took[first][name] = self.took[first].get(name, 0) + until - at
+
+    def go_on(self, most: int) -> None:
+        """Import another file, killed up to `most` times, and then the same file again."""
+        first = self.dice.random() < 0.4
+        self.edit(first=first)
+        self.send(first=first, kills=min(most, self.dice.choice((1, 1, 1, 2, KILLS_MOST))))
+        assert self.send(first=False, kills=0) == "unchanged"
+
+    # The files.
+
+    def edit(self, *, first: bool) -> None:
+        """Another list of the company; or the `first` of a new one."""
+        if first:
+            self.companies += 1
+            self.server.add_tenant(self.tenant, deactivate_missing="true", max_deactivations_percent="100")
+            self.twin = Company(self.folder / "twins" / self.tenant, pieces=None)
+            self.people = [self.person() for _ in range(self.rows)]
+            return
+        for at in self.dice.sample(range(len(self.people)), len(self.people) // 100):
+            self.people[at] = (*self.people[at][:-1], self.dice.choice(("Baker", "Boss", "Cook")))
+        for at in self.dice.sample(range(len(self.people)), len(self.people) // 100):
+            self.people[at] = self.person()
+        if self.dice.random() < 0.3:
+            self.dice.shuffle(self.people)
+
+    def person(self) -> Row:
+        self.joined += 1
+        manager = f"p{self.dice.randrange(1, self.joined + 1)}@x.org" if self.dice.random() < 0.5 else ""
+        name, team = f"p{self.joined}", self.dice.choice(("Ops", "Care"))
+        return name, "Smith", f"{name}@x.org", manager, team, "Baker"
+
+    # One import.
+
+    def send(self, *, first: bool, kills: int) -> str:
+        """Import the list, killed `kills` times; the state in which that ends."""
+        import_id, content = self.twin.imports + 1, sheet(*self.people, header=HEADER)
+        self._forget_notes()
+        file = self.folder / "sent.csv"
+        file.write_bytes(content)
+        with ThreadPoolExecutor(1) as client:
+            client.submit(self.server.sftp, self.tenant, f'put "{file}" /sync_users.csv')
+            if not kills:
+                wait_until(lambda: ENDED in self.names(), what="the end of an import")
+            for number in range(kills):
+                if number and self.server.state(self.tenant, import_id) not in ("queued", "running"):
+                    break
+                if number:
+                    self._forget_notes()
+                    self.server.launch()
+                self.kill(first=first, again=number > 0)
+        if kills:
+            self._forget_notes()
+            self.server.start()
+            self.imports += 1
+        state = self.server.reaches(self.tenant, import_id, *ENDS)
+        self.check(import_id, content)
+        return state
+
+    def kill(self, *, first: bool, again: bool) -> None:
+        """Kill the server at a random moment of an import; `again`: it was killed in this one before."""
+        took = self.took[first]
+        phase = self.dice.choice([name for name in took if not (again and name == WAITS)])
+        deadline = time.monotonic() + DEADLINE_S
+        while not {phase, ENDED} & set(self.names()):  # looks more often than other waits: phases are short
+            assert time.monotonic() < deadline, f"the import has not come to: {phase}"
+            time.sleep(0.0005)
+        time.sleep(self.dice.random() * took[phase])  # waits for nothing: it is the moment
+        self.server.kill()
+        self.hits[self.names()[-1] if self.names() else STARTS] += 1
+        self.outlived += bool(processes_of(self.folder))
+        wait_until(lambda: not processes_of(self.folder), what="the process beside the server to end")
+
+    def names(self) -> list[str]:
+        return [name for _, name in self.begun()]
+
+    def begun(self) -> list[tuple[float, str]]:
+        """The phases that have begun since the last start, with when."""
+        lines = self.notes.read_bytes()[self._read_from :].decode().splitlines()
+        return [(float(at), name) for at, _, name in (line.partition(" ") for line in lines)]
+
+    def _forget_notes(self) -> None:
+        self._read_from = self.notes.stat().st_size if self.notes.exists() else 0
+
+    # What there should be.
+
+    def check(self, import_id: int, content: bytes) -> None:
+        """Everything is as with the twin. Raises AssertionError."""
+        outcome = asyncio.run(self.twin.run(content, deactivate_missing=True, max_deactivations_percent=100))
+        folder, twin = self.server.files(self.tenant), self.twin
+        report = self.server.report(self.tenant, import_id)
+        assert report["counts"] == outcome.to_json()["counts"]
+        assert self.server.result(self.tenant, import_id) == report
+        ours = seen(folder.users_db, folder.messages, import_id, None) | _kept(folder.users_db)
+        theirs = seen(twin.database, twin.messages, import_id, None) | _kept(twin.database)
+        for name in theirs:
+            assert ours[name] == theirs[name], (name, *first_difference(ours[name], theirs[name]))
+        assert list(folder.staging.iterdir()) == []
+
+
+def _kept(database: Path) -> dict[str, Any]:
+    """What is kept of the file for the next import, if the database is sound."""
+    with closing(sqlite3.connect(database)) as db:
+        sound = db.execute("PRAGMA integrity_check").fetchall(), db.execute("PRAGMA foreign_key_check").fetchall()
+        assert sound == ([("ok",)], [])
+        parts = db.execute("SELECT users FROM before_lines ORDER BY part").fetchall()
+        users = array("i", b"".join(part for (part,) in parts))
+        return {
+            "before": db.execute("SELECT import_id, size, sha256 FROM before").fetchall(),
+            "before_lines": [(line, user) for line, user in enumerate(users) if user],
+        }
+
+
+def processes_of(folder: Path) -> list[int]:
+    """The processes that run with `folder` in their environment."""
+    found = []
+    for each in Path("/proc").iterdir():
+        if each.name.isdecimal():
+            try:
+                if bytes(folder) in (each / "environ").read_bytes():
+                    found.append(int(each.name))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+    return found
+
+
+def play(folder: Path, seed: int, kills: int, rows: int) -> Target:
+    """Kill a server so often. Raises AssertionError where what is left is not as if it had not been killed."""
+    target = Target(folder, seed, rows)
+    try:
+        target.begin()
+        while (left := kills - target.hits.total()) > 0:
+            target.go_on(left)
+            print(f"{target.hits.total()} kills, {target.imports} imports", flush=True)
+    finally:
+        target.server.end()
+    return target
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Kill the server at random moments of imports.")
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=20_000, help="of a file (20000)")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            target = play(Path(folder), wanted.seed, wanted.kills, wanted.rows)
+        except Exception as error:
+            print(json.dumps({"seed": wanted.seed, "error": repr(error)[:4000]}))
+            return 1
+    for phase, hits in target.hits.most_common():
+        print(f"{hits:4} while: {phase}")
+    print(f"{target.outlived:4} while a process beside the server read the file, which ended by itself")
+    print(f"seed {wanted.seed}: {target.hits.total()} kills of {target.imports} imports, each applied once and whole")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
