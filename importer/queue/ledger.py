@@ -29,8 +29,8 @@ class Ledger:
         """Do `work` as a write transaction in one step, which a busy event loop does not draw out
         (`importer.database.at_once`).
         """
-        async with self._lock:
-            return await at_once(self.db, work, on_disk=on_disk)
+        await self._outside()
+        return await at_once(self.db, work, on_disk=on_disk)
 
     async def change(self, statement: str, *values: object) -> bool:
         """One statement as a transaction. Whether it changed anything."""
@@ -49,7 +49,15 @@ class Ledger:
     async def read(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """What a statement gives, outside of any transaction."""
         try:
-            async with self._lock:
-                return await in_its_thread(self.db, lambda: self.db._conn.execute(statement, values).fetchall())
+            await self._outside()
+            return await in_its_thread(self.db, lambda: self.db._conn.execute(statement, values).fetchall())
         except sqlite3.OperationalError as error:
             raise as_try_again(error) from error
+
+    async def _outside(self) -> None:
+        """Wait until no transaction of several steps is open. What is handed to the thread without a further wait is
+        outside of any, and needs no lock against its like: the thread does one after the other.
+        """
+        if self._lock.locked():
+            async with self._lock:
+                pass
