@@ -25,12 +25,15 @@ COUNT = click.IntRange(1, INTEGER_MAX)
 PATIENCE = 6  # times the ten seconds that one try waits for a busy database
 
 
-def runs(command: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Make a command of a coroutine function."""
+def runs(
+    command: Callable[P, Coroutine[Any, Any, T]], *, loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> Callable[P, T]:
+    """Make a command of a coroutine function, in a `loop` of its own."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        return asyncio.run(command(*args, **kwargs))
+        with asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(command(*args, **kwargs))
 
     return run
 
