@@ -18,6 +18,10 @@ from pathlib import Path
 COLLECT_AFTER = (50_000, 20, 50)
 """Objects made before the youngest are looked through; and how many such rounds before the older ones are."""
 
+SWITCH_S = 0.0005
+"""So long one thread may run while others want to. (Python: 5 ms, which a connection waits at each of its steps while
+an import computes.)"""
+
 TRIES, PAUSE_S = 5, 0.1
 """Somebody who only asks whether a server runs holds the lock for a moment."""
 
@@ -37,6 +41,7 @@ def prepare() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
+    sys.setswitchinterval(SWITCH_S)
 
 
 def descriptor_limit() -> int:

@@ -9,20 +9,20 @@ from pathlib import Path
 from tests.support import ROOT
 
 SCRIPT = """
-import asyncio
+import asyncio, sys
 from server import app
 from server.cli.serve import serve
 
 async def look(_settings):
-    print(type(asyncio.get_running_loop()).__name__)
+    print(type(asyncio.get_running_loop()).__name__, sys.getswitchinterval() <= 0.001)
 
 app.serve = look
 serve.main([])
 """
 
 
-def test_the_server_has_a_loop_that_hurries(tmp_path: Path) -> None:
+def test_the_server_has_a_loop_that_hurries_and_threads_that_give_way_soon(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SCRIPT]
     environment = {"HEADCOUNT_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     told = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
-    assert told.stdout.split() == ["ServerLoop"]
+    assert told.stdout.split() == ["ServerLoop", "True"]
