@@ -8,7 +8,9 @@ for every packet. Leans on the inside of asyncssh (see tests/unit/sftp/test_asyn
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import asyncssh
@@ -30,8 +32,26 @@ def make_lean(conn: asyncssh.SSHServerConnection) -> Corked:
     inside.send_packet = send_packet
     inside.log_sent_packet = inside.log_received_packet = _no_line
     _make_ciphers_lean(inside)
+    acknowledge_at_once(inside)
     inside._transport = transport = Corked(inside._transport)
     return transport
+
+
+def acknowledge_at_once(inside: Any) -> None:
+    """Until the login is complete. OpenSSH's client has Nagle's algorithm on until then: after its NEWKEYS, which is
+    answered by nothing, it waits for the acknowledgement, and the kernel puts that off for 40 ms.
+    """
+    receive, sock = inside.data_received, inside._transport.get_extra_info("socket")
+
+    def data_received(data: bytes, datatype: None = None) -> None:
+        receive(data, datatype)
+        if inside._auth_complete or inside._transport is None:
+            del inside.data_received
+        else:
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    inside.data_received = data_received
 
 
 def _make_ciphers_lean(inside: Any) -> None:

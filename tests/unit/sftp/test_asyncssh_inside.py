@@ -132,6 +132,14 @@ def test_what_a_lean_connection_replaces_is_still_there() -> None:
     assert "_send_pktsize" in source(channel.SSHChannel.process_open)
 
 
+@watches("data_received", "_auth_complete")
+def test_what_has_come_is_handed_to_the_connection_and_a_login_is_complete_where_it_says_so() -> None:
+    assert list(inspect.signature(connection.SSHConnection.data_received).parameters) == ["self", "data", "datatype"]
+    assert "self._auth_complete = False" in source(connection.SSHConnection.__init__)
+    assert "self._auth_complete = True" in source(connection.SSHServerConnection.send_userauth_success)
+    assert "self._transport = None" in source(connection.SSHConnection._force_close)
+
+
 @watches(
     "send_newkeys",
     "_send_encryption",
