@@ -150,12 +150,12 @@ class FigureBook:
                 self._pruned[name] = Pruned(row["pruned_for"], row["prune_at"])
         self._loaded = True
 
-    async def renew(self, within_s: float = float("inf"), *, age_s: float = 0.0) -> list[Tenant]:
+    async def renew(self, within_s: float = float("inf"), *, age_s: float = 0.0, write: bool = True) -> list[Tenant]:
         """Look at all tenants and read anew which have changed. Returns all, by name.
 
         What is left after `within_s`, and some tenants, is read in the background, in a share of a core that hurts
         nobody; until it is read a tenant that was never seen has no figures. With `age_s` a look that was so long ago
-        will do.
+        will do. Without `write` what is new is written down by a later call, so that the caller waits for no disk.
         """
         until = time.monotonic() + within_s
         async with self._one_at_a_time:
@@ -164,7 +164,8 @@ class FigureBook:
             if time.monotonic() - self._looked_at >= age_s:
                 await self._look([tenant.name for tenant in tenants])
             await self._read_due(until)
-            await self._write()
+            if write:
+                await self._write()
         if self._due and (self._rest is None or self._rest.done()):
             self._rest = asyncio.create_task(self._read_rest(), name="figures")
         return tenants
@@ -221,9 +222,10 @@ class FigureBook:
         while self._due:
             await asyncio.sleep(took * (1 / SHARE - 1))
             start = time.monotonic()
-            async with self._one_at_a_time:
-                await self._read_due(start + REST_S)
-                await self._write()
+            while self._due and time.monotonic() - start < REST_S:
+                async with self._one_at_a_time:  # a caller waits for one step of this at most, and for no disk
+                    await self._read_due(start)
+            await self._write()
             took = time.monotonic() - start
 
     def _read(self, names: Sequence[str]) -> dict[str, tuple[str | None, Figures | Exception]]:

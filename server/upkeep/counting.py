@@ -74,7 +74,7 @@ class Counting:
 
     async def meet_tenants(self) -> list[Tenant]:
         """Tenants come and go by the command line, and change by any hand. Returns those there are, by name."""
-        tenants = await self.figures.renew(WAIT_S)
+        tenants = await self.figures.renew(WAIT_S, write=False)
         names = {tenant.name for tenant in tenants}
         if names != self._met:
             self._met = names

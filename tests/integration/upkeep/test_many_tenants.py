@@ -232,6 +232,19 @@ async def test_figures_that_a_crash_made_wrong_are_not_shown(tmp_path: Path, mon
         await after.figures.stop()
 
 
+async def test_metrics_wait_for_no_write(tmp_path: Path) -> None:
+    async with town(tmp_path, 3) as many:
+        asked: list[str] = []
+        await many.tenants.db.set_trace_callback(asked.append)
+        text = (await many.counting.render()).decode()
+        await many.tenants.db.set_trace_callback(None)  # type: ignore[arg-type]
+        assert text.count('headcount_users{state="active"') == 3
+        assert not [each for each in asked if not each.startswith("SELECT")]
+        await many.figures.renew(0)
+        rows = await many.tenants.db.execute_fetchall("SELECT tenant FROM figures WHERE active IS NOT NULL")
+        assert len(list(rows)) == 3
+
+
 async def test_what_is_known_of_a_removed_tenant_is_not_believed_of_a_new_one(tmp_path: Path) -> None:
     async with town(tmp_path, 2) as many:
         await many.rounds()

@@ -124,6 +124,20 @@ def test_a_metric_of_tenants_is_written_as_the_library_writes_it(kind: Literal["
     assert without_created(generate_latest(registry)) == ours.render()
 
 
+def test_a_metric_of_tenants_shows_the_newest_value_of_those_that_are_left() -> None:
+    metric = ByTenant("headcount_x", "What it is", "gauge", ("tenant",))
+    for tenant in ("acme", "globex"):
+        metric.set(1, tenant)
+    metric.render()
+    metric.add(2, "acme")
+    metric.set(5, "globex")
+    metric.remove("globex")
+    assert metric.render().splitlines()[2:] == ['headcount_x{tenant="acme"} 3.0']
+    metric.set(4, "globex")
+    metric.set(1, "acme")
+    assert metric.render().splitlines()[2:] == ['headcount_x{tenant="acme"} 1.0', 'headcount_x{tenant="globex"} 4.0']
+
+
 def without_created(text: bytes) -> str:
     """Without the series that Headcount turns off."""
     return "".join(line for line in text.decode().splitlines(keepends=True) if "_created" not in line)
