@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -20,6 +19,8 @@ BEGIN_S = 60.0
 DRAIN_S = 10.0
 """Browsers show no answer that comes before they have sent everything: so long we read on and throw it away."""
 
+PIECE_BYTES = 32 * 1024
+"""So much is parsed at once: some milliseconds where a file is full of what nearly ends it."""
 
 PARTS_MOST = 16
 HEADERS_MOST = 8
@@ -41,7 +42,7 @@ class FormFile:
         self._name: str | None = None
         self._parts = 0
         self._inside = self._over = False
-        self._came: deque[bytes] = deque()
+        self._came: list[bytes] = []
 
     async def name(self) -> str:
         """What the file is called where it was; the form has been read to where the file begins.
@@ -61,8 +62,9 @@ class FormFile:
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes of the file. Raises NotDone if the form breaks off before its end."""
         while True:
-            while self._came:
-                yield self._came.popleft()
+            if self._came:
+                came, self._came = self._came, []
+                yield b"".join(came)
             if self._over:
                 return
             if not await self._read():
@@ -78,9 +80,11 @@ class FormFile:
     async def _read(self) -> bool:
         """Take in what comes next; False if nothing does."""
         data = await anext(self._stream, b"")
-        if data:
+        for at in range(0, len(data), PIECE_BYTES):
+            if at:
+                await asyncio.sleep(0)
             try:
-                self._parser.write(data)
+                self._parser.write(data[at : at + PIECE_BYTES])
             except FormParserError:
                 raise _broken() from None
         return bool(data)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
 
-from server.web.multipart import HEADER_BYTES_MOST, HEADERS_MOST, PARTS_MOST, FormFile
+from server.web.multipart import HEADER_BYTES_MOST, HEADERS_MOST, PARTS_MOST, PIECE_BYTES, FormFile
 from server.web.not_done import NotDone
 
 BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
@@ -110,3 +110,19 @@ def test_what_is_no_whole_form_with_a_file_is_refused(body: bytes, kind: str, st
     with pytest.raises(NotDone) as refused:
         asyncio.run(taken(sent([body], kind)))
     assert refused.value.status == status
+
+
+async def test_the_event_loop_turns_while_a_file_in_a_form_is_read() -> None:
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    body = form(part("file", b"x" * 20 * PIECE_BYTES, "1.csv"))
+    turning = asyncio.create_task(turn())
+    await taken(sent([body]))
+    turning.cancel()
+    assert turns >= len(body) // PIECE_BYTES
