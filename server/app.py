@@ -65,6 +65,7 @@ from server.web.health import Health
 from server.web.listener import WebListener, default_caps
 from server.web.live import Live
 from server.web.office import Office
+from server.web.pages import rendering
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +131,7 @@ class Server:
         self._soundness = soundness
         self._room = room
         self._left: dict[str, list[Entry]] = {}
+        self._preparing: asyncio.Task[None] | None = None
         self._tokens = Tokens(looking)
         figures = self._figures
         self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken, figures)
@@ -227,6 +229,7 @@ class Server:
         settings = self._settings
         http = await _listen(self._http.start(), settings.http_host, settings.http_port)
         sftp = await _listen(self._sftp.start(), settings.sftp_host, settings.sftp_port)
+        self._preparing = asyncio.create_task(asyncio.to_thread(rendering.prepare), name="preparing pages")
         self._room.start()
         self._worker.start()
         self._keeper.start()

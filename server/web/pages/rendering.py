@@ -34,6 +34,12 @@ def render(
     return HTMLResponse(html, status)
 
 
+def prepare() -> None:
+    """Compile all templates, so that no page holds the event loop for it. Blocks: for a thread."""
+    for name in _templates.list_templates(extensions=["html"]):
+        _templates.get_template(name)
+
+
 def moment(text: str | None) -> Markup:
     """A time (RFC 3339) for people: in UTC, until the script of the page has put it into the reader's zone."""
     if text is None:
@@ -79,6 +85,7 @@ _templates = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,
 )
 _templates.filters.update(
     moment=moment,
