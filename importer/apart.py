@@ -8,12 +8,18 @@ Here the import is one: what it awaits has happened when it is awaited. The call
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from ground.memory import give_back
+
 T = TypeVar("T")
+
+LONG_S = 0.2
+"""Work that took so much processor time may have freed much memory, and does not notice what giving it back takes."""
 
 
 async def apart(
@@ -57,6 +63,8 @@ class _Apart:
         finally:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
+            if time.thread_time() >= LONG_S:
+                give_back()
 
     def cancel(self) -> None:
         with suppress(RuntimeError):  # it is over

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from importer import apart as apart_module
 from importer.apart import apart
 from importer.database import Inline, open_database, put_away, transaction
 
@@ -104,3 +106,21 @@ async def test_a_connection_that_is_put_away_leaves_nothing_in_the_log(tmp_path:
         assert [row[0] for row in await other.execute_fetchall("SELECT revision FROM meta")] == [77]
     finally:
         await other.close()
+
+
+def held_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_long_work_apart_gives_back_the_memory_it_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart_module, "LONG_S", 0.0)
+    last: list[bytearray] = []
+
+    async def take_much() -> int:
+        some = [bytearray(100_000) for _ in range(1000)]
+        last.append(bytearray(100_000))  # above what is freed, in a heap that so cannot shrink by itself
+        return len(some)
+
+    before = held_bytes()
+    assert await apart(take_much, "taking") == 1000
+    assert held_bytes() - before < 50_000_000
