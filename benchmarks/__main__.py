@@ -16,6 +16,7 @@ from benchmarks.arrivals import memory, quick
 from benchmarks.closing import close_beside_uploads
 from benchmarks.figures import Figure, table
 from benchmarks.holds import longest_holds
+from benchmarks.huge import at_once, huge_files
 from benchmarks.imports import first_and_again
 from benchmarks.neighbours import small_beside_big, small_beside_readers
 from benchmarks.pages import pages
@@ -33,6 +34,8 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
     "pages": pages,
     "closing": lambda folder, _rows, runs: close_beside_uploads(folder, runs),
     "holds": lambda folder, rows, _runs: longest_holds(folder, rows),
+    "together": lambda folder, rows, _runs: at_once(folder, rows),
+    "huge": lambda folder, rows, _runs: huge_files(folder, rows),
     "neighbours": lambda folder, rows, _runs: small_beside_big(folder, rows),
     "readers": lambda folder, rows, _runs: small_beside_readers(folder, rows),
 }

@@ -121,15 +121,15 @@ async def _send_and_wait(server: Server, file: Path, number: int) -> Arrival:
 
 
 def import_state(server: Server, number: int) -> str | None:
-    """The state of import `number` as another process sees it; None if there is no such import."""
+    """The state of import `number` of the client as another process sees it; None if there is no such import."""
     with _reading(server) as db:
-        return _state(db, number)
+        return _state(db, server.name, number)
 
 
 def completed(server: Server, number: int, *, every_s: float) -> None:
-    """Wait until import `number` has ended, and raise unless it was applied."""
+    """Wait until import `number` of the client has ended, and raise unless it was applied."""
     with _reading(server) as db:
-        state = until(lambda: _ended(_state(db, number)), server.process, IMPORT_S, every_s)
+        state = until(lambda: _ended(_state(db, server.name, number)), server.process, IMPORT_S, every_s)
     if state != "completed":
         raise RuntimeError(f"import {number} ended {state}")
 
@@ -139,8 +139,8 @@ def _reading(server: Server) -> closing[sqlite3.Connection]:
     return closing(sqlite3.connect(database, uri=True, isolation_level=None))
 
 
-def _state(db: sqlite3.Connection, number: int) -> str | None:
-    row = db.execute("SELECT state FROM imports WHERE tenant = ? AND id = ?", (TENANT, number)).fetchone()
+def _state(db: sqlite3.Connection, tenant: str, number: int) -> str | None:
+    row = db.execute("SELECT state FROM imports WHERE tenant = ? AND id = ?", (tenant, number)).fetchone()
     return None if row is None else str(row[0])
 
 

@@ -133,7 +133,7 @@ def headcount(
     folder.mkdir()
     key = keygen(folder / "key")
     for tenant in tenants:
-        _command(folder, "tenant", "add", tenant, "--key", f"{key}.pub")
+        command(folder, "tenant", "add", tenant, "--key", f"{key}.pub")
     with at_work(folder, tenants, watched=watched) as server:
         yield server
 
@@ -143,7 +143,7 @@ def at_work(
     folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOUR), *, watched: bool = False
 ) -> Iterator[Server]:
     """Headcount on the data in `folder`, which `headcount` made; it listens when it is given out."""
-    token = _command(folder, "token", "create", "--operator")
+    token = command(folder, "token", "create", "--operator")
     log = folder / "server.log"
     begun = time.monotonic()
     with log.open("w") as output:
@@ -155,10 +155,10 @@ def at_work(
         yield Server(tenants[0], process, port, folder, "", f"http://127.0.0.1:{http_port}", token, begun)
 
 
-def _command(folder: Path, *words: str) -> str:
+def command(folder: Path, *words: str) -> str:
     """What `headcount` prints when it is run with these words."""
-    command = [*PROGRAM, *words]
-    done = subprocess.run(command, cwd=ROOT, env=_environment(folder), check=True, stdout=subprocess.PIPE, text=True)
+    program = [*PROGRAM, *words]
+    done = subprocess.run(program, cwd=ROOT, env=_environment(folder), check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.strip()
 
 

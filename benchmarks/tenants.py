@@ -17,17 +17,22 @@ from pathlib import Path
 from benchmarks.arrivals import completed
 from benchmarks.child import peak_bytes
 from benchmarks.figures import MIB, Figure
+from benchmarks.holds import longest_hold
 from benchmarks.people import write_people
 from benchmarks.servers import TENANT, Server, at_work, headcount, until
 
 USERS = 50
-IDLE_S = 30.0
+IDLE_S = 60.0
+"""With the looks of each minute in it."""
+
 QUIET_S = 2.0
 QUIET = 0.05
 """Of a core: below it what a first start still has to find out in the background is done."""
 
 SETTLE_S = 1800.0
 ASKED = 5
+BUSY_ASKED, BUSY_S = 15, 3.0
+HELD_S = 70.0
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -46,6 +51,10 @@ def tenants(folder: Path, count: int) -> Iterator[Figure]:
             yield Figure(f"{what}: processor time of the {which}, to ready", "s", [_processor_s(server)])
             asked = [_timed(server) for _ in range(ASKED)]
             yield Figure(f"{what}: /metrics after the {which}", "s", asked, most=0.5, absolute=True)
+            if which == "first start":
+                asked = [_timed(server, BUSY_S) for _ in range(BUSY_ASKED)]
+                yield Figure(f"{what}: /metrics beside the work after it", "s", asked, most=0.5, absolute=True)
+                yield Figure(f"{what}: the longest of these", "s", [max(asked)], most=0.5, absolute=True)
             settled = _settled(server)
             yield Figure(f"{what}: processor time of the {which}, until idle", "s", [settled[0]])
             yield Figure(f"{what}: from {which} to idle", "s", [settled[1]])
@@ -58,6 +67,15 @@ def tenants(folder: Path, count: int) -> Iterator[Figure]:
             yield Figure(f"{what}: most memory until then", "MiB", [peak])
             held = len(os.listdir(f"/proc/{server.process.pid}/fd"))
             yield Figure(f"{what}: descriptors when idle", "files", [held])
+    with at_work(folder / "headcount", watched=True) as server:
+        yield from longest_hold(server, folder, f"{what}, /metrics", lambda: _ask_now_and_then(server))
+
+
+def _ask_now_and_then(server: Server) -> None:
+    """For a minute and some seconds, so that every round comes once."""
+    until_s = time.monotonic() + HELD_S
+    while time.monotonic() < until_s:
+        _timed(server, BUSY_S)
 
 
 def _multiply(data: Path, count: int) -> None:
@@ -92,8 +110,9 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _timed(server: Server) -> float:
-    """Seconds until all of /metrics is here."""
+def _timed(server: Server, after_s: float = 0.0) -> float:
+    """Seconds until all of /metrics is here, asked `after_s` from now."""
+    time.sleep(after_s)
     start = time.perf_counter()
     with urllib.request.urlopen(f"{server.http}/metrics", timeout=600) as answer:
         answer.read()
