@@ -11,6 +11,9 @@ from itertools import chain, compress
 
 SETTLED, STOOD = 1, 2
 _ARE_SETTLED = bytes(number == SETTLED for number in range(256))
+PIECE = 1 << 16
+"""So many users are gone through at once: while one call into C does a million, no other thread has its turn."""
+
 FEW = 16
 """So many users stand one by one where their ids do not follow each other."""
 LINES_MORE = 1000
@@ -66,7 +69,8 @@ class Named:
         lines = self._line[:]
         for user_id in left:
             lines[user_id] = 0
-        return lines.index(last) if (last := max(lines)) else None
+        last = max(max(lines[at : at + PIECE]) for at in range(0, len(lines), PIECE))
+        return lines.index(last) if last else None
 
     # Rows that stand unseen.
 
@@ -161,19 +165,26 @@ class Named:
 
     def settled_lines(self) -> array[int]:
         """Return for each line the user whom the row on it settles; 0 for none. The first is the line 1."""
-        looked_at = array("i")
-        if self._settled.find(SETTLED) >= 0:
-            looked_at.extend(compress(range(len(self._settled)), self._settled.translate(_ARE_SETTLED)))
-        places = array("i", map(abs, map(self._line.__getitem__, looked_at)))
+        looked_at = list(self._looked_at())
         ends = (line + len(users) - 1 for line, users in self._stood)
-        lines = array("i", [0]) * (max(chain((0,), self._fell, ends, places)) + 1)
+        last = max(chain((0,), self._fell, ends, (max(lines) for lines, _ in looked_at)))
+        settled = array("i", [0]) * (last + 1)
         for line, users in self._stood:
-            lines[line : line + len(users)] = users
+            settled[line : line + len(users)] = users
         for line in self._fell:
-            lines[line] = 0
-        for line, user_id in zip(places, looked_at, strict=True):
-            lines[line] = user_id
-        return lines
+            settled[line] = 0
+        for lines, users in looked_at:
+            for line, user_id in zip(lines, users, strict=True):
+                settled[line] = user_id
+        return settled
+
+    def _looked_at(self) -> Iterator[tuple[array[int], array[int]]]:
+        """Yield the lines of rows that were looked at and settle a user, with their users, some at a time."""
+        for at in range(0, len(self._settled), PIECE):
+            settled = self._settled[at : at + PIECE]
+            if settled.find(SETTLED) >= 0:
+                users = array("i", compress(range(at, at + len(settled)), settled.translate(_ARE_SETTLED)))
+                yield array("i", map(abs, map(self._line.__getitem__, users))), users
 
 
 def _numbers(count: int) -> array[int]:

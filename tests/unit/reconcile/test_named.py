@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from array import array
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from importer.reconcile import named as named_module
 from importer.reconcile.named import Named
 
 
@@ -54,3 +56,14 @@ def test_rows_that_stand_at_once_come_to_what_each_alone_comes_to(seed: int) -> 
     ]
     assert {line: user for line, user in enumerate(named.settled_lines()) if user} == stood
     assert list(named.unnamed(users + 1)) == [user for user in range(1, users + 1) if user not in marks]
+
+
+def test_users_are_gone_through_some_at_a_time_and_none_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named_module, "PIECE", 4)
+    named = Named(10)
+    for user in range(1, 11):
+        named.mark(user, 20 - user)
+    named.settle({user: user % 3 > 0 for user in range(1, 11)})
+    settled = {line: user for line, user in enumerate(named.settled_lines()) if user}
+    assert settled == {20 - user: user for user in range(1, 11) if user % 3}
+    assert [named.last_but(left) for left in ([], [1, 2], range(1, 10), range(1, 11))] == [1, 3, 10, None]
