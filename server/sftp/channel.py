@@ -10,7 +10,7 @@ from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
 
 from server.sftp.filesystem import TenantFiles
 from server.sftp.handler import SftpHandler
-from server.sftp.wire import keep_no_environment, no_lines
+from server.sftp.wire import keep_no_environment, no_lines, send_at_once
 
 if TYPE_CHECKING:
     from server.sftp.sessions import Connection
@@ -32,6 +32,7 @@ class SftpSession(SSHServerStreamSession[bytes]):
     def connection_made(self, chan: Any) -> None:
         super().connection_made(chan)
         no_lines(chan)
+        send_at_once(chan)
         keep_no_environment(chan)
         if chan._send_pktsize < SMALLEST_PACKETS:
             self._connection.end("Packets too small")

@@ -112,9 +112,12 @@ class SftpHandler(SFTPServerHandler):
         if writer.channel.is_closing():
             return
         size = 1 + sum(map(len, args))
-        message = memoryview(b"".join((size.to_bytes(4, "big"), bytes((pkttype,)), *args)))
-        for start in range(0, len(message), _PIECE):
-            writer.write(cast(bytes, message[start : start + _PIECE]))
+        head = b"".join((size.to_bytes(4, "big"), bytes((pkttype,)), *args[:-1]))
+        rest = memoryview(args[-1])
+        first = _PIECE - len(head)
+        writer.write(head + rest[:first])
+        for start in range(first, len(rest), _PIECE):
+            writer.write(cast(bytes, rest[start : start + _PIECE]))
 
     def _log_extensions(self, *_: object) -> None:
         """Look at none: those a client made up may be no extensions at all."""

@@ -1,23 +1,32 @@
 """The library's connection made lean, without changing what is said on the wire that matters.
 
-Three things cost more than half of the time of a transfer: a packet without content before every packet (a defence of
-CBC ciphers, needless with the others), a line for every packet formatted for a log nobody keeps, and a system call
-for every packet. Leans on the inside of asyncssh (see tests/unit/sftp/test_asyncssh_inside.py).
+Four things cost more than half of the time of a transfer: a packet without content before every packet (a defence of
+CBC ciphers, needless with the others), a line for every packet formatted for a log nobody keeps, copies of what is in
+a packet, and a system call for every packet. Leans on the inside of asyncssh (see
+tests/unit/sftp/test_asyncssh_inside.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
 import asyncssh
-from asyncssh.constants import MSG_IGNORE
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_IGNORE
 from asyncssh.encryption import ChachaEncryption
 
 from server.sftp.chacha import LeanChacha
+
+LEAST_PADDING = 4
+"""Bytes after the content of a packet (RFC 4253, 6)."""
+
+AT_ONCE = 256 * 1024
+"""Bytes sent with one system call: as many as the longest answer has."""
 
 
 def make_lean(conn: asyncssh.SSHServerConnection) -> Corked:
@@ -26,7 +35,9 @@ def make_lean(conn: asyncssh.SSHServerConnection) -> Corked:
     send = conn.send_packet
 
     def send_packet(pkttype: int, *args: bytes, **options: Any) -> None:
-        if pkttype != MSG_IGNORE or inside._enc_alg_sc.endswith(b"-cbc"):
+        if pkttype == MSG_CHANNEL_DATA and _may_go_out(inside):
+            _send_data(inside, args)
+        elif pkttype != MSG_IGNORE or inside._enc_alg_sc.endswith(b"-cbc"):
             send(pkttype, *args, **options)
 
     inside.send_packet = send_packet
@@ -35,6 +46,51 @@ def make_lean(conn: asyncssh.SSHServerConnection) -> Corked:
     acknowledge_at_once(inside)
     inside._transport = transport = Corked(inside._transport)
     return transport
+
+
+def _may_go_out(inside: Any) -> bool:
+    """Whether `_send_data` may send: no exchange of keys is under way or due, and no packet has to come before."""
+    return (
+        inside._auth_complete
+        and inside._kex_complete
+        and inside._rekey_bytes_sent < inside._rekey_bytes
+        and not (inside._rekey_seconds and time.monotonic() >= inside._rekey_time)
+        and not inside._enc_alg_sc.endswith(b"-cbc")
+    )
+
+
+def _send_data(inside: Any, args: tuple[bytes, ...]) -> None:
+    """What the library sends for a packet of data, copied once instead of six times. (Nothing is compressed here.)"""
+    size = 1 + sum(map(len, args))
+    padding = -(inside._send_enchdrlen + size) % inside._send_blocksize
+    if padding < LEAST_PADDING:
+        padding += inside._send_blocksize
+    packet = b"".join((bytes((padding, MSG_CHANNEL_DATA)), *args, os.urandom(padding)))
+    seq = inside._send_seq
+    for part in inside._send_encryption.encrypt_packet(seq, len(packet).to_bytes(4, "big"), packet):
+        inside._send(part)
+    inside._send_seq = (seq + 1) & 0xFFFFFFFF
+    inside._rekey_bytes_sent += len(packet)
+
+
+def send_at_once(channel: Any) -> None:
+    """Send what the client's window has room for; the library copies it into a buffer first, and out of it again.
+
+    While there is anything in that buffer, the window has no room: nothing overtakes it.
+    """
+    write = channel.write
+
+    def written(data: bytes, datatype: int | None = None) -> None:
+        size = len(data)
+        room = min(channel._send_window, channel._send_pktsize)
+        if channel._send_state != "open" or datatype is not None or not 0 < size <= room:
+            write(data, datatype)
+            return
+        channel._send_window -= size
+        head = channel._send_chan.to_bytes(4, "big") + size.to_bytes(4, "big")
+        channel.get_connection().send_packet(MSG_CHANNEL_DATA, head, data, handler=channel)
+
+    channel.write = written
 
 
 def acknowledge_at_once(inside: Any) -> None:
@@ -99,7 +155,7 @@ class Corked:
     def write(self, data: bytes) -> None:
         self._pending.append(data)
         self._size += len(data)
-        if self._size >= 65536:
+        if self._size >= AT_ONCE:
             self._flush()
         elif len(self._pending) == 1:
             self._loop.call_soon(self._flush)

@@ -132,6 +132,50 @@ def test_what_a_lean_connection_replaces_is_still_there() -> None:
     assert "_send_pktsize" in source(channel.SSHChannel.process_open)
 
 
+@watches(
+    "_kex_complete", "_rekey_bytes", "_rekey_bytes_sent", "_rekey_seconds", "_rekey_time", "_send_blocksize",
+    "_send_enchdrlen", "_send_seq", "_send",
+)  # fmt: skip
+def test_a_packet_is_made_and_counted_as_it_is_here() -> None:
+    sent = source(connection.SSHConnection.send_packet)
+    assert (
+        "if (self._auth_complete and self._kex_complete and\n"
+        "                (self._rekey_bytes_sent >= self._rekey_bytes or\n"
+        "                 (self._rekey_seconds and\n"
+        "                  time.monotonic() >= self._rekey_time))):\n"
+        "            self._send_kexinit()\n"
+    ) in sent
+    assert (
+        "padlen = -(self._send_enchdrlen + len(payload)) % self._send_blocksize\n"
+        "        if padlen < 4:\n"
+        "            padlen += self._send_blocksize\n\n"
+        "        packet = Byte(padlen) + payload + os.urandom(padlen)\n"
+        "        pktlen = len(packet)\n"
+        "        hdr = UInt32(pktlen)\n"
+        "        seq = self._send_seq\n"
+    ) in sent
+    assert "packet, mac = self._send_encryption.encrypt_packet(seq, hdr, packet)" in sent
+    assert "self._send(packet + mac)" in sent
+    assert "self._send_seq = (seq + 1) & 0xffffffff" in sent
+    assert "if self._kex_complete:\n            self._rekey_bytes_sent += pktlen" in sent
+    assert "self._deferred_packets.append((pkttype, args))" in sent
+    assert sent.count("self._send") == sent.count("self._send_") + 1, "nothing else is sent or counted"
+
+
+@watches("_send_window", "_send_state", "_send_chan", "write")
+def test_a_channel_sends_data_as_it_is_sent_here() -> None:
+    written, flushed = source(channel.SSHChannel.write), source(channel.SSHChannel._flush_send_buf)
+    assert "if self._send_state != 'open':" in written
+    assert "self._send_buf.append((bytearray(encoded_data), datatype))" in written
+    assert "while self._send_buf and self._send_window:" in flushed, "what is left in the buffer had no room"
+    assert "pktsize = min(self._send_window, self._send_pktsize)" in flushed
+    assert "self._send_window -= len(data)" in flushed
+    assert "self.send_packet(MSG_CHANNEL_DATA, String(data))" in flushed
+    sent = source(channel.SSHChannel.send_packet)
+    assert "payload = UInt32(self._send_chan) + b''.join(args)" in sent
+    assert "self._conn.send_packet(pkttype, payload, handler=self)" in sent
+
+
 @watches("data_received", "_auth_complete")
 def test_what_has_come_is_handed_to_the_connection_and_a_login_is_complete_where_it_says_so() -> None:
     assert list(inspect.signature(connection.SSHConnection.data_received).parameters) == ["self", "data", "datatype"]
@@ -345,7 +389,7 @@ def test_constants_are_those_of_the_protocol() -> None:
     flags = {"READ": 1, "WRITE": 2, "APPEND": 4, "CREAT": 8, "TRUNC": 16, "EXCL": 32}
     for name, bit in flags.items():
         assert getattr(constants, f"FXF_{name}") == bit
-    assert constants.MSG_IGNORE == 2
+    assert (constants.MSG_IGNORE, constants.MSG_CHANNEL_DATA) == (2, 94)
     used = set(
         re.findall(r"\b(?:c\.)?(FX[PF]_[A-Z]+)\b", "".join(map(source, (handler, inspect.getmodule(TenantFiles)))))
     )
