@@ -152,8 +152,14 @@ class Inline(aiosqlite.Connection):
             connection.close()
 
     def given_up(self) -> sqlite3.Connection | None:
-        """SQLite's connection, for the caller to close, as if this one were closed; None if it is."""
+        """SQLite's connection, for the caller to close, as if this one were closed; None if it is.
+
+        The memory of its cache is free: it may be much, and what is left to do with the connection needs none.
+        """
         connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):  # it can be closed all the same
+                connection.execute("PRAGMA shrink_memory")
         return connection
 
 

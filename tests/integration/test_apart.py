@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -124,3 +125,27 @@ async def test_long_work_apart_gives_back_the_memory_it_freed(monkeypatch: pytes
     before = held_bytes()
     assert await apart(take_much, "taking") == 1000
     assert held_bytes() - before < 50_000_000
+
+
+async def test_a_connection_given_up_has_given_back_the_memory_of_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is closed only when what it wrote is moved into the file, which takes a while and needs no cache."""
+    monkeypatch.setattr(apart_module, "LONG_S", 0.0)
+
+    async def fill_the_cache() -> tuple[int, sqlite3.Connection | None]:
+        db = await open_database(tmp_path / "users.db", "tenant", make=True, through=Inline)
+        assert isinstance(db, Inline)
+        await db.execute("PRAGMA cache_size=-65536")
+        await db.execute("CREATE TABLE much (piece BLOB)")
+        async with transaction(db):
+            await db.executemany("INSERT INTO much VALUES (zeroblob(?))", [(3000,)] * 10_000)
+        filled = held_bytes()
+        return filled, db.given_up()
+
+    filled, connection = await apart(fill_the_cache, "filling")
+    assert connection is not None
+    try:
+        assert filled - held_bytes() > 30_000_000
+    finally:
+        connection.close()
