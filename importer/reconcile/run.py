@@ -43,7 +43,9 @@ from importer.said.spool import Spool
 from importer.users.search import adding_above
 
 BATCH_ROWS = 5000
-CACHE_KIB = 64 * 1024
+CACHE_KIB = 32 * 1024
+"""Two imports may fill theirs at once. Twice as much saves 3% of a million rows with addresses in no order."""
+
 BESIDE_BYTES = 24 * 1024 * 1024
 """From so many bytes on a first file takes longer to read than a process takes to start."""
 
