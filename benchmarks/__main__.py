@@ -20,7 +20,7 @@ from benchmarks.huge import at_once, huge_files
 from benchmarks.imports import first_and_again
 from benchmarks.neighbours import small_beside_big, small_beside_readers
 from benchmarks.pages import pages
-from benchmarks.tenants import tenants
+from benchmarks.tenants import first_indexes, tenants
 from benchmarks.transfers import big_files, small_files
 
 MANY = 10_000
@@ -36,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
     "holds": lambda folder, rows, _runs: longest_holds(folder, rows),
     "together": lambda folder, rows, _runs: at_once(folder, rows),
     "huge": lambda folder, rows, _runs: huge_files(folder, rows),
+    "indexing": lambda folder, _rows, _runs: first_indexes(folder),
     "neighbours": lambda folder, rows, _runs: small_beside_big(folder, rows),
     "readers": lambda folder, rows, _runs: small_beside_readers(folder, rows),
 }

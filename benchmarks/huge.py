@@ -127,11 +127,13 @@ def _children(server: Server) -> Iterator[_Most]:
     listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
 
     def look() -> None:
-        tasks = listed.parents[1]
+        tasks, own = listed.parents[1], _program(server.process.pid)
         while not ended.wait(LOOK_S):
             with suppress(OSError, ValueError, IndexError):  # one may end meanwhile
                 for task in tasks.iterdir():  # a process is the child of the thread that started it
                     for child in (task / "children").read_text().split():
+                        if _program(child) == own:
+                            continue  # it has the server's memory until it begins its own program
                         most.most_bytes = max(most.most_bytes, peak_bytes(child))
 
     looking = threading.Thread(target=look)
@@ -141,6 +143,10 @@ def _children(server: Server) -> Iterator[_Most]:
     finally:
         ended.set()
         looking.join()
+
+
+def _program(process: int | str) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def _random(path: Path) -> Path:

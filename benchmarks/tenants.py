@@ -33,6 +33,8 @@ SETTLE_S = 1800.0
 ASKED = 5
 BUSY_ASKED, BUSY_S = 15, 3.0
 HELD_S = 70.0
+INDEXED, INDEXED_USERS = 300, 800
+INDEXING_S, INDEXING_LOOK_S = 180.0, 5.0
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -69,6 +71,25 @@ def tenants(folder: Path, count: int) -> Iterator[Figure]:
             yield Figure(f"{what}: descriptors when idle", "files", [held])
     with at_work(folder / "headcount", watched=True) as server:
         yield from longest_hold(server, folder, f"{what}, /metrics", lambda: _ask_now_and_then(server))
+
+
+def first_indexes(folder: Path) -> Iterator[Figure]:
+    """A first start with many tenants whose users have no search index yet: how busy making them keeps the server."""
+    with headcount(folder / "headcount") as server:
+        server.sftp(f"put {write_people(folder / 'people.csv', INDEXED_USERS)} sync_users.csv")
+        completed(server, 1, every_s=0.05)
+    _multiply(folder / "headcount" / "data", INDEXED)
+    with at_work(folder / "headcount") as server:
+        worked, start = _processor_s(server), time.monotonic()
+        shares = []
+        while time.monotonic() - start < INDEXING_S:
+            shares.append(_share(server, INDEXING_LOOK_S) * 100)
+        share = (_processor_s(server) - worked) / (time.monotonic() - start) * 100
+        made = len(list((folder / "headcount" / "data" / "tenants").glob("*/search.db")))
+    what = f"{INDEXED} tenants of {INDEXED_USERS} users, first start"
+    yield Figure(f"{what}: of a core in {INDEXING_S:.0f} s", "%", [share])
+    yield Figure(f"{what}: the most in {INDEXING_LOOK_S:.0f} s of them", "%", [max(shares)])
+    yield Figure(f"{what}: search indexes made by then", "files", [made])
 
 
 def _ask_now_and_then(server: Server) -> None:
