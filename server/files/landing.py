@@ -52,6 +52,7 @@ from server.files.leftovers import unmark
 from server.files.paths import ClientPath
 from server.files.placing import Placement, Spot
 from server.files.space import LONG_FILE, Space
+from server.loop import hurry
 from server.trouble import tell
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,13 @@ async def land(
 
     Returns what it replaced. Raises OSError if it failed before the hook was asked, NotLanded after.
     """
+    with hurry():
+        return await _land(space, hook, upload, fd, source, target)
+
+
+async def _land(
+    space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot
+) -> os.stat_result | None:
     space.check_room()
     await space.in_thread(os.fsync, fd)
     try:

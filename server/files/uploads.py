@@ -19,7 +19,6 @@ from server.files.paths import ClientPath, check_writable
 from server.files.placing import Spot
 from server.files.space import Space
 from server.files.tree import check_regular, in_the_way, open_regular, stat_if_there
-from server.loop import hurry
 
 Limits = Callable[[], TenantLimits]
 
@@ -140,14 +139,13 @@ def _publish(space: Space, draft: Draft) -> None:
 
 
 async def _land(space: Space, draft: Draft, hook: Hook, upload: Upload) -> None:
-    with hurry():
-        async with space.landing:
-            with space.folder.holding(draft.path) as folder:
-                _replaceable(draft, folder)
-                source, target = Spot(space.staging.fd, draft.name), Spot(folder, draft.path.name)
-                replaced = await land(space, hook, upload, draft.fd, source, target)
-        draft.published(replaced)
-        await space.recounted()
+    async with space.landing:
+        with space.folder.holding(draft.path) as folder:
+            _replaceable(draft, folder)
+            source, target = Spot(space.staging.fd, draft.name), Spot(folder, draft.path.name)
+            replaced = await land(space, hook, upload, draft.fd, source, target)
+    draft.published(replaced)
+    await space.recounted()
 
 
 def _replaceable(draft: Draft, folder: int) -> os.stat_result | None:

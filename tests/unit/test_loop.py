@@ -6,22 +6,27 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from server.loop import ServerLoop, hurry
+import pytest
+
+from server.loop import STEPS, Pause, ServerLoop, hurry, put_first
 
 CONNECTIONS = 5
+LONG_S = 600.0
+"""Longer than any test."""
 
 
 @contextmanager
-def ready(loop: asyncio.AbstractEventLoop) -> Iterator[list[int]]:
-    """Connections on which something has come; the number of each is noted when a step takes it in."""
+def ready(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[list[int], list[int]]]:
+    """Connections on which something has come: their descriptors, and of each that a step takes in the number."""
     came: list[int] = []
     pairs = [socket.socketpair() for _ in range(CONNECTIONS)]
     for number, (ours, theirs) in enumerate(pairs):
         theirs.send(b"x")
         loop.add_reader(ours, came.append, number)
     try:
-        yield came
+        yield [ours.fileno() for ours, _ in pairs], came
     finally:
         for ours, theirs in pairs:
             loop.remove_reader(ours)
@@ -38,7 +43,7 @@ async def taken_in(came: list[int]) -> list[int]:
 
 async def steps() -> tuple[list[int], list[list[int]], list[int]]:
     """What a step takes in, what some take in a hurry, and what one does afterwards."""
-    with ready(asyncio.get_running_loop()) as came:
+    with ready(asyncio.get_running_loop()) as (_, came):
         await asyncio.sleep(0)
         one = await taken_in(came)
         with hurry():
@@ -48,17 +53,116 @@ async def steps() -> tuple[list[int], list[list[int]], list[int]]:
         return one, hurried, await taken_in(came)
 
 
+def in_loop(pause_s: float) -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=partial(ServerLoop, pause_s))
+
+
 def test_a_step_in_a_hurry_takes_in_one_connection_and_all_get_their_turn() -> None:
-    with asyncio.Runner(loop_factory=ServerLoop) as runner:
+    with in_loop(0.0) as runner:
         one, hurried, afterwards = runner.run(steps())
     assert sorted(one) == sorted(afterwards) == list(range(CONNECTIONS))
     assert [len(each) for each in hurried] == [1] * CONNECTIONS
     assert sorted(number for each in hurried for number in each) == list(range(CONNECTIONS))
 
 
+def test_a_hurry_begins_with_a_pause_in_which_no_connection_is_taken_in() -> None:
+    with in_loop(LONG_S) as runner:
+        one, hurried, afterwards = runner.run(steps())
+    assert sorted(one) == sorted(afterwards) == list(range(CONNECTIONS))
+    assert hurried == [[]] * CONNECTIONS
+
+
+def test_threads_and_timers_are_heard_while_the_others_are_left_alone() -> None:
+    async def heard() -> list[int]:
+        with ready(asyncio.get_running_loop()) as (_, came), hurry():
+            await asyncio.sleep(0)
+            before = len(came)
+            await asyncio.to_thread(int)
+            await asyncio.sleep(0.001)
+            return came[before:]
+
+    with in_loop(LONG_S) as runner:
+        assert runner.run(heard()) == []
+
+
+def test_a_pause_ends_though_the_hurry_goes_on() -> None:
+    async def until_all_came() -> set[int]:
+        with ready(asyncio.get_running_loop()) as (_, came), hurry():
+            await asyncio.sleep(0)
+            came.clear()
+            while len(set(came)) < CONNECTIONS:
+                await asyncio.sleep(0)
+            return set(came)
+
+    with in_loop(0.001) as runner:
+        assert runner.run(until_all_came()) == set(range(CONNECTIONS))
+
+
+@pytest.mark.parametrize(
+    ("ended", "next_"),
+    [(100.004, 100.008), (100.02, 100.04), (103.0, 100.04)],
+    ids=["early", "at its end", "long after it"],
+)
+def test_pauses_take_half_of_the_time_at_most(ended: float, next_: float) -> None:
+    pause = Pause(0.02)
+    pause.begin(100.0)
+    assert pause.left_s(100.0) == pytest.approx(0.02)
+    pause.end(ended)
+    assert pause.left_s(ended) == 0
+    pause.begin(next_ - 0.001)
+    assert pause.left_s(next_ - 0.001) == 0
+    pause.end(next_ - 0.0005)
+    pause.begin(next_ + 0.0001)
+    assert pause.left_s(next_ + 0.0001) == pytest.approx(0.02)
+
+
+async def in_turns(number: int, *, paused: bool = False) -> list[list[int]]:
+    """What some steps take in while the connection of this number is first."""
+    with ready(asyncio.get_running_loop()) as (descriptors, came):
+        put_first(descriptors[number], whether=True)
+        if paused:
+            asyncio.get_running_loop().remove_reader(descriptors[number])
+        await asyncio.sleep(0)
+        seen = [await taken_in(came) for _ in range(2 * CONNECTIONS)]
+        put_first(descriptors[number], whether=False)
+        return seen
+
+
+def test_a_connection_that_is_first_has_each_second_step_and_the_others_have_turns() -> None:
+    with in_loop(LONG_S) as runner:
+        seen = runner.run(in_turns(3))
+    assert [len(each) for each in seen] == [1] * len(seen)
+    theirs, others = sorted((seen[::2], seen[1::2]), key=lambda each: each != [[3]] * CONNECTIONS)
+    assert theirs == [[3]] * CONNECTIONS
+    assert {number for each in others for number in each} == set(range(CONNECTIONS))
+
+
+def test_a_connection_that_is_first_and_not_read_now_changes_nothing() -> None:
+    with in_loop(LONG_S) as runner:
+        seen = runner.run(in_turns(3, paused=True))
+    assert [sorted(each) for each in seen] == [[0, 1, 2, 4]] * len(seen)
+
+
+def test_steps_are_long_again_once_nothing_has_come_on_the_first() -> None:
+    async def after(number: int) -> list[list[int]]:
+        with ready(asyncio.get_running_loop()) as (descriptors, came):
+            put_first(descriptors[number], whether=True)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            put_first(descriptors[number], whether=False)
+            await asyncio.sleep(0)
+            for _ in range(STEPS):
+                await asyncio.sleep(0)
+            return [await taken_in(came)]
+
+    with in_loop(LONG_S) as runner:
+        assert [sorted(each) for each in runner.run(after(3))] == [list(range(CONNECTIONS))]
+
+
 async def test_another_loop_is_never_in_a_hurry() -> None:
     one, hurried, _ = await steps()
     assert [len(each) for each in (one, *hurried)] == [CONNECTIONS] * (1 + CONNECTIONS)
+    assert [len(each) for each in await in_turns(3)] == [CONNECTIONS] * 2 * CONNECTIONS
 
 
 def test_a_hurry_within_a_hurry_ends_with_the_last() -> None:

@@ -1,8 +1,9 @@
-"""The event loop is in a hurry while a CLOSE at a hook's path is under way, and only then."""
+"""While a file lands at a hook's path the event loop is in a hurry; before that, what comes of it is put first."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncssh
@@ -10,35 +11,88 @@ import pytest
 
 from server.loop import ServerLoop
 from tests.support.sftp import sftp_house
+from tests.support.waiting import eventually
+
+Write = Callable[[asyncssh.SFTPClient], Awaitable[Callable[[], Awaitable[None]]]]
+"""Writes a file; returns what makes it land."""
 
 
-async def closes(tmp_path: Path, refuse: str | None) -> dict[str, bool]:
-    """Whether the loop is in a hurry: while a plain file is written and closed, in a landing, and after it."""
+async def close(sftp: asyncssh.SFTPClient) -> Callable[[], Awaitable[None]]:
+    """A file at the hook's path, open and written; what closes it."""
+    list_ = await sftp.open("sync_users.csv", "wb")
+    await list_.write(b"x")
+    return list_.close
+
+
+async def rename(sftp: asyncssh.SFTPClient) -> Callable[[], Awaitable[None]]:
+    """A file beside the hook's path; what renames it."""
+    async with sftp.open("users.csv", "wb") as beside:
+        await beside.write(b"x")
+    return lambda: sftp.rename("users.csv", "sync_users.csv")
+
+
+async def lands(
+    tmp_path: Path,
+    write: Write,
+    refuse: str | None,
+) -> dict[str, bool]:
+    """Whether the loop is in a hurry: while files are written, in a landing, and after it."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, ServerLoop)
     seen = {}
     async with sftp_house(tmp_path) as house, house.client() as sftp:
-        async with sftp.open("plain.csv", "wb") as plain:
-            await plain.write(b"x")
         house.real.may_arrive.clear()
         house.real.refuse = refuse
-        list_ = await sftp.open("sync_users.csv", "wb")
-        await list_.write(b"x")
+        land = await write(sftp)
         seen["before"] = loop.hurried
-        closing = asyncio.create_task(list_.close())
+        landing = asyncio.ensure_future(land())
         await house.real.arrived.wait()
         seen["landing"] = loop.hurried
         house.real.may_arrive.set()
         if refuse:
             with pytest.raises(asyncssh.SFTPError):
-                await closing
+                await landing
         else:
-            await closing
+            await landing
         seen["after"] = loop.hurried
     return seen
 
 
 @pytest.mark.parametrize("refuse", [None, "not now"])
-def test_the_loop_hurries_while_a_file_lands_however_that_ends(tmp_path: Path, refuse: str | None) -> None:
+@pytest.mark.parametrize("write", [close, rename])
+def test_the_loop_hurries_while_a_file_lands_however_that_ends(
+    tmp_path: Path,
+    write: Write,
+    refuse: str | None,
+) -> None:
     with asyncio.Runner(loop_factory=ServerLoop) as runner:
-        assert runner.run(closes(tmp_path, refuse)) == {"before": False, "landing": True, "after": False}
+        assert runner.run(lands(tmp_path, write, refuse)) == {"before": False, "landing": True, "after": False}
+
+
+async def first(tmp_path: Path) -> list[int]:
+    """How many connections are first while files are open, one after the other is closed, and the client is gone."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, ServerLoop)
+    seen = []
+    async with sftp_house(tmp_path) as house:
+        async with house.client() as sftp:
+            plain = await sftp.open("plain.csv", "wb")
+            seen.append(len(loop.first))
+            list_ = await sftp.open("sync_users.csv", "wb")
+            digest = await sftp.open("sync_users.csv.sha256", "wb")
+            seen.append(len(loop.first))
+            await list_.close()
+            seen.append(len(loop.first))
+            await digest.close()
+            seen.append(len(loop.first))
+            await plain.close()
+        async with house.client() as sftp:
+            await sftp.open("sync_users.csv", "wb")
+            seen.append(len(loop.first))
+        await eventually(lambda: not loop.first)
+    return seen
+
+
+def test_a_connection_is_put_first_while_it_has_a_file_for_a_hook_open(tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=ServerLoop) as runner:
+        assert runner.run(first(tmp_path)) == [0, 1, 1, 0, 1]
