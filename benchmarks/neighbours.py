@@ -39,7 +39,7 @@ def small_beside_big(folder: Path, rows: int) -> Iterator[Figure]:
         numbers = count(1)
         first = list(_meanwhile(server, neighbour, put, big, next(numbers)))
         again: list[float] = []
-        while len(first) + len(again) < WHEN_BUSY:
+        while len(again) < WHEN_IDLE or len(first) + len(again) < WHEN_BUSY:
             again += _meanwhile(server, neighbour, put, changed, next(numbers))
             again += _meanwhile(server, neighbour, put, big, next(numbers))
     for what, busy in ((f"{rows:,} rows are imported", first), ("they are again, 1% changed", again)):
