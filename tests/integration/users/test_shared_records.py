@@ -17,6 +17,7 @@ from importer.rules.settings import ImportSettings
 from importer.users.history import Changes, open_history
 from importer.users.runs import LONGEST
 from tests.support.importing import Company, people, sheet
+from tests.support.waiting import eventually
 
 HEADER = ("employee_id", "first_name", "last_name", "email")
 BY_NUMBER: dict[str, Any] = {"identifier": "employee_id", "custom_fields": ({"key": "employee_id"},)}
@@ -47,6 +48,7 @@ async def records(company: Company, import_id: int) -> list[int]:
 
 async def with_a_record_each(company: Company, folder: Path) -> Company:
     """A copy of `company`, with a record of the history for each user, as older versions wrote it."""
+    await eventually(lambda: not (company.folder / "users.db-wal").exists(), what="the log to be put away")
     shutil.copytree(company.folder, folder)
     copy = Company(folder, company.batch_rows)
     copy.imports, copy.undos = company.imports, company.undos
