@@ -12,7 +12,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 FOLDER = Path(__file__).absolute().parent.parent
-PACKAGES = ("ground", "importer", "keys", "server")
+PACKAGES = ("ground", "importer", "keys", "engine", "server")
 MARK = 'PART_OF = "headcount"'
 """A line of the `__init__.py` of each: one that was installed over it does not have that."""
 

@@ -12,19 +12,15 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 
-import aiosqlite
-
+from engine.tokens import Role
 from ground.addresses import plain
 from ground.moments import utc_now
-from importer.database import open_database
 from importer.errors import TryAgain
 from importer.queue.checksum import CHECKSUM_NAME
 from importer.queue.entry import Entry
 from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
-from importer.queue.queue import Queue
 from importer.worker.advising import Advising
 from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing, Watchers
@@ -54,7 +50,7 @@ from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import LATELY, Soundness
 from server.tenants.tenants import Tenants, make_data_dir, open_tenants, server_database
-from server.tenants.tokens import Role, Tokens
+from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
 from server.upkeep.indexing import Indexer
 from server.upkeep.keeping import Keeper
@@ -98,32 +94,15 @@ async def serve(settings: ServerSettings) -> None:
     log.info("Stopped.", extra={"event": "stopped"})
 
 
-@dataclass(frozen=True, slots=True)
-class Connections:
-    """The connections to headcount.db: whose each is, and why it is apart.
-
-    | connection | opened to | used by | apart because |
-    |---|---|---|---|
-    | `queue` | write | the queue | an upload's CLOSE waits for no write but the queue's own |
-    | `tenants` | write | lists of tenants; outbox, sign-ins, uses of keys, bans | their writes may wait |
-    | `looking` | read | pages, API, metrics | a reader waits for no transaction |
-    | `accounts` | read | logins | on the event loop itself, so it gives up soon |
-    | of `Live`, while a page is followed | read | events | SQLite tells a connection what *others* changed |
-    """
-
-    tenants: Tenants
-    ledger: Ledger
-    queue: Queue
-    accounts: Accounts
-    looking: aiosqlite.Connection
-
-
 class Server:
     """The parts, wired. `start()` once, then `stop()` once; the databases are closed by whoever opened them."""
 
-    def __init__(self, settings: ServerSettings, connections: Connections, soundness: Soundness, room: Room) -> None:
-        tenants, queue, looking = connections.tenants, connections.queue, connections.looking
-        ledger, self._figures = connections.ledger, soundness.figures
+    def __init__(
+        self, settings: ServerSettings, tenants: Tenants, accounts: Accounts, soundness: Soundness, room: Room
+    ) -> None:
+        store, looking = tenants.store, tenants.store.looking()
+        queue, listing = store.imports(), looking.imports()
+        self._figures = soundness.figures
         self._metrics = metrics = Metrics()
         self._settings = settings
         self._tenants = tenants
@@ -132,10 +111,10 @@ class Server:
         self._room = room
         self._left: dict[str, list[Entry]] = {}
         self._preparing: asyncio.Task[None] | None = None
-        self._tokens = Tokens(looking)
+        self._tokens = Tokens(looking.tokens())
         figures = self._figures
         self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken, figures)
-        self._notifications = Notifications(settings, tenants, Outbox(ledger), metrics, soundness, figures)
+        self._notifications = Notifications(settings, tenants, Outbox(store.ledger), metrics, soundness, figures)
         self._indexer = Indexer(tenants, soundness, figures)
         self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness, figures)
         self._closing = Closing(
@@ -157,16 +136,16 @@ class Server:
         self._hooks = self._hook_table()
         found = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in found]
-        self._key_uses = KeyUses(ledger, tenants.ring, looking=Ledger(looking))
+        self._key_uses = KeyUses(store.ledger, tenants.ring, looking=Ledger(looking.ledger.db))
         self._sftp = SftpListener(
-            settings, connections.accounts, self._hooks, metrics, keys, self._logged_in, self._why_not_stored
+            settings, accounts, self._hooks, metrics, keys, self._logged_in, self._why_not_stored
         )
-        self._bans = BanBook(ledger, settings.penalty_max_s, looking=Ledger(looking))
+        self._bans = BanBook(store.ledger, settings.penalty_max_s, looking=Ledger(looking.ledger.db))
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
         self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
-        listing, known = Listing(looking), Tenants(settings.data_dir, looking)
+        known = Tenants(settings.data_dir, looking)
         self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why)
-        self._sign_ins = SignIns(ledger, looking=Ledger(looking))
+        self._sign_ins = SignIns(store.ledger, looking=Ledger(looking.ledger.db))
         health = self._health()
         office = self._office(known, listing, shown_host_keys(found), health)
         app = build_app(office, health)
@@ -311,19 +290,13 @@ class Server:
 @asynccontextmanager
 async def open_server(settings: ServerSettings, room: Room) -> AsyncIterator[Server]:
     """The server on its databases, which are closed at the end."""
-    headcount_db = server_database(settings.data_dir)
-    async with open_tenants(settings.data_dir) as tenants:
-        db = await open_database(headcount_db, "server")
-        looking = await open_database(headcount_db, "server", readonly=True)
-        ledger = Ledger(tenants.db)
-        soundness = Soundness(tenants, Listing(looking), ledger)
+    async with open_tenants(settings.data_dir, serving=True) as tenants:
+        soundness = Soundness(tenants, tenants.store.looking().imports())
         accounts = Accounts(settings.data_dir, soundness)
         try:
-            yield Server(settings, Connections(tenants, ledger, Queue(db), accounts, looking), soundness, room)
+            yield Server(settings, tenants, accounts, soundness, room)
         finally:
             accounts.close()
-            await looking.close()
-            await db.close()
 
 
 async def _listen(starting: Awaitable[tuple[str, int]], host: str, port: int) -> tuple[str, int]:

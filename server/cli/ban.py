@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from importer.queue.ledger import Ledger
 from server.cli.data import runs, tenants
 from server.cli.output import json_option, print_json, print_list
 from server.settings import load_settings
@@ -43,4 +42,4 @@ async def lift(source: str, as_json: bool) -> None:
 
 
 def _book(opened: Tenants) -> BanBook:
-    return BanBook(Ledger(opened.db), load_settings().penalty_max_s)
+    return BanBook(opened.store.ledger, load_settings().penalty_max_s)

@@ -158,7 +158,7 @@ async def changes(tenant: str, import_id: int | None, as_json: bool) -> None:
     """What an import of TENANT changed: who, which field, from what to what; and what its undo put back."""
     async with tenants() as opened:
         settings = await opened.settings(tenant)
-        entry = await _find(Queue(opened.db), tenant, import_id)
+        entry = await _find(opened.store.imports(), tenant, import_id)
         async with open_users(opened.folder(tenant)) as db:
             pages = History(db, identity_of(settings)).of_import(entry.id)
             if as_json:
@@ -173,7 +173,7 @@ async def changes(tenant: str, import_id: int | None, as_json: bool) -> None:
 async def _opened(tenant: str) -> AsyncIterator[tuple[Queue, TenantFolder]]:
     async with tenants() as opened:
         await opened.get(tenant)
-        yield Queue(opened.db), opened.folder(tenant)
+        yield opened.store.imports(), opened.folder(tenant)
 
 
 async def _find(queue: Queue, tenant: str, import_id: int | None) -> Entry:

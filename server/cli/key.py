@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from importer.queue.ledger import Ledger
 from server.cli.data import read_text, runs, tenants
 from server.cli.output import json_option, print_json, print_list
 from server.tenants.key_uses import KeyUses, with_uses
@@ -44,7 +43,7 @@ async def list_(tenant: str, as_json: bool) -> None:
     """The keys of TENANT, oldest first."""
     async with tenants() as opened:
         await opened.get(tenant)
-        uses = await KeyUses(Ledger(opened.db), opened.ring).of(tenant)
+        uses = await KeyUses(opened.store.ledger, opened.ring).of(tenant)
         rows = with_uses(opened.ring(tenant).keys(), uses)
     columns = {
         "fingerprint": "FINGERPRINT",
@@ -69,7 +68,7 @@ async def revoke(tenant: str, fingerprint: str, as_json: bool) -> None:
     async with tenants() as opened:
         await opened.get(tenant)
         gone = opened.ring(tenant).revoke(fingerprint)
-        await KeyUses(Ledger(opened.db), opened.ring).forget(tenant, gone.fingerprint)
+        await KeyUses(opened.store.ledger, opened.ring).forget(tenant, gone.fingerprint)
     if as_json:
         print_json(gone.to_json())
     else:

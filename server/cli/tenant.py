@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from engine.tenants import Tenant
 from ground.moments import utc_now
 from importer.errors import ImporterError, TryAgain
-from importer.queue.queue import Queue
 from importer.users.directory import Directory
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, patiently, read_text, runs, tenants
@@ -22,7 +22,7 @@ from server.tenants.feeds import Feed, feed_of
 from server.tenants.inspection import inspect, unusable_copy
 from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
-from server.tenants.tenants import Tenant, Tenants, open_users, refuse_lost, server_database
+from server.tenants.tenants import Tenants, open_users, refuse_lost, server_database
 
 
 @click.group()
@@ -58,7 +58,7 @@ async def list_(as_json: bool) -> None:
     refuse_lost(load_settings().data_dir)
     if server_database(load_settings().data_dir).exists():
         async with tenants() as opened:
-            queue = Queue(opened.db)
+            queue = opened.store.imports()
             successes = await queue.last_successes()
             for one in await opened.list():
                 broken = await _broken(opened, one.name, await queue.copies_needed(one.name))
@@ -204,7 +204,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
 async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
     """Everything about a tenant; of a broken one what does not need its databases."""
     folder = opened.folder(one.name)
-    broken = await _broken(opened, one.name, await Queue(opened.db).copies_needed(one.name))
+    broken = await _broken(opened, one.name, await opened.store.imports().copies_needed(one.name))
     facts: dict[str, Any] = {**one.to_json(), "folder": str(folder.root), "broken": broken}
     if broken:
         return {**facts, "users": None, "keys": [], "settings": {}, "notes": []}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from engine.tokens import Role
 from server.cli.data import ID, runs, tenants
 from server.cli.output import json_option, print_json, print_list
-from server.tenants.tokens import Role, Tokens
+from server.tenants.tokens import Tokens
 
 
 @click.group()
@@ -29,7 +30,7 @@ async def create(
     if operator == (tenant is not None) or operator == (role is not None):
         raise click.UsageError("give TENANT and --role, or --operator alone")
     async with tenants(make=operator) as opened:
-        made, text = await Tokens(opened.db).create(tenant, Role(role or "operator"), expires, comment)
+        made, text = await Tokens(opened.store.tokens()).create(tenant, Role(role or "operator"), expires, comment)
     if as_json:
         print_json({"token": text, **made.to_json()})
     else:
@@ -42,7 +43,7 @@ async def create(
 async def list_(as_json: bool) -> None:
     """All tokens: what is known of them, never the tokens themselves."""
     async with tenants() as opened:
-        rows = [each.to_json() for each in await Tokens(opened.db).list()]
+        rows = [each.to_json() for each in await Tokens(opened.store.tokens()).list()]
     columns = {"id": "ID", "tenant": "TENANT", "role": "ROLE", "created_at": "CREATED", "expires_at": "EXPIRES"}
     columns["comment"] = "COMMENT"
     print_list(rows, columns, as_json=as_json, empty="There are no tokens.")
@@ -55,7 +56,7 @@ async def list_(as_json: bool) -> None:
 async def revoke(number: int, as_json: bool) -> None:
     """Take back the token with this ID; it opens nothing from now on."""
     async with tenants() as opened:
-        gone = await Tokens(opened.db).revoke(number)
+        gone = await Tokens(opened.store.tokens()).revoke(number)
     if as_json:
         print_json(gone.to_json())
     else:

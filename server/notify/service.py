@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from importer.queue.entry import Entry
-from importer.queue.ledger import Ledger
 from importer.queue.notices import Channel
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald, stale_topic
@@ -35,7 +34,7 @@ class Notifications:
         soundness: Soundness | None = None,
         figures: FigureBook | None = None,
     ) -> None:
-        self._figures = figures or FigureBook(tenants, Ledger(tenants.db))
+        self._figures = figures or FigureBook(tenants, tenants.store.ledger)
         self._settings = settings
         self._tenants = tenants
         self._soundness = soundness

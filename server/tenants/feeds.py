@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from engine.tenants import Tenant
 from ground.moments import from_rfc3339
 from server.tenants.figures import Figures
-from server.tenants.tenants import Tenant
 
 
 @dataclass(frozen=True, slots=True)

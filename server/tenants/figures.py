@@ -18,11 +18,12 @@ from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from engine.tenants import Tenant
 from importer.database import check_version
 from importer.errors import TryAgain
 from importer.queue.ledger import Ledger
 from server.tenants.settings import READ_TIMEOUT_S, SELECT, TenantRefused, from_rows
-from server.tenants.tenants import Tenant, Tenants
+from server.tenants.tenants import Tenants
 from server.trouble import tell
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
+from engine.sqlite.server.tokens import read_token
+from engine.tokens import Token
 from ground.moments import rfc3339
 from importer.queue.ledger import Ledger
-from server.tenants.tokens import Token, read_token, secret_hash
+from server.tenants.tokens import secret_hash
 
 SESSION_S = 12 * 3600
 """A working day; then the token is asked for again."""

@@ -18,10 +18,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
+from engine.tenants import Tenant
 from ground.refusals import Refusal
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
-from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.unusable import FAULTS, is_damage
 from keys.errors import RingUnreadable
@@ -31,7 +31,7 @@ from server.rounds import again
 from server.tenants.figures import FigureBook
 from server.tenants.inspection import Found, Glance, Signature, glance, inspect, signature_of, unusable_copy
 from server.tenants.settings import TenantRefused, TenantSettings, read_settings
-from server.tenants.tenants import Tenant, Tenants, open_users
+from server.tenants.tenants import Tenants, open_users
 from server.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -76,9 +76,8 @@ class TenantBroken(Refusal):
 class Soundness:
     """Works between `start()` and `stop()`; without them it looks only when it is asked."""
 
-    def __init__(self, tenants: Tenants, imports: Listing, ledger: Ledger | None = None) -> None:
-        """`ledger` is who writes in the connection of `tenants`."""
-        self.figures = FigureBook(tenants, ledger or Ledger(tenants.db), lambda: self.broken)
+    def __init__(self, tenants: Tenants, imports: Listing) -> None:
+        self.figures = FigureBook(tenants, tenants.store.ledger, lambda: self.broken)
         self._tenants = tenants
         self._imports = imports
         self._why: dict[str, str] = {}

@@ -16,15 +16,16 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
+from engine.sqlite.store import SqliteStore, open_store, store_file
+from engine.tenants import Tenant
 from ground.files import fsync_folder
 from ground.moments import rfc3339, utc_now
-from importer.database import open_database, transaction
+from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
 from keys.errors import KeyRefused
@@ -47,18 +48,6 @@ NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
 HistoryPage = tuple[list[dict[str, Any]], int | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Tenant:
-    """One tenant as headcount.db knows it. `created_at` is RFC 3339 in UTC."""
-
-    name: str
-    created_at: str
-    last_import_id: int
-
-    def to_json(self) -> dict[str, object]:
-        return {"name": self.name, "created_at": self.created_at}
-
-
 def tenant_folder(data_dir: Path, name: str) -> TenantFolder:
     """The folder of the tenant `name`, whether it is there or not. Raises TenantRefused for what can't be a name."""
     if not NAME.fullmatch(name):
@@ -70,7 +59,7 @@ def tenant_folder(data_dir: Path, name: str) -> TenantFolder:
 
 
 def server_database(data_dir: Path) -> Path:
-    return data_dir / "headcount.db"
+    return store_file(data_dir)
 
 
 def make_data_dir(data_dir: Path) -> None:
@@ -110,20 +99,20 @@ def _had_tenants(data_dir: Path) -> bool:
 
 
 class Tenants:
-    """The tenants of one data folder. `db` is headcount.db, open; changes are on disk when a method returns."""
+    """The tenants of one data folder, written down in `store`; changes are on disk when a method returns."""
 
-    def __init__(self, data_dir: Path, db: aiosqlite.Connection) -> None:
+    def __init__(self, data_dir: Path, store: SqliteStore) -> None:
         self.data_dir = data_dir
-        self.db = db
+        self.store = store
+        self._rows = store.tenants()
 
     async def list(self) -> list[Tenant]:
         """All of them, by name."""
-        rows = await self.db.execute_fetchall("SELECT name, created_at, last_import_id FROM tenants ORDER BY name")
-        return [Tenant(*row) for row in rows]
+        return await self._rows.list()
 
     async def require(self, name: str) -> Tenant:
         """Return the tenant, whatever is left of its folder. Raises TenantRefused if there is none of that name."""
-        found = await self._row(name)
+        found = await self._rows.find(name)
         if found is None:
             raise _no_tenant(name)
         return found
@@ -155,16 +144,15 @@ class Tenants:
         """
         folder = self.folder(name)
         async with self._one_at_a_time():
-            if await self._row(name) is not None:
+            if await self._rows.find(name) is not None:
                 raise TenantRefused("tenant_exists", f"there already is a tenant {name}")
             if folder.root.is_dir():
                 await _complete(folder, keys, make=not any(folder.root.iterdir()))
             else:
                 await self._make(folder, keys)
-            row = (name, rfc3339(utc_now()), await _highest_import(folder))
-            async with transaction(self.db):
-                await self.db.execute("INSERT INTO tenants (name, created_at, last_import_id) VALUES (?, ?, ?)", row)
-        return Tenant(*row)
+            tenant = Tenant(name, rfc3339(utc_now()), await _highest_import(folder))
+            await self._rows.add(tenant)
+        return tenant
 
     async def remove(self, name: str) -> Path:
         """Move the tenant's folder to `removed/` and forget its tokens and imports; its sessions end within seconds.
@@ -174,14 +162,13 @@ class Tenants:
         folder = self.folder(name)
         aside = self.data_dir / "removed" / f"{name}-{utc_now():%Y%m%dT%H%M%S.%fZ}"
         async with self._one_at_a_time():
-            if await self._row(name) is None:
+            if await self._rows.find(name) is None:
                 raise _no_tenant(name)
             if folder.root.is_dir():
                 os.rename(folder.root, aside)
                 fsync_folder(aside.parent)
                 fsync_folder(folder.root.parent)
-            async with transaction(self.db):
-                await self.db.execute("DELETE FROM tenants WHERE name = ?", (name,))
+            await self._rows.remove(name)
         return aside
 
     async def settings(self, name: str) -> TenantSettings:
@@ -216,12 +203,6 @@ class Tenants:
         async with open_users(self.folder(name)) as db:
             return await change_settings(db, changes, by=by, whole=whole, expected=expected)
 
-    async def _row(self, name: str) -> Tenant | None:
-        rows = await self.db.execute_fetchall(
-            "SELECT name, created_at, last_import_id FROM tenants WHERE name = ?", (name,)
-        )
-        return next((Tenant(*row) for row in rows), None)
-
     async def _make(self, folder: TenantFolder, keys: Iterable[str]) -> None:
         """A complete folder under another name, then renamed: it is never seen half made. We hold the lock."""
         new = TenantFolder(folder.root.parent / ".adding")
@@ -246,23 +227,15 @@ class Tenants:
 
 
 @asynccontextmanager
-async def open_tenants(data_dir: Path) -> AsyncIterator[Tenants]:
+async def open_tenants(data_dir: Path, *, serving: bool = False) -> AsyncIterator[Tenants]:
     """The tenants of `data_dir`, which is made if it isn't there. Works beside a running server.
 
-    Raises TenantRefused, DatabaseUnusable.
+    `serving` is for the server itself. Raises TenantRefused, DatabaseUnusable.
     """
     make_data_dir(data_dir)
-    database = server_database(data_dir)
     new = not _had_tenants(data_dir)
-    if new:
-        database.touch(mode=0o600)
-    db = await open_database(database, "server", make=new)
-    if new:
-        fsync_folder(data_dir)
-    try:
-        yield Tenants(data_dir, db)
-    finally:
-        await db.close()
+    async with open_store(server_database(data_dir), make=new, serving=serving) as store:
+        yield Tenants(data_dir, store)
 
 
 @asynccontextmanager

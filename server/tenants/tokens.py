@@ -1,17 +1,13 @@
-"""Access tokens: random, shown once, kept as SHA-256 only; and what one of them allows."""
+"""Access tokens: random, shown once, kept as SHA-256 only."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-import aiosqlite
-
+from engine.tokens import Role, Token, TokenStore
 from ground.moments import rfc3339, utc_now
-from importer.database import transaction
 from keys.errors import KeyRefused
 from keys.ring import end_of
 from server.tenants.settings import TenantRefused
@@ -20,49 +16,11 @@ PREFIX = "hc_"  # so that a scanner for leaked secrets can know one
 COMMENT_MAX = 100
 
 
-class Role(StrEnum):
-    OWNER = "owner"
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """What is known of a token; not the token. The operator's has no tenant. Times are RFC 3339 in UTC."""
-
-    id: int
-    tenant: str | None
-    role: Role
-    created_at: str
-    expires_at: str | None
-    comment: str = ""
-
-    @property
-    def bearer(self) -> str:
-        """Who has it, as it is written down beside what they decide: `Ann (owner, token 3)`."""
-        number = f"token {self.id}"
-        return f"{self.comment} ({self.role.value}, {number})" if self.comment else f"{self.role.value}, {number}"
-
-    def lives(self, now: datetime) -> bool:
-        """Whether it has not expired."""
-        return self.expires_at is None or now < datetime.fromisoformat(self.expires_at)
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "id": self.id,
-            "tenant": self.tenant,
-            "role": self.role.value,
-            "created_at": self.created_at,
-            "expires_at": self.expires_at,
-            "comment": self.comment,
-        }
-
-
 class Tokens:
-    """The tokens in headcount.db, open as `db`."""
+    """The tokens that are kept in `store`. Everything raises TryAgain when that cannot be read or written now."""
 
-    def __init__(self, db: aiosqlite.Connection) -> None:
-        self.db = db
+    def __init__(self, store: TokenStore) -> None:
+        self._store = store
 
     async def create(
         self, tenant: str | None, role: Role, expires: str | None = None, comment: str = ""
@@ -76,36 +34,28 @@ class Tokens:
         now = utc_now()
         until = _expiry(expires, now)
         text = PREFIX + secrets.token_urlsafe(32)
-        row = (secret_hash(text), tenant, role.value, rfc3339(now), until, comment)
-        async with transaction(self.db):
-            if tenant is not None and not await self._knows(tenant):
-                raise TenantRefused("no_tenant", f"there is no tenant {tenant}; see: headcount tenant list")
-            done = await self.db.execute(
-                "INSERT INTO tokens (hash, tenant, role, created_at, expires_at, comment) VALUES (?, ?, ?, ?, ?, ?)",
-                row,
-            )
-        return Token(int(done.lastrowid or 0), tenant, role, row[3], until, comment), text
+        made = await self._store.add(
+            secret_hash(text), tenant, role, created_at=rfc3339(now), expires_at=until, comment=comment
+        )
+        if made is None:
+            raise TenantRefused("no_tenant", f"there is no tenant {tenant}; see: headcount tenant list")
+        return made, text
 
     async def list(self) -> list[Token]:
         """All of them, oldest first."""
-        rows = await self.db.execute_fetchall("SELECT * FROM tokens ORDER BY id")
-        return [read_token(row) for row in rows]
+        return await self._store.list()
 
     async def revoke(self, number: int) -> Token:
         """Forget the token with this id; it opens nothing afterwards. Raises TenantRefused if there is none."""
-        async with transaction(self.db):
-            rows = list(await self.db.execute_fetchall("DELETE FROM tokens WHERE id = ? RETURNING *", (number,)))
-        if not rows:
+        gone = await self._store.remove(number)
+        if gone is None:
             raise TenantRefused("no_token", f"there is no token {number}; see: headcount token list")
-        return read_token(rows[0])
+        return gone
 
     async def find(self, text: str, now: datetime) -> Token | None:
         """What the token `text` allows at `now`; None if it was never made, is revoked or has expired."""
-        rows = await self.db.execute_fetchall("SELECT * FROM tokens WHERE hash = ?", (secret_hash(text),))
-        return next((token for token in map(read_token, rows) if token.lives(now)), None)
-
-    async def _knows(self, tenant: str) -> bool:
-        return bool(list(await self.db.execute_fetchall("SELECT 1 FROM tenants WHERE name = ?", (tenant,))))
+        token = await self._store.find(secret_hash(text))
+        return token if token and token.lives(now) else None
 
 
 def _expiry(expires: str | None, now: datetime) -> str | None:
@@ -126,11 +76,6 @@ def _checked(comment: str) -> str:
     if len(comment) > COMMENT_MAX or not comment.isprintable():
         raise TenantRefused("bad_comment", f"a comment is one line of at most {COMMENT_MAX} characters")
     return comment
-
-
-def read_token(row: aiosqlite.Row) -> Token:
-    """A row of the table `tokens`, without what nobody needs to know."""
-    return Token(row["id"], row["tenant"], Role(row["role"]), row["created_at"], row["expires_at"], row["comment"])
 
 
 def secret_hash(text: str) -> bytes:

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 
 from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
-from importer.queue.ledger import Ledger
 from importer.users import search
 from importer.users.search_index import catch_up
 from server.rounds import again, set_within
@@ -44,7 +43,7 @@ class Indexer:
     ) -> None:
         self._tenants = tenants
         self._soundness = soundness
-        self._figures = figures or FigureBook(tenants, Ledger(tenants.db))
+        self._figures = figures or FigureBook(tenants, tenants.store.ledger)
         self._followed: dict[str, str] = {}
         self._ended: set[str] = set()
         self._due: set[str] = set()

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Protocol
 
+from engine.tenants import Tenant
 from ground.moments import Clock, from_rfc3339, rfc3339
 from importer.errors import TryAgain
 from importer.queue.entry import Entry
-from importer.queue.ledger import Ledger
 from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune, trim_copies
 from server.rounds import again, set_within
@@ -21,7 +21,7 @@ from server.tenants.feeds import Feed, feeds
 from server.tenants.figures import FigureBook, Figures, Pruned
 from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import Tenant, Tenants
+from server.tenants.tenants import Tenants
 from server.trouble import Trouble, tell
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Keeper:
         soundness: Soundness | None = None,
         figures: FigureBook | None = None,
     ) -> None:
-        self.figures = figures or FigureBook(tenants, Ledger(tenants.db))
+        self.figures = figures or FigureBook(tenants, tenants.store.ledger)
         self._tenants = tenants
         self._queue = queue
         self._clock = clock

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from engine.tenants import Tenant
 from ground.moments import Clock, utc_now
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from server.tenants.feeds import Feed, feeds
-from server.tenants.tenants import Tenant, Tenants
+from server.tenants.tenants import Tenants
 from server.upkeep.counting import Counting
 from server.upkeep.disk import Disk
 

@@ -19,11 +19,11 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
+from engine.tokens import Role, Token
 from ground.addresses import Address
 from ground.moments import utc_now
 from server.tenants.settings import TenantRefused
 from server.tenants.soundness import TenantBroken
-from server.tenants.tokens import Role, Token
 from server.web.door import caller_of
 from server.web.not_done import NotDone, as_not_done
 from server.web.office import Office, Visit

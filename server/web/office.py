@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from engine.tokens import Role, Token
 from importer.errors import TryAgain
 from importer.folder import TenantFolder
 from importer.queue.entry import Entry
@@ -25,7 +26,7 @@ from server.tenants.settings import TenantSettings
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
-from server.tenants.tokens import Role, Token, Tokens
+from server.tenants.tokens import Tokens
 from server.upkeep.overview import Overview
 from server.web.live import Live
 from server.web.slowing import Slowing

@@ -16,11 +16,8 @@ from pathlib import Path
 import httpx
 from fastapi import FastAPI
 
+from engine.tokens import Role
 from ground.moments import utc_now
-from importer.database import open_database
-from importer.queue.ledger import Ledger
-from importer.queue.listing import Listing
-from importer.queue.queue import Queue
 from importer.worker.advising import Advising
 from importer.worker.attempt import Starter
 from importer.worker.closing import Closing
@@ -37,7 +34,7 @@ from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import open_tenants, server_database
-from server.tenants.tokens import Role, Tokens
+from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
 from server.upkeep.metrics import Metrics
 from server.upkeep.overview import Overview
@@ -142,21 +139,18 @@ class Site:
 async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
     """A site with these tenants, and a token of each role; `elsewhere` is the owner of the second tenant."""
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(open_tenants(data))
+        opened = await stack.enter_async_context(open_tenants(data, serving=True))
         for name in tenants:
             await opened.add(name)
-        dbs = [await open_database(server_database(data), "server") for _ in range(2)]
-        for db in dbs:
-            stack.push_async_callback(db.close)
         settings = ServerSettings(data_dir=data)
         accounts = Accounts(data)
         stack.callback(accounts.close)
         sftp = SftpListener(settings, accounts, HookTable({}), Metrics(), [])  # its files, not its port
         stack.push_async_callback(sftp.close, 0)
-        queue, ledger = Queue(dbs[1]), Ledger(opened.db)
+        store, looking = opened.store, opened.store.looking()
+        queue, listing = store.imports(), looking.imports()
         closing = Closing(queue, opened.folder, Watching())
         counting = Counting(Metrics(), opened, queue)
-        listing = Listing(dbs[0])
         soundness = Soundness(opened, listing)
         overview = Overview(opened, listing, counting, sftp.open_sessions, why_broken=soundness.why)
         stack.push_async_callback(overview.close)
@@ -166,15 +160,15 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         office = Office(
             settings=settings,
             tenants=opened,
-            tokens=Tokens(opened.db),
-            sign_ins=SignIns(ledger, looking=Ledger(dbs[0])),
+            tokens=Tokens(store.tokens()),
+            sign_ins=SignIns(store.ledger, looking=looking.ledger),
             queue=queue,
             reader=listing,
             trials=Trials(opened, queue, closing, sftp.space),
             live=live,
-            key_uses=KeyUses(ledger, opened.ring, looking=Ledger(dbs[0])),
+            key_uses=KeyUses(store.ledger, opened.ring, looking=looking.ledger),
             overview=overview,
-            bans=BanBook(ledger, settings.penalty_max_s, looking=Ledger(dbs[0])),
+            bans=BanBook(store.ledger, settings.penalty_max_s, looking=looking.ledger),
             soundness=soundness,
             host_keys=HOST_KEYS,
             sftp_port=lambda: sftp.port,

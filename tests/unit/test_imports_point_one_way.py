@@ -17,12 +17,13 @@ import pytest
 
 from tests.support import ROOT
 
-PACKAGES = ("ground", "importer", "keys", "server", "headcount")
+PACKAGES = ("ground", "importer", "keys", "engine", "server", "headcount")
 MAY_IMPORT = {
     "ground": {"ground"},
     "importer": {"importer", "ground"},
     "keys": {"keys", "ground"},
-    "server": {"server", "importer", "keys", "ground"},
+    "engine": {"engine", "importer", "ground"},
+    "server": {"server", "engine", "importer", "keys", "ground"},
     "headcount": {"headcount", "server"},
 }
 
@@ -31,6 +32,7 @@ ROOMS = {
         "": 0, "file": 1, "rules": 2, "said": 3, "users": 3, "queue": 4, "reconcile": 4, "advice": 5, "undo": 5,
         "worker": 6,
     },
+    "engine": {"": 0, "sqlite": 1},
     "server": {
         "": 0, "files": 1, "tenants": 2, "hooks": 3, "sftp": 3, "upkeep": 3, "notify": 4, "web": 5, "app": 6,
         "cli": 7, "__main__": 8,
@@ -40,6 +42,8 @@ ROOMS = {
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_A_DATABASE = {
+    "engine.sqlite.server.tokens",
+    "engine.sqlite.store",
     "importer.advice.trying",
     "importer.database",
     "importer.queue.ledger",
@@ -60,7 +64,6 @@ KNOW_A_DATABASE = {
     "importer.users.search_index",
     "importer.users.switching",
     "importer.worker.pruning",
-    "server.app",
     "server.cli",
     "server.cli.tenant",
     "server.notify.invitations",
@@ -69,7 +72,6 @@ KNOW_A_DATABASE = {
     "server.tenants.figures",
     "server.tenants.settings",
     "server.tenants.tenants",
-    "server.tenants.tokens",
     "server.web.app",
     "server.web.live",
 }
@@ -212,6 +214,7 @@ NOT_FOR = {
     "ground": SERVERS_OWN | {"asyncssh", "aiosqlite", "sqlite3"},
     "importer": SERVERS_OWN | {"asyncssh"},
     "keys": SERVERS_OWN | {"aiosqlite", "sqlite3"},
+    "engine": SERVERS_OWN | {"asyncssh"},
     "server": set[str](),
     "headcount": SERVERS_OWN | {"asyncssh", "aiosqlite", "sqlite3"},
 }

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from engine.tokens import Token
 from ground.moments import utc_now
 from server.tenants.sign_ins import SESSION_S
-from server.tenants.tokens import Token
 from server.web.access import Looking, cookie_name, introduce, session_of, slow_down
 from server.web.office import Office
 from server.web.pages.rendering import render

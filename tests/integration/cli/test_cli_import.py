@@ -38,7 +38,7 @@ def on_queue(data: Path, work: Callable[[Queue], Awaitable[object]]) -> None:
 
     async def do() -> None:
         async with open_tenants(data) as tenants:
-            await work(Queue(tenants.db))
+            await work(tenants.store.imports())
 
     asyncio.run(do())
 

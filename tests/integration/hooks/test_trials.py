@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from engine.sqlite.store import open_store
 from ground.moments import utc_now
-from importer.database import open_database
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
@@ -89,11 +89,8 @@ class Desk:
 
 @pytest.fixture
 async def desk(house: SftpHouse) -> AsyncIterator[Desk]:
-    db = await open_database(server_database(house.tenants.data_dir), "server")
-    try:
-        yield Desk(house, Queue(db))
-    finally:
-        await db.close()
+    async with open_store(server_database(house.tenants.data_dir)) as store:
+        yield Desk(house, store.imports())
 
 
 async def chunks(content: bytes, size: int = 7) -> AsyncIterator[bytes]:

@@ -55,7 +55,7 @@ def ban(gate: Gate, *addresses: str) -> None:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with open_tenants(tmp_path) as tenants:
-        yield House(Ledger(tenants.db))
+        yield House(tenants.store.ledger)
 
 
 async def test_bans_are_written_with_their_end_and_reason(house: House) -> None:

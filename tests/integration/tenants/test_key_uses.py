@@ -31,7 +31,7 @@ class Stand:
 
     def anew(self) -> KeyUses:
         """The uses as another process knows them, or this one after a start."""
-        return KeyUses(Ledger(self.tenants.db), self.tenants.ring, lambda: self.now)
+        return KeyUses(self.tenants.store.ledger, self.tenants.ring, lambda: self.now)
 
     async def written(self) -> dict[str, Use]:
         return await self.anew().of("acme")
@@ -79,7 +79,7 @@ async def test_what_can_not_be_written_is_written_later(stand: Stand, monkeypatc
     db = await open_database(server_database(stand.tenants.data_dir), "server")
     uses = KeyUses(Ledger(db), stand.tenants.ring, lambda: stand.now)
     uses.used("acme", ANN, "192.0.2.7")
-    async with transaction(stand.tenants.db):
+    async with transaction(stand.tenants.store.ledger.db):
         await uses.stop()
         assert await uses.of("acme") == {ANN: FIRST}
     assert await stand.written() == {}
@@ -119,11 +119,11 @@ async def test_uses_that_cannot_be_written_are_written_later(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(key_uses_module, "WRITE_S", 0.01)
-    await stand.tenants.db.execute("ALTER TABLE key_uses RENAME TO away")
+    await stand.tenants.store.ledger.db.execute("ALTER TABLE key_uses RENAME TO away")
     stand.uses.start()
     stand.uses.used("acme", ANN, "192.0.2.7")
     await eventually(lambda: [each for each in caplog.records if getattr(each, "event", "") == "key_uses_unwritten"])
-    await stand.tenants.db.execute("ALTER TABLE away RENAME TO key_uses")
+    await stand.tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO key_uses")
 
     async def is_written() -> bool:
         return await stand.written() == {ANN: FIRST}

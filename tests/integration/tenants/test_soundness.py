@@ -19,8 +19,6 @@ import pytest
 from importer.database import open_database
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
-from importer.queue.listing import Listing
-from importer.queue.queue import Queue
 from server.tenants import soundness as soundness_module
 from server.tenants.accounts import Accounts
 from server.tenants.inspection import inspect
@@ -45,7 +43,7 @@ async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
 
 @pytest.fixture
 def soundness(tenants: Tenants) -> Soundness:
-    return Soundness(tenants, Listing(tenants.db))
+    return Soundness(tenants, tenants.store.imports())
 
 
 def take_away(path: Path) -> None:
@@ -84,7 +82,7 @@ async def test_a_tenant_on_a_read_only_disk_is_not_broken(tmp_path: Path) -> Non
         async with open_tenants(data) as tenants:
             await tenants.add("acme", [public_line()])
             subprocess.run(["mount", "-o", "remount,ro", str(data / "tenants")], check=True)
-            soundness = Soundness(tenants, Listing(tenants.db))
+            soundness = Soundness(tenants, tenants.store.imports())
             assert await soundness.look("acme") is None
             assert (await soundness.settings("acme")).max_sessions
             with pytest.raises(TryAgain, match="the disk of the server is read-only"):
@@ -172,7 +170,7 @@ async def test_a_fault_of_ours_breaks_no_tenant(soundness: Soundness) -> None:
 async def test_a_copy_that_an_import_needs_breaks_its_tenant_while_it_is_not_there(
     tenants: Tenants, soundness: Soundness
 ) -> None:
-    number = await enqueue(Queue(tenants.db))
+    number = await enqueue(tenants.store.imports())
     copy = tenants.folder("acme").copy(number)
     await soundness.look_at_all()
     assert str(copy) in (soundness.why("acme") or "")
@@ -362,9 +360,9 @@ async def test_tenants_that_cannot_be_looked_at_are_looked_at_again(
 
     await soundness.start(nothing)
     try:
-        await tenants.db.execute("ALTER TABLE tenants RENAME TO away")
+        await tenants.store.ledger.db.execute("ALTER TABLE tenants RENAME TO away")
         await eventually(lambda: "Looking at tenants fails" in caplog.text)
-        await tenants.db.execute("ALTER TABLE away RENAME TO tenants")
+        await tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO tenants")
         take_away(tenants.folder("acme").users_db)
         await eventually(lambda: soundness.why("acme"), what="the look that sees it")
     finally:

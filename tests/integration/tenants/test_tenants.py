@@ -35,7 +35,7 @@ async def revision(tenants: Tenants, name: str) -> int:
 
 
 async def queue_import(tenants: Tenants, name: str, number: int = 1) -> None:
-    await tenants.db.execute(
+    await tenants.store.ledger.db.execute(
         "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at)"
         " VALUES (?, ?, 'queued', 0, ?, '/sync_users.csv', 1, '2026-01-01T00:00:00Z')",
         (name, number, number),
@@ -96,7 +96,7 @@ async def test_a_removed_tenant_is_moved_aside_with_all_it_had(tenants: Tenants)
     assert aside.name.startswith("acme-")
     assert (aside / "files" / "sync_users.csv").read_text() == "theirs"
     assert await tenants.list() == []
-    assert list(await tenants.db.execute_fetchall("SELECT * FROM imports")) == []
+    assert list(await tenants.store.ledger.db.execute_fetchall("SELECT * FROM imports")) == []
     await tenants.add("acme")
     assert tenants.ring("acme").keys() == ()
 
@@ -186,7 +186,7 @@ async def test_an_account_whose_settings_are_held_is_as_it_was(
 
 async def test_an_addition_that_was_cut_short_is_ended_by_the_next(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
-    await tenants.db.execute("DELETE FROM tenants")  # as if the crash had come before the row
+    await tenants.store.ledger.db.execute("DELETE FROM tenants")  # as if the crash had come before the row
     (tenants.data_dir / "tenants" / ".adding").mkdir()
     await tenants.add("acme", [public_line()])
     assert len(tenants.ring("acme").keys()) == 1
@@ -203,7 +203,7 @@ async def test_a_folder_moved_in_never_has_an_import_id_twice(tenants: Tenants) 
         )
     (folder.results / "sync_users-12.json").write_text("{}")
     (folder.uploads / "9.csv").write_text("")
-    await tenants.db.execute("DELETE FROM tenants")
+    await tenants.store.ledger.db.execute("DELETE FROM tenants")
     assert (await tenants.add("acme")).last_import_id == 12
 
 
@@ -297,7 +297,7 @@ async def test_an_account_that_cannot_be_read_lets_nobody_in(tenants: Tenants) -
 
 async def test_headcount_db_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     async with open_tenants(tmp_path) as tenants:
-        await tenants.db.execute("PRAGMA user_version=99")
+        await tenants.store.ledger.db.execute("PRAGMA user_version=99")
     with pytest.raises(SchemaTooNew):
         await open_database(tmp_path / "headcount.db", "server")
 

@@ -339,7 +339,7 @@ async def test_metrics_say_whether_a_feed_is_stale(watch: Watch, tmp_path: Path)
     assert "headcount_feed_stale{" not in await watch.metrics()
     await watch.tenants.change_settings("acme", {"stale_after_days": 3})
     assert 'headcount_feed_stale{tenant="acme"} 0.0' in await watch.metrics()
-    await watch.tenants.db.execute("UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z'")
+    await watch.tenants.store.ledger.db.execute("UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z'")
     assert 'headcount_feed_stale{tenant="acme"} 1.0' in await watch.metrics()
 
 
@@ -389,10 +389,10 @@ async def test_feeds_that_cannot_be_looked_at_are_looked_at_again(
     await watch.tenants.change_settings("acme", {"stale_after_days": 3})
     await watch.keeper.tell_of_stale_feeds()
     watch.now += 4 * DAY
-    await watch.tenants.db.execute("ALTER TABLE tenants RENAME TO away")
+    await watch.tenants.store.ledger.db.execute("ALTER TABLE tenants RENAME TO away")
     watch.keeper.start()
     await eventually(lambda: "Looking at feeds fails" in caplog.text)
-    await watch.tenants.db.execute("ALTER TABLE away RENAME TO tenants")
+    await watch.tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO tenants")
     await eventually(lambda: watch.told, what="the feed to be told of")
     await watch.keeper.stop()
 

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from importer.database import newest_version, open_database
+from importer.database import newest_version
 from importer.folder import TenantFolder
 from importer.model import ImportState
-from importer.queue.ledger import Ledger
-from importer.queue.listing import SOME_COPIES_NEEDED, Listing
+from importer.queue.listing import SOME_COPIES_NEEDED
 from importer.queue.queue import Queue
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
@@ -26,7 +25,7 @@ from server.tenants import figures as figures_module
 from server.tenants import soundness as soundness_module
 from server.tenants.inspection import Found
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import Tenants, open_tenants, open_users, server_database
+from server.tenants.tenants import Tenants, open_tenants, open_users
 from server.upkeep import keeping
 from server.upkeep.counting import Counting
 from server.upkeep.indexing import Indexer
@@ -73,11 +72,11 @@ class Town:
         self.tenants = tenants
         self.queue = queue
         self.now = datetime.now(UTC)
-        self.soundness = Soundness(tenants, Listing(tenants.db))
+        self.soundness = Soundness(tenants, tenants.store.imports())
         self.figures = self.soundness.figures
         self.metrics = Metrics()
         self.counting = Counting(self.metrics, tenants, queue, lambda: self.soundness.broken, self.figures)
-        outbox = Outbox(Ledger(tenants.db))
+        outbox = Outbox(tenants.store.ledger)
         settings = ServerSettings(data_dir=tenants.data_dir, smtp_url="smtp://127.0.0.1:9", smtp_from="a@b.example")
         self.telling = Notifications(settings, tenants, outbox, self.metrics, self.soundness, self.figures)
         self.keeper = Keeper(tenants, queue, lambda: self.now, self.telling, figures=self.figures)
@@ -100,7 +99,7 @@ class Town:
 @asynccontextmanager
 async def town(data: Path, count: int) -> AsyncIterator[Town]:
     """`count` tenants, each with a user and a limit for its feed."""
-    async with open_tenants(data) as tenants:
+    async with open_tenants(data, serving=True) as tenants:
         if not await tenants.list():
             await tenants.add("company-0")
             await tenants.change_settings("company-0", {"stale_after_days": 3})
@@ -108,15 +107,11 @@ async def town(data: Path, count: int) -> AsyncIterator[Town]:
             first = tenants.folder("company-0").root
             for number in range(1, count):
                 shutil.copytree(first, first.with_name(f"company-{number}"))
-                await tenants.db.execute(
+                await tenants.store.ledger.db.execute(
                     "INSERT INTO tenants (name, created_at) SELECT ?, min(created_at) FROM tenants",
                     (f"company-{number}",),
                 )
-        db = await open_database(server_database(data), "server")
-        try:
-            yield Town(tenants, Queue(db))
-        finally:
-            await db.close()
+        yield Town(tenants, tenants.store.imports())
 
 
 def _add_user(tenants: Tenants, name: str) -> None:
@@ -132,10 +127,10 @@ async def test_a_round_opens_no_database_of_idle_tenants_and_keeps_no_descriptor
                 await many.rounds()
             asked: list[str] = []
             held = len(os.listdir("/proc/self/fd"))
-            await many.tenants.db.set_trace_callback(asked.append)
+            await many.tenants.store.ledger.db.set_trace_callback(asked.append)
             with databases_opened() as opened:
                 await many.rounds()
-            await many.tenants.db.set_trace_callback(None)  # type: ignore[arg-type]
+            await many.tenants.store.ledger.db.set_trace_callback(None)  # type: ignore[arg-type]
             assert opened == []
             assert len(os.listdir("/proc/self/fd")) == held
             statements[count] = len(asked)
@@ -252,7 +247,7 @@ async def test_what_is_known_of_a_removed_tenant_is_not_believed_of_a_new_one(tm
         await many.tenants.add("company-1")
         await many.rounds()
         assert active(many) == {"company-0": 1, "company-1": 0}
-        rows = await many.tenants.db.execute_fetchall("SELECT tenant FROM figures ORDER BY tenant")
+        rows = await many.tenants.store.ledger.db.execute_fetchall("SELECT tenant FROM figures ORDER BY tenant")
         assert [row[0] for row in rows] == ["company-0", "company-1"]
 
 
@@ -372,7 +367,9 @@ async def test_copies_of_waiting_imports_are_looked_at_in_turn(
 
 async def test_copies_of_waiting_imports_are_found_by_index_and_in_order(tmp_path: Path) -> None:
     async with town(tmp_path, 1) as many:
-        rows = await many.tenants.db.execute_fetchall(f"EXPLAIN QUERY PLAN {SOME_COPIES_NEEDED}", (0, 10))
+        rows = await many.tenants.store.ledger.db.execute_fetchall(
+            f"EXPLAIN QUERY PLAN {SOME_COPIES_NEEDED}", (0, 10)
+        )
         plan = [row[3] for row in rows]
     assert not any("TEMP B-TREE" in step for step in plan), plan
     assert [step.split("INDEX ")[1].split(" ")[0] for step in plan if "imports" in step] == [

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from importer.database import open_database
 from importer.model import ImportState
 from importer.queue.listing import LAST_SUCCESSES, NEWEST_OF_ALL
 from importer.queue.queue import Queue
@@ -46,14 +45,12 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with open_tenants(tmp_path) as tenants:
+    async with open_tenants(tmp_path, serving=True) as tenants:
         for name in ("acme", "other"):
             await tenants.add(name)
-        db = await open_database(server_database(tmp_path), "server")
-        desk = Desk(tenants, Queue(db))
+        desk = Desk(tenants, tenants.store.imports())
         yield desk
         await desk.overview.close()
-        await db.close()
 
 
 async def test_a_tenant_that_never_sent_anything_has_its_line(desk: Desk) -> None:

@@ -69,9 +69,9 @@ async def test_companies_that_need_somebody_come_first_with_the_reason(site: Sit
 async def test_a_feed_that_is_late_needs_somebody(site: Site) -> None:
     await site.office.tenants.change_settings("beta", {"stale_after_days": 2})
     assert named(await page(site)) == ["acme", "beta", "zoo"]
-    async with transaction(site.office.tenants.db):
+    async with transaction(site.office.tenants.store.ledger.db):
         before = rfc3339(datetime.now(UTC) - timedelta(days=3))
-        await site.office.tenants.db.execute("UPDATE tenants SET created_at = ?", (before,))
+        await site.office.tenants.store.ledger.db.execute("UPDATE tenants SET created_at = ?", (before,))
     text = await page(site)
     assert named(text) == ["beta", "acme", "zoo"]
     assert "No file was applied for 2 days" in text
@@ -102,9 +102,9 @@ async def test_whoever_is_no_operator_sees_nothing_of_it(site: Site) -> None:
 async def test_banned_addresses_are_listed_for_the_operator(site: Site) -> None:
     assert "Banned addresses" not in await page(site)
     until = rfc3339(datetime.now(UTC) + timedelta(minutes=5))
-    async with transaction(site.office.tenants.db):
+    async with transaction(site.office.tenants.store.ledger.db):
         for number in range(12):
-            await site.office.tenants.db.execute(
+            await site.office.tenants.store.ledger.db.execute(
                 "INSERT INTO bans VALUES (?, ?, 'refused logins')", (f"192.0.2.{number}", until)
             )
     text = await page(site)

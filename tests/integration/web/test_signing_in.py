@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from engine.tokens import Role
 from ground.waits import Growing
 from server.tenants.sign_ins import SESSION_S
-from server.tenants.tokens import Role
 from server.web import slowing
 from tests.support.site import FROM_OURS, Site, open_site
 

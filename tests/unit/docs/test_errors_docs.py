@@ -17,7 +17,7 @@ from importer.rules.settings import ImportSettings
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-PACKAGES = ("importer", "server", "keys")
+PACKAGES = ("importer", "engine", "server", "keys")
 CODE_AT = {"Doubtful": 1, "FileError": 0, "Invalid": 0, "Problem": 1}
 
 OWN_FIELDS = (

@@ -18,7 +18,9 @@ OF_THE_PROCESS = {"listening", "stopping", "stopped", "stopping_at_once"}
 @cache
 def logged() -> frozenset[str]:
     """The events of all log lines in the source."""
-    return frozenset(name for folder in ("server", "importer", "keys", "ground") for name in _events(ROOT / folder))
+    return frozenset(
+        name for folder in ("server", "engine", "importer", "keys", "ground") for name in _events(ROOT / folder)
+    )
 
 
 @cache

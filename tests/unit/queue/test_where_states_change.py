@@ -8,7 +8,7 @@ from tests.support import ROOT
 
 
 def sources_with(pattern: str) -> set[str]:
-    files = [file for package in ("importer", "server") for file in (ROOT / package).rglob("*.py")]
+    files = [file for package in ("importer", "engine", "server") for file in (ROOT / package).rglob("*.py")]
     return {str(file.relative_to(ROOT)) for file in files if re.search(pattern, file.read_text(encoding="utf-8"))}
 
 

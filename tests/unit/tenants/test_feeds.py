@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from engine.tenants import Tenant
 from ground.moments import rfc3339
 from server.tenants.feeds import feed_of
-from server.tenants.tenants import Tenant
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 LONG_AGO = rfc3339(NOW - timedelta(days=100))

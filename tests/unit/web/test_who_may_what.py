@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from server.tenants.tokens import Role, Token
+from engine.tokens import Role, Token
 from server.web.access import Need, Verdict, judge
 from server.web.same_origin import is_ours
 from server.web.slowing import FORGIVEN_AFTER_S, WAITING_MOST, WAITS, Slowing

@@ -1,0 +1,34 @@
+"""The table `tenants`."""
+
+from __future__ import annotations
+
+from engine.tenants import Tenant
+from importer.queue.ledger import Ledger
+
+COLUMNS = "name, created_at, last_import_id"
+
+
+class SqliteTenantStore:
+    """An `engine.tenants.TenantStore`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def list(self) -> list[Tenant]:
+        rows = await self._ledger.rows(f"SELECT {COLUMNS} FROM tenants ORDER BY name")  # noqa: S608 - a constant
+        return [Tenant(*row) for row in rows]
+
+    async def find(self, name: str) -> Tenant | None:
+        rows = await self._ledger.rows(f"SELECT {COLUMNS} FROM tenants WHERE name = ?", name)  # noqa: S608
+        return next((Tenant(*row) for row in rows), None)
+
+    async def add(self, tenant: Tenant) -> None:
+        async with self._ledger.transaction():
+            await self._ledger.db.execute(
+                f"INSERT INTO tenants ({COLUMNS}) VALUES (?, ?, ?)",  # noqa: S608 - a constant
+                (tenant.name, tenant.created_at, tenant.last_import_id),
+            )
+
+    async def remove(self, name: str) -> None:
+        async with self._ledger.transaction():
+            await self._ledger.db.execute("DELETE FROM tenants WHERE name = ?", (name,))

@@ -1,0 +1,87 @@
+"""headcount.db: how it is opened, and whose connection is whose."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiosqlite
+
+from engine.sqlite.server.tenants import SqliteTenantStore
+from engine.sqlite.server.tokens import SqliteTokenStore
+from ground.files import fsync_folder
+from importer.database import open_database
+from importer.queue.ledger import Ledger
+from importer.queue.queue import Queue
+
+
+class SqliteStore:
+    """An `engine.store.Store` on connections to headcount.db.
+
+    A server has several: whose each is, and why it is apart.
+
+    | connection | opened to | used by | apart because |
+    |---|---|---|---|
+    | `queue` | write | the queue | an upload's CLOSE waits for no write but the queue's own |
+    | `db` | write | lists of tenants; outbox, sign-ins, uses of keys, bans | their writes may wait |
+    | `looking` | read | pages, API, metrics | a reader waits for no transaction |
+
+    For a command `db` is all of them.
+    """
+
+    def __init__(
+        self,
+        db: aiosqlite.Connection,
+        *,
+        queue: aiosqlite.Connection | None = None,
+        looking: aiosqlite.Connection | None = None,
+    ) -> None:
+        self.ledger = Ledger(db)
+        self._queue = Queue(queue or db)
+        self._looking = SqliteStore(looking) if looking else self
+
+    def imports(self) -> Queue:
+        return self._queue
+
+    def tenants(self) -> SqliteTenantStore:
+        return SqliteTenantStore(self.ledger)
+
+    def tokens(self) -> SqliteTokenStore:
+        return SqliteTokenStore(self.ledger)
+
+    def looking(self) -> SqliteStore:
+        return self._looking
+
+
+def store_file(data_dir: Path) -> Path:
+    """Where headcount.db is."""
+    return data_dir / "headcount.db"
+
+
+@asynccontextmanager
+async def open_store(file: Path, *, make: bool = False, serving: bool = False) -> AsyncIterator[SqliteStore]:
+    """Open the store in `file`, with its schema up to date; with `make` one is made if there is none.
+
+    `serving` is for the server, many of whose parts work at the same time. Raises DatabaseUnusable, TryAgain.
+    """
+    if make:
+        file.touch(mode=0o600)
+    async with AsyncExitStack() as opened:
+        db = await _open(opened, file, make=make)
+        if make:
+            fsync_folder(file.parent)
+        if serving:
+            queue = await _open(opened, file)
+            looking = await _open(opened, file, readonly=True)
+            yield SqliteStore(db, queue=queue, looking=looking)
+        else:
+            yield SqliteStore(db)
+
+
+async def _open(
+    opened: AsyncExitStack, file: Path, *, readonly: bool = False, make: bool = False
+) -> aiosqlite.Connection:
+    db = await open_database(file, "server", readonly=readonly, make=make)
+    opened.push_async_callback(db.close)
+    return db

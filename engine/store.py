@@ -1,0 +1,29 @@
+"""What the server remembers of itself: tenants, imports, tokens and more, behind one door."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from engine.tenants import TenantStore
+from engine.tokens import TokenStore
+from importer.queue.queue import Queue
+
+
+class Store(Protocol):
+    """The store of one server. Its parts are values: ask for one as often as you like.
+
+    Every part raises TryAgain when nothing can be read or written now (disk full, database busy); then nothing was
+    changed. It raises DatabaseUnusable when the database is damaged, and never an error of its driver.
+    """
+
+    def imports(self) -> Queue:
+        """The imports of all tenants: always the same object, for it wakes those that wait for its changes."""
+
+    def tenants(self) -> TenantStore:
+        """The tenants."""
+
+    def tokens(self) -> TokenStore:
+        """The access tokens."""
+
+    def looking(self) -> Store:
+        """The same, for those that only read and must wait for no change. No change may be asked of it."""

@@ -1,0 +1,34 @@
+"""The tenants, as they are written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One tenant as it is written down. `created_at` is RFC 3339 in UTC."""
+
+    name: str
+    created_at: str
+    last_import_id: int
+
+    def to_json(self) -> dict[str, object]:
+        return {"name": self.name, "created_at": self.created_at}
+
+
+class TenantStore(Protocol):
+    """The tenants of one server."""
+
+    async def list(self) -> list[Tenant]:
+        """All of them, by name."""
+
+    async def find(self, name: str) -> Tenant | None:
+        """The tenant of this name, None if there is none."""
+
+    async def add(self, tenant: Tenant) -> None:
+        """Write a tenant down, of a name that no tenant has: it is on disk when this returns."""
+
+    async def remove(self, name: str) -> None:
+        """Remove a tenant, and with it all that is kept of it here: imports, tokens, messages, figures."""

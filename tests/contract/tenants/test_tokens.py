@@ -1,0 +1,67 @@
+"""Access tokens: shown once, kept hashed, gone when revoked, expired or their tenant is removed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from engine.store import Store
+from engine.tokens import Role
+from server.tenants.settings import TenantRefused
+from server.tenants.tokens import Tokens
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def tokens(store: Store) -> Tokens:
+    return Tokens(store.tokens())
+
+
+async def test_a_token_says_who_it_is_for_and_in_what_role(tokens: Tokens) -> None:
+    token, text = await tokens.create("acme", Role.VIEWER)
+    assert await tokens.find(text, NOW) == token
+    assert (token.tenant, token.role, token.expires_at) == ("acme", Role.VIEWER, None)
+    assert await tokens.list() == [token]
+
+
+@pytest.mark.parametrize("text", ["", "hc_", "hc_nonsense", "\ud800"])
+async def test_what_was_never_made_opens_nothing(tokens: Tokens, text: str) -> None:
+    await tokens.create(None, Role.OPERATOR)
+    assert await tokens.find(text, NOW) is None
+
+
+async def test_a_revoked_token_opens_nothing(tokens: Tokens) -> None:
+    token, text = await tokens.create(None, Role.OPERATOR)
+    await tokens.revoke(token.id)
+    assert await tokens.find(text, NOW) is None
+    with pytest.raises(TenantRefused):
+        await tokens.revoke(token.id)
+
+
+async def test_a_token_opens_until_its_expiry(tokens: Tokens) -> None:
+    day = (NOW + timedelta(days=1)).date()
+    _, text = await tokens.create("acme", Role.OWNER, day.isoformat())
+    end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    assert await tokens.find(text, end - timedelta(seconds=1)) is not None
+    assert await tokens.find(text, end) is None
+
+
+@pytest.mark.parametrize("expires", ["2020-01-01", "soon"])
+async def test_an_expiry_that_is_past_or_none_is_refused(tokens: Tokens, expires: str) -> None:
+    with pytest.raises(TenantRefused) as caught:
+        await tokens.create("acme", Role.OWNER, expires)
+    assert caught.value.code == "bad_expiry"
+
+
+async def test_a_removed_tenants_tokens_open_nothing(store: Store, tokens: Tokens) -> None:
+    _, text = await tokens.create("acme", Role.OWNER)
+    await store.tenants().remove("acme")
+    assert await tokens.find(text, NOW) is None
+
+
+async def test_there_are_no_tokens_for_a_tenant_that_is_not_there(tokens: Tokens) -> None:
+    with pytest.raises(TenantRefused) as caught:
+        await tokens.create("initech", Role.OWNER)
+    assert caught.value.code == "no_tenant"
