@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from engine.bans import BanStore
+from engine.key_uses import KeyUseStore
+from engine.sign_ins import SignInStore
 from engine.tenants import TenantStore
 from engine.tokens import TokenStore
 from importer.queue.queue import Queue
@@ -24,6 +27,15 @@ class Store(Protocol):
 
     def tokens(self) -> TokenStore:
         """The access tokens."""
+
+    def sign_ins(self) -> SignInStore:
+        """Who is signed in on the page."""
+
+    def key_uses(self) -> KeyUseStore:
+        """When and from where keys were last used."""
+
+    def bans(self) -> BanStore:
+        """The bans of source addresses."""
 
     def looking(self) -> Store:
         """The same, for those that only read and must wait for no change. No change may be asked of it."""

@@ -19,7 +19,6 @@ from ground.moments import utc_now
 from importer.errors import TryAgain
 from importer.queue.checksum import CHECKSUM_NAME
 from importer.queue.entry import Entry
-from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.worker.advising import Advising
 from importer.worker.attempt import Starter, known_end
@@ -136,16 +135,16 @@ class Server:
         self._hooks = self._hook_table()
         found = host_keys(settings.data_dir / "host_keys")
         keys = [each.key for each in found]
-        self._key_uses = KeyUses(store.ledger, tenants.ring, looking=Ledger(looking.ledger.db))
+        self._key_uses = KeyUses(store.key_uses(), tenants.ring)
         self._sftp = SftpListener(
             settings, accounts, self._hooks, metrics, keys, self._logged_in, self._why_not_stored
         )
-        self._bans = BanBook(store.ledger, settings.penalty_max_s, looking=Ledger(looking.ledger.db))
+        self._bans = BanBook(store.bans(), settings.penalty_max_s)
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
         self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
         known = Tenants(settings.data_dir, looking)
         self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why)
-        self._sign_ins = SignIns(store.ledger, looking=Ledger(looking.ledger.db))
+        self._sign_ins = SignIns(store.sign_ins())
         health = self._health()
         office = self._office(known, listing, shown_host_keys(found), health)
         app = build_app(office, health)

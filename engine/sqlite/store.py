@@ -8,6 +8,9 @@ from pathlib import Path
 
 import aiosqlite
 
+from engine.sqlite.server.bans import SqliteBanStore
+from engine.sqlite.server.key_uses import SqliteKeyUseStore
+from engine.sqlite.server.sign_ins import SqliteSignInStore
 from engine.sqlite.server.tenants import SqliteTenantStore
 from engine.sqlite.server.tokens import SqliteTokenStore
 from ground.files import fsync_folder
@@ -50,8 +53,21 @@ class SqliteStore:
     def tokens(self) -> SqliteTokenStore:
         return SqliteTokenStore(self.ledger)
 
+    def sign_ins(self) -> SqliteSignInStore:
+        return SqliteSignInStore(self.ledger, self._reader())
+
+    def key_uses(self) -> SqliteKeyUseStore:
+        return SqliteKeyUseStore(self.ledger, self._reader())
+
+    def bans(self) -> SqliteBanStore:
+        return SqliteBanStore(self.ledger, self._reader())
+
     def looking(self) -> SqliteStore:
         return self._looking
+
+    def _reader(self) -> Ledger:
+        """One a part, where readers are apart: what one of them reads waits for nothing that another does."""
+        return self.ledger if self._looking is self else Ledger(self._looking.ledger.db)
 
 
 def store_file(data_dir: Path) -> Path:

@@ -42,4 +42,4 @@ async def lift(source: str, as_json: bool) -> None:
 
 
 def _book(opened: Tenants) -> BanBook:
-    return BanBook(opened.store.ledger, load_settings().penalty_max_s)
+    return BanBook(opened.store.bans(), load_settings().penalty_max_s)

@@ -43,7 +43,7 @@ async def list_(tenant: str, as_json: bool) -> None:
     """The keys of TENANT, oldest first."""
     async with tenants() as opened:
         await opened.get(tenant)
-        uses = await KeyUses(opened.store.ledger, opened.ring).of(tenant)
+        uses = await KeyUses(opened.store.key_uses(), opened.ring).of(tenant)
         rows = with_uses(opened.ring(tenant).keys(), uses)
     columns = {
         "fingerprint": "FINGERPRINT",
@@ -68,7 +68,7 @@ async def revoke(tenant: str, fingerprint: str, as_json: bool) -> None:
     async with tenants() as opened:
         await opened.get(tenant)
         gone = opened.ring(tenant).revoke(fingerprint)
-        await KeyUses(opened.store.ledger, opened.ring).forget(tenant, gone.fingerprint)
+        await KeyUses(opened.store.key_uses(), opened.ring).forget(tenant, gone.fingerprint)
     if as_json:
         print_json(gone.to_json())
     else:

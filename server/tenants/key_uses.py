@@ -7,14 +7,12 @@ revoked nothing stays.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
+from engine.key_uses import KeyUseStore, Use
 from ground.moments import Clock, rfc3339, utc_now
-from importer.queue.ledger import Ledger
 from keys.errors import RingUnreadable
 from keys.ring import Key, KeyRing
 from server.rounds import again
@@ -25,30 +23,11 @@ log = logging.getLogger(__name__)
 WRITE_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A connection that a key opened: when (RFC 3339 in UTC), and from which address."""
-
-    at: str
-    address: str
-
-
 class KeyUses:
-    """The last uses of the keys of all tenants. Writes between `start()` and `stop()`.
+    """The last uses of the keys of all tenants. Writes between `start()` and `stop()`."""
 
-    Reads through `looking`, if there is one, so that a page waits for no write.
-    """
-
-    def __init__(
-        self,
-        ledger: Ledger,
-        ring_of: Callable[[str], KeyRing],
-        clock: Clock = utc_now,
-        *,
-        looking: Ledger | None = None,
-    ) -> None:
-        self._looking = looking or ledger
-        self._ledger = ledger
+    def __init__(self, store: KeyUseStore, ring_of: Callable[[str], KeyRing], clock: Clock = utc_now) -> None:
+        self._store = store
         self._ring_of = ring_of
         self._clock = clock
         self._unwritten: dict[str, dict[str, Use]] = {}
@@ -64,13 +43,12 @@ class KeyUses:
 
     async def of(self, tenant: str) -> dict[str, Use]:
         """The last uses by fingerprint, also of this moment; keys that were never used are not in it."""
-        rows = await self._looking.read("SELECT fingerprint, used_at, address FROM key_uses WHERE tenant = ?", tenant)
-        return {row[0]: Use(row[1], row[2]) for row in rows} | self._unwritten.get(tenant, {})
+        return await self._store.of(tenant) | self._unwritten.get(tenant, {})
 
     async def forget(self, tenant: str, fingerprint: str) -> None:
-        """The key was revoked. Raises TryAgain when headcount.db can't be written."""
+        """The key was revoked. Raises TryAgain when nothing can be written now."""
         self._unwritten.get(tenant, {}).pop(fingerprint, None)
-        await self._ledger.change("DELETE FROM key_uses WHERE tenant = ? AND fingerprint = ?", tenant, fingerprint)
+        await self._store.remove(tenant, fingerprint)
 
     def start(self) -> None:
         self._task = asyncio.create_task(again(self._round, self._not_written, self._ending), name="uses of keys")
@@ -111,17 +89,7 @@ class KeyUses:
     async def _write(self, tenant: str, uses: dict[str, Use]) -> None:
         """A tenant may have been removed meanwhile, and keys been revoked by other processes."""
         kept = await asyncio.to_thread(_fingerprints, self._ring_of(tenant))
-        async with self._ledger.transaction():
-            await self._ledger.db.executemany(
-                "INSERT OR REPLACE INTO key_uses (tenant, fingerprint, used_at, address)"
-                " SELECT name, ?, ?, ? FROM tenants WHERE name = ?",
-                [(fingerprint, use.at, use.address, tenant) for fingerprint, use in uses.items()],
-            )
-            if kept is not None:
-                await self._ledger.db.execute(
-                    "DELETE FROM key_uses WHERE tenant = ? AND fingerprint NOT IN (SELECT value FROM json_each(?))",
-                    (tenant, json.dumps(kept)),
-                )
+        await self._store.write(tenant, uses, kept)
 
 
 def with_uses(keys: Iterable[Key], uses: dict[str, Use]) -> list[dict[str, object]]:

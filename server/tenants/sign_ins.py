@@ -9,55 +9,39 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from engine.sqlite.server.tokens import read_token
+from engine.sign_ins import SignInStore
 from engine.tokens import Token
 from ground.moments import rfc3339
-from importer.queue.ledger import Ledger
 from server.tenants.tokens import secret_hash
 
 SESSION_S = 12 * 3600
 """A working day; then the token is asked for again."""
 
-LIVES = "expires_at > ? AND expires_at <= ?"
-"""Whether a session is not over: it ends after now, and no later than one that is opened now.
-
-One that would end later was opened before the clock stepped back: it must not last for the days of the step.
-"""
-
 
 class SignIns:
-    """The sessions in headcount.db. Everything raises TryAgain when the disk is full or the database busy.
+    """The sessions that are kept in `store`. Everything raises TryAgain when that cannot be read or written now.
 
-    Reads through `looking`, if there is one, so that no request waits for a write.
+    A session that ends later than one that is opened now was opened before the clock stepped back: it is over, for it
+    must not last for the days of the step.
     """
 
-    def __init__(self, ledger: Ledger, *, looking: Ledger | None = None) -> None:
-        self._looking = looking or ledger
-        self._ledger = ledger
+    def __init__(self, store: SignInStore) -> None:
+        self._store = store
 
     async def open(self, token: Token, now: datetime) -> str:
         """Sign the bearer of `token` in; the text for the cookie. Sessions that are over are forgotten."""
         text = secrets.token_urlsafe(32)
-        until = _end_of_one_opened(now)
-        async with self._ledger.transaction():
-            await self._ledger.db.execute(f"DELETE FROM sessions WHERE NOT ({LIVES})", (rfc3339(now), until))  # noqa: S608
-            await self._ledger.db.execute(
-                "INSERT INTO sessions (hash, token_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
-                (secret_hash(text), token.id, rfc3339(now), until),
-            )
+        await self._store.open(secret_hash(text), token, now=rfc3339(now), latest=_end_of_one_opened(now))
         return text
 
     async def find(self, text: str, now: datetime) -> Token | None:
         """The token behind the session `text`; None if it is over."""
-        rows = await self._looking.read(
-            f"SELECT * FROM tokens WHERE id = (SELECT token_id FROM sessions WHERE hash = ? AND {LIVES})",  # noqa: S608
-            *(secret_hash(text), rfc3339(now), _end_of_one_opened(now)),
-        )
-        return next((token for token in map(read_token, rows) if token.lives(now)), None)
+        token = await self._store.find(secret_hash(text), now=rfc3339(now), latest=_end_of_one_opened(now))
+        return token if token and token.lives(now) else None
 
     async def close(self, text: str) -> None:
         """End the session, if there is one."""
-        await self._ledger.change("DELETE FROM sessions WHERE hash = ?", secret_hash(text))
+        await self._store.close(secret_hash(text))
 
 
 def _end_of_one_opened(now: datetime) -> str:

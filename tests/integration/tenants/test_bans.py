@@ -1,129 +1,49 @@
-"""The table of bans: kept over restarts, lifted by a command, and never longer than the longest ban."""
+"""Bans while headcount.db cannot be written."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ground.moments import rfc3339
-from importer.queue.ledger import Ledger
-from server.settings import ServerSettings
 from server.sftp import ban_keeper
-from server.sftp.ban_keeper import BanKeeper
-from server.sftp.gate import Gate
-from server.sftp.penalties import Offence
-from server.tenants.bans import Ban, BanBook, BanRefused, read_source
-from server.tenants.tenants import open_tenants
-from tests.support.sftp import Counted
+from server.tenants.tenants import Tenants, open_tenants
+from tests.contract.tenants.test_bans import A, House, ban
 from tests.support.waiting import eventually
-
-A, B = "192.0.2.1", "2001:db8:0:1::/64"
-MAX_S = 600
-
-
-class House:
-    """A data folder, clocks that the test sets, and the servers that run on it one after the other."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.now = datetime(2026, 3, 31, tzinfo=UTC)
-        self.running_s = 0.0
-        self.ledger = ledger
-        self.book = BanBook(ledger, MAX_S, lambda: self.now)
-
-    async def start(self) -> tuple[Gate, BanKeeper]:
-        settings = ServerSettings(penalty_no_login_s=60)
-        gate = Gate(settings, Counted(), lambda: self.running_s)  # type: ignore[arg-type]
-        keeper = BanKeeper(gate, self.book, lambda: self.now)
-        await keeper.restore()
-        return gate, keeper
-
-    def pass_time(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-        self.running_s += seconds
-
-
-def ban(gate: Gate, *addresses: str) -> None:
-    for address in addresses:
-        gate.punish(ip_address(address), Offence.NO_LOGIN)
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_tenants(tmp_path) as tenants:
-        yield House(tenants.store.ledger)
+async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
+    async with open_tenants(tmp_path) as opened:
+        yield opened
 
 
-async def test_bans_are_written_with_their_end_and_reason(house: House) -> None:
-    gate, keeper = await house.start()
-    ban(gate, "192.0.2.1", "2001:db8:0:1::7")
-    await keeper.settle()
-    until = rfc3339(house.now + timedelta(seconds=60))
-    reason = "connections without a login"
-    assert await house.book.list() == [Ban(A, until, reason), Ban(B, until, reason)]
-
-
-async def test_a_ban_lives_over_a_restart_for_the_rest_of_its_time(house: House) -> None:
-    gate, keeper = await house.start()
-    ban(gate, "192.0.2.1")
-    await keeper.settle()
-    house.now += timedelta(seconds=50)  # while no server runs
-    gate, _ = await house.start()
-    assert not gate.admits(ip_address(A))
-    assert gate.bans()[A].rest_s == pytest.approx(10)
-    house.now += timedelta(seconds=50)
-    gate, _ = await house.start()
-    assert gate.admits(ip_address(A))
-    assert await house.book.sources() == set()
-
-
-async def test_a_ban_that_grows_is_written_anew_and_one_that_is_over_is_deleted(house: House) -> None:
-    gate, keeper = await house.start()
-    ban(gate, "192.0.2.1")
-    await keeper.settle()
-    ban(gate, "192.0.2.1")
-    await keeper.settle()
-    assert [each.until for each in await house.book.list()] == [rfc3339(house.now + timedelta(seconds=120))]
-    house.pass_time(120)
-    await keeper.settle()
-    assert await house.book.sources() == set()
-
-
-async def test_a_lifted_ban_is_lifted_in_the_running_server(house: House) -> None:
-    gate, keeper = await house.start()
-    ban(gate, "192.0.2.1", "2001:db8:0:1::7")
-    await keeper.settle()
-    assert (await house.book.lift("2001:db8:0:1::7")).source == B
-    await keeper.settle()
-    assert gate.bans().keys() == {A}
-    assert gate.admits(ip_address("2001:db8:0:1::8"))
-    ban(gate, "2001:db8:0:1::7")
-    await keeper.settle()
-    assert await house.book.sources() == {A, B}
+@pytest.fixture
+def house(tenants: Tenants) -> House:
+    return House(tenants.store)
 
 
 @pytest.mark.logs("bans_unwritten")
 async def test_bans_that_cannot_be_written_hold_and_are_written_later(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tenants: Tenants, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ban_keeper, "ROUND_S", 0.01)
     gate, keeper = await house.start()
-    await house.ledger.db.execute("ALTER TABLE bans RENAME TO away")
+    await tenants.store.ledger.db.execute("ALTER TABLE bans RENAME TO away")
     ban(gate, "192.0.2.1")
     keeper.start()
     await eventually(lambda: [each for each in caplog.records if getattr(each, "event", "") == "bans_unwritten"])
     assert not gate.admits(ip_address(A))
-    await house.ledger.db.execute("ALTER TABLE away RENAME TO bans")
+    await tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO bans")
     await eventually(house.book.sources, what="the ban to be written")
     await keeper.stop()
 
 
 async def test_a_disk_that_takes_no_bans_is_told_of_once_and_without_a_traceback(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tenants: Tenants, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ban_keeper, "ROUND_S", 0.01)
     gate, keeper = await house.start()
@@ -135,58 +55,13 @@ async def test_a_disk_that_takes_no_bans_is_told_of_once_and_without_a_traceback
         return await write(*args, **kwargs)
 
     monkeypatch.setattr(house.book, "write", counted)
-    await house.ledger.db.execute("PRAGMA query_only=ON")
+    await tenants.store.ledger.db.execute("PRAGMA query_only=ON")
     ban(gate, "192.0.2.1")
     keeper.start()
     await eventually(lambda: tries >= 5, what="tries to write the ban")
-    await house.ledger.db.execute("PRAGMA query_only=OFF")
+    await tenants.store.ledger.db.execute("PRAGMA query_only=OFF")
     await eventually(house.book.sources, what="the ban to be written")
     await keeper.stop()
     (line,) = [each for each in caplog.records if getattr(each, "event", "") == "bans_unwritten"]
     assert "the database is read-only for the server" in line.message
     assert line.exc_info is None
-
-
-async def test_a_ban_that_is_lifted_as_it_grows_stays_lifted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, keeper = await house.start()
-    ban(gate, "192.0.2.1")
-    await keeper.settle()
-    ban(gate, "192.0.2.1")
-    await house.book.lift(A)
-
-    async def as_before() -> set[str]:
-        return {A}
-
-    monkeypatch.setattr(house.book, "sources", as_before)  # the look was just before the command
-    await keeper.settle()
-    assert gate.bans() == {}
-    monkeypatch.undo()
-    assert await house.book.sources() == set()
-
-
-async def test_a_clock_that_is_set_makes_no_ban_longer_than_the_longest(house: House) -> None:
-    gate, keeper = await house.start()
-    ban(gate, "192.0.2.1")
-    await keeper.settle()
-    house.now -= timedelta(days=300)
-    assert [each.until for each in await house.book.list()] == [rfc3339(house.now + timedelta(seconds=MAX_S))]
-    restarted, _ = await house.start()
-    assert restarted.bans()[A].rest_s <= MAX_S
-    await keeper.settle()
-    assert gate.bans()[A].rest_s == 60
-    assert [each.until for each in await house.book.list()] == [rfc3339(house.now + timedelta(seconds=60))]
-    house.now += timedelta(days=300)
-    await keeper.settle()
-    assert len(await house.book.list()) == 1, "a ban that holds is listed"
-
-
-async def test_what_is_not_banned_cannot_be_lifted(house: House) -> None:
-    with pytest.raises(BanRefused, match=r"192\.0\.2\.9 is not banned: headcount ban list"):
-        await house.book.lift("192.0.2.9")
-    with pytest.raises(BanRefused, match="is not an IP address"):
-        await house.book.lift("acme")
-
-
-def test_a_source_is_named_by_any_of_its_addresses() -> None:
-    assert read_source("2001:db8:0:1:ffff::9") == read_source(B) == B
-    assert read_source("::ffff:192.0.2.1") == A

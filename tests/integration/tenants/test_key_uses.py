@@ -1,129 +1,59 @@
-"""When and from where keys were last used: seen at once, kept, and forgotten with the key."""
+"""The uses of keys while headcount.db cannot be written."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from importer.database import open_database, transaction
-from importer.queue.ledger import Ledger
-from keys.public import parse_public_key
+from engine.sqlite.store import open_store
+from importer.database import transaction
 from server.tenants import key_uses as key_uses_module
-from server.tenants.key_uses import KeyUses, Use
+from server.tenants.key_uses import KeyUses
 from server.tenants.tenants import Tenants, open_tenants, server_database
+from tests.contract.tenants.test_key_uses import ANN, FIRST, Stand
 from tests.support.keypairs import public_line
 from tests.support.waiting import eventually
 
-ANN, BO = (parse_public_key(public_line(number=number)).fingerprint for number in (1, 2))
-FIRST, SECOND = Use("2026-03-01T12:00:00.000Z", "192.0.2.7"), Use("2026-03-02T12:00:00.000Z", "2001:db8::1")
 
-
-class Stand:
-    """A tenant with two keys, and clocks that are set by hand."""
-
-    def __init__(self, tenants: Tenants) -> None:
-        self.tenants = tenants
-        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-        self.uses = self.anew()
-
-    def anew(self) -> KeyUses:
-        """The uses as another process knows them, or this one after a start."""
-        return KeyUses(self.tenants.store.ledger, self.tenants.ring, lambda: self.now)
-
-    async def written(self) -> dict[str, Use]:
-        return await self.anew().of("acme")
+@pytest.fixture
+async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
+    async with open_tenants(tmp_path) as opened:
+        await opened.add("acme", [public_line(number=number) for number in (1, 2)])
+        yield opened
 
 
 @pytest.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
-    async with open_tenants(tmp_path) as tenants:
-        await tenants.add("acme", [public_line(number=number) for number in (1, 2)])
-        yield Stand(tenants)
+def stand(tenants: Tenants) -> Stand:
+    return Stand(tenants.store, tenants.ring("acme"))
 
 
-async def test_a_use_is_known_at_once_and_kept_when_the_server_stops(stand: Stand) -> None:
-    stand.uses.used("acme", ANN, "192.0.2.7")
-    assert await stand.uses.of("acme") == {ANN: FIRST}
-    assert await stand.written() == {}
-    await stand.uses.stop()
-    assert await stand.written() == {ANN: FIRST}
-
-
-async def test_the_last_use_of_each_key_counts_written_or_not(stand: Stand) -> None:
-    stand.uses.used("acme", ANN, "192.0.2.7")
-    stand.uses.used("acme", BO, "192.0.2.7")
-    await stand.uses.stop()
-    stand.now = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    stand.uses.used("acme", ANN, "2001:db8::1")
-    assert await stand.uses.of("acme") == {ANN: SECOND, BO: FIRST}
-
-
-async def test_uses_are_written_while_the_server_runs(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_uses_module, "WRITE_S", 0.01)
-    stand.uses.start()
-    for fingerprint in (ANN, BO):
-        stand.uses.used("acme", fingerprint, "192.0.2.7")
-
-        async def is_written(fingerprint: str = fingerprint) -> bool:
-            return fingerprint in await stand.written()
-
-        await eventually(is_written)
-    await stand.uses.stop()
-
-
-async def test_what_can_not_be_written_is_written_later(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_can_not_be_written_is_written_later(
+    tenants: Tenants, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.01)
-    db = await open_database(server_database(stand.tenants.data_dir), "server")
-    uses = KeyUses(Ledger(db), stand.tenants.ring, lambda: stand.now)
-    uses.used("acme", ANN, "192.0.2.7")
-    async with transaction(stand.tenants.store.ledger.db):
+    async with open_store(server_database(tenants.data_dir)) as store:
+        uses = KeyUses(store.key_uses(), tenants.ring, lambda: stand.now)
+        uses.used("acme", ANN, "192.0.2.7")
+        async with transaction(tenants.store.ledger.db):
+            await uses.stop()
+            assert await uses.of("acme") == {ANN: FIRST}
+        assert await stand.written() == {}
         await uses.stop()
-        assert await uses.of("acme") == {ANN: FIRST}
-    assert await stand.written() == {}
-    await uses.stop()
-    await db.close()
     assert await stand.written() == {ANN: FIRST}
-
-
-async def test_a_key_that_is_revoked_is_forgotten_and_new_when_it_comes_back(stand: Stand) -> None:
-    stand.uses.used("acme", ANN, "192.0.2.7")
-    await stand.uses.stop()
-    stand.uses.used("acme", ANN, "192.0.2.7")
-    await stand.uses.forget("acme", ANN)
-    assert await stand.uses.of("acme") == {}
-    assert await stand.written() == {}
-
-
-async def test_a_key_that_another_process_revoked_is_not_written_any_more(stand: Stand) -> None:
-    for fingerprint in (ANN, BO):
-        stand.uses.used("acme", fingerprint, "192.0.2.7")
-    stand.tenants.ring("acme").revoke(ANN)
-    await stand.uses.stop()
-    assert await stand.written() == {BO: FIRST}
-
-
-async def test_with_a_tenant_its_uses_are_forgotten(stand: Stand) -> None:
-    stand.uses.used("acme", ANN, "192.0.2.7")
-    await stand.uses.stop()
-    stand.uses.used("acme", BO, "192.0.2.7")
-    await stand.tenants.remove("acme")
-    await stand.uses.stop()
-    assert await stand.written() == {}
 
 
 @pytest.mark.logs("key_uses_unwritten")
 async def test_uses_that_cannot_be_written_are_written_later(
-    stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tenants: Tenants, stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(key_uses_module, "WRITE_S", 0.01)
-    await stand.tenants.store.ledger.db.execute("ALTER TABLE key_uses RENAME TO away")
+    await tenants.store.ledger.db.execute("ALTER TABLE key_uses RENAME TO away")
     stand.uses.start()
     stand.uses.used("acme", ANN, "192.0.2.7")
     await eventually(lambda: [each for each in caplog.records if getattr(each, "event", "") == "key_uses_unwritten"])
-    await stand.tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO key_uses")
+    await tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO key_uses")
 
     async def is_written() -> bool:
         return await stand.written() == {ANN: FIRST}

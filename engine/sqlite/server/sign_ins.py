@@ -1,0 +1,35 @@
+"""The table `sessions`."""
+
+from __future__ import annotations
+
+from engine.sqlite.server.tokens import read_token
+from engine.tokens import Token
+from importer.queue.ledger import Ledger
+
+LIVES = "expires_at > ? AND expires_at <= ?"
+
+
+class SqliteSignInStore:
+    """An `engine.sign_ins.SignInStore`. Reads through `looking`, so that no request waits for a write."""
+
+    def __init__(self, ledger: Ledger, looking: Ledger) -> None:
+        self._ledger = ledger
+        self._looking = looking
+
+    async def open(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> None:
+        async with self._ledger.transaction():
+            await self._ledger.db.execute(f"DELETE FROM sessions WHERE NOT ({LIVES})", (now, latest))  # noqa: S608
+            await self._ledger.db.execute(
+                "INSERT INTO sessions (hash, token_id, created_at, expires_at) VALUES (?, ?, ?, ?)",
+                (secret_hash, token.id, now, latest),
+            )
+
+    async def find(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
+        rows = await self._looking.read(
+            f"SELECT * FROM tokens WHERE id = (SELECT token_id FROM sessions WHERE hash = ? AND {LIVES})",  # noqa: S608
+            *(secret_hash, now, latest),
+        )
+        return next(map(read_token, rows), None)
+
+    async def close(self, secret_hash: bytes) -> None:
+        await self._ledger.change("DELETE FROM sessions WHERE hash = ?", secret_hash)

@@ -1,0 +1,101 @@
+"""When and from where keys were last used: seen at once, kept, and forgotten with the key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from engine.key_uses import Use
+from engine.store import Store
+from keys.public import parse_public_key
+from keys.ring import KeyRing
+from server.tenants import key_uses as key_uses_module
+from server.tenants.key_uses import KeyUses
+from tests.support.keypairs import public_line
+from tests.support.waiting import eventually
+
+ANN, BO = (parse_public_key(public_line(number=number)).fingerprint for number in (1, 2))
+FIRST, SECOND = Use("2026-03-01T12:00:00.000Z", "192.0.2.7"), Use("2026-03-02T12:00:00.000Z", "2001:db8::1")
+
+
+class Stand:
+    """A tenant with two keys, and clocks that are set by hand."""
+
+    def __init__(self, store: Store, ring: KeyRing) -> None:
+        self.store = store
+        self.ring = ring
+        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        self.uses = self.anew()
+
+    def anew(self) -> KeyUses:
+        """The uses as another process knows them, or this one after a start."""
+        return KeyUses(self.store.key_uses(), lambda _: self.ring, lambda: self.now)
+
+    async def written(self) -> dict[str, Use]:
+        return await self.anew().of("acme")
+
+
+@pytest.fixture
+def stand(store: Store, tmp_path: Path) -> Stand:
+    ring = KeyRing(tmp_path / "keys.json")
+    for number in (1, 2):
+        ring.add(public_line(number=number))
+    return Stand(store, ring)
+
+
+async def test_a_use_is_known_at_once_and_kept_when_the_server_stops(stand: Stand) -> None:
+    stand.uses.used("acme", ANN, "192.0.2.7")
+    assert await stand.uses.of("acme") == {ANN: FIRST}
+    assert await stand.written() == {}
+    await stand.uses.stop()
+    assert await stand.written() == {ANN: FIRST}
+
+
+async def test_the_last_use_of_each_key_counts_written_or_not(stand: Stand) -> None:
+    stand.uses.used("acme", ANN, "192.0.2.7")
+    stand.uses.used("acme", BO, "192.0.2.7")
+    await stand.uses.stop()
+    stand.now = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    stand.uses.used("acme", ANN, "2001:db8::1")
+    assert await stand.uses.of("acme") == {ANN: SECOND, BO: FIRST}
+
+
+async def test_uses_are_written_while_the_server_runs(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_uses_module, "WRITE_S", 0.01)
+    stand.uses.start()
+    for fingerprint in (ANN, BO):
+        stand.uses.used("acme", fingerprint, "192.0.2.7")
+
+        async def is_written(fingerprint: str = fingerprint) -> bool:
+            return fingerprint in await stand.written()
+
+        await eventually(is_written)
+    await stand.uses.stop()
+
+
+async def test_a_key_that_is_revoked_is_forgotten_and_new_when_it_comes_back(stand: Stand) -> None:
+    stand.uses.used("acme", ANN, "192.0.2.7")
+    await stand.uses.stop()
+    stand.uses.used("acme", ANN, "192.0.2.7")
+    await stand.uses.forget("acme", ANN)
+    assert await stand.uses.of("acme") == {}
+    assert await stand.written() == {}
+
+
+async def test_a_key_that_another_process_revoked_is_not_written_any_more(stand: Stand) -> None:
+    for fingerprint in (ANN, BO):
+        stand.uses.used("acme", fingerprint, "192.0.2.7")
+    stand.ring.revoke(ANN)
+    await stand.uses.stop()
+    assert await stand.written() == {BO: FIRST}
+
+
+async def test_with_a_tenant_its_uses_are_forgotten(stand: Stand) -> None:
+    stand.uses.used("acme", ANN, "192.0.2.7")
+    await stand.uses.stop()
+    stand.uses.used("acme", BO, "192.0.2.7")
+    await stand.store.tenants().remove("acme")
+    await stand.uses.stop()
+    assert await stand.written() == {}
