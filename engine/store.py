@@ -6,6 +6,7 @@ from typing import Protocol
 
 from engine.bans import BanStore
 from engine.key_uses import KeyUseStore
+from engine.outbox import OutboxStore
 from engine.sign_ins import SignInStore
 from engine.tenants import TenantStore
 from engine.tokens import TokenStore
@@ -24,6 +25,9 @@ class Store(Protocol):
 
     def tenants(self) -> TenantStore:
         """The tenants."""
+
+    def outbox(self) -> OutboxStore:
+        """What is to be told outside."""
 
     def tokens(self) -> TokenStore:
         """The access tokens."""

@@ -113,7 +113,7 @@ class Server:
         self._tokens = Tokens(looking.tokens())
         figures = self._figures
         self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken, figures)
-        self._notifications = Notifications(settings, tenants, Outbox(store.ledger), metrics, soundness, figures)
+        self._notifications = Notifications(settings, tenants, Outbox(store.outbox()), metrics, soundness, figures)
         self._indexer = Indexer(tenants, soundness, figures)
         self._keeper = Keeper(tenants, queue, utc_now, self._notifications, soundness, figures)
         self._closing = Closing(

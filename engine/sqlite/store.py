@@ -10,6 +10,7 @@ import aiosqlite
 
 from engine.sqlite.server.bans import SqliteBanStore
 from engine.sqlite.server.key_uses import SqliteKeyUseStore
+from engine.sqlite.server.outbox import SqliteOutboxStore
 from engine.sqlite.server.sign_ins import SqliteSignInStore
 from engine.sqlite.server.tenants import SqliteTenantStore
 from engine.sqlite.server.tokens import SqliteTokenStore
@@ -41,7 +42,7 @@ class SqliteStore:
         looking: aiosqlite.Connection | None = None,
     ) -> None:
         self.ledger = Ledger(db)
-        self._queue = Queue(queue or db)
+        self._queue = Queue(Ledger(queue) if queue else self.ledger)
         self._looking = SqliteStore(looking) if looking else self
 
     def imports(self) -> Queue:
@@ -49,6 +50,9 @@ class SqliteStore:
 
     def tenants(self) -> SqliteTenantStore:
         return SqliteTenantStore(self.ledger)
+
+    def outbox(self) -> SqliteOutboxStore:
+        return SqliteOutboxStore(self.ledger)
 
     def tokens(self) -> SqliteTokenStore:
         return SqliteTokenStore(self.ledger)

@@ -82,14 +82,13 @@ NEWEST_PUBLISHED = f"{_PUBLISHED} UNION ALL {_PUBLISHED}"
 
 
 class Listing:
-    """All imports, in a connection to headcount.db (`open_database(path, "server")`) of its own or of others'.
+    """All imports, in headcount.db.
 
     Every method raises TryAgain when the database is busy.
     """
 
-    def __init__(self, db: aiosqlite.Connection) -> None:
-        self._db = db
-        self._ledger = Ledger(db)
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     async def get(self, tenant: str, import_id: int) -> Entry | None:
         if import_id > INTEGER_MAX:

@@ -26,7 +26,7 @@ from importer.model import APPLIED, GuardReason, Written
 from importer.queue.allowed import why_not_decided, why_not_undone
 from importer.queue.checksums import Checksums, remember
 from importer.queue.entry import Entry, Waiting
-from importer.queue.ledger import Inside
+from importer.queue.ledger import Inside, Ledger
 from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, entry_of, unknown_import
 from importer.queue.notices import Notice, put_in_outbox
 from importer.requests import Approval, Trial, Undo
@@ -48,13 +48,13 @@ PROGRESS = "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND stat
 
 
 class Queue(Listing):
-    """All imports in one connection to headcount.db (`open_database(path, "server")`), shared by whoever is here.
+    """All imports in headcount.db, shared by whoever is here.
 
     Every method raises TryAgain when the disk is full or the database busy; then nothing was changed.
     """
 
-    def __init__(self, db: aiosqlite.Connection, clock: Clock = utc_now) -> None:
-        super().__init__(db)
+    def __init__(self, ledger: Ledger, clock: Clock = utc_now) -> None:
+        super().__init__(ledger)
         self._clock = clock
         self.checksums = Checksums(self._ledger)
         self.changed = asyncio.Event()

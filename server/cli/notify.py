@@ -27,7 +27,7 @@ async def list_(tenant: str, limit: int, as_json: bool) -> None:
     """What TENANT was told, or is to be told, newest first; and why a try failed."""
     async with tenants() as opened:
         await opened.get(tenant)
-        rows = [message.to_json() for message in await Outbox(opened.store.ledger).newest(tenant, limit)]
+        rows = [message.to_json() for message in await Outbox(opened.store.outbox()).newest(tenant, limit)]
     columns = {"created_at": "CREATED", "channel": "BY", "topic": "ABOUT", "state": "STATE"}
     columns |= {"attempts": "TRIES", "error": "ERROR"}
     print_list(rows, columns, as_json=as_json, empty=f"Nothing was to be told to {tenant} lately.")
@@ -65,7 +65,7 @@ async def test(tenant: str, as_json: bool) -> None:
                 "nobody_to_tell",
                 f"{tenant} wants to be told nowhere: set notify_email or notify_webhook with: headcount tenant set",
             )
-        await Outbox(opened.store.ledger).put(notices)
+        await Outbox(opened.store.outbox()).put(notices)
     where = [*settings.notify_email, *([settings.notify_webhook] if settings.notify_webhook else [])]
     if as_json:
         print_json({"tenant": tenant, "told": where})

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from engine.outbox import Message
 from ground.waits import Growing
 from importer.errors import TryAgain
 from importer.folder import FolderOf
@@ -19,7 +20,7 @@ from importer.queue.notices import Channel
 from server.notify.herald import SettingsOf, destination
 from server.notify.letters import Letter
 from server.notify.mail import Mailer, MailRefused, ServerAway
-from server.notify.outbox import Message, Outbox
+from server.notify.outbox import Outbox
 from server.notify.secret import webhook_secret
 from server.notify.webhooks import WebhookFailed, Webhooks
 from server.rounds import Work, again, insist

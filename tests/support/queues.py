@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from importer.database import open_database, transaction
+from engine.sqlite.store import open_store, store_file
+from engine.store import Store
 from importer.folder import TenantFolder
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Outcome
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.closing import Closing
 from importer.worker.results import report_file
+from tests.support.engines import add_tenants
 from tests.support.importing import make_users
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -26,15 +28,8 @@ GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 20, 15)
 @asynccontextmanager
 async def open_queue(data: Path, *tenants: str) -> AsyncIterator[Queue]:
     """The queue of the data folder `data`, in which these tenants exist."""
-    db = await open_database(data / "headcount.db", "server", make=True)
-    try:
-        async with transaction(db):
-            for name in tenants:
-                await db.execute("INSERT OR IGNORE INTO tenants (name, created_at) VALUES (?, ?)", (name, "2026"))
-                make_folder(data, name)
-        yield Queue(db)
-    finally:
-        await db.close()
+    async with open_house(data, *tenants) as house:
+        yield house.queue
 
 
 def make_folder(data: Path, tenant: str) -> TenantFolder:
@@ -60,9 +55,10 @@ class Watching:
 class House:
     """A queue, how imports of it end, and the folders around it: what most tests of imports stand in."""
 
-    def __init__(self, data: Path, queue: Queue) -> None:
+    def __init__(self, data: Path, store: Store) -> None:
         self.data = data
-        self.queue = queue
+        self.store = store
+        self.queue = queue = store.imports()
         self.watching = Watching()
         self.closing = Closing(queue, self.folder, self.watching)
 
@@ -96,8 +92,12 @@ class House:
 
 @asynccontextmanager
 async def open_house(data: Path, *tenants: str) -> AsyncIterator[House]:
-    async with open_queue(data, *tenants) as queue:
-        yield House(data, queue)
+    """A house on the data folder `data`, in which these tenants exist."""
+    async with open_store(store_file(data), make=True) as store:
+        await add_tenants(store, tenants)
+        for name in tenants:
+            make_folder(data, name)
+        yield House(data, store)
 
 
 async def promise(queue: Queue, tenant: str = "acme", *, dry_run: bool = False, size: int = 5) -> int:

@@ -42,6 +42,7 @@ ROOMS = {
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_A_DATABASE = {
+    "engine.sqlite.server.outbox",
     "engine.sqlite.server.tokens",
     "engine.sqlite.store",
     "importer.advice.trying",
@@ -67,7 +68,6 @@ KNOW_A_DATABASE = {
     "server.cli",
     "server.cli.tenant",
     "server.notify.invitations",
-    "server.notify.outbox",
     "server.tenants.accounts",
     "server.tenants.figures",
     "server.tenants.settings",

@@ -99,7 +99,7 @@ async def test_the_copy_can_be_linked_in_a_folder_that_is_new(house: House) -> N
 
 @pytest.mark.logs("upload_unrecorded")
 async def test_a_client_is_told_when_its_import_cannot_be_queued(house: House) -> None:
-    await house.queue._db.execute("PRAGMA busy_timeout=1")
+    await house.queue._ledger.db.execute("PRAGMA busy_timeout=1")
     blocker = sqlite3.connect(house.data / "headcount.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(HookRefused, match="another process holds the database"):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from engine.outbox import Message
 from ground.moments import utc_now
 from ground.waits import Growing
 from importer.model import ImportState, Outcome
@@ -24,7 +25,7 @@ from server.notify import courier as courier_module
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald
 from server.notify.mail import Mailer, MailServer
-from server.notify.outbox import Message, Outbox
+from server.notify.outbox import Outbox
 from server.notify.retries import Retries
 from server.notify.webhooks import Webhooks
 from server.tenants.settings import TenantSettings
@@ -42,7 +43,7 @@ class Desk:
 
     def __init__(self, house: House, retries: Retries = QUICK) -> None:
         self.house = house
-        self.outbox = Outbox(house.queue._ledger, retries=retries)
+        self.outbox = Outbox(house.store.outbox(), retries=retries)
         self.settings: dict[str, TenantSettings] = {}
         self.metrics = Metrics()
         self.herald = TenantHerald(house.folder, self.settings_of)
@@ -326,7 +327,7 @@ async def test_an_outbox_that_cannot_be_written_now_sends_its_mail_later(desk: D
 
 async def test_without_a_mail_server_mails_wait_and_end_after_a_week(desk: Desk) -> None:
     now = utc_now()
-    outbox = Outbox(desk.house.queue._ledger, clock=lambda: now)
+    outbox = Outbox(desk.house.store.outbox(), clock=lambda: now)
     await desk.tell("acme", Channel.MAIL)
     async with desk.courier():
         assert await desk.states() == ["waiting"]
@@ -343,7 +344,7 @@ async def test_without_a_mail_server_mails_wait_and_end_after_a_week(desk: Desk)
 async def test_no_step_of_the_clock_gives_up_a_mail(desk: Desk) -> None:
     await desk.tell("acme", Channel.MAIL)
     for step in (timedelta(days=8), timedelta(days=-8)):
-        outbox = Outbox(desk.house.queue._ledger, clock=partial(add, utc_now(), step))
+        outbox = Outbox(desk.house.store.outbox(), clock=partial(add, utc_now(), step))
         await outbox.prune(3600)
         assert await desk.states() == ["waiting"]
 
@@ -363,7 +364,7 @@ async def test_a_courier_counts_how_long_it_ran(desk: Desk, monkeypatch: pytest.
 @pytest.mark.parametrize("step", [timedelta(days=-7), timedelta(days=7)])
 async def test_a_message_that_waits_is_tried_again_when_the_clock_steps(desk: Desk, step: timedelta) -> None:
     now = utc_now()
-    outbox = Outbox(desk.house.queue._ledger, clock=lambda: now)
+    outbox = Outbox(desk.house.store.outbox(), clock=lambda: now)
     await desk.tell("acme", Channel.MAIL)
     for _ in range(9):
         (message,) = await desk.outbox.newest("acme", 1)

@@ -149,7 +149,7 @@ class Yard(House):
 async def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Yard]:
     monkeypatch.setattr(worker_module, "LOOK_S", 0.02)
     async with open_house(tmp_path, "acme") as house:
-        yield Yard(house.data, house.queue)
+        yield Yard(house.data, house.store)
 
 
 def code_of(entry: Entry) -> str:

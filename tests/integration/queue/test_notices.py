@@ -11,7 +11,7 @@ import pytest
 
 from importer.model import ImportState
 from importer.queue.entry import Entry
-from importer.queue.notices import Channel, Notice, put_in_outbox
+from importer.queue.notices import Channel, Notice
 from importer.worker.closing import Closing
 from tests.support.queues import NOON, House, enqueue, found, open_house, outcome, promise, run_to
 
@@ -77,7 +77,7 @@ async def test_an_end_that_was_written_before_is_not_told_again(house: House) ->
 async def test_nobody_is_told_twice_about_one_thing(house: House) -> None:
     mail, hook = (Notice("acme", channel, "stale since 2026-03-01", "{}") for channel in Channel)
     for notices in ([mail], [mail, hook]):
-        await house.queue._ledger.at_once(lambda db, told=notices: put_in_outbox(db, told, str(NOON)))
+        await house.store.outbox().put(notices, now=str(NOON))
     assert [row[1] for row in outbox(house)] == ["mail", "webhook"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.database import open_database
+from engine.sqlite.store import open_store
 from importer.errors import Refused, TryAgain
 from importer.model import GuardReason, ImportState, Outcome, Problem, Severity, Written
 from importer.queue.listing import APPLIED_OF, NEWEST_CHANGE
@@ -77,7 +77,7 @@ async def test_what_landed_survives_a_crash_of_the_process(queue: Queue, tmp_pat
 
 async def test_landing_that_cannot_be_written_is_an_error_and_nothing_is_queued(queue: Queue, tmp_path: Path) -> None:
     number = await promise(queue)
-    await queue._db.execute("PRAGMA busy_timeout=1")
+    await queue._ledger.db.execute("PRAGMA busy_timeout=1")
     blocker = sqlite3.connect(tmp_path / "headcount.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(TryAgain):
@@ -126,7 +126,7 @@ async def test_an_import_of_a_removed_tenant_has_no_end_to_write(queue: Queue, t
     await enqueue(queue)
     entry = await queue.claim("acme", 1)
     assert entry
-    await queue._db.execute("DELETE FROM tenants WHERE name = 'acme'")
+    await queue._ledger.db.execute("DELETE FROM tenants WHERE name = 'acme'")
     assert not await queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON), published=True)
 
 
@@ -432,16 +432,12 @@ async def test_many_at_once_wait_for_each_other(queue: Queue) -> None:
 async def test_two_processes_decide_and_one_is_told(queue: Queue, tmp_path: Path) -> None:
     await enqueue(queue)
     await run_to(queue, 1, ImportState.HELD)
-    db = await open_database(tmp_path / "headcount.db", "server")
-    try:
-        other = Queue(db)
+    async with open_queue(tmp_path) as other:
         decisions = await asyncio.gather(
             queue.approve("acme", 1, by="operator", users=frozenset()),
             other.discard("acme", 1, by="operator"),
             return_exceptions=True,
         )
-    finally:
-        await db.close()
     assert sum(isinstance(each, Refused) for each in decisions) == 1
 
 
@@ -453,13 +449,10 @@ def test_an_outcome_survives_being_written_down() -> None:
 async def test_a_database_that_is_read_only_says_so_to_uploads_and_to_who_asks(tmp_path: Path) -> None:
     async with open_queue(tmp_path, "acme") as writable:
         await writable.ask_to_write()
-    db = await open_database(next(tmp_path.rglob("headcount.db")), "server", readonly=True)
-    try:
-        queue = Queue(db)
+    async with open_store(next(tmp_path.rglob("headcount.db")), serving=True) as store:
+        queue = store.looking().imports()
         await queue.ask()
         with pytest.raises(TryAgain, match="read-only"):
             await queue.ask_to_write()
         with pytest.raises(TryAgain, match="read-only"):
             await promise(queue)
-    finally:
-        await db.close()

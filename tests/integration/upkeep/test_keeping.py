@@ -15,7 +15,6 @@ from importer.database import open_database
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
-from importer.queue.ledger import Ledger
 from importer.rules.identity import BY_ADDRESS
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
@@ -89,7 +88,7 @@ class Yard(House):
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     async with open_house(tmp_path, "acme", "globex") as house:
-        yield Yard(house.data, house.queue)
+        yield Yard(house.data, house.store)
 
 
 async def test_what_is_too_old_is_forgotten_and_the_newest_never(yard: Yard) -> None:
@@ -309,30 +308,26 @@ async def test_a_stale_feed_is_told_of(watch: Watch, caplog: pytest.LogCaptureFi
 
 
 async def test_a_stale_feed_is_told_of_once_by_mail_until_a_file_is_applied(watch: Watch) -> None:
-    db = await open_database(watch.tenants.data_dir / "headcount.db", "server")
     settings = ServerSettings(data_dir=watch.tenants.data_dir)
-    tell = Notifications(settings, watch.tenants, Outbox(Ledger(db)), Metrics())
+    outbox = Outbox(watch.tenants.store.outbox())
+    tell = Notifications(settings, watch.tenants, outbox, Metrics())
 
     async def look_again_and_again(days: int) -> int:
         keeper = Keeper(watch.tenants, watch.house.queue, lambda: datetime.now(UTC) + days * DAY, tell)
         for _ in range(3):
             await keeper.tell_of_stale_feeds()
-        rows = list(await db.execute_fetchall("SELECT count(*) FROM outbox"))
-        return int(rows[0][0])
+        return len(await watch.tenants.store.outbox().newest("acme", 10))
 
-    try:
-        await watch.tenants.change_settings("acme", {"stale_after_days": 3, "notify_email": "hr@example.com"})
-        assert await look_again_and_again(0) == 0
-        assert await look_again_and_again(3) == 1
-        await run_to(watch.house.queue, await watch.house.upload(), ImportState.COMPLETED)
-        assert await look_again_and_again(100) == 2
-        assert await look_again_and_again(101) == 2
-        yesterday = -(datetime.now(UTC) - NOON).days - 1
-        assert await look_again_and_again(yesterday) == 2
-        assert await look_again_and_again(3) == 3, "the clock had stepped forward: what it said then was not so"
-        assert await look_again_and_again(3) == 3
-    finally:
-        await db.close()
+    await watch.tenants.change_settings("acme", {"stale_after_days": 3, "notify_email": "hr@example.com"})
+    assert await look_again_and_again(0) == 0
+    assert await look_again_and_again(3) == 1
+    await run_to(watch.house.queue, await watch.house.upload(), ImportState.COMPLETED)
+    assert await look_again_and_again(100) == 2
+    assert await look_again_and_again(101) == 2
+    yesterday = -(datetime.now(UTC) - NOON).days - 1
+    assert await look_again_and_again(yesterday) == 2
+    assert await look_again_and_again(3) == 3, "the clock had stepped forward: what it said then was not so"
+    assert await look_again_and_again(3) == 3
 
 
 async def test_metrics_say_whether_a_feed_is_stale(watch: Watch, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class Town:
         self.figures = self.soundness.figures
         self.metrics = Metrics()
         self.counting = Counting(self.metrics, tenants, queue, lambda: self.soundness.broken, self.figures)
-        outbox = Outbox(tenants.store.ledger)
+        outbox = Outbox(tenants.store.outbox())
         settings = ServerSettings(data_dir=tenants.data_dir, smtp_url="smtp://127.0.0.1:9", smtp_from="a@b.example")
         self.telling = Notifications(settings, tenants, outbox, self.metrics, self.soundness, self.figures)
         self.keeper = Keeper(tenants, queue, lambda: self.now, self.telling, figures=self.figures)

@@ -14,6 +14,7 @@ import pytest
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import ImportState
+from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.reconcile.applied import Applied
 from importer.rules.identity import BY_ADDRESS, Identity
@@ -167,14 +168,14 @@ LOOKS_AT_IMPORTS: dict[str, Callable[[Listing], Awaitable[Any]]] = {
 @pytest.mark.parametrize("what", LOOKS_AT_IMPORTS)
 async def test_imports_are_found_by_index(tmp_path: Path, what: str) -> None:
     async with open_queue(tmp_path, "acme") as queue:
-        explained: Any = Explained(queue._db)
-        await LOOKS_AT_IMPORTS[what](Listing(explained))
+        explained: Any = Explained(queue._ledger.db)
+        await LOOKS_AT_IMPORTS[what](Listing(Ledger(explained)))
     assert explained.slow == []
 
 
 async def test_whose_turn_it_is_takes_one_step_for_a_tenant_however_many_wait(tmp_path: Path) -> None:
     async with open_queue(tmp_path, "acme") as queue:
-        explained: Any = Explained(queue._db)
-        await Listing(explained).heads()
+        explained: Any = Explained(queue._ledger.db)
+        await Listing(Ledger(explained)).heads()
     once = re.compile("SCAN tenants |SCALAR |SCAN imports USING COVERING INDEX imports_waiting$")
     assert [line for line in explained.slow if not once.match(line)] == []

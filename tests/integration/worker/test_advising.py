@@ -70,7 +70,7 @@ class Yard(House):
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     async with open_house(tmp_path, "acme") as house:
-        yield Yard(house.data, house.queue)
+        yield Yard(house.data, house.store)
 
 
 async def test_the_first_report_of_a_small_file_has_its_advice(yard: Yard) -> None:

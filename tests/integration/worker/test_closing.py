@@ -192,7 +192,7 @@ async def test_an_import_of_a_removed_tenant_ends_without_a_trace(house: House) 
     import_id = await enqueue(house.queue)
     entry = await house.queue.claim("acme", import_id)
     assert entry
-    await house.queue._db.execute("DELETE FROM tenants")
+    await house.queue._ledger.db.execute("DELETE FROM tenants")
     (house.data / "tenants" / "acme").rename(house.data / "removed")
     await house.closing.finish(entry, outcome(ImportState.COMPLETED))
     assert not (house.data / "tenants" / "acme").exists()
@@ -202,7 +202,7 @@ async def test_an_import_of_a_removed_tenant_ends_without_a_trace(house: House) 
 async def test_a_tenant_added_again_gets_no_report_of_an_import_that_still_ran(house: House) -> None:
     entry = await house.queue.claim("acme", await enqueue(house.queue))
     assert entry
-    await house.queue._db.execute("DELETE FROM tenants")
+    await house.queue._ledger.db.execute("DELETE FROM tenants")
     (house.data / "tenants" / "acme").rename(house.data / "removed")
     make_folder(house.data, "acme")
     await house.closing.finish(entry, outcome(ImportState.COMPLETED))

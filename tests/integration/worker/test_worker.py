@@ -107,7 +107,7 @@ class Yard(House):
 async def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Yard]:
     monkeypatch.setattr(worker_module, "LOOK_S", 0.02)
     async with open_house(tmp_path, "acme", "globex", "initech") as house:
-        yard = Yard(house.data, house.queue)
+        yard = Yard(house.data, house.store)
         yard.clock = Clock()
         yield yard
 
@@ -459,7 +459,7 @@ async def test_an_end_that_cannot_be_written_is_written_later(yard: Yard, monkey
     monkeypatch.setattr(worker_module, "WAITS", Growing(0.01, 300.0))
     script = Script()
     script.gate.clear()
-    await yard.queue._db.execute("PRAGMA busy_timeout=1")
+    await yard.queue._ledger.db.execute("PRAGMA busy_timeout=1")
     await yard.upload()
     async with working(yard, script):
         await yard.reaches(1, ImportState.RUNNING)
@@ -477,7 +477,7 @@ async def test_a_lone_import_changes_the_queue_twice_its_start_and_its_end(yard:
     """Each change that is on disk holds up a small file for as long as the disk takes; the start does not wait."""
     await yard.upload(people("ann", _code="x").decode())
     said: list[str] = []
-    await yard.queue._db.set_trace_callback(said.append)
+    await yard.queue._ledger.db.set_trace_callback(said.append)
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED)
     changes = [each for each in said if each == "COMMIT" or each.startswith("PRAGMA")]
