@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from engine.bans import BanStore
+from engine.figures import FigureStore
 from engine.key_uses import KeyUseStore
 from engine.outbox import OutboxStore
 from engine.sign_ins import SignInStore
@@ -40,6 +41,9 @@ class Store(Protocol):
 
     def bans(self) -> BanStore:
         """The bans of source addresses."""
+
+    def figures(self) -> FigureStore:
+        """What is known of each tenant without opening its users."""
 
     def looking(self) -> Store:
         """The same, for those that only read and must wait for no change. No change may be asked of it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiosqlite
 
 from engine.sqlite.server.bans import SqliteBanStore
+from engine.sqlite.server.figures import SqliteFigureStore
 from engine.sqlite.server.key_uses import SqliteKeyUseStore
 from engine.sqlite.server.outbox import SqliteOutboxStore
 from engine.sqlite.server.sign_ins import SqliteSignInStore
@@ -65,6 +66,9 @@ class SqliteStore:
 
     def bans(self) -> SqliteBanStore:
         return SqliteBanStore(self.ledger, self._reader())
+
+    def figures(self) -> SqliteFigureStore:
+        return SqliteFigureStore(self.ledger)
 
     def looking(self) -> SqliteStore:
         return self._looking

@@ -34,7 +34,7 @@ class Notifications:
         soundness: Soundness | None = None,
         figures: FigureBook | None = None,
     ) -> None:
-        self._figures = figures or FigureBook(tenants, tenants.store.ledger)
+        self._figures = figures or FigureBook(tenants)
         self._settings = settings
         self._tenants = tenants
         self._soundness = soundness

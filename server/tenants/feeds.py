@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from engine.figures import Figures
 from engine.tenants import Tenant
 from ground.moments import from_rfc3339
-from server.tenants.figures import Figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is known of each tenant without opening its databases: the table `figures` of headcount.db, and its keeping.
+"""What is known of each tenant without opening its databases, and its keeping.
 
 A figure holds while users.db, looked at from outside, looks as it did when the figure was read in it. So whatever
 changed it (an import, a command, SQL, a crash, a restored backup), the next look sees it and reads that tenant anew;
@@ -15,13 +15,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
 from pathlib import Path
 
+from engine.figures import Figures, Known, Pruned
 from engine.tenants import Tenant
 from importer.database import check_version
-from importer.errors import TryAgain
-from importer.queue.ledger import Ledger
+from importer.errors import ImporterError
 from server.tenants.settings import READ_TIMEOUT_S, SELECT, TenantRefused, from_rows
 from server.tenants.tenants import Tenants
 from server.trouble import tell
@@ -43,45 +42,12 @@ COUNTS = """
         (SELECT coalesce(max(seq), 0) FROM search_log) - (SELECT coalesce(min(seq), 0) FROM search_log)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What was read in a users.db: its users by state, settings that rounds go by, and what waits in it.
-
-    `inviting`: an invitation waits. `logged` is how long the log for the search index is, in rows.
-    """
-
-    active: int
-    deactivated: int
-    stale_after_days: int | None
-    retention_days: int
-    kept_bytes: int
-    inviting: bool
-    logged: int
-
-    @property
-    def users(self) -> dict[str, int]:
-        return {"active": self.active, "deactivated": self.deactivated}
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """`what` was so when what was too old was deleted; `again_at` (RFC 3339) is when more of it is, None: never."""
-
-    what: str
-    again_at: str | None
-
-
-COLUMNS = ", ".join(field.name for field in fields(Figures))
-ROWS = f"SELECT tenant, seen, sound, pruned_for, prune_at, {COLUMNS} FROM figures"  # noqa: S608 - names of columns
-MAKE = "INSERT OR IGNORE INTO figures (tenant) SELECT name FROM tenants WHERE name = ?"
-
-
 class FigureBook:
     """The figures of all tenants. `broken` names those whose users.db is left alone."""
 
-    def __init__(self, tenants: Tenants, ledger: Ledger, broken: Callable[[], Collection[str]] = tuple) -> None:
+    def __init__(self, tenants: Tenants, broken: Callable[[], Collection[str]] = tuple) -> None:
         self._tenants = tenants
-        self._ledger = ledger
+        self._store = tenants.store.figures()
         self._broken = broken
         self._figures: dict[str, Figures] = {}
         self._seen: dict[str, str] = {}
@@ -89,7 +55,7 @@ class FigureBook:
         self._failing: set[str] = set()
         self._sound: dict[str, str] = {}
         self._pruned: dict[str, Pruned] = {}
-        self._unwritten: dict[str, dict[str, object]] = {}
+        self._unwritten: dict[str, Known] = {}
         self._due: list[str] = []
         self._looked_at = float("-inf")
         self._loaded = False
@@ -126,12 +92,12 @@ class FigureBook:
     def note_sound(self, tenant: str, signature: str) -> None:
         if self._sound.get(tenant) != signature:
             self._sound[tenant] = signature
-            self._note(tenant, sound=signature)
+            self._note(tenant, Known(sound=signature))
 
     def note_pruned(self, tenant: str, pruned: Pruned) -> None:
         if self._pruned.get(tenant) != pruned:
             self._pruned[tenant] = pruned
-            self._note(tenant, pruned_for=pruned.what, prune_at=pruned.again_at)
+            self._note(tenant, Known(pruned=pruned))
 
     # Looking
 
@@ -139,16 +105,13 @@ class FigureBook:
         """Know again what was written down, once."""
         if self._loaded:
             return
-        for row in await self._ledger.read(ROWS):
-            name = row["tenant"]
-            if row["seen"] and row["active"] is not None:
-                self._seen[name] = row["seen"]
-                values = {field.name: row[field.name] for field in fields(Figures)}
-                self._figures[name] = Figures(**{**values, "inviting": bool(row["inviting"])})
-            if row["sound"]:
-                self._sound[name] = row["sound"]
-            if row["pruned_for"]:
-                self._pruned[name] = Pruned(row["pruned_for"], row["prune_at"])
+        for name, known in (await self._store.read()).items():
+            if known.figures:
+                self._seen[name], self._figures[name] = known.figures
+            if known.sound:
+                self._sound[name] = known.sound
+            if known.pruned:
+                self._pruned[name] = known.pruned
         self._loaded = True
 
     async def renew(self, within_s: float = float("inf"), *, age_s: float = 0.0, write: bool = True) -> list[Tenant]:
@@ -257,7 +220,7 @@ class FigureBook:
                 self._seen.pop(name, None)
             else:
                 self._seen[name] = look
-                self._note(name, seen=look, **{field.name: getattr(figures, field.name) for field in fields(Figures)})
+                self._note(name, Known(figures=(look, figures)))
 
     def _forget_all_but(self, names: set[str]) -> None:
         for known in (self._figures, self._seen, self._paths, self._sound, self._pruned, self._unwritten):
@@ -265,27 +228,19 @@ class FigureBook:
                 known.pop(gone)
         self._failing &= names
 
-    def _note(self, tenant: str, **values: object) -> None:
-        self._unwritten.setdefault(tenant, {}).update(values)
+    def _note(self, tenant: str, news: Known) -> None:
+        self._unwritten[tenant] = self._unwritten.get(tenant, Known()).renewed(news)
 
     async def _write(self) -> None:
         unwritten, self._unwritten = self._unwritten, {}
         if not unwritten:
             return
-        by_columns: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
-        for name, values in unwritten.items():
-            by_columns.setdefault(tuple(values), []).append((*values.values(), name))
         try:
-            async with self._ledger.transaction():
-                await self._ledger.db.executemany(MAKE, [(name,) for name in unwritten])
-                for columns, rows in by_columns.items():
-                    those = ", ".join(f"{column} = ?" for column in columns)
-                    statement = f"UPDATE figures SET {those} WHERE tenant = ?"  # noqa: S608 - names of columns
-                    await self._ledger.db.executemany(statement, rows)
-        except (TryAgain, sqlite3.Error) as error:
+            await self._store.write(unwritten)
+        except ImporterError as error:
             log.debug("Figures of %d tenants cannot be written: %s.", len(unwritten), error)
-            for name, values in unwritten.items():
-                self._unwritten[name] = values | self._unwritten.get(name, {})
+            for name, known in unwritten.items():
+                self._unwritten[name] = known.renewed(self._unwritten.get(name, Known()))
 
 
 def look_of(database: str, now: float) -> tuple[str, bool]:

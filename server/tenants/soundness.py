@@ -77,7 +77,7 @@ class Soundness:
     """Works between `start()` and `stop()`; without them it looks only when it is asked."""
 
     def __init__(self, tenants: Tenants, imports: Listing) -> None:
-        self.figures = FigureBook(tenants, tenants.store.ledger, lambda: self.broken)
+        self.figures = FigureBook(tenants, lambda: self.broken)
         self._tenants = tenants
         self._imports = imports
         self._why: dict[str, str] = {}

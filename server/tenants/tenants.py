@@ -21,7 +21,8 @@ from typing import Any
 
 import aiosqlite
 
-from engine.sqlite.store import SqliteStore, open_store, store_file
+from engine.sqlite.store import open_store, store_file
+from engine.store import Store
 from engine.tenants import Tenant
 from ground.files import fsync_folder
 from ground.moments import rfc3339, utc_now
@@ -101,7 +102,7 @@ def _had_tenants(data_dir: Path) -> bool:
 class Tenants:
     """The tenants of one data folder, written down in `store`; changes are on disk when a method returns."""
 
-    def __init__(self, data_dir: Path, store: SqliteStore) -> None:
+    def __init__(self, data_dir: Path, store: Store) -> None:
         self.data_dir = data_dir
         self.store = store
         self._rows = store.tenants()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
+from engine.figures import Figures
 from engine.tenants import Tenant
 from ground.moments import utc_now
 from importer.errors import TryAgain
@@ -12,7 +13,7 @@ from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from server.tenants.feeds import feeds
-from server.tenants.figures import FigureBook, Figures
+from server.tenants.figures import FigureBook
 from server.tenants.tenants import Tenants
 from server.upkeep.metrics import Metrics
 
@@ -32,7 +33,7 @@ class Counting:
         figures: FigureBook | None = None,
     ) -> None:
         """`broken` names the tenants that are: they are counted as one, and their users when they can be used."""
-        self.figures = figures or FigureBook(tenants, tenants.store.ledger, broken)
+        self.figures = figures or FigureBook(tenants, broken)
         self._metrics = metrics
         self._queue = queue
         self._broken = broken

@@ -43,7 +43,7 @@ class Indexer:
     ) -> None:
         self._tenants = tenants
         self._soundness = soundness
-        self._figures = figures or FigureBook(tenants, tenants.store.ledger)
+        self._figures = figures or FigureBook(tenants)
         self._followed: dict[str, str] = {}
         self._ended: set[str] = set()
         self._due: set[str] = set()

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Protocol
 
+from engine.figures import Figures, Pruned
 from engine.tenants import Tenant
 from ground.moments import Clock, from_rfc3339, rfc3339
 from importer.errors import TryAgain
@@ -18,7 +19,7 @@ from importer.queue.queue import Queue
 from importer.worker.pruning import Busy, prune, trim_copies
 from server.rounds import again, set_within
 from server.tenants.feeds import Feed, feeds
-from server.tenants.figures import FigureBook, Figures, Pruned
+from server.tenants.figures import FigureBook
 from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
@@ -56,7 +57,7 @@ class Keeper:
         soundness: Soundness | None = None,
         figures: FigureBook | None = None,
     ) -> None:
-        self.figures = figures or FigureBook(tenants, tenants.store.ledger)
+        self.figures = figures or FigureBook(tenants)
         self._tenants = tenants
         self._queue = queue
         self._clock = clock

@@ -42,6 +42,7 @@ ROOMS = {
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_A_DATABASE = {
+    "engine.sqlite.server.figures",
     "engine.sqlite.server.outbox",
     "engine.sqlite.server.tokens",
     "engine.sqlite.store",

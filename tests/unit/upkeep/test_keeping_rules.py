@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from engine.figures import Figures, Pruned
 from engine.tenants import Tenant
-from server.tenants.figures import Figures, Pruned
 from server.upkeep.keeping import may_be_too_old, pruned_for
 
 NOW = "2026-03-10T12:00:00.000Z"
