@@ -11,14 +11,14 @@ import aiosqlite
 from engine.sqlite.server.bans import SqliteBanStore
 from engine.sqlite.server.figures import SqliteFigureStore
 from engine.sqlite.server.key_uses import SqliteKeyUseStore
+from engine.sqlite.server.ledger import Ledger
 from engine.sqlite.server.outbox import SqliteOutboxStore
+from engine.sqlite.server.queue import SqliteQueue
 from engine.sqlite.server.sign_ins import SqliteSignInStore
 from engine.sqlite.server.tenants import SqliteTenantStore
 from engine.sqlite.server.tokens import SqliteTokenStore
 from ground.files import fsync_folder
 from importer.database import open_database
-from importer.queue.ledger import Ledger
-from importer.queue.queue import Queue
 
 
 class SqliteStore:
@@ -37,16 +37,17 @@ class SqliteStore:
 
     def __init__(
         self,
+        file: Path,
         db: aiosqlite.Connection,
         *,
         queue: aiosqlite.Connection | None = None,
         looking: aiosqlite.Connection | None = None,
     ) -> None:
-        self.ledger = Ledger(db)
-        self._queue = Queue(Ledger(queue) if queue else self.ledger)
-        self._looking = SqliteStore(looking) if looking else self
+        self.ledger = Ledger(db, file)
+        self._queue = SqliteQueue(Ledger(queue, file) if queue else self.ledger)
+        self._looking = SqliteStore(file, looking) if looking else self
 
-    def imports(self) -> Queue:
+    def imports(self) -> SqliteQueue:
         return self._queue
 
     def tenants(self) -> SqliteTenantStore:
@@ -75,7 +76,7 @@ class SqliteStore:
 
     def _reader(self) -> Ledger:
         """One a part, where readers are apart: what one of them reads waits for nothing that another does."""
-        return self.ledger if self._looking is self else Ledger(self._looking.ledger.db)
+        return self.ledger if self._looking is self else Ledger(self._looking.ledger.db, self.ledger.file)
 
 
 def store_file(data_dir: Path) -> Path:
@@ -98,9 +99,9 @@ async def open_store(file: Path, *, make: bool = False, serving: bool = False) -
         if serving:
             queue = await _open(opened, file)
             looking = await _open(opened, file, readonly=True)
-            yield SqliteStore(db, queue=queue, looking=looking)
+            yield SqliteStore(file, db, queue=queue, looking=looking)
         else:
-            yield SqliteStore(db)
+            yield SqliteStore(file, db)
 
 
 async def _open(

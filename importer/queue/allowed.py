@@ -5,6 +5,7 @@ from __future__ import annotations
 from importer.errors import Refused
 from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
+from importer.requests import Approval
 
 
 def why_not_decided(entry: Entry, verb: str) -> Refused | None:
@@ -15,6 +16,17 @@ def why_not_decided(entry: Entry, verb: str) -> Refused | None:
     if entry.state is not ImportState.HELD:
         return Refused("not_held", f"{which} is {entry.state.words}: only a held import can be {verb}")
     return None
+
+
+def approval_of(entry: Entry, *, by: str, at: str, users: frozenset[int], held_at: str | None = None) -> Approval:
+    """Return the approval of `entry`, which is held: its reasons are waived, and `users` may lose access.
+
+    Raises Refused if `entry` was held again since `held_at`, which is its `finished_at` as it was looked at.
+    """
+    if held_at not in (None, entry.finished_at):
+        raise Refused("held_again", "it is not as it was when you looked: look at what it would do now")
+    guard = entry.outcome.guard if entry.outcome else None
+    return Approval(by, at, guard.reasons if guard else (), users)
 
 
 def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | None) -> Refused | None:

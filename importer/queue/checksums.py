@@ -1,4 +1,4 @@
-"""The check-sums that tenants sent, in headcount.db: remembered when they land, and compared when an import starts.
+"""The check-sums that tenants sent: remembered when they land, and compared when an import starts.
 
 The newest of each folder are kept. What a check-sum that proves a held import whole changes of it is in queue.py.
 """
@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from ground.moments import from_rfc3339, rfc3339
 from importer.model import Outcome
 from importer.queue.checksum import (
     CHECKSUM_WAIT,
-    Checksum,
     Surroundings,
     Verdict,
     against,
@@ -27,7 +27,6 @@ from importer.queue.checksum import (
     unread,
 )
 from importer.queue.entry import Entry, Waiting
-from importer.queue.ledger import Inside, Ledger
 
 KEPT = 50
 """So many check-sums are remembered for each folder of a tenant."""
@@ -37,9 +36,6 @@ WAITS_MOST = 1000
 
 ROUGHLY = timedelta(minutes=1)
 """A step of the clock that changes nothing of what is said."""
-
-OF_FOLDER = "tenant = ? AND dry_run = ?"
-UPLOADS = f"FROM imports WHERE {OF_FOLDER} AND trial IS NULL AND state NOT IN ('arriving', 'aborted', 'ignored')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +79,34 @@ class Waits:
         return rfc3339(planned)
 
 
-def remember(db: Inside, tenant: str, sha256: str, *, dry_run: bool) -> None:
-    """Write down a check-sum that landed, inside the caller's transaction; forget the oldest beyond KEPT."""
-    db.execute(
-        "INSERT INTO checksums (tenant, dry_run, sha256, after)"
-        " VALUES (?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM imports))",
-        (tenant, dry_run, sha256),
-    )
-    db.execute(
-        f"DELETE FROM checksums WHERE {OF_FOLDER} AND id NOT IN"  # noqa: S608 - no values in it
-        f" (SELECT id FROM checksums WHERE {OF_FOLDER} ORDER BY id DESC LIMIT ?)",
-        (tenant, dry_run, tenant, dry_run, KEPT),
-    )
+class ChecksumStore(Protocol):
+    """The check-sums as they are kept, with the imports. Raises TryAgain when nothing can be read or written now."""
+
+    async def folders(self, tenant: str) -> frozenset[bool]:
+        """For which folders of a tenant check-sums are remembered: that of dry runs (True), that of real imports."""
+
+    async def hashed(self, tenant: str, import_id: int, sha256: str) -> None:
+        """Write down the hash of the content of a file."""
+
+    async def around(self, entry: Entry) -> Surroundings:
+        """What `entry` is judged by: the check-sums of its folder, and, if there are some, the uploads beside it."""
+
+    async def count_against(self, import_id: int, checksums: Iterable[int]) -> None:
+        """Write down that these check-sums made this import fail, all or none."""
 
 
 class Checksums:
-    """Raises TryAgain when headcount.db can't be written."""
+    """The check-sums that are kept in `store`. Raises TryAgain when that cannot be read or written now."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, store: ChecksumStore) -> None:
+        self._store = store
         self.waits = Waits()
         self._unread: dict[tuple[str, int], float] = {}
         """Since when files cannot be read, by the clock of `waits`."""
 
     async def folders(self, tenant: str) -> frozenset[bool]:
         """For which folders of a tenant check-sums are remembered: that of dry runs (True), that of real imports."""
-        rows = await self._ledger.read("SELECT DISTINCT dry_run FROM checksums WHERE tenant = ?", tenant)
-        return frozenset(bool(row[0]) for row in rows)
+        return await self._store.folders(tenant)
 
     async def hashed(self, waiting: Waiting, copy: Path) -> Waiting:
         """`waiting`, with the hash of its content written down, if its copy can be read."""
@@ -121,12 +118,12 @@ class Checksums:
                 del self._unread[next(iter(self._unread))]
             return waiting  # `compare` keeps it from running
         self._unread.pop(waiting.key, None)
-        await self._ledger.change("UPDATE imports SET sha256 = ? WHERE tenant = ? AND id = ?", sha256, *waiting.key)
+        await self._store.hashed(*waiting.key, sha256)
         return replace(waiting, hashed=True)
 
     async def compare(self, entry: Entry, *, required: bool, now: datetime) -> Compared:
         """What the check-sums mean for `entry`. When it fails for one, that one counts against no other import."""
-        around = await self._around(entry)
+        around = await self._store.around(entry)
         if not (required or around.checksums):
             return Compared(Verdict.SILENT)
         if entry.file.sha256 is None:
@@ -150,35 +147,8 @@ class Checksums:
 
     async def _differs(self, entry: Entry, around: Surroundings) -> Outcome:
         found = against(entry.id, entry.file.sha256 or "", around)
-        pairs = [(entry.id, each.id) for each in found]
-        await self._ledger.at_once(
-            lambda db: db.executemany("UPDATE checksums SET import_id = ? WHERE id = ?", pairs)
-        )
+        await self._store.count_against(entry.id, [each.id for each in found])
         return differs(entry.file, found[0].sha256)
-
-    async def _around(self, entry: Entry) -> Surroundings:
-        checksums = await self._of_folder(entry)
-        if not checksums:
-            return Surroundings(())
-        folder = (entry.tenant, entry.dry_run)
-        rows = await self._ledger.read(
-            f"SELECT (SELECT max(sequence) {UPLOADS} AND sequence < ?),"
-            f" (SELECT min(sequence) {UPLOADS} AND sequence > ?)",
-            *(*folder, entry.sequence, *folder, entry.sequence),
-        )
-        others = await self._ledger.read(
-            "SELECT DISTINCT sha256 FROM imports"
-            " WHERE tenant = ? AND id <> ? AND sha256 IS NOT NULL AND trial IS NULL",
-            *entry.key,
-        )
-        return Surroundings(checksums, rows[0][0] or 0, rows[0][1], frozenset(row[0] for row in others))
-
-    async def _of_folder(self, entry: Entry) -> list[Checksum]:
-        rows = await self._ledger.read(
-            f"SELECT id, sha256, after, import_id FROM checksums WHERE {OF_FOLDER}",  # noqa: S608
-            *(entry.tenant, entry.dry_run),
-        )
-        return [Checksum(*row) for row in rows]
 
 
 def _hash_of(file: Path) -> str:

@@ -42,6 +42,22 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """One import as the queue remembers it; `finished_at` (RFC 3339) is None until it has ended.
+
+    `applied_number` is its place among those that were applied, None if it was not. `correction`: its file was an
+    errors.csv sent back, and no list.
+    """
+
+    id: int
+    state: ImportState
+    dry_run: bool
+    finished_at: str | None
+    applied_number: int | None
+    correction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One import of one tenant. Times are RFC 3339 in UTC, `not_before` is in seconds since 1970.
 

@@ -1,99 +1,23 @@
 """The imports of all tenants as people and the server look at them: nothing is changed here.
 
-What becomes of an import is the matter of queue.py. Every statement finds what it asks for by an index.
+What becomes of an import is the matter of queue.py.
 """
 
 from __future__ import annotations
 
-import json
-
-import aiosqlite
+from typing import Protocol
 
 from importer.errors import Refused
-from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
+from importer.model import ImportState
 from importer.queue.allowed import why_not_undone
-from importer.queue.entry import Entry, Waiting
-from importer.queue.ledger import Ledger
-from importer.requests import Approval, Trial, Undo
-
-# A row of sqlite3 that has two columns of one name gives the first of them.
-BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "
-
-# In these words the index of them knows what is asked for.
-APPLIED_OF = (
-    "FROM imports WHERE tenant = ? AND applied_number > 0"
-    " AND state IN ('completed', 'completed_with_errors', 'unchanged')"
-)
-LAST_APPLIED_FIRST = "ORDER BY applied_number DESC"
-
-# One step down an index for each tenant, however many imports there are.
-LAST_SUCCESSES = (
-    f"SELECT name, (SELECT finished_at {APPLIED_OF.replace('?', 'name')} {LAST_APPLIED_FIRST} LIMIT 1) FROM tenants"  # noqa: S608
-)
-# (A cross join is one in the order in which it is written.)
-NEWEST_OF_ALL = (
-    f"SELECT {BRIEF}imports.* FROM tenants CROSS JOIN imports ON imports.tenant = name AND imports.id ="  # noqa: S608
-    " (SELECT id FROM imports WHERE tenant = name AND dry_run = 0 AND state NOT IN ('arriving', 'aborted', 'ignored')"
-    " ORDER BY id DESC LIMIT 1)"
-)
-
-# Of each tenant one step down an index, however many imports wait; and none at all while nothing waits.
-HEADS = (
-    "SELECT name, sequence FROM tenants CROSS JOIN imports ON imports.tenant = name"
-    " AND imports.id = (SELECT min(id) FROM imports WHERE tenant = name AND state = 'queued')"
-    " WHERE EXISTS (SELECT 1 FROM imports INDEXED BY imports_waiting"
-    " WHERE state IN ('arriving', 'queued', 'running'))"
-    " AND NOT EXISTS (SELECT 1 FROM imports WHERE tenant = name AND state = 'running')"
-)
-IN_LINE = (
-    "SELECT tenant, id, state, sequence, dry_run, correction, undo IS NOT NULL, trial IS NOT NULL,"
-    " sha256 IS NOT NULL, not_before, uploaded_at FROM imports WHERE tenant = ? AND state = ?"
-)
-CUT_OFF = (
-    "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') AND state <> 'queued' ORDER BY sequence"
-)
-
-# What `importer.queue.allowed.why_not_undone` is asked about, of one tenant.
-NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' {LAST_APPLIED_FIRST} LIMIT 1"
-WAITING_FIRST = (
-    "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"
-    " ORDER BY sequence LIMIT 1"
-)
-
-# The copy of a dry run that was held is gone.
-COPIES_NEEDED = (
-    "SELECT tenant, id, size FROM imports WHERE tenant = ?1 AND state IN ('queued', 'running') AND undo IS NULL"
-    " UNION ALL SELECT tenant, id, size FROM imports WHERE tenant = ?1 AND state = 'held' AND dry_run = 0"
-)
-# In these words the indexes of what waits and of what is held know what is asked for.
-SOME_COPIES_NEEDED = (
-    "SELECT tenant, id, size, sequence FROM imports WHERE state IN ('arriving', 'queued', 'running')"
-    " AND state <> 'arriving' AND undo IS NULL AND sequence > ?1 UNION ALL"
-    " SELECT tenant, id, size, sequence FROM imports WHERE state = 'held' AND dry_run = 0 AND sequence > ?1"
-    " ORDER BY sequence LIMIT ?2"
-)
-LATELY_MOVED = "SELECT DISTINCT tenant FROM moves WHERE id > (SELECT max(id) FROM moves) - ?"
-
-_PUBLISHED = (
-    "SELECT * FROM (SELECT dry_run, id FROM imports WHERE tenant = ? AND dry_run = ? AND published IS NOT NULL"
-    " ORDER BY id DESC LIMIT ?)"
-)
-NEWEST_PUBLISHED = f"{_PUBLISHED} UNION ALL {_PUBLISHED}"
+from importer.queue.entry import Entry, Past, Waiting
 
 
-class Listing:
-    """All imports, in headcount.db.
-
-    Every method raises TryAgain when the database is busy.
-    """
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+class Listing(Protocol):
+    """All imports. Every method raises TryAgain when nothing can be read now."""
 
     async def get(self, tenant: str, import_id: int) -> Entry | None:
-        if import_id > INTEGER_MAX:
-            return None
-        return await self._one("SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id)
+        """The import of this id, None if there is none."""
 
     async def require(self, tenant: str, import_id: int) -> Entry:
         """The import of this id. Raises Refused (`unknown_import`) if there is none."""
@@ -112,11 +36,6 @@ class Listing:
 
     async def newest(self, tenant: str) -> Entry | None:
         """The newest real import: no dry run, and not an upload that became none."""
-        return await self._one(
-            "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0"
-            " AND state NOT IN ('arriving', 'aborted', 'ignored') ORDER BY id DESC LIMIT 1",
-            tenant,
-        )
 
     async def page(
         self,
@@ -131,202 +50,88 @@ class Listing:
 
         Without `messages` those of the outcomes are left out, which a list that shows none has quicker.
         """
-        brief = "" if messages else BRIEF
-        only, values = ("state = ?", [state]) if state else ("state <> 'arriving'", [])
-        return await self._entries(
-            f"SELECT {brief}* FROM imports WHERE tenant = ? AND {only}"  # noqa: S608 - constants
-            " AND id < ? ORDER BY id DESC LIMIT ?",
-            *(tenant, *values, INTEGER_MAX if before is None else before, limit),
-        )
 
     async def applied(self, tenant: str, limit: int) -> list[Entry]:
         """The applied imports of a tenant, the one that had its effect last first, without what they had to say."""
-        query = f"SELECT {BRIEF}* {APPLIED_OF} {LAST_APPLIED_FIRST} LIMIT ?"
-        return await self._entries(query, tenant, limit)
+
+    async def newest_change(self, tenant: str) -> Entry | None:
+        """The newest applied import of a tenant that changed a user."""
+
+    async def waiting_first(self, tenant: str) -> Entry | None:
+        """The oldest real import of a tenant that is queued or runs."""
 
     async def why_not_undone(self, entry: Entry) -> Refused | None:
         """Why `undo` would refuse `entry` now; None if it would not."""
-        newest, waiting = await self._one(NEWEST_CHANGE, entry.tenant), await self._one(WAITING_FIRST, entry.tenant)
-        return why_not_undone(entry, newest, waiting)
+        return why_not_undone(entry, await self.newest_change(entry.tenant), await self.waiting_first(entry.tenant))
 
     async def last_move(self) -> int:
         """The number of the last change of an import's state, as whoever follows them counts (`server.web.live`)."""
-        found = await self._ledger.read("SELECT coalesce(max(id), 0) FROM moves")
-        return int(found[0][0])
 
     async def under_way(self, tenant: str) -> list[Entry]:
         """The imports of a tenant that arrive, wait or run, oldest first, without what they had to say."""
-        found = await self._entries(
-            f"SELECT {BRIEF}* FROM imports WHERE tenant = ? AND state IN ('arriving', 'queued', 'running')",  # noqa: S608
-            tenant,
-        )
-        return sorted(found, key=lambda each: each.sequence)
 
     async def is_busy(self, tenant: str) -> bool:
         """Whether an import of the tenant is arriving, queued or running."""
-        return bool(
-            await self._ledger.read(
-                "SELECT 1 FROM imports WHERE tenant = ? AND state IN ('arriving', 'queued', 'running') LIMIT 1",
-                tenant,
-            )
-        )
 
     async def cut_off(self) -> list[Entry]:
         """The imports of all tenants that arrive or run, oldest first: at a start, what the last process left."""
-        return await self._entries(CUT_OFF)
 
     async def heads(self) -> list[tuple[str, int]]:
         """The tenants of which imports are queued and none runs, each with the sequence of its first, oldest first.
 
         (Of the one with the lowest id, that is: an upload and a trial that land at once may be the other way round.)
         """
-        return sorted(((row[0], row[1]) for row in await self._ledger.read(HEADS)), key=lambda head: head[1])
 
     async def queued(self, tenant: str) -> list[Waiting]:
         """The imports of a tenant that are queued, oldest first."""
-        return await self._in_line(IN_LINE, tenant, "queued")
 
     async def queued_or_held(self, tenant: str) -> list[Waiting]:
         """The same, and behind them its real imports that wait for a decision."""
-        both = f"{IN_LINE} UNION ALL {IN_LINE} AND dry_run = 0"
-        found = await self._in_line(both, tenant, "queued", tenant, "held")
-        return sorted(found, key=lambda each: each.held)
 
     async def queue_length(self) -> int:
         """How many real imports are queued, of all tenants."""
-        found = await self._ledger.read(
-            "SELECT count(*) FROM imports WHERE state IN ('arriving', 'queued', 'running')"
-            " AND state = 'queued' AND dry_run = 0"
-        )
-        return int(found[0][0])
 
     async def held(self, tenant: str) -> list[Entry]:
         """The real imports of a tenant that wait for a decision."""
-        return await self._entries(
-            "SELECT * FROM imports WHERE tenant = ? AND state = 'held' AND dry_run = 0 ORDER BY sequence", tenant
-        )
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
         """The imports of a tenant that still have to read their copies: id, and bytes of the file."""
-        return [(row[1], row[2]) for row in await self._ledger.read(COPIES_NEEDED, tenant)]
 
     async def some_copies_needed(self, after: int, limit: int) -> tuple[dict[str, list[tuple[int, int]]], int]:
         """The same of all tenants, by name: those of the first `limit` imports whose sequence is above `after`.
 
         Beside it is the `after` of the next ones; 0 if there are no more.
         """
-        found: dict[str, list[tuple[int, int]]] = {}
-        rows = await self._ledger.read(SOME_COPIES_NEEDED, after, limit)
-        for row in rows:
-            found.setdefault(row[0], []).append((row[1], row[2]))
-        return found, rows[-1][3] if len(rows) == limit else 0
 
     async def lately_moved(self, count: int) -> set[str]:
         """The tenants of the last `count` changes of an import's state."""
-        return {row[0] for row in await self._ledger.read(LATELY_MOVED, count)}
 
     async def newest_published(self, tenant: str, limit: int) -> dict[bool, list[int]]:
         """The ids of the newest dry runs (True) and imports (False) of a tenant that have a report in /results."""
-        found = await self._ledger.read(NEWEST_PUBLISHED, tenant, True, limit, tenant, False, limit)
-        return {dry_run: [row[1] for row in found if bool(row[0]) is dry_run] for dry_run in (True, False)}
 
     async def failed_before(self, tenant: str, newer: int) -> int | None:
         """The id of the failed import that `newer` failed ones came after."""
-        found = await self._ledger.read(
-            "SELECT id FROM imports WHERE tenant = ? AND state = 'failed' AND dry_run = 0"
-            " ORDER BY id DESC LIMIT 1 OFFSET ?",
-            *(tenant, newer),
-        )
-        return found[0][0] if found else None
 
     async def last_successes(self) -> dict[str, str]:
         """When each tenant's newest applied import ended."""
-        found = await self._ledger.read(LAST_SUCCESSES)
-        return {row[0]: row[1] for row in found if row[1] is not None}
 
     async def newest_of_all(self) -> dict[str, Entry]:
         """Each tenant's newest real import (as `newest`), without what it had to say."""
-        return {entry.tenant: entry for entry in await self._entries(NEWEST_OF_ALL)}
 
-    async def past(self, tenant: str) -> list[aiosqlite.Row]:
-        """Id, state, whether it was a dry run, end (RFC 3339 or None), place among those applied (or None), and
-        whether it was a correction (None: nobody has looked)."""
-        return await self._ledger.read(
-            "SELECT id, state, dry_run, finished_at, applied_number, correction FROM imports WHERE tenant = ?", tenant
-        )
+    async def past(self, tenant: str) -> list[Past]:
+        """All imports of a tenant, as far as their age matters."""
 
     async def kept(self, tenant: str) -> tuple[str | None, int]:
         """When the oldest import of a tenant ended (RFC 3339; None: none has), and the bytes of all its files."""
-        found = await self._ledger.read(
-            "SELECT min(finished_at), coalesce(sum(size), 0) FROM imports WHERE tenant = ?", tenant
-        )
-        return found[0][0], found[0][1]
 
     async def unpublished(self) -> list[Entry]:
         """The imports whose report in /results is behind their state."""
-        return await self._entries(
-            "SELECT * FROM imports WHERE published IS NOT state AND state NOT IN ('arriving', 'running')"
-            " AND (state <> 'queued' OR published IS NOT NULL) ORDER BY sequence LIMIT 100"
-        )
 
     async def ask(self) -> None:
-        """Read something; raises if headcount.db can't be read."""
-        await self._ledger.read("SELECT name FROM tenants LIMIT 1")
+        """Read something; raises if nothing can be read."""
 
     async def ask_to_write(self) -> None:
-        """Begin a change and make none. Raises TryAgain if headcount.db can't be changed."""
-        # BEGIN IMMEDIATE alone does not fail where the file is read-only.
-        await self._ledger.change("UPDATE tenants SET last_import_id = last_import_id WHERE name = ''")
-
-    # Below
-
-    async def _entries(self, statement: str, *values: object) -> list[Entry]:
-        return [entry_of(row) for row in await self._ledger.read(statement, *values)]
-
-    async def _in_line(self, statement: str, *values: object) -> list[Waiting]:
-        found = [_waiting(row) for row in await self._ledger.read(statement, *values)]
-        return sorted(found, key=lambda each: each.sequence)
-
-    async def _one(self, statement: str, *values: object) -> Entry | None:
-        found = await self._entries(statement, *values)
-        return found[0] if found else None
-
-
-def _waiting(row: aiosqlite.Row) -> Waiting:
-    correction = None if row[5] is None else bool(row[5])
-    return Waiting(
-        *(row[0], row[1], ImportState(row[2]), row[3], bool(row[4]), correction),
-        *(bool(row[6]), bool(row[7]), bool(row[8]), row[9], row[10]),
-    )
-
-
-def entry_of(row: aiosqlite.Row) -> Entry:
-    """Return the import that a row of the table `imports` holds."""
-    written = json.loads(row["written"]) if row["written"] else None
-    return Entry(
-        tenant=row["tenant"],
-        id=row["id"],
-        state=ImportState(row["state"]),
-        dry_run=bool(row["dry_run"]),
-        sequence=row["sequence"],
-        path=row["path"],
-        file=FileFacts(row["path"].rsplit("/", 1)[-1], row["size"], row["sha256"], row["rows"]),
-        uploaded_at=row["uploaded_at"],
-        written=Written.from_json(written),
-        correction=None if row["correction"] is None else bool(row["correction"]),
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        attempts=row["attempts"],
-        not_before=row["not_before"],
-        progress=row["progress"],
-        message=row["message"],
-        outcome=Outcome.from_json(json.loads(row["outcome"])) if row["outcome"] else None,
-        approval=Approval.from_json(json.loads(row["approval"])) if row["approval"] else None,
-        undo=Undo.from_json(json.loads(row["undo"])) if row["undo"] else None,
-        trial=Trial.from_json(json.loads(row["trial"])) if row["trial"] else None,
-        decided_by=row["decided_by"],
-        decided_at=row["decided_at"],
-    )
+        """Begin a change and make none. Raises TryAgain if nothing can be changed."""
 
 
 def unknown_import(tenant: str, import_id: int) -> Refused:

@@ -1,4 +1,4 @@
-"""What is to be told outside, as it stands in the outbox of headcount.db until somebody has sent it.
+"""What is to be told outside, as it stands in the outbox until somebody has sent it.
 
 A notice is written in the transaction that makes true what it tells, so that none is lost and none is untrue; and
 under a topic, so that nobody is told twice about one thing.
@@ -6,14 +6,11 @@ under a topic, so that nobody is told twice about one thing.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from importer.queue.entry import Entry
-from importer.queue.ledger import Inside
 
 
 class Channel(StrEnum):
@@ -46,12 +43,3 @@ class Nobody:
 
     async def notices_of(self, entry: Entry) -> list[Notice]:
         return []
-
-
-def put_in_outbox(db: Inside, notices: Iterable[Notice], now: str) -> None:
-    """Write `notices`, inside the caller's transaction of headcount.db; a topic that was told already is left out."""
-    db.executemany(
-        "INSERT INTO outbox (tenant, channel, topic, message_id, content, created_at) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (tenant, channel, topic) DO NOTHING",
-        [(each.tenant, each.channel, each.topic, uuid.uuid4().hex, each.content, now) for each in notices],
-    )

@@ -1,4 +1,4 @@
-"""The queue of all imports: every change of state is one short, durable transaction of headcount.db, here.
+"""The queue of all imports: every change of state is one short, durable transaction, here.
 
     arriving -> queued -> running -> an end, or held
     arriving -> aborted, ignored          queued, held -> superseded
@@ -13,52 +13,28 @@ happens at an end is in closing.py; how imports are looked at is in listing.py.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
-import aiosqlite
-
-from ground.moments import Clock, rfc3339, utc_now
-from importer.errors import Refused
-from importer.model import APPLIED, GuardReason, Written
-from importer.queue.allowed import why_not_decided, why_not_undone
-from importer.queue.checksums import Checksums, remember
+from importer.model import Written
+from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry, Waiting
-from importer.queue.ledger import Inside, Ledger
-from importer.queue.listing import NEWEST_CHANGE, WAITING_FIRST, Listing, entry_of, unknown_import
-from importer.queue.notices import Notice, put_in_outbox
-from importer.requests import Approval, Trial, Undo
-
-NEXT_APPLIED = "(SELECT coalesce(max(applied_number), 0) + 1 FROM imports WHERE tenant = ? AND applied_number > 0)"
-QUEUED_BESIDE_OTHERS = (
-    "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"
-    " WHERE tenant = ? AND id = ? AND state = 'arriving' RETURNING EXISTS (SELECT 1 FROM imports AS other"
-    " WHERE other.tenant = imports.tenant AND other.id <> imports.id AND other.state = 'queued')"
-)
+from importer.queue.listing import Listing
+from importer.queue.notices import Notice
+from importer.requests import Trial
 
 
-CLAIM = (
-    "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at), attempts = attempts + 1,"
-    " progress = 0, message = NULL, correction = coalesce(?, correction)"
-    " WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *"
-)
-PROGRESS = "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'"
+class Queue(Listing, Protocol):
+    """All imports, shared by whoever is here.
 
-
-class Queue(Listing):
-    """All imports in headcount.db, shared by whoever is here.
-
-    Every method raises TryAgain when the disk is full or the database busy; then nothing was changed.
+    Every method is one transaction, but for those that only look. It raises TryAgain when the disk is full or the
+    database busy; then nothing was changed.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock = utc_now) -> None:
-        super().__init__(ledger)
-        self._clock = clock
-        self.checksums = Checksums(self._ledger)
-        self.changed = asyncio.Event()
-        """Set when this process made something wait. Others' doing is seen by looking again."""
+    checksums: Checksums
+    changed: asyncio.Event
+    """Set when this process made something wait. Others' doing is seen by looking again."""
 
     # From an upload to a queued import
 
@@ -79,53 +55,20 @@ class Queue(Listing):
 
         Raises Refused for a tenant that does not exist (any more).
         """
-        facts = json.dumps(written.to_json()) if written else None
-        tried = json.dumps(trial.to_json()) if trial else None
-
-        def promise(db: Inside) -> int:
-            found = _rows(
-                db,
-                "UPDATE tenants SET last_import_id = last_import_id + 1 WHERE name = ? RETURNING last_import_id",
-                tenant,
-            )
-            if not found:
-                raise Refused("unknown_tenant", f"there is no tenant {tenant} any more")
-            db.execute(
-                "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at, trial)"
-                " VALUES (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports), ?, ?, ?, ?, ?)",
-                (tenant, found[0][0], int(dry_run), path, size, facts, rfc3339(uploaded_at), tried),
-            )
-            return int(found[0][0])
-
-        return await self._ledger.at_once(promise)
 
     async def landed(self, tenant: str, import_id: int) -> bool:
         """The file is visible and its copy safe: the import is queued, last; whether others of the tenant are.
 
         Raises Refused if nothing is promised under that id (any more): the file must be taken back.
         """
-        queued = await self._ledger.at_once(lambda db: _rows(db, QUEUED_BESIDE_OTHERS, tenant, import_id))
-        if not queued:
-            raise unknown_import(tenant, import_id)
-        self.changed.set()
-        return bool(queued[0][0])
 
     async def end_upload(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         """An upload became no import, as `entry` (made by `Entry.never_ran`) describes; its `notices` are written."""
-        return await self._end(
-            notices,
-            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?"
-            " WHERE tenant = ? AND id = ? AND state = 'arriving'",
-            *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
-        )
 
     # From queued to an end
 
     async def set_correction(self, waiting: Waiting) -> None:
         """Remember of `waiting` whether its header makes the file an errors.csv sent back."""
-        await self._ledger.change(
-            "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", waiting.correction, *waiting.key
-        )
 
     async def claim(self, tenant: str, import_id: int, *, correction: bool | None = None) -> Entry | None:
         """Start the import: `running`, one more attempt. None if it does not wait any more.
@@ -133,21 +76,12 @@ class Queue(Listing):
         `correction`, if it is not None, is remembered as by `set_correction`. None of it waits for the disk: after a
         power cut the import is queued, and that is what a start makes of one that is running.
         """
-        values = (self._now(), correction, tenant, import_id)
-        found = await self._ledger.at_once(lambda db: db.execute(CLAIM, values).fetchall(), on_disk=False)
-        return entry_of(found[0]) if found else None
 
     async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
         """Remember how far a running import is, 0 to 1: nothing that has to outlast a power cut."""
-        values = (fraction, tenant, import_id)
-        await self._ledger.at_once(lambda db: db.execute(PROGRESS, values).rowcount, on_disk=False)
 
     async def say(self, entry: Entry, message: str) -> None:
         """A queued import says why it still waits."""
-        if entry.message != message:
-            await self._ledger.change(
-                "UPDATE imports SET message = ? WHERE tenant = ? AND id = ? AND state = 'queued'", message, *entry.key
-            )
 
     async def put_back(
         self,
@@ -159,11 +93,6 @@ class Queue(Listing):
         counted: bool = False,
     ) -> bool:
         """A running import waits again, in its old place; `counted` says whether the start counts against it."""
-        return await self._ledger.change(
-            "UPDATE imports SET state = 'queued', started_at = iif(undo IS NULL, NULL, started_at), progress = NULL,"
-            " message = ?, not_before = ?, attempts = attempts - ? WHERE tenant = ? AND id = ? AND state = 'running'",
-            *(message, not_before, 0 if counted else 1, tenant, import_id),
-        )
 
     async def finish(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         """Write the end that `entry` (made by `Entry.ended`) describes, and `notices` into the outbox with it.
@@ -171,26 +100,9 @@ class Queue(Listing):
         An import that was applied gets its number among those of its tenant here: while it ran, no other did.
         False if there is nothing to end any more. `published` says whether /results shows this end already.
         """
-        applied = entry.state in APPLIED and not entry.dry_run
-        outcome = json.dumps(entry.outcome.to_json()) if entry.outcome else None
-        return await self._end(
-            notices,
-            "UPDATE imports SET state = ?, sha256 = ?, rows = ?, finished_at = ?, message = ?, outcome = ?,"  # noqa: S608
-            " published = ?, decided_by = ?, decided_at = ?, progress = NULL, approval = NULL,"
-            f" undo = NULL, applied_number = coalesce(applied_number, iif(?, {NEXT_APPLIED}, NULL))"
-            " WHERE tenant = ? AND id = ? AND state = 'running'",
-            *(entry.state, entry.file.sha256, entry.file.rows, entry.finished_at, entry.message, outcome),
-            *(entry.state if published else None, entry.decided_by, entry.decided_at),
-            *(applied, entry.tenant, *entry.key),
-        )
 
     async def supersede(self, entry: Entry, *, published: bool) -> bool:
         """Write that a newer import took this one's place, as `entry` (made by `Entry.superseded`) describes."""
-        return await self._ledger.change(
-            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?, approval = NULL"
-            " WHERE tenant = ? AND id = ? AND state IN ('queued', 'held')",
-            *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
-        )
 
     # From held to queued again, or discarded
 
@@ -203,48 +115,11 @@ class Queue(Listing):
         Refused then, and unless it is a real import that is held now.
         """
 
-        def approved(db: Inside) -> Entry:
-            entry = _held(db, tenant, import_id, "approved")
-            if held_at not in (None, entry.finished_at):
-                raise Refused("held_again", "it is not as it was when you looked: look at what it would do now")
-            guard = entry.outcome.guard if entry.outcome else None
-            approval = Approval(by, self._now(), guard.reasons if guard else (), users)
-            found = _rows(
-                db,
-                "UPDATE imports SET state = 'queued', approval = ?, decided_by = ?, decided_at = ?, message = NULL,"
-                " started_at = NULL, finished_at = NULL, attempts = 0, not_before = 0"
-                " WHERE tenant = ? AND id = ? RETURNING *",
-                *(json.dumps(approval.to_json()), by, approval.at, tenant, import_id),
-            )
-            return entry_of(found[0])
-
-        entry = await self._ledger.at_once(approved)
-        self.changed.set()
-        return entry
-
     async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
         """A held import will never run. Raises Refused unless it is a real import that is held now."""
 
-        def discarded(db: Inside) -> Entry:
-            _held(db, tenant, import_id, "discarded")
-            decided = "state = 'discarded', decided_by = ?, decided_at = ?"
-            statement = f"UPDATE imports SET {decided} WHERE tenant = ? AND id = ? RETURNING *"  # noqa: S608
-            return entry_of(_rows(db, statement, by, self._now(), tenant, import_id)[0])
-
-        entry = await self._ledger.at_once(discarded)
-        self.changed.set()
-        return entry
-
     async def checksum_landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
         """Remember a check-sum, and queue the held imports again that it proves whole: the guard looks anew."""
-
-        def landed(db: Inside) -> None:
-            remember(db, tenant, sha256, dry_run=dry_run)
-            if not dry_run:
-                _prove_whole(db, tenant, sha256)
-
-        await self._ledger.at_once(landed)
-        self.changed.set()
 
     # Undo
 
@@ -254,96 +129,13 @@ class Queue(Listing):
         Raises Refused if it is not that one, or while another import waits or runs.
         """
 
-        def to_be_undone(db: Inside) -> Entry:
-            entry = _undoable(db, tenant, import_id)
-            found = _rows(
-                db,
-                "UPDATE imports SET state = 'queued', undo = ?, message = NULL, attempts = 0, not_before = 0"
-                " WHERE tenant = ? AND id = ? RETURNING *",
-                *(json.dumps(Undo(by, self._now()).to_json()), *entry.key),
-            )
-            return entry_of(found[0])
-
-        entry = await self._ledger.at_once(to_be_undone)
-        self.changed.set()
-        return entry
-
     # Afterwards
 
     async def forget(self, tenant: str, imports: Iterable[int]) -> None:
         """Remove these imports from memory, unless somebody or something waits for them."""
-        await self._ledger.change(
-            "DELETE FROM imports WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))"
-            " AND state NOT IN ('arriving', 'queued', 'running', 'held')",
-            *(tenant, json.dumps(list(imports))),
-        )
 
     async def published(self, entry: Entry) -> None:
         """/results shows this state now."""
-        await self._ledger.change(
-            "UPDATE imports SET published = ? WHERE tenant = ? AND id = ?", entry.state, *entry.key
-        )
 
     async def moved(self, entry: Entry) -> None:
         """Something of this import is new, though not its state: whoever watches looks again."""
-        await self._ledger.change("INSERT INTO moves (tenant, import_id) VALUES (?, ?)", *entry.key)
-
-    # Below
-
-    def _now(self) -> str:
-        return rfc3339(self._clock())
-
-    async def _end(self, notices: Iterable[Notice], statement: str, *values: object) -> bool:
-        """A change, and what is to be told of it, in one transaction: both or neither.
-
-        The number of the change is a part of the topic: what is held again is news again, whatever the clock says.
-        """
-
-        def end(db: Inside) -> bool:
-            if db.execute(statement, values).rowcount <= 0:
-                return False
-            ((move,),) = _rows(db, "SELECT max(id) FROM moves")
-            put_in_outbox(db, [replace(each, topic=f"{each.topic} #{move}") for each in notices], self._now())
-            return True
-
-        return await self._ledger.at_once(end)
-
-
-def _rows(db: Inside, statement: str, *values: object) -> list[aiosqlite.Row]:
-    return db.execute(statement, values).fetchall()
-
-
-def _held(db: Inside, tenant: str, import_id: int, verb: str) -> Entry:
-    entry = _known(db, tenant, import_id)
-    why_not = why_not_decided(entry, verb)
-    if why_not:
-        raise why_not
-    return entry
-
-
-def _known(db: Inside, tenant: str, import_id: int) -> Entry:
-    for row in _rows(db, "SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id):
-        return entry_of(row)
-    raise unknown_import(tenant, import_id)
-
-
-def _undoable(db: Inside, tenant: str, import_id: int | None) -> Entry:
-    """The import to undo, or without an id the newest that changed anybody. Raises Refused."""
-    newest, waiting = (
-        next(map(entry_of, _rows(db, query, tenant)), None) for query in (NEWEST_CHANGE, WAITING_FIRST)
-    )
-    entry = newest if import_id is None else _known(db, tenant, import_id)
-    why_not = why_not_undone(entry, newest, waiting)
-    if why_not:
-        raise why_not
-    assert entry is not None, "there is no import without a reason not to undo it"
-    return entry
-
-
-def _prove_whole(db: Inside, tenant: str, sha256: str) -> None:
-    db.execute(
-        "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
-        " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"
-        " AND EXISTS (SELECT 1 FROM json_each(outcome, '$.guard.reasons') WHERE value = ?)",
-        (tenant, sha256, GuardReason.POSSIBLY_TRUNCATED.value),
-    )

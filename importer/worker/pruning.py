@@ -23,10 +23,9 @@ import aiosqlite
 from ground.moments import rfc3339
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
-from importer.model import ImportState
 from importer.queue.queue import Queue
 from importer.worker.results import KEPT
-from importer.worker.retention import Past, PastEffect, copies_to_remove, effects_to_prune, imports_to_prune
+from importer.worker.retention import PastEffect, copies_to_remove, effects_to_prune, imports_to_prune
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ async def prune(queue: Queue, tenant: str, folder: TenantFolder, *, retention_da
     finally:
         await db.close()
     spared = effects | await _shown(queue, tenant)
-    past = await _past(queue, tenant)
+    past = await queue.past(tenant)
     going = imports_to_prune(past, spared, before)
     await asyncio.to_thread(_remove_files, folder, going.files)
     for some in _steps(sorted(going.rows)):
@@ -87,7 +86,7 @@ async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_b
     sizes, linked = await asyncio.to_thread(_sizes, folder.uploads)
     if sum(sizes.values()) <= kept_bytes:
         return sum(sizes.values()) + linked > kept_bytes
-    going = copies_to_remove(await _past(queue, tenant), sizes, kept_bytes)
+    going = copies_to_remove(await queue.past(tenant), sizes, kept_bytes)
     await asyncio.to_thread(_remove_copies, folder, going)
     if going:
         log.info(
@@ -150,11 +149,6 @@ async def _forget_changes(queue: Queue, tenant: str, db: aiosqlite.Connection, i
             )
         if done.rowcount == 0:
             return
-
-
-async def _past(queue: Queue, tenant: str) -> list[Past]:
-    rows = await queue.past(tenant)
-    return [Past(row[0], ImportState(row[1]), bool(row[2]), row[3], row[4], bool(row[5])) for row in rows]
 
 
 async def _shown(queue: Queue, tenant: str) -> set[int]:

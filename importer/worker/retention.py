@@ -14,25 +14,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from importer.model import APPLIED, WAITING, ImportState
+from importer.queue.entry import Past
 
 UNDECIDED = WAITING | {ImportState.HELD}
 """Somebody or something still waits for these."""
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """One import as the queue remembers it; `finished_at` (RFC 3339) is None until it has ended.
-
-    `applied_number` is its place among those that were applied, None if it was not. `correction`: its file was an
-    errors.csv sent back, and no list.
-    """
-
-    id: int
-    state: ImportState
-    dry_run: bool
-    finished_at: str | None
-    applied_number: int | None
-    correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.sqlite.server.listing import COPIES_NEEDED
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
-from importer.queue.listing import COPIES_NEEDED
 from keys.ring import KeyRing
 from server.files.contracts import TenantLimits
 from server.seldom import Seldom

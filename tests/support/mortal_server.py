@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from importer.queue.queue import Queue
+from engine.sqlite.server.queue import SqliteQueue
 from importer.reconcile import before, beside, reconcile, roster, run, steps
 from importer.undo import undo
 from importer.worker import attempt
@@ -40,23 +40,23 @@ class Step(NamedTuple):
 
 
 UPLOAD_STEPS = {
-    "before its number": Step(Queue, "arriving"),
-    "after its number": Step(Queue, "arriving", after=True),
+    "before its number": Step(SqliteQueue, "arriving"),
+    "after its number": Step(SqliteQueue, "arriving", after=True),
     "before its new name": Step(Placement, "_rename"),
     "after its new name": Step(Placement, "_rename", after=True),
-    "before it is queued": Step(Queue, "landed"),
-    "after it is queued": Step(Queue, "landed", after=True),
+    "before it is queued": Step(SqliteQueue, "landed"),
+    "after it is queued": Step(SqliteQueue, "landed", after=True),
 }
 IMPORT_STEPS = {
-    "after its claim": Step(Queue, "claim", after=True),
+    "after its claim": Step(SqliteQueue, "claim", after=True),
     "between batches": Step(reconcile.Reconciler, "run_batch", count=2),
     "before its commit": Step(steps.Steps, "record", after=True),
     "after its commit": Step(run, "_run", after=True),
     "before its log is put away": Step(run, "put_away"),
     "after its log is put away": Step(run, "put_away", after=True),
     "before its results": Step(Closing, "finish"),
-    "before its end is written": Step(Queue, "finish"),
-    "after its end is written": Step(Queue, "finish", after=True),
+    "before its end is written": Step(SqliteQueue, "finish"),
+    "after its end is written": Step(SqliteQueue, "finish", after=True),
 }
 FIRST_IMPORT_STEPS = {
     "between sheets read beside": Step(beside.Reading, "next", count=2),
@@ -84,8 +84,8 @@ UNDO_STEPS = {
     "before anything is put back": Step(undo._Undo, "run"),
     "before the commit of an undo": Step(undo._Undo, "run", after=True),
     "after the commit of an undo": Step(attempt, "undo_import", after=True),
-    "before an undo is written down": Step(Queue, "finish"),
-    "after an undo is written down": Step(Queue, "finish", after=True),
+    "before an undo is written down": Step(SqliteQueue, "finish"),
+    "after an undo is written down": Step(SqliteQueue, "finish", after=True),
 }
 TELL_STEPS = {
     "before a try is written down": Step(Outbox, "begin"),

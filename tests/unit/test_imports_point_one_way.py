@@ -43,14 +43,14 @@ ROOMS = {
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_A_DATABASE = {
     "engine.sqlite.server.figures",
+    "engine.sqlite.server.ledger",
+    "engine.sqlite.server.listing",
     "engine.sqlite.server.outbox",
+    "engine.sqlite.server.queue",
     "engine.sqlite.server.tokens",
     "engine.sqlite.store",
     "importer.advice.trying",
     "importer.database",
-    "importer.queue.ledger",
-    "importer.queue.listing",
-    "importer.queue.queue",
     "importer.reconcile.addresses",
     "importer.reconcile.applied",
     "importer.reconcile.before",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from engine.bans import Ban
-from importer.queue.ledger import Ledger
+from engine.sqlite.server.ledger import Ledger
 
 
 class SqliteBanStore:

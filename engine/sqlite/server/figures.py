@@ -8,7 +8,7 @@ from dataclasses import astuple, fields
 import aiosqlite
 
 from engine.figures import Figures, Known, Pruned
-from importer.queue.ledger import Ledger
+from engine.sqlite.server.ledger import Ledger
 
 FIGURES = tuple(field.name for field in fields(Figures))
 ROWS = f"SELECT tenant, seen, sound, pruned_for, prune_at, {', '.join(FIGURES)} FROM figures"  # noqa: S608 - names of columns

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from engine.key_uses import Use
-from importer.queue.ledger import Ledger
+from engine.sqlite.server.ledger import Ledger
 
 
 class SqliteKeyUseStore:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable
 
 import aiosqlite
 
 from engine.outbox import Message
-from importer.queue.ledger import Ledger
-from importer.queue.notices import Channel, Notice, put_in_outbox
+from engine.sqlite.server.ledger import Inside, Ledger
+from importer.queue.notices import Channel, Notice
 
 COLUMNS = "id, tenant, channel, topic, message_id, content, created_at, state, attempts, error, finished_at"
 
@@ -92,6 +93,15 @@ class SqliteOutboxStore:
 
     async def _messages(self, statement: str, *values: object) -> list[Message]:
         return [_message(row) for row in await self._ledger.read(statement, *values)]
+
+
+def put_in_outbox(db: Inside, notices: Iterable[Notice], now: str) -> None:
+    """Write `notices`, inside the caller's transaction of headcount.db; a topic that was told already is left out."""
+    db.executemany(
+        "INSERT INTO outbox (tenant, channel, topic, message_id, content, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (tenant, channel, topic) DO NOTHING",
+        [(each.tenant, each.channel, each.topic, uuid.uuid4().hex, each.content, now) for each in notices],
+    )
 
 
 def _message(row: aiosqlite.Row) -> Message:

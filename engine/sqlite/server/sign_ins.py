@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from engine.sqlite.server.ledger import Ledger
 from engine.sqlite.server.tokens import read_token
 from engine.tokens import Token
-from importer.queue.ledger import Ledger
 
 LIVES = "expires_at > ? AND expires_at <= ?"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from engine.sqlite.server.ledger import Ledger
 from engine.tenants import Tenant
-from importer.queue.ledger import Ledger
 
 COLUMNS = "name, created_at, last_import_id"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import aiosqlite
 
+from engine.sqlite.server.ledger import Ledger
 from engine.tokens import Role, Token
-from importer.queue.ledger import Ledger
 
 
 class SqliteTokenStore:

@@ -12,15 +12,15 @@ from typing import Any, cast
 import aiosqlite
 import pytest
 
+from engine.sqlite.server.ledger import Ledger
 from importer.errors import TryAgain
-from importer.queue.ledger import Ledger
 
 
 async def test_a_database_that_cannot_be_read_now_is_to_be_read_again(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
         other.execute("CREATE TABLE bans (source)")
         async with aiosqlite.connect(tmp_path / "db", timeout=0) as db:
-            ledger = Ledger(db)
+            ledger = Ledger(db, tmp_path / "db")
             other.execute("BEGIN EXCLUSIVE")
             with pytest.raises(TryAgain) as refused:
                 await ledger.read("SELECT * FROM bans")
@@ -36,7 +36,7 @@ async def test_a_change_at_once_is_whole_or_not_made(tmp_path: Path) -> None:
 
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
         await db.execute("CREATE TABLE bans (source)")
-        ledger = Ledger(db)
+        ledger = Ledger(db, tmp_path / "db")
         assert await ledger.at_once(lambda db: db.execute("INSERT INTO bans VALUES ('1')").rowcount) == 1
         with pytest.raises(LookupError):
             await ledger.at_once(half)
@@ -56,9 +56,9 @@ async def test_a_change_that_need_not_be_on_disk_is_an_exception(tmp_path: Path,
         await db.execute("PRAGMA synchronous=FULL")
         if fails:
             with pytest.raises(LookupError):
-                await Ledger(db).at_once(work, on_disk=False)
+                await Ledger(db, tmp_path / "db").at_once(work, on_disk=False)
         else:
-            assert await Ledger(db).at_once(work, on_disk=False) == 1
+            assert await Ledger(db, tmp_path / "db").at_once(work, on_disk=False) == 1
         assert [row[0] for row in await db.execute_fetchall("PRAGMA synchronous")] == [2]
 
 
@@ -68,13 +68,13 @@ async def test_a_change_at_once_of_a_busy_database_is_to_be_tried_again(tmp_path
         async with aiosqlite.connect(tmp_path / "db", timeout=0, isolation_level=None) as db:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(TryAgain) as refused:
-                await Ledger(db).at_once(lambda db: db.execute("DELETE FROM bans"))
+                await Ledger(db, tmp_path / "db").at_once(lambda db: db.execute("DELETE FROM bans"))
     assert refused.value.code == "database_busy"
 
 
 async def test_a_transaction_at_once_is_one_step_of_the_event_loop(tmp_path: Path) -> None:
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
-        ledger = Ledger(db)
+        ledger = Ledger(db, tmp_path / "db")
         await ledger.change("CREATE TABLE bans (source)")
         asked = aiosqlite_steps(db)
 
@@ -89,7 +89,7 @@ async def test_a_transaction_at_once_is_one_step_of_the_event_loop(tmp_path: Pat
 
 async def test_a_transaction_at_once_that_raises_changes_nothing(tmp_path: Path) -> None:
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
-        ledger = Ledger(db)
+        ledger = Ledger(db, tmp_path / "db")
         await ledger.change("CREATE TABLE bans (source)")
 
         def fail(inside: sqlite3.Connection) -> None:
@@ -104,7 +104,7 @@ async def test_a_transaction_at_once_that_raises_changes_nothing(tmp_path: Path)
 async def test_a_cancelled_transaction_at_once_has_ended_when_the_cancellation_goes_on(tmp_path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
-        ledger = Ledger(db)
+        ledger = Ledger(db, tmp_path / "db")
         await ledger.change("CREATE TABLE bans (source)")
 
         def slow(inside: sqlite3.Connection) -> None:
@@ -139,7 +139,7 @@ def aiosqlite_steps(db: aiosqlite.Connection) -> list[object]:
 
 async def test_a_closed_database_refuses_a_transaction_instead_of_keeping_it_waiting(tmp_path: Path) -> None:
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
-        ledger = Ledger(db)
+        ledger = Ledger(db, tmp_path / "db")
     with pytest.raises(ValueError, match="losed"):
         await ledger.change("CREATE TABLE bans (source)")
 

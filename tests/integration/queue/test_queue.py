@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.server.listing import APPLIED_OF, NEWEST_CHANGE
 from engine.sqlite.store import open_store
 from importer.errors import Refused, TryAgain
 from importer.model import GuardReason, ImportState, Outcome, Problem, Severity, Written
-from importer.queue.listing import APPLIED_OF, NEWEST_CHANGE
 from importer.queue.queue import Queue
 from tests.support.queues import GUARD, NOON, enqueue, found, open_queue, outcome, promise, run_to
 

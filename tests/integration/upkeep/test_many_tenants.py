@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.server.listing import SOME_COPIES_NEEDED
 from importer.database import newest_version
 from importer.folder import TenantFolder
 from importer.model import ImportState
-from importer.queue.listing import SOME_COPIES_NEEDED
 from importer.queue.queue import Queue
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.server.listing import LAST_SUCCESSES, NEWEST_OF_ALL
 from importer.model import ImportState
-from importer.queue.listing import LAST_SUCCESSES, NEWEST_OF_ALL
 from importer.queue.queue import Queue
 from server.tenants.tenants import Tenants, open_tenants, open_users, server_database
 from server.upkeep import disk as disk_module

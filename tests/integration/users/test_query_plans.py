@@ -11,10 +11,11 @@ from typing import Any
 import aiosqlite
 import pytest
 
+from engine.sqlite.server.ledger import Ledger
+from engine.sqlite.server.listing import SqliteListing
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import ImportState
-from importer.queue.ledger import Ledger
 from importer.queue.listing import Listing
 from importer.reconcile.applied import Applied
 from importer.rules.identity import BY_ADDRESS, Identity
@@ -169,13 +170,13 @@ LOOKS_AT_IMPORTS: dict[str, Callable[[Listing], Awaitable[Any]]] = {
 async def test_imports_are_found_by_index(tmp_path: Path, what: str) -> None:
     async with open_queue(tmp_path, "acme") as queue:
         explained: Any = Explained(queue._ledger.db)
-        await LOOKS_AT_IMPORTS[what](Listing(Ledger(explained)))
+        await LOOKS_AT_IMPORTS[what](SqliteListing(Ledger(explained, tmp_path)))
     assert explained.slow == []
 
 
 async def test_whose_turn_it_is_takes_one_step_for_a_tenant_however_many_wait(tmp_path: Path) -> None:
     async with open_queue(tmp_path, "acme") as queue:
         explained: Any = Explained(queue._ledger.db)
-        await Listing(Ledger(explained)).heads()
+        await SqliteListing(Ledger(explained, tmp_path)).heads()
     once = re.compile("SCAN tenants |SCALAR |SCAN imports USING COVERING INDEX imports_waiting$")
     assert [line for line in explained.slow if not once.match(line)] == []

@@ -13,8 +13,8 @@ def sources_with(pattern: str) -> set[str]:
 
 
 def test_only_the_queue_changes_the_state_of_an_import() -> None:
-    assert sources_with(r"UPDATE imports SET (\w+ = [^\"]*, )*state = ") == {"importer/queue/queue.py"}
-    assert sources_with(r"INTO imports\b") == {"importer/queue/queue.py"}
+    assert sources_with(r"UPDATE imports SET (\w+ = [^\"]*, )*state = ") == {"engine/sqlite/server/queue.py"}
+    assert sources_with(r"INTO imports\b") == {"engine/sqlite/server/queue.py"}
 
 
 def test_only_the_decisions_approve_an_import() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import aiosqlite
 
-from importer.database import as_try_again, at_once, in_its_thread, transaction
+from importer.database import as_told, at_once, in_its_thread, transaction
 
 T = TypeVar("T")
 
@@ -19,18 +20,23 @@ Inside = sqlite3.Connection
 
 
 class Ledger:
-    """`db` is headcount.db, open. Everything raises TryAgain when the disk is full or the database busy."""
+    """`db` is headcount.db in `file`, open.
 
-    def __init__(self, db: aiosqlite.Connection) -> None:
+    Everything raises TryAgain when the disk is full or the database busy, and DatabaseUnusable when it is damaged.
+    """
+
+    def __init__(self, db: aiosqlite.Connection, file: Path) -> None:
         self.db = db
+        self.file = file
         self._lock = asyncio.Lock()
 
     async def at_once(self, work: Callable[[Inside], T], *, on_disk: bool = True) -> T:
         """Do `work` as a write transaction in one step, which a busy event loop does not draw out
         (`importer.database.at_once`).
         """
-        await self._outside()
-        return await at_once(self.db, work, on_disk=on_disk)
+        with told(self.file):
+            await self._outside()
+            return await at_once(self.db, work, on_disk=on_disk)
 
     async def change(self, statement: str, *values: object) -> bool:
         """One statement as a transaction. Whether it changed anything."""
@@ -39,20 +45,20 @@ class Ledger:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """A write transaction of several steps that nobody else of this process is in: for what may wait."""
-        async with self._lock, transaction(self.db):
-            yield
+        with told(self.file):
+            async with self._lock, transaction(self.db):
+                yield
 
     async def rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
-        """What a statement gives, inside such a transaction of the caller's."""
-        return list(await self.db.execute_fetchall(statement, values))
+        """What a statement gives, in a transaction of the caller's, or where no transaction is waited for."""
+        with told(self.file):
+            return list(await self.db.execute_fetchall(statement, values))
 
     async def read(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """What a statement gives, outside of any transaction."""
-        try:
+        with told(self.file):
             await self._outside()
             return await in_its_thread(self.db, lambda: self.db._conn.execute(statement, values).fetchall())
-        except sqlite3.OperationalError as error:
-            raise as_try_again(error) from error
 
     async def _outside(self) -> None:
         """Wait until no transaction of several steps is open. What is handed to the thread without a further wait is
@@ -61,3 +67,15 @@ class Ledger:
         if self._lock.locked():
             async with self._lock:
                 pass
+
+
+@contextmanager
+def told(file: Path) -> Iterator[None]:
+    """Raise what SQLite says of the database in `file` as the importer says it; a fault of ours stays what it is."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        meant = as_told(error, file)
+        if meant is error:
+            raise
+        raise meant from error

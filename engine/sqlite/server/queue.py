@@ -1,0 +1,280 @@
+"""The table `imports`, changed: each change names the states that it may start from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+import aiosqlite
+
+from engine.sqlite.server.checksums import SqliteChecksumStore, remember
+from engine.sqlite.server.ledger import Inside, Ledger
+from engine.sqlite.server.listing import NEWEST_CHANGE, WAITING_FIRST, SqliteListing, entry_of
+from engine.sqlite.server.outbox import put_in_outbox
+from ground.moments import Clock, rfc3339, utc_now
+from importer.errors import Refused
+from importer.model import APPLIED, GuardReason, Written
+from importer.queue.allowed import approval_of, why_not_decided, why_not_undone
+from importer.queue.checksums import Checksums
+from importer.queue.entry import Entry, Waiting
+from importer.queue.listing import unknown_import
+from importer.queue.notices import Notice
+from importer.queue.queue import Queue
+from importer.requests import Trial, Undo
+
+NEXT_APPLIED = "(SELECT coalesce(max(applied_number), 0) + 1 FROM imports WHERE tenant = ? AND applied_number > 0)"
+QUEUED_BESIDE_OTHERS = (
+    "UPDATE imports SET state = 'queued', sequence = (SELECT max(sequence) + 1 FROM imports)"
+    " WHERE tenant = ? AND id = ? AND state = 'arriving' RETURNING EXISTS (SELECT 1 FROM imports AS other"
+    " WHERE other.tenant = imports.tenant AND other.id <> imports.id AND other.state = 'queued')"
+)
+
+
+CLAIM = (
+    "UPDATE imports SET state = 'running', started_at = iif(undo IS NULL, ?, started_at), attempts = attempts + 1,"
+    " progress = 0, message = NULL, correction = coalesce(?, correction)"
+    " WHERE tenant = ? AND id = ? AND state = 'queued' RETURNING *"
+)
+PROGRESS = "UPDATE imports SET progress = ? WHERE tenant = ? AND id = ? AND state = 'running'"
+
+
+class SqliteQueue(SqliteListing, Queue):
+    """A `Queue` in headcount.db."""
+
+    def __init__(self, ledger: Ledger, clock: Clock = utc_now) -> None:
+        super().__init__(ledger)
+        self._clock = clock
+        self.checksums = Checksums(SqliteChecksumStore(ledger))
+        self.changed = asyncio.Event()
+
+    async def arriving(
+        self,
+        tenant: str,
+        path: str,
+        *,
+        size: int,
+        written: Written | None,
+        uploaded_at: datetime,
+        dry_run: bool,
+        trial: Trial | None = None,
+    ) -> int:
+        facts = json.dumps(written.to_json()) if written else None
+        tried = json.dumps(trial.to_json()) if trial else None
+
+        def promise(db: Inside) -> int:
+            found = _rows(
+                db,
+                "UPDATE tenants SET last_import_id = last_import_id + 1 WHERE name = ? RETURNING last_import_id",
+                tenant,
+            )
+            if not found:
+                raise Refused("unknown_tenant", f"there is no tenant {tenant} any more")
+            db.execute(
+                "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at, trial)"
+                " VALUES (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports), ?, ?, ?, ?, ?)",
+                (tenant, found[0][0], int(dry_run), path, size, facts, rfc3339(uploaded_at), tried),
+            )
+            return int(found[0][0])
+
+        return await self._ledger.at_once(promise)
+
+    async def landed(self, tenant: str, import_id: int) -> bool:
+        queued = await self._ledger.at_once(lambda db: _rows(db, QUEUED_BESIDE_OTHERS, tenant, import_id))
+        if not queued:
+            raise unknown_import(tenant, import_id)
+        self.changed.set()
+        return bool(queued[0][0])
+
+    async def end_upload(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
+        return await self._end(
+            notices,
+            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?"
+            " WHERE tenant = ? AND id = ? AND state = 'arriving'",
+            *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
+        )
+
+    async def set_correction(self, waiting: Waiting) -> None:
+        await self._ledger.change(
+            "UPDATE imports SET correction = ? WHERE tenant = ? AND id = ?", waiting.correction, *waiting.key
+        )
+
+    async def claim(self, tenant: str, import_id: int, *, correction: bool | None = None) -> Entry | None:
+        values = (self._now(), correction, tenant, import_id)
+        found = await self._ledger.at_once(lambda db: db.execute(CLAIM, values).fetchall(), on_disk=False)
+        return entry_of(found[0]) if found else None
+
+    async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
+        values = (fraction, tenant, import_id)
+        await self._ledger.at_once(lambda db: db.execute(PROGRESS, values).rowcount, on_disk=False)
+
+    async def say(self, entry: Entry, message: str) -> None:
+        if entry.message != message:
+            await self._ledger.change(
+                "UPDATE imports SET message = ? WHERE tenant = ? AND id = ? AND state = 'queued'", message, *entry.key
+            )
+
+    async def put_back(
+        self,
+        tenant: str,
+        import_id: int,
+        *,
+        message: str | None = None,
+        not_before: float = 0.0,
+        counted: bool = False,
+    ) -> bool:
+        return await self._ledger.change(
+            "UPDATE imports SET state = 'queued', started_at = iif(undo IS NULL, NULL, started_at), progress = NULL,"
+            " message = ?, not_before = ?, attempts = attempts - ? WHERE tenant = ? AND id = ? AND state = 'running'",
+            *(message, not_before, 0 if counted else 1, tenant, import_id),
+        )
+
+    async def finish(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
+        applied = entry.state in APPLIED and not entry.dry_run
+        outcome = json.dumps(entry.outcome.to_json()) if entry.outcome else None
+        return await self._end(
+            notices,
+            "UPDATE imports SET state = ?, sha256 = ?, rows = ?, finished_at = ?, message = ?, outcome = ?,"  # noqa: S608
+            " published = ?, decided_by = ?, decided_at = ?, progress = NULL, approval = NULL,"
+            f" undo = NULL, applied_number = coalesce(applied_number, iif(?, {NEXT_APPLIED}, NULL))"
+            " WHERE tenant = ? AND id = ? AND state = 'running'",
+            *(entry.state, entry.file.sha256, entry.file.rows, entry.finished_at, entry.message, outcome),
+            *(entry.state if published else None, entry.decided_by, entry.decided_at),
+            *(applied, entry.tenant, *entry.key),
+        )
+
+    async def supersede(self, entry: Entry, *, published: bool) -> bool:
+        return await self._ledger.change(
+            "UPDATE imports SET state = ?, message = ?, finished_at = ?, published = ?, approval = NULL"
+            " WHERE tenant = ? AND id = ? AND state IN ('queued', 'held')",
+            *(entry.state, entry.message, entry.finished_at, entry.state if published else None, *entry.key),
+        )
+
+    async def approve(
+        self, tenant: str, import_id: int, *, by: str, users: frozenset[int], held_at: str | None = None
+    ) -> Entry:
+        def approved(db: Inside) -> Entry:
+            entry = _held(db, tenant, import_id, "approved")
+            approval = approval_of(entry, by=by, at=self._now(), users=users, held_at=held_at)
+            found = _rows(
+                db,
+                "UPDATE imports SET state = 'queued', approval = ?, decided_by = ?, decided_at = ?, message = NULL,"
+                " started_at = NULL, finished_at = NULL, attempts = 0, not_before = 0"
+                " WHERE tenant = ? AND id = ? RETURNING *",
+                *(json.dumps(approval.to_json()), by, approval.at, tenant, import_id),
+            )
+            return entry_of(found[0])
+
+        entry = await self._ledger.at_once(approved)
+        self.changed.set()
+        return entry
+
+    async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
+        def discarded(db: Inside) -> Entry:
+            _held(db, tenant, import_id, "discarded")
+            decided = "state = 'discarded', decided_by = ?, decided_at = ?"
+            statement = f"UPDATE imports SET {decided} WHERE tenant = ? AND id = ? RETURNING *"  # noqa: S608
+            return entry_of(_rows(db, statement, by, self._now(), tenant, import_id)[0])
+
+        entry = await self._ledger.at_once(discarded)
+        self.changed.set()
+        return entry
+
+    async def checksum_landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
+        def landed(db: Inside) -> None:
+            remember(db, tenant, sha256, dry_run=dry_run)
+            if not dry_run:
+                _prove_whole(db, tenant, sha256)
+
+        await self._ledger.at_once(landed)
+        self.changed.set()
+
+    async def undo(self, tenant: str, import_id: int | None, *, by: str) -> Entry:
+        def to_be_undone(db: Inside) -> Entry:
+            entry = _undoable(db, tenant, import_id)
+            found = _rows(
+                db,
+                "UPDATE imports SET state = 'queued', undo = ?, message = NULL, attempts = 0, not_before = 0"
+                " WHERE tenant = ? AND id = ? RETURNING *",
+                *(json.dumps(Undo(by, self._now()).to_json()), *entry.key),
+            )
+            return entry_of(found[0])
+
+        entry = await self._ledger.at_once(to_be_undone)
+        self.changed.set()
+        return entry
+
+    async def forget(self, tenant: str, imports: Iterable[int]) -> None:
+        await self._ledger.change(
+            "DELETE FROM imports WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))"
+            " AND state NOT IN ('arriving', 'queued', 'running', 'held')",
+            *(tenant, json.dumps(list(imports))),
+        )
+
+    async def published(self, entry: Entry) -> None:
+        await self._ledger.change(
+            "UPDATE imports SET published = ? WHERE tenant = ? AND id = ?", entry.state, *entry.key
+        )
+
+    async def moved(self, entry: Entry) -> None:
+        await self._ledger.change("INSERT INTO moves (tenant, import_id) VALUES (?, ?)", *entry.key)
+
+    def _now(self) -> str:
+        return rfc3339(self._clock())
+
+    async def _end(self, notices: Iterable[Notice], statement: str, *values: object) -> bool:
+        """A change, and what is to be told of it, in one transaction: both or neither.
+
+        The number of the change is a part of the topic: what is held again is news again, whatever the clock says.
+        """
+
+        def end(db: Inside) -> bool:
+            if db.execute(statement, values).rowcount <= 0:
+                return False
+            ((move,),) = _rows(db, "SELECT max(id) FROM moves")
+            put_in_outbox(db, [replace(each, topic=f"{each.topic} #{move}") for each in notices], self._now())
+            return True
+
+        return await self._ledger.at_once(end)
+
+
+def _rows(db: Inside, statement: str, *values: object) -> list[aiosqlite.Row]:
+    return db.execute(statement, values).fetchall()
+
+
+def _held(db: Inside, tenant: str, import_id: int, verb: str) -> Entry:
+    entry = _known(db, tenant, import_id)
+    why_not = why_not_decided(entry, verb)
+    if why_not:
+        raise why_not
+    return entry
+
+
+def _known(db: Inside, tenant: str, import_id: int) -> Entry:
+    for row in _rows(db, "SELECT * FROM imports WHERE tenant = ? AND id = ?", tenant, import_id):
+        return entry_of(row)
+    raise unknown_import(tenant, import_id)
+
+
+def _undoable(db: Inside, tenant: str, import_id: int | None) -> Entry:
+    """The import to undo, or without an id the newest that changed anybody. Raises Refused."""
+    newest, waiting = (
+        next(map(entry_of, _rows(db, query, tenant)), None) for query in (NEWEST_CHANGE, WAITING_FIRST)
+    )
+    entry = newest if import_id is None else _known(db, tenant, import_id)
+    why_not = why_not_undone(entry, newest, waiting)
+    if why_not:
+        raise why_not
+    assert entry is not None, "there is no import without a reason not to undo it"
+    return entry
+
+
+def _prove_whole(db: Inside, tenant: str, sha256: str) -> None:
+    db.execute(
+        "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
+        " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"
+        " AND EXISTS (SELECT 1 FROM json_each(outcome, '$.guard.reasons') WHERE value = ?)",
+        (tenant, sha256, GuardReason.POSSIBLY_TRUNCATED.value),
+    )
