@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from engine.accounts import AccountStore
 from engine.bans import BanStore
 from engine.figures import FigureStore
+from engine.hints import Hints
 from engine.key_uses import KeyUseStore
 from engine.outbox import OutboxStore
 from engine.sign_ins import SignInStore
@@ -44,6 +46,15 @@ class Store(Protocol):
 
     def figures(self) -> FigureStore:
         """What is known of each tenant without opening its users."""
+
+    def accounts(self) -> AccountStore:
+        """What logins ask, until it is closed by the caller."""
+
+    def hints(self) -> Hints:
+        """What tells that something of an import has changed."""
+
+    async def ask_to_write(self) -> None:
+        """Begin a change and make none. Raises TryAgain if nothing can be changed."""
 
     def looking(self) -> Store:
         """The same, for those that only read and must wait for no change. No change may be asked of it."""

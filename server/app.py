@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -16,7 +15,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from engine.tokens import Role
 from ground.addresses import plain
 from ground.moments import utc_now
-from importer.errors import TryAgain
 from importer.queue.checksum import CHECKSUM_NAME
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
@@ -48,7 +46,7 @@ from server.tenants.key_uses import KeyUses
 from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import LATELY, Soundness
-from server.tenants.tenants import Tenants, make_data_dir, open_tenants, server_database
+from server.tenants.tenants import Tenants, make_data_dir, open_tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
 from server.upkeep.indexing import Indexer
@@ -141,7 +139,7 @@ class Server:
         )
         self._bans = BanBook(store.bans(), settings.penalty_max_s)
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
-        self._live = Live(server_database(settings.data_dir), lambda: self._worker.progress)
+        self._live = Live(store.hints(), lambda: self._worker.progress)
         known = Tenants(settings.data_dir, looking)
         self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why)
         self._sign_ins = SignIns(store.sign_ins())
@@ -271,12 +269,7 @@ class Server:
         return self._worker.alive
 
     async def _database_answers(self) -> bool:
-        await self._queue.ask_to_write()
-        # That changes nothing, and so does not come upon a file that cannot be written.
-        database = server_database(self._settings.data_dir)
-        for file in (database, database.with_name(f"{database.name}-wal")):
-            if file.exists() and not os.access(file, os.W_OK, effective_ids=True):
-                raise TryAgain("disk_error", f"{file.name} is read-only for the server")
+        await self._tenants.store.ask_to_write()
         return True
 
     async def _may_read_metrics(self, token: str | None) -> bool:
@@ -291,7 +284,7 @@ async def open_server(settings: ServerSettings, room: Room) -> AsyncIterator[Ser
     """The server on its databases, which are closed at the end."""
     async with open_tenants(settings.data_dir, serving=True) as tenants:
         soundness = Soundness(tenants, tenants.store.looking().imports())
-        accounts = Accounts(settings.data_dir, soundness)
+        accounts = Accounts(tenants, soundness)
         try:
             yield Server(settings, tenants, accounts, soundness, room)
         finally:

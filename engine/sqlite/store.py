@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiosqlite
 
+from engine.sqlite.server.accounts import SqliteAccountStore
 from engine.sqlite.server.bans import SqliteBanStore
 from engine.sqlite.server.figures import SqliteFigureStore
+from engine.sqlite.server.hints import SqliteHints
 from engine.sqlite.server.key_uses import SqliteKeyUseStore
 from engine.sqlite.server.ledger import Ledger
 from engine.sqlite.server.outbox import SqliteOutboxStore
@@ -19,6 +22,7 @@ from engine.sqlite.server.tenants import SqliteTenantStore
 from engine.sqlite.server.tokens import SqliteTokenStore
 from ground.files import fsync_folder
 from importer.database import open_database
+from importer.errors import TryAgain
 
 
 class SqliteStore:
@@ -31,6 +35,8 @@ class SqliteStore:
     | `queue` | write | the queue | an upload's CLOSE waits for no write but the queue's own |
     | `db` | write | lists of tenants; outbox, sign-ins, uses of keys, bans | their writes may wait |
     | `looking` | read | pages, API, metrics | a reader waits for no transaction |
+    | of `accounts` | read | logins | on the event loop itself, so it gives up soon |
+    | of `hints`, while a page is followed | read | events | SQLite tells a connection what *others* changed |
 
     For a command `db` is all of them.
     """
@@ -44,7 +50,8 @@ class SqliteStore:
         looking: aiosqlite.Connection | None = None,
     ) -> None:
         self.ledger = Ledger(db, file)
-        self._queue = SqliteQueue(Ledger(queue, file) if queue else self.ledger)
+        self._queueing = Ledger(queue, file) if queue else self.ledger
+        self._queue = SqliteQueue(self._queueing)
         self._looking = SqliteStore(file, looking) if looking else self
 
     def imports(self) -> SqliteQueue:
@@ -70,6 +77,21 @@ class SqliteStore:
 
     def figures(self) -> SqliteFigureStore:
         return SqliteFigureStore(self.ledger)
+
+    def accounts(self) -> SqliteAccountStore:
+        return SqliteAccountStore(self.ledger.file)
+
+    def hints(self) -> SqliteHints:
+        return SqliteHints(self.ledger.file)
+
+    async def ask_to_write(self) -> None:
+        # BEGIN IMMEDIATE alone does not fail where the file is read-only.
+        await self._queueing.change("UPDATE tenants SET last_import_id = last_import_id WHERE name = ''")
+        # That changes nothing, and so does not come upon a file that cannot be written.
+        database = self.ledger.file
+        for file in (database, database.with_name(f"{database.name}-wal")):
+            if file.exists() and not os.access(file, os.W_OK, effective_ids=True):
+                raise TryAgain("disk_error", f"{file.name} is read-only for the server")
 
     def looking(self) -> SqliteStore:
         return self._looking

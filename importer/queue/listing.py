@@ -127,12 +127,6 @@ class Listing(Protocol):
     async def unpublished(self) -> list[Entry]:
         """The imports whose report in /results is behind their state."""
 
-    async def ask(self) -> None:
-        """Read something; raises if nothing can be read."""
-
-    async def ask_to_write(self) -> None:
-        """Begin a change and make none. Raises TryAgain if nothing can be changed."""
-
 
 def unknown_import(tenant: str, import_id: int) -> Refused:
     return Refused("unknown_import", f"there is no import {import_id} of {tenant}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +12,7 @@ import click
 from engine.tenants import Tenant
 from ground.moments import utc_now
 from importer.errors import ImporterError, TryAgain
+from importer.unusable import FAULTS
 from importer.users.directory import Directory
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, patiently, read_text, runs, tenants
@@ -184,7 +184,7 @@ def _stands(feed: Feed) -> dict[str, Any]:
 
 async def _limit(opened: Tenants, name: str) -> int | None:
     """After how many days without a file its feed is stale; None too if that cannot be read."""
-    with suppress(TenantRefused, ImporterError, OSError, ValueError, sqlite3.Error):
+    with suppress(TenantRefused, ImporterError, OSError, ValueError, *FAULTS):
         return (await opened.settings(name)).stale_after_days
     return None
 
@@ -193,7 +193,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
     """One line of the list; what can't be read is left open, for one broken tenant must not hide the others."""
     users: dict[str, int] | None = None
     key_count: int | None = None
-    with suppress(TenantRefused, RingUnreadable, ImporterError, OSError, ValueError, sqlite3.Error):
+    with suppress(TenantRefused, RingUnreadable, ImporterError, OSError, ValueError, *FAULTS):
         await opened.get(one.name)
         key_count = len(opened.ring(one.name).keys())
         async with open_users(opened.folder(one.name)) as db:

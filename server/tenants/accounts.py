@@ -7,22 +7,21 @@ each time, its settings when they were last read half a second ago or more.
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.sqlite.server.listing import COPIES_NEEDED
-from importer.errors import DatabaseUnusable, TryAgain
+from importer.errors import TryAgain
 from importer.folder import TenantFolder
+from importer.unusable import FAULTS
 from keys.ring import KeyRing
 from server.files.contracts import TenantLimits
 from server.seldom import Seldom
 from server.tenants.inspection import inspect
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import NAME, server_database, tenant_folder
+from server.tenants.tenants import NAME, Tenants
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +41,15 @@ class TenantAccount:
 
 
 class Accounts:
-    """The accounts of one data folder, whose headcount.db is there already.
+    """The accounts of the tenants.
 
     `soundness` knows which tenants are broken, and is told of one that cannot be read.
     """
 
-    def __init__(self, data_dir: Path, soundness: Soundness | None = None) -> None:
-        self._data_dir = data_dir
+    def __init__(self, tenants: Tenants, soundness: Soundness | None = None) -> None:
+        self._folder_of = tenants.folder
         self._soundness = soundness
-        where = f"{server_database(data_dir).absolute().as_uri()}?mode=ro"
-        self._db = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+        self._store = tenants.store.accounts()
         self._known: dict[str, tuple[float, TenantAccount]] = {}
         self._said = Seldom()
 
@@ -64,7 +62,7 @@ class Accounts:
             return None
         try:
             return self._account(name)
-        except (sqlite3.Error, OSError, ValueError, TenantRefused, TryAgain) as error:
+        except (OSError, ValueError, TenantRefused, TryAgain, *FAULTS) as error:
             if times := self._said.again(time.monotonic()):
                 facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
                 log.error("nobody can log in as %s, which can't be read: %s", name, error, extra=facts)
@@ -72,20 +70,19 @@ class Accounts:
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:
         """Return the kept copies of files whose imports wait, run or are held; None if that cannot be read now."""
-        folder = tenant_folder(self._data_dir, name)
+        folder = self._folder_of(name)
         try:
-            found = self._db.execute(COPIES_NEEDED, (name,)).fetchall()
-        except sqlite3.Error:
+            needed = self._store.copies_needed(name)
+        except (TryAgain, *FAULTS):
             return None
-        return [folder.copy(row[1]) for row in found]
+        return [folder.copy(each) for each in needed]
 
     def close(self) -> None:
-        self._db.close()
+        self._store.close()
 
     def _account(self, name: str) -> TenantAccount | None:
-        folder = tenant_folder(self._data_dir, name)
-        there = self._db.execute("SELECT 1 FROM tenants WHERE name = ?", (name,)).fetchone()
-        if there is None:
+        folder = self._folder_of(name)
+        if not self._store.has(name):
             self._known.pop(name, None)
             return None
         read_at, account = self._known.get(name, (0.0, None))
@@ -95,7 +92,7 @@ class Accounts:
             ring = account.ring if account else KeyRing(folder.keys)
             try:
                 limits = self._limits(folder.users_db, account)
-            except (sqlite3.Error, OSError, ValueError, TenantRefused, DatabaseUnusable):
+            except (OSError, ValueError, TenantRefused, *FAULTS):
                 if not (broken := inspect(folder).why):
                     raise
                 if self._soundness:

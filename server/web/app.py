@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from importlib import resources
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from starlette.types import Scope
 
 from ground.refusals import Refusal
 from importer.database import as_try_again
-from importer.errors import DatabaseUnusable, TryAgain
+from importer.errors import TryAgain
+from importer.unusable import FAULTS
 from keys.errors import RingUnreadable
 from server.web import api, pages
 from server.web.access import Need, Verdict, judge, token_of, told_broken
@@ -35,7 +35,7 @@ STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 TOLD = (NotDone, HTTPException, RequestValidationError, Refusal)
 """The exceptions that are answers: each becomes a NotDone, told as JSON or as a page."""
 
-CAN_NOT_READ = (sqlite3.DatabaseError, OSError, DatabaseUnusable, RingUnreadable)
+CAN_NOT_READ = (OSError, RingUnreadable, *FAULTS)
 """What is raised where a folder or a database cannot be used."""
 
 
@@ -92,7 +92,7 @@ def _methods(request: Request) -> list[str]:
 async def _can_not_read(request: Request, error: Exception) -> Response:
     """A database that is busy, or a full disk, is a matter of time, a broken tenant one for the operator; anything
     else is a fault."""
-    meant = as_try_again(error) if isinstance(error, sqlite3.DatabaseError) else error
+    meant = as_try_again(error)
     if isinstance(meant, TryAgain):
         return await _tell(request, meant)
     office: Office = request.app.state.office

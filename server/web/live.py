@@ -1,7 +1,7 @@
-"""What happens to imports, as it happens, for whoever looks at a page: seen in headcount.db, told over HTTP.
+"""What happens to imports, as it happens, for whoever looks at a page: seen in the store, told over HTTP.
 
-headcount.db is looked at only while somebody follows, through a connection of its own, so that what other processes
-decide is seen too. Of each import only the newest event is kept for a follower who does not take them.
+It is looked at only while somebody follows, and what other processes decide is seen too. Of each import only the
+newest event is kept for a follower who does not take them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-import aiosqlite
-
-from importer.database import open_database
+from engine.hints import Hints, Watch
 from importer.model import ImportState
 from server.rounds import set_within
 from server.trouble import Trouble
@@ -34,13 +31,6 @@ AGAIN_MS = 2000
 
 PENDING_MOST = 1000
 """So many imports may have news that a follower has not taken; of more, the oldest are dropped."""
-
-NEWEST = "SELECT coalesce(max(id), 0) FROM moves"
-MOVES = """
-    SELECT max(moves.id) AS number, imports.tenant, imports.id, imports.state, imports.progress
-    FROM moves JOIN imports ON imports.tenant = moves.tenant AND imports.id = moves.import_id
-    WHERE moves.id > ? GROUP BY moves.tenant, moves.import_id ORDER BY number"""
-RUNNING = "SELECT tenant, id FROM imports WHERE state = 'running'"
 
 Key = tuple[str, int]
 Progress = Callable[[], Mapping[Key, float]]
@@ -96,10 +86,10 @@ class _Follower:
 
 
 class Live:
-    """Tells followers what happens, until `close()`. `database` is headcount.db, which is there."""
+    """Tells followers what happens, until `close()`."""
 
-    def __init__(self, database: Path, progress: Progress) -> None:
-        self._database = database
+    def __init__(self, hints: Hints, progress: Progress) -> None:
+        self._hints = hints
         self._progress = progress
         self._followers: set[_Follower] = set()
         self._joined = asyncio.Event()
@@ -141,29 +131,23 @@ class Live:
 
     async def _watch(self) -> None:
         try:
-            db = await open_database(self._database, "server", readonly=True)
-            try:
-                await self._look_again_and_again(db)
-            finally:
-                await db.close()
+            async with self._hints.watch() as watch:
+                await self._look_again_and_again(watch)
         except Exception as error:
             self._trouble.met(error)
             self._end_all()
 
-    async def _look_again_and_again(self, db: aiosqlite.Connection) -> None:
-        version = None
+    async def _look_again_and_again(self, watch: Watch) -> None:
         while not self._closed:
             if not self._followers:
                 self._joined.clear()
                 await self._joined.wait()
                 continue
             self._joined.clear()
-            now = await _number(db, "PRAGMA data_version")
-            await self._look(db, changed=now != version)
-            version = now
+            await self._look(watch, changed=await watch.changed())
             await set_within(self._joined, LOOK_S)
 
-    async def _look(self, db: aiosqlite.Connection, *, changed: bool) -> None:
+    async def _look(self, watch: Watch, *, changed: bool) -> None:
         """Tell everybody what is new to them: how far what runs is, then states, which may be later than that."""
         followers = list(self._followers)
         if not followers:
@@ -171,15 +155,15 @@ class Live:
         progress = dict(self._progress())
         fresh = any(follower.fresh for follower in followers)
         if fresh:
-            newest = await _number(db, NEWEST)
-            for follower in followers:  # one may have seen more, before a copy of headcount.db was put back
+            newest = await watch.newest()
+            for follower in followers:  # one may have seen more, before a backup was restored
                 follower.seen = newest if follower.seen is None else min(follower.seen, newest)
         if fresh or progress != self._told:
             # One that has just ended may be in memory still.
-            running = {(row[0], row[1]) for row in await db.execute_fetchall(RUNNING)}
+            running = await watch.running()
             self._tell_progress(followers, {key: progress[key] for key in progress.keys() & running})
         if fresh or changed:
-            await self._tell_states(followers, db)
+            await self._tell_states(followers, watch)
         for follower in followers:
             follower.fresh = False
 
@@ -190,10 +174,12 @@ class Live:
                     follower.offer(Event("progress", *key, ImportState.RUNNING, fraction, follower.seen or 0))
         self._told = dict(progress)
 
-    async def _tell_states(self, followers: Sequence[_Follower], db: aiosqlite.Connection) -> None:
+    async def _tell_states(self, followers: Sequence[_Follower], watch: Watch) -> None:
         lowest = min(follower.seen or 0 for follower in followers)
-        rows = await db.execute_fetchall(MOVES, (lowest,))
-        events = [Event("state", row[1], row[2], ImportState(row[3]), row[4], number=row[0]) for row in rows]
+        moves = await watch.moves(lowest)
+        events = [
+            Event("state", each.tenant, each.import_id, each.state, each.progress, each.number) for each in moves
+        ]
         for follower in followers:
             news = events[bisect_right(events, follower.seen or 0, key=lambda event: event.number) :]
             for event in news:
@@ -201,11 +187,6 @@ class Live:
                 follower.seen = event.number
             if news:
                 await asyncio.sleep(0)  # however many follow, they hold up nobody
-
-
-async def _number(db: aiosqlite.Connection, query: str) -> int:
-    rows = await db.execute_fetchall(query)
-    return int(next(iter(rows))[0])
 
 
 def as_text(event: Event) -> str:

@@ -121,7 +121,7 @@ class SftpHouse:
     def __init__(self, tenants: Tenants, work: Path, **settings: Any) -> None:
         self.tenants = tenants
         self.work = work
-        self.accounts = Accounts(tenants.data_dir)
+        self.accounts = Accounts(tenants)
         self.metrics = Counted()
         numbers = itertools.count(1)
         self.real = HeardHook(tenants.folder, numbers)

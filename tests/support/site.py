@@ -33,7 +33,7 @@ from server.tenants.key_uses import KeyUses
 from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import open_tenants, server_database
+from server.tenants.tenants import open_tenants
 from server.tenants.tokens import Tokens
 from server.upkeep.counting import Counting
 from server.upkeep.metrics import Metrics
@@ -143,7 +143,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         for name in tenants:
             await opened.add(name)
         settings = ServerSettings(data_dir=data)
-        accounts = Accounts(data)
+        accounts = Accounts(opened)
         stack.callback(accounts.close)
         sftp = SftpListener(settings, accounts, HookTable({}), Metrics(), [])  # its files, not its port
         stack.push_async_callback(sftp.close, 0)
@@ -154,7 +154,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         soundness = Soundness(opened, listing)
         overview = Overview(opened, listing, counting, sftp.open_sessions, why_broken=soundness.why)
         stack.push_async_callback(overview.close)
-        live = Live(server_database(data), dict)
+        live = Live(store.hints(), dict)
         checks: dict[str, Check] = dict.fromkeys(("sftp", "worker", "database"), _up)
         health = Health(checks, _no_metrics, _anybody)
         office = Office(

@@ -42,6 +42,7 @@ ROOMS = {
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_A_DATABASE = {
+    "engine.sqlite.server.accounts",
     "engine.sqlite.server.figures",
     "engine.sqlite.server.ledger",
     "engine.sqlite.server.listing",
@@ -66,15 +67,10 @@ KNOW_A_DATABASE = {
     "importer.users.search_index",
     "importer.users.switching",
     "importer.worker.pruning",
-    "server.cli",
-    "server.cli.tenant",
     "server.notify.invitations",
-    "server.tenants.accounts",
     "server.tenants.figures",
     "server.tenants.settings",
     "server.tenants.tenants",
-    "server.web.app",
-    "server.web.live",
 }
 KNOW_SSH = {
     "keys.host",

@@ -217,13 +217,6 @@ class SqliteListing(Listing):
             " AND (state <> 'queued' OR published IS NOT NULL) ORDER BY sequence LIMIT 100"
         )
 
-    async def ask(self) -> None:
-        await self._ledger.read("SELECT name FROM tenants LIMIT 1")
-
-    async def ask_to_write(self) -> None:
-        # BEGIN IMMEDIATE alone does not fail where the file is read-only.
-        await self._ledger.change("UPDATE tenants SET last_import_id = last_import_id WHERE name = ''")
-
     async def _entries(self, statement: str, *values: object) -> list[Entry]:
         return [entry_of(row) for row in await self._ledger.read(statement, *values)]
 

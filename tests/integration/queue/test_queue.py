@@ -447,12 +447,13 @@ def test_an_outcome_survives_being_written_down() -> None:
 
 
 async def test_a_database_that_is_read_only_says_so_to_uploads_and_to_who_asks(tmp_path: Path) -> None:
-    async with open_queue(tmp_path, "acme") as writable:
-        await writable.ask_to_write()
+    async with open_queue(tmp_path, "acme"):
+        pass
     async with open_store(next(tmp_path.rglob("headcount.db")), serving=True) as store:
+        await store.ask_to_write()
         queue = store.looking().imports()
-        await queue.ask()
+        await queue.last_move()
         with pytest.raises(TryAgain, match="read-only"):
-            await queue.ask_to_write()
+            await store.looking().ask_to_write()
         with pytest.raises(TryAgain, match="read-only"):
             await promise(queue)

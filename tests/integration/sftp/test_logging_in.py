@@ -38,7 +38,7 @@ class House:
 
     def __init__(self, tenants: Tenants) -> None:
         self.tenants = tenants
-        self.accounts = Accounts(tenants.data_dir)
+        self.accounts = Accounts(tenants)
         self.counter = Counter()
         self.now = datetime.now(UTC)
         self.connections: list[KeyAuthentication] = []

@@ -236,7 +236,7 @@ async def test_the_account_of_a_broken_tenant_says_so_and_is_as_before_when_it_i
 ) -> None:
     monkeypatch.setattr("server.tenants.accounts.SETTINGS_AGE_S", 0.0)
     await tenants.change_settings("acme", {"allowed_networks": "192.0.2.0/24"})
-    accounts = Accounts(tenants.data_dir, soundness)
+    accounts = Accounts(tenants, soundness)
     before = accounts.account("acme")
     path = tenants.folder("acme").users_db
     content = path.read_bytes()

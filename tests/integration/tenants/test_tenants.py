@@ -104,7 +104,7 @@ async def test_a_removed_tenant_is_moved_aside_with_all_it_had(tenants: Tenants)
 async def test_a_removal_that_was_cut_short_is_ended_by_the_next(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
     tenants.folder("acme").root.rename(tenants.data_dir / "removed" / "acme-cut-short")
-    accounts = Accounts(tenants.data_dir)
+    accounts = Accounts(tenants)
     account = accounts.account("acme")
     assert account is not None
     assert "remove acme" in (account.broken or "")
@@ -120,7 +120,7 @@ async def test_whoever_could_log_in_still_can_while_the_disk_is_too_full_to_read
 ) -> None:
     await tenants.add("acme", [public_line()])
     monkeypatch.setattr("server.tenants.accounts.SETTINGS_AGE_S", 0.0)
-    accounts = Accounts(tenants.data_dir)
+    accounts = Accounts(tenants)
     before = accounts.account("acme")
 
     def full(database: Path, timeout_s: float) -> TenantSettings:
@@ -174,7 +174,7 @@ async def test_an_account_whose_settings_are_held_is_as_it_was(
 ) -> None:
     await tenants.add("acme")
     monkeypatch.setattr("server.tenants.accounts.SETTINGS_AGE_S", 0.0)
-    accounts = Accounts(tenants.data_dir)
+    accounts = Accounts(tenants)
     before = accounts.account("acme")
     with tidying_up(tenants):
         after = accounts.account("acme")
@@ -264,7 +264,7 @@ async def test_settings_are_read_while_an_import_writes(tenants: Tenants) -> Non
 
 
 async def test_a_running_server_sees_what_the_command_line_did(tenants: Tenants) -> None:
-    accounts = Accounts(tenants.data_dir)
+    accounts = Accounts(tenants)
     assert accounts.account("acme") is None
     async with open_tenants(tenants.data_dir) as others:
         await others.add("acme", [public_line()])
@@ -288,7 +288,7 @@ async def test_an_account_that_cannot_be_read_lets_nobody_in(tenants: Tenants) -
     tenants.folder("acme").users_db.write_bytes(b"not a database" * 100)
     for name in ("users.db-wal", "users.db-shm"):
         (tenants.folder("acme").root / name).unlink(missing_ok=True)
-    accounts = Accounts(tenants.data_dir)
+    accounts = Accounts(tenants)
     account = accounts.account("acme")
     assert account is not None
     assert "is damaged" in (account.broken or "")

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from engine.sqlite.server.hints import SqliteHints
 from importer.model import ImportState
 from importer.queue.queue import Queue
-from server.tenants.tenants import server_database
 from server.web import listener as listener_module
 from server.web import live as live_module
 from server.web.listener import WebListener
@@ -34,7 +34,7 @@ class Scene:
         self.queue = house.queue
         self.progress: dict[Key, float] = {}
         self.looks = 0
-        self.live = Live(server_database(house.data), self._how_far)
+        self.live = Live(house.store.hints(), self._how_far)
         self._tasks: list[asyncio.Task[None]] = []
 
     def _how_far(self) -> dict[Key, float]:
@@ -217,7 +217,7 @@ async def test_closing_ends_all_who_follow_at_once_and_nobody_follows_after(scen
 @pytest.mark.logs("live_fault")
 async def test_whoever_follows_what_can_not_be_read_is_told_so_by_the_end(tmp_path: Path) -> None:
     (tmp_path / "headcount.db").write_bytes(b"no database" * 1000)
-    live = Live(tmp_path / "headcount.db", dict)
+    live = Live(SqliteHints(tmp_path / "headcount.db"), dict)
     assert [event async for event in live.follow("acme")] == []
     await live.close()
 
