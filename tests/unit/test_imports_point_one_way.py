@@ -72,6 +72,9 @@ KNOW_A_DATABASE = {
     "server.tenants.settings",
     "server.tenants.tenants",
 }
+KNOW_AN_ENGINE = {
+    "server.tenants.tenants",
+}
 KNOW_SSH = {
     "keys.host",
     "keys.public",
@@ -277,6 +280,16 @@ def test_only_the_server_as_a_whole_knows_its_sftp_side() -> None:
         if room_of(name) != "sftp" and any(other.startswith("server.sftp") for other in imported_by(name))
     }
     assert knowing == {"server.app"}
+
+
+def test_only_these_modules_know_which_engine_it_is() -> None:
+    """What opens a store; all others are handed it, and know its protocol."""
+    knowing = {
+        name
+        for name in MODULES
+        if package_of(name) != "engine" and any(other.startswith("engine.sqlite") for other in imported_by(name))
+    }
+    assert knowing == KNOW_AN_ENGINE
 
 
 def test_every_folder_of_a_package_is_a_room() -> None:

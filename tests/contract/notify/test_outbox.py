@@ -1,0 +1,117 @@
+"""The outbox as it is kept: each thing told once, each try counted, and nothing waits for ever."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from engine.outbox import Message
+from engine.store import Store
+from engine.tenants import Tenant
+from importer.queue.notices import Channel, Notice
+from server.notify.outbox import Outbox
+from tests.support.engines import SINCE
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Sender:
+    """Who sends, with a clock that is set by hand."""
+
+    def __init__(self, store: Store) -> None:
+        self.now = NOON
+        self.outbox = Outbox(store.outbox(), lambda: self.now)
+
+    async def put(self, *topics: str, tenant: str = "acme", channel: Channel = Channel.MAIL) -> None:
+        await self.outbox.put([Notice(tenant, channel, topic, '{"text": "hello"}') for topic in topics])
+
+    async def due(self, channel: Channel = Channel.MAIL) -> list[Message]:
+        return await self.outbox.due(channel)
+
+    async def states(self) -> list[tuple[str, str]]:
+        """Topics with their states, oldest first."""
+        return [(each.topic, each.state) for each in reversed(await self.outbox.newest("acme", 9))]
+
+
+@pytest.fixture
+def sender(store: Store) -> Sender:
+    return Sender(store)
+
+
+async def test_a_topic_is_told_once_by_each_channel(sender: Sender) -> None:
+    for channel in Channel:
+        await sender.put("import 1", "import 1", channel=channel)
+        await sender.put("import 1", channel=channel)
+    assert [each.topic for channel in Channel for each in await sender.due(channel)] == ["import 1"] * 2
+    assert await sender.outbox.lengths() == {Channel.MAIL: 1, Channel.WEBHOOK: 1}
+
+
+async def test_of_each_tenant_the_oldest_message_is_due(store: Store, sender: Sender) -> None:
+    await store.tenants().add(Tenant("globex", SINCE, 0))
+    await sender.put("import 1", "import 2")
+    await sender.put("import 9", tenant="globex")
+    assert [(each.tenant, each.topic) for each in await sender.due()] == [
+        ("acme", "import 1"),
+        ("globex", "import 9"),
+    ]
+
+
+async def test_a_message_is_the_same_at_each_try_and_waits_longer_after_each(sender: Sender) -> None:
+    await sender.put("import 1")
+    (message,) = await sender.due()
+    for attempts, wait_s in ((1, 60), (2, 120)):
+        begun = await sender.outbox.begin(message)
+        assert begun
+        assert (begun.message_id, begun.attempts, begun.content) == (message.message_id, attempts, {"text": "hello"})
+        sender.now += timedelta(seconds=wait_s - 1)
+        assert await sender.due() == []
+        sender.now += timedelta(seconds=1)
+        (message,) = await sender.due()
+
+
+async def test_a_try_that_could_not_be_made_does_not_count(sender: Sender) -> None:
+    await sender.put("import 1")
+    begun = await sender.outbox.begin((await sender.due())[0])
+    assert begun
+    await sender.outbox.put_off(begun, 10)
+    assert await sender.due() == []
+    sender.now += timedelta(seconds=10)
+    assert [each.attempts for each in await sender.due()] == [0]
+
+
+async def test_a_message_that_has_ended_is_not_tried_and_ends_once(sender: Sender) -> None:
+    await sender.put("import 1", "import 2")
+    (message,) = await sender.due()
+    await sender.outbox.sent(message)
+    await sender.outbox.dropped(message, "too late")
+    assert await sender.outbox.begin(message) is None
+    assert await sender.states() == [("import 1", "sent"), ("import 2", "waiting")]
+    assert [each.topic for each in await sender.due()] == ["import 2"]
+
+
+async def test_a_closed_topic_is_news_again_and_drops_what_waits(sender: Sender) -> None:
+    await sender.put("stale")
+    await sender.outbox.close_topic("acme", "stale")
+    await sender.put("stale")
+    (first, second) = await sender.states()
+    assert first[1] == "dropped"
+    assert second == ("stale", "waiting")
+
+
+async def test_what_could_not_be_sent_for_a_week_of_running_is_given_up(sender: Sender) -> None:
+    await sender.put("import 1")
+    sender.now += timedelta(days=300)
+    await sender.outbox.prune(6 * 86400)
+    assert await sender.states() == [("import 1", "waiting")]
+    await sender.outbox.prune(86400)
+    assert await sender.states() == [("import 1", "given_up")]
+
+
+async def test_what_ended_long_ago_is_forgotten_but_for_stale_feeds(sender: Sender) -> None:
+    await sender.put("import 1", "stale since 2026-02-01", "import 2")
+    for _ in range(2):
+        await sender.outbox.sent((await sender.due())[0])
+    sender.now += timedelta(days=31)
+    await sender.outbox.prune(0)
+    assert await sender.states() == [("stale since 2026-02-01", "sent"), ("import 2", "waiting")]

@@ -1,0 +1,61 @@
+"""Sessions of the page as they are kept: they end at their time, and with their token."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from engine.store import Store
+from engine.tokens import Role, Token
+from server.tenants.sign_ins import SESSION_S, SignIns
+from server.tenants.tokens import Tokens
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def token(store: Store) -> Token:
+    token, _ = await Tokens(store.tokens()).create("acme", Role.OWNER)
+    return token
+
+
+@pytest.fixture
+def sign_ins(store: Store) -> SignIns:
+    return SignIns(store.sign_ins())
+
+
+async def test_a_session_is_known_by_its_text_alone(sign_ins: SignIns, token: Token) -> None:
+    text = await sign_ins.open(token, NOW)
+    assert await sign_ins.find(text, NOW) == token
+    assert await sign_ins.find(f"{text}x", NOW) is None
+
+
+async def test_a_session_ends_after_its_time(sign_ins: SignIns, token: Token) -> None:
+    text = await sign_ins.open(token, NOW)
+    assert await sign_ins.find(text, NOW + timedelta(seconds=SESSION_S - 1)) == token
+    assert await sign_ins.find(text, NOW + timedelta(seconds=SESSION_S)) is None
+
+
+async def test_a_session_of_a_clock_that_was_ahead_is_over(sign_ins: SignIns, token: Token) -> None:
+    text = await sign_ins.open(token, NOW + 7 * DAY)
+    assert await sign_ins.find(text, NOW) is None
+
+
+async def test_a_session_that_is_over_is_removed_as_another_opens(sign_ins: SignIns, token: Token) -> None:
+    old = await sign_ins.open(token, NOW)
+    await sign_ins.open(token, NOW + DAY)
+    assert await sign_ins.find(old, NOW) is None
+
+
+async def test_a_session_ends_with_its_token(store: Store, sign_ins: SignIns, token: Token) -> None:
+    text = await sign_ins.open(token, NOW)
+    await store.tokens().remove(token.id)
+    assert await sign_ins.find(text, NOW) is None
+
+
+async def test_signing_out_ends_one_session(sign_ins: SignIns, token: Token) -> None:
+    one, other = await sign_ins.open(token, NOW), await sign_ins.open(token, NOW)
+    await sign_ins.close(one)
+    assert [await sign_ins.find(text, NOW) for text in (one, other)] == [None, token]

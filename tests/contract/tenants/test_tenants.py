@@ -1,0 +1,73 @@
+"""The tenants as they are written down, and what goes with one."""
+
+from __future__ import annotations
+
+from engine.key_uses import Use
+from engine.outbox import Message
+from engine.store import Store
+from engine.tenants import Tenant
+from engine.tokens import Role
+from importer.queue.notices import Channel, Notice
+from tests.support.engines import SINCE, OpenStore
+from tests.support.queues import enqueue
+
+NOW = "2026-03-01T12:00:00.000Z"
+
+
+async def test_tenants_are_listed_by_name_and_found_by_it(engine: OpenStore) -> None:
+    async with engine("globex", "acme") as store:
+        assert [each.name for each in await store.tenants().list()] == ["acme", "globex"]
+        assert await store.tenants().find("acme") == Tenant("acme", SINCE, 0)
+        assert await store.tenants().find("initech") is None
+
+
+async def test_a_tenant_is_there_when_the_store_is_opened_again(engine: OpenStore) -> None:
+    async with engine() as store:
+        await store.tenants().add(Tenant("acme", SINCE, 12))
+    async with engine() as store:
+        assert await store.tenants().list() == [Tenant("acme", SINCE, 12)]
+
+
+async def test_an_import_counts_on_from_the_last_of_its_tenant(store: Store) -> None:
+    await store.tenants().add(Tenant("moved-in", SINCE, 12))
+    assert await enqueue(store.imports(), "moved-in") == 13
+    found = await store.tenants().find("moved-in")
+    assert found
+    assert found.last_import_id == 13
+
+
+async def test_with_a_tenant_goes_all_that_is_kept_of_it(store: Store) -> None:
+    for name in ("acme", "globex"):
+        if name == "globex":
+            await store.tenants().add(Tenant(name, SINCE, 0))
+        await enqueue(store.imports(), name)
+        await store.tokens().add(name.encode(), name, Role.OWNER, created_at=NOW, expires_at=None, comment="")
+        await store.outbox().put([Notice(name, Channel.MAIL, "import 1", "{}")], now=NOW)
+        await store.key_uses().write(name, {"SHA256:x": Use(NOW, "192.0.2.7")}, None)
+    await store.tenants().remove("acme")
+
+    async def kept(name: str) -> tuple[int, int, int, int]:
+        tokens = [each for each in await store.tokens().list() if each.tenant == name]
+        messages: list[Message] = await store.outbox().newest(name, 9)
+        return (
+            *(len(await store.imports().page(name)), len(tokens), len(messages)),
+            len(await store.key_uses().of(name)),
+        )
+
+    assert await kept("acme") == (0, 0, 0, 0)
+    assert await kept("globex") == (1, 1, 1, 1)
+
+
+async def test_logins_see_at_once_which_tenants_there_are_and_what_their_imports_need(store: Store) -> None:
+    accounts = store.accounts()
+    assert (accounts.has("acme"), accounts.has("globex")) == (True, False)
+    assert accounts.copies_needed("acme") == []
+    number = await enqueue(store.imports())
+    assert accounts.copies_needed("acme") == [number]
+    await store.tenants().remove("acme")
+    assert not accounts.has("acme")
+    accounts.close()
+
+
+async def test_a_store_that_can_be_written_says_so(store: Store) -> None:
+    await store.ask_to_write()
