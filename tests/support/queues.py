@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.sqlite.store import open_store, store_file
 from engine.store import Store
 from importer.folder import TenantFolder
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Outcome
@@ -18,7 +17,7 @@ from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.closing import Closing
 from importer.worker.results import report_file
-from tests.support.engines import add_tenants
+from tests.support.engines import OpenStore, sqlite
 from tests.support.importing import make_users
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -91,10 +90,9 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(data: Path, *tenants: str) -> AsyncIterator[House]:
-    """A house on the data folder `data`, in which these tenants exist."""
-    async with open_store(store_file(data), make=True) as store:
-        await add_tenants(store, tenants)
+async def open_house(data: Path, *tenants: str, engine: OpenStore | None = None) -> AsyncIterator[House]:
+    """A house on the data folder `data`, in which these tenants exist. Without `engine` its store is SQLite's."""
+    async with (engine or sqlite(data))(*tenants) as store:
         for name in tenants:
             make_folder(data, name)
         yield House(data, store)

@@ -13,8 +13,9 @@ from engine.sqlite.server.listing import APPLIED_OF, NEWEST_CHANGE
 from engine.sqlite.store import open_store
 from importer.errors import TryAgain
 from importer.model import ImportState
+from importer.queue.notices import Notice
 from importer.queue.queue import Queue
-from tests.support.queues import enqueue, found, open_queue, promise
+from tests.support.queues import NOON, enqueue, found, open_house, open_queue, outcome, promise
 
 
 @pytest.fixture
@@ -70,3 +71,16 @@ async def test_a_database_that_is_read_only_says_so_to_uploads_and_to_who_asks(t
             await store.looking().ask_to_write()
         with pytest.raises(TryAgain, match="read-only"):
             await promise(queue)
+
+
+async def test_an_end_that_cannot_be_written_tells_nobody(tmp_path: Path) -> None:
+    async with open_house(tmp_path, "acme") as house:
+        entry = await house.queue.claim("acme", await enqueue(house.queue))
+        assert entry
+        broken = Notice("acme", "pigeon", "import 1", "{}")  # type: ignore[arg-type]
+        with pytest.raises(sqlite3.IntegrityError):
+            await house.queue.finish(
+                entry.ended(outcome(ImportState.COMPLETED), NOON), published=True, notices=[broken]
+            )
+        assert await house.store.outbox().newest("acme", 1) == []
+        assert (await found(house.queue, 1)).state is ImportState.RUNNING

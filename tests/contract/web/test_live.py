@@ -1,0 +1,274 @@
+"""What happens to imports is told to whoever follows: all of it, soon, and holding on to nothing nobody takes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from importer.model import ImportState
+from importer.queue.queue import Queue
+from server.web import listener as listener_module
+from server.web import live as live_module
+from server.web.listener import WebListener
+from server.web.live import Event, Key, Live, as_stream, as_text
+from tests.support.engines import OpenStore
+from tests.support.queues import House, enqueue, open_house, promise, run_to
+from tests.support.waiting import eventually
+
+
+class Scene:
+    """Imports, what is said of how far they are, and who follows them."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.queue = house.queue
+        self.progress: dict[Key, float] = {}
+        self.looks = 0
+        self.live = Live(house.store.hints(), self._how_far)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _how_far(self) -> dict[Key, float]:
+        self.looks += 1
+        return self.progress
+
+    def follow(self, tenant: str | None = "acme", after: int | None = None) -> list[Event]:
+        """What somebody who takes every event has heard by now."""
+        heard: list[Event] = []
+
+        async def listen() -> None:
+            async with aclosing(self.live.follow(tenant, after)) as events:
+                async for event in events:
+                    heard.append(event)  # noqa: PERF401 - to be seen at once
+
+        self._tasks.append(asyncio.create_task(listen()))
+        return heard
+
+    async def joined(self) -> None:
+        """Everybody who follows has been looked for once."""
+        await eventually(lambda: self.live._followers and not any(each.fresh for each in self.live._followers))
+
+    async def end(self) -> None:
+        await self.live.close()
+        await asyncio.wait_for(asyncio.gather(*self._tasks), 5)
+
+
+@pytest.fixture
+async def scene(engine: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    monkeypatch.setattr(live_module, "LOOK_S", 0.01)
+    async with open_house(tmp_path, "acme", "other", engine=engine) as house:
+        scene = Scene(house)
+        yield scene
+        await scene.end()
+
+
+def states(heard: list[Event], import_id: int | None = None) -> list[str]:
+    return [each.state.value for each in heard if import_id in (None, each.import_id)]
+
+
+async def test_the_way_of_an_import_is_told_from_the_queue_to_its_end(scene: Scene) -> None:
+    heard = scene.follow()
+    await scene.joined()
+    number = await enqueue(scene.queue)
+    await eventually(lambda: states(heard) == ["queued"])
+    await run_to(scene.queue, number, ImportState.COMPLETED)
+    await eventually(lambda: states(heard)[-1] == "completed")
+    assert all((each.kind, each.tenant, each.import_id) == ("state", "acme", number) for each in heard)
+
+
+async def test_what_another_process_decides_is_told_too(scene: Scene, engine: OpenStore) -> None:
+    number = await enqueue(scene.queue)
+    await run_to(scene.queue, number, ImportState.HELD)
+    heard = scene.follow()
+    await scene.joined()
+    async with engine() as elsewhere:
+        await elsewhere.imports().discard("acme", number, by="olga")
+    await eventually(lambda: states(heard) == ["discarded"])
+
+
+async def test_an_end_is_told_however_quick_the_import_was(scene: Scene) -> None:
+    heard = scene.follow()
+    await scene.joined()
+    ended = [await ended_import(scene.queue) for _ in range(20)]
+    await eventually(lambda: all("completed" in states(heard, number) for number in ended))
+
+
+async def ended_import(queue: Queue) -> int:
+    number = await enqueue(queue)
+    await run_to(queue, number, ImportState.COMPLETED)
+    return number
+
+
+async def test_progress_is_told_while_an_import_runs_and_never_after_its_end(scene: Scene) -> None:
+    number = await enqueue(scene.queue)
+    entry = await scene.queue.claim("acme", number)
+    assert entry
+    scene.progress["acme", number] = 0.25
+    heard = scene.follow()
+    await eventually(lambda: [each.progress for each in heard] == [0.25])
+    scene.progress["acme", number] = 0.5
+    await eventually(lambda: [each.progress for each in heard] == [0.25, 0.5])
+    await scene.queue.put_back("acme", number)
+    await eventually(lambda: states(heard)[-1] == "queued")
+    scene.progress["acme", number] = 1.0  # whoever ran it has not let go of it yet
+    await run_to(scene.queue, number, ImportState.COMPLETED)
+    await eventually(lambda: states(heard)[-1] == "completed")
+    scene.progress["acme", number] = 0.75
+    later = scene.follow()
+    await scene.joined()
+    assert heard[-1].state is ImportState.COMPLETED
+    assert later == []
+
+
+async def test_nobody_hears_of_another_tenant_and_the_operator_hears_of_all(scene: Scene) -> None:
+    acme, everybody = scene.follow("acme"), scene.follow(None)
+    await scene.joined()
+    await enqueue(scene.queue, "other")
+    await enqueue(scene.queue, "acme")
+    await eventually(lambda: acme and len(everybody) == 2)
+    assert {each.tenant for each in acme} == {"acme"}
+    assert {each.tenant for each in everybody} == {"acme", "other"}
+
+
+async def test_whoever_comes_back_hears_what_they_missed_and_nothing_twice(scene: Scene) -> None:
+    heard = scene.follow()
+    await scene.joined()
+    first = await enqueue(scene.queue)
+    await eventually(lambda: heard)
+    missed = await ended_import(scene.queue)
+    again = scene.follow(after=heard[0].number)
+    await eventually(lambda: "completed" in states(again, missed))
+    assert states(again, first) == []
+    fresh = scene.follow()
+    await scene.joined()
+    assert fresh == []
+
+
+async def test_whoever_was_away_for_long_is_told_of_each_import_once(scene: Scene) -> None:
+    ended = [await ended_import(scene.queue) for _ in range(3)]
+    heard = scene.follow(after=0)
+    await eventually(lambda: len(heard) >= 3)
+    await scene.joined()
+    assert [(each.import_id, each.state.value) for each in heard] == [(number, "completed") for number in ended]
+
+
+async def test_whoever_has_heard_more_than_there_was_hears_what_comes(scene: Scene) -> None:
+    heard = scene.follow(after=10**6)  # a backup was restored since
+    await scene.joined()
+    await enqueue(scene.queue)
+    await eventually(lambda: states(heard) == ["queued"])
+
+
+async def test_an_upload_that_only_arrives_is_no_news(scene: Scene) -> None:
+    heard = scene.follow()
+    await scene.joined()
+    await promise(scene.queue)
+    number = await enqueue(scene.queue)
+    await eventually(lambda: heard)
+    assert {each.import_id for each in heard} == {number}
+
+
+async def test_of_events_nobody_takes_only_the_newest_of_each_import_is_kept(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "PENDING_MOST", 3)
+    async with aclosing(scene.live.follow("acme")) as events:
+        asleep = asyncio.ensure_future(anext(events))
+        await scene.joined()
+        await enqueue(scene.queue)
+        await asleep  # it has taken one event, and takes no more
+        for _ in range(5):
+            await ended_import(scene.queue)
+        (follower,) = scene.live._followers
+        await eventually(lambda: [each.import_id for each in follower.pending.values()] == [4, 5, 6])
+        await eventually(lambda: states([*follower.pending.values()]) == ["completed"] * 3)
+
+
+async def test_nothing_is_looked_at_while_nobody_follows(scene: Scene) -> None:
+    async with aclosing(scene.live.follow("acme")) as events:
+        waiting = asyncio.ensure_future(anext(events))
+        await eventually(lambda: scene.looks > 2)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    looks = scene.looks
+    ended = [await ended_import(scene.queue) for _ in range(10)]
+    assert scene.looks == looks
+    heard = scene.follow(after=0)
+    await eventually(lambda: [each.import_id for each in heard] == ended)
+
+
+async def test_closing_ends_all_who_follow_at_once_and_nobody_follows_after(scene: Scene) -> None:
+    scene.follow()
+    scene.follow(None)
+    await scene.joined()
+    await scene.end()
+    assert [event async for event in scene.live.follow("acme")] == []
+
+
+def test_an_event_is_text_as_browsers_read_it() -> None:
+    text = as_text(Event("progress", "acme", 7, ImportState.RUNNING, 0.5, 42))
+    identity, kind, data, *rest = text.split("\n")
+    assert (identity, kind, rest) == ("id: 42", "event: progress", ["", ""])
+    told = {"tenant": "acme", "import": 7, "state": "running", "progress": 0.5}
+    assert json.loads(data.removeprefix("data: ")) == told
+
+
+async def stay() -> bool:
+    return True
+
+
+def served(live: Live) -> WebListener:
+    async def events(request: Request) -> Response:
+        return StreamingResponse(as_stream(live.follow("acme"), stay), media_type="text/event-stream")
+
+    return WebListener(Starlette(routes=[Route("/", events)]), "127.0.0.1", 0)
+
+
+async def test_over_http_events_come_as_they_happen_and_stopping_waits_for_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "CLOSE_S", 3600)  # for whoever would be waited for
+    listener = served(scene.live)
+    host, port = await listener.start()
+    async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/") as answer:
+        lines = answer.aiter_lines()
+        assert await anext(lines) == "retry: 2000"
+        await scene.joined()
+        await enqueue(scene.queue)
+        data = ""
+        while not data.startswith("data: "):
+            data = await asyncio.wait_for(anext(lines), 5)
+        assert json.loads(data.removeprefix("data: "))["state"] == "queued"
+        await scene.live.close()
+        await asyncio.wait_for(listener.close(), 10)
+
+
+async def test_a_browser_that_has_gone_is_followed_by_nobody(scene: Scene) -> None:
+    listener = served(scene.live)
+    host, port = await listener.start()
+    async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/") as answer:
+        lines = answer.aiter_lines()
+        await anext(lines)
+        await scene.joined()
+    await eventually(lambda: not scene.live._followers)
+    await listener.close()
+
+
+async def test_a_stream_without_events_beats_and_ends_when_whoever_follows_may_not_stay(scene: Scene) -> None:
+    answers = iter([True, False])
+
+    async def may_stay() -> bool:
+        return next(answers)
+
+    told = [text async for text in as_stream(scene.live.follow("acme"), may_stay, beat_s=0.01)]
+    assert told == ["retry: 2000\n\n", ": still here\n\n"]
+    assert not scene.live._followers
