@@ -65,7 +65,7 @@ FIRST_IMPORT_STEPS = {
     "after the links are indexed": Step(roster.Roster, "index_links", after=True),
 }
 IMPORT_PHASES = {
-    "it waits": Step(Queue, "landed", after=True),
+    "it waits": Step(SqliteQueue, "landed", after=True),
     "its header is read": Step(steps.Steps, "stream"),
     "the file before is looked up": Step(before.Before, "load"),
     "a process is started": Step(beside.Beside, "start"),
@@ -77,7 +77,7 @@ IMPORT_PHASES = {
     "it is committed": Step(before.Before, "keep", after=True),
     "it is applied": Step(run, "_run", after=True),
     "its results are made": Step(Closing, "finish"),
-    "it has ended": Step(Queue, "finish", after=True),
+    "it has ended": Step(SqliteQueue, "finish", after=True),
 }
 """What an import goes through, each phase from its beginning to that of the next."""
 UNDO_STEPS = {

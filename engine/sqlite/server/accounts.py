@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
-from engine.sqlite.server.ledger import told
 from engine.sqlite.server.listing import COPIES_NEEDED
+from importer.database import as_told
 
 BUSY_TIMEOUT_S = 0.2
 
@@ -17,16 +18,22 @@ class SqliteAccountStore:
     def __init__(self, file: Path) -> None:
         self._file = file
         where = f"{file.absolute().as_uri()}?mode=ro"
-        with told(file):
+        try:
             self._db = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+        except sqlite3.DatabaseError as error:
+            raise as_told(error, file) from error
 
     def has(self, tenant: str) -> bool:
-        with told(self._file):
-            return self._db.execute("SELECT 1 FROM tenants WHERE name = ?", (tenant,)).fetchone() is not None
+        return bool(self._rows("SELECT 1 FROM tenants WHERE name = ?", tenant))
 
     def copies_needed(self, tenant: str) -> list[int]:
-        with told(self._file):
-            return [row[1] for row in self._db.execute(COPIES_NEEDED, (tenant,))]
+        return [row[1] for row in self._rows(COPIES_NEEDED, tenant)]
 
     def close(self) -> None:
         self._db.close()
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise as_told(error, self._file) from error

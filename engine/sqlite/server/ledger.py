@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +22,8 @@ Inside = sqlite3.Connection
 class Ledger:
     """`db` is headcount.db in `file`, open.
 
-    Everything raises TryAgain when the disk is full or the database busy, and DatabaseUnusable when it is damaged.
+    Everything raises TryAgain when the disk is full or the database busy, and DatabaseUnusable when it is damaged. A
+    fault of ours (a statement that makes no sense, a value that breaks a rule of the table) stays what it is.
     """
 
     def __init__(self, db: aiosqlite.Connection, file: Path) -> None:
@@ -34,9 +35,11 @@ class Ledger:
         """Do `work` as a write transaction in one step, which a busy event loop does not draw out
         (`importer.database.at_once`).
         """
-        with told(self.file):
+        try:
             await self._outside()
             return await at_once(self.db, work, on_disk=on_disk)
+        except sqlite3.DatabaseError as error:
+            raise as_told(error, self.file) from error
 
     async def change(self, statement: str, *values: object) -> bool:
         """One statement as a transaction. Whether it changed anything."""
@@ -45,20 +48,26 @@ class Ledger:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """A write transaction of several steps that nobody else of this process is in: for what may wait."""
-        with told(self.file):
+        try:
             async with self._lock, transaction(self.db):
                 yield
+        except sqlite3.DatabaseError as error:
+            raise as_told(error, self.file) from error
 
     async def rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """What a statement gives, in a transaction of the caller's, or where no transaction is waited for."""
-        with told(self.file):
+        try:
             return list(await self.db.execute_fetchall(statement, values))
+        except sqlite3.DatabaseError as error:
+            raise as_told(error, self.file) from error
 
     async def read(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """What a statement gives, outside of any transaction."""
-        with told(self.file):
+        try:
             await self._outside()
             return await in_its_thread(self.db, lambda: self.db._conn.execute(statement, values).fetchall())
+        except sqlite3.DatabaseError as error:
+            raise as_told(error, self.file) from error
 
     async def _outside(self) -> None:
         """Wait until no transaction of several steps is open. What is handed to the thread without a further wait is
@@ -67,15 +76,3 @@ class Ledger:
         if self._lock.locked():
             async with self._lock:
                 pass
-
-
-@contextmanager
-def told(file: Path) -> Iterator[None]:
-    """Raise what SQLite says of the database in `file` as the importer says it; a fault of ours stays what it is."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        meant = as_told(error, file)
-        if meant is error:
-            raise
-        raise meant from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -12,8 +13,9 @@ from typing import Any, cast
 import aiosqlite
 import pytest
 
+from engine.sqlite.server.accounts import SqliteAccountStore
 from engine.sqlite.server.ledger import Ledger
-from importer.errors import TryAgain
+from importer.errors import DatabaseUnusable, TryAgain
 
 
 async def test_a_database_that_cannot_be_read_now_is_to_be_read_again(tmp_path: Path) -> None:
@@ -27,6 +29,38 @@ async def test_a_database_that_cannot_be_read_now_is_to_be_read_again(tmp_path: 
             other.execute("ROLLBACK")
             assert await ledger.read("SELECT * FROM bans") == []
     assert refused.value.code == "database_busy"
+
+
+async def in_a_transaction(ledger: Ledger) -> None:
+    async with ledger.transaction():
+        pass
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda ledger: ledger.read("SELECT 1 FROM bans"),
+        lambda ledger: ledger.rows("SELECT 1 FROM bans"),
+        lambda ledger: ledger.change("DELETE FROM bans"),
+        in_a_transaction,
+    ],
+    ids=["read", "rows", "change", "transaction"],
+)
+async def test_a_damaged_database_is_told_of_in_words_however_it_is_used(
+    tmp_path: Path, use: Callable[[Ledger], Awaitable[object]]
+) -> None:
+    (tmp_path / "db").write_bytes(b"no database" * 1000)
+    async with aiosqlite.connect(tmp_path / "db") as db:
+        with pytest.raises(DatabaseUnusable, match="is damaged"):
+            await use(Ledger(db, tmp_path / "db"))
+
+
+def test_a_login_is_told_in_words_that_the_database_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "db").write_bytes(b"no database" * 1000)
+    accounts = SqliteAccountStore(tmp_path / "db")
+    with pytest.raises(DatabaseUnusable, match="is damaged"):
+        accounts.has("acme")
+    accounts.close()
 
 
 async def test_a_change_at_once_is_whole_or_not_made(tmp_path: Path) -> None:
