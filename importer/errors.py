@@ -78,5 +78,9 @@ class DatabaseUnusable(ImporterError):  # noqa: N818 - what it is
     """A database that is missing, empty, damaged or unreadable. Nothing was changed, and nothing was made anew."""
 
 
+class DatabaseDamaged(DatabaseUnusable):
+    """What came up while a database was in use: it seems to be damaged, and all of it should be read to know."""
+
+
 class SchemaTooNew(DatabaseUnusable):
     """The database was written by a newer Headcount than this one."""

@@ -50,7 +50,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     expected = {event for mark in item.iter_markers("logs") for event in mark.args}
     if not expected:
         return (yield)
-    heard, loggers = Heard(), [logging.getLogger(name) for name in ("server", "importer")]
+    heard, loggers = Heard(), [logging.getLogger(name) for name in ("server", "engine", "importer")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.addHandler(heard)

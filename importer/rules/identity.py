@@ -48,7 +48,7 @@ class Identity:
         return "external_id" if self.custom else "email"
 
     def of(self, user: Identified) -> str | None:
-        """Return the identifier of a user, as `directory.user_json` shows one; None if they have none."""
+        """Return the identifier of a user, as a directory shows one; None if they have none."""
         found: str | None = user["custom"].get(self.custom) if self.custom else user["email"]
         return found
 

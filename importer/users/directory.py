@@ -1,38 +1,15 @@
-"""The users of one tenant as people see them: look up, search, page, protect, and write out as a `sync_users.csv`."""
+"""The users of one tenant as people see them: look up, search, page, and write out as a `sync_users.csv`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypedDict
+from contextlib import suppress
+from typing import Any, Protocol, TypedDict
 
-import aiosqlite
-
-from importer.database import open_database, transaction
 from importer.file.formulas import escape_formula
-from importer.folder import TenantFolder
 from importer.rules.cells import date_in, join_names
-from importer.rules.identity import BY_ADDRESS, Identity
 from importer.rules.meanings import columns_under
 from importer.rules.settings import ImportSettings
-from importer.users.search import Index, attach_index, clean, patterns_of
-
-SELECT_USER = """
-    SELECT u.*, {manager} AS manager, {coach} AS coach, t.name AS primary_team, l.name AS location,
-        (SELECT json_group_array(s.name) FROM json_each('[' || u.secondary_team_ids || ']') AS i
-            JOIN teams AS s ON s.id = i.value) AS secondary_team
-    FROM users AS u
-        LEFT JOIN users AS m ON m.id = u.manager_id
-        LEFT JOIN users AS c ON c.id = u.coach_id
-        LEFT JOIN teams AS t ON t.id = u.primary_team_id
-        LEFT JOIN locations AS l ON l.id = u.location_id
-"""
-
-# A line for each, so that no search goes from one into the next.
-SEARCHED = (
-    "u.first_name || ' ' || u.last_name || char(10) || ifnull(u.email, '') || char(10) || ifnull(u.external_id, '')"
-)
 
 
 class ShownUser(TypedDict):
@@ -65,138 +42,32 @@ class Report(TypedDict):
     state: str
 
 
-class Directory:
-    """Reads the users over an open connection to users.db; changes only what an operator changes by hand.
-
-    With the `index` of these users, attached to `db`, it searches by that where it can.
-    """
-
-    def __init__(self, db: aiosqlite.Connection, identity: Identity = BY_ADDRESS, index: Index | None = None) -> None:
-        self._db = db
-        self._identity = identity
-        self._index = index
-        self._select = SELECT_USER.format(manager=identity.shown_sql("m"), coach=identity.shown_sql("c"))
+class Directory(Protocol):
+    """The users of one tenant, who are told apart by its identity. Each answer is of one moment."""
 
     async def count_by_state(self) -> dict[str, int]:
         """How many users are active and how many deactivated."""
-        if self._index and (counts := await self._index.counts()):
-            return counts
-        (total, gone), *_ = await self._db.execute_fetchall(
-            "SELECT count(*), (SELECT count(*) FROM users WHERE state = 'deactivated') FROM users"
-        )
-        return {"active": total - gone, "deactivated": gone}
 
     async def page(
         self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0, known: bool = False
     ) -> tuple[list[ShownUser], int | None]:
         """Up to `limit` users in the order they were created, and the `after` of the next page (None: no more).
 
-        `search` looks for its words as search.py says; without an index that can tell, for their letters anywhere in
-        a name, the address or the identifier. With `known` those whose creation was undone are left out.
+        `search` looks for its words as search.py says; where no index can tell, for their letters anywhere in a name,
+        the address or the identifier. With `known` those whose creation was undone are left out.
         """
-        search = clean(search)
-        ids = None
-        if self._index and (search or state):
-            ids = await self._index.find(search, state, known=known, after=after, limit=limit + 1)
-        if ids is None:
-            found = await self._scan(search, state, known=known, after=after, limit=limit + 1)
-        else:
-            found = await self._rows("u.id IN (SELECT value FROM json_each(?))", [json.dumps(ids)])
-        more = found[limit - 1]["id"] if len(found) > limit else None
-        return [user_json(row) for row in found[:limit]], more
-
-    async def _scan(
-        self, search: str, state: str | None, *, known: bool, after: int, limit: int
-    ) -> list[aiosqlite.Row]:
-        """User after user, where no index can tell whom `search` finds."""
-        where: list[str] = ["u.id > ?", *["u.known = 1"] * known]
-        values: list[object] = [after]
-        if state == "deactivated":  # spelt out, or SQLite would not know that its index is meant
-            where.append("u.state = 'deactivated'")
-        elif state:
-            where.append("u.state = ?")
-            values.append(state)
-        for word in search.split():
-            patterns = patterns_of(word)
-            where.append("(" + " OR ".join([f"{SEARCHED} LIKE ? ESCAPE '\\'"] * len(patterns)) + ")")
-            values += patterns
-        return await self._rows(" AND ".join(where), values, limit)
-
-    async def _rows(self, where: str, values: list[object], limit: int = -1) -> list[aiosqlite.Row]:
-        query = f"{self._select} WHERE {where} ORDER BY u.id LIMIT ?"
-        return list(await self._db.execute_fetchall(query, (*values, limit)))
 
     async def get(self, identifier: str) -> ShownUser | None:
         """The user of this identifier; None if there is nobody."""
-        rows = await self._db.execute_fetchall(
-            f"{self._select} WHERE u.{self._identity.column} = ?", (self._identity.key(identifier.strip()),)
-        )
-        return next((user_json(row) for row in rows), None)
 
     async def reports(self, identifier: str, limit: int = 100) -> dict[str, list[Report]]:
         """Whose manager and whose coach this user is (`manager_of`, `coach_of`), up to `limit` of each.
 
         Each with identifier, name and state, in the order they were created; without those whose creation was undone.
         """
-        found: dict[str, list[Report]] = {}
-        for link in ("manager", "coach"):
-            rows = await self._db.execute_fetchall(
-                f"SELECT {self._identity.shown_sql('u')}, u.first_name || ' ' || u.last_name, u.state"  # noqa: S608
-                f" FROM users AS u WHERE u.{link}_id = (SELECT id FROM users WHERE {self._identity.column} = ?)"
-                " AND u.known = 1 ORDER BY u.id LIMIT ?",
-                (self._identity.key(identifier.strip()), limit),
-            )
-            found[f"{link}_of"] = [{"identifier": row[0], "name": row[1], "state": row[2]} for row in rows]
-        return found
 
-    async def everybody(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
+    def everybody(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
         """All users, deactivated ones too, in batches; with `known` not those whose creation was undone."""
-        after: int | None = 0
-        while after is not None:
-            users, after = await self.page(limit=batch, after=after, known=known)
-            yield users
-
-    async def set_protected(self, identifier: str, protected: bool) -> bool:
-        """From now on imports don't (or do again) deactivate this user; False if there is nobody of that name."""
-        async with transaction(self._db):
-            cursor = await self._db.execute(
-                f"UPDATE users SET protected = ? WHERE {self._identity.column} = ?",  # noqa: S608 - one of two columns
-                (protected, self._identity.key(identifier.strip())),
-            )
-            return cursor.rowcount == 1
-
-
-@asynccontextmanager
-async def open_directory(folder: TenantFolder, identity: Identity) -> AsyncIterator[Directory]:
-    """The users of the tenant in `folder`, to be read only, over a connection of its own that nobody waits for."""
-    db = await open_database(folder.users_db, "tenant", readonly=True)
-    try:
-        yield Directory(db, identity, await attach_index(db, folder.search_db))
-    finally:
-        await db.close()
-
-
-def user_json(row: aiosqlite.Row) -> ShownUser:
-    """Return a user of SELECT_USER as the API and the command line show one."""
-    return {
-        "first_name": row["first_name"],
-        "last_name": row["last_name"],
-        "email": row["email"],
-        "job_title": row["job_title"],
-        "manager": row["manager"],
-        "coach": row["coach"],
-        "primary_team": row["primary_team"],
-        "secondary_team": json.loads(row["secondary_team"]),
-        "role": row["role"],
-        "language": row["language"],
-        "location": row["location"],
-        "time_zone": row["time_zone"],
-        "hire_date": row["hire_date"],
-        "leave_date": row["leave_date"],
-        "state": row["state"],
-        "protected": bool(row["protected"]),
-        "custom": json.loads(row["custom"]),
-    }
 
 
 class Export:
@@ -214,7 +85,7 @@ class Export:
         self._dates.update(field.key for field in settings.custom_fields if field.type == "date")
 
     def cells(self, user: ShownUser) -> list[str]:
-        """One user, as `user_json` shows one."""
+        """One user, as a directory shows one."""
         values: dict[str, object] = {**user, "deactivate": user["state"] == "deactivated" or None}
         values |= {key: user["custom"].get(key) for key in self._own}
         return [escape_formula(self._rules[name].cell(self._text(name, values.get(name)))) for name in self._columns]

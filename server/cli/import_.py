@@ -19,14 +19,12 @@ from importer.model import APPLIED, WAITING, ImportState
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.rules.identity import identity_of
-from importer.users.history import History
 from importer.worker import decisions
 from server import process
 from server.cli.advice_view import print_advice
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
 from server.cli.report_view import change_line, print_report, summary
-from server.tenants.tenants import open_users
 
 BY = "operator"
 STATES = [state.value for state in ImportState if state is not ImportState.ARRIVING]
@@ -159,8 +157,8 @@ async def changes(tenant: str, import_id: int | None, as_json: bool) -> None:
     async with tenants() as opened:
         settings = await opened.settings(tenant)
         entry = await _find(opened.store.imports(), tenant, import_id)
-        async with open_users(opened.folder(tenant)) as db:
-            pages = History(db, identity_of(settings)).of_import(entry.id)
+        async with opened.users(tenant).history(identity_of(settings), upgrade=True) as history:
+            pages = history.of_import(entry.id)
             if as_json:
                 await print_json_pages(pages)
                 return

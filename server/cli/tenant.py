@@ -13,7 +13,6 @@ from engine.tenants import Tenant
 from ground.moments import utc_now
 from importer.errors import ImporterError, TryAgain
 from importer.unusable import FAULTS
-from importer.users.directory import Directory
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
@@ -196,8 +195,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
     with suppress(TenantRefused, RingUnreadable, ImporterError, OSError, ValueError, *FAULTS):
         await opened.get(one.name)
         key_count = len(opened.ring(one.name).keys())
-        async with open_users(opened.folder(one.name)) as db:
-            users = await Directory(db).count_by_state()
+        users = await opened.users(one.name).count_by_state()
     return {**one.to_json(), "key_count": key_count, "users": users}
 
 
@@ -208,8 +206,7 @@ async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
     facts: dict[str, Any] = {**one.to_json(), "folder": str(folder.root), "broken": broken}
     if broken:
         return {**facts, "users": None, "keys": [], "settings": {}, "notes": []}
-    async with open_users(folder) as db:
-        users = await Directory(db).count_by_state()
+    users = await opened.users(one.name).count_by_state()
     keys, settings = opened.ring(one.name).to_json(), await opened.settings(one.name)
     notes = [_shadowed(name) for name in settings.shadowed]
     return {**facts, "users": users, "keys": keys, "settings": settings.to_json(), "notes": notes}

@@ -11,13 +11,12 @@ from typing import Any
 import click
 
 from importer.rules.identity import Identity, identity_of
-from importer.users.directory import Directory, Export, ShownUser, open_directory
-from importer.users.history import open_history
+from importer.users.directory import Export, ShownUser
 from server.cli.data import patiently, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, print_thing, shown
 from server.cli.report_view import change_line
 from server.tenants.settings import TenantRefused
-from server.tenants.tenants import Tenants, open_users
+from server.tenants.tenants import Tenants
 
 PAGE = 1000
 
@@ -39,7 +38,7 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
     found: list[ShownUser] = []
     async with tenants() as opened:
         identity = identity_of(await opened.settings(tenant))
-        async with open_directory(opened.folder(tenant), identity) as directory:
+        async with opened.users(tenant).directory(identity) as directory:
             after: int | None = 0
             while after is not None and (limit is None or len(found) < limit):
                 size = PAGE if limit is None else min(PAGE, limit - len(found))
@@ -81,7 +80,7 @@ async def history(tenant: str, identifier: str, as_json: bool) -> None:
     async with tenants() as opened:
         await _get(opened, tenant, identifier)
         identity = identity_of(await opened.settings(tenant))
-        async with open_history(opened.folder(tenant), identity) as changes:
+        async with opened.users(tenant).history(identity) as changes:
             pages = changes.of_user(identifier)
             if as_json:
                 await print_json_pages(pages)
@@ -104,11 +103,10 @@ async def export(tenant: str) -> None:
         export = Export(settings)
         if codecs.lookup(settings.encoding).name != "utf-8":
             click.echo(codecs.BOM_UTF8, nl=False)  # it wins over the setting
-        async with open_users(opened.folder(tenant)) as db:
-            await db.execute("BEGIN")  # all pages from the same moment
-            identity = identity_of(settings)
+        identity = identity_of(settings)
+        async with opened.users(tenant).snapshot(identity) as directory:
             _write_rows([export.header], settings.delimiter)
-            async for batch in Directory(db, identity).everybody(known=True):
+            async for batch in directory.everybody(known=True):
                 known = [user for user in batch if identity.of(user)]
                 left_out += len(batch) - len(known)
                 _write_rows([export.cells(user) for user in known], settings.delimiter)
@@ -139,9 +137,8 @@ async def unprotect(tenant: str, identifier: str, as_json: bool) -> None:
 async def _protect(tenant: str, identifier: str, protected: bool, as_json: bool) -> None:
     async with tenants() as opened:
         await _get(opened, tenant, identifier)
-        async with open_users(opened.folder(tenant)) as db:
-            directory = Directory(db, identity_of(await opened.settings(tenant)))
-            await patiently(lambda: directory.set_protected(identifier, protected))
+        identity = identity_of(await opened.settings(tenant))
+        await patiently(lambda: opened.users(tenant).set_protected(identifier, protected, identity))
         user = await _get(opened, tenant, identifier)
     if as_json:
         print_json(user)
@@ -151,7 +148,7 @@ async def _protect(tenant: str, identifier: str, protected: bool, as_json: bool)
 
 async def _get(opened: Tenants, tenant: str, identifier: str) -> ShownUser:
     identity = identity_of(await opened.settings(tenant))
-    async with open_directory(opened.folder(tenant), identity) as directory:
+    async with opened.users(tenant).directory(identity) as directory:
         user = await directory.get(identifier)
     if user is None:
         raise TenantRefused(

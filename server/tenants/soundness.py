@@ -20,7 +20,7 @@ from contextlib import suppress
 
 from engine.tenants import Tenant
 from ground.refusals import Refusal
-from importer.errors import DatabaseUnusable, TryAgain
+from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.queue.listing import Listing
 from importer.unusable import FAULTS, is_damage
@@ -156,7 +156,8 @@ class Soundness:
 
         If `error` says that a database is damaged, all of its users.db is read.
         """
-        suspect = is_damage(error) and not isinstance(error, DatabaseUnusable)
+        known = isinstance(error, DatabaseUnusable) and not isinstance(error, DatabaseDamaged)
+        suspect = is_damage(error) and not known
         return await self._look(tenant, suspect=suspect)
 
     async def settings(self, tenant: str) -> TenantSettings:

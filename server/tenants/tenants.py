@@ -22,6 +22,7 @@ from typing import Any
 import aiosqlite
 
 from engine.sqlite.store import open_store, store_file
+from engine.sqlite.tenant.users import SqliteUsers
 from engine.store import Store
 from engine.tenants import Tenant
 from ground.files import fsync_folder
@@ -29,6 +30,7 @@ from ground.moments import rfc3339, utc_now
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
+from importer.users.users import Users
 from keys.errors import KeyRefused
 from keys.ring import KeyRing
 from server.tenants.settings import (
@@ -57,6 +59,11 @@ def tenant_folder(data_dir: Path, name: str) -> TenantFolder:
             f"{name!r} can't be the name of a tenant: 2 to 31 letters a-z, digits and hyphens, a letter first",
         )
     return TenantFolder(data_dir / "tenants" / name)
+
+
+def users_in(folder: TenantFolder) -> Users:
+    """The users of the tenant in `folder`."""
+    return SqliteUsers(folder)
 
 
 def server_database(data_dir: Path) -> Path:
@@ -132,6 +139,10 @@ class Tenants:
     def folder(self, name: str) -> TenantFolder:
         """Raises TenantRefused for what can't be a name."""
         return tenant_folder(self.data_dir, name)
+
+    def users(self, name: str) -> Users:
+        """The tenant's users. Raises TenantRefused for what can't be a name."""
+        return users_in(self.folder(name))
 
     def ring(self, name: str) -> KeyRing:
         """The tenant's keys."""

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from importer.folder import TenantFolder
 from importer.rules.identity import Identity, identity_of
 from importer.rules.settings import ImportSettings
-from importer.users.directory import Export, ShownUser, open_directory
+from importer.users.directory import Export, ShownUser
+from importer.users.users import Users
 from server.web.downloads import Pieces, download, file_download
 from server.web.office import Visit
 
@@ -32,13 +32,13 @@ JSON_LINES = "application/jsonl"
 
 async def send_users_csv(request: Request, visit: Visit) -> Response:
     """Send all users as a `sync_users.csv`."""
-    pieces = users_as_csv(visit.folder, await visit.settings())
+    pieces = users_as_csv(visit.users, await visit.settings())
     return download(request, pieces, "sync_users.csv", "text/csv")
 
 
 async def send_users_json_lines(request: Request, visit: Visit) -> Response:
     """Send all users as JSON lines."""
-    pieces = users_as_json_lines(visit.folder, await visit.settings())
+    pieces = users_as_json_lines(visit.users, await visit.settings())
     return download(request, pieces, "users.jsonl", JSON_LINES)
 
 
@@ -54,22 +54,22 @@ async def send_uploaded_file(request: Request, visit: Visit, import_id: int) -> 
     return await file_download(request, visit.folder.copy(import_id), entry.file.name)
 
 
-async def users_as_csv(folder: TenantFolder, settings: ImportSettings) -> Pieces:
+async def users_as_csv(users: Users, settings: ImportSettings) -> Pieces:
     """A `sync_users.csv` that changes nobody. Users without an identifier are left out: no row could name them."""
     export, identity = Export(settings), identity_of(settings)
     if codecs.lookup(settings.encoding).name != "utf-8":
         yield codecs.BOM_UTF8  # it wins over the setting
     yield _rows([export.header], settings.delimiter)
-    async with open_directory(folder, identity) as directory:
-        async for users in directory.everybody(BATCH, known=True):
-            yield await asyncio.to_thread(_csv, users, export, identity, settings.delimiter)
+    async with users.directory(identity) as directory:
+        async for batch in directory.everybody(BATCH, known=True):
+            yield await asyncio.to_thread(_csv, batch, export, identity, settings.delimiter)
 
 
-async def users_as_json_lines(folder: TenantFolder, settings: ImportSettings) -> Pieces:
+async def users_as_json_lines(users: Users, settings: ImportSettings) -> Pieces:
     """Everybody, one JSON object a line, as lists of users show one."""
-    async with open_directory(folder, identity_of(settings)) as directory:
-        async for users in directory.everybody(BATCH):
-            yield await asyncio.to_thread(_json_lines, users)
+    async with users.directory(identity_of(settings)) as directory:
+        async for batch in directory.everybody(BATCH):
+            yield await asyncio.to_thread(_json_lines, batch)
 
 
 def _csv(users: Iterable[ShownUser], export: Export, identity: Identity, delimiter: str) -> bytes:

@@ -14,8 +14,9 @@ from importer.queue.entry import Entry
 from importer.queue.listing import Listing
 from importer.queue.queue import Queue
 from importer.rules.identity import identity_of
-from importer.users.directory import Directory, open_directory
-from importer.users.history import History, open_history
+from importer.users.directory import Directory
+from importer.users.history import History
+from importer.users.users import Users
 from keys.host import ShownHostKey
 from keys.ring import KeyRing
 from server.hooks.trials import Trials
@@ -83,6 +84,11 @@ class Visit:
         return self.office.tenants.folder(self.tenant)
 
     @property
+    def users(self) -> Users:
+        """Return the users of the tenant."""
+        return self.office.tenants.users(self.tenant)
+
+    @property
     def ring(self) -> KeyRing:
         """Return the keys of the tenant."""
         return self.office.tenants.ring(self.tenant)
@@ -98,13 +104,13 @@ class Visit:
     @asynccontextmanager
     async def directory(self) -> AsyncIterator[Directory]:
         """Open the users of the tenant, told apart as its settings say now."""
-        async with open_directory(self.folder, identity_of(await self.settings())) as directory:
+        async with self.users.directory(identity_of(await self.settings())) as directory:
             yield directory
 
     @asynccontextmanager
     async def history(self) -> AsyncIterator[History]:
         """Open what imports changed of the tenant's users, told apart as its settings say now."""
-        async with open_history(self.folder, identity_of(await self.settings())) as history:
+        async with self.users.history(identity_of(await self.settings())) as history:
             yield history
 
     async def revoke_key(self, fingerprint: str) -> None:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.tenant.users import SqliteUsers
 from importer.database import copy_before, migrations, open_database
 from importer.errors import SchemaTooNew
 from importer.folder import TenantFolder
 from importer.rules.identity import Identity
 from importer.undo.undo import UndoJob, undo_import
-from importer.users.directory import Directory
-from importer.users.history import History, open_history
 from tests.support import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "databases"
@@ -144,17 +143,13 @@ async def test_a_database_of_a_newer_version_is_refused_in_words_and_left_alone(
 @pytest.mark.parametrize("version", sorted(version for kind, version in DUMPS if kind == "tenant"))
 async def test_users_and_history_are_shown_from_a_database_of_any_version(tmp_path: Path, version: int) -> None:
     restored(tmp_path, "tenant", version)
-    db = await open_database(TenantFolder(tmp_path).users_db, "tenant")
-    try:
-        users = {
-            user["email"]: user async for page in Directory(db, Identity("employee_id")).everybody() for user in page
-        }
-        assert users["ann@acme.example"]["secondary_team"] == ["Tech, London", "On-call"]
-        assert users["cy@acme.example"]["manager"] == "2"
-        history = [entry async for page in History(db, Identity("employee_id")).of_user("1") for entry in page]
-        assert history
-    finally:
-        await db.close()
+    kept, identity = SqliteUsers(TenantFolder(tmp_path)), Identity("employee_id")
+    async with kept.snapshot(identity) as directory:
+        users = {user["email"]: user async for page in directory.everybody() for user in page}
+    assert users["ann@acme.example"]["secondary_team"] == ["Tech, London", "On-call"]
+    assert users["cy@acme.example"]["manager"] == "2"
+    async with kept.history(identity) as history:
+        assert (await history.page_of_user("1"))[0]
 
 
 @pytest.mark.parametrize("version", sorted(version for kind, version in DUMPS if kind == "tenant"))
@@ -165,7 +160,7 @@ async def test_imports_of_any_version_are_undone_and_stay_in_the_history(tmp_pat
     identity, now = Identity("employee_id"), datetime(2027, 1, 1, tzinfo=UTC)
     for import_id in (7, 2, 1):
         await undo_import(UndoJob("acme", import_id, "operator", identity, now), path, tmp_path / "messages")
-    async with open_history(TenantFolder(tmp_path), identity) as history:
+    async with SqliteUsers(TenantFolder(tmp_path)).history(identity) as history:
         changes = [change async for page in history.of_import(1) for change in page]
         of_cy, _ = await history.page_of_user("3")
         newest, _ = await history.newest_of_user("3", limit=1)

@@ -17,8 +17,10 @@ from typing import Any
 
 import aiosqlite
 
+from engine.sqlite.tenant.users import SqliteUsers
 from importer.database import migrations, open_database
 from importer.file.sidebyside import Pieces
+from importer.folder import TenantFolder
 from importer.model import Outcome, Written
 from importer.reconcile.job import Job
 from importer.reconcile.run import BATCH_ROWS, BESIDE_BYTES, run_import
@@ -26,8 +28,8 @@ from importer.requests import Approval, Trial
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
-from importer.users.directory import Directory
 from importer.worker.attempt import tried
+from importer.users.users import Users
 
 HEADER = ("first_name", "last_name", "email")
 
@@ -70,7 +72,7 @@ SMALL = Pieces(head_bytes=1, block_bytes=200)
 
 
 class Company:
-    """One tenant's users and the imports run on them, numbered from 1."""
+    """One tenant's users, as the engine has them in `kept`, and the imports run on them, numbered from 1."""
 
     def __init__(
         self,
@@ -88,6 +90,7 @@ class Company:
         self.imports = 0
         self.undos = 0
         self._identifier: str | None = None
+        self.kept: Users = SqliteUsers(TenantFolder(folder))
         make_users(self.database)
 
     async def run(
@@ -154,11 +157,8 @@ class Company:
 
     async def users(self) -> dict[str, dict[str, Any]]:
         """All users by address."""
-        db = await open_database(self.database, "tenant")
-        try:
-            return {user["email"]: user async for page in Directory(db).everybody() for user in page}
-        finally:
-            await db.close()
+        async with self.kept.directory() as directory:
+            return {user["email"]: user async for page in directory.everybody() for user in page}
 
     async def sql(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Sequence[Any]]:
         """What `statement` gives; what it changes is committed."""

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from engine.sqlite.tenant.users import SqliteUsers
 from engine.store import Store
 from importer.folder import TenantFolder
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Outcome
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
+from importer.users.users import Users
 from importer.worker.closing import Closing
 from importer.worker.results import report_file
 from tests.support.engines import OpenStore, sqlite
@@ -63,6 +65,9 @@ class House:
 
     def folder(self, tenant: str = "acme") -> TenantFolder:
         return TenantFolder(self.data / "tenants" / tenant)
+
+    def users(self, tenant: str = "acme") -> Users:
+        return SqliteUsers(self.folder(tenant))
 
     async def upload(self, text: str = "x\n", tenant: str = "acme", *, dry_run: bool = False) -> int:
         """A file that landed: visible, copied, queued."""

@@ -42,6 +42,7 @@ ROOMS = {
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_A_DATABASE = {
+    "engine.sqlite.faults",
     "engine.sqlite.server.accounts",
     "engine.sqlite.server.figures",
     "engine.sqlite.server.ledger",
@@ -50,6 +51,9 @@ KNOW_A_DATABASE = {
     "engine.sqlite.server.queue",
     "engine.sqlite.server.tokens",
     "engine.sqlite.store",
+    "engine.sqlite.tenant.directory",
+    "engine.sqlite.tenant.history",
+    "engine.sqlite.tenant.users",
     "importer.advice.trying",
     "importer.database",
     "importer.reconcile.addresses",
@@ -61,8 +65,6 @@ KNOW_A_DATABASE = {
     "importer.reconcile.roster",
     "importer.undo.undoing",
     "importer.unusable",
-    "importer.users.directory",
-    "importer.users.history",
     "importer.users.search",
     "importer.users.search_index",
     "importer.users.switching",
@@ -143,6 +145,7 @@ PURE = {
     "importer.file.leavers",
     "importer.file.letters",
     "importer.users.columns",
+    "importer.users.history",
     "importer.users.runs",
     "importer.rules.identity",
     "importer.model",

@@ -15,8 +15,7 @@ from starlette.responses import Response
 from importer.model import INTEGER_MAX
 from importer.rules.identity import Identity, identity_of
 from importer.rules.settings import ImportSettings
-from importer.users.directory import Directory, open_directory
-from importer.users.history import open_history
+from importer.users.directory import Directory
 from server.web.access import Looking
 from server.web.exports import send_users_csv, send_users_json_lines
 from server.web.not_done import NotDone
@@ -68,7 +67,7 @@ async def show_user(request: Request, visit: Looking, identifier: str, before: A
             raise NotDone(404, f"There is no user {identifier} here.", code="unknown_user")
         reports = await directory.reports(identifier, REPORTS + 1)
         links = {link: await _linked(directory, user[link]) for link in ("manager", "coach")}
-    async with open_history(visit.folder, identity) as history:
+    async with visit.users.history(identity) as history:
         changes, more = await history.newest_of_user(identifier, PAGE, before)
     return render(
         request,
@@ -102,7 +101,7 @@ async def download_json_lines(request: Request, visit: Looking) -> Response:
 async def _users_of(visit: Visit) -> AsyncIterator[tuple[ImportSettings, Identity, Directory]]:
     settings = await visit.settings()
     identity = identity_of(settings)
-    async with open_directory(visit.folder, identity) as directory:
+    async with visit.users.directory(identity) as directory:
         yield settings, identity, directory
 
 

@@ -18,7 +18,6 @@ from importer.queue.entry import Entry
 from importer.rules.identity import BY_ADDRESS
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
-from importer.users.history import open_history
 from importer.worker.attempt import Starter
 from importer.worker.pruning import Busy, prune, trim_copies
 from importer.worker.results import KEPT
@@ -107,7 +106,7 @@ async def test_users_whose_shared_record_was_pruned_have_no_history_of_it(yard: 
     await yard.applied(people("ann", "bob", "cy").decode(), 200 * DAY)
     await yard.applied(people("ann", "bob", "cy", "dee", "eve", job_title="Cook").decode(), DAY)
     await yard.prune()
-    async with open_history(yard.folder(), BY_ADDRESS) as history:
+    async with yard.users().history(BY_ADDRESS) as history:
         assert await history.page_of_import(1) == ([], None)
         pages = [await history.page_of_user(f"{name}@example.com") for name in ("ann", "cy", "dee", "eve")]
     fields = [[change["field"] for change in changes] for changes, _ in pages]

@@ -1,96 +1,14 @@
-"""What imports changed, as people read it."""
+"""What imports changed, as people read it, of users that were changed by hand since."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from importer.database import open_database
-from importer.folder import TenantFolder
 from importer.rules.identity import Identity
-from importer.users.history import History, open_history
 from tests.support.importing import Company, people
 
-
-async def of_import(company: Company, import_id: int) -> list[dict[str, Any]]:
-    db = await open_database(company.database, "tenant")
-    try:
-        return [change async for page in History(db, Identity()).of_import(import_id) for change in page]
-    finally:
-        await db.close()
-
-
-async def of_user(company: Company, identifier: str) -> list[tuple[Any, ...]]:
-    db = await open_database(company.database, "tenant")
-    try:
-        pages = History(db, Identity()).of_user(identifier)
-        return [tuple(each[name] for name in SHORT) async for page in pages for each in page]
-    finally:
-        await db.close()
-
-
-SHORT = ("import_id", "undo", "field", "old", "new")
 OWN: dict[str, Any] = {"custom_fields": ({"key": "floor", "type": "number"}, {"key": "desk"})}
-
-
-async def test_a_change_says_who_and_when_with_names_for_ids(tmp_path: Path) -> None:
-    company = Company(tmp_path)
-    await company.run(people("ann", "ben", primary_team="Ops"))
-    await company.run(people("ann", primary_team="Sales", secondary_team="Ops,Care", manager="ben@example.com"))
-    created = await of_import(company, 1)
-    assert [(each["identifier"], each["field"]) for each in created] == [
-        ("ann@example.com", "created"),
-        ("ben@example.com", "created"),
-    ]
-    changes = await of_import(company, 2)
-    assert {each["field"]: (each["old"], each["new"]) for each in changes} == {
-        "primary_team": ("Ops", "Sales"),
-        "secondary_team": ([], ["Ops", "Care"]),
-        "manager": (None, "ben@example.com"),
-    }
-    assert {(each["name"], each["at"]) for each in changes} == {("Ann Smith", "2026-01-01T00:00:00.002Z")}
-
-
-async def test_custom_fields_are_told_apart(tmp_path: Path) -> None:
-    company = Company(tmp_path)
-    await company.run(people("ann", floor="1", desk="a"), **OWN)
-    await company.run(people("ann", floor="2", desk=""), **OWN)
-    changes = await of_import(company, 2)
-    assert {each["field"]: (each["old"], each["new"]) for each in changes} == {"floor": (1, 2), "desk": ("a", None)}
-
-
-async def test_a_user_s_history_has_what_was_undone_too(tmp_path: Path) -> None:
-    company = Company(tmp_path)
-    await company.run(people("ann", "ben", job_title="Baker"))
-    await company.run(people("ann", job_title="Boss"))
-    await company.undo()
-    assert await of_user(company, "Ann@example.com") == [
-        (1, False, "created", None, None),
-        (2, False, "job_title", "Baker", "Boss"),
-        (2, True, "job_title", "Boss", "Baker"),
-    ]
-    assert await of_user(company, "nobody@example.com") == []
-
-
-async def test_history_comes_in_pages_each_saying_where_the_next_begins(tmp_path: Path) -> None:
-    company = Company(tmp_path)
-    for title in ("", "Baker", "Boss", "Chief"):
-        await company.run(people("ann", "ben", job_title=title))
-    async with open_history(TenantFolder(tmp_path), Identity()) as history:
-        first, after = await history.page_of_user("ann@example.com", limit=3)
-        assert after
-        rest, end = await history.page_of_user("ann@example.com", after, limit=3)
-        assert [change["new"] for change in (*first, *rest)] == [None, "Baker", "Boss", "Chief"]
-        newest, before = await history.newest_of_user("ann@example.com", limit=3)
-        oldest, start = await history.newest_of_user("ann@example.com", limit=3, before=before)
-        assert [change["new"] for change in (*newest, *oldest)] == ["Chief", "Boss", "Baker", None]
-        assert (end, start) == (None, None)
-        one, after = await history.page_of_import(4, limit=1)
-        other, end = await history.page_of_import(4, after or 0, limit=1)
-        assert [change["identifier"] for change in (*one, *other)] == ["ann@example.com", "ben@example.com"]
-        assert end is None
-        assert await history.page_of_import(5) == ([], None)
-        assert await history.newest_of_user("nobody@example.com") == ([], None)
 
 
 async def test_what_was_removed_since_has_its_number(tmp_path: Path) -> None:
@@ -98,7 +16,9 @@ async def test_what_was_removed_since_has_its_number(tmp_path: Path) -> None:
     await company.run(people("ann", location="Rome"))
     await company.run(people("ann", location="Oslo"))
     await company.sql("DELETE FROM locations WHERE name = 'Rome'")
-    assert [(each["old"], each["new"]) for each in await of_import(company, 2)] == [("#1", "Oslo")]
+    async with company.kept.history(Identity()) as history:
+        changes, _ = await history.page_of_import(2)
+    assert [(each["old"], each["new"]) for each in changes] == [("#1", "Oslo")]
 
 
 async def test_a_custom_field_is_put_back_and_one_that_was_changed_since_is_left(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ import pytest
 
 from engine.sqlite.server.ledger import Ledger
 from engine.sqlite.server.listing import SqliteListing
+from engine.sqlite.tenant.directory import SqliteDirectory
+from engine.sqlite.tenant.history import SqliteHistory
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.listing import Listing
 from importer.reconcile.applied import Applied
 from importer.rules.identity import BY_ADDRESS, Identity
-from importer.users.directory import Directory
-from importer.users.history import History
 from importer.users.search import attach_index
 from importer.users.search_index import catch_up
 from tests.support.importing import Company, people
@@ -89,7 +89,7 @@ async def users(tmp_path: Path) -> AsyncIterator[Any]:
         await db.close()
 
 
-LOOKS_AT_USERS: dict[str, Callable[[Directory], Awaitable[Any]]] = {
+LOOKS_AT_USERS: dict[str, Callable[[SqliteDirectory], Awaitable[Any]]] = {
     "all": lambda directory: directory.page(limit=1),
     "the next page": lambda directory: directory.page(limit=1, after=1),
     "who is known": lambda directory: directory.page(known=True),
@@ -105,27 +105,27 @@ LOOKS_AT_USERS: dict[str, Callable[[Directory], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("what", LOOKS_AT_USERS)
 async def test_users_are_found_by_index(users: Any, what: str) -> None:
-    await LOOKS_AT_USERS[what](Directory(users, BY_ADDRESS, users.index))
+    await LOOKS_AT_USERS[what](SqliteDirectory(users, BY_ADDRESS, users.index))
     assert users.slow == []
 
 
 async def test_a_search_is_by_index_too_while_some_were_changed_since(users: Any, tmp_path: Path) -> None:
     await Company(tmp_path).sql("UPDATE users SET last_name = 'Late'")
-    found, _ = await Directory(users, BY_ADDRESS, users.index).page(search="late")
+    found, _ = await SqliteDirectory(users, BY_ADDRESS, users.index).page(search="late")
     assert len(found) == 2
     assert users.slow == []
 
 
 @pytest.mark.parametrize("state", ["active", "deactivated"])
 async def test_without_an_index_of_words_users_of_a_state_are_not_sorted(users: Any, state: str) -> None:
-    await Directory(users).page(state=state)
+    await SqliteDirectory(users).page(state=state)
     assert users.slow == []
 
 
 async def test_one_user_is_found_by_index_whatever_identifies_users(users: Any) -> None:
-    await Directory(users, Identity("staff")).get("e1")
-    await Directory(users, Identity("staff")).reports("e1")
-    await History(users, Identity("staff")).page_of_user("e1")
+    await SqliteDirectory(users, Identity("staff")).get("e1")
+    await SqliteDirectory(users, Identity("staff")).reports("e1")
+    await SqliteHistory(users, Identity("staff")).page_of_user("e1")
     assert users.slow == []
 
 
@@ -136,7 +136,7 @@ async def test_an_import_that_changes_no_role_looks_for_no_admin_among_all_users
     assert not [line for line in users.plan if re.match("SCAN (u|users)$", line)]
 
 
-LOOKS_AT_HISTORY: dict[str, Callable[[History], Awaitable[Any]]] = {
+LOOKS_AT_HISTORY: dict[str, Callable[[SqliteHistory], Awaitable[Any]]] = {
     "an import": lambda history: history.page_of_import(1, 1),
     "a user": lambda history: history.page_of_user("ann@example.com", 1),
     "a user, newest first": lambda history: history.newest_of_user("ann@example.com", before=3),
@@ -145,7 +145,7 @@ LOOKS_AT_HISTORY: dict[str, Callable[[History], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("what", LOOKS_AT_HISTORY)
 async def test_history_is_found_by_index(users: Any, what: str) -> None:
-    await LOOKS_AT_HISTORY[what](History(users, BY_ADDRESS))
+    await LOOKS_AT_HISTORY[what](SqliteHistory(users, BY_ADDRESS))
     assert users.slow == []
 
 

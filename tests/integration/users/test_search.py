@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 
 from importer.database import open_database
 from importer.folder import TenantFolder
-from importer.rules.identity import BY_ADDRESS
 from importer.users import search as search_module
-from importer.users.directory import open_directory
 from importer.users.search import LATE_MOST, attach_index, clean
 from importer.users.search_index import catch_up
 from tests.support.importing import Company, people, sheet
@@ -48,7 +46,7 @@ async def company(tmp_path: Path) -> Company:
 
 async def found(company: Company, search: str = "", **filters: Any) -> list[str]:
     """The last names of whom the directory finds."""
-    async with open_directory(TenantFolder(company.folder), BY_ADDRESS) as directory:
+    async with company.kept.directory() as directory:
         users, _ = await directory.page(search=search, **filters)
     return [user["last_name"] for user in users]
 
@@ -162,7 +160,7 @@ async def test_who_is_unknown_to_imports_is_left_out_where_asked(company: Compan
 async def test_pages_follow_each_other_and_miss_nobody(company: Company) -> None:
     await company.sql("UPDATE users SET last_name = 'Example' WHERE id IN (2, 5)")  # some of them are not indexed yet
     names, after = [], 0
-    async with open_directory(TenantFolder(company.folder), BY_ADDRESS) as directory:
+    async with company.kept.directory() as directory:
         while True:
             users, following = await directory.page(search="exam", limit=1, after=after)
             names += [user["first_name"] for user in users]
@@ -396,11 +394,11 @@ async def test_the_index_is_for_us_alone(company: Company) -> None:
 
 async def test_users_are_counted_as_they_are(company: Company) -> None:
     folder = TenantFolder(company.folder)
-    async with open_directory(folder, BY_ADDRESS) as directory:
+    async with company.kept.directory() as directory:
         assert await directory.count_by_state() == {"active": 6, "deactivated": 0}
     await company.sql("UPDATE users SET state = 'deactivated' WHERE id < 3")
     await company.sql("DELETE FROM users WHERE id = 6")
     for _ in range(2):
-        async with open_directory(folder, BY_ADDRESS) as directory:
+        async with company.kept.directory() as directory:
             assert await directory.count_by_state() == {"active": 3, "deactivated": 2}
         catch_up(folder)

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from importer.folder import TenantFolder
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
-from importer.users.history import Changes, open_history
+from importer.users.history import Changes
 from importer.users.runs import LONGEST
 from tests.support.importing import Company, people, sheet
 from tests.support.waiting import eventually
@@ -79,7 +78,7 @@ async def pages(page: Callable[[int | None], Awaitable[Page]]) -> list[Page]:
 async def all_that_is_read(company: Company) -> dict[str, list[Page]]:
     """Every page of every history, with the number at which the next begins."""
     found = {}
-    async with open_history(TenantFolder(company.folder), IDENTITY) as history:
+    async with company.kept.history(IDENTITY) as history:
         for limit in (1, 2, 100):
             for who in LOOKED_AT:
                 name = f"{who} by {limit}"
@@ -128,7 +127,7 @@ async def test_histories_are_read_as_if_each_user_had_a_record(company: Company,
 
 
 async def test_a_user_removed_from_a_run_stays_in_the_history_of_the_import(company: Company) -> None:
-    async with open_history(TenantFolder(company.folder), IDENTITY) as history:
+    async with company.kept.history(IDENTITY) as history:
         changes = [change async for page in history.of_import(1) for change in page]
     assert len(changes) == MANY - 1
     nameless = [number for number, change in enumerate(changes) if change["identifier"] is None]

@@ -12,7 +12,6 @@ import pytest
 from importer.database import open_database
 from importer.model import ImportState
 from importer.rules.identity import identity_of
-from importer.users.directory import Directory
 from server.tenants.settings import TenantRefused, TenantSettings, change_settings
 from tests.integration.reconcile.test_identifier import HEADER, staff
 from tests.support.importing import Company, sheet
@@ -51,7 +50,8 @@ async def test_afterwards_people_are_known_by_the_field(company: Company, db: ai
     assert await numbers(company) == ["e1", "e2"]
     outcome = await company.run(staff(e1="ben", e2="ann"), **BY_NUMBER)
     assert (outcome.counts.updated, outcome.counts.created) == (2, 0)
-    found = await Directory(db, identity_of(settings)).get("e1")
+    async with company.kept.directory(identity_of(settings)) as directory:
+        found = await directory.get("e1")
     assert found is not None
     assert found["email"] == "ben@e.com"
 

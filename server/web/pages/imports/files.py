@@ -15,9 +15,8 @@ from starlette.responses import Response
 
 from importer.advice.kept import report_of
 from importer.file.formulas import escape_formula
-from importer.folder import TenantFolder
 from importer.rules.identity import Identity, identity_of
-from importer.users.history import open_history
+from importer.users.users import Users
 from server.web.access import Looking
 from server.web.downloads import Pieces, disposition, download
 from server.web.exports import send_rejected_rows, send_uploaded_file
@@ -56,13 +55,13 @@ async def download_report(visit: Looking, import_id: int) -> Response:
 async def download_changes(request: Request, visit: Looking, import_id: int) -> Response:
     """Everything it changed, field by field."""
     await visit.entry(import_id)
-    pieces = _changes_as_csv(visit.folder, identity_of(await visit.settings()), import_id)
+    pieces = _changes_as_csv(visit.users, identity_of(await visit.settings()), import_id)
     return download(request, pieces, f"sync_users-{import_id}.changes.csv", "text/csv")
 
 
-async def _changes_as_csv(folder: TenantFolder, identity: Identity, import_id: int) -> Pieces:
+async def _changes_as_csv(users: Users, identity: Identity, import_id: int) -> Pieces:
     yield (BOM + _lines([COLUMNS])).encode()
-    async with open_history(folder, identity) as history:
+    async with users.history(identity) as history:
         async for page in history.of_import(import_id):
             yield (await asyncio.to_thread(_lines, map(_cells, page))).encode()
 

@@ -97,7 +97,7 @@ async def _shown(
     moved = await visit.office.reader.last_move()
     entry = await visit.entry(import_id)
     not_done = as_not_done(refused) if refused else None
-    facts: dict[str, Any] = await parts_of(entry, visit.folder, await visit.settings(), asked)
+    facts: dict[str, Any] = await parts_of(entry, visit.folder, visit.users, await visit.settings(), asked)
     return render(
         request,
         "import.html",

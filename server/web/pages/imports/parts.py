@@ -21,7 +21,7 @@ from importer.queue.entry import Entry
 from importer.rules.identity import identity_of
 from importer.said.grouping import Group, each_alone, grouped
 from importer.said.spool import MESSAGES_KEPT, counted_in, grouped_in, said_in, touched_in
-from importer.users.history import open_history
+from importer.users.users import Users
 from server.tenants.settings import TenantSettings
 from server.web.pages.words import labels_of
 
@@ -107,7 +107,9 @@ class Changed:
     fields: Sequence[Mapping[str, Any]]
 
 
-async def parts_of(entry: Entry, folder: TenantFolder, settings: TenantSettings, asked: Asked) -> dict[str, Any]:
+async def parts_of(
+    entry: Entry, folder: TenantFolder, users: Users, settings: TenantSettings, asked: Asked
+) -> dict[str, Any]:
     """Everything but the row itself, by the names that the template has for it."""
     counts = entry.outcome.counts if entry.outcome else Counts()
     files = await asyncio.to_thread(_read, entry, folder, asked)
@@ -118,7 +120,7 @@ async def parts_of(entry: Entry, folder: TenantFolder, settings: TenantSettings,
         "timing": timing_of(entry),
         "labels": labels_of(settings.custom_fields),
         **files,
-        **await _changes(entry, folder, settings, asked),
+        **await _changes(entry, users, settings, asked),
     }
 
 
@@ -209,11 +211,11 @@ def _touched(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]
     return {"actions": actions, "who": who, "touched": touched, "touched_next": following}
 
 
-async def _changes(entry: Entry, folder: TenantFolder, settings: TenantSettings, asked: Asked) -> dict[str, Any]:
+async def _changes(entry: Entry, users: Users, settings: TenantSettings, asked: Asked) -> dict[str, Any]:
     had_effect = entry.undo is not None or entry.state in APPLIED | {ImportState.UNDONE}
     if entry.dry_run or not had_effect:
         return {"changed": [], "changes_next": None}
-    async with open_history(folder, identity_of(settings)) as history:
+    async with users.history(identity_of(settings)) as history:
         changes, following = await history.page_of_import(entry.id, asked.changes, CHANGES_SHOWN)
     return {"changed": _by_person(changes), "changes_next": following}
 

@@ -1,0 +1,53 @@
+"""The users of a tenant as people read them."""
+
+from __future__ import annotations
+
+from importer.rules.identity import Identity
+from tests.support.importing import Company, people, sheet
+
+LINKED = ("first_name", "last_name", "email", "manager", "coach")
+
+
+async def test_a_user_s_reports_are_those_whose_manager_or_coach_they_are(company: Company) -> None:
+    await company.run(
+        sheet(
+            ("Ann", "Ash", "ann@example.com", "", ""),
+            ("Ben", "Bay", "ben@example.com", "ann@example.com", ""),
+            ("Cleo", "Cox", "cleo@example.com", "ann@example.com", "ben@example.com"),
+            header=LINKED,
+        )
+    )
+    await company.run(people("ben", deactivate="1"))
+    ben = {"identifier": "ben@example.com", "name": "Ben Smith", "state": "deactivated"}
+    cleo = {"identifier": "cleo@example.com", "name": "Cleo Cox", "state": "active"}
+    async with company.kept.directory() as directory:
+        assert await directory.reports("Ann@example.com") == {"manager_of": [ben, cleo], "coach_of": []}
+        assert await directory.reports("ann@example.com", limit=1) == {"manager_of": [ben], "coach_of": []}
+        assert await directory.reports("ben@example.com") == {"manager_of": [], "coach_of": [cleo]}
+        assert await directory.reports("nobody@example.com") == {"manager_of": [], "coach_of": []}
+
+
+async def test_reports_are_named_by_the_custom_identifier_where_there_is_one(company: Company) -> None:
+    rows = [("Ann", "Ash", "ann@example.com", "", "e1"), ("Ben", "Bay", "ben@example.com", "e1", "e2")]
+    header = ("first_name", "last_name", "email", "manager", "staff")
+    await company.run(sheet(*rows, header=header), identifier="staff", custom_fields=({"key": "staff"},))
+    async with company.kept.directory(Identity("staff")) as directory:
+        found = await directory.reports("e1")
+    assert [user["identifier"] for user in found["manager_of"]] == ["e2"]
+
+
+async def test_a_protected_user_is_shown_as_one_until_unprotected(company: Company) -> None:
+    await company.run(people("ann"))
+    for protected in (True, False):
+        assert await company.kept.set_protected(" Ann@example.com", protected, Identity())
+        assert (await company.users())["ann@example.com"]["protected"] is protected
+    assert not await company.kept.set_protected("nobody@example.com", True, Identity())
+
+
+async def test_a_snapshot_shows_no_user_of_an_import_that_ends_meanwhile(company: Company) -> None:
+    await company.run(people("ann"))
+    async with company.kept.snapshot() as snapshot:
+        assert await snapshot.count_by_state() == {"active": 1, "deactivated": 0}
+        await company.run(people("ann", "ben"))
+        assert [len(page) async for page in snapshot.everybody()] == [1]
+    assert await company.kept.count_by_state() == {"active": 2, "deactivated": 0}
