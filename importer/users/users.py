@@ -4,19 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
+from importer.model import INTEGER_MAX
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.directory import Directory
 from importer.users.history import History
+from importer.users.settled import SettingChange, Settled, Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What rounds and metrics need to know of the users of a tenant, and of its settings.
+
+    `inviting`: an invitation waits. `logged` is how long the log for the search index is, in rows.
+    """
+
+    active: int
+    deactivated: int
+    inviting: bool
+    logged: int
+    settings: Texts
 
 
 class Users(Protocol):
-    """The users of one tenant, and all that is kept with them. Nothing is open between two calls.
+    """The users of one tenant, and all that is kept with them: nothing is open between two calls.
 
     What is asked here, and of what is opened here, raises TryAgain (the disk is full, an import writes), and
     DatabaseUnusable. Nobody who reads waits for an import, and no import for who reads.
     """
+
+    async def prepare(self, *, make: bool = False) -> Texts:
+        """See to it that the users are as this Headcount keeps them, and return the settings of the tenant.
+
+        What an older Headcount wrote is brought up to date. Only with `make` are users made where there are none.
+        Raises SchemaTooNew if a newer one wrote them.
+        """
 
     def directory(self, identity: Identity = BY_ADDRESS) -> AbstractAsyncContextManager[Directory]:
         """Open the users, told apart by `identity`, to be looked up and searched."""
@@ -39,6 +63,34 @@ class Users(Protocol):
 
         With `upgrade` they are brought up to date first, as for `snapshot`.
         """
+
+    def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:
+        """The settings of the tenant, and whether the users are as an older Headcount left them. Blocks.
+
+        They are read without waiting for an import that runs, also on a full disk; but for a moment where the users
+        are held, which is `timeout_s` at most.
+        """
+
+    async def change_settings(self, decide: Callable[[Texts], Settled]) -> Settled:
+        """Ask `decide` what is to become of the settings, and do that: all of it, or nothing if anything is raised.
+
+        Nobody changes them between what it is shown and what it decides. Raises what it raises, and Refused if users
+        can't be told apart so.
+        """
+
+    async def settings_changes(
+        self, limit: int, before: int = INTEGER_MAX, *, upgrade: bool = False
+    ) -> tuple[list[SettingChange], int | None]:
+        """Up to `limit` changes of settings, newest first, and the `before` of the next page (None: no more).
+
+        With `upgrade` the users are brought up to date first.
+        """
+
+    def take_stock(self, timeout_s: float) -> Stock:
+        """What there is, of users that were brought up to date. Blocks; where users are held, for `timeout_s`."""
+
+    async def highest_import(self) -> int:
+        """The highest id of an import that is applied; 0 if there is none. The users are brought up to date first."""
 
 
 UsersOf = Callable[[str], Users]

@@ -21,7 +21,7 @@ from server.tenants.feeds import Feed, feed_of
 from server.tenants.inspection import inspect, unusable_copy
 from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
-from server.tenants.tenants import Tenants, open_users, refuse_lost, server_database
+from server.tenants.tenants import Tenants, refuse_lost, server_database
 
 
 @click.group()
@@ -153,8 +153,7 @@ async def history(name: str, limit: int, as_json: bool) -> None:
     """Who changed which setting of the tenant NAME, and when, newest first."""
     async with tenants() as opened:
         await opened.get(name)
-        async with open_users(opened.folder(name)) as db:
-            rows = await settings_history(db, limit)
+        rows, _ = await settings_history(opened.users(name), limit, upgrade=True)
     columns = {"changed_at": "WHEN", "changed_by": "WHO", "key": "SETTING", "old": "FROM", "new": "TO"}
     shown_rows = rows if as_json else [{**row, "old": _typed(row["old"]), "new": _typed(row["new"])} for row in rows]
     print_list(shown_rows, columns, as_json=as_json, empty="No setting was ever changed.")

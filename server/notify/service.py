@@ -93,7 +93,7 @@ class Notifications:
     async def _settings_of(self, tenant: str) -> TenantSettings:
         if self._soundness:
             return await self._soundness.settings(tenant)
-        return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
+        return await asyncio.to_thread(read_settings, self._tenants.users(tenant))
 
     async def _inviting(self) -> list[str]:
         """The tenants in which an invitation waits."""

@@ -15,13 +15,14 @@ from pathlib import Path
 from importer.errors import TryAgain
 from importer.folder import TenantFolder
 from importer.unusable import FAULTS
+from importer.users.users import Users
 from keys.ring import KeyRing
 from server.files.contracts import TenantLimits
 from server.seldom import Seldom
 from server.tenants.inspection import inspect
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, TenantSettings, read_settings
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import NAME, Tenants
+from server.tenants.tenants import NAME, Tenants, users_in
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Accounts:
         if account is None or time.monotonic() - read_at >= SETTINGS_AGE_S:
             ring = account.ring if account else KeyRing(folder.keys)
             try:
-                limits = self._limits(folder.users_db, account)
+                limits = self._limits(users_in(folder), account)
             except (OSError, ValueError, TenantRefused, *FAULTS):
                 if not (broken := inspect(folder).why):
                     raise
@@ -102,10 +103,10 @@ class Accounts:
             self._known[name] = (time.monotonic(), account)
         return account
 
-    def _limits(self, users_db: Path, known: TenantAccount | None) -> TenantLimits:
+    def _limits(self, users: Users, known: TenantAccount | None) -> TenantLimits:
         """The limits as they are now; if they can't be read soon, or not at all on a full disk, as they were."""
         try:
-            return limits_of(read_settings(users_db, BUSY_TIMEOUT_S if known else READ_TIMEOUT_S))
+            return limits_of(read_settings(users, BUSY_TIMEOUT_S if known else READ_TIMEOUT_S))
         except TryAgain as error:
             if known is None:
                 raise

@@ -11,17 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
 
 from engine.figures import Figures, Known, Pruned
 from engine.tenants import Tenant
-from importer.database import check_version
 from importer.errors import ImporterError
-from server.tenants.settings import READ_TIMEOUT_S, SELECT, TenantRefused, from_rows
+from importer.users.users import Users
+from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
 from server.tenants.tenants import Tenants
 from server.trouble import tell
 
@@ -35,11 +32,6 @@ REST_S, SHARE = 0.1, 0.1
 
 UNSETTLED_S = 2.0
 """So long after it was written a file may change without looking otherwise: no file system counts more coarsely."""
-
-COUNTS = """
-    SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM users WHERE state = 'deactivated'),
-        EXISTS (SELECT 1 FROM invitations WHERE state = 'waiting'),
-        (SELECT coalesce(max(seq), 0) FROM search_log) - (SELECT coalesce(min(seq), 0) FROM search_log)"""
 
 
 class FigureBook:
@@ -196,11 +188,10 @@ class FigureBook:
         """In a thread: the figures of some tenants, and how their files look."""
         found: dict[str, tuple[str | None, Figures | Exception]] = {}
         for name in names:
-            database = self._tenants.folder(name).users_db
             # Before it is read: what is written meanwhile makes it look otherwise.
-            look, settled = look_of(os.fspath(database), time.time())
+            look, settled = look_of(os.fspath(self._tenants.folder(name).users_db), time.time())
             try:
-                found[name] = look if settled else None, read_figures(database)
+                found[name] = look if settled else None, read_figures(self._tenants.users(name))
             except Exception as error:
                 found[name] = None, error
         return found
@@ -261,23 +252,19 @@ def look_of(database: str, now: float) -> tuple[str, bool]:
     return "/".join(looks), now - newest > UNSETTLED_S
 
 
-def read_figures(database: Path) -> Figures:
-    """The figures in the users.db at `database`, which has the schema of now. Raises what it cannot be read for."""
-    where = f"{database.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(where, uri=True, timeout=READ_TIMEOUT_S)) as db:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        check_version(database, "tenant", version)
-        total, gone, inviting, logged = db.execute(COUNTS).fetchone()
-        try:
-            settings = from_rows(db.execute(SELECT))
-        except (TenantRefused, ValueError):
-            settings = from_rows(())  # whoever needs them says what is wrong with them
+def read_figures(users: Users) -> Figures:
+    """The figures of `users`, which are as this Headcount keeps them. Raises what they cannot be read for."""
+    stock = users.take_stock(READ_TIMEOUT_S)
+    try:
+        settings = from_texts(stock.settings)
+    except (TenantRefused, ValueError):
+        settings = from_texts({})  # whoever needs them says what is wrong with them
     return Figures(
-        total - gone,
-        gone,
+        stock.active,
+        stock.deactivated,
         settings.stale_after_days,
         settings.retention_days,
         settings.kept_bytes,
-        bool(inviting),
-        logged,
+        stock.inviting,
+        stock.logged,
     )

@@ -14,7 +14,8 @@ from importer.folder import TenantFolder
 from importer.unusable import FAULTS, damaged, may, not_ours, read_all, shut
 from keys.errors import RingUnreadable
 from keys.ring import KeyRing
-from server.tenants.settings import TenantRefused, read_settings_and_version
+from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
+from server.tenants.tenants import users_in
 
 Signature = str
 """What changes when something in a folder is replaced, or given to another user."""
@@ -44,7 +45,8 @@ def inspect(folder: TenantFolder, *, whole: bool = False) -> Found:
     if why:
         return Found(why)
     try:
-        _, version = read_settings_and_version(folder.users_db)
+        texts, outdated = users_in(folder).read_settings(READ_TIMEOUT_S)
+        from_texts(texts)
         if whole:
             read_all(folder.users_db)
         KeyRing(folder.keys).keys()
@@ -56,7 +58,7 @@ def inspect(folder: TenantFolder, *, whole: bool = False) -> Found:
         return Found(damaged(folder.users_db, error))
     except (TenantRefused, ValueError) as error:
         return Found(f"a setting in {folder.users_db} makes no sense ({error}); restore the file from a backup")
-    return Found(None, outdated=version < newest_version("tenant"))
+    return Found(None, outdated=outdated)
 
 
 def unusable_copy(folder: TenantFolder, needed: Iterable[tuple[int, int]]) -> str | None:

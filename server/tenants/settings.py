@@ -1,39 +1,35 @@
 """The settings of one tenant: what may be set, how they are kept, and that they change as a whole or not at all.
 
-They live in the tenant's users.db, so that they move with its folder: a row for each that differs from its default.
+They are kept with the tenant's users, those that differ from their defaults.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
-from pathlib import Path
+from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-import aiosqlite
 from pydantic import AfterValidator, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from ground.moments import rfc3339, utc_now
 from ground.refusals import Refusal
-from importer.database import as_told, check_version, transaction
-from importer.errors import Refused, TryAgain
+from importer.errors import Refused
 from importer.model import INTEGER_MAX
 from importer.rules.cells import LANGUAGES, Invalid
 from importer.rules.emails import check_email
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings, Unfit
-from importer.users.switching import switch_identity
+from importer.users.settled import SettingChange, Settled, Texts
+from importer.users.users import Users
 from server.networks import Networks
 from server.setting_errors import nearest, place, reason
 from server.tenants.invitation_template import InvitationTemplate
 from server.tenants.setting_texts import described
 
-SELECT = "SELECT key, value FROM settings"
 READ_TIMEOUT_S = 2.0
 CHANGED_MEANWHILE = (
     "Somebody else has changed the settings meanwhile, and nothing was changed. Load them again, look at what is "
@@ -179,51 +175,19 @@ def _wrong_setting(details: ErrorDetails) -> tuple[str, str]:
     return str(details["loc"][0]), f"{within}: {reason(details)}" if within else reason(details)
 
 
-def from_rows(rows: Iterable[tuple[str, str]]) -> TenantSettings:
-    """The settings as they are kept. Raises TenantRefused if one of them makes no sense."""
-    return _validated({key: json.loads(value) for key, value in rows})
+def from_texts(texts: Texts) -> TenantSettings:
+    """The settings as they are kept. Raises TenantRefused if one makes no sense, ValueError if it is no JSON."""
+    return _validated({key: json.loads(value) for key, value in texts.items()})
 
 
-async def load_settings(db: aiosqlite.Connection) -> TenantSettings:
-    """The settings in the open users.db `db`."""
-    return from_rows((row[0], row[1]) for row in await db.execute_fetchall(SELECT))
+def read_settings(users: Users, timeout_s: float = READ_TIMEOUT_S) -> TenantSettings:
+    """The settings kept with `users`, read at once and without waiting for an import that runs. Blocks.
 
-
-def read_settings(database: Path, timeout_s: float = READ_TIMEOUT_S) -> TenantSettings:
-    """The settings in the users.db at `database`, read at once and without waiting for an import that runs.
-
-    But for a moment when the last one who had it open tidies it up, which takes seconds after a big import. Whoever
+    But for a moment when the last one who had them open tidies up, which takes seconds after a big import. Whoever
     can't wait that long says so by `timeout_s`. Raises TryAgain if it takes longer, and when the disk is full,
     DatabaseUnusable, and TenantRefused if a setting makes no sense.
     """
-    return read_settings_and_version(database, timeout_s)[0]
-
-
-def read_settings_and_version(database: Path, timeout_s: float = READ_TIMEOUT_S) -> tuple[TenantSettings, int]:
-    """The same, and the version of the schema that the users.db has."""
-    try:
-        return _read(database, "mode=ro", timeout_s)
-    except sqlite3.DatabaseError as error:
-        told = as_told(error, database)
-        # On a full or read-only disk SQLite cannot make the files beside it. Without any there is no other writer.
-        if isinstance(told, TryAgain) and told.code != "database_busy" and _at_rest(database):
-            return _read(database, "mode=ro&immutable=1", timeout_s)
-        raise told from error
-
-
-def _read(database: Path, options: str, timeout_s: float) -> tuple[TenantSettings, int]:
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?{options}", uri=True, timeout=timeout_s)) as db:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        check_version(database, "tenant", version)
-        return from_rows(db.execute(SELECT)), version
-
-
-def _at_rest(database: Path) -> bool:
-    """Whether all of the database is in its own file."""
-    try:
-        return database.with_name(f"{database.name}-wal").stat().st_size == 0
-    except FileNotFoundError:
-        return True
+    return from_texts(users.read_settings(timeout_s)[0])
 
 
 def etag(settings: TenantSettings) -> str:
@@ -232,51 +196,43 @@ def etag(settings: TenantSettings) -> str:
 
 
 async def change_settings(
-    db: aiosqlite.Connection,
+    users: Users,
     changes: Mapping[str, object],
     *,
     by: str,
     whole: bool = False,
     expected: str | None = None,
 ) -> TenantSettings:
-    """Change settings in the open users.db `db`: all of `changes`, or none and TenantRefused.
+    """Change the settings kept with `users`: all of `changes`, or none and TenantRefused.
 
     With `whole`, what `changes` does not name goes back to its default. With `expected`, the `etag` of the settings
     that whoever changes them has seen, nothing changes (`settings_changed`) if they are others by now. Who changed
     what and when is kept; when a setting that the importer obeys is different afterwards, every row of the next file
     is looked at again.
     """
-    async with transaction(db):
-        before = await load_settings(db)
+    at = rfc3339(utc_now())
+
+    def decide(texts: Texts) -> Settled:
+        before = from_texts(texts)
         if expected is not None and etag(before) != expected:
             raise TenantRefused("settings_changed", CHANGED_MEANWHILE)
-        after = changed(before, changes, whole=whole)
-        if after.identifier != before.identifier:
-            await _switch(db, after)
-        kept = {name: new for name, (_, new) in differences(TenantSettings(), after).items()}
-        await db.execute("DELETE FROM settings")
-        await db.executemany(
-            "INSERT INTO settings (key, value) VALUES (?, ?)",
-            [(name, json.dumps(value)) for name, value in kept.items()],
-        )
-        await _remember(db, before, after, by)
-        if differences(before, after).keys() & ImportSettings.model_fields.keys():
-            await db.execute("UPDATE meta SET revision = revision + 1")
-    return after
+        return settled(before, changed(before, changes, whole=whole), by, at)
 
-
-async def _switch(db: aiosqlite.Connection, after: TenantSettings) -> None:
     try:
-        await switch_identity(db, identity_of(after))
+        return from_texts((await users.change_settings(decide)).kept)
     except Refused as error:
         raise TenantRefused(error.code, error.message, {"identifier": error.message}) from None
 
 
-async def _remember(db: aiosqlite.Connection, before: TenantSettings, after: TenantSettings, by: str) -> None:
-    at = rfc3339(utc_now())
-    await db.executemany(
-        "INSERT INTO settings_changes (changed_at, changed_by, key, old, new) VALUES (?, ?, ?, ?, ?)",
-        [(at, by, name, json.dumps(old), json.dumps(new)) for name, (old, new) in differences(before, after).items()],
+def settled(before: TenantSettings, after: TenantSettings, by: str, at: str) -> Settled:
+    """What is kept where `by` changes `before` to `after` at `at` (RFC 3339)."""
+    found = differences(before, after)
+    kept = differences(TenantSettings(), after)
+    return Settled(
+        kept={name: json.dumps(new) for name, (_, new) in kept.items()},
+        changes=[SettingChange(at, by, name, json.dumps(old), json.dumps(new)) for name, (old, new) in found.items()],
+        identity=identity_of(after) if after.identifier != before.identifier else None,
+        means_otherwise=bool(found.keys() & ImportSettings.model_fields.keys()),
     )
 
 
@@ -287,21 +243,13 @@ def differences(before: TenantSettings, after: TenantSettings) -> dict[str, tupl
     return {name: (old[name], new[name]) for name in new if json.dumps(old[name]) != json.dumps(new[name])}
 
 
-async def settings_history(db: aiosqlite.Connection, limit: int) -> list[dict[str, Any]]:
-    """The newest changes of settings, newest first: when, by whom, which, and its old and new value."""
-    return (await page_of_settings_history(db, limit))[0]
-
-
-async def page_of_settings_history(
-    db: aiosqlite.Connection, limit: int, before: int = INTEGER_MAX
+async def settings_history(
+    users: Users, limit: int, before: int = INTEGER_MAX, *, upgrade: bool = False
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """The same, only what is older than `before`; and the `before` of the next page (None: no more)."""
-    query = "SELECT * FROM settings_changes WHERE id < ? ORDER BY id DESC LIMIT ?"
-    found = list(await db.execute_fetchall(query, (before, limit + 1)))
-    rows = found[:limit]
-    return [_setting_change(row) for row in rows], rows[-1]["id"] if len(found) > limit else None
+    """The newest changes of settings that are older than `before`, newest first, and the `before` of the next page.
 
-
-def _setting_change(row: aiosqlite.Row) -> dict[str, Any]:
-    said = {name: row[name] for name in ("changed_at", "changed_by", "key")}
-    return {**said, "old": json.loads(row["old"]), "new": json.loads(row["new"])}
+    Each with when, by whom, which, and its old and new value; the `before` is None if there are no more. With
+    `upgrade` the users are brought up to date first.
+    """
+    found, more = await users.settings_changes(limit, before, upgrade=upgrade)
+    return [{**asdict(each), "old": json.loads(each.old), "new": json.loads(each.new)} for each in found], more

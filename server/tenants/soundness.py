@@ -31,7 +31,7 @@ from server.rounds import again
 from server.tenants.figures import FigureBook
 from server.tenants.inspection import Found, Glance, Signature, glance, inspect, signature_of, unusable_copy
 from server.tenants.settings import TenantRefused, TenantSettings, read_settings
-from server.tenants.tenants import Tenants, open_users
+from server.tenants.tenants import Tenants
 from server.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class Soundness:
         why = self.why(tenant)
         try:
             if not why:
-                return await asyncio.to_thread(read_settings, self._tenants.folder(tenant).users_db)
+                return await asyncio.to_thread(read_settings, self._tenants.users(tenant))
         except (OSError, ValueError, TenantRefused, *FAULTS) as error:
             why = await self.look(tenant, error)
             if not why:
@@ -262,8 +262,7 @@ class Soundness:
         """Bring the schema up to date and take up what is owed; return why that cannot be done."""
         try:
             if found.outdated:
-                async with open_users(self._tenants.folder(tenant)):
-                    pass
+                await self._tenants.users(tenant).prepare()
             if tenant in self._owed and self._take_up:
                 await self._take_up(tenant)
                 self._owed.discard(tenant)

@@ -19,15 +19,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
-
 from engine.sqlite.store import open_store, store_file
 from engine.sqlite.tenant.users import SqliteUsers
 from engine.store import Store
 from engine.tenants import Tenant
 from ground.files import fsync_folder
 from ground.moments import rfc3339, utc_now
-from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
 from importer.users.users import Users
@@ -37,9 +34,9 @@ from server.tenants.settings import (
     TenantRefused,
     TenantSettings,
     change_settings,
-    load_settings,
-    page_of_settings_history,
+    from_texts,
     read_settings,
+    settings_history,
 )
 
 OPERATOR = "operator"
@@ -186,15 +183,11 @@ class Tenants:
     async def settings(self, name: str) -> TenantSettings:
         """The tenant's settings as they are now, also while an import of it runs. Raises TenantRefused, TryAgain."""
         await self.get(name)
-        return await asyncio.to_thread(read_settings, self.folder(name).users_db)
+        return await asyncio.to_thread(read_settings, self.users(name))
 
     async def settings_history(self, name: str, limit: int, before: int = INTEGER_MAX) -> HistoryPage:
-        """`page_of_settings_history` of the tenant. For the server, which has brought its schema up to date."""
-        db = await open_database(self.folder(name).users_db, "tenant", readonly=True)
-        try:
-            return await page_of_settings_history(db, limit, before)
-        finally:
-            await db.close()
+        """`settings_history` of the tenant. For the server, which has brought its users up to date."""
+        return await settings_history(self.users(name), limit, before)
 
     async def change_settings(
         self,
@@ -212,8 +205,7 @@ class Tenants:
         Raises TryAgain while an import of the tenant holds the database.
         """
         await self.get(name)
-        async with open_users(self.folder(name)) as db:
-            return await change_settings(db, changes, by=by, whole=whole, expected=expected)
+        return await change_settings(self.users(name), changes, by=by, whole=whole, expected=expected)
 
     async def _make(self, folder: TenantFolder, keys: Iterable[str]) -> None:
         """A complete folder under another name, then renamed: it is never seen half made. We hold the lock."""
@@ -250,16 +242,6 @@ async def open_tenants(data_dir: Path, *, serving: bool = False) -> AsyncIterato
         yield Tenants(data_dir, store)
 
 
-@asynccontextmanager
-async def open_users(folder: TenantFolder, *, make: bool = False) -> AsyncIterator[aiosqlite.Connection]:
-    """The users.db of one tenant, with its schema up to date. Raises DatabaseUnusable, TryAgain."""
-    db = await open_database(folder.users_db, "tenant", make=make)
-    try:
-        yield db
-    finally:
-        await db.close()
-
-
 async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) -> None:
     """Everything a tenant's folder holds is there and on disk. Only with `make` are its users made."""
     for place in (
@@ -272,10 +254,7 @@ async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) ->
         folder.messages,
     ):
         place.mkdir(mode=0o700, exist_ok=True)
-    if make:
-        folder.users_db.touch(mode=0o600)
-    async with open_users(folder, make=make) as db:
-        await load_settings(db)
+    from_texts(await users_in(folder).prepare(make=make))
     ring = KeyRing(folder.keys)
     for line in keys:
         try:
@@ -289,11 +268,10 @@ async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) ->
 
 async def _highest_import(folder: TenantFolder) -> int:
     """The highest id an import of this folder ever had, as far as it shows: ids are never used twice."""
-    async with open_users(folder) as db:
-        rows = list(await db.execute_fetchall("SELECT coalesce(max(import_id), 0) FROM applied"))
+    applied = await users_in(folder).highest_import()
     names = [path.name for place in (folder.uploads, folder.messages, folder.results) for path in place.iterdir()]
     numbers = [int(found[1]) for name in names if (found := re.match(r"(?:sync_users-)?([0-9]{1,15})\.", name))]
-    return max([int(rows[0][0]), *numbers])
+    return max([applied, *numbers])
 
 
 def _refuse_foreign(data_dir: Path) -> None:

@@ -53,6 +53,8 @@ KNOW_A_DATABASE = {
     "engine.sqlite.store",
     "engine.sqlite.tenant.directory",
     "engine.sqlite.tenant.history",
+    "engine.sqlite.tenant.settings",
+    "engine.sqlite.tenant.stock",
     "engine.sqlite.tenant.users",
     "importer.advice.trying",
     "importer.database",
@@ -70,9 +72,6 @@ KNOW_A_DATABASE = {
     "importer.users.switching",
     "importer.worker.pruning",
     "server.notify.invitations",
-    "server.tenants.figures",
-    "server.tenants.settings",
-    "server.tenants.tenants",
 }
 KNOW_AN_ENGINE = {
     "server.tenants.tenants",
@@ -147,6 +146,7 @@ PURE = {
     "importer.users.columns",
     "importer.users.history",
     "importer.users.runs",
+    "importer.users.settled",
     "importer.rules.identity",
     "importer.model",
     "importer.nearest",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiosqlite
 
-from engine.sqlite.faults import told
+from engine.sqlite.faults import fetch, told
+from engine.sqlite.tenant import settings
 from engine.sqlite.tenant.directory import SqliteDirectory
 from engine.sqlite.tenant.history import SqliteHistory
+from engine.sqlite.tenant.stock import take_stock
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
+from importer.model import INTEGER_MAX
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.search import attach_index
+from importer.users.settled import SettingChange, Settled, Texts
+from importer.users.users import Stock
 
 
 class SqliteUsers:
@@ -22,26 +27,32 @@ class SqliteUsers:
     def __init__(self, folder: TenantFolder) -> None:
         self._folder = folder
 
+    async def prepare(self, *, make: bool = False) -> Texts:
+        if make:
+            self._folder.users_db.touch(mode=0o600)
+        async with open_users(self._folder, make=make) as db:
+            return await settings.texts_in(db)
+
     @asynccontextmanager
     async def directory(self, identity: Identity = BY_ADDRESS) -> AsyncIterator[SqliteDirectory]:
-        async with self._opened(readonly=True) as db:
+        async with open_users(self._folder, readonly=True) as db:
             with told():
                 index = await attach_index(db, self._folder.search_db)
             yield SqliteDirectory(db, identity, index)
 
     @asynccontextmanager
     async def snapshot(self, identity: Identity = BY_ADDRESS) -> AsyncIterator[SqliteDirectory]:
-        async with self._opened() as db:
+        async with open_users(self._folder) as db:
             with told():
                 await db.execute("BEGIN")
             yield SqliteDirectory(db, identity)
 
     async def count_by_state(self) -> dict[str, int]:
-        async with self._opened() as db:
+        async with open_users(self._folder) as db:
             return await SqliteDirectory(db).count_by_state()
 
     async def set_protected(self, identifier: str, protected: bool, identity: Identity) -> bool:
-        async with self._opened() as db:
+        async with open_users(self._folder) as db:
             with told():
                 async with transaction(db):
                     cursor = await db.execute(
@@ -52,15 +63,38 @@ class SqliteUsers:
 
     @asynccontextmanager
     async def history(self, identity: Identity, *, upgrade: bool = False) -> AsyncIterator[SqliteHistory]:
-        async with self._opened(readonly=not upgrade) as db:
+        async with open_users(self._folder, readonly=not upgrade) as db:
             yield SqliteHistory(db, identity)
 
-    @asynccontextmanager
-    async def _opened(self, *, readonly: bool = False) -> AsyncIterator[aiosqlite.Connection]:
-        """Unless it is only read, the schema is of now."""
-        with told():
-            db = await open_database(self._folder.users_db, "tenant", readonly=readonly)
-        try:
-            yield db
-        finally:
-            await db.close()
+    def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:
+        return settings.read(self._folder.users_db, timeout_s)
+
+    async def change_settings(self, decide: Callable[[Texts], Settled]) -> Settled:
+        async with open_users(self._folder) as db:
+            return await settings.change(db, decide)
+
+    async def settings_changes(
+        self, limit: int, before: int = INTEGER_MAX, *, upgrade: bool = False
+    ) -> tuple[list[SettingChange], int | None]:
+        async with open_users(self._folder, readonly=not upgrade) as db:
+            return await settings.page_of_changes(db, limit, before)
+
+    async def highest_import(self) -> int:
+        async with open_users(self._folder) as db:
+            return int((await fetch(db, "SELECT coalesce(max(import_id), 0) FROM applied"))[0][0])
+
+    def take_stock(self, timeout_s: float) -> Stock:
+        return take_stock(self._folder.users_db, timeout_s)
+
+
+@asynccontextmanager
+async def open_users(
+    folder: TenantFolder, *, readonly: bool = False, make: bool = False
+) -> AsyncIterator[aiosqlite.Connection]:
+    """The users.db of one tenant. Unless it is only read, its schema is of now; with `make` it is made if need be."""
+    with told():
+        db = await open_database(folder.users_db, "tenant", readonly=readonly, make=make)
+    try:
+        yield db
+    finally:
+        await db.close()

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from engine.sqlite.tenant.users import SqliteUsers
 from ground.moments import utc_now
 from importer.folder import TenantFolder
 from importer.model import Guard, GuardReason, ImportState, Outcome
@@ -56,7 +57,7 @@ def apply(folder: TenantFolder, text: str, number: int, **settings: Any) -> Outc
     file = folder.uploads / f"{number}.csv"
     file.write_bytes(text.encode())
     job = Job("acme", number, file, "sync_users.csv", False, None, None, utc_now())
-    chosen = TenantSettings(**settings) if settings else read_settings(folder.users_db)
+    chosen = TenantSettings(**settings) if settings else read_settings(SqliteUsers(folder))
     return asyncio.run(run_import(job, folder.users_db, chosen, folder.messages))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine.sqlite.store import open_store
+from engine.sqlite.tenant.users import open_users
 from ground.moments import utc_now
 from importer.errors import Refused
 from importer.model import ImportState
@@ -26,7 +27,7 @@ from importer.worker.worker import Worker
 from server.hooks import trials as trials_module
 from server.hooks.trials import NO_NAME, WAITING_MOST, Trials, tidy_name
 from server.tenants.settings import TenantRefused
-from server.tenants.tenants import open_users, server_database
+from server.tenants.tenants import server_database
 from tests.support.importing import people, sheet
 from tests.support.queues import NOON, Watching, found
 from tests.support.sftp import SftpHouse

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.tenant.users import SqliteUsers
 from importer.database import open_database
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
@@ -377,4 +378,4 @@ async def test_settings_are_read_on_a_full_disk(tenants: Tenants, tmp_path: Path
         fill(disk)
         with pytest.raises(TryAgain, match="the disk"):
             await open_database(database, "tenant", readonly=True)
-        assert read_settings(database).max_sessions == 7
+        assert read_settings(SqliteUsers(TenantFolder(disk))).max_sessions == 7

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.tenant.users import open_users
 from importer.database import open_database
 from importer.errors import SchemaTooNew, TryAgain
 from keys.errors import KeyRefused
 from server.tenants.accounts import Accounts
-from server.tenants.settings import TenantRefused, TenantSettings, change_settings, etag, read_settings
-from server.tenants.tenants import Tenants, open_tenants, open_users
+from server.tenants.settings import TenantRefused, TenantSettings, etag, read_settings
+from server.tenants.tenants import Tenants, open_tenants
 from tests.support.keypairs import blob, public_line
 from tests.support.waiting import eventually
 
@@ -163,7 +164,7 @@ async def test_settings_that_are_held_for_long_are_to_be_asked_for_again(
     users_db = tenants.folder("acme").users_db
     with tidying_up(tenants):
         with pytest.raises(TryAgain, match="holds the database"):
-            read_settings(users_db, 0.01)
+            read_settings(tenants.users("acme"), 0.01)
         with pytest.raises(TryAgain, match="holds the database"):
             await open_database(users_db, "tenant")
 
@@ -252,15 +253,14 @@ async def test_a_setting_that_makes_no_sense_is_an_error_not_a_default(tenants: 
         await tenants.settings("acme")
 
 
-async def test_settings_are_read_while_an_import_writes(tenants: Tenants) -> None:
+async def test_settings_are_read_while_an_import_writes(tenants: Tenants, monkeypatch: pytest.MonkeyPatch) -> None:
     await tenants.add("acme")
     async with open_users(tenants.folder("acme")) as importing:
         await importing.execute("BEGIN IMMEDIATE")
         assert (await tenants.settings("acme")).max_sessions == 10
-        async with open_users(tenants.folder("acme")) as db:
-            await db.execute("PRAGMA busy_timeout=1")
-            with pytest.raises(TryAgain):
-                await change_settings(db, {"max_sessions": 3}, by="operator")
+        monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.001)
+        with pytest.raises(TryAgain):
+            await tenants.change_settings("acme", {"max_sessions": 3})
 
 
 async def test_a_running_server_sees_what_the_command_line_did(tenants: Tenants) -> None:

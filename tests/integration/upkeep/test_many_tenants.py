@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.sqlite.server.listing import SOME_COPIES_NEEDED
+from engine.sqlite.tenant.users import open_users
 from importer.database import newest_version
 from importer.folder import TenantFolder
 from importer.model import ImportState
@@ -25,7 +26,7 @@ from server.tenants import figures as figures_module
 from server.tenants import soundness as soundness_module
 from server.tenants.inspection import Found
 from server.tenants.soundness import Soundness
-from server.tenants.tenants import Tenants, open_tenants, open_users
+from server.tenants.tenants import Tenants, open_tenants
 from server.upkeep import keeping
 from server.upkeep.counting import Counting
 from server.upkeep.indexing import Indexer

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from engine.sqlite.server.listing import LAST_SUCCESSES, NEWEST_OF_ALL
+from engine.sqlite.tenant.users import open_users
 from importer.model import ImportState
 from importer.queue.queue import Queue
-from server.tenants.tenants import Tenants, open_tenants, open_users, server_database
+from server.tenants.tenants import Tenants, open_tenants, server_database
 from server.upkeep import disk as disk_module
 from server.upkeep.counting import Counting
 from server.upkeep.disk import Disk, bytes_below

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.tenants.tenants import open_users
+from engine.sqlite.tenant.users import open_users
 from tests.support.importing import people, sheet
 from tests.support.pages import IMPORTS, page, seen, settings
 from tests.support.site import Site, open_site

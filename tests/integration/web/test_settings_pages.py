@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.sqlite.tenant.users import open_users
 from importer.database import transaction
 from server.tenants.settings import TenantSettings
-from server.tenants.tenants import open_users
 from tests.support.forms import Form
 from tests.support.importing import people
 from tests.support.site import Site, open_site

@@ -1,0 +1,81 @@
+"""The settings of a tenant in users.db, so that they move with its folder."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import aiosqlite
+
+from engine.sqlite.faults import fetch, told
+from importer.database import as_told, check_version, newest_version, transaction
+from importer.errors import DatabaseUnusable, TryAgain
+from importer.unusable import damaged
+from importer.users.settled import SettingChange, Settled, Texts
+from importer.users.switching import switch_identity
+
+SELECT = "SELECT key, value FROM settings"
+
+
+async def texts_in(db: aiosqlite.Connection) -> Texts:
+    """The settings in the open users.db `db`."""
+    return {row[0]: row[1] for row in await fetch(db, SELECT)}
+
+
+async def change(db: aiosqlite.Connection, decide: Callable[[Texts], Settled]) -> Settled:
+    """Do what `decide` says in the transaction in which it is asked. Raises what it raises, and Refused."""
+    with told():
+        async with transaction(db):
+            settled = decide(await texts_in(db))
+            if settled.identity:
+                await switch_identity(db, settled.identity)
+            await db.execute("DELETE FROM settings")
+            await db.executemany("INSERT INTO settings (key, value) VALUES (?, ?)", list(settled.kept.items()))
+            await db.executemany(
+                "INSERT INTO settings_changes (changed_at, changed_by, key, old, new) VALUES (?, ?, ?, ?, ?)",
+                [(each.changed_at, each.changed_by, each.key, each.old, each.new) for each in settled.changes],
+            )
+            if settled.means_otherwise:
+                await db.execute("UPDATE meta SET revision = revision + 1")
+    return settled
+
+
+async def page_of_changes(
+    db: aiosqlite.Connection, limit: int, before: int
+) -> tuple[list[SettingChange], int | None]:
+    """Up to `limit` changes that are older than `before`, newest first, and the `before` of the next page."""
+    query = (
+        "SELECT id, changed_at, changed_by, key, old, new FROM settings_changes WHERE id < ? ORDER BY id DESC LIMIT ?"
+    )
+    found = await fetch(db, query, (before, limit + 1))
+    rows = found[:limit]
+    return [SettingChange(*row[1:]) for row in rows], rows[-1]["id"] if len(found) > limit else None
+
+
+def read(database: Path, timeout_s: float) -> tuple[Texts, bool]:
+    """The settings in the users.db at `database`, and whether its schema is one of an older Headcount."""
+    try:
+        return _read(database, "mode=ro", timeout_s)
+    except sqlite3.DatabaseError as error:
+        meant = as_told(error, database)
+        # On a full or read-only disk SQLite cannot make the files beside it. Without any there is no other writer.
+        if isinstance(meant, TryAgain) and meant.code != "database_busy" and _at_rest(database):
+            return _read(database, "mode=ro&immutable=1", timeout_s)
+        raise (DatabaseUnusable(damaged(database, error)) if meant is error else meant) from error
+
+
+def _read(database: Path, options: str, timeout_s: float) -> tuple[Texts, bool]:
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?{options}", uri=True, timeout=timeout_s)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        check_version(database, "tenant", version)
+        return dict(db.execute(SELECT)), version < newest_version("tenant")
+
+
+def _at_rest(database: Path) -> bool:
+    """Whether all of the database is in its own file."""
+    try:
+        return database.with_name(f"{database.name}-wal").stat().st_size == 0
+    except FileNotFoundError:
+        return True

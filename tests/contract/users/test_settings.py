@@ -1,0 +1,61 @@
+"""What a tenant has chosen is kept as a whole, with who changed it."""
+
+from __future__ import annotations
+
+import pytest
+
+from importer.errors import Refused
+from importer.rules.identity import Identity
+from importer.users.settled import SettingChange, Settled, Texts
+from tests.support.importing import Company, people
+
+SOON_S = 1.0
+
+
+def change(number: int) -> SettingChange:
+    return SettingChange(f"2026-01-0{number}T00:00:00.000Z", "ann", "delimiter", '","', '";"')
+
+
+async def test_settings_that_were_changed_are_read_as_they_were_decided(company: Company) -> None:
+    shown: list[Texts] = []
+
+    def decide(texts: Texts) -> Settled:
+        shown.append(texts)
+        return Settled({"delimiter": '";"'}, [change(1)])
+
+    for _ in range(2):
+        await company.kept.change_settings(decide)
+    assert shown == [{}, {"delimiter": '";"'}]
+    assert company.kept.read_settings(SOON_S) == ({"delimiter": '";"'}, False)
+    assert await company.kept.prepare() == company.kept.take_stock(SOON_S).settings == {"delimiter": '";"'}
+
+
+async def test_changes_of_settings_come_newest_first_in_pages(company: Company) -> None:
+    await company.kept.change_settings(lambda _: Settled({}, [change(1), change(2), change(3)]))
+    newest, before = await company.kept.settings_changes(2)
+    assert newest == [change(3), change(2)]
+    assert before is not None
+    assert await company.kept.settings_changes(2, before) == ([change(1)], None)
+
+
+async def test_an_identifier_that_is_refused_leaves_all_settings_as_they_were(company: Company) -> None:
+    await company.run(people("ann"))
+    kept = {"identifier": '"number"', "delimiter": '";"'}
+    with pytest.raises(Refused, match="Ann Smith"):
+        await company.kept.change_settings(lambda _: Settled(kept, [change(1)], Identity("number")))
+    assert company.kept.read_settings(SOON_S) == ({}, False)
+    assert await company.kept.settings_changes(10) == ([], None)
+
+
+async def test_a_stock_counts_users_by_state(company: Company) -> None:
+    await company.run(people("ann", "ben"), invitations="immediately")
+    await company.run(people("ben", deactivate="1"))
+    stock = company.kept.take_stock(SOON_S)
+    assert (stock.active, stock.deactivated, stock.inviting) == (1, 1, True)
+
+
+async def test_the_highest_import_is_the_last_that_was_applied(company: Company) -> None:
+    assert await company.kept.highest_import() == 0
+    await company.run(people("ann"))
+    await company.run(people("ben"), dry_run=True)
+    assert await company.kept.highest_import() == 1
