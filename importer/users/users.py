@@ -52,6 +52,16 @@ class Users(Protocol):
         server has done so when it started.
         """
 
+    def is_indexed(self) -> bool:
+        """Whether there is an index of users for searching. Without one, or with one of long ago, it takes longer."""
+
+    def catch_up_index(self, stopping: Callable[[], bool] = lambda: False) -> int:
+        """Bring the index for searching up to date, or make it; of few users there is none. Blocks, and for long.
+
+        Returns how much there was to do: users to take in, changes to follow. When `stopping` answers yes it ends
+        early; the rest is for the next time. It is for one caller at a time. Raises OSError.
+        """
+
     async def count_by_state(self) -> dict[str, int]:
         """How many users are active and how many deactivated. They are brought up to date as for `snapshot`."""
 

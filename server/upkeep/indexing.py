@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
 from importer.users import search
-from importer.users.search_index import catch_up
 from server.rounds import again, set_within
 from server.tenants.figures import FigureBook
 from server.tenants.soundness import Soundness
@@ -104,7 +103,7 @@ class Indexer:
                 behind = figures.logged > LOG_MOST
             else:
                 followed = seen is not None and self._followed.get(name) == seen
-                behind = not followed or not self._tenants.folder(name).search_db.exists()
+                behind = not followed or not self._tenants.users(name).is_indexed()
             if behind:
                 found.append(name)
         return found
@@ -114,7 +113,7 @@ class Indexer:
             return
         start, seen = time.monotonic(), self._figures.seen(name)
         try:
-            done = await asyncio.to_thread(catch_up, self._tenants.folder(name), self._ending.is_set)
+            done = await asyncio.to_thread(self._tenants.users(name).catch_up_index, self._ending.is_set)
         except FileNotFoundError:
             return  # removed meanwhile
         except Exception as error:

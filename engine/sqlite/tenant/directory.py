@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 import aiosqlite
 
 from engine.sqlite.faults import fetch
+from engine.sqlite.tenant.search import Index, patterns_of
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.directory import Report, ShownUser
-from importer.users.search import Index, clean, patterns_of
+from importer.users.search import clean
 
 SELECT_USER = """
     SELECT u.*, {manager} AS manager, {coach} AS coach, t.name AS primary_team, l.name AS location,

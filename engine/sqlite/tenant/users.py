@@ -11,12 +11,13 @@ from engine.sqlite.faults import fetch, told
 from engine.sqlite.tenant import settings
 from engine.sqlite.tenant.directory import SqliteDirectory
 from engine.sqlite.tenant.history import SqliteHistory
+from engine.sqlite.tenant.search import attach_index
+from engine.sqlite.tenant.search_index import catch_up
 from engine.sqlite.tenant.stock import take_stock
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
 from importer.rules.identity import BY_ADDRESS, Identity
-from importer.users.search import attach_index
 from importer.users.settled import SettingChange, Settled, Texts
 from importer.users.users import Stock
 
@@ -46,6 +47,13 @@ class SqliteUsers:
             with told():
                 await db.execute("BEGIN")
             yield SqliteDirectory(db, identity)
+
+    def is_indexed(self) -> bool:
+        return self._folder.search_db.exists()
+
+    def catch_up_index(self, stopping: Callable[[], bool] = lambda: False) -> int:
+        with told():
+            return catch_up(self._folder, stopping)
 
     async def count_by_state(self) -> dict[str, int]:
         async with open_users(self._folder) as db:

@@ -15,14 +15,14 @@ from engine.sqlite.server.ledger import Ledger
 from engine.sqlite.server.listing import SqliteListing
 from engine.sqlite.tenant.directory import SqliteDirectory
 from engine.sqlite.tenant.history import SqliteHistory
+from engine.sqlite.tenant.search import attach_index
+from engine.sqlite.tenant.search_index import catch_up
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.listing import Listing
 from importer.reconcile.applied import Applied
 from importer.rules.identity import BY_ADDRESS, Identity
-from importer.users.search import attach_index
-from importer.users.search_index import catch_up
 from tests.support.importing import Company, people
 from tests.support.queues import open_queue
 

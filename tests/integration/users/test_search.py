@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.sqlite.tenant.search import LATE_MOST, attach_index
+from engine.sqlite.tenant.search_index import catch_up
 from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.users import search as search_module
-from importer.users.search import LATE_MOST, attach_index, clean
-from importer.users.search_index import catch_up
+from importer.users.search import clean
 from tests.support.importing import Company, people, sheet
 
 pytestmark = pytest.mark.usefixtures("indexed_however_few")

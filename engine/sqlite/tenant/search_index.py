@@ -13,9 +13,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
+from engine.sqlite.tenant.search import FORMAT, TABLE, TAKE_IN, discard, discard_if_broken
 from importer.folder import TenantFolder
 from importer.users import search
-from importer.users.search import FORMAT, TABLE, TAKE_IN, discard, discard_if_broken
 
 STEP = 5000
 """So many users are put into the index in one transaction."""
@@ -64,7 +64,7 @@ TRIM = "DELETE FROM search_log WHERE seq IN (SELECT seq FROM search_log WHERE se
 def catch_up(folder: TenantFolder, stopping: Callable[[], bool] = lambda: False) -> int:
     """Bring the index up to date, or make it. Returns how much there was to do: users to take in, rows to follow.
 
-    Of few users there is none (search.py), and none stays: the log alone is kept short.
+    Of few users there is none (importer.users.search), and none stays: the log alone is kept short.
     When `stopping` answers yes it ends early; the rest is for the next time. Raises sqlite3.Error, OSError: then too.
     """
     if is_of_few(folder):
