@@ -11,6 +11,8 @@ from importer.model import INTEGER_MAX
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.directory import Directory
 from importer.users.history import History
+from importer.users.invitations import Invitations
+from importer.users.memory import Memory
 from importer.users.settled import SettingChange, Settled, Texts
 
 
@@ -73,6 +75,12 @@ class Users(Protocol):
 
         With `upgrade` they are brought up to date first, as for `snapshot`.
         """
+
+    def invitations(self, wait_s: float) -> AbstractAsyncContextManager[Invitations]:
+        """Open the invitations. Where something is written down, an import that runs is waited for so long."""
+
+    def memory(self) -> AbstractAsyncContextManager[Memory]:
+        """Open what is remembered of applied imports, to have it forgotten."""
 
     def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:
         """The settings of the tenant, and whether the users are as an older Headcount left them. Blocks.

@@ -1,8 +1,8 @@
 """Takes away what retention.py says is not kept any longer: in small steps, and not while an import of it runs.
 Copies of imports that ended may go at any time: nothing reads them again but who asks for the file.
 
-The outcome of an import in users.db goes before its history, so that what is half gone can't be undone any more;
-files go before the row of the queue that names them. So a crash in between leaves only what the next time takes away.
+What an import came to is forgotten before its history, so that what is half gone can't be undone any more; files go
+before the row of the queue that names them. So a crash in between leaves only what the next time takes away.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-import aiosqlite
-
 from ground.moments import rfc3339
-from importer.database import open_database, transaction
 from importer.folder import TenantFolder
 from importer.queue.queue import Queue
+from importer.users.memory import Memory
+from importer.users.users import Users
 from importer.worker.results import KEPT
-from importer.worker.retention import PastEffect, copies_to_remove, effects_to_prune, imports_to_prune
+from importer.worker.retention import copies_to_remove, effects_to_prune, imports_to_prune
 
 log = logging.getLogger(__name__)
 
@@ -33,35 +32,21 @@ COPY = re.compile(r"([0-9]{1,18})\.csv")
 STEP = 2000
 """So many rows go in one transaction."""
 
-EFFECTS = """
-    SELECT import_id, number, applied_at,
-        undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged' AS changed,
-        undone IS NOT NULL AS undone, compared FROM applied"""
-# One step down the index for each import that has history, however long that is.
-WITH_HISTORY = """
-    WITH RECURSIVE found (id) AS (
-        SELECT min(import_id) FROM changes
-        UNION ALL
-        SELECT (SELECT min(import_id) FROM changes WHERE import_id > found.id) FROM found WHERE id IS NOT NULL
-    ) SELECT id FROM found WHERE id IS NOT NULL"""
-
 
 class Busy(Exception):  # noqa: N818 - what is the case
     """An import of the tenant runs, or is about to: the rest can be pruned later."""
 
 
-async def prune(queue: Queue, tenant: str, folder: TenantFolder, *, retention_days: int, now: datetime) -> str | None:
+async def prune(
+    queue: Queue, tenant: str, folder: TenantFolder, users: Users, *, retention_days: int, now: datetime
+) -> str | None:
     """Take away what is too old. Raises Busy, TryAgain; then some of it is left for the next time.
 
     Returns when the oldest import ended that is not too old (RFC 3339), None if there is none.
     """
     before = rfc3339(now - timedelta(days=retention_days))
     await _refuse_if_busy(queue, tenant)
-    db = await open_database(folder.users_db, "tenant")
-    try:
-        effects = await _prune_history(queue, tenant, db, before)
-    finally:
-        await db.close()
+    effects = await _prune_history(queue, tenant, users, before)
     spared = effects | await _shown(queue, tenant)
     past = await queue.past(tenant)
     going = imports_to_prune(past, spared, before)
@@ -123,32 +108,22 @@ async def _refuse_if_busy(queue: Queue, tenant: str) -> None:
         raise Busy
 
 
-async def _prune_history(queue: Queue, tenant: str, db: aiosqlite.Connection, before: str) -> set[int]:
+async def _prune_history(queue: Queue, tenant: str, users: Users, before: str) -> set[int]:
     """Returns the imports whose effects are still remembered."""
-    async with transaction(db):
-        rows = await db.execute_fetchall(EFFECTS)
-        effects = [PastEffect(row[0], row[1], row[2], bool(row[3]), bool(row[4]), bool(row[5])) for row in rows]
-        going = effects_to_prune(effects, before)
-        await db.executemany("DELETE FROM applied WHERE import_id = ?", [(each,) for each in going])
-    kept = {each.id for each in effects} - set(going)
-    for row in await db.execute_fetchall(WITH_HISTORY):
-        if row[0] not in kept:
-            await _forget_changes(queue, tenant, db, row[0])
+    async with users.memory() as memory:
+        kept = await memory.forget_effects(lambda effects: effects_to_prune(effects, before))
+        for import_id in await memory.imports_with_history():
+            if import_id not in kept:
+                await _forget_changes(queue, tenant, memory, import_id)
     return kept
 
 
-async def _forget_changes(queue: Queue, tenant: str, db: aiosqlite.Connection, import_id: int) -> None:
+async def _forget_changes(queue: Queue, tenant: str, memory: Memory, import_id: int) -> None:
     """An import's history, once its outcome is gone."""
-    while True:
+    more = True
+    while more:
         await _refuse_if_busy(queue, tenant)
-        async with transaction(db):
-            done = await db.execute(
-                "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE import_id = ? LIMIT ?)"
-                " AND import_id NOT IN (SELECT import_id FROM applied)",
-                (import_id, STEP),
-            )
-        if done.rowcount == 0:
-            return
+        more = await memory.forget_changes(import_id, STEP)
 
 
 async def _shown(queue: Queue, tenant: str) -> set[int]:

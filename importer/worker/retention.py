@@ -15,25 +15,10 @@ from dataclasses import dataclass
 
 from importer.model import APPLIED, WAITING, ImportState
 from importer.queue.entry import Past
+from importer.users.memory import PastEffect
 
 UNDECIDED = WAITING | {ImportState.HELD}
 """Somebody or something still waits for these."""
-
-
-@dataclass(frozen=True, slots=True)
-class PastEffect:
-    """One import as the tenant's database remembers it.
-
-    `number` is its place among those that were applied. `changed`: it changed somebody and was not undone.
-    `compared`: the next file may be compared with it.
-    """
-
-    id: int
-    number: int
-    applied_at: str
-    changed: bool
-    undone: bool
-    compared: bool
 
 
 @dataclass(frozen=True, slots=True)

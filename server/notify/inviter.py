@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 
 from ground.moments import Clock, utc_now
 from ground.waits import Growing
-from importer.database import open_database
 from importer.errors import TryAgain
-from importer.folder import FolderOf
 from importer.model import APPLIED
 from importer.queue.entry import Entry
+from importer.users.invitations import Invitation
+from importer.users.users import UsersOf
 from server.notify.courier import HeldUp
 from server.notify.herald import SettingsOf
-from server.notify.invitations import Invitation, Invitations
+from server.notify.invitations import DueInvitations
 from server.notify.mail import Mailer, MailRefused, ServerAway
 from server.notify.retries import THREE_DAYS, Retries
 from server.notify.templates import choose, write
@@ -33,7 +33,7 @@ ROUND_S = 60.0
 
 MEASURE_S = 5.0
 
-BUSY_MS = 200
+BUSY_S = 0.2
 """An import that runs is not waited for: its end brings us back."""
 
 AWAY = Growing(10.0, 300.0)
@@ -50,7 +50,7 @@ class Inviter:
         self,
         tenants: TenantNames,
         settings_of: SettingsOf,
-        folder_of: FolderOf,
+        users_of: UsersOf,
         mailer: Mailer,
         metrics: Metrics,
         *,
@@ -61,7 +61,7 @@ class Inviter:
     ) -> None:
         self._tenants = tenants
         self._settings_of = settings_of
-        self._folder_of = folder_of
+        self._users_of = users_of
         self._mailer = mailer
         self._metrics = metrics
         self._clock = clock
@@ -143,11 +143,9 @@ class Inviter:
             return False
 
     async def _send_some(self, tenant: str, settings: TenantSettings) -> bool:
-        db = await open_database(self._folder_of(tenant).users_db, "tenant")
-        try:
-            await db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        async with self._users_of(tenant).invitations(BUSY_S) as opened:
             on_hire_date = settings.invitations == "on_hire_date"
-            invitations = Invitations(db, self._clock, self._retries, on_hire_date=on_hire_date)
+            invitations = DueInvitations(opened, self._clock, self._retries, on_hire_date=on_hire_date)
             if settings.invitations == "off":
                 await invitations.withdraw()
                 due = []
@@ -162,10 +160,8 @@ class Inviter:
             finally:
                 await self._measure(tenant, invitations, at_once=not due)
             return bool(due)
-        finally:
-            await db.close()
 
-    async def _measure(self, tenant: str, invitations: Invitations, *, at_once: bool) -> None:
+    async def _measure(self, tenant: str, invitations: DueInvitations, *, at_once: bool) -> None:
         """Count who waits; while many are being sent, only now and then."""
         if not at_once and time.monotonic() < self._measure_at:
             return
@@ -174,7 +170,7 @@ class Inviter:
         self._metrics.outbox_length.labels(CHANNEL).set(sum(self._waiting.values()))
 
     async def _send(
-        self, tenant: str, settings: TenantSettings, invitations: Invitations, invitation: Invitation
+        self, tenant: str, settings: TenantSettings, invitations: DueInvitations, invitation: Invitation
     ) -> None:
         template = choose(settings.invitation_templates, invitation.language)
         letter = write(template, {**invitation.values, "tenant": tenant})

@@ -44,9 +44,7 @@ class Notifications:
         webhooks = Webhooks(allow_private=settings.webhook_allow_private)
         self._courier = Courier(outbox, self._settings_of, tenants.folder, self._mailer(), webhooks, metrics)
         mailer = self._mailer()  # a connection of its own: thousands of invitations hold up no notice
-        self._inviter = (
-            Inviter(self._inviting, self._settings_of, tenants.folder, mailer, metrics) if mailer else None
-        )
+        self._inviter = Inviter(self._inviting, self._settings_of, tenants.users, mailer, metrics) if mailer else None
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         if self._inviter:

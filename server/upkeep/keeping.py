@@ -191,8 +191,8 @@ class Keeper:
     async def _trim_and_prune(self, name: str, settings: TenantSettings) -> None:
         tenant, now = await self._tenants.require(name), self._clock()
         too_many_soon = await self._trim(name, settings)
-        days, folder = settings.retention_days, self._tenants.folder(name)
-        oldest = await prune(self._queue, name, folder, retention_days=days, now=now)
+        days, folder, users = settings.retention_days, self._tenants.folder(name), self._tenants.users(name)
+        oldest = await prune(self._queue, name, folder, users, retention_days=days, now=now)
         if too_many_soon:  # it is looked at again the next day
             oldest = rfc3339(now - timedelta(days=days))
         self._note_pruned(tenant, days, settings.kept_bytes, oldest)

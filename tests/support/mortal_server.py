@@ -23,7 +23,7 @@ from importer.worker import attempt
 from importer.worker.closing import Closing
 from server.__main__ import main
 from server.files.placing import Placement
-from server.notify.invitations import Invitations
+from server.notify.invitations import DueInvitations
 from server.notify.mail import Mailer
 from server.notify.outbox import Outbox
 from server.notify.retries import Retries
@@ -100,7 +100,7 @@ WEBHOOK_STEPS = {
 INVITE_STEPS = {
     "before an invitation": Step(Mailer, "send", count=5),
     "after an invitation": Step(Mailer, "send", after=True, count=5),
-    "after an invitation is written down": Step(Invitations, "sent", after=True, count=5),
+    "after an invitation is written down": Step(DueInvitations, "sent", after=True, count=5),
 }
 STEPS = UPLOAD_STEPS | IMPORT_STEPS | FIRST_IMPORT_STEPS | UNDO_STEPS | TELL_STEPS | WEBHOOK_STEPS | INVITE_STEPS
 

@@ -53,6 +53,8 @@ KNOW_A_DATABASE = {
     "engine.sqlite.store",
     "engine.sqlite.tenant.directory",
     "engine.sqlite.tenant.history",
+    "engine.sqlite.tenant.invitations",
+    "engine.sqlite.tenant.memory",
     "engine.sqlite.tenant.search",
     "engine.sqlite.tenant.search_index",
     "engine.sqlite.tenant.settings",
@@ -71,8 +73,6 @@ KNOW_A_DATABASE = {
     "importer.unusable",
     "importer.users.search",
     "importer.users.switching",
-    "importer.worker.pruning",
-    "server.notify.invitations",
 }
 KNOW_AN_ENGINE = {
     "server.tenants.tenants",
@@ -147,6 +147,8 @@ PURE = {
     "importer.users.columns",
     "importer.users.history",
     "importer.users.runs",
+    "importer.users.invitations",
+    "importer.users.memory",
     "importer.users.settled",
     "importer.rules.identity",
     "importer.model",

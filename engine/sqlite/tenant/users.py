@@ -11,6 +11,8 @@ from engine.sqlite.faults import fetch, told
 from engine.sqlite.tenant import settings
 from engine.sqlite.tenant.directory import SqliteDirectory
 from engine.sqlite.tenant.history import SqliteHistory
+from engine.sqlite.tenant.invitations import SqliteInvitations
+from engine.sqlite.tenant.memory import SqliteMemory
 from engine.sqlite.tenant.search import attach_index
 from engine.sqlite.tenant.search_index import catch_up
 from engine.sqlite.tenant.stock import take_stock
@@ -73,6 +75,18 @@ class SqliteUsers:
     async def history(self, identity: Identity, *, upgrade: bool = False) -> AsyncIterator[SqliteHistory]:
         async with open_users(self._folder, readonly=not upgrade) as db:
             yield SqliteHistory(db, identity)
+
+    @asynccontextmanager
+    async def invitations(self, wait_s: float) -> AsyncIterator[SqliteInvitations]:
+        async with open_users(self._folder) as db:
+            with told():
+                await db.execute(f"PRAGMA busy_timeout={round(wait_s * 1000)}")
+            yield SqliteInvitations(db)
+
+    @asynccontextmanager
+    async def memory(self) -> AsyncIterator[SqliteMemory]:
+        async with open_users(self._folder) as db:
+            yield SqliteMemory(db)
 
     def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:
         return settings.read(self._folder.users_db, timeout_s)

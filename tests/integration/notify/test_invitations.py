@@ -13,12 +13,10 @@ from typing import Any
 import pytest
 
 from ground.waits import Growing
-from importer.database import open_database
-from importer.folder import TenantFolder
 from importer.model import GuardReason, ImportState
 from importer.requests import Approval
 from server.notify import invitations as invitations_module
-from server.notify.invitations import Invitations
+from server.notify.invitations import DueInvitations
 from server.notify.inviter import Inviter
 from server.notify.mail import Mailer, MailServer
 from server.notify.retries import THREE_DAYS, Retries
@@ -39,9 +37,8 @@ class Office:
 
     def __init__(self, folder: Path, host: MailHost) -> None:
         self.host = host
-        self.root = TenantFolder(folder / "acme")
-        self.root.root.mkdir()
-        self.company = Company(self.root.root)
+        (folder / "acme").mkdir()
+        self.company = Company(folder / "acme")
         self.now = NOON
         self.settings: dict[str, Any] = {"invitations": "immediately"}
         self.metrics = Metrics()
@@ -67,7 +64,7 @@ class Office:
         return Inviter(
             names,
             settings_of,
-            lambda tenant: self.root,
+            lambda tenant: self.company.kept,
             mailer,
             self.metrics,
             clock=self.clock,
@@ -93,13 +90,10 @@ class Office:
         await inviter.stop(5)
 
     @asynccontextmanager
-    async def waiting(self) -> AsyncIterator[Invitations]:
+    async def waiting(self) -> AsyncIterator[DueInvitations]:
         """Those who wait, and are tried as a server tries them."""
-        db = await open_database(self.root.users_db, "tenant")
-        try:
-            yield Invitations(db, self.clock, THREE_DAYS, on_hire_date=False)
-        finally:
-            await db.close()
+        async with self.company.kept.invitations(10.0) as invitations:
+            yield DueInvitations(invitations, self.clock, THREE_DAYS, on_hire_date=False)
 
     def clock(self) -> datetime:
         """`now`, and a moment later each time it is asked for: what is to be tried again falls due."""

@@ -66,7 +66,8 @@ class Yard(House):
         return import_id
 
     async def prune(self, retention_days: int = 90) -> None:
-        await prune(self.queue, "acme", self.folder(), retention_days=retention_days, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        await prune(self.queue, "acme", self.folder(), self.users(), retention_days=retention_days, now=now)
 
     def undoing(self, import_id: int) -> UndoJob:
         return UndoJob("acme", import_id, "somebody", BY_ADDRESS, datetime.now(UTC))

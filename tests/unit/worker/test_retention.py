@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from importer.model import ImportState
 from importer.queue.entry import Past
-from importer.worker.retention import PastEffect, copies_to_remove, effects_to_prune, imports_to_prune
+from importer.users.memory import PastEffect
+from importer.worker.retention import copies_to_remove, effects_to_prune, imports_to_prune
 
 BEFORE = "2026-03-01"
 OLD, YOUNG = "2026-02-01", "2026-04-01"
