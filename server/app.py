@@ -127,7 +127,7 @@ class Server:
             queue.checksums,
             soundness=soundness,
             why_not_stored=self._why_not_stored,
-            advising=Advising(tenants.folder, in_toml),
+            advising=Advising(tenants.folder, tenants.users, in_toml),
         )
         self._worker = Worker(queue, self._closing, self._starter)
         self._hooks = self._hook_table()

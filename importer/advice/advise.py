@@ -21,11 +21,12 @@ from importer.advice.leavers import NAMED
 from importer.advice.model import Advice, ColumnAdvice, Open, Part, changes_of
 from importer.advice.proposal import Proposal, propose
 from importer.advice.sample import END_BYTES, SAMPLE_BYTES
-from importer.advice.trying import Bench, OutOfTries, Tried, best_of, copy_users, look_at_users
+from importer.advice.trying import Bench, OutOfTries, Tried, best_of
 from importer.errors import DatabaseUnusable, Stopped, TryAgain
 from importer.model import ImportState, Outcome, Severity, Written
 from importer.reconcile.leaving import past_before
 from importer.rules.settings import ImportSettings
+from importer.users.users import Look, Users
 
 GARBLED = frozenset(
     {"perhaps_utf_8", "placeholder", "html_entities", "unread_leavers", "unknown_column", "unknown_link"}
@@ -57,18 +58,18 @@ InToml = Callable[[str, ImportSettings, Open], str]
 class Question:
     """What advice is asked about: the copy of a file, and what it came to under `settings`.
 
-    `users` is the users.db; `is_copy`: it may be tried on as it is. `switched`, `written` and
-    `proven_whole`: see `Bench`. `stopping` is asked whether to leave it out, in any thread, and may wait for what is
-    more urgent.
+    `users` are those of the tenant; `copy` is a database with a copy of them, where there is one to try on already.
+    `switched`, `written` and `proven_whole`: see `Bench`. `stopping` is asked whether to leave it out, in any thread,
+    and may wait for what is more urgent.
     """
 
     tenant: str
     file: Path
-    users: Path
+    users: Users
     settings: ImportSettings
     outcome: Outcome
     now: datetime
-    is_copy: bool = False
+    copy: Path | None = None
     switched: bool = False
     written: Written | None = None
     proven_whole: bool = False
@@ -122,13 +123,18 @@ async def advise_if_possible(question: Question, scratch: Path, in_toml: InToml 
         return Advised(left_out=True)
 
 
+def look_at(users: Users, settings: ImportSettings) -> Look:
+    """Look at the users, and which of the custom fields that hold texts may be their identifier; blocks."""
+    return users.look(each.key for each in settings.custom_fields if each.type == "text")
+
+
 def _propose(question: Question) -> Proposal:
     with question.file.open("rb") as opened:
         content = opened.read(SAMPLE_BYTES)
         size = os.fstat(opened.fileno()).st_size
         opened.seek(max(0, size - END_BYTES) // 4 * 4)
         end = opened.read()
-    users = look_at_users(question.users, question.settings)
+    users = look_at(question.users, question.settings)
     return propose(
         content,
         question.settings,
@@ -141,10 +147,9 @@ def _propose(question: Question) -> Proposal:
 
 
 async def _tried(proposal: Proposal, question: Question, scratch: Path) -> Tried:
-    users = question.users
-    if not question.is_copy:
-        users = scratch / "users.db"
-        await asyncio.to_thread(copy_users, question.users, users, question.stopping)
+    users = question.copy
+    if users is None:
+        users = await asyncio.to_thread(question.users.copy, scratch, question.stopping)
     bench = Bench(
         *(question.tenant, question.file, users, scratch / "said", question.now, question.stopping),
         switched=question.switched,

@@ -13,26 +13,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from importer.advice.advise import about
+from importer.advice.advise import about, look_at
 from importer.advice.model import Advice
-from importer.advice.trying import look_at_users
 from importer.folder import TenantFolder
 from importer.model import Outcome
 from importer.queue.entry import Entry
 from importer.report import Report
 from importer.rules.settings import ImportSettings
+from importer.users.users import Users
 
 HEADER_BYTES = 64 * 1024
 
 
-def matter_of(file: Path, users_db: Path, settings: ImportSettings, outcome: Outcome) -> str:
+def matter_of(file: Path, users: Users, settings: ImportSettings, outcome: Outcome) -> str:
     """A short name for what advice on an import would be about; blocks. Raises OSError, TryAgain."""
     with file.open("rb") as opened:
         header = opened.readline(HEADER_BYTES)
-    users = look_at_users(users_db, settings)
+    look = look_at(users, settings)
     parts = (
         *(header.decode("latin-1"), settings.model_dump(mode="json"), outcome.state.value, about(outcome)),
-        *(users.are, sorted(users.numbered)),
+        *(look.are, sorted(look.numbered)),
     )
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -1,22 +1,20 @@
 """Try settings on a file before they are offered: on a copy of the users, so many times, touching nothing else.
 
-The copy is one moment of users.db, taken without keeping its imports waiting. Every try is a dry run on it. What is
+The copy is one moment of the users, taken without keeping its imports waiting. Every try is a dry run on it. What is
 tried of a long file is counted, not timed, or a busy machine would get less advice: the parts are chosen on its first
 rows, and what was chosen is tried on all of it.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from importer.advice.judging import Result, finds_the_same_users, is_better_without, is_no_worse, result_of
 from importer.advice.model import Part, changes_of
-from importer.errors import Refused, Stopped, TryAgain
+from importer.errors import Refused
 from importer.model import Counts, ImportState, Written
 from importer.reconcile.job import Job
 from importer.reconcile.run import BATCH_ROWS, run_import
@@ -25,9 +23,6 @@ from importer.rules.settings import ImportSettings
 
 NO_IMPORT = 0
 """The id of a try: imports are counted from 1, and this is none."""
-
-COPIED_PAGES = 2000
-"""So much of users.db is copied before `stopping` is asked again."""
 
 SAMPLE_ROWS = BATCH_ROWS
 """So many rows of a long file tell which parts are worth trying on all of it."""
@@ -182,58 +177,3 @@ def _fitting_together(parts: Sequence[Part], settings: ImportSettings) -> list[P
             continue
         kept.append(part)
     return kept
-
-
-def copy_users(database: Path, copy: Path, stopping: Callable[[], bool]) -> None:
-    """Copy the users of this moment, also while an import writes. Raises Stopped, TryAgain."""
-
-    def look(_: int, __: int, ___: int) -> None:
-        if stopping():
-            raise Stopped("the server is stopping")
-
-    with _told(), closing(_read_only(database)) as source, closing(sqlite3.connect(copy)) as target:
-        source.execute("BEGIN")
-        source.execute("SELECT 1 FROM settings").fetchone()  # from here on, it is one moment that is read
-        target.execute("PRAGMA synchronous=OFF")
-        source.backup(target, pages=COPIED_PAGES, progress=look, sleep=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Users:
-    """Whether there `are` any; and the custom fields that may be the identifier: by each all of them are found."""
-
-    are: bool
-    numbered: frozenset[str] = frozenset()
-
-
-def look_at_users(database: Path, settings: ImportSettings) -> Users:
-    """What users there are; blocks. Raises TryAgain."""
-    with _told(), closing(_read_only(database)) as db:
-        if db.execute("SELECT 1 FROM users LIMIT 1").fetchone() is None:
-            return Users(are=False)
-        texts = [each.key for each in settings.custom_fields if each.type == "text"]
-        return Users(are=True, numbered=frozenset(key for key in texts if _numbers_all(db, key)))
-
-
-def _numbers_all(db: sqlite3.Connection, key: str) -> bool:
-    """Whether every user, deactivated ones too, has another value of this field, and none ever had two."""
-    (users, values), *_ = db.execute(
-        "SELECT count(*), count(DISTINCT json_extract(custom, '$.' || ?)) FROM users WHERE known = 1", (key,)
-    )
-    if values < users:
-        return False
-    changed = "SELECT 1 FROM changes WHERE field = 'custom.' || ? AND old IS NOT NULL AND new IS NOT NULL LIMIT 1"
-    return db.execute(changed, (key,)).fetchone() is None
-
-
-def _read_only(database: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Whatever a database says, it cannot be read now."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise TryAgain("database_busy", "the users cannot be copied") from error

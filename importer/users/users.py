@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from importer.model import INTEGER_MAX
@@ -14,6 +15,14 @@ from importer.users.history import History
 from importer.users.invitations import Invitations
 from importer.users.memory import Memory
 from importer.users.settled import SettingChange, Settled, Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Whether there `are` any users; and the custom fields that may be the identifier: by each, all are found."""
+
+    are: bool
+    numbered: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,18 @@ class Users(Protocol):
 
     def memory(self) -> AbstractAsyncContextManager[Memory]:
         """Open what is remembered of applied imports, to have it forgotten."""
+
+    def look(self, fields: Iterable[str]) -> Look:
+        """What users there are, and which of these custom fields may be their identifier. Blocks."""
+
+    def copy_bytes(self) -> int:
+        """How many bytes a copy takes, about. Raises OSError."""
+
+    def copy(self, folder: Path, stopping: Callable[[], bool] = lambda: False) -> Path:
+        """Copy the users of this moment into `folder`, also while an import writes, to try imports on. Blocks.
+
+        Returns the database there. Raises Stopped when `stopping` says so.
+        """
 
     def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:
         """The settings of the tenant, and whether the users are as an older Headcount left them. Blocks.

@@ -24,6 +24,7 @@ from importer.model import Outcome
 from importer.queue.entry import Entry
 from importer.reconcile.job import Job
 from importer.rules.settings import ImportSettings
+from importer.users.users import Users, UsersOf
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,9 @@ class Ended:
 class Advising:
     """Makes advice, on one long file and one other at a time."""
 
-    def __init__(self, folder_of: FolderOf, in_toml: InToml | None = None) -> None:
+    def __init__(self, folder_of: FolderOf, users_of: UsersOf, in_toml: InToml | None = None) -> None:
         self._folder_of = folder_of
+        self._users_of = users_of
         self._in_toml = in_toml
         self._making = {is_long: asyncio.Semaphore(1) for is_long in (False, True)}
         self._imports = 0
@@ -83,7 +85,7 @@ class Advising:
         folder = self._folder_of(entry.tenant)
         scratch = folder.messages / f".advice-{entry.id}"
         try:
-            matter = await asyncio.to_thread(_prepare, folder, ended, scratch)
+            matter = await asyncio.to_thread(_prepare, folder, self._users_of(entry.tenant), ended, scratch)
         except (OSError, TryAgain):
             return
         if matter is None:
@@ -148,7 +150,7 @@ class Advising:
         question = Question(
             tenant=job.tenant,
             file=_link(scratch),
-            users=folder.users_db,
+            users=self._users_of(job.tenant),
             settings=ended.settings,
             outcome=ended.outcome,
             now=job.now,
@@ -164,12 +166,12 @@ class Advising:
             await asyncio.to_thread(keep_advice, folder, ended.entry.id, matter, found.advice)
 
 
-def _prepare(folder: TenantFolder, ended: Ended, scratch: Path) -> str | None:
+def _prepare(folder: TenantFolder, users: Users, ended: Ended, scratch: Path) -> str | None:
     """What the advice is about; None if it is there already, or there is no room. The file is linked for later."""
-    matter = matter_of(ended.job.file, folder.users_db, ended.settings, ended.outcome)
+    matter = matter_of(ended.job.file, users, ended.settings, ended.outcome)
     if show_again(folder, ended.entry.id, matter):
         return None
-    needed = folder.users_db.stat().st_size * 2 + ended.job.file.stat().st_size
+    needed = users.copy_bytes() * 2 + ended.job.file.stat().st_size
     if shutil.disk_usage(folder.root).free < needed + ROOM_BYTES:
         return None
     shutil.rmtree(scratch, ignore_errors=True)

@@ -13,7 +13,7 @@ import click
 from ground.moments import rfc3339, utc_now
 from importer.advice.advise import Question, advise_if_possible, deserves_advice
 from importer.advice.model import Advice
-from importer.advice.trying import copy_users
+from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
@@ -24,6 +24,7 @@ from server.cli.output import json_option, print_json
 from server.cli.report_view import print_report
 from server.tenants.settings import TenantSettings
 from server.tenants.settings_toml import in_toml
+from server.tenants.tenants import users_in
 
 NO_IMPORT = 0
 """The id in the report: imports are counted from 1, and this is none."""
@@ -46,14 +47,14 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
         folder = Path(name)
         async with tenants() as opened:
             settings = await opened.settings(tenant)
-            users = folder / "users.db"
-            await asyncio.to_thread(copy_users, opened.folder(tenant).users_db, users, lambda: False)
+            users = await asyncio.to_thread(opened.users(tenant).copy, folder)
         copy = await asyncio.to_thread(_copy, file, folder / "upload.csv")
         now = utc_now()
-        outcome = await _try(tenant, file, copy, settings, folder, now)
+        outcome = await _try(tenant, file, copy, settings, users, folder / "messages", now)
         advice = None
         if deserves_advice(outcome):
-            question = Question(tenant, copy, users, settings, outcome, now, is_copy=True)
+            kept = users_in(TenantFolder(folder))
+            question = Question(tenant, copy, kept, settings, outcome, now, copy=users)
             advice = (await advise_if_possible(question, folder / "tries", in_toml)).advice
         report = _report(tenant, outcome, rfc3339(now), advice)
         if not as_json:
@@ -72,7 +73,9 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
     return 0 if report.state in FINE and not report.counts.rejected else 1
 
 
-async def _try(tenant: str, file: str, copy: Path, settings: TenantSettings, folder: Path, now: datetime) -> Outcome:
+async def _try(
+    tenant: str, file: str, copy: Path, settings: TenantSettings, users: Path, messages: Path, now: datetime
+) -> Outcome:
     job = Job(
         tenant=tenant,
         import_id=NO_IMPORT,
@@ -83,7 +86,7 @@ async def _try(tenant: str, file: str, copy: Path, settings: TenantSettings, fol
         approval=None,
         now=now,
     )
-    return await run_import(job, folder / "users.db", settings, folder / "messages")
+    return await run_import(job, users, settings, messages)
 
 
 def _report(tenant: str, outcome: Outcome, started: str, advice: Advice | None) -> Report:

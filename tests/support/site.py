@@ -96,7 +96,7 @@ class Site:
 
     async def run(self) -> None:
         """Let everything that waits run to its end."""
-        advising = Advising(self.office.tenants.folder, in_toml)
+        advising = Advising(self.office.tenants.folder, self.office.tenants.users, in_toml)
         starter = replace(self._starter, advising=advising)
         worker = Worker(self.office.queue, self.closing, starter)
         worker.start()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiosqlite
 
 from engine.sqlite.faults import fetch, told
 from engine.sqlite.tenant import settings
+from engine.sqlite.tenant.copies import copy_users, look_at_users
 from engine.sqlite.tenant.directory import SqliteDirectory
 from engine.sqlite.tenant.history import SqliteHistory
 from engine.sqlite.tenant.invitations import SqliteInvitations
@@ -21,7 +23,7 @@ from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.settled import SettingChange, Settled, Texts
-from importer.users.users import Stock
+from importer.users.users import Look, Stock
 
 
 class SqliteUsers:
@@ -87,6 +89,17 @@ class SqliteUsers:
     async def memory(self) -> AsyncIterator[SqliteMemory]:
         async with open_users(self._folder) as db:
             yield SqliteMemory(db)
+
+    def look(self, fields: Iterable[str]) -> Look:
+        return look_at_users(self._folder.users_db, fields)
+
+    def copy_bytes(self) -> int:
+        return self._folder.users_db.stat().st_size
+
+    def copy(self, folder: Path, stopping: Callable[[], bool] = lambda: False) -> Path:
+        copy = TenantFolder(folder).users_db
+        copy_users(self._folder.users_db, copy, stopping)
+        return copy
 
     def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:
         return settings.read(self._folder.users_db, timeout_s)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from engine.sqlite.tenant.users import SqliteUsers
 from ground.moments import utc_now
 from importer.advice import trying
 from importer.advice.advise import Question, advise
+from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
@@ -44,7 +46,9 @@ async def test_a_long_file_is_tried_whole_once_with_what_suits_its_first_rows(
 
     monkeypatch.setattr(trying, "FURTHER_BYTES", 0)
     monkeypatch.setattr(trying, "run_import", counted)
-    advice = await advise(Question("acme", file, users, settings, outcome, now), tmp_path / "tries")
+    advice = await advise(
+        Question("acme", file, SqliteUsers(TenantFolder(tmp_path)), settings, outcome, now), tmp_path / "tries"
+    )
 
     assert outcome.state is ImportState.FAILED
     assert advice

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from engine.sqlite.tenant import copies
 from ground.moments import rfc3339, utc_now
 from importer.advice import trying
 from importer.advice.advise import Advised, Question, advise_if_possible
@@ -45,7 +46,7 @@ class Yard(House):
 
     @asynccontextmanager
     async def working(self, run: RunImport = run_import) -> AsyncIterator[Worker]:
-        self.advising = Advising(self.folder)
+        self.advising = Advising(self.folder, self.users)
         starter = Starter(
             self.folder, self.settings_of, utc_now, self.queue.checksums, run=run, advising=self.advising
         )
@@ -163,8 +164,8 @@ def _busy(*_: Any) -> Any:
 @pytest.mark.parametrize(
     ("where", "name", "does"),
     [
-        (trying, "_read_only", _busy),
-        (trying, "_read_only", _full),
+        (copies, "_read_only", _busy),
+        (copies, "_read_only", _full),
         (advising, "keep_advice", _full),
         (advising, "_prepare", _full),
         (advising, "ROOM_BYTES", 2**62),
@@ -271,13 +272,13 @@ async def test_advice_on_a_short_file_does_not_wait_for_that_on_a_long_one(
 
 
 async def test_users_are_copied_as_they_are_while_an_import_writes(yard: Yard, tmp_path: Path) -> None:
-    users, copy = yard.folder("acme").users_db, tmp_path / "copy.db"
-    with closing(sqlite3.connect(users, isolation_level=None)) as writing:
+    with closing(sqlite3.connect(yard.folder().users_db, isolation_level=None)) as writing:
         writing.execute("BEGIN IMMEDIATE")
         writing.execute("INSERT INTO settings VALUES ('delimiter', '\";\"')")
-        trying.copy_users(users, copy, lambda: False)
+        copy = yard.users().copy(tmp_path)
         writing.execute("COMMIT")
     with closing(sqlite3.connect(copy)) as db:
         assert db.execute("SELECT count(*) FROM settings").fetchone() == (0,)
+    (tmp_path / "other").mkdir()
     with pytest.raises(Stopped):
-        trying.copy_users(users, tmp_path / "other.db", lambda: True)
+        yard.users().copy(tmp_path / "other", lambda: True)

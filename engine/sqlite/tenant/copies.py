@@ -1,0 +1,60 @@
+"""Copies of a users.db to try settings on, and what has to be known of users for that. Nobody waits for either."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from importer.errors import Stopped, TryAgain
+from importer.users.users import Look
+
+COPIED_PAGES = 2000
+"""So much of users.db is copied before `stopping` is asked again."""
+
+
+def copy_users(database: Path, copy: Path, stopping: Callable[[], bool]) -> None:
+    """Copy the users of this moment, also while an import writes. Raises Stopped, TryAgain."""
+
+    def look(_: int, __: int, ___: int) -> None:
+        if stopping():
+            raise Stopped("the server is stopping")
+
+    with _told(), closing(_read_only(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.execute("BEGIN")
+        source.execute("SELECT 1 FROM settings").fetchone()  # from here on, it is one moment that is read
+        target.execute("PRAGMA synchronous=OFF")
+        source.backup(target, pages=COPIED_PAGES, progress=look, sleep=0)
+
+
+def look_at_users(database: Path, fields: Iterable[str]) -> Look:
+    """What users there are, and which of these custom fields number them; blocks. Raises TryAgain."""
+    with _told(), closing(_read_only(database)) as db:
+        if db.execute("SELECT 1 FROM users LIMIT 1").fetchone() is None:
+            return Look(are=False)
+        return Look(are=True, numbered=frozenset(key for key in fields if _numbers_all(db, key)))
+
+
+def _numbers_all(db: sqlite3.Connection, key: str) -> bool:
+    """Whether every user, deactivated ones too, has another value of this field, and none ever had two."""
+    (users, values), *_ = db.execute(
+        "SELECT count(*), count(DISTINCT json_extract(custom, '$.' || ?)) FROM users WHERE known = 1", (key,)
+    )
+    if values < users:
+        return False
+    changed = "SELECT 1 FROM changes WHERE field = 'custom.' || ? AND old IS NOT NULL AND new IS NOT NULL LIMIT 1"
+    return db.execute(changed, (key,)).fetchone() is None
+
+
+def _read_only(database: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever a database says, it cannot be read now."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise TryAgain("database_busy", "the users cannot be copied") from error
