@@ -18,7 +18,7 @@ import pytest
 
 from engine.sqlite.tenant.users import SqliteUsers
 from importer.database import open_database
-from importer.errors import DatabaseUnusable, TryAgain
+from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from server.tenants import soundness as soundness_module
 from server.tenants.accounts import Accounts
@@ -163,8 +163,19 @@ async def test_damage_that_shows_only_in_use_breaks_the_tenant_until_the_file_is
     assert soundness.why("acme") is None
 
 
+async def test_damage_that_a_list_of_users_came_upon_breaks_their_tenant(
+    tenants: Tenants, soundness: Soundness
+) -> None:
+    damage_inside(tenants.folder("acme").users_db)
+    with pytest.raises(DatabaseDamaged) as met:
+        async with tenants.users("acme").directory() as directory:
+            await directory.page()
+    assert "is damaged" in (await soundness.look("acme", met.value) or "")
+
+
 async def test_a_fault_of_ours_breaks_no_tenant(soundness: Soundness) -> None:
     assert await soundness.look("acme", sqlite3.OperationalError("no such column: x")) is None
+    assert await soundness.look("acme", DatabaseUnusable("no such column: x")) is None
     assert await soundness.look("acme", ValueError("x")) is None
 
 
