@@ -28,8 +28,8 @@ from importer.requests import Approval, Trial
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
-from importer.worker.attempt import tried
 from importer.users.users import Users
+from importer.worker.attempt import tried
 
 HEADER = ("first_name", "last_name", "email")
 
