@@ -18,4 +18,4 @@ class AccountStore(Protocol):
         """The ids of the imports of a tenant that still have to read their copies."""
 
     def close(self) -> None:
-        """Answer nothing more."""
+        """Answer nothing more: from now on the others raise DatabaseUnusable."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.sqlite.server.listing import COPIES_NEEDED
 from importer.database import as_told
+from importer.errors import DatabaseUnusable
 
 BUSY_TIMEOUT_S = 0.2
 
@@ -35,5 +36,7 @@ class SqliteAccountStore:
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(statement, values).fetchall()
+        except sqlite3.ProgrammingError as error:
+            raise DatabaseUnusable(f"{self._file} is closed") from error
         except sqlite3.DatabaseError as error:
             raise as_told(error, self._file) from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.key_uses import Use
 from engine.outbox import Message
 from engine.store import Store
 from engine.tenants import Tenant
 from engine.tokens import Role
+from importer.errors import DatabaseUnusable
 from importer.queue.notices import Channel, Notice
 from tests.support.engines import SINCE, OpenStore
 from tests.support.queues import enqueue
@@ -67,6 +70,8 @@ async def test_logins_see_at_once_which_tenants_there_are_and_what_their_imports
     await store.tenants().remove("acme")
     assert not accounts.has("acme")
     accounts.close()
+    with pytest.raises(DatabaseUnusable):
+        accounts.has("acme")
 
 
 async def test_a_store_that_can_be_written_says_so(store: Store) -> None:

@@ -118,7 +118,7 @@ async def test_while_the_queue_cannot_be_read_the_copies_last_known_count(
         await put(sftp)
         await put(sftp)
         (space,) = house.listener._sessions._spaces.values()
-        house.accounts._db.close()
+        house.accounts.close()
         assert house.accounts.waiting_copies("acme") is None
         assert (await space.recounted()).waiting == len(FILE)
 
