@@ -7,7 +7,7 @@ import pytest
 from importer.errors import Refused
 from importer.rules.identity import Identity
 from importer.users.settled import SettingChange, Settled, Texts
-from tests.support.importing import Company, people
+from tests.support.importing import Company, people, sheet
 
 SOON_S = 1.0
 
@@ -45,6 +45,19 @@ async def test_an_identifier_that_is_refused_leaves_all_settings_as_they_were(co
         await company.kept.change_settings(lambda _: Settled(kept, [change(1)], Identity("number")))
     assert company.kept.read_settings(SOON_S) == ({}, False)
     assert await company.kept.settings_changes(10) == ([], None)
+
+
+async def test_users_are_told_apart_by_the_field_that_was_settled_on(company: Company) -> None:
+    rows = [("Ann", "Ash", "ann@example.com", "e1"), ("Ben", "Bay", "ben@example.com", "e2")]
+    header = ("first_name", "last_name", "email", "number")
+    await company.run(sheet(*rows, header=header), custom_fields=({"key": "number"},))
+    for identity, identifier in ((Identity("number"), "e2"), (Identity(), "Ben@example.com")):
+        settled = Settled({}, [change(1)], identity, means_otherwise=True)
+        await company.kept.change_settings(lambda _, settled=settled: settled)
+        async with company.kept.directory(identity) as directory:
+            found = await directory.get(identifier)
+        assert found
+        assert found["first_name"] == "Ben"
 
 
 async def test_a_stock_counts_users_by_state(company: Company) -> None:
