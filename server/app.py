@@ -122,6 +122,7 @@ class Server:
         )
         self._starter = Starter(
             tenants.folder,
+            tenants.users,
             soundness.settings,
             utc_now,
             queue.checksums,

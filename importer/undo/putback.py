@@ -14,18 +14,10 @@ from importer.model import Problem, Severity
 from importer.reconcile.plan import custom_json
 from importer.rules.identity import Identity
 from importer.users.columns import CUSTOM, SHOWN_AS, Columns, User, ids_in
+from importer.users.undoing import AddressLeft, Change
 
 ADDRESS = ("email", "email_key")
 """Put back together, and after everything else: two users can't share one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One field of a user that an import changed; `field` is a column of users."""
-
-    field: str
-    old: str | int | None
-    new: str | int | None
 
 
 @dataclass(slots=True)
@@ -102,6 +94,11 @@ def still_protected(user: User) -> Problem:
     return Problem(Severity.WARNING, "protected_user", message, None, "state")
 
 
-def address_taken_since(user: User, email: str) -> Problem:
-    message = f"{named(user)}: the former address {email} belongs to somebody else now; the address stays as it is."
+def address_left(found: AddressLeft) -> Problem:
+    if not found.taken:
+        return changed_since(found.user, "email")
+    message = (
+        f"{named(found.user)}: the former address {found.former} belongs to somebody else now;"
+        " the address stays as it is."
+    )
     return Problem(Severity.WARNING, "changed_since", message, None, "email")

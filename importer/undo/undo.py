@@ -1,4 +1,4 @@
-"""The undo of one import: one transaction of users.db that puts back what the import had changed.
+"""The undo of one import: one transaction that puts back what the import had changed.
 
 The newest applied import first, then the one before it; those that changed nobody are passed over. Users it updated
 have their former values, users it deactivated are active, and users it created are deactivated and unknown to later
@@ -16,23 +16,13 @@ from datetime import datetime
 from pathlib import Path
 
 from ground.words import counted
-from importer.database import open_database, transaction
 from importer.errors import Refused, Stopped
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem
-from importer.reconcile.applied import Applied
 from importer.rules.identity import Identity
-from importer.undo.putback import (
-    Change,
-    address_taken_since,
-    changed_since,
-    nobody_left,
-    put_back,
-    still_protected,
-    with_existing,
-)
-from importer.undo.undoing import Undoing
+from importer.undo.putback import address_left, nobody_left, put_back, still_protected, with_existing
 from importer.users.columns import LINKED, ids_in
-from importer.users.switching import refuse_switched
+from importer.users.undoing import Batch, Undoing
+from importer.users.users import Users
 
 KEPT = 10_000
 """So many of the messages of an undo are kept; the rest is only counted."""
@@ -51,31 +41,25 @@ class UndoJob:
 
 async def undo_import(
     job: UndoJob,
-    database: Path,
+    users: Users,
     messages: Path,
     *,
     progress: Callable[[float], None] = lambda _: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Undo the import in `database`; what was left is in `messages`, as `<id>.undo.jsonl`, when it returns.
+    """Undo the import of `users`; what was left is in `messages`, as `<id>.undo.jsonl`, when it returns.
 
-    The outcome (`undone`, with the counts of the import) is in the table `applied`, committed with its effects.
+    The outcome (`undone`, with the counts of the import) is kept with the users, committed with its effects.
     Raises Refused if it is not the newest one that changed anybody; TryAgain, Stopped. Then nothing was changed.
     """
-    db = await open_database(database, "tenant")
-    try:
-        async with transaction(db):
-            await refuse_switched(db, job.identity)
-            kept = Applied(db, job.import_id)
-            undo = _Undo(job, kept, Undoing(db, job.import_id))
-            applied = await undo.judge()
-            await undo.run(progress, stopping)
-            outcome = await undo.outcome(applied)
-            await asyncio.to_thread(_keep, messages / f"{job.import_id}.undo.jsonl", undo.left)
-            await kept.record_undone(outcome, job.now)
-        return outcome
-    finally:
-        await db.close()
+    async with users.undoing(job.import_id, job.identity) as undoing:
+        undo = _Undo(job, undoing)
+        applied = await undo.judge()
+        await undo.run(progress, stopping)
+        outcome = await undo.outcome(applied)
+        await asyncio.to_thread(_keep, messages / f"{job.import_id}.undo.jsonl", undo.left)
+        await undoing.record(outcome, job.now)
+    return outcome
 
 
 def _keep(path: Path, problems: Iterable[Problem]) -> None:
@@ -93,9 +77,8 @@ def _keep(path: Path, problems: Iterable[Problem]) -> None:
 class _Undo:
     """The steps of one undo inside its transaction."""
 
-    def __init__(self, job: UndoJob, applied: Applied, undoing: Undoing) -> None:
+    def __init__(self, job: UndoJob, undoing: Undoing) -> None:
         self._job = job
-        self._applied = applied
         self._undoing = undoing
         self.left: list[Problem] = []
         self._left = 0
@@ -105,13 +88,13 @@ class _Undo:
     async def judge(self) -> Outcome:
         """What the import had come to. Raises Refused if it can't be undone now."""
         where = f"import {self._job.import_id} of {self._job.tenant}"
-        kept = await self._applied.outcome()
+        kept = await self._undoing.outcome()
         if not kept:
             raise Refused("not_kept", f"what {where} changed is not kept any more")
         outcome, undone = kept
         if undone:
             raise Refused("already_undone", f"{where} is undone already")
-        newest = await self._applied.newest()
+        newest = await self._undoing.newest()
         if newest != self._job.import_id:
             later = f": undo import {newest} first" if newest is not None else ""
             raise Refused("not_newest", f"{where} is not the newest import that changed anybody{later}")
@@ -119,23 +102,21 @@ class _Undo:
 
     async def run(self, progress: Callable[[float], None], stopping: Callable[[], bool]) -> None:
         """Put everything back. Raises Stopped."""
-        highest = await self._undoing.open()
         protected, self._taken_back = await self._undoing.take_back_creations()
         self._leave(still_protected(user) for user in protected)
-        async for user_id, batch in self._undoing.batches():
+        async for batch in self._undoing.batches():
             await self._put_back_batch(batch)
-            progress(user_id / highest)
+            progress(batch.share)
             if stopping():
                 raise Stopped("the server is stopping")
-        for user, email, taken in await self._undoing.weigh_addresses():
-            self._leave([address_taken_since(user, email) if taken else changed_since(user, "email")])
-        self._put_back |= await self._undoing.put_back_addresses()
-        await self._undoing.close()
+        addresses = await self._undoing.put_back_addresses()
+        self._leave(map(address_left, addresses.left))
+        self._put_back |= addresses.back
 
-    async def _put_back_batch(self, batch: dict[int, list[Change]]) -> None:
-        users = await self._undoing.load(batch)
-        found = {i: put_back(users[i], batch[i], self._job.identity) for i in batch if i in users}
-        self._leave(nobody_left() for user_id in batch if user_id not in users)
+    async def _put_back_batch(self, batch: Batch) -> None:
+        users = batch.users
+        found = {i: put_back(users[i], batch.changes[i], self._job.identity) for i in batch.changes if i in users}
+        self._leave(nobody_left() for user_id in batch.changes if user_id not in users)
         wanted = {name: {i for one in found.values() for i in ids_in(one.columns.get(name))} for name in LINKED}
         exists = await self._undoing.existing(wanted)
         changes = []

@@ -15,6 +15,7 @@ from importer.users.history import History
 from importer.users.invitations import Invitations
 from importer.users.memory import Memory
 from importer.users.settled import SettingChange, Settled, Texts
+from importer.users.undoing import Undoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,13 @@ class Users(Protocol):
 
     def memory(self) -> AbstractAsyncContextManager[Memory]:
         """Open what is remembered of applied imports, to have it forgotten."""
+
+    def undoing(self, import_id: int, identity: Identity) -> AbstractAsyncContextManager[Undoing]:
+        """Open an import to undo it, alone among all that write. The users are brought up to date first.
+
+        All that is written is kept when the context is left, and nothing of it if that is by an exception. Raises
+        TryAgain, also where users are told apart by something else than `identity` by now.
+        """
 
     def look(self, fields: Iterable[str]) -> Look:
         """What users there are, and which of these custom fields may be their identifier. Blocks."""

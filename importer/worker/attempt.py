@@ -31,6 +31,7 @@ from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
 from importer.unusable import is_damage
+from importer.users.users import UsersOf
 from importer.worker.advising import Advising, Ended
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ class Starter:
     """Starts imports. `run` is `importer.reconcile.run.run_import`, or what a test puts in its place."""
 
     folder_of: FolderOf
+    users_of: UsersOf
     settings_of: SettingsOf
     clock: Clock
     checksums: Checksums
@@ -157,7 +159,8 @@ class Starter:
                 settings = tried(settings, entry.trial)
             if entry.undo:
                 undo = undo_job_of(entry, entry.undo, settings, self.clock)
-                return await undo_import(undo, folder.users_db, folder.messages, progress=progress, stopping=stopping)
+                users = self.users_of(entry.tenant)
+                return await undo_import(undo, users, folder.messages, progress=progress, stopping=stopping)
             compared = await self.compare(entry, settings)
             if compared.verdict is Verdict.WAITS:
                 return Later()

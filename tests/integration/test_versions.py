@@ -157,10 +157,11 @@ async def test_imports_of_any_version_are_undone_and_stay_in_the_history(tmp_pat
     path = restored(tmp_path, "tenant", version)
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE users SET protected = 0")
-    identity, now = Identity("employee_id"), datetime(2027, 1, 1, tzinfo=UTC)
+    kept, identity = SqliteUsers(TenantFolder(tmp_path)), Identity("employee_id")
+    now = datetime(2027, 1, 1, tzinfo=UTC)
     for import_id in (7, 2, 1):
-        await undo_import(UndoJob("acme", import_id, "operator", identity, now), path, tmp_path / "messages")
-    async with SqliteUsers(TenantFolder(tmp_path)).history(identity) as history:
+        await undo_import(UndoJob("acme", import_id, "operator", identity, now), kept, tmp_path / "messages")
+    async with kept.history(identity) as history:
         changes = [change async for page in history.of_import(1) for change in page]
         of_cy, _ = await history.page_of_user("3")
         newest, _ = await history.newest_of_user("3", limit=1)

@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 import aiosqlite
 
+from engine.sqlite.tenant.undoing import NEWEST_CHANGE
 from ground.refusals import Refusal
 from importer.database import open_database
 from importer.errors import Stopped
@@ -30,7 +31,6 @@ from importer.file.sidebyside import Pieces
 from importer.folder import TenantFolder
 from importer.model import GuardReason, ImportState, Outcome
 from importer.reconcile import before
-from importer.reconcile.applied import NEWEST_CHANGE
 from importer.reconcile.run import BESIDE_BYTES
 from importer.requests import Approval, Trial
 from importer.rules.identity import identity_of

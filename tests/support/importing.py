@@ -153,7 +153,7 @@ class Company:
         self.undos += 1
         now = datetime(2026, 2, 1, tzinfo=UTC).replace(microsecond=self.undos * 1000)
         job = UndoJob("acme", import_id or self.imports, "operator", identity, now)
-        return await undo_import(job, self.database, self.messages, stopping=stopping)
+        return await undo_import(job, self.kept, self.messages, stopping=stopping)
 
     async def users(self) -> dict[str, dict[str, Any]]:
         """All users by address."""

@@ -74,7 +74,9 @@ class Site:
         self.office = office
         self.closing = closing
         self.checks = checks
-        self._starter = Starter(office.tenants.folder, office.tenants.settings, utc_now, office.queue.checksums)
+        self._starter = Starter(
+            office.tenants.folder, office.tenants.users, office.tenants.settings, utc_now, office.queue.checksums
+        )
         self.tokens = tokens
         self.url = url
         self._clients = clients

@@ -18,11 +18,13 @@ from engine.sqlite.tenant.memory import SqliteMemory
 from engine.sqlite.tenant.search import attach_index
 from engine.sqlite.tenant.search_index import catch_up
 from engine.sqlite.tenant.stock import take_stock
+from engine.sqlite.tenant.undoing import SqliteUndoing
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.settled import SettingChange, Settled, Texts
+from importer.users.switching import refuse_switched
 from importer.users.users import Look, Stock
 
 
@@ -89,6 +91,14 @@ class SqliteUsers:
     async def memory(self) -> AsyncIterator[SqliteMemory]:
         async with open_users(self._folder) as db:
             yield SqliteMemory(db)
+
+    @asynccontextmanager
+    async def undoing(self, import_id: int, identity: Identity) -> AsyncIterator[SqliteUndoing]:
+        async with open_users(self._folder) as db:
+            with told():
+                async with transaction(db):
+                    await refuse_switched(db, identity)
+                    yield SqliteUndoing(db, import_id)
 
     def look(self, fields: Iterable[str]) -> Look:
         return look_at_users(self._folder.users_db, fields)

@@ -50,7 +50,9 @@ class Desk:
     async def ended(self, import_id: int) -> Entry:
         """The import once a worker has run what waits."""
         worker = Worker(
-            self.queue, self.closing, Starter(self.tenants.folder, self.settings_of, utc_now, self.queue.checksums)
+            self.queue,
+            self.closing,
+            Starter(self.tenants.folder, self.tenants.users, self.settings_of, utc_now, self.queue.checksums),
         )
         worker.start()
         try:

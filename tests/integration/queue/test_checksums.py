@@ -74,7 +74,7 @@ class Yard(House):
     @asynccontextmanager
     async def working(self, run: RunImport = run_import) -> AsyncIterator[None]:
         self.queue.checksums.waits = Waits(lambda: self.ran)
-        starter = Starter(self.folder, self.settings_of, lambda: self.now, self.queue.checksums, run)
+        starter = Starter(self.folder, self.users, self.settings_of, lambda: self.now, self.queue.checksums, run)
         worker = Worker(self.queue, self.closing, starter)
         worker.start()
         try:
@@ -429,7 +429,7 @@ async def test_a_start_waits_for_a_checksum_that_became_required_before_it(yard:
     yard.queue.checksums.waits.left(entry, NOON)
     entry = replace(entry, file=replace(entry.file, sha256=hashlib.sha256(STAFF.encode()).hexdigest()))
     yard.settings = REQUIRED
-    starter = Starter(yard.folder, yard.settings_of, lambda: yard.now, yard.queue.checksums)
+    starter = Starter(yard.folder, yard.users, yard.settings_of, lambda: yard.now, yard.queue.checksums)
     assert await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False) == Later()
     with closing(sqlite3.connect(yard.folder().users_db)) as db:
         assert db.execute("SELECT count(*) FROM applied").fetchone() == (0,), "it did not run"

@@ -351,5 +351,5 @@ async def test_an_import_that_began_before_the_identifier_was_changed_has_to_wai
     assert await company.sql("SELECT count(*) FROM users") == [(3,)]
     undo = UndoJob("acme", 1, "operator", BY_ADDRESS, datetime.now(UTC))
     with pytest.raises(TryAgain):
-        await undo_import(undo, company.database, company.messages)
+        await undo_import(undo, company.kept, company.messages)
     assert (await company.undo(**BY_NUMBER)).counts.created == 3

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.sqlite.tenant.undoing import NEWEST_CHANGE
 from importer.errors import Refused, Stopped
 from importer.model import ImportState
-from importer.reconcile.applied import NEWEST_CHANGE, already_undone
+from importer.reconcile.applied import already_undone
 from tests.integration.reconcile.test_properties import TRUSTING, batches, files, quick, run, written
 from tests.support.importing import Company, codes, people, sheet
 from tests.support.reference import Row

@@ -51,7 +51,9 @@ class Yard(House):
 
         self.closing.clock = lambda: then
         worker = Worker(
-            self.queue, self.closing, Starter(self.folder, settings_of, lambda: then, self.queue.checksums)
+            self.queue,
+            self.closing,
+            Starter(self.folder, self.users, settings_of, lambda: then, self.queue.checksums),
         )
         worker.start()
         try:
@@ -120,13 +122,13 @@ async def test_the_newest_that_changed_anybody_is_undone_after_everything_older_
     await yard.applied(people("ann", "bob").decode(), DAY)
     await yard.prune()
     assert yard.remembered() == {2, 3}
-    outcome = await undo_import(yard.undoing(2), yard.folder().users_db, yard.folder().messages)
+    outcome = await undo_import(yard.undoing(2), yard.users(), yard.folder().messages)
     assert outcome.state is ImportState.UNDONE
     with closing(sqlite3.connect(yard.folder().users_db)) as db:
         states = dict(db.execute("SELECT email, state FROM users"))
     assert states == {"ann@example.com": "active", "bob@example.com": "deactivated"}
     with pytest.raises(Refused, match="not kept"):
-        await undo_import(yard.undoing(1), yard.folder().users_db, yard.folder().messages)
+        await undo_import(yard.undoing(1), yard.users(), yard.folder().messages)
 
 
 async def test_what_is_young_enough_stays(yard: Yard) -> None:
@@ -165,17 +167,17 @@ async def test_an_import_that_can_be_undone_stays_in_the_list_without_its_report
         await run_to(yard.queue, await yard.upload(), ImportState.FAILED)
     await yard.prune()
     assert await yard.queue.get("acme", 1)
-    outcome = await undo_import(yard.undoing(1), yard.folder().users_db, yard.folder().messages)
+    outcome = await undo_import(yard.undoing(1), yard.users(), yard.folder().messages)
     assert outcome.state is ImportState.UNDONE
 
 
 async def test_an_undone_import_is_forgotten_and_the_one_before_can_be_undone(yard: Yard) -> None:
     await yard.applied(people("ann").decode(), 200 * DAY)
     await yard.applied(people("ann", "bob").decode(), 150 * DAY)
-    await undo_import(yard.undoing(2), yard.folder().users_db, yard.folder().messages)
+    await undo_import(yard.undoing(2), yard.users(), yard.folder().messages)
     await yard.prune()
     assert yard.history() == yard.remembered() == {1}
-    outcome = await undo_import(yard.undoing(1), yard.folder().users_db, yard.folder().messages)
+    outcome = await undo_import(yard.undoing(1), yard.users(), yard.folder().messages)
     assert outcome.state is ImportState.UNDONE
 
 
@@ -226,7 +228,7 @@ async def test_too_many_copies_go_and_their_imports_can_still_be_undone(yard: Ya
     assert yard.uploads() == {"3.csv"}
     assert yard.history() == yard.remembered() == {1, 2, 3}
     for import_id in (3, 2):
-        outcome = await undo_import(yard.undoing(import_id), yard.folder().users_db, yard.folder().messages)
+        outcome = await undo_import(yard.undoing(import_id), yard.users(), yard.folder().messages)
         assert outcome.state is ImportState.UNDONE
 
 

@@ -90,7 +90,9 @@ class Yard(House):
 
     def worker(self, run: RunImport = run_import) -> Worker:
         return Worker(
-            self.queue, self.closing, Starter(self.folder, self.settings_of, self.clock, self.queue.checksums, run)
+            self.queue,
+            self.closing,
+            Starter(self.folder, self.users, self.settings_of, self.clock, self.queue.checksums, run),
         )
 
     async def state(self, import_id: int, tenant: str = "acme") -> ImportState:
@@ -584,7 +586,7 @@ async def test_an_undo_cut_off_after_its_commit_is_not_done_again(yard: Yard) ->
     await yard.queue.undo("acme", 1, by="operator")
     entry = await yard.queue.claim("acme", 1)
     assert entry
-    starter = Starter(yard.folder, yard.settings_of, yard.clock, yard.queue.checksums)
+    starter = Starter(yard.folder, yard.users, yard.settings_of, yard.clock, yard.queue.checksums)
     undone = await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False)
     assert isinstance(undone, Outcome)
     await recover(yard.queue, yard.closing, yard.folder, known_end)  # as if the server had died here
@@ -609,6 +611,7 @@ async def test_imports_wait_while_the_disk_has_no_room_and_say_so(yard: Yard) ->
     full = {"acme"}
     starter = Starter(
         yard.folder,
+        yard.users,
         yard.settings_of,
         yard.clock,
         yard.queue.checksums,

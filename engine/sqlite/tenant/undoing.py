@@ -1,4 +1,4 @@
-"""The users of one tenant as an undo sees and changes them: its tables, and what it writes.
+"""The undo of an import in users.db: its tables, and what it writes, in one transaction.
 
 What the import had changed is copied into a temporary table, each field of a user once, and worked off from there;
 addresses, which may have moved from one user to the next, have a table of their own and are put back together.
@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import cast
 
 import aiosqlite
 
+from ground.moments import rfc3339
+from importer.model import Outcome
 from importer.reconcile.applied import CHANGED_USERS
 from importer.reconcile.roster import records_of
-from importer.undo.putback import Change
 from importer.users.columns import LINKED, Columns, User, Value
 from importer.users.runs import LONGEST
+from importer.users.undoing import AddressesBack, AddressLeft, Batch, Change
 
 BATCH = 2000
 
+NEWEST_CHANGE = (
+    "SELECT import_id FROM applied WHERE undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged'"
+    " ORDER BY number DESC LIMIT 1"
+)
 INSERT_UNDONE = "INSERT INTO changes (import_id, user_id, field, old, new, undo) VALUES (?, ?, ?, ?, ?, 1)"
 
 # One record for each run of users, as in runs.py. `place` counts the users, and `id - place` stays the same in a run.
@@ -33,52 +40,35 @@ RECORD_TAKEN_BACK = f"""
     GROUP BY id - place, id / {LONGEST}"""  # noqa: S608 - a constant
 
 
-class Undoing:
+class SqliteUndoing:
     """What one import had changed, and its users, inside the undo's one transaction."""
 
     def __init__(self, db: aiosqlite.Connection, import_id: int) -> None:
         self._db = db
         self._id = import_id
 
-    async def open(self) -> int:
-        """Take in the fields that the import had changed; return the highest id of their users, 0 for none."""
-        await self._db.execute(
-            "CREATE TEMP TABLE undoing (user_id INTEGER, id INTEGER, field TEXT, old, new,"
-            " PRIMARY KEY (user_id, field)) WITHOUT ROWID"
-        )
-        # A field that the import changed twice is here once, from its first value to its last: one import may have
-        # spelt an address otherwise, then given it to another user.
-        await self._db.execute(
-            "INSERT INTO undoing SELECT user_id, id, field, old, new FROM changes"
-            " WHERE import_id = ? AND field <> 'created' ORDER BY id ON CONFLICT DO UPDATE SET new = excluded.new",
-            (self._id,),
-        )
-        rows = await self._rows("SELECT max(user_id) FROM undoing")
-        return rows[0][0] or 0
+    async def outcome(self) -> tuple[Outcome, bool] | None:
+        rows = await self._rows("SELECT outcome, undone FROM applied WHERE import_id = ?", self._id)
+        return next(((Outcome.from_json(json.loads(row[0])), bool(row[1])) for row in rows), None)
 
-    async def close(self) -> None:
-        await self._db.execute("DROP TABLE undoing")
+    async def newest(self) -> int | None:
+        return next((row[0] for row in await self._rows(NEWEST_CHANGE)), None)
 
     async def active(self) -> int:
-        """Return how many users are active."""
         rows = await self._rows("SELECT count(*) FROM users WHERE state = 'active'")
         return int(rows[0][0])
 
-    async def load(self, ids: Iterable[int]) -> dict[int, User]:
-        """Return these users, whole; those that were removed since are missing."""
-        return _users(
-            await self._rows(
-                "SELECT * FROM users WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
-            )
+    async def record(self, outcome: Outcome, now: datetime) -> None:
+        await self._db.execute(
+            "UPDATE applied SET undone = ?, undone_at = ? WHERE import_id = ?",
+            (json.dumps(outcome.to_json()), rfc3339(now), self._id),
         )
+        # No row of the next file is known by the file before: one may name a manager who is unknown now.
+        await self._db.execute("UPDATE meta SET revision = revision + 1")
 
     # Users it had created.
 
     async def take_back_creations(self) -> tuple[list[User], int]:
-        """Deactivate the users it had created, unknown to later imports; return the protected ones, who stay.
-
-        And the number of those that were deactivated.
-        """
         await self._db.execute("CREATE TEMP TABLE created (user_id INTEGER PRIMARY KEY)")
         await self._db.execute(
             f"INSERT OR IGNORE INTO created SELECT u.id FROM {CHANGED_USERS}"  # noqa: S608 - constants
@@ -97,8 +87,9 @@ class Undoing:
 
     # Fields.
 
-    async def batches(self) -> AsyncIterator[tuple[int, dict[int, list[Change]]]]:
-        """Yield what was changed, a batch of users at a time, with the highest id of each."""
+    async def batches(self) -> AsyncIterator[Batch]:
+        await self._take_in()
+        highest = (await self._rows("SELECT max(user_id) FROM undoing"))[0][0]
         after = 0
         while True:
             ids = await self._rows(
@@ -113,10 +104,31 @@ class Undoing:
                 *(after, ids[-1][0]),
             )
             after = ids[-1][0]
-            yield after, {user: [Change(*row[1:]) for row in found] for user, found in groupby(rows, itemgetter(0))}
+            changes = {user: [Change(*row[1:]) for row in found] for user, found in groupby(rows, itemgetter(0))}
+            yield Batch(changes, await self._load(changes), after / highest)
+
+    async def _take_in(self) -> None:
+        await self._db.execute(
+            "CREATE TEMP TABLE undoing (user_id INTEGER, id INTEGER, field TEXT, old, new,"
+            " PRIMARY KEY (user_id, field)) WITHOUT ROWID"
+        )
+        # A field that the import changed twice is here once, from its first value to its last: one import may have
+        # spelt an address otherwise, then given it to another user.
+        await self._db.execute(
+            "INSERT INTO undoing SELECT user_id, id, field, old, new FROM changes"
+            " WHERE import_id = ? AND field <> 'created' ORDER BY id ON CONFLICT DO UPDATE SET new = excluded.new",
+            (self._id,),
+        )
+
+    async def _load(self, ids: Iterable[int]) -> dict[int, User]:
+        """These users, whole; those that were removed since are missing."""
+        return _users(
+            await self._rows(
+                "SELECT * FROM users WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
+            )
+        )
 
     async def existing(self, wanted: Mapping[str, Iterable[int]]) -> dict[str, set[int]]:
-        """Return those of the `wanted` people, teams and locations that are there; both by the column of LINKED."""
         exists = {}
         for column, ids in wanted.items():
             rows = await self._rows(
@@ -127,7 +139,6 @@ class Undoing:
         return exists
 
     async def update(self, changes: Sequence[tuple[User, Columns]]) -> None:
-        """Write these columns of these users, with their history."""
         by_columns: dict[tuple[str, ...], list[tuple[Value, ...]]] = {}
         history = []
         for user, columns in changes:
@@ -138,13 +149,15 @@ class Undoing:
             await self._db.executemany(f"UPDATE users SET {setters} WHERE id = ?", rows)  # noqa: S608
         await self._db.executemany(INSERT_UNDONE, history)
 
-    # Addresses: all together, as they may have moved from one to the next.
+    # Addresses.
 
-    async def weigh_addresses(self) -> list[tuple[User, str, bool]]:
-        """Decide who gets which address back; return those who don't, with the former one, and if it is taken.
+    async def put_back_addresses(self) -> AddressesBack:
+        left = await self._weigh_addresses()
+        back = await self._move_addresses()
+        await self._db.execute("DROP TABLE undoing")
+        return AddressesBack(back, left)
 
-        Those get theirs who still have what the import gave them, unless another user keeps the former one.
-        """
+    async def _weigh_addresses(self) -> list[AddressLeft]:
         await self._db.execute(
             "CREATE TEMP TABLE undo_address (user_id INTEGER PRIMARY KEY, old_email TEXT, old_key TEXT,"
             " new_email TEXT, refused INTEGER NOT NULL)"
@@ -159,8 +172,8 @@ class Undoing:
         )
         await self._refuse_taken()
         refused = await self._rows("SELECT user_id, old_email, refused FROM undo_address WHERE refused <> 0")
-        users = await self.load(row["user_id"] for row in refused)
-        return [(users[row["user_id"]], row["old_email"], row["refused"] == 2) for row in refused]
+        users = await self._load(row["user_id"] for row in refused)
+        return [AddressLeft(users[row["user_id"]], row["old_email"], row["refused"] == 2) for row in refused]
 
     async def _refuse_taken(self) -> None:
         """Refuse an address that another user has and keeps; then the former one of its holder, and so on."""
@@ -174,8 +187,8 @@ class Undoing:
             if done.rowcount == 0:
                 return
 
-    async def put_back_addresses(self) -> set[int]:
-        """Put back, with their history, the addresses that `weigh_addresses` let through; return whose."""
+    async def _move_addresses(self) -> frozenset[int]:
+        """Put back, with their history, the addresses that were not refused; return whose."""
         moving = "SELECT user_id FROM undo_address WHERE refused = 0"
         await self._db.execute(
             "INSERT INTO changes (import_id, user_id, field, old, new, undo)"
@@ -194,7 +207,7 @@ class Undoing:
             "UPDATE users SET email = a.old_email, email_key = a.old_key FROM undo_address AS a"
             " WHERE a.user_id = users.id AND a.refused = 0"
         )
-        back = {row[0] for row in await self._rows(moving)}
+        back = frozenset(row[0] for row in await self._rows(moving))
         await self._db.execute("DROP TABLE undo_address")
         return back
 
