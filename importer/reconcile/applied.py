@@ -21,11 +21,6 @@ from importer.rules.identity import Identity
 from importer.said.repeated import Note, notes_from_json, notes_to_json
 from importer.said.spool import Touched
 
-NEWEST_CHANGE = (
-    "SELECT import_id FROM applied WHERE undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged'"
-    " ORDER BY number DESC LIMIT 1"
-)
-
 TOUCHED_BATCH = 1000
 
 # A record may be about several users. CROSS: SQLite goes from the records to the users, never from all users.
@@ -52,8 +47,6 @@ class Applied:
     def __init__(self, db: aiosqlite.Connection, import_id: int) -> None:
         self._db = db
         self._id = import_id
-
-    # While it runs.
 
     async def last(self) -> LastApplied | None:
         """Return what the file is compared with; None if no import is applied that could be."""
@@ -133,27 +126,6 @@ class Applied:
             " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM applied))",
             (self._id, rfc3339(now), *facts),
         )
-
-    # When it is undone.
-
-    async def outcome(self) -> tuple[Outcome, bool] | None:
-        """Return what this import came to, and whether it was undone; None if that is not kept any more."""
-        rows = await self._db.execute_fetchall("SELECT outcome, undone FROM applied WHERE import_id = ?", (self._id,))
-        return next(((Outcome.from_json(json.loads(row[0])), bool(row[1])) for row in rows), None)
-
-    async def newest(self) -> int | None:
-        """Return the newest applied import that changed a user and is not undone; None if there is none."""
-        rows = await self._db.execute_fetchall(NEWEST_CHANGE)
-        return next((row[0] for row in rows), None)
-
-    async def record_undone(self, outcome: Outcome, now: datetime) -> None:
-        """Remember the import as undone. After a crash this alone decides whether it was."""
-        await self._db.execute(
-            "UPDATE applied SET undone = ?, undone_at = ? WHERE import_id = ?",
-            (json.dumps(outcome.to_json()), rfc3339(now), self._id),
-        )
-        # No row of the next file is known by the file before: one may name a manager who is unknown now.
-        await self._db.execute("UPDATE meta SET revision = revision + 1")
 
 
 async def already_applied(database: Path, import_id: int) -> Outcome | None:
