@@ -115,3 +115,16 @@ async def test_what_ended_long_ago_is_forgotten_but_for_stale_feeds(sender: Send
     sender.now += timedelta(days=31)
     await sender.outbox.prune(0)
     assert await sender.states() == [("stale since 2026-02-01", "sent"), ("import 2", "waiting")]
+
+
+async def test_why_a_try_failed_is_kept_and_an_end_is_the_last(store: Store, sender: Sender) -> None:
+    await sender.put("import 1")
+    (message,) = await sender.due()
+    kept, at = store.outbox(), "2026-03-01T12:00:00.000Z"
+    await kept.note(message.id, "550 unknown")
+    (noted,) = await sender.due()
+    assert noted.error == "550 unknown"
+    await kept.end(message.id, "dropped", "too late", now=at)
+    await kept.end(message.id, "sent", None, now=at)
+    (ended,) = await kept.newest("acme", 9)
+    assert (ended.state, ended.error, ended.finished_at) == ("dropped", "too late", at)

@@ -142,3 +142,14 @@ async def test_what_is_not_banned_cannot_be_lifted(house: House) -> None:
 def test_a_source_is_named_by_any_of_its_addresses() -> None:
     assert read_source("2001:db8:0:1:ffff::9") == read_source(B) == B
     assert read_source("::ffff:192.0.2.1") == A
+
+
+async def test_bans_are_written_all_or_none_but_for_those_that_were_lifted(store: Store) -> None:
+    longer, shorter = Ban(B, "2026-03-31T02:00:00.000Z", "why"), Ban(A, "2026-03-31T01:00:00.000Z", "why")
+    bans, latest = store.bans(), "2026-04-30T00:00:00.000Z"
+    assert await bans.write([longer, shorter], [], known=()) == set()
+    assert await bans.list(now="2026-03-31T00:00:00.000Z", latest=latest) == [longer, shorter]
+    assert await bans.list(now=shorter.until, latest=latest) == [longer]
+    assert [await bans.remove(A), await bans.remove(A)] == [True, False]
+    assert await bans.write([shorter], [B], known={A, B}) == {A}
+    assert await bans.sources() == set()

@@ -99,3 +99,12 @@ async def test_with_a_tenant_its_uses_are_forgotten(stand: Stand) -> None:
     await stand.store.tenants().remove("acme")
     await stand.uses.stop()
     assert await stand.written() == {}
+
+
+async def test_uses_are_written_and_those_of_other_keys_removed_in_one_step(store: Store) -> None:
+    uses = store.key_uses()
+    await uses.write("acme", {ANN: FIRST, BO: FIRST}, None)
+    await uses.write("acme", {ANN: SECOND}, {ANN})
+    assert await uses.of("acme") == {ANN: SECOND}
+    await uses.write("initech", {ANN: FIRST}, None)
+    assert await uses.of("initech") == {}

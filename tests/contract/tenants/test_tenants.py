@@ -76,3 +76,12 @@ async def test_logins_see_at_once_which_tenants_there_are_and_what_their_imports
 
 async def test_a_store_that_can_be_written_says_so(store: Store) -> None:
     await store.ask_to_write()
+
+
+async def test_who_only_looks_sees_what_was_changed(engine: OpenStore) -> None:
+    async with engine("acme", serving=True) as store:
+        looking = store.looking()
+        number = await enqueue(store.imports())
+        assert [each.id for each in await looking.imports().page("acme")] == [number]
+        await store.tenants().remove("acme")
+        assert await looking.tenants().list() == []

@@ -65,3 +65,14 @@ async def test_there_are_no_tokens_for_a_tenant_that_is_not_there(tokens: Tokens
     with pytest.raises(TenantRefused) as caught:
         await tokens.create("initech", Role.OWNER)
     assert caught.value.code == "no_tenant"
+
+
+async def test_a_token_is_kept_by_its_hash_and_none_of_a_tenant_that_is_not_there(store: Store) -> None:
+    kept = store.tokens()
+    at = "2026-03-01T12:00:00.000Z"
+    token = await kept.add(b"1", "acme", Role.OWNER, created_at=at, expires_at=at, comment="Ann")
+    assert token
+    assert await kept.find(b"1") == token
+    assert (token.created_at, token.expires_at, token.comment) == (at, at, "Ann")
+    assert await kept.add(b"2", "initech", Role.OWNER, created_at=at, expires_at=None, comment="") is None
+    assert await kept.list() == [token]

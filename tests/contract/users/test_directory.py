@@ -51,3 +51,20 @@ async def test_a_snapshot_shows_no_user_of_an_import_that_ends_meanwhile(company
         await company.run(people("ann", "ben"))
         assert [len(page) async for page in snapshot.everybody()] == [1]
     assert await company.kept.count_by_state() == {"active": 2, "deactivated": 0}
+
+
+async def test_users_come_in_pages_and_one_by_one_as_they_were_created(company: Company) -> None:
+    await company.run(people("ann", "ben"))
+    await company.run(people("cy"))
+    await company.undo()
+    async with company.kept.directory() as directory:
+        first, after = await directory.page(limit=2)
+        rest, end = await directory.page(limit=2, after=after or 0)
+        known, _ = await directory.page(known=True)
+        active, _ = await directory.page(state="active", limit=1)
+        ann = await directory.get("Ann@example.com")
+        assert await directory.get("nobody@example.com") is None
+    assert [user["first_name"] for user in (*first, *rest)] == ["Ann", "Ben", "Cy"]
+    assert end is None
+    assert [user["first_name"] for user in known] == ["Ann", "Ben"]
+    assert active == first[:1] == [ann]

@@ -1,0 +1,192 @@
+"""What is asked of the imports of all tenants, and changes none."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from engine.store import Store
+from importer.errors import Refused
+from importer.model import ImportState
+from importer.queue.entry import Past
+from importer.queue.queue import Queue
+from tests.support.engines import OpenStore
+from tests.support.queues import NOON, enqueue, found, outcome, promise, run_to
+
+ENDED_AT = "2026-03-01T12:00:00.000Z"
+
+
+@pytest.fixture
+async def store(engine: OpenStore) -> AsyncIterator[Store]:
+    async with engine("acme", "globex") as opened:
+        yield opened
+
+
+@pytest.fixture
+def queue(store: Store) -> Queue:
+    return store.imports()
+
+
+async def test_an_import_that_is_not_there_is_refused_where_it_is_required(queue: Queue) -> None:
+    number = await enqueue(queue)
+    assert await queue.require("acme", number) == await found(queue, number)
+    with pytest.raises(Refused) as refused:
+        await queue.require("acme", 77)
+    assert refused.value.code == "unknown_import"
+
+
+async def test_an_import_of_a_removed_tenant_does_not_run_on_in_one_of_its_name(store: Store, queue: Queue) -> None:
+    entry = await queue.claim("acme", await enqueue(queue))
+    assert entry
+    assert await queue.still_runs(entry)
+    await store.tenants().remove("acme")
+    assert not await queue.still_runs(entry)
+
+
+async def test_a_tenant_is_busy_while_an_import_arrives_waits_or_runs(queue: Queue) -> None:
+    busy = [await queue.is_busy("acme")]
+    number = await promise(queue)
+    busy.append(await queue.is_busy("acme"))
+    await queue.landed("acme", number)
+    await run_to(queue, number, ImportState.COMPLETED)
+    busy.append(await queue.is_busy("acme"))
+    assert busy == [False, True, False]
+    assert not await queue.is_busy("globex")
+
+
+async def test_what_a_process_left_arrives_or_runs(queue: Queue) -> None:
+    arriving, running, _ = await promise(queue), await enqueue(queue), await enqueue(queue)
+    await queue.claim("acme", running)
+    other = await promise(queue, "globex")
+    left = [("acme", arriving), ("acme", running), ("globex", other)]
+    assert [each.key for each in await queue.cut_off()] == left
+
+
+async def test_heads_are_of_tenants_that_wait_and_run_nothing_oldest_first(queue: Queue) -> None:
+    assert await queue.heads() == []
+    theirs = await enqueue(queue, "globex")
+    ours, _ = await enqueue(queue), await enqueue(queue)
+    heads = [
+        (each.tenant, each.sequence) for each in (await found(queue, theirs, "globex"), await found(queue, ours))
+    ]
+    assert await queue.heads() == heads
+    await queue.claim("globex", theirs)
+    assert await queue.heads() == heads[1:]
+
+
+async def test_what_waits_is_in_line_and_what_is_held_behind_it(queue: Queue) -> None:
+    held, dry = await enqueue(queue), await enqueue(queue, dry_run=True)
+    await run_to(queue, held, ImportState.HELD)
+    await run_to(queue, dry, ImportState.HELD)
+    waiting = await enqueue(queue)
+    assert [each.id for each in await queue.queued("acme")] == [waiting]
+    assert [(each.id, each.held) for each in await queue.queued_or_held("acme")] == [(waiting, False), (held, True)]
+    assert [each.id for each in await queue.held("acme")] == [held]
+
+
+async def test_the_length_of_the_queue_is_of_real_imports_of_all_tenants(queue: Queue) -> None:
+    await enqueue(queue)
+    await enqueue(queue, dry_run=True)
+    await enqueue(queue, "globex")
+    await promise(queue)
+    assert await queue.queue_length() == 2
+
+
+async def test_a_correction_is_remembered_with_what_waits(queue: Queue) -> None:
+    number = await enqueue(queue)
+    (waiting,) = await queue.queued("acme")
+    assert waiting.correction is None
+    await queue.set_correction(replace(waiting, correction=True))
+    assert (await found(queue, number)).correction is True
+
+
+async def test_a_queued_import_says_why_it_waits_and_a_running_one_does_not(queue: Queue) -> None:
+    entry = await found(queue, await enqueue(queue))
+    await queue.say(entry, "the disk is full")
+    assert (await found(queue, entry.id)).message == "the disk is full"
+    await queue.claim("acme", entry.id)
+    await queue.say(entry, "too late")
+    assert (await found(queue, entry.id)).message is None
+
+
+async def test_copies_are_needed_of_what_waits_runs_or_is_held(queue: Queue) -> None:
+    ended, held, dry = await enqueue(queue), await enqueue(queue), await enqueue(queue, dry_run=True)
+    await run_to(queue, ended, ImportState.COMPLETED)
+    for each in (held, dry):
+        await run_to(queue, each, ImportState.HELD)
+    running, theirs = await enqueue(queue), await enqueue(queue, "globex")
+    await queue.claim("acme", running)
+    assert sorted(await queue.copies_needed("acme")) == [(held, 5), (running, 5)]
+    first, after = await queue.some_copies_needed(0, 2)
+    rest, end = await queue.some_copies_needed(after, 2)
+    assert first == {"acme": [(held, 5), (running, 5)]}
+    assert (rest, end) == ({"globex": [(theirs, 5)]}, 0)
+
+
+async def test_the_tenants_of_the_last_changes_are_known(queue: Queue) -> None:
+    assert await queue.lately_moved(9) == set()
+    number = await enqueue(queue)
+    await enqueue(queue, "globex")
+    assert await queue.lately_moved(9) == {"acme", "globex"}
+    assert await queue.lately_moved(1) == {"globex"}
+    before = await queue.last_move()
+    await queue.moved(await found(queue, number))
+    assert await queue.last_move() > before
+    assert await queue.lately_moved(1) == {"acme"}
+
+
+async def test_reports_that_are_shown_are_listed_newest_first_by_kind(queue: Queue) -> None:
+    for dry_run in (False, True, False, True):
+        await run_to(queue, await enqueue(queue, dry_run=dry_run), ImportState.COMPLETED)
+    await enqueue(queue)
+    assert await queue.newest_published("acme", 9) == {True: [4, 2], False: [3, 1]}
+    assert await queue.newest_published("acme", 1) == {True: [4], False: [3]}
+
+
+async def test_a_report_that_is_behind_its_state_is_to_be_published(queue: Queue) -> None:
+    entry = await queue.claim("acme", await enqueue(queue))
+    assert entry
+    await queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON), published=False)
+    (behind,) = await queue.unpublished()
+    await queue.published(behind)
+    assert await queue.unpublished() == []
+
+
+async def test_the_newest_import_of_each_tenant_is_a_real_one(queue: Queue) -> None:
+    await enqueue(queue)
+    newest, _ = await enqueue(queue), await enqueue(queue, dry_run=True)
+    assert {name: each.id for name, each in (await queue.newest_of_all()).items()} == {"acme": newest}
+
+
+async def test_the_newest_change_and_what_waits_stand_before_an_undo(queue: Queue) -> None:
+    for state in (ImportState.COMPLETED, ImportState.UNCHANGED, ImportState.FAILED):
+        await run_to(queue, await enqueue(queue), state)
+    waiting, _ = await enqueue(queue), await enqueue(queue)
+    change, first = await queue.newest_change("acme"), await queue.waiting_first("acme")
+    assert change
+    assert first
+    assert (change.id, first.id) == (1, waiting)
+    assert await queue.newest_change("globex") is None
+    assert await queue.waiting_first("globex") is None
+
+
+async def test_the_past_of_a_tenant_has_what_ages_and_what_is_kept_of_it(queue: Queue) -> None:
+    assert await queue.kept("acme") == (None, 0)
+    await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
+    await enqueue(queue, dry_run=True)
+    assert await queue.kept("acme") == (ENDED_AT, 10)
+    assert await queue.past("acme") == [
+        Past(1, ImportState.COMPLETED, False, ENDED_AT, 1),
+        Past(2, ImportState.QUEUED, True, None, None),
+    ]
+
+
+async def test_how_far_an_import_is_is_known_while_it_runs(queue: Queue) -> None:
+    number = await enqueue(queue)
+    await queue.progress("acme", number, 0.5)
+    assert (await found(queue, number)).progress is None
+    await queue.claim("acme", number)
+    await queue.progress("acme", number, 0.5)
+    assert (await found(queue, number)).progress == 0.5

@@ -1,0 +1,83 @@
+"""The contract suite plays every method that an engine has to have: read from the protocols, and from the tests."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from engine.store import Store
+from importer.queue.checksums import Checksums
+from importer.users.users import Users
+from tests.support import ROOT
+
+CONTRACT = ROOT / "tests" / "contract"
+ROOTS = (Store, Users, Checksums)
+"""What an engine is asked first; the other protocols are what their methods give."""
+
+PLAYED_IN = {
+    "AccountStore": "tenants/test_tenants.py",
+    "BanStore": "tenants/test_bans.py",
+    "Checksums": "queue/test_checksums.py",
+    "Directory": "users/test_directory.py",
+    "FigureStore": "tenants/test_figures.py",
+    "Hints": "web/test_hints.py",
+    "History": "users/test_history.py",
+    "Invitations": "users/test_invitations.py",
+    "KeyUseStore": "tenants/test_key_uses.py",
+    "Memory": "users/test_memory.py",
+    "OutboxStore": "notify/test_outbox.py",
+    "Queue": "queue",
+    "SignInStore": "tenants/test_sign_ins.py",
+    "Store": ".",
+    "TenantStore": "tenants/test_tenants.py",
+    "TokenStore": "tenants/test_tokens.py",
+    "Undoing": "users/test_undoing.py",
+    "Users": "users",
+    "Watch": "web/test_hints.py",
+}
+"""Where the methods of each protocol are played: a file of the contract suite, or all of a folder."""
+
+
+def protocols() -> dict[str, type[Any]]:
+    """Every protocol that an engine has, by name."""
+    found: dict[str, type[Any]] = {}
+    waiting: list[type[Any]] = list(ROOTS)
+    while waiting:
+        each = waiting.pop()
+        if each.__name__ not in found:
+            found[each.__name__] = each
+            waiting += [given for name in methods(each) for given in given_by(getattr(each, name))]
+    return found
+
+
+def methods(protocol: type[Any]) -> list[str]:
+    return sorted(name for name, _ in inspect.getmembers(protocol, inspect.isfunction) if not name.startswith("_"))
+
+
+def given_by(method: Any) -> Iterator[type[Any]]:
+    """The protocols in what a method gives, within a context or not."""
+    given = get_type_hints(method).get("return")
+    for each in (given, *get_args(given)):
+        if getattr(each, "_is_protocol", False) and each.__module__.partition(".")[0] in ("engine", "importer"):
+            yield each
+
+
+def called_in(place: str) -> set[str]:
+    """The names of all methods that are called there."""
+    path = CONTRACT / place
+    trees = [ast.parse(file.read_text("utf-8")) for file in ([path] if path.is_file() else path.rglob("*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {node.func.attr for node in nodes if isinstance(node.func, ast.Attribute)}
+
+
+def test_it_is_known_where_each_protocol_is_played() -> None:
+    assert sorted(protocols()) == sorted(PLAYED_IN)
+
+
+@pytest.mark.parametrize("name", PLAYED_IN)
+def test_the_contract_suite_plays_every_method_of_a_protocol(name: str) -> None:
+    assert [method for method in methods(protocols()[name]) if method not in called_in(PLAYED_IN[name])] == []
