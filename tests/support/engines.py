@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.sqlite.store import open_store, store_file
 from engine.store import Store
 from engine.tenants import Tenant
+from tests.support.importing import Company
 
 SINCE = "2026-01-01T00:00:00.000Z"
 
@@ -29,6 +30,8 @@ def sqlite(folder: Path) -> OpenStore:
 
 
 ENGINES: dict[str, Callable[[Path], OpenStore]] = {"sqlite": sqlite}
+COMPANIES: dict[str, Callable[[Path], Company]] = {"sqlite": Company}
+"""A company without users in a folder, or with those that are there, by the engine that keeps them."""
 
 
 async def add_tenants(store: Store, names: tuple[str, ...]) -> None:

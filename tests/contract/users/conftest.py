@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.engines import COMPANIES
 from tests.support.importing import Company
-
-COMPANIES: dict[str, Callable[[Path], Company]] = {"sqlite": Company}
-"""A company without users in a folder, by the engine that keeps them."""
 
 
 @pytest.fixture(params=COMPANIES)

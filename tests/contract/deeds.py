@@ -1,0 +1,287 @@
+"""Deeds that an engine does wholly or not at all, each with what is there before, and what can be seen after."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.bans import Ban
+from engine.figures import Figures, Known, Pruned
+from engine.key_uses import Use
+from engine.store import Store
+from engine.tenants import Tenant
+from engine.tokens import Role
+from importer.model import Guard, GuardReason, ImportState
+from importer.queue.notices import Channel, Notice
+from importer.rules.identity import BY_ADDRESS, Identity
+from importer.users.invitations import Asked
+from importer.users.settled import SettingChange, Settled
+from tests.support.engines import COMPANIES, ENGINES
+from tests.support.importing import Company, people
+from tests.support.queues import NOON, enqueue, found, outcome, promise, run_to
+
+AT, LATER = "2026-03-01T12:00:00.000Z", "2026-03-01T13:00:00.000Z"
+NOTICES = [Notice("acme", channel, "import 1", "{}") for channel in Channel]
+USES = {"SHA256:a": Use(AT, "192.0.2.7"), "SHA256:b": Use(AT, "192.0.2.8")}
+FIGURES = Figures(5, 1, None, 90, 1000, inviting=True, logged=7)
+NOW = Asked(NOON, (NOON.timestamp(), NOON.timestamp() + 3600), on_hire_date=False)
+ALL: dict[str, Any] = {
+    "deactivate_missing": True,
+    "invitations": "immediately",
+    "detect_truncation": False,
+    "max_deactivations_percent": 100,
+    "max_updates_percent": 100,
+    "max_creations_percent": 100,
+}
+TENANTS = ("acme", "globex", "initech")
+MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What is done to a store in which there are the tenants `acme` and `globex`, after `before` was."""
+
+    do: Callable[[Store], Awaitable[object]]
+    before: Callable[[Store], Awaitable[object]] | None = None
+
+    async def prepare(self, engine: str, folder: Path) -> None:
+        async with ENGINES[engine](folder)("acme", "globex") as store:
+            if self.before:
+                await self.before(store)
+
+    async def act(self, engine: str, folder: Path, begins: Callable[[], None], ends: Callable[[], None]) -> None:
+        async with ENGINES[engine](folder)() as store:
+            begins()
+            await self.do(store)
+            ends()
+
+    async def seen(self, engine: str, folder: Path) -> str:
+        async with ENGINES[engine](folder)() as store:
+            queue, seen = store.imports(), list[Any]()
+            for tenant in TENANTS:
+                seen += [await queue.page(tenant), await queue.under_way(tenant), await queue.past(tenant)]
+                seen += [await store.outbox().newest(tenant, MOST), await store.key_uses().of(tenant)]
+                seen += [await queue.checksums.folders(tenant), await store.tenants().find(tenant)]
+            seen += [await store.tokens().list(), await store.figures().read(), await queue.lately_moved(MOST)]
+            seen += [await store.bans().list(now=AT, latest=LATER), await store.bans().sources()]
+            seen += [await store.sign_ins().find(each, now=AT, latest=LATER) for each in (b"1", b"2")]
+        return told(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class UsersDeed:
+    """What is done to the users of a company without any, after `before` was."""
+
+    do: Callable[[Company], Awaitable[object]]
+    before: Callable[[Company], Awaitable[object]] | None = None
+
+    async def prepare(self, engine: str, folder: Path) -> None:
+        company = COMPANIES[engine](folder)
+        if self.before:
+            await self.before(company)
+
+    async def act(self, engine: str, folder: Path, begins: Callable[[], None], ends: Callable[[], None]) -> None:
+        company = COMPANIES[engine](folder)
+        company.imports = 5  # which no deed before was
+        begins()
+        await self.do(company)
+        ends()
+
+    async def seen(self, engine: str, folder: Path) -> str:
+        kept, effects = COMPANIES[engine](folder).kept, list[Any]()
+        async with kept.snapshot() as directory:
+            seen: list[Any] = [page async for page in directory.everybody()]
+            seen += [page async for page in directory.everybody(known=True)]
+        async with kept.memory() as memory:
+            await memory.forget_effects(lambda shown: [*map(effects.append, shown)][:0])
+            seen += [effects, await memory.imports_with_history()]
+        async with kept.history(BY_ADDRESS) as history:
+            seen += [await history.page_of_import(each) for each in range(9)]
+        async with kept.invitations(1.0) as invitations:
+            seen += [await invitations.waiting(), await invitations.due(NOW, MOST)]
+        return told([*seen, kept.take_stock(1.0), await kept.settings_changes(MOST)])
+
+
+def told(seen: object) -> str:
+    """What was seen, without what is another at each try: marks that are drawn, and the time of the clock."""
+    return re.sub(r"[0-9a-f]{32}", "mark", re.sub(rf"(?!{AT}|{LATER})20\d\d-\d\d-\d\dT[\d:.]+Z", "time", repr(seen)))
+
+
+# Of a store
+
+
+async def queued(store: Store) -> None:
+    await enqueue(store.imports())
+
+
+async def claimed(store: Store) -> None:
+    await store.imports().claim("acme", await enqueue(store.imports()))
+
+
+async def held(store: Store) -> None:
+    await run_to(store.imports(), await enqueue(store.imports()), ImportState.HELD)
+
+
+async def held_for_length(store: Store) -> None:
+    await claimed(store)
+    entry = await found(store.imports(), 1)
+    guard = Guard((GuardReason.POSSIBLY_TRUNCATED,), 10, 20, 15)
+    ended = entry.ended(replace(outcome(ImportState.HELD), guard=guard), NOON)
+    assert await store.imports().finish(ended, published=True)
+
+
+async def applied(store: Store) -> None:
+    await run_to(store.imports(), await enqueue(store.imports()), ImportState.COMPLETED)
+
+
+async def finish(store: Store) -> None:
+    entry = (await found(store.imports(), 1)).ended(outcome(ImportState.COMPLETED), NOON)
+    assert await store.imports().finish(entry, published=True, notices=NOTICES)
+
+
+async def end_upload(store: Store) -> None:
+    entry = (await found(store.imports(), 1)).never_ran(ImportState.ABORTED, "It broke off.", NOON)
+    assert await store.imports().end_upload(entry, published=True, notices=NOTICES)
+
+
+async def proves_whole(store: Store) -> None:
+    await store.imports().checksum_landed("acme", "ab" * 32, dry_run=False)
+    assert (await found(store.imports(), 1)).state is ImportState.QUEUED
+
+
+async def add_token(store: Store, secret: bytes = b"t") -> None:
+    assert await store.tokens().add(secret, "acme", Role.OWNER, created_at=AT, expires_at=None, comment="")
+
+
+async def signed_in(store: Store) -> None:
+    await add_token(store)
+    (token,) = await store.tokens().list()
+    await store.sign_ins().open(b"1", token, now=AT, latest=LATER)
+
+
+async def sign_in_later(store: Store) -> None:
+    (token,) = await store.tokens().list()
+    await store.sign_ins().open(b"2", token, now=LATER, latest=LATER)
+
+
+async def everything(store: Store) -> None:
+    await applied(store)
+    await signed_in(store)
+    await store.outbox().put(NOTICES, now=AT)
+    await store.key_uses().write("acme", USES, None)
+    await store.figures().write({"acme": Known(("look", FIGURES), "sound", None)})
+    await store.imports().checksum_landed("acme", "c" * 64, dry_run=False)
+
+
+async def banned(store: Store) -> None:
+    bans = [Ban("192.0.2.1", LATER, "why"), Ban("192.0.2.2", LATER, "why")]
+    await store.bans().write(bans, [], known=())
+
+
+async def write_bans(store: Store) -> None:
+    bans = [Ban("192.0.2.2", LATER, "more"), Ban("192.0.2.3", LATER, "why")]
+    await store.bans().write(bans, ["192.0.2.1"], known={"192.0.2.1", "192.0.2.2"})
+
+
+async def told_and_waiting(store: Store) -> None:
+    await store.outbox().put(NOTICES, now=AT)
+    (message,) = await store.outbox().due(Channel.MAIL, (0.0, 0.0))
+    await store.outbox().end(message.id, "sent", None, now=AT)
+
+
+WHOLE = Known(("look", FIGURES), "sound", Pruned("what", LATER))
+
+OF_STORE = {
+    "an upload is promised": Deed(lambda store: promise(store.imports())),
+    "an upload lands": Deed(lambda store: store.imports().landed("acme", 1), lambda store: promise(store.imports())),
+    "an upload becomes no import": Deed(end_upload, lambda store: promise(store.imports())),
+    "an import is claimed": Deed(lambda store: store.imports().claim("acme", 1, correction=True), queued),
+    "an import is put back": Deed(lambda store: store.imports().put_back("acme", 1, message="later"), claimed),
+    "an import ends": Deed(finish, claimed),
+    "an import is approved": Deed(
+        lambda store: store.imports().approve("acme", 1, by="Ann", users=frozenset({1})), held
+    ),
+    "an import is discarded": Deed(lambda store: store.imports().discard("acme", 1, by="Ann"), held),
+    "a check-sum proves an import whole": Deed(proves_whole, held_for_length),
+    "an undo is asked for": Deed(lambda store: store.imports().undo("acme", None, by="Ann"), applied),
+    "imports are forgotten": Deed(lambda store: store.imports().forget("acme", [1]), applied),
+    "a tenant is added": Deed(lambda store: store.tenants().add(Tenant("initech", AT, 3))),
+    "a tenant is removed": Deed(lambda store: store.tenants().remove("acme"), everything),
+    "a token is added": Deed(add_token),
+    "a token is removed with its sessions": Deed(lambda store: store.tokens().remove(1), signed_in),
+    "a session is opened, another is over": Deed(sign_in_later, signed_in),
+    "uses of keys are written": Deed(
+        lambda store: store.key_uses().write("acme", {"SHA256:c": Use(LATER, "192.0.2.9")}, {"SHA256:a", "SHA256:c"}),
+        lambda store: store.key_uses().write("acme", USES, None),
+    ),
+    "bans are written": Deed(write_bans, banned),
+    "figures are written": Deed(lambda store: store.figures().write({"acme": WHOLE, "globex": WHOLE})),
+    "notices are put": Deed(lambda store: store.outbox().put(NOTICES, now=AT)),
+    "a topic is closed": Deed(
+        lambda store: store.outbox().close_topic("acme", "import 1", now=LATER), told_and_waiting
+    ),
+    "a try of a message begins": Deed(
+        lambda store: store.outbox().begin(1, not_before=9.0), lambda store: store.outbox().put(NOTICES, now=AT)
+    ),
+}
+
+# Of users
+
+
+async def imported(company: Company, *names: str, job_title: str) -> None:
+    done = await company.run(people(*names, job_title=job_title), **ALL)
+    assert done.state is ImportState.COMPLETED
+
+
+async def two_imports(company: Company) -> None:
+    await imported(company, "ann", "ben", job_title="Cook")
+    await imported(company, "ann", "cy", job_title="Boss")
+
+
+def told_apart(_: object) -> Settled:
+    kept = {"custom_fields": '[{"key": "staff"}]', "identifier": '"staff"'}
+    changes = [SettingChange(AT, "Ann", key, "null", value) for key, value in kept.items()]
+    return Settled(kept, changes, Identity("staff"), means_otherwise=True)
+
+
+async def numbered(company: Company) -> None:
+    await company.run(people("ann", staff="1"), custom_fields=({"key": "staff"},))
+    await company.run(people("ben", staff="2"), custom_fields=({"key": "staff"},))
+
+
+async def begin_invitation(company: Company) -> None:
+    async with company.kept.invitations(1.0) as invitations:
+        assert await invitations.begin(1, NOW, lambda _: NOW.waits[0] + 60)
+
+
+async def forget_effects(company: Company) -> None:
+    async with company.kept.memory() as memory:
+        await memory.forget_effects(lambda effects: [each.id for each in effects])
+
+
+async def forgotten(company: Company) -> None:
+    await two_imports(company)
+    await forget_effects(company)
+
+
+async def forget_changes(company: Company) -> None:
+    async with company.kept.memory() as memory:
+        assert await memory.forget_changes(1, MOST)
+
+
+OF_USERS = {
+    "users are imported": UsersDeed(lambda company: imported(company, "ben", "dora", job_title="Chef"), two_imports),
+    "an import is undone": UsersDeed(lambda company: company.undo(2), two_imports),
+    "a user is protected": UsersDeed(
+        lambda company: company.kept.set_protected("ann@example.com", True, BY_ADDRESS), two_imports
+    ),
+    "settings are changed": UsersDeed(lambda company: company.kept.change_settings(told_apart), numbered),
+    "an invitation begins": UsersDeed(begin_invitation, two_imports),
+    "effects are forgotten": UsersDeed(forget_effects, two_imports),
+    "history is forgotten": UsersDeed(forget_changes, forgotten),
+}
+
+DEEDS: dict[str, Deed | UsersDeed] = {**OF_STORE, **OF_USERS}

@@ -1,0 +1,33 @@
+"""A process that is killed between two steps of a deed has done it, or has not: nothing in between is ever found."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contract.deeds import DEEDS
+from tests.support import ROOT
+from tests.support.engines import ENGINES
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", DEEDS)
+async def test_a_deed_whose_process_is_killed_is_done_whole_or_not_at_all(
+    engine: str, name: str, tmp_path: Path
+) -> None:
+    deed, before, killed = DEEDS[name], tmp_path / "before", tmp_path / "killed"
+    for folder in (before, killed):
+        folder.mkdir()
+    await deed.prepare(engine, before)
+    command = (sys.executable, "-m", "tests.support.crashing", engine, name, before, killed)
+    crashing = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    assert await crashing.wait() == 0
+    undone, done = await deed.seen(engine, before), await deed.seen(engine, killed / "whole")
+    assert undone != done
+    found = [await deed.seen(engine, folder) for folder in sorted(killed.glob("[0-9]*"))]
+    assert [each == done for each in found] == sorted(each == done for each in found), "done is done"
+    assert [each for each in found if each not in (undone, done)] == []
+    assert (found[0], found[-1]) == (undone, done)
