@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
+from tests.support.writing import by_hand
 
 Break = Callable[[TenantFolder], None]
 
@@ -53,8 +52,7 @@ def a_folder(folder: TenantFolder) -> None:
 
 
 def newer(folder: TenantFolder) -> None:
-    with closing(sqlite3.connect(folder.users_db)) as db:
-        db.execute("PRAGMA user_version = 99")
+    by_hand(folder.users_db, "PRAGMA user_version = 99")
 
 
 def no_ring(folder: TenantFolder) -> None:
@@ -158,16 +156,12 @@ def test_the_server_starts_beside_broken_tenants_which_work_again_once_they_are_
 def test_imports_of_a_broken_tenant_wait_and_run_when_it_is_restored(server: ServerProcess) -> None:
     server.stop()
     backup = keep(server)
-    with (
-        closing(sqlite3.connect(server.data / "headcount.db")) as db,
-        db,
-    ):  # landed, and the server was stopped before it ran
-        db.execute("UPDATE tenants SET last_import_id = 2 WHERE name = 'acme'")
-        db.execute(
-            "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at)"
-            " VALUES ('acme', 2, 'queued', 0, 99, '/sync_users.csv', 9, '2026-01-01T00:00:00.000Z')"
-        )
-    db.close()
+    by_hand(  # it landed, and the server was stopped before it ran
+        server.data / "headcount.db",
+        "UPDATE tenants SET last_import_id = 2 WHERE name = 'acme'",
+        "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at)"
+        " VALUES ('acme', 2, 'queued', 0, 99, '/sync_users.csv', 9, '2026-01-01T00:00:00.000Z')",
+    )
     for uploads in (server.files("acme").uploads, backup / "acme" / "uploads"):
         (uploads / "2.csv").write_bytes(people("ann", "bob", "dee"))
     missing(server.files("acme"))

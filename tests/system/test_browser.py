@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import client, needs
 from tests.support.server_process import ServerProcess
+from tests.support.writing import being_written
 
 NAMES = (f"acme{number}" for number in count(1))
 HEADER = "first_name,last_name,email,primary_team\n"
@@ -53,17 +52,6 @@ def token(server: ServerProcess, tenant: str, role: str = "owner") -> str:
     return server.cli("token", "create", tenant, "--role", role, "--comment", "Grace").text.strip()
 
 
-@contextmanager
-def writing(users_db: Path) -> Iterator[None]:
-    """Whoever else writes to this database waits meanwhile."""
-    db = sqlite3.connect(users_db, isolation_level=None)
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        yield
-    finally:
-        db.close()
-
-
 async def not_reloaded(page: Page) -> bool:
     """Whether the document is still the one that `remember` was called on."""
     return bool(await page.evaluate("window.remembered === true"))
@@ -80,7 +68,7 @@ async def test_an_import_is_seen_to_run_and_end_without_reloading(
         await sign_in(page, token(server, tenant))
         await expect(page.get_by_role("heading", name="No file has come yet")).to_be_visible()
         await remember(page)
-        with writing(server.files(tenant).users_db):  # the import has begun, and can't end before it is seen to run
+        with being_written(server.files(tenant).users_db):  # the import can't end before it is seen to run
             server.put(tenant, crowd(30_000))
             await expect(page.get_by_role("progressbar")).to_be_visible()
         await expect(page.get_by_role("row").filter(has_text="Completed")).to_contain_text("30,000")

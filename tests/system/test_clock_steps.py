@@ -17,6 +17,7 @@ from tests.support.mailserver import MailHost
 from tests.support.server_process import ServerProcess
 from tests.support.stepping_clock import SteppingClock
 from tests.support.waiting import wait_until
+from tests.support.writing import being_written
 
 pytestmark = needs("faketime", "sftp")
 
@@ -66,12 +67,10 @@ def test_undo_takes_the_import_that_was_applied_last(server: ServerProcess, cloc
 
 def test_an_import_that_was_put_back_runs(server: ServerProcess, clock: SteppingClock) -> None:
     server.add_tenant("acme")
-    with closing(sqlite3.connect(server.files("acme").users_db, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with being_written(server.files("acme").users_db):
         server.put("acme", people("ann"))
         wait_until(lambda: _says(server, "another process holds"), 60, "a failed try")
         clock.step(-WEEK)
-        other.execute("ROLLBACK")
     assert server.reaches("acme", 1, "completed")
 
 

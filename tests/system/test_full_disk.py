@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from tests.support.disks import fill, small_disk
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
+from tests.support.writing import by_hand
 
 pytestmark = needs("sftp", TMPFS)
 
@@ -86,10 +85,11 @@ def test_a_start_on_a_full_disk_keeps_the_promises_of_the_last_stop(server: Serv
     server.put("acme", people("ann", "bob"))
     server.put("acme", people("ann", "bob", "cy"))
     server.kill()
-    with closing(sqlite3.connect(server.data / "headcount.db")) as db:  # as kills at other moments leave them
-        db.execute("UPDATE imports SET state = 'running', attempts = 1, started_at = uploaded_at WHERE id = 2")
-        db.execute("UPDATE imports SET state = 'arriving' WHERE id = 3")
-        db.commit()
+    by_hand(  # as kills at other moments leave them
+        server.data / "headcount.db",
+        "UPDATE imports SET state = 'running', attempts = 1, started_at = uploaded_at WHERE id = 2",
+        "UPDATE imports SET state = 'arriving' WHERE id = 3",
+    )
     filler = fill(server.data)
     server.start()
     assert full(server)

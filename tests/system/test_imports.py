@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from tests.support.clients import needs
 from tests.support.importing import people, sheet
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
+from tests.support.writing import being_written
 
 pytestmark = needs("sftp")
 
@@ -45,17 +44,6 @@ def whole(server: ServerProcess) -> str:
     server.put(name, people(*TWENTY))
     assert server.wait(name)["state"] == "completed"
     return name
-
-
-@contextmanager
-def being_written(database: Path) -> Iterator[None]:
-    """Somebody writes to the database: imports wait (for up to ten seconds) until it is over."""
-    db = sqlite3.connect(database, isolation_level=None)
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        db.close()
 
 
 def addresses(*names: str) -> set[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
@@ -15,6 +14,7 @@ from tests.support.clients import needs
 from tests.support.importing import people
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually, wait_until
+from tests.support.writing import by_hand
 
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 DOCUMENTED = set(
@@ -106,8 +106,10 @@ def test_users_are_counted_as_they_are_when_a_killed_server_starts_again(tmp_pat
         server.put("acme", people("ann", "ben", "cy"))
         assert server.wait("acme")["state"] == "completed"
         server.kill()
-        with closing(sqlite3.connect(server.files("acme").users_db)) as db, db:
-            db.execute("DELETE FROM users WHERE email = 'ann@example.com'")
-            db.execute("UPDATE users SET state = 'deactivated' WHERE email = 'ben@example.com'")
+        by_hand(
+            server.files("acme").users_db,
+            "DELETE FROM users WHERE email = 'ann@example.com'",
+            "UPDATE users SET state = 'deactivated' WHERE email = 'ben@example.com'",
+        )
         server.start()
         assert shown(server)[active] == 1

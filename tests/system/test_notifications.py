@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tests.support.mortal_server import INVITE_STEPS, TELL_STEPS, WEBHOOK_STEPS
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import wait_until
 from tests.support.webhost import WebHost
+from tests.support.writing import by_hand
 
 pytestmark = needs("sftp")
 
@@ -196,7 +196,4 @@ def test_a_stale_feed_is_told_once(server: ServerProcess, mail: MailHost) -> Non
 
 
 def made_long_ago(server: ServerProcess) -> None:
-    db = sqlite3.connect(server.data / "headcount.db")
-    with db:
-        db.execute("UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z'")
-    db.close()
+    by_hand(server.data / "headcount.db", "UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z'")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from server.cli import COMMANDS
 from server.tenants.settings import TenantSettings
 from tests.support.cli import Ran, run_cli
 from tests.support.keypairs import keypair, public_line
+from tests.support.writing import by_hand
 
 
 @pytest.fixture(autouse=True)
@@ -158,8 +157,8 @@ def test_the_list_of_tenants_shows_whose_feed_is_stale(data_dir: Path) -> None:
         done("tenant", "add", name)
     done("tenant", "set", "acme", "stale_after_days=2")
     done("tenant", "set", "globex", "stale_after_days=2")
-    with closing(sqlite3.connect(data_dir / "headcount.db")) as db, db:
-        db.execute("UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z' WHERE name = 'globex'")
+    long_ago = "UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z' WHERE name = 'globex'"
+    by_hand(data_dir / "headcount.db", long_ago)
     listed = {one["name"]: one["stale"] for one in done("tenant", "list", "--json").json}
     assert listed == {"acme": False, "globex": True, "initech": None}
     lines = done("tenant", "list").text.splitlines()

@@ -7,8 +7,6 @@ import csv
 import io
 import json
 import os
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,11 @@ from importer.model import Guard, GuardReason, ImportState, Outcome
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
 from importer.report import Report
+from importer.users.settled import Settled
 from server.cli.report_view import print_report
 from server.tenants.settings import TenantSettings, read_settings
 from tests.support.cli import Ran, run_cli
+from tests.support.writing import being_written
 
 HEADER = (
     "first_name,last_name,email,job_title,manager,coach,primary_team,secondary_team,role,language,location,time_zone,"
@@ -146,12 +146,8 @@ def test_an_export_builds_the_same_users_elsewhere(acme: TenantFolder, tmp_path:
 
 def test_an_export_is_one_moment_while_an_import_writes(acme: TenantFolder) -> None:
     before = done("users", "export", "acme").out
-    importing = sqlite3.connect(acme.users_db, isolation_level=None)
-    importing.execute("BEGIN IMMEDIATE")
-    importing.execute("UPDATE users SET first_name = 'half done'")
-    assert done("users", "export", "acme").out == before
-    importing.execute("ROLLBACK")
-    importing.close()
+    with being_written(acme.users_db, "UPDATE users SET first_name = 'half done'"):
+        assert done("users", "export", "acme").out == before
 
 
 def test_a_check_says_what_would_happen_and_changes_nothing(acme: TenantFolder, tmp_path: Path) -> None:
@@ -163,20 +159,14 @@ def test_a_check_says_what_would_happen_and_changes_nothing(acme: TenantFolder, 
     assert (report["counts"]["created"], report["counts"]["updated"]) == (1, 2)
     assert done("users", "export", "acme").out == before
     assert done("check", "acme", "-", "--json", stdin=file.read_bytes()).json["counts"] == report["counts"]
-    with closing(sqlite3.connect(acme.root.parent.parent / "headcount.db")) as db, db:
-        assert db.execute("SELECT count(*) FROM imports").fetchone() == (0,)
-    db.close()
+    assert done("import", "list", "acme", "--json").json == []
 
 
 def test_a_check_waits_for_no_import(acme: TenantFolder, tmp_path: Path) -> None:
     file = tmp_path / "same.csv"
     file.write_bytes(done("users", "export", "acme").out)
-    importing = sqlite3.connect(acme.users_db, isolation_level=None)
-    importing.execute("BEGIN IMMEDIATE")
-    importing.execute("UPDATE users SET first_name = 'half done'")
-    assert done("check", "acme", str(file), "--json").json["state"] == "unchanged"
-    importing.execute("ROLLBACK")
-    importing.close()
+    with being_written(acme.users_db, "UPDATE users SET first_name = 'half done'"):
+        assert done("check", "acme", str(file), "--json").json["state"] == "unchanged"
 
 
 @pytest.mark.parametrize(
@@ -271,8 +261,9 @@ def test_a_custom_field_called_active_stays_where_it_is_and_is_refused_elsewhere
     refused = run_cli("tenant", "set", "acme", fields)
     assert refused.code == 1
     assert "can't be called active" in refused.err
-    with closing(sqlite3.connect(tmp_path / "data" / "tenants" / "acme" / "users.db")) as db, db:
-        db.execute("INSERT INTO settings VALUES ('custom_fields', '[{\"key\": \"active\"}]')")
+    users = SqliteUsers(TenantFolder(tmp_path / "data" / "tenants" / "acme"))
+    older = Settled({"custom_fields": '[{"key": "active"}]'}, [])
+    asyncio.run(users.change_settings(lambda _: older))
     assert done("tenant", "set", "acme", "retention_days=30").code == 0
     toml = tmp_path / "acme.toml"
     toml.write_text(done("tenant", "show", "acme", "--toml").text, encoding="utf-8")

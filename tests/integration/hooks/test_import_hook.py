@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from server.hooks.waiting import Line
 from server.tenants.settings import TenantSettings
 from tests.support.importing import people
 from tests.support.queues import NOON, House, found, open_house, promise
+from tests.support.writing import being_written
 
 STAFF = people("ann")
 UPLOAD = Upload("acme", "/sync_users.csv", 8, Written(1, 8, 8, foreign=False), NOON, "close")
@@ -100,12 +100,10 @@ async def test_the_copy_can_be_linked_in_a_folder_that_is_new(house: House) -> N
 @pytest.mark.logs("upload_unrecorded")
 async def test_a_client_is_told_when_its_import_cannot_be_queued(house: House) -> None:
     await house.queue._ledger.db.execute("PRAGMA busy_timeout=1")
-    blocker = sqlite3.connect(house.data / "headcount.db", isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
-    with pytest.raises(HookRefused, match="another process holds the database"):
-        await hook(house).arriving(UPLOAD)
-    await hook(house).aborted(UPLOAD, "the connection was lost")
-    blocker.close()
+    with being_written(house.data / "headcount.db"):
+        with pytest.raises(HookRefused, match="another process holds the database"):
+            await hook(house).arriving(UPLOAD)
+        await hook(house).aborted(UPLOAD, "the connection was lost")
     with pytest.raises(HookRefused, match="no tenant initech"):
         await hook(house).arriving(Upload("initech", "/sync_users.csv", 1, None, NOON, "close"))
 

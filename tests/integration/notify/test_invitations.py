@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from tests.support.importing import Company, people, sheet
 from tests.support.mailserver import MailHost
 from tests.support.queues import enqueue, open_house, run_to
 from tests.support.waiting import eventually
+from tests.support.writing import being_written, by_hand
 
 QUICK = Retries(Growing(0.02, 0.05), tries=200)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -335,9 +335,11 @@ async def test_what_changes_while_others_are_invited_counts(office: Office) -> N
     await office.run(people("ann", "bob", "cid", hire_date="2026-03-01"))
 
     def meanwhile(mail: Any) -> None:
-        with closing(sqlite3.connect(office.company.database, isolation_level=None)) as db:
-            db.execute("UPDATE users SET email = 'bob@new.example.com' WHERE email = 'bob@example.com'")
-            db.execute("UPDATE users SET hire_date = '2026-04-01' WHERE email = 'cid@example.com'")
+        by_hand(
+            office.company.database,
+            "UPDATE users SET email = 'bob@new.example.com' WHERE email = 'bob@example.com'",
+            "UPDATE users SET hire_date = '2026-04-01' WHERE email = 'cid@example.com'",
+        )
 
     office.host.answer = meanwhile
     await sent(office, 2)
@@ -391,12 +393,9 @@ async def test_a_stop_in_the_middle_of_a_look_ends_at_once(office: Office) -> No
 async def test_an_import_that_runs_is_not_waited_for(office: Office) -> None:
     """Nothing is sent that could not be remembered."""
     await office.run(people("ann"))
-    blocker = sqlite3.connect(office.company.database, isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
-    await office.looked()
-    assert office.host.tries == 0
-    blocker.execute("ROLLBACK")
-    blocker.close()
+    with being_written(office.company.database):
+        await office.looked()
+        assert office.host.tries == 0
     await sent(office, 1)
 
 

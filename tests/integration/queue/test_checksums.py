@@ -6,9 +6,8 @@ import asyncio
 import errno
 import hashlib
 import os
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -431,8 +430,7 @@ async def test_a_start_waits_for_a_checksum_that_became_required_before_it(yard:
     yard.settings = REQUIRED
     starter = Starter(yard.folder, yard.users, yard.settings_of, lambda: yard.now, yard.queue.checksums)
     assert await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False) == Later()
-    with closing(sqlite3.connect(yard.folder().users_db)) as db:
-        assert db.execute("SELECT count(*) FROM applied").fetchone() == (0,), "it did not run"
+    assert await yard.users().highest_import() == 0, "it did not run"
 
 
 @pytest.mark.parametrize("against", ["differs", "missing"])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
 
 import asyncssh
@@ -15,6 +13,7 @@ from server.files.limits import measure_copies
 from server.tenants.tenants import server_database
 from tests.support.sftp import SftpHouse, sftp_house
 from tests.support.waiting import eventually
+from tests.support.writing import by_hand
 
 KIB = 1024
 FILE = b"x" * 100 * KIB
@@ -29,13 +28,11 @@ async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
 
 def let_be(house: SftpHouse, number: int, state: str) -> None:
     """The import of this number is in that state."""
-    with closing(sqlite3.connect(server_database(house.tenants.data_dir))) as db, db:
-        db.execute(
-            "INSERT OR REPLACE INTO imports"
-            " (tenant, id, state, dry_run, sequence, path, size, uploaded_at, started_at)"
-            " VALUES ('acme', ?1, ?2, 0, ?1, '/sync_users.csv', 1, '2026', '2026')",
-            (number, state),
-        )
+    by_hand(
+        server_database(house.tenants.data_dir),
+        "INSERT OR REPLACE INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at, started_at)"
+        f" VALUES ('acme', {number}, '{state}', 0, {number}, '/sync_users.csv', 1, '2026', '2026')",
+    )
 
 
 async def put(sftp: asyncssh.SFTPClient, content: bytes = FILE, path: str = "sync_users.csv") -> None:

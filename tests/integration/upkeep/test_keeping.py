@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from importer.database import open_database
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
@@ -74,14 +71,18 @@ class Yard(House):
     def undoing(self, import_id: int) -> UndoJob:
         return UndoJob("acme", import_id, "somebody", BY_ADDRESS, datetime.now(UTC))
 
-    def history(self) -> set[int]:
+    async def history(self) -> set[int]:
         """The imports that have history."""
-        with closing(sqlite3.connect(self.folder().users_db)) as db:
-            return {row[0] for row in db.execute("SELECT DISTINCT import_id FROM changes")}
+        async with self.users().memory() as memory:
+            return set(await memory.imports_with_history())
 
-    def remembered(self) -> set[int]:
-        with closing(sqlite3.connect(self.folder().users_db)) as db:
-            return {row[0] for row in db.execute("SELECT import_id FROM applied")}
+    async def remembered(self) -> set[int]:
+        return await self.forget()
+
+    async def forget(self, *imports: int) -> set[int]:
+        """Forget what these imports came to; those that are still remembered."""
+        async with self.users().memory() as memory:
+            return await memory.forget_effects(lambda _: imports)
 
     def uploads(self) -> set[str]:
         return {path.name for path in self.folder().uploads.iterdir()}
@@ -100,7 +101,7 @@ async def test_what_is_too_old_is_forgotten_and_the_newest_never(yard: Yard) -> 
     await yard.applied(people("ann", "bob", "cy").decode(), 120 * DAY)
     assert (yard.folder().messages / "1.errors.csv").exists()
     await yard.prune()
-    assert yard.history() == yard.remembered() == {3}
+    assert await yard.history() == await yard.remembered() == {3}
     assert yard.uploads() == {"3.csv"}
     assert list(yard.folder().messages.glob("1.*")) == []
 
@@ -121,11 +122,11 @@ async def test_the_newest_that_changed_anybody_is_undone_after_everything_older_
     await yard.applied(people("ann", "bob").decode(), 150 * DAY)
     await yard.applied(people("ann", "bob").decode(), DAY)
     await yard.prune()
-    assert yard.remembered() == {2, 3}
+    assert await yard.remembered() == {2, 3}
     outcome = await undo_import(yard.undoing(2), yard.users(), yard.folder().messages)
     assert outcome.state is ImportState.UNDONE
-    with closing(sqlite3.connect(yard.folder().users_db)) as db:
-        states = dict(db.execute("SELECT email, state FROM users"))
+    async with yard.users().snapshot() as directory:
+        states = {user["email"]: user["state"] async for page in directory.everybody() for user in page}
     assert states == {"ann@example.com": "active", "bob@example.com": "deactivated"}
     with pytest.raises(Refused, match="not kept"):
         await undo_import(yard.undoing(1), yard.users(), yard.folder().messages)
@@ -135,7 +136,7 @@ async def test_what_is_young_enough_stays(yard: Yard) -> None:
     for number, age in enumerate((91, 89, 1)):
         await yard.applied(people(*"abcd"[: number + 1]).decode(), age * DAY)
     await yard.prune()
-    assert yard.history() == yard.remembered() == {2, 3}
+    assert await yard.history() == await yard.remembered() == {2, 3}
     assert yard.uploads() == {"2.csv", "3.csv"}
 
 
@@ -176,7 +177,7 @@ async def test_an_undone_import_is_forgotten_and_the_one_before_can_be_undone(ya
     await yard.applied(people("ann", "bob").decode(), 150 * DAY)
     await undo_import(yard.undoing(2), yard.users(), yard.folder().messages)
     await yard.prune()
-    assert yard.history() == yard.remembered() == {1}
+    assert await yard.history() == await yard.remembered() == {1}
     outcome = await undo_import(yard.undoing(1), yard.users(), yard.folder().messages)
     assert outcome.state is ImportState.UNDONE
 
@@ -186,7 +187,7 @@ async def test_a_tenant_is_pruned_while_an_import_of_another_waits(yard: Yard) -
     await yard.applied(people("bob").decode(), 200 * DAY)
     await yard.upload(people("cy").decode(), "globex")
     await yard.prune()
-    assert yard.history() == {2}
+    assert await yard.history() == {2}
 
 
 async def test_nothing_is_forgotten_while_an_import_waits_or_runs(yard: Yard) -> None:
@@ -198,17 +199,15 @@ async def test_nothing_is_forgotten_while_an_import_waits_or_runs(yard: Yard) ->
     await yard.queue.claim("acme", 3)
     with pytest.raises(Busy):
         await yard.prune()
-    assert yard.history() == {1, 2}
+    assert await yard.history() == {1, 2}
 
 
 async def test_what_a_crash_left_half_forgotten_is_forgotten_next_time(yard: Yard) -> None:
     await yard.applied(people("ann").decode(), 200 * DAY)
     await yard.applied(people("bob").decode(), 200 * DAY)
-    db = await open_database(yard.folder().users_db, "tenant")
-    await db.execute("DELETE FROM applied WHERE import_id = 1")
-    await db.close()
+    await yard.forget(1)
     await yard.prune()
-    assert yard.history() == {2}
+    assert await yard.history() == {2}
 
 
 async def test_history_longer_than_a_step_goes_whole(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +215,7 @@ async def test_history_longer_than_a_step_goes_whole(yard: Yard, monkeypatch: py
     await yard.applied(people(*"abcdefgh").decode(), 200 * DAY)
     await yard.applied(people("ann").decode(), 200 * DAY)
     await yard.prune()
-    assert yard.history() == {2}
+    assert await yard.history() == {2}
 
 
 @pytest.mark.logs("copies_removed")
@@ -226,7 +225,7 @@ async def test_too_many_copies_go_and_their_imports_can_still_be_undone(yard: Ya
     (yard.folder().files / "sync_users.csv").unlink()
     await trim_copies(yard.queue, "acme", yard.folder(), kept_bytes=0)
     assert yard.uploads() == {"3.csv"}
-    assert yard.history() == yard.remembered() == {1, 2, 3}
+    assert await yard.history() == await yard.remembered() == {1, 2, 3}
     for import_id in (3, 2):
         outcome = await undo_import(yard.undoing(import_id), yard.users(), yard.folder().messages)
         assert outcome.state is ImportState.UNDONE

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from server.upkeep.keeping import Keeper
 from server.upkeep.metrics import Metrics
 from tests.support.queues import NOON, enqueue, run_to
 from tests.support.waiting import eventually
+from tests.support.writing import by_hand
 
 SOUND = Found(None)
 OPENED: list[str] = []
@@ -116,8 +116,7 @@ async def town(data: Path, count: int) -> AsyncIterator[Town]:
 
 
 def _add_user(tenants: Tenants, name: str) -> None:
-    with closing(sqlite3.connect(tenants.folder(name).users_db)) as db, db:
-        db.execute("INSERT INTO users (first_name, last_name) VALUES ('Zoë', 'Ash')")
+    by_hand(tenants.folder(name).users_db, "INSERT INTO users (first_name, last_name) VALUES ('Zoë', 'Ash')")
 
 
 async def test_a_round_opens_no_database_of_idle_tenants_and_keeps_no_descriptor(tmp_path: Path) -> None:
@@ -231,14 +230,13 @@ async def test_figures_that_a_crash_made_wrong_are_not_shown(tmp_path: Path, mon
 async def test_metrics_wait_for_no_write(tmp_path: Path) -> None:
     async with town(tmp_path, 3) as many:
         asked: list[str] = []
-        await many.tenants.db.set_trace_callback(asked.append)
+        await many.tenants.store.ledger.db.set_trace_callback(asked.append)
         text = (await many.counting.render()).decode()
-        await many.tenants.db.set_trace_callback(None)  # type: ignore[arg-type]
+        await many.tenants.store.ledger.db.set_trace_callback(None)  # type: ignore[arg-type]
         assert text.count('headcount_users{state="active"') == 3
         assert not [each for each in asked if not each.startswith("SELECT")]
         await many.figures.renew(0)
-        rows = await many.tenants.db.execute_fetchall("SELECT tenant FROM figures WHERE active IS NOT NULL")
-        assert len(list(rows)) == 3
+        assert len([each for each in (await many.tenants.store.figures().read()).values() if each.figures]) == 3
 
 
 async def test_what_is_known_of_a_removed_tenant_is_not_believed_of_a_new_one(tmp_path: Path) -> None:
@@ -248,8 +246,7 @@ async def test_what_is_known_of_a_removed_tenant_is_not_believed_of_a_new_one(tm
         await many.tenants.add("company-1")
         await many.rounds()
         assert active(many) == {"company-0": 1, "company-1": 0}
-        rows = await many.tenants.store.ledger.db.execute_fetchall("SELECT tenant FROM figures ORDER BY tenant")
-        assert [row[0] for row in rows] == ["company-0", "company-1"]
+        assert sorted(await many.tenants.store.figures().read()) == ["company-0", "company-1"]
 
 
 # A start
@@ -275,8 +272,8 @@ async def test_a_start_leaves_a_closer_look_at_many_new_tenants_for_later(
 
 
 def _spoil_settings(tenants: Tenants, name: str) -> None:
-    with closing(sqlite3.connect(tenants.folder(name).users_db)) as db, db:
-        db.execute("INSERT OR REPLACE INTO settings VALUES ('max_sessions', '\"no number\"')")
+    spoil = "INSERT OR REPLACE INTO settings VALUES ('max_sessions', '\"no number\"')"
+    by_hand(tenants.folder(name).users_db, spoil)
 
 
 def _cut_off_upload(folder: TenantFolder) -> None:
@@ -296,8 +293,7 @@ def _log_of_a_crash(folder: TenantFolder) -> None:
 
 
 def _older_schema(folder: TenantFolder) -> None:
-    with closing(sqlite3.connect(folder.users_db)) as db, db:
-        db.execute(f"PRAGMA user_version={newest_version('tenant') - 1}")
+    by_hand(folder.users_db, f"PRAGMA user_version={newest_version('tenant') - 1}")
 
 
 def _lost_users(folder: TenantFolder) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 from tests.support.importing import Company, people
+from tests.support.writing import being_written
 
 
 async def test_a_directory_opened_for_reading_waits_for_no_import(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))
-    importing = sqlite3.connect(company.database, isolation_level=None)
-    importing.execute("BEGIN EXCLUSIVE")
-    try:
+    with being_written(company.database):
         async with company.kept.directory() as directory:
             assert await directory.get("ann@example.com")
-    finally:
-        importing.close()

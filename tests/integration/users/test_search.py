@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import sqlite3
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ from hypothesis import strategies as st
 from engine.sqlite.tenant.search import LATE_MOST, attach_index
 from engine.sqlite.tenant.search_index import catch_up
 from importer.database import open_database
+from importer.errors import ImporterError
 from importer.folder import TenantFolder
 from importer.users import search as search_module
 from importer.users.search import clean
 from tests.support.importing import Company, people, sheet
+from tests.support.writing import being_written
 
 pytestmark = pytest.mark.usefixtures("indexed_however_few")
 
@@ -252,13 +253,9 @@ async def test_an_index_that_is_stopped_half_way_goes_on_the_next_time(tmp_path:
 async def test_the_index_keeps_up_while_an_import_runs_and_makes_nobody_wait(company: Company) -> None:
     folder = TenantFolder(company.folder)
     await company.sql("UPDATE users SET last_name = 'Before' WHERE id = 1")
-    importing = sqlite3.connect(company.database, isolation_level=None)
-    importing.execute("BEGIN IMMEDIATE")
-    importing.execute("UPDATE users SET last_name = 'During' WHERE id = 1")
-    assert catch_up(folder) > 0
-    assert (await by_index(company, "before"), await by_index(company, "during")) == ([1], [])
-    importing.execute("COMMIT")
-    importing.close()
+    with being_written(company.database, "UPDATE users SET last_name = 'During' WHERE id = 1", keep=True):
+        assert catch_up(folder) > 0
+        assert (await by_index(company, "before"), await by_index(company, "during")) == ([1], [])
     for _ in range(2):
         assert (await by_index(company, "before"), await by_index(company, "during")) == ([], [1])
         catch_up(folder)
@@ -364,8 +361,8 @@ async def test_a_broken_index_that_can_not_be_removed_does_no_harm(company: Comp
     (company.folder / "search.db").write_bytes(b"garbage!" * 1000)
     (company.folder / "search.db-shm").mkdir()  # as little to be removed as anything in a folder that is read only
     assert await found(company, "smith") == ["Smith"]
-    with pytest.raises((sqlite3.Error, OSError)):
-        catch_up(TenantFolder(company.folder))
+    with pytest.raises((ImporterError, OSError)):
+        company.kept.catch_up_index()
 
 
 async def test_an_index_that_is_cut_off_does_no_harm_and_is_made_again(company: Company) -> None:

@@ -9,18 +9,20 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.sqlite.tenant import copies
+from engine.sqlite.tenant.users import SqliteUsers
 from ground.moments import rfc3339, utc_now
 from importer.advice import trying
 from importer.advice.advise import Advised, Question, advise_if_possible
 from importer.advice.model import Advice
 from importer.errors import Stopped
+from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
@@ -32,6 +34,7 @@ from importer.worker.worker import Worker
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house
 from tests.support.waiting import eventually
+from tests.support.writing import being_written
 
 OTHERS = "First Name,Last Name,Email\nAnn,Lee,ann@a.test\n"
 
@@ -272,13 +275,10 @@ async def test_advice_on_a_short_file_does_not_wait_for_that_on_a_long_one(
 
 
 async def test_users_are_copied_as_they_are_while_an_import_writes(yard: Yard, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(yard.folder().users_db, isolation_level=None)) as writing:
-        writing.execute("BEGIN IMMEDIATE")
-        writing.execute("INSERT INTO settings VALUES ('delimiter', '\";\"')")
+    with being_written(yard.folder().users_db, "INSERT INTO settings VALUES ('delimiter', '\";\"')", keep=True):
         copy = yard.users().copy(tmp_path)
-        writing.execute("COMMIT")
-    with closing(sqlite3.connect(copy)) as db:
-        assert db.execute("SELECT count(*) FROM settings").fetchone() == (0,)
+    assert yard.users().take_stock(1.0).settings
+    assert SqliteUsers(TenantFolder(copy.parent)).take_stock(1.0).settings == {}
     (tmp_path / "other").mkdir()
     with pytest.raises(Stopped):
         yard.users().copy(tmp_path / "other", lambda: True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from importer.worker.worker import Worker
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house
 from tests.support.waiting import eventually
+from tests.support.writing import by_hand
 
 
 @pytest.fixture
@@ -98,11 +98,9 @@ async def test_an_end_that_cannot_be_written_now_is_written_again(
 async def test_an_end_that_cannot_be_asked_for_counts_as_not_applied(house: House) -> None:
     await house.upload(people("ann").decode())
     entry = await found(house.queue, 1)
-    with closing(sqlite3.connect(house.folder().users_db)) as db:
-        db.execute("ALTER TABLE applied RENAME TO away")
+    by_hand(house.folder().users_db, "ALTER TABLE applied RENAME TO away")
     assert await known_end(house.folder(), entry) is None
-    with closing(sqlite3.connect(house.folder().users_db)) as db:
-        db.execute("ALTER TABLE away RENAME TO applied")
+    by_hand(house.folder().users_db, "ALTER TABLE away RENAME TO applied")
     async with working(house):
         await eventually(lambda: house.shown(1), what="the report")
     assert await known_end(house.folder(), entry)

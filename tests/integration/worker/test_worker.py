@@ -6,9 +6,8 @@ import asyncio
 import errno
 import gc
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from importer.worker.worker import Worker
 from tests.support.importing import people
 from tests.support.queues import House, found, open_house, outcome
 from tests.support.waiting import eventually
+from tests.support.writing import being_written
 
 COMPLETED = outcome(ImportState.COMPLETED, created=1)
 
@@ -132,9 +132,7 @@ async def test_a_file_becomes_users(yard: Yard) -> None:
     assert report.counts.created == 2
     assert report.file.rows == 2
     assert yard.shown(1) == report.to_json()
-    with closing(sqlite3.connect(yard.folder().users_db)) as db, db:
-        assert db.execute("SELECT count(*) FROM users").fetchone() == (2,)
-    db.close()
+    assert await yard.users().count_by_state() == {"active": 2, "deactivated": 0}
 
 
 async def test_an_upload_wakes_the_worker(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,12 +463,9 @@ async def test_an_end_that_cannot_be_written_is_written_later(yard: Yard, monkey
     await yard.upload()
     async with working(yard, script):
         await yard.reaches(1, ImportState.RUNNING)
-        blocker = sqlite3.connect(yard.data / "headcount.db", isolation_level=None, timeout=10)
-        blocker.execute("BEGIN IMMEDIATE")
-        script.gate.set()
-        await eventually(lambda: yard.shown(1))
-        blocker.execute("ROLLBACK")
-        blocker.close()
+        with being_written(yard.data / "headcount.db"):
+            script.gate.set()
+            await eventually(lambda: yard.shown(1))
         await yard.reaches(1, ImportState.COMPLETED)
     assert script.started == [("acme", 1)]
 
@@ -555,9 +550,8 @@ async def test_an_undo_that_can_not_be_done_leaves_the_import_as_it_was_andwaits
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED)
         applied = await found(yard.queue, 1)
-        with closing(sqlite3.connect(yard.folder().users_db)) as db, db:
-            db.execute("DELETE FROM applied")
-        db.close()
+        async with yard.users().memory() as memory:
+            await memory.forget_effects(lambda effects: [each.id for each in effects])
         await yard.queue.undo("acme", 1, by="operator")
         await yard.reaches(1, ImportState.COMPLETED)
     entry = await found(yard.queue, 1)

@@ -1,0 +1,66 @@
+"""What an engine keeps is asked of its protocols: tests that look into its files themselves say why they have to."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+DRIVERS = {"aiosqlite", "sqlite3"}
+WHY = {
+    "integration/queue/test_ledger.py": "it is about one connection, and the transactions in it",
+    "integration/queue/test_queue.py": "a lock of another process, rules of the table, and query plans",
+    "integration/sftp/test_reading_in_turns.py": "it is about the driver itself, which we look into",
+    "integration/tenants/test_soundness.py": "pages of a file are damaged, and what SQLite says of them is told",
+    "integration/tenants/test_tenants.py": "the exclusive lock of a process that tidies up",
+    "integration/test_apart.py": "it is about the connection of an import that runs apart",
+    "integration/test_opening.py": "a database of another journal mode is locked while it is opened",
+    "integration/test_versions.py": "files of older schemas are made, and their schema is read",
+    "integration/upkeep/test_indexing.py": "how far the index has followed the log is in the file of the index alone",
+    "integration/upkeep/test_overview.py": "query plans",
+    "integration/users/test_query_plans.py": "query plans",
+    "integration/users/test_shared_records.py": "a history is made as older versions wrote it",
+    "integration/web/test_api_users.py": "a checkpoint is asked for, which a reader could hold up",
+    "integration/worker/test_advising.py": "a fault is raised as the driver raises it",
+    "support/crashing.py": "statements are counted, and the process is killed before one",
+    "support/fill_databases.py": "what older versions wrote is kept as text",
+    "support/histories.py": "users are changed by hand, and rules of the tables may refuse it",
+    "support/importing.py": "an empty users.db is made in no time, and changed by hand",
+    "support/kills.py": "integrity_check, and what the file before left for the next import",
+    "support/seen.py": "all that is in a file is compared, whether or not anything shows it",
+    "support/server_process.py": "integrity_check beside a server that may run",
+    "support/writing.py": "locks of another process, and changes by hand: what other tests use",
+    "system/test_clock_steps.py": "how often an invitation was tried is shown nowhere",
+    "system/test_crashes.py": "integrity_check, the schema, and what was applied beside a server that may run",
+    "system/test_searching.py": "a file of the first schema is made",
+    "system/test_waiting_imports.py": "so many imports wait as no test could upload",
+    "unit/test_trouble.py": "it is about the errors of the driver",
+}
+"""By the path below tests/. (The list only gets shorter.)"""
+
+
+def imported_by(file: Path) -> set[str]:
+    """The packages that are imported anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+FILES = {str(file.relative_to(ROOT / "tests")): file for file in sorted((ROOT / "tests").rglob("*.py"))}
+
+
+def test_only_these_tests_know_the_driver_of_an_engine() -> None:
+    assert {name for name, file in FILES.items() if imported_by(file) & DRIVERS} == WHY.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("contract/")])
+def test_the_contract_suite_knows_no_engine(name: str) -> None:
+    assert not imported_by(FILES[name]) & DRIVERS
+    assert "engine.sqlite" not in FILES[name].read_text(encoding="utf-8")
