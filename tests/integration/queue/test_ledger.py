@@ -181,7 +181,7 @@ async def test_a_closed_database_refuses_a_transaction_instead_of_keeping_it_wai
 async def test_a_change_at_once_does_not_wait_for_the_loop_to_hear_of_others(tmp_path: Path) -> None:
     go_on = threading.Event()
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
-        ledger = Ledger(db)
+        ledger = Ledger(db, tmp_path / "db")
         asked = aiosqlite_steps(db)
         slow = asyncio.create_task(ledger.at_once(lambda _: go_on.wait()))
         others = (ledger.change("CREATE TABLE bans (source)"), ledger.read("SELECT 1"))
@@ -195,7 +195,7 @@ async def test_a_change_at_once_does_not_wait_for_the_loop_to_hear_of_others(tmp
 
 async def test_a_change_at_once_waits_for_the_end_of_a_transaction_of_several_steps(tmp_path: Path) -> None:
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
-        ledger = Ledger(db)
+        ledger = Ledger(db, tmp_path / "db")
         await ledger.change("CREATE TABLE bans (source)")
         async with ledger.transaction():
             waiting = asyncio.create_task(ledger.change("INSERT INTO bans VALUES ('after')"))
