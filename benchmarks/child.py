@@ -80,7 +80,8 @@ def insert(file: str, database: str) -> int:
 
 def run(file: str, database: str, messages: str, import_id: str) -> dict[str, Any]:
     """One import by the importer itself, at default settings."""
-    from importer.database import open_database
+    from engine.sqlite.tenant.users import SqliteUsers
+    from importer.folder import TenantFolder
     from importer.model import Outcome
     from importer.reconcile.job import Job
     from importer.reconcile.run import run_import
@@ -100,10 +101,12 @@ def run(file: str, database: str, messages: str, import_id: str) -> dict[str, An
         copy_of=lambda number: copy.with_name(f"{number}.csv"),
     )
 
+    users = SqliteUsers(TenantFolder(Path(database).parent))
+
     async def imported() -> Outcome:
-        await (await open_database(Path(database), "tenant", make=True)).close()
+        await users.prepare(make=True)
         return await run_import(
-            job, Path(database), ImportSettings(), Path(messages), progress=lambda _: None, stopping=lambda: False
+            job, users, ImportSettings(), Path(messages), progress=lambda _: None, stopping=lambda: False
         )
 
     outcome = asyncio.run(imported())

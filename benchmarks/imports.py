@@ -30,7 +30,7 @@ class Company:
         (folder / "messages").mkdir(exist_ok=True)
 
     def database(self, name: str) -> Path:
-        """A path where no database is."""
+        """A path where no database is; that of the users is `users.db`."""
         path = self.folder / f"{name}.db"
         for file in self.folder.glob(f"{path.name}*"):
             file.unlink()

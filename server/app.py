@@ -219,7 +219,8 @@ class Server:
     async def _take_up(self, tenant: str) -> None:
         """Make whole what the last process left of a tenant that can be used: before a client of it is let in."""
         folder = self._tenants.folder(tenant)
-        await recover(self._queue, self._closing, self._tenants.folder, known_end, self._left.get(tenant, []))
+        left = self._left.get(tenant, [])
+        await recover(self._queue, self._closing, self._tenants.folder, self._tenants.users, known_end, left)
         await remove_leftovers(self._queue, tenant, folder)
         await clear_staging(folder.root, tenant, self._hooks)
         self._left.pop(tenant, None)

@@ -58,7 +58,7 @@ InToml = Callable[[str, ImportSettings, Open], str]
 class Question:
     """What advice is asked about: the copy of a file, and what it came to under `settings`.
 
-    `users` are those of the tenant; `copy` is a database with a copy of them, where there is one to try on already.
+    `users` are those of the tenant; `copy` is a copy of them, where there is one to try on already.
     `switched`, `written` and `proven_whole`: see `Bench`. `stopping` is asked whether to leave it out, in any thread,
     and may wait for what is more urgent.
     """
@@ -69,7 +69,7 @@ class Question:
     settings: ImportSettings
     outcome: Outcome
     now: datetime
-    copy: Path | None = None
+    copy: Users | None = None
     switched: bool = False
     written: Written | None = None
     proven_whole: bool = False

@@ -20,6 +20,7 @@ from importer.reconcile.job import Job
 from importer.reconcile.run import BATCH_ROWS, run_import
 from importer.requests import Trial
 from importer.rules.settings import ImportSettings
+from importer.users.users import Users
 
 NO_IMPORT = 0
 """The id of a try: imports are counted from 1, and this is none."""
@@ -50,7 +51,7 @@ class Bench:
 
     tenant: str
     file: Path
-    users: Path
+    users: Users
     folder: Path
     now: datetime
     stopping: Callable[[], bool]
@@ -61,7 +62,7 @@ class Bench:
     left: int = field(init=False)
 
     def __post_init__(self) -> None:
-        size = self.file.stat().st_size + self.users.stat().st_size
+        size = self.file.stat().st_size + self.users.copy_bytes()
         self.left = WHOLE_TRIES + FURTHER_BYTES // size
 
     async def result(self, settings: ImportSettings, changes: Mapping[str, object]) -> Result:

@@ -27,7 +27,6 @@ import asyncio
 import codecs
 import hashlib
 import os
-import sqlite3
 import sys
 from array import array
 from collections.abc import Callable, Sequence
@@ -35,19 +34,15 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-import aiosqlite
-
 from importer.file.blocks import FileBefore
 from importer.file.header import Header
 from importer.file.leavers import tells_beside
 from importer.model import FileFacts
 from importer.rules.settings import ImportSettings
+from importer.users.importing.before import FileKept, LinesBefore
 
 RULES = 3
 """Raise it when the same row comes to mean something else: what was settled before then counts for nothing."""
-
-LINES_AT_ONCE = 1 << 18
-"""The users of so many lines are one record."""
 
 
 def salt_of(revision: int, header: Header, settings: ImportSettings, encoding: str) -> bytes:
@@ -77,65 +72,36 @@ def can_be_compared(encoding: str) -> bool:
     return one_byte_each and every[:128].decode(name, "replace").encode("ascii", "replace") == every[:128]
 
 
-class Before:
-    """The file before, inside the transaction of an import."""
+async def load_before(kept: LinesBefore, salt: bytes, past: str, copy_of: Callable[[int], Path]) -> FileBefore | None:
+    """Return the file before, open, with the users whom its lines settle by now; None if it tells nothing.
 
-    def __init__(self, db: aiosqlite.Connection, import_id: int) -> None:
-        self._db = db
-        self._id = import_id
-        self._triggers: list[str] = []
-
-    async def load(self, salt: bytes, past: str, copy_of: Callable[[int], Path]) -> FileBefore | None:
-        """Return the file before, open, with the users whom its lines settle by now; None if it tells nothing.
-
-        `copy_of` tells where the kept copy of the file of an import is. Last days before `past` are over.
-        """
-        rows = await self._db.execute_fetchall("SELECT * FROM before WHERE salt = ? AND past <= ?", (salt, past))
-        facts = next(iter(rows), None)
-        if facts is None:
-            return None
-        file = await asyncio.to_thread(_open_if_same, copy_of(facts["import_id"]), facts)
-        if file is None:
-            return None
-        try:
-            touched = [row[0] for row in await self._db.execute_fetchall("SELECT user_id FROM touched")]
-            users = array("i")
-            for row in await self._db.execute_fetchall("SELECT users FROM before_lines ORDER BY part"):
-                users.frombytes(row[0])
-            settled = await asyncio.to_thread(_without, users, touched)
-            return FileBefore(settled, partial(_read, file), file.close)
-        except BaseException:
-            file.close()
-            raise
-
-    async def note_nobody(self) -> None:
-        """Until `keep` users who are changed are not noted as touched: it would forget them.
-
-        The transaction has to end with it, or be rolled back.
-        """
-        for (sql,) in await self._db.execute_fetchall("SELECT sql FROM sqlite_schema WHERE name = 'users_touched'"):
-            await self._db.execute("DROP TRIGGER users_touched")
-            self._triggers.append(sql)
-
-    async def keep(
-        self, status: os.stat_result, facts: FileFacts, salt: bytes | None, past: str, users: array[int]
-    ) -> None:
-        """Let the next import know the file of `status`, whose lines settle `users`; without a `salt` nothing."""
-        await self._db.execute("DELETE FROM before_lines")
-        await self._db.execute("DELETE FROM before")
-        await self._db.execute("DELETE FROM touched")
-        while self._triggers:
-            await self._db.execute(self._triggers.pop())
-        if salt is None:
-            return
-        values = (self._id, status.st_size, status.st_mtime_ns, facts.sha256, salt, past)
-        await self._db.execute("INSERT INTO before VALUES (1, ?, ?, ?, ?, ?, ?)", values)
-        for number, start in enumerate(range(0, len(users), LINES_AT_ONCE)):
-            part = users[start : start + LINES_AT_ONCE].tobytes()
-            await self._db.execute("INSERT INTO before_lines VALUES (?, ?)", (number, part))
+    `copy_of` tells where the kept copy of the file of an import is. Last days before `past` are over.
+    """
+    facts = await kept.file(salt, past)
+    if facts is None:
+        return None
+    file = await asyncio.to_thread(_open_if_same, copy_of(facts.import_id), facts)
+    if file is None:
+        return None
+    try:
+        touched = await kept.touched()
+        settled = await asyncio.to_thread(_without, await kept.users(), touched)
+        return FileBefore(settled, partial(_read, file), file.close)
+    except BaseException:
+        file.close()
+        raise
 
 
-def _open_if_same(path: Path, facts: sqlite3.Row) -> IO[bytes] | None:
+def file_kept(
+    import_id: int, status: os.stat_result, facts: FileFacts, salt: bytes | None, past: str
+) -> FileKept | None:
+    """What the next import knows of the file of `status`; None without a `salt`."""
+    if salt is None:
+        return None
+    return FileKept(import_id, status.st_size, status.st_mtime_ns, facts.sha256, salt, past)
+
+
+def _open_if_same(path: Path, facts: FileKept) -> IO[bytes] | None:
     """Open the file at `path` if it is what it was when its import was applied; else None.
 
     A client may set the times of the file that it sees, which is this one: then its content decides.
@@ -145,9 +111,9 @@ def _open_if_same(path: Path, facts: sqlite3.Row) -> IO[bytes] | None:
     except FileNotFoundError:
         return None
     status = os.fstat(file.fileno())
-    same = status.st_size == facts["size"]
-    if same and status.st_mtime_ns != facts["modified_ns"]:
-        same = hashlib.file_digest(file, "sha256").hexdigest() == facts["sha256"]
+    same = status.st_size == facts.size
+    if same and status.st_mtime_ns != facts.modified_ns:
+        same = hashlib.file_digest(file, "sha256").hexdigest() == facts.sha256
     if not same:
         file.close()
         return None

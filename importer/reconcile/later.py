@@ -11,9 +11,6 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-
-import aiosqlite
 
 from importer.file.reader import Batch, CsvReader
 from importer.reconcile.newcomers import Newcomers
@@ -23,29 +20,14 @@ from importer.reconcile.rows import RowInHand
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
 from importer.said.oneperson import Read, duplicate, leaver_beside
-
-PAGE = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Fallen:
-    """A row that does not count because the row on the line `first` has its identifier.
-
-    `beside`: it is a leaver's, and the other one is not.
-    """
-
-    line: int
-    raw: str
-    first: int
-    first_raw: str
-    beside: bool
+from importer.users.importing.later import Fallen, RowsForLater
 
 
 class Later:
     """The rows of one import that wait. What is added counts from `write` on."""
 
-    def __init__(self, db: aiosqlite.Connection) -> None:
-        self._db = db
+    def __init__(self, stored: RowsForLater) -> None:
+        self._stored = stored
         self._leavers: list[tuple[int, str]] = []
         self._doubles: list[tuple[int, str, int]] = []
         self._displaced: list[tuple[int, int]] = []
@@ -53,15 +35,6 @@ class Later:
         self._after = 0
         self._any = False
         self._any_falls = False
-
-    async def open(self) -> None:
-        # A row without `first` is a leaver's that waits; one without `raw` was known by its text.
-        await self._db.execute(
-            "CREATE TEMP TABLE later (line INTEGER PRIMARY KEY, raw TEXT, first INTEGER, beside INTEGER NOT NULL)"
-        )
-        await self._db.execute("CREATE INDEX temp.later_first ON later (first) WHERE first IS NOT NULL")
-        await self._db.execute("CREATE INDEX temp.later_unread ON later (line) WHERE raw IS NULL")
-        await self._db.execute("CREATE TEMP TABLE read_again (line INTEGER PRIMARY KEY, raw TEXT NOT NULL)")
 
     def add_leaver(self, line: int, raw: str) -> None:
         """Keep the row of a leaver."""
@@ -83,15 +56,14 @@ class Later:
         """Write what was added; return how many rows that were known by their text have fallen."""
         known = 0
         if self._leavers:
-            await self._db.executemany("INSERT INTO later VALUES (?, ?, NULL, 0)", self._leavers)
+            await self._stored.add_leavers(self._leavers)
         if self._doubles:
-            await self._db.executemany("INSERT INTO later VALUES (?, ?, ?, 0)", self._doubles)
+            await self._stored.add_doubles(self._doubles)
         if self._displaced:
             # A row that waits is there already, and falls with the others.
-            done = await self._db.executemany("INSERT OR IGNORE INTO later VALUES (?, NULL, ?, 1)", self._displaced)
-            known = done.rowcount
+            known = await self._stored.add_displaced(self._displaced)
         if self._fallen:
-            await self._db.executemany("UPDATE later SET first = ?, beside = ? WHERE line = ?", self._fallen)
+            await self._stored.let_fall(self._fallen)
         self._any |= bool(self._leavers)
         self._any_falls |= bool(self._doubles or self._displaced or self._fallen)
         for added in (self._leavers, self._doubles, self._displaced, self._fallen):
@@ -102,10 +74,7 @@ class Later:
         """Return the next leavers' rows that wait, in the order of the file: line and text."""
         if not self._any:
             return []
-        rows = await self._db.execute_fetchall(
-            "SELECT line, raw FROM later WHERE first IS NULL AND line > ? ORDER BY line LIMIT ?", (self._after, PAGE)
-        )
-        found = [(row[0], row[1]) for row in rows]
+        found = await self._stored.leavers(self._after)
         self._after = found[-1][0] if found else self._after
         return found
 
@@ -115,35 +84,19 @@ class Later:
         if self._any_falls:
             await self._read(again())
         while self._any_falls:
-            rows = list(
-                await self._db.execute_fetchall(
-                    "SELECT l.line, coalesce(l.raw, own.raw), l.first, r.raw, l.beside FROM later AS l"
-                    " JOIN read_again AS r ON r.line = l.first LEFT JOIN read_again AS own ON own.line = l.line"
-                    " WHERE l.first IS NOT NULL AND l.line > ? ORDER BY l.line LIMIT ?",
-                    (after, PAGE),
-                )
-            )
-            if not rows:
+            fallen = await self._stored.fallen(after)
+            if not fallen:
                 return
-            after = rows[-1][0]
-            yield [Fallen(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows]
+            after = fallen[-1].line
+            yield fallen
 
     async def _read(self, batches: Iterator[Batch]) -> None:
         """Find the text of the rows that stand, and of those that were known by it."""
-        ((last,),) = await self._db.execute_fetchall(
-            "SELECT max(coalesce((SELECT max(first) FROM later), 0),"
-            " coalesce((SELECT max(line) FROM later WHERE raw IS NULL), 0))"
-        )
+        last = await self._stored.last_untold()
         while batch := await asyncio.to_thread(next, batches, None):
-            ends = (batch.lines[0], batch.lines[-1])
-            rows = await self._db.execute_fetchall(
-                "SELECT first FROM later WHERE first BETWEEN ? AND ?"
-                " UNION SELECT line FROM later WHERE raw IS NULL AND line BETWEEN ? AND ?",
-                (*ends, *ends),
-            )
-            found = [(row[0], batch.raws[bisect_left(batch.lines, row[0])]) for row in rows]
-            await self._db.executemany("INSERT INTO read_again VALUES (?, ?)", found)
-            if ends[1] >= last:
+            untold = await self._stored.untold(batch.lines[0], batch.lines[-1])
+            await self._stored.tell([(line, batch.raws[bisect_left(batch.lines, line)]) for line in untold])
+            if batch.lines[-1] >= last:
                 return
 
 

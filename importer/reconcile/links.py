@@ -2,17 +2,14 @@
 
 A link is resolved by identifier, else by e-mail address, after all rows are in, so the order of rows does not matter.
 One that can be resolved at once is (an identifier can't come to mean somebody else during an import); the others wait
-in a temporary table. A link that can't be resolved stays as it was, with a warning; one to a deactivated user and a
+until the end. A link that can't be resolved stays as it was, with a warning; one to a deactivated user and a
 reporting loop are stored, with a warning when the link is set or its end is deactivated.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-
-import aiosqlite
 
 from importer.model import Problem, Severity, shown
 from importer.reconcile.plan import LINK_FIELDS, differences
@@ -21,10 +18,9 @@ from importer.rules.cells import FieldValue
 from importer.rules.emails import address_within, email_key
 from importer.rules.identity import Identity
 from importer.rules.nonvalues import says_nothing
-from importer.users.columns import Columns
+from importer.users.importing.links import StoredLinks, Waiting
 
 CACHED = 50_000
-BATCH = 2000
 LOOP_NAMED = 1000
 """So many people of one reporting loop are named: a longer one is no loop of managers but a broken file."""
 
@@ -38,18 +34,6 @@ class RowLinks:
     problems: list[Problem] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A user whose links wait for the end. `changed`: the import has counted this user as changed already."""
-
-    user_id: int
-    line: int
-    texts: Mapping[str, str]
-    settles: bool
-    changed: bool
-    created: bool
-
-
 @dataclass(slots=True)
 class Resolved:
     """What one batch of waiting links came to."""
@@ -61,21 +45,14 @@ class Resolved:
 class Links:
     """The links of one import."""
 
-    def __init__(self, db: aiosqlite.Connection, roster: Roster, import_id: int) -> None:
-        self._db = db
+    def __init__(self, stored: StoredLinks, roster: Roster) -> None:
+        self._stored = stored
         self._roster = roster
         self._identity = roster.identity
         self._key = roster.identity.key
-        self._import_id = import_id
         self.known: dict[str | None, int] = {}
         """Whom a text names, for those looked up so far."""
         self._waiting = 0
-
-    async def open(self) -> None:
-        await self._db.execute(
-            "CREATE TEMP TABLE waiting_links (line INTEGER PRIMARY KEY, user_id INTEGER NOT NULL, manager TEXT,"
-            " coach TEXT, settles INTEGER NOT NULL, changed INTEGER NOT NULL, created INTEGER NOT NULL)"
-        )
 
     async def learn(self, texts: Set[object]) -> None:
         """Look up whom these texts name, as far as they are known already."""
@@ -108,72 +85,57 @@ class Links:
                 links.waiting[name] = text
         return links
 
-    async def wait(self, waiting: Iterable[Waiting]) -> None:
+    async def wait(self, waiting: Sequence[Waiting]) -> None:
         """Keep these until all rows are in."""
-        rows = [
-            (w.line, w.user_id, w.texts.get("manager"), w.texts.get("coach"), w.settles, w.changed, w.created)
-            for w in waiting
-        ]
-        if rows:
-            self._waiting += len(rows)
-            await self._db.executemany("INSERT INTO waiting_links VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        if waiting:
+            self._waiting += len(waiting)
+            await self._stored.wait(waiting)
 
     async def resolve(self) -> AsyncIterator[Resolved]:
         """All rows are in: write the links that waited, in batches."""
         after = 0
         while self._waiting:
-            rows = list(
-                await self._db.execute_fetchall(
-                    "SELECT * FROM waiting_links WHERE line > ? ORDER BY line LIMIT ?", (after, BATCH)
-                )
-            )
-            if not rows:
+            waiting = await self._stored.waiting(after)
+            if not waiting:
                 return
-            after = rows[-1]["line"]
-            yield await self._resolve_batch(rows)
+            after = waiting[-1].line
+            yield await self._resolve_batch(waiting)
 
-    async def _resolve_batch(self, rows: list[aiosqlite.Row]) -> Resolved:
-        texts = {row[name] for row in rows for name in LINK_FIELDS if row[name] is not None}
-        found = await self._whom(texts)
-        users = await self._roster.load(row["user_id"] for row in rows if not row["created"])
+    async def _resolve_batch(self, waiting: Sequence[Waiting]) -> Resolved:
+        found = await self._whom({text for each in waiting for text in each.texts.values()})
+        users = await self._roster.load(each.user_id for each in waiting if not each.created)
         resolved = Resolved([], 0)
         created, changes, settled = [], [], {}
-        for row in rows:
-            columns, problems, by_address = self._columns(row, found)
+        for each in waiting:
+            columns, problems, by_address = self._columns(each, found)
             resolved.problems += problems
             # A link found by an address may mean somebody else next time, though the row is the same.
-            settled[row["user_id"]] = bool(row["settles"]) and not problems and not by_address
-            if row["created"]:
-                created.append((columns.get("manager_id"), columns.get("coach_id"), row["user_id"]))
+            settled[each.user_id] = each.settles and not problems and not by_address
+            if each.created:
+                created.append((columns.get("manager_id"), columns.get("coach_id"), each.user_id))
                 continue
-            user = users[row["user_id"]]
+            user = users[each.user_id]
             if changed := differences(user, columns):
-                resolved.newly_changed += not row["changed"]
+                resolved.newly_changed += not each.changed
                 changes.append((user, changed))
-        await self._db.executemany(
-            "UPDATE users SET manager_id = coalesce(?, manager_id), coach_id = coalesce(?, coach_id) WHERE id = ?",
-            created,
-        )
+        await self._stored.link_new(created)
         await self._roster.update(changes)
         self._roster.named.settle(settled)
         return resolved
 
     def _columns(
-        self, row: aiosqlite.Row, found: Mapping[str, tuple[int, bool]]
-    ) -> tuple[Columns, list[Problem], bool]:
-        columns: Columns = {}
+        self, waiting: Waiting, found: Mapping[str, tuple[int, bool]]
+    ) -> tuple[dict[str, int], list[Problem], bool]:
+        columns: dict[str, int] = {}
         problems = []
         by_address = False
-        for name in LINK_FIELDS:
-            text = row[name]
-            if text is None:
-                continue
+        for name, text in waiting.texts.items():
             target, address = found.get(text, (0, False))
             by_address |= address
             if not target:
-                problems.append(_unknown(row["line"], name, text, self._identity))
-            elif target == row["user_id"]:
-                problems.append(_oneself(row["line"], name, text))
+                problems.append(_unknown(waiting.line, name, text, self._identity))
+            elif target == waiting.user_id:
+                problems.append(_oneself(waiting.line, name, text))
             else:
                 columns[f"{name}_id"] = target
         return columns, problems, by_address
@@ -185,11 +147,7 @@ class Links:
         found = {text: (known[self._key(text)], False) for text in texts if self._key(text) in known}
         rest = [text for text in texts if text not in found]
         if rest and not self._identity.by_address:
-            rows = await self._db.execute_fetchall(
-                "SELECT email_key, id FROM users WHERE known = 1 AND email_key IN (SELECT value FROM json_each(?))",
-                (json.dumps([email_key(text) for text in rest]),),
-            )
-            ids = {row[0]: row[1] for row in rows}
+            ids = await self._stored.holders([email_key(text) for text in rest])
             found |= {text: (ids[email_key(text)], True) for text in rest if email_key(text) in ids}
         return found
 
@@ -198,58 +156,25 @@ class Links:
     async def to_deactivated(self) -> AsyncIterator[list[Problem]]:
         """Active users with a deactivated manager or coach, where this import set the link or deactivated its end."""
         for name in LINK_FIELDS:
-            async with self._db.execute(
-                f"""
-                SELECT u.id, coalesce(u.email, u.external_id) AS whose, coalesce(m.email, m.external_id) AS whom
-                FROM users AS m INDEXED BY users_deactivated
-                CROSS JOIN users AS u ON u.{name}_id = m.id
-                WHERE m.state = 'deactivated' AND u.state = 'active' AND (
-                    u.id >= :first_new OR EXISTS (SELECT 1 FROM changes AS c
-                        WHERE c.user_id = u.id AND c.import_id = :import_id AND c.field IN (:field, 'created'))
-                    OR EXISTS (SELECT 1 FROM changes AS c
-                        WHERE c.user_id = m.id AND c.import_id = :import_id AND c.field = 'state')
-                )""",  # noqa: S608 - one of two columns
-                {
-                    "import_id": self._import_id,
-                    "field": f"{name}_id",
-                    "first_new": self._roster.first_new_id,
-                },
-            ) as cursor:
-                while rows := list(await cursor.fetchmany(BATCH)):
-                    yield [
-                        _deactivated(self._roster.named.line_of(row[0]) or None, name, row["whom"], row["whose"])
-                        for row in rows
-                    ]
+            async for found in self._stored.to_deactivated(name, self._roster.first_new_id):
+                yield [
+                    _deactivated(self._roster.named.line_of(user_id) or None, name, whom, whose)
+                    for user_id, whose, whom in found
+                ]
 
     async def loops(self) -> list[Problem]:
         """One warning for each reporting loop that this import closed a link of."""
-        changed = await self._changed_managers()
+        first_new = self._roster.first_new_id
+        changed = await self._stored.with_changed_manager(first_new)
         if not changed:
             return []
         # Everybody in a loop is somebody's manager: only those need to be walked.
-        rows = await self._db.execute_fetchall(
-            "SELECT id, manager_id FROM users WHERE manager_id IS NOT NULL AND id IN"
-            " (SELECT DISTINCT manager_id FROM users WHERE manager_id IS NOT NULL)"
-        )
-        loops = find_loops({row[0]: row[1] for row in rows})
-        first_new = self._roster.first_new_id
+        loops = find_loops(dict(await self._stored.managers()))
         return [
             await self._loop(loop)
             for loop in loops
             if any(member >= first_new or member in changed for member in loop)
         ]
-
-    async def _changed_managers(self) -> set[int]:
-        rows = await self._db.execute_fetchall(
-            "SELECT user_id FROM changes WHERE import_id = ?"
-            " AND (field = 'manager_id' OR (field = 'created' AND user_id < ?))",
-            (self._import_id, self._roster.first_new_id),
-        )
-        changed = {row[0] for row in rows}
-        new = await self._db.execute_fetchall(
-            "SELECT id FROM users WHERE id >= ? AND +manager_id IS NOT NULL LIMIT 1", (self._roster.first_new_id,)
-        )
-        return changed | {row[0] for row in new}
 
     async def _loop(self, members: list[int]) -> Problem:
         users = await self._roster.load(members[:LOOP_NAMED])

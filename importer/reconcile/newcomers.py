@@ -29,16 +29,16 @@ from itertools import compress
 from typing import cast
 
 from importer.model import Problem
-from importer.reconcile.links import Links, Waiting
+from importer.reconcile.links import Links
 from importer.reconcile.plan import LINK_FIELDS, NameIds, custom_column, team_columns
-from importer.reconcile.roster import NEW_USER
 from importer.reconcile.rows import RowInHand, Writes, names_of
 from importer.reconcile.sheet import Sheet
 from importer.rules.cells import FieldValue
 from importer.rules.doubts import Doubts, doubt
 from importer.rules.emails import email_keys
 from importer.rules.identity import Identity
-from importer.users.columns import Value
+from importer.users.columns import NEW_USER, Value
+from importer.users.importing.links import Waiting
 
 
 @dataclass(slots=True)

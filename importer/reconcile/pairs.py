@@ -1,37 +1,28 @@
 """Users whom an import creates beside a deactivated one who may be the same person: renumbered, or renamed.
 
-Only those are compared whom this import creates and deactivates, and whose address it takes over: read from its
-changes, before the guard. With a custom identifier the address tells; by email a custom field that no two active
-users share, else the full name. Each user is in one pair.
+Only those are compared whom this import creates and deactivates, and whose address it takes over: before the guard.
+With a custom identifier the address tells; by email a custom field that no two active users share, else the full
+name. Each user is in one pair.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
-
-import aiosqlite
 
 from importer.model import Counts
 from importer.reconcile.roster import Roster
-from importer.rules.cells import name_key
 from importer.rules.settings import ImportSettings
 from importer.said.oneperson import Pair, Renamed
-
-PAGE = 1000
-LOOK = 1000
-"""So many users are looked at first, as most fields that users share are shared by some of them."""
+from importer.users.importing.pairs import FoundPair, FoundPairs
 
 
 class Pairs:
     """The pairs of one import, once all rows are in."""
 
-    def __init__(self, db: aiosqlite.Connection, import_id: int, roster: Roster, settings: ImportSettings) -> None:
-        self._db = db
-        self._id = import_id
+    def __init__(self, found: FoundPairs, roster: Roster, settings: ImportSettings) -> None:
+        self._found = found
         self._roster = roster
         self._settings = settings
-        self._shown = roster.identity.shown_column
         self._any = False
 
     async def find(self, counts: Counts) -> Renamed:
@@ -39,123 +30,33 @@ class Pairs:
         renamed = Renamed()
         if not counts.created or not self._roster.users_before:
             return renamed
-        await self._db.execute(
-            "CREATE TEMP TABLE pairs (new INTEGER PRIMARY KEY, old INTEGER NOT NULL UNIQUE, shared TEXT NOT NULL)"
-        )
         if not self._roster.identity.by_address:
-            await self._by_address()
+            await self._found.find_by_address(self._roster.first_new_id)
         elif counts.deactivated:
-            await self._by_fields()
+            fields = [field.key for field in self._settings.custom_fields if field.type in ("text", "number")]
+            await self._found.find_by_fields(fields, self._roster.first_new_id)
+        else:
+            return renamed
         self._any = True
         async for pairs in self.each():
             for pair in pairs:
                 renamed.count(pair)
         return renamed
 
-    async def _by_address(self) -> None:
-        await self._db.execute(
-            f"""
-            INSERT OR IGNORE INTO pairs
-            SELECT new.id, lost.user_id, 'email' FROM changes AS lost
-                JOIN users AS new ON new.email_key = lost.old
-                JOIN users AS old ON old.id = lost.user_id
-            WHERE lost.import_id = :id AND lost.field = 'email_key' AND old.state = 'deactivated'
-                AND new.state = 'active' AND new.id <> old.id AND {self._created("new.id")}""",  # noqa: S608 - no values
-            {"id": self._id, "first": self._roster.first_new_id},
-        )
-
-    def _created(self, user: str) -> str:
-        return (
-            f"({user} >= :first OR EXISTS (SELECT 1 FROM changes AS c WHERE c.user_id = {user}"  # noqa: S608
-            " AND c.import_id = :id AND c.field = 'created'))"
-        )
-
-    async def _by_fields(self) -> None:
-        await self._db.create_function("full_name", 2, _full_name, deterministic=True)
-        await self._db.execute("CREATE TEMP TABLE gone (id INTEGER PRIMARY KEY)")
-        await self._db.execute(
-            "INSERT INTO gone SELECT DISTINCT user_id FROM changes"
-            " WHERE import_id = ? AND field = 'state' AND new = 'deactivated'",
-            (self._id,),
-        )
-        for field in self._settings.custom_fields:
-            if field.type in ("text", "number"):
-                await self._pair(field.key, f"json_extract(u.custom, '$.{field.key}')", alone=True)
-        await self._pair("name", "full_name(u.first_name, u.last_name)", alone=False)
-
-    async def _pair(self, shared: str, value: str, *, alone: bool) -> None:
-        """Pair users who have one value; if `alone`, only if no two active users share a value of this field."""
-        for table in ("old_values", "new_values"):
-            await self._db.execute(f"DROP TABLE IF EXISTS temp.{table}")
-            await self._db.execute(f"CREATE TEMP TABLE {table} (value, id INTEGER, place INTEGER)")
-        await self._db.execute("CREATE INDEX temp.old_by_value ON old_values (value)")
-        place = "row_number() OVER (PARTITION BY value ORDER BY id)"
-        await self._db.execute(
-            f"INSERT INTO old_values SELECT value, id, {place} FROM (SELECT {value} AS value, u.id"  # noqa: S608
-            " FROM gone JOIN users AS u ON u.id = gone.id WHERE u.id NOT IN (SELECT old FROM pairs))"
-            " WHERE value IS NOT NULL"
-        )
-        ((any_old,),) = await self._db.execute_fetchall("SELECT EXISTS (SELECT 1 FROM old_values)")
-        if not any_old:
-            return
-        await self._db.execute(
-            f"INSERT INTO new_values SELECT value, id, {place} FROM (SELECT {value} AS value, u.id FROM users AS u"  # noqa: S608
-            " WHERE (u.id >= :first OR u.id IN (SELECT user_id FROM changes WHERE import_id = :id"
-            " AND field = 'created' AND user_id < :first)) AND u.state = 'active'"
-            " AND u.id NOT IN (SELECT new FROM pairs)) WHERE value IN (SELECT value FROM old_values)",
-            {"id": self._id, "first": self._roster.first_new_id},
-        )
-        ((any_new,),) = await self._db.execute_fetchall("SELECT EXISTS (SELECT 1 FROM new_values)")
-        if any_new and not (alone and await self._is_shared(value)):
-            await self._db.execute(
-                "INSERT INTO pairs SELECT n.id, o.id, ? FROM new_values AS n"
-                " JOIN old_values AS o ON o.value = n.value AND o.place = n.place",
-                (shared,),
-            )
-
-    async def _is_shared(self, value: str) -> bool:
-        """Whether two active users have one value of this field."""
-        for limit in (LOOK, -1):
-            ((shared,),) = await self._db.execute_fetchall(
-                f"SELECT EXISTS (SELECT 1 FROM (SELECT {value} AS value FROM users AS u WHERE u.state = 'active'"  # noqa: S608
-                " ORDER BY u.id LIMIT ?) WHERE value IS NOT NULL GROUP BY value HAVING count(*) > 1)",
-                (limit,),
-            )
-            if shared:
-                return True
-        return False
-
     async def has(self, user_id: int | None) -> bool:
         """Whether the deactivated user may be in the file as a new one."""
-        if not self._any:
-            return False
-        return bool(list(await self._db.execute_fetchall("SELECT 1 FROM pairs WHERE old = ?", (user_id,))))
+        return self._any and await self._found.has(user_id)
 
     async def each(self) -> AsyncIterator[list[Pair]]:
         """Yield the pairs that were found, in the order in which the new users were created."""
         after = 0
         while self._any:
-            rows = list(
-                await self._db.execute_fetchall(
-                    f"SELECT p.new, n.{self._shown}, o.{self._shown}, p.shared, n.email, n.custom,"  # noqa: S608
-                    " n.first_name || ' ' || n.last_name AS name, EXISTS (SELECT 1 FROM changes AS c"
-                    "  WHERE c.user_id = p.old AND c.import_id = ? AND c.field = 'state') AS now"
-                    " FROM pairs AS p JOIN users AS n ON n.id = p.new JOIN users AS o ON o.id = p.old"
-                    " WHERE p.new > ? ORDER BY p.new LIMIT ?",
-                    (self._id, after, PAGE),
-                )
-            )
-            if not rows:
+            page = await self._found.page(after)
+            if not page:
                 return
-            after = rows[-1][0]
-            yield [self._of(row) for row in rows]
+            after = page[-1].new_id
+            yield [self._said(found) for found in page]
 
-    def _of(self, row: aiosqlite.Row) -> Pair:
-        shared = row["shared"]
-        value = row[shared] if shared in ("email", "name") else json.loads(row["custom"])[shared]
-        line = self._roster.named.line_of(row["new"]) or None
-        return Pair(line, str(row[1]), str(row[2]), shared, str(value), bool(row["now"]))
-
-
-def _full_name(first: str, last: str) -> str:
-    return name_key(f"{first} {last}")
+    def _said(self, found: FoundPair) -> Pair:
+        line = self._roster.named.line_of(found.new_id) or None
+        return Pair(line, found.new, found.old, found.shared, found.value, found.now)

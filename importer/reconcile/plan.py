@@ -21,6 +21,7 @@ from importer.rules.emails import email_key
 from importer.rules.rows import CheckedRow, as_leaver
 from importer.rules.settings import ImportSettings
 from importer.users.columns import CUSTOM, Columns, User, Value, ids_in, join_ids
+from importer.users.importing.applied import LastApplied
 
 LINK_FIELDS = ("manager", "coach")
 """Fields that name another user. They are resolved after all rows are in."""
@@ -221,14 +222,6 @@ def differences(user: User, columns: Mapping[str, Value]) -> Columns:
 
 
 # The guard.
-
-
-@dataclass(frozen=True, slots=True)
-class LastApplied:
-    """What the next file is compared with: how many rows the last applied file had, and who was on its last row."""
-
-    rows: int
-    last_user: int | None
 
 
 @dataclass(frozen=True, slots=True)

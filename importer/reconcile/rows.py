@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from importer.model import Problem
-from importer.reconcile.addresses import SetAside
-from importer.reconcile.links import Waiting
 from importer.reconcile.plan import Judgement
 from importer.reconcile.unread import Told
 from importer.rules.cells import FieldValue
 from importer.rules.rows import CheckedRow
 from importer.users.columns import Columns, User, Value
+from importer.users.importing.addresses import SetAside
+from importer.users.importing.links import Waiting
 
 LINES_NAMED = 5
 

@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 
 from importer.apart import apart
-from importer.database import Inline, open_database, put_away, transaction
 from importer.errors import MAX_FAULTS, FileError, TryAgain
 from importer.file.blocks import Unsure
 from importer.file.sidebyside import PIECES, Pieces
@@ -28,24 +27,15 @@ from importer.model import (
     Problem,
     Severity,
 )
-from importer.reconcile.addresses import Addresses
-from importer.reconcile.applied import Applied
-from importer.reconcile.before import Before
 from importer.reconcile.job import Job, Source
-from importer.reconcile.later import Later
-from importer.reconcile.links import Links
-from importer.reconcile.pairs import Pairs
-from importer.reconcile.roster import Roster
-from importer.reconcile.steps import Sizes, Steps, Tables
+from importer.reconcile.steps import Sizes, Steps
+from importer.reconcile.tables import Tables
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.said.spool import Spool
-from importer.users.search import adding_above
+from importer.users.users import Users
 
 BATCH_ROWS = 5000
-CACHE_KIB = 32 * 1024
-"""Two imports may fill theirs at once. Twice as much saves 3% of a million rows with addresses in no order."""
-
 BESIDE_BYTES = 24 * 1024 * 1024
 """From so many bytes on a first file takes longer to read than a process takes to start."""
 
@@ -57,7 +47,7 @@ class _RollBack(Exception):  # noqa: N818 - how a transaction is told to end
 
 async def run_import(
     job: Job,
-    database: Path,
+    users: Users,
     settings: ImportSettings,
     messages: Path,
     *,
@@ -67,25 +57,24 @@ async def run_import(
     pieces: Pieces | None = PIECES,
     beside_bytes: int = BESIDE_BYTES,
 ) -> Outcome:
-    """Run `job` against the users in `database`; what it has to say is in the folder `messages` when it returns.
+    """Run `job` against these `users`; what it has to say is in the folder `messages` when it returns.
 
-    An applied outcome is in the table `applied` of `database`, committed with its effects; with any other, nothing
-    was changed. What was committed goes from the log into the file of the database when this has returned, in a
-    thread that is not waited for: it is as safe in either. `progress` is told the part of the file that was read, 0
-    to 1; when `stopping` answers yes the import rolls back. The file is cut into `pieces` to be read side by side
-    with the one before it; without them it is read alone, which comes to the same. Where all users are new, a process
-    beside this one reads a file of `beside_bytes` or more. It runs apart: both are called in another thread. Raises
-    TryAgain (disk full, database busy) and Stopped; then nothing was changed.
+    An applied outcome is kept with the users, committed with its effects; with any other, nothing was changed. What
+    is left to do after the commit is done in a thread that is not waited for. `progress` is told the part of the file
+    that was read, 0 to 1; when `stopping` answers yes the import rolls back. The file is cut into `pieces` to be read
+    side by side with the one before it; without them it is read alone, which comes to the same. Where all users are
+    new, a process beside this one reads a file of `beside_bytes` or more. It runs apart: both are called in another
+    thread. Raises TryAgain (disk full, database busy), DatabaseUnusable and Stopped; then nothing was changed.
     """
     sizes = Sizes(batch_rows, beside_bytes, pieces)
     left = ExitStack()
-    work = partial(_import, job, database, settings, messages, progress, stopping, sizes, left)
+    work = partial(_import, job, users, settings, messages, progress, stopping, sizes, left)
     return await apart(work, f"import {job.import_id} of {job.tenant}", left.close)
 
 
 async def _import(
     job: Job,
-    database: Path,
+    users: Users,
     settings: ImportSettings,
     messages: Path,
     progress: Callable[[float], None],
@@ -102,7 +91,7 @@ async def _import(
                 suppress(Unsure),
             ):
                 source, cut = Source(file, job.name), replace(sizes, pieces=pieces)
-                return await _run(job, source, database, settings, spool, progress, stopping, cut, left)
+                return await _run(job, source, users, settings, spool, progress, stopping, cut, left)
         raise AssertionError("a file that is read alone is never unsure")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -113,7 +102,7 @@ async def _import(
 async def _run(
     job: Job,
     source: Source,
-    database: Path,
+    users: Users,
     settings: ImportSettings,
     spool: Spool,
     progress: Callable[[float], None],
@@ -121,19 +110,9 @@ async def _run(
     sizes: Sizes,
     left: ExitStack,
 ) -> Outcome:
-    db = await open_database(database, "tenant", through=Inline)
     try:
-        await db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-        await db.execute("PRAGMA wal_autocheckpoint=0")
-        # Every id written was just looked up or made; checking each again doubles the cost of a new user.
-        await db.execute("PRAGMA foreign_keys=OFF")
-        async with transaction(db), adding_above(db):
-            roster = Roster(db, job.import_id, identity_of(settings))
-            links, addresses = Links(db, roster, job.import_id), Addresses(db, roster)
-            pairs = Pairs(db, job.import_id, roster, settings)
-            applied, before = Applied(db, job.import_id), Before(db, job.import_id)
-            tables = Tables(roster, links, addresses, Later(db), pairs, applied, before)
-            run = Steps(job, source, settings, spool, tables, sizes)
+        async with users.importing(job.import_id, identity_of(settings), left.callback) as keeps:
+            run = Steps(job, source, settings, spool, Tables.over(keeps, settings), sizes)
             try:
                 await run.stream(progress, stopping)
             finally:
@@ -143,15 +122,11 @@ async def _run(
             if outcome.state not in APPLIED or job.dry_run:
                 raise _RollBack(outcome)
             await run.record(outcome)
-        if isinstance(db, Inline) and (connection := db.given_up()):
-            left.callback(put_away, connection)
         return outcome
     except _RollBack as rolled_back:
         return rolled_back.outcome
     except FileError as error:
         return await asyncio.to_thread(_failed, error, source, spool)
-    finally:
-        await db.close()
 
 
 def _failed(error: FileError, source: Source, spool: Spool, counts: Counts | None = None) -> Outcome:

@@ -21,23 +21,19 @@ from importer.model import (
     Problem,
     Severity,
 )
-from importer.reconcile.addresses import Addresses
-from importer.reconcile.applied import Applied
-from importer.reconcile.before import Before, can_be_compared, salt_of
+from importer.reconcile.before import can_be_compared, file_kept, load_before, salt_of
 from importer.reconcile.beside import Beside, Reading, Task
 from importer.reconcile.job import Job, Source, read_again
-from importer.reconcile.later import Later
 from importer.reconcile.leaving import most_are_leavers, most_leave, no_admin_left, past_before
-from importer.reconcile.links import Links
-from importer.reconcile.pairs import Pairs
 from importer.reconcile.plan import Wholeness, guard_message, guard_reasons, reasons_of_truncation
 from importer.reconcile.reconcile import Reconciler
-from importer.reconcile.roster import Roster
+from importer.reconcile.tables import Tables
 from importer.rules.settings import ImportSettings
 from importer.said.oneperson import Renamed, listed, many_renamed, perhaps_the_same, what_keeps_them, would_rename
 from importer.said.repeated import notes_of
-from importer.said.spool import Spool
+from importer.said.spool import Spool, Touched
 from importer.said.whole_file import look_first
+from importer.users.importing.applied import ChangedUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +45,6 @@ class Sizes:
     batch_rows: int
     beside_bytes: int
     pieces: Pieces | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """What one import asks and writes, all in one transaction."""
-
-    roster: Roster
-    links: Links
-    addresses: Addresses
-    later: Later
-    pairs: Pairs
-    applied: Applied
-    before: Before
-
-    async def open(self, size: int) -> None:
-        """Make ready for a file of `size` bytes."""
-        await self.roster.open(size)
-        await self.links.open()
-        await self.addresses.open()
-        await self.later.open()
 
 
 class Steps:
@@ -108,7 +84,8 @@ class Steps:
         self._spool = spool
         self._tables = tables
         self._roster = tables.roster
-        self._applied = tables.applied
+        self._applied = tables.keeps.applied
+        self._before = tables.keeps.before
         self._sizes = sizes
         self._salt: bytes | None = None
         self._reading: Reading | None = None
@@ -123,8 +100,8 @@ class Steps:
         self._reader = await asyncio.to_thread(CsvReader, side_by_side, **self._settings.form, batch_rows=batch_rows)
         # As the settings say: for this transaction alone, if another identifier is tried.
         tried = self._job.trial is not None and "identifier" in self._job.trial.changes
-        await self._roster.tell_apart(tried=tried)
-        await self._tables.open(self._source.facts.size)
+        await self._tables.keeps.users.tell_apart(tried=tried)
+        await self._roster.open(self._source.facts.size)
         tables = self._tables
         before = await self._file_before()
         side_by_side.begin(before, left_out=self._settings.skip_last_lines)
@@ -168,10 +145,10 @@ class Steps:
         if can_be_compared(encoding) and not header.is_correction:
             self._salt = salt_of(self._roster.revision, header, self._settings, encoding)
         if not header.is_correction:
-            await self._tables.before.note_nobody()
+            await self._before.note_nobody()
         if self._salt is None or self._job.copy_of is None or self._sizes.pieces is None:
             return None
-        before = await self._tables.before.load(self._salt, past_before(self._job.now), self._job.copy_of)
+        before = await load_before(self._before, self._salt, past_before(self._job.now), self._job.copy_of)
         if before:
             await self._roster.expect_known()
         return before
@@ -220,8 +197,8 @@ class Steps:
             counts.warnings = self._spool.warnings
         state = ImportState.HELD if guard else _state_of(counts)
         if guard or self._job.dry_run:
-            async for touched in self._applied.touched(self._roster.identity, self._roster.named.line_of):
-                await asyncio.to_thread(self._spool.touch, touched)
+            async for changed in self._applied.changed():
+                await asyncio.to_thread(self._spool.touch, map(self._touched, changed))
         active = self._roster.active_before + counts.created + counts.reactivated - counts.deactivated
         said = GuardReason.IDENTIFIERS_CHANGED if guard and GuardReason.IDENTIFIERS_CHANGED in guard.reasons else ""
         look = look_first(
@@ -252,7 +229,23 @@ class Steps:
         if compared:
             users = await asyncio.to_thread(self._roster.named.settled_lines)
             past = past_before(self._job.now)
-            await self._tables.before.keep(self._source.status, outcome.file, self._salt, past, users)
+            file = file_kept(self._job.import_id, self._source.status, outcome.file, self._salt, past)
+            await self._before.keep(file, users)
+
+    def _touched(self, user: ChangedUser) -> Touched:
+        action = "updated"
+        if user.created:
+            action = "created"
+        elif user.moved:
+            action = "deactivated" if user.state == "deactivated" else "reactivated"
+        return {
+            "action": action,
+            "user_id": None if user.created else user.user_id,
+            "identifier": user.identifier,
+            "email": user.email,
+            "name": user.name,
+            "absent": action == "deactivated" and not self._roster.named.line_of(user.user_id),
+        }
 
     async def _look_at_all(self, counts: Counts) -> None:
         """Say what no row shows: that most of a first file is ignored, and that no admin is left."""

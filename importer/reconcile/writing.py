@@ -10,14 +10,16 @@ from operator import itemgetter
 from typing import cast
 
 from importer.model import Counts
-from importer.reconcile.addresses import Addresses, SetAside
-from importer.reconcile.links import Links, RowLinks, Waiting
+from importer.reconcile.addresses import Addresses
+from importer.reconcile.links import Links, RowLinks
 from importer.reconcile.newcomers import Newcomers, plan_newcomers
 from importer.reconcile.plan import NameIds, columns_of, differences
-from importer.reconcile.roster import NEW_USER, Roster
+from importer.reconcile.roster import Roster
 from importer.reconcile.rows import RowInHand, Writes
 from importer.said.spool import Spool
-from importer.users.columns import Columns, User
+from importer.users.columns import NEW_USER, Columns, User
+from importer.users.importing.addresses import SetAside
+from importer.users.importing.links import Waiting
 
 
 class Writer:

@@ -38,6 +38,38 @@ Value = str | int | bytes | None
 Columns = dict[str, Value]
 """Columns to write of one user, with their new values."""
 
+COLUMNS = (
+    "external_id",
+    "email_key",
+    "email",
+    "first_name",
+    "last_name",
+    "job_title",
+    "manager_id",
+    "coach_id",
+    "primary_team_id",
+    "secondary_team_ids",
+    "role",
+    "language",
+    "location_id",
+    "time_zone",
+    "hire_date",
+    "leave_date",
+    "custom",
+    "state",
+)
+"""What an import writes of a user, in the order of NEW_USER."""
+
+NEW_USER: Columns = {
+    **dict.fromkeys(COLUMNS),
+    "secondary_team_ids": "",
+    "role": "learner",
+    "language": "en",
+    "custom": "{}",
+    "state": "active",
+}
+"""A user of whom the file says nothing, by column in the order of COLUMNS."""
+
 CUSTOM = "custom."
 """What the history has before the key of a custom field."""
 

@@ -1,75 +1,41 @@
-"""A tenant's users come to be told apart by another field: refused while that could not work, and says who.
+"""A tenant's users come to be told apart by another field: refused while that could not work, and says who.  Pure.
 
-A value of the field may be one user's only; somebody active without one could be named by no row. What the imports
-look users up by (`external_id`) is filled in the same transaction.
+A value of the field may be one user's only; somebody active without one could be named by no row.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-
-import aiosqlite
+from collections.abc import Sequence
 
 from importer.errors import Refused, TryAgain
-from importer.rules.identity import Identity
 
 NAMED = 10
 """So many users are named in a refusal; the rest is counted."""
 
-WHO = "first_name || ' ' || last_name || ifnull(' (' || email || ')', '')"
+
+def switched() -> TryAgain:
+    """Users are told apart by something else than the one who asks believes."""
+    return TryAgain("settings_changed", "the tenant's settings are being changed")
 
 
-async def refuse_switched(db: aiosqlite.Connection, identity: Identity) -> None:
-    """Raise TryAgain if users are told apart by something else than `identity` by now."""
-    rows = list(await db.execute_fetchall("SELECT value FROM settings WHERE key = 'identifier'"))
-    if (json.loads(rows[0][0]) if rows else "email") != identity.setting:
-        raise TryAgain("settings_changed", "the tenant's settings are being changed")
-
-
-async def switch_identity(db: aiosqlite.Connection, after: Identity) -> None:
-    """Tell the users in `db` apart by `after`, in the caller's transaction. Raises Refused; then roll back."""
-    await db.execute("UPDATE users SET external_id = NULL WHERE external_id IS NOT NULL")
-    field = after.setting
-    value = after.column if after.by_address else f"CAST(json_extract(custom, '$.{field}') AS TEXT)"
-    await _refuse_without(db, field, value)
-    if not after.by_address:
-        await _refuse_shared(db, field, value)
-        await db.execute(f"UPDATE users SET external_id = {value} WHERE known = 1 AND {value} IS NOT NULL")  # noqa: S608
-        # Of those whose creation was undone one may keep the value; it is their record if they come again.
-        await db.execute(
-            f"UPDATE OR IGNORE users SET external_id = {value} WHERE known = 0 AND {value} IS NOT NULL"  # noqa: S608
-        )
-
-
-async def _refuse_without(db: aiosqlite.Connection, field: str, value: str) -> None:
-    rows = list(
-        await db.execute_fetchall(
-            f"SELECT {WHO} FROM users WHERE state = 'active' AND {value} IS NULL ORDER BY id"  # noqa: S608
-        )
+def missing(field: str, names: Sequence[str]) -> Refused:
+    """These active users have no value of `field`."""
+    return Refused(
+        "identifier_missing",
+        f"{field} can't be the identifier yet: {_listed(names)} "
+        f"{'has' if len(names) == 1 else 'have'} none. Let an import fill it first.",
     )
-    if rows:
-        raise Refused(
-            "identifier_missing",
-            f"{field} can't be the identifier yet: {_listed(row[0] for row in rows)} "
-            f"{'has' if len(rows) == 1 else 'have'} none. Let an import fill it first.",
-        )
 
 
-async def _refuse_shared(db: aiosqlite.Connection, field: str, value: str) -> None:
-    rows = await db.execute_fetchall(
-        f"SELECT {value} AS value, group_concat({WHO}, ' and ') FROM users WHERE known = 1 AND {value} IS NOT NULL"  # noqa: S608
-        " GROUP BY value HAVING count(*) > 1 ORDER BY min(id)"
+def shared(field: str, values: Sequence[tuple[object, str]]) -> Refused:
+    """Several users each have these values of `field`: each with their names."""
+    found = [f"{names} share {value}" for value, names in values]
+    return Refused(
+        "identifier_shared",
+        f"{field} can't be the identifier yet: {_listed(found, '; ')}. Correct one of each first.",
     )
-    shared = [f"{row[1]} share {row[0]}" for row in rows]
-    if shared:
-        raise Refused(
-            "identifier_shared",
-            f"{field} can't be the identifier yet: {_listed(shared, '; ')}. Correct one of each first.",
-        )
 
 
-def _listed(names: Iterable[str], between: str = ", ") -> str:
-    names = list(names)
+def _listed(names: Sequence[str], between: str = ", ") -> str:
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return between.join(names[:NAMED]) + more

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from importer.model import INTEGER_MAX
+from importer.model import INTEGER_MAX, Outcome
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.directory import Directory
 from importer.users.history import History
+from importer.users.importing.importing import Importing
 from importer.users.invitations import Invitations
 from importer.users.memory import Memory
 from importer.users.settled import SettingChange, Settled, Texts
@@ -99,16 +100,32 @@ class Users(Protocol):
         TryAgain, also where users are told apart by something else than `identity` by now.
         """
 
+    def importing(
+        self, import_id: int, identity: Identity, left: Callable[[Callable[[], None]], object]
+    ) -> AbstractAsyncContextManager[Importing]:
+        """Begin an import of users who are told apart by `identity`: nobody else writes until it ends.
+
+        All that it writes is committed when the context is left, and nothing of it if that is by an exception. In
+        between, readers see the users as they were. It is for work that runs apart (apart.py): what is asked may
+        block where it is awaited. `left` is given what is left to do after the commit: it blocks, and can wait.
+        """
+
+    async def outcome_of(self, import_id: int) -> Outcome | None:
+        """What an import came to whose effects are here; None if they are not, or if there are no users at all."""
+
+    async def outcome_of_undo(self, import_id: int) -> Outcome | None:
+        """The same, of the undo of an import."""
+
     def look(self, fields: Iterable[str]) -> Look:
         """What users there are, and which of these custom fields may be their identifier. Blocks."""
 
     def copy_bytes(self) -> int:
         """How many bytes a copy takes, about. Raises OSError."""
 
-    def copy(self, folder: Path, stopping: Callable[[], bool] = lambda: False) -> Path:
+    def copy(self, folder: Path, stopping: Callable[[], bool] = lambda: False) -> Users:
         """Copy the users of this moment into `folder`, also while an import writes, to try imports on. Blocks.
 
-        Returns the database there. Raises Stopped when `stopping` says so.
+        Returns the users there. Raises Stopped when `stopping` says so.
         """
 
     def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:

@@ -23,7 +23,6 @@ from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, S
 from importer.queue.checksum import Verdict
 from importer.queue.checksums import Checksums, Compared
 from importer.queue.entry import Entry
-from importer.reconcile.applied import already_applied, already_undone
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
 from importer.requests import Trial, Undo
@@ -31,7 +30,7 @@ from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
 from importer.unusable import is_damage
-from importer.users.users import UsersOf
+from importer.users.users import Users, UsersOf
 from importer.worker.advising import Advising, Ended
 
 log = logging.getLogger(__name__)
@@ -95,7 +94,7 @@ class RunImport(Protocol):
     def __call__(
         self,
         job: Job,
-        database: Path,
+        users: Users,
         settings: ImportSettings,
         messages: Path,
         *,
@@ -152,14 +151,13 @@ class Starter:
 
         `ended` is told when the import has ended and only the advice on its file is waited for.
         """
-        folder = self.folder_of(entry.tenant)
+        folder, users = self.folder_of(entry.tenant), self.users_of(entry.tenant)
         try:
             settings = await self.settings_of(entry.tenant)
             if entry.trial:
                 settings = tried(settings, entry.trial)
             if entry.undo:
                 undo = undo_job_of(entry, entry.undo, settings, self.clock)
-                users = self.users_of(entry.tenant)
                 return await undo_import(undo, users, folder.messages, progress=progress, stopping=stopping)
             compared = await self.compare(entry, settings)
             if compared.verdict is Verdict.WAITS:
@@ -167,13 +165,11 @@ class Starter:
             if compared.verdict is Verdict.UNREAD and not compared.end:
                 return await self._not_read(entry, compared)
             if compared.end:
-                return await known_end(folder, entry) or compared.end
+                return await known_end(users, entry) or compared.end
             began = time.monotonic()
             job = job_of(entry, folder, self.clock, proven_whole=compared.verdict is Verdict.FITS)
             with self.advising.importing() if self.advising else nullcontext():
-                outcome = await self.run(
-                    job, folder.users_db, settings, folder.messages, progress=progress, stopping=stopping
-                )
+                outcome = await self.run(job, users, settings, folder.messages, progress=progress, stopping=stopping)
             if outcome.guard and GuardReason.POSSIBLY_TRUNCATED in outcome.guard.reasons:
                 meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
                 if meanwhile.verdict is not compared.verdict:
@@ -183,7 +179,7 @@ class Starter:
                 await self.advising.begin(Ended(entry, job, settings, outcome, time.monotonic() - began))
             return outcome
         except (Exception, asyncio.CancelledError) as error:
-            return await known_end(folder, entry) or await self._not_applied(entry, error)
+            return await known_end(users, entry) or await self._not_applied(entry, error)
 
     async def _not_read(self, entry: Entry, compared: Compared) -> Later:
         """The file is not compared with its check-sum yet: the next look reads it."""
@@ -209,16 +205,13 @@ class Starter:
         return _what_it_means(entry, error)
 
 
-async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
+async def known_end(users: Users, entry: Entry) -> Outcome | None:
     """How the import ended, if it was applied, or its undo: the tenant's own database knows.
 
     Where that can't be asked, an import counts as not applied. That is safe: the database takes each id only once.
     """
-    if not folder.users_db.exists():
-        return None
     try:
-        ended = already_undone if entry.undo else already_applied
-        return await ended(folder.users_db, entry.id)
+        return await (users.outcome_of_undo if entry.undo else users.outcome_of)(entry.id)
     except DatabaseUnusable:  # told of where the broken tenants are
         return None
     except Exception as error:

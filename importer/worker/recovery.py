@@ -16,6 +16,7 @@ from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, ImportState, Outcome, Problem, Severity
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
+from importer.users.users import Users, UsersOf
 from importer.worker.closing import FAILED_KEPT, Closing, copy_is_needed
 
 log = logging.getLogger(__name__)
@@ -29,22 +30,26 @@ GAVE_UP = (
 )
 BROKEN_OFF = "The server ended before the upload was complete; nothing was imported. Send the file again."
 
-KnownEnd = Callable[[TenantFolder, Entry], Awaitable[Outcome | None]]
+KnownEnd = Callable[[Users, Entry], Awaitable[Outcome | None]]
 
 
 async def recover(
-    queue: Queue, closing: Closing, folder_of: FolderOf, known_end: KnownEnd, entries: Iterable[Entry] | None = None
+    queue: Queue,
+    closing: Closing,
+    folder_of: FolderOf,
+    users_of: UsersOf,
+    known_end: KnownEnd,
+    entries: Iterable[Entry] | None = None,
 ) -> None:
     """Bring every import into a state that is true; only `entries`, the imports of some tenants, if they are given.
 
     `known_end` says how one ended that was applied.
     """
     for entry in await queue.cut_off() if entries is None else entries:
-        folder = folder_of(entry.tenant)
         if entry.state is ImportState.ARRIVING:
-            await _keep_promise(queue, closing, folder, entry)
+            await _keep_promise(queue, closing, folder_of(entry.tenant), entry)
         elif entry.state is ImportState.RUNNING:
-            await _take_up(queue, closing, entry, await known_end(folder, entry))
+            await _take_up(queue, closing, entry, await known_end(users_of(entry.tenant), entry))
 
 
 async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder) -> None:

@@ -13,18 +13,17 @@ import click
 from ground.moments import rfc3339, utc_now
 from importer.advice.advise import Question, advise_if_possible, deserves_advice
 from importer.advice.model import Advice
-from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
 from importer.report import Report
+from importer.users.users import Users
 from server.cli.advice_view import print_advice, print_toml
 from server.cli.data import runs, tenants
 from server.cli.output import json_option, print_json
 from server.cli.report_view import print_report
 from server.tenants.settings import TenantSettings
 from server.tenants.settings_toml import in_toml
-from server.tenants.tenants import users_in
 
 NO_IMPORT = 0
 """The id in the report: imports are counted from 1, and this is none."""
@@ -53,8 +52,7 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
         outcome = await _try(tenant, file, copy, settings, users, folder / "messages", now)
         advice = None
         if deserves_advice(outcome):
-            kept = users_in(TenantFolder(folder))
-            question = Question(tenant, copy, kept, settings, outcome, now, copy=users)
+            question = Question(tenant, copy, users, settings, outcome, now, copy=users)
             advice = (await advise_if_possible(question, folder / "tries", in_toml)).advice
         report = _report(tenant, outcome, rfc3339(now), advice)
         if not as_json:
@@ -74,7 +72,7 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
 
 
 async def _try(
-    tenant: str, file: str, copy: Path, settings: TenantSettings, users: Path, messages: Path, now: datetime
+    tenant: str, file: str, copy: Path, settings: TenantSettings, users: Users, messages: Path, now: datetime
 ) -> Outcome:
     job = Job(
         tenant=tenant,

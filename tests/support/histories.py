@@ -20,24 +20,22 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import aiosqlite
-
+from engine.sqlite.importing import before
 from engine.sqlite.tenant.undoing import NEWEST_CHANGE
 from ground.refusals import Refusal
-from importer.database import open_database
 from importer.errors import Stopped
 from importer.file import comparing
 from importer.file.sidebyside import Pieces
 from importer.folder import TenantFolder
 from importer.model import GuardReason, ImportState, Outcome
-from importer.reconcile import before
 from importer.reconcile.run import BESIDE_BYTES
 from importer.requests import Approval, Trial
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
-from importer.users.directory import Directory
+from importer.users.users import Users
 from importer.worker.pruning import prune
-from server.notify.invitations import Invitations
+from server.notify.invitations import DueInvitations
+from server.notify.inviter import BUSY_S
 from server.notify.retries import THREE_DAYS
 from server.tenants.settings import change_settings
 from tests.support.importing import Company, passing_folder
@@ -212,8 +210,8 @@ class History:
         """As the page saves settings: all, or none where they do not go together."""
         self.did.append(f"save {changes}")
 
-        async def save(db: aiosqlite.Connection) -> None:
-            await change_settings(db, changes, by="owner")
+        async def save(users: Users) -> None:
+            await change_settings(users, changes, by="owner")
 
         if await self.each(save) == [None, None]:
             self.settings |= changes
@@ -262,7 +260,7 @@ class History:
         identity = identity_of(ImportSettings(**self.settings))
         identifier = f"a{number}@x.org" if identity.by_address else str(number)
         self.did.append(f"{'protect' if protected else 'unprotect'} {identifier}")
-        await self.each(lambda db: Directory(db, identity).set_protected(identifier, protected))
+        await self.each(lambda users: users.set_protected(identifier, protected, identity))
 
     async def by_hand(self) -> None:
         statement, user = self.dice.choice(BY_HAND), self.dice.randrange(1, 60)
@@ -286,18 +284,20 @@ class History:
         self.did.append("invitations are sent")
         sent, wanted = self.dice.random() < 0.7, self.settings.get("invitations", "off")
 
-        async def send(db: aiosqlite.Connection) -> list[int]:
-            invitations = Invitations(db, lambda: self.now, THREE_DAYS, on_hire_date=wanted == "on_hire_date")
-            if wanted == "off":
-                await invitations.withdraw()
-                return []
-            due = (await invitations.due())[:5]
-            for invitation in [await invitations.begin(user) for user in due]:
-                if invitation and sent:
-                    await invitations.sent(invitation)
-                elif invitation:
-                    await invitations.failed(invitation, "no such mailbox", for_good=True)
-            return due
+        async def send(users: Users) -> list[int]:
+            async with users.invitations(BUSY_S) as opened:
+                on_hire_date = wanted == "on_hire_date"
+                invitations = DueInvitations(opened, lambda: self.now, THREE_DAYS, on_hire_date=on_hire_date)
+                if wanted == "off":
+                    await invitations.withdraw()
+                    return []
+                due = (await invitations.due())[:5]
+                for invitation in [await invitations.begin(user) for user in due]:
+                    if invitation and sent:
+                        await invitations.sent(invitation)
+                    elif invitation:
+                        await invitations.failed(invitation, "no such mailbox", for_good=True)
+                return due
 
         await self.each(send)
 
@@ -306,7 +306,8 @@ class History:
         self.did.append("the past is pruned")
         async with open_queue(self.folder, "acme") as queue:
             for company in self.both:
-                await prune(queue, "acme", TenantFolder(company.folder), retention_days=1, now=self.now)
+                folder = TenantFolder(company.folder)
+                await prune(queue, "acme", folder, company.kept, retention_days=1, now=self.now)
 
     async def lose_copies(self) -> None:
         self.did.append("copies are pruned")
@@ -316,17 +317,14 @@ class History:
 
     # Both ways.
 
-    async def each(self, work: Callable[[aiosqlite.Connection], Awaitable[object]]) -> list[Any]:
+    async def each(self, work: Callable[[Users], Awaitable[object]]) -> list[Any]:
         """What `work` comes to for both companies, which is the same; where it is refused, why."""
         done: list[Any] = []
         for company in self.both:
-            db = await open_database(company.database, "tenant")
             try:
-                done.append(await work(db))
+                done.append(await work(company.kept))
             except Refusal as error:
                 done.append(repr(error))
-            finally:
-                await db.close()
         assert done[0] == done[1], (*done, self.did)
         return done
 

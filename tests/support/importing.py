@@ -118,7 +118,7 @@ class Company:
         job = Job("acme", self.imports, file, "sync_users.csv", dry_run, written, approval, at, copy_of=self.copy)
         return await run_import(
             replace(job, trial=trial),
-            self.database,
+            self.kept,
             tried(wanted, trial) if trial else wanted,
             self.messages,
             stopping=stopping,

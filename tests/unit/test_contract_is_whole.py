@@ -20,19 +20,27 @@ ROOTS = (Store, Users, Checksums)
 
 PLAYED_IN = {
     "AccountStore": "tenants/test_tenants.py",
+    "Applied": "users/test_importing.py",
     "BanStore": "tenants/test_bans.py",
     "Checksums": "queue/test_checksums.py",
     "Directory": "users/test_directory.py",
     "FigureStore": "tenants/test_figures.py",
+    "FoundPairs": "users/test_importing.py",
     "Hints": "web/test_hints.py",
     "History": "users/test_history.py",
+    "Importing": "users/test_importing.py",
     "Invitations": "users/test_invitations.py",
     "KeyUseStore": "tenants/test_key_uses.py",
+    "LinesBefore": "users/test_importing.py",
     "Memory": "users/test_memory.py",
     "OutboxStore": "notify/test_outbox.py",
     "Queue": "queue",
+    "RowsAside": "users/test_importing.py",
+    "RowsForLater": "users/test_importing.py",
     "SignInStore": "tenants/test_sign_ins.py",
     "Store": ".",
+    "StoredLinks": "users/test_importing.py",
+    "StoredUsers": "users/test_importing.py",
     "TenantStore": "tenants/test_tenants.py",
     "TokenStore": "tenants/test_tokens.py",
     "Undoing": "users/test_undoing.py",
@@ -51,6 +59,7 @@ def protocols() -> dict[str, type[Any]]:
         if each.__name__ not in found:
             found[each.__name__] = each
             waiting += [given for name in methods(each) for given in given_by(getattr(each, name))]
+            waiting += [given for _, part in inspect.getmembers(each, is_part) for given in given_by(part.fget)]
     return found
 
 
@@ -58,9 +67,13 @@ def methods(protocol: type[Any]) -> list[str]:
     return sorted(name for name, _ in inspect.getmembers(protocol, inspect.isfunction) if not name.startswith("_"))
 
 
+def is_part(member: object) -> bool:
+    return isinstance(member, property)
+
+
 def given_by(method: Any) -> Iterator[type[Any]]:
     """The protocols in what a method gives, within a context or not."""
-    given = get_type_hints(method).get("return")
+    given = get_type_hints(method, localns={"array": list}).get("return")  # Python 3.11 has no array[int] to evaluate
     for each in (given, *get_args(given)):
         if getattr(each, "_is_protocol", False) and each.__module__.partition(".")[0] in ("engine", "importer"):
             yield each

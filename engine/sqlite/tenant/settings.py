@@ -10,11 +10,11 @@ from pathlib import Path
 import aiosqlite
 
 from engine.sqlite.faults import fetch, told
+from engine.sqlite.tenant.switching import switch_identity
 from importer.database import as_told, check_version, newest_version, transaction
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.unusable import damaged
 from importer.users.settled import SettingChange, Settled, Texts
-from importer.users.switching import switch_identity
 
 SELECT = "SELECT key, value FROM settings"
 

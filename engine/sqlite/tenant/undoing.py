@@ -15,9 +15,9 @@ from typing import cast
 
 import aiosqlite
 
+from engine.sqlite.importing.applied import CHANGED_USERS
 from ground.moments import rfc3339
 from importer.model import Outcome
-from importer.reconcile.applied import CHANGED_USERS
 from importer.reconcile.roster import records_of
 from importer.users.columns import LINKED, Columns, User, Value
 from importer.users.runs import LONGEST

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import aiosqlite
 
 from engine.sqlite.faults import fetch, told
+from engine.sqlite.importing.importing import SqliteImporting, importing
 from engine.sqlite.tenant import settings
 from engine.sqlite.tenant.copies import copy_users, look_at_users
 from engine.sqlite.tenant.directory import SqliteDirectory
@@ -18,13 +20,13 @@ from engine.sqlite.tenant.memory import SqliteMemory
 from engine.sqlite.tenant.search import attach_index
 from engine.sqlite.tenant.search_index import catch_up
 from engine.sqlite.tenant.stock import take_stock
+from engine.sqlite.tenant.switching import refuse_switched
 from engine.sqlite.tenant.undoing import SqliteUndoing
 from importer.database import open_database, transaction
 from importer.folder import TenantFolder
-from importer.model import INTEGER_MAX
+from importer.model import INTEGER_MAX, Outcome
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.users.settled import SettingChange, Settled, Texts
-from importer.users.switching import refuse_switched
 from importer.users.users import Look, Stock
 
 
@@ -100,16 +102,34 @@ class SqliteUsers:
                     await refuse_switched(db, identity)
                     yield SqliteUndoing(db, import_id)
 
+    def importing(
+        self, import_id: int, identity: Identity, left: Callable[[Callable[[], None]], object]
+    ) -> AbstractAsyncContextManager[SqliteImporting]:
+        return importing(self._folder.users_db, import_id, identity, left)
+
+    async def outcome_of(self, import_id: int) -> Outcome | None:
+        return await self._outcome("SELECT outcome FROM applied WHERE import_id = ?", import_id)
+
+    async def outcome_of_undo(self, import_id: int) -> Outcome | None:
+        return await self._outcome("SELECT undone FROM applied WHERE import_id = ?", import_id)
+
+    async def _outcome(self, query: str, import_id: int) -> Outcome | None:
+        if not self._folder.users_db.exists():
+            return None
+        async with open_users(self._folder) as db:
+            rows = await fetch(db, query, (import_id,))
+        return Outcome.from_json(json.loads(rows[0][0])) if rows and rows[0][0] else None
+
     def look(self, fields: Iterable[str]) -> Look:
         return look_at_users(self._folder.users_db, fields)
 
     def copy_bytes(self) -> int:
         return self._folder.users_db.stat().st_size
 
-    def copy(self, folder: Path, stopping: Callable[[], bool] = lambda: False) -> Path:
-        copy = TenantFolder(folder).users_db
-        copy_users(self._folder.users_db, copy, stopping)
-        return copy
+    def copy(self, folder: Path, stopping: Callable[[], bool] = lambda: False) -> SqliteUsers:
+        copy = TenantFolder(folder)
+        copy_users(self._folder.users_db, copy.users_db, stopping)
+        return SqliteUsers(copy)
 
     def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:
         return settings.read(self._folder.users_db, timeout_s)

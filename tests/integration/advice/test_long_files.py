@@ -29,13 +29,13 @@ def job_of(file: Path, **how: Any) -> Job:
 async def test_a_long_file_is_tried_whole_once_with_what_suits_its_first_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, users = tmp_path / "upload.csv", tmp_path / "users.db"
+    file, users = tmp_path / "upload.csv", SqliteUsers(TenantFolder(tmp_path))
     header, _, rows = people(*NAMES, Office="Berlin", Role="learner", started="2024-01-31").partition(b"\n")
     rows = rows.replace(b"learner", b"worker", 1)  # a guess would reject this row
     file.write_bytes(
         b"First Name,Last Name,Work Email" + header.removeprefix(b"first_name,last_name,email") + b"\n" + rows
     )
-    make_users(users)
+    make_users(tmp_path / "users.db")
     settings, now = ImportSettings(), utc_now()
     outcome = await run_import(job_of(file), users, settings, tmp_path / "said")
     tries: list[tuple[int | None, Outcome]] = []
@@ -46,9 +46,7 @@ async def test_a_long_file_is_tried_whole_once_with_what_suits_its_first_rows(
 
     monkeypatch.setattr(trying, "FURTHER_BYTES", 0)
     monkeypatch.setattr(trying, "run_import", counted)
-    advice = await advise(
-        Question("acme", file, SqliteUsers(TenantFolder(tmp_path)), settings, outcome, now), tmp_path / "tries"
-    )
+    advice = await advise(Question("acme", file, users, settings, outcome, now), tmp_path / "tries")
 
     assert outcome.state is ImportState.FAILED
     assert advice
@@ -59,9 +57,9 @@ async def test_a_long_file_is_tried_whole_once_with_what_suits_its_first_rows(
 
 
 async def test_a_sample_is_over_after_its_rows_and_changes_nothing(tmp_path: Path) -> None:
-    file, users = tmp_path / "upload.csv", tmp_path / "users.db"
+    file, users = tmp_path / "upload.csv", SqliteUsers(TenantFolder(tmp_path))
     file.write_bytes(people(*NAMES[:10]))
-    make_users(users)
+    make_users(tmp_path / "users.db")
     outcome = await run_import(job_of(file, sample=3), users, ImportSettings(), tmp_path / "said", batch_rows=2)
     assert (outcome.state, outcome.counts.created, outcome.counts.rejected) == (ImportState.COMPLETED, 4, 0)
     whole = await run_import(job_of(file), users, ImportSettings(), tmp_path / "said", batch_rows=2)

@@ -57,8 +57,9 @@ def apply(folder: TenantFolder, text: str, number: int, **settings: Any) -> Outc
     file = folder.uploads / f"{number}.csv"
     file.write_bytes(text.encode())
     job = Job("acme", number, file, "sync_users.csv", False, None, None, utc_now())
-    chosen = TenantSettings(**settings) if settings else read_settings(SqliteUsers(folder))
-    return asyncio.run(run_import(job, folder.users_db, chosen, folder.messages))
+    users = SqliteUsers(folder)
+    chosen = TenantSettings(**settings) if settings else read_settings(users)
+    return asyncio.run(run_import(job, users, chosen, folder.messages))
 
 
 def done(*arguments: str, stdin: bytes = b"") -> Ran:

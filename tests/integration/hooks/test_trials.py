@@ -367,7 +367,7 @@ async def promised(desk: Desk) -> int:
 
 
 async def restart(desk: Desk) -> None:
-    await recover(desk.queue, desk.closing, desk.tenants.folder, known_end)
+    await recover(desk.queue, desk.closing, desk.tenants.folder, desk.tenants.users, known_end)
     await remove_leftovers(desk.queue, "acme", desk.folder)
 
 

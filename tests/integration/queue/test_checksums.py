@@ -440,10 +440,10 @@ async def test_an_applied_import_is_not_failed_by_a_checksum_that_comes_later(ya
     assert entry
     folder = yard.folder()
     job = Job("acme", 1, folder.copy(1), "sync_users.csv", False, None, None, NOON)
-    await run_import(job, folder.users_db, yard.settings, folder.messages)
+    await run_import(job, yard.users(), yard.settings, folder.messages)
     aside = folder.root / "aside.db"
     folder.users_db.rename(aside)  # the server died, and at its next start the users are not there
-    await recover(yard.queue, yard.closing, yard.folder, known_end)
+    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)
     aside.rename(folder.users_db)
     assert (await found(yard.queue, 1)).state is ImportState.QUEUED
     if against == "differs":

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from importer.database import open_database, transaction
-from importer.reconcile.addresses import Addresses, SetAside
-from importer.reconcile.roster import NEW_USER, Roster
+from importer.reconcile.addresses import Addresses
+from importer.reconcile.roster import Roster
 from importer.rules.identity import Identity
+from importer.users.columns import NEW_USER
+from importer.users.importing.addresses import SetAside
+from tests.support.importing import Company
 
+STAFF = Identity("staff")
 PEOPLE = {"1": "ann@e.com", "2": "ben@e.com", "3": "cleo@e.com", "4": "dora@e.com"}
 
 
@@ -20,52 +23,46 @@ async def move(
 
     Returns everybody's address afterwards, who was rejected, and the codes of the notices.
     """
-    db = await open_database(folder / "users.db", "tenant", make=True)
-    try:
-        async with transaction(db):
-            await _populate(db, gone)
-            roster = Roster(db, 2, Identity("staff"))
-            await roster.open(0)
-            addresses = Addresses(db, roster)
-            await addresses.open()
-            known = await roster.find(wishes)
-            users = await roster.load(known[number] for number in wishes if number in known)
-            for line, (number, email) in enumerate(wishes.items(), 2):
-                user = users[known[number]] if number in known else None
-                user_id = known[number] if user else roster.new_ids([line])[0]
-                roster.named.mark(user_id, line)
-                columns = {"external_id": number, "email": email, "email_key": email, "state": "active"}
-                columns |= {"first_name": number, "last_name": "S"}
-                old = (user["email"], user["email_key"]) if user else (None, None)
-                await addresses.add(
-                    [SetAside(user_id, line, number, columns, "active", False, {}, *old, created=user is None)]
-                )
-            notices = [problem.code for problem in await addresses.settle()]
-            rejected = [row.raw async for rows in addresses.rejected() for row in rows]
-            async for rows in addresses.applicable():
-                for aside, user in rows:
-                    if user is None:
-                        await roster.create([(aside.user_id, *(NEW_USER | aside.columns).values())])
-                    else:
-                        assert user["email"] == PEOPLE[user["external_id"]], "as before the import took it away"
-                        email = aside.columns["email"]
-                        await roster.update([(user, {"email": email, "email_key": email})])
-        rows = await db.execute_fetchall("SELECT external_id, email FROM users ORDER BY external_id")
-        return {row[0]: row[1] for row in rows}, rejected, notices
-    finally:
-        await db.close()
+    company = Company(folder)
+    await _populate(company, gone)
+    async with company.kept.importing(2, STAFF, lambda work: work()) as keeps:
+        roster = Roster(keeps.users, STAFF)
+        await roster.open(0)
+        addresses = Addresses(keeps.addresses, roster)
+        known = await roster.find(wishes)
+        users = await roster.load(known[number] for number in wishes if number in known)
+        for line, (number, email) in enumerate(wishes.items(), 2):
+            user = users[known[number]] if number in known else None
+            user_id = known[number] if user else roster.new_ids([line])[0]
+            roster.named.mark(user_id, line)
+            columns = {"external_id": number, "email": email, "email_key": email, "state": "active"}
+            columns |= {"first_name": number, "last_name": "S"}
+            old = (user["email"], user["email_key"]) if user else (None, None)
+            await addresses.add(
+                [SetAside(user_id, line, number, columns, "active", False, {}, *old, created=user is None)]
+            )
+        notices = [problem.code for problem in await addresses.settle()]
+        rejected = [row.raw async for rows in addresses.rejected() for row in rows]
+        async for rows in addresses.applicable():
+            for aside, user in rows:
+                if user is None:
+                    await roster.create([(aside.user_id, *(NEW_USER | aside.columns).values())])
+                else:
+                    assert user["email"] == PEOPLE[user["external_id"]], "as before the import took it away"
+                    email = aside.columns["email"]
+                    await roster.update([(user, {"email": email, "email_key": email})])
+    rows = await company.sql("SELECT external_id, email FROM users ORDER BY external_id")
+    return dict(rows), rejected, notices
 
 
-async def _populate(db: object, gone: tuple[str, ...]) -> None:
-    roster = Roster(db, 1, Identity("staff"))  # type: ignore[arg-type]
-    await roster.open(0)
-    users = []
-    for line, (number, email) in enumerate(PEOPLE.items(), 2):
-        columns = {"external_id": number, "email": email, "email_key": email, "first_name": number, "last_name": "S"}
-        columns["state"] = "deactivated" if number in gone else "active"
-        users.append((roster.new_ids([line])[0], *(NEW_USER | columns).values()))
-    await roster.create(users)
-    await db.execute("DROP TABLE temp.strangers")  # type: ignore[attr-defined]
+async def _populate(company: Company, gone: tuple[str, ...]) -> None:
+    async with company.kept.importing(1, STAFF, lambda work: work()) as keeps:
+        users = []
+        for user_id, (number, email) in enumerate(PEOPLE.items(), 1):
+            columns = {"external_id": number, "email": email, "email_key": email, "first_name": number}
+            columns |= {"last_name": "S", "state": "deactivated" if number in gone else "active"}
+            users.append((user_id, *(NEW_USER | columns).values()))
+        await keeps.users.create(users)
 
 
 async def test_two_people_swap_their_addresses_in_one_file(tmp_path: Path) -> None:

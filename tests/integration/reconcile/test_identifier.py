@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine.sqlite.tenant.switching import switch_identity
 from importer.database import open_database, transaction
 from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
@@ -16,7 +17,6 @@ from importer.reconcile.run import run_import
 from importer.rules.identity import BY_ADDRESS, Identity
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
-from importer.users.switching import switch_identity
 from tests.support.importing import Company, codes, sheet
 
 FIELD: Any = ({"key": "employee_id"},)
@@ -347,7 +347,7 @@ async def test_an_undo_leaves_the_field_that_identifies_users_now(tmp_path: Path
 async def test_an_import_that_began_before_the_identifier_was_changed_has_to_wait(company: Company) -> None:
     job = Job("acme", 9, company.folder / "1.csv", "sync_users.csv", False, None, None, datetime.now(UTC))
     with pytest.raises(TryAgain):
-        await run_import(job, company.database, ImportSettings(custom_fields=FIELD), company.messages)
+        await run_import(job, company.kept, ImportSettings(custom_fields=FIELD), company.messages)
     assert await company.sql("SELECT count(*) FROM users") == [(3,)]
     undo = UndoJob("acme", 1, "operator", BY_ADDRESS, datetime.now(UTC))
     with pytest.raises(TryAgain):

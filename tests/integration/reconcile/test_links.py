@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.database import open_database
 from importer.model import ImportState, Outcome
 from importer.reconcile.links import Links, find_loops
 from importer.reconcile.roster import Roster
@@ -297,13 +296,10 @@ async def test_a_loop_is_a_warning_only_in_the_import_that_closes_it(company: Co
 
 async def test_a_manager_created_beside_the_user_is_linked_at_once(company: Company) -> None:
     await company.run(staff(ann=""))
-    db = await open_database(company.database, "tenant")
-    try:
-        links = Links(db, Roster(db, 2, BY_ADDRESS), 2)
+    async with company.kept.importing(2, BY_ADDRESS, lambda work: work()) as keeps:
+        links = Links(keeps.links, Roster(keeps.users, BY_ADDRESS))
         values = {"manager": "Ben@example.com", "coach": "cleo@example.com"}
         found = links.of(values, 2, 1, created={"ben@example.com": 7})
-    finally:
-        await db.close()
     assert (found.columns, found.waiting) == ({"manager_id": 7}, {"coach": "cleo@example.com"})
 
 

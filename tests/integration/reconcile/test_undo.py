@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from engine.sqlite.tenant.undoing import NEWEST_CHANGE
 from importer.errors import Refused, Stopped
 from importer.model import ImportState
-from importer.reconcile.applied import already_undone
 from tests.integration.reconcile.test_properties import TRUSTING, batches, files, quick, run, written
 from tests.support.importing import Company, codes, people, sheet
 from tests.support.reference import Row
@@ -245,10 +244,10 @@ async def test_an_import_that_changed_no_user_is_not_undone(tmp_path: Path) -> N
 async def test_an_undo_is_written_with_its_effects(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))
-    assert await already_undone(company.database, 1) is None
+    assert await company.kept.outcome_of_undo(1) is None
     undone = await company.undo()
-    assert await already_undone(company.database, 1) == undone
-    assert await already_undone(company.database, 2) is None
+    assert await company.kept.outcome_of_undo(1) == undone
+    assert await company.kept.outcome_of_undo(2) is None
 
 
 async def test_the_next_file_is_compared_with_the_import_before(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import aiosqlite
 import pytest
 
+from engine.sqlite.importing.applied import SqliteApplied
 from engine.sqlite.server.ledger import Ledger
 from engine.sqlite.server.listing import SqliteListing
 from engine.sqlite.tenant.directory import SqliteDirectory
@@ -21,7 +22,6 @@ from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.listing import Listing
-from importer.reconcile.applied import Applied
 from importer.rules.identity import BY_ADDRESS, Identity
 from tests.support.importing import Company, people
 from tests.support.queues import open_queue
@@ -131,7 +131,7 @@ async def test_one_user_is_found_by_index_whatever_identifies_users(users: Any) 
 
 async def test_an_import_that_changes_no_role_looks_for_no_admin_among_all_users(users: Any) -> None:
     """However many users there are, a small file changes a few."""
-    assert await Applied(users, 2).former_admins() == []
+    assert await SqliteApplied(users, 2, BY_ADDRESS).former_admins() == []
     assert users.plan
     assert not [line for line in users.plan if re.match("SCAN (u|users)$", line)]
 

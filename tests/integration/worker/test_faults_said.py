@@ -99,11 +99,11 @@ async def test_an_end_that_cannot_be_asked_for_counts_as_not_applied(house: Hous
     await house.upload(people("ann").decode())
     entry = await found(house.queue, 1)
     by_hand(house.folder().users_db, "ALTER TABLE applied RENAME TO away")
-    assert await known_end(house.folder(), entry) is None
+    assert await known_end(house.users(), entry) is None
     by_hand(house.folder().users_db, "ALTER TABLE away RENAME TO applied")
     async with working(house):
         await eventually(lambda: house.shown(1), what="the report")
-    assert await known_end(house.folder(), entry)
+    assert await known_end(house.users(), entry)
 
 
 @pytest.mark.logs("import_left")

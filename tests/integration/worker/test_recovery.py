@@ -11,9 +11,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
 from importer.queue.entry import Entry
+from importer.users.users import Users
 from importer.worker.closing import FAILED_KEPT
 from importer.worker.recovery import STARTS, recover, remove_leftovers
 from server.files.hooks import Upload
@@ -29,10 +29,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def start(house: House, applied: Outcome | None = None) -> None:
-    async def known_end(folder: TenantFolder, entry: Entry) -> Outcome | None:
+    async def known_end(users: Users, entry: Entry) -> Outcome | None:
         return applied
 
-    await recover(house.queue, house.closing, house.folder, known_end)
+    await recover(house.queue, house.closing, house.folder, house.users, known_end)
     await remove_leftovers(house.queue, "acme", house.folder())
 
 

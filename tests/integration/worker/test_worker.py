@@ -407,8 +407,8 @@ async def test_an_import_cut_off_after_its_commit_is_closed_at_the_next_start(ya
     assert entry
     folder = yard.folder()
     job = Job("acme", 1, folder.copy(1), "sync_users.csv", False, None, None, yard.clock.now)
-    await run_import(job, folder.users_db, yard.settings, folder.messages)
-    await recover(yard.queue, yard.closing, yard.folder, known_end)
+    await run_import(job, yard.users(), yard.settings, folder.messages)
+    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)
     assert await yard.state(1) is ImportState.COMPLETED
     assert yard.shown(1)["counts"]["created"] == 1
 
@@ -583,7 +583,7 @@ async def test_an_undo_cut_off_after_its_commit_is_not_done_again(yard: Yard) ->
     starter = Starter(yard.folder, yard.users, yard.settings_of, yard.clock, yard.queue.checksums)
     undone = await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False)
     assert isinstance(undone, Outcome)
-    await recover(yard.queue, yard.closing, yard.folder, known_end)  # as if the server had died here
+    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)  # as if the server had died here
     entry = await found(yard.queue, 1)
     assert (entry.state, entry.outcome) == (ImportState.UNDONE, undone)
 
@@ -594,7 +594,7 @@ async def test_an_undo_cut_off_before_its_commit_is_done_after_all(yard: Yard) -
         await yard.reaches(1, ImportState.COMPLETED)
     await yard.queue.undo("acme", 1, by="operator")
     assert await yard.queue.claim("acme", 1)
-    await recover(yard.queue, yard.closing, yard.folder, known_end)
+    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)
     async with working(yard):
         await yard.reaches(1, ImportState.UNDONE)
 

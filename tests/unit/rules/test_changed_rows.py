@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from importer.file.columns import read_header
 from importer.reconcile.plan import NameIds, columns_of, differences
-from importer.reconcile.roster import NEW_USER
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
-from importer.users.columns import Columns
+from importer.users.columns import NEW_USER, Columns
 
 COLUMNS = {
     "first_name": ["Ann", "Bo", " Ann ", ""],

@@ -1,0 +1,51 @@
+"""What the imports look users up by (`external_id`) is filled in the transaction that chooses another identifier."""
+
+from __future__ import annotations
+
+import json
+
+import aiosqlite
+
+from importer.rules.identity import Identity
+from importer.users.switching import missing, shared, switched
+
+WHO = "first_name || ' ' || last_name || ifnull(' (' || email || ')', '')"
+
+
+async def refuse_switched(db: aiosqlite.Connection, identity: Identity) -> None:
+    """Raise TryAgain if users are told apart by something else than `identity` by now."""
+    rows = list(await db.execute_fetchall("SELECT value FROM settings WHERE key = 'identifier'"))
+    if (json.loads(rows[0][0]) if rows else "email") != identity.setting:
+        raise switched()
+
+
+async def switch_identity(db: aiosqlite.Connection, after: Identity) -> None:
+    """Tell the users in `db` apart by `after`, in the caller's transaction. Raises Refused; then roll back."""
+    await db.execute("UPDATE users SET external_id = NULL WHERE external_id IS NOT NULL")
+    field = after.setting
+    value = after.column if after.by_address else f"CAST(json_extract(custom, '$.{field}') AS TEXT)"
+    await _refuse_without(db, field, value)
+    if not after.by_address:
+        await _refuse_shared(db, field, value)
+        await db.execute(f"UPDATE users SET external_id = {value} WHERE known = 1 AND {value} IS NOT NULL")  # noqa: S608
+        # Of those whose creation was undone one may keep the value; it is their record if they come again.
+        await db.execute(
+            f"UPDATE OR IGNORE users SET external_id = {value} WHERE known = 0 AND {value} IS NOT NULL"  # noqa: S608
+        )
+
+
+async def _refuse_without(db: aiosqlite.Connection, field: str, value: str) -> None:
+    rows = await db.execute_fetchall(
+        f"SELECT {WHO} FROM users WHERE state = 'active' AND {value} IS NULL ORDER BY id"  # noqa: S608
+    )
+    if names := [row[0] for row in rows]:
+        raise missing(field, names)
+
+
+async def _refuse_shared(db: aiosqlite.Connection, field: str, value: str) -> None:
+    rows = await db.execute_fetchall(
+        f"SELECT {value} AS value, group_concat({WHO}, ' and ') FROM users WHERE known = 1 AND {value} IS NOT NULL"  # noqa: S608
+        " GROUP BY value HAVING count(*) > 1 ORDER BY min(id)"
+    )
+    if values := [(row[0], row[1]) for row in rows]:
+        raise shared(field, values)

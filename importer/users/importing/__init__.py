@@ -1,0 +1,1 @@
+"""What one import asks and writes of the users of a tenant: what is kept of them, in words of the import."""
