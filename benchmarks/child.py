@@ -127,7 +127,8 @@ TASKS: dict[str, Callable[..., Any]] = {"read": read, "insert": insert, "run": r
 
 def main(task: str, *arguments: str) -> None:
     if task == "run":
-        import importer.reconcile.run  # noqa: F401 - loading modules is not what is measured
+        import engine.sqlite.tenant.users  # noqa: F401 - loading modules is not what is measured
+        import importer.reconcile.run  # noqa: F401
         from server import process
 
         process.prepare()

@@ -8,7 +8,8 @@ that works on open files or in a transaction: that a cancellation waits for its 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, Generic, Literal, TypeVar
 
@@ -78,3 +79,15 @@ class Coming(Generic[T]):
     def cancel(self, msg: object = None) -> Literal[False]:
         """It cannot be: the task that waits is cancelled when it goes on."""
         return False
+
+
+async def finish(work: Awaitable[T]) -> T:
+    """Await `work` to its end even if we are cancelled meanwhile; the cancellation is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        raise

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from importer.database import as_try_again
 from importer.errors import TryAgain
 from server.seldom import Seldom
 
@@ -21,9 +20,8 @@ OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 def in_the_way(error: Exception) -> str | None:
     """Return what the disk or the database says, in words; None if `error` is a fault of ours."""
-    meant = as_try_again(error)
-    if isinstance(meant, TryAgain):
-        return meant.message
+    if isinstance(error, TryAgain):
+        return error.message
     return error.strerror if isinstance(error, OSError) and error.errno in OF_THE_DISK else None
 
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import aiosqlite
 
-from importer.database import as_try_again
+from engine.sqlite.database import as_try_again
+from engine.sqlite.unusable import is_damage
 from importer.errors import DatabaseDamaged
-from importer.unusable import is_damage
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from engine.sqlite.database import open_database
 from engine.sqlite.server.accounts import SqliteAccountStore
 from engine.sqlite.server.bans import SqliteBanStore
 from engine.sqlite.server.figures import SqliteFigureStore
@@ -21,7 +22,6 @@ from engine.sqlite.server.sign_ins import SqliteSignInStore
 from engine.sqlite.server.tenants import SqliteTenantStore
 from engine.sqlite.server.tokens import SqliteTokenStore
 from ground.files import fsync_folder
-from importer.database import open_database
 from importer.errors import TryAgain
 
 

@@ -150,6 +150,21 @@ class Users(Protocol):
         With `upgrade` the users are brought up to date first.
         """
 
+    def why_shut(self) -> str | None:
+        """Why what they are kept in cannot be opened, and what to do; None if it can. Blocks, and opens nothing."""
+
+    def read_all(self) -> None:
+        """Read all that is kept. Blocks, and for long. Raises DatabaseUnusable unless all of it makes sense."""
+
+    def looks_like(self) -> object:
+        """Equal (and of equal `repr`) as long as what they are kept in is not replaced or given to another owner.
+
+        Nothing is opened for it: many tenants are looked at in one go. Blocks.
+        """
+
+    def is_plain(self) -> bool:
+        """Whether they are as this Headcount keeps them, with nothing to take up, as far as looks tell. The same."""
+
     def take_stock(self, timeout_s: float) -> Stock:
         """What there is, of users that were brought up to date. Blocks; where users are held, for `timeout_s`."""
 

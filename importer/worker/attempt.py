@@ -29,7 +29,6 @@ from importer.requests import Trial, Undo
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
-from importer.unusable import is_damage
 from importer.users.users import Users, UsersOf
 from importer.worker.advising import Advising, Ended
 
@@ -260,7 +259,8 @@ def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:
         return Later(f"Not yet: {error.message}. It will be tried again.")
     if isinstance(error, Refused):  # since it was asked for, something came between
         return Outcome(ImportState.FAILED, Counts(), entry.file, (), error.message)
-    if is_damage(error) or (isinstance(error, OSError) and error.errno in PASSING):  # it was, and is not any more
+    passing = isinstance(error, OSError) and error.errno in PASSING
+    if passing or isinstance(error, DatabaseUnusable):  # it was, and is not any more
         return Later(f"Not yet: {UNUSABLE}. It will be tried again.")
     log.error(
         "Import %d of %s failed because of a fault of ours.",

@@ -12,7 +12,6 @@ import click
 from engine.tenants import Tenant
 from ground.moments import utc_now
 from importer.errors import ImporterError, TryAgain
-from importer.unusable import FAULTS
 from keys.errors import RingUnreadable
 from server.cli.data import COUNT, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
@@ -182,7 +181,7 @@ def _stands(feed: Feed) -> dict[str, Any]:
 
 async def _limit(opened: Tenants, name: str) -> int | None:
     """After how many days without a file its feed is stale; None too if that cannot be read."""
-    with suppress(TenantRefused, ImporterError, OSError, ValueError, *FAULTS):
+    with suppress(TenantRefused, ImporterError, OSError, ValueError):
         return (await opened.settings(name)).stale_after_days
     return None
 
@@ -191,7 +190,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
     """One line of the list; what can't be read is left open, for one broken tenant must not hide the others."""
     users: dict[str, int] | None = None
     key_count: int | None = None
-    with suppress(TenantRefused, RingUnreadable, ImporterError, OSError, ValueError, *FAULTS):
+    with suppress(TenantRefused, RingUnreadable, ImporterError, OSError, ValueError):
         await opened.get(one.name)
         key_count = len(opened.ring(one.name).keys())
         users = await opened.users(one.name).count_by_state()

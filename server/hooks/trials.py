@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ground.files import fsync_folder
 from ground.moments import utc_now
-from importer.database import finish
+from ground.threads import finish
 from importer.errors import Refused, TryAgain
 from importer.folder import TenantFolder
 from importer.model import NEVER_RAN, ImportState, Written

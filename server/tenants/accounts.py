@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from importer.errors import TryAgain
+from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
-from importer.unusable import FAULTS
 from importer.users.users import Users
 from keys.ring import KeyRing
 from server.files.contracts import TenantLimits
@@ -63,7 +62,7 @@ class Accounts:
             return None
         try:
             return self._account(name)
-        except (OSError, ValueError, TenantRefused, TryAgain, *FAULTS) as error:
+        except (OSError, ValueError, TenantRefused, TryAgain, DatabaseUnusable) as error:
             if times := self._said.again(time.monotonic()):
                 facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
                 log.error("nobody can log in as %s, which can't be read: %s", name, error, extra=facts)
@@ -74,7 +73,7 @@ class Accounts:
         folder = self._folder_of(name)
         try:
             needed = self._store.copies_needed(name)
-        except (TryAgain, *FAULTS):
+        except (TryAgain, DatabaseUnusable):
             return None
         return [folder.copy(each) for each in needed]
 
@@ -93,7 +92,7 @@ class Accounts:
             ring = account.ring if account else KeyRing(folder.keys)
             try:
                 limits = self._limits(users_in(folder), account)
-            except (OSError, ValueError, TenantRefused, *FAULTS):
+            except (OSError, ValueError, TenantRefused, DatabaseUnusable):
                 if not (broken := inspect(folder).why):
                     raise
                 if self._soundness:

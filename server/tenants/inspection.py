@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from importer.database import newest_version
+from ground.access import may, not_ours
 from importer.errors import DatabaseUnusable
 from importer.folder import TenantFolder
-from importer.unusable import FAULTS, damaged, may, not_ours, read_all, shut
 from keys.errors import RingUnreadable
 from keys.ring import KeyRing
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
@@ -21,18 +20,13 @@ Signature = str
 """What changes when something in a folder is replaced, or given to another user."""
 
 PLACES = ("", "files", "staging", "uploads", "messages")
-FILES = ("users.db", "keys.json")
-
-MAGIC = b"SQLite format 3\0"
-HEAD, VERSION_AT = 100, 60
-"""Of a SQLite file: https://www.sqlite.org/fileformat.html"""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a look at a folder came to. `why` is None if the folder can be used.
 
-    `outdated`: its users.db has the schema of an older Headcount.
+    `outdated`: its users are as an older Headcount left them.
     """
 
     why: str | None
@@ -40,22 +34,21 @@ class Found:
 
 
 def inspect(folder: TenantFolder, *, whole: bool = False) -> Found:
-    """Look at the folder; with `whole` read all of its users.db. Raises TryAgain if that cannot be read now."""
-    why = _folders(folder) or shut(folder.users_db) or _ring(folder.keys)
+    """Look at the folder; with `whole` read all of its users. Raises TryAgain if they cannot be read now."""
+    users = users_in(folder)
+    why = _folders(folder) or users.why_shut() or _ring(folder.keys)
     if why:
         return Found(why)
     try:
-        texts, outdated = users_in(folder).read_settings(READ_TIMEOUT_S)
+        texts, outdated = users.read_settings(READ_TIMEOUT_S)
         from_texts(texts)
         if whole:
-            read_all(folder.users_db)
+            users.read_all()
         KeyRing(folder.keys).keys()
     except DatabaseUnusable as error:
         return Found(str(error))
     except RingUnreadable as error:
         return Found(f"{error}; restore it from a backup")
-    except FAULTS as error:
-        return Found(damaged(folder.users_db, error))
     except (TenantRefused, ValueError) as error:
         return Found(f"a setting in {folder.users_db} makes no sense ({error}); restore the file from a backup")
     return Found(None, outdated=outdated)
@@ -80,13 +73,10 @@ def unusable_copy(folder: TenantFolder, needed: Iterable[tuple[int, int]]) -> st
 def signature_of(folder: TenantFolder) -> Signature:
     """Return what the folder looks like from outside: equal as long as nothing in it was replaced."""
     root = os.fspath(folder.root)
-    # SQLite makes and empties the -wal as it reads: an empty one is none.
-    log = _facts(f"{root}/users.db-wal")
+    keys = _facts(f"{root}/keys.json")
     facts = (
         *(found and (found.st_ino, found.st_mode, found.st_uid) for found in map(_facts, _names(root, PLACES))),
-        *(found and _all_facts(found) for found in map(_facts, _names(root, FILES))),
-        (log.st_ino, log.st_size) if log and log.st_size else None,
-        *(newest_version("tenant"), os.geteuid()),
+        *(users_in(folder).looks_like(), keys and _all_facts(keys), os.geteuid()),
     )
     return blake2b(repr(facts).encode(), digest_size=12).hexdigest()
 
@@ -95,7 +85,7 @@ def signature_of(folder: TenantFolder) -> Signature:
 class Glance:
     """How a folder looks from outside. `left`: something is in it that a clean stop leaves nowhere.
 
-    `plain`: its users.db is a database of this Headcount's schema, all of it in its own file.
+    `plain`: its users are as this Headcount keeps them, and at rest.
     """
 
     signature: Signature
@@ -109,7 +99,7 @@ def glance(folder: TenantFolder, newest_import: int, known: Signature | None) ->
     Whether it is plain is asked only if it does not look as is `known`.
     """
     signature, root = signature_of(folder), os.fspath(folder.root)
-    return Glance(signature, _is_left(root, newest_import), signature == known or _is_plain(f"{root}/users.db"))
+    return Glance(signature, _is_left(root, newest_import), signature == known or users_in(folder).is_plain())
 
 
 def _is_left(root: str, newest_import: int) -> bool:
@@ -131,20 +121,6 @@ def _listed(place: str) -> list[str]:
 def _is_copy(name: str, newest_import: int) -> bool:
     number = name.removesuffix(".csv")
     return number.isdecimal() and int(number) <= newest_import
-
-
-def _is_plain(database: str) -> bool:
-    try:
-        file = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            head = os.read(file, HEAD)
-        finally:
-            os.close(file)
-    except OSError:
-        return False
-    log = _facts(f"{database}-wal")
-    version = int.from_bytes(head[VERSION_AT : VERSION_AT + 4], "big")
-    return head.startswith(MAGIC) and version == newest_version("tenant") and not (log and log.st_size)
 
 
 def _names(root: str, names: Iterable[str]) -> list[str]:

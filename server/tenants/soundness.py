@@ -23,7 +23,6 @@ from ground.refusals import Refusal
 from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from importer.queue.listing import Listing
-from importer.unusable import FAULTS, is_damage
 from keys.errors import RingUnreadable
 from keys.ring import KeyRing
 from server.room import NO_ROOM
@@ -156,9 +155,7 @@ class Soundness:
 
         If `error` says that a database is damaged, all of its users.db is read.
         """
-        known = isinstance(error, DatabaseUnusable) and not isinstance(error, DatabaseDamaged)
-        suspect = is_damage(error) and not known
-        return await self._look(tenant, suspect=suspect)
+        return await self._look(tenant, suspect=isinstance(error, DatabaseDamaged))
 
     async def settings(self, tenant: str) -> TenantSettings:
         """Read the settings of the tenant as they are now. Raises TenantBroken, TryAgain."""
@@ -166,7 +163,7 @@ class Soundness:
         try:
             if not why:
                 return await asyncio.to_thread(read_settings, self._tenants.users(tenant))
-        except (OSError, ValueError, TenantRefused, *FAULTS) as error:
+        except (OSError, ValueError, TenantRefused, DatabaseUnusable) as error:
             why = await self.look(tenant, error)
             if not why:
                 raise
@@ -271,7 +268,7 @@ class Soundness:
                 return f"what the last stop left of it cannot be taken up ({error})"
             # It can be read: nothing is stored in it until this has been done.
             log.debug("What the last stop left of %s cannot be taken up yet: %s.", tenant, error)
-        except (OSError, *FAULTS) as error:
+        except (OSError, DatabaseUnusable) as error:
             return f"what the last stop left of it cannot be taken up ({error})"
         except Exception as error:
             if tenant not in self._why:

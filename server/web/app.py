@@ -16,9 +16,7 @@ from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
 from ground.refusals import Refusal
-from importer.database import as_try_again
-from importer.errors import TryAgain
-from importer.unusable import FAULTS
+from importer.errors import DatabaseUnusable
 from keys.errors import RingUnreadable
 from server.web import api, pages
 from server.web.access import Need, Verdict, judge, token_of, told_broken
@@ -35,7 +33,7 @@ STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 TOLD = (NotDone, HTTPException, RequestValidationError, Refusal)
 """The exceptions that are answers: each becomes a NotDone, told as JSON or as a page."""
 
-CAN_NOT_READ = (OSError, RingUnreadable, *FAULTS)
+CAN_NOT_READ = (OSError, RingUnreadable, DatabaseUnusable)
 """What is raised where a folder or a database cannot be used."""
 
 
@@ -90,18 +88,14 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _can_not_read(request: Request, error: Exception) -> Response:
-    """A database that is busy, or a full disk, is a matter of time, a broken tenant one for the operator; anything
-    else is a fault."""
-    meant = as_try_again(error)
-    if isinstance(meant, TryAgain):
-        return await _tell(request, meant)
+    """A broken tenant is a matter for the operator; anything else is a fault."""
     office: Office = request.app.state.office
     tenant: str | None = request.path_params.get("tenant")
     token = await token_of(request) if tenant else None
     admitted = tenant and token and judge(Need.VIEWER, token, tenant) is Verdict.WELCOME
     if tenant and token and admitted and await office.soundness.look(tenant, error):
-        return await _tell(request, told_broken(office, token, tenant) or meant)
-    raise meant
+        return await _tell(request, told_broken(office, token, tenant) or error)
+    raise error
 
 
 async def _left(request: Request, error: Exception) -> Response:

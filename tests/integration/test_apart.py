@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.database import Inline, open_database, put_away, transaction
 from importer import apart as apart_module
 from importer.apart import apart
-from importer.database import Inline, open_database, put_away, transaction
 
 
 async def test_work_apart_does_all_its_steps_in_one_thread_of_its_own(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.database import open_database
+from engine.sqlite.database import open_database
 from importer.errors import DatabaseUnusable
 from tests.support.waiting import wait_until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.database import copy_before, migrations, open_database
 from engine.sqlite.tenant.users import SqliteUsers
-from importer.database import copy_before, migrations, open_database
 from importer.errors import SchemaTooNew
 from importer.folder import TenantFolder
 from importer.rules.identity import Identity

@@ -17,8 +17,8 @@ from typing import Any
 
 import aiosqlite
 
+from engine.sqlite.database import migrations, open_database
 from engine.sqlite.tenant.users import SqliteUsers
-from importer.database import migrations, open_database
 from importer.file.sidebyside import Pieces
 from importer.folder import TenantFolder
 from importer.model import Outcome, Written

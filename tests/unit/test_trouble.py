@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import sqlite3
 
 import pytest
 
@@ -15,19 +14,10 @@ LOG = logging.getLogger("server.test")
 FULL = TryAgain("disk_full", "the disk is full")
 
 
-def of_sqlite(code: int) -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("as SQLite says it")
-    error.sqlite_errorcode = code
-    return error
-
-
 @pytest.mark.parametrize(
     ("error", "why"),
     [
         (FULL, "the disk is full"),
-        (of_sqlite(sqlite3.SQLITE_FULL), "the disk is full"),
-        (of_sqlite(sqlite3.SQLITE_IOERR_WRITE), "the disk could not be read or written"),
-        (of_sqlite(sqlite3.SQLITE_ERROR), None),
         (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
         (OSError(errno.ENOENT, "No such file or directory"), None),
         (RuntimeError("a fault"), None),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from engine.sqlite.database import Inline, open_database, put_away, transaction
 from engine.sqlite.faults import told
 from engine.sqlite.importing.addresses import SqliteRowsAside
 from engine.sqlite.importing.applied import SqliteApplied
@@ -17,7 +18,6 @@ from engine.sqlite.importing.later import SqliteRowsForLater
 from engine.sqlite.importing.links import SqliteStoredLinks
 from engine.sqlite.importing.pairs import SqliteFoundPairs
 from engine.sqlite.importing.roster import SqliteStoredUsers
-from importer.database import Inline, open_database, put_away, transaction
 from importer.rules.identity import Identity
 
 CACHE_KIB = 32 * 1024

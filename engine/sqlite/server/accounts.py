@@ -6,8 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from engine.sqlite.database import as_told
 from engine.sqlite.server.listing import COPIES_NEEDED
-from importer.database import as_told
 from importer.errors import DatabaseUnusable
 
 BUSY_TIMEOUT_S = 0.2

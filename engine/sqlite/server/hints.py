@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from engine.hints import Move
+from engine.sqlite.database import open_database
 from engine.sqlite.server.ledger import Ledger
-from importer.database import open_database
 from importer.model import ImportState
 
 MOVES = """

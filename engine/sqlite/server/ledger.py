@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import aiosqlite
 
-from importer.database import as_told, at_once, in_its_thread, transaction
+from engine.sqlite.database import as_told, at_once, in_its_thread, transaction
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Ledger:
 
     async def at_once(self, work: Callable[[Inside], T], *, on_disk: bool = True) -> T:
         """Do `work` as a write transaction in one step, which a busy event loop does not draw out
-        (`importer.database.at_once`).
+        (`engine.sqlite.database.at_once`).
         """
         try:
             await self._outside()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import aiosqlite
 
+from engine.sqlite.database import transaction
 from engine.sqlite.faults import fetch, told
-from importer.database import transaction
 from importer.rules.emails import email_key
 from importer.users.invitations import Asked, Invitation, today_at
 

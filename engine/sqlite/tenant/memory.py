@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 
 import aiosqlite
 
+from engine.sqlite.database import transaction
 from engine.sqlite.faults import fetch, told
-from importer.database import transaction
 from importer.users.memory import PastEffect
 
 EFFECTS = """

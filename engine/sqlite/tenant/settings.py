@@ -9,11 +9,11 @@ from pathlib import Path
 
 import aiosqlite
 
+from engine.sqlite.database import as_told, check_version, newest_version, transaction
 from engine.sqlite.faults import fetch, told
 from engine.sqlite.tenant.switching import switch_identity
-from importer.database import as_told, check_version, newest_version, transaction
+from engine.sqlite.unusable import damaged
 from importer.errors import DatabaseUnusable, TryAgain
-from importer.unusable import damaged
 from importer.users.settled import SettingChange, Settled, Texts
 
 SELECT = "SELECT key, value FROM settings"

@@ -6,9 +6,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from engine.sqlite.database import check_version
 from engine.sqlite.faults import told
 from engine.sqlite.tenant.settings import SELECT
-from importer.database import check_version
 from importer.users.users import Stock
 
 COUNTS = """

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import aiosqlite
 
+from engine.sqlite.database import open_database, transaction
 from engine.sqlite.faults import fetch, told
 from engine.sqlite.importing.importing import SqliteImporting, importing
 from engine.sqlite.tenant import settings
 from engine.sqlite.tenant.copies import copy_users, look_at_users
 from engine.sqlite.tenant.directory import SqliteDirectory
+from engine.sqlite.tenant.file import is_plain, looks_like
 from engine.sqlite.tenant.history import SqliteHistory
 from engine.sqlite.tenant.invitations import SqliteInvitations
 from engine.sqlite.tenant.memory import SqliteMemory
@@ -22,7 +25,7 @@ from engine.sqlite.tenant.search_index import catch_up
 from engine.sqlite.tenant.stock import take_stock
 from engine.sqlite.tenant.switching import refuse_switched
 from engine.sqlite.tenant.undoing import SqliteUndoing
-from importer.database import open_database, transaction
+from engine.sqlite.unusable import read_all, shut
 from importer.folder import TenantFolder
 from importer.model import INTEGER_MAX, Outcome
 from importer.rules.identity import BY_ADDRESS, Identity
@@ -147,6 +150,23 @@ class SqliteUsers:
     async def highest_import(self) -> int:
         async with open_users(self._folder) as db:
             return int((await fetch(db, "SELECT coalesce(max(import_id), 0) FROM applied"))[0][0])
+
+    def why_shut(self) -> str | None:
+        return shut(self._folder.users_db)
+
+    def read_all(self) -> None:
+        read_all(self._folder.users_db)
+
+    def looks_like(self) -> object:
+        return looks_like(self._path)
+
+    def is_plain(self) -> bool:
+        return is_plain(self._path)
+
+    @property
+    def _path(self) -> str:
+        """As a text, which for many folders takes less time."""
+        return f"{os.fspath(self._folder.root)}/users.db"
 
     def take_stock(self, timeout_s: float) -> Stock:
         return take_stock(self._folder.users_db, timeout_s)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from engine.sqlite.database import open_database, transaction
 from engine.sqlite.tenant.switching import switch_identity
-from importer.database import open_database, transaction
 from importer.errors import TryAgain
 from importer.model import ImportState, Outcome
 from importer.reconcile.job import Job

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.database import open_database
+from engine.sqlite.database import open_database
 from importer.model import ImportState
 from importer.reconcile import reconcile
 from importer.reconcile.newcomers import Newcomers, part

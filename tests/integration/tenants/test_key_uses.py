@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.database import transaction
 from engine.sqlite.store import open_store
-from importer.database import transaction
 from server.tenants import key_uses as key_uses_module
 from server.tenants.key_uses import KeyUses
 from server.tenants.tenants import Tenants, open_tenants, server_database
@@ -32,7 +32,7 @@ def stand(tenants: Tenants) -> Stand:
 async def test_what_can_not_be_written_is_written_later(
     tenants: Tenants, stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.01)
     async with open_store(server_database(tenants.data_dir)) as store:
         uses = KeyUses(store.key_uses(), tenants.ring, lambda: stand.now)
         uses.used("acme", ANN, "192.0.2.7")

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.database import open_database
+from engine.sqlite.faults import told
 from engine.sqlite.tenant.users import SqliteUsers
-from importer.database import open_database
 from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
 from server.tenants import soundness as soundness_module
@@ -68,9 +69,9 @@ def damage_inside(database: Path) -> None:
         file.write(b"\xff" * size)
 
 
-def fault_of(database: Path) -> sqlite3.DatabaseError:
+def fault_of(database: Path) -> DatabaseDamaged:
     """What using it raises."""
-    with closing(sqlite3.connect(database)) as db, pytest.raises(sqlite3.DatabaseError) as caught:
+    with pytest.raises(DatabaseDamaged) as caught, told(), closing(sqlite3.connect(database)) as db:
         db.execute("SELECT count(first_name) FROM users").fetchone()
     return caught.value
 
@@ -174,7 +175,6 @@ async def test_damage_that_a_list_of_users_came_upon_breaks_their_tenant(
 
 
 async def test_a_fault_of_ours_breaks_no_tenant(soundness: Soundness) -> None:
-    assert await soundness.look("acme", sqlite3.OperationalError("no such column: x")) is None
     assert await soundness.look("acme", DatabaseUnusable("no such column: x")) is None
     assert await soundness.look("acme", ValueError("x")) is None
 
@@ -276,7 +276,7 @@ async def test_a_file_in_the_place_of_a_folder_breaks_the_tenant(tenants: Tenant
 
 AS_ANOTHER = """
 import os, sys
-from importer.database import newest_version
+from engine.sqlite.database import newest_version
 from importer.folder import TenantFolder
 from pathlib import Path
 from server.tenants.inspection import inspect

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.database import open_database
 from engine.sqlite.tenant.users import open_users
-from importer.database import open_database
 from importer.errors import SchemaTooNew, TryAgain
 from keys.errors import KeyRefused
 from server.tenants.accounts import Accounts
@@ -160,7 +160,7 @@ async def test_settings_that_are_held_for_long_are_to_be_asked_for_again(
     tenants: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await tenants.add("acme")
-    monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.01)
     users_db = tenants.folder("acme").users_db
     with tidying_up(tenants):
         with pytest.raises(TryAgain, match="holds the database"):
@@ -258,7 +258,7 @@ async def test_settings_are_read_while_an_import_writes(tenants: Tenants, monkey
     async with open_users(tenants.folder("acme")) as importing:
         await importing.execute("BEGIN IMMEDIATE")
         assert (await tenants.settings("acme")).max_sessions == 10
-        monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.001)
+        monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.001)
         with pytest.raises(TryAgain):
             await tenants.change_settings("acme", {"max_sessions": 3})
 

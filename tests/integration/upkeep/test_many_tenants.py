@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.database import newest_version
 from engine.sqlite.server.listing import SOME_COPIES_NEEDED
 from engine.sqlite.tenant.users import open_users
-from importer.database import newest_version
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.queue import Queue

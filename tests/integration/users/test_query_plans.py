@@ -11,6 +11,7 @@ from typing import Any
 import aiosqlite
 import pytest
 
+from engine.sqlite.database import open_database
 from engine.sqlite.importing.applied import SqliteApplied
 from engine.sqlite.server.ledger import Ledger
 from engine.sqlite.server.listing import SqliteListing
@@ -18,7 +19,6 @@ from engine.sqlite.tenant.directory import SqliteDirectory
 from engine.sqlite.tenant.history import SqliteHistory
 from engine.sqlite.tenant.search import attach_index
 from engine.sqlite.tenant.search_index import catch_up
-from importer.database import open_database
 from importer.folder import TenantFolder
 from importer.model import ImportState
 from importer.queue.listing import Listing

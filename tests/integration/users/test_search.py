@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.sqlite.database import open_database
 from engine.sqlite.tenant.search import LATE_MOST, attach_index
 from engine.sqlite.tenant.search_index import catch_up
-from importer.database import open_database
 from importer.errors import ImporterError
 from importer.folder import TenantFolder
 from importer.users import search as search_module

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.database import open_database
+from engine.sqlite.database import open_database
 from server.tenants.settings import TenantRefused, TenantSettings, etag
 from server.web.api.settings import merged
 from tests.support.site import Site, open_site
@@ -158,7 +158,7 @@ async def test_every_change_is_kept_with_who_made_it(site: Site) -> None:
 async def test_while_an_import_holds_the_users_settings_have_to_wait(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.1)
     db = await open_database(site.office.tenants.folder("acme").users_db, "tenant")
     try:
         await db.execute("BEGIN IMMEDIATE")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.database import transaction
 from ground.moments import rfc3339
-from importer.database import transaction
 from server.web.pages.companies import PARTS
 from tests.support.importing import people
 from tests.support.site import Site, open_site

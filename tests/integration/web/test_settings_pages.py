@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.sqlite.database import transaction
 from engine.sqlite.tenant.users import open_users
-from importer.database import transaction
 from server.tenants.settings import TenantSettings
 from tests.support.forms import Form
 from tests.support.importing import people
@@ -141,7 +141,7 @@ async def test_a_form_of_settings_that_nobody_remembers_is_shown_again(site: Sit
 async def test_while_an_import_holds_the_users_what_was_typed_is_kept(
     site: Site, owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.05)
     form = await form_of(owner)
     async with open_users(site.office.tenants.folder("acme")) as db, transaction(db):
         await db.execute("UPDATE meta SET revision = revision + 1")
@@ -154,7 +154,7 @@ async def test_while_an_import_holds_the_users_what_was_typed_is_kept(
 async def test_what_cannot_be_read_now_is_told_with_when_to_ask_again(
     site: Site, owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importer.database.BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.01)
     async with open_users(site.office.tenants.folder("acme")) as db:
         await db.execute("PRAGMA locking_mode=EXCLUSIVE")
         async with transaction(db):

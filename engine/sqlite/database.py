@@ -11,7 +11,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, closing, suppress
 from functools import cache
 from importlib import resources
@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from engine.sqlite.unusable import in_words, is_damage
+from ground.access import is_on_read_only_disk
 from ground.files import fsync_folder
-from ground.threads import Coming
+from ground.threads import Coming, finish
 from importer.errors import DatabaseUnusable, SchemaTooNew, TryAgain
-from importer.unusable import in_words, is_damage, is_on_read_only_disk
 
 T = TypeVar("T")
 
@@ -171,7 +172,7 @@ def put_away(connection: sqlite3.Connection) -> None:
 
 def migrations(kind: str) -> list[str]:
     """The SQL scripts of `kind` in order: `tenant-001.sql`, `tenant-002.sql`, ..."""
-    folder = resources.files("importer.schema")
+    folder = resources.files("engine.sqlite.schema")
     found = sorted(entry.name for entry in folder.iterdir() if entry.name.startswith(f"{kind}-"))
     return [folder.joinpath(name).read_text(encoding="utf-8") for name in found]
 
@@ -326,15 +327,3 @@ def as_told(error: sqlite3.DatabaseError, path: Path) -> Exception:
 async def _roll_back(db: aiosqlite.Connection) -> None:
     if db.in_transaction:
         await db.rollback()
-
-
-async def finish(work: Awaitable[T]) -> T:
-    """Await `work` to its end even if we are cancelled meanwhile; the cancellation is raised afterwards."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
-        raise

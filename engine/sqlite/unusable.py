@@ -7,20 +7,16 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from ground.access import may, not_ours
 from importer.errors import DatabaseUnusable
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-FAULTS = (sqlite3.Error, DatabaseUnusable)
-"""What is raised by a database that cannot be used, among others."""
-
 SHUT = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 
 
-def is_damage(error: BaseException | None) -> bool:
+def is_damage(error: sqlite3.Error) -> bool:
     """Whether `error` is about a database that cannot be used, and not about what was asked of it."""
-    if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED | SHUT
-    return isinstance(error, DatabaseUnusable)
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED | SHUT
 
 
 def in_words(path: Path, error: sqlite3.Error) -> str | None:
@@ -35,8 +31,11 @@ def in_words(path: Path, error: sqlite3.Error) -> str | None:
 
 def read_all(path: Path) -> None:
     """Read every page of the database at `path`. Raises DatabaseUnusable unless all of them make sense."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(damaged(path, error)) from error
     if found != "ok":
         raise DatabaseUnusable(damaged(path, str(found).splitlines()[-1]))
 
@@ -61,21 +60,3 @@ def shut(path: Path) -> str | None:
         if not may(each, needed):
             return not_ours(each, "Permission denied")
     return None
-
-
-def may(path: Path, needed: int) -> bool:
-    """Whether this process may do what is `needed` (os.R_OK and the like), but for a disk that is read-only."""
-    if is_on_read_only_disk(path):
-        needed &= ~os.W_OK
-    return os.access(path, needed, effective_ids=True)
-
-
-def is_on_read_only_disk(path: Path) -> bool:
-    try:
-        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
-    except OSError:
-        return False
-
-
-def not_ours(path: Path, why: str | None) -> str:
-    return f"{path} cannot be used ({why}); give it and all beside it to the user that runs Headcount (chown -R)"

@@ -1,0 +1,44 @@
+"""How the file of a users.db looks, without opening it: for many tenants at once."""
+
+from __future__ import annotations
+
+import os
+
+from engine.sqlite.database import newest_version
+
+MAGIC = b"SQLite format 3\0"
+HEAD, VERSION_AT = 100, 60
+"""Of a SQLite file: https://www.sqlite.org/fileformat.html"""
+
+
+def looks_like(database: str) -> tuple[object, ...]:
+    """Equal as long as the database at this path is not replaced, written or given to another user."""
+    # SQLite makes and empties the -wal as it reads: an empty one is none.
+    found, log = _facts(database), _facts(f"{database}-wal")
+    return (
+        found and (found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid),
+        (log.st_ino, log.st_size) if log and log.st_size else None,
+        newest_version("tenant"),
+    )
+
+
+def is_plain(database: str) -> bool:
+    """Whether it is a database of this Headcount's schema, all of it in its own file."""
+    try:
+        file = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            head = os.read(file, HEAD)
+        finally:
+            os.close(file)
+    except OSError:
+        return False
+    log = _facts(f"{database}-wal")
+    version = int.from_bytes(head[VERSION_AT : VERSION_AT + 4], "big")
+    return head.startswith(MAGIC) and version == newest_version("tenant") and not (log and log.st_size)
+
+
+def _facts(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
