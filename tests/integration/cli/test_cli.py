@@ -165,6 +165,14 @@ def test_the_list_of_tenants_shows_whose_feed_is_stale(data_dir: Path) -> None:
     assert [line.split()[-1] for line in lines] == ["STALE", "no", "yes", "-"]
 
 
+def test_the_list_of_tenants_shows_the_others_where_a_table_of_one_is_missing(data_dir: Path) -> None:
+    for name in ("acme", "globex"):
+        done("tenant", "add", name)
+    by_hand(data_dir / "tenants/acme/users.db", "ALTER TABLE users RENAME TO away")
+    listed = {one["name"]: one["users"] for one in done("tenant", "list", "--json").json}
+    assert listed == {"acme": None, "globex": {"active": 0, "deactivated": 0}}
+
+
 def test_keys_are_added_listed_and_revoked(tmp_path: Path) -> None:
     done("tenant", "add", "acme")
     added = done(
