@@ -17,10 +17,11 @@ from importer.queue.queue import Queue
 
 
 class Store(Protocol):
-    """The store of one server. Its parts are values: ask for one as often as you like.
+    """The store of one server. Its parts are values: ask for one as often as you like, but for `accounts`.
 
     Every part raises TryAgain when nothing can be read or written now (disk full, database busy); then nothing was
-    changed. It raises DatabaseUnusable when the database is damaged, and never an error of its driver.
+    changed. It raises DatabaseUnusable when the database is damaged, DatabaseFault for a fault of ours, and never an
+    error of its driver.
     """
 
     def imports(self) -> Queue:

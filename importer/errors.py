@@ -82,5 +82,9 @@ class DatabaseDamaged(DatabaseUnusable):
     """What came up while a database was in use: it seems to be damaged, and all of it should be read to know."""
 
 
+class DatabaseFault(Exception):  # noqa: N818 - what it is
+    """What an engine says of a statement of ours: no such table, a rule of one is broken. Nothing was changed."""
+
+
 class SchemaTooNew(DatabaseUnusable):
     """The database was written by a newer Headcount than this one."""

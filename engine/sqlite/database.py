@@ -24,7 +24,7 @@ from engine.sqlite.unusable import in_words, is_damage
 from ground.access import is_on_read_only_disk
 from ground.files import fsync_folder
 from ground.threads import Coming, finish
-from importer.errors import DatabaseUnusable, SchemaTooNew, TryAgain
+from importer.errors import DatabaseFault, DatabaseUnusable, SchemaTooNew, TryAgain
 
 T = TypeVar("T")
 
@@ -312,10 +312,12 @@ def as_try_again(error: Exception) -> Exception:
 
 
 def as_told(error: sqlite3.DatabaseError, path: Path) -> Exception:
-    """Map what opening the database at `path` raised: to TryAgain, to DatabaseUnusable, otherwise to itself."""
+    """Map what the database at `path` raised: to TryAgain, to DatabaseUnusable, otherwise to DatabaseFault."""
     meant = as_try_again(error)
-    if meant is not error or not is_damage(error):
+    if meant is not error:
         return meant
+    if not is_damage(error):
+        return DatabaseFault(f"the database can't be used: {error}")
     if why := in_words(path, error):
         return DatabaseUnusable(why)
     if is_on_read_only_disk(path):

@@ -10,12 +10,12 @@ import aiosqlite
 
 from engine.sqlite.database import as_try_again
 from engine.sqlite.unusable import is_damage
-from importer.errors import DatabaseDamaged
+from importer.errors import DatabaseDamaged, DatabaseFault
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Raise what SQLite says as TryAgain or DatabaseDamaged, where it is one of them; a fault of ours stays one."""
+    """Raise what SQLite says as TryAgain or DatabaseDamaged, where it is one of them; else as DatabaseFault."""
     try:
         yield
     except sqlite3.Error as error:
@@ -24,7 +24,7 @@ def told() -> Iterator[None]:
             raise meant from error
         if is_damage(error):
             raise DatabaseDamaged(f"the database can't be used: {error}") from error
-        raise
+        raise DatabaseFault(f"the database can't be used: {error}") from error
 
 
 async def fetch(db: aiosqlite.Connection, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:

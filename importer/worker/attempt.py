@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ground.moments import Clock
-from importer.errors import DatabaseUnusable, ImporterError, Refused, Stopped, TryAgain
+from importer.errors import DatabaseDamaged, DatabaseUnusable, ImporterError, Refused, Stopped, TryAgain
 from importer.folder import FolderOf, TenantFolder
 from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, Severity
 from importer.queue.checksum import Verdict
@@ -211,9 +211,9 @@ async def known_end(users: Users, entry: Entry) -> Outcome | None:
     """
     try:
         return await (users.outcome_of_undo if entry.undo else users.outcome_of)(entry.id)
-    except DatabaseUnusable:  # told of where the broken tenants are
-        return None
     except Exception as error:
+        if isinstance(error, DatabaseUnusable) and not isinstance(error, DatabaseDamaged):
+            return None  # told of where the broken tenants are
         log.error(
             "The users of %s cannot be read: %s.",
             *(entry.tenant, error),

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import click
 
 from ground.refusals import Refusal
-from importer.errors import ImporterError
+from importer.errors import DatabaseFault, ImporterError
 from keys.errors import HostKeyRefused, RingUnreadable
 from server.settings import SettingsError, debugging
 
@@ -126,4 +126,6 @@ def _unexpected(error: Exception) -> str:
         return f"{where} is on a read-only file system: check the disk (dmesg), then mount -o remount,rw"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, DatabaseFault):
+        return str(error)
     return f"something went wrong inside ({type(error).__name__}: {error}); HEADCOUNT_LOG_LEVEL=debug shows where"

@@ -11,15 +11,19 @@ import click
 
 from engine.tenants import Tenant
 from ground.moments import utc_now
-from importer.errors import TryAgain
+from importer.errors import DatabaseFault, ImporterError, TryAgain
+from keys.errors import RingUnreadable
 from server.cli.data import COUNT, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
 from server.tenants.inspection import inspect, unusable_copy
-from server.tenants.settings import differences, settings_history
+from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
 from server.tenants.tenants import Tenants, refuse_lost, server_database
+
+CAN_NOT_READ = (TenantRefused, RingUnreadable, ImporterError, DatabaseFault, OSError, ValueError)
+"""What is raised where a folder or a database of a tenant cannot be used."""
 
 
 @click.group()
@@ -180,7 +184,7 @@ def _stands(feed: Feed) -> dict[str, Any]:
 
 async def _limit(opened: Tenants, name: str) -> int | None:
     """After how many days without a file its feed is stale; None too if that cannot be read."""
-    with suppress(Exception):
+    with suppress(*CAN_NOT_READ):
         return (await opened.settings(name)).stale_after_days
     return None
 
@@ -189,7 +193,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
     """One line of the list; what can't be read is left open, for one broken tenant must not hide the others."""
     users: dict[str, int] | None = None
     key_count: int | None = None
-    with suppress(Exception):
+    with suppress(*CAN_NOT_READ):
         await opened.get(one.name)
         key_count = len(opened.ring(one.name).keys())
         users = await opened.users(one.name).count_by_state()

@@ -45,7 +45,7 @@ import logging
 import os
 from datetime import UTC, datetime
 
-from importer.errors import ImporterError
+from importer.errors import Refused, TryAgain
 from importer.model import Written
 from server.files.hooks import Arrival, Hook, HookRefused, Origin, Upload
 from server.files.leftovers import unmark
@@ -56,6 +56,9 @@ from server.loop import hurry
 from server.trouble import tell
 
 log = logging.getLogger(__name__)
+
+TOLD = (HookRefused, Refused, TryAgain)
+"""What a client may read. A database that cannot be used is the operator's matter: its sentence names our folders."""
 
 
 class NotLanded(OSError):  # noqa: N818 - what it is
@@ -88,7 +91,7 @@ async def _land(
     await space.in_thread(os.fsync, fd)
     try:
         arrival = await hook.arriving(upload)
-    except (HookRefused, ImporterError) as refusal:
+    except TOLD as refusal:
         raise NotLanded(str(refusal)) from refusal
     unmark(fd)  # from here on the queue knows of it
     placement = Placement(source, target, arrival.copy, space.staging.fd)
@@ -110,7 +113,7 @@ async def _failed(hook: Hook, upload: Upload, arrival: Arrival, error: Exception
     """Tell the hook; raises NotLanded for what may happen to anybody, and leaves our own faults alone."""
     reason = reason_of(error)
     await hook.failed(upload, arrival, reason)
-    if isinstance(error, (OSError, ImporterError, HookRefused)):
+    if isinstance(error, (OSError, *TOLD)):
         raise NotLanded(reason) from error
 
 
@@ -118,7 +121,7 @@ def reason_of(error: Exception) -> str:
     """The sentence in an exception that a client, or an operator reading a report, may see."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return str(error) if isinstance(error, (ImporterError, HookRefused)) else "internal error"
+    return str(error) if isinstance(error, TOLD) else "internal error"
 
 
 async def tell_aborted(space: Space, upload: Upload, reason: str) -> None:

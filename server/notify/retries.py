@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 from ground.waits import Growing
 
-STILL_WAITS = "not_before > ? AND not_before <= ?"
-"""What is true of a row whose wait is not over. Both values come from `Retries.waiting`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Retries:
@@ -22,7 +19,7 @@ class Retries:
         return self.waits.after(attempts)
 
     def waiting(self, now: float) -> tuple[float, float]:
-        """Return the two values of STILL_WAITS at the moment `now` (seconds since 1970)."""
+        """Return after which moment, and up to which, waits end that are not over `now` (seconds since 1970)."""
         return self.waits.on(now)
 
     def end(self, attempts: int) -> bool:

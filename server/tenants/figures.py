@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from engine.figures import Figures, Known, Pruned
 from engine.tenants import Tenant
-from importer.errors import ImporterError
+from importer.errors import DatabaseFault, ImporterError
 from importer.users.users import Users
 from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
 from server.tenants.tenants import Tenants
@@ -228,7 +228,7 @@ class FigureBook:
             return
         try:
             await self._store.write(unwritten)
-        except ImporterError as error:
+        except (ImporterError, DatabaseFault) as error:
             log.debug("Figures of %d tenants cannot be written: %s.", len(unwritten), error)
             for name, known in unwritten.items():
                 self._unwritten[name] = known.renewed(self._unwritten.get(name, Known()))

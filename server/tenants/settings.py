@@ -210,13 +210,12 @@ async def change_settings(
     what and when is kept; when a setting that the importer obeys is different afterwards, every row of the next file
     is looked at again.
     """
-    at = rfc3339(utc_now())
 
     def decide(texts: Texts) -> Settled:
         before = from_texts(texts)
         if expected is not None and etag(before) != expected:
             raise TenantRefused("settings_changed", CHANGED_MEANWHILE)
-        return settled(before, changed(before, changes, whole=whole), by, at)
+        return settled(before, changed(before, changes, whole=whole), by, rfc3339(utc_now()))
 
     try:
         return from_texts((await users.change_settings(decide)).kept)

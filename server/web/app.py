@@ -16,7 +16,7 @@ from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
 
 from ground.refusals import Refusal
-from importer.errors import DatabaseUnusable
+from importer.errors import DatabaseFault, DatabaseUnusable
 from keys.errors import RingUnreadable
 from server.web import api, pages
 from server.web.access import Need, Verdict, judge, token_of, told_broken
@@ -33,7 +33,7 @@ STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 TOLD = (NotDone, HTTPException, RequestValidationError, Refusal)
 """The exceptions that are answers: each becomes a NotDone, told as JSON or as a page."""
 
-CAN_NOT_READ = (OSError, RingUnreadable, DatabaseUnusable)
+CAN_NOT_READ = (OSError, RingUnreadable, DatabaseUnusable, DatabaseFault)
 """What is raised where a folder or a database cannot be used."""
 
 

@@ -23,7 +23,7 @@ class Ledger:
     """`db` is headcount.db in `file`, open.
 
     Everything raises TryAgain when the disk is full or the database busy, and DatabaseUnusable when it is damaged. A
-    fault of ours (a statement that makes no sense, a value that breaks a rule of the table) stays what it is.
+    fault of ours (a statement that makes no sense, a value that breaks a rule of the table) is a DatabaseFault.
     """
 
     def __init__(self, db: aiosqlite.Connection, file: Path) -> None:

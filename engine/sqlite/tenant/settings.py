@@ -13,7 +13,7 @@ from engine.sqlite.database import as_told, check_version, newest_version, trans
 from engine.sqlite.faults import fetch, told
 from engine.sqlite.tenant.switching import switch_identity
 from engine.sqlite.unusable import damaged
-from importer.errors import DatabaseUnusable, TryAgain
+from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
 from importer.users.settled import SettingChange, Settled, Texts
 
 SELECT = "SELECT key, value FROM settings"
@@ -58,19 +58,23 @@ def read(database: Path, timeout_s: float) -> tuple[Texts, bool]:
     """The settings in the users.db at `database`, and whether its schema is one of an older Headcount."""
     try:
         return _read(database, "mode=ro", timeout_s)
-    except sqlite3.DatabaseError as error:
-        meant = as_told(error, database)
+    except TryAgain as meant:
         # On a full or read-only disk SQLite cannot make the files beside it. Without any there is no other writer.
-        if isinstance(meant, TryAgain) and meant.code != "database_busy" and _at_rest(database):
-            return _read(database, "mode=ro&immutable=1", timeout_s)
-        raise (DatabaseUnusable(damaged(database, error)) if meant is error else meant) from error
+        if meant.code == "database_busy" or not _at_rest(database):
+            raise
+    return _read(database, "mode=ro&immutable=1", timeout_s)
 
 
 def _read(database: Path, options: str, timeout_s: float) -> tuple[Texts, bool]:
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?{options}", uri=True, timeout=timeout_s)) as db:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        check_version(database, "tenant", version)
-        return dict(db.execute(SELECT)), version < newest_version("tenant")
+    where = f"{database.absolute().as_uri()}?{options}"
+    try:
+        with closing(sqlite3.connect(where, uri=True, timeout=timeout_s)) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            check_version(database, "tenant", version)
+            return dict(db.execute(SELECT)), version < newest_version("tenant")
+    except sqlite3.DatabaseError as error:
+        meant = as_told(error, database)
+        raise (DatabaseUnusable(damaged(database, error)) if isinstance(meant, DatabaseFault) else meant) from error
 
 
 def _at_rest(database: Path) -> bool:

@@ -173,6 +173,15 @@ def test_the_list_of_tenants_shows_the_others_where_a_table_of_one_is_missing(da
     assert listed == {"acme": None, "globex": {"active": 0, "deactivated": 0}}
 
 
+def test_a_table_that_is_missing_is_said_to_be(data_dir: Path) -> None:
+    done("tenant", "add", "acme")
+    by_hand(data_dir / "tenants/acme/users.db", "ALTER TABLE users RENAME TO away")
+    by_hand(data_dir / "headcount.db", "ALTER TABLE tokens RENAME TO away")
+    for table, command in (("users", ("users", "list", "acme")), ("tokens", ("token", "list"))):
+        ran = run_cli(*command)
+        assert (ran.code, ran.err) == (1, f"Error: the database can't be used: no such table: {table}\n")
+
+
 def test_keys_are_added_listed_and_revoked(tmp_path: Path) -> None:
     done("tenant", "add", "acme")
     added = done(

@@ -11,7 +11,7 @@ import pytest
 
 from engine.sqlite.server.listing import APPLIED_OF, NEWEST_CHANGE
 from engine.sqlite.store import open_store
-from importer.errors import TryAgain
+from importer.errors import DatabaseFault, TryAgain
 from importer.model import ImportState
 from importer.queue.notices import Notice
 from importer.queue.queue import Queue
@@ -48,7 +48,7 @@ async def test_only_one_import_of_a_tenant_can_run(queue: Queue) -> None:
     await enqueue(queue)
     await enqueue(queue)
     assert await queue.claim("acme", 1)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(DatabaseFault):
         await queue.claim("acme", 2)
 
 
@@ -78,7 +78,7 @@ async def test_an_end_that_cannot_be_written_tells_nobody(tmp_path: Path) -> Non
         entry = await house.queue.claim("acme", await enqueue(house.queue))
         assert entry
         broken = Notice("acme", "pigeon", "import 1", "{}")  # type: ignore[arg-type]
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises(DatabaseFault):
             await house.queue.finish(
                 entry.ended(outcome(ImportState.COMPLETED), NOON), published=True, notices=[broken]
             )

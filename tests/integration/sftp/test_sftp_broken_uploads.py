@@ -17,6 +17,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from importer.errors import DatabaseUnusable
 from server.files import uploads
 from tests.support.clients import needs
 from tests.support.sftp import SftpHouse, sftp_house
@@ -271,6 +272,10 @@ async def test_a_hook_that_refuses_fails_the_close_with_its_words_and_the_old_fi
         (OSError(28, "No space left on device"), "No space left on device"),
         pytest.param(
             *(ValueError("a fault of ours"), "Internal error"), marks=pytest.mark.logs("sftp_request_failed")
+        ),
+        pytest.param(
+            *(DatabaseUnusable("/data/headcount.db is damaged"), "Internal error"),
+            marks=pytest.mark.logs("sftp_request_failed"),
         ),
     ],
 )

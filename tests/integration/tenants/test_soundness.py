@@ -62,7 +62,12 @@ def damage_inside(database: Path) -> None:
         )
         db.commit()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'users'").fetchone()
+    damage(database, "users")
+
+
+def damage(database: Path, table: str) -> None:
+    with closing(sqlite3.connect(database)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
         (size,) = db.execute("PRAGMA page_size").fetchone()
     with database.open("r+b") as file:
         file.seek((page - 1) * size)
@@ -145,6 +150,26 @@ async def test_what_is_wrong_is_said_once_and_so_is_that_it_is_right_again(
     await soundness.look_at_all()
     assert soundness.broken == {}
     assert [record.__dict__["event"] for record in caplog.records] == ["tenant_broken", "tenant_mended"]
+
+
+@needs(TMPFS)
+async def test_damage_on_a_read_only_disk_breaks_its_tenant_and_no_other(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    with small_disk(data / "tenants"):
+        async with open_tenants(data) as tenants:
+            for name in ("acme", "globex"):
+                await tenants.add(name, [public_line()])
+            damage(tenants.folder("acme").users_db, "settings")
+            subprocess.run(["mount", "-o", "remount,ro", str(data / "tenants")], check=True)
+            soundness = Soundness(tenants, tenants.store.imports())
+            await soundness.look_at_all()
+            assert list(soundness.broken) == ["acme"]
+            accounts = Accounts(tenants, soundness)
+            account = accounts.account("acme")
+            accounts.close()
+            assert account
+            assert account.broken
 
 
 async def test_damage_that_shows_only_in_use_breaks_the_tenant_until_the_file_is_replaced(
