@@ -22,7 +22,6 @@ from server.files.contracts import TenantLimits
 from server.files.drafts import Draft
 from server.files.paths import ClientPath, check_writable, parse_path
 from server.files.space import Space
-from server.loop import put_first
 from server.sftp.listing import Listing, attributes
 
 BLOCK = 4096
@@ -62,8 +61,6 @@ class TenantFiles(asyncssh.SFTPServer):
         self._buffer = space.house.buffer
         self._received = self._sent = 0
         self._drafts: list[Draft] = []
-        socket = channel.get_extra_info("socket")
-        self._socket: int = socket.fileno() if socket else -1  # the connection may be lost already
 
     # Paths of the stock server: whatever still asks for one is not ours.
 
@@ -90,7 +87,6 @@ class TenantFiles(asyncssh.SFTPServer):
         draft.append = bool(pflags & FXF_APPEND)
         draft.readable = bool(pflags & FXF_READ)
         self._drafts.append(draft)
-        self._put_first()
         return draft
 
     async def close(self, file_obj: object) -> None:
@@ -98,21 +94,14 @@ class TenantFiles(asyncssh.SFTPServer):
         handle = cast(Handle, file_obj)
         if isinstance(handle, Draft):
             self._drafts.remove(handle)
-            self._put_first()
             await uploads.finish(self._space, handle)
         else:
             os.close(handle.fd)
-
-    def _put_first(self) -> None:
-        """A CLOSE at a hook's path does not wait behind all that others send."""
-        begins = self._space.house.hooks.begins
-        put_first(self._socket, whether=any(begins(str(each.path)) for each in self._drafts))
 
     async def abandon(self, handle: Handle, reason: str) -> None:
         """The session ended with the handle open."""
         if isinstance(handle, Draft):
             self._drafts.remove(handle)
-            self._put_first()
             await uploads.abandon(self._space, handle, reason)
         else:
             os.close(handle.fd)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,8 @@ from functools import partial
 
 import pytest
 
-from server.loop import STEPS, Pause, ServerLoop, hurry, put_first
+from server.loop import Pause, ServerLoop, hurry
+from tests.support.waiting import DEADLINE_S
 
 CONNECTIONS = 5
 LONG_S = 600.0
@@ -18,15 +21,15 @@ LONG_S = 600.0
 
 
 @contextmanager
-def ready(loop: asyncio.AbstractEventLoop) -> Iterator[tuple[list[int], list[int]]]:
-    """Connections on which something has come: their descriptors, and of each that a step takes in the number."""
+def ready(loop: asyncio.AbstractEventLoop) -> Iterator[list[int]]:
+    """Connections on which something has come; of each that a step takes in the number."""
     came: list[int] = []
     pairs = [socket.socketpair() for _ in range(CONNECTIONS)]
     for number, (ours, theirs) in enumerate(pairs):
         theirs.send(b"x")
         loop.add_reader(ours, came.append, number)
     try:
-        yield [ours.fileno() for ours, _ in pairs], came
+        yield came
     finally:
         for ours, theirs in pairs:
             loop.remove_reader(ours)
@@ -43,7 +46,7 @@ async def taken_in(came: list[int]) -> list[int]:
 
 async def steps() -> tuple[list[int], list[list[int]], list[int]]:
     """What a step takes in, what some take in a hurry, and what one does afterwards."""
-    with ready(asyncio.get_running_loop()) as (_, came):
+    with ready(asyncio.get_running_loop()) as came:
         await asyncio.sleep(0)
         one = await taken_in(came)
         with hurry():
@@ -74,7 +77,7 @@ def test_a_hurry_begins_with_a_pause_in_which_no_connection_is_taken_in() -> Non
 
 def test_threads_and_timers_are_heard_while_the_others_are_left_alone() -> None:
     async def heard() -> list[int]:
-        with ready(asyncio.get_running_loop()) as (_, came), hurry():
+        with ready(asyncio.get_running_loop()) as came, hurry():
             await asyncio.sleep(0)
             before = len(came)
             await asyncio.to_thread(int)
@@ -85,9 +88,22 @@ def test_threads_and_timers_are_heard_while_the_others_are_left_alone() -> None:
         assert runner.run(heard()) == []
 
 
+def test_a_signal_is_heard_while_the_others_are_left_alone() -> None:
+    async def heard() -> bool:
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGUSR1, told.set)
+        with ready(loop), hurry():
+            await asyncio.sleep(0)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return await asyncio.wait_for(told.wait(), DEADLINE_S)
+
+    with in_loop(LONG_S) as runner:
+        assert runner.run(heard())
+
+
 def test_a_pause_ends_though_the_hurry_goes_on() -> None:
     async def until_all_came() -> set[int]:
-        with ready(asyncio.get_running_loop()) as (_, came), hurry():
+        with ready(asyncio.get_running_loop()) as came, hurry():
             await asyncio.sleep(0)
             came.clear()
             while len(set(came)) < CONNECTIONS:
@@ -116,53 +132,9 @@ def test_pauses_take_half_of_the_time_at_most(ended: float, next_: float) -> Non
     assert pause.left_s(next_ + 0.0001) == pytest.approx(0.02)
 
 
-async def in_turns(number: int, *, paused: bool = False) -> list[list[int]]:
-    """What some steps take in while the connection of this number is first."""
-    with ready(asyncio.get_running_loop()) as (descriptors, came):
-        put_first(descriptors[number], whether=True)
-        if paused:
-            asyncio.get_running_loop().remove_reader(descriptors[number])
-        await asyncio.sleep(0)
-        seen = [await taken_in(came) for _ in range(2 * CONNECTIONS)]
-        put_first(descriptors[number], whether=False)
-        return seen
-
-
-def test_a_connection_that_is_first_has_each_second_step_and_the_others_have_turns() -> None:
-    with in_loop(LONG_S) as runner:
-        seen = runner.run(in_turns(3))
-    assert [len(each) for each in seen] == [1] * len(seen)
-    theirs, others = sorted((seen[::2], seen[1::2]), key=lambda each: each != [[3]] * CONNECTIONS)
-    assert theirs == [[3]] * CONNECTIONS
-    assert {number for each in others for number in each} == set(range(CONNECTIONS))
-
-
-def test_a_connection_that_is_first_and_not_read_now_changes_nothing() -> None:
-    with in_loop(LONG_S) as runner:
-        seen = runner.run(in_turns(3, paused=True))
-    assert [sorted(each) for each in seen] == [[0, 1, 2, 4]] * len(seen)
-
-
-def test_steps_are_long_again_once_nothing_has_come_on_the_first() -> None:
-    async def after(number: int) -> list[list[int]]:
-        with ready(asyncio.get_running_loop()) as (descriptors, came):
-            put_first(descriptors[number], whether=True)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            put_first(descriptors[number], whether=False)
-            await asyncio.sleep(0)
-            for _ in range(STEPS):
-                await asyncio.sleep(0)
-            return [await taken_in(came)]
-
-    with in_loop(LONG_S) as runner:
-        assert [sorted(each) for each in runner.run(after(3))] == [list(range(CONNECTIONS))]
-
-
 async def test_another_loop_is_never_in_a_hurry() -> None:
     one, hurried, _ = await steps()
     assert [len(each) for each in (one, *hurried)] == [CONNECTIONS] * (1 + CONNECTIONS)
-    assert [len(each) for each in await in_turns(3)] == [CONNECTIONS] * 2 * CONNECTIONS
 
 
 def test_a_hurry_within_a_hurry_ends_with_the_last() -> None:

@@ -1,4 +1,4 @@
-"""While a file lands at a hook's path the event loop is in a hurry; before that, what comes of it is put first."""
+"""While a file lands at a hook's path the event loop is in a hurry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 from server.loop import ServerLoop
 from tests.support.sftp import sftp_house
-from tests.support.waiting import eventually
 
 Write = Callable[[asyncssh.SFTPClient], Awaitable[Callable[[], Awaitable[None]]]]
 """Writes a file; returns what makes it land."""
@@ -67,32 +66,3 @@ def test_the_loop_hurries_while_a_file_lands_however_that_ends(
 ) -> None:
     with asyncio.Runner(loop_factory=ServerLoop) as runner:
         assert runner.run(lands(tmp_path, write, refuse)) == {"before": False, "landing": True, "after": False}
-
-
-async def first(tmp_path: Path) -> list[int]:
-    """How many connections are first while files are open, one after the other is closed, and the client is gone."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, ServerLoop)
-    seen = []
-    async with sftp_house(tmp_path) as house:
-        async with house.client() as sftp:
-            plain = await sftp.open("plain.csv", "wb")
-            seen.append(len(loop.first))
-            list_ = await sftp.open("sync_users.csv", "wb")
-            digest = await sftp.open("sync_users.csv.sha256", "wb")
-            seen.append(len(loop.first))
-            await list_.close()
-            seen.append(len(loop.first))
-            await digest.close()
-            seen.append(len(loop.first))
-            await plain.close()
-        async with house.client() as sftp:
-            await sftp.open("sync_users.csv", "wb")
-            seen.append(len(loop.first))
-        await eventually(lambda: not loop.first)
-    return seen
-
-
-def test_a_connection_is_put_first_while_it_has_a_file_for_a_hook_open(tmp_path: Path) -> None:
-    with asyncio.Runner(loop_factory=ServerLoop) as runner:
-        assert runner.run(first(tmp_path)) == [0, 1, 1, 0, 1]
