@@ -204,6 +204,8 @@ class Worker:
         if isinstance(end, Outcome):
             await self._closing.finish(entry, end, running.took_s, at=running.ended_at)
             self._put_back.pop(entry.key, None)
+        elif not await self._queue.still_runs(entry):
+            self._put_back.pop(entry.key, None)  # its tenant was removed: what is at its place is another one's
         elif end.message is None or end.broken:
             await self._queue.put_back(*entry.key, message=end.message)
         else:

@@ -26,9 +26,9 @@ from importer.worker.recovery import recover
 from importer.worker.turns import is_correction
 from importer.worker.worker import Worker
 from tests.support.importing import people
-from tests.support.queues import House, found, open_house, outcome
+from tests.support.queues import NOON, House, found, make_folder, open_house, outcome
 from tests.support.waiting import eventually
-from tests.support.writing import being_written
+from tests.support.writing import being_written, by_hand
 
 COMPLETED = outcome(ImportState.COMPLETED, created=1)
 
@@ -524,6 +524,41 @@ async def test_a_file_of_which_the_header_was_read_leaves_memory_at_once(tmp_pat
         assert [each for each in gc.get_objects() if isinstance(each, CsvReader)] == []
     finally:
         gc.enable()
+
+
+async def test_a_removed_tenants_import_that_can_not_end_leaves_that_of_the_next_alone(yard: Yard) -> None:
+    may_end, starts = [asyncio.Event(), asyncio.Event()], 0
+
+    async def run(*_: object, **_options: object) -> Outcome:
+        nonlocal starts
+        starts += 1
+        if starts == 1:
+            await may_end[0].wait()
+            raise TryAgain("disk_full", "the disk is full")
+        await may_end[1].wait()
+        return COMPLETED
+
+    await yard.upload()
+    async with working(yard, run) as worker:
+        await eventually(lambda: starts == 1)
+        (yard.data / "tenants" / "acme").rename(yard.data / "removed")
+        make_folder(yard.data, "acme")
+        by_hand(
+            *(yard.data / "headcount.db", "PRAGMA foreign_keys=ON", "DELETE FROM tenants WHERE name = 'acme'"),
+            "INSERT INTO tenants (name, created_at) VALUES ('acme', '2026')",
+        )
+        later = NOON + timedelta(hours=1)
+        path = "/sync_users.csv"
+        assert await yard.queue.arriving("acme", path, size=5, written=None, uploaded_at=later, dry_run=False) == 1
+        yard.put(1, "x\n")
+        await yard.queue.landed("acme", 1)
+        await eventually(lambda: starts == 2)
+        may_end[0].set()
+        await eventually(lambda: len(worker._running) == 1)
+        may_end[1].set()
+        await eventually(lambda: yard.shown(1))
+    assert (yard.shown(1)["state"], (await found(yard.queue, 1)).state) == ("completed", ImportState.COMPLETED)
+    assert starts == 2
 
 
 async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yard) -> None:
