@@ -41,6 +41,8 @@ from importer.model import FileFacts
 from importer.rules.settings import ImportSettings
 from importer.users.importing.before import FileKept, LinesBefore
 
+ASCII = [chr(code) for code in range(128)]
+
 RULES = 3
 """Raise it when the same row comes to mean something else: what was settled before then counts for nothing."""
 
@@ -68,8 +70,9 @@ def can_be_compared(encoding: str) -> bool:
     if name in ("utf-8", "ascii"):
         return True
     every = bytes(range(256))
-    one_byte_each = len(every.decode(name, "replace")) == len(every)
-    return one_byte_each and every[:128].decode(name, "replace").encode("ascii", "replace") == every[:128]
+    # Each byte by itself: one that is kept back, as part of a character or of an escape, gives meaning to others.
+    found = [codecs.getincrementaldecoder(name)("replace").decode(bytes([byte])) for byte in every]
+    return [letter for letter in found if letter in ASCII] == ASCII and all(len(letter) == 1 for letter in found)
 
 
 async def load_before(kept: LinesBefore, salt: bytes, past: str, copy_of: Callable[[int], Path]) -> FileBefore | None:

@@ -106,6 +106,7 @@ class RowChecker:
         self._by_address = self._identity.by_address
         self._identifier = columns[settings.identifier]
         self._identifier_at = header.columns.index(settings.identifier)
+        self._email = columns["email"]
         self._email_at = header.columns.index("email")
         self._cells = dict(zip(positions, zip(self._fields, self._meanings, strict=True), strict=True))
         self._teams = {at for at, (name, _) in self._cells.items() if name in TEAMS}
@@ -113,7 +114,7 @@ class RowChecker:
         self._whole_row = {at for at, (name, _) in self._cells.items() if name in told_apart} - {self._identifier_at}
 
     def key(self, cells: Sequence[str]) -> str | None:
-        """The identifier of a row as compared, without looking at its other cells; None if it has no valid one."""
+        """The identifier of a row as compared, without a look at its other cells; None if none is valid."""
         if len(cells) != self._expected:
             return None
         cell = cells[self._identifier_at]
@@ -123,11 +124,15 @@ class RowChecker:
         return self._key_of(found.value if isinstance(found, Doubtful) else found)
 
     def address(self, cells: Sequence[str]) -> str | None:
-        """The e-mail address of a row as compared, if it is a plain one; None if it takes more to tell."""
+        """The e-mail address of a row as compared, without a look at its other cells; None if none is valid."""
         if len(cells) != self._expected:
             return None
-        address = plain_address(cells[self._email_at])
-        return email_key(address) if address else None
+        cell = cells[self._email_at]
+        if address := plain_address(cell):
+            return email_key(address)
+        _, found = self._email.read(cell)
+        found = found.value if isinstance(found, Doubtful) else found
+        return email_key(found) if isinstance(found, str) and found != LEAVE else None
 
     def _key_of(self, identifier: FieldValue | Invalid) -> str | None:
         """Return an identifier as it is compared; None if the cell has no valid one."""

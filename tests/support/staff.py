@@ -29,7 +29,7 @@ MORE: dict[str, Sequence[str]] = {
     "desk": ("", "D1", "D2", "none"),
 }
 ODD: dict[str, Sequence[str]] = {
-    "email": ("a5@x.org", "a77@x.org", "A2@X.ORG", "", "nobody"),
+    "email": ("a5@x.org", "a77@x.org", " a77@x.org", "A2@X.ORG", "", "nobody"),
     "number": ("5", "77", "", "1e5"),
     "last_name": ("Other", "", "=Öz"),
     "job_title": ("-", "#N/A"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
+from importer.file.sidebyside import Pieces
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.roster import Roster
 from importer.rules.identity import Identity
 from importer.users.columns import NEW_USER
 from importer.users.importing.addresses import SetAside
-from tests.support.importing import Company
+from tests.support.importing import SMALL, Company, sheet
 
 STAFF = Identity("staff")
 PEOPLE = {"1": "ann@e.com", "2": "ben@e.com", "3": "cleo@e.com", "4": "dora@e.com"}
@@ -104,3 +107,36 @@ async def test_a_deactivated_holder_loses_the_address_with_a_notice(tmp_path: Pa
 async def test_a_new_person_takes_over_an_address_that_is_moved_on_in_the_same_file(tmp_path: Path) -> None:
     after, rejected, _ = await move(tmp_path, {"9": "ann@e.com", "1": "other@e.com"})
     assert (after["9"], after["1"], rejected) == ("ann@e.com", "other@e.com", [])
+
+
+NUMBERED = {"identifier": "employee_id", "custom_fields": ({"key": "employee_id"},)}
+NUMBERED_HEADER = ("employee_id", "first_name", "last_name", "email", "End Date")
+
+
+@pytest.mark.parametrize("batch_rows", [1, 2, 2000])
+@pytest.mark.parametrize("address", [" new@example.com", "new@example.com ", "new@example.com\N{NO-BREAK SPACE}"])
+async def test_an_address_with_a_blank_goes_to_the_first_row_that_asks_for_it(
+    tmp_path: Path, address: str, batch_rows: int
+) -> None:
+    company = Company(tmp_path, batch_rows)
+    before = [(str(number), "A", "S", f"a{number}@example.com", "") for number in range(1, 3)]
+    await company.run(sheet(*before, header=NUMBERED_HEADER), **NUMBERED)
+    asks, takes = ("1", "A", "S", address, "2020-01-31"), ("900", "New", "One", "new@example.com", "")
+    outcome = await company.run(sheet(asks, before[1], takes, header=NUMBERED_HEADER), **NUMBERED)
+    assert ("email_taken", 4) in [(said.code, said.line) for said in outcome.messages]
+    assert (await company.users()).keys() == {"new@example.com", "a2@example.com"}
+
+
+@pytest.mark.parametrize("pieces", [SMALL, None], ids=["beside the file before", "alone"])
+async def test_a_changed_address_with_a_blank_is_not_given_to_a_new_user_below(
+    tmp_path: Path, pieces: Pieces | None
+) -> None:
+    company = Company(tmp_path, pieces=pieces)
+    rows = [(str(number), "A", "S", f"a{number}@example.com", "") for number in range(1, 200)]
+    await company.run(sheet(*rows, header=NUMBERED_HEADER), **NUMBERED)
+    rows[119:120] = [
+        ("120", "A", "S", " new@example.com", ""),
+        ("900", "New", "One", "new@example.com", ""),
+    ]
+    outcome = await company.run(sheet(*rows, header=NUMBERED_HEADER), **NUMBERED)
+    assert (outcome.counts.updated, outcome.counts.rejected, outcome.counts.created) == (1, 1, 0)

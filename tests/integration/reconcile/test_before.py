@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from importer.reconcile.before import can_be_compared
 from importer.rules.rows import CheckedColumns, RowChecker
 from tests.support.importing import SMALL, Company, sheet
 
@@ -228,3 +229,15 @@ async def test_where_the_clock_has_stepped_back_last_days_are_looked_at_again(co
         await company.run(content, now=datetime(2026, 3, 20, tzinfo=UTC), **settings)
     outcome = await company.run(content, now=datetime(2026, 3, 5, tzinfo=UTC), **settings)
     assert outcome.counts.reactivated == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252", "latin-1", "cp1250", "iso8859_15", "koi8_r"])
+def test_files_are_compared_where_a_letter_means_the_same_wherever_it_stands(encoding: str) -> None:
+    assert can_be_compared(encoding)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "iso2022_jp", "shift_jis", "gb18030", "mac_arabic", "utf-7"]
+)
+def test_files_are_not_compared_where_what_stood_before_a_letter_matters(encoding: str) -> None:
+    assert not can_be_compared(encoding)
