@@ -29,12 +29,13 @@ MORE: dict[str, Sequence[str]] = {
     "desk": ("", "D1", "D2", "none"),
 }
 ODD: dict[str, Sequence[str]] = {
+    "first_name": ("X", " X", "", "'X"),
     "email": ("a5@x.org", "a77@x.org", " a77@x.org", "A2@X.ORG", "", "nobody"),
     "number": ("5", "77", "", "1e5"),
     "last_name": ("Other", "", "=Öz"),
     "job_title": ("-", "#N/A"),
-    "manager": ("gone@x.org", "a30@x.org", "1", "2"),
-    "coach": ("a50@x.org", "3"),
+    "manager": ("gone@x.org", "a30@x.org", " a30@x.org ", "1", "2"),
+    "coach": ("a50@x.org", "3", " 3"),
     "role": ("king",),
     "leave_date": ("soon",),
     "hire_date": ("01.02.2020",),
@@ -49,15 +50,22 @@ Person = dict[str, str]
 class Staff:
     """The people on the list, and the form in which the system writes them."""
 
-    def __init__(self, dice: random.Random) -> None:
+    def __init__(self, dice: random.Random, *, many: bool = False) -> None:
+        """`many`: a long and tidy list, of which little changes from file to file."""
         self._dice = dice
+        self._many = many
         self._columns: list[str] = []
         self._form: dict[str, Any] = {}
         self._choose_columns()
         self._choose_form()
         # So many of the cells.
         self._plain, self._odd = dice.choice((0.3, 0.7, 0.9)), dice.choice((0, 0.002, 0.01, 0.1))
-        self._people = [self._person(number) for number in range(1, dice.randrange(4, 60))]
+        if many:
+            self._plain = dice.choice((0.9, 0.97))
+        people = dice.randrange(120, 200) if many else dice.randrange(4, 60)
+        self._people = [self._person(number) for number in range(1, people)]
+        if many:
+            self.tidy()
 
     def _choose_columns(self) -> None:
         self._columns = [name for name in MORE if self._dice.random() < 0.5]
@@ -91,6 +99,7 @@ class Staff:
         """Let one thing happen to the list; its name."""
         edits: dict[Callable[[], None], int] = {
             self.change: 6,
+            self.retype: 100 if self._many else 2,
             self.leave: 2,
             self.join: 2,
             self.halve: 1,
@@ -117,6 +126,13 @@ class Staff:
                 if name in ODD and self._dice.random() < 0.1:
                     values = ODD[name]
                 self._dice.choice(self._people)[name] = self._dice.choice(values)
+
+    def retype(self) -> None:
+        """In few rows one cell changes, whatever it is, and odd texts are among the new ones."""
+        for person in self._dice.sample(self._people, min(len(self._people), self._dice.choice((1, 3, 8)))):
+            name = self._dice.choice([*COLUMNS, *self._columns])
+            texts = [*MORE.get(name, ()), *ODD.get(name, ())]
+            person[name] = self._dice.choice(texts)
 
     def leave(self) -> None:
         for _ in range(self._dice.choice((1, 2, 10))):
@@ -171,7 +187,7 @@ class Staff:
         for person in self._people:
             number = person["number"] if person["number"].isdecimal() else str(200 + len(tidied))
             values = {name: value for name, value in person.items() if value not in ODD.get(name, ())}
-            fixed = {"number": number, "email": f"a{number}@x.org", "last_name": "Smith"}
+            fixed = {"first_name": f"F{number}", "last_name": "Smith", "email": f"a{number}@x.org", "number": number}
             tidied.setdefault(number, {**dict.fromkeys(MORE, ""), **values, **fixed})
         self._people = list(tidied.values())
 

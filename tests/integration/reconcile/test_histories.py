@@ -6,9 +6,31 @@ from pathlib import Path
 
 import pytest
 
+from importer.rules.rows import CheckedRow, RowChecker
 from tests.support.histories import play
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(36))
 async def test_a_file_beside_the_one_before_comes_to_what_it_does_alone(tmp_path: Path, seed: int) -> None:
     await play(seed, tmp_path)
+
+
+async def test_histories_of_many_people_have_rows_read_by_their_changed_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[CheckedRow] = []
+    check_changed = RowChecker.check_changed
+
+    def counted(*of: object) -> CheckedRow | None:
+        row = check_changed(*of)  # type: ignore[arg-type]
+        if row:
+            read.append(row)
+        return row
+
+    monkeypatch.setattr(RowChecker, "check_changed", counted)
+    for seed in range(36, 66, 3):
+        (folder := tmp_path / str(seed)).mkdir()
+        await play(seed, folder)
+        if len(read) >= 10:
+            return
+    raise AssertionError(f"in ten histories there are {len(read)} such rows")
