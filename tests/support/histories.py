@@ -121,6 +121,7 @@ class History:
         """The settings are saved, and the first file is imported."""
         identifier = "number" if self.dice.random() < 0.4 else "email"
         await self.save({"custom_fields": SETTINGS["custom_fields"][0], "identifier": identifier})
+        await self.save({"blank_cells": self.dice.choice(SETTINGS["blank_cells"])})
         self.content = self.staff.write(self.settings)
         await self.send()
 

@@ -68,7 +68,7 @@ class Staff:
             self.tidy()
 
     def _choose_columns(self) -> None:
-        self._columns = [name for name in MORE if self._dice.random() < 0.5]
+        self._columns = [name for name in MORE if self._dice.random() < (0.8 if self._many else 0.5)]
 
     def _choose_form(self) -> None:
         dice = self._dice
@@ -99,7 +99,7 @@ class Staff:
         """Let one thing happen to the list; its name."""
         edits: dict[Callable[[], None], int] = {
             self.change: 6,
-            self.retype: 100 if self._many else 2,
+            self.retype: 60 if self._many else 2,
             self.leave: 2,
             self.join: 2,
             self.halve: 1,
@@ -108,7 +108,7 @@ class Staff:
             self.swap: 2,
             self.move: 1,
             self.turn: 1,
-            self.repeat: 2,
+            self.repeat: 20 if self._many else 2,
             self.repeat_all: 1,
             self.tidy: 4,
             self._choose_form: 3,
