@@ -36,7 +36,7 @@ class Steps:
     def begin(self) -> None:
         self.under_way = True
 
-    def step(self, _: object = None) -> None:
+    def step(self) -> None:
         if self.under_way:
             if self.taken == self.fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -48,12 +48,16 @@ class Steps:
 
 
 def sqlite_steps(steps: Steps) -> None:
-    """Each statement of SQLite is a step, those of triggers too."""
+    """Each statement of SQLite is a step, those of triggers too; not what tidies up the log beside the deed."""
     connect = sqlite3.connect
+
+    def traced_step(statement: str) -> None:
+        if not statement.startswith("PRAGMA wal_checkpoint"):
+            steps.step()
 
     def traced(*args: Any, **kwargs: Any) -> sqlite3.Connection:
         db: sqlite3.Connection = connect(*args, **kwargs)
-        db.set_trace_callback(steps.step)
+        db.set_trace_callback(traced_step)
         return db
 
     sqlite3.connect = traced

@@ -16,8 +16,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from engine.sqlite.importing import importing
+from engine.sqlite.importing.before import SqliteLinesBefore
+from engine.sqlite.importing.roster import SqliteStoredUsers
 from engine.sqlite.server.queue import SqliteQueue
-from importer.reconcile import before, beside, reconcile, roster, run, steps
+from importer.reconcile import beside, reconcile, run, steps
 from importer.undo import undo
 from importer.worker import attempt
 from importer.worker.closing import Closing
@@ -52,8 +55,8 @@ IMPORT_STEPS = {
     "between batches": Step(reconcile.Reconciler, "run_batch", count=2),
     "before its commit": Step(steps.Steps, "record", after=True),
     "after its commit": Step(run, "_run", after=True),
-    "before its log is put away": Step(run, "put_away"),
-    "after its log is put away": Step(run, "put_away", after=True),
+    "before its log is put away": Step(importing, "put_away"),
+    "after its log is put away": Step(importing, "put_away", after=True),
     "before its results": Step(Closing, "finish"),
     "before its end is written": Step(SqliteQueue, "finish"),
     "after its end is written": Step(SqliteQueue, "finish", after=True),
@@ -61,20 +64,20 @@ IMPORT_STEPS = {
 FIRST_IMPORT_STEPS = {
     "between sheets read beside": Step(beside.Reading, "next", count=2),
     "after the file was read beside": Step(beside.Reading, "next", after=True, count=3),
-    "before the links are indexed": Step(roster.Roster, "index_links"),
-    "after the links are indexed": Step(roster.Roster, "index_links", after=True),
+    "before the links are indexed": Step(SqliteStoredUsers, "index_links"),
+    "after the links are indexed": Step(SqliteStoredUsers, "index_links", after=True),
 }
 IMPORT_PHASES = {
     "it waits": Step(SqliteQueue, "landed", after=True),
     "its header is read": Step(steps.Steps, "stream"),
-    "the file before is looked up": Step(before.Before, "load"),
+    "the file before is looked up": Step(steps, "load_before"),
     "a process is started": Step(beside.Beside, "start"),
     "rows are read and written": Step(reconcile.Reconciler, "open"),
     "links and absent users": Step(steps.Steps, "conclude"),
-    "links are indexed": Step(roster.Roster, "index_links"),
-    "it is recorded": Step(roster.Roster, "index_links", after=True),
-    "its lines are kept": Step(before.Before, "keep"),
-    "it is committed": Step(before.Before, "keep", after=True),
+    "links are indexed": Step(SqliteStoredUsers, "index_links"),
+    "it is recorded": Step(SqliteStoredUsers, "index_links", after=True),
+    "its lines are kept": Step(SqliteLinesBefore, "keep"),
+    "it is committed": Step(SqliteLinesBefore, "keep", after=True),
     "it is applied": Step(run, "_run", after=True),
     "its results are made": Step(Closing, "finish"),
     "it has ended": Step(SqliteQueue, "finish", after=True),

@@ -37,7 +37,6 @@ WHY = {
     "system/test_crashes.py": "integrity_check, the schema, and what was applied beside a server that may run",
     "system/test_searching.py": "a file of the first schema is made",
     "system/test_waiting_imports.py": "so many imports wait as no test could upload",
-    "unit/test_trouble.py": "it is about the errors of the driver",
 }
 """By the path below tests/. (The list only gets shorter.)"""
 
