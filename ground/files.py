@@ -1,4 +1,7 @@
-"""How a small file is replaced whole, and a folder made durable: after a crash there is the old, or the new."""
+"""How a small file is replaced whole, and a folder made durable: after a crash there is the old, or the new.
+
+And how a file looks from outside.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +31,16 @@ def fsync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def found_at(path: str) -> os.stat_result | None:
+    """What is at `path`; None where that cannot be known."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
+
+
+def look_of(found: os.stat_result) -> tuple[int, ...]:
+    """Return what differs once a file is replaced, written or given to another user."""
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid

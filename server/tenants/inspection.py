@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ground.access import may, not_ours
+from ground.files import found_at, look_of
 from importer.errors import DatabaseUnusable
 from importer.folder import TenantFolder
 from keys.errors import RingUnreadable
@@ -73,10 +74,10 @@ def unusable_copy(folder: TenantFolder, needed: Iterable[tuple[int, int]]) -> st
 def signature_of(folder: TenantFolder) -> Signature:
     """Return what the folder looks like from outside: equal as long as nothing in it was replaced."""
     root = os.fspath(folder.root)
-    keys = _facts(f"{root}/keys.json")
+    keys = found_at(f"{root}/keys.json")
     facts = (
-        *(found and (found.st_ino, found.st_mode, found.st_uid) for found in map(_facts, _names(root, PLACES))),
-        *(users_in(folder).looks_like(), keys and _all_facts(keys), os.geteuid()),
+        *(found and (found.st_ino, found.st_mode, found.st_uid) for found in map(found_at, _names(root, PLACES))),
+        *(users_in(folder).looks_like(), keys and look_of(keys), os.geteuid()),
     )
     return blake2b(repr(facts).encode(), digest_size=12).hexdigest()
 
@@ -129,17 +130,6 @@ def _names(root: str, names: Iterable[str]) -> list[str]:
 
 def _places(folder: TenantFolder) -> tuple[Path, ...]:
     return folder.root, folder.files, folder.staging, folder.uploads, folder.messages
-
-
-def _facts(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except OSError:
-        return None
-
-
-def _all_facts(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid
 
 
 def _folders(folder: TenantFolder) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,11 +35,9 @@ class Ledger:
         """Do `work` as a write transaction in one step, which a busy event loop does not draw out
         (`engine.sqlite.database.at_once`).
         """
-        try:
+        with self._told():
             await self._outside()
             return await at_once(self.db, work, on_disk=on_disk)
-        except sqlite3.DatabaseError as error:
-            raise as_told(error, self.file) from error
 
     async def change(self, statement: str, *values: object) -> bool:
         """One statement as a transaction. Whether it changed anything."""
@@ -48,24 +46,26 @@ class Ledger:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """A write transaction of several steps that nobody else of this process is in: for what may wait."""
-        try:
+        with self._told():
             async with self._lock, transaction(self.db):
                 yield
-        except sqlite3.DatabaseError as error:
-            raise as_told(error, self.file) from error
 
     async def rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """What a statement gives, in a transaction of the caller's, or where no transaction is waited for."""
-        try:
+        with self._told():
             return list(await self.db.execute_fetchall(statement, values))
-        except sqlite3.DatabaseError as error:
-            raise as_told(error, self.file) from error
 
     async def read(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """What a statement gives, outside of any transaction."""
-        try:
+        with self._told():
             await self._outside()
             return await in_its_thread(self.db, lambda: self.db._conn.execute(statement, values).fetchall())
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise what SQLite says of the file in the words of `importer.errors`."""
+        try:
+            yield
         except sqlite3.DatabaseError as error:
             raise as_told(error, self.file) from error
 

@@ -10,6 +10,7 @@ import aiosqlite
 
 from engine.outbox import Message
 from engine.sqlite.server.ledger import Inside, Ledger
+from engine.sqlite.waits import STILL_WAITS
 from importer.queue.notices import Channel, Notice
 
 COLUMNS = "id, tenant, channel, topic, message_id, content, created_at, state, attempts, error, finished_at"
@@ -42,7 +43,7 @@ class SqliteOutboxStore:
     async def due(self, channel: Channel, waits: tuple[float, float]) -> list[Message]:
         return await self._messages(
             f"SELECT {COLUMNS} FROM outbox WHERE id IN (SELECT min(id) FROM outbox WHERE state = 'waiting'"  # noqa: S608
-            " AND channel = ? AND NOT (not_before > ? AND not_before <= ?) GROUP BY tenant) ORDER BY id",
+            f" AND channel = ? AND NOT ({STILL_WAITS}) GROUP BY tenant) ORDER BY id",
             *(channel, *waits),
         )
 

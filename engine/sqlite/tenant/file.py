@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from engine.sqlite.database import newest_version
+from ground.files import found_at, look_of
 
 MAGIC = b"SQLite format 3\0"
 HEAD, VERSION_AT = 100, 60
@@ -14,9 +15,9 @@ HEAD, VERSION_AT = 100, 60
 def looks_like(database: str) -> tuple[object, ...]:
     """Equal as long as the database at this path is not replaced, written or given to another user."""
     # SQLite makes and empties the -wal as it reads: an empty one is none.
-    found, log = _facts(database), _facts(f"{database}-wal")
+    found, log = found_at(database), found_at(f"{database}-wal")
     return (
-        found and (found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid),
+        found and look_of(found),
         (log.st_ino, log.st_size) if log and log.st_size else None,
         newest_version("tenant"),
     )
@@ -32,13 +33,6 @@ def is_plain(database: str) -> bool:
             os.close(file)
     except OSError:
         return False
-    log = _facts(f"{database}-wal")
+    log = found_at(f"{database}-wal")
     version = int.from_bytes(head[VERSION_AT : VERSION_AT + 4], "big")
     return head.startswith(MAGIC) and version == newest_version("tenant") and not (log and log.st_size)
-
-
-def _facts(path: str) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except OSError:
-        return None

@@ -8,6 +8,7 @@ import aiosqlite
 
 from engine.sqlite.database import transaction
 from engine.sqlite.faults import fetch, told
+from engine.sqlite.waits import STILL_WAITS
 from importer.rules.emails import email_key
 from importer.users.invitations import Asked, Invitation, today_at
 
@@ -64,7 +65,7 @@ class SqliteInvitations:
             self._db,
             "SELECT i.user_id, i.message_id, i.attempts, u.language, u.first_name, u.last_name, u.email, u.job_title,"  # noqa: S608 - no values in it
             " u.hire_date FROM invitations AS i JOIN users AS u ON u.id = i.user_id"
-            " WHERE i.state = 'waiting' AND NOT (not_before > ? AND not_before <= ?) AND u.state = 'active'"
+            f" WHERE i.state = 'waiting' AND NOT ({STILL_WAITS}) AND u.state = 'active'"
             f" AND u.email IS NOT NULL AND {NOWHERE_ELSE}"
             f" AND (NOT ? OR u.hire_date IS NULL OR u.hire_date <= today_in(u.time_zone)) {which}",
             (*asked.waits, asked.on_hire_date, value),
