@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
+from engine.sqlite.database import as_try_again
 from engine.sqlite.tenant.search import FORMAT, TABLE, TAKE_IN, discard, discard_if_broken
 from importer.folder import TenantFolder
 from importer.users import search
@@ -170,14 +171,15 @@ def _follow_log(db: sqlite3.Connection) -> int:
 
 
 def _trim_log(folder: TenantFolder, seen: int | None, stopping: Callable[[], bool]) -> None:
-    """Take off the log what stands before `seen` (None: the newest), unless somebody writes to users.db: then the
-    next time does."""
-    with closing(sqlite3.connect(f"{folder.users_db.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
-        db.isolation_level = None
-        if seen is None:
-            (seen,) = db.execute("SELECT coalesce(max(seq), 0) FROM search_log").fetchone()
-        while not stopping() and db.execute("SELECT 1 FROM search_log WHERE seq < ? LIMIT 1", (seen,)).fetchone():
-            try:
+    """Take off the log what stands before `seen` (None: the newest), unless users.db is held, as by who writes to it
+    or closes it last: then the next time does."""
+    try:
+        with closing(sqlite3.connect(f"{folder.users_db.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
+            db.isolation_level = None
+            if seen is None:
+                (seen,) = db.execute("SELECT coalesce(max(seq), 0) FROM search_log").fetchone()
+            while not stopping() and db.execute("SELECT 1 FROM search_log WHERE seq < ? LIMIT 1", (seen,)).fetchone():
                 db.execute(TRIM, (seen, STEP))
-            except sqlite3.OperationalError:
-                return
+    except sqlite3.OperationalError as error:
+        if as_try_again(error) is error:
+            raise

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.sqlite.tenant.search_index import _trim_log
 from importer.folder import TenantFolder
 from importer.model import FileFacts, ImportState
 from importer.queue.entry import Entry
@@ -107,3 +108,13 @@ async def test_many_changes_of_users_are_indexed_with_a_line(
     await indexer.ended(ENTRY, None)
     await eventually(lambda: seen(tenants.folder("acme")) == row)
     await indexer.stop()
+
+
+async def test_users_that_are_held_for_a_moment_are_left_for_the_next_time(tenants: Tenants) -> None:
+    """As by the connection that closes last: it takes the file for itself."""
+    users = tenants.folder("acme").users_db
+    with closing(sqlite3.connect(users, isolation_level=None)) as last:
+        last.execute("PRAGMA locking_mode=EXCLUSIVE")
+        last.execute("BEGIN IMMEDIATE")
+        _trim_log(tenants.folder("acme"), None, lambda: False)
+        last.execute("ROLLBACK")
