@@ -1,6 +1,7 @@
-"""What Headcount remembers, as its server asks for it: values in, values out, one method a transaction.
+"""The store behind Headcount, as the server asks for it: values in, values out, one transaction a method.
 
-The protocols are here; a package below holds the SQL of one engine. Only what opens a store knows which engine it is.
+The protocols are here; each package below has the SQL of one engine. Only the code that opens a store knows its
+engine.
 """
 
 PART_OF = "headcount"

@@ -1,4 +1,4 @@
-"""What a login asks: on the event loop itself, so that it is answered soon or not at all."""
+"""The questions of a login, answered on the event loop itself: soon or not at all."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Protocol
 
 
 class AccountStore(Protocol):
-    """Tenants and the copies that their imports need, as they are now.
+    """Tenants, and the copies that their imports need, as they are now.
 
-    Its methods block for some tenths of a second at most. They raise TryAgain and DatabaseUnusable.
+    The methods block for at most some tenths of a second. They raise TryAgain and DatabaseUnusable.
     """
 
     def has(self, tenant: str) -> bool:
-        """Whether there is such a tenant."""
+        """Return whether the tenant exists."""
 
     def copies_needed(self, tenant: str) -> list[int]:
-        """The ids of the imports of a tenant that still have to read their copies."""
+        """Return the ids of the imports of a tenant that still have to read their copies."""
 
     def close(self) -> None:
-        """Answer nothing more: from now on the others raise DatabaseUnusable."""
+        """Close the store: from now on the other methods raise DatabaseUnusable."""

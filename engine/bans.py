@@ -1,4 +1,4 @@
-"""The bans of source addresses, as they are kept. A ban is lifted by removing it."""
+"""The stored bans of source addresses. Removing a ban lifts it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """`source` is an IPv4 address or the /64 of an IPv6 one, `until` a moment in RFC 3339."""
+    """A ban. `source` is an IPv4 address or the /64 of an IPv6 one, `until` a moment in RFC 3339."""
 
     source: str
     until: str
@@ -23,17 +23,20 @@ class BanStore(Protocol):
     """The bans of one server, by source."""
 
     async def list(self, *, now: str, latest: str) -> list[Ban]:
-        """Bans that are not over at `now`, the longest first. One that ends after `latest` is said to end then."""
+        """Return the bans that are not over at `now`, the longest first.
+
+        An end after `latest` is returned as `latest`.
+        """
 
     async def sources(self) -> set[str]:
-        """The sources that are written down, those whose ban is over too."""
+        """Return the stored sources, also those whose ban is over."""
 
     async def remove(self, source: str) -> bool:
-        """Remove a ban. Whether there was one."""
+        """Remove a ban; return whether there was one."""
 
     async def write(self, bans: Iterable[Ban], over: Iterable[str], *, known: Collection[str]) -> set[str]:
-        """Write these bans, and remove those that are over: all or none of it.
+        """Write these bans and remove those that are `over`: all or none.
 
-        A ban of a source in `known` that is not there any more was lifted, and is not written. Return the sources of
+        A ban of a source in `known` that is no longer stored was lifted, and is not written. Returns the sources of
         these.
         """

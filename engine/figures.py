@@ -1,4 +1,4 @@
-"""What is known of each tenant without opening its users, as it is kept. The tenant's folder is the truth."""
+"""Facts of each tenant that can be known without opening its users, as stored. The tenant's folder is the truth."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was read in a users.db: its users by state, settings that rounds go by, and what waits in it.
+    """The facts read from a users.db: users by state, the settings of periodic tasks, and waiting work.
 
-    `inviting`: an invitation waits. `logged` is how long the log for the search index is, in rows.
+    `inviting`: an invitation waits. `logged` is the number of rows in the log for the search index.
     """
 
     active: int
@@ -29,7 +29,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """`what` was so when what was too old was deleted; `again_at` (RFC 3339) is when more of it is, None: never."""
+    """The result of the newest pruning. `what` is the state it applied to.
+
+    `again_at` (RFC 3339) is when more is to be deleted; None: never.
+    """
 
     what: str
     again_at: str | None
@@ -37,10 +40,10 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is written down of one tenant; None where nothing is.
+    """The stored facts of one tenant; None if there are none.
 
-    `figures` come with how users.db looked when they were read in it. `sound` is how the folder looked when it could
-    last be used; empty while it cannot be.
+    `figures` come with a fingerprint of users.db at the time they were read. `sound` is the fingerprint of the folder
+    when it was last usable; empty while it is not.
     """
 
     figures: tuple[str, Figures] | None = None
@@ -48,16 +51,16 @@ class Known:
     pruned: Pruned | None = None
 
     def renewed(self, news: Known) -> Known:
-        """The same, but for what `news` has."""
+        """Return these facts, replaced by those that `news` has."""
         sound = self.sound if news.sound is None else news.sound
         return Known(news.figures or self.figures, sound, news.pruned or self.pruned)
 
 
 class FigureStore(Protocol):
-    """What is known of all tenants. It goes with a tenant."""
+    """The stored facts of all tenants. They are removed with their tenant."""
 
     async def read(self) -> dict[str, Known]:
-        """All that is written down, by tenant."""
+        """Return all stored facts, by tenant."""
 
     async def write(self, news: Mapping[str, Known]) -> None:
-        """Write what `news` has of each tenant: all of it or nothing. Tenants that are not there are left out."""
+        """Write the facts in `news`, by tenant: all or none. Tenants that do not exist are skipped."""

@@ -1,4 +1,4 @@
-"""That something of an import has changed, for those that follow: hints, of which some may be missed."""
+"""Hints that an import has changed, for those that follow imports; some hints may be missed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importer.model import ImportState
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of an import, and how the import is now. `progress` is 0 to 1 while it runs, else None."""
+    """A change of an import, with its present state. `progress` is 0 to 1 while it runs, else None."""
 
     number: int
     tenant: str
@@ -21,23 +21,23 @@ class Move:
 
 
 class Watch(Protocol):
-    """One look after the other at what happens to the imports of all tenants, in whatever process."""
+    """Polls the changes of the imports of all tenants, by any process."""
 
     async def changed(self) -> bool:
-        """Whether anything may have changed since this was asked before; the first time it may."""
+        """Return whether anything may have changed since the previous call; true on the first."""
 
     async def newest(self) -> int:
-        """The number of the last move, 0 if there was none."""
+        """Return the number of the newest move, 0 if there was none."""
 
     async def moves(self, after: int) -> list[Move]:
-        """Of each import its newest move, if its number is above `after`; the oldest first."""
+        """Return the newest move of each import, if its number is above `after`; the oldest first."""
 
     async def running(self) -> set[tuple[str, int]]:
-        """The imports that run, by tenant and id."""
+        """Return the imports that run, by tenant and id."""
 
 
 class Hints(Protocol):
-    """What tells that something has changed."""
+    """Announces changes of imports."""
 
     def watch(self) -> AbstractAsyncContextManager[Watch]:
         """Watch until the context is left. Raises TryAgain and DatabaseUnusable, as `Watch` does."""

@@ -1,4 +1,4 @@
-"""When and from where each key was last used, as it is kept."""
+"""When and from where each key was last used, as stored."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Use:
 
 
 class KeyUseStore(Protocol):
-    """The last uses of keys, by fingerprint. They go with their tenant."""
+    """The newest use of each key, by fingerprint. They are removed with their tenant."""
 
     async def of(self, tenant: str) -> dict[str, Use]:
-        """The last uses that were written; keys that were never used are not in it."""
+        """Return the stored uses; keys that were never used are not included."""
 
     async def write(self, tenant: str, uses: Mapping[str, Use], keys: Collection[str] | None) -> None:
-        """Write these uses, if there is such a tenant, and remove those of all but `keys` (None: of no key).
+        """Write these uses if the tenant exists, and remove those of all keys except `keys` (None: remove none).
 
         Both happen or neither.
         """

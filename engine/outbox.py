@@ -1,4 +1,4 @@
-"""What is to be told outside, as it is kept until it was sent, and what became of it."""
+"""Notifications to send, stored until they are sent, and their results."""
 
 from __future__ import annotations
 
@@ -26,53 +26,59 @@ class Message:
     finished_at: str | None
 
     def to_json(self) -> dict[str, object]:
-        """What the command line shows of it."""
+        """Return the fields that commands show."""
         names = ("id", "channel", "topic", "state", "attempts", "error", "created_at", "finished_at")
         return {name: getattr(self, name) for name in names}
 
 
 class OutboxStore(Protocol):
-    """Messages to all tenants, `waiting` until they are `sent`, `given_up` or `dropped`; they go with their tenant.
+    """Messages to all tenants: `waiting` until they are `sent`, `given_up` or `dropped`.
 
-    `now` is RFC 3339; `not_before`, before which no try is made, is in seconds since 1970.
+    They are removed with their tenant.
+
+    `now` is RFC 3339; `not_before`, the earliest time of the next try, is in seconds since 1970.
     """
 
     async def put(self, notices: Iterable[Notice], *, now: str) -> None:
-        """Write notices, all or none; a topic that was told already by that channel is left out."""
+        """Write notices, all or none. A notice whose topic its channel already has is left out."""
 
     async def close_topic(self, tenant: str, topic: str, *, now: str) -> None:
-        """Let `topic` be told again: in one step drop what waits under it, and give what was told another topic.
+        """Allow new messages of `topic`: in one step drop its waiting messages, and give its other ones another
+        topic.
 
-        Where nothing was told under it, nothing is written.
+        If there are no messages of the topic, nothing is written.
         """
 
     async def due(self, channel: Channel, waits: tuple[float, float]) -> list[Message]:
-        """Of each tenant the oldest message that waits, if its next try is due; the oldest first.
+        """Return the oldest waiting message of each tenant, if its next try is due; the oldest first.
 
-        Not due is what has a `not_before` that is above the first of `waits`, and not above the second.
+        A message is not due if its `not_before` is above the first of `waits` and not above the second.
         """
 
     async def begin(self, number: int, *, not_before: float) -> Message | None:
-        """Count a try of a message that waits, and put off the next one. Return it as it is now; else None."""
+        """Count a try of a waiting message, and schedule the next one.
+
+        Return the message as it is now; None if not waiting.
+        """
 
     async def put_off(self, number: int, *, not_before: float) -> None:
-        """Count one try less of a message that waits, and put off the next one."""
+        """Count one try less of a waiting message, and schedule the next one."""
 
     async def end(self, number: int, state: str, error: str | None, *, now: str) -> None:
-        """End a message that waits."""
+        """End a waiting message."""
 
     async def note(self, number: int, error: str) -> None:
-        """Write down why a try of a message failed."""
+        """Store why a try of a message failed."""
 
     async def lengths(self) -> dict[Channel, int]:
-        """How many messages wait, by channel; of each channel."""
+        """Return how many messages wait, for every channel."""
 
     async def newest(self, tenant: str, limit: int) -> list[Message]:
-        """The newest messages to a tenant, whatever became of them, newest first."""
+        """Return the newest messages to a tenant, in whatever state, newest first."""
 
     async def prune(self, ran_s: float, *, never_sent_s: float, now: str, before: str) -> None:
-        """Count `ran_s` seconds more for what waits, give up what waited for `never_sent_s`, and remove what ended
-        before `before`, but for topics that begin with `stale `.
+        """Count `ran_s` more seconds for waiting messages, give up old ones, and delete ended ones.
 
-        These are three steps: after a crash in between, the next call goes on.
+        Given up are those that waited for `never_sent_s`. Deleted are those that ended before `before`, except topics
+        that begin with `stale `. These are three steps: after a crash in between, the next call continues.
         """

@@ -1,4 +1,4 @@
-"""What the server remembers of itself: tenants, imports, tokens and more, behind one door."""
+"""The server's own data: tenants, imports, tokens and more, behind one interface."""
 
 from __future__ import annotations
 
@@ -17,45 +17,48 @@ from importer.queue.queue import Queue
 
 
 class Store(Protocol):
-    """The store of one server. Its parts are values: ask for one as often as you like, but for `accounts`.
+    """The store of one server. Its parts are values: get one as often as needed, except `accounts`.
 
-    Every part raises TryAgain when nothing can be read or written now (disk full, database busy); then nothing was
-    changed. It raises DatabaseUnusable when the database is damaged, DatabaseFault for a fault of ours, and never an
-    error of its driver.
+    Every part raises TryAgain if nothing can be read or written now (disk full, database busy); then nothing was
+    changed. It raises DatabaseUnusable if the database is damaged, and DatabaseFault for a bug in Headcount. It never
+    raises an error of its driver.
     """
 
     def imports(self) -> Queue:
-        """The imports of all tenants: always the same object, for it wakes those that wait for its changes."""
+        """Return the imports of all tenants.
+
+        It is always the same object, because it wakes those that wait for its changes.
+        """
 
     def tenants(self) -> TenantStore:
-        """The tenants."""
+        """Return the tenants."""
 
     def outbox(self) -> OutboxStore:
-        """What is to be told outside."""
+        """Return the notifications to send."""
 
     def tokens(self) -> TokenStore:
-        """The access tokens."""
+        """Return the access tokens."""
 
     def sign_ins(self) -> SignInStore:
-        """Who is signed in on the page."""
+        """Return the sign-ins on the page."""
 
     def key_uses(self) -> KeyUseStore:
-        """When and from where keys were last used."""
+        """Return when and from where keys were last used."""
 
     def bans(self) -> BanStore:
-        """The bans of source addresses."""
+        """Return the bans of source addresses."""
 
     def figures(self) -> FigureStore:
-        """What is known of each tenant without opening its users."""
+        """Return the facts of each tenant that are known without opening its users."""
 
     def accounts(self) -> AccountStore:
-        """What logins ask, until it is closed by the caller."""
+        """Return the data that logins need; the caller closes it."""
 
     def hints(self) -> Hints:
-        """What tells that something of an import has changed."""
+        """Return the hints that an import has changed."""
 
     async def ask_to_write(self) -> None:
-        """Begin a change and make none. Raises TryAgain if nothing can be changed."""
+        """Begin a change without changing anything. Raises TryAgain if nothing can be written."""
 
     def looking(self) -> Store:
-        """The same, for those that only read and must wait for no change. No change may be asked of it."""
+        """Return the same store for readers, which must not wait for writes. Nothing may be changed through it."""

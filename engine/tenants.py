@@ -1,4 +1,4 @@
-"""The tenants, as they are written down."""
+"""The tenants, as stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """One tenant as it is written down. `created_at` is RFC 3339 in UTC."""
+    """One tenant as stored. `created_at` is RFC 3339 in UTC."""
 
     name: str
     created_at: str
@@ -22,13 +22,13 @@ class TenantStore(Protocol):
     """The tenants of one server."""
 
     async def list(self) -> list[Tenant]:
-        """All of them, by name."""
+        """Return all tenants, by name."""
 
     async def find(self, name: str) -> Tenant | None:
-        """The tenant of this name, None if there is none."""
+        """Return the tenant with this name; None if there is none."""
 
     async def add(self, tenant: Tenant) -> None:
-        """Write a tenant down, of a name that no tenant has: it is on disk when this returns."""
+        """Store a tenant whose name no other tenant has: it is on disk when this returns."""
 
     async def remove(self, name: str) -> None:
-        """Remove a tenant, and with it all that is kept of it here: imports, tokens, messages, figures."""
+        """Remove a tenant with all its data here: imports, tokens, messages, figures."""

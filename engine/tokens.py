@@ -1,4 +1,4 @@
-"""Access tokens as they are kept: what each allows, and never the token itself."""
+"""Access tokens as stored: what each allows, but never the token itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is known of a token; not the token. The operator's has no tenant. Times are RFC 3339 in UTC."""
+    """The stored facts of a token, without the token. The operator's has no tenant. Times are RFC 3339 in UTC."""
 
     id: int
     tenant: str | None
@@ -27,12 +27,12 @@ class Token:
 
     @property
     def bearer(self) -> str:
-        """Who has it, as it is written down beside what they decide: `Ann (owner, token 3)`."""
+        """The holder of the token, as recorded with their decisions: `Ann (owner, token 3)`."""
         number = f"token {self.id}"
         return f"{self.comment} ({self.role.value}, {number})" if self.comment else f"{self.role.value}, {number}"
 
     def lives(self, now: datetime) -> bool:
-        """Whether it has not expired."""
+        """Return whether the token has not expired."""
         return self.expires_at is None or now < datetime.fromisoformat(self.expires_at)
 
     def to_json(self) -> dict[str, object]:
@@ -47,7 +47,7 @@ class Token:
 
 
 class TokenStore(Protocol):
-    """The tokens of all tenants, and of the operator. A token goes with its tenant."""
+    """The tokens of all tenants and of the operator. A token is removed with its tenant."""
 
     async def add(
         self,
@@ -59,13 +59,13 @@ class TokenStore(Protocol):
         expires_at: str | None,
         comment: str,
     ) -> Token | None:
-        """Keep a new token. Return it with its id; None if there is no such tenant, then nothing is kept."""
+        """Store a new token and return it with its id; None if the tenant does not exist, then nothing is stored."""
 
     async def list(self) -> list[Token]:
-        """All tokens, oldest first."""
+        """Return all tokens, oldest first."""
 
     async def remove(self, number: int) -> Token | None:
-        """Remove the token with this id, and the sessions that it opened. Return it; None if there is none."""
+        """Remove the token with this id and the sessions that it opened. Return it; None if there is none."""
 
     async def find(self, secret_hash: bytes) -> Token | None:
-        """The token of this hash, whether or not it has expired."""
+        """Return the token with this hash, expired or not; None if there is none."""

@@ -1,3 +1,3 @@
-"""What keys, importer and server stand on: moments, words, durable files, refusals. Knows none of them."""
+"""Shared basics of keys, importer and server: moments, words, durable files, refusals. Depends on none of them."""
 
 PART_OF = "headcount"

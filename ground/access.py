@@ -1,4 +1,4 @@
-"""What this process may do with a file, and what to say if that is not enough."""
+"""The access of this process to a file, and the message if it is not enough."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def may(path: Path, needed: int) -> bool:
-    """Whether this process may do what is `needed` (os.R_OK and the like), but for a disk that is read-only."""
+    """Return whether this process has the `needed` access (os.R_OK and so on); a read-only disk is ignored."""
     if is_on_read_only_disk(path):
         needed &= ~os.W_OK
     return os.access(path, needed, effective_ids=True)
@@ -21,4 +21,4 @@ def is_on_read_only_disk(path: Path) -> bool:
 
 
 def not_ours(path: Path, why: str | None) -> str:
-    return f"{path} cannot be used ({why}); give it and all beside it to the user that runs Headcount (chown -R)"
+    return f"{path} cannot be used ({why}); make the user that runs Headcount its owner (chown -R on the folder)"

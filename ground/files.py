@@ -1,6 +1,6 @@
-"""How a small file is replaced whole, and a folder made durable: after a crash there is the old, or the new.
+"""Replace a small file as a whole, and make a folder durable: after a crash there is the old file or the new one.
 
-And how a file looks from outside.
+Also: how a file looks from outside.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 
 NEW = ".new"
-"""What a file being written ends in. Only one at a time may write it: the callers see to that."""
+"""The suffix of a file that is being written. Callers make sure that only one writer uses it at a time."""
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Put `content` at `path`; on disk, with its name, when this returns."""
+    """Replace the file at `path` by `content`; content and name are on disk when this returns."""
     new = path.with_name(path.name + NEW)
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     with open(handle, "wb") as file:
@@ -25,7 +25,7 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def fsync_folder(path: Path) -> None:
-    """The names in the folder at `path` are on disk when this returns."""
+    """Flush the names in the folder at `path` to disk."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
@@ -34,7 +34,7 @@ def fsync_folder(path: Path) -> None:
 
 
 def found_at(path: str) -> os.stat_result | None:
-    """What is at `path`; None where that cannot be known."""
+    """Return what is at `path`; None if that cannot be read."""
     try:
         return os.stat(path)
     except OSError:
@@ -42,5 +42,5 @@ def found_at(path: str) -> os.stat_result | None:
 
 
 def look_of(found: os.stat_result) -> tuple[int, ...]:
-    """Return what differs once a file is replaced, written or given to another user."""
+    """Return the facts that change when a file is replaced, written or given to another owner."""
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode, found.st_uid

@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system. Else the C library keeps it, in a heap for each thread that ran."""
+"""Return freed memory to the system; else the C library keeps it, in a heap for each thread that ran."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def give_back() -> None:
-    """Give back what is free, in some milliseconds. Do nothing where the C library has no such call (musl, macOS)."""
+    """Return free memory, in some milliseconds. Does nothing if the C library has no such call (musl, macOS)."""
     if _trim is not None:
         _trim(0)

@@ -1,4 +1,4 @@
-"""How a moment is written down: RFC 3339, UTC, milliseconds, `Z` at the end."""
+"""The written form of a moment: RFC 3339, UTC, milliseconds, `Z` at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def utc_now() -> datetime:
 
 
 def rfc3339(moment: datetime) -> str:
-    """`moment` (with a time zone) as everybody sees it; sorts as text."""
+    """Return `moment` (with a time zone) as it is shown and stored; it sorts as text."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

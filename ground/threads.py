@@ -1,8 +1,8 @@
-"""How a coroutine waits for a thread: it goes on in the very step of the event loop in which the thread's word comes.
+"""How a coroutine waits for a thread: it continues in the same step of the event loop in which the thread reports.
 
 asyncio's own ways (`run_in_executor`, a future set by another thread, `shield` around them) take two to five steps
-more, and where many clients keep the loop busy each step is long. And none of them is what is needed of a thread
-that works on open files or in a transaction: that a cancellation waits for its end.
+more, and each step is long when many clients keep the loop busy. And none of them makes a cancellation wait for the
+end of a thread that works on open files or in a transaction.
 """
 
 from __future__ import annotations
@@ -17,17 +17,15 @@ T = TypeVar("T")
 
 
 class Coming(Generic[T]):
-    """What `work` will return, or raise, in the thread that calls `do`; to be awaited once, by a task.
+    """The result of `work`, which runs in the thread that calls `do`; a task awaits it once.
 
-    A task that is cancelled while it waits is so when the thread is done: until then it waits on.
+    A task that is canceled while it waits keeps waiting until the thread is done, and is canceled then.
     """
 
-    _asyncio_future_blocking = (
-        False  # makes it one that tasks can wait for, as the documented `asyncio.isfuture` has it
-    )
+    _asyncio_future_blocking = False  # makes it awaitable for tasks, as documented for `asyncio.isfuture`
 
     def __init__(self, work: Callable[[], T]) -> None:
-        """In a coroutine, before the thread has it."""
+        """Call it in a coroutine, before the thread gets the object."""
         self._loop = asyncio.get_running_loop()
         self._work = work
         self._done = False
@@ -36,7 +34,7 @@ class Coming(Generic[T]):
         self._go_on: tuple[Callable[[Any], object], Context | None] | None = None
 
     def do(self) -> None:
-        """In the thread: work, and tell. Raises nothing."""
+        """Run the work and report its result. Call it in the thread. Raises nothing."""
         failed = None
         try:
             result = self._work()
@@ -62,7 +60,7 @@ class Coming(Generic[T]):
             yield self
         return self.result()
 
-    # What a task asks of a future.
+    # The methods of a future that a task calls.
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         return self._loop
@@ -71,18 +69,18 @@ class Coming(Generic[T]):
         self._go_on = go_on, context
 
     def result(self) -> T:
-        """What `work` returned. Raises what it raised."""
+        """Return what `work` returned, or raise what it raised."""
         if self._failed is not None:
             raise self._failed
         return self._result
 
     def cancel(self, msg: object = None) -> Literal[False]:
-        """It cannot be: the task that waits is cancelled when it goes on."""
+        """Refuse the cancellation: the waiting task is canceled when it continues."""
         return False
 
 
 async def finish(work: Awaitable[T]) -> T:
-    """Await `work` to its end even if we are cancelled meanwhile; the cancellation is raised afterwards."""
+    """Await `work` to its end even if the caller is canceled meanwhile; the cancellation is raised afterwards."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -1,7 +1,7 @@
-"""How long to wait after something failed, and when a wait that was written down is over. Pure.
+"""How long to wait after a failure, and when a stored wait is over. Pure.
 
-A wait that outlives the process is written down as the moment at which it ends. The clock may step back after that,
-by days; so a moment that lies further ahead than the longest wait there is was another clock's, and the wait is over.
+A wait that outlives the process is stored as the moment at which it ends. The clock may be set back afterwards, by
+days. So a moment further ahead than the longest wait came from another setting of the clock, and the wait is over.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DOUBLED_MOST = 32
-"""Keeps the power of two small, however many failures there were."""
+"""Limits the power of two, however many failures there were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Growing:
         return min(self.first_s * 2.0 ** min(failures - 1, DOUBLED_MOST), self.longest_s)
 
     def on(self, now: float) -> tuple[float, float]:
-        """Return after which moment, and up to which, a wait ends that is not over `now` (seconds since 1970)."""
+        """Return the range, first excluded, in which a wait ends that is not over `now` (seconds since 1970)."""
         return now, now + self.longest_s
 
     def over(self, until: float, now: float) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 def counted(count: int, one: str, many: str) -> str:
-    """`1 row`, `1,200 rows`."""
+    """Return `1 row`, `1,200 rows`."""
     return f"{count:,} {one if count == 1 else many}"
 
 
 def as_sentence(message: str) -> str:
-    """The same with a capital and a full stop; what begins with a name stays as it is."""
+    """Return `message` with a capital and a full stop; a name at its beginning stays as it is."""
     first = message.split(" ", 1)[0]
     text = message[:1].upper() + message[1:] if first.isalpha() and first.islower() else message
     return text if text.endswith((".", "!", "?")) else f"{text}."

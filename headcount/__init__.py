@@ -1,1 +1,1 @@
-"""The public face of Headcount: `python -m headcount`, and nothing else."""
+"""The public name of Headcount: `python -m headcount`, and nothing else."""

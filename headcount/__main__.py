@@ -1,8 +1,9 @@
-"""`headcount`, also as `python -m headcount`: loads the packages of Headcount, and no others of their names.
+"""The command `headcount`, also as `python -m headcount`.
 
-Other packages may be called `server` or `keys` too, and the current folder and PYTHONPATH come before the folder that
-Headcount is installed in. So these packages are loaded from the folder that holds this one, whatever comes first.
-`sys.path` stays as it is: with site-packages at its head, other packages would hide modules of the standard library.
+It loads Headcount's own packages and no others of the same names. Other packages may be called `server` or `keys`
+too, and the current folder and PYTHONPATH come before the folder that Headcount is installed in. So its packages are
+loaded from the folder that contains this one, whatever comes first. `sys.path` stays as it is: with site-packages
+first, other packages would hide modules of the standard library.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 FOLDER = Path(__file__).absolute().parent.parent
 PACKAGES = ("ground", "importer", "keys", "engine", "server")
 MARK = 'PART_OF = "headcount"'
-"""A line of the `__init__.py` of each: one that was installed over it does not have that."""
+"""A line of the `__init__.py` of each package; a package that was installed over it lacks the line."""
 
 
 class InTheWay(Exception):  # noqa: N818 - what is the case
@@ -33,9 +34,9 @@ def main() -> None:
 
 
 def load_own_packages() -> None:
-    """Load PACKAGES from FOLDER, so that whatever is imported from them later is Headcount's. Raises InTheWay.
+    """Load PACKAGES from FOLDER, so that later imports of these names are Headcount's. Raises InTheWay.
 
-    Nothing is run of another package.
+    No code of another package runs.
     """
     for name in PACKAGES:
         ours = FOLDER / name / "__init__.py"

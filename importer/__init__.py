@@ -1,4 +1,4 @@
-"""What a file means and what it does to the users.
+"""The meaning of a file, and what it changes of the users.
 
 Knows nothing of SSH, HTTP, Prometheus or the environment.
 """

@@ -1,8 +1,8 @@
-"""Work that runs apart: in a thread with an event loop of its own, where nothing it awaits waits for another thread.
+"""Run work in a thread with its own event loop, where nothing it awaits waits for another thread.
 
-An import is some hundred short statements and steps. Through a thread of the database and a pool of threads, each is
-two changes of threads, and beside another thread that computes each change may last as long as Python lets one run.
-Here the import is one: what it awaits has happened when it is awaited. The caller's loop stays as free as before.
+An import consists of some hundred short statements and steps. With a thread for the database and a pool of threads,
+each of them would switch threads twice. Each switch can take as long as Python lets another busy thread run. Here the
+import is one piece: what it awaits is done when it is awaited. The caller's event loop stays as free as before.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from ground.memory import give_back
 T = TypeVar("T")
 
 LONG_S = 0.2
-"""Work that took so much processor time may have freed much memory, and does not notice what giving it back takes."""
+"""Work that took this much processor time may have freed much memory.
+
+The time that returning the memory takes is small in comparison.
+"""
 
 
 async def apart(
     work: Callable[[], Coroutine[Any, Any, T]], name: str, afterwards: Callable[[], None] = lambda: None
 ) -> T:
-    """What `work` returns or raises, run in a thread called `name`. It has ended when this returns or raises.
+    """Return or raise what `work` does, run in a thread called `name`; the thread's work has ended then.
 
-    A cancellation is passed on to it, and raised after its end, whatever that was. Then the thread does `afterwards`,
-    which the caller does not wait for, but the end of the process does.
+    A cancellation is passed on to the work, and raised after its end, whatever that was. Then the thread runs
+    `afterwards`: the caller does not wait for it, but the end of the process does.
     """
     thread = _Apart(work)
     pool = ThreadPoolExecutor(1, name)
@@ -43,12 +46,12 @@ async def apart(
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([running])
         if not running.cancelled():
-            running.exception()  # it has been told, if not to us
+            running.exception()  # marks it as retrieved
         raise
 
 
 class _Apart:
-    """One piece of work in the thread that `run` is called in, which may be cancelled from another."""
+    """One piece of work in the thread that calls `run`; another thread may cancel it."""
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         self._work = work
@@ -67,7 +70,7 @@ class _Apart:
                 give_back()
 
     def cancel(self) -> None:
-        with suppress(RuntimeError):  # it is over
+        with suppress(RuntimeError):  # the loop is closed already
             self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
@@ -76,7 +79,7 @@ class _Apart:
 
 
 class _InPlace(ThreadPoolExecutor):
-    """Where `asyncio.to_thread` leads to in such a thread: nowhere else."""
+    """The executor of `asyncio.to_thread` in such a thread: it runs the call in the same thread."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         done: Future[T] = Future()

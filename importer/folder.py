@@ -1,4 +1,4 @@
-"""Where what is in a tenant's folder. Names only: nothing here is opened."""
+"""Paths inside a tenant's folder. Names only: nothing here is opened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class TenantFolder:
 
     @property
     def files(self) -> Path:
-        """What the tenant sees as `/`."""
+        """The folder that the tenant sees as `/`."""
         return self.root / "files"
 
     @property
@@ -24,12 +24,12 @@ class TenantFolder:
 
     @property
     def test(self) -> Path:
-        """What lands here is only tried."""
+        """Uploads here are dry runs."""
         return self.files / "test"
 
     @property
     def staging(self) -> Path:
-        """What is not finished: on the same file system as the rest, and in no listing."""
+        """Unfinished files: on the same file system as the rest, and in no listing."""
         return self.root / "staging"
 
     @property
@@ -46,51 +46,51 @@ class TenantFolder:
 
     @property
     def search_db(self) -> Path:
-        """The index of the users for searching: made from users.db, and made again if it is not there."""
+        """The search index of the users: made from users.db, and made again if it is missing."""
         return self.root / "search.db"
 
     @property
     def webhook_secret(self) -> Path:
-        """What the tenant's webhooks are signed with."""
+        """The secret that the tenant's webhooks are signed with."""
         return self.root / "webhook.secret"
 
     @property
     def keys(self) -> Path:
-        """The key ring."""
+        """The file of the tenant's keys."""
         return self.root / "keys.json"
 
     def visible(self, path: str) -> Path:
-        """The file that the tenant sees at `path` (absolute, as the tenant spells it, without `..`)."""
+        """Return the file that the tenant sees at `path` (absolute, as the tenant writes it, without `..`)."""
         return self.files / path.lstrip("/")
 
     def copy(self, import_id: int) -> Path:
-        """The immutable copy an import works on."""
+        """Return the immutable copy that an import reads."""
         return self.uploads / f"{import_id}.csv"
 
     def said(self, import_id: int) -> Path:
-        """What an import had to say: one JSON object a line."""
+        """Return the file of an import's messages: one JSON object a line."""
         return self.messages / f"{import_id}.jsonl"
 
     def left(self, import_id: int) -> Path:
-        """What an undo left as it was, and why: one JSON object a line."""
+        """Return the file of what an undo did not restore, and why: one JSON object a line."""
         return self.messages / f"{import_id}.undo.jsonl"
 
     def errors(self, import_id: int) -> Path:
         return self.messages / f"{import_id}.errors.csv"
 
     def touched(self, import_id: int) -> Path:
-        """Whom a held import or a dry run would touch: one JSON object a line."""
+        """Return the file of the users that a held import or a dry run would change: one JSON object a line."""
         return self.messages / f"{import_id}.touched.jsonl"
 
     def advice(self, import_id: int) -> Path:
-        """Advice on the file of an import."""
+        """Return the file of the advice on an import's file."""
         return self.messages / f"{import_id}.advice.json"
 
     @property
     def last_advice(self) -> Path:
-        """The last advice that was made, and what it was about."""
+        """The newest advice, and what it was about."""
         return self.messages / "last.advice.json"
 
 
 FolderOf = Callable[[str], TenantFolder]
-"""The folder of the tenant of a name."""
+"""Returns the folder of the tenant with a name."""

@@ -1,4 +1,4 @@
-"""Which of a list of names a misspelt one is nearest to, cheaply enough to be asked for a million rows.  Pure."""
+"""Find the name nearest to a misspelled one, cheaply enough for a million rows. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 LONGEST = 80
-"""No name that we know is longer; longer values have no neighbour."""
+"""No known name is longer; a longer value has no nearest name."""
 
 
 class Nearest:
@@ -23,7 +23,7 @@ class Nearest:
                 self._with_pair[pair].append(name)
 
     def to(self, text: str, *, at_least: float = 0.0) -> str | None:
-        """The nearest name; None if none is as near as `at_least` (0 to 1), or shares nothing."""
+        """Return the nearest name; None if no name is as near as `at_least` (0 to 1), or none shares a pair."""
         if len(text) > LONGEST:
             return None
         pairs = _pairs(text)
@@ -39,14 +39,15 @@ def _pairs(text: str) -> set[str]:
 
 
 def is_misspelt(text: str, name: str) -> bool:
-    """Whether `text` is `name` but for a slip or two of the hand: a letter more, less or other, or two turned round.
+    """Return whether `text` is `name` with one or two typing errors.
 
-    Words are compared one by one, so that another word is never taken for a slip: both are words with `_` between.
+    An error is a letter added, left out or changed, or two letters swapped. Words with `_` between are compared one
+    by one, so that another word is never taken for a typing error.
     """
     theirs, ours = text.split("_"), name.split("_")
     if len(theirs) == len(ours) and all(map(_is_slip, theirs, ours)):
         return True
-    # Words written as one, or apart.
+    # Words written together, or separately.
     joined, whole = "".join(theirs), "".join(ours)
     return joined == whole or (len(theirs) != len(ours) and joined[:2] == whole[:2] and _slips(joined, whole) <= 1)
 
@@ -57,7 +58,7 @@ def _is_slip(text: str, word: str) -> bool:
 
 
 def _slips(text: str, word: str) -> int:
-    """How many letters are to be put in, left out, changed or turned round to make `word` of `text`."""
+    """Return how many letters must be added, left out, changed or swapped to turn `text` into `word`."""
     if abs(len(text) - len(word)) > 2 or len(text) > LONGEST:
         return 3
     before: list[int] = []

@@ -1,4 +1,4 @@
-"""What people ask of an import, as frozen records: approve it, undo it, try it. Pure."""
+"""Requests of people for an import, as frozen records: approve it, undo it, test it. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ApprovalJson(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Somebody looked at a held import and said yes: to these reasons, and to no other user losing access.
+    """The approval of a held import: for these reasons, and for the deactivation of no other users.
 
     `users` are the ids of those who were on the list of deactivations.
     """
@@ -45,7 +45,7 @@ class UndoJson(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Somebody asked that an applied import be undone."""
+    """The request to undo an applied import."""
 
     by: str
     at: str
@@ -66,10 +66,10 @@ class TrialJson(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Somebody wants to see what would happen: with a file of theirs, or with other settings.
+    """The request for a test: what an import would do with another file, or with other settings.
 
-    `changes` are the settings that are tried, as JSON; `of` is the import whose file they are tried on, None for a
-    file that came with the trial.
+    `changes` are the settings to test, as JSON; `of` is the import whose file they are tested on, None for a file
+    that was sent with the request.
     """
 
     by: str

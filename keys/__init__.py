@@ -1,3 +1,3 @@
-"""Whom we trust: host keys and each tenant's public keys. Knows nothing of tenants' data, HTTP or SQL."""
+"""Host keys and each tenant's public keys. Knows nothing of tenants' data, HTTP or SQL."""
 
 PART_OF = "headcount"

@@ -1,4 +1,4 @@
-"""Every exception of the keys: a sentence a person can act on, and a code where somebody may tell them apart."""
+"""The exceptions of the keys: each has a sentence a person can act on, and a code where callers need one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from ground.refusals import Refusal
 
 
 class KeyRefused(Refusal):
-    """We don't take this key, or what was said about it. `code` is stable."""
+    """This key, or a fact given with it, is refused. `code` is stable."""
 
 
 class HostKeyRefused(Exception):  # noqa: N818 - the field's word
-    """A host key can't be used; the message names the file and says what to do."""
+    """A host key cannot be used; the message names the file and says what to do."""
 
 
 class RingUnreadable(Exception):  # noqa: N818 - what it is
-    """The file of a tenant's keys can't be read or understood; nobody may log in with it."""
+    """The file of a tenant's keys cannot be read or parsed; no user can log in with it."""

@@ -1,8 +1,8 @@
-"""The server's own keys: made at first start, refused if others could have read them.
+"""The server's host keys: created at the first start, refused if other users could have read them.
 
-An Ed25519 key is always there. Only where there was no key at all an RSA key is made with it, for clients that know
-nothing newer. Other keys put into the folder (those of the server this one replaces,
-say) are used as well. Every file that doesn't end in `.pub` is taken for a private key.
+An Ed25519 key always exists. Only if there was no key at all, an RSA key is created with it, for clients that do not
+know Ed25519. Other keys in the folder are used as well, for example those of the server that this one replaces. Every
+file that does not end in `.pub` is read as a private key.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RSA_BITS = 3072
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """One key the server proves itself with."""
+    """One host key of the server."""
 
     path: Path
     key: asyncssh.SSHKey
@@ -42,10 +42,10 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class ShownHostKey:
-    """What people compare a host key with.
+    """The form in which people compare a host key.
 
-    `fingerprint` (`SHA256:...`) is what clients show when they connect for the first time; `public` is how they keep
-    the key in `known_hosts`, after the host's name.
+    `fingerprint` (`SHA256:...`) is what clients show at their first connection; `public` is the form in which they
+    store the key in `known_hosts`, after the host's name.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class ShownHostKey:
 
 
 def shown_host_keys(keys: Iterable[HostKey]) -> list[ShownHostKey]:
-    """Of `keys` all that may be seen, in their order."""
+    """Return the public facts of `keys`, in their order."""
     return [ShownHostKey(each.kind, each.fingerprint, _public(each.key)) for each in keys]
 
 
@@ -63,9 +63,9 @@ def _public(key: asyncssh.SSHKey) -> str:
 
 
 def host_keys(folder: Path) -> list[HostKey]:
-    """The host keys in `folder`, Ed25519 first; those that must be there are made, with mode 0600.
+    """Return the host keys in `folder`, Ed25519 first; create the required ones, with mode 0600.
 
-    Raises HostKeyRefused for a key that others can read, that is weak, or that is no key.
+    Raises HostKeyRefused for a key that others can read, that is weak, or for a file that is not a key.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = _load_all(folder)
@@ -89,13 +89,13 @@ def _load(path: Path) -> HostKey:
             raise HostKeyRefused(f"the host key {path} can be read by others (mode {mode:04o}): chmod 600 {path}")
         key = asyncssh.read_private_key(path)
     except OSError as error:
-        raise HostKeyRefused(f"the host key {path} can't be read: {error.strerror}") from error
+        raise HostKeyRefused(f"the host key {path} cannot be read: {error.strerror}") from error
     except asyncssh.KeyEncryptionError:
         raise HostKeyRefused(
-            f"the host key {path} has a passphrase: take it off with ssh-keygen -p -f {path}"
+            f"the host key {path} has a passphrase: remove it with ssh-keygen -p -f {path}"
         ) from None
     except (asyncssh.KeyImportError, ValueError):
-        raise HostKeyRefused(f"{path} is no private key: take it out of the folder of host keys") from None
+        raise HostKeyRefused(f"{path} is not a private key: move it out of the folder of host keys") from None
     _refuse_weak(path, key)
     return HostKey(path, key)
 
@@ -103,12 +103,16 @@ def _load(path: Path) -> HostKey:
 def _refuse_weak(path: Path, key: asyncssh.SSHKey) -> None:
     kind, inner = key.get_algorithm(), key.pyca_key
     if kind not in KINDS:
-        raise HostKeyRefused(f"the host key {path} is of type {kind}, which is not used: take it out")
+        raise HostKeyRefused(
+            f"the host key {path} is of type {kind}, which is not supported: move it out of the folder"
+        )
     if isinstance(inner, RSAPrivateKey) and inner.key_size < RSA_MIN_BITS:
-        raise HostKeyRefused(f"the host key {path} has {inner.key_size} bits, too few to be safe: take it out")
+        raise HostKeyRefused(
+            f"the host key {path} has {inner.key_size} bits, fewer than {RSA_MIN_BITS}: move it out of the folder"
+        )
 
 
 def _make(path: Path, key: asyncssh.SSHKey) -> None:
-    """Write the private key and, beside it, the public one; a crash leaves no part of a private key."""
+    """Write the private key and, beside it, the public one; after a crash there is no part of a private key."""
     replace_file(path.with_suffix(".pub"), key.export_public_key("openssh"), 0o644)
     replace_file(path, key.export_private_key("openssh"), 0o600)

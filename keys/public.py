@@ -1,8 +1,8 @@
-"""Which public keys we accept, and how one is read from what somebody pasted. Pure.
+"""Which public keys are accepted, and how one is parsed from pasted text. Pure.
 
-One key at a time, as a line of `.pub`: type, base64, comment. Only type and base64 are believed and kept: the
-reader of authorized_keys in the SSH library splits at vertical tabs, form feeds and U+2028 and skips options it
-doesn't know, so a key's comment could carry a second key, and a restriction could be lost without a word.
+One key at a time, as a line of a `.pub` file: type, base64, comment. Only type and base64 are trusted and kept. The
+parser of authorized_keys in the SSH library splits at vertical tabs, form feeds and U+2028, and skips unknown
+options. So a comment could bring in a second key, and a restriction could be lost silently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from keys.errors import KeyRefused
 
 RSA_MIN_BITS = 2048
-RSA_MAX_BITS = 16384  # a longer one costs us more than it protects them
+RSA_MAX_BITS = 16384  # a longer one costs the server more time than it adds security
 COMMENT_MAX = 200
 KINDS = (
     "ssh-ed25519",
@@ -29,12 +29,12 @@ KINDS = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
 _CERTIFICATE = re.compile(r"(?:^|\s)\S+-cert-v0[01]@openssh\.com(?:\s|$)")
-_NEW_KEY = "make a new one with: ssh-keygen -t ed25519"
+_NEW_KEY = "create a new one with: ssh-keygen -t ed25519"
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key we accept. `blob` is in the SSH wire format, `kind` the type named in it."""
+    """An accepted key. `blob` is in the SSH wire format, `kind` the type named in it."""
 
     kind: str
     blob: bytes
@@ -50,13 +50,13 @@ class PublicKey:
 
 
 def fingerprint(blob: bytes) -> str:
-    """As `ssh-keygen -l` shows it: `SHA256:` and 43 characters."""
+    """Return the fingerprint as `ssh-keygen -l` shows it: `SHA256:` and 43 characters."""
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii")
     return f"SHA256:{digest.rstrip('=')}"
 
 
 def parse_public_key(text: str) -> PublicKey:
-    """The one key in `text`, judged. Raises KeyRefused with the reason."""
+    """Return the one key in `text`, after checking it. Raises KeyRefused with the reason."""
     line = _one_line(text)
     kind, _, rest = line.replace("\t", " ").partition(" ")
     encoded, _, comment = rest.strip(" ").partition(" ")
@@ -67,8 +67,8 @@ def parse_public_key(text: str) -> PublicKey:
 
 
 def judge(kind: str, blob: bytes) -> None:
-    """Whether the key is sound and strong enough. Raises KeyRefused if not."""
-    # Here and not above: they take a quarter of a second, which commands without a new key need not wait for.
+    """Check that the key is sound and strong enough. Raises KeyRefused if not."""
+    # Imported here: it takes 0.25 s, which commands that add no key should not spend.
     import asyncssh
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -83,17 +83,17 @@ def judge(kind: str, blob: bytes) -> None:
     if isinstance(inner, RSAPublicKey) and not RSA_MIN_BITS <= inner.key_size <= RSA_MAX_BITS:
         raise KeyRefused(
             "key_weak" if inner.key_size < RSA_MIN_BITS else "key_too_long",
-            f"an RSA key must have {RSA_MIN_BITS} to {RSA_MAX_BITS} bits, this one has {inner.key_size}; {_NEW_KEY}",
+            f"an RSA key must have {RSA_MIN_BITS} to {RSA_MAX_BITS} bits; this one has {inner.key_size}; {_NEW_KEY}",
         )
 
 
 def checked_comment(comment: str) -> str:
-    """`comment` as it may be kept and shown. Raises KeyRefused if it is too long or holds control characters."""
+    """Return `comment` as it is kept and shown. Raises KeyRefused if it is too long or has control characters."""
     comment = unicodedata.normalize("NFC", comment).strip()
     if len(comment) > COMMENT_MAX:
-        raise KeyRefused("key_comment", f"the comment is longer than {COMMENT_MAX} characters")
+        raise KeyRefused("key_comment", f"the comment is longer than {COMMENT_MAX} characters; shorten it")
     if any(unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for letter in comment):
-        raise KeyRefused("key_comment", "the comment holds control characters; take them out or give another comment")
+        raise KeyRefused("key_comment", "the comment has control characters; remove them or use another comment")
     return comment
 
 
@@ -101,20 +101,20 @@ def _one_line(text: str) -> str:
     if "PRIVATE KEY-----" in text or "PuTTY-User-Key-File" in text or "SSH PRIVATE KEY FILE" in text:
         raise KeyRefused(
             "key_private",
-            "this is a PRIVATE key, which must never leave its owner's machine: nothing of it was kept. "
-            "Treat it as compromised, make a new pair, and give the public half (the file ending in .pub)",
+            "this is a PRIVATE key, which must never leave its owner's computer: nothing of it was stored. "
+            "Stop using it, create a new key pair and add the public key (the file ending in .pub)",
         )
     if "BEGIN SSH2 PUBLIC KEY" in text or "-----BEGIN" in text:
         raise KeyRefused(
             "key_format",
-            "this public key is in another format; turn it into one line with: ssh-keygen -i -f FILE "
+            "this public key is in another format; convert it to one line with: ssh-keygen -i -f FILE "
             "(or -i -m PKCS8 -f FILE), or copy the line that PuTTYgen shows",
         )
     line = text.removeprefix("\ufeff").strip(" \t\r\n")
     if not line:
-        raise KeyRefused("key_empty", "there is no key in it; expected one line such as: ssh-ed25519 AAAA... comment")
+        raise KeyRefused("key_empty", "there is no key here; expected one line such as: ssh-ed25519 AAAA... comment")
     if len(line.splitlines()) > 1:
-        raise KeyRefused("key_multiline", "it has more than one line; add keys one at a time, each on one line")
+        raise KeyRefused("key_multiline", "there is more than one line; add one key at a time, on one line")
     return line
 
 
@@ -122,16 +122,18 @@ def _refuse_kind(kind: str, line: str) -> None:
     if kind in KINDS:
         return
     if _CERTIFICATE.search(line):
-        raise KeyRefused("key_certificate", "this is a certificate; give the public key itself (without -cert in it)")
+        raise KeyRefused(
+            "key_certificate", "this is a certificate; add the public key itself (without -cert in its type)"
+        )
     if kind == "ssh-dss":
-        raise KeyRefused("key_weak", f"DSA keys are not safe any more; {_NEW_KEY}")
+        raise KeyRefused("key_weak", f"DSA keys are no longer safe; {_NEW_KEY}")
     if any(f" {known} " in line.replace("\t", " ") for known in (*KINDS, "ssh-dss")):
         raise KeyRefused(
             "key_options",
-            "there are options before the key; give the key alone, its expiry and source networks apart",
+            "there are options before the key; add the key alone, and set expiry and networks separately",
         )
     raise KeyRefused(
-        "key_type", f"this is no key of a type we know ({', '.join(KINDS)}); expected: TYPE AAAA... comment"
+        "key_type", f"the key type is not supported ({', '.join(KINDS)} are); expected: TYPE AAAA... comment"
     )
 
 

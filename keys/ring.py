@@ -1,8 +1,9 @@
-"""A tenant's keys: one small file, replaced whole, read again when it changes; and who may log in with which.
+"""A tenant's keys: one small file, replaced as a whole and read again when it changes; and which key may log in.
 
-Writers hold a lock beside the file, so that two can't undo each other, and write into it that there is a ring: so a
-lost one is told from a tenant without keys. Readers need none, since what they open is always whole. Whether a key
-may log in is decided by `may_log_in`, a plain function of the keys, the key offered, where it came from and when.
+Writers hold a lock on a file beside it, so that two cannot undo each other's change. They write into the lock file
+that a key file exists, so a lost key file differs from a tenant without keys. Readers need no lock: the file they
+open is always complete. `may_log_in` decides whether a key may log in, from the keys, the offered key, its source and
+the time.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\
 class Key:
     """One key of a tenant.
 
-    `expires` is as given: a date (valid through the end of that day, UTC) or an RFC 3339 time. No networks: from
-    anywhere. `added_at` is RFC 3339 in UTC.
+    `expires` is as given: a date (valid through the end of that day, UTC) or an RFC 3339 time. Without networks the
+    key may log in from anywhere. `added_at` is RFC 3339 in UTC.
     """
 
     kind: str
@@ -55,7 +56,7 @@ class Key:
         return self.expires is not None and now >= end_of(self.expires)
 
     def to_json(self) -> dict[str, Any]:
-        """For people and programs; the key itself is as in a .pub file."""
+        """Return the key for people and programs; the key itself is as in a .pub file."""
         return {
             "fingerprint": self.fingerprint,
             "type": self.kind,
@@ -83,7 +84,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a key may log in; `reason` is for the log, `key` the one that fits."""
+    """Whether a key may log in; `reason` is for the log, `key` is the matching key."""
 
     allowed: bool
     reason: str
@@ -91,7 +92,7 @@ class Verdict:
 
 
 def may_log_in(keys: Iterable[Key], kind: str, blob: bytes, address: Address, now: datetime) -> Verdict:
-    """Judge the key `blob` (SSH wire format, of type `kind`), offered from `address` at `now`."""
+    """Decide whether the key `blob` (SSH wire format, of type `kind`) may log in from `address` at `now`."""
     for key in keys:
         if key.blob == blob and key.kind == kind:
             if key.expired(now):
@@ -103,7 +104,7 @@ def may_log_in(keys: Iterable[Key], kind: str, blob: bytes, address: Address, no
 
 
 def end_of(expires: str) -> datetime:
-    """The moment from which a key with this expiry is no longer valid.
+    """Return the moment from which a key with this expiry is no longer valid.
 
     Raises KeyRefused if it is neither a date (`2027-01-31`: through the end of that day, UTC) nor an RFC 3339 time.
     """
@@ -113,17 +114,19 @@ def end_of(expires: str) -> datetime:
         if _TIME.fullmatch(expires):
             return datetime.fromisoformat(expires.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        pass  # it looks like one, but there is no such day or hour
-    raise KeyRefused("key_expires", f"{expires!r} is no date like 2027-01-31 and no time like 2027-01-31T18:00:00Z")
+        pass  # the format is right, but there is no such day or hour
+    raise KeyRefused(
+        "key_expires", f"{expires!r} is neither a date such as 2027-01-31 nor a time such as 2027-01-31T18:00:00Z"
+    )
 
 
 def parse_network(text: str) -> Network:
-    """An IPv4 or IPv6 network in CIDR notation, or one address. Raises KeyRefused."""
+    """Parse an IPv4 or IPv6 network in CIDR notation, or one address. Raises KeyRefused."""
     try:
         given = ip_interface(text.strip())
         network = ip_network(given.network)
     except ValueError:
-        raise KeyRefused("key_network", f"{text!r} is no network like 192.0.2.0/24 or 2001:db8::/32") from None
+        raise KeyRefused("key_network", f"{text!r} is not a network such as 192.0.2.0/24 or 2001:db8::/32") from None
     if given.ip != network.network_address:
         raise KeyRefused("key_network", f"{text!r} is an address inside a network; did you mean {network}?")
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
@@ -132,7 +135,7 @@ def parse_network(text: str) -> Network:
 
 
 class KeyRing:
-    """The keys in the file at `path`; a file that is not there holds none."""
+    """The keys in the file at `path`; a missing file has none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -140,14 +143,14 @@ class KeyRing:
         self._seen: tuple[int, int, int] | None = None
 
     def keys(self) -> tuple[Key, ...]:
-        """The keys as they are on disk now, oldest first. Raises RingUnreadable."""
+        """Return the keys on disk now, oldest first. Raises RingUnreadable."""
         try:
             now = os.stat(self.path)
         except FileNotFoundError:
             self._keys, self._seen = (), None
             return ()
         except OSError as error:
-            raise RingUnreadable(f"{self.path} can't be read: {error.strerror}") from error
+            raise RingUnreadable(f"{self.path} cannot be read: {error.strerror}") from error
         seen = (now.st_ino, now.st_mtime_ns, now.st_size)
         if seen != self._seen:
             self._keys = _read(self.path)
@@ -155,15 +158,15 @@ class KeyRing:
         return self._keys
 
     def to_json(self) -> list[dict[str, Any]]:
-        """All keys, for people and programs. Raises RingUnreadable."""
+        """Return all keys, for people and programs. Raises RingUnreadable."""
         return [key.to_json() for key in self.keys()]
 
     def find(self, wanted: str) -> Key:
-        """The key with this fingerprint (`SHA256:` may be left out). Raises KeyRefused if there is none."""
+        """Return the key with this fingerprint (`SHA256:` may be left out). Raises KeyRefused if there is none."""
         return _found(self.keys(), wanted)
 
     def may_log_in(self, kind: str, blob: bytes, address: Address, now: datetime) -> Verdict:
-        """`may_log_in` with the keys of now; nobody may with a ring that can't be read."""
+        """Call `may_log_in` with the present keys; if they cannot be read, no login is allowed."""
         try:
             return may_log_in(self.keys(), kind, blob, address, now)
         except RingUnreadable as error:
@@ -178,7 +181,7 @@ class KeyRing:
         *,
         now: datetime | None = None,
     ) -> Key:
-        """Add the one key in `text` (a line of a .pub file); on disk when it returns. Raises KeyRefused."""
+        """Add the one key in `text` (a line of a .pub file); it is on disk when this returns. Raises KeyRefused."""
         moment = now or datetime.now(UTC)
         public = parse_public_key(text)
         key = _key(public, comment, expires, networks, moment)
@@ -191,11 +194,11 @@ class KeyRing:
         return key
 
     def revoke(self, wanted: str) -> Key:
-        """Remove the key with this fingerprint (`SHA256:` may be left out); on disk when it returns.
+        """Remove the key with this fingerprint (`SHA256:` may be left out); the change is on disk when this returns.
 
         Raises KeyRefused if there is none.
         """
-        if self._is_missing():  # a lock beside no ring would tell that one was lost
+        if self._is_missing():  # a lock file without a key file would mean that it was lost
             raise _unknown(wanted)
         with self._writing() as before:
             gone = _found(before, wanted)
@@ -204,7 +207,7 @@ class KeyRing:
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[Key, ...]]:
-        """The keys as they are, while nobody else can change them."""
+        """Yield the present keys, while no other writer can change them."""
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -214,11 +217,14 @@ class KeyRing:
             os.close(lock)
 
     def is_lost(self) -> bool:
-        """Whether there was a ring, and is none. One that was there before `note` was ever called is not known."""
+        """Return whether there was a key file and is none now.
+
+        One lost before `note` was ever called is not detected.
+        """
         return self._is_missing() and self._is_noted()
 
     def note(self) -> None:
-        """Remember that there is a ring, if there is one: so that a lost one is known. Raises OSError."""
+        """Record that the key file exists, if it does, so that its loss can be detected. Raises OSError."""
         if not self._is_missing() and not self._is_noted():
             with self._writing():
                 pass
@@ -230,7 +236,7 @@ class KeyRing:
             return False
 
     def _note(self, lock: int) -> None:
-        # The ring is on disk before this says so: a lock with something in it had a ring beside it.
+        # The key file is on disk before this is written: a lock file with content had a key file beside it.
         if not os.fstat(lock).st_size and not self._is_missing():
             os.write(lock, NOTED)
 
@@ -251,7 +257,7 @@ def _found(keys: Iterable[Key], wanted: str) -> Key:
 
 
 def _unknown(wanted: str) -> KeyRefused:
-    return KeyRefused("key_unknown", f"the tenant has no key {_name(wanted)}; the list of keys shows which it has")
+    return KeyRefused("key_unknown", f"the tenant has no key {_name(wanted)}; see the list of keys")
 
 
 def _name(wanted: str) -> str:
@@ -260,7 +266,7 @@ def _name(wanted: str) -> str:
 
 def _key(public: PublicKey, comment: str | None, expires: str | None, networks: Iterable[str], now: datetime) -> Key:
     if expires is not None and end_of(expires) <= now:
-        raise KeyRefused("key_expires", f"the expiry {expires} is already past")
+        raise KeyRefused("key_expires", f"the expiry {expires} is already past; use a later one")
     return Key(
         kind=public.kind,
         blob=public.blob,
@@ -276,7 +282,7 @@ def _read(path: Path) -> tuple[Key, ...]:
         data = json.loads(path.read_bytes())
         return tuple(Key.from_json(entry) for entry in data["keys"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, KeyRefused) as error:
-        raise RingUnreadable(f"{path} is no ring of keys ({type(error).__name__})") from error
+        raise RingUnreadable(f"{path} is not a key file ({type(error).__name__})") from error
 
 
 def _write(path: Path, keys: tuple[Key, ...]) -> None:

@@ -1,1 +1,1 @@
-"""The engine that is one SQLite file for the server (headcount.db), and one for each tenant (users.db)."""
+"""The SQLite engine: one file for the server (headcount.db), and one for each tenant (users.db)."""

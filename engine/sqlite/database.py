@@ -1,7 +1,7 @@
-"""How a SQLite file is opened and changed: pragmas, migrations, and the only transactions.
+"""Open and change a SQLite file: pragmas, migrations, and the only transactions.
 
-Cancelling a call of aiosqlite does not stop the statement (it runs on in its thread, and the transaction stays
-open): so a transaction here always ends, by COMMIT or ROLLBACK, before a cancellation goes on.
+Canceling a call of aiosqlite does not stop the statement: it keeps running in its thread, and the transaction stays
+open. So a transaction here always ends, by COMMIT or ROLLBACK, before a cancellation goes on.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ from importer.errors import DatabaseFault, DatabaseUnusable, SchemaTooNew, TryAg
 T = TypeVar("T")
 
 Through = Callable[[Callable[[], sqlite3.Connection], int], aiosqlite.Connection]
-"""How statements reach SQLite: made of what connects, and of how many rows a cursor hands over at once."""
+"""How statements reach SQLite.
+
+Arguments: the function that connects, and the number of rows a cursor fetches at once.
+"""
 
 BUSY_TIMEOUT_S = 10.0
 ROWS_AT_ONCE = 64
 VERSION = "PRAGMA user_version"
 PATIENCE_S = 0.05
-"""So long a cancellation may wait for the next look, where statements follow on each other without a thread."""
+"""The longest wait of a cancellation while statements run one after the other without a thread."""
 FULL_OR_BUSY = {
     sqlite3.SQLITE_FULL: ("disk_full", "the disk is full"),
     sqlite3.SQLITE_IOERR: ("disk_error", "the disk could not be read or written"),
@@ -47,12 +50,13 @@ FULL_OR_BUSY = {
 async def open_database(
     path: Path, kind: str, *, readonly: bool = False, make: bool = False, through: Through | None = None
 ) -> aiosqlite.Connection:
-    """Open the database at `path` with its schema brought up to date. What an older Headcount wrote is copied before.
+    """Open the database at `path` and migrate its schema. A database of an older Headcount is copied before.
 
-    `kind` names the schema: `server` (headcount.db) or `tenant` (users.db). Autocommit outside `transaction()`.
-    Only with `make` is a database made where none is, or an empty one: for a caller that makes the whole folder.
-    Statements run in a thread of the connection's, or as `through` does it.
-    Raises DatabaseUnusable, SchemaTooNew if a newer Headcount wrote it, TryAgain when the disk is full or another
+    `kind` names the schema: `server` (headcount.db) or `tenant` (users.db). Autocommit outside `transaction()`. Only
+    with `make` is a database created if there is none or an empty one: for a caller that creates the whole folder.
+    Statements run in the connection's thread, or as `through` does it.
+
+    Raises DatabaseUnusable; SchemaTooNew if a newer Headcount wrote it; TryAgain if the disk is full or another
     process does not even let it be read.
     """
     try:
@@ -80,7 +84,10 @@ async def _open(path: Path, kind: str, readonly: bool, make: bool, through: Thro
 
 
 def _connect(path: Path, kind: str, readonly: bool, make: bool) -> tuple[sqlite3.Connection, int]:
-    """The connection, and the version of the schema found: all in one call, as each would be a way to its thread."""
+    """Return the connection, and the version of the schema found.
+
+    All in one call, because each call is a round trip to the connection's thread.
+    """
     mode = "ro" if readonly else "rwc" if make else "rw"
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -106,7 +113,7 @@ def _connect(path: Path, kind: str, readonly: bool, make: bool) -> tuple[sqlite3
 
 
 class Threaded(aiosqlite.Connection):
-    """A connection with a thread of its own, which has ended if opening it raises or is cancelled."""
+    """A connection with its own thread, which has ended if opening it raises or is canceled."""
 
     def __await__(self) -> Generator[Any, None, aiosqlite.Connection]:
         self._thread.start()
@@ -119,7 +126,7 @@ class Threaded(aiosqlite.Connection):
         try:
             await in_its_thread(self, connect)
         except BaseException:
-            # aiosqlite would not wait for its thread, whose last word may then come to a loop that is closed.
+            # aiosqlite would not wait for its thread, which may then report to a closed event loop.
             if stopped := self.stop():
                 await finish(stopped)
             raise
@@ -148,25 +155,28 @@ class Inline(aiosqlite.Connection):
         return done
 
     async def close(self) -> None:
-        """Close it, for good."""
+        """Close the connection for good."""
         if (connection := self.given_up()) is not None:
             connection.close()
 
     def given_up(self) -> sqlite3.Connection | None:
-        """SQLite's connection, for the caller to close, as if this one were closed; None if it is.
+        """Return SQLite's connection for the caller to close, as if this one were closed; None if it is.
 
-        The memory of its cache is free: it may be much, and what is left to do with the connection needs none.
+        The memory of its cache is freed: it may be much, and the remaining work with the connection needs none.
         """
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(sqlite3.Error):  # it can be closed all the same
+            with suppress(sqlite3.Error):  # it can be closed even so
                 connection.execute("PRAGMA shrink_memory")
         return connection
 
 
 def put_away(connection: sqlite3.Connection) -> None:
-    """Move what was committed from the log into the file of the database, as far as it goes, and close it; blocks."""
-    with closing(connection), suppress(sqlite3.Error):  # it is as safe in the log
+    """Move committed data from the log into the database file, as far as possible, and close the connection.
+
+    Blocks.
+    """
+    with closing(connection), suppress(sqlite3.Error):  # the data is as safe in the log
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
@@ -178,7 +188,10 @@ def migrations(kind: str) -> list[str]:
 
 
 def check_version(path: Path, kind: str, version: int) -> None:
-    """Raise DatabaseUnusable for the database at `path` if nothing was ever made in it, SchemaTooNew if too much."""
+    """Check the schema `version` of the database at `path`.
+
+    Raises DatabaseUnusable if it is 0 (nothing was ever created in it), SchemaTooNew if a newer Headcount wrote it.
+    """
     if version == 0:
         raise DatabaseUnusable(f"{path} is empty; restore it from a backup")
     if version > newest_version(kind):
@@ -199,7 +212,7 @@ async def _migrate(db: aiosqlite.Connection, path: Path, kind: str, version: int
         await _keep_copy(db, path, version)
     for number in range(version + 1, len(scripts) + 1):
         async with transaction(db):
-            # Somebody else may have done it while we waited for the lock.
+            # Another process may have migrated it while this one waited for the lock.
             if await _version(db) < number:
                 for statement in _statements(scripts[number - 1]):
                     await db.execute(statement)
@@ -207,12 +220,12 @@ async def _migrate(db: aiosqlite.Connection, path: Path, kind: str, version: int
 
 
 def copy_before(path: Path, version: int) -> Path:
-    """Where the copy of the database at `path` is that was made before its schema `version` was changed."""
+    """Return the path of the copy that is made of the database at `path` before its schema `version` is migrated."""
     return path.with_name(f"{path.name}.schema-{version}")
 
 
 async def _keep_copy(db: aiosqlite.Connection, path: Path, version: int) -> None:
-    """Keep the database as it is, whole and on disk when this returns, in the place of an older such copy."""
+    """Copy the complete database, which is on disk when this returns, in place of an older such copy."""
     copy = copy_before(path, version)
     making = copy.with_name(f"{copy.name}.{secrets.token_hex(8)}")
     try:
@@ -236,7 +249,7 @@ async def _version(db: aiosqlite.Connection) -> int:
 
 
 def _statements(script: str) -> list[str]:
-    """Split at statement ends as SQLite sees them (`executescript` would commit behind our back)."""
+    """Split at statement ends as SQLite sees them (`executescript` would commit on its own)."""
     found, start = [], 0
     for position, letter in enumerate(script):
         if letter == ";" and sqlite3.complete_statement(script[start : position + 1]):
@@ -247,10 +260,10 @@ def _statements(script: str) -> list[str]:
 
 @asynccontextmanager
 async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
-    """A write transaction: committed if the block ends, rolled back if it raises or is cancelled.
+    """Run the block as a write transaction: committed if it ends, rolled back if it raises or is canceled.
 
-    Whichever it is has happened when the block is left. Raises TryAgain when the disk is full or the database
-    busy; then nothing was changed.
+    Either is done when the block is left. Raises TryAgain if the disk is full or the database busy; then nothing was
+    changed.
     """
     try:
         try:
@@ -265,22 +278,22 @@ async def transaction(db: aiosqlite.Connection) -> AsyncIterator[None]:
 
 
 async def in_its_thread(db: aiosqlite.Connection, work: Callable[[], T]) -> T:
-    """What `work` returns in the thread of `db`, where it may use the connection itself.
+    """Return what `work` returns in the thread of `db`, where it may use the connection itself.
 
-    Cancelled meanwhile, it has ended before the cancellation goes on. Raises ValueError if `db` is closed.
+    If canceled meanwhile, the work has ended before the cancellation goes on. Raises ValueError if `db` is closed.
     """
     if not db._running:
         raise ValueError("Connection closed")
     coming = Coming(work)
-    db._tx.put_nowait((None, coming.do))  # as aiosqlite's own methods: it has no public way to this
+    db._tx.put_nowait((None, coming.do))  # as aiosqlite's own methods do: it has no public API for this
     return await coming
 
 
 async def at_once(db: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T], *, on_disk: bool = True) -> T:
-    """Return what `work` returns, run in a write transaction and in one step of the event loop, however busy that is.
+    """Return what `work` returns, run in a write transaction and in one step of the event loop, even a busy one.
 
-    It is committed when this returns; if `work` raises, it is rolled back. Without `on_disk` a power cut may take it
-    back, until something later is on disk; a crash of the process does not. Raises TryAgain as `transaction` does.
+    It is committed when this returns; if `work` raises, it is rolled back. Without `on_disk` a power cut may undo it
+    until a later write is on disk; a crash of the process does not. Raises TryAgain as `transaction` does.
     """
     try:
         return await in_its_thread(db, lambda: _in_transaction(db._conn, work, on_disk))
@@ -304,7 +317,7 @@ def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Conn
 
 
 def as_try_again(error: Exception) -> Exception:
-    """What `error` means to the caller: TryAgain for a full disk or a busy database, otherwise itself."""
+    """Return TryAgain if `error` is a full disk or a busy database, otherwise `error` itself."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in FULL_OR_BUSY:
         return TryAgain(*FULL_OR_BUSY[code])
@@ -312,17 +325,17 @@ def as_try_again(error: Exception) -> Exception:
 
 
 def as_told(error: sqlite3.DatabaseError, path: Path) -> Exception:
-    """Map what the database at `path` raised: to TryAgain, to DatabaseUnusable, otherwise to DatabaseFault."""
+    """Map an error of the database at `path` to TryAgain, DatabaseUnusable or else DatabaseFault."""
     meant = as_try_again(error)
     if meant is not error:
         return meant
     if not is_damage(error):
-        return DatabaseFault(f"the database can't be used: {error}")
+        return DatabaseFault(f"the database cannot be used: {error}")
     if why := in_words(path, error):
         return DatabaseUnusable(why)
     if is_on_read_only_disk(path):
         return TryAgain("disk_error", "the disk of the server is read-only")
-    # What can be opened after all: SQLite could not make the files that it needs beside it (disk, descriptors).
+    # The file itself can be opened: SQLite could not create the files it needs beside it (disk, descriptors).
     return TryAgain(*FULL_OR_BUSY[sqlite3.SQLITE_IOERR])
 
 

@@ -1,4 +1,4 @@
-"""What SQLite says of a users.db that is open, in the words of importer.errors."""
+"""Translate SQLite errors of an open users.db into the exceptions of importer.errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from importer.errors import DatabaseDamaged, DatabaseFault
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Raise what SQLite says as TryAgain or DatabaseDamaged, where it is one of them; else as DatabaseFault."""
+    """Raise SQLite errors in the block as TryAgain or DatabaseDamaged if they are that, else as DatabaseFault."""
     try:
         yield
     except sqlite3.Error as error:
@@ -23,11 +23,11 @@ def told() -> Iterator[None]:
         if meant is not error:
             raise meant from error
         if is_damage(error):
-            raise DatabaseDamaged(f"the database can't be used: {error}") from error
-        raise DatabaseFault(f"the database can't be used: {error}") from error
+            raise DatabaseDamaged(f"the database cannot be used: {error}") from error
+        raise DatabaseFault(f"the database cannot be used: {error}") from error
 
 
 async def fetch(db: aiosqlite.Connection, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-    """All that `query` finds. Raises as `told` does."""
+    """Return all rows of `query`. Raises as `told` does."""
     with told():
         return list(await db.execute_fetchall(query, values))

@@ -1,4 +1,4 @@
-"""headcount.db: how it is opened, and whose connection is whose."""
+"""headcount.db: how it is opened, and which part uses which connection."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from importer.errors import TryAgain
 class SqliteStore:
     """An `engine.store.Store` on connections to headcount.db.
 
-    A server has several: whose each is, and why it is apart.
+    A server has several connections, each for some parts and a reason:
 
-    | connection | opened to | used by | apart because |
+    | connection | opened to | used by | separate because |
     |---|---|---|---|
     | `queue` | write | the queue | an upload's CLOSE waits for no write but the queue's own |
     | `db` | write | lists of tenants; outbox, sign-ins, uses of keys, bans | their writes may wait |
     | `looking` | read | pages, API, metrics | a reader waits for no transaction |
-    | of `accounts` | read | logins | on the event loop itself, so it gives up soon |
+    | of `accounts` | read | logins | it runs on the event loop itself, so it gives up soon |
     | of `hints`, while a page is followed | read | events | SQLite tells a connection what *others* changed |
 
-    For a command `db` is all of them.
+    A command uses `db` for all of them.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class SqliteStore:
     async def ask_to_write(self) -> None:
         # BEGIN IMMEDIATE alone does not fail where the file is read-only.
         await self._queueing.change("UPDATE tenants SET last_import_id = last_import_id WHERE name = ''")
-        # That changes nothing, and so does not come upon a file that cannot be written.
+        # It changes no row, so it does not detect files that cannot be written.
         database = self.ledger.file
         for file in (database, database.with_name(f"{database.name}-wal")):
             if file.exists() and not os.access(file, os.W_OK, effective_ids=True):
@@ -97,20 +97,20 @@ class SqliteStore:
         return self._looking
 
     def _reader(self) -> Ledger:
-        """One a part, where readers are apart: what one of them reads waits for nothing that another does."""
+        """Return a connection for one part's reads, if reads are separate: they wait for no work of another part."""
         return self.ledger if self._looking is self else Ledger(self._looking.ledger.db, self.ledger.file)
 
 
 def store_file(data_dir: Path) -> Path:
-    """Where headcount.db is."""
+    """Return the path of headcount.db."""
     return data_dir / "headcount.db"
 
 
 @asynccontextmanager
 async def open_store(file: Path, *, make: bool = False, serving: bool = False) -> AsyncIterator[SqliteStore]:
-    """Open the store in `file`, with its schema up to date; with `make` one is made if there is none.
+    """Open the store in `file`, with its schema up to date; with `make` one is created if there is none.
 
-    `serving` is for the server, many of whose parts work at the same time. Raises DatabaseUnusable, TryAgain.
+    `serving` is for the server, where many parts work at the same time. Raises DatabaseUnusable, TryAgain.
     """
     if make:
         file.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""Why a database cannot be used, in words: found out from what SQLite says and what is there."""
+"""Explain why a database cannot be used, from SQLite's error and the file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SHUT = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether `error` is about a database that cannot be used, and not about what was asked of it."""
+    """Return whether `error` means that the database cannot be used, whatever the statement was."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED | SHUT
 
 
 def in_words(path: Path, error: sqlite3.Error) -> str | None:
     """Return what is wrong with the database at `path`, which raised `error`, and what to do.
 
-    None if nothing is: then the fault lies elsewhere, as on a full disk.
+    None if the file is fine: then the cause is elsewhere, such as a full disk.
     """
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
         return damaged(path, error)
@@ -30,7 +30,7 @@ def in_words(path: Path, error: sqlite3.Error) -> str | None:
 
 
 def read_all(path: Path) -> None:
-    """Read every page of the database at `path`. Raises DatabaseUnusable unless all of them make sense."""
+    """Read every page of the database at `path`. Raises DatabaseUnusable unless all are sound."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()

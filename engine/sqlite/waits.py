@@ -1,6 +1,6 @@
-"""Rows that wait for their next try."""
+"""SQL for rows that wait for their next try."""
 
 from __future__ import annotations
 
 STILL_WAITS = "not_before > ? AND not_before <= ?"
-"""SQL: the wait of a row is not over. The two values are the moments of `ground.waits.Growing.on`."""
+"""SQL: the wait of a row is not over. The two values come from `ground.waits.Growing.on`."""

@@ -1,1 +1,1 @@
-"""What waits, and what became of it: every state of every import."""
+"""The queue: the imports of all tenants and the changes of their states."""

@@ -1,4 +1,4 @@
-"""Which decisions an import allows now: to be approved, discarded, undone. Pure."""
+"""Which decisions an import allows now: approve, discard, undo. Pure."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from importer.requests import Approval
 
 
 def why_not_decided(entry: Entry, verb: str) -> Refused | None:
-    """Return why `entry` cannot be `verb` (approved, discarded) now, None if it can: a real import that is held."""
+    """Return why `entry` cannot be `verb` (approved, discarded) now; None for a real import that is held."""
     which = f"import {entry.id} of {entry.tenant}"
     if entry.dry_run:
-        return Refused("dry_run", f"{which} was a dry run: there is nothing to be {verb}")
+        return Refused("dry_run", f"{which} was a dry run: it cannot be {verb}")
     if entry.state is not ImportState.HELD:
         return Refused("not_held", f"{which} is {entry.state.words}: only a held import can be {verb}")
     return None
 
 
 def approval_of(entry: Entry, *, by: str, at: str, users: frozenset[int], held_at: str | None = None) -> Approval:
-    """Return the approval of `entry`, which is held: its reasons are waived, and `users` may lose access.
+    """Return the approval of the held import `entry`: its reasons are waived, and `users` may be deactivated.
 
-    Raises Refused if `entry` was held again since `held_at`, which is its `finished_at` as it was looked at.
+    `held_at` is the `finished_at` of the entry that was reviewed. Raises Refused if `entry` was held again since
+    then.
     """
     if held_at not in (None, entry.finished_at):
-        raise Refused("held_again", "it is not as it was when you looked: look at what it would do now")
+        raise Refused("held_again", "the import was held again after you opened it: review its users again")
     guard = entry.outcome.guard if entry.outcome else None
     return Approval(by, at, guard.reasons if guard else (), users)
 
 
 def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | None) -> Refused | None:
-    """Return why `entry` cannot be undone now, None if it can.
+    """Return why `entry` cannot be undone now; None if it can.
 
-    `newest` is the newest applied import that was not `unchanged`, `waiting` one that is queued or runs.
+    `newest` is the newest applied import that is not `unchanged`. `waiting` is a real import that is queued or runs.
     """
     if entry is None:
-        return Refused("nothing_to_undo", "there is no import that could be undone")
+        return Refused("nothing_to_undo", "there is no import to undo")
     which = f"import {entry.id} of {entry.tenant}"
     if entry.dry_run:
-        return Refused("dry_run", f"{which} was a dry run: there is nothing to be undone")
+        return Refused("dry_run", f"{which} was a dry run: there is nothing to undo")
     if waiting:
-        return Refused("import_waits", f"import {waiting.id} is {waiting.state.value}: wait for its end, then undo")
+        return Refused("import_waits", f"import {waiting.id} is {waiting.state.value}: wait until it ends, then undo")
     if entry.state is ImportState.UNCHANGED:
-        return Refused("nothing_to_undo", f"{which} changed nobody: there is nothing to be undone")
+        return Refused("nothing_to_undo", f"{which} changed no user: there is nothing to undo")
     if entry.state not in APPLIED:
         return Refused("not_applied", f"{which} is {entry.state.words}: only an applied import can be undone")
     if newest and newest.id != entry.id:

@@ -1,10 +1,14 @@
-"""What a check-sum file says, and what it means for an upload. Pure.
+"""Read a checksum file, and decide what it means for an upload. Pure.
 
-A check-sum that fits an upload proves it whole, whenever it came. One that fits nothing counts against the upload it
-may have been sent for: it landed after the upload before and before the upload after. One that fits another upload,
-or that another import failed for, counts against nobody: so the check-sum of the last file, still lying beside the
-new one, is no fault of the new one. Where one sent for this upload differs and only an old one fits, what came is an
-old file once more: it differs.
+A checksum that matches an upload proves the upload complete, whenever the checksum arrived. A checksum that matches
+no upload counts against the upload it was probably sent for: one that arrived after the upload before and before the
+upload after.
+
+A checksum that matches another upload, or made another import fail, counts against no upload. So the previous file's
+checksum, still in the folder beside the new file, does not make the new file fail.
+
+If the checksum sent for this upload differs, and only an older checksum matches, the older file was sent again: the
+upload differs.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from importer.model import Counts, FileFacts, ImportState, Outcome, Problem, Sev
 
 CHECKSUM_NAME = "sync_users.csv.sha256"
 CHECKSUM_WAIT = timedelta(hours=1)
-"""So long after an upload its check-sum may come, where one is required."""
+"""How long after an upload its checksum may arrive, if one is required."""
 
 MAX_CHECKSUM_BYTES = 64 * 1024
 _LINE = re.compile(r"\\?(?P<hash>[0-9a-fA-F]{64})(?:[ \t]+\*?(?P<name>.*))?")
@@ -27,25 +31,25 @@ _TAGGED_LINE = re.compile(r"SHA256 \((?P<name>.*)\) = (?P<hash>[0-9a-fA-F]{64})"
 
 
 class NoChecksum(ValueError):  # noqa: N818 - what is the case
-    """A check-sum file that says nothing about our file; the message is a sentence for the client."""
+    """A checksum file without a checksum for sync_users.csv; the message is a sentence for the client."""
 
 
 class Verdict(Enum):
-    """What the check-sums mean for an upload."""
+    """The meaning of the checksums for an upload."""
 
-    SILENT = auto()  # none was sent for it, and none is required
+    SILENT = auto()  # none was sent for the upload, and none is required
     FITS = auto()
     DIFFERS = auto()
-    WAITS = auto()  # one is required and may still come
-    MISSING = auto()  # one is required and did not come
-    UNREAD = auto()  # one was sent or is required, and the file could not be read for it
+    WAITS = auto()  # one is required and may still arrive
+    MISSING = auto()  # one is required and did not arrive in time
+    UNREAD = auto()  # one was sent or is required, and the file could not be read to compare it
 
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """One that was sent. `after` is the sequence of the newest import when it landed.
+    """A checksum that was sent. `after` is the sequence of the newest import when it arrived.
 
-    `import_id` is the import that failed because it differs from this, None if there is none.
+    `import_id` is the import that failed because it differs from this checksum; None if there is none.
     """
 
     id: int
@@ -56,9 +60,9 @@ class Checksum:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What was sent to the same folder around an upload: its check-sums, and the uploads next to it, by sequence.
+    """The context of an upload in its folder: the checksums, and the sequences of the neighboring uploads.
 
-    `before` is 0 and `following` None where there is none. `others` are the hashes of other uploads.
+    `before` is 0 and `following` is None if that upload does not exist. `others` are the hashes of other uploads.
     """
 
     checksums: Sequence[Checksum]
@@ -68,9 +72,9 @@ class Surroundings:
 
 
 def checksum_in(content: bytes) -> str:
-    """The SHA-256 of `sync_users.csv`, in lower case, as `sha256sum` writes it; raises NoChecksum.
+    """Return the SHA-256 of `sync_users.csv`, in lower case, from a file as `sha256sum` writes it. Raises NoChecksum.
 
-    A lone line counts whatever file it names: the file may have another name where it was made.
+    A single line counts whatever file it names: the file may have another name on the sender's machine.
     """
     found = [match for line in _text(content).splitlines() if (match := _match(line.strip()))]
     if len(found) > 1:
@@ -78,19 +82,20 @@ def checksum_in(content: bytes) -> str:
     hashes = {match["hash"].lower() for match in found}
     if len(hashes) != 1:
         raise NoChecksum(
-            f"{CHECKSUM_NAME} must hold one line as sha256sum writes it: 64 digits 0-9 and a-f, two spaces, and "
+            f"{CHECKSUM_NAME} must hold one line as sha256sum writes it: 64 digits 0-9 and a-f, two spaces and "
             "sync_users.csv"
         )
     return hashes.pop()
 
 
 def judge(import_id: int, sha256: str, around: Surroundings, *, required: bool, over: bool) -> Verdict:
-    """What the check-sums around the upload `import_id`, whose content has the hash `sha256`, mean for it.
+    """Decide what the checksums around the upload `import_id` mean for it. `sha256` is the hash of its content.
 
-    `over` says whether it has waited long enough.
+    `over`: the upload has waited long enough for a required checksum.
     """
     fitting = [each for each in around.checksums if each.sha256 == sha256]
-    # One of this upload alone outweighs others beside it; one that an earlier upload of the same content had does not
+    # A matching checksum sent for this upload overrides differing ones. But if another upload has the same content,
+    # the match may belong to that one and overrides nothing.
     if sha256 not in around.others and any(_sent_for(each, around) for each in fitting):
         return Verdict.FITS
     if against(import_id, sha256, around):
@@ -103,7 +108,7 @@ def judge(import_id: int, sha256: str, around: Surroundings, *, required: bool, 
 
 
 def against(import_id: int, sha256: str, around: Surroundings) -> list[Checksum]:
-    """The check-sums that differ from the upload and count against it, newest first."""
+    """Return the checksums that differ from the upload and count against it, newest first."""
     found = [
         each
         for each in around.checksums
@@ -121,36 +126,38 @@ def _sent_for(checksum: Checksum, around: Surroundings) -> bool:
 
 
 def differs(file: FileFacts, theirs: str) -> Outcome:
-    """The end of an import whose file is not the one the check-sum was made of."""
+    """Return the outcome of an import whose file does not match its checksum."""
     message = (
-        f"The file is not the one that {CHECKSUM_NAME} was made of: its SHA-256 begins with "
-        f"{(file.sha256 or '')[:12]}, the one sent with {theirs[:12]}. It was changed or cut short on its way, or "
-        "the check-sum is of another file; send the file and its check-sum again."
+        f"The file does not match {CHECKSUM_NAME}: its SHA-256 starts with {(file.sha256 or '')[:12]}, not "
+        f"{theirs[:12]}. One of them is cut short, changed or of another file. Send both again."
     )
     return _failed(file, Problem(Severity.ERROR, "checksum_differs", message))
 
 
 def missing(file: FileFacts) -> Outcome:
-    """The end of an import whose required check-sum did not come."""
+    """Return the outcome of an import whose required checksum did not arrive in time."""
     message = (
-        f"No check-sum came within {CHECKSUM_WAIT // timedelta(minutes=1)} minutes, and the settings require one "
-        f"(require_checksum). Send the file again, and beside it {CHECKSUM_NAME} with its SHA-256."
+        f"No checksum came within {CHECKSUM_WAIT // timedelta(minutes=1)} minutes, and require_checksum is on. "
+        f"Send the file and {CHECKSUM_NAME}."
     )
     return _failed(file, Problem(Severity.ERROR, "checksum_missing", message))
 
 
 def unread(file: FileFacts) -> Outcome:
-    """The end of an import whose file could not be read for so long that its check-sum was never compared."""
+    """Return the outcome of an import whose file stayed unreadable for CHECKSUM_WAIT:
+
+    its checksum was not compared.
+    """
     message = (
-        f"The server could not read the file for {CHECKSUM_WAIT // timedelta(minutes=1)} minutes, and so did not "
-        "compare it with its check-sum; nothing was changed. Tell the operator, then send the file again."
+        f"The server could not read the file for {CHECKSUM_WAIT // timedelta(minutes=1)} minutes, so it was not "
+        "compared with its checksum; nothing was changed. Tell the operator, then send the file again."
     )
     return _failed(file, Problem(Severity.ERROR, "checksum_unread", message))
 
 
 def waiting(until: str) -> str:
-    """What an import says that waits for its check-sum, until the moment `until` (RFC 3339)."""
-    return f"Waiting for {CHECKSUM_NAME} until {until}: the settings require a check-sum. Send it to the same folder."
+    """Return the message of an import that waits for its checksum until the moment `until` (RFC 3339)."""
+    return f"Waiting for {CHECKSUM_NAME} until {until}: require_checksum is on. Send it to the same folder."
 
 
 def _failed(file: FileFacts, problem: Problem) -> Outcome:
@@ -162,7 +169,10 @@ def _match(line: str) -> re.Match[str] | None:
 
 
 def _text(content: bytes) -> str:
-    """Some programs write it with a byte order mark, or in UTF-16. No byte is refused here: the lines are judged."""
+    """Decode a checksum file. Some programs write a byte order mark or UTF-16.
+
+    No byte is refused: the lines are checked.
+    """
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     return content.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 

@@ -1,6 +1,6 @@
-"""The check-sums that tenants sent: remembered when they land, and compared when an import starts.
+"""The checksums that tenants sent: stored when they arrive, compared when an import starts.
 
-The newest of each folder are kept. What a check-sum that proves a held import whole changes of it is in queue.py.
+The newest of each folder are kept. queue.py says how a checksum that proves a held import complete requeues it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from importer.queue.checksum import (
 from importer.queue.entry import Entry, Waiting
 
 KEPT = 50
-"""So many check-sums are remembered for each folder of a tenant."""
+"""The number of checksums that are kept for each folder of a tenant."""
 
 WAITS_MOST = 1000
-"""So many uploads are known by when this process first looked at them: more than ever wait at once."""
+"""The number of uploads whose first look is remembered: more than ever wait at the same time."""
 
 ROUGHLY = timedelta(minutes=1)
-"""A step of the clock that changes nothing of what is said."""
+"""A step of the clock up to this long does not change the time that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """An upload compared with the check-sums: `end` is its outcome if they make it fail.
+    """An upload compared with its checksums: `end` is its outcome if they make it fail.
 
-    `failed`: its file was tried to be read for them, in vain.
+    `failed`: the file could not be read to compare it.
     """
 
     verdict: Verdict
@@ -51,10 +51,10 @@ class Compared:
 
 
 class Waits:
-    """How long uploads still wait for their check-sums.
+    """How long uploads still wait for their checksums.
 
-    Counted by a clock that never steps (`steady`, in seconds), from the moment at which this process first looked at
-    an upload; what it had waited before, by the other.
+    The wait is measured by the monotonic clock `steady` (seconds), from this process's first look at an upload. The
+    time that the upload had waited before that look is taken from the wall clock.
     """
 
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
@@ -62,7 +62,7 @@ class Waits:
         self._ends: dict[tuple[str, int], float] = {}
 
     def left(self, entry: Entry | Waiting, now: datetime) -> timedelta:
-        """How much longer `entry` waits; nothing or less if its wait is over."""
+        """Return how much longer `entry` waits; zero or less if its wait is over."""
         end = self._ends.get(entry.key)
         if end is None:
             waited = max(timedelta(), now - from_rfc3339(entry.uploaded_at))
@@ -72,7 +72,7 @@ class Waits:
         return timedelta(seconds=end - self.steady())
 
     def until(self, entry: Entry, now: datetime) -> str:
-        """When that will be (RFC 3339): an hour after the upload, unless the clock stepped meanwhile."""
+        """Return when the wait ends (RFC 3339): an hour after the upload, unless the clock was set meanwhile."""
         planned, end = from_rfc3339(entry.uploaded_at) + CHECKSUM_WAIT, now + self.left(entry, now)
         if abs(planned - end) > ROUGHLY:
             planned = end.replace(second=0, microsecond=0) + ROUGHLY
@@ -80,36 +80,39 @@ class Waits:
 
 
 class ChecksumStore(Protocol):
-    """The check-sums as they are kept, with the imports. Raises TryAgain when nothing can be read or written now."""
+    """The stored checksums, and the hashes of imports. Raises TryAgain if they cannot be read or written now."""
 
     async def folders(self, tenant: str) -> frozenset[bool]:
-        """For which folders of a tenant check-sums are remembered: that of dry runs (True), that of real imports."""
+        """Return the folders of a tenant that have checksums: True for dry runs, False for real imports."""
 
     async def hashed(self, tenant: str, import_id: int, sha256: str) -> None:
-        """Write down the hash of the content of a file."""
+        """Store the hash of the content of an import's file."""
 
     async def around(self, entry: Entry) -> Surroundings:
-        """What `entry` is judged by: the check-sums of its folder, and, if there are some, the uploads beside it."""
+        """Return what `entry` is judged by: the checksums of its folder and, if any, the uploads next to it."""
 
     async def count_against(self, import_id: int, checksums: Iterable[int]) -> None:
-        """Write down that these check-sums made this import fail, all or none."""
+        """Store that these checksums made this import fail: all of them or none."""
 
 
 class Checksums:
-    """The check-sums that are kept in `store`. Raises TryAgain when that cannot be read or written now."""
+    """The checksums in `store`. Raises TryAgain if it cannot be read or written now."""
 
     def __init__(self, store: ChecksumStore) -> None:
         self._store = store
         self.waits = Waits()
         self._unread: dict[tuple[str, int], float] = {}
-        """Since when files cannot be read, by the clock of `waits`."""
+        """The moment each file was first unreadable, by the clock of `waits`."""
 
     async def folders(self, tenant: str) -> frozenset[bool]:
-        """For which folders of a tenant check-sums are remembered: that of dry runs (True), that of real imports."""
+        """Return the folders of a tenant that have checksums: True for dry runs, False for real imports."""
         return await self._store.folders(tenant)
 
     async def hashed(self, waiting: Waiting, copy: Path) -> Waiting:
-        """`waiting`, with the hash of its content written down, if its copy can be read."""
+        """Hash the file of `waiting`, store the hash, and return `waiting` as hashed.
+
+        If its copy cannot be read, `waiting` is returned as it is; `compare` then keeps it from running.
+        """
         try:
             sha256 = await asyncio.to_thread(_hash_of, copy)
         except OSError:
@@ -122,7 +125,7 @@ class Checksums:
         return replace(waiting, hashed=True)
 
     async def compare(self, entry: Entry, *, required: bool, now: datetime) -> Compared:
-        """What the check-sums mean for `entry`. When it fails for one, that one counts against no other import."""
+        """Compare `entry` with the checksums. A checksum that makes it fail counts against no other import."""
         around = await self._store.around(entry)
         if not (required or around.checksums):
             return Compared(Verdict.SILENT)
@@ -137,9 +140,9 @@ class Checksums:
         return Compared(verdict)
 
     def _not_read(self, entry: Entry) -> Compared:
-        """No file runs uncompared: it is read again, for an hour at most."""
+        """Return that the file is not compared yet; it fails when it was unreadable for CHECKSUM_WAIT."""
         since = self._unread.get(entry.key)
-        if since is None:  # the check-sum came after the last look at the file
+        if since is None:  # the checksum arrived after the latest look at the file
             return Compared(Verdict.UNREAD)
         if self.waits.steady() - since < CHECKSUM_WAIT.total_seconds():
             return Compared(Verdict.UNREAD, failed=True)

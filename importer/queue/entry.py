@@ -1,4 +1,4 @@
-"""A row of the queue as a value: all that is known of an import, or what its place in the queue needs. Pure."""
+"""A row of the queue as a value: all facts of an import, or only those its place in the queue needs. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from importer.requests import Approval, Trial, Undo
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An import that is queued or held, with no more than its place in the queue needs: many may wait.
+    """An import that is queued or held, with only the facts that its place in the queue needs: there may be many.
 
     `hashed`: the hash of its content is known. `correction` is None until the header was read.
     """
@@ -43,10 +43,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One import as the queue remembers it; `finished_at` (RFC 3339) is None until it has ended.
+    """An import in the queue's history; `finished_at` (RFC 3339) is None until it has ended.
 
-    `applied_number` is its place among those that were applied, None if it was not. `correction`: its file was an
-    errors.csv sent back, and no list.
+    `applied_number` is its place among the applied imports; None if it was not applied. `correction`: its file was a
+    correction file.
     """
 
     id: int
@@ -59,11 +59,11 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One import of one tenant. Times are RFC 3339 in UTC, `not_before` is in seconds since 1970.
+    """An import of one tenant. Times are RFC 3339 in UTC; `not_before` is in seconds since 1970.
 
-    `correction` is None until somebody has looked at the header. `attempts` counts starts that have not ended.
-    With `undo` it waits to be undone, or is being undone; `outcome` is what it had come to when it was applied.
-    With `trial` it is a dry run of a file that did not come over SFTP, and is not in the tenant's folder.
+    `correction` is None until the header was read. `attempts` counts starts that did not end. With `undo` the import
+    waits for its undo or is being undone; `outcome` is then its result when it was applied. With `trial` it is a
+    test: a dry run of a file that did not come over SFTP and is not in the tenant's folder.
     """
 
     tenant: str
@@ -94,11 +94,11 @@ class Entry:
         return self.tenant, self.id
 
     def ended(self, outcome: Outcome, at: datetime) -> Entry:
-        """This import as it will be once it (or its undo) has ended with `outcome`."""
+        """Return this import as it is after it (or its undo) ended with `outcome`."""
         if self.undo:
             return self._undo_ended(self.undo, outcome)
         file = replace(self.file, sha256=outcome.file.sha256, rows=outcome.file.rows)
-        again = outcome.state is ImportState.HELD  # what was decided before does not hold for what it is held for now
+        again = outcome.state is ImportState.HELD  # an earlier decision does not apply to the new reasons
         return replace(
             self,
             state=outcome.state,
@@ -118,24 +118,24 @@ class Entry:
             done = replace(over, state=outcome.state, outcome=outcome, message=outcome.message)
             return replace(done, decided_by=undo.by, decided_at=undo.at)
         before = self.outcome or outcome
-        message = f"It could not be undone: {outcome.message}"
-        if before.message:  # it was applied, and what must be looked at still must
+        message = f"The undo failed: {outcome.message}"
+        if before.message:  # the import stays applied, so its own message still counts
             message = f"{message.removesuffix('.')}. {before.message}"
         return replace(over, state=before.state, message=message)
 
     def superseded(self, newer: Entry | Waiting, at: datetime) -> Entry:
-        """This import as it will be once `newer` has taken its place."""
-        message = f"A newer file came (import {newer.id}) before this one was applied; nothing was changed."
+        """Return this import as it is after `newer` replaced it."""
+        message = f"A newer file (import {newer.id}) replaced this one before it was applied; nothing was changed."
         return replace(
             self, state=ImportState.SUPERSEDED, message=message, finished_at=self.finished_at or rfc3339(at)
         )
 
     def never_ran(self, state: ImportState, message: str, at: datetime) -> Entry:
-        """This upload as it will be once it is known to have become no import (`aborted`, `ignored`)."""
+        """Return this upload as it is after it became no import: `aborted` or `ignored`."""
         return replace(self, state=state, message=message, finished_at=rfc3339(at))
 
     def report(self, advice: Mapping[str, Any] | None = None) -> Report:
-        """The import as everybody sees it, with `advice` on its file."""
+        """Return the report of the import, with `advice` on its file."""
         outcome = self.outcome
         return Report(
             id=self.id,

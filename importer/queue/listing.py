@@ -1,6 +1,6 @@
-"""The imports of all tenants as people and the server look at them: nothing is changed here.
+"""Read access to the imports of all tenants, for people and for the server: nothing is changed here.
 
-What becomes of an import is the matter of queue.py.
+queue.py changes the states.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from importer.queue.entry import Entry, Past, Waiting
 
 
 class Listing(Protocol):
-    """All imports. Every method raises TryAgain when nothing can be read now."""
+    """All imports. Every method raises TryAgain if nothing can be read now."""
 
     async def get(self, tenant: str, import_id: int) -> Entry | None:
-        """The import of this id, None if there is none."""
+        """Return the import with this id; None if there is none."""
 
     async def require(self, tenant: str, import_id: int) -> Entry:
-        """The import of this id. Raises Refused (`unknown_import`) if there is none."""
+        """Return the import with this id. Raises Refused (`unknown_import`) if there is none."""
         entry = await self.get(tenant, import_id)
         if entry is None:
             raise unknown_import(tenant, import_id)
         return entry
 
     async def still_runs(self, entry: Entry) -> bool:
-        """Whether `entry`, which was claimed, is the import of this id that runs now.
+        """Return whether `entry`, which was claimed, is the import of this id that runs now.
 
-        Not if its tenant was removed, even if there is a tenant of the same name again.
+        False if its tenant was removed, even if a tenant of the same name exists again.
         """
         now = await self.get(*entry.key)
         return now is not None and now.state is ImportState.RUNNING and now.uploaded_at == entry.uploaded_at
 
     async def newest(self, tenant: str) -> Entry | None:
-        """The newest real import: no dry run, and not an upload that became none."""
+        """Return the newest real import: not a dry run, and not an upload that became no import."""
 
     async def page(
         self,
@@ -46,86 +46,95 @@ class Listing(Protocol):
         before: int | None = None,
         messages: bool = True,
     ) -> list[Entry]:
-        """The imports of a tenant, newest first; only those in `state`, only those with an id below `before`.
+        """Return the imports of a tenant, newest first: with `state` only those in it, with `before` only those of a
+        lower id.
 
-        Without `messages` those of the outcomes are left out, which a list that shows none has quicker.
+        Without `messages` the outcomes have no messages, which is faster for a list that does not show them.
         """
 
     async def applied(self, tenant: str, limit: int) -> list[Entry]:
-        """The applied imports of a tenant, the one that had its effect last first, without what they had to say."""
+        """Return the newest applied imports of a tenant, newest first, without messages.
+
+        The order is that in which they were applied.
+        """
 
     async def newest_change(self, tenant: str) -> Entry | None:
-        """The newest applied import of a tenant that changed a user."""
+        """Return the newest applied import of a tenant that changed a user."""
 
     async def waiting_first(self, tenant: str) -> Entry | None:
-        """The oldest real import of a tenant that is queued or runs."""
+        """Return the oldest real import of a tenant that is queued or runs."""
 
     async def why_not_undone(self, entry: Entry) -> Refused | None:
-        """Why `undo` would refuse `entry` now; None if it would not."""
+        """Return why `undo` would refuse `entry` now; None if it would not."""
         return why_not_undone(entry, await self.newest_change(entry.tenant), await self.waiting_first(entry.tenant))
 
     async def last_move(self) -> int:
-        """The number of the last change of an import's state, as whoever follows them counts (`server.web.live`)."""
+        """Return the number of the newest change of an import's state; `server.web.live` follows these numbers."""
 
     async def under_way(self, tenant: str) -> list[Entry]:
-        """The imports of a tenant that arrive, wait or run, oldest first, without what they had to say."""
+        """Return the imports of a tenant that arrive, are queued or run, oldest first, without messages."""
 
     async def is_busy(self, tenant: str) -> bool:
-        """Whether an import of the tenant is arriving, queued or running."""
+        """Return whether an import of the tenant is arriving, queued or running."""
 
     async def cut_off(self) -> list[Entry]:
-        """The imports of all tenants that arrive or run, oldest first: at a start, what the last process left."""
+        """Return the imports of all tenants that arrive or run, oldest first.
+
+        At a start these are the imports that the previous process did not end.
+        """
 
     async def heads(self) -> list[tuple[str, int]]:
-        """The tenants of which imports are queued and none runs, each with the sequence of its first, oldest first.
+        """Return the tenants that have queued imports and none running, each with the sequence of its first, oldest
+        first.
 
-        (Of the one with the lowest id, that is: an upload and a trial that land at once may be the other way round.)
+        "First" is the one with the lowest id: an upload and a test that arrive at the same moment may have it the
+        other way round.
         """
 
     async def queued(self, tenant: str) -> list[Waiting]:
-        """The imports of a tenant that are queued, oldest first."""
+        """Return the queued imports of a tenant, oldest first."""
 
     async def queued_or_held(self, tenant: str) -> list[Waiting]:
-        """The same, and behind them its real imports that wait for a decision."""
+        """Return the queued imports of a tenant, oldest first, and after them its held real imports."""
 
     async def queue_length(self) -> int:
-        """How many real imports are queued, of all tenants."""
+        """Return how many real imports of all tenants are queued."""
 
     async def held(self, tenant: str) -> list[Entry]:
-        """The real imports of a tenant that wait for a decision."""
+        """Return the held real imports of a tenant."""
 
     async def copies_needed(self, tenant: str) -> list[tuple[int, int]]:
-        """The imports of a tenant that still have to read their copies: id, and bytes of the file."""
+        """Return the imports of a tenant that still have to read their copies: id, and bytes of the file."""
 
     async def some_copies_needed(self, after: int, limit: int) -> tuple[dict[str, list[tuple[int, int]]], int]:
-        """The same of all tenants, by name: those of the first `limit` imports whose sequence is above `after`.
+        """Return the same for all tenants, by name, for the first `limit` imports whose sequence is above `after`.
 
-        Beside it is the `after` of the next ones; 0 if there are no more.
+        The second value is the `after` of the next call; 0 if there are no more.
         """
 
     async def lately_moved(self, count: int) -> set[str]:
-        """The tenants of the last `count` changes of an import's state."""
+        """Return the tenants of the newest `count` changes of an import's state."""
 
     async def newest_published(self, tenant: str, limit: int) -> dict[bool, list[int]]:
-        """The ids of the newest dry runs (True) and imports (False) of a tenant that have a report in /results."""
+        """Return the ids of the newest dry runs (True) and imports (False) with a report in /results."""
 
     async def failed_before(self, tenant: str, newer: int) -> int | None:
-        """The id of the failed import that `newer` failed ones came after."""
+        """Return the id of the newest failed import that `newer` failed ones follow; None if there is none."""
 
     async def last_successes(self) -> dict[str, str]:
-        """When each tenant's newest applied import ended."""
+        """Return when the newest applied import of each tenant ended."""
 
     async def newest_of_all(self) -> dict[str, Entry]:
-        """Each tenant's newest real import (as `newest`), without what it had to say."""
+        """Return the newest real import of each tenant (as `newest`), without messages."""
 
     async def past(self, tenant: str) -> list[Past]:
-        """All imports of a tenant, as far as their age matters."""
+        """Return all imports of a tenant, with the facts that retention needs."""
 
     async def kept(self, tenant: str) -> tuple[str | None, int]:
-        """When the oldest import of a tenant ended (RFC 3339; None: none has), and the bytes of all its files."""
+        """Return when the oldest import of a tenant ended (RFC 3339; None: none has), and the bytes of its files."""
 
     async def unpublished(self) -> list[Entry]:
-        """The imports whose report in /results is behind their state."""
+        """Return the imports whose report in /results is behind their state."""
 
 
 def unknown_import(tenant: str, import_id: int) -> Refused:

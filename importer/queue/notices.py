@@ -1,7 +1,7 @@
-"""What is to be told outside, as it stands in the outbox until somebody has sent it.
+"""Notifications to send, as the outbox keeps them until they are sent.
 
-A notice is written in the transaction that makes true what it tells, so that none is lost and none is untrue; and
-under a topic, so that nobody is told twice about one thing.
+A notice is written in the same transaction as the state it reports, so none is lost and none is untrue. Its topic
+prevents two notices about the same event.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell one tenant in one way. `content` is JSON that only those who made it and send it read.
+    """One notification to one tenant through one channel. `content` is JSON that only its writer and its sender read.
 
-    Of an end of an import `topic` says which end; the queue adds the number of the change to it.
+    For the end of an import `topic` names the end; the queue adds the number of the state change to it.
     """
 
     tenant: str
@@ -32,14 +32,14 @@ class Notice:
 
 
 class Herald(Protocol):
-    """Who knows what is to be told of an end."""
+    """Writes the notices of an import's end."""
 
     async def notices_of(self, entry: Entry) -> list[Notice]:
-        """What to tell once `entry` has come to the end it shows, is held, or became no import."""
+        """Return the notices to send when `entry` has reached its final state, is held, or became no import."""
 
 
-class Nobody:
-    """A herald without anybody to tell."""
+class NoNotices:
+    """A Herald that sends no notices."""
 
     async def notices_of(self, entry: Entry) -> list[Notice]:
         return []

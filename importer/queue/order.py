@@ -1,9 +1,10 @@
-"""Which import runs next, which it takes the place of, and how many wait. Pure.
+"""Which import runs next, which imports it supersedes, and how many wait. Pure.
 
-Of one tenant one import runs at a time, in the order in which the files were completed. While files are whole lists
-(`deactivate_missing`), of those that wait only the newest real one and the newest dry run are worth running.
-Corrections (errors.csv sent back) are a part of a list: they take nobody's place, and nobody takes theirs. Nor does
-an import that waits to be undone, or a trial, which is one person's question.
+Each tenant runs one import at a time, in the order in which the files were completed. If files are complete lists
+(`deactivate_missing`), only the newest waiting real import and the newest waiting dry run have to run.
+
+A correction file is part of a list: it supersedes no import, and no import supersedes it. The same holds for an
+import that waits for its undo, and for a test, which answers one person's question.
 """
 
 from __future__ import annotations
@@ -15,24 +16,27 @@ from ground.waits import Growing
 from importer.queue.entry import Waiting
 
 WAITS = Growing(1.0, 300.0)
-"""Between two tries of an import that could not run, or whose end could not be written."""
+"""The delay before an import that could not run, or whose end could not be written, is retried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`run` starts now (None: nothing is due); those in `superseded` never will, each because of a newer one."""
+    """The decision for one tenant: `run` starts now; None if nothing is due.
+
+    Each import in `superseded` never runs, because of the newer one beside it.
+    """
 
     run: Waiting | None
     superseded: tuple[tuple[Waiting, Waiting], ...] = ()
 
 
-def next_turn(waiting: Sequence[Waiting], *, whole_lists: bool, now: float) -> Turn:
-    """Decide for one tenant, given its imports that are queued or held; none of them runs.
+def next_turn(waiting: Sequence[Waiting], *, complete_lists: bool, now: float) -> Turn:
+    """Decide for one tenant which import runs, from its queued and held imports; none of them runs now.
 
-    An import that has to wait (`not_before`) keeps its place: those behind it wait with it.
+    An import that has to wait (`not_before`) keeps its place: those behind it wait too.
     """
     queued = _in_order(waiting)
-    gives_way = superseded(queued, whole_lists=whole_lists)
+    gives_way = superseded(queued, complete_lists=complete_lists)
     gone = {old.id for old, _ in gives_way}
     head = next((each for each in queued if each.id not in gone), None)
     run = head if head and WAITS.over(head.not_before, now) else None
@@ -42,19 +46,22 @@ def next_turn(waiting: Sequence[Waiting], *, whole_lists: bool, now: float) -> T
     return Turn(run, tuple(gives_way))
 
 
-def superseded(waiting: Sequence[Waiting], *, whole_lists: bool) -> list[tuple[Waiting, Waiting]]:
-    """Return the queued imports that a newer one replaces, each with that one, whether or not an import runs."""
+def superseded(waiting: Sequence[Waiting], *, complete_lists: bool) -> list[tuple[Waiting, Waiting]]:
+    """Return the queued imports that a newer one replaces, each with the newer one, whether or not an import runs."""
     found: list[tuple[Waiting, Waiting]] = []
-    for dry_run in (False, True) if whole_lists else ():
-        lists = [each for each in _in_order(waiting) if each.dry_run is dry_run and _whole_list(each)]
+    for dry_run in (False, True) if complete_lists else ():
+        lists = [each for each in _in_order(waiting) if each.dry_run is dry_run and _complete_list(each)]
         found += [(older, lists[-1]) for older in lists[:-1]]
     return found
 
 
-def waits_with(waiting: Sequence[Waiting], new: Waiting, *, whole_lists: bool) -> int:
-    """Return how many imports wait once `new` is queued last; what it replaces does not count, nor does an undo."""
+def waits_with(waiting: Sequence[Waiting], new: Waiting, *, complete_lists: bool) -> int:
+    """Return how many imports wait once `new` is queued last.
+
+    Undos and imports that `new` replaces do not count.
+    """
     queued = [each for each in _in_order(waiting) if not each.undo]
-    return len(queued) + 1 - len(superseded([*queued, new], whole_lists=whole_lists))
+    return len(queued) + 1 - len(superseded([*queued, new], complete_lists=complete_lists))
 
 
 def _in_order(waiting: Sequence[Waiting]) -> list[Waiting]:
@@ -62,8 +69,8 @@ def _in_order(waiting: Sequence[Waiting]) -> list[Waiting]:
 
 
 def _replaces(waiting: Waiting) -> bool:
-    return not waiting.dry_run and _whole_list(waiting)
+    return not waiting.dry_run and _complete_list(waiting)
 
 
-def _whole_list(waiting: Waiting) -> bool:
+def _complete_list(waiting: Waiting) -> bool:
     return not waiting.correction and not waiting.undo and not waiting.trial

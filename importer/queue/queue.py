@@ -1,13 +1,15 @@
-"""The queue of all imports: every change of state is one short, durable transaction, here.
+"""The queue of all imports. Every change of state is one short, durable transaction of this interface.
 
-    arriving -> queued -> running -> an end, or held
+    arriving -> queued -> running -> a final state, or held
     arriving -> aborted, ignored          queued, held -> superseded
-    running  -> queued (tried again)      held -> queued (approved, proven whole), discarded
-    applied  -> queued (to be undone) -> running -> undone, or as it was
+    running  -> queued (to be retried)    held -> queued (approved, proven complete), discarded
+    applied  -> queued (to be undone) -> running -> undone, or the state before the undo
 
-Each change names the states it may start from, so that of two deciders (the server, the command line) one wins and
-the other is told. Which import runs next is decided in order.py, which decisions one allows in allowed.py; what else
-happens at an end is in closing.py; how imports are looked at is in listing.py.
+Each change names the states it may start from. If the server and a command decide at the same time, one wins and the
+other gets Refused.
+
+order.py decides which import runs next, allowed.py which decisions an import allows. closing.py does the rest of an
+end, and listing.py reads imports.
 """
 
 from __future__ import annotations
@@ -26,15 +28,15 @@ from importer.requests import Trial
 
 
 class Queue(Listing, Protocol):
-    """All imports, shared by whoever is here.
+    """The imports of all tenants, shared by all processes of one installation.
 
-    Every method is one transaction, but for those that only look. It raises TryAgain when the disk is full or the
-    database busy; then nothing was changed.
+    Every method that writes is one transaction. It raises TryAgain if the disk is full or the database busy; then
+    nothing was changed.
     """
 
     checksums: Checksums
     changed: asyncio.Event
-    """Set when this process made something wait. Others' doing is seen by looking again."""
+    """Set when this process made an import wait. Changes of other processes are found by polling."""
 
     # From an upload to a queued import
 
@@ -49,41 +51,45 @@ class Queue(Listing, Protocol):
         dry_run: bool,
         trial: Trial | None = None,
     ) -> int:
-        """Promise an import for a file whose bytes are safe but not yet visible; return its id (per tenant, from 1).
+        """Create an import for a file whose bytes are safe but not visible yet; return its id (per tenant, from 1).
 
-        With `trial` it never will be visible: its copy is all there is of it.
+        With `trial` the file never becomes visible: the copy is its only file.
 
-        Raises Refused for a tenant that does not exist (any more).
+        Raises Refused if the tenant does not exist, or no longer exists.
         """
 
     async def landed(self, tenant: str, import_id: int) -> bool:
-        """The file is visible and its copy safe: the import is queued, last; whether others of the tenant are.
+        """Queue a published file, last in order. Raises Refused if no arriving import has this id.
 
-        Raises Refused if nothing is promised under that id (any more): the file must be taken back.
+        The file is visible and its copy safe when this is called. Returns whether other imports of the tenant are
+        queued. After Refused the caller must withdraw the file.
         """
 
     async def end_upload(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
-        """An upload became no import, as `entry` (made by `Entry.never_ran`) describes; its `notices` are written."""
+        """End an upload that became no import, as `entry` describes, and write its `notices`.
+
+        `entry` was made by `Entry.never_ran`.
+        """
 
     # From queued to an end
 
     async def set_correction(self, waiting: Waiting) -> None:
-        """Remember of `waiting` whether its header makes the file an errors.csv sent back."""
+        """Store for `waiting` whether its header makes the file a correction file."""
 
     async def claim(self, tenant: str, import_id: int, *, correction: bool | None = None) -> Entry | None:
-        """Start the import: `running`, one more attempt. None if it does not wait any more.
+        """Start the import: `running`, with one more attempt. None if it is no longer queued.
 
-        `correction`, if it is not None, is remembered as by `set_correction`. None of it waits for the disk: after a
-        power cut the import is queued, and that is what a start makes of one that is running.
+        If `correction` is not None it is stored as by `set_correction`. This write is not flushed to disk: after a
+        power cut the import is queued, as a start makes of every running import.
         """
 
     async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
-        """Remember how far a running import is, 0 to 1: nothing that has to outlast a power cut."""
+        """Store how far a running import is, 0 to 1; this need not survive a power cut."""
 
     async def say(self, entry: Entry, message: str) -> None:
-        """A queued import says why it still waits."""
+        """Set the message of a queued import: why it still waits."""
 
-    async def put_back(
+    async def requeue(
         self,
         tenant: str,
         import_id: int,
@@ -92,50 +98,50 @@ class Queue(Listing, Protocol):
         not_before: float = 0.0,
         counted: bool = False,
     ) -> bool:
-        """A running import waits again, in its old place; `counted` says whether the start counts against it."""
+        """Queue a running import again, at its old place; `counted`: the start counts as a failed attempt."""
 
     async def finish(self, entry: Entry, *, published: bool, notices: Iterable[Notice] = ()) -> bool:
         """Write the end that `entry` (made by `Entry.ended`) describes, and `notices` into the outbox with it.
 
-        An import that was applied gets its number among those of its tenant here: while it ran, no other did.
-        False if there is nothing to end any more. `published` says whether /results shows this end already.
+        An applied import gets its number among the applied ones of its tenant here: no other import of the tenant ran
+        meanwhile. False if the import no longer runs. `published`: /results shows this end already.
         """
 
     async def supersede(self, entry: Entry, *, published: bool) -> bool:
-        """Write that a newer import took this one's place, as `entry` (made by `Entry.superseded`) describes."""
+        """Write that a newer import replaced this one, as `entry` (made by `Entry.superseded`) describes."""
 
     # From held to queued again, or discarded
 
     async def approve(
         self, tenant: str, import_id: int, *, by: str, users: frozenset[int], held_at: str | None = None
     ) -> Entry:
-        """Queue a held import again, its reasons waived; `users` are those who were shown as losing access.
+        """Queue a held import again, with its reasons waived; `users` are those who were shown as to be deactivated.
 
-        `held_at` is the `finished_at` it had when that list was read: held again since, it has another one. Raises
-        Refused then, and unless it is a real import that is held now.
+        `held_at` is the import's `finished_at` when that list was read; an import that is held again has another one.
+        Raises Refused in that case, and unless it is a real import that is held now.
         """
 
     async def discard(self, tenant: str, import_id: int, *, by: str) -> Entry:
-        """A held import will never run. Raises Refused unless it is a real import that is held now."""
+        """Discard a held import: it never runs. Raises Refused unless it is a real import that is held now."""
 
     async def checksum_landed(self, tenant: str, sha256: str, *, dry_run: bool) -> None:
-        """Remember a check-sum, and queue the held imports again that it proves whole: the guard looks anew."""
+        """Store a checksum, and queue the held imports again that it proves complete: the guard checks them again."""
 
     # Undo
 
     async def undo(self, tenant: str, import_id: int | None, *, by: str) -> Entry:
-        """Let the server undo an applied import; without an id the newest one that changed anybody.
+        """Queue the undo of an applied import; without an id, of the newest one that changed a user.
 
-        Raises Refused if it is not that one, or while another import waits or runs.
+        Raises Refused if it is not that one, or while another import is queued or runs.
         """
 
     # Afterwards
 
-    async def forget(self, tenant: str, imports: Iterable[int]) -> None:
-        """Remove these imports from memory, unless somebody or something waits for them."""
+    async def delete(self, tenant: str, imports: Iterable[int]) -> None:
+        """Delete the rows of these imports, except those that still wait: for their turn, an end or a decision."""
 
     async def published(self, entry: Entry) -> None:
-        """/results shows this state now."""
+        """Store that /results shows this state now."""
 
     async def moved(self, entry: Entry) -> None:
-        """Something of this import is new, though not its state: whoever watches looks again."""
+        """Mark the import as changed although its state is the same: those who follow it read it again."""

@@ -1,1 +1,1 @@
-"""The undo of one import, from its history."""
+"""Undo of one import, from its history."""

@@ -1,1 +1,1 @@
-"""The users of one tenant as people see them: who is who, lists, searches, histories."""
+"""The users of one tenant: identifiers, lists, searches, histories and undo."""

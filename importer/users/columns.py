@@ -1,4 +1,4 @@
-"""The columns of users: what is in them, which go by another name, and how several ids stand in one.  Pure."""
+"""The columns of the table users: their values, their names for people, and columns with several ids. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Value = str | int | bytes | None
 """A value of one of these columns."""
 
 Columns = dict[str, Value]
-"""Columns to write of one user, with their new values."""
+"""The columns to write of one user, with their new values."""
 
 COLUMNS = (
     "external_id",
@@ -58,7 +58,7 @@ COLUMNS = (
     "custom",
     "state",
 )
-"""What an import writes of a user, in the order of NEW_USER."""
+"""The columns that an import writes, in the order of NEW_USER."""
 
 NEW_USER: Columns = {
     **dict.fromkeys(COLUMNS),
@@ -68,10 +68,10 @@ NEW_USER: Columns = {
     "custom": "{}",
     "state": "active",
 }
-"""A user of whom the file says nothing, by column in the order of COLUMNS."""
+"""The values of a new user before the file's values, by column in the order of COLUMNS."""
 
 CUSTOM = "custom."
-"""What the history has before the key of a custom field."""
+"""The prefix of a custom field's key in the history."""
 
 LINKED = {
     "manager_id": "users",
@@ -80,7 +80,7 @@ LINKED = {
     "secondary_team_ids": "teams",
     "location_id": "locations",
 }
-"""The columns that hold ids, and the table that the ids are of."""
+"""The columns that contain ids, and the table that the ids refer to."""
 
 SHOWN_AS = {
     "manager_id": "manager",
@@ -90,14 +90,14 @@ SHOWN_AS = {
     "location_id": "location",
     "email_key": "email",
 }
-"""The columns that people know by another name."""
+"""The columns that people know under another name."""
 
 
 def ids_in(value: object) -> list[int]:
-    """Return the ids in a column that holds one (a number) or several (a text with commas), in their order."""
+    """Return the ids in a column that contains one (a number) or several (a text with commas), in their order."""
     return [int(part) for part in str(value).split(",") if part] if value is not None else []
 
 
 def join_ids(ids: Iterable[int]) -> str:
-    """Return team ids as the column secondary_team_ids holds them: each once, in their order."""
+    """Return team ids as the column secondary_team_ids contains them: each once, in their order."""
     return ",".join(map(str, dict.fromkeys(ids)))

@@ -1,4 +1,4 @@
-"""The users of one tenant as people see them: look up, search, page, and write out as a `sync_users.csv`."""
+"""Read the users of one tenant as people see them: look up, search, page, and export as a `sync_users.csv`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from importer.rules.settings import ImportSettings
 
 
 class ShownUser(TypedDict):
-    """A user as the API and the command line show one: names for ids. `custom` is JSON, by the key of the field."""
+    """A user as the API and the commands show it: names instead of ids. `custom` is JSON, by the key of the field."""
 
     first_name: str
     last_name: str
@@ -35,7 +35,7 @@ class ShownUser(TypedDict):
 
 
 class Report(TypedDict):
-    """A user who has another for a manager or coach, in short."""
+    """A user with a given manager or coach, in short."""
 
     identifier: str | None
     name: str
@@ -43,35 +43,37 @@ class Report(TypedDict):
 
 
 class Directory(Protocol):
-    """The users of one tenant, who are told apart by its identity. Each answer is of one moment."""
+    """The users of one tenant, identified by its identity. Each answer is of one moment."""
 
     async def count_by_state(self) -> dict[str, int]:
-        """How many users are active and how many deactivated."""
+        """Return how many users are active and how many are deactivated."""
 
     async def page(
         self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0, known: bool = False
     ) -> tuple[list[ShownUser], int | None]:
-        """Up to `limit` users in the order they were created, and the `after` of the next page (None: no more).
+        """Return up to `limit` users in the order of their creation, and the `after` of the next page.
 
-        `search` looks for its words as search.py says; where no index can tell, for their letters anywhere in a name,
-        the address or the identifier. With `known` those whose creation was undone are left out.
+        It is None if there are no more. `search` finds words as search.py defines; without a usable index it looks
+        for their letters anywhere in a name, the address or the identifier. With `known`, users whose creation was
+        undone are left out.
         """
 
     async def get(self, identifier: str) -> ShownUser | None:
-        """The user of this identifier; None if there is nobody."""
+        """Return the user with this identifier; None if there is none."""
 
     async def reports(self, identifier: str, limit: int = 100) -> dict[str, list[Report]]:
-        """Whose manager and whose coach this user is (`manager_of`, `coach_of`), up to `limit` of each.
+        """Return the users whose manager or coach this user is (`manager_of`, `coach_of`), up to `limit` of each.
 
-        Each with identifier, name and state, in the order they were created; without those whose creation was undone.
+        Each has identifier, name and state, in the order they were created; users whose creation was undone are left
+        out.
         """
 
     def everybody(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
-        """All users, deactivated ones too, in batches; with `known` not those whose creation was undone."""
+        """Yield all users in batches, deactivated ones too; with `known` without those whose creation was undone."""
 
 
 class Export:
-    """Users as rows of a `sync_users.csv` that a tenant may send: importing it changes nobody."""
+    """Users as rows of a `sync_users.csv` that the tenant can send: importing it changes no user."""
 
     def __init__(self, settings: ImportSettings) -> None:
         names = settings.names
@@ -85,7 +87,7 @@ class Export:
         self._dates.update(field.key for field in settings.custom_fields if field.type == "date")
 
     def cells(self, user: ShownUser) -> list[str]:
-        """One user, as a directory shows one."""
+        """Return the cells of one user, given as a directory shows it."""
         values: dict[str, object] = {**user, "deactivate": user["state"] == "deactivated" or None}
         values |= {key: user["custom"].get(key) for key in self._own}
         return [escape_formula(self._rules[name].cell(self._text(name, values.get(name)))) for name in self._columns]
@@ -98,6 +100,6 @@ class Export:
         if isinstance(value, list):
             return join_names(value)
         if name in self._dates and isinstance(value, str):
-            with suppress(ValueError):  # from before the field held dates
+            with suppress(ValueError):  # a value from before the field's type was date
                 return date_in(value, self._date_format)
         return str(value)

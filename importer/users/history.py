@@ -1,7 +1,7 @@
-"""What imports and undos changed, as people read it: who, which field, from what to what, and when.  Pure.
+"""The changes by imports and undos as people read them: user, field, old and new value, time. Pure.
 
-Records hold columns and ids; here they become fields and names. A record that is about several users becomes a change
-of each.
+Records contain columns and ids; here they become fields and names. A record about several users becomes one change of
+each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importer.users.columns import CUSTOM, LINKED, SHOWN_AS, ids_in
 
 
 class ShownChange(TypedDict):
-    """One field of a user that an import or its undo changed; `old` and `new` are JSON, with names for ids."""
+    """One field of a user that an import or its undo changed; `old` and `new` are JSON, with names instead of ids."""
 
     import_id: int
     at: str | None
@@ -31,30 +31,33 @@ Changes = list[ShownChange]
 
 
 class History(Protocol):
-    """What was changed of the users of one tenant. Whoever was named in a link and is there no more has a number."""
+    """The changes of one tenant's users.
+
+    A removed user, team or location that a link named is shown by its number.
+    """
 
     def of_import(self, import_id: int) -> AsyncIterator[Changes]:
-        """What one import changed, and what its undo put back, in the order in which it was done, in batches."""
+        """Yield what one import changed and what its undo set back, in the order it was done, in batches."""
 
     def of_user(self, identifier: str) -> AsyncIterator[Changes]:
-        """What imports and undos changed of one user, oldest first, in batches."""
+        """Yield what imports and undos changed of one user, oldest first, in batches."""
 
     async def page_of_import(self, import_id: int, after: int = 0, limit: int = 100) -> tuple[Changes, int | None]:
-        """Up to `limit` of what `of_import` has, and the `after` of the next page (None: no more)."""
+        """Return up to `limit` changes of `of_import`, and the `after` of the next page (None: no more)."""
 
     async def page_of_user(self, identifier: str, after: int = 0, limit: int = 100) -> tuple[Changes, int | None]:
-        """Up to `limit` of what `of_user` has, and the `after` of the next page (None: no more)."""
+        """Return up to `limit` changes of `of_user`, and the `after` of the next page (None: no more)."""
 
     async def newest_of_user(
         self, identifier: str, limit: int = 100, before: int | None = None
     ) -> tuple[Changes, int | None]:
-        """The same from the newest to the oldest, and the `before` of the next page (None: no more)."""
+        """Return the same, newest first, and the `before` of the next page (None: no more)."""
 
 
 class Record(NamedTuple):
-    """What is kept of one change, of the user `user_id` and of `more` users whose ids come just before it.
+    """One stored change, of the user `user_id` and of the `more` users whose ids come directly before it.
 
-    `number` tells its place among all changes; the users before have as many numbers before it. `field` is a column
+    `number` is its place among all changes; the users before it have as many numbers before it. `field` is a column
     of users, and `old` and `new` are values of it; `at` is RFC 3339.
     """
 
@@ -70,7 +73,7 @@ class Record(NamedTuple):
 
 
 class Person(NamedTuple):
-    """Whom a change is about."""
+    """The user that a change is about."""
 
     identifier: str | None
     name: str
@@ -78,7 +81,7 @@ class Person(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one record says of one user. `number` tells its place among all changes."""
+    """The change of one user in a record. `number` is its place among all changes."""
 
     number: int
     user_id: int
@@ -86,22 +89,22 @@ class Change:
 
 
 def each_of(record: Record) -> Iterator[Change]:
-    """What `record` says, of one user after the other: it has the number and the user of the last."""
+    """Yield the changes in `record`, one a user; the record has the number and the user of the last one."""
     for before in range(record.more, -1, -1):
         yield Change(record.number - before, record.user_id - before, record)
 
 
 def linked_ids(changes: Iterable[Change], table: str) -> set[int]:
-    """The ids of `table` (users, teams, locations) that stand in these changes."""
+    """Return the ids of `table` (users, teams, locations) in these changes."""
     linked = [change.record for change in changes if LINKED.get(change.record.field) == table]
     values = [value for record in linked for value in (record.old, record.new)]
     return {one for value in values for one in ids_in(value)}
 
 
 def shown(change: Change, user: Person | None, names: Mapping[str, Mapping[int, str | None]]) -> ShownChange:
-    """A change as people read it. `user` is whom it is about, None if there is none any more.
+    """Return a change as people read it. `user` is the user it is about, None if the user no longer exists.
 
-    `names` has for each table what its `linked_ids` are called.
+    `names` has the names of the `linked_ids` of each table.
     """
     record = change.record
     table = names.get(LINKED.get(record.field, ""))
@@ -118,7 +121,7 @@ def shown(change: Change, user: Person | None, names: Mapping[str, Mapping[int, 
 
 
 def _value(field: str, value: str | int | None, names: Mapping[int, str | None] | None) -> object:
-    """`value` of the column `field` with names for ids; what was removed since has only its number."""
+    """Return `value` of the column `field` with names instead of ids; a removed record is shown by its number."""
     if field.startswith(CUSTOM):
         return None if value is None else json.loads(str(value))
     if names is None or value is None:

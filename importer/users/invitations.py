@@ -1,10 +1,11 @@
-"""The invitations of one tenant: who is due, and what became of them.  Pure.
+"""The invitations of one tenant: which users are due, and the results of sending. Pure.
 
-Asked at the moment of sending: whether the user is still active, the hire date and the time zone as they are then.
-Where invitations wait for the hire date, one is due from the first minute of that day where the user is (without a
-time zone: in UTC); a user without a hire date is invited at once. Users who are deactivated before are not invited,
-unless they come back first. An address where an invitation was sent gets no other, under another user either: an
-invitation keeps the address it was sent to.
+All conditions are checked when an invitation is sent: the user is still active, the hire date and the time zone. If
+invitations wait for the hire date, one is due from the first minute of that day in the user's time zone (without one:
+in UTC). A user without a hire date is invited at once.
+
+A user who is deactivated earlier is not invited, unless reactivated first. An address that got an invitation gets no
+other, under another user either: an invitation keeps the address it was sent to.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """One user to invite. `values` are what a template may name; `attempts` were begun before."""
+    """One user to invite. `values` are the values a template may use; `attempts` counts the earlier tries."""
 
     user_id: int
     message_id: str
@@ -30,10 +31,10 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """When it is asked who is due: at `now`.
+    """The moment `now` for which due invitations are asked.
 
-    Whose next try is put off to a time within `waits` (seconds since 1970, the first excluded) still waits. With
-    `on_hire_date` nobody is invited before it.
+    A user whose next try is scheduled within `waits` (seconds since 1970, the first excluded) still waits. With
+    `on_hire_date` no user is invited before the hire date.
     """
 
     now: datetime
@@ -42,33 +43,33 @@ class Asked:
 
 
 class Invitations(Protocol):
-    """The invitations that were written down with the users. Methods raise TryAgain while an import writes."""
+    """The invitations that are stored with the users. Methods raise TryAgain while an import writes."""
 
     async def waiting(self) -> int:
-        """How many active users are not invited yet."""
+        """Return how many active users are not invited yet."""
 
     async def withdraw(self) -> None:
-        """Forget those that were not sent."""
+        """Delete the invitations that were not sent."""
 
     async def due(self, asked: Asked, limit: int) -> list[int]:
-        """The ids of the first users who are to be invited now."""
+        """Return the ids of the first users who are due now."""
 
     async def begin(self, user_id: int, asked: Asked, next_try: Callable[[int], float]) -> Invitation | None:
-        """A try begins: the invitation as it is now. None if this user is not due any more.
+        """Begin a try: return the invitation as it is now. None if this user is no longer due.
 
-        Its next try is put off, and the try counted, before anything else can change the user: to what `next_try`
-        says (seconds since 1970) of its number, counted from 1.
+        In the same transaction the try is counted and the next one scheduled, at what `next_try` returns (seconds
+        since 1970) for the number of the try, from 1. No other change of the user comes between.
         """
 
     async def sent(self, invitation: Invitation, at: str) -> None:
-        """It was sent at `at` (RFC 3339), to the address that it names: no other is sent there."""
+        """Store that it was sent at `at` (RFC 3339) to the address that it names: no other is sent there."""
 
     async def failed(self, invitation: Invitation, error: str, *, ends: bool) -> None:
-        """A try failed; if it `ends`, that was the last one."""
+        """Store that a try failed; with `ends` it was the last one."""
 
 
 def today_at(now: datetime) -> Callable[[str | None], str]:
-    """The date of `now` in a time zone, as text."""
+    """Return a function that gives the date of `now` in a time zone, as text."""
 
     @cache
     def today_in(time_zone: str | None) -> str:

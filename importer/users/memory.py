@@ -1,4 +1,4 @@
-"""What is remembered of the imports that were applied, until it is too old: what each came to, its history.  Pure."""
+"""The stored data of applied imports, until retention deletes it: their outcomes and their history. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class PastEffect:
-    """One import as it is remembered with the users.
+    """One applied import as stored with the users.
 
-    `number` is its place among those that were applied. `changed`: it changed somebody and was not undone.
-    `compared`: the next file may be compared with it.
+    `number` is its place among the applied imports. `changed`: it changed a user and was not undone. `compared`: the
+    next file may be compared with it.
     """
 
     id: int
@@ -24,19 +24,20 @@ class PastEffect:
 
 
 class Memory(Protocol):
-    """What is remembered with the users of one tenant. Methods raise TryAgain; then nothing was forgotten by them."""
+    """The stored outcomes and history of one tenant. Methods raise TryAgain; then they deleted nothing."""
 
-    async def forget_effects(self, choose: Callable[[Sequence[PastEffect]], Collection[int]]) -> set[int]:
-        """Forget what those imports came to that `choose` names, of all that it is shown; no other comes in between.
+    async def prune_effects(self, choose: Callable[[Sequence[PastEffect]], Collection[int]]) -> set[int]:
+        """Delete the outcomes that `choose` returns, given all of them; no other write comes between.
 
-        None of them can be undone any more. Their history is left. Returns those that are still remembered.
+        These imports can no longer be undone. Their history stays. Returns the imports whose outcomes are still
+        stored.
         """
 
     async def imports_with_history(self) -> list[int]:
-        """The ids of all imports of which there is history."""
+        """Return the ids of all imports that have history."""
 
-    async def forget_changes(self, import_id: int, most: int) -> bool:
-        """Forget up to `most` records of the history of an import, all at once; whether there were any.
+    async def prune_changes(self, import_id: int, most: int) -> bool:
+        """Delete up to `most` records of the history of an import, in one transaction.
 
-        There are none of one that can still be undone.
+        Returns whether any were deleted. The history of an import whose outcome is still stored is never deleted.
         """

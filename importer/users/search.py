@@ -1,8 +1,8 @@
-"""What a search for users finds.
+"""The definition of a search for users. Pure.
 
-A search is words; each has to be the beginning of a word in somebody's first name, last name, address or identifier,
-whatever the case and the accents. What is not between spaces belongs together: `anna@exa` is an `anna` followed by
-something that begins with `exa`.  Pure.
+A search consists of words. Each must be the beginning of a word in a user's first name, last name, address or
+identifier; case and accents are ignored. Text without spaces stays together: `anna@exa` is the word `anna` followed
+by a word that begins with `exa`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import unicodedata
 
 FEW = 500
-"""So many users at most have no index: one is made of them for a search, which takes some milliseconds."""
+"""Up to this many users have no stored index: each search makes one, which takes some milliseconds."""
 
 LONGEST = 500
 
 
 def clean(search: str) -> str:
-    """`search` as it is compared: NFC as names are, no longer than anybody types, and without NUL."""
+    """Return `search` as it is compared: in NFC as names are, cut to LONGEST characters, and without NUL."""
     return unicodedata.normalize("NFC", search[:LONGEST].replace("\0", " ")).strip()

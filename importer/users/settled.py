@@ -1,6 +1,6 @@
-"""What a tenant has chosen, as it is kept: of the settings that differ from their defaults, each as JSON text.  Pure.
+"""The stored settings of a tenant: only those that differ from their defaults, each as JSON text. Pure.
 
-What they mean, and which there are, is said where they are read.
+Their names and meanings are defined where they are read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
-    """One change of a setting: when (RFC 3339), by whom, which, and its old and new value as JSON text."""
+    """One change of a setting:
+
+    when (RFC 3339), by which user, the setting, and its old and new value as JSON text.
+    """
 
     changed_at: str
     changed_by: str
@@ -27,10 +30,9 @@ class SettingChange:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What was decided about the settings: what is `kept` from now on, and the `changes` that are remembered.
+    """A decision about the settings: the texts to keep from now on, and the `changes` to record.
 
-    `identity` tells users apart from now on, where it is another; `means_otherwise`: every row of the next file is
-    looked at again.
+    `identity` is the new identifier, if it changes. `means_otherwise`: every row of the next file is compared again.
     """
 
     kept: Texts

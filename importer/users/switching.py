@@ -1,6 +1,6 @@
-"""A tenant's users come to be told apart by another field: refused while that could not work, and says who.  Pure.
+"""A change of a tenant's identifier: refused while it could not work, with the users concerned. Pure.
 
-A value of the field may be one user's only; somebody active without one could be named by no row.
+Two users may not share a value of the identifier. An active user without a value could not be named by any row.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from collections.abc import Sequence
 from importer.errors import Refused, TryAgain
 
 NAMED = 10
-"""So many users are named in a refusal; the rest is counted."""
+"""The most users that a refusal names; the rest is counted."""
 
 
 def switched() -> TryAgain:
-    """Users are told apart by something else than the one who asks believes."""
+    """Return the error that the identifier is not the one that the caller expects."""
     return TryAgain("settings_changed", "the tenant's settings are being changed")
 
 
 def missing(field: str, names: Sequence[str]) -> Refused:
-    """These active users have no value of `field`."""
+    """Return the refusal that these active users have no value of `field`."""
     return Refused(
         "identifier_missing",
-        f"{field} can't be the identifier yet: {_listed(names)} "
-        f"{'has' if len(names) == 1 else 'have'} none. Let an import fill it first.",
+        f"{field} cannot be the identifier yet: {_listed(names)} "
+        f"{'has' if len(names) == 1 else 'have'} no value. Import a file that fills it first.",
     )
 
 
 def shared(field: str, values: Sequence[tuple[object, str]]) -> Refused:
-    """Several users each have these values of `field`: each with their names."""
+    """Return the refusal that several users share each of these values of `field`, with their names."""
     found = [f"{names} share {value}" for value, names in values]
     return Refused(
         "identifier_shared",
-        f"{field} can't be the identifier yet: {_listed(found, '; ')}. Correct one of each first.",
+        f"{field} cannot be the identifier yet: {_listed(found, '; ')}. Change one of each first.",
     )
 
 

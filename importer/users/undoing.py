@@ -1,4 +1,4 @@
-"""What the undo of an import asks of the users, and what it writes.  Pure."""
+"""The users while an import is undone: what the undo reads and writes. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some of the users that an import changed, and what it changed of each, by id.
+    """Some of the users that an import changed, and the changes of each, by id.
 
     Users that were removed since are only in `changes`. `share`, 0 to 1, is how far the last of them is.
     """
@@ -33,8 +33,8 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressLeft:
-    """A user whose address is not put back: `taken` if another has the former one, else it was changed since."""
+class AddressKept:
+    """A user whose address is not set back: another user has the former one (`taken`), or it was changed since."""
 
     user: User
     former: str
@@ -42,50 +42,53 @@ class AddressLeft:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressesBack:
-    """The ids of the users who have their former address again, and those who have not."""
+class AddressesSetBack:
+    """The ids of the users who have their former address again, and the users who keep their present one."""
 
-    back: frozenset[int]
-    left: Sequence[AddressLeft]
+    set_back: frozenset[int]
+    kept: Sequence[AddressKept]
 
 
 class Undoing(Protocol):
-    """One import, while it is undone. All that is written here is kept, or nothing of it.
+    """One import while it is undone. All that is written here is committed, or none of it.
 
-    What is written is in the history as the undo of this import. The order is: creations, fields, addresses, record.
+    The writes go into the history as the undo of this import. Call in this order: creations, fields, addresses,
+    record.
     """
 
     async def outcome(self) -> tuple[Outcome, bool] | None:
-        """What the import came to, and whether it was undone; None if that is not kept any more."""
+        """Return the outcome of the import, and whether it was undone; None if that is no longer stored."""
 
     async def newest(self) -> int | None:
-        """The newest applied import that changed a user and is not undone; None if there is none."""
+        """Return the newest applied import that changed a user and is not undone; None if there is none."""
 
-    async def take_back_creations(self) -> tuple[list[User], int]:
-        """Deactivate the users it had created, unknown to later imports; return the protected ones, who stay.
+    async def deactivate_created(self) -> tuple[list[User], int]:
+        """Deactivate the users that it created, and make them unknown to later imports; protected ones stay.
 
-        And the number of those that were deactivated.
+        Returns the protected users, and the number of users that were deactivated.
         """
 
     def batches(self) -> AsyncIterator[Batch]:
-        """The users of whom it changed a field, by id. A field that it changed twice is there once, from its first
-        value to its last."""
+        """Yield the users with a changed field, by id.
+
+        A field that the import changed twice is there once, with its first old and its last new value.
+        """
 
     async def existing(self, wanted: Mapping[str, Iterable[int]]) -> dict[str, set[int]]:
-        """Those of the `wanted` people, teams and locations that are there; both by the column of LINKED."""
+        """Return those of the `wanted` users, teams and locations that exist; both are by the columns of LINKED."""
 
     async def update(self, changes: Sequence[tuple[User, Columns]]) -> None:
         """Write these columns of these users, with their history."""
 
-    async def put_back_addresses(self) -> AddressesBack:
-        """Give back the addresses that it changed, all together, as they may have moved from one user to the next.
+    async def set_back_addresses(self) -> AddressesSetBack:
+        """Set back the addresses that it changed, all together: they may have moved from one user to another.
 
-        Those get theirs who still have what the import gave them, unless another user keeps the former one. It is
-        asked once, after all batches.
+        A user gets the former address only if the present one is the one the import set, and no other user keeps the
+        former one. Call once, after all batches.
         """
 
     async def active(self) -> int:
-        """How many users are active."""
+        """Return how many users are active."""
 
     async def record(self, outcome: Outcome, now: datetime) -> None:
-        """Remember the import as undone. After a crash this alone decides whether it was."""
+        """Store the import as undone. After a crash only this record decides whether it was."""

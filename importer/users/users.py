@@ -1,4 +1,4 @@
-"""The users of one tenant, as all others ask for them: what is kept of them, wherever that is."""
+"""All stored data of one tenant's users, wherever it is stored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from importer.users.undoing import Undoing
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Whether there `are` any users; and the custom fields that may be the identifier: by each, all are found."""
+    """`are`: there are users.
+
+    `numbered`: the custom fields that may be the identifier: each user has a value of its own.
+    """
 
     are: bool
     numbered: frozenset[str] = frozenset()
@@ -29,9 +32,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What rounds and metrics need to know of the users of a tenant, and of its settings.
+    """The facts about a tenant's users and settings that periodic tasks and metrics need.
 
-    `inviting`: an invitation waits. `logged` is how long the log for the search index is, in rows.
+    `inviting`: an invitation waits. `logged` is the number of rows in the log for the search index.
     """
 
     active: int
@@ -42,135 +45,151 @@ class Stock:
 
 
 class Users(Protocol):
-    """The users of one tenant, and all that is kept with them: nothing is open between two calls.
+    """The users of one tenant and all data stored with them; nothing stays open between two calls.
 
-    What is asked here, and of what is opened here, raises TryAgain (the disk is full, an import writes), and
-    DatabaseUnusable. Nobody who reads waits for an import, and no import for who reads.
+    The methods here, and those of what they open, raise TryAgain (the disk is full, an import writes) and
+    DatabaseUnusable. Reads never wait for an import, and an import never waits for reads.
     """
 
     async def prepare(self, *, make: bool = False) -> Texts:
-        """See to it that the users are as this Headcount keeps them, and return the settings of the tenant.
+        """Bring the users up to this version of Headcount, and return the tenant's settings.
 
-        What an older Headcount wrote is brought up to date. Only with `make` are users made where there are none.
-        Raises SchemaTooNew if a newer one wrote them.
+        Only with `make` are users created if there are none. Raises SchemaTooNew if a newer Headcount wrote them.
         """
 
     def directory(self, identity: Identity = BY_ADDRESS) -> AbstractAsyncContextManager[Directory]:
-        """Open the users, told apart by `identity`, to be looked up and searched."""
+        """Open the users, identified by `identity`, to look up and search."""
 
     def snapshot(self, identity: Identity = BY_ADDRESS) -> AbstractAsyncContextManager[Directory]:
-        """The same, with all answers of one moment.
+        """Open the users like `directory`, with all answers of one moment.
 
-        The users may be as an older Headcount left them, and are brought up to date first: for commands, as the
-        server has done so when it started.
+        The users may be of an older Headcount and are brought up to date first: for commands, which may run before
+        the server has done it.
         """
 
     def is_indexed(self) -> bool:
-        """Whether there is an index of users for searching. Without one, or with one of long ago, it takes longer."""
+        """Return whether a search index exists. Without one, or with an outdated one, a search takes longer."""
 
     def catch_up_index(self, stopping: Callable[[], bool] = lambda: False) -> int:
-        """Bring the index for searching up to date, or make it; of few users there is none. Blocks, and for long.
+        """Bring the search index up to date, or create it; few users have none. Blocks, and for long.
 
-        Returns how much there was to do: users to take in, changes to follow. When `stopping` answers yes it ends
-        early; the rest is for the next time. It is for one caller at a time. Raises OSError.
+        Returns how much was to do: users to index, changes to apply. It ends early when `stopping` returns true; the
+        next call does the rest. Only one caller at a time. Raises OSError.
         """
 
     async def count_by_state(self) -> dict[str, int]:
-        """How many users are active and how many deactivated. They are brought up to date as for `snapshot`."""
+        """Return how many users are active and how many are deactivated.
+
+        Brings them up to date as `snapshot` does.
+        """
 
     async def set_protected(self, identifier: str, protected: bool, identity: Identity) -> bool:
-        """From now on imports don't (or do again) deactivate this user; False if there is nobody of that name."""
+        """Protect this user from deactivation by imports, or end the protection.
+
+        False if no user has this identifier.
+        """
 
     def history(self, identity: Identity, *, upgrade: bool = False) -> AbstractAsyncContextManager[History]:
-        """Open what imports and undos changed of users, who are told apart by `identity`.
+        """Open the changes of users, identified by `identity`, by imports and undos.
 
-        With `upgrade` they are brought up to date first, as for `snapshot`.
+        With `upgrade` the users are brought up to date first, as by `snapshot`.
         """
 
     def invitations(self, wait_s: float) -> AbstractAsyncContextManager[Invitations]:
-        """Open the invitations. Where something is written down, an import that runs is waited for so long."""
+        """Open the invitations. Writes wait for a running import for at most `wait_s`."""
 
     def memory(self) -> AbstractAsyncContextManager[Memory]:
-        """Open what is remembered of applied imports, to have it forgotten."""
+        """Open the stored data of applied imports, for retention."""
 
     def undoing(self, import_id: int, identity: Identity) -> AbstractAsyncContextManager[Undoing]:
-        """Open an import to undo it, alone among all that write. The users are brought up to date first.
+        """Open an import to undo it, with no other writer. The users are brought up to date first.
 
-        All that is written is kept when the context is left, and nothing of it if that is by an exception. Raises
-        TryAgain, also where users are told apart by something else than `identity` by now.
+        All writes are committed when the context is left, or none of them if it is left by an exception. Raises
+        TryAgain, also if the users' identifier is no longer `identity`.
         """
 
     def importing(
         self, import_id: int, identity: Identity, left: Callable[[Callable[[], None]], object]
     ) -> AbstractAsyncContextManager[Importing]:
-        """Begin an import of users who are told apart by `identity`: nobody else writes until it ends.
+        """Begin an import of users who are identified by `identity`; no other writer until it ends.
 
-        All that it writes is committed when the context is left, and nothing of it if that is by an exception. In
-        between, readers see the users as they were. It is for work that runs apart (apart.py): what is asked may
-        block where it is awaited. `left` is given what is left to do after the commit: it blocks, and can wait.
+        All its writes are committed when the context is left, or none of them if it is left by an exception. Until
+        then readers see the users as they were. It is for code that runs in a thread of its own (apart.py): awaited
+        calls may block.
+
+        `left` receives a function with the work that remains after the commit: it blocks, and may run later.
         """
 
     async def outcome_of(self, import_id: int) -> Outcome | None:
-        """What an import came to whose effects are here; None if they are not, or if there are no users at all."""
+        """Return the outcome of an import whose effects are stored here.
+
+        None if they are not, or if there are no users.
+        """
 
     async def outcome_of_undo(self, import_id: int) -> Outcome | None:
-        """The same, of the undo of an import."""
+        """Return the outcome of the undo of an import, as `outcome_of` does."""
 
     def look(self, fields: Iterable[str]) -> Look:
-        """What users there are, and which of these custom fields may be their identifier. Blocks."""
+        """Return whether there are users, and which of these custom fields can be the identifier. Blocks."""
 
     def copy_bytes(self) -> int:
-        """How many bytes a copy takes, about. Raises OSError."""
+        """Return about how many bytes a copy takes. Raises OSError."""
 
     def copy(self, folder: Path, stopping: Callable[[], bool] = lambda: False) -> Users:
-        """Copy the users of this moment into `folder`, also while an import writes, to try imports on. Blocks.
+        """Copy the users of this moment into `folder`, also while an import writes, to test imports on. Blocks.
 
-        Returns the users there. Raises Stopped when `stopping` says so.
+        Returns the users there. Raises Stopped when `stopping` returns true.
         """
 
     def read_settings(self, timeout_s: float) -> tuple[Texts, bool]:
-        """The settings of the tenant, and whether the users are as an older Headcount left them. Blocks.
+        """Return the tenant's settings, and whether the users are of an older Headcount. Blocks.
 
-        They are read without waiting for an import that runs, also on a full disk; but for a moment where the users
-        are held, which is `timeout_s` at most.
+        Does not wait for a running import and works on a full disk; waits at most `timeout_s` while the users are
+        locked.
         """
 
     async def change_settings(self, decide: Callable[[Texts], Settled]) -> Settled:
-        """Ask `decide` what is to become of the settings, and do that: all of it, or nothing if anything is raised.
+        """Give the settings to `decide` and store its decision: all of it, or nothing if an exception is raised.
 
-        Nobody changes them between what it is shown and what it decides. Raises what it raises, and Refused if users
-        can't be told apart so.
+        No other change comes between. Raises what `decide` raises, and Refused if the new identifier does not fit the
+        users.
         """
 
     async def settings_changes(
         self, limit: int, before: int = INTEGER_MAX, *, upgrade: bool = False
     ) -> tuple[list[SettingChange], int | None]:
-        """Up to `limit` changes of settings, newest first, and the `before` of the next page (None: no more).
+        """Return up to `limit` changes of settings, newest first, and the `before` of the next page (None: no more).
 
         With `upgrade` the users are brought up to date first.
         """
 
     def why_shut(self) -> str | None:
-        """Why what they are kept in cannot be opened, and what to do; None if it can. Blocks, and opens nothing."""
+        """Return why the storage of the users cannot be opened, and what to do; None if it can.
+
+        Blocks, and opens nothing.
+        """
 
     def read_all(self) -> None:
-        """Read all that is kept. Blocks, and for long. Raises DatabaseUnusable unless all of it makes sense."""
+        """Read all stored data. Blocks, and for long. Raises DatabaseUnusable unless all of it is sound."""
 
     def looks_like(self) -> object:
-        """Equal (and of equal `repr`) as long as what they are kept in is not replaced or given to another owner.
+        """Return a value that stays equal (also its `repr`) until the storage is replaced or its owner changes.
 
-        Nothing is opened for it: many tenants are looked at in one go. Blocks.
+        It opens nothing, so many tenants can be checked in one go. Blocks.
         """
 
     def is_plain(self) -> bool:
-        """Whether they are as this Headcount keeps them, with nothing to take up, as far as looks tell. The same."""
+        """Return whether the users seem to be of this version, with nothing to recover. Opens nothing. Blocks."""
 
     def take_stock(self, timeout_s: float) -> Stock:
-        """What there is, of users that were brought up to date. Blocks; where users are held, for `timeout_s`."""
+        """Return the facts of Stock for users that are up to date.
+
+        Blocks; waits at most `timeout_s` while they are locked.
+        """
 
     async def highest_import(self) -> int:
-        """The highest id of an import that is applied; 0 if there is none. The users are brought up to date first."""
+        """Return the highest id of an applied import; 0 if there is none. The users are brought up to date first."""
 
 
 UsersOf = Callable[[str], Users]
-"""The users of the tenant of a name."""
+"""Returns the users of the tenant with a name."""

@@ -1,1 +1,1 @@
-"""Who runs imports, ends them, and forgets what is too old."""
+"""The worker: runs imports, ends them, and deletes expired data."""

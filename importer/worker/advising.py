@@ -1,7 +1,7 @@
-"""Advice on the files of imports that ended, made beside the worker: no import waits for it longer than a moment.
+"""Advice on the files of ended imports, made beside the worker: an import waits for it for at most AT_ONCE_S.
 
-Where it is made at once it is in the first report of the import; else the report is written again with it. A stop
-leaves it out. A full disk, or a database that is busy, leaves it out without a word.
+Advice that is ready in time is in the import's first report; else the report is written again with it. A stop of the
+server, a full disk or a busy database leaves the advice out without a log line.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from importer.users.users import Users, UsersOf
 log = logging.getLogger(__name__)
 
 AT_ONCE_S = 1.0
-"""So long the end of an import waits for advice on its file."""
+"""How long the end of an import waits for advice on its file."""
 
 QUICK_S = 0.5
-"""The end of an import that took longer does not wait at all."""
+"""An import that took longer than this does not wait for advice."""
 
 WAITING_MOST = 100
-"""While so many imports wait for advice, another gets none."""
+"""The number of imports that may wait for advice at a time; further ones get none."""
 
 ROOM_BYTES = 64 * 1024 * 1024
-"""What the disk must have beside the copies that are made."""
+"""The free space that the disk must have beside the copies that are made."""
 
 LONG_BYTES = 4 * 1024 * 1024
-"""Longer files wait for each other, and their tries for imports."""
+"""Files longer than this get advice one at a time, and give way to imports."""
 
 GIVES_WAY_S = 1.0
-"""So long a try waits for imports that run, each time it has done a batch of rows."""
+"""How long advice on a long file waits for running imports, after each batch of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An import that ran to its end: what was asked of it, and what it came to in `took_s` seconds."""
+    """An import that ran to its end in `took_s` seconds: its job, its settings and its outcome."""
 
     entry: Entry
     job: Job
@@ -59,7 +59,7 @@ class Ended:
 
 
 class Advising:
-    """Makes advice, on one long file and one other at a time."""
+    """Makes advice, on at most one long and one other file at a time."""
 
     def __init__(self, folder_of: FolderOf, users_of: UsersOf, in_toml: InToml | None = None) -> None:
         self._folder_of = folder_of
@@ -73,7 +73,10 @@ class Advising:
         self._stopping = False
 
     async def begin(self, ended: Ended) -> None:
-        """Make advice for an import whose end is not told yet; returns when it is kept, or after a moment."""
+        """Make advice for an import whose end is not published yet.
+
+        Returns when the advice is stored, or after at most AT_ONCE_S.
+        """
         entry = ended.entry
         if not deserves_advice(ended.outcome):
             if entry.attempts > 1 or entry.decided_at:
@@ -98,7 +101,7 @@ class Advising:
 
     @contextmanager
     def importing(self) -> Iterator[None]:
-        """An import runs in the block: tries of long files give way to it."""
+        """While an import runs in the block, advice on long files gives way to it."""
         self._imports += 1
         self._quiet.clear()
         try:
@@ -109,11 +112,11 @@ class Advising:
                 self._quiet.set()
 
     def under_way(self, entry: Entry) -> asyncio.Task[None] | None:
-        """What still makes advice for this import; None if nothing does."""
+        """Return the task that makes advice for this import; None if there is none."""
         return self._tasks.get(entry.key)
 
     async def stop(self) -> None:
-        """Leave out what is not made yet."""
+        """Leave out the advice that is not made yet."""
         self._stopping = True
         self._quiet.set()
         if self._tasks:
@@ -128,7 +131,7 @@ class Advising:
                 await self._made(ended, folder, scratch, matter, self._gives_way if is_long else self._stops)
         except Exception:
             log.exception(
-                "Advice on import %d of %s failed.",
+                "Advice on import %d of %s failed: internal error.",
                 *(ended.entry.id, ended.entry.tenant),
                 extra={"event": "advice_fault", "tenant": ended.entry.tenant, "import_id": ended.entry.id},
             )
@@ -139,7 +142,7 @@ class Advising:
         return self._stopping
 
     def _gives_way(self) -> bool:
-        """The same, after a wait for the imports that run. For the thread of a try."""
+        """Wait for running imports, then return whether the server is stopping. For the thread that makes advice."""
         self._quiet.wait(GIVES_WAY_S)
         return self._stopping
 
@@ -167,7 +170,10 @@ class Advising:
 
 
 def _prepare(folder: TenantFolder, users: Users, ended: Ended, scratch: Path) -> str | None:
-    """What the advice is about; None if it is there already, or there is no room. The file is linked for later."""
+    """Return what the advice depends on; None if the advice exists already or the disk has too little space.
+
+    Links the file into `scratch` for later.
+    """
     matter = matter_of(ended.job.file, users, ended.settings, ended.outcome)
     if show_again(folder, ended.entry.id, matter):
         return None

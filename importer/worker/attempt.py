@@ -1,7 +1,7 @@
-"""What one start of an import comes to: an outcome, or a later try.
+"""One start of an import: it ends with an outcome, or is queued again.
 
-Whether it was applied is asked of the tenant's own database before anything else is believed: after its commit
-nothing can make an import run again, or call it failed.
+The tenant's own database decides whether the import was applied, before anything else is believed: after its commit
+the import never runs again and is never called failed.
 """
 
 from __future__ import annotations
@@ -35,46 +35,45 @@ from importer.worker.advising import Advising, Ended
 log = logging.getLogger(__name__)
 
 INTERNAL_ERROR = (
-    "The import failed because of a fault in Headcount, and nothing was changed. "
-    "The server's log says more; send the file again once it is mended."
+    "Headcount failed with an internal error, and nothing was changed. Tell the operator: the log has the cause."
 )
 NO_LONGER_FIT = (
-    "The settings were changed meanwhile, and what was to be tried does not go together with them any more. "
-    "Try it again."
+    "The settings changed after this test was started, and the settings of the test no longer fit them. "
+    "Start the test again."
 )
 PASSING = {
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EROFS),
     *(errno.ETIMEDOUT, errno.EAGAIN),
 }
-"""What a machine lacks for a moment: descriptors, memory, a disk or a mount."""
+"""Temporary lacks of the machine: descriptors, memory, a disk or a mount."""
 
 UNUSABLE = "the data of this company cannot be used at the moment"
-TENANT_BROKEN = f"Not yet: {UNUSABLE}. The import runs as soon as the operator of the server has fixed it."
-"""What an import of a broken tenant says while it waits."""
+TENANT_BROKEN = f"Not yet: {UNUSABLE}. The import runs as soon as the operator has fixed it."
+"""The message of an import that waits because its tenant is broken."""
 NOT_READ = (
-    "Not yet: the server cannot read the file to compare it with its check-sum. It will be tried again, for an hour."
+    "Not yet: the server cannot read the file to compare it with its checksum. The server tries again for 1 hour."
 )
 
 
 def no_room_yet(why: str) -> str:
-    """What an import says that waits for room on the disk."""
-    return f"Not yet: {why}. It will be tried again."
+    """Return the message of an import that waits for disk space."""
+    return f"Not yet: {why}. The server tries again."
 
 
-UNDO_ERROR = "there was a fault in Headcount, and nothing was changed. The server's log says more."
+UNDO_ERROR = "internal error in Headcount; nothing was changed. Tell the operator: the log has the cause."
 
 
 SettingsOf = Callable[[str], Awaitable[ImportSettings]]
 
 
 class Soundness(Protocol):
-    """What knows which tenants are broken (`server.tenants.soundness`)."""
+    """Knows which tenants are broken (`server.tenants.soundness`)."""
 
     def why(self, tenant: str) -> str | None:
         """Return why the tenant is broken; None if it is not, as far as is known."""
 
     async def look(self, tenant: str, error: BaseException | None = None) -> str | None:
-        """Look at the tenant now, as `error` came up; return why it is broken, None if it is not."""
+        """Check the tenant now, because of `error`; return why it is broken, None if it is not."""
 
 
 class AllSound:
@@ -88,7 +87,7 @@ class AllSound:
 
 
 class RunImport(Protocol):
-    """`importer.reconcile.run.run_import`, or what a test puts in its place."""
+    """`importer.reconcile.run.run_import`, or a test's replacement."""
 
     def __call__(
         self,
@@ -107,9 +106,9 @@ ALL_SOUND = AllSound()
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The import goes back to where it waited: at once, or after a wait for the reason in `message`.
+    """The import is queued again: at once, or after a delay for the reason in `message`.
 
-    `broken`: its tenant is, and no wait is needed beyond that.
+    `broken`: the tenant is broken, and its repair is the only delay.
     """
 
     message: str | None = None
@@ -118,7 +117,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """Starts imports. `run` is `importer.reconcile.run.run_import`, or what a test puts in its place."""
+    """Starts imports. `run` is `importer.reconcile.run.run_import`, or a test's replacement."""
 
     folder_of: FolderOf
     users_of: UsersOf
@@ -128,12 +127,12 @@ class Starter:
     run: RunImport = run_import
     soundness: Soundness = ALL_SOUND
     why_not_stored: Callable[[str], str | None] = lambda _: None
-    """Why nothing of a tenant can be stored now, None if it can be: its imports wait meanwhile."""
+    """Returns why nothing of a tenant can be stored now, None if it can: its imports wait meanwhile."""
     advising: Advising | None = None
-    """What makes advice on the files; None: nothing does."""
+    """Makes advice on the files; None: no advice is made."""
 
     async def compare(self, entry: Entry, settings: ImportSettings) -> Compared:
-        """What the check-sums that came so far mean for `entry`. No trial is sent one."""
+        """Compare `entry` with the checksums that arrived so far. A test has no checksum."""
         if entry.trial:
             return Compared(Verdict.SILENT)
         return await self.checksums.compare(entry, required=settings.require_checksum, now=self.clock())
@@ -146,9 +145,9 @@ class Starter:
         stopping: Callable[[], bool],
         ended: Callable[[], None] = lambda: None,
     ) -> Outcome | Later:
-        """Run `entry` once. Whatever goes wrong, it is in what is returned, or logged if it is our fault.
+        """Run `entry` once. Every error is in the result, or is logged if it is an error of Headcount.
 
-        `ended` is told when the import has ended and only the advice on its file is waited for.
+        `ended` is called when the import has ended and only the advice on its file is still to be made.
         """
         folder, users = self.folder_of(entry.tenant), self.users_of(entry.tenant)
         try:
@@ -172,7 +171,7 @@ class Starter:
             if outcome.guard and GuardReason.POSSIBLY_TRUNCATED in outcome.guard.reasons:
                 meanwhile = await self.compare(replace(entry, file=outcome.file), settings)
                 if meanwhile.verdict is not compared.verdict:
-                    return Later()  # a check-sum came while it ran: the next start obeys it
+                    return Later()  # a checksum arrived while it ran: the next start compares it
             ended()
             if self.advising:
                 await self.advising.begin(Ended(entry, job, settings, outcome, time.monotonic() - began))
@@ -181,7 +180,7 @@ class Starter:
             return await known_end(users, entry) or await self._not_applied(entry, error)
 
     async def _not_read(self, entry: Entry, compared: Compared) -> Later:
-        """The file is not compared with its check-sum yet: the next look reads it."""
+        """Queue an import again whose file is not compared with its checksum yet: the next look reads the file."""
         if not compared.failed:
             return Later()
         if await self.soundness.look(entry.tenant):
@@ -189,33 +188,34 @@ class Starter:
         return Later(NOT_READ)
 
     async def _not_applied(self, entry: Entry, error: BaseException) -> Outcome | Later:
-        """What to do with an import that `error` ended: no import fails because its tenant is broken."""
+        """Decide what follows an import that `error` ended: an import never fails because its tenant is broken."""
         if not isinstance(error, Stopped | asyncio.CancelledError | TryAgain | Refused):
             try:
                 if await self.soundness.look(entry.tenant, error):
                     return Later(TENANT_BROKEN, broken=True)
-            except Exception:  # the trouble is not this tenant's alone
+            except Exception:  # other tenants may be affected too
                 log.exception(
-                    "Tenant %s cannot be looked at.",
+                    "Tenant %s cannot be checked; retrying its import.",
                     entry.tenant,
                     extra={"event": "tenants_unseen", "tenant": entry.tenant},
                 )
-                return Later(f"Not yet: {UNUSABLE}. It will be tried again.")
+                return Later(f"Not yet: {UNUSABLE}. The server tries again.")
         return _what_it_means(entry, error)
 
 
 async def known_end(users: Users, entry: Entry) -> Outcome | None:
-    """How the import ended, if it was applied, or its undo: the tenant's own database knows.
+    """Return how the import, or its undo, ended if it was applied: the tenant's own database knows.
 
-    Where that can't be asked, an import counts as not applied. That is safe: the database takes each id only once.
+    If the database cannot be read, the import counts as not applied. That is safe: the database takes each id only
+    once.
     """
     try:
         return await (users.outcome_of_undo if entry.undo else users.outcome_of)(entry.id)
     except Exception as error:
         if isinstance(error, DatabaseUnusable) and not isinstance(error, DatabaseDamaged):
-            return None  # told of where the broken tenants are
+            return None  # reported with the broken tenants
         log.error(
-            "The users of %s cannot be read: %s.",
+            "The users of %s cannot be read (%s).",
             *(entry.tenant, error),
             exc_info=None if isinstance(error, TryAgain) else error,
             extra={"event": "users_unreadable", "tenant": entry.tenant},
@@ -224,7 +224,7 @@ async def known_end(users: Users, entry: Entry) -> Outcome | None:
 
 
 def tried(settings: ImportSettings, trial: Trial) -> ImportSettings:
-    """The settings of now with those that are tried. Raises Refused."""
+    """Return the current settings with those of the test. Raises Refused if they no longer fit."""
     try:
         return settings.with_changes(trial.changes)
     except ValueError:
@@ -252,18 +252,18 @@ def undo_job_of(entry: Entry, undo: Undo, settings: ImportSettings, clock: Clock
 
 
 def _what_it_means(entry: Entry, error: BaseException) -> Outcome | Later:
-    """How an import that was not applied goes on after `error`."""
+    """Return the result of an import that was not applied because of `error`."""
     if isinstance(error, Stopped | asyncio.CancelledError):
         return Later()
     if isinstance(error, TryAgain):
-        return Later(f"Not yet: {error.message}. It will be tried again.")
-    if isinstance(error, Refused):  # since it was asked for, something came between
+        return Later(f"Not yet: {error.message}. The server tries again.")
+    if isinstance(error, Refused):  # something changed after the request
         return Outcome(ImportState.FAILED, Counts(), entry.file, (), error.message)
     passing = isinstance(error, OSError) and error.errno in PASSING
-    if passing or isinstance(error, DatabaseUnusable):  # it was, and is not any more
-        return Later(f"Not yet: {UNUSABLE}. It will be tried again.")
+    if passing or isinstance(error, DatabaseUnusable):  # the tenant was just found sound: the cause is over
+        return Later(f"Not yet: {UNUSABLE}. The server tries again.")
     log.error(
-        "Import %d of %s failed because of a fault of ours.",
+        "Import %d of %s failed: internal error.",
         *(entry.id, entry.tenant),
         exc_info=error,
         extra={"event": "import_fault", "tenant": entry.tenant, "import_id": entry.id},

@@ -1,7 +1,7 @@
-"""How an import ends: /results first, then its state, then the copies nobody needs any more.
+"""Ends an import: first /results, then its state, then the copies that are no longer needed.
 
-In that order, so that whoever sees a final state finds its results, and a crash in between leaves something that is
-simply done again. A report that can't be written (disk full) holds up no import: it stays owed, and is written later.
+In this order a reader of a final state finds its results, and after a crash in between the same steps are repeated. A
+report that cannot be written (disk full) delays no import: it is written later.
 """
 
 from __future__ import annotations
@@ -19,25 +19,28 @@ from importer.advice.kept import report_of
 from importer.folder import FolderOf, TenantFolder
 from importer.model import NEVER_RAN, WAITING, ImportState, Outcome
 from importer.queue.entry import Entry, Waiting
-from importer.queue.notices import Herald, Nobody
+from importer.queue.notices import Herald, NoNotices
 from importer.queue.queue import Queue
 from importer.worker import results
 
 log = logging.getLogger(__name__)
 
 FAILED_KEPT = 10
-"""The copy of a failed import is removed when so many more have failed."""
+"""The copy of a failed import is removed after this many more imports of the tenant failed."""
 
 
 class Watcher(Protocol):
-    """Somebody who is told of ends, to count them."""
+    """Is called at each end of an import, to count it."""
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
-        """`entry` has come to an end, is held, or became no import; it ran for `duration_s` if it ran."""
+        """`entry` has reached a final state, is held, or became no import.
+
+        It ran for `duration_s`; None if it did not run.
+        """
 
 
 class Watchers:
-    """Several watchers as one, told in this order."""
+    """Several watchers as one, called in this order."""
 
     def __init__(self, *watchers: Watcher) -> None:
         self._watchers = watchers
@@ -48,7 +51,7 @@ class Watchers:
 
 
 class Closing:
-    """Ends imports. Every method raises TryAgain when headcount.db can't be written; then the state is as before."""
+    """Ends imports. Every method raises TryAgain if headcount.db cannot be written; then the state is as before."""
 
     def __init__(
         self,
@@ -60,18 +63,18 @@ class Closing:
     ) -> None:
         self._queue = queue
         self._folder_of = folder_of
-        # A report is in /results before the queue says so: meanwhile another end must not remove it as unknown.
+        # A report is in /results before the queue says so: until then another end must not remove it as unknown.
         self._ending = asyncio.Lock()
         self._watcher = watcher
         self.clock = clock
-        self._herald = herald or Nobody()
+        self._herald = herald or NoNotices()
 
     async def finish(
         self, entry: Entry, outcome: Outcome, duration_s: float | None = None, *, at: datetime | None = None
     ) -> None:
-        """A running import, or its undo, ended with `outcome`, at the moment `at` if not now.
+        """End a running import, or its undo, with `outcome`, at the moment `at` or now.
 
-        Of one that is forgotten, as its tenant was removed while it ran, nothing is left.
+        If its tenant was removed while it ran, nothing is written.
         """
         async with self._ending:
             if not await self._queue.still_runs(entry):
@@ -83,7 +86,7 @@ class Closing:
                 return
             if not_undone:
                 log.warning(
-                    "Import %d of %s could not be undone.",
+                    "The undo of import %d of %s failed.",
                     *(entry.id, entry.tenant),
                     extra={"event": "undo_failed", "tenant": entry.tenant, "import_id": entry.id},
                 )
@@ -91,14 +94,14 @@ class Closing:
                 await self._over(ended, None if entry.undo else duration_s)
 
     async def supersede(self, entry: Entry, newer: Entry | Waiting) -> None:
-        """A waiting or held import gives way to `newer`, unless somebody decided otherwise meanwhile."""
+        """Let `newer` replace a queued or held import, unless its state changed meanwhile."""
         async with self._ending:
             ended = entry.superseded(newer, self.clock())
             if await self._queue.supersede(ended, published=await self._publish(ended)):
                 await self._over(ended)
 
     async def end_upload(self, entry: Entry, state: ImportState, message: str) -> None:
-        """An upload that was arriving became no import."""
+        """End an arriving upload that became no import."""
         async with self._ending:
             ended = entry.never_ran(state, message, self.clock())
             notices = await self._herald.notices_of(ended)
@@ -106,9 +109,9 @@ class Closing:
                 await self._over(ended)
 
     async def catch_up(self) -> None:
-        """Write the reports that are behind: of decisions taken by other processes, and those owed.
+        """Write the reports that are behind: of decisions by other processes, and those that could not be written.
 
-        One that still can't be written stays owed, without another word.
+        A report that still cannot be written is retried later, logged at level debug only.
         """
         async with self._ending:
             for entry in await self._queue.unpublished():
@@ -118,7 +121,10 @@ class Closing:
                         await self._over(entry)
 
     async def advised(self, entry: Entry) -> None:
-        """There is advice on the file of an import that has ended by now: its report has it, and the page is told."""
+        """Write the report of an ended import again, with the advice on its file.
+
+        Marks the import as changed, so that its page reads it again.
+        """
         async with self._ending:
             now = await self._queue.get(*entry.key)
             if now is not None and now.state not in WAITING:
@@ -126,7 +132,10 @@ class Closing:
                 await self._queue.moved(now)
 
     async def _publish(self, entry: Entry, level: int = logging.WARNING) -> bool:
-        """Make /results show `entry`, unless it is too old for that. False if it can't be done now."""
+        """Write the report of `entry` to /results, unless it is too old to be kept there.
+
+        False if it cannot be written now.
+        """
         newest = await self._queue.newest_published(entry.tenant, results.KEPT)
         kept = sorted({*newest[entry.dry_run], entry.id}, reverse=True)[: results.KEPT]
         folder, others = self._folder_of(entry.tenant), newest[not entry.dry_run]
@@ -135,7 +144,7 @@ class Closing:
         except OSError as error:
             log.log(
                 level,
-                "The report of import %d of %s can't be written yet: %s.",
+                "The report of import %d of %s cannot be written (%s); retrying.",
                 *(entry.id, entry.tenant, error.strerror),
                 extra={"event": "report_owed", "tenant": entry.tenant, "import_id": entry.id},
             )
@@ -175,13 +184,13 @@ def _publish(folder: TenantFolder, entry: Entry | None, kept: Collection[int]) -
 
 
 def _remove(copy: Path) -> None:
-    """What cannot be removed now is removed by a later start."""
+    """Remove a copy; one that cannot be removed now is removed by a later start."""
     with suppress(OSError):
         copy.unlink()
 
 
 def copy_is_needed(entry: Entry) -> bool:
-    """Whether the uploaded file of this import is still wanted, as far as its own state tells."""
+    """Return whether this import, judged by its own state, still needs the uploaded file."""
     if entry.dry_run and entry.finished_at:
         return False
     return entry.state not in NEVER_RAN | {ImportState.SUPERSEDED, ImportState.DISCARDED}

@@ -1,9 +1,8 @@
-"""Decisions about held imports: only what was seen is approved.
+"""Decisions about held imports: an approval covers only the users that were shown.
 
-A held import can run and be held again at any time, with another list of those who lose access. An import writes its
-list before its row. So the row is read first and the list after it, and the queue refuses unless the import is still
-held at the moment that this row names: the list cannot be of another time. The three ways to decide (API, page,
-command line) all come here.
+A held import can run and be held again at any time, with another list of users to deactivate. An import writes its
+list before its row. So the row is read first and the list after it. The queue refuses unless the import is still held
+as of this row: the list cannot be of another run. All three ways to decide (API, page, command line) use this.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ from importer.report import TouchedJson
 
 
 async def approve(queue: Queue, folder: TenantFolder, seen: Entry, *, by: str, held_at: str | None = None) -> Entry:
-    """Queue the held import `seen` (its row, read before this call) again, for those on its list and no other user.
+    """Queue the held import `seen` again, with approval for the users on its list and no others.
 
-    `held_at` is the `finished_at` that was shown to who decides, where that was another row than `seen`. Raises
-    Refused if the import is not held, or not as it was then.
+    `seen` is its row, read before this call. `held_at` is the `finished_at` that was shown to the person who decides,
+    if that was of another row than `seen`. Raises Refused if the import is not held, or was held again since then.
     """
     users = await asyncio.to_thread(deactivations_shown, folder.touched(seen.id))
-    # A row without an end was not held: "" fits no import that is held by now.
+    # A row without an end was not held: "" matches no held import.
     held_at = held_at or seen.finished_at or ""
     return await queue.approve(*seen.key, by=by, users=users, held_at=held_at)
 
 
 def deactivations_shown(touched: Path) -> frozenset[int]:
-    """Return the ids of the users that a held import's list (`<id>.touched.jsonl`) shows as losing access."""
+    """Return the ids of the users that a held import's list (`<id>.touched.jsonl`) shows as to be deactivated."""
     if not touched.exists():
         return frozenset()
     with touched.open(encoding="utf-8") as lines:

@@ -1,8 +1,10 @@
-"""Takes away what retention.py says is not kept any longer: in small steps, and not while an import of it runs.
-Copies of imports that ended may go at any time: nothing reads them again but who asks for the file.
+"""Deletes what retention.py selects: in small steps, and not while an import of the tenant runs.
 
-What an import came to is forgotten before its history, so that what is half gone can't be undone any more; files go
-before the row of the queue that names them. So a crash in between leaves only what the next time takes away.
+Copies of ended imports may be deleted at any time: only a download reads them.
+
+An import's outcome is deleted before its history, so that an import whose history is incomplete cannot be undone.
+Files are deleted before the row of the queue that names them. So a crash in between leaves only what the next run
+deletes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 from ground.moments import rfc3339
+from ground.words import counted
 from importer.folder import TenantFolder
 from importer.queue.queue import Queue
 from importer.users.memory import Memory
@@ -30,19 +33,19 @@ log = logging.getLogger(__name__)
 
 COPY = re.compile(r"([0-9]{1,18})\.csv")
 STEP = 2000
-"""So many rows go in one transaction."""
+"""The number of rows that one transaction deletes."""
 
 
 class Busy(Exception):  # noqa: N818 - what is the case
-    """An import of the tenant runs, or is about to: the rest can be pruned later."""
+    """An import of the tenant runs or is about to; the rest is pruned later."""
 
 
 async def prune(
     queue: Queue, tenant: str, folder: TenantFolder, users: Users, *, retention_days: int, now: datetime
 ) -> str | None:
-    """Take away what is too old. Raises Busy, TryAgain; then some of it is left for the next time.
+    """Delete what is too old. Raises Busy and TryAgain; then a part is left for the next run.
 
-    Returns when the oldest import ended that is not too old (RFC 3339), None if there is none.
+    Returns when the oldest import ended that is not too old (RFC 3339); None if there is none.
     """
     before = rfc3339(now - timedelta(days=retention_days))
     await _refuse_if_busy(queue, tenant)
@@ -52,21 +55,21 @@ async def prune(
     going = imports_to_prune(past, spared, before)
     await asyncio.to_thread(_remove_files, folder, going.files)
     for some in _steps(sorted(going.rows)):
-        await queue.forget(tenant, some)
+        await queue.delete(tenant, some)
     if going.rows:
         log.info(
-            "Forgot %d imports of %s that ended before %s.",
-            *(len(going.rows), tenant, before),
+            "Deleted %s of %s that ended before %s.",
+            *(counted(len(going.rows), "import", "imports"), tenant, before),
             extra={"event": "imports_pruned", "tenant": tenant, "imports": len(going.rows)},
         )
     return min((each.finished_at for each in past if each.finished_at and each.finished_at >= before), default=None)
 
 
 async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_bytes: int) -> bool:
-    """Remove the oldest copies of imports that ended, until they take `kept_bytes` at most. Raises OSError, TryAgain.
+    """Delete the oldest copies of ended imports until they take at most `kept_bytes`. Raises OSError, TryAgain.
 
-    A copy that has another name, such as the visible file, does not count and stays: its room would not be freed.
-    Returns whether there would be too many if all those lost their other names.
+    A copy that has another name, such as the visible file, does not count and stays: deleting it frees no space.
+    Returns whether the copies would take too much if all of them lost their other names.
     """
     sizes, linked = await asyncio.to_thread(_sizes, folder.uploads)
     if sum(sizes.values()) <= kept_bytes:
@@ -75,15 +78,15 @@ async def trim_copies(queue: Queue, tenant: str, folder: TenantFolder, *, kept_b
     await asyncio.to_thread(_remove_copies, folder, going)
     if going:
         log.info(
-            "Removed %d kept files of %s: they took more than kept_bytes together.",
-            *(len(going), tenant),
+            "Deleted %s of %s: the kept files took more than kept_bytes together.",
+            *(counted(len(going), "kept file", "kept files"), tenant),
             extra={"event": "copies_removed", "tenant": tenant, "imports": len(going)},
         )
     return True
 
 
 def _sizes(uploads: Path) -> tuple[dict[int, int], int]:
-    """The bytes of the copies that have no other name, by import; and of those together that have one."""
+    """Return the bytes of the copies without another name, by import, and the total bytes of those with one."""
     found, linked = {}, 0
     with suppress(FileNotFoundError), os.scandir(uploads) as entries:
         for entry in entries:
@@ -109,31 +112,31 @@ async def _refuse_if_busy(queue: Queue, tenant: str) -> None:
 
 
 async def _prune_history(queue: Queue, tenant: str, users: Users, before: str) -> set[int]:
-    """Returns the imports whose effects are still remembered."""
+    """Delete old outcomes and their history; return the imports whose outcomes are kept."""
     async with users.memory() as memory:
-        kept = await memory.forget_effects(lambda effects: effects_to_prune(effects, before))
+        kept = await memory.prune_effects(lambda effects: effects_to_prune(effects, before))
         for import_id in await memory.imports_with_history():
             if import_id not in kept:
-                await _forget_changes(queue, tenant, memory, import_id)
+                await _prune_changes(queue, tenant, memory, import_id)
     return kept
 
 
-async def _forget_changes(queue: Queue, tenant: str, memory: Memory, import_id: int) -> None:
-    """An import's history, once its outcome is gone."""
+async def _prune_changes(queue: Queue, tenant: str, memory: Memory, import_id: int) -> None:
+    """Delete the history of an import whose outcome is deleted."""
     more = True
     while more:
         await _refuse_if_busy(queue, tenant)
-        more = await memory.forget_changes(import_id, STEP)
+        more = await memory.prune_changes(import_id, STEP)
 
 
 async def _shown(queue: Queue, tenant: str) -> set[int]:
-    """The imports whose reports are in /results."""
+    """Return the imports whose reports are in /results."""
     shown = await queue.newest_published(tenant, KEPT)
     return {each for ids in shown.values() for each in ids}
 
 
 def _remove_files(folder: TenantFolder, imports: Collection[int]) -> None:
-    """The uploads and messages of these imports, whatever their names end in."""
+    """Delete the uploads and messages of these imports, whatever their suffix."""
     for place in (folder.uploads, folder.messages):
         for file in place.iterdir() if place.is_dir() else ():
             number = re.match(r"([0-9]+)\.", file.name)

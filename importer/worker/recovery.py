@@ -1,6 +1,6 @@
-"""What a start finds, and makes whole: promises half kept, imports that were running, copies nobody knows.
+"""Repairs the queue at a start: unfinished arrivals, imports that were running, and copies without an import.
 
-Runs before anything listens. Doing it twice, or dying in the middle of it, changes nothing.
+Runs before the server listens. Running it twice, or being killed during it, does no harm.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from importer.worker.closing import FAILED_KEPT, Closing, copy_is_needed
 log = logging.getLogger(__name__)
 
 STARTS = 5
-"""An import that was started so often and never ended is given up."""
+"""An import that was started this many times and never ended is given up."""
 
 GAVE_UP = (
-    f"The import was started {STARTS} times and the server ended each time before it did; nothing was changed. "
-    "Look for the cause in the server's log (memory, above all), then send the file again."
+    f"The server stopped {STARTS} times during this import; nothing was changed. "
+    "Tell the operator: the log has the cause (often memory). Then send it again."
 )
-BROKEN_OFF = "The server ended before the upload was complete; nothing was imported. Send the file again."
+INTERRUPTED = "The upload was interrupted (the server stopped); nothing was imported. Send it again."
 
 KnownEnd = Callable[[Users, Entry], Awaitable[Outcome | None]]
 
@@ -41,9 +41,9 @@ async def recover(
     known_end: KnownEnd,
     entries: Iterable[Entry] | None = None,
 ) -> None:
-    """Bring every import into a state that is true; only `entries`, the imports of some tenants, if they are given.
+    """Bring every import into its true state, or only `entries`, the imports of some tenants, if given.
 
-    `known_end` says how one ended that was applied.
+    `known_end` returns how an import ended that was applied.
     """
     for entry in await queue.cut_off() if entries is None else entries:
         if entry.state is ImportState.ARRIVING:
@@ -53,14 +53,14 @@ async def recover(
 
 
 async def remove_leftovers(queue: Queue, tenant: str, folder: TenantFolder) -> None:
-    """Remove the kept uploads of `tenant` that no import needs, and what imports cut off had begun to say."""
+    """Delete the kept uploads of `tenant` that no import needs, and unfinished messages of interrupted imports."""
     for unfinished in folder.messages.glob(".*.new"):
         unfinished.unlink(missing_ok=True)
     for scratch in folder.messages.glob(".advice-*"):
         shutil.rmtree(scratch, ignore_errors=True)
     failed = await queue.failed_before(tenant, FAILED_KEPT)
     for copy in folder.uploads.glob("*"):
-        if copy.is_dir():  # not of our making, and in nobody's way
+        if copy.is_dir():  # not made by Headcount, and harmless
             continue
         entry = await queue.get(tenant, int(copy.stem)) if copy.stem.isdecimal() else None
         if entry is None or not copy_is_needed(entry) or _too_old(entry, failed):
@@ -73,21 +73,24 @@ def _too_old(entry: Entry, failed: int | None) -> bool:
 
 async def _keep_promise(queue: Queue, closing: Closing, folder: TenantFolder, entry: Entry) -> None:
     copy = folder.copy(entry.id)
-    # The copy of a trial is made of a whole file, and is all there is to it.
+    # The copy of a test was complete when the import was promised, and is its only file.
     whole = copy.is_file() if entry.trial else await asyncio.to_thread(_same, copy, folder.visible(entry.path))
     if whole:
         await queue.landed(*entry.key)
         log.info(
-            "Import %d of %s had landed when the server ended; it is queued.",
+            "Import %d of %s was uploaded before the server stopped; it is queued.",
             *(entry.id, entry.tenant),
             extra={"event": "upload_recovered", "tenant": entry.tenant, "import_id": entry.id},
         )
     else:
-        await closing.end_upload(entry, ImportState.ABORTED, BROKEN_OFF)
+        await closing.end_upload(entry, ImportState.ABORTED, INTERRUPTED)
 
 
 def _same(copy: Path, visible: Path) -> bool:
-    """Whether the file was published: it and the copy are one inode, or the same bytes where links can't be made."""
+    """Return whether the file was published.
+
+    Then it and the copy are one inode, or have the same bytes if links are not possible.
+    """
     if not (copy.is_file() and visible.is_file()):
         return False
     return copy.samefile(visible) or filecmp.cmp(copy, visible, shallow=False)
@@ -100,4 +103,4 @@ async def _take_up(queue: Queue, closing: Closing, entry: Entry, outcome: Outcom
     if outcome:
         await closing.finish(entry, outcome)
     else:
-        await queue.put_back(*entry.key, counted=True)
+        await queue.requeue(*entry.key, counted=True)

@@ -1,8 +1,8 @@
-"""What a tenant finds in /results: the report of every import, and the rows that were rejected.
+"""The files of a tenant in /results: the report of every import, and the rejected rows.
 
-A file there is whole or not there: it is made in the staging folder and renamed. Only the newest are kept. No link is
-followed: the folders are opened one in the other, and a link in the place of one is an OSError, however it got there.
-What runs here touches files only, and belongs into a thread.
+A file there is complete or absent: it is made in the staging folder and renamed. Only the newest are kept. No link is
+followed: each folder is opened inside its parent, and a link in place of a folder raises OSError. These functions
+block on files: call them in a thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from importer.folder import TenantFolder
 from importer.report import Report
 
 KEPT = 50
-"""So many reports of imports are kept, and so many of dry runs."""
+"""The number of reports of imports that are kept, and of reports of dry runs."""
 
 _NAME = re.compile(r"sync_users-(\d+)\.(?:json|errors\.csv)")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -26,7 +26,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def publish(folder: TenantFolder, report: Report) -> None:
-    """Make /results show `report`, and the rejected rows beside it if there are any. Raises OSError."""
+    """Write `report` to /results, and the rejected rows beside it if there are any. Raises OSError."""
     text = json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n"
     rejected, shown = folder.errors(report.id), errors_file(folder, report.id).name
     with _opened(folder) as (staging, results):
@@ -42,7 +42,7 @@ def publish(folder: TenantFolder, report: Report) -> None:
 
 
 def prune(folder: TenantFolder, kept: Collection[int]) -> None:
-    """Remove the reports of all imports but those whose ids are in `kept`. Files of other names stay."""
+    """Delete the reports of all imports whose ids are not in `kept`. Files of other names stay."""
     with _opened(folder) as (_, results):
         for name in os.listdir(results):
             match = _NAME.fullmatch(name)
@@ -61,7 +61,7 @@ def errors_file(folder: TenantFolder, import_id: int) -> Path:
 
 @contextmanager
 def _opened(folder: TenantFolder) -> Iterator[tuple[int, int]]:
-    """Descriptors of the staging folder and of /results, made where they are missing."""
+    """Return descriptors of the staging folder and of /results, which are created if missing."""
     with ExitStack() as stack:
 
         def inside(parent: int | None, path: Path | str) -> int:
@@ -78,7 +78,7 @@ def _opened(folder: TenantFolder) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def _replacing(name: str, staging: int, results: int) -> Iterator[str]:
-    """A name in staging for the block to make a file at, which then takes the place of `name` in /results."""
+    """Yield a name in staging for the block to create a file at; afterwards that file replaces `name` in /results."""
     new = f"{name}.new"
     with suppress(FileNotFoundError):
         os.unlink(new, dir_fd=staging)
@@ -92,7 +92,7 @@ def _replacing(name: str, staging: int, results: int) -> Iterator[str]:
 
 
 def _is(name: str, folder: int, other: Path) -> bool:
-    """Whether `name` in the open `folder` is the file `other`, by another name."""
+    """Return whether `name` in the open `folder` and `other` are the same file."""
     try:
         return os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), other.stat())
     except FileNotFoundError:

@@ -1,11 +1,14 @@
-"""What of a tenant's past is not kept any longer. Pure: the time is an argument.
+"""The data of a tenant that retention deletes. Pure: the time is an argument.
 
-What is older than the tenant's `retention_days` goes: uploads, messages, history, and the rows of the queue beyond
-those whose reports are in /results. What stays whatever its age: what somebody or something still waits for; the
-newest applied import; of the applied ones the newest that changed anybody, which can be undone, and the newest that
-was a list, which the next file is compared with.
+Uploads, messages, history and rows of the queue that are older than the tenant's `retention_days` are deleted; rows
+whose reports are in /results stay. Whatever their age, these stay:
 
-Copies of uploads go earlier where they take more than the tenant's `kept_bytes` together; all else stays.
+- imports that are not ended or decided;
+- the newest applied import;
+- the newest applied import that changed a user, which can be undone;
+- the newest applied complete file, which the next file is compared with.
+
+Copies of uploads are deleted earlier if they take more than the tenant's `kept_bytes` together; the rest stays.
 """
 
 from __future__ import annotations
@@ -18,19 +21,19 @@ from importer.queue.entry import Past
 from importer.users.memory import PastEffect
 
 UNDECIDED = WAITING | {ImportState.HELD}
-"""Somebody or something still waits for these."""
+"""States of imports that still wait: for their turn, an end or a decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """The imports whose files (upload and messages) go, and those whose row in the queue goes too."""
+    """The imports whose files (upload and messages) are deleted, and those whose row in the queue is deleted too."""
 
     files: frozenset[int]
     rows: frozenset[int]
 
 
 def effects_to_prune(effects: Iterable[PastEffect], before: str) -> list[int]:
-    """The imports whose history and outcome go. All that undo of what remains needs remains."""
+    """Return the imports whose history and outcome are deleted. All that later undos need stays."""
     ordered = sorted(effects, key=lambda each: each.number)
     spared = _newest(ordered, lambda each: not each.undone)
     spared |= _newest(ordered, lambda each: each.changed)
@@ -39,16 +42,16 @@ def effects_to_prune(effects: Iterable[PastEffect], before: str) -> list[int]:
     for each in ordered:
         old = each.applied_at < before
         reached = reached or each.id in spared or (each.changed and not old)
-        # Undo goes back one by one: from the oldest that stays, everything with an effect stays.
+        # Undo goes back one import at a time: after the oldest that stays, every import with an effect stays.
         if old and each.id not in spared and not (reached and each.changed):
             found.append(each.id)
     return found
 
 
 def imports_to_prune(imports: Iterable[Past], spared: Collection[int], before: str) -> Pruning:
-    """What goes of the queue and its files.
+    """Return the imports whose files, and whose rows, are deleted.
 
-    The rows of `spared` stay, whatever their age: their history is kept, or their report is in /results.
+    The rows of `spared` stay whatever their age: their history is kept, or their report is in /results.
     """
     ended = [each for each in imports if each.state not in UNDECIDED and each.finished_at]
     applied = [(each.applied_number or 0, each.id) for each in ended if each.state in APPLIED and not each.dry_run]
@@ -58,9 +61,10 @@ def imports_to_prune(imports: Iterable[Past], spared: Collection[int], before: s
 
 
 def copies_to_remove(imports: Iterable[Past], sizes: Mapping[int, int], most: int) -> list[int]:
-    """Return the imports whose copies go, oldest first, so that those of all that ended take at most `most` bytes.
+    """Return the imports whose copies are deleted, oldest first.
 
-    `sizes` are the bytes of the copies by import. That of the newest applied list stays, whatever it takes.
+    The copies of all ended imports then take at most `most` bytes. `sizes` has the bytes of the copies by import. The
+    copy of the newest applied complete file always stays.
     """
     ended = [each for each in imports if each.state not in UNDECIDED and each.finished_at and each.id in sizes]
     lists = [each for each in ended if each.state in APPLIED and not each.dry_run and not each.correction]

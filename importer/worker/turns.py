@@ -1,7 +1,7 @@
-"""Whose turn it is among the imports of one tenant, and which give way: what order.py decides is asked for and done.
+"""Which import of a tenant runs next, and which are superseded: order.py decides, this module does it.
 
-Before it decides, headers are read for corrections, and files hashed that check-sums are compared with. Of what waits
-only its place is in memory (`Waiting`), however many imports that are; each is read whole when it runs or ends.
+Before a decision, headers are read to find correction files, and files are hashed that have checksums. Only the place
+of a waiting import is in memory (`Waiting`), however many wait; each is read completely when it runs or ends.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from importer.worker.closing import Closing
 log = logging.getLogger(__name__)
 
 PIECE = 16 * 1024
-"""Most headers are in the first so many bytes of a file."""
+"""The number of bytes read at a time; most headers are in the first piece."""
 
 
 class Turns:
-    """The turns of all tenants. It remembers nothing: there may be several of one queue."""
+    """The turns of all tenants. It has no state: a queue may have several."""
 
     def __init__(self, queue: Queue, closing: Closing, starter: Starter) -> None:
         self._queue = queue
@@ -40,9 +40,9 @@ class Turns:
         self._starter = starter
 
     async def due(self, tenant: str) -> Waiting | None:
-        """Return the import of `tenant` that is due, if none runs; those that never will give way.
+        """Return the import of `tenant` that is due, if none runs; supersede those that will never run.
 
-        None while the tenant is broken, or nothing can be stored. Neither stops another tenant.
+        None while the tenant is broken or nothing can be stored. Neither stops another tenant.
         """
         soundness, message = self._starter.soundness, TENANT_BROKEN
         if not soundness.why(tenant) and (no_room := self._starter.why_not_stored(tenant)):
@@ -60,14 +60,14 @@ class Turns:
                         extra={"event": "worker_fault", "tenant": tenant},
                     )
                     return None
-        with suppress(TryAgain):  # there may be no room for these words either
+        with suppress(TryAgain):  # there may be no space for this message either
             await self._say_why(tenant, message)
         return None
 
     async def give_way(self, tenant: str) -> None:
-        """Supersede what a newer list replaces, now and though another import of the tenant may run.
+        """Supersede the imports that a newer file replaces, even while another import of the tenant runs.
 
-        To be called when a file has landed. Raises what keeps it from being done: then the next turn does it.
+        Call it when a file has arrived. Raises the error that prevents it; the next turn then does it.
         """
         queued = await self._queue.queued(tenant)
         if len(queued) < 2:
@@ -76,7 +76,7 @@ class Turns:
         if settings.deactivate_missing:
             looked_at = [await self._looked_at(each, settings) for each in queued]
             await self._remember(queued, looked_at)
-            await self._supersede(superseded(looked_at, whole_lists=True))
+            await self._supersede(superseded(looked_at, complete_lists=True))
 
     async def _due(self, tenant: str) -> Waiting | None:
         now = self._starter.clock().timestamp()
@@ -91,7 +91,7 @@ class Turns:
         if not alone:
             await self._remember(before, candidates)
         due = await self._first(candidates, settings, folders, now)
-        if alone and due is None:  # else it is written as the import starts
+        if alone and due is None:  # else `claim` writes it
             await self._remember(before, candidates)
         return due
 
@@ -99,13 +99,13 @@ class Turns:
         self, candidates: Sequence[Waiting], settings: ImportSettings, folders: Collection[bool], now: float
     ) -> Waiting | None:
         while True:
-            turn = next_turn(candidates, whole_lists=settings.deactivate_missing, now=now)
+            turn = next_turn(candidates, complete_lists=settings.deactivate_missing, now=now)
             await self._supersede(turn.superseded)
             if not turn.run or not await self._waits_for_checksum(turn.run, settings, folders):
                 return turn.run
             if not turn.run.dry_run:
-                return None  # those behind it wait with it
-            # Nobody waits for a dry run that waits.
+                return None  # those behind it wait too
+            # A waiting dry run blocks no other.
             gone = {turn.run.id, *(old.id for old, _ in turn.superseded)}
             candidates = [each for each in candidates if each.id not in gone]
 
@@ -122,7 +122,7 @@ class Turns:
             await self._queue.say(entry, message)
 
     async def _waits_for_checksum(self, due: Waiting, settings: ImportSettings, folders: Collection[bool]) -> bool:
-        """Whether `due` has to wait for its check-sum; it says so."""
+        """Return whether `due` has to wait for its checksum, and write that into its message."""
         compared = settings.require_checksum or due.dry_run in folders
         entry = None if due.undo or not compared else await self._queue.get(*due.key)
         if entry is None:
@@ -134,11 +134,11 @@ class Turns:
         return verdict is Verdict.WAITS
 
     async def _peeked(self, queued: Waiting, settings: ImportSettings, folders: Collection[bool]) -> Waiting:
-        """`queued`, of which it is known whether it is a correction, and what there is to compare with check-sums.
+        """Return `queued` with its `correction` set, and its hash stored if there are checksums to compare.
 
-        `folders` are those that have check-sums. Where one is required, its wait is counted from here.
+        `folders` are those that have checksums. If one is required, the wait is counted from here.
         """
-        if queued.undo or queued.trial:  # its file was looked at before; it takes nobody's place, whatever it is
+        if queued.undo or queued.trial:  # supersedes no import, whether a correction or not
             return queued
         looked_at = await self._looked_at(queued, settings)
         if looked_at.correction is None:
@@ -153,13 +153,13 @@ class Turns:
         return await checksums.hashed(looked_at, self._starter.folder_of(queued.tenant).copy(queued.id))
 
     async def _remember(self, before: Sequence[Waiting], looked_at: Sequence[Waiting]) -> None:
-        """Write down which of `looked_at` are corrections, where that was not known `before`."""
+        """Store which of `looked_at` are corrections, if that was not known `before`."""
         for old, new in zip(before, looked_at, strict=True):
             if new.correction is not old.correction:
                 await self._queue.set_correction(new)
 
     async def _looked_at(self, queued: Waiting, settings: ImportSettings) -> Waiting:
-        """`queued`, of which it is known whether it is a correction, if its copy can be read."""
+        """Return `queued` with its `correction` set, if its copy can be read."""
         if queued.undo or queued.trial or queued.correction is not None:
             return queued
         try:
@@ -167,18 +167,21 @@ class Turns:
         except OSError as error:
             if await self._starter.soundness.look(queued.tenant, error):
                 raise
-            return queued  # the attempt will say what is wrong with the copy
+            return queued  # the attempt will report the error
         return replace(queued, correction=correction)
 
     async def _settings(self, tenant: str) -> ImportSettings:
-        """With settings nobody can read, no import gives way to another; the one that runs will say so."""
+        """Return the settings.
+
+        If they cannot be read, the defaults: no import is superseded, and the one that runs reports it.
+        """
         try:
             return await self._starter.settings_of(tenant)
         except Exception as error:
             if await self._starter.soundness.look(tenant, error):
                 raise
             log.error(
-                "The settings of %s cannot be read: %s.",
+                "Settings of %s cannot be read (%s); its imports are not superseded.",
                 *(tenant, error),
                 exc_info=None if isinstance(error, TryAgain) else error,
                 extra={"event": "settings_unreadable", "tenant": tenant},
@@ -187,7 +190,7 @@ class Turns:
 
 
 async def is_correction(file: Path, settings: ImportSettings) -> bool:
-    """Whether `file` is an errors.csv sent back. A file whose header makes no sense is none. Raises OSError."""
+    """Return whether `file` is a correction file. False if its header cannot be read as one. Raises OSError."""
     return await asyncio.to_thread(_is_correction, file, settings)
 
 
@@ -201,6 +204,6 @@ def _is_correction(file: Path, settings: ImportSettings) -> bool:
 
 
 def _beginning(opened: BinaryIO) -> Iterator[bytes]:
-    """What a header may be in, as far as it is asked for."""
+    """Yield the part of a file that may contain the header, as far as it is asked for."""
     for _ in range(0, MAX_ROW, PIECE):
         yield opened.read(PIECE)

@@ -1,7 +1,7 @@
-"""The loop that runs imports: look what waits, claim, run, close; two at a time in all, one of a tenant.
+"""The loop that runs imports: find the next one, claim it, run it, close it; two at a time, one of a tenant.
 
-What one start comes to is found out in attempt.py; here it is decided what runs when, and that nothing is forgotten:
-an end that can't be written now is written later, by the next start at the latest.
+attempt.py runs one start. This module decides which import runs when, and loses no end: an end that cannot be written
+now is written later, at the latest by the next start of the server.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 2
 LOOK_S = 0.5
-"""How long something that another process did can stay unseen."""
+"""The longest time in which a change by another process stays unseen."""
 
 PROGRESS_S = 1.0
 
 
 @dataclass(slots=True)
 class _Running:
-    """An import under way. `fraction` of it is done, 0 to 1; `written` of it is in the queue, since `written_at`.
+    """An import that runs.
 
-    An import that ends before PROGRESS_S is over writes none.
-    `ended_at` is the moment of its own end, after `took_s` seconds: what is made after that does not count.
+    `fraction` of it is done, 0 to 1; `written` is the fraction in the queue, since `written_at`.
+
+    An import that ends before PROGRESS_S writes none. `ended_at` is the moment of its own end, after `took_s`
+    seconds: later work on it does not count.
     """
 
     entry: Entry
@@ -58,7 +60,7 @@ class _Running:
 
 
 class Worker:
-    """Runs what the queue holds between `start()` and `stop()`."""
+    """Runs the queued imports between `start()` and `stop()`."""
 
     def __init__(self, queue: Queue, closing: Closing, starter: Starter) -> None:
         self._queue = queue
@@ -66,7 +68,7 @@ class Worker:
         self._starter = starter
         self._turns = Turns(queue, closing, starter)
         self._running: dict[asyncio.Task[None], _Running] = {}
-        self._put_back: dict[tuple[str, int], int] = {}
+        self._requeued: dict[tuple[str, int], int] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self._ending = False
@@ -77,16 +79,16 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether imports are being looked for."""
+        """Whether the worker looks for imports."""
         return self._loop is not None and not self._loop.done() and not self._ending
 
     @property
     def progress(self) -> dict[tuple[str, int], float]:
-        """How far the imports that run now are, 0 to 1."""
+        """How far the running imports are, 0 to 1."""
         return {running.entry.key: running.fraction for running in self._running.values()}
 
     async def stop(self, grace_s: float) -> None:
-        """Start nothing more; let what runs end within `grace_s`, then roll it back: it stays queued."""
+        """Start no more imports; let running ones end within `grace_s`, then roll them back: they stay queued."""
         self._ending = True
         self._queue.changed.set()
         if self._loop:
@@ -102,7 +104,7 @@ class Worker:
             await asyncio.wait([*self._telling])
 
     def hurry(self) -> None:
-        """Wait for nothing any more: what runs is rolled back now."""
+        """Stop waiting: roll back the running imports now."""
         self._stopping.set()
         for task in self._running:
             task.cancel()
@@ -114,9 +116,9 @@ class Worker:
             try:
                 await self._look()
             except TryAgain as error:
-                log.warning("The queue has to wait: %s.", error.message, extra={"event": "queue_waits"})
+                log.warning("The import queue waits (%s); retrying.", error.message, extra={"event": "queue_waits"})
             except Exception:
-                log.exception("Looking for imports failed; trying again.", extra={"event": "worker_fault"})
+                log.exception("The search for imports to run failed; retrying.", extra={"event": "worker_fault"})
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._queue.changed.wait(), LOOK_S)
 
@@ -136,14 +138,14 @@ class Worker:
         if not task.cancelled() and (error := task.exception()):
             entry = running.entry
             log.error(
-                "Import %d of %s is left as it is until the next start.",
+                "Import %d of %s could not be ended; the next start of the server ends it.",
                 *(entry.id, entry.tenant),
                 exc_info=error,
                 extra={"event": "import_left", "tenant": entry.tenant, "import_id": entry.id},
             )
 
     async def _claim(self) -> Entry | None:
-        """Start the import whose turn it is, oldest first over all tenants; others give way to it."""
+        """Start the import that is due, the oldest of all tenants; supersede those that it replaces."""
         first: Waiting | None = None
         for tenant, oldest in await self._queue.heads():
             if first and first.sequence < oldest:
@@ -181,9 +183,9 @@ class Worker:
             telling.add_done_callback(self._telling.discard)
 
     async def _advised(self, entry: Entry, advice: asyncio.Task[None]) -> None:
-        """Write the report again when there is advice, which the end of the import did not wait for."""
+        """Write the report again when there is advice that the end of the import did not wait for."""
         await asyncio.wait([advice])
-        with suppress(TryAgain):  # the report has it when it is written next
+        with suppress(TryAgain):  # the next write of the report has it
             await self._closing.advised(entry)
 
     async def _closed(self, running: _Running, end: Outcome | Later) -> bool:
@@ -192,7 +194,7 @@ class Worker:
             await self._close(running, end)
         except TryAgain as error:
             log.warning(
-                "The end of import %d of %s can't be written yet: %s.",
+                "The end of import %d of %s cannot be written (%s); retrying.",
                 *(entry.id, entry.tenant, error.message),
                 extra={"event": "end_owed", "tenant": entry.tenant, "import_id": entry.id},
             )
@@ -203,13 +205,15 @@ class Worker:
         entry = running.entry
         if isinstance(end, Outcome):
             await self._closing.finish(entry, end, running.took_s, at=running.ended_at)
-            self._put_back.pop(entry.key, None)
+            self._requeued.pop(entry.key, None)
         elif not await self._queue.still_runs(entry):
-            self._put_back.pop(entry.key, None)  # its tenant was removed: what is at its place is another one's
+            self._requeued.pop(
+                entry.key, None
+            )  # its tenant was removed: an import with this id belongs to a new tenant
         elif end.message is None or end.broken:
-            await self._queue.put_back(*entry.key, message=end.message)
+            await self._queue.requeue(*entry.key, message=end.message)
         else:
-            times = self._put_back.get(entry.key, 0) + 1
+            times = self._requeued.get(entry.key, 0) + 1
             not_before = self._starter.clock().timestamp() + WAITS.after(times)
-            await self._queue.put_back(*entry.key, message=end.message, not_before=not_before)
-            self._put_back[entry.key] = times
+            await self._queue.requeue(*entry.key, message=end.message, not_before=not_before)
+            self._requeued[entry.key] = times

@@ -72,7 +72,7 @@ def refuse_if_full(
     """Raise Refused (`too_many_waiting`) if no further import may wait beside `queued` and `coming` others."""
     last = queued[-1].sequence if queued else 0
     new = Waiting("", 0, ImportState.QUEUED, last + 1, dry_run, trial=trial)
-    waits = waits_with(queued, new, whole_lists=settings.deactivate_missing) - 1 + coming
+    waits = waits_with(queued, new, complete_lists=settings.deactivate_missing) - 1 + coming
     if waits >= settings.max_waiting_imports:
         raise Refused(
             "too_many_waiting",

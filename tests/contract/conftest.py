@@ -1,4 +1,4 @@
-"""What every engine is held to: the tests of this folder run once for each, and know none."""
+"""The contract of every engine: the tests of this folder run once for each engine and know none."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
 
 @pytest.fixture
 async def store(engine: OpenStore) -> AsyncIterator[Store]:
-    """A store in which the tenant `acme` exists."""
+    """Yield a store with the tenant `acme`."""
     async with engine("acme") as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""Deeds that an engine does wholly or not at all, each with what is there before, and what can be seen after."""
+"""Operations that an engine does completely or not at all, each with its preparation and what is visible after."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What is done to a store in which there are the tenants `acme` and `globex`, after `before` was."""
+    """An operation on a store with the tenants `acme` and `globex`, after `before` was done."""
 
     do: Callable[[Store], Awaitable[object]]
     before: Callable[[Store], Awaitable[object]] | None = None
@@ -73,7 +73,7 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class UsersDeed:
-    """What is done to the users of a company without any, after `before` was."""
+    """An operation on the users of a company that has none, after `before` was done."""
 
     do: Callable[[Company], Awaitable[object]]
     before: Callable[[Company], Awaitable[object]] | None = None
@@ -96,7 +96,7 @@ class UsersDeed:
             seen: list[Any] = [page async for page in directory.everybody()]
             seen += [page async for page in directory.everybody(known=True)]
         async with kept.memory() as memory:
-            await memory.forget_effects(lambda shown: [*map(effects.append, shown)][:0])
+            await memory.prune_effects(lambda shown: [*map(effects.append, shown)][:0])
             seen += [effects, await memory.imports_with_history()]
         async with kept.history(BY_ADDRESS) as history:
             seen += [await history.page_of_import(each) for each in range(9)]
@@ -106,11 +106,11 @@ class UsersDeed:
 
 
 def told(seen: object) -> str:
-    """What was seen, without what is another at each try: marks that are drawn, and the time of the clock."""
+    """Return what was seen, without what differs at each try: random marks, and the time of the clock."""
     return re.sub(r"[0-9a-f]{32}", "mark", re.sub(rf"(?!{AT}|{LATER})20\d\d-\d\d-\d\dT[\d:.]+Z", "time", repr(seen)))
 
 
-# Of a store
+# Operations on a store
 
 
 async def queued(store: Store) -> None:
@@ -143,7 +143,7 @@ async def finish(store: Store) -> None:
 
 
 async def end_upload(store: Store) -> None:
-    entry = (await found(store.imports(), 1)).never_ran(ImportState.ABORTED, "It broke off.", NOON)
+    entry = (await found(store.imports(), 1)).never_ran(ImportState.ABORTED, "Interrupted.", NOON)
     assert await store.imports().end_upload(entry, published=True, notices=NOTICES)
 
 
@@ -199,15 +199,15 @@ OF_STORE = {
     "an upload lands": Deed(lambda store: store.imports().landed("acme", 1), lambda store: promise(store.imports())),
     "an upload becomes no import": Deed(end_upload, lambda store: promise(store.imports())),
     "an import is claimed": Deed(lambda store: store.imports().claim("acme", 1, correction=True), queued),
-    "an import is put back": Deed(lambda store: store.imports().put_back("acme", 1, message="later"), claimed),
+    "an import is queued again": Deed(lambda store: store.imports().requeue("acme", 1, message="later"), claimed),
     "an import ends": Deed(finish, claimed),
     "an import is approved": Deed(
         lambda store: store.imports().approve("acme", 1, by="Ann", users=frozenset({1})), held
     ),
     "an import is discarded": Deed(lambda store: store.imports().discard("acme", 1, by="Ann"), held),
-    "a check-sum proves an import whole": Deed(proves_whole, held_for_length),
+    "a checksum proves an import whole": Deed(proves_whole, held_for_length),
     "an undo is asked for": Deed(lambda store: store.imports().undo("acme", None, by="Ann"), applied),
-    "imports are forgotten": Deed(lambda store: store.imports().forget("acme", [1]), applied),
+    "imports are deleted": Deed(lambda store: store.imports().delete("acme", [1]), applied),
     "a tenant is added": Deed(lambda store: store.tenants().add(Tenant("initech", AT, 3))),
     "a tenant is removed": Deed(lambda store: store.tenants().remove("acme"), everything),
     "a token is added": Deed(add_token),
@@ -228,7 +228,7 @@ OF_STORE = {
     ),
 }
 
-# Of users
+# Operations on users
 
 
 async def imported(company: Company, *names: str, job_title: str) -> None:
@@ -257,19 +257,19 @@ async def begin_invitation(company: Company) -> None:
         assert await invitations.begin(1, NOW, lambda _: NOW.waits[0] + 60)
 
 
-async def forget_effects(company: Company) -> None:
+async def prune_effects(company: Company) -> None:
     async with company.kept.memory() as memory:
-        await memory.forget_effects(lambda effects: [each.id for each in effects])
+        await memory.prune_effects(lambda effects: [each.id for each in effects])
 
 
-async def forgotten(company: Company) -> None:
+async def pruned(company: Company) -> None:
     await two_imports(company)
-    await forget_effects(company)
+    await prune_effects(company)
 
 
-async def forget_changes(company: Company) -> None:
+async def prune_changes(company: Company) -> None:
     async with company.kept.memory() as memory:
-        assert await memory.forget_changes(1, MOST)
+        assert await memory.prune_changes(1, MOST)
 
 
 OF_USERS = {
@@ -280,8 +280,8 @@ OF_USERS = {
     ),
     "settings are changed": UsersDeed(lambda company: company.kept.change_settings(told_apart), numbered),
     "an invitation begins": UsersDeed(begin_invitation, two_imports),
-    "effects are forgotten": UsersDeed(forget_effects, two_imports),
-    "history is forgotten": UsersDeed(forget_changes, forgotten),
+    "effects are pruned": UsersDeed(prune_effects, two_imports),
+    "history is pruned": UsersDeed(prune_changes, pruned),
 }
 
 DEEDS: dict[str, Deed | UsersDeed] = {**OF_STORE, **OF_USERS}

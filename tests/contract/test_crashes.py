@@ -1,4 +1,4 @@
-"""A process that is killed between two steps of a deed has done it, or has not: nothing in between is ever found."""
+"""A process killed between two steps of an operation has done it completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.engines import ENGINES
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", DEEDS)
-async def test_a_deed_whose_process_is_killed_is_done_whole_or_not_at_all(
+async def test_an_operation_of_a_killed_process_is_done_completely_or_not_at_all(
     engine: str, name: str, tmp_path: Path
 ) -> None:
     deed, before, killed = DEEDS[name], tmp_path / "before", tmp_path / "killed"

@@ -1,4 +1,4 @@
-"""Work that runs apart: in one thread, and ended when its caller goes on."""
+"""Work that runs apart: in one thread, and ended before its caller continues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from importer import apart as apart_module
 from importer.apart import apart
 
 
-async def test_work_apart_does_all_its_steps_in_one_thread_of_its_own(tmp_path: Path) -> None:
+async def test_work_apart_runs_all_its_steps_in_one_thread_of_its_own(tmp_path: Path) -> None:
     async def steps() -> set[int]:
         db = await open_database(tmp_path / "users.db", "tenant", make=True, through=Inline)
         try:
@@ -39,8 +39,8 @@ async def test_an_error_of_work_apart_is_raised_to_its_caller() -> None:
         await apart(refused, "refused")
 
 
-async def test_a_cancelled_caller_goes_on_when_the_work_apart_has_ended(tmp_path: Path) -> None:
-    """Though its statements follow on each other, and no step of it waits for anything."""
+async def test_a_canceled_caller_continues_after_the_work_apart_has_ended(tmp_path: Path) -> None:
+    """Even if its statements follow each other and no step of it waits."""
     begun, ended = threading.Event(), threading.Event()
 
     async def statements() -> None:
@@ -67,7 +67,7 @@ async def test_a_cancelled_caller_goes_on_when_the_work_apart_has_ended(tmp_path
         await db.close()
 
 
-async def test_a_closed_connection_without_a_thread_takes_no_statement(tmp_path: Path) -> None:
+async def test_a_closed_connection_without_a_thread_refuses_statements(tmp_path: Path) -> None:
     db = await open_database(tmp_path / "users.db", "tenant", make=True, through=Inline)
     await db.close()
     await db.close()
@@ -75,7 +75,7 @@ async def test_a_closed_connection_without_a_thread_takes_no_statement(tmp_path:
         await db.execute("SELECT 1")
 
 
-async def test_what_is_left_is_done_after_the_caller_has_its_answer() -> None:
+async def test_remaining_work_is_done_after_the_caller_has_its_result() -> None:
     answered, done = threading.Event(), threading.Event()
 
     async def work() -> int:
@@ -90,7 +90,7 @@ async def test_what_is_left_is_done_after_the_caller_has_its_answer() -> None:
     assert await asyncio.to_thread(done.wait, 10)
 
 
-async def test_a_connection_that_is_put_away_leaves_nothing_in_the_log(tmp_path: Path) -> None:
+async def test_a_connection_that_is_put_away_empties_the_log(tmp_path: Path) -> None:
     db = await open_database(tmp_path / "users.db", "tenant", make=True, through=Inline)
     assert isinstance(db, Inline)
     other = await open_database(tmp_path / "users.db", "tenant")
@@ -113,7 +113,7 @@ def held_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def test_long_work_apart_gives_back_the_memory_it_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_work_apart_returns_its_freed_memory_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart_module, "LONG_S", 0.0)
     last: list[bytearray] = []
 
@@ -127,10 +127,8 @@ async def test_long_work_apart_gives_back_the_memory_it_freed(monkeypatch: pytes
     assert held_bytes() - before < 50_000_000
 
 
-async def test_a_connection_given_up_has_given_back_the_memory_of_its_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is closed only when what it wrote is moved into the file, which takes a while and needs no cache."""
+async def test_a_connection_that_is_given_up_frees_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is closed only after its data is moved into the file, which takes a while and needs no cache."""
     monkeypatch.setattr(apart_module, "LONG_S", 0.0)
 
     async def fill_the_cache() -> tuple[int, sqlite3.Connection | None]:

@@ -1,4 +1,4 @@
-"""A database that could not be opened, or is not wanted any more, has no thread left that works on it."""
+"""A database that could not be opened, or whose opening was canceled, leaves no thread at work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from importer.errors import DatabaseUnusable
 from tests.support.waiting import wait_until
 
 
-def test_a_database_that_is_not_opened_leaves_no_thread_behind(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     (tmp_path / "users.db").touch()
     with pytest.raises(DatabaseUnusable):
@@ -23,7 +23,7 @@ def test_a_database_that_is_not_opened_leaves_no_thread_behind(tmp_path: Path) -
     wait_until(lambda: set(threading.enumerate()) <= before, 10, "the thread to end")
 
 
-async def test_opening_that_is_cancelled_has_ended_before_the_cancellation(tmp_path: Path) -> None:
+async def test_a_canceled_opening_has_ended_before_the_cancellation_goes_on(tmp_path: Path) -> None:
     before = set(threading.enumerate())
     path = tmp_path / "users.db"
     await (await open_database(path, "tenant", make=True)).close()

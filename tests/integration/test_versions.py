@@ -1,4 +1,4 @@
-"""Databases of every version that ever was are taken over, and none of a newer one is touched."""
+"""Databases of every version are upgraded, and a database of a newer version is not touched."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_every_version_of_every_database_is_kept() -> None:
 
 
 GONE = {("users", "digest")}
-"""What a later version has put another thing in the place of."""
+"""Columns that a later version replaced by something else."""
 
 
 @pytest.mark.parametrize(("kind", "version"), DUMPS)
-async def test_a_database_of_any_version_is_taken_over_with_all_that_is_in_it(
+async def test_a_database_of_any_version_is_upgraded_with_all_its_data(
     tmp_path: Path, kind: str, version: int
 ) -> None:
     path = restored(tmp_path, kind, version)
@@ -62,7 +62,7 @@ async def test_a_database_of_any_version_is_taken_over_with_all_that_is_in_it(
 
 
 @pytest.mark.parametrize(("kind", "version"), DUMPS)
-async def test_a_copy_is_made_before_an_older_database_is_changed(tmp_path: Path, kind: str, version: int) -> None:
+async def test_an_older_database_is_copied_before_it_is_changed(tmp_path: Path, kind: str, version: int) -> None:
     path = restored(tmp_path, kind, version)
     rows = {name: _rows(path, name, columns) for name, columns in tables_of(path).items()}
     await (await open_database(path, kind)).close()
@@ -92,7 +92,7 @@ ORDERS = {
 
 
 @pytest.mark.parametrize(("kind", "version"), DUMPS)
-async def test_the_imports_of_older_versions_are_numbered_in_the_order_in_which_they_were_applied(
+async def test_imports_of_older_versions_are_numbered_in_the_order_of_application(
     tmp_path: Path, kind: str, version: int
 ) -> None:
     path = restored(tmp_path, kind, version)
@@ -103,7 +103,7 @@ async def test_the_imports_of_older_versions_are_numbered_in_the_order_in_which_
     assert len(numbered) == 4
 
 
-async def test_an_import_that_waited_to_be_undone_at_the_upgrade_has_its_number(tmp_path: Path) -> None:
+async def test_an_import_whose_undo_was_queued_at_the_upgrade_has_its_number(tmp_path: Path) -> None:
     path = restored(tmp_path, "server", 2)
     with closing(sqlite3.connect(path)) as db:
         (newest,) = db.execute(
@@ -118,9 +118,9 @@ async def test_an_import_that_waited_to_be_undone_at_the_upgrade_has_its_number(
 
 
 @pytest.mark.parametrize("kind", ["server", "tenant"])
-async def test_where_no_copy_can_be_made_nothing_is_changed(tmp_path: Path, kind: str) -> None:
+async def test_a_database_that_cannot_be_copied_is_not_changed(tmp_path: Path, kind: str) -> None:
     path = restored(tmp_path, kind, 1)
-    copy_before(path, 1).mkdir()  # in the way
+    copy_before(path, 1).mkdir()  # blocks the path of the copy
     before = path.read_bytes()
     with pytest.raises(OSError, match="directory"):
         await open_database(path, kind)
@@ -130,7 +130,7 @@ async def test_where_no_copy_can_be_made_nothing_is_changed(tmp_path: Path, kind
 
 
 @pytest.mark.parametrize("kind", ["server", "tenant"])
-async def test_a_database_of_a_newer_version_is_refused_in_words_and_left_alone(tmp_path: Path, kind: str) -> None:
+async def test_a_database_of_a_newer_version_is_refused_and_not_changed(tmp_path: Path, kind: str) -> None:
     path = restored(tmp_path, kind, len(migrations(kind)))
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA user_version={len(migrations(kind)) + 1}")
@@ -141,7 +141,7 @@ async def test_a_database_of_a_newer_version_is_refused_in_words_and_left_alone(
 
 
 @pytest.mark.parametrize("version", sorted(version for kind, version in DUMPS if kind == "tenant"))
-async def test_users_and_history_are_shown_from_a_database_of_any_version(tmp_path: Path, version: int) -> None:
+async def test_users_and_history_of_a_database_of_any_version_are_shown(tmp_path: Path, version: int) -> None:
     restored(tmp_path, "tenant", version)
     kept, identity = SqliteUsers(TenantFolder(tmp_path)), Identity("employee_id")
     async with kept.snapshot(identity) as directory:

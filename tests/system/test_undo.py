@@ -41,7 +41,7 @@ def test_one_import_after_the_other_is_undone(server: ServerProcess) -> None:
     assert set(server.users("acme").values()) == {"deactivated"}
     assert 'headcount_import_last_success_timestamp_seconds{tenant="acme"}' not in server.get("/metrics").text
     nothing = server.cli("import", "undo", "acme", check=False)
-    assert (nothing.code, nothing.err) == (1, "Error: there is no import that could be undone\n")
+    assert (nothing.code, nothing.err) == (1, "Error: there is no import to undo\n")
 
 
 def test_an_undo_waits_for_the_next_start(server: ServerProcess) -> None:

@@ -142,7 +142,7 @@ PURE = {
     "importer.reconcile.plan",
     "importer.reconcile.seen",
     "importer.advice.proposal",
-    "importer.undo.putback",
+    "importer.undo.values",
     "importer.rules.railszones",
     "importer.file.records",
     "importer.worker.retention",

@@ -1,1 +1,1 @@
-"""What one import asks and writes of users.db, in its one transaction."""
+"""The reads and writes of one import in users.db, in its one transaction."""

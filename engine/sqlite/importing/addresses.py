@@ -1,4 +1,4 @@
-"""The temporary table of rows that change an address, and how those are found that can't be applied."""
+"""The temporary table of rows that change an address, and how the rows that cannot be applied are found."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SqliteRowsAside:
         return [Losing(row[0], row[1], bool(row[2])) for row in rows]
 
     async def _clash_among_rows(self) -> None:
-        """Of the rows that want one address the first stands; a leaver's row gives way to one that isn't."""
+        """If several rows want one address, the first gets it; a leaver's row comes after those of users who stay."""
         await self._db.execute(
             "UPDATE aside SET clash = (SELECT first.user_id FROM aside AS first WHERE first.new_key = aside.new_key"
             " AND (first.state <> 'active', first.line) < (aside.state <> 'active', aside.line)"
@@ -68,9 +68,9 @@ class SqliteRowsAside:
         )
 
     async def _clash_with_holders(self) -> None:
-        """Let rows clash whose address an active user keeps: one whose row is not here, or clashes itself.
+        """Mark rows as clashing whose address an active user keeps: one whose row is not here, or clashes itself.
 
-        Who leaves by a row that is here keeps no address.
+        A user who leaves by a row that is here keeps no address.
         """
         await self._db.execute(
             """

@@ -1,4 +1,4 @@
-"""What users.db keeps of an import beside the users: the tables applied, changes and invitations."""
+"""The data of an import beside the users in users.db: the tables applied, changes and invitations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from importer.users.importing.applied import ChangedUser, LastApplied
 
 TOUCHED_BATCH = 1000
 
-# A record may be about several users. CROSS: SQLite goes from the records to the users, never from all users.
+# A record may be about several users. CROSS makes SQLite go from the records to the users, never from all users.
 CHANGED_USERS = "changes AS c CROSS JOIN users AS u ON u.id BETWEEN c.user_id - c.more AND c.user_id"
 
 TOUCHED = f"""
@@ -35,7 +35,7 @@ FORMER_ADMINS = """
 
 
 class SqliteApplied:
-    """What is kept of one import, over a connection in its transaction."""
+    """The stored data of one import, over a connection in its transaction."""
 
     def __init__(self, db: aiosqlite.Connection, import_id: int, identity: Identity) -> None:
         self._db = db
@@ -62,8 +62,9 @@ class SqliteApplied:
         return any(row[0] not in users for row in rows)
 
     async def former_admins(self) -> list[str]:
-        """Most imports end at the first look, which finds no admin among the users that the import has changed. The
-        second goes through all users until it finds one.
+        """Run two queries. Most imports end at the first: it finds no admin among the users that the import changed.
+
+        The second goes through all users until it finds an active admin.
         """
         former = [row[0] for row in await self._db.execute_fetchall(FORMER_ADMINS, (self._id,))]
         active = "SELECT 1 FROM users WHERE role = 'admin' AND state = 'active' LIMIT 1"

@@ -1,4 +1,4 @@
-"""The file before as users.db keeps it: what it was, and whom its lines settled, many lines in one record."""
+"""The previous file in users.db: its facts and the users its lines settled, many lines in one record."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import aiosqlite
 from importer.users.importing.before import FileKept
 
 LINES_AT_ONCE = 1 << 18
-"""The users of so many lines are one record."""
+"""The number of lines whose users are one record."""
 
 
 class SqliteLinesBefore:
-    """The file before, over a connection in the transaction of an import."""
+    """The previous file, over a connection in the transaction of an import."""
 
     def __init__(self, db: aiosqlite.Connection) -> None:
         self._db = db

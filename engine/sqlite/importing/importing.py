@@ -1,4 +1,4 @@
-"""One import in users.db: how its transaction begins and ends, and what is changed of the database meanwhile."""
+"""One import in users.db: the begin and end of its transaction, and what it changes of the database meanwhile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.sqlite.importing.roster import SqliteStoredUsers
 from importer.rules.identity import Identity
 
 CACHE_KIB = 32 * 1024
-"""Two imports may fill theirs at once. Twice as much saves 3% of a million rows with addresses in no order."""
+"""Two imports may fill theirs at the same time. Twice as much saves 3% of a million rows with unordered addresses."""
 
 ADDED = "SELECT name, sql FROM sqlite_schema WHERE name IN ('users_search_added', 'users_put')"
 
@@ -40,7 +40,7 @@ class SqliteImporting:
 
     @classmethod
     def over(cls, db: aiosqlite.Connection, import_id: int, identity: Identity) -> SqliteImporting:
-        """The import `import_id` over `db`, in whose transaction it is."""
+        """Return the import `import_id` over `db`, in whose transaction it is."""
         return cls(
             SqliteStoredUsers(db, import_id, identity),
             SqliteStoredLinks(db, import_id),
@@ -52,7 +52,7 @@ class SqliteImporting:
         )
 
     async def open(self) -> None:
-        """Make the temporary tables: they last as long as the connection, or until a rollback."""
+        """Create the temporary tables: they last as long as the connection, or until a rollback."""
         await self.users.open()
         await self.links.open()
         await self.addresses.open()
@@ -63,16 +63,17 @@ class SqliteImporting:
 async def importing(
     database: Path, import_id: int, identity: Identity, left: Callable[[Callable[[], None]], object]
 ) -> AsyncIterator[SqliteImporting]:
-    """Begin an import in the users.db at `database`, in the thread that this is awaited in; it ends with the context.
+    """Begin an import in the users.db at `database`, in the thread that awaits this; it ends with the context.
 
-    What is committed goes from the log into the file of the database in what `left` gets: it is as safe in either.
+    After the commit, the function given to `left` moves the committed data from the log into the database file: it is
+    as safe in either.
     """
     with told():
         db = await open_database(database, "tenant", through=Inline)
         try:
             await db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             await db.execute("PRAGMA wal_autocheckpoint=0")
-            # Every id written was just looked up or made; checking each again doubles the cost of a new user.
+            # Every id written was just looked up or created; checking each again doubles the cost of a new user.
             await db.execute("PRAGMA foreign_keys=OFF")
             async with transaction(db), adding_above(db):
                 opened = SqliteImporting.over(db, import_id, identity)
@@ -86,9 +87,9 @@ async def importing(
 
 @asynccontextmanager
 async def adding_above(db: aiosqlite.Connection) -> AsyncIterator[None]:
-    """Inside a transaction in which users are added above all others only: it need not be noted of each of them.
+    """Stop logging each new user inside a transaction that adds users only above all existing ids.
 
-    That would cost a first import one part in thirty. If the block raises, the transaction has to be rolled back.
+    The log would cost a first import 3% more. If the block raises, the caller must roll the transaction back.
     """
     triggers = [tuple(row) for row in await db.execute_fetchall(ADDED)]
     for name, _ in triggers:

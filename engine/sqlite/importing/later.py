@@ -1,4 +1,4 @@
-"""The temporary tables of rows that wait until all others are in, and of the text of those that fall."""
+"""The temporary tables of rows that wait until all others are written, and of the text of dropped rows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ PAGE = 2000
 
 
 class SqliteRowsForLater:
-    """The rows of one import that wait, over a connection in its transaction."""
+    """The waiting rows of one import, over a connection in its transaction."""
 
     def __init__(self, db: aiosqlite.Connection) -> None:
         self._db = db
 
     async def open(self) -> None:
-        # A row without `first` is a leaver's that waits; one without `raw` was known by its text.
+        # A row without `first` is a leaver's that waits; one without `raw` was recognized without being parsed.
         await self._db.execute(
             "CREATE TEMP TABLE later (line INTEGER PRIMARY KEY, raw TEXT, first INTEGER, beside INTEGER NOT NULL)"
         )

@@ -1,7 +1,6 @@
-"""New users beside deactivated ones who may be the same person: compared in users.db, by its history.
+"""New users and deactivated ones who may be the same person: compared in users.db, by its history.
 
-Only those are compared whom this import creates and deactivates, and whose address it takes over: read from its
-changes.
+Compared are only users that this import created, deactivated or gave an address of: they are read from its changes.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from importer.users.importing.pairs import FoundPair
 
 PAGE = 1000
 LOOK = 1000
-"""So many users are looked at first, as most fields that users share are shared by some of them."""
+"""The number of users that are checked first: most fields that users share are shared by some of these."""
 
 
 class SqliteFoundPairs:
@@ -66,7 +65,7 @@ class SqliteFoundPairs:
         await self._pair("name", "full_name(u.first_name, u.last_name)", first_new_id, alone=False)
 
     async def _pair(self, shared: str, value: str, first_new_id: int, *, alone: bool) -> None:
-        """Pair users who have one value; if `alone`, only if no two active users share a value of this field."""
+        """Pair users who share a value; with `alone` only if no two active users share a value of this field."""
         for table in ("old_values", "new_values"):
             await self._db.execute(f"DROP TABLE IF EXISTS temp.{table}")
             await self._db.execute(f"CREATE TEMP TABLE {table} (value, id INTEGER, place INTEGER)")
@@ -96,7 +95,7 @@ class SqliteFoundPairs:
             )
 
     async def _is_shared(self, value: str) -> bool:
-        """Whether two active users have one value of this field."""
+        """Return whether two active users have the same value of this field."""
         for limit in (LOOK, -1):
             ((shared,),) = await self._db.execute_fetchall(
                 f"SELECT EXISTS (SELECT 1 FROM (SELECT {value} AS value FROM users AS u WHERE u.state = 'active'"  # noqa: S608

@@ -1,4 +1,4 @@
-"""The table users and what hangs on it, as an import reads and writes them: a batch in one statement."""
+"""The table users and the tables beside it, as an import reads and writes them: a batch in one statement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INSERT_CREATED = (
     "INSERT INTO changes (id, import_id, user_id, more, field)"
     " VALUES ((SELECT coalesce(max(id), 0) + 1 FROM changes) + ?3, ?1, ?2, ?3, 'created')"
 )
-"""One record for a run of new users. Their numbers are the next free ones, and its own is the last of these."""
+"""One record for a run of new users. Their numbers are the next free ones; its own is the last of these."""
 
 
 class SqliteStoredUsers:
@@ -46,7 +46,7 @@ class SqliteStoredUsers:
             await refuse_switched(self._db, self._identity)
 
     async def beginning(self) -> Beginning:
-        # Nobody gets the number, and with it the history or the invitation, of somebody who was removed by hand.
+        # Never reuse the id of a user who was removed by hand: history and invitations refer to it.
         (highest, total, gone, unknown), *_ = await self._db.execute_fetchall(
             "SELECT max(coalesce(max(id), 0), (SELECT coalesce(max(user_id), 0) FROM changes),"
             " (SELECT coalesce(max(user_id), 0) FROM invitations)), (SELECT count(*) FROM users),"
@@ -57,7 +57,7 @@ class SqliteStoredUsers:
         return Beginning(highest, total, gone, unknown, revision)
 
     async def expect_all_new(self) -> None:
-        """Drop the indexes that only `index_links` and what follows it need: built at the end they cost half."""
+        """Drop the indexes that only `index_links` and later steps need: built at the end they cost half."""
         rows = await self._db.execute_fetchall(
             "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND name IN ('users_manager', 'users_coach')"
         )
@@ -78,7 +78,7 @@ class SqliteStoredUsers:
         rows = await self._db.execute_fetchall(
             f"SELECT u.{self._column}, u.id FROM json_each(?) AS wanted"  # noqa: S608 - one of two columns
             f" JOIN users AS u ON u.{self._column} = wanted.value AND u.known = 1",
-            (json.dumps(sorted(keys)),),  # neighbours are on one page of the index
+            (json.dumps(sorted(keys)),),  # neighboring keys are on one page of the index
         )
         return {row[0]: row[1] for row in rows}
 
@@ -110,7 +110,7 @@ class SqliteStoredUsers:
         )
         return [(row[0], row[1], row[2]) for row in rows]
 
-    # Keys of rows that are about nobody.
+    # Keys of rows that identify no user.
 
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:
         rows = await self._db.execute_fetchall(
@@ -145,12 +145,12 @@ class SqliteStoredUsers:
         )
 
     async def note_created(self, ids: Sequence[int], others: Sequence[int]) -> None:
-        """One record for each run of ids."""
+        """Write one record for each run of ids."""
         runs = runs_of(sorted([*ids, *others]) if others else ids)
         await self._db.executemany(INSERT_CREATED, [(self._import_id, last, more) for last, more in runs])
 
     async def create_again(self, users: Sequence[tuple[Value, ...]]) -> None:
-        """Their history is one record each: most files bring a few of them."""
+        """Write one record of history for each user: most files bring few of them."""
         if users:
             await self._db.executemany(CREATE_AGAIN, [(*user[1:], user[0]) for user in users])
             await self._db.executemany(

@@ -14,7 +14,7 @@ BUSY_TIMEOUT_S = 0.2
 
 
 class SqliteAccountStore:
-    """An `engine.accounts.AccountStore` of the headcount.db in `file`, which is there already."""
+    """An `engine.accounts.AccountStore` of the existing headcount.db in `file`."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

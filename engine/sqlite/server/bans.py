@@ -9,7 +9,7 @@ from engine.sqlite.server.ledger import Ledger
 
 
 class SqliteBanStore:
-    """An `engine.bans.BanStore`. Reads through `looking`."""
+    """An `engine.bans.BanStore`. It reads through `looking`."""
 
     def __init__(self, ledger: Ledger, looking: Ledger) -> None:
         self._ledger = ledger

@@ -14,7 +14,7 @@ UPLOADS = f"FROM imports WHERE {OF_FOLDER} AND trial IS NULL AND state NOT IN ('
 
 
 def remember(db: Inside, tenant: str, sha256: str, *, dry_run: bool) -> None:
-    """Write down a check-sum that landed, inside the caller's transaction; forget the oldest beyond KEPT."""
+    """Store a checksum that arrived, inside the caller's transaction; delete the oldest beyond KEPT."""
     db.execute(
         "INSERT INTO checksums (tenant, dry_run, sha256, after)"
         " VALUES (?, ?, ?, (SELECT coalesce(max(sequence), 0) FROM imports))",

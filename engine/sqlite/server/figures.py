@@ -47,7 +47,7 @@ def _known(row: aiosqlite.Row) -> Known:
 
 
 def _values(known: Known) -> dict[str, object]:
-    """What `known` has, by column."""
+    """Return what `known` has, by column."""
     values: dict[str, object] = {}
     if known.figures:
         seen, figures = known.figures

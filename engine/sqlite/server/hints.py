@@ -1,4 +1,4 @@
-"""The table `moves`, followed through a connection of its own: SQLite tells a connection what *others* changed."""
+"""The table `moves`, read through its own connection: SQLite tells a connection what *others* changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOVES = """
 
 
 class SqliteHints:
-    """`engine.hints.Hints` of the headcount.db in `file`, which is open only while something watches."""
+    """`engine.hints.Hints` of the headcount.db in `file`, which is open only during a watch."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

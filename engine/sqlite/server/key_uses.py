@@ -10,7 +10,7 @@ from engine.sqlite.server.ledger import Ledger
 
 
 class SqliteKeyUseStore:
-    """An `engine.key_uses.KeyUseStore`. Reads through `looking`, so that a page waits for no write."""
+    """An `engine.key_uses.KeyUseStore`. It reads through `looking`, so that a page waits for no write."""
 
     def __init__(self, ledger: Ledger, looking: Ledger) -> None:
         self._ledger = ledger

@@ -1,4 +1,4 @@
-"""The table `imports`, looked at. Every statement finds what it asks for by an index."""
+"""Reads of the table `imports`. Every statement uses an index."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from importer.queue.entry import Entry, Past, Waiting
 from importer.queue.listing import Listing
 from importer.requests import Approval, Trial, Undo
 
-# A row of sqlite3 that has two columns of one name gives the first of them.
+# If a sqlite3 row has two columns of one name, the name gives the first of them.
 BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "
 
-# In these words the index of them knows what is asked for.
+# The partial index is used only if the condition has exactly this text.
 APPLIED_OF = (
     "FROM imports WHERE tenant = ? AND applied_number > 0"
     " AND state IN ('completed', 'completed_with_errors', 'unchanged')"
 )
 LAST_APPLIED_FIRST = "ORDER BY applied_number DESC"
 
-# One step down an index for each tenant, however many imports there are.
+# One index lookup for each tenant, however many imports there are.
 LAST_SUCCESSES = (
     f"SELECT name, (SELECT finished_at {APPLIED_OF.replace('?', 'name')} {LAST_APPLIED_FIRST} LIMIT 1) FROM tenants"  # noqa: S608
 )
-# (A cross join is one in the order in which it is written.)
+# (SQLite runs a cross join in the order in which it is written.)
 NEWEST_OF_ALL = (
     f"SELECT {BRIEF}imports.* FROM tenants CROSS JOIN imports ON imports.tenant = name AND imports.id ="  # noqa: S608
     " (SELECT id FROM imports WHERE tenant = name AND dry_run = 0 AND state NOT IN ('arriving', 'aborted', 'ignored')"
     " ORDER BY id DESC LIMIT 1)"
 )
 
-# Of each tenant one step down an index, however many imports wait; and none at all while nothing waits.
+# One index lookup for each tenant, however many imports wait; none while no import waits.
 HEADS = (
     "SELECT name, sequence FROM tenants CROSS JOIN imports ON imports.tenant = name"
     " AND imports.id = (SELECT min(id) FROM imports WHERE tenant = name AND state = 'queued')"
@@ -49,19 +49,19 @@ CUT_OFF = (
     "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') AND state <> 'queued' ORDER BY sequence"
 )
 
-# What `importer.queue.allowed.why_not_undone` is asked about, of one tenant.
+# The imports of one tenant that `importer.queue.allowed.why_not_undone` needs.
 NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' {LAST_APPLIED_FIRST} LIMIT 1"
 WAITING_FIRST = (
     "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"
     " ORDER BY sequence LIMIT 1"
 )
 
-# The copy of a dry run that was held is gone.
+# A held dry run has no copy any more.
 COPIES_NEEDED = (
     "SELECT tenant, id, size FROM imports WHERE tenant = ?1 AND state IN ('queued', 'running') AND undo IS NULL"
     " UNION ALL SELECT tenant, id, size FROM imports WHERE tenant = ?1 AND state = 'held' AND dry_run = 0"
 )
-# In these words the indexes of what waits and of what is held know what is asked for.
+# The partial indexes of waiting and of held imports are used only if the conditions have exactly this text.
 SOME_COPIES_NEEDED = (
     "SELECT tenant, id, size, sequence FROM imports WHERE state IN ('arriving', 'queued', 'running')"
     " AND state <> 'arriving' AND undo IS NULL AND sequence > ?1 UNION ALL"
@@ -238,7 +238,7 @@ def _waiting(row: aiosqlite.Row) -> Waiting:
 
 
 def entry_of(row: aiosqlite.Row) -> Entry:
-    """Return the import that a row of the table `imports` holds."""
+    """Return the import in a row of the table `imports`."""
     written = json.loads(row["written"]) if row["written"] else None
     return Entry(
         tenant=row["tenant"],

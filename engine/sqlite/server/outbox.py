@@ -31,7 +31,7 @@ class SqliteOutboxStore:
             return
         async with self._ledger.transaction():
             await self._ledger.db.execute(
-                "UPDATE outbox SET state = 'dropped', finished_at = ?, error = 'it is not so any more'"
+                "UPDATE outbox SET state = 'dropped', finished_at = ?, error = 'it is no longer true'"
                 " WHERE tenant = ? AND topic = ? AND state = 'waiting'",
                 (now, tenant, topic),
             )
@@ -97,7 +97,7 @@ class SqliteOutboxStore:
 
 
 def put_in_outbox(db: Inside, notices: Iterable[Notice], now: str) -> None:
-    """Write `notices`, inside the caller's transaction of headcount.db; a topic that was told already is left out."""
+    """Write `notices` inside the caller's transaction of headcount.db, except those whose topic was used already."""
     db.executemany(
         "INSERT INTO outbox (tenant, channel, topic, message_id, content, created_at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (tenant, channel, topic) DO NOTHING",

@@ -1,4 +1,4 @@
-"""The table `imports`, changed: each change names the states that it may start from."""
+"""Changes of the table `imports`: each names the states that it may start from."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class SqliteQueue(SqliteListing, Queue):
                 tenant,
             )
             if not found:
-                raise Refused("unknown_tenant", f"there is no tenant {tenant} any more")
+                raise Refused("unknown_tenant", f"the tenant {tenant} no longer exists")
             db.execute(
                 "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, written, uploaded_at, trial)"
                 " VALUES (?, ?, 'arriving', ?, (SELECT coalesce(max(sequence), 0) + 1 FROM imports), ?, ?, ?, ?, ?)",
@@ -116,7 +116,7 @@ class SqliteQueue(SqliteListing, Queue):
                 "UPDATE imports SET message = ? WHERE tenant = ? AND id = ? AND state = 'queued'", message, *entry.key
             )
 
-    async def put_back(
+    async def requeue(
         self,
         tenant: str,
         import_id: int,
@@ -186,7 +186,7 @@ class SqliteQueue(SqliteListing, Queue):
         def landed(db: Inside) -> None:
             remember(db, tenant, sha256, dry_run=dry_run)
             if not dry_run:
-                _prove_whole(db, tenant, sha256)
+                _prove_complete(db, tenant, sha256)
 
         await self._ledger.at_once(landed)
         self.changed.set()
@@ -206,7 +206,7 @@ class SqliteQueue(SqliteListing, Queue):
         self.changed.set()
         return entry
 
-    async def forget(self, tenant: str, imports: Iterable[int]) -> None:
+    async def delete(self, tenant: str, imports: Iterable[int]) -> None:
         await self._ledger.change(
             "DELETE FROM imports WHERE tenant = ? AND id IN (SELECT value FROM json_each(?))"
             " AND state NOT IN ('arriving', 'queued', 'running', 'held')",
@@ -225,9 +225,10 @@ class SqliteQueue(SqliteListing, Queue):
         return rfc3339(self._clock())
 
     async def _end(self, notices: Iterable[Notice], statement: str, *values: object) -> bool:
-        """A change, and what is to be told of it, in one transaction: both or neither.
+        """Write a change and its notices in one transaction: both or neither.
 
-        The number of the change is a part of the topic: what is held again is news again, whatever the clock says.
+        The number of the change is part of the topic, so an import that is held again is reported again, whatever the
+        clock says.
         """
 
         def end(db: Inside) -> bool:
@@ -259,7 +260,7 @@ def _known(db: Inside, tenant: str, import_id: int) -> Entry:
 
 
 def _undoable(db: Inside, tenant: str, import_id: int | None) -> Entry:
-    """The import to undo, or without an id the newest that changed anybody. Raises Refused."""
+    """Return the import to undo; without an id the newest that changed a user. Raises Refused."""
     newest, waiting = (
         next(map(entry_of, _rows(db, query, tenant)), None) for query in (NEWEST_CHANGE, WAITING_FIRST)
     )
@@ -271,7 +272,7 @@ def _undoable(db: Inside, tenant: str, import_id: int | None) -> Entry:
     return entry
 
 
-def _prove_whole(db: Inside, tenant: str, sha256: str) -> None:
+def _prove_complete(db: Inside, tenant: str, sha256: str) -> None:
     db.execute(
         "UPDATE imports SET state = 'queued', message = NULL, started_at = NULL, finished_at = NULL,"
         " attempts = 0, not_before = 0 WHERE tenant = ? AND dry_run = 0 AND state = 'held' AND sha256 = ?"

@@ -10,7 +10,7 @@ LIVES = "expires_at > ? AND expires_at <= ?"
 
 
 class SqliteSignInStore:
-    """An `engine.sign_ins.SignInStore`. Reads through `looking`, so that no request waits for a write."""
+    """An `engine.sign_ins.SignInStore`. It reads through `looking`, so that no request waits for a write."""
 
     def __init__(self, ledger: Ledger, looking: Ledger) -> None:
         self._ledger = ledger

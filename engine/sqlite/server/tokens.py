@@ -50,5 +50,5 @@ class SqliteTokenStore:
 
 
 def read_token(row: aiosqlite.Row) -> Token:
-    """The token that a row of the table holds, without its hash."""
+    """Return the token in a row of the table, without its hash."""
     return Token(row["id"], row["tenant"], Role(row["role"]), row["created_at"], row["expires_at"], row["comment"])

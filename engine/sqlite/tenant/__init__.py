@@ -1,1 +1,1 @@
-"""users.db: the users of one tenant, and all that is kept with them."""
+"""users.db: the users of one tenant, and all data stored with them."""

@@ -1,4 +1,4 @@
-"""Copies of a users.db to try settings on, and what has to be known of users for that. Nobody waits for either."""
+"""Copies of a users.db to test settings on, and the facts about users that this needs. Neither blocks a writer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importer.errors import Stopped, TryAgain
 from importer.users.users import Look
 
 COPIED_PAGES = 2000
-"""So much of users.db is copied before `stopping` is asked again."""
+"""The number of pages of users.db that are copied before `stopping` is asked again."""
 
 
 def copy_users(database: Path, copy: Path, stopping: Callable[[], bool]) -> None:
@@ -23,13 +23,13 @@ def copy_users(database: Path, copy: Path, stopping: Callable[[], bool]) -> None
 
     with _told(), closing(_read_only(database)) as source, closing(sqlite3.connect(copy)) as target:
         source.execute("BEGIN")
-        source.execute("SELECT 1 FROM settings").fetchone()  # from here on, it is one moment that is read
+        source.execute("SELECT 1 FROM settings").fetchone()  # from here on all reads are of one moment
         target.execute("PRAGMA synchronous=OFF")
         source.backup(target, pages=COPIED_PAGES, progress=look, sleep=0)
 
 
 def look_at_users(database: Path, fields: Iterable[str]) -> Look:
-    """What users there are, and which of these custom fields number them; blocks. Raises TryAgain."""
+    """Return whether there are users, and which of these custom fields number them; blocks. Raises TryAgain."""
     with _told(), closing(_read_only(database)) as db:
         if db.execute("SELECT 1 FROM users LIMIT 1").fetchone() is None:
             return Look(are=False)
@@ -37,7 +37,7 @@ def look_at_users(database: Path, fields: Iterable[str]) -> Look:
 
 
 def _numbers_all(db: sqlite3.Connection, key: str) -> bool:
-    """Whether every user, deactivated ones too, has another value of this field, and none ever had two."""
+    """Return whether every user, deactivated ones too, has a different value of this field, which never changed."""
     (users, values), *_ = db.execute(
         "SELECT count(*), count(DISTINCT json_extract(custom, '$.' || ?)) FROM users WHERE known = 1", (key,)
     )
@@ -53,7 +53,7 @@ def _read_only(database: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Whatever a database says, it cannot be read now."""
+    """Raise any database error as TryAgain: the users cannot be read now."""
     try:
         yield
     except sqlite3.Error as error:

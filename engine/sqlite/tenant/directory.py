@@ -1,4 +1,4 @@
-"""The users in users.db, looked up, searched and paged."""
+"""The users in users.db: looked up, searched and paged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SELECT_USER = """
         LEFT JOIN locations AS l ON l.id = u.location_id
 """
 
-# A line for each, so that no search goes from one into the next.
+# One line each, so that no match spans two of them.
 SEARCHED = (
     "u.first_name || ' ' || u.last_name || char(10) || ifnull(u.email, '') || char(10) || ifnull(u.external_id, '')"
 )
@@ -33,7 +33,7 @@ SEARCHED = (
 class SqliteDirectory:
     """Reads the users over an open connection to users.db.
 
-    With the `index` of these users, attached to `db`, it searches by that where it can.
+    With the `index` of these users, attached to `db`, it uses the index if possible.
     """
 
     def __init__(self, db: aiosqlite.Connection, identity: Identity = BY_ADDRESS, index: Index | None = None) -> None:
@@ -53,10 +53,11 @@ class SqliteDirectory:
     async def page(
         self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0, known: bool = False
     ) -> tuple[list[ShownUser], int | None]:
-        """Up to `limit` users in the order they were created, and the `after` of the next page (None: no more).
+        """Return up to `limit` users in the order of their creation, and the `after` of the next page.
 
-        `search` looks for its words as search.py says; without an index that can tell, for their letters anywhere in
-        a name, the address or the identifier. With `known` those whose creation was undone are left out.
+        It is None if there are no more. `search` finds words as search.py defines; without a usable index it looks
+        for their letters anywhere in a name, the address or the identifier. With `known`, users whose creation was
+        undone are left out.
         """
         search = clean(search)
         ids = None
@@ -72,10 +73,10 @@ class SqliteDirectory:
     async def _scan(
         self, search: str, state: str | None, *, known: bool, after: int, limit: int
     ) -> list[aiosqlite.Row]:
-        """User after user, where no index can tell whom `search` finds."""
+        """Find users by reading them one after the other, if no index can answer."""
         where: list[str] = ["u.id > ?", *["u.known = 1"] * known]
         values: list[object] = [after]
-        if state == "deactivated":  # spelt out, or SQLite would not know that its index is meant
+        if state == "deactivated":  # written literally: SQLite uses the partial index only then
             where.append("u.state = 'deactivated'")
         elif state:
             where.append("u.state = ?")

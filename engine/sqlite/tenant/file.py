@@ -1,4 +1,4 @@
-"""How the file of a users.db looks, without opening it: for many tenants at once."""
+"""The outside look of a users.db file, without opening the database: for many tenants at once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ground.files import found_at, look_of
 
 MAGIC = b"SQLite format 3\0"
 HEAD, VERSION_AT = 100, 60
-"""Of a SQLite file: https://www.sqlite.org/fileformat.html"""
+"""The header of a SQLite file: https://www.sqlite.org/fileformat.html"""
 
 
 def looks_like(database: str) -> tuple[object, ...]:
-    """Equal as long as the database at this path is not replaced, written or given to another user."""
-    # SQLite makes and empties the -wal as it reads: an empty one is none.
+    """Return a value that stays equal until the database at this path is replaced, written or changes its owner."""
+    # SQLite creates and empties the -wal as it reads: an empty one counts as none.
     found, log = found_at(database), found_at(f"{database}-wal")
     return (
         found and look_of(found),
@@ -24,7 +24,7 @@ def looks_like(database: str) -> tuple[object, ...]:
 
 
 def is_plain(database: str) -> bool:
-    """Whether it is a database of this Headcount's schema, all of it in its own file."""
+    """Return whether this is a database of this Headcount's schema, all of it in its own file."""
     try:
         file = os.open(database, os.O_RDONLY | os.O_CLOEXEC)
         try:

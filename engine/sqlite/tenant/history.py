@@ -1,4 +1,4 @@
-"""The history in users.db: records are read here, and told by importer.users.history."""
+"""Reads the records of the history in users.db; importer.users.history makes them readable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OF_IMPORT = f"{RECORDS} AND c.import_id = ? AND c.id > ? ORDER BY c.id LIMIT ?"
 OF_USER = f"{RECORDS} AND c.user_id = ? AND c.more = 0 AND c.id > ? ORDER BY c.id LIMIT ?"
 OF_USER_NEWEST = f"{RECORDS} AND c.user_id = ? AND c.more = 0 AND c.id < ? ORDER BY c.id DESC LIMIT ?"
 SHARED = f"{RECORDS} AND c.more > 0 AND c.user_id BETWEEN ?1 AND ?1 + {LONGEST - 1} AND c.user_id - c.more <= ?1"
-"""Records about a user and others: one for each time that the user was created, and that it was undone."""
+"""Records about a user and others: one for each time that the user was created, or the creation was undone."""
 
 TABLES = ("users", "teams", "locations")
 NUMBER = attrgetter("number")
@@ -67,7 +67,7 @@ class SqliteHistory:
         return await self._page(sorted(changes, key=NUMBER, reverse=True), limit)
 
     async def _user(self, identifier: str) -> tuple[int | None, list[Change]]:
-        """The id of a user (None: there is none), and the changes of theirs whose records are about others, too."""
+        """Return the id of a user (None: there is none), and the user's changes in records about several users."""
         query = f"SELECT id FROM users WHERE {self._identity.column} = ?"  # noqa: S608 - one of two columns
         found = await fetch(self._db, query, (self._identity.key(identifier.strip()),))
         user_id: int | None = next((row["id"] for row in found), None)
@@ -78,11 +78,11 @@ class SqliteHistory:
         return [Record(*row) for row in await fetch(self._db, query, values)]
 
     async def _alone(self, query: str, values: Sequence[object]) -> list[Change]:
-        """The changes of records that are about one user."""
+        """Return the changes of records that are about one user."""
         return [Change(record.number, record.user_id, record) for record in await self._records(query, values)]
 
     async def _page(self, changes: Iterable[Change], limit: int) -> tuple[Changes, int | None]:
-        """The first `limit` of `changes` as people read them, and the number of the last if there are more."""
+        """Return the first `limit` of `changes` as people read them, and the number of the last if there are more."""
         found = list(changes)
         page = found[:limit]
         people = await self._people({change.user_id for change in page})
@@ -110,7 +110,7 @@ class SqliteHistory:
 
 
 async def _all(page: Callable[[int], Awaitable[tuple[Changes, int | None]]]) -> AsyncIterator[Changes]:
-    """Page after page, as long as there is something on it."""
+    """Yield page after page until one is empty."""
     after: int | None = 0
     while after is not None:
         changes, after = await page(after)

@@ -1,4 +1,4 @@
-"""What users.db remembers of applied imports, and how it forgets: in transactions that are short."""
+"""The stored data of applied imports in users.db, and how it is deleted: in short transactions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EFFECTS = """
     SELECT import_id, number, applied_at,
         undone IS NULL AND json_extract(outcome, '$.state') <> 'unchanged' AS changed,
         undone IS NOT NULL AS undone, compared FROM applied"""
-# One step down the index for each import that has history, however long that is.
+# One index lookup for each import that has history, however long that is.
 WITH_HISTORY = """
     WITH RECURSIVE found (id) AS (
         SELECT min(import_id) FROM changes
@@ -24,12 +24,12 @@ WITH_HISTORY = """
 
 
 class SqliteMemory:
-    """Forgets over an open connection to users.db."""
+    """Deletes over an open connection to users.db."""
 
     def __init__(self, db: aiosqlite.Connection) -> None:
         self._db = db
 
-    async def forget_effects(self, choose: Callable[[Sequence[PastEffect]], Collection[int]]) -> set[int]:
+    async def prune_effects(self, choose: Callable[[Sequence[PastEffect]], Collection[int]]) -> set[int]:
         with told():
             async with transaction(self._db):
                 rows = await fetch(self._db, EFFECTS)
@@ -41,7 +41,7 @@ class SqliteMemory:
     async def imports_with_history(self) -> list[int]:
         return [row[0] for row in await fetch(self._db, WITH_HISTORY)]
 
-    async def forget_changes(self, import_id: int, most: int) -> bool:
+    async def prune_changes(self, import_id: int, most: int) -> bool:
         with told():
             async with transaction(self._db):
                 done = await self._db.execute(

@@ -1,7 +1,7 @@
-"""How the index of users is asked whom a search finds (importer.users.search says what that is).
+"""Searches users by the index; importer.users.search defines what a search finds.
 
-The index (search.db, made by search_index.py) may be behind the users. Who was changed since is looked at afresh, so
-that an answer is always that of the users as they are; if those are too many there is no answer here.
+The index (search.db, made by search_index.py) may be behind the users. Users changed since then are read anew, so an
+answer always shows the users as they are; if they are too many, the index gives no answer.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FORMAT = 1
-"""Raised whenever what is in an index changes: one of another format is made anew."""
+"""Raised whenever the content of an index changes: an index of another format is rebuilt."""
 
 PREFIXES = 20
-"""Beginnings of so many letters are in the index themselves; longer ones are put together from all words they fit."""
+"""Word beginnings of up to this many letters are in the index; longer ones are found through all words they match."""
 
 TABLE = (
     'CREATE VIRTUAL TABLE {name} USING fts5(text, columnsize=0, tokenize="unicode61 remove_diacritics 2",'
     f' prefix="{" ".join(map(str, range(1, PREFIXES + 1)))}")'
 )
-# The state is a word that nobody types by chance: a letter for private use, then its name.
+# The state is a word that no user types by chance: a private-use character, then its name.
 STATE_MARK = "\ue000"
 TEXT = (
     "first_name || ' ' || last_name || ' ' || coalesce(email, '') || ' ' || coalesce(external_id, '')"
@@ -43,7 +43,7 @@ TEXT = (
 TAKE_IN = f"INSERT INTO {{name}} (rowid, text) SELECT id, {TEXT} FROM {{users}} WHERE {{which}}"  # noqa: S608 - constants
 
 LATE_MOST = 2000
-"""If more users than this were changed since the index was brought up to date, it is not asked."""
+"""If more users than this changed since the index was brought up to date, it is not used."""
 WORDS = 16
 
 STANDING = """
@@ -58,7 +58,7 @@ LATE = "late_people"
 
 
 def match_of(search: str, state: str | None) -> str | None:
-    """The question to the index; None if it knows nothing about such a search (no letter and no digit in it).
+    """Return the query for the index; None if the index cannot answer it (no letter and no digit in it).
 
     Every piece is quoted, so that nothing in it is syntax.
     """
@@ -70,7 +70,7 @@ def match_of(search: str, state: str | None) -> str | None:
 
 
 def _is_indexed(letter: str) -> bool:
-    """Whether SQLite knows it as a letter or digit. (Its tables are older than Python's; of these it knows all.)"""
+    """Return whether SQLite knows it as a letter or digit: it knows all those of Unicode 3.2."""
     return unicodedata.ucd_3_2_0.category(letter)[0] in "LN"
 
 
@@ -79,7 +79,7 @@ def _quoted(word: str) -> str:
 
 
 def patterns_of(word: str) -> set[str]:
-    """For a look at every user: what LIKE is asked for `word`, which knows capitals only of a to z."""
+    """Return the LIKE patterns for `word` when all users are read: LIKE ignores the case of a to z only."""
     spellings = {word} if word.isascii() else {word, word.lower(), word.upper(), word.title()}
     escaped = (re.sub(r"[\\%_]", r"\\\g<0>", spelling) for spelling in spellings)
     return {f"%{spelling}%" for spelling in escaped}
@@ -87,9 +87,9 @@ def patterns_of(word: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whom the index has not seen as they are now, and the counts by state (None: it does not know them).
+    """The users that the index has not seen as they are now, and the counts by state (None: not known).
 
-    `alone`: there is no index, and all users are late.
+    `alone`: there is no index, and all users are `late`.
     """
 
     late: list[int]
@@ -98,9 +98,9 @@ class Standing:
 
 
 class Index:
-    """Asks the index at `path`, attached to an open connection to users.db. Answers None where it has no answer.
+    """Queries the index at `path`, attached to an open connection to users.db. Returns None if it has no answer.
 
-    Of few users it needs none: `attached` is False where there is none.
+    Few users need no index: `attached` is False if there is none.
     """
 
     def __init__(self, db: aiosqlite.Connection, path: Path, *, attached: bool = True) -> None:
@@ -109,7 +109,7 @@ class Index:
         self._attached = attached
 
     async def find(self, search: str, state: str | None, *, known: bool, after: int, limit: int) -> list[int] | None:
-        """The ids of the first `limit` users above `after` whom `search` (made by `clean`) finds, in order."""
+        """Return the ids of the first `limit` users above `after` that `search` (made by `clean`) finds, in order."""
         match = match_of(search, state)
         if not match:
             return None
@@ -117,12 +117,12 @@ class Index:
         return await self._excused(self._find(asked, limit))
 
     async def counts(self) -> dict[str, int] | None:
-        """How many users are active and how many deactivated."""
+        """Return how many users are active and how many are deactivated."""
         standing = await self._excused(self._standing())
         return standing.counts if standing else None
 
     async def _excused(self, answer: Awaitable[T | None]) -> T | None:
-        """An index that can't be read has no answer; one that is broken goes, and will be made anew."""
+        """Return the answer, or None if the index cannot be read; a damaged index is removed and will be rebuilt."""
         try:
             return await answer
         except sqlite3.DatabaseError as error:
@@ -140,10 +140,10 @@ class Index:
         return sorted(found)[:limit]
 
     async def _standing(self) -> Standing | None:
-        """None: it is the index of other users (an older copy of this file, say), or too far behind."""
+        """Return None if the index is of other users (an older copy of this file, for example), or too far behind."""
         if not self._attached:
             return None
-        # Both files in one statement. If the index moves on in between, the rows don't fit: no answer, this once.
+        # Both files in one statement. If the index changes in between, the rows do not match: no answer this time.
         log_rows = list(await self._db.execute_fetchall(STANDING, (FORMAT, LATE_MOST + 2)))
         if not log_rows or not log_rows[0]["same"]:
             return None
@@ -156,12 +156,12 @@ class Index:
         return Standing(sorted(late), counts)
 
     async def _few(self) -> Standing | None:
-        """None: there are too many users to look at without an index."""
+        """Return None if there are too many users to search without an index."""
         ids = await self._ids("SELECT id FROM main.users LIMIT ?", (search.FEW + 1,))
         return Standing(ids, None, alone=True) if len(ids) <= search.FEW else None
 
     async def _late(self, asked: Mapping[str, object]) -> list[int]:
-        """Whom the search finds of those who are late: they are put into an index of their own."""
+        """Return the late users that the search finds: they are put into an index of their own."""
         await self._db.execute(f"DROP TABLE IF EXISTS temp.{LATE}")
         await self._db.execute(TABLE.format(name=f"temp.{LATE}"))
         which = "id IN (SELECT value FROM json_each(:late))"
@@ -173,7 +173,7 @@ class Index:
 
 
 async def attach_index(db: aiosqlite.Connection, path: Path) -> Index:
-    """The index at `path`, if there is one, attached to `db`, an open connection to the users.db beside it."""
+    """Return the index at `path`, if there is one, attached to `db`, an open connection to the users.db beside it."""
     try:
         await db.execute("ATTACH ? AS indexed", (f"{path.absolute().as_uri()}?mode=ro",))
     except sqlite3.DatabaseError as error:
@@ -183,18 +183,18 @@ async def attach_index(db: aiosqlite.Connection, path: Path) -> Index:
 
 
 def discard_if_broken(path: Path, error: sqlite3.DatabaseError) -> bool:
-    """Remove the index at `path` if `error` says that it is no sound database; whether it did.
+    """Remove the index at `path` if `error` says that it is damaged; return whether it did.
 
-    One that can't be removed stays, and is no reason for a search to fail: it looks at every user.
+    An index that cannot be removed stays. The search does not fail: it reads every user.
     """
     if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return False
     try:
         discard(path)
     except OSError as cause:
-        log.debug("%s is broken, and can't be removed: %s.", path, cause)
+        log.debug("Search index %s is damaged and cannot be removed: %s.", path, cause)
         return False
-    log.warning("%s is broken, and will be made anew.", path, extra={"event": "search_index_broken"})
+    log.warning("Search index %s is damaged; rebuilding it.", path, extra={"event": "search_index_broken"})
     return True
 
 

@@ -1,8 +1,8 @@
-"""Makes the search index of a tenant's users, search.db, and brings it up to date; what it is for is in search.py.
+"""Builds the search index of a tenant's users, search.db, and brings it up to date; search.py uses it.
 
-It holds nothing of its own: it may be removed at any time. What runs here belongs into a thread, one for a tenant at
-a time; it reads users.db without making anybody wait, in steps that are short, each a transaction of search.db.
-Whoever is changed while it works stands further down in the log, so the steps need no moment in common.
+The index has no data of its own: it may be removed at any time. These functions block: call them in a thread, one at
+a time for a tenant. They read users.db without blocking others, in short steps, each a transaction of search.db. A
+user who changes meanwhile comes later in the log, so the steps need no common moment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from importer.folder import TenantFolder
 from importer.users import search
 
 STEP = 5000
-"""So many users are put into the index in one transaction."""
+"""The number of users that one transaction puts into the index."""
 
 STATE = """
     CREATE TABLE state (
@@ -63,10 +63,10 @@ TRIM = "DELETE FROM search_log WHERE seq IN (SELECT seq FROM search_log WHERE se
 
 
 def catch_up(folder: TenantFolder, stopping: Callable[[], bool] = lambda: False) -> int:
-    """Bring the index up to date, or make it. Returns how much there was to do: users to take in, rows to follow.
+    """Bring the index up to date, or build it. Return how much was done: users indexed, log rows followed.
 
-    Of few users there is none (importer.users.search), and none stays: the log alone is kept short.
-    When `stopping` answers yes it ends early; the rest is for the next time. Raises sqlite3.Error, OSError: then too.
+    Few users have no index (importer.users.search), and an existing one is removed: only the log is kept short. It
+    ends early when `stopping` returns true; the next call does the rest. Raises sqlite3.Error and OSError, also then.
     """
     if is_of_few(folder):
         discard(folder.search_db)
@@ -83,14 +83,14 @@ def catch_up(folder: TenantFolder, stopping: Callable[[], bool] = lambda: False)
 
 
 def is_of_few(folder: TenantFolder) -> bool:
-    """Whether the users are so few that they need no index."""
+    """Return whether the users are so few that they need no index."""
     with closing(sqlite3.connect(f"{folder.users_db.absolute().as_uri()}?mode=ro", uri=True)) as db:
         (count,) = db.execute("SELECT count(*) FROM (SELECT 1 FROM users LIMIT ?)", (search.FEW + 1,)).fetchone()
     return int(count) <= search.FEW
 
 
 def _catch_up(folder: TenantFolder, stopping: Callable[[], bool]) -> tuple[int, int]:
-    """How much was done, and up to which row the log has been followed."""
+    """Return how much was done, and up to which row the log was followed."""
     done = 0
     with closing(_open(folder)) as db:
         if not _is_of_these_users(db):
@@ -103,12 +103,12 @@ def _catch_up(folder: TenantFolder, stopping: Callable[[], bool]) -> tuple[int, 
 
 
 def _open(folder: TenantFolder) -> sqlite3.Connection:
-    """search.db, with users.db attached for reading."""
+    """Open search.db, with users.db attached for reading."""
     os.close(os.open(folder.search_db, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(folder.search_db.absolute().as_uri(), uri=True, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes is seen, and made again
+        db.execute("PRAGMA synchronous=NORMAL")  # what a power cut loses is detected, and built again
         db.execute("ATTACH ? AS tenant", (f"{folder.users_db.absolute().as_uri()}?mode=ro",))
     except BaseException:
         db.close()
@@ -124,7 +124,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _is_of_these_users(db: sqlite3.Connection) -> bool:
-    """Whether there is an index, of our format, that was made from this users.db and not from another copy of it."""
+    """Return whether there is an index of this format that was built from this users.db, not from another copy."""
     if not db.execute("SELECT 1 FROM main.sqlite_schema WHERE name = 'state'").fetchone():
         return False
     return db.execute(OF_THESE_USERS, (FORMAT,)).fetchone() is not None
@@ -144,7 +144,7 @@ def _begin_anew(db: sqlite3.Connection) -> None:
 
 
 def _index_new(db: sqlite3.Connection) -> int:
-    """Take in the next users above those that are in; how many there were."""
+    """Index the next users above those that are indexed; return how many there were."""
     with _transaction(db):
         highest, count = db.execute(NEXT_NEW, (STEP,)).fetchone()
         if count:
@@ -154,14 +154,14 @@ def _index_new(db: sqlite3.Connection) -> int:
 
 
 def _follow_log(db: sqlite3.Connection) -> int:
-    """Look again at the users in the next rows of the log; how many rows there were."""
+    """Index the users in the next rows of the log again; return how many rows there were."""
     with _transaction(db):
         rows = db.execute(NEXT_CHANGED, (STEP,)).fetchall()
         if rows:
             changed = json.dumps(sorted({row[2] for row in rows if row[2] is not None}))
             db.execute("DELETE FROM main.people WHERE rowid IN (SELECT value FROM json_each(?))", (changed,))
             db.execute(TAKE_IN_CHANGED, (changed,))
-            # Whoever is removed may leave a number that is given again.
+            # SQLite may reuse the highest id after a user was removed.
             db.execute(
                 "UPDATE main.state SET seq = ?, nonce = ?, active = NULL,"
                 " highest = min(highest, (SELECT coalesce(max(id), 0) FROM tenant.users))",
@@ -171,8 +171,10 @@ def _follow_log(db: sqlite3.Connection) -> int:
 
 
 def _trim_log(folder: TenantFolder, seen: int | None, stopping: Callable[[], bool]) -> None:
-    """Take off the log what stands before `seen` (None: the newest), unless users.db is held, as by who writes to it
-    or closes it last: then the next time does."""
+    """Delete the log rows before `seen` (None: before the newest), unless users.db is locked.
+
+    It may be locked by a writer, or by the process that closes it last; then the next call does it.
+    """
     try:
         with closing(sqlite3.connect(f"{folder.users_db.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
             db.isolation_level = None

@@ -20,12 +20,12 @@ SELECT = "SELECT key, value FROM settings"
 
 
 async def texts_in(db: aiosqlite.Connection) -> Texts:
-    """The settings in the open users.db `db`."""
+    """Return the settings in the open users.db `db`."""
     return {row[0]: row[1] for row in await fetch(db, SELECT)}
 
 
 async def change(db: aiosqlite.Connection, decide: Callable[[Texts], Settled]) -> Settled:
-    """Do what `decide` says in the transaction in which it is asked. Raises what it raises, and Refused."""
+    """Store what `decide` returns, in the transaction in which it is called. Raises what it raises, and Refused."""
     with told():
         async with transaction(db):
             settled = decide(await texts_in(db))
@@ -45,7 +45,7 @@ async def change(db: aiosqlite.Connection, decide: Callable[[Texts], Settled]) -
 async def page_of_changes(
     db: aiosqlite.Connection, limit: int, before: int
 ) -> tuple[list[SettingChange], int | None]:
-    """Up to `limit` changes that are older than `before`, newest first, and the `before` of the next page."""
+    """Return up to `limit` changes older than `before`, newest first, and the `before` of the next page."""
     query = (
         "SELECT id, changed_at, changed_by, key, old, new FROM settings_changes WHERE id < ? ORDER BY id DESC LIMIT ?"
     )
@@ -55,11 +55,11 @@ async def page_of_changes(
 
 
 def read(database: Path, timeout_s: float) -> tuple[Texts, bool]:
-    """The settings in the users.db at `database`, and whether its schema is one of an older Headcount."""
+    """Return the settings in the users.db at `database`, and whether its schema is of an older Headcount."""
     try:
         return _read(database, "mode=ro", timeout_s)
     except TryAgain as meant:
-        # On a full or read-only disk SQLite cannot make the files beside it. Without any there is no other writer.
+        # On a full or read-only disk SQLite cannot create the files beside it. Without them there is no other writer.
         if meant.code == "database_busy" or not _at_rest(database):
             raise
     return _read(database, "mode=ro&immutable=1", timeout_s)
@@ -78,7 +78,7 @@ def _read(database: Path, options: str, timeout_s: float) -> tuple[Texts, bool]:
 
 
 def _at_rest(database: Path) -> bool:
-    """Whether all of the database is in its own file."""
+    """Return whether all of the database is in its own file."""
     try:
         return database.with_name(f"{database.name}-wal").stat().st_size == 0
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What rounds and metrics need of a users.db, read in one go."""
+"""The facts of a users.db that periodic tasks and metrics need, read in one go."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COUNTS = """
 
 
 def take_stock(database: Path, timeout_s: float) -> Stock:
-    """The stock in the users.db at `database`, which has the schema of now; blocks."""
+    """Return the stock of the users.db at `database`, whose schema is up to date; blocks."""
     where = f"{database.absolute().as_uri()}?mode=ro"
     with told(), closing(sqlite3.connect(where, uri=True, timeout=timeout_s)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()

@@ -1,4 +1,4 @@
-"""What the imports look users up by (`external_id`) is filled in the transaction that chooses another identifier."""
+"""The change of the identifier: `external_id`, by which imports find users, is filled in the same transaction."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ WHO = "first_name || ' ' || last_name || ifnull(' (' || email || ')', '')"
 
 
 async def refuse_switched(db: aiosqlite.Connection, identity: Identity) -> None:
-    """Raise TryAgain if users are told apart by something else than `identity` by now."""
+    """Raise TryAgain if the users' identifier is no longer `identity`."""
     rows = list(await db.execute_fetchall("SELECT value FROM settings WHERE key = 'identifier'"))
     if (json.loads(rows[0][0]) if rows else "email") != identity.setting:
         raise switched()
 
 
 async def switch_identity(db: aiosqlite.Connection, after: Identity) -> None:
-    """Tell the users in `db` apart by `after`, in the caller's transaction. Raises Refused; then roll back."""
+    """Make `after` the identifier of the users in `db`, in the caller's transaction.
+
+    Raises Refused; then roll back.
+    """
     await db.execute("UPDATE users SET external_id = NULL WHERE external_id IS NOT NULL")
     field = after.setting
     value = after.column if after.by_address else f"CAST(json_extract(custom, '$.{field}') AS TEXT)"
@@ -28,7 +31,7 @@ async def switch_identity(db: aiosqlite.Connection, after: Identity) -> None:
     if not after.by_address:
         await _refuse_shared(db, field, value)
         await db.execute(f"UPDATE users SET external_id = {value} WHERE known = 1 AND {value} IS NOT NULL")  # noqa: S608
-        # Of those whose creation was undone one may keep the value; it is their record if they come again.
+        # One user whose creation was undone may keep the value: the record is theirs again if a file names them.
         await db.execute(
             f"UPDATE OR IGNORE users SET external_id = {value} WHERE known = 0 AND {value} IS NOT NULL"  # noqa: S608
         )

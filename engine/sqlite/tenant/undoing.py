@@ -1,7 +1,7 @@
 """The undo of an import in users.db: its tables, and what it writes, in one transaction.
 
-What the import had changed is copied into a temporary table, each field of a user once, and worked off from there;
-addresses, which may have moved from one user to the next, have a table of their own and are put back together.
+The changes of the import are copied into a temporary table, each field of a user once, and processed from there.
+Addresses may have moved from one user to another: they have their own table and are set back together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from importer.model import Outcome
 from importer.reconcile.roster import records_of
 from importer.users.columns import LINKED, Columns, User, Value
 from importer.users.runs import LONGEST
-from importer.users.undoing import AddressesBack, AddressLeft, Batch, Change
+from importer.users.undoing import AddressesSetBack, AddressKept, Batch, Change
 
 BATCH = 2000
 
@@ -32,7 +32,7 @@ NEWEST_CHANGE = (
 INSERT_UNDONE = "INSERT INTO changes (import_id, user_id, field, old, new, undo) VALUES (?, ?, ?, ?, ?, 1)"
 
 # One record for each run of users, as in runs.py. `place` counts the users, and `id - place` stays the same in a run.
-RECORD_TAKEN_BACK = f"""
+RECORD_CREATION_UNDONE = f"""
     INSERT INTO changes (id, import_id, user_id, more, field, undo)
     SELECT (SELECT coalesce(max(id), 0) FROM changes) + max(place), ?, max(id), count(*) - 1, 'created', 1
     FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM users
@@ -41,7 +41,7 @@ RECORD_TAKEN_BACK = f"""
 
 
 class SqliteUndoing:
-    """What one import had changed, and its users, inside the undo's one transaction."""
+    """The changes of one import, and its users, inside the undo's one transaction."""
 
     def __init__(self, db: aiosqlite.Connection, import_id: int) -> None:
         self._db = db
@@ -63,12 +63,12 @@ class SqliteUndoing:
             "UPDATE applied SET undone = ?, undone_at = ? WHERE import_id = ?",
             (json.dumps(outcome.to_json()), rfc3339(now), self._id),
         )
-        # No row of the next file is known by the file before: one may name a manager who is unknown now.
+        # A manager's creation may have been undone: compare every row of the next file again.
         await self._db.execute("UPDATE meta SET revision = revision + 1")
 
     # Users it had created.
 
-    async def take_back_creations(self) -> tuple[list[User], int]:
+    async def deactivate_created(self) -> tuple[list[User], int]:
         await self._db.execute("CREATE TEMP TABLE created (user_id INTEGER PRIMARY KEY)")
         await self._db.execute(
             f"INSERT OR IGNORE INTO created SELECT u.id FROM {CHANGED_USERS}"  # noqa: S608 - constants
@@ -81,7 +81,7 @@ class SqliteUndoing:
             "UPDATE users SET state = 'deactivated', known = 0"  # noqa: S608
             f" WHERE protected = 0 AND id {created}"
         )
-        await self._db.execute(RECORD_TAKEN_BACK, (self._id,))
+        await self._db.execute(RECORD_CREATION_UNDONE, (self._id,))
         await self._db.execute("DROP TABLE created")
         return list(_users(protected).values()), done.rowcount
 
@@ -112,8 +112,8 @@ class SqliteUndoing:
             "CREATE TEMP TABLE undoing (user_id INTEGER, id INTEGER, field TEXT, old, new,"
             " PRIMARY KEY (user_id, field)) WITHOUT ROWID"
         )
-        # A field that the import changed twice is here once, from its first value to its last: one import may have
-        # spelt an address otherwise, then given it to another user.
+        # A field that the import changed twice is here once, with its first old and last new value: one import may
+        # have spelled an address differently, then given it to another user.
         await self._db.execute(
             "INSERT INTO undoing SELECT user_id, id, field, old, new FROM changes"
             " WHERE import_id = ? AND field <> 'created' ORDER BY id ON CONFLICT DO UPDATE SET new = excluded.new",
@@ -121,7 +121,7 @@ class SqliteUndoing:
         )
 
     async def _load(self, ids: Iterable[int]) -> dict[int, User]:
-        """These users, whole; those that were removed since are missing."""
+        """Return these users with all columns; users removed since then are left out."""
         return _users(
             await self._rows(
                 "SELECT * FROM users WHERE id IN (SELECT value FROM json_each(?))", json.dumps(list(ids))
@@ -151,13 +151,13 @@ class SqliteUndoing:
 
     # Addresses.
 
-    async def put_back_addresses(self) -> AddressesBack:
-        left = await self._weigh_addresses()
-        back = await self._move_addresses()
+    async def set_back_addresses(self) -> AddressesSetBack:
+        kept = await self._weigh_addresses()
+        set_back = await self._move_addresses()
         await self._db.execute("DROP TABLE undoing")
-        return AddressesBack(back, left)
+        return AddressesSetBack(set_back, kept)
 
-    async def _weigh_addresses(self) -> list[AddressLeft]:
+    async def _weigh_addresses(self) -> list[AddressKept]:
         await self._db.execute(
             "CREATE TEMP TABLE undo_address (user_id INTEGER PRIMARY KEY, old_email TEXT, old_key TEXT,"
             " new_email TEXT, refused INTEGER NOT NULL)"
@@ -173,7 +173,7 @@ class SqliteUndoing:
         await self._refuse_taken()
         refused = await self._rows("SELECT user_id, old_email, refused FROM undo_address WHERE refused <> 0")
         users = await self._load(row["user_id"] for row in refused)
-        return [AddressLeft(users[row["user_id"]], row["old_email"], row["refused"] == 2) for row in refused]
+        return [AddressKept(users[row["user_id"]], row["old_email"], row["refused"] == 2) for row in refused]
 
     async def _refuse_taken(self) -> None:
         """Refuse an address that another user has and keeps; then the former one of its holder, and so on."""
@@ -188,7 +188,7 @@ class SqliteUndoing:
                 return
 
     async def _move_addresses(self) -> frozenset[int]:
-        """Put back, with their history, the addresses that were not refused; return whose."""
+        """Set back, with their history, the addresses that were not refused; return the ids of their users."""
         moving = "SELECT user_id FROM undo_address WHERE refused = 0"
         await self._db.execute(
             "INSERT INTO changes (import_id, user_id, field, old, new, undo)"
@@ -198,7 +198,7 @@ class SqliteUndoing:
         await self._db.execute(
             f"UPDATE users SET email = NULL, email_key = NULL WHERE id IN ({moving})"  # noqa: S608
         )
-        # A user who still holds one of them is unknown since this undo, or an earlier one.
+        # A user who still has one of them is unknown since this undo, or an earlier one.
         await self._db.execute(
             "UPDATE users SET email = NULL, email_key = NULL WHERE email_key IN"
             " (SELECT old_key FROM undo_address WHERE refused = 0)"
@@ -207,9 +207,9 @@ class SqliteUndoing:
             "UPDATE users SET email = a.old_email, email_key = a.old_key FROM undo_address AS a"
             " WHERE a.user_id = users.id AND a.refused = 0"
         )
-        back = frozenset(row[0] for row in await self._rows(moving))
+        moved = frozenset(row[0] for row in await self._rows(moving))
         await self._db.execute("DROP TABLE undo_address")
-        return back
+        return moved
 
     async def _rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         return list(await self._db.execute_fetchall(statement, values))

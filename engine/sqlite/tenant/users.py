@@ -1,4 +1,4 @@
-"""The users of one tenant in SQLite: users.db in its folder. Each call opens it, and has closed it when it ends."""
+"""The users of one tenant in SQLite: users.db in its folder. Each call opens the file and closes it at its end."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class SqliteUsers:
 
     @property
     def _path(self) -> str:
-        """As a text, which for many folders takes less time."""
+        """The path as text, which for many folders takes less time."""
         return f"{os.fspath(self._folder.root)}/users.db"
 
     def take_stock(self, timeout_s: float) -> Stock:
@@ -176,7 +176,7 @@ class SqliteUsers:
 async def open_users(
     folder: TenantFolder, *, readonly: bool = False, make: bool = False
 ) -> AsyncIterator[aiosqlite.Connection]:
-    """The users.db of one tenant. Unless it is only read, its schema is of now; with `make` it is made if need be."""
+    """Open the users.db of one tenant; migrate its schema unless `readonly`; with `make` create it if needed."""
     with told():
         db = await open_database(folder.users_db, "tenant", readonly=readonly, make=make)
     try:

@@ -1,1 +1,1 @@
-"""What one import asks and writes of the users of a tenant: what is kept of them, in words of the import."""
+"""The interface of one import to the users of a tenant: what it reads and writes, independent of the engine."""

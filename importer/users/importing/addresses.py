@@ -1,4 +1,4 @@
-"""Rows that change an address, set aside until all others are in.  Pure."""
+"""Rows that change an address, set aside until all other rows are written. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from importer.users.columns import Columns
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A row that changes an address. `created`: it creates its user. `clash`: who has the address instead."""
+    """A row that changes an address. `created`: it creates its user. `clash`:
+
+    the user who has the address instead.
+    """
 
     user_id: int
     line: int
@@ -27,7 +30,7 @@ class SetAside:
 
 
 class Losing(NamedTuple):
-    """A user who loses the address to the row on `line`, whose user is new or not."""
+    """A user who gives up the address to the row on `line`; `to_new`: that row's user is new."""
 
     user_id: int
     line: int
@@ -38,16 +41,16 @@ class RowsAside(Protocol):
     """The rows of one import that are set aside, inside its transaction. Pages are in the order of lines."""
 
     async def add(self, rows: Sequence[SetAside]) -> None:
-        """Keep these rows until the transaction ends, one of each user."""
+        """Store these rows until the transaction ends, at most one of each user."""
 
     async def settle(self) -> list[Losing]:
         """Decide which rows clash, and free the addresses of the users of all others.
 
-        - Of the rows that want one address the first stands; a leaver's gives way to one that is not.
-        - A row clashes with an active user who keeps the address: whose own row is not here, or clashes itself. Who
-          leaves by a row that is here keeps none.
+        - If several rows want one address, the first gets it; a row of a user who stays comes before a leaver's row.
+        - A row clashes with an active user who keeps the address: one whose own row is not here, or clashes itself. A
+          user who leaves by a row that is here keeps no address.
 
-        Returns who has an address still that a row will get: deactivated users, and those who leave.
+        Returns the users who still have an address that a row will get: deactivated users, and leavers.
         """
 
     def rejected(self) -> AsyncIterator[list[SetAside]]:
@@ -60,4 +63,4 @@ class RowsAside(Protocol):
         """Yield the rows that do not clash."""
 
     async def taken(self, email_keys: Iterable[str]) -> set[str]:
-        """Those of `email_keys` that a user has, or a row set aside wants."""
+        """Return those of `email_keys` that a user has, or that a row set aside wants."""

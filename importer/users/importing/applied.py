@@ -1,7 +1,7 @@
-"""What is kept of an import beside the users: that it was applied, what it changed, and whom it invites.  Pure.
+"""The stored data of an import beside the users: that it was applied, what it changed, the users it invites. Pure.
 
-It is written in the import's own transaction, so that one that is rolled back leaves nothing of it and invites no
-user. When and how invitations are sent is decided in server/notify.
+It is written in the import's own transaction, so an import that is rolled back leaves none of it and invites no user.
+server/notify decides when and how invitations are sent.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from importer.said.repeated import Note
 
 @dataclass(frozen=True, slots=True)
 class LastApplied:
-    """What the next file is compared with: how many rows the last applied file had, and who was on its last row."""
+    """The newest applied file, which the next file is compared with.
+
+    `rows` is its number of rows, `last_user` the user on its last row.
+    """
 
     rows: int
     last_user: int | None
 
 
 class ChangedUser(NamedTuple):
-    """A user as this import leaves them, whether it has `created` them, and whether it has changed their state."""
+    """A user after this import; `created`: by this import; `moved`: it changed the state."""
 
     user_id: int
     email: str | None
@@ -36,35 +39,41 @@ class ChangedUser(NamedTuple):
 
 
 class Applied(Protocol):
-    """What is kept of one import, inside its transaction."""
+    """The stored data of one import, inside its transaction."""
 
     async def last(self) -> LastApplied | None:
-        """What the file is compared with; None if no import is applied that could be."""
+        """Return what the file is compared with; None if there is no such applied import."""
 
     async def header_notes(self) -> frozenset[Note]:
-        """What was true of the header of the file that this one is compared with; nothing if it was undone."""
+        """Return the notes on the header of the file that this one is compared with.
+
+        Returns none if that import was undone.
+        """
 
     async def deactivates_others(self, users: Collection[int]) -> bool:
-        """Whether this import deactivates a user who is not among `users`."""
+        """Return whether this import deactivates a user who is not in `users`."""
 
     async def former_admins(self) -> list[str]:
-        """Up to three users who were active admins before this import, if none is active after it; else none."""
+        """Return up to three users who were active admins before this import.
+
+        Returns none if an admin is active after it.
+        """
 
     def changed(self) -> AsyncIterator[list[ChangedUser]]:
         """Yield the users that this import has changed, in the order of ids."""
 
     async def invite(self) -> int:
-        """Put active users whom this import created, or brought back, among those to invite; return their number.
+        """Queue invitations for active users that this import created or reactivated; return their number.
 
-        A user who was invited before is not again, nor is another user at an address that was; an invitation that was
-        never delivered is tried anew.
+        A user who was invited before is not invited again, nor is another user at an address that was invited. An
+        invitation that was never delivered is tried again.
         """
 
     async def record(
         self, outcome: Outcome, now: datetime, last_user: int | None, header: Iterable[Note], *, compared: bool
     ) -> None:
-        """Remember the import as applied. After a crash this alone decides whether it happened.
+        """Store the import as applied. After a crash only this record decides whether it was.
 
-        `compared`: later files are compared with this one, whose last row was about `last_user`, and of whose header
-        the notes `header` are true.
+        With `compared` later files are compared with this one: its last row was about `last_user`, and the notes
+        `header` are true of its header.
         """

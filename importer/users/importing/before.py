@@ -1,4 +1,7 @@
-"""The lines of the file before, and whom each settled, as an import leaves them to the next.  Pure."""
+"""The lines of the previous file and the users they settled, as an import stores them for the next one. Pure.
+
+A line that settled a user made the user as the line says, without a problem. The same line need not be applied again.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Protocol
 class FileKept:
     """The file of an import when it was applied.
 
-    `salt`: what its lines depend on beside their text. `past`: last days before it were over (a date).
+    `salt`: what the meaning of its lines depends on beside their text. `past`: last days before this date were over.
     """
 
     import_id: int
@@ -23,22 +26,28 @@ class FileKept:
 
 
 class LinesBefore(Protocol):
-    """The file before, inside the transaction of an import."""
+    """The previous file, inside the transaction of an import."""
 
     async def file(self, salt: bytes, past: str) -> FileKept | None:
-        """The file before, if its lines depended on the same, and no later day than `past` was over; else None."""
+        """Return the previous file, if its lines depended on the same `salt` and no later day than `past` was over.
+
+        Returns None otherwise.
+        """
 
     async def users(self) -> array[int]:
-        """For each line of that file the user whom it settled, 0 for none. The first is the line 1."""
+        """Return for each line of that file the user it settled, 0 for none. The first is line 1."""
 
     async def touched(self) -> list[int]:
-        """The users who were changed since by anything but an import, or by a correction."""
+        """Return the users changed since then by anything but an import, or by a correction file."""
 
     async def note_nobody(self) -> None:
-        """Until `keep`, or the end of the transaction, users who are changed are not noted as touched.
+        """Stop noting changed users as touched, until `keep` or the end of the transaction.
 
-        If it is committed, `keep` comes before that: it would forget them.
+        Call `keep` before the commit: otherwise changes are missing from `touched`.
         """
 
     async def keep(self, file: FileKept | None, users: array[int]) -> None:
-        """Let the next import know this file alone, whose lines settle `users`; None: no file. Nobody is touched."""
+        """Store `file`, whose lines settle `users`, as the only previous file (None: no file).
+
+        No user is touched then.
+        """

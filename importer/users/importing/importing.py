@@ -1,4 +1,4 @@
-"""The users of one tenant while an import changes them: all in one transaction.  Pure."""
+"""The users of one tenant while an import changes them: all in one transaction. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from importer.users.importing.roster import StoredUsers
 
 
 class Importing(Protocol):
-    """What one import asks and writes. Each part sees at once what any of them has written, and nobody else does.
+    """The reads and writes of one import. Each part sees at once what any part has written; no other reader does.
 
-    What is asked of the parts raises TryAgain (the disk is full), and DatabaseUnusable: then nothing is kept. What is
-    given here in batches is to be asked for in one go: the import does not write between two of them.
+    The parts raise TryAgain (the disk is full) and DatabaseUnusable: then nothing is stored. Read a result that comes
+    in batches to its end in one go: the import does not write between two batches.
     """
 
     @property
     def users(self) -> StoredUsers:
-        """The users as they are stored."""
+        """The stored users."""
 
     @property
     def links(self) -> StoredLinks:
@@ -34,16 +34,16 @@ class Importing(Protocol):
 
     @property
     def later(self) -> RowsForLater:
-        """The rows that wait until all others are in."""
+        """The rows that wait until all others are written."""
 
     @property
     def pairs(self) -> FoundPairs:
-        """New users who may be deactivated ones."""
+        """New users who may be the same person as a deactivated one."""
 
     @property
     def applied(self) -> Applied:
-        """What is kept of the import, and of the one before it."""
+        """The stored data of the import and of the one before it."""
 
     @property
     def before(self) -> LinesBefore:
-        """The lines of the file before, and whom they settle."""
+        """The lines of the previous file, and the users they settled."""

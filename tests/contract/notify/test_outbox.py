@@ -1,4 +1,4 @@
-"""The outbox as it is kept: each thing told once, each try counted, and nothing waits for ever."""
+"""The stored outbox: each topic is sent once, each try is counted, and no message waits forever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Sender:
-    """Who sends, with a clock that is set by hand."""
+    """Sends messages, with a clock that is set by hand."""
 
     def __init__(self, store: Store) -> None:
         self.now = NOON
@@ -30,7 +30,7 @@ class Sender:
         return await self.outbox.due(channel)
 
     async def states(self) -> list[tuple[str, str]]:
-        """Topics with their states, oldest first."""
+        """Return the topics with their states, oldest first."""
         return [(each.topic, each.state) for each in reversed(await self.outbox.newest("acme", 9))]
 
 
@@ -39,7 +39,7 @@ def sender(store: Store) -> Sender:
     return Sender(store)
 
 
-async def test_a_topic_is_told_once_by_each_channel(sender: Sender) -> None:
+async def test_each_channel_sends_a_topic_once(sender: Sender) -> None:
     for channel in Channel:
         await sender.put("import 1", "import 1", channel=channel)
         await sender.put("import 1", channel=channel)
@@ -47,7 +47,7 @@ async def test_a_topic_is_told_once_by_each_channel(sender: Sender) -> None:
     assert await sender.outbox.lengths() == {Channel.MAIL: 1, Channel.WEBHOOK: 1}
 
 
-async def test_of_each_tenant_the_oldest_message_is_due(store: Store, sender: Sender) -> None:
+async def test_only_the_oldest_message_of_each_tenant_is_due(store: Store, sender: Sender) -> None:
     await store.tenants().add(Tenant("globex", SINCE, 0))
     await sender.put("import 1", "import 2")
     await sender.put("import 9", tenant="globex")
@@ -80,7 +80,7 @@ async def test_a_try_that_could_not_be_made_does_not_count(sender: Sender) -> No
     assert [each.attempts for each in await sender.due()] == [0]
 
 
-async def test_a_message_that_has_ended_is_not_tried_and_ends_once(sender: Sender) -> None:
+async def test_an_ended_message_is_not_sent_again_and_ends_once(sender: Sender) -> None:
     await sender.put("import 1", "import 2")
     (message,) = await sender.due()
     await sender.outbox.sent(message)
@@ -90,7 +90,7 @@ async def test_a_message_that_has_ended_is_not_tried_and_ends_once(sender: Sende
     assert [each.topic for each in await sender.due()] == ["import 2"]
 
 
-async def test_a_closed_topic_is_news_again_and_drops_what_waits(sender: Sender) -> None:
+async def test_a_closed_topic_can_be_sent_again_and_its_waiting_messages_are_dropped(sender: Sender) -> None:
     await sender.put("stale")
     await sender.outbox.close_topic("acme", "stale")
     await sender.put("stale")
@@ -99,7 +99,7 @@ async def test_a_closed_topic_is_news_again_and_drops_what_waits(sender: Sender)
     assert second == ("stale", "waiting")
 
 
-async def test_what_could_not_be_sent_for_a_week_of_running_is_given_up(sender: Sender) -> None:
+async def test_a_message_not_sent_in_a_week_of_running_is_given_up(sender: Sender) -> None:
     await sender.put("import 1")
     sender.now += timedelta(days=300)
     await sender.outbox.prune(6 * 86400)
@@ -108,7 +108,7 @@ async def test_what_could_not_be_sent_for_a_week_of_running_is_given_up(sender: 
     assert await sender.states() == [("import 1", "given_up")]
 
 
-async def test_what_ended_long_ago_is_forgotten_but_for_stale_feeds(sender: Sender) -> None:
+async def test_messages_that_ended_long_ago_are_deleted_except_for_stale_feeds(sender: Sender) -> None:
     await sender.put("import 1", "stale since 2026-02-01", "import 2")
     for _ in range(2):
         await sender.outbox.sent((await sender.due())[0])
@@ -117,7 +117,7 @@ async def test_what_ended_long_ago_is_forgotten_but_for_stale_feeds(sender: Send
     assert await sender.states() == [("stale since 2026-02-01", "sent"), ("import 2", "waiting")]
 
 
-async def test_why_a_try_failed_is_kept_and_an_end_is_the_last(store: Store, sender: Sender) -> None:
+async def test_the_reason_of_a_failed_try_is_stored_and_an_end_is_final(store: Store, sender: Sender) -> None:
     await sender.put("import 1")
     (message,) = await sender.due()
     kept, at = store.outbox(), "2026-03-01T12:00:00.000Z"

@@ -1,4 +1,4 @@
-"""Check-sums as they are kept: which of them an upload is judged by, and what one that fits changes."""
+"""Stored checksums: which of them judge an upload, and what a matching one changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def hash_of(text: str) -> str:
 
 
 async def uploaded(queue: Queue, folder: Path, text: str, *, dry_run: bool = False) -> int:
-    """An upload that landed, and was hashed."""
+    """Create an upload that has landed and was hashed."""
     number = await enqueue(queue, dry_run=dry_run)
     copy = folder / f"{number}.csv"
     copy.write_text(text)
@@ -40,7 +40,7 @@ async def compared(queue: Queue, number: int) -> Compared:
     return await queue.checksums.compare(await found(queue, number), required=False, now=NOON)
 
 
-async def test_checksums_are_remembered_by_folder(queue: Queue) -> None:
+async def test_checksums_are_stored_by_folder(queue: Queue) -> None:
     assert await queue.checksums.folders("acme") == frozenset()
     await queue.checksum_landed("acme", hash_of("a"), dry_run=True)
     assert await queue.checksums.folders("acme") == {True}
@@ -67,7 +67,7 @@ async def test_a_checksum_makes_one_import_fail_and_no_other(queue: Queue, tmp_p
     assert (await compared(queue, second)).verdict is Verdict.SILENT
 
 
-async def test_a_checksum_that_fits_another_upload_counts_against_none(queue: Queue, tmp_path: Path) -> None:
+async def test_a_checksum_that_matches_another_upload_counts_against_none(queue: Queue, tmp_path: Path) -> None:
     await uploaded(queue, tmp_path, "a")
     second = await uploaded(queue, tmp_path, "b")
     await queue.checksum_landed("acme", hash_of("a"), dry_run=False)
@@ -92,7 +92,7 @@ async def test_the_newest_checksums_of_a_folder_are_kept(queue: Queue, tmp_path:
         (GuardReason.TOO_MANY_DEACTIVATIONS, ImportState.HELD),
     ],
 )
-async def test_a_held_import_that_a_checksum_proves_whole_is_queued_again(
+async def test_a_held_import_that_a_checksum_proves_complete_is_queued_again(
     queue: Queue, reason: GuardReason, state: ImportState
 ) -> None:
     entry = await queue.claim("acme", await enqueue(queue))

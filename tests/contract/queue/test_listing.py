@@ -1,4 +1,4 @@
-"""What is asked of the imports of all tenants, and changes none."""
+"""Reads of the imports of all tenants; they change none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def queue(store: Store) -> Queue:
     return store.imports()
 
 
-async def test_an_import_that_is_not_there_is_refused_where_it_is_required(queue: Queue) -> None:
+async def test_requiring_an_unknown_import_is_refused(queue: Queue) -> None:
     number = await enqueue(queue)
     assert await queue.require("acme", number) == await found(queue, number)
     with pytest.raises(Refused) as refused:
@@ -37,7 +37,7 @@ async def test_an_import_that_is_not_there_is_refused_where_it_is_required(queue
     assert refused.value.code == "unknown_import"
 
 
-async def test_an_import_of_a_removed_tenant_does_not_run_on_in_one_of_its_name(store: Store, queue: Queue) -> None:
+async def test_an_import_of_a_removed_tenant_does_not_continue_in_a_new_one(store: Store, queue: Queue) -> None:
     entry = await queue.claim("acme", await enqueue(queue))
     assert entry
     assert await queue.still_runs(entry)
@@ -56,7 +56,7 @@ async def test_a_tenant_is_busy_while_an_import_arrives_waits_or_runs(queue: Que
     assert not await queue.is_busy("globex")
 
 
-async def test_what_a_process_left_arrives_or_runs(queue: Queue) -> None:
+async def test_imports_left_by_a_process_are_arriving_or_running(queue: Queue) -> None:
     arriving, running, _ = await promise(queue), await enqueue(queue), await enqueue(queue)
     await queue.claim("acme", running)
     other = await promise(queue, "globex")
@@ -64,7 +64,7 @@ async def test_what_a_process_left_arrives_or_runs(queue: Queue) -> None:
     assert [each.key for each in await queue.cut_off()] == left
 
 
-async def test_heads_are_of_tenants_that_wait_and_run_nothing_oldest_first(queue: Queue) -> None:
+async def test_heads_are_the_tenants_with_queued_and_no_running_imports_oldest_first(queue: Queue) -> None:
     assert await queue.heads() == []
     theirs = await enqueue(queue, "globex")
     ours, _ = await enqueue(queue), await enqueue(queue)
@@ -76,7 +76,7 @@ async def test_heads_are_of_tenants_that_wait_and_run_nothing_oldest_first(queue
     assert await queue.heads() == heads[1:]
 
 
-async def test_what_waits_is_in_line_and_what_is_held_behind_it(queue: Queue) -> None:
+async def test_held_imports_come_after_queued_ones(queue: Queue) -> None:
     held, dry = await enqueue(queue), await enqueue(queue, dry_run=True)
     await run_to(queue, held, ImportState.HELD)
     await run_to(queue, dry, ImportState.HELD)
@@ -86,7 +86,7 @@ async def test_what_waits_is_in_line_and_what_is_held_behind_it(queue: Queue) ->
     assert [each.id for each in await queue.held("acme")] == [held]
 
 
-async def test_the_length_of_the_queue_is_of_real_imports_of_all_tenants(queue: Queue) -> None:
+async def test_the_queue_length_counts_real_imports_of_all_tenants(queue: Queue) -> None:
     await enqueue(queue)
     await enqueue(queue, dry_run=True)
     await enqueue(queue, "globex")
@@ -94,7 +94,7 @@ async def test_the_length_of_the_queue_is_of_real_imports_of_all_tenants(queue: 
     assert await queue.queue_length() == 2
 
 
-async def test_a_correction_is_remembered_with_what_waits(queue: Queue) -> None:
+async def test_a_waiting_import_keeps_whether_it_is_a_correction(queue: Queue) -> None:
     number = await enqueue(queue)
     (waiting,) = await queue.queued("acme")
     assert waiting.correction is None
@@ -111,7 +111,7 @@ async def test_a_queued_import_says_why_it_waits_and_a_running_one_does_not(queu
     assert (await found(queue, entry.id)).message is None
 
 
-async def test_copies_are_needed_of_what_waits_runs_or_is_held(queue: Queue) -> None:
+async def test_queued_running_and_held_imports_need_their_copies(queue: Queue) -> None:
     ended, held, dry = await enqueue(queue), await enqueue(queue), await enqueue(queue, dry_run=True)
     await run_to(queue, ended, ImportState.COMPLETED)
     for each in (held, dry):
@@ -125,7 +125,7 @@ async def test_copies_are_needed_of_what_waits_runs_or_is_held(queue: Queue) -> 
     assert (rest, end) == ({"globex": [(theirs, 5)]}, 0)
 
 
-async def test_the_tenants_of_the_last_changes_are_known(queue: Queue) -> None:
+async def test_the_tenants_of_the_newest_changes_are_listed(queue: Queue) -> None:
     assert await queue.lately_moved(9) == set()
     number = await enqueue(queue)
     await enqueue(queue, "globex")
@@ -145,7 +145,7 @@ async def test_reports_that_are_shown_are_listed_newest_first_by_kind(queue: Que
     assert await queue.newest_published("acme", 1) == {True: [4], False: [3]}
 
 
-async def test_a_report_that_is_behind_its_state_is_to_be_published(queue: Queue) -> None:
+async def test_a_report_that_is_behind_its_state_is_unpublished(queue: Queue) -> None:
     entry = await queue.claim("acme", await enqueue(queue))
     assert entry
     await queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON), published=False)
@@ -160,7 +160,7 @@ async def test_the_newest_import_of_each_tenant_is_a_real_one(queue: Queue) -> N
     assert {name: each.id for name, each in (await queue.newest_of_all()).items()} == {"acme": newest}
 
 
-async def test_the_newest_change_and_what_waits_stand_before_an_undo(queue: Queue) -> None:
+async def test_the_newest_change_and_waiting_imports_decide_about_an_undo(queue: Queue) -> None:
     for state in (ImportState.COMPLETED, ImportState.UNCHANGED, ImportState.FAILED):
         await run_to(queue, await enqueue(queue), state)
     waiting, _ = await enqueue(queue), await enqueue(queue)
@@ -172,7 +172,7 @@ async def test_the_newest_change_and_what_waits_stand_before_an_undo(queue: Queu
     assert await queue.waiting_first("globex") is None
 
 
-async def test_the_past_of_a_tenant_has_what_ages_and_what_is_kept_of_it(queue: Queue) -> None:
+async def test_the_past_of_a_tenant_lists_its_imports_and_their_bytes(queue: Queue) -> None:
     assert await queue.kept("acme") == (None, 0)
     await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
     await enqueue(queue, dry_run=True)
@@ -183,7 +183,7 @@ async def test_the_past_of_a_tenant_has_what_ages_and_what_is_kept_of_it(queue: 
     ]
 
 
-async def test_how_far_an_import_is_is_known_while_it_runs(queue: Queue) -> None:
+async def test_the_progress_of_an_import_is_known_while_it_runs(queue: Queue) -> None:
     number = await enqueue(queue)
     await queue.progress("acme", number, 0.5)
     assert (await found(queue, number)).progress is None

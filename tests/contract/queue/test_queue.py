@@ -1,4 +1,4 @@
-"""The queue on a real database: every change of state, and who may make it."""
+"""The queue on a real database: every change of state, and the states it may start from."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def queue(store: Store) -> Queue:
 
 async def test_ids_count_from_one_for_each_tenant_and_are_never_used_again(queue: Queue) -> None:
     assert [await promise(queue), await promise(queue), await promise(queue, "globex")] == [1, 2, 1]
-    never = (await found(queue, 2)).never_ran(ImportState.ABORTED, "broke off", NOON)
+    never = (await found(queue, 2)).never_ran(ImportState.ABORTED, "interrupted", NOON)
     assert await queue.end_upload(never, published=True)
     assert await promise(queue) == 3
 
 
-async def test_an_upload_for_a_tenant_that_is_gone_is_refused(queue: Queue) -> None:
-    with pytest.raises(Refused, match="no tenant initech"):
+async def test_an_upload_for_a_removed_tenant_is_refused(queue: Queue) -> None:
+    with pytest.raises(Refused, match="the tenant initech no longer exists"):
         await promise(queue, "initech")
 
 
-async def test_a_promise_is_not_an_import_anybody_sees_or_starts(queue: Queue) -> None:
+async def test_an_arriving_import_is_neither_listed_nor_started(queue: Queue) -> None:
     await promise(queue)
     assert await queue.page("acme") == []
     assert await queue.newest("acme") is None
     assert await queue.claim("acme", 1) is None
 
 
-async def test_what_is_known_of_an_upload_is_kept(queue: Queue) -> None:
+async def test_the_facts_of_an_upload_are_stored(queue: Queue) -> None:
     written = Written(writes=3, longest=32768, last=100, foreign=False)
     number = await queue.arriving(
         "acme", "/test/sync_users.csv", size=65636, written=written, uploaded_at=NOON, dry_run=True
@@ -70,7 +70,7 @@ async def test_the_order_is_that_of_landing_not_of_arriving(queue: Queue) -> Non
     assert [entry.id for entry in await queue.under_way("acme")] == [second, first]
 
 
-async def test_nothing_lands_twice_or_without_a_promise(queue: Queue) -> None:
+async def test_no_import_lands_twice_or_without_arriving(queue: Queue) -> None:
     number = await enqueue(queue)
     for unknown in (number, 77):
         with pytest.raises(Refused):
@@ -96,7 +96,7 @@ async def test_an_end_is_in_the_report(queue: Queue) -> None:
     assert await queue.unpublished() == []
 
 
-async def test_an_import_of_a_removed_tenant_has_no_end_to_write(queue: Queue, store: Store) -> None:
+async def test_an_import_of_a_removed_tenant_gets_no_end(queue: Queue, store: Store) -> None:
     await enqueue(queue)
     entry = await queue.claim("acme", 1)
     assert entry
@@ -104,21 +104,21 @@ async def test_an_import_of_a_removed_tenant_has_no_end_to_write(queue: Queue, s
     assert not await queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON), published=True)
 
 
-async def test_put_back_keeps_the_place_and_does_not_count_against_it(queue: Queue) -> None:
+async def test_a_requeued_import_keeps_its_place_and_its_count_of_attempts(queue: Queue) -> None:
     await enqueue(queue)
     await enqueue(queue)
     await queue.claim("acme", 1)
-    assert await queue.put_back("acme", 1, message="the disk is full", not_before=99.0)
+    assert await queue.requeue("acme", 1, message="the disk is full", not_before=99.0)
     entry = await found(queue, 1)
     assert (entry.state, entry.attempts, entry.not_before) == (ImportState.QUEUED, 0, 99.0)
     assert entry.report().message == "the disk is full"
     assert [each.id for each in await queue.under_way("acme")] == [1, 2]
     await queue.claim("acme", 1)
-    assert await queue.put_back("acme", 1, counted=True)
+    assert await queue.requeue("acme", 1, counted=True)
     assert (await found(queue, 1)).attempts == 1
 
 
-async def test_approving_queues_a_held_import_with_what_was_shown(queue: Queue) -> None:
+async def test_approving_queues_a_held_import_with_the_users_shown(queue: Queue) -> None:
     await enqueue(queue)
     await run_to(queue, 1, ImportState.HELD)
     await enqueue(queue)
@@ -132,7 +132,7 @@ async def test_approving_queues_a_held_import_with_what_was_shown(queue: Queue) 
     assert queue.changed.is_set()
 
 
-async def test_who_decided_stays_in_the_report_of_the_end(queue: Queue) -> None:
+async def test_the_decider_stays_in_the_report_of_the_end(queue: Queue) -> None:
     await enqueue(queue)
     await run_to(queue, 1, ImportState.HELD)
     await queue.approve("acme", 1, by="operator", users=frozenset())
@@ -143,7 +143,7 @@ async def test_who_decided_stays_in_the_report_of_the_end(queue: Queue) -> None:
     assert entry.approval is None
 
 
-async def test_held_again_waits_for_a_new_decision(queue: Queue) -> None:
+async def test_an_import_held_again_needs_a_new_decision(queue: Queue) -> None:
     await enqueue(queue)
     await run_to(queue, 1, ImportState.HELD)
     await queue.approve("acme", 1, by="operator", users=frozenset())
@@ -152,7 +152,7 @@ async def test_held_again_waits_for_a_new_decision(queue: Queue) -> None:
     assert (await queue.approve("acme", 1, by="operator", users=frozenset({1}))).state is ImportState.QUEUED
 
 
-async def test_a_list_that_was_read_before_it_was_held_again_is_not_approved(queue: Queue) -> None:
+async def test_a_list_from_before_an_import_was_held_again_is_not_approved(queue: Queue) -> None:
     await enqueue(queue)
     await run_to(queue, 1, ImportState.HELD)
     now = (await found(queue, 1)).finished_at
@@ -175,11 +175,11 @@ async def test_discarding_ends_a_held_import(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("again", ["approve", "undo", "checksum"])
-async def test_an_import_queued_anew_starts_its_count_of_attempts_anew(queue: Queue, again: str) -> None:
+async def test_an_import_queued_by_a_decision_has_no_attempts(queue: Queue, again: str) -> None:
     await enqueue(queue)
-    for _ in range(3):  # the server died during each of them
+    for _ in range(3):  # the server was killed during each of them
         await queue.claim("acme", 1)
-        await queue.put_back("acme", 1, not_before=99.0, counted=True)
+        await queue.requeue("acme", 1, not_before=99.0, counted=True)
     if again == "undo":
         await run_to(queue, 1, ImportState.COMPLETED)
         await queue.undo("acme", 1, by="operator")
@@ -220,7 +220,7 @@ async def test_only_a_real_import_that_is_held_can_be_decided(queue: Queue, deci
     assert await refused(held) == "not_held"
 
 
-async def test_a_superseded_import_says_by_which(queue: Queue) -> None:
+async def test_a_superseded_import_names_the_newer_one(queue: Queue) -> None:
     await enqueue(queue)
     newer = await found(queue, await enqueue(queue))
     assert await queue.supersede((await found(queue, 1)).superseded(newer, NOON), published=False)
@@ -231,7 +231,7 @@ async def test_a_superseded_import_says_by_which(queue: Queue) -> None:
     assert [each.id for each in await queue.unpublished()] == [1]
 
 
-async def test_what_was_decided_meanwhile_is_not_superseded(queue: Queue) -> None:
+async def test_an_import_decided_meanwhile_is_not_superseded(queue: Queue) -> None:
     await enqueue(queue)
     held = await run_to(queue, 1, ImportState.HELD)
     newer = await found(queue, await enqueue(queue))
@@ -256,7 +256,7 @@ async def test_an_import_that_runs_or_ended_is_not_superseded(queue: Queue, stat
 async def test_a_running_import_no_longer_says_why_it_waited(queue: Queue) -> None:
     await enqueue(queue)
     await queue.claim("acme", 1)
-    await queue.put_back("acme", 1, message="the disk is full")
+    await queue.requeue("acme", 1, message="the disk is full")
     running = await queue.claim("acme", 1)
     assert running
     assert running.report().message is None
@@ -274,11 +274,11 @@ async def test_a_page_is_newest_first_and_of_one_tenant(queue: Queue) -> None:
     assert [each.id for each in await queue.page("globex")] == [1]
 
 
-async def test_a_list_may_leave_out_what_imports_had_to_say(queue: Queue) -> None:
+async def test_a_list_may_leave_out_messages(queue: Queue) -> None:
     number = await enqueue(queue)
     entry = await queue.claim("acme", number)
     assert entry
-    problem = Problem(Severity.WARNING, "unknown_manager", "Nobody has that address.", 2)
+    problem = Problem(Severity.WARNING, "unknown_manager", "No user has that address.", 2)
     ended = replace(outcome(ImportState.COMPLETED, created=3), messages=(problem,), active=7)
     await queue.finish(entry.ended(ended, NOON), published=True)
     await enqueue(queue)
@@ -291,7 +291,7 @@ async def test_a_list_may_leave_out_what_imports_had_to_say(queue: Queue) -> Non
 async def test_the_newest_import_is_a_real_one(queue: Queue) -> None:
     real = await enqueue(queue)
     await enqueue(queue, dry_run=True)
-    stub = (await found(queue, await promise(queue))).never_ran(ImportState.ABORTED, "broke off", NOON)
+    stub = (await found(queue, await promise(queue))).never_ran(ImportState.ABORTED, "interrupted", NOON)
     await queue.end_upload(stub, published=True)
     newest = await queue.newest("acme")
     assert newest
@@ -306,7 +306,7 @@ async def test_the_eleventh_failed_import_is_found(queue: Queue) -> None:
     assert await queue.failed_before("globex", 0) is None
 
 
-async def test_the_last_success_is_of_the_newest_applied_real_import(queue: Queue) -> None:
+async def test_the_last_success_is_that_of_the_newest_applied_real_import(queue: Queue) -> None:
     await run_to(queue, await enqueue(queue), ImportState.UNCHANGED)
     later = NOON + timedelta(hours=1)
     for dry_run, state in ((True, ImportState.COMPLETED), (False, ImportState.FAILED)):
@@ -316,7 +316,7 @@ async def test_the_last_success_is_of_the_newest_applied_real_import(queue: Queu
     assert await queue.last_successes() == {"acme": "2026-03-01T12:00:00.000Z"}
 
 
-async def test_the_applied_ones_come_in_the_order_of_their_effects(queue: Queue) -> None:
+async def test_applied_imports_are_listed_in_the_order_of_application(queue: Queue) -> None:
     await approved_late(queue)
     await run_to(queue, await enqueue(queue, dry_run=True), ImportState.COMPLETED)
     await run_to(queue, await enqueue(queue, "globex"), ImportState.COMPLETED, "globex")
@@ -325,7 +325,7 @@ async def test_the_applied_ones_come_in_the_order_of_their_effects(queue: Queue)
 
 
 async def approved_late(queue: Queue) -> None:
-    """Import 2 failed; import 1 was applied after import 3, and the clock had stepped back by a week."""
+    """Import 2 failed; import 1 was applied after import 3, and the clock was set back by a week."""
     await run_to(queue, await enqueue(queue), ImportState.HELD)
     for state in (ImportState.FAILED, ImportState.UNCHANGED):
         await run_to(queue, await enqueue(queue), state)
@@ -335,12 +335,12 @@ async def approved_late(queue: Queue) -> None:
     await queue.finish(entry.ended(outcome(ImportState.COMPLETED), NOON - timedelta(days=7)), published=True)
 
 
-async def test_the_last_success_is_the_one_applied_last_when_the_clock_steps_back(queue: Queue) -> None:
+async def test_the_last_success_is_the_one_applied_last_though_the_clock_is_set_back(queue: Queue) -> None:
     await approved_late(queue)
     assert await queue.last_successes() == {"acme": "2026-02-22T12:00:00.000Z"}
 
 
-async def test_undo_takes_the_import_applied_last_when_the_clock_steps_back(queue: Queue) -> None:
+async def test_undo_takes_the_import_applied_last_though_the_clock_is_set_back(queue: Queue) -> None:
     await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
     entry = await queue.claim("acme", await enqueue(queue))
     assert entry
@@ -350,7 +350,7 @@ async def test_undo_takes_the_import_applied_last_when_the_clock_steps_back(queu
     assert (await queue.undo("acme", None, by="operator")).id == 2
 
 
-async def test_an_undo_that_fails_leaves_an_import_where_it_was_in_the_order(queue: Queue) -> None:
+async def test_a_failed_undo_leaves_an_import_at_its_place_in_the_order(queue: Queue) -> None:
     for _ in range(2):
         await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
     await queue.undo("acme", 2, by="operator")
@@ -364,7 +364,7 @@ async def test_an_undo_that_fails_leaves_an_import_where_it_was_in_the_order(que
     ]
 
 
-async def test_whether_an_import_could_be_undone_can_be_asked_before(queue: Queue) -> None:
+async def test_the_reason_against_an_undo_can_be_asked_before(queue: Queue) -> None:
     for state in (ImportState.COMPLETED, ImportState.COMPLETED, ImportState.UNCHANGED):
         await run_to(queue, await enqueue(queue), state)
 
@@ -378,24 +378,24 @@ async def test_whether_an_import_could_be_undone_can_be_asked_before(queue: Queu
 
 
 async def test_imports_that_wait_or_run_are_not_deleted(queue: Queue) -> None:
-    """What became of them since they were chosen counts."""
+    """Their state at the moment of deletion counts."""
     held, running, ended = [await enqueue(queue) for _ in range(3)]
     arriving, queued = await promise(queue), await enqueue(queue)
     await run_to(queue, held, ImportState.HELD)
     await run_to(queue, ended, ImportState.COMPLETED)
     await queue.claim("acme", running)
-    await queue.forget("acme", [held, running, ended, arriving, queued])
+    await queue.delete("acme", [held, running, ended, arriving, queued])
     kept = [number for number in range(1, 6) if await queue.get("acme", number)]
     assert kept == [held, running, arriving, queued]
 
 
-async def test_many_at_once_wait_for_each_other(queue: Queue) -> None:
+async def test_simultaneous_changes_wait_for_each_other(queue: Queue) -> None:
     numbers = await asyncio.gather(*(enqueue(queue) for _ in range(20)))
     assert sorted(numbers) == list(range(1, 21))
     assert len(await queue.under_way("acme")) == 20
 
 
-async def test_two_processes_decide_and_one_is_told(queue: Queue, engine: OpenStore) -> None:
+async def test_one_of_two_processes_that_decide_at_once_is_refused(queue: Queue, engine: OpenStore) -> None:
     await enqueue(queue)
     await run_to(queue, 1, ImportState.HELD)
     async with engine() as elsewhere:
@@ -407,6 +407,6 @@ async def test_two_processes_decide_and_one_is_told(queue: Queue, engine: OpenSt
     assert sum(isinstance(each, Refused) for each in decisions) == 1
 
 
-def test_an_outcome_survives_being_written_down() -> None:
+def test_an_outcome_is_read_as_it_was_written() -> None:
     held = outcome(ImportState.HELD, created=2)
     assert Outcome.from_json(json.loads(json.dumps(held.to_json()))) == held

@@ -60,7 +60,7 @@ async def test_bans_are_written_with_their_end_and_reason(house: House) -> None:
     assert await house.book.list() == [Ban(A, until, reason), Ban(B, until, reason)]
 
 
-async def test_a_ban_lives_over_a_restart_for_the_rest_of_its_time(house: House) -> None:
+async def test_a_ban_survives_a_restart_for_the_rest_of_its_time(house: House) -> None:
     gate, keeper = await house.start()
     ban(gate, "192.0.2.1")
     await keeper.settle()
@@ -74,7 +74,7 @@ async def test_a_ban_lives_over_a_restart_for_the_rest_of_its_time(house: House)
     assert await house.book.sources() == set()
 
 
-async def test_a_ban_that_grows_is_written_anew_and_one_that_is_over_is_deleted(house: House) -> None:
+async def test_a_longer_ban_is_written_again_and_an_expired_one_is_deleted(house: House) -> None:
     gate, keeper = await house.start()
     ban(gate, "192.0.2.1")
     await keeper.settle()
@@ -99,7 +99,7 @@ async def test_a_lifted_ban_is_lifted_in_the_running_server(house: House) -> Non
     assert await house.book.sources() == {A, B}
 
 
-async def test_a_ban_that_is_lifted_as_it_grows_stays_lifted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_ban_lifted_while_it_grows_stays_lifted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, keeper = await house.start()
     ban(gate, "192.0.2.1")
     await keeper.settle()
@@ -109,14 +109,14 @@ async def test_a_ban_that_is_lifted_as_it_grows_stays_lifted(house: House, monke
     async def as_before() -> set[str]:
         return {A}
 
-    monkeypatch.setattr(house.book, "sources", as_before)  # the look was just before the command
+    monkeypatch.setattr(house.book, "sources", as_before)  # the server read the bans just before the command
     await keeper.settle()
     assert gate.bans() == {}
     monkeypatch.undo()
     assert await house.book.sources() == set()
 
 
-async def test_a_clock_that_is_set_makes_no_ban_longer_than_the_longest(house: House) -> None:
+async def test_setting_the_clock_makes_no_ban_longer_than_the_longest(house: House) -> None:
     gate, keeper = await house.start()
     ban(gate, "192.0.2.1")
     await keeper.settle()
@@ -132,7 +132,7 @@ async def test_a_clock_that_is_set_makes_no_ban_longer_than_the_longest(house: H
     assert len(await house.book.list()) == 1, "a ban that holds is listed"
 
 
-async def test_what_is_not_banned_cannot_be_lifted(house: House) -> None:
+async def test_a_source_without_a_ban_cannot_be_lifted(house: House) -> None:
     with pytest.raises(BanRefused, match=r"192\.0\.2\.9 is not banned: headcount ban list"):
         await house.book.lift("192.0.2.9")
     with pytest.raises(BanRefused, match="is not an IP address"):
@@ -144,7 +144,7 @@ def test_a_source_is_named_by_any_of_its_addresses() -> None:
     assert read_source("::ffff:192.0.2.1") == A
 
 
-async def test_bans_are_written_all_or_none_but_for_those_that_were_lifted(store: Store) -> None:
+async def test_bans_are_written_all_or_none_except_for_lifted_ones(store: Store) -> None:
     longer, shorter = Ban(B, "2026-03-31T02:00:00.000Z", "why"), Ban(A, "2026-03-31T01:00:00.000Z", "why")
     bans, latest = store.bans(), "2026-04-30T00:00:00.000Z"
     assert await bans.write([longer, shorter], [], known=()) == set()

@@ -1,4 +1,4 @@
-"""Figures of tenants as they are kept: each part by itself, and with the tenant."""
+"""Stored figures of tenants: each part on its own, and removed with the tenant."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ async def test_figures_are_read_as_they_were_written(store: Store) -> None:
     assert await store.figures().read() == {"acme": known}
 
 
-async def test_what_is_not_new_stays_as_it_was(store: Store) -> None:
+async def test_facts_that_are_not_new_stay_as_they_were(store: Store) -> None:
     await store.figures().write({"acme": Known(("look", FIVE), "sound", Pruned("what", None))})
     await store.figures().write({"acme": Known(figures=("other", SIX))})
     await store.figures().write({"acme": Known(pruned=Pruned("more", None))})
     assert await store.figures().read() == {"acme": Known(("other", SIX), "sound", Pruned("more", None))}
 
 
-async def test_a_folder_that_cannot_be_used_is_not_known_as_sound(store: Store) -> None:
+async def test_a_folder_that_cannot_be_used_is_not_stored_as_sound(store: Store) -> None:
     await store.figures().write({"acme": Known(sound="look")})
     await store.figures().write({"acme": Known(sound="")})
     assert await store.figures().read() == {"acme": Known()}
 
 
-async def test_figures_of_a_tenant_that_is_not_there_are_left_out(engine: OpenStore) -> None:
+async def test_figures_of_an_unknown_tenant_are_left_out(engine: OpenStore) -> None:
     async with engine("acme", "globex") as store:
         news = {name: Known(sound="look") for name in ("acme", "initech", "globex")}
         await store.figures().write(news)

@@ -1,4 +1,4 @@
-"""When and from where keys were last used: seen at once, kept, and forgotten with the key."""
+"""When and from where keys were last used: visible at once, stored, and deleted with the key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Stand:
         self.uses = self.anew()
 
     def anew(self) -> KeyUses:
-        """The uses as another process knows them, or this one after a start."""
+        """Return the uses as another process knows them, or this one after a start."""
         return KeyUses(self.store.key_uses(), lambda _: self.ring, lambda: self.now)
 
     async def written(self) -> dict[str, Use]:
@@ -45,7 +45,7 @@ def stand(store: Store, tmp_path: Path) -> Stand:
     return Stand(store, ring)
 
 
-async def test_a_use_is_known_at_once_and_kept_when_the_server_stops(stand: Stand) -> None:
+async def test_a_use_is_known_at_once_and_stored_when_the_server_stops(stand: Stand) -> None:
     stand.uses.used("acme", ANN, "192.0.2.7")
     assert await stand.uses.of("acme") == {ANN: FIRST}
     assert await stand.written() == {}
@@ -53,7 +53,7 @@ async def test_a_use_is_known_at_once_and_kept_when_the_server_stops(stand: Stan
     assert await stand.written() == {ANN: FIRST}
 
 
-async def test_the_last_use_of_each_key_counts_written_or_not(stand: Stand) -> None:
+async def test_the_newest_use_of_each_key_counts_written_or_not(stand: Stand) -> None:
     stand.uses.used("acme", ANN, "192.0.2.7")
     stand.uses.used("acme", BO, "192.0.2.7")
     await stand.uses.stop()
@@ -75,7 +75,7 @@ async def test_uses_are_written_while_the_server_runs(stand: Stand, monkeypatch:
     await stand.uses.stop()
 
 
-async def test_a_key_that_is_revoked_is_forgotten_and_new_when_it_comes_back(stand: Stand) -> None:
+async def test_the_use_of_a_revoked_key_is_deleted_and_not_restored_with_the_key(stand: Stand) -> None:
     stand.uses.used("acme", ANN, "192.0.2.7")
     await stand.uses.stop()
     stand.uses.used("acme", ANN, "192.0.2.7")
@@ -84,7 +84,7 @@ async def test_a_key_that_is_revoked_is_forgotten_and_new_when_it_comes_back(sta
     assert await stand.written() == {}
 
 
-async def test_a_key_that_another_process_revoked_is_not_written_any_more(stand: Stand) -> None:
+async def test_the_use_of_a_key_revoked_by_another_process_is_not_written(stand: Stand) -> None:
     for fingerprint in (ANN, BO):
         stand.uses.used("acme", fingerprint, "192.0.2.7")
     stand.ring.revoke(ANN)
@@ -92,7 +92,7 @@ async def test_a_key_that_another_process_revoked_is_not_written_any_more(stand:
     assert await stand.written() == {BO: FIRST}
 
 
-async def test_with_a_tenant_its_uses_are_forgotten(stand: Stand) -> None:
+async def test_the_uses_of_a_removed_tenant_are_deleted(stand: Stand) -> None:
     stand.uses.used("acme", ANN, "192.0.2.7")
     await stand.uses.stop()
     stand.uses.used("acme", BO, "192.0.2.7")

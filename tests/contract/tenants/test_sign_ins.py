@@ -1,4 +1,4 @@
-"""Sessions of the page as they are kept: they end at their time, and with their token."""
+"""Stored sessions of the page: they end at their time, and with their token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sign_ins(store: Store) -> SignIns:
     return SignIns(store.sign_ins())
 
 
-async def test_a_session_is_known_by_its_text_alone(sign_ins: SignIns, token: Token) -> None:
+async def test_a_session_is_found_only_by_its_text(sign_ins: SignIns, token: Token) -> None:
     text = await sign_ins.open(token, NOW)
     assert await sign_ins.find(text, NOW) == token
     assert await sign_ins.find(f"{text}x", NOW) is None
@@ -38,12 +38,12 @@ async def test_a_session_ends_after_its_time(sign_ins: SignIns, token: Token) ->
     assert await sign_ins.find(text, NOW + timedelta(seconds=SESSION_S)) is None
 
 
-async def test_a_session_of_a_clock_that_was_ahead_is_over(sign_ins: SignIns, token: Token) -> None:
+async def test_a_session_opened_by_a_clock_that_was_ahead_is_over(sign_ins: SignIns, token: Token) -> None:
     text = await sign_ins.open(token, NOW + 7 * DAY)
     assert await sign_ins.find(text, NOW) is None
 
 
-async def test_a_session_that_is_over_is_removed_as_another_opens(sign_ins: SignIns, token: Token) -> None:
+async def test_an_expired_session_is_removed_when_another_opens(sign_ins: SignIns, token: Token) -> None:
     old = await sign_ins.open(token, NOW)
     await sign_ins.open(token, NOW + DAY)
     assert await sign_ins.find(old, NOW) is None

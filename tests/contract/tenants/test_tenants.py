@@ -1,4 +1,4 @@
-"""The tenants as they are written down, and what goes with one."""
+"""Stored tenants, and the data that is removed with one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ async def test_tenants_are_listed_by_name_and_found_by_it(engine: OpenStore) -> 
         assert await store.tenants().find("initech") is None
 
 
-async def test_a_tenant_is_there_when_the_store_is_opened_again(engine: OpenStore) -> None:
+async def test_a_tenant_survives_reopening_the_store(engine: OpenStore) -> None:
     async with engine() as store:
         await store.tenants().add(Tenant("acme", SINCE, 12))
     async with engine() as store:
         assert await store.tenants().list() == [Tenant("acme", SINCE, 12)]
 
 
-async def test_an_import_counts_on_from_the_last_of_its_tenant(store: Store) -> None:
+async def test_import_ids_continue_from_the_last_of_the_tenant(store: Store) -> None:
     await store.tenants().add(Tenant("moved-in", SINCE, 12))
     assert await enqueue(store.imports(), "moved-in") == 13
     found = await store.tenants().find("moved-in")
@@ -39,7 +39,7 @@ async def test_an_import_counts_on_from_the_last_of_its_tenant(store: Store) -> 
     assert found.last_import_id == 13
 
 
-async def test_with_a_tenant_goes_all_that_is_kept_of_it(store: Store) -> None:
+async def test_removing_a_tenant_removes_all_its_data(store: Store) -> None:
     for name in ("acme", "globex"):
         if name == "globex":
             await store.tenants().add(Tenant(name, SINCE, 0))
@@ -61,7 +61,7 @@ async def test_with_a_tenant_goes_all_that_is_kept_of_it(store: Store) -> None:
     assert await kept("globex") == (1, 1, 1, 1)
 
 
-async def test_logins_see_at_once_which_tenants_there_are_and_what_their_imports_need(store: Store) -> None:
+async def test_logins_see_tenants_and_the_copies_they_need_at_once(store: Store) -> None:
     accounts = store.accounts()
     assert (accounts.has("acme"), accounts.has("globex")) == (True, False)
     assert accounts.copies_needed("acme") == []
@@ -74,11 +74,11 @@ async def test_logins_see_at_once_which_tenants_there_are_and_what_their_imports
         accounts.has("acme")
 
 
-async def test_a_store_that_can_be_written_says_so(store: Store) -> None:
+async def test_ask_to_write_succeeds_on_a_writable_store(store: Store) -> None:
     await store.ask_to_write()
 
 
-async def test_who_only_looks_sees_what_was_changed(engine: OpenStore) -> None:
+async def test_a_reader_sees_committed_changes(engine: OpenStore) -> None:
     async with engine("acme", serving=True) as store:
         looking = store.looking()
         number = await enqueue(store.imports())

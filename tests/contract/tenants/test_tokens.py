@@ -1,4 +1,4 @@
-"""Access tokens: shown once, kept hashed, gone when revoked, expired or their tenant is removed."""
+"""Access tokens: shown once, stored as a hash, and useless when revoked, expired or when their tenant is removed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tokens(store: Store) -> Tokens:
     return Tokens(store.tokens())
 
 
-async def test_a_token_says_who_it_is_for_and_in_what_role(tokens: Tokens) -> None:
+async def test_a_token_has_its_tenant_and_role(tokens: Tokens) -> None:
     token, text = await tokens.create("acme", Role.VIEWER)
     assert await tokens.find(text, NOW) == token
     assert (token.tenant, token.role, token.expires_at) == ("acme", Role.VIEWER, None)
@@ -27,7 +27,7 @@ async def test_a_token_says_who_it_is_for_and_in_what_role(tokens: Tokens) -> No
 
 
 @pytest.mark.parametrize("text", ["", "hc_", "hc_nonsense", "\ud800"])
-async def test_what_was_never_made_opens_nothing(tokens: Tokens, text: str) -> None:
+async def test_an_unknown_token_opens_nothing(tokens: Tokens, text: str) -> None:
     await tokens.create(None, Role.OPERATOR)
     assert await tokens.find(text, NOW) is None
 
@@ -49,25 +49,25 @@ async def test_a_token_opens_until_its_expiry(tokens: Tokens) -> None:
 
 
 @pytest.mark.parametrize("expires", ["2020-01-01", "soon"])
-async def test_an_expiry_that_is_past_or_none_is_refused(tokens: Tokens, expires: str) -> None:
+async def test_a_past_or_invalid_expiry_is_refused(tokens: Tokens, expires: str) -> None:
     with pytest.raises(TenantRefused) as caught:
         await tokens.create("acme", Role.OWNER, expires)
     assert caught.value.code == "bad_expiry"
 
 
-async def test_a_removed_tenants_tokens_open_nothing(store: Store, tokens: Tokens) -> None:
+async def test_the_tokens_of_a_removed_tenant_open_nothing(store: Store, tokens: Tokens) -> None:
     _, text = await tokens.create("acme", Role.OWNER)
     await store.tenants().remove("acme")
     assert await tokens.find(text, NOW) is None
 
 
-async def test_there_are_no_tokens_for_a_tenant_that_is_not_there(tokens: Tokens) -> None:
+async def test_a_token_for_an_unknown_tenant_is_refused(tokens: Tokens) -> None:
     with pytest.raises(TenantRefused) as caught:
         await tokens.create("initech", Role.OWNER)
     assert caught.value.code == "no_tenant"
 
 
-async def test_a_token_is_kept_by_its_hash_and_none_of_a_tenant_that_is_not_there(store: Store) -> None:
+async def test_a_token_is_stored_by_its_hash_and_not_for_an_unknown_tenant(store: Store) -> None:
     kept = store.tokens()
     at = "2026-03-01T12:00:00.000Z"
     token = await kept.add(b"1", "acme", Role.OWNER, created_at=at, expires_at=at, comment="Ann")

@@ -1,4 +1,4 @@
-"""A company on each engine there is: these tests know of no other way to its users."""
+"""A company on each engine: these tests know no other way to its users."""
 
 from __future__ import annotations
 

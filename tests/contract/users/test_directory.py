@@ -8,7 +8,7 @@ from tests.support.importing import Company, people, sheet
 LINKED = ("first_name", "last_name", "email", "manager", "coach")
 
 
-async def test_a_user_s_reports_are_those_whose_manager_or_coach_they_are(company: Company) -> None:
+async def test_the_reports_of_a_user_are_those_with_that_manager_or_coach(company: Company) -> None:
     await company.run(
         sheet(
             ("Ann", "Ash", "ann@example.com", "", ""),
@@ -27,7 +27,7 @@ async def test_a_user_s_reports_are_those_whose_manager_or_coach_they_are(compan
         assert await directory.reports("nobody@example.com") == {"manager_of": [], "coach_of": []}
 
 
-async def test_reports_are_named_by_the_custom_identifier_where_there_is_one(company: Company) -> None:
+async def test_reports_are_named_by_the_custom_identifier_if_there_is_one(company: Company) -> None:
     rows = [("Ann", "Ash", "ann@example.com", "", "e1"), ("Ben", "Bay", "ben@example.com", "e1", "e2")]
     header = ("first_name", "last_name", "email", "manager", "staff")
     await company.run(sheet(*rows, header=header), identifier="staff", custom_fields=({"key": "staff"},))
@@ -36,7 +36,7 @@ async def test_reports_are_named_by_the_custom_identifier_where_there_is_one(com
     assert [user["identifier"] for user in found["manager_of"]] == ["e2"]
 
 
-async def test_a_protected_user_is_shown_as_one_until_unprotected(company: Company) -> None:
+async def test_a_protected_user_is_shown_as_protected_until_unprotected(company: Company) -> None:
     await company.run(people("ann"))
     for protected in (True, False):
         assert await company.kept.set_protected(" Ann@example.com", protected, Identity())

@@ -1,4 +1,4 @@
-"""What imports changed, as people read it."""
+"""The changes by imports as people read them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def of_user(company: Company, identifier: str) -> list[tuple[Any, ...]]:
     return [tuple(each[name] for name in SHORT) for each in changes]
 
 
-async def test_a_change_says_who_and_when_with_names_for_ids(company: Company) -> None:
+async def test_a_change_has_user_and_time_with_names_instead_of_ids(company: Company) -> None:
     await company.run(people("ann", "ben", primary_team="Ops"))
     await company.run(people("ann", primary_team="Sales", secondary_team="Ops,Care", manager="ben@example.com"))
     created = await of_import(company, 1)
@@ -40,14 +40,14 @@ async def test_a_change_says_who_and_when_with_names_for_ids(company: Company) -
     assert {(each["name"], each["at"]) for each in changes} == {("Ann Smith", "2026-01-01T00:00:00.002Z")}
 
 
-async def test_custom_fields_are_told_apart(company: Company) -> None:
+async def test_each_custom_field_has_its_own_changes(company: Company) -> None:
     await company.run(people("ann", floor="1", desk="a"), **OWN)
     await company.run(people("ann", floor="2", desk=""), **OWN)
     changes = await of_import(company, 2)
     assert {each["field"]: (each["old"], each["new"]) for each in changes} == {"floor": (1, 2), "desk": ("a", None)}
 
 
-async def test_a_user_s_history_has_what_was_undone_too(company: Company) -> None:
+async def test_a_user_s_history_includes_undos(company: Company) -> None:
     await company.run(people("ann", "ben", job_title="Baker"))
     await company.run(people("ann", job_title="Boss"))
     await company.undo()
@@ -59,7 +59,7 @@ async def test_a_user_s_history_has_what_was_undone_too(company: Company) -> Non
     assert await of_user(company, "nobody@example.com") == []
 
 
-async def test_history_comes_in_pages_each_saying_where_the_next_begins(company: Company) -> None:
+async def test_history_comes_in_pages_each_with_the_start_of_the_next(company: Company) -> None:
     for title in ("", "Baker", "Boss", "Chief"):
         await company.run(people("ann", "ben", job_title=title))
     async with company.kept.history(Identity()) as history:

@@ -1,4 +1,4 @@
-"""An import looks users up and writes them, and all that it writes is kept or nothing."""
+"""An import reads and writes users, and all its writes are kept or none."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def all_of(pages: AsyncIterator[list[T]]) -> list[T]:
     return [each async for page in pages for each in page]
 
 
-async def test_what_an_import_writes_is_seen_by_itself_alone_until_it_ends(company: Company) -> None:
+async def test_the_writes_of_an_import_are_visible_only_to_itself_until_it_ends(company: Company) -> None:
     async with importing(company) as keeps:
         await keeps.users.create([user(1, "ann"), user(2, "ben")])
         assert await keeps.users.find(["ben@example.com", "cy@example.com"]) == {"ben@example.com": 2}
@@ -54,23 +54,23 @@ async def test_what_an_import_writes_is_seen_by_itself_alone_until_it_ends(compa
     assert list(await company.users()) == ["ann@example.com", "ben@example.com"]
 
 
-async def test_of_an_import_that_is_broken_off_nothing_is_kept(company: Company) -> None:
+async def test_an_interrupted_import_keeps_nothing(company: Company) -> None:
     left: list[Callable[[], None]] = []
 
-    async def broken_off() -> None:
+    async def interrupted() -> None:
         async with company.kept.importing(2, BY_ADDRESS, left.append) as keeps:
             await keeps.users.create([user(1, "ann")])
             await keeps.applied.record(COMPLETED, NOW, None, [], compared=True)
             raise Stopped("the server is stopping")
 
     with pytest.raises(Stopped):
-        await broken_off()
+        await interrupted()
     assert await company.users() == {}
     assert await company.kept.outcome_of(2) is None
     assert left == []
 
 
-async def test_an_applied_import_is_known_by_its_outcome_and_so_is_its_undo(company: Company) -> None:
+async def test_an_applied_import_and_its_undo_have_their_outcomes_stored(company: Company) -> None:
     done = await company.run(people("ann"))
     assert (await company.kept.outcome_of(1), await company.kept.outcome_of_undo(1)) == (done, None)
     undone = await company.undo()
@@ -78,7 +78,7 @@ async def test_an_applied_import_is_known_by_its_outcome_and_so_is_its_undo(comp
     assert await company.kept.outcome_of(2) is None
 
 
-async def test_an_import_takes_stock_of_what_was_there(company: Company) -> None:
+async def test_the_beginning_of_an_import_counts_the_existing_users(company: Company) -> None:
     async with importing(company) as keeps:
         found = await keeps.users.beginning()
         assert (found.highest_id, found.total) == (0, 0)
@@ -96,7 +96,7 @@ async def test_an_import_takes_stock_of_what_was_there(company: Company) -> None
         assert list(await keeps.users.load([3, 4], active=True)) == [3]
 
 
-async def test_users_who_are_told_apart_otherwise_by_now_keep_an_import_waiting(company: Company) -> None:
+async def test_an_import_waits_if_the_identifier_has_changed(company: Company) -> None:
     await company.run(people("ann", staff="1"), custom_fields=({"key": "staff"},))
     async with importing(company) as keeps:
         await keeps.users.tell_apart(tried=False)
@@ -105,7 +105,7 @@ async def test_users_who_are_told_apart_otherwise_by_now_keep_an_import_waiting(
             await keeps.users.tell_apart(tried=False)
 
 
-async def test_another_identifier_is_tried_for_one_import_alone(company: Company) -> None:
+async def test_another_identifier_can_be_tested_for_one_import_alone(company: Company) -> None:
     await company.run(people("ann", staff="1"), custom_fields=({"key": "staff"},))
 
     async def trial() -> None:
@@ -123,7 +123,7 @@ async def test_another_identifier_is_tried_for_one_import_alone(company: Company
         assert await keeps.users.find(["ann@example.com"]) == {"ann@example.com": 1}
 
 
-async def test_what_an_import_changes_is_in_its_history(company: Company) -> None:
+async def test_the_changes_of_an_import_are_in_its_history(company: Company) -> None:
     await company.run(people("ann", hire_date="2024-01-01"))
     async with importing(company) as keeps:
         ann = (await keeps.users.load([1]))[1]
@@ -147,7 +147,7 @@ async def test_what_an_import_changes_is_in_its_history(company: Company) -> Non
     ]
 
 
-async def test_an_unknown_user_who_comes_again_is_the_same(company: Company) -> None:
+async def test_an_unknown_user_named_again_keeps_the_same_id(company: Company) -> None:
     await company.run(people("ann"))
     await company.undo()
     async with importing(company) as keeps:
@@ -156,7 +156,7 @@ async def test_an_unknown_user_who_comes_again_is_the_same(company: Company) -> 
     assert (await company.users())["ann@example.com"]["job_title"] == "Cook"
 
 
-async def test_teams_and_strangers_are_known_by_their_keys(company: Company) -> None:
+async def test_teams_and_unknown_users_are_found_by_their_keys(company: Company) -> None:
     async with importing(company) as keeps:
         await keeps.users.expect_all_new()
         await keeps.users.make("teams", {"north": "North", "south": "South"})
@@ -167,7 +167,7 @@ async def test_teams_and_strangers_are_known_by_their_keys(company: Company) -> 
         await keeps.users.index_links()
 
 
-async def test_links_that_wait_come_in_the_order_of_lines(company: Company) -> None:
+async def test_waiting_links_come_in_the_order_of_lines(company: Company) -> None:
     await company.run(people("ann", "ben"))
     late, soon = (
         Waiting(1, 9, {"coach": "x"}, False, True, False),
@@ -180,7 +180,7 @@ async def test_links_that_wait_come_in_the_order_of_lines(company: Company) -> N
         assert await keeps.links.holders(["ben@example.com", "x"]) == {"ben@example.com": 2}
 
 
-async def test_links_of_new_users_are_known_and_so_are_their_ends(company: Company) -> None:
+async def test_links_of_new_users_and_their_targets_are_found(company: Company) -> None:
     await company.run(people("ann", "ben"))
     async with importing(company) as keeps:
         await keeps.users.create([user(3, "cy"), user(4, "dora")])
@@ -195,7 +195,7 @@ async def test_links_of_new_users_are_known_and_so_are_their_ends(company: Compa
         assert await all_of(keeps.links.to_deactivated("manager", 3)) == []
 
 
-async def test_of_rows_that_want_an_address_those_that_clash_are_told(company: Company) -> None:
+async def test_rows_that_clash_over_an_address_are_found(company: Company) -> None:
     header = ("first_name", "last_name", "email", "staff")
     rows = [(name, "S", f"{name}@e.com", str(at)) for at, name in enumerate(("ann", "ben", "cy", "dora"), 1)]
     await company.run(sheet(*rows, header=header), **BY_NUMBER)
@@ -216,7 +216,7 @@ async def test_of_rows_that_want_an_address_those_that_clash_are_told(company: C
         assert [(row.user_id, row.clash) for row in await all_of(keeps.addresses.leavers())] == [(5, 2)]
 
 
-async def test_rows_that_wait_fall_with_their_text(company: Company) -> None:
+async def test_waiting_rows_are_dropped_with_their_text(company: Company) -> None:
     async with importing(company) as keeps:
         await keeps.later.add_leavers([(2, "two"), (3, "three")])
         await keeps.later.add_doubles([(5, "five", 4)])
@@ -233,7 +233,7 @@ async def test_rows_that_wait_fall_with_their_text(company: Company) -> None:
         ]
 
 
-async def test_a_new_user_is_paired_with_the_one_whose_address_or_name_it_has(company: Company) -> None:
+async def test_a_new_user_is_paired_with_a_deactivated_user_of_the_same_name(company: Company) -> None:
     await company.run(people("ann"))
     async with importing(company) as keeps:
         ann = (await keeps.users.load([1]))[1]
@@ -246,7 +246,7 @@ async def test_a_new_user_is_paired_with_the_one_whose_address_or_name_it_has(co
         assert await keeps.pairs.page(2) == []
 
 
-async def test_a_new_user_at_an_address_is_paired_with_who_has_lost_it(company: Company) -> None:
+async def test_a_new_user_is_paired_with_the_user_who_lost_the_address(company: Company) -> None:
     header = ("first_name", "last_name", "email", "staff")
     await company.run(sheet(("Ann", "S", "ann@e.com", "1"), header=header), **BY_NUMBER)
     async with importing(company, identity=STAFF) as keeps:
@@ -257,7 +257,7 @@ async def test_a_new_user_at_an_address_is_paired_with_who_has_lost_it(company: 
         assert [(each.new, each.old, each.value) for each in await keeps.pairs.page(0)] == [("2", "1", "ann@e.com")]
 
 
-async def test_the_next_import_knows_what_was_recorded_of_the_last(company: Company) -> None:
+async def test_the_next_import_reads_the_record_of_the_previous_one(company: Company) -> None:
     async with importing(company) as keeps:
         assert (await keeps.applied.last(), await keeps.applied.header_notes()) == (None, frozenset())
         await keeps.applied.record(COMPLETED, NOW, 7, [("unknown_column", "Shoe")], compared=True)
@@ -269,7 +269,7 @@ async def test_the_next_import_knows_what_was_recorded_of_the_last(company: Comp
         assert await keeps.applied.last() == LastApplied(COMPLETED.counts.rows, 7)
 
 
-async def test_who_is_deactivated_and_who_is_invited_is_read_from_what_changed(company: Company) -> None:
+async def test_deactivations_and_invitations_are_read_from_the_changes(company: Company) -> None:
     await company.run(people("ann", role="admin"))
     async with importing(company) as keeps:
         ann = (await keeps.users.load([1]))[1]
@@ -282,7 +282,7 @@ async def test_who_is_deactivated_and_who_is_invited_is_read_from_what_changed(c
         assert await keeps.applied.invite() == 1
 
 
-async def test_the_file_before_is_known_until_what_its_rows_depend_on_changes(company: Company) -> None:
+async def test_the_previous_file_is_known_until_what_its_rows_depend_on_changes(company: Company) -> None:
     kept = FileKept(2, 9, 8, "ab", b"salt", "2026-02-01")
     await company.run(people("ann"))
     async with importing(company) as keeps:

@@ -1,4 +1,4 @@
-"""An import writes down who is to be invited; what becomes of that is kept with the users."""
+"""An import writes which users to invite; the results are stored with the users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def in_a_minute(attempts: int) -> float:
     return NOON.timestamp() + 60 * attempts
 
 
-async def test_users_of_an_import_are_due_in_the_order_in_which_they_wait(company: Company) -> None:
+async def test_invitations_are_due_in_the_order_in_which_they_wait(company: Company) -> None:
     await company.run(people("ann", "ben", "cy"), **INVITING)
     async with company.kept.invitations(WAIT_S) as invitations:
         assert await invitations.waiting() == 3
@@ -28,7 +28,7 @@ async def test_users_of_an_import_are_due_in_the_order_in_which_they_wait(compan
         assert await invitations.due(NOW, 2) == [1, 2]
 
 
-async def test_a_try_that_begins_is_counted_and_the_next_one_put_off(company: Company) -> None:
+async def test_a_try_is_counted_when_it_begins_and_the_next_one_is_scheduled(company: Company) -> None:
     await company.run(people("ann", job_title="Cook"), **INVITING)
     later = Asked(NOON, (NOON.timestamp() + 60, NOON.timestamp() + 7200), on_hire_date=False)
     async with company.kept.invitations(WAIT_S) as invitations:
@@ -42,7 +42,7 @@ async def test_a_try_that_begins_is_counted_and_the_next_one_put_off(company: Co
         assert (second.attempts, second.message_id) == (1, first.message_id)
 
 
-async def test_an_address_that_was_written_to_is_not_written_to_again(company: Company) -> None:
+async def test_an_invited_address_is_not_invited_again(company: Company) -> None:
     await company.run(people("ann"), **INVITING)
     async with company.kept.invitations(WAIT_S) as invitations:
         begun = await invitations.begin(1, NOW, in_a_minute)
@@ -53,7 +53,7 @@ async def test_an_address_that_was_written_to_is_not_written_to_again(company: C
     assert (await company.run(people("ann"), **INVITING)).counts.invitations == 0
 
 
-async def test_one_that_failed_waits_until_a_try_is_the_last(company: Company) -> None:
+async def test_a_failed_invitation_waits_until_a_try_is_the_last(company: Company) -> None:
     await company.run(people("ann"), **INVITING)
     async with company.kept.invitations(WAIT_S) as invitations:
         for ends, waiting in ((False, 1), (True, 0)):
@@ -63,7 +63,7 @@ async def test_one_that_failed_waits_until_a_try_is_the_last(company: Company) -
             assert await invitations.waiting() == waiting
 
 
-async def test_a_hire_date_ahead_is_waited_for_where_it_is_asked_for(company: Company) -> None:
+async def test_an_invitation_waits_for_the_hire_date_if_the_setting_is_on(company: Company) -> None:
     await company.run(people("ann", hire_date="2026-03-02", time_zone="Asia/Tokyo"), **INVITING)
     await company.run(people("ben", hire_date="2026-03-02", time_zone="Pacific/Kiritimati"), **INVITING)
     async with company.kept.invitations(WAIT_S) as invitations:
@@ -71,7 +71,7 @@ async def test_a_hire_date_ahead_is_waited_for_where_it_is_asked_for(company: Co
         assert await invitations.due(NOW, MOST) == [1, 2]
 
 
-async def test_what_is_withdrawn_waits_no_more(company: Company) -> None:
+async def test_a_withdrawn_invitation_no_longer_waits(company: Company) -> None:
     await company.run(people("ann", "ben"), **INVITING)
     async with company.kept.invitations(WAIT_S) as invitations:
         for _ in range(2):

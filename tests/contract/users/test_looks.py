@@ -1,4 +1,4 @@
-"""What users are kept in is looked at without opening it, or read as a whole."""
+"""The storage of users is looked at without opening it, or read completely."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def test_users_look_the_same_until_they_are_written(company: Company) -> N
     assert company.kept.looks_like() != before
 
 
-async def test_users_that_can_be_used_have_nothing_wrong(company: Company) -> None:
+async def test_usable_users_have_no_fault(company: Company) -> None:
     await company.run(people("ann"))
     company.kept.read_all()
     assert company.kept.why_shut() is None

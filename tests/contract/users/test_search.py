@@ -1,4 +1,4 @@
-"""A search finds users by the beginnings of words, with an index of them and without one."""
+"""A search finds users by the beginnings of words, with an index and without one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVERYBODY = (
 
 @pytest.fixture(params=[False, True], ids=["few", "many"])
 async def searched(request: pytest.FixtureRequest, company: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
-    """A company of these users; they are indexed, if they count as many."""
+    """Yield a company with these users; they are indexed if they are many enough."""
     if request.param:
         monkeypatch.setattr(search_module, "FEW", -1)
     await company.run(sheet(*EVERYBODY, header=("first_name", "last_name", "email", "staff")), **STAFF)
@@ -55,7 +55,7 @@ async def test_a_search_finds_users_by_the_beginnings_of_words(
     assert await found(searched, search) == names
 
 
-async def test_a_search_knows_what_changed_since_the_index_was_made(searched: Company) -> None:
+async def test_a_search_sees_changes_since_the_index_was_built(searched: Company) -> None:
     await searched.run(people("later", staff="e900"), **STAFF)
     assert await found(searched, "later") == ["Smith"]
     await searched.run(sheet(("Nora", "Ny", "anna@example.com", "E-100/7"), header=(*HEADER, "staff")), **STAFF)

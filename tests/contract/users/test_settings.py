@@ -1,4 +1,4 @@
-"""What a tenant has chosen is kept as a whole, with who changed it."""
+"""The settings of a tenant are stored as a whole, with the user who changed them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def change(number: int) -> SettingChange:
     return SettingChange(f"2026-01-0{number}T00:00:00.000Z", "ann", "delimiter", '","', '";"')
 
 
-async def test_settings_that_were_changed_are_read_as_they_were_decided(company: Company) -> None:
+async def test_changed_settings_are_read_as_decided(company: Company) -> None:
     shown: list[Texts] = []
 
     def decide(texts: Texts) -> Settled:
@@ -38,7 +38,7 @@ async def test_changes_of_settings_come_newest_first_in_pages(company: Company) 
     assert await company.kept.settings_changes(2, before) == ([change(1)], None)
 
 
-async def test_an_identifier_that_is_refused_leaves_all_settings_as_they_were(company: Company) -> None:
+async def test_a_refused_identifier_leaves_all_settings_as_they_were(company: Company) -> None:
     await company.run(people("ann"))
     kept = {"identifier": '"number"', "delimiter": '";"'}
     with pytest.raises(Refused, match="Ann Smith"):
@@ -47,7 +47,7 @@ async def test_an_identifier_that_is_refused_leaves_all_settings_as_they_were(co
     assert await company.kept.settings_changes(10) == ([], None)
 
 
-async def test_users_are_told_apart_by_the_field_that_was_settled_on(company: Company) -> None:
+async def test_users_are_identified_by_the_chosen_field(company: Company) -> None:
     rows = [("Ann", "Ash", "ann@example.com", "e1"), ("Ben", "Bay", "ben@example.com", "e2")]
     header = ("first_name", "last_name", "email", "number")
     await company.run(sheet(*rows, header=header), custom_fields=({"key": "number"},))
@@ -67,7 +67,7 @@ async def test_a_stock_counts_users_by_state(company: Company) -> None:
     assert (stock.active, stock.deactivated, stock.inviting) == (1, 1, True)
 
 
-async def test_the_highest_import_is_the_last_that_was_applied(company: Company) -> None:
+async def test_the_highest_import_is_the_newest_applied_one(company: Company) -> None:
     assert await company.kept.highest_import() == 0
     await company.run(people("ann"))
     await company.run(people("ben"), dry_run=True)

@@ -1,4 +1,4 @@
-"""What happens to imports, as those that follow see it: what another process does too."""
+"""Changes of imports as followers see them, including those by another process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.engines import OpenStore
 from tests.support.queues import enqueue, run_to
 
 
-async def test_each_import_has_one_move_and_it_is_the_newest(store: Store) -> None:
+async def test_each_import_has_one_move_the_newest(store: Store) -> None:
     async with store.hints().watch() as watch:
         assert await watch.newest() == 0
         first, second = await enqueue(store.imports()), await enqueue(store.imports())
@@ -24,7 +24,7 @@ async def test_each_import_has_one_move_and_it_is_the_newest(store: Store) -> No
         assert await watch.moves(moves[0].number) == [moves[1]]
 
 
-async def test_what_runs_is_seen_and_how_far_it_is(store: Store) -> None:
+async def test_running_imports_and_their_progress_are_visible(store: Store) -> None:
     number = await enqueue(store.imports())
     await store.imports().claim("acme", number)
     await store.imports().progress("acme", number, 0.5)

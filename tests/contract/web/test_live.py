@@ -1,4 +1,4 @@
-"""What happens to imports is told to whoever follows: all of it, soon, and holding on to nothing nobody takes."""
+"""Followers see all changes of imports, soon; events that are not read take no memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 
 
 class Scene:
-    """Imports, what is said of how far they are, and who follows them."""
+    """Imports, how far they are, and their followers."""
 
     def __init__(self, house: House) -> None:
         self.house = house
@@ -42,7 +42,7 @@ class Scene:
         return self.progress
 
     def follow(self, tenant: str | None = "acme", after: int | None = None) -> list[Event]:
-        """What somebody who takes every event has heard by now."""
+        """Record what a follower that takes every event has seen by now."""
         heard: list[Event] = []
 
         async def listen() -> None:
@@ -54,7 +54,7 @@ class Scene:
         return heard
 
     async def joined(self) -> None:
-        """Everybody who follows has been looked for once."""
+        """Wait until every follower has been served once."""
         await eventually(lambda: self.live._followers and not any(each.fresh for each in self.live._followers))
 
     async def end(self) -> None:
@@ -75,7 +75,7 @@ def states(heard: list[Event], import_id: int | None = None) -> list[str]:
     return [each.state.value for each in heard if import_id in (None, each.import_id)]
 
 
-async def test_the_way_of_an_import_is_told_from_the_queue_to_its_end(scene: Scene) -> None:
+async def test_followers_see_an_import_from_the_queue_to_its_end(scene: Scene) -> None:
     heard = scene.follow()
     await scene.joined()
     number = await enqueue(scene.queue)
@@ -85,7 +85,7 @@ async def test_the_way_of_an_import_is_told_from_the_queue_to_its_end(scene: Sce
     assert all((each.kind, each.tenant, each.import_id) == ("state", "acme", number) for each in heard)
 
 
-async def test_what_another_process_decides_is_told_too(scene: Scene, engine: OpenStore) -> None:
+async def test_followers_see_decisions_of_another_process(scene: Scene, engine: OpenStore) -> None:
     number = await enqueue(scene.queue)
     await run_to(scene.queue, number, ImportState.HELD)
     heard = scene.follow()
@@ -95,7 +95,7 @@ async def test_what_another_process_decides_is_told_too(scene: Scene, engine: Op
     await eventually(lambda: states(heard) == ["discarded"])
 
 
-async def test_an_end_is_told_however_quick_the_import_was(scene: Scene) -> None:
+async def test_followers_see_the_end_of_even_a_very_quick_import(scene: Scene) -> None:
     heard = scene.follow()
     await scene.joined()
     ended = [await ended_import(scene.queue) for _ in range(20)]
@@ -108,7 +108,7 @@ async def ended_import(queue: Queue) -> int:
     return number
 
 
-async def test_progress_is_told_while_an_import_runs_and_never_after_its_end(scene: Scene) -> None:
+async def test_followers_see_progress_while_an_import_runs_and_never_after_its_end(scene: Scene) -> None:
     number = await enqueue(scene.queue)
     entry = await scene.queue.claim("acme", number)
     assert entry
@@ -117,9 +117,9 @@ async def test_progress_is_told_while_an_import_runs_and_never_after_its_end(sce
     await eventually(lambda: [each.progress for each in heard] == [0.25])
     scene.progress["acme", number] = 0.5
     await eventually(lambda: [each.progress for each in heard] == [0.25, 0.5])
-    await scene.queue.put_back("acme", number)
+    await scene.queue.requeue("acme", number)
     await eventually(lambda: states(heard)[-1] == "queued")
-    scene.progress["acme", number] = 1.0  # whoever ran it has not let go of it yet
+    scene.progress["acme", number] = 1.0  # the worker that ran it has not dropped it yet
     await run_to(scene.queue, number, ImportState.COMPLETED)
     await eventually(lambda: states(heard)[-1] == "completed")
     scene.progress["acme", number] = 0.75
@@ -129,7 +129,7 @@ async def test_progress_is_told_while_an_import_runs_and_never_after_its_end(sce
     assert later == []
 
 
-async def test_nobody_hears_of_another_tenant_and_the_operator_hears_of_all(scene: Scene) -> None:
+async def test_a_follower_sees_only_its_tenant_and_the_operator_sees_all(scene: Scene) -> None:
     acme, everybody = scene.follow("acme"), scene.follow(None)
     await scene.joined()
     await enqueue(scene.queue, "other")
@@ -139,7 +139,7 @@ async def test_nobody_hears_of_another_tenant_and_the_operator_hears_of_all(scen
     assert {each.tenant for each in everybody} == {"acme", "other"}
 
 
-async def test_whoever_comes_back_hears_what_they_missed_and_nothing_twice(scene: Scene) -> None:
+async def test_a_returning_follower_gets_missed_events_and_none_twice(scene: Scene) -> None:
     heard = scene.follow()
     await scene.joined()
     first = await enqueue(scene.queue)
@@ -153,7 +153,7 @@ async def test_whoever_comes_back_hears_what_they_missed_and_nothing_twice(scene
     assert fresh == []
 
 
-async def test_whoever_was_away_for_long_is_told_of_each_import_once(scene: Scene) -> None:
+async def test_a_follower_that_was_away_for_long_gets_each_import_once(scene: Scene) -> None:
     ended = [await ended_import(scene.queue) for _ in range(3)]
     heard = scene.follow(after=0)
     await eventually(lambda: len(heard) >= 3)
@@ -161,14 +161,14 @@ async def test_whoever_was_away_for_long_is_told_of_each_import_once(scene: Scen
     assert [(each.import_id, each.state.value) for each in heard] == [(number, "completed") for number in ended]
 
 
-async def test_whoever_has_heard_more_than_there_was_hears_what_comes(scene: Scene) -> None:
-    heard = scene.follow(after=10**6)  # a backup was restored since
+async def test_a_follower_ahead_of_a_restored_backup_gets_new_events(scene: Scene) -> None:
+    heard = scene.follow(after=10**6)  # a backup was restored meanwhile
     await scene.joined()
     await enqueue(scene.queue)
     await eventually(lambda: states(heard) == ["queued"])
 
 
-async def test_an_upload_that_only_arrives_is_no_news(scene: Scene) -> None:
+async def test_an_arriving_upload_is_not_an_event(scene: Scene) -> None:
     heard = scene.follow()
     await scene.joined()
     await promise(scene.queue)
@@ -177,7 +177,7 @@ async def test_an_upload_that_only_arrives_is_no_news(scene: Scene) -> None:
     assert {each.import_id for each in heard} == {number}
 
 
-async def test_of_events_nobody_takes_only_the_newest_of_each_import_is_kept(
+async def test_only_the_newest_unread_event_of_each_import_is_kept(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_module, "PENDING_MOST", 3)
@@ -193,7 +193,7 @@ async def test_of_events_nobody_takes_only_the_newest_of_each_import_is_kept(
         await eventually(lambda: states([*follower.pending.values()]) == ["completed"] * 3)
 
 
-async def test_nothing_is_looked_at_while_nobody_follows(scene: Scene) -> None:
+async def test_the_database_is_not_read_while_there_is_no_follower(scene: Scene) -> None:
     async with aclosing(scene.live.follow("acme")) as events:
         waiting = asyncio.ensure_future(anext(events))
         await eventually(lambda: scene.looks > 2)
@@ -206,7 +206,7 @@ async def test_nothing_is_looked_at_while_nobody_follows(scene: Scene) -> None:
     await eventually(lambda: [each.import_id for each in heard] == ended)
 
 
-async def test_closing_ends_all_who_follow_at_once_and_nobody_follows_after(scene: Scene) -> None:
+async def test_closing_ends_all_followers_at_once_and_accepts_no_more(scene: Scene) -> None:
     scene.follow()
     scene.follow(None)
     await scene.joined()
@@ -233,10 +233,10 @@ def served(live: Live) -> WebListener:
     return WebListener(Starlette(routes=[Route("/", events)]), "127.0.0.1", 0)
 
 
-async def test_over_http_events_come_as_they_happen_and_stopping_waits_for_nobody(
+async def test_events_are_sent_over_http_at_once_and_a_stop_waits_for_no_follower(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener_module, "CLOSE_S", 3600)  # for whoever would be waited for
+    monkeypatch.setattr(listener_module, "CLOSE_S", 3600)  # for a follower that the stop would wait for
     listener = served(scene.live)
     host, port = await listener.start()
     async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/") as answer:
@@ -252,7 +252,7 @@ async def test_over_http_events_come_as_they_happen_and_stopping_waits_for_nobod
         await asyncio.wait_for(listener.close(), 10)
 
 
-async def test_a_browser_that_has_gone_is_followed_by_nobody(scene: Scene) -> None:
+async def test_a_browser_that_disconnects_leaves_no_follower(scene: Scene) -> None:
     listener = served(scene.live)
     host, port = await listener.start()
     async with httpx.AsyncClient() as client, client.stream("GET", f"http://{host}:{port}/") as answer:
@@ -263,7 +263,7 @@ async def test_a_browser_that_has_gone_is_followed_by_nobody(scene: Scene) -> No
     await listener.close()
 
 
-async def test_a_stream_without_events_beats_and_ends_when_whoever_follows_may_not_stay(scene: Scene) -> None:
+async def test_an_idle_stream_sends_a_heartbeat_and_ends_when_access_ends(scene: Scene) -> None:
     answers = iter([True, False])
 
     async def may_stay() -> bool:

@@ -1,4 +1,4 @@
-"""The server's own keys: made once, kept, and refused when they can't be trusted."""
+"""The server's host keys: created once, kept, and refused if they cannot be trusted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def put(folder: Path, name: str, content: bytes, mode: int = 0o600) -> Path:
     return path
 
 
-def test_the_first_start_makes_an_ed25519_and_an_rsa_key_for_us_alone(tmp_path: Path) -> None:
+def test_the_first_start_creates_an_ed25519_and_an_rsa_key_with_mode_0600(tmp_path: Path) -> None:
     folder = tmp_path / "host_keys"
     keys = host_keys(folder)
     assert [key.kind for key in keys] == ["ssh-ed25519", "ssh-rsa"]
@@ -32,7 +32,7 @@ def test_the_first_start_makes_an_ed25519_and_an_rsa_key_for_us_alone(tmp_path: 
         assert key.fingerprint == key.key.convert_to_public().get_fingerprint()
 
 
-def test_what_is_shown_of_host_keys_is_what_ssh_keygen_shows_of_them(tmp_path: Path) -> None:
+def test_host_keys_are_shown_as_ssh_keygen_shows_them(tmp_path: Path) -> None:
     for key, shown in zip(host_keys(tmp_path), shown_host_keys(host_keys(tmp_path)), strict=True):
         public = key.path.with_suffix(".pub")
         said = subprocess.run(["ssh-keygen", "-l", "-f", public], capture_output=True, check=True, text=True).stdout
@@ -45,13 +45,13 @@ def test_later_starts_use_the_same_keys(tmp_path: Path) -> None:
     assert [key.fingerprint for key in host_keys(tmp_path)] == first
 
 
-def test_keys_put_beside_are_used(tmp_path: Path) -> None:
+def test_other_keys_in_the_folder_are_used(tmp_path: Path) -> None:
     ours = host_keys(tmp_path)
     put(tmp_path, "from_the_old_server", keypair("ecdsa-sha2-nistp256").export_private_key("openssh"))
     assert len(host_keys(tmp_path)) == len(ours) + 1
 
 
-def test_keys_brought_along_get_an_ed25519_key_beside_them_and_nothing_else(tmp_path: Path) -> None:
+def test_a_folder_with_other_keys_gets_only_an_ed25519_key(tmp_path: Path) -> None:
     put(tmp_path, "old_rsa", keypair("ssh-rsa", key_size=2048).export_private_key("openssh"))
     assert [(key.kind, key.path.name) for key in host_keys(tmp_path)] == [
         ("ssh-ed25519", "ssh_host_ed25519_key"),
@@ -59,7 +59,7 @@ def test_keys_brought_along_get_an_ed25519_key_beside_them_and_nothing_else(tmp_
     ]
 
 
-def test_what_a_crash_left_half_written_is_no_key(tmp_path: Path) -> None:
+def test_a_file_half_written_at_a_crash_is_not_used_as_a_key(tmp_path: Path) -> None:
     put(tmp_path, "ssh_host_ed25519_key.new", b"-----BEGIN OPENSSH")
     assert len(host_keys(tmp_path)) == 2
 
@@ -86,7 +86,7 @@ def test_a_weak_key_is_refused(tmp_path: Path, algorithm: str, options: dict[str
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", os.urandom(64)], ids=["nothing", "text", "noise"])
-def test_what_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_key_is_refused(tmp_path: Path, content: bytes) -> None:
     put(tmp_path, "notes.txt", content)
-    with pytest.raises(HostKeyRefused, match="no private key"):
+    with pytest.raises(HostKeyRefused, match="not a private key"):
         host_keys(tmp_path)

@@ -1,4 +1,4 @@
-"""The file of a tenant's keys: whole at every moment, and seen by everybody as soon as it changed."""
+"""The file of a tenant's keys: always complete, and every process sees a change at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def allowed(ring: KeyRing, number: int = 0) -> bool:
     return ring.may_log_in("ssh-ed25519", blob(number=number), HOME, NOW).allowed
 
 
-def test_a_key_added_elsewhere_may_log_in_at_once_and_one_revoked_may_not(ring: KeyRing) -> None:
+def test_keys_added_or_revoked_by_another_process_take_effect_at_once(ring: KeyRing) -> None:
     other = KeyRing(ring.path)
     assert not allowed(ring)
     added = other.add(public_line())
@@ -37,7 +37,7 @@ def test_a_key_added_elsewhere_may_log_in_at_once_and_one_revoked_may_not(ring: 
     assert not allowed(ring)
 
 
-def test_a_key_keeps_what_was_said_about_it(ring: KeyRing) -> None:
+def test_a_key_keeps_its_comment_expiry_and_networks(ring: KeyRing) -> None:
     ring.add(public_line(), "the HR server", "2027-01-31", ["192.0.2.0/24", "2001:db8::/32"], now=NOW)
     (key,) = KeyRing(ring.path).keys()
     assert key.to_json() == {
@@ -56,7 +56,7 @@ def test_the_comment_of_the_line_is_kept_unless_another_is_given(ring: KeyRing) 
     assert ring.add(public_line(number=1), "").comment == ""
 
 
-def test_the_file_is_for_us_alone(ring: KeyRing) -> None:
+def test_the_key_file_has_mode_0600(ring: KeyRing) -> None:
     ring.add(public_line())
     for path in ring.path.parent.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -76,14 +76,14 @@ def test_an_expiry_in_the_past_is_refused(ring: KeyRing) -> None:
     assert ring.add(public_line(), expires="2026-06-01", now=NOW).expires == "2026-06-01"
 
 
-def test_revoking_takes_the_fingerprint_with_and_without_its_prefix(ring: KeyRing) -> None:
+def test_a_key_is_revoked_by_its_fingerprint_with_or_without_prefix(ring: KeyRing) -> None:
     first, second = ring.add(public_line()), ring.add(public_line(number=1))
     ring.revoke(first.fingerprint.removeprefix("SHA256:"))
     ring.revoke(second.fingerprint)
     assert ring.keys() == ()
 
 
-def test_revoking_a_key_that_is_not_there_is_refused(ring: KeyRing) -> None:
+def test_revoking_an_unknown_key_is_refused(ring: KeyRing) -> None:
     ring.add(public_line())
     with pytest.raises(KeyRefused) as caught:
         ring.revoke("SHA256:nothing")
@@ -91,14 +91,14 @@ def test_revoking_a_key_that_is_not_there_is_refused(ring: KeyRing) -> None:
     assert len(ring.keys()) == 1
 
 
-def test_two_writers_do_not_undo_each_other(ring: KeyRing) -> None:
+def test_two_writers_do_not_overwrite_each_other(ring: KeyRing) -> None:
     lines = [public_line(number=number) for number in range(16)]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda line: KeyRing(ring.path).add(line), lines))
     assert len(ring.keys()) == 16
 
 
-def test_what_a_writer_left_half_done_is_not_read(ring: KeyRing) -> None:
+def test_a_half_written_file_is_not_read(ring: KeyRing) -> None:
     ring.add(public_line())
     ring.path.with_name("keys.json.new").write_text('{"keys": [')
     assert allowed(ring)
@@ -107,18 +107,18 @@ def test_what_a_writer_left_half_done_is_not_read(ring: KeyRing) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"keys": 3}', '{"keys": [{}]}', '{"keys": [{"type": "x"}]}'])
-def test_nobody_logs_in_with_a_ring_that_cannot_be_read(ring: KeyRing, content: str) -> None:
+def test_no_login_is_allowed_if_the_key_file_cannot_be_read(ring: KeyRing, content: str) -> None:
     ring.add(public_line())
     ring.path.write_text(content)
     verdict = ring.may_log_in("ssh-ed25519", blob(), HOME, NOW)
     assert not verdict.allowed
-    assert "ring" in verdict.reason
+    assert "is not a key file" in verdict.reason
     with pytest.raises(RingUnreadable):
         ring.add(public_line(number=1))
     assert ring.path.read_text() == content
 
 
-def test_a_broken_expiry_in_the_file_does_not_make_a_key_eternal(ring: KeyRing) -> None:
+def test_an_invalid_expiry_in_the_file_does_not_make_a_key_valid_forever(ring: KeyRing) -> None:
     ring.add(public_line(), expires="2027-01-31", now=NOW)
     data = json.loads(ring.path.read_text())
     data["keys"][0]["expires"] = "31.01.2027"
@@ -126,13 +126,13 @@ def test_a_broken_expiry_in_the_file_does_not_make_a_key_eternal(ring: KeyRing) 
     assert not allowed(ring)
 
 
-def test_a_lost_ring_is_told_from_one_that_never_was(ring: KeyRing) -> None:
+def test_a_lost_key_file_differs_from_one_that_never_existed(ring: KeyRing) -> None:
     with pytest.raises(KeyRefused, match="has no key"):
         ring.revoke("SHA256:nothing")
     assert list(ring.path.parent.iterdir()) == []
     with pytest.raises(KeyRefused):
         ring.add("no key")
-    ring.path.with_suffix(".lock").touch()  # as an older Headcount left it
+    ring.path.with_suffix(".lock").touch()  # as an older Headcount wrote it
     assert not ring.is_lost()
     ring.revoke(ring.add(public_line()).fingerprint)
     assert not ring.is_lost()
@@ -142,7 +142,7 @@ def test_a_lost_ring_is_told_from_one_that_never_was(ring: KeyRing) -> None:
     assert not ring.is_lost()
 
 
-def test_a_ring_of_an_older_headcount_is_known_to_be_lost_once_it_was_noted(ring: KeyRing) -> None:
+def test_the_loss_of_an_older_key_file_is_detected_once_it_was_noted(ring: KeyRing) -> None:
     ring.note()
     assert list(ring.path.parent.iterdir()) == []
     ring.add(public_line())

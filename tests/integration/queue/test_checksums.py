@@ -1,4 +1,4 @@
-"""Check-sums and the imports they belong to: on a real queue with a worker, sent through the hooks."""
+"""Checksums and their imports: on a real queue with a worker, sent through the hooks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CUT = Written(2, 10, 10, foreign=False)
 
 
 class Yard(House):
-    """A house with check-sums: what is required, and what time it is."""
+    """A house with checksums: the test sets whether one is required, and the clock."""
 
     settings = ImportSettings()
     now = NOON
@@ -48,7 +48,7 @@ class Yard(House):
     asked = 0
 
     def pass_on(self, time: timedelta) -> None:
-        """So much time passes: for the clock that may step (`now`), and for the one that never does (`ran`)."""
+        """Let this much time pass on both clocks: the one that can be set (`now`) and the monotonic one (`ran`)."""
         self.now += time
         self.ran += time.total_seconds()
 
@@ -57,18 +57,18 @@ class Yard(House):
         return self.settings
 
     async def looked_again(self) -> None:
-        """The worker has looked at what waits, from now on: the second time begins when the first has ended."""
+        """Wait until the worker has looked at the waiting imports twice: the second look begins after the call."""
         before = self.asked
         await eventually(lambda: self.asked >= before + 2, what="the worker to look again")
 
-    async def put_back(self, import_id: int) -> None:
-        """An import is queued again, to be tried later than now."""
+    async def requeue(self, import_id: int) -> None:
+        """Queue an import again, to be retried later than now."""
 
         async def later() -> bool:
             entry = await found(self.queue, import_id)
             return entry.state is ImportState.QUEUED and entry.not_before > self.now.timestamp()
 
-        await eventually(later, what="the import to be put back")
+        await eventually(later, what="the import to be queued again")
 
     @asynccontextmanager
     async def working(self, run: RunImport = run_import) -> AsyncIterator[None]:
@@ -82,7 +82,7 @@ class Yard(House):
             await worker.stop(0)
 
     async def checksum(self, text: str, *, dry_run: bool = False) -> None:
-        """The check-sum of `text` lands."""
+        """Send the checksum of `text`."""
         await self.send_checksum(f"{hashlib.sha256(text.encode()).hexdigest()}  sync_users.csv\n", dry_run=dry_run)
 
     async def send_checksum(self, content: str, *, dry_run: bool = False) -> None:
@@ -99,7 +99,7 @@ class Yard(House):
         await hook.landed(upload, arrival)
 
     async def cut_upload(self, text: str) -> int:
-        """A file that landed in a way that speaks for its being cut."""
+        """Send a file in a way that makes it look cut short."""
         import_id = await self.queue.arriving(
             "acme", "/sync_users.csv", size=len(text), written=CUT, uploaded_at=NOON, dry_run=False
         )
@@ -108,7 +108,7 @@ class Yard(House):
         return import_id
 
     async def trial(self, text: str) -> int:
-        """A file that is tried on the page."""
+        """Test a file on the page."""
         trial = await self.queue.arriving(
             "acme", "/test/mine.csv", size=9, written=None, uploaded_at=NOON, dry_run=True, trial=Trial("owner")
         )
@@ -116,13 +116,13 @@ class Yard(House):
         await self.queue.landed("acme", trial)
         return trial
 
-    async def broken_off(self, *, dry_run: bool) -> None:
-        """An upload that became no import."""
+    async def interrupted(self, *, dry_run: bool) -> None:
+        """Send an upload that becomes no import."""
         entry = await found(self.queue, await promise(self.queue, dry_run=dry_run))
-        await self.closing.end_upload(entry, ImportState.ABORTED, "It broke off.")
+        await self.closing.end_upload(entry, ImportState.ABORTED, "Interrupted.")
 
     async def ends(self, import_id: int) -> Entry:
-        """The import once it has ended or is held."""
+        """Return the import once it has ended or is held."""
 
         async def ended() -> Entry | None:
             entry = await found(self.queue, import_id)
@@ -133,7 +133,7 @@ class Yard(House):
         return entry
 
     async def says(self, import_id: int) -> str:
-        """The import once it is queued with a message; the message."""
+        """Return the message of the import once it is queued with one."""
 
         async def said() -> str | None:
             entry = await found(self.queue, import_id)
@@ -167,17 +167,17 @@ async def test_an_import_waits_for_a_required_checksum(yard: Yard, dry_run: bool
     await yard.upload(STAFF, dry_run=dry_run)
     async with yard.working():
         assert await yard.says(1) == (
-            "Waiting for sync_users.csv.sha256 until 2026-03-01T13:00:00.000Z: the settings require a check-sum. "
+            "Waiting for sync_users.csv.sha256 until 2026-03-01T13:00:00.000Z: require_checksum is on. "
             "Send it to the same folder."
         )
-        await yard.checksum(STAFF, dry_run=not dry_run)  # that of the other folder
+        await yard.checksum(STAFF, dry_run=not dry_run)  # for the other folder
         await yard.checksum(STAFF, dry_run=dry_run)
         ended = await yard.ends(1)
     assert ended.state is ImportState.COMPLETED
     assert ended.message is None
 
 
-async def test_nobody_waits_for_a_dry_run_that_waits(yard: Yard) -> None:
+async def test_a_waiting_dry_run_blocks_no_other(yard: Yard) -> None:
     yard.settings = REQUIRED
     await yard.upload(SHORTER, dry_run=True)
     await yard.upload(STAFF)
@@ -202,7 +202,7 @@ async def test_lists_of_changes_keep_their_order_while_one_waits(yard: Yard) -> 
         assert (await found(yard.queue, 1)).state is ImportState.COMPLETED
 
 
-async def test_a_required_checksum_may_come_before_its_file(yard: Yard) -> None:
+async def test_a_required_checksum_may_arrive_before_its_file(yard: Yard) -> None:
     yard.settings = REQUIRED
     await yard.checksum(STAFF)
     await yard.upload(STAFF)
@@ -210,7 +210,7 @@ async def test_a_required_checksum_may_come_before_its_file(yard: Yard) -> None:
         assert (await yard.ends(1)).state is ImportState.COMPLETED
 
 
-async def test_a_required_checksum_that_does_not_come_fails_the_import_in_the_end(yard: Yard) -> None:
+async def test_an_import_fails_if_its_required_checksum_does_not_arrive_in_time(yard: Yard) -> None:
     yard.settings = REQUIRED
     await yard.upload(STAFF)
     async with yard.working():
@@ -226,7 +226,7 @@ async def test_a_required_checksum_that_does_not_come_fails_the_import_in_the_en
 
 
 @pytest.mark.parametrize("step", [timedelta(minutes=-1), timedelta(days=-7), timedelta(days=7)])
-async def test_a_required_checksum_is_waited_for_an_hour_however_the_clock_steps(yard: Yard, step: timedelta) -> None:
+async def test_a_required_checksum_is_awaited_for_an_hour_whatever_the_clock(yard: Yard, step: timedelta) -> None:
     yard.settings = REQUIRED
     await yard.upload(STAFF)
     async with yard.working():
@@ -241,7 +241,7 @@ async def test_a_required_checksum_is_waited_for_an_hour_however_the_clock_steps
         assert code_of(await yard.ends(1)) == "checksum_missing"
 
 
-async def test_after_a_restart_with_the_clock_behind_a_checksum_is_waited_for_an_hour_at_most(yard: Yard) -> None:
+async def test_after_a_restart_with_an_earlier_clock_the_wait_is_an_hour_at_most(yard: Yard) -> None:
     yard.settings = REQUIRED
     await yard.upload(STAFF)
     async with yard.working():
@@ -264,7 +264,7 @@ async def test_an_import_no_longer_waits_when_the_setting_is_turned_off(yard: Ya
 
 
 @pytest.mark.parametrize("settings", [ImportSettings(), REQUIRED])
-async def test_a_checksum_that_differs_fails_the_import(yard: Yard, settings: ImportSettings) -> None:
+async def test_a_file_that_does_not_match_its_checksum_changes_nothing(yard: Yard, settings: ImportSettings) -> None:
     yard.settings = settings
     await yard.checksum(STAFF)
     await yard.upload(SHORTER)
@@ -276,31 +276,31 @@ async def test_a_checksum_that_differs_fails_the_import(yard: Yard, settings: Im
     assert yard.shown(1)["state"] == "failed"
 
 
-async def test_of_checksums_that_differ_the_newest_is_named(yard: Yard) -> None:
+async def test_the_newest_of_several_differing_checksums_is_named(yard: Yard) -> None:
     older, newer = people("eve").decode(), people("fay").decode()
     for text in (older, newer):
         await yard.checksum(text)
     await yard.upload(STAFF)
     async with yard.working():
         message = (await yard.ends(1)).message or ""
-    assert f"the one sent with {hashlib.sha256(newer.encode()).hexdigest()[:12]}" in message
+    assert f", not {hashlib.sha256(newer.encode()).hexdigest()[:12]}. " in message
 
 
-@pytest.mark.parametrize("between", ["trial", "broken off"])
-async def test_what_is_no_upload_stands_between_no_checksum_and_its_file(yard: Yard, between: str) -> None:
+@pytest.mark.parametrize("between", ["trial", "interrupted"])
+async def test_a_test_or_interrupted_upload_does_not_separate_a_checksum_and_file(yard: Yard, between: str) -> None:
     for dry_run in (False, True):
         await yard.checksum(STAFF, dry_run=dry_run)
         if between == "trial":
             await yard.trial(STAFF)
         else:
-            await yard.broken_off(dry_run=dry_run)
+            await yard.interrupted(dry_run=dry_run)
         number = await yard.upload(SHORTER, dry_run=dry_run)
         async with yard.working():
             ended = await yard.ends(number)
         assert (ended.state, code_of(ended)) == (ImportState.FAILED, "checksum_differs")
 
 
-async def test_the_checksum_that_one_import_failed_for_fails_no_other(yard: Yard) -> None:
+async def test_a_checksum_that_made_one_import_fail_fails_no_other(yard: Yard) -> None:
     await yard.checksum(STAFF)
     await yard.upload(SHORTER)
     async with yard.working():
@@ -309,7 +309,7 @@ async def test_the_checksum_that_one_import_failed_for_fails_no_other(yard: Yard
         assert (await yard.ends(2)).state is ImportState.COMPLETED
 
 
-async def test_the_checksum_of_the_last_file_is_no_fault_of_the_next(yard: Yard) -> None:
+async def test_the_checksum_of_the_previous_file_does_not_fail_the_next(yard: Yard) -> None:
     await yard.upload(STAFF)
     async with yard.working():
         await yard.ends(1)
@@ -318,7 +318,7 @@ async def test_the_checksum_of_the_last_file_is_no_fault_of_the_next(yard: Yard)
         assert (await yard.ends(2)).state is ImportState.UNCHANGED
 
 
-async def test_the_file_of_last_time_fails_under_the_checksum_of_the_next(yard: Yard) -> None:
+async def test_the_previous_file_fails_with_the_checksum_of_the_next(yard: Yard) -> None:
     async with yard.working():
         await yard.upload(STAFF)
         await yard.ends(1)
@@ -329,7 +329,7 @@ async def test_the_file_of_last_time_fails_under_the_checksum_of_the_next(yard: 
     assert (ended.state, code_of(ended)) == (ImportState.FAILED, "checksum_differs")
 
 
-async def test_a_trial_is_neither_compared_nor_read_before_its_turn(yard: Yard) -> None:
+async def test_a_test_is_neither_compared_nor_read_before_it_starts(yard: Yard) -> None:
     yard.settings = REQUIRED
     begun, go = asyncio.Event(), asyncio.Event()
 
@@ -351,7 +351,7 @@ async def test_a_trial_is_neither_compared_nor_read_before_its_turn(yard: Yard) 
 
 
 def unreadable(file: Path) -> str:
-    """In the place of `_hash_of`: a disk that fails."""
+    """Replaces `_hash_of`: a disk that fails."""
     raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
@@ -359,7 +359,7 @@ HASH_OF = "importer.queue.checksums._hash_of"
 
 
 @pytest.mark.parametrize("required", [True, False])
-async def test_an_import_whose_file_cannot_be_read_for_its_checksum_waits_and_does_not_run(
+async def test_an_import_whose_file_cannot_be_read_for_its_checksum_waits(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, required: bool
 ) -> None:
     yard.settings = ImportSettings(require_checksum=required)
@@ -376,8 +376,8 @@ async def test_an_import_whose_file_cannot_be_read_for_its_checksum_waits_and_do
         async with yard.working():
             for times in (1, 2, 3):
                 await eventually(lambda times=times: len(tries) >= times, what="a try")
-                await yard.put_back(1)
-                assert "cannot read the file to compare it with its check-sum" in await yard.says(1)
+                await yard.requeue(1)
+                assert "cannot read the file to compare it with its checksum" in await yard.says(1)
                 yard.pass_on(timedelta(minutes=6))
     yard.pass_on(timedelta(minutes=6))
     async with yard.working():
@@ -392,13 +392,13 @@ async def test_an_import_whose_file_cannot_be_read_for_an_hour_fails(
     await yard.upload(STAFF)
     async with yard.working():
         assert "cannot read the file" in await yard.says(1)
-        await yard.put_back(1)
+        await yard.requeue(1)
         yard.pass_on(CHECKSUM_WAIT)
         entry = await yard.ends(1)
     assert (entry.state, code_of(entry)) == (ImportState.FAILED, "checksum_unread")
 
 
-async def test_a_trial_runs_whether_its_file_can_be_read_for_a_checksum_or_not(
+async def test_a_test_runs_even_if_its_file_cannot_be_read_for_a_checksum(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(HASH_OF, unreadable)
@@ -421,7 +421,7 @@ async def test_an_undo_does_not_wait_for_a_checksum(yard: Yard) -> None:
         await eventually(undone, what="the import to be undone")
 
 
-async def test_a_start_waits_for_a_checksum_that_became_required_before_it(yard: Yard) -> None:
+async def test_an_import_waits_for_a_checksum_that_became_required_before_its_start(yard: Yard) -> None:
     await yard.upload(STAFF)
     entry = await yard.queue.claim("acme", 1)
     assert entry
@@ -434,7 +434,7 @@ async def test_a_start_waits_for_a_checksum_that_became_required_before_it(yard:
 
 
 @pytest.mark.parametrize("against", ["differs", "missing"])
-async def test_an_applied_import_is_not_failed_by_a_checksum_that_comes_later(yard: Yard, against: str) -> None:
+async def test_a_checksum_that_arrives_later_does_not_fail_an_applied_import(yard: Yard, against: str) -> None:
     await yard.upload(STAFF)
     entry = await yard.queue.claim("acme", 1)
     assert entry
@@ -442,7 +442,7 @@ async def test_an_applied_import_is_not_failed_by_a_checksum_that_comes_later(ya
     job = Job("acme", 1, folder.copy(1), "sync_users.csv", False, None, None, NOON)
     await run_import(job, yard.users(), yard.settings, folder.messages)
     aside = folder.root / "aside.db"
-    folder.users_db.rename(aside)  # the server died, and at its next start the users are not there
+    folder.users_db.rename(aside)  # the server was killed, and the users are missing at its next start
     await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)
     aside.rename(folder.users_db)
     assert (await found(yard.queue, 1)).state is ImportState.QUEUED
@@ -456,7 +456,7 @@ async def test_an_applied_import_is_not_failed_by_a_checksum_that_comes_later(ya
     assert ended.report().counts.created == 4
 
 
-async def test_the_checksum_of_a_superseded_file_is_no_fault_of_the_next(yard: Yard) -> None:
+async def test_the_checksum_of_a_superseded_file_does_not_fail_the_next(yard: Yard) -> None:
     yard.settings = WHOLE_LISTS
     await yard.upload(SHORTER)
     await yard.checksum(SHORTER)
@@ -467,7 +467,7 @@ async def test_the_checksum_of_a_superseded_file_is_no_fault_of_the_next(yard: Y
 
 
 @pytest.mark.logs("checksum_landed")
-async def test_a_checksum_that_fits_clears_possibly_truncated(yard: Yard) -> None:
+async def test_a_matching_checksum_clears_possibly_truncated(yard: Yard) -> None:
     yard.settings = WHOLE_LISTS
     async with yard.working():
         await yard.upload(STAFF)
@@ -482,7 +482,7 @@ async def test_a_checksum_that_fits_clears_possibly_truncated(yard: Yard) -> Non
     assert ended.outcome.counts.deactivated_absent == 1
 
 
-async def test_a_held_import_runs_when_the_checksum_that_fits_comes_later(yard: Yard) -> None:
+async def test_a_held_import_runs_when_its_checksum_arrives_later(yard: Yard) -> None:
     yard.settings = WHOLE_LISTS
     async with yard.working():
         await yard.upload(STAFF)
@@ -498,7 +498,7 @@ async def test_a_held_import_runs_when_the_checksum_that_fits_comes_later(yard: 
     assert (await found(yard.queue, 2)).decided_by is None
 
 
-async def test_a_checksum_that_proves_nothing_of_a_held_import_leaves_it_held(yard: Yard) -> None:
+async def test_a_checksum_that_proves_nothing_leaves_an_import_held(yard: Yard) -> None:
     yard.settings = WHOLE_LISTS
     async with yard.working():
         await yard.upload(STAFF)
@@ -516,7 +516,7 @@ async def test_a_checksum_that_proves_nothing_of_a_held_import_leaves_it_held(ya
     [(SHORTER, ImportState.COMPLETED, 2), (STAFF + "E,Smith,e@example.com\n", ImportState.FAILED, 1)],
     ids=["fits", "differs"],
 )
-async def test_a_checksum_that_comes_while_its_import_runs_counts(
+async def test_a_checksum_that_arrives_while_its_import_runs_counts(
     yard: Yard, sent: str, state: ImportState, starts: int
 ) -> None:
     yard.settings = WHOLE_LISTS
@@ -559,7 +559,7 @@ async def test_a_checksum_waives_no_other_reason(yard: Yard) -> None:
     assert [reason.value for reason in again.outcome.guard.reasons] == ["too_many_deactivations"]
 
 
-async def test_what_is_no_checksum_is_refused_and_leaves_nothing(yard: Yard) -> None:
+async def test_an_invalid_checksum_file_is_refused_and_leaves_nothing(yard: Yard) -> None:
     with pytest.raises(HookRefused, match="sha256sum"):
         await yard.send_checksum("hello\n")
     with pytest.raises(HookRefused, match="one line"):
@@ -569,7 +569,7 @@ async def test_what_is_no_checksum_is_refused_and_leaves_nothing(yard: Yard) -> 
         assert (await yard.ends(1)).state is ImportState.COMPLETED
 
 
-async def test_no_more_checksums_are_remembered_than_a_folder_needs(yard: Yard) -> None:
+async def test_only_the_newest_checksums_of_a_folder_are_stored(yard: Yard) -> None:
     for number in range(KEPT + 5):
         await yard.checksum(str(number))
     rows = await yard.queue._ledger.read("SELECT count(*), max(id) FROM checksums")

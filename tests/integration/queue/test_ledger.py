@@ -1,4 +1,4 @@
-"""Transactions of headcount.db in one step, and what a reader is told while it cannot be read."""
+"""Transactions of headcount.db in one step, and the errors of readers while it cannot be read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engine.sqlite.server.ledger import Ledger
 from importer.errors import DatabaseUnusable, TryAgain
 
 
-async def test_a_database_that_cannot_be_read_now_is_to_be_read_again(tmp_path: Path) -> None:
+async def test_a_busy_database_raises_tryagain_for_readers(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
         other.execute("CREATE TABLE bans (source)")
         async with aiosqlite.connect(tmp_path / "db", timeout=0) as db:
@@ -46,7 +46,7 @@ async def in_a_transaction(ledger: Ledger) -> None:
     ],
     ids=["read", "rows", "change", "transaction"],
 )
-async def test_a_damaged_database_is_told_of_in_words_however_it_is_used(
+async def test_a_damaged_database_is_reported_in_words_for_every_kind_of_use(
     tmp_path: Path, use: Callable[[Ledger], Awaitable[object]]
 ) -> None:
     (tmp_path / "db").write_bytes(b"no database" * 1000)
@@ -55,7 +55,7 @@ async def test_a_damaged_database_is_told_of_in_words_however_it_is_used(
             await use(Ledger(db, tmp_path / "db"))
 
 
-def test_a_login_is_told_in_words_that_the_database_is_damaged(tmp_path: Path) -> None:
+def test_a_login_gets_a_damaged_database_reported_in_words(tmp_path: Path) -> None:
     (tmp_path / "db").write_bytes(b"no database" * 1000)
     accounts = SqliteAccountStore(tmp_path / "db")
     with pytest.raises(DatabaseUnusable, match="is damaged"):
@@ -63,7 +63,7 @@ def test_a_login_is_told_in_words_that_the_database_is_damaged(tmp_path: Path) -
     accounts.close()
 
 
-async def test_a_change_at_once_is_whole_or_not_made(tmp_path: Path) -> None:
+async def test_a_change_at_once_is_made_completely_or_not_at_all(tmp_path: Path) -> None:
     def half(db: sqlite3.Connection) -> None:
         db.execute("INSERT INTO bans VALUES ('2')")
         raise LookupError("the other half")
@@ -78,8 +78,8 @@ async def test_a_change_at_once_is_whole_or_not_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_change_that_need_not_be_on_disk_is_an_exception(tmp_path: Path, fails: bool) -> None:
-    """What follows it is on disk again."""
+async def test_a_change_without_a_flush_leaves_the_next_ones_flushed(tmp_path: Path, fails: bool) -> None:
+    """The changes after it are flushed to disk again."""
 
     def work(db: sqlite3.Connection) -> int:
         if fails:
@@ -96,7 +96,7 @@ async def test_a_change_that_need_not_be_on_disk_is_an_exception(tmp_path: Path,
         assert [row[0] for row in await db.execute_fetchall("PRAGMA synchronous")] == [2]
 
 
-async def test_a_change_at_once_of_a_busy_database_is_to_be_tried_again(tmp_path: Path) -> None:
+async def test_a_change_at_once_of_a_busy_database_raises_tryagain(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db", isolation_level=None)) as other:
         other.execute("CREATE TABLE bans (source)")
         async with aiosqlite.connect(tmp_path / "db", timeout=0, isolation_level=None) as db:
@@ -135,7 +135,7 @@ async def test_a_transaction_at_once_that_raises_changes_nothing(tmp_path: Path)
         assert await ledger.read("SELECT * FROM bans") == []
 
 
-async def test_a_cancelled_transaction_at_once_has_ended_when_the_cancellation_goes_on(tmp_path: Path) -> None:
+async def test_a_canceled_transaction_at_once_has_ended_before_the_cancellation_goes_on(tmp_path: Path) -> None:
     begun, go_on = threading.Event(), threading.Event()
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
         ledger = Ledger(db, tmp_path / "db")
@@ -157,7 +157,7 @@ async def test_a_cancelled_transaction_at_once_has_ended_when_the_cancellation_g
 
 
 def aiosqlite_steps(db: aiosqlite.Connection) -> list[object]:
-    """What `db` is asked to do in its thread from now on."""
+    """Count the calls that `db` gets in its thread from now on."""
     asked: list[object] = []
     inside = cast(Any, db)
     given = inside._tx
@@ -171,14 +171,14 @@ def aiosqlite_steps(db: aiosqlite.Connection) -> list[object]:
     return asked
 
 
-async def test_a_closed_database_refuses_a_transaction_instead_of_keeping_it_waiting(tmp_path: Path) -> None:
+async def test_a_closed_database_refuses_a_transaction_without_a_wait(tmp_path: Path) -> None:
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
         ledger = Ledger(db, tmp_path / "db")
     with pytest.raises(ValueError, match="losed"):
         await ledger.change("CREATE TABLE bans (source)")
 
 
-async def test_a_change_at_once_does_not_wait_for_the_loop_to_hear_of_others(tmp_path: Path) -> None:
+async def test_a_change_at_once_does_not_wait_for_the_loop_to_process_others(tmp_path: Path) -> None:
     go_on = threading.Event()
     async with aiosqlite.connect(tmp_path / "db", isolation_level=None) as db:
         ledger = Ledger(db, tmp_path / "db")

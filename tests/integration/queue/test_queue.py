@@ -1,4 +1,4 @@
-"""The queue in headcount.db: on disk at once, by index, and an error while it cannot be written."""
+"""The queue in headcount.db: on disk at once, read by index, and an error while it cannot be written."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
         yield opened
 
 
-async def test_what_landed_survives_a_crash_of_the_process(queue: Queue, tmp_path: Path) -> None:
+async def test_an_acknowledged_upload_survives_a_crash_of_the_process(queue: Queue, tmp_path: Path) -> None:
     await enqueue(queue)
     with closing(sqlite3.connect(tmp_path / "headcount.db")) as other, other:
         assert other.execute("SELECT state FROM imports").fetchall() == [("queued",)]
     other.close()
 
 
-async def test_landing_that_cannot_be_written_is_an_error_and_nothing_is_queued(queue: Queue, tmp_path: Path) -> None:
+async def test_an_upload_that_cannot_be_queued_raises_an_error(queue: Queue, tmp_path: Path) -> None:
     number = await promise(queue)
     await queue._ledger.db.execute("PRAGMA busy_timeout=1")
     blocker = sqlite3.connect(tmp_path / "headcount.db", isolation_level=None)
@@ -53,14 +53,14 @@ async def test_only_one_import_of_a_tenant_can_run(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("query", [NEWEST_CHANGE, f"SELECT id {APPLIED_OF} ORDER BY applied_number DESC LIMIT 9"])
-async def test_the_last_effects_are_found_by_index(queue: Queue, tmp_path: Path, query: str) -> None:
+async def test_the_newest_applied_imports_are_found_by_index(queue: Queue, tmp_path: Path, query: str) -> None:
     with closing(sqlite3.connect(tmp_path / "headcount.db")) as db:
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", ("acme",))]
     assert len(plan) == 1, "it is sorted too"
     assert "INDEX imports_applied (tenant=? AND applied_number>?)" in plan[0]
 
 
-async def test_a_database_that_is_read_only_says_so_to_uploads_and_to_who_asks(tmp_path: Path) -> None:
+async def test_a_read_only_database_is_reported_to_uploads_and_to_ask_to_write(tmp_path: Path) -> None:
     async with open_queue(tmp_path, "acme"):
         pass
     async with open_store(next(tmp_path.rglob("headcount.db")), serving=True) as store:
@@ -73,7 +73,7 @@ async def test_a_database_that_is_read_only_says_so_to_uploads_and_to_who_asks(t
             await promise(queue)
 
 
-async def test_an_end_that_cannot_be_written_tells_nobody(tmp_path: Path) -> None:
+async def test_an_end_that_cannot_be_written_sends_no_notice(tmp_path: Path) -> None:
     async with open_house(tmp_path, "acme") as house:
         entry = await house.queue.claim("acme", await enqueue(house.queue))
         assert entry

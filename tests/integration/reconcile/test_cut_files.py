@@ -37,16 +37,16 @@ async def users_after(content: bytes, **settings: Any) -> tuple[ImportState, dic
         return outcome.state, {email: tuple(user[name] for name in SHOWN) for email, user in users.items()}
 
 
-@pytest.mark.parametrize("whole_lists", [False, True])
-async def test_a_cut_file_gets_nothing_wrong_but_the_last_cell_of_its_last_row(whole_lists: bool) -> None:
+@pytest.mark.parametrize("complete_lists", [False, True])
+async def test_a_cut_file_gets_nothing_wrong_but_the_last_cell_of_its_last_row(complete_lists: bool) -> None:
     """A cut before the last cell leaves too few cells or an open quote, or ends between two rows."""
     content = sheet(*ROWS, header=HEADER)
     ends = [sheet(*ROWS[:count], header=HEADER) for count in range(len(ROWS) + 1)]
-    _, whole = await users_after(content, deactivate_missing=whole_lists)
-    _, untouched = await users_after(b"", deactivate_missing=whole_lists)
+    _, whole = await users_after(content, deactivate_missing=complete_lists)
+    _, untouched = await users_after(b"", deactivate_missing=complete_lists)
     applied = 0
     for cut in range(len(ends[-3]) + 1, len(content)):
-        state, users = await users_after(content[:cut], deactivate_missing=whole_lists)
+        state, users = await users_after(content[:cut], deactivate_missing=complete_lists)
         if state not in APPLIED:
             assert users == untouched, f"cut after {cut} bytes"
             continue
@@ -61,7 +61,7 @@ async def test_a_cut_file_gets_nothing_wrong_but_the_last_cell_of_its_last_row(w
                 assert (found[:2], found[3]) == (right[:2], right[3]), f"cut after {cut} bytes"
                 assert right[2].startswith(found[2] or ""), f"cut after {cut} bytes"
             else:
-                assert found[3] == ("deactivated" if whole_lists else "active")
+                assert found[3] == ("deactivated" if complete_lists else "active")
                 assert found[2] == "Before"
     assert applied > len("Ingénieure"), "cuts in the last cell are applied: nothing shows them"
 

@@ -299,7 +299,7 @@ async def test_an_address_that_is_taken_now_stops_the_undo_of_all_that_moved_on_
     undone = await company.undo(**BY_NUMBER)
     assert await addresses(company) == {"e1": "new", "e2": "ann", "e3": "ben", "e4": "cleo"}
     assert codes(undone) == ["protected_user", *["changed_since"] * 3]
-    assert [problem.message.count("the former address ") for problem in undone.messages] == [0, 1, 1, 1]
+    assert [problem.message.count("the previous address ") for problem in undone.messages] == [0, 1, 1, 1]
 
 
 async def test_a_swap_of_addresses_is_undone_in_the_history_and_counted(company: Company) -> None:
@@ -307,7 +307,7 @@ async def test_a_swap_of_addresses_is_undone_in_the_history_and_counted(company:
     undone = await company.undo(**BY_NUMBER)
     history = await company.sql("SELECT user_id, field, old, new FROM changes WHERE undo = 1 ORDER BY user_id")
     assert history == [(1, "email", "ben@e.com", "ann@e.com"), (2, "email", "ann@e.com", "ben@e.com")]
-    assert (undone.message or "").startswith("Undone by operator: 2 users are as before, 0 ")
+    assert undone.message == "Undone by operator: 2 users set back."
 
 
 async def test_a_new_spelling_of_an_address_is_undone(company: Company) -> None:

@@ -75,7 +75,7 @@ async def test_updated_users_have_their_former_values_and_deactivated_ones_are_a
     undone = await company.undo()
     assert await company.users() == before
     assert "changed_since" not in codes(undone)
-    assert "2 users are as before" in (undone.message or "")
+    assert ": 2 users set back." in (undone.message or "")
     assert undone.active == 2
 
 
@@ -88,7 +88,7 @@ async def test_a_field_that_something_else_changed_since_is_left_and_reported(tm
     ann = (await company.users())["ann@example.com"]
     assert (ann["job_title"], ann["role"]) == ("Queen", "hr")
     assert [(problem.code, problem.column) for problem in undone.messages] == [("changed_since", "job_title")]
-    assert "1 user is as before, 0 that it had created are deactivated; 1 field was left" in (undone.message or "")
+    assert ": 1 user set back; 1 message says what was not restored." in (undone.message or "")
     assert "ann@example.com" in undone.messages[0].message
     kept = (company.messages / "2.undo.jsonl").read_text("utf-8")
     assert [json.loads(line)["column"] for line in kept.splitlines()] == ["job_title"]

@@ -82,7 +82,7 @@ class Yard(House):
     async def forget(self, *imports: int) -> set[int]:
         """Forget what these imports came to; those that are still remembered."""
         async with self.users().memory() as memory:
-            return await memory.forget_effects(lambda _: imports)
+            return await memory.prune_effects(lambda _: imports)
 
     def uploads(self) -> set[str]:
         return {path.name for path in self.folder().uploads.iterdir()}

@@ -1,4 +1,4 @@
-"""The users of a tenant as people read them, over a connection that only reads."""
+"""The users of a tenant as people read them, over a read-only connection."""
 
 from __future__ import annotations
 

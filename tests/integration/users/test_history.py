@@ -1,4 +1,4 @@
-"""What imports changed, as people read it, of users that were changed by hand since."""
+"""The changes by imports as people read them, of users that were changed by hand since then."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.importing import Company, people
 OWN: dict[str, Any] = {"custom_fields": ({"key": "floor", "type": "number"}, {"key": "desk"})}
 
 
-async def test_what_was_removed_since_has_its_number(tmp_path: Path) -> None:
+async def test_a_record_removed_since_is_shown_by_its_number(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", location="Rome"))
     await company.run(people("ann", location="Oslo"))
@@ -21,7 +21,7 @@ async def test_what_was_removed_since_has_its_number(tmp_path: Path) -> None:
     assert [(each["old"], each["new"]) for each in changes] == [("#1", "Oslo")]
 
 
-async def test_a_custom_field_is_put_back_and_one_that_was_changed_since_is_left(tmp_path: Path) -> None:
+async def test_a_custom_field_is_set_back_unless_it_changed_since_the_import(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", floor="1", desk="a"), **OWN)
     await company.run(people("ann", floor="2", desk="b"), **OWN)

@@ -1,4 +1,4 @@
-"""What people look at is found by index, not by going through everything: SQLite says so of every statement."""
+"""Pages and API read by index, not by full scans: SQLite's plan of every statement shows it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ pytestmark = pytest.mark.usefixtures("indexed_however_few")
 BY_INDEX = re.compile(
     r"SEARCH |COMPOUND QUERY$|LEFT-MOST SUBQUERY$|UNION ALL$|"
     r"SCAN \w+ VIRTUAL TABLE INDEX |(LIST|(CORRELATED )?SCALAR) SUBQUERY "
-    "|SCAN imports USING INDEX imports_waiting$"  # which holds only those
+    "|SCAN imports USING INDEX imports_waiting$"  # which has only those
 )
 
 
 class Inside:
-    """The same, of the thread's own connection."""
+    """The same for the thread's own connection."""
 
     def __init__(self, db: sqlite3.Connection, plan: list[str]) -> None:
         self._db = db
@@ -48,7 +48,7 @@ class Inside:
 
 
 class Explained:
-    """A connection that keeps the plan of every statement it is asked, a line for each table."""
+    """A connection that records the plan of every statement it gets, one line for each table."""
 
     def __init__(self, db: aiosqlite.Connection) -> None:
         self._db = db
@@ -60,7 +60,7 @@ class Explained:
 
     @property
     def _conn(self) -> Inside:
-        """What its thread works with."""
+        """The connection that its thread works with."""
         return Inside(self._db._conn, self.plan)
 
     def __getattr__(self, name: str) -> Any:
@@ -68,14 +68,14 @@ class Explained:
 
     @property
     def slow(self) -> list[str]:
-        """Where a table, or an index of one, is gone through from end to end, or found rows are sorted."""
+        """The steps that scan a whole table or index, or that sort the rows found."""
         assert self.plan
         return [line for line in self.plan if not BY_INDEX.match(line)]
 
 
 @pytest.fixture
 async def users(tmp_path: Path) -> AsyncIterator[Any]:
-    """A users.db with its index attached, explained."""
+    """Yield a users.db with its index attached, with recorded plans."""
     company = Company(tmp_path)
     await company.run(people("ann", "ben", manager="ann@example.com"))
     await company.run(people("ann", job_title="Boss"))
@@ -109,7 +109,7 @@ async def test_users_are_found_by_index(users: Any, what: str) -> None:
     assert users.slow == []
 
 
-async def test_a_search_is_by_index_too_while_some_were_changed_since(users: Any, tmp_path: Path) -> None:
+async def test_a_search_uses_the_index_while_some_users_have_changed(users: Any, tmp_path: Path) -> None:
     await Company(tmp_path).sql("UPDATE users SET last_name = 'Late'")
     found, _ = await SqliteDirectory(users, BY_ADDRESS, users.index).page(search="late")
     assert len(found) == 2
@@ -117,20 +117,20 @@ async def test_a_search_is_by_index_too_while_some_were_changed_since(users: Any
 
 
 @pytest.mark.parametrize("state", ["active", "deactivated"])
-async def test_without_an_index_of_words_users_of_a_state_are_not_sorted(users: Any, state: str) -> None:
+async def test_users_of_a_state_are_not_sorted_without_a_search_index(users: Any, state: str) -> None:
     await SqliteDirectory(users).page(state=state)
     assert users.slow == []
 
 
-async def test_one_user_is_found_by_index_whatever_identifies_users(users: Any) -> None:
+async def test_one_user_is_found_by_index_with_every_identifier(users: Any) -> None:
     await SqliteDirectory(users, Identity("staff")).get("e1")
     await SqliteDirectory(users, Identity("staff")).reports("e1")
     await SqliteHistory(users, Identity("staff")).page_of_user("e1")
     assert users.slow == []
 
 
-async def test_an_import_that_changes_no_role_looks_for_no_admin_among_all_users(users: Any) -> None:
-    """However many users there are, a small file changes a few."""
+async def test_an_import_that_changes_no_role_does_not_read_all_users_for_admins(users: Any) -> None:
+    """A small file changes few users, however many there are."""
     assert await SqliteApplied(users, 2, BY_ADDRESS).former_admins() == []
     assert users.plan
     assert not [line for line in users.plan if re.match("SCAN (u|users)$", line)]
@@ -174,7 +174,7 @@ async def test_imports_are_found_by_index(tmp_path: Path, what: str) -> None:
     assert explained.slow == []
 
 
-async def test_whose_turn_it_is_takes_one_step_for_a_tenant_however_many_wait(tmp_path: Path) -> None:
+async def test_the_next_import_takes_one_index_lookup_a_tenant_however_many_wait(tmp_path: Path) -> None:
     async with open_queue(tmp_path, "acme") as queue:
         explained: Any = Explained(queue._ledger.db)
         await SqliteListing(Ledger(explained, tmp_path)).heads()

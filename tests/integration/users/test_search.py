@@ -38,7 +38,7 @@ EVERYBODY = (
 
 @pytest.fixture
 async def company(tmp_path: Path) -> Company:
-    """A company whose users are indexed."""
+    """Yield a company whose users are indexed."""
     company = Company(tmp_path)
     header = ("first_name", "last_name", "email", "staff")
     await company.run(sheet(*EVERYBODY, header=header), **STAFF)
@@ -47,19 +47,19 @@ async def company(tmp_path: Path) -> Company:
 
 
 async def found(company: Company, search: str = "", **filters: Any) -> list[str]:
-    """The last names of whom the directory finds."""
+    """Return the last names of the users that the directory finds."""
     async with company.kept.directory() as directory:
         users, _ = await directory.page(search=search, **filters)
     return [user["last_name"] for user in users]
 
 
 async def by_index(company: Company, search: str) -> list[int] | None:
-    """The ids the index itself answers with; None if it has no answer."""
+    """Return the ids that the index itself answers with; None if it has no answer."""
     return (await answers(company, search))[0]
 
 
 async def answers(company: Company, *searches: str) -> list[list[int] | None]:
-    """The same for each search."""
+    """Return the answers to each search."""
     db = await open_database(company.database, "tenant", readonly=True)
     try:
         index = await attach_index(db, TenantFolder(company.folder).search_db)
@@ -70,7 +70,7 @@ async def answers(company: Company, *searches: str) -> list[list[int] | None]:
         await db.close()
 
 
-# What a search finds
+# The results of a search
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_nothing_in_a_search_is_syntax(company: Company, search: str) -> N
     assert len(await found(company)) == len(EVERYBODY)
 
 
-async def test_what_the_index_knows_no_letter_of_is_looked_for_in_every_user(company: Company) -> None:
+async def test_a_search_without_indexed_letters_reads_every_user(company: Company) -> None:
     for search, names in {"🎉": ["Not 100%_sure 🎉"], "%_": ["Not 100%_sure 🎉"], "\\": [], "&": []}.items():
         assert await by_index(company, search) is None
         assert await found(company, search) == names
@@ -140,7 +140,7 @@ async def test_what_the_index_knows_no_letter_of_is_looked_for_in_every_user(com
     assert await found(company, youngest) == await found(company, youngest.lower()) == [youngest]
 
 
-async def test_states_narrow_what_is_found(company: Company) -> None:
+async def test_a_state_narrows_the_users_found(company: Company) -> None:
     await company.sql("UPDATE users SET state = 'deactivated' WHERE email = 'anna@example.com'")
     for _ in range(2):
         assert await found(company, "ann", state="active") == ["O'Brien"]
@@ -151,7 +151,7 @@ async def test_states_narrow_what_is_found(company: Company) -> None:
         catch_up(TenantFolder(company.folder))
 
 
-async def test_who_is_unknown_to_imports_is_left_out_where_asked(company: Company) -> None:
+async def test_users_unknown_to_imports_are_left_out_on_request(company: Company) -> None:
     await company.sql("UPDATE users SET known = 0 WHERE email = 'anna@example.com'")
     for _ in range(2):
         assert await found(company, "ann") == ["Smith", "O'Brien"]
@@ -159,8 +159,8 @@ async def test_who_is_unknown_to_imports_is_left_out_where_asked(company: Compan
         catch_up(TenantFolder(company.folder))
 
 
-async def test_pages_follow_each_other_and_miss_nobody(company: Company) -> None:
-    await company.sql("UPDATE users SET last_name = 'Example' WHERE id IN (2, 5)")  # some of them are not indexed yet
+async def test_pages_follow_each_other_and_miss_no_user(company: Company) -> None:
+    await company.sql("UPDATE users SET last_name = 'Example' WHERE id IN (2, 5)")  # some users are not indexed yet
     names, after = [], 0
     async with company.kept.directory() as directory:
         while True:
@@ -172,7 +172,7 @@ async def test_pages_follow_each_other_and_miss_nobody(company: Company) -> None
     assert names == [row[0] for row in EVERYBODY]
 
 
-async def test_nobody_of_another_tenant_is_found(company: Company, tmp_path: Path) -> None:
+async def test_no_user_of_another_tenant_is_found(company: Company, tmp_path: Path) -> None:
     other = Company(tmp_path / "other")
     await other.run(people("zelda"))
     catch_up(TenantFolder(other.folder))
@@ -186,7 +186,7 @@ async def test_nobody_of_another_tenant_is_found(company: Company, tmp_path: Pat
 # While the index is behind
 
 
-async def test_who_was_changed_is_found_at_once_and_after_the_index_has_caught_up(company: Company) -> None:
+async def test_a_changed_user_is_found_before_and_after_the_index_catches_up(company: Company) -> None:
     folder = TenantFolder(company.folder)
     header = ("first_name", "last_name", "email", "staff")
     await company.run(
@@ -216,9 +216,7 @@ async def test_who_was_changed_is_found_at_once_and_after_the_index_has_caught_u
 
 
 @pytest.mark.parametrize("rows", [[("Zed", "New", "z@example.com", "e9")], [("Zed", "", "", "")]])
-async def test_after_any_import_whoever_is_added_by_hand_is_found(
-    company: Company, rows: list[tuple[str, ...]]
-) -> None:
+async def test_a_user_added_by_hand_is_found_after_any_import(company: Company, rows: list[tuple[str, ...]]) -> None:
     await company.run(sheet(*rows, header=("first_name", "last_name", "email", "staff")), **STAFF)
     await company.sql("DELETE FROM users WHERE id = 2")
     catch_up(TenantFolder(company.folder))
@@ -226,7 +224,7 @@ async def test_after_any_import_whoever_is_added_by_hand_is_found(
     assert await by_index(company, "hand made") == [2]
 
 
-async def test_an_index_too_far_behind_is_not_asked(company: Company) -> None:
+async def test_an_index_too_far_behind_is_not_used(company: Company) -> None:
     rows = [(f"Late{n}", "Comer", f"late{n}@example.com", f"x{n}") for n in range(LATE_MOST + 1)]
     await company.run(sheet(*rows, header=("first_name", "last_name", "email", "staff")), **STAFF)
     assert await by_index(company, "late7") is None
@@ -241,7 +239,7 @@ async def test_an_index_too_far_behind_is_not_asked(company: Company) -> None:
     assert await found(company, "comer") == []
 
 
-async def test_an_index_that_is_stopped_half_way_goes_on_the_next_time(tmp_path: Path) -> None:
+async def test_an_index_stopped_halfway_continues_the_next_time(tmp_path: Path) -> None:
     company, folder = Company(tmp_path), TenantFolder(tmp_path)
     await company.run(people("ann", "ben"))
     assert catch_up(folder, lambda: True) == 0
@@ -250,7 +248,7 @@ async def test_an_index_that_is_stopped_half_way_goes_on_the_next_time(tmp_path:
     assert catch_up(folder) == 0
 
 
-async def test_the_index_keeps_up_while_an_import_runs_and_makes_nobody_wait(company: Company) -> None:
+async def test_the_index_follows_a_running_import_without_blocking_it(company: Company) -> None:
     folder = TenantFolder(company.folder)
     await company.sql("UPDATE users SET last_name = 'Before' WHERE id = 1")
     with being_written(company.database, "UPDATE users SET last_name = 'During' WHERE id = 1", keep=True):
@@ -276,7 +274,7 @@ STEPS = st.one_of(
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(STEPS, max_size=8))
-def test_whatever_is_done_by_hand_the_index_answers_as_the_users_are(steps: list[tuple[Any, ...]]) -> None:
+def test_a_search_finds_users_as_they_are_now_whatever_changed_them(steps: list[tuple[Any, ...]]) -> None:
     async def scenario() -> None:
         with tempfile.TemporaryDirectory() as name:
             company = Company(Path(name))
@@ -308,7 +306,7 @@ async def take(company: Company, step: tuple[Any, ...]) -> None:
 
 
 def fits(search: str, texts: tuple[str, ...]) -> bool:
-    """Whether each word of the search begins a word of the texts."""
+    """Return whether each word of the search begins a word of the texts."""
     words = re.findall(r"[a-z]+", " ".join(texts).lower())
     return all(any(word.startswith(wanted.strip("@")) for word in words) for wanted in search.split())
 
@@ -316,9 +314,7 @@ def fits(search: str, texts: tuple[str, ...]) -> bool:
 # Few users
 
 
-async def test_few_users_are_found_as_by_an_index_and_have_none(
-    company: Company, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_few_users_are_found_without_a_stored_index(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     searches = ("zoe astrom", "anna@exa", "e-100", "куз АННА", "nith", "o'brien lena")
     indexed = [await found(company, search) for search in searches]
     monkeypatch.setattr(search_module, "FEW", len(EVERYBODY))
@@ -334,10 +330,10 @@ async def test_few_users_are_found_as_by_an_index_and_have_none(
     assert await by_index(company, "one") == [len(EVERYBODY) + 1]
 
 
-# What may become of the file
+# Damage to the file
 
 
-async def test_an_index_that_was_removed_is_made_again(company: Company) -> None:
+async def test_a_removed_index_is_rebuilt(company: Company) -> None:
     (company.folder / "search.db").unlink()
     assert await by_index(company, "smith") is None
     assert await found(company, "smith") == ["Smith"]
@@ -348,7 +344,7 @@ async def test_an_index_that_was_removed_is_made_again(company: Company) -> None
 
 @pytest.mark.logs("search_index_broken")
 @pytest.mark.parametrize("kept", [0, 1000, 4096, 20_000])
-async def test_an_index_that_is_garbage_does_no_harm_and_is_made_again(company: Company, kept: int) -> None:
+async def test_a_garbage_index_does_no_harm_and_is_rebuilt(company: Company, kept: int) -> None:
     path = company.folder / "search.db"
     content = path.read_bytes()
     path.write_bytes(content[:kept] + b"garbage!" * ((len(content) - kept) // 8))
@@ -357,15 +353,15 @@ async def test_an_index_that_is_garbage_does_no_harm_and_is_made_again(company: 
     assert await by_index(company, "smith") == [1]
 
 
-async def test_a_broken_index_that_can_not_be_removed_does_no_harm(company: Company) -> None:
+async def test_a_damaged_index_that_cannot_be_removed_does_no_harm(company: Company) -> None:
     (company.folder / "search.db").write_bytes(b"garbage!" * 1000)
-    (company.folder / "search.db-shm").mkdir()  # as little to be removed as anything in a folder that is read only
+    (company.folder / "search.db-shm").mkdir()  # cannot be removed, as in a read-only folder
     assert await found(company, "smith") == ["Smith"]
     with pytest.raises((ImporterError, OSError)):
         company.kept.catch_up_index()
 
 
-async def test_an_index_that_is_cut_off_does_no_harm_and_is_made_again(company: Company) -> None:
+async def test_a_truncated_index_does_no_harm_and_is_rebuilt(company: Company) -> None:
     path = company.folder / "search.db"
     path.write_bytes(path.read_bytes()[:9000])
     assert await found(company, "smith") == ["Smith"]
@@ -373,7 +369,7 @@ async def test_an_index_that_is_cut_off_does_no_harm_and_is_made_again(company: 
     assert await by_index(company, "smith") == [1]
 
 
-async def test_the_index_of_later_users_is_not_believed_after_an_older_copy_was_put_back(company: Company) -> None:
+async def test_an_index_of_later_users_is_not_used_after_an_older_copy_is_restored(company: Company) -> None:
     copy = company.database.read_bytes()
     await company.run(people("later", staff="e100"), **STAFF)
     catch_up(TenantFolder(company.folder))
@@ -386,11 +382,11 @@ async def test_the_index_of_later_users_is_not_believed_after_an_older_copy_was_
         catch_up(TenantFolder(company.folder))
 
 
-async def test_the_index_is_for_us_alone(company: Company) -> None:
+async def test_the_index_has_mode_0600(company: Company) -> None:
     assert {path.stat().st_mode & 0o777 for path in company.folder.glob("search.db*")} == {0o600}
 
 
-async def test_users_are_counted_as_they_are(company: Company) -> None:
+async def test_users_are_counted_as_they_are_now(company: Company) -> None:
     folder = TenantFolder(company.folder)
     async with company.kept.directory() as directory:
         assert await directory.count_by_state() == {"active": 6, "deactivated": 0}

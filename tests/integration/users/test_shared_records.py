@@ -1,4 +1,4 @@
-"""Users created in a row share a record of the history. All that is read of it is as if each had one of their own."""
+"""Users created in a row share a record of the history. Every read of it is as if each had a record."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def staff(*numbers: str, **addresses: str) -> bytes:
 
 
 async def records(company: Company, import_id: int) -> list[int]:
-    """How many users each record of creations by this import is about."""
+    """Return how many users each record of creations by this import covers."""
     rows = await company.sql(
         "SELECT more + 1 FROM changes WHERE import_id = ? AND field = 'created' AND undo = 0 ORDER BY id",
         (import_id,),
@@ -46,7 +46,7 @@ async def records(company: Company, import_id: int) -> list[int]:
 
 
 async def with_a_record_each(company: Company, folder: Path) -> Company:
-    """A copy of `company`, with a record of the history for each user, as older versions wrote it."""
+    """Return a copy of `company` with one record of the history for each user, as older versions wrote it."""
     await eventually(lambda: not (company.folder / "users.db-wal").exists(), what="the log to be put away")
     shutil.copytree(company.folder, folder)
     copy = Company(folder, company.batch_rows)
@@ -76,7 +76,7 @@ async def pages(page: Callable[[int | None], Awaitable[Page]]) -> list[Page]:
 
 
 async def all_that_is_read(company: Company) -> dict[str, list[Page]]:
-    """Every page of every history, with the number at which the next begins."""
+    """Return every page of every history, with the number at which the next begins."""
     found = {}
     async with company.kept.history(IDENTITY) as history:
         for limit in (1, 2, 100):
@@ -93,7 +93,10 @@ async def all_that_is_read(company: Company) -> dict[str, list[Page]]:
 
 @pytest.fixture(params=[400, 2000])
 async def company(request: pytest.FixtureRequest, tmp_path: Path) -> Company:
-    """Creations with gaps, creations that were undone and came again, users removed by hand in between."""
+    """Yield a company with gaps between created users.
+
+    Some creations were undone and made again, and some users were removed by hand in between.
+    """
     company = Company(tmp_path / "company", request.param)
     everyone = [f"n{number}" for number in range(1, MANY + 1)]
     # Two rows want one address: n500 is rejected, and n499 is created last.
@@ -135,7 +138,7 @@ async def test_a_user_removed_from_a_run_stays_in_the_history_of_the_import(comp
     assert [changes[one - 1]["identifier"] for one in nameless] == ["n2", "n76"]
 
 
-async def test_an_undo_takes_back_the_same_users_as_if_each_had_a_record(company: Company, tmp_path: Path) -> None:
+async def test_an_undo_deactivates_the_same_users_as_if_each_had_a_record(company: Company, tmp_path: Path) -> None:
     apart = await with_a_record_each(company, tmp_path / "apart")
     for import_id in (4, 1):
         outcomes = [await each.undo(import_id, **BY_NUMBER) for each in (company, apart)]
@@ -149,7 +152,7 @@ async def test_an_undo_takes_back_the_same_users_as_if_each_had_a_record(company
     assert await company.users() == await apart.users()
 
 
-async def test_a_held_import_lists_and_an_applied_one_invites_all_of_a_run(tmp_path: Path) -> None:
+async def test_a_held_import_lists_and_an_applied_one_invites_every_user_of_a_run(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben", "cy"))
     content = people("dee", "eve", "fay", "ann", "guy")
@@ -166,7 +169,7 @@ async def test_a_held_import_lists_and_an_applied_one_invites_all_of_a_run(tmp_p
     assert await records(company, 3) == [4]
 
 
-async def test_an_id_in_a_run_is_never_given_again(tmp_path: Path) -> None:
+async def test_an_id_in_a_run_is_never_reused(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben", "cy"))
     await company.sql("DELETE FROM users")

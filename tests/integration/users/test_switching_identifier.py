@@ -1,4 +1,4 @@
-"""A tenant's users come to be told apart by another field: only if that works for all of them."""
+"""A change of a tenant's identifier: allowed only if it identifies all users."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def numbers(company: Company) -> list[Any]:
     return [row[0] for row in await company.sql("SELECT external_id FROM users ORDER BY id")]
 
 
-async def test_afterwards_people_are_known_by_the_field(company: Company) -> None:
+async def test_after_a_switch_users_are_identified_by_the_field(company: Company) -> None:
     settings = await switch(company)
     assert await numbers(company) == ["e1", "e2"]
     outcome = await company.run(staff(e1="ben", e2="ann"), **BY_NUMBER)
@@ -44,14 +44,14 @@ async def test_afterwards_people_are_known_by_the_field(company: Company) -> Non
     assert found["email"] == "ben@e.com"
 
 
-async def test_and_back_by_the_address(company: Company) -> None:
+async def test_after_switching_back_users_are_identified_by_address(company: Company) -> None:
     await switch(company)
     await switch(company, None)
     assert await numbers(company) == [None, None]
     assert (await company.run(staff(e1="ann", e2="ben"), **FIELD)).state is ImportState.UNCHANGED
 
 
-async def test_it_is_refused_while_two_users_share_a_value_and_says_who(company: Company) -> None:
+async def test_the_identifier_cannot_change_while_two_users_share_a_value(company: Company) -> None:
     await company.run(sheet(("e1", "Ben", "S", "ben@e.com"), header=HEADER), **FIELD)
     with pytest.raises(TenantRefused) as refused:
         await switch(company)
@@ -61,33 +61,33 @@ async def test_it_is_refused_while_two_users_share_a_value_and_says_who(company:
     assert (await change_settings(company.kept, {}, by="operator")).identifier == "email"
 
 
-async def test_it_is_refused_while_somebody_active_has_none_and_says_who(company: Company) -> None:
+async def test_the_identifier_cannot_change_while_an_active_user_has_no_value(company: Company) -> None:
     await company.run(sheet(("", "Cleo", "S", "cleo@e.com"), ("", "Dora", "S", "d@e.com"), header=HEADER), **FIELD)
     with pytest.raises(TenantRefused) as refused:
         await switch(company)
     assert refused.value.code == "identifier_missing"
-    assert "Cleo S (cleo@e.com), Dora S (d@e.com) have none" in refused.value.message
+    assert "Cleo S (cleo@e.com), Dora S (d@e.com) have no value" in refused.value.message
     await company.sql("UPDATE users SET state = 'deactivated' WHERE first_name IN ('Cleo', 'Dora')")
     await switch(company)
     assert await numbers(company) == ["e1", "e2", None, None]
 
 
-async def test_addresses_come_back_only_when_everybody_active_has_one(company: Company) -> None:
+async def test_the_address_identifies_again_only_if_every_active_user_has_one(company: Company) -> None:
     await switch(company)
     await company.sql("UPDATE users SET email = NULL, email_key = NULL WHERE external_id = 'e2'")
-    with pytest.raises(TenantRefused, match=r"E2 S has none"):
+    with pytest.raises(TenantRefused, match=r"E2 S has no value"):
         await switch(company, None)
     assert await numbers(company) == ["e1", "e2"]
 
 
-async def test_whose_creation_was_undone_stands_in_nobody_s_way(company: Company) -> None:
+async def test_a_user_whose_creation_was_undone_does_not_block_a_switch(company: Company) -> None:
     await company.run(sheet(("e1", "New", "S", "new@e.com"), header=HEADER), **FIELD)
     await company.undo()
     await switch(company)
     assert await numbers(company) == ["e1", "e2", None]
 
 
-async def test_what_was_done_before_the_switch_can_be_undone_after_it(company: Company) -> None:
+async def test_an_import_from_before_a_switch_can_be_undone_after_it(company: Company) -> None:
     await company.run(staff(e7="ann", e2="ben"), **FIELD)
     await switch(company)
     undone = await company.undo(**BY_NUMBER)

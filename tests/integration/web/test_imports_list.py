@@ -90,7 +90,7 @@ async def test_what_waits_and_runs_is_shown_and_renewed_without_a_script_too(sit
     assert '<progress max="1" value="0.25"' in text
     assert "This file is being imported." in text
     assert "This file waits for its turn to be tried." in text
-    await site.office.queue.put_back("acme", 1)
+    await site.office.queue.requeue("acme", 1)
     await site.run()
     assert "refresh" not in await page(site)
 

@@ -69,8 +69,8 @@ async def test_a_key_may_come_as_a_file(ring: KeyRing, owner: httpx.AsyncClient,
 @pytest.mark.parametrize(
     ("form", "field", "sentence"),
     [
-        ({"key": "nonsense"}, "key", "This is no key of a type we know"),
-        ({"key": ""}, "key", "There is no key in it"),
+        ({"key": "nonsense"}, "key", "The key type is not supported"),
+        ({"key": ""}, "key", "There is no key here"),
         ({"key": PUBLIC, "expires": "2001-01-01"}, "expires", "already past"),
         ({"key": PUBLIC, "networks": "192.0.2.1/24"}, "networks", "did you mean 192.0.2.0/24?"),
         ({"key": PUBLIC, "comment": "x" * 201}, "comment", "longer than 200 characters"),

@@ -1,4 +1,4 @@
-"""Advice on a file is made beside the worker: it keeps nothing waiting, and whatever goes wrong leaves it out."""
+"""Advice on a file is made beside the worker: it delays no import, and any error leaves it out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OTHERS = "First Name,Last Name,Email\nAnn,Lee,ann@a.test\n"
 
 
 class Yard(House):
-    """A house with a worker in it, and what makes advice."""
+    """A house with a worker and with advice."""
 
     advising: Advising
 
@@ -83,7 +83,7 @@ async def test_the_first_report_of_a_small_file_has_its_advice(yard: Yard) -> No
     assert not [*yard.folder("acme").messages.glob(".*")]
 
 
-async def test_a_file_that_fits_has_no_advice(yard: Yard) -> None:
+async def test_a_file_that_fits_the_settings_gets_no_advice(yard: Yard) -> None:
     await yard.upload(people("ann").decode())
     async with yard.working():
         await yard.ends(1, ImportState.COMPLETED)
@@ -91,7 +91,7 @@ async def test_a_file_that_fits_has_no_advice(yard: Yard) -> None:
     assert not [*yard.folder("acme").messages.glob("*advice*")]
 
 
-async def test_advice_that_takes_long_keeps_nothing_waiting_and_comes_into_the_report_later(
+async def test_slow_advice_delays_no_import_and_is_added_to_the_report_later(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = asyncio.Event()
@@ -117,7 +117,7 @@ async def test_advice_that_takes_long_keeps_nothing_waiting_and_comes_into_the_r
         await eventually(comes, what="the advice")
 
 
-async def test_the_end_and_the_duration_of_an_import_leave_the_wait_for_advice_out(
+async def test_the_end_and_duration_of_an_import_exclude_the_wait_for_advice(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, float]] = []
@@ -139,7 +139,7 @@ async def test_the_end_and_the_duration_of_an_import_leave_the_wait_for_advice_o
     assert yard.watching.durations == [pytest.approx(0, abs=at - began)]
 
 
-async def test_a_stop_leaves_advice_out_and_does_not_wait_for_it(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stop_leaves_advice_out_without_a_wait(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     async def until_stopped(question: Question, *_: Any) -> Advised:
         while not question.stopping():
             await asyncio.sleep(0.01)
@@ -173,7 +173,7 @@ def _busy(*_: Any) -> Any:
     ],
     ids=["busy", "full", "not kept", "not prepared", "no room"],
 )
-async def test_a_full_disk_or_a_busy_database_leaves_advice_out_without_a_word(
+async def test_a_full_disk_or_a_busy_database_leaves_advice_out_unlogged(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: Any, name: str, does: Any
 ) -> None:
     monkeypatch.setattr(where, name, does)
@@ -185,7 +185,7 @@ async def test_a_full_disk_or_a_busy_database_leaves_advice_out_without_a_word(
 
 
 @pytest.mark.logs("advice_fault")
-async def test_a_fault_in_advice_is_logged_and_the_import_ends_as_ever(
+async def test_an_internal_error_in_advice_is_logged_and_the_import_ends_normally(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def faulty(*_: Any) -> Advised:
@@ -198,9 +198,7 @@ async def test_a_fault_in_advice_is_logged_and_the_import_ends_as_ever(
     assert yard.advice(1) is None
 
 
-async def test_a_file_too_long_to_test_each_setting_on_it_says_so(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_file_too_long_to_test_each_setting_says_so(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trying, "WHOLE_TRIES", 0)
     monkeypatch.setattr(trying, "FURTHER_BYTES", 0)
     await yard.upload(OTHERS)
@@ -211,7 +209,7 @@ async def test_a_file_too_long_to_test_each_setting_on_it_says_so(
     assert any("too long to test" in sentence for sentence in advice["sentences"])
 
 
-async def test_advice_on_a_long_file_waits_for_imports_that_run(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_advice_on_a_long_file_waits_for_running_imports(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, runs, waits = threading.Event(), asyncio.Event(), threading.Event()
     gives_way = Advising._gives_way
 
@@ -249,7 +247,7 @@ async def test_advice_on_a_long_file_waits_for_imports_that_run(yard: Yard, monk
     assert yard.advice(1)["counts"]["created"] == 1
 
 
-async def test_advice_on_a_short_file_does_not_wait_for_that_on_a_long_one(
+async def test_advice_on_a_short_file_does_not_wait_for_a_long_one(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = asyncio.Event()

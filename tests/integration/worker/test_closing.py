@@ -1,4 +1,4 @@
-"""How imports end: results before states, and copies only for as long as somebody may need them."""
+"""How imports end: results before states, and copies only while they may be needed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_rejected_rows_of_an_earlier_start_do_not_stay(house: House) -> No
     assert not errors_file(house.folder(), 1).exists()
 
 
-async def test_a_superseded_import_gives_way_with_a_report_and_without_its_copy(house: House) -> None:
+async def test_a_superseded_import_gets_a_report_and_loses_its_copy(house: House) -> None:
     old, new = await house.upload(), await house.upload()
     await house.closing.supersede(await found(house.queue, old), await found(house.queue, new))
     assert house.shown(old)["state"] == "superseded"
@@ -76,7 +76,7 @@ async def test_an_upload_that_became_no_import_has_a_report(house: House) -> Non
     assert house.shown(number)["state"] == "ignored"
 
 
-async def test_a_decision_of_another_process_is_caught_up_with(house: House) -> None:
+async def test_a_decision_by_another_process_is_published(house: House) -> None:
     await end(house, await house.upload(), ImportState.HELD)
     assert house.folder().copy(1).exists()
     await house.queue.discard("acme", 1, by="operator")
@@ -97,7 +97,7 @@ async def test_an_approved_import_is_shown_as_queued(house: House) -> None:
 
 
 @pytest.mark.logs("report_owed")
-async def test_a_report_that_cannot_be_written_is_owed_and_holds_nothing_up(house: House) -> None:
+async def test_a_report_that_cannot_be_written_is_retried_and_delays_no_import(house: House) -> None:
     blocker = house.folder().staging / "sync_users-1.json.new"
     blocker.mkdir()
     await end(house, await house.upload(), ImportState.COMPLETED)
@@ -113,7 +113,7 @@ async def test_a_report_that_cannot_be_written_is_owed_and_holds_nothing_up(hous
     assert house.watching.ends.count((1, ImportState.COMPLETED)) == 1
 
 
-async def test_the_newest_reports_and_the_newest_of_dry_runs_are_kept(house: House) -> None:
+async def test_the_newest_reports_of_imports_and_of_dry_runs_are_kept(house: House) -> None:
     for each in range(KEPT + 2):
         house.folder().errors(each + 1).write_text(REJECTED)
         await end(house, await house.upload(dry_run=each < 2), ImportState.HELD, rejected=1)
@@ -129,19 +129,19 @@ async def test_the_newest_reports_and_the_newest_of_dry_runs_are_kept(house: Hou
     assert own.exists()
 
 
-async def test_ends_at_the_same_moment_leave_each_others_reports_alone(house: House) -> None:
+async def test_simultaneous_ends_keep_each_others_reports(house: House) -> None:
     entries = [await found(house.queue, await promise(house.queue)) for _ in range(8)]
-    ends = [house.closing.end_upload(entry, ImportState.ABORTED, "It broke off.") for entry in entries]
+    ends = [house.closing.end_upload(entry, ImportState.ABORTED, "Interrupted.") for entry in entries]
     await asyncio.gather(*ends)
     assert [house.shown(entry.id)["state"] for entry in entries] == ["aborted"] * 8
 
 
 @pytest.mark.parametrize("how", ["finished", "superseded"])
-async def test_an_import_that_ends_beside_broken_uploads_keeps_its_report(house: House, how: str) -> None:
+async def test_an_import_that_ends_beside_interrupted_uploads_keeps_its_report(house: House, how: str) -> None:
     for _ in range(8):
         number, newer = await house.upload(), await house.upload()
         broken = [await found(house.queue, await promise(house.queue)) for _ in range(6)]
-        ends = [house.closing.end_upload(entry, ImportState.ABORTED, "It broke off.") for entry in broken]
+        ends = [house.closing.end_upload(entry, ImportState.ABORTED, "Interrupted.") for entry in broken]
         if how == "finished":
             running = await house.queue.claim("acme", number)
             assert running
@@ -153,7 +153,7 @@ async def test_an_import_that_ends_beside_broken_uploads_keeps_its_report(house:
         assert house.shown(number)["state"] == ("completed" if how == "finished" else how)
 
 
-async def test_only_what_an_import_itself_takes_is_told_as_its_duration(house: House) -> None:
+async def test_the_duration_of_an_import_is_only_its_own_time(house: House) -> None:
     await end(house, await house.upload(), ImportState.COMPLETED)
     await house.queue.undo("acme", 1, by="operator")
     await end(house, 1, ImportState.UNDONE)
@@ -163,7 +163,7 @@ async def test_only_what_an_import_itself_takes_is_told_as_its_duration(house: H
     assert house.watching.durations == [0.5, None, None]
 
 
-async def test_an_old_report_does_not_come_back_when_its_import_is_decided(house: House) -> None:
+async def test_a_decision_does_not_publish_a_report_that_is_too_old(house: House) -> None:
     for _ in range(KEPT + 1):
         await end(house, await house.upload(), ImportState.HELD)
     await house.queue.discard("acme", 1, by="operator")
@@ -172,14 +172,14 @@ async def test_an_old_report_does_not_come_back_when_its_import_is_decided(house
     assert await house.queue.unpublished() == []
 
 
-async def test_copies_of_dry_runs_go_at_once_and_of_applied_imports_stay(house: House) -> None:
+async def test_copies_of_dry_runs_are_deleted_at_once_and_of_applied_imports_kept(house: House) -> None:
     await end(house, await house.upload(dry_run=True), ImportState.COMPLETED)
     await end(house, await house.upload(), ImportState.COMPLETED)
     assert not house.folder().copy(1).exists()
     assert house.folder().copy(2).exists()
 
 
-async def test_the_copy_of_a_failed_import_goes_after_ten_more(house: House) -> None:
+async def test_the_copy_of_a_failed_import_is_deleted_after_ten_more_failures(house: House) -> None:
     for _ in range(10):
         await end(house, await house.upload(), ImportState.FAILED)
     assert house.folder().copy(1).exists()
@@ -188,7 +188,7 @@ async def test_the_copy_of_a_failed_import_goes_after_ten_more(house: House) -> 
     assert house.folder().copy(2).exists()
 
 
-async def test_an_import_of_a_removed_tenant_ends_without_a_trace(house: House) -> None:
+async def test_an_import_of_a_removed_tenant_leaves_no_files(house: House) -> None:
     import_id = await enqueue(house.queue)
     entry = await house.queue.claim("acme", import_id)
     assert entry
@@ -211,10 +211,8 @@ async def test_a_tenant_added_again_gets_no_report_of_an_import_that_still_ran(h
 
 
 @pytest.mark.parametrize("place", ["results", "files", "staging"])
-async def test_a_link_in_the_place_of_a_folder_is_not_followed_by_reports(
-    house: House, tmp_path: Path, place: str
-) -> None:
-    """As a restored backup or a hand may leave one: what it leads to is somebody else's."""
+async def test_reports_do_not_follow_a_link_in_place_of_a_folder(house: House, tmp_path: Path, place: str) -> None:
+    """A restored backup or an operator may leave such a link, whose target is not the tenant's."""
     outside = tmp_path / "outside"
     (outside / "results").mkdir(parents=True)
     theirs = [outside / "sync_users-1.json", outside / "results" / "sync_users-1.json"]

@@ -1,4 +1,4 @@
-"""Decisions about held imports: only what was seen is approved."""
+"""Decisions about held imports: an approval covers only the users that were shown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def list_of(*users: tuple[str, int | None]) -> str:
 
 
 async def held(house: House, *losing: int) -> Entry:
-    """An import that is held for these users, its list beside it."""
+    """Return an import that is held for these users, with its list."""
     number = await house.upload()
     house.folder().touched(number).write_text(list_of(*(("deactivated", user) for user in losing)))
     await run_to(house.queue, number, ImportState.HELD)
@@ -36,7 +36,7 @@ async def held(house: House, *losing: int) -> Entry:
 
 
 async def hold_again(house: House, entry: Entry, *losing: int) -> None:
-    """Another decider approves the import; it runs, writes another list and is held for it, a minute later."""
+    """Let another person approve the import; it runs, writes another list and is held for it, a minute later."""
     running = await house.queue.claim(*entry.key)
     assert running
     house.folder().touched(entry.id).write_text(list_of(*(("deactivated", user) for user in losing)))
@@ -84,7 +84,7 @@ async def test_an_import_that_ran_when_it_was_read_is_not_approved_once_it_is_he
     assert await refused(house, ran) == "held_again"
 
 
-def test_the_list_shown_is_of_those_who_would_be_deactivated(tmp_path: Path) -> None:
+def test_the_list_shown_has_the_users_to_deactivate(tmp_path: Path) -> None:
     shown = tmp_path / "1.touched.jsonl"
     assert deactivations_shown(shown) == frozenset()
     users = [("deactivated", 4), ("created", None), ("updated", 5), ("deactivated", 6)]

@@ -1,4 +1,4 @@
-"""What the worker says of what it cannot do now, and that it goes on when it can."""
+"""The worker logs what fails for now, and goes on later."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def working(house: House) -> AsyncIterator[None]:
 
 
 def failing_once(method: Callable[..., Awaitable[Any]], error: Exception) -> Callable[..., Awaitable[Any]]:
-    """The method, whose first call raises `error`."""
+    """Replace the method by one whose first call raises `error`."""
     errors = [error]
 
     async def fails(*args: Any, **kwargs: Any) -> Any:
@@ -69,7 +69,7 @@ async def completes(house: House) -> None:
 
 
 @pytest.mark.logs("queue_waits")
-async def test_a_queue_that_cannot_be_read_now_is_read_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_queue_that_cannot_be_read_is_retried(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         house.queue, "heads", failing_once(house.queue.heads, TryAgain("busy", "the database is busy"))
     )
@@ -77,7 +77,7 @@ async def test_a_queue_that_cannot_be_read_now_is_read_again(house: House, monke
 
 
 @pytest.mark.logs("worker_fault")
-async def test_a_fault_while_looking_for_imports_stops_no_import(
+async def test_an_internal_error_in_the_search_for_imports_stops_no_import(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(house.queue, "heads", failing_once(house.queue.heads, RuntimeError("a fault")))
@@ -85,9 +85,7 @@ async def test_a_fault_while_looking_for_imports_stops_no_import(
 
 
 @pytest.mark.logs("end_owed")
-async def test_an_end_that_cannot_be_written_now_is_written_again(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_end_that_cannot_be_written_is_retried(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         house.closing, "finish", failing_once(house.closing.finish, TryAgain("disk_full", "the disk is full"))
     )
@@ -95,7 +93,7 @@ async def test_an_end_that_cannot_be_written_now_is_written_again(
 
 
 @pytest.mark.logs("users_unreadable")
-async def test_an_end_that_cannot_be_asked_for_counts_as_not_applied(house: House) -> None:
+async def test_an_end_that_cannot_be_read_counts_as_not_applied(house: House) -> None:
     await house.upload(people("ann").decode())
     entry = await found(house.queue, 1)
     by_hand(house.folder().users_db, "ALTER TABLE applied RENAME TO away")
@@ -113,5 +111,5 @@ async def test_an_end_that_fails_leaves_the_import_running_until_the_next_start(
     monkeypatch.setattr(house.closing, "finish", failing_once(house.closing.finish, RuntimeError("a fault")))
     await house.upload(people("ann").decode())
     async with working(house):
-        await eventually(lambda: "is left as it is" in caplog.text)
+        await eventually(lambda: "could not be ended; the next start" in caplog.text)
         assert (await found(house.queue, 1)).state is ImportState.RUNNING

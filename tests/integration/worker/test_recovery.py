@@ -1,4 +1,4 @@
-"""What a start makes of what the last process left behind."""
+"""How a start of the server repairs what the previous process left."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_file_that_did_not_become_visible_is_aborted(house: House, dry_r
     assert await state(house, 1) is ImportState.QUEUED
 
 
-async def test_an_import_that_was_applied_when_the_server_ended_is_the_newest(house: House) -> None:
+async def test_an_import_applied_before_the_server_stopped_is_the_newest(house: House) -> None:
     await run_to(house.queue, await house.upload(), ImportState.COMPLETED)
     await house.queue.claim("acme", await house.upload())
     house.closing.clock = lambda: NOON - timedelta(days=7)
@@ -75,7 +75,7 @@ async def test_a_promise_without_a_copy_is_aborted(house: House) -> None:
     assert await state(house, number) is ImportState.ABORTED
 
 
-async def test_where_links_cannot_be_made_the_same_bytes_are_the_same_file(house: House) -> None:
+async def test_without_links_a_file_with_the_same_bytes_is_the_same(house: House) -> None:
     number = await promise(house.queue)
     house.folder().copy(number).write_text("same\n")
     house.folder().visible("/sync_users.csv").write_text("same\n")
@@ -83,12 +83,12 @@ async def test_where_links_cannot_be_made_the_same_bytes_are_the_same_file(house
     assert await state(house, number) is ImportState.QUEUED
 
 
-async def test_where_links_cannot_be_made_other_bytes_are_another_file(house: House) -> None:
+async def test_without_links_a_file_with_other_bytes_is_another(house: House) -> None:
     number = await promise(house.queue)
     copy, visible = house.folder().copy(number), house.folder().visible("/sync_users.csv")
     for file, text in ((copy, "new\n"), (visible, "old\n")):
         file.write_text(text)
-        os.utime(file, (1e9, 1e9))  # as long, and as old
+        os.utime(file, (1e9, 1e9))  # the same size and time
     await start(house)
     assert await state(house, number) is ImportState.ABORTED
 
@@ -109,7 +109,7 @@ async def test_an_import_that_was_applied_is_closed_not_run_again(house: House) 
     assert house.shown(1)["counts"]["created"] == 4
 
 
-async def test_an_import_that_was_running_waits_again_and_the_start_counts(house: House) -> None:
+async def test_an_import_that_was_running_is_queued_again_and_the_start_counts(house: House) -> None:
     await house.upload()
     for attempts in range(1, STARTS):
         await house.queue.claim("acme", 1)
@@ -119,7 +119,7 @@ async def test_an_import_that_was_running_waits_again_and_the_start_counts(house
     assert house.folder().copy(1).exists()
 
 
-async def test_five_starts_that_did_not_end_are_given_up(house: House) -> None:
+async def test_an_import_is_given_up_after_five_starts_that_did_not_end(house: House) -> None:
     await house.upload()
     for _ in range(STARTS):
         await house.queue.claim("acme", 1)
@@ -130,7 +130,7 @@ async def test_five_starts_that_did_not_end_are_given_up(house: House) -> None:
     assert house.shown(1)["messages"][0]["code"] == "gave_up"
 
 
-async def test_recovering_twice_changes_nothing(house: House) -> None:
+async def test_a_second_recovery_changes_nothing(house: House) -> None:
     house.put(await promise(house.queue), "a\n")
     await promise(house.queue)
     await start(house)
@@ -139,7 +139,7 @@ async def test_recovering_twice_changes_nothing(house: House) -> None:
     assert [entry.report() for entry in await house.queue.page("acme")] == before
 
 
-async def test_what_nobody_needs_is_removed(house: House) -> None:
+async def test_files_that_no_import_needs_are_removed(house: House) -> None:
     for ended in (ImportState.COMPLETED, ImportState.DISCARDED, ImportState.HELD):
         await run_to(house.queue, await house.upload(), ended)
     await run_to(house.queue, await house.upload(dry_run=True), ImportState.COMPLETED)
@@ -156,7 +156,7 @@ async def test_what_nobody_needs_is_removed(house: House) -> None:
     assert list(house.folder().messages.iterdir()) == [message]
 
 
-async def test_copies_of_failed_imports_left_by_a_crash_are_removed_but_the_newest(house: House) -> None:
+async def test_only_the_newest_copies_of_failed_imports_survive_a_crash(house: House) -> None:
     failed = [await house.upload() for _ in range(FAILED_KEPT + 2)]
     for number in failed:
         await run_to(house.queue, number, ImportState.FAILED)
@@ -164,7 +164,7 @@ async def test_copies_of_failed_imports_left_by_a_crash_are_removed_but_the_newe
     assert [number for number in failed if house.folder().copy(number).exists()] == failed[2:]
 
 
-# Uploads under way when the server was killed
+# Uploads in progress when the server was killed
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ async def test_copies_of_failed_imports_left_by_a_crash_are_removed_but_the_newe
     ],
 )
 @pytest.mark.logs("upload_aborted")
-async def test_an_upload_under_way_at_a_crash_is_told_to_its_hook(
+async def test_an_upload_interrupted_by_a_crash_is_reported_to_its_hook(
     tmp_path: Path, path: str, hears: str | None
 ) -> None:
     async with sftp_house(tmp_path) as side, side.client() as sftp:
@@ -192,7 +192,7 @@ async def test_an_upload_under_way_at_a_crash_is_told_to_its_hook(
         )
 
 
-async def test_an_upload_the_queue_knows_of_is_not_told_again_after_a_crash(tmp_path: Path) -> None:
+async def test_an_upload_in_the_queue_is_not_reported_again_after_a_crash(tmp_path: Path) -> None:
     async with sftp_house(tmp_path) as side, side.client() as sftp:
         await send(sftp, "sync_users.csv")
         side.real.placed.clear()
@@ -207,7 +207,7 @@ async def test_an_upload_the_queue_knows_of_is_not_told_again_after_a_crash(tmp_
 
 
 @pytest.mark.logs("upload_completed")
-async def test_a_finished_upload_being_renamed_at_a_crash_is_not_told_as_broken(tmp_path: Path) -> None:
+async def test_an_upload_renamed_during_a_crash_is_not_reported_as_interrupted(tmp_path: Path) -> None:
     async with sftp_house(tmp_path) as side, side.client() as sftp:
         await send(sftp, "sync_users.csv.filepart")
         side.real.may_arrive.clear()
@@ -216,7 +216,7 @@ async def test_a_finished_upload_being_renamed_at_a_crash_is_not_told_as_broken(
         left = await clear_staging(side.folder.root, "acme", side.hooks)
         told = side.real.events
         side.real.may_arrive.set()
-        with pytest.raises(asyncssh.SFTPError):  # what was to be published is gone
+        with pytest.raises(asyncssh.SFTPError):  # the draft to publish is gone
             await renaming
         assert (left, told) == (1, [])
         assert (side.files / "sync_users.csv.filepart").read_bytes() == b"whole"

@@ -1,4 +1,4 @@
-"""The loop that runs imports. Where the end of an import matters and not its rows, it is played by a script."""
+"""The loop that runs imports. If a test needs the end of an import and not its rows, a script plays it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMPLETED = outcome(ImportState.COMPLETED, created=1)
 
 
 class Script:
-    """Plays imports: notes which started, and waits where it is told to."""
+    """Plays imports: records which started, and waits where it is told to."""
 
     def __init__(self) -> None:
         self.started: list[tuple[str, int]] = []
@@ -80,7 +80,7 @@ class Clock:
 
 
 class Yard(House):
-    """A house with a worker in it."""
+    """A house with a worker."""
 
     settings = ImportSettings()
     clock = Clock()
@@ -144,7 +144,7 @@ async def test_an_upload_wakes_the_worker(yard: Yard, monkeypatch: pytest.Monkey
         await yard.reaches(1, ImportState.COMPLETED)
 
 
-async def test_two_run_at_once_but_only_one_of_a_tenant(yard: Yard) -> None:
+async def test_two_imports_run_at_once_but_only_one_of_a_tenant(yard: Yard) -> None:
     script = Script()
     script.gate.clear()
     for tenant in ("acme", "acme", "globex", "initech"):
@@ -161,7 +161,7 @@ async def test_two_run_at_once_but_only_one_of_a_tenant(yard: Yard) -> None:
     assert sorted(script.started) == [("acme", 1), ("acme", 2), ("globex", 1), ("initech", 1)]
 
 
-async def test_the_oldest_runs_first_whoever_sent_it(yard: Yard) -> None:
+async def test_the_oldest_import_of_all_tenants_runs_first(yard: Yard) -> None:
     script = Script()
     script.gate.clear()
     for tenant in ("acme", "globex", "initech", "acme", "globex", "initech"):
@@ -174,7 +174,7 @@ async def test_the_oldest_runs_first_whoever_sent_it(yard: Yard) -> None:
     assert script.started[2] == ("initech", 1)
 
 
-async def test_a_file_that_takes_an_older_place_does_not_overtake_other_tenants(yard: Yard) -> None:
+async def test_a_file_that_supersedes_an_older_one_does_not_overtake_other_tenants(yard: Yard) -> None:
     yard.settings = ImportSettings(deactivate_missing=True)
     script = Script()
     script.gate.clear()
@@ -190,7 +190,7 @@ async def test_a_file_that_takes_an_older_place_does_not_overtake_other_tenants(
     assert sorted(script.started) == [("acme", 2), ("globex", 1), ("initech", 1)]
 
 
-async def test_lists_of_changes_run_in_the_order_of_their_completion(yard: Yard) -> None:
+async def test_lists_of_changes_run_in_the_order_they_were_completed(yard: Yard) -> None:
     for _ in range(4):
         await yard.upload()
     script = Script()
@@ -199,7 +199,7 @@ async def test_lists_of_changes_run_in_the_order_of_their_completion(yard: Yard)
     assert script.started == [("acme", number) for number in range(1, 5)]
 
 
-async def test_of_whole_lists_that_wait_only_the_newest_runs(yard: Yard) -> None:
+async def test_only_the_newest_of_several_waiting_complete_lists_runs(yard: Yard) -> None:
     yard.settings = ImportSettings(deactivate_missing=True)
     for _ in range(3):
         await yard.upload()
@@ -212,7 +212,7 @@ async def test_of_whole_lists_that_wait_only_the_newest_runs(yard: Yard) -> None
     assert not yard.folder().copy(1).exists()
 
 
-async def test_an_errors_csv_sent_back_runs_beside_a_newer_whole_file(yard: Yard) -> None:
+async def test_a_correction_file_runs_beside_a_newer_complete_list(yard: Yard) -> None:
     yard.settings = ImportSettings(deactivate_missing=True)
     await yard.upload(people("ann", _line="2", _code="x", _message="y").decode())
     await yard.upload(people("ann", "bob").decode())
@@ -221,7 +221,7 @@ async def test_an_errors_csv_sent_back_runs_beside_a_newer_whole_file(yard: Yard
     assert await yard.state(1) is ImportState.COMPLETED
 
 
-async def test_a_held_import_gives_way_to_a_newer_one(yard: Yard) -> None:
+async def test_a_held_import_is_superseded_by_a_newer_one(yard: Yard) -> None:
     script = Script()
     script.ends[1] = outcome(ImportState.HELD)
     async with working(yard, script):
@@ -250,7 +250,7 @@ async def test_an_approved_import_runs_with_its_approval(yard: Yard) -> None:
     assert yard.shown(2)["decided_by"] == "operator"
 
 
-async def test_a_full_disk_puts_an_import_back_and_it_is_tried_again_after_growing_waits(yard: Yard) -> None:
+async def test_a_full_disk_delays_an_import_which_is_retried_after_growing_waits(yard: Yard) -> None:
     script = Script()
     script.errors = [TryAgain("disk_full", "the disk is full")] * 11
     await yard.upload()
@@ -269,7 +269,7 @@ async def test_a_full_disk_puts_an_import_back_and_it_is_tried_again_after_growi
     assert yard.shown(1)["message"] is None
 
 
-async def test_a_moment_without_descriptors_puts_an_import_back(yard: Yard) -> None:
+async def test_a_temporary_lack_of_descriptors_delays_an_import(yard: Yard) -> None:
     script = Script()
     script.errors = [OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
     await yard.upload()
@@ -277,7 +277,7 @@ async def test_a_moment_without_descriptors_puts_an_import_back(yard: Yard) -> N
         await eventually(lambda: len(script.started) == 1)
         await yard.reaches(1, ImportState.QUEUED)
         entry = await found(yard.queue, 1)
-        assert "tried again" in (entry.message or "")
+        assert "The server tries again." in (entry.message or "")
         yard.clock.now += timedelta(seconds=entry.not_before - yard.clock.now.timestamp())
         await yard.reaches(1, ImportState.COMPLETED)
 
@@ -295,7 +295,7 @@ async def test_a_newer_complete_list_does_not_wait_for_the_one_it_replaces(yard:
     assert await yard.state(1) is ImportState.SUPERSEDED
 
 
-async def test_after_a_start_that_ended_the_waits_begin_anew(yard: Yard) -> None:
+async def test_after_a_start_that_ended_the_waits_begin_at_the_shortest_again(yard: Yard) -> None:
     full = TryAgain("disk_full", "the disk is full")
     script = Script()
     script.errors = [full, full]
@@ -323,7 +323,7 @@ async def test_after_a_start_that_ended_the_waits_begin_anew(yard: Yard) -> None
 
 
 @pytest.mark.logs("import_fault")
-async def test_a_fault_of_ours_fails_the_import_and_tells_only_the_log(
+async def test_an_internal_error_fails_the_import_and_its_cause_is_only_logged(
     yard: Yard, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = Script()
@@ -337,7 +337,7 @@ async def test_a_fault_of_ours_fails_the_import_and_tells_only_the_log(
     assert "secret detail" in caplog.text
 
 
-async def test_an_import_without_its_file_fails_and_holds_nobody_up(yard: Yard) -> None:
+async def test_an_import_without_its_file_fails_and_blocks_no_other(yard: Yard) -> None:
     await yard.upload()
     yard.folder().copy(1).unlink()
     await yard.upload(people("ann").decode())
@@ -359,7 +359,7 @@ async def test_stopping_rolls_back_and_leaves_the_import_queued(yard: Yard) -> N
     assert (entry.state, entry.attempts, entry.not_before) == (ImportState.QUEUED, 0, 0)
 
 
-async def test_what_ends_within_the_grace_time_has_ended(yard: Yard) -> None:
+async def test_an_import_that_ends_within_the_grace_time_is_applied(yard: Yard) -> None:
     script = Script()
     script.gate.clear()
     await yard.upload()
@@ -374,7 +374,7 @@ async def test_what_ends_within_the_grace_time_has_ended(yard: Yard) -> None:
     assert await yard.state(2) is ImportState.QUEUED
 
 
-async def test_in_a_hurry_nothing_is_waited_for(yard: Yard) -> None:
+async def test_a_hurried_stop_waits_for_no_import(yard: Yard) -> None:
     async def endless(*_: object, **__: object) -> Outcome:
         await asyncio.Event().wait()
         raise AssertionError
@@ -390,7 +390,7 @@ async def test_in_a_hurry_nothing_is_waited_for(yard: Yard) -> None:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), TryAgain("disk_full", "the disk is full"), Stopped("stop")])
-async def test_what_was_committed_is_applied_whatever_happens_afterwards(yard: Yard, error: Exception) -> None:
+async def test_a_committed_import_is_applied_whatever_happens_afterwards(yard: Yard, error: Exception) -> None:
     async def applied_then_broken(job: Job, *args: Path, **named: Callable[[], bool]) -> Outcome:
         await run_import(job, *args, **named)  # type: ignore[arg-type]
         raise error
@@ -401,7 +401,7 @@ async def test_what_was_committed_is_applied_whatever_happens_afterwards(yard: Y
     assert yard.shown(1)["counts"]["created"] == 1
 
 
-async def test_an_import_cut_off_after_its_commit_is_closed_at_the_next_start(yard: Yard) -> None:
+async def test_an_import_interrupted_after_its_commit_is_not_run_again(yard: Yard) -> None:
     await yard.upload(people("ann").decode())
     entry = await yard.queue.claim("acme", 1)
     assert entry
@@ -413,7 +413,7 @@ async def test_an_import_cut_off_after_its_commit_is_closed_at_the_next_start(ya
     assert yard.shown(1)["counts"]["created"] == 1
 
 
-async def test_users_nobody_can_read_are_one_tenants_trouble(yard: Yard) -> None:
+async def test_unreadable_users_of_one_tenant_block_no_other_tenant(yard: Yard) -> None:
     users_db = yard.folder().users_db
     kept = users_db.read_bytes()
     users_db.write_bytes(b"not a database" * 100)
@@ -432,7 +432,7 @@ async def test_users_nobody_can_read_are_one_tenants_trouble(yard: Yard) -> None
         await yard.reaches(1, ImportState.COMPLETED)
 
 
-async def test_settings_nobody_can_read_fail_the_import(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreadable_settings_fail_the_import(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     async def unreadable(tenant: str) -> ImportSettings:
         raise ValueError("broken")
 
@@ -442,7 +442,7 @@ async def test_settings_nobody_can_read_fail_the_import(yard: Yard, monkeypatch:
         await yard.reaches(1, ImportState.FAILED)
 
 
-async def test_how_far_an_import_is_can_be_seen(yard: Yard) -> None:
+async def test_the_progress_of_a_running_import_is_visible(yard: Yard) -> None:
     script = Script()
     script.gate.clear()
     await yard.upload()
@@ -470,8 +470,8 @@ async def test_an_end_that_cannot_be_written_is_written_later(yard: Yard, monkey
     assert script.started == [("acme", 1)]
 
 
-async def test_a_lone_import_changes_the_queue_twice_its_start_and_its_end(yard: Yard) -> None:
-    """Each change that is on disk holds up a small file for as long as the disk takes; the start does not wait."""
+async def test_a_single_import_changes_the_queue_only_at_its_start_and_end(yard: Yard) -> None:
+    """Each flushed change delays a small file by one disk write; the start is not flushed."""
     await yard.upload(people("ann", _code="x").decode())
     said: list[str] = []
     await yard.queue._ledger.db.set_trace_callback(said.append)
@@ -482,10 +482,10 @@ async def test_a_lone_import_changes_the_queue_twice_its_start_and_its_end(yard:
     assert (await found(yard.queue, 1)).correction is True
 
 
-async def test_a_file_that_waits_for_its_checksum_is_looked_at_once(
+async def test_the_header_of_a_file_that_waits_for_its_checksum_is_read_once(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What its header says is written down, though it does not start."""
+    """The result of reading its header is stored, although it does not start."""
     monkeypatch.setattr(yard, "settings", ImportSettings(require_checksum=True))
     await yard.upload(people("ann").decode())
 
@@ -493,11 +493,11 @@ async def test_a_file_that_waits_for_its_checksum_is_looked_at_once(
         return (await found(yard.queue, 1)).message is not None
 
     async with working(yard):
-        await eventually(waits, what="the import to wait for its check-sum")
+        await eventually(waits, what="the import to wait for its checksum")
         assert (await found(yard.queue, 1)).correction is False
 
 
-async def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
+async def test_a_correction_file_is_recognized_by_its_header(tmp_path: Path) -> None:
     file = tmp_path / "1.csv"
     for content, known in (
         (people("ann", _code="x"), True),
@@ -514,7 +514,7 @@ async def test_a_correction_is_known_by_its_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [people("ann", _code="x"), b"no,header\n" + people("ann"), b"", people("ann" * 9000)]
 )
-async def test_a_file_of_which_the_header_was_read_leaves_memory_at_once(tmp_path: Path, content: bytes) -> None:
+async def test_reading_a_header_keeps_no_file_in_memory(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "1.csv"
     file.write_bytes(content)
     gc.collect()
@@ -526,7 +526,7 @@ async def test_a_file_of_which_the_header_was_read_leaves_memory_at_once(tmp_pat
         gc.enable()
 
 
-async def test_a_removed_tenants_import_that_can_not_end_leaves_that_of_the_next_alone(yard: Yard) -> None:
+async def test_an_import_of_a_removed_tenant_does_not_end_one_of_its_successor(yard: Yard) -> None:
     may_end, starts = [asyncio.Event(), asyncio.Event()], 0
 
     async def run(*_: object, **_options: object) -> Outcome:
@@ -561,7 +561,7 @@ async def test_a_removed_tenants_import_that_can_not_end_leaves_that_of_the_next
     assert starts == 2
 
 
-async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yard) -> None:
+async def test_an_applied_import_is_undone_once_and_its_report_says_so(yard: Yard) -> None:
     await yard.upload(people("ann", "bob").decode())
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED)
@@ -580,22 +580,22 @@ async def test_an_applied_import_is_undone_once_and_the_report_says_so(yard: Yar
 
 
 @pytest.mark.logs("undo_failed")
-async def test_an_undo_that_can_not_be_done_leaves_the_import_as_it_was_andwaits(yard: Yard) -> None:
+async def test_an_undo_that_fails_leaves_the_import_as_it_was(yard: Yard) -> None:
     await yard.upload(people("ann").decode())
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED)
         applied = await found(yard.queue, 1)
         async with yard.users().memory() as memory:
-            await memory.forget_effects(lambda effects: [each.id for each in effects])
+            await memory.prune_effects(lambda effects: [each.id for each in effects])
         await yard.queue.undo("acme", 1, by="operator")
         await yard.reaches(1, ImportState.COMPLETED)
     entry = await found(yard.queue, 1)
     assert (entry.outcome, entry.undo, entry.decided_by) == (applied.outcome, None, None)
-    assert entry.message == "It could not be undone: what import 1 of acme changed is not kept any more"
+    assert entry.message == "The undo failed: the changes of import 1 of acme are no longer kept"
     assert yard.watching.ends == [(1, ImportState.COMPLETED)]
 
 
-async def test_a_file_that_comes_while_an_import_waits_to_be_undone_runs_after_it(yard: Yard) -> None:
+async def test_a_file_that_arrives_while_an_undo_is_queued_runs_after_it(yard: Yard) -> None:
     yard.settings = ImportSettings(deactivate_missing=True)
     await yard.upload(people("ann").decode())
     async with working(yard):
@@ -608,7 +608,7 @@ async def test_a_file_that_comes_while_an_import_waits_to_be_undone_runs_after_i
     assert (await found(yard.queue, 2)).report().counts.created == 1
 
 
-async def test_an_undo_cut_off_after_its_commit_is_not_done_again(yard: Yard) -> None:
+async def test_an_undo_interrupted_after_its_commit_is_not_done_again(yard: Yard) -> None:
     await yard.upload(people("ann").decode())
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED)
@@ -618,12 +618,12 @@ async def test_an_undo_cut_off_after_its_commit_is_not_done_again(yard: Yard) ->
     starter = Starter(yard.folder, yard.users, yard.settings_of, yard.clock, yard.queue.checksums)
     undone = await starter.attempt(entry, progress=lambda _: None, stopping=lambda: False)
     assert isinstance(undone, Outcome)
-    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)  # as if the server had died here
+    await recover(yard.queue, yard.closing, yard.folder, yard.users, known_end)  # as if the server were killed here
     entry = await found(yard.queue, 1)
     assert (entry.state, entry.outcome) == (ImportState.UNDONE, undone)
 
 
-async def test_an_undo_cut_off_before_its_commit_is_done_after_all(yard: Yard) -> None:
+async def test_an_undo_interrupted_before_its_commit_is_done_later(yard: Yard) -> None:
     await yard.upload(people("ann").decode())
     async with working(yard):
         await yard.reaches(1, ImportState.COMPLETED)
@@ -634,7 +634,7 @@ async def test_an_undo_cut_off_before_its_commit_is_done_after_all(yard: Yard) -
         await yard.reaches(1, ImportState.UNDONE)
 
 
-async def test_imports_wait_while_the_disk_has_no_room_and_say_so(yard: Yard) -> None:
+async def test_imports_wait_while_the_disk_is_full_and_their_message_says_so(yard: Yard) -> None:
     await yard.upload(people("ann").decode())
     await yard.upload(people("bob").decode(), "globex")
     full = {"acme"}
@@ -652,7 +652,7 @@ async def test_imports_wait_while_the_disk_has_no_room_and_say_so(yard: Yard) ->
         await yard.reaches(1, ImportState.COMPLETED, "globex")
         entry = await found(yard.queue, 1)
         assert (entry.state, entry.attempts) == (ImportState.QUEUED, 0)
-        assert entry.message == "Not yet: the disk of the server is full. It will be tried again."
+        assert entry.message == "Not yet: the disk of the server is full. The server tries again."
         full.clear()
         await yard.reaches(1, ImportState.COMPLETED)
     finally:

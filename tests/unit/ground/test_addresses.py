@@ -1,4 +1,4 @@
-"""What counts as one source."""
+"""The addresses that count as one source."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ from ground.addresses import source_of
         ("2001:db8::1", "2001:db8:0:1::1", False),
     ],
 )
-def test_what_counts_as_one_source(one: str, other: str, same: bool) -> None:
+def test_an_ipv4_address_or_an_ipv6_64_is_one_source(one: str, other: str, same: bool) -> None:
     assert (source_of(ip_address(one)) == source_of(ip_address(other))) is same

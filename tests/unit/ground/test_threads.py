@@ -23,29 +23,29 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 def begun(work: Callable[[], T]) -> Coming[T]:
-    """`work`, going on in a thread of its own."""
+    """Return `work`, running in a thread of its own."""
     coming = Coming(work)
     threading.Thread(target=coming.do).start()
     return coming
 
 
-async def test_what_a_thread_returns_comes_to_the_coroutine_that_waits() -> None:
+async def test_a_waiting_coroutine_gets_the_result_of_the_thread() -> None:
     go_on = threading.Event()
     coming = begun(lambda: go_on.wait() and threading.get_ident())
     asyncio.get_running_loop().call_soon(go_on.set)
     assert await coming not in (None, threading.get_ident())
 
 
-async def test_what_was_done_before_it_is_awaited_comes_too() -> None:
+async def test_a_result_from_before_the_await_is_returned_too() -> None:
     assert await in_thread(lambda: 7) == 7
 
 
-async def test_what_a_thread_raises_is_raised_where_it_is_awaited() -> None:
+async def test_an_error_of_the_thread_is_raised_where_it_is_awaited() -> None:
     with pytest.raises(LookupError, match="gone"):
         await in_thread(lambda: {}["gone"])
 
 
-async def test_a_cancellation_goes_on_when_the_thread_has_ended() -> None:
+async def test_a_cancellation_waits_for_the_end_of_the_thread() -> None:
     go_on, ended = threading.Event(), []
     at_work = asyncio.Event()
 
@@ -65,7 +65,7 @@ async def test_a_cancellation_goes_on_when_the_thread_has_ended() -> None:
     assert ended == ["thread"]
 
 
-async def test_a_coroutine_goes_on_in_the_step_in_which_the_word_of_the_thread_comes() -> None:
+async def test_a_coroutine_continues_in_the_step_in_which_the_thread_reports() -> None:
     steps: list[str] = []
     go_on, told = threading.Event(), threading.Event()
 
@@ -84,7 +84,7 @@ async def test_a_coroutine_goes_on_in_the_step_in_which_the_word_of_the_thread_c
     assert steps == ["goes on", "asked after it"]
 
 
-async def test_a_task_may_wait_for_a_thread_within_a_time_limit() -> None:
+async def test_a_task_can_wait_for_a_thread_with_a_timeout() -> None:
     go_on = threading.Event()
 
     async def waits() -> None:

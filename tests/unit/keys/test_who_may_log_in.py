@@ -1,4 +1,4 @@
-"""May this key log in now, from there: expiry and networks."""
+"""Whether a key may log in now, from an address: expiry and networks."""
 
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -30,7 +30,7 @@ def test_a_key_of_the_tenant_may_log_in_and_another_may_not() -> None:
     assert not may_log_in([key()], "ssh-rsa", blob(), HOME, NOON).allowed
 
 
-def test_a_date_means_through_the_end_of_that_day_utc() -> None:
+def test_an_expiry_date_is_valid_through_the_end_of_that_day_in_utc() -> None:
     assert allowed(key("2026-06-01"), now=datetime(2026, 6, 1, 23, 59, 59, tzinfo=UTC))
     assert not allowed(key("2026-06-01"), now=datetime(2026, 6, 2, tzinfo=UTC))
 
@@ -44,7 +44,7 @@ def test_a_date_means_through_the_end_of_that_day_utc() -> None:
         ("2024-02-29", datetime(2024, 3, 1, tzinfo=UTC)),
     ],
 )
-def test_times_are_rfc_3339_with_their_offset(expires: str, end: datetime) -> None:
+def test_an_expiry_time_is_rfc_3339_with_its_offset(expires: str, end: datetime) -> None:
     assert end_of(expires) == end
 
 
@@ -53,8 +53,8 @@ def test_times_are_rfc_3339_with_their_offset(expires: str, end: datetime) -> No
     ["", "tomorrow", "2026-6-1", "20260601", "2026-W01-1", "2023-02-29", "2026-06-01T12:00:00",
      "2026-06-01T25:00:00Z", "9999-12-31", "٢٠٢٦-٠٦-٠١", "0001-01-01T00:00:00+23:00"],
 )  # fmt: skip
-def test_an_expiry_that_is_neither_is_refused(expires: str) -> None:
-    with pytest.raises(KeyRefused, match="no date like"):
+def test_an_expiry_that_is_neither_a_date_nor_a_time_is_refused(expires: str) -> None:
+    with pytest.raises(KeyRefused, match="neither a date such as"):
         end_of(expires)
 
 
@@ -72,19 +72,19 @@ def test_an_expiry_that_is_neither_is_refused(expires: str) -> None:
         (("192.0.2.7",), "192.0.2.7", True),
     ],
 )
-def test_source_networks_are_kept_to(networks: tuple[str, ...], address: str, expected: bool) -> None:
+def test_a_key_works_only_from_its_networks(networks: tuple[str, ...], address: str, expected: bool) -> None:
     assert allowed(key(networks=networks), address=address) is expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "here", "192.0.2.0/33", "192.0.2.7/24", "2001:db8::1/32", "10.0.0.0/8/8", "fe80::1%eth0"]
 )
-def test_what_is_no_network_is_refused(text: str) -> None:
+def test_an_invalid_network_is_refused(text: str) -> None:
     with pytest.raises(KeyRefused) as caught:
         parse_network(text)
     assert caught.value.code == "key_network"
 
 
-def test_an_address_inside_a_network_is_answered_with_the_network() -> None:
+def test_an_address_inside_a_network_is_refused_with_the_network_to_use() -> None:
     with pytest.raises(KeyRefused, match=r"did you mean 192\.0\.2\.0/24"):
         parse_network("192.0.2.7/24")

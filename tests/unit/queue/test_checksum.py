@@ -1,4 +1,4 @@
-"""What a check-sum file says, and which upload a check-sum counts for or against."""
+"""Reading a checksum file, and the uploads that a checksum counts for or against."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OURS, THEIRS, OTHER = "a" * 64, "b" * 64, "c" * 64
         f"SHA256 (sync_users.csv) = {OURS}\n",
     ],
 )
-def test_a_checksum_is_read_as_sha256sum_and_its_kin_write_it(content: str) -> None:
+def test_a_checksum_is_read_in_the_formats_of_sha256sum_and_similar_tools(content: str) -> None:
     assert checksum_in(content.encode()) == OURS
     assert checksum_in(b"\xef\xbb\xbf" + content.encode()) == OURS
     assert checksum_in(content.encode("utf-16")) == OURS
@@ -44,40 +44,40 @@ def test_a_checksum_is_read_as_sha256sum_and_its_kin_write_it(content: str) -> N
         f"{OURS}  sync_users.csv\n{THEIRS}  sync_users.csv\n",
     ],
 )
-def test_what_does_not_say_one_checksum_is_refused(content: str) -> None:
+def test_a_file_without_exactly_one_checksum_is_refused(content: str) -> None:
     with pytest.raises(NoChecksum, match="sha256sum"):
         checksum_in(content.encode())
 
 
-def test_bytes_that_are_no_text_are_refused() -> None:
+def test_bytes_that_are_not_text_are_refused() -> None:
     with pytest.raises(NoChecksum):
         checksum_in(b"\xff\xfe\x00\xd8\x80")
 
 
 def verdict(around: Surroundings, *, required: bool = False, over: bool = False) -> Verdict:
-    """Of the import 7, whose upload had the sequence 20 and the hash OURS."""
+    """Return the verdict on the import 7, whose upload had the sequence 20 and the hash OURS."""
     return judge(7, OURS, around, required=required, over=over)
 
 
 @pytest.mark.parametrize("after", [0, 15, 25, 35])
-def test_a_checksum_that_fits_proves_the_file_whole_whenever_it_came(after: int) -> None:
+def test_a_matching_checksum_proves_the_file_complete_whenever_it_arrived(after: int) -> None:
     around = Surroundings([Checksum(1, THEIRS, 5), Checksum(2, OURS, after, import_id=3)], 10, 30)
     assert verdict(around) is Verdict.FITS
     assert verdict(around, required=True) is Verdict.FITS
 
 
-def test_a_checksum_sent_anew_outweighs_the_one_it_puts_right() -> None:
+def test_a_checksum_sent_again_overrides_the_one_it_corrects() -> None:
     assert verdict(Surroundings([Checksum(1, THEIRS, 15), Checksum(2, OURS, 20)], 10)) is Verdict.FITS
 
 
-def test_the_file_of_last_time_does_not_pass_under_the_checksum_of_this_time() -> None:
+def test_the_previous_file_does_not_pass_with_the_new_checksum() -> None:
     around = Surroundings([Checksum(1, OURS, 5), Checksum(2, THEIRS, 15)], before=10, others={OURS})
     assert verdict(around) is Verdict.DIFFERS
     assert verdict(Surroundings([Checksum(1, OURS, 5)], before=10, others={OURS})) is Verdict.FITS
 
 
-def test_an_old_file_sent_again_is_not_proven_whole_by_its_own_checksum() -> None:
-    """Its check-sum landed after the old file and before this one; so did that of the file that should have come."""
+def test_an_old_file_sent_again_is_not_proven_complete_by_its_own_checksum() -> None:
+    """Its checksum arrived after the old file and before this one; so did that of the file that was expected."""
     checksums = [Checksum(1, OURS, 10), Checksum(2, THEIRS, 10)]
     for sent in (checksums, checksums[::-1]):
         assert verdict(Surroundings(sent, before=10, others={OURS})) is Verdict.DIFFERS
@@ -85,23 +85,23 @@ def test_an_old_file_sent_again_is_not_proven_whole_by_its_own_checksum() -> Non
 
 
 @pytest.mark.parametrize(("after", "counts"), [(9, False), (10, True), (20, True), (29, True), (30, False)])
-def test_a_checksum_that_differs_counts_between_the_uploads_next_to_it(after: int, counts: bool) -> None:
+def test_a_differing_checksum_counts_only_between_the_neighboring_uploads(after: int, counts: bool) -> None:
     around = Surroundings([Checksum(1, THEIRS, after)], before=10, following=30)
     assert verdict(around) is (Verdict.DIFFERS if counts else Verdict.SILENT)
 
 
-def test_a_checksum_of_another_upload_counts_against_nobody() -> None:
+def test_a_checksum_of_another_upload_counts_against_no_upload() -> None:
     around = Surroundings([Checksum(1, THEIRS, 15)], before=10, others={THEIRS})
     assert verdict(around) is Verdict.SILENT
     assert verdict(around, required=True) is Verdict.WAITS
 
 
-def test_a_checksum_that_another_import_failed_for_counts_against_nobody_else() -> None:
+def test_a_checksum_that_made_an_import_fail_counts_against_no_other() -> None:
     assert verdict(Surroundings([Checksum(1, THEIRS, 15, import_id=6)], before=10)) is Verdict.SILENT
     assert verdict(Surroundings([Checksum(1, THEIRS, 15, import_id=7)], before=10)) is Verdict.DIFFERS
 
 
-def test_a_required_checksum_is_waited_for_and_then_missing() -> None:
+def test_a_required_checksum_is_awaited_and_then_missing() -> None:
     assert verdict(Surroundings(())) is Verdict.SILENT
     assert verdict(Surroundings(()), required=True) is Verdict.WAITS
     assert verdict(Surroundings(()), required=True, over=True) is Verdict.MISSING

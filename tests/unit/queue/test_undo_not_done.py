@@ -1,4 +1,4 @@
-"""An import whose undo did not succeed says so, and still says what must be looked at."""
+"""An import whose undo failed says so, and keeps the message of its own result."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ FILE = FileFacts("sync_users.csv", 5)
 @pytest.mark.parametrize(
     ("why", "said_before", "told"),
     [
-        ("it is gone", None, "It could not be undone: it is gone"),
+        ("it is gone", None, "The undo failed: it is gone"),
         (
             "It is gone.",
             "Look at this first: names.",
-            "It could not be undone: It is gone. Look at this first: names.",
+            "The undo failed: It is gone. Look at this first: names.",
         ),
     ],
 )
-def test_an_undo_that_fails_keeps_what_must_be_looked_at(why: str, said_before: str | None, told: str) -> None:
+def test_a_failed_undo_keeps_the_message_of_the_import(why: str, said_before: str | None, told: str) -> None:
     applied = Outcome(ImportState.COMPLETED, Counts(), FILE, (), said_before)
     undone = Undo("operator", "2026-03-01T12:00:00.000Z")
     entry = Entry("acme", 1, ImportState.RUNNING, False, 1, "/sync_users.csv", FILE, "", outcome=applied, undo=undone)

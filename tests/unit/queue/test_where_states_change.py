@@ -1,4 +1,4 @@
-"""Where the state of an import changes: in the queue, and an approval only through the decisions."""
+"""Only the queue changes the state of an import, and only the decisions approve one."""
 
 from __future__ import annotations
 

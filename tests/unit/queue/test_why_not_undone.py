@@ -1,4 +1,4 @@
-"""Which import may be undone now."""
+"""Which import can be undone now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exported row means, when it is read again, exactly what the user was: whatever names people give things."""
+"""An exported row, read again, describes the user exactly as before, with any names."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def read(settings: ImportSettings, content: bytes) -> CheckedRow:
 
 
 def as_user(row: CheckedRow) -> dict[str, object]:
-    """What `Directory` would show after the row was applied."""
+    """Return the user as a directory would show one after the row was applied."""
     ours = {name: value for name, value in row.values.items() if name in COLUMNS}
     own = {name: value for name, value in row.values.items() if name not in COLUMNS and value is not None}
     return {**ours, "secondary_team": list(row.values["secondary_team"] or ()), "state": "active", "custom": own}  # type: ignore[arg-type]
@@ -70,7 +70,7 @@ def sound(cells: Sequence[str]) -> bool:
     first=NASTY, last=NASTY, title=NASTY, team=NASTY, teams=st.lists(NASTY, max_size=3), location=NASTY,
     deactivated=st.booleans(),
 )  # fmt: skip
-def test_an_exported_row_means_what_the_user_was(
+def test_an_exported_row_describes_the_user_exactly(
     first: str, last: str, title: str, team: str, teams: list[str], location: str, deactivated: bool
 ) -> None:
     cells = dict.fromkeys(COLUMNS, "")
@@ -82,7 +82,7 @@ def test_an_exported_row_means_what_the_user_was(
     user = {**as_user(original), "state": "deactivated" if deactivated else "active"}
     export = Export(PLAIN)
     again = read(PLAIN, written(PLAIN, export.header, export.cells(user)))
-    # A list of teams may have only a word for nothing left: it is kept, and warned of.
+    # A list of teams may consist only of a word for "none": it is kept, with a warning.
     assert {problem.code for problem in again.problems} <= {"placeholder"}
     assert (again.values, again.deactivate) == (original.values, deactivated)
 
@@ -93,7 +93,7 @@ def test_an_exported_row_means_what_the_user_was(
     role=st.sampled_from(["learner", "admin", "hr"]), deactivated=st.booleans(),
 )  # fmt: skip
 @example("", "1E+05", 0.1 + 0.2, date(1, 1, 1), None, None, "admin", False)
-def test_an_export_is_in_the_form_and_the_words_of_the_tenant(
+def test_an_export_uses_the_tenants_format_and_words(
     title: str,
     note: str,
     size: float,
@@ -123,14 +123,14 @@ def test_an_export_is_in_the_form_and_the_words_of_the_tenant(
     assert again.values["job_title"] == (title or None)
 
 
-def test_what_was_kept_before_a_field_held_dates_is_written_as_it_is() -> None:
+def test_a_value_from_before_a_field_had_dates_is_exported_unchanged() -> None:
     user: dict[str, object] = dict.fromkeys(COLUMNS)
     user |= {"secondary_team": [], "state": "active", "custom": {"born": "in May", "size": "XL"}}
     cells = dict(zip(ODD.columns, Export(ODD).cells(user), strict=True))
     assert (cells["born"], cells["size"]) == ("in May", "XL")
 
 
-def test_a_custom_field_called_leave_date_is_exported_and_not_ours() -> None:
+def test_a_custom_field_named_leave_date_is_exported_instead_of_the_built_in_one() -> None:
     own = ImportSettings.model_validate({"custom_fields": [{"key": "leave_date"}, {"key": "active"}]})
     user: dict[str, object] = dict.fromkeys(COLUMNS)
     user |= {"secondary_team": [], "state": "active", "custom": {"leave_date": "in May", "active": "2"}}

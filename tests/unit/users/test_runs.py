@@ -1,4 +1,4 @@
-"""One record of the history is about a run of users."""
+"""One record of the history covers a run of users."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def each_of(runs: Iterable[tuple[int, int]]) -> list[int]:
 
 
 @given(st.lists(st.integers(1, 9)))
-def test_runs_hold_the_same_ids_in_the_same_order(ids: list[int]) -> None:
+def test_runs_have_the_same_ids_in_the_same_order(ids: list[int]) -> None:
     assert each_of(runs_of(ids)) == ids

@@ -1,4 +1,4 @@
-"""What is not kept any longer, and what always is."""
+"""The data that retention deletes, and the data it always keeps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def past(number: int, state: str = "completed", at: str | None = OLD, *, dry: bo
     return Past(number, ImportState(state), dry, f"{at}.{number:03}" if at else None, number)
 
 
-def test_history_goes_by_age() -> None:
+def test_history_is_deleted_by_age() -> None:
     assert effects_to_prune([effect(1), effect(2), effect(3, YOUNG)], BEFORE) == [1, 2]
 
 
@@ -34,7 +34,7 @@ def test_the_newest_applied_import_keeps_its_history_whatever_its_age() -> None:
     assert effects_to_prune([effect(1), effect(2)], BEFORE) == [1]
 
 
-def test_the_newest_that_changed_anybody_can_still_be_undone() -> None:
+def test_the_newest_import_that_changed_a_user_can_still_be_undone() -> None:
     quiet = [effect(number, changed=False) for number in (3, 4, 5)]
     assert effects_to_prune([effect(1), effect(2), *quiet], BEFORE) == [1, 3, 4]
 
@@ -43,12 +43,12 @@ def test_an_import_that_was_undone_is_not_the_newest() -> None:
     assert effects_to_prune([effect(1), effect(2), effect(3, undone=True)], BEFORE) == [1, 3]
 
 
-def test_the_list_that_the_next_file_is_compared_with_stays_and_all_that_undo_has_to_pass() -> None:
+def test_the_compared_list_stays_and_so_do_imports_that_undo_passes() -> None:
     corrections = [effect(number, compared=False) for number in (3, 4, 5)]
     assert effects_to_prune([effect(1), effect(2), *corrections], BEFORE) == [1]
 
 
-def test_what_is_exactly_as_old_as_the_retention_stays() -> None:
+def test_an_import_exactly_as_old_as_the_retention_stays() -> None:
     effects = [PastEffect(number, number, BEFORE, changed=True, undone=False, compared=True) for number in (1, 2)]
     assert effects_to_prune(effects, BEFORE) == []
     imports = [past(number) for number in (1, 2)]
@@ -56,8 +56,8 @@ def test_what_is_exactly_as_old_as_the_retention_stays() -> None:
     assert imports_to_prune(imports, (), BEFORE).files == set()
 
 
-def test_the_newest_is_the_one_applied_last_whatever_the_clock_said_and_whenever_it_was_uploaded() -> None:
-    """The numbers of their order: import 2 first, then import 1, then import 3, at which the clock stepped back."""
+def test_the_newest_import_is_the_one_applied_last_not_the_one_uploaded_last() -> None:
+    """The order of application: import 2, import 1, then import 3, when the clock was set back."""
     numbers = {1: 2, 2: 1, 3: 3}
     effects = [replace(effect(4 - each), id=each, number=number) for each, number in numbers.items()]
     assert effects_to_prune(effects, BEFORE) == [2, 1]
@@ -66,7 +66,7 @@ def test_the_newest_is_the_one_applied_last_whatever_the_clock_said_and_whenever
 
 
 def test_an_old_effect_stays_between_two_that_stay() -> None:
-    """The clock was a month behind when import 2 was applied: undo has to pass it on its way to import 1."""
+    """The clock was a month behind when import 2 was applied: an undo of import 1 has to pass it."""
     effects = [effect(1, YOUNG), effect(2), effect(3, YOUNG)]
     assert effects_to_prune(effects, BEFORE) == []
 
@@ -75,7 +75,7 @@ EFFECTS = st.lists(st.builds(lambda *args: args, st.booleans(), st.booleans(), s
 
 
 @given(EFFECTS)
-def test_undo_of_what_remains_misses_nothing(kinds: list[tuple[bool, bool, bool, bool]]) -> None:
+def test_later_undos_find_every_import_they_pass(kinds: list[tuple[bool, bool, bool, bool]]) -> None:
     effects = [
         effect(number, OLD if old else YOUNG, changed=changed, undone=undone, compared=compared)
         for number, (old, changed, undone, compared) in enumerate(kinds, start=1)
@@ -83,7 +83,7 @@ def test_undo_of_what_remains_misses_nothing(kinds: list[tuple[bool, bool, bool,
     gone = set(effects_to_prune(effects, BEFORE))
     kept = [each for each in effects if each.id not in gone]
     assert all(each.applied_at < BEFORE for each in effects if each.id in gone)
-    # Among those that can be undone, none is missing between two that remain.
+    # No import with an effect is missing between two that remain.
     undoable = [each.id in gone for each in effects if each.changed]
     assert undoable == sorted(undoable, reverse=True)
     assert not undoable or not undoable[-1]
@@ -94,7 +94,7 @@ def test_undo_of_what_remains_misses_nothing(kinds: list[tuple[bool, bool, bool,
         assert not newest or newest[0] in kept
 
 
-def test_files_and_rows_go_by_age() -> None:
+def test_files_and_rows_are_deleted_by_age() -> None:
     found = imports_to_prune([past(1), past(2, "failed"), past(3, at=YOUNG)], (), BEFORE)
     assert (found.files, found.rows) == ({1, 2}, {1, 2})
 
@@ -104,12 +104,12 @@ def test_the_newest_applied_import_is_never_pruned() -> None:
     assert (found.files, found.rows) == ({1, 3, 4}, {1, 3, 4})
 
 
-def test_what_somebody_or_something_waits_for_is_never_pruned() -> None:
+def test_an_unfinished_or_undecided_import_is_never_pruned() -> None:
     waiting = [past(1, "held"), past(2, "queued", None), past(3, "running", None), past(4, "arriving", None)]
     assert imports_to_prune(waiting, (), BEFORE).files == set()
 
 
-def test_a_row_stays_while_its_report_is_shown_but_its_files_go() -> None:
+def test_a_row_stays_while_its_report_is_shown_but_its_files_are_deleted() -> None:
     found = imports_to_prune([past(1), past(2), past(3)], {1}, BEFORE)
     assert (found.files, found.rows) == ({1, 2}, {2})
 
@@ -117,7 +117,7 @@ def test_a_row_stays_while_its_report_is_shown_but_its_files_go() -> None:
 # Copies
 
 
-def test_the_oldest_copies_go_until_the_rest_fits() -> None:
+def test_the_oldest_copies_are_deleted_until_the_rest_fits() -> None:
     imports = [past(number) for number in (1, 2, 3, 4)]
     sizes = {1: 10, 2: 1, 3: 10, 4: 10}
     assert copies_to_remove(imports, sizes, 31) == []
@@ -125,7 +125,7 @@ def test_the_oldest_copies_go_until_the_rest_fits() -> None:
     assert copies_to_remove(imports, sizes, 20) == [1, 2]
 
 
-def test_the_copy_of_the_newest_applied_list_stays_whatever_it_takes() -> None:
+def test_the_copy_of_the_newest_applied_list_stays_whatever_its_size() -> None:
     failed, newest, correction, undone = (
         past(1, "failed"),
         past(2),
