@@ -20,5 +20,5 @@ def is_on_read_only_disk(path: Path) -> bool:
         return False
 
 
-def not_ours(path: Path, why: str | None) -> str:
+def no_access(path: Path, why: str | None) -> str:
     return f"{path} cannot be used ({why}); make the user that runs Headcount its owner (chown -R on the folder)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refusal(Exception):  # noqa: N818 - the field's word
+class Refusal(Exception):  # noqa: N818 - a common name
     """An action that was refused, and why. `code` is stable; `message` is a sentence without a full stop."""
 
     def __init__(self, code: str, message: str) -> None:

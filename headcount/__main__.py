@@ -18,7 +18,7 @@ MARK = 'PART_OF = "headcount"'
 """A line of the `__init__.py` of each package; a package that was installed over it lacks the line."""
 
 
-class InTheWay(Exception):  # noqa: N818 - what is the case
+class InTheWay(Exception):  # noqa: N818 - a state, not an error
     """A package of Headcount cannot be loaded; the message is a sentence."""
 
 

@@ -9,9 +9,9 @@ class KeyRefused(Refusal):
     """This key, or a fact given with it, is refused. `code` is stable."""
 
 
-class HostKeyRefused(Exception):  # noqa: N818 - the field's word
+class HostKeyRefused(Exception):  # noqa: N818 - a common name
     """A host key cannot be used; the message names the file and says what to do."""
 
 
-class RingUnreadable(Exception):  # noqa: N818 - what it is
+class RingUnreadable(Exception):  # noqa: N818 - a state, not an error
     """The file of a tenant's keys cannot be read or parsed; no user can log in with it."""

@@ -62,7 +62,7 @@ async def open_database(
     try:
         return await _open(path, kind, readonly, make, through or Threaded)
     except sqlite3.DatabaseError as error:
-        raise as_told(error, path) from error
+        raise translated(error, path) from error
 
 
 async def _open(path: Path, kind: str, readonly: bool, make: bool, through: Through) -> aiosqlite.Connection:
@@ -324,7 +324,7 @@ def as_try_again(error: Exception) -> Exception:
     return error
 
 
-def as_told(error: sqlite3.DatabaseError, path: Path) -> Exception:
+def translated(error: sqlite3.DatabaseError, path: Path) -> Exception:
     """Map an error of the database at `path` to TryAgain, DatabaseUnusable or else DatabaseFault."""
     meant = as_try_again(error)
     if meant is not error:

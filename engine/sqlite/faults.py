@@ -14,7 +14,7 @@ from importer.errors import DatabaseDamaged, DatabaseFault
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def translating() -> Iterator[None]:
     """Raise SQLite errors in the block as TryAgain or DatabaseDamaged if they are that, else as DatabaseFault."""
     try:
         yield
@@ -28,6 +28,6 @@ def told() -> Iterator[None]:
 
 
 async def fetch(db: aiosqlite.Connection, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-    """Return all rows of `query`. Raises as `told` does."""
-    with told():
+    """Return all rows of `query`. Raises as `translating` does."""
+    with translating():
         return list(await db.execute_fetchall(query, values))

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ground.access import may, not_ours
+from ground.access import may, no_access
 from importer.errors import DatabaseUnusable
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -51,12 +51,12 @@ def shut(path: Path) -> str | None:
     except FileNotFoundError:
         return f"{path} is missing; restore it from a backup"
     except OSError as error:
-        return not_ours(path, error.strerror)
+        return no_access(path, error.strerror)
     if not os.path.isfile(path):
         return f"{path} is not a file; move it away and restore the file from a backup"
     if found.st_size == 0:
         return f"{path} is empty; restore it from a backup"
     for each, needed in ((path, os.R_OK | os.W_OK), (path.parent, os.R_OK | os.W_OK | os.X_OK)):
         if not may(each, needed):
-            return not_ours(each, "Permission denied")
+            return no_access(each, "Permission denied")
     return None

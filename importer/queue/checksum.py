@@ -1,8 +1,8 @@
 """Read a checksum file, and decide what it means for an upload. Pure.
 
 A checksum that matches an upload proves the upload complete, whenever the checksum arrived. A checksum that matches
-no upload counts against the upload it was probably sent for: one that arrived after the upload before and before the
-upload after.
+no upload counts against an upload that it may have been sent for: it arrived after the upload before that one, and
+before the upload after it.
 
 A checksum that matches another upload, or made another import fail, counts against no upload. So the previous file's
 checksum, still in the folder beside the new file, does not make the new file fail.
@@ -30,7 +30,7 @@ _LINE = re.compile(r"\\?(?P<hash>[0-9a-fA-F]{64})(?:[ \t]+\*?(?P<name>.*))?")
 _TAGGED_LINE = re.compile(r"SHA256 \((?P<name>.*)\) = (?P<hash>[0-9a-fA-F]{64})")
 
 
-class NoChecksum(ValueError):  # noqa: N818 - what is the case
+class NoChecksum(ValueError):  # noqa: N818 - a state, not an error
     """A checksum file without a checksum for sync_users.csv; the message is a sentence for the client."""
 
 

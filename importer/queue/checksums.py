@@ -140,7 +140,7 @@ class Checksums:
         return Compared(verdict)
 
     def _not_read(self, entry: Entry) -> Compared:
-        """Return that the file is not compared yet; it fails when it was unreadable for CHECKSUM_WAIT."""
+        """Keep the file from running uncompared: it is read again, and the import fails after CHECKSUM_WAIT."""
         since = self._unread.get(entry.key)
         if since is None:  # the checksum arrived after the latest look at the file
             return Compared(Verdict.UNREAD)

@@ -36,7 +36,7 @@ STEP = 2000
 """The number of rows that one transaction deletes."""
 
 
-class Busy(Exception):  # noqa: N818 - what is the case
+class Busy(Exception):  # noqa: N818 - a state, not an error
     """An import of the tenant runs or is about to; the rest is pruned later."""
 
 

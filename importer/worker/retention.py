@@ -6,7 +6,7 @@ whose reports are in /results stay. Whatever their age, these stay:
 - imports that are not ended or decided;
 - the newest applied import;
 - the newest applied import that changed a user, which can be undone;
-- the newest applied complete file, which the next file is compared with.
+- the newest applied file that is not a correction file, which the next file is compared with.
 
 Copies of uploads are deleted earlier if they take more than the tenant's `kept_bytes` together; the rest stays.
 """
@@ -64,7 +64,7 @@ def copies_to_remove(imports: Iterable[Past], sizes: Mapping[int, int], most: in
     """Return the imports whose copies are deleted, oldest first.
 
     The copies of all ended imports then take at most `most` bytes. `sizes` has the bytes of the copies by import. The
-    copy of the newest applied complete file always stays.
+    copy of the newest applied file that is not a correction file always stays.
     """
     ended = [each for each in imports if each.state not in UNDECIDED and each.finished_at and each.id in sizes]
     lists = [each for each in ended if each.state in APPLIED and not each.dry_run and not each.correction]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from ground.access import may, not_ours
+from ground.access import may, no_access
 from ground.files import found_at, look_of
 from importer.errors import DatabaseUnusable
 from importer.folder import TenantFolder
@@ -147,11 +147,11 @@ def _folders(folder: TenantFolder) -> str | None:
                 return f"the folder {place} is missing; restore it from a backup"
             continue  # whoever needs it makes it
         except OSError as error:
-            return not_ours(place, error.strerror)
+            return no_access(place, error.strerror)
         if not place.is_dir():
             return f"{place} is not a folder; move it away and restore the folder from a backup"
         if not may(place, os.R_OK | os.W_OK | os.X_OK):
-            return not_ours(place, "Permission denied")
+            return no_access(place, "Permission denied")
     return None
 
 
@@ -162,7 +162,7 @@ def _ring(path: Path) -> str | None:
         return f"{path} is missing; restore it from a backup, or add the keys again: headcount key add {name} FILE"
     if not os.path.lexists(path) or may(path, os.R_OK | os.W_OK):
         return None
-    return not_ours(path, "Permission denied")
+    return no_access(path, "Permission denied")
 
 
 def _wrong_with(copy: Path, size: int) -> str | None:

@@ -8,26 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.deeds import DEEDS
+from tests.contract.operations import OPERATIONS
 from tests.support import ROOT
 from tests.support.engines import ENGINES
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", DEEDS)
+@pytest.mark.parametrize("name", OPERATIONS)
 async def test_an_operation_of_a_killed_process_is_done_completely_or_not_at_all(
     engine: str, name: str, tmp_path: Path
 ) -> None:
-    deed, before, killed = DEEDS[name], tmp_path / "before", tmp_path / "killed"
+    operation, before, killed = OPERATIONS[name], tmp_path / "before", tmp_path / "killed"
     for folder in (before, killed):
         folder.mkdir()
-    await deed.prepare(engine, before)
+    await operation.prepare(engine, before)
     command = (sys.executable, "-m", "tests.support.crashing", engine, name, before, killed)
     crashing = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
     assert await crashing.wait() == 0
-    undone, done = await deed.seen(engine, before), await deed.seen(engine, killed / "whole")
+    undone, done = await operation.seen(engine, before), await operation.seen(engine, killed / "whole")
     assert undone != done
-    found = [await deed.seen(engine, folder) for folder in sorted(killed.glob("[0-9]*"))]
-    assert [each == done for each in found] == sorted(each == done for each in found), "done is done"
+    found = [await operation.seen(engine, folder) for folder in sorted(killed.glob("[0-9]*"))]
+    assert [each == done for each in found] == sorted(each == done for each in found), "done, then not done"
     assert [each for each in found if each not in (undone, done)] == []
     assert (found[0], found[-1]) == (undone, done)

@@ -1,8 +1,8 @@
-"""Deeds of an engine, killed between their steps: `python -m tests.support.crashing ENGINE DEED FOLDER KILLED`.
+"""Operations of an engine, killed between their steps: `python -m tests.support.crashing ENGINE NAME FOLDER KILLED`.
 
-The deed is one of `tests.contract.deeds`, and FOLDER what is there before. In KILLED there are afterwards copies of
-it, `00`, `01`, ..., in each of which a process of its own was killed (SIGKILL) while it did the deed: in the first
-before the first step, and so on, the last when it was done.
+NAME is one of `tests.contract.operations`, and FOLDER the state before it. Afterwards KILLED has copies of FOLDER:
+`00`, `01`, ... In each copy a process was killed (SIGKILL) during the operation: in the first before the first step,
+and so on, in the last after the last step.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.contract.deeds import DEEDS
+from tests.contract.operations import OPERATIONS
 
 MOST = 24
-"""Of a deed of more steps than this, only so many are chosen, and the last ones."""
+"""If an operation has more steps, only this many are chosen, and the last ones."""
 
 
 class Steps:
-    """Counts the steps of a deed from its beginning to its end, and kills the process before the one of `fatal`."""
+    """Counts the steps of an operation, and kills the process before the step `fatal`."""
 
     def __init__(self, fatal: int | None = None) -> None:
         self.taken = 0
@@ -48,7 +48,7 @@ class Steps:
 
 
 def sqlite_steps(steps: Steps) -> None:
-    """Each statement of SQLite is a step, those of triggers too; not what tidies up the log beside the deed."""
+    """Make each SQLite statement a step, also those of triggers, but not the checkpoints of the log."""
     connect = sqlite3.connect
 
     def traced_step(statement: str) -> None:
@@ -64,11 +64,11 @@ def sqlite_steps(steps: Steps) -> None:
 
 
 WATCH: dict[str, Callable[[Steps], None]] = {"sqlite": sqlite_steps}
-"""How the steps of each engine are seen."""
+"""The function that counts the steps of each engine."""
 
 
 def in_a_process(do: Callable[[], None]) -> int:
-    """Do it in a process of its own, and return how that ended, as `waitstatus_to_exitcode` has it."""
+    """Run `do` in a process of its own, and return its exit code as `waitstatus_to_exitcode` does."""
     process = os.fork()
     if process == 0:
         ended = 1
@@ -83,7 +83,7 @@ def in_a_process(do: Callable[[], None]) -> int:
 
 
 def chosen(steps: int) -> list[int]:
-    """The steps before which the process is killed."""
+    """Return the steps before which the process is killed."""
     if steps <= MOST:
         return list(range(steps))
     return sorted({*(number * steps // MOST for number in range(MOST)), *range(steps - 4, steps)})
@@ -93,7 +93,7 @@ def main(engine: str, name: str, before: Path, killed: Path) -> None:
     def act(folder: Path, fatal: int | None, count: Path | None = None) -> None:
         steps = Steps(fatal)
         WATCH[engine](steps)
-        asyncio.run(DEEDS[name].act(engine, folder, steps.begin, steps.end))
+        asyncio.run(OPERATIONS[name].act(engine, folder, steps.begin, steps.end))
         if count:
             count.write_text(str(steps.taken))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiosqlite
 
 from engine.sqlite.database import Inline, open_database, put_away, transaction
-from engine.sqlite.faults import told
+from engine.sqlite.faults import translating
 from engine.sqlite.importing.addresses import SqliteRowsAside
 from engine.sqlite.importing.applied import SqliteApplied
 from engine.sqlite.importing.before import SqliteLinesBefore
@@ -68,7 +68,7 @@ async def importing(
     After the commit, the function given to `left` moves the committed data from the log into the database file: it is
     as safe in either.
     """
-    with told():
+    with translating():
         db = await open_database(database, "tenant", through=Inline)
         try:
             await db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")

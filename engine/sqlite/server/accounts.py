@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from engine.sqlite.database import as_told
+from engine.sqlite.database import translated
 from engine.sqlite.server.listing import COPIES_NEEDED
 from importer.errors import DatabaseUnusable
 
@@ -22,7 +22,7 @@ class SqliteAccountStore:
         try:
             self._db = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
         except sqlite3.DatabaseError as error:
-            raise as_told(error, file) from error
+            raise translated(error, file) from error
 
     def has(self, tenant: str) -> bool:
         return bool(self._rows("SELECT 1 FROM tenants WHERE name = ?", tenant))
@@ -39,4 +39,4 @@ class SqliteAccountStore:
         except sqlite3.ProgrammingError as error:
             raise DatabaseUnusable(f"{self._file} is closed") from error
         except sqlite3.DatabaseError as error:
-            raise as_told(error, self._file) from error
+            raise translated(error, self._file) from error

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import aiosqlite
 
-from engine.sqlite.database import as_told, at_once, in_its_thread, transaction
+from engine.sqlite.database import at_once, in_its_thread, transaction, translated
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Ledger:
 
         See `engine.sqlite.database.at_once`.
         """
-        with self._told():
+        with self._translating():
             await self._outside()
             return await at_once(self.db, work, on_disk=on_disk)
 
@@ -47,28 +47,28 @@ class Ledger:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """Run a write transaction of several steps, exclusive in this process: for work that may wait."""
-        with self._told():
+        with self._translating():
             async with self._lock, transaction(self.db):
                 yield
 
     async def rows(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """Return the rows of a statement, in the caller's transaction, or without waiting for one."""
-        with self._told():
+        with self._translating():
             return list(await self.db.execute_fetchall(statement, values))
 
     async def read(self, statement: str, *values: object) -> list[aiosqlite.Row]:
         """Return the rows of a statement, outside of any transaction."""
-        with self._told():
+        with self._translating():
             await self._outside()
             return await in_its_thread(self.db, lambda: self.db._conn.execute(statement, values).fetchall())
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translating(self) -> Iterator[None]:
         """Raise SQLite's errors as exceptions of `importer.errors`."""
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise as_told(error, self.file) from error
+            raise translated(error, self.file) from error
 
     async def _outside(self) -> None:
         """Wait until no transaction of several steps is open.

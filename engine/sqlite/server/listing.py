@@ -45,7 +45,7 @@ IN_LINE = (
     "SELECT tenant, id, state, sequence, dry_run, correction, undo IS NOT NULL, trial IS NOT NULL,"
     " sha256 IS NOT NULL, not_before, uploaded_at FROM imports WHERE tenant = ? AND state = ?"
 )
-CUT_OFF = (
+UNFINISHED = (
     "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') AND state <> 'queued' ORDER BY sequence"
 )
 
@@ -142,7 +142,7 @@ class SqliteListing(Listing):
         )
 
     async def cut_off(self) -> list[Entry]:
-        return await self._entries(CUT_OFF)
+        return await self._entries(UNFINISHED)
 
     async def heads(self) -> list[tuple[str, int]]:
         return sorted(((row[0], row[1]) for row in await self._ledger.read(HEADS)), key=lambda head: head[1])

@@ -26,8 +26,8 @@ class SqliteOutboxStore:
         await self._ledger.at_once(lambda db: put_in_outbox(db, notices, now))
 
     async def close_topic(self, tenant: str, topic: str, *, now: str) -> None:
-        told = await self._ledger.read("SELECT 1 FROM outbox WHERE tenant = ? AND topic = ?", tenant, topic)
-        if not told:
+        used = await self._ledger.read("SELECT 1 FROM outbox WHERE tenant = ? AND topic = ?", tenant, topic)
+        if not used:
             return
         async with self._ledger.transaction():
             await self._ledger.db.execute(

@@ -21,7 +21,7 @@ def copy_users(database: Path, copy: Path, stopping: Callable[[], bool]) -> None
         if stopping():
             raise Stopped("the server is stopping")
 
-    with _told(), closing(_read_only(database)) as source, closing(sqlite3.connect(copy)) as target:
+    with _translating(), closing(_read_only(database)) as source, closing(sqlite3.connect(copy)) as target:
         source.execute("BEGIN")
         source.execute("SELECT 1 FROM settings").fetchone()  # from here on all reads are of one moment
         target.execute("PRAGMA synchronous=OFF")
@@ -30,7 +30,7 @@ def copy_users(database: Path, copy: Path, stopping: Callable[[], bool]) -> None
 
 def look_at_users(database: Path, fields: Iterable[str]) -> Look:
     """Return whether there are users, and which of these custom fields number them; blocks. Raises TryAgain."""
-    with _told(), closing(_read_only(database)) as db:
+    with _translating(), closing(_read_only(database)) as db:
         if db.execute("SELECT 1 FROM users LIMIT 1").fetchone() is None:
             return Look(are=False)
         return Look(are=True, numbered=frozenset(key for key in fields if _numbers_all(db, key)))
@@ -52,7 +52,7 @@ def _read_only(database: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _translating() -> Iterator[None]:
     """Raise any database error as TryAgain: the users cannot be read now."""
     try:
         yield

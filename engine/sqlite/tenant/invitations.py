@@ -7,7 +7,7 @@ from collections.abc import Callable
 import aiosqlite
 
 from engine.sqlite.database import transaction
-from engine.sqlite.faults import fetch, told
+from engine.sqlite.faults import fetch, translating
 from engine.sqlite.waits import STILL_WAITS
 from importer.rules.emails import email_key
 from importer.users.invitations import Asked, Invitation, today_at
@@ -42,7 +42,7 @@ class SqliteInvitations:
         return [each.user_id for each in await self._due(asked, "ORDER BY i.not_before, i.user_id LIMIT ?", limit)]
 
     async def begin(self, user_id: int, asked: Asked, next_try: Callable[[int], float]) -> Invitation | None:
-        with told():
+        with translating():
             async with transaction(self._db):
                 found = await self._due(asked, "AND i.user_id = ?", user_id)
                 for each in found:
@@ -59,7 +59,7 @@ class SqliteInvitations:
         await self._end(invitation, "given_up" if ends else "waiting", error, None, None)
 
     async def _due(self, asked: Asked, which: str, value: int) -> list[Invitation]:
-        with told():
+        with translating():
             await self._db.create_function("today_in", 1, today_at(asked.now))
         rows = await fetch(
             self._db,
@@ -84,6 +84,6 @@ class SqliteInvitations:
         )
 
     async def _write(self, statement: str, values: tuple[object, ...] = ()) -> None:
-        with told():
+        with translating():
             async with transaction(self._db):
                 await self._db.execute(statement, values)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 import aiosqlite
 
 from engine.sqlite.database import transaction
-from engine.sqlite.faults import fetch, told
+from engine.sqlite.faults import fetch, translating
 from importer.users.memory import PastEffect
 
 EFFECTS = """
@@ -30,7 +30,7 @@ class SqliteMemory:
         self._db = db
 
     async def prune_effects(self, choose: Callable[[Sequence[PastEffect]], Collection[int]]) -> set[int]:
-        with told():
+        with translating():
             async with transaction(self._db):
                 rows = await fetch(self._db, EFFECTS)
                 effects = [PastEffect(*row[:3], *map(bool, row[3:])) for row in rows]
@@ -42,7 +42,7 @@ class SqliteMemory:
         return [row[0] for row in await fetch(self._db, WITH_HISTORY)]
 
     async def prune_changes(self, import_id: int, most: int) -> bool:
-        with told():
+        with translating():
             async with transaction(self._db):
                 done = await self._db.execute(
                     "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE import_id = ? LIMIT ?)"

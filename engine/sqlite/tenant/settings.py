@@ -9,8 +9,8 @@ from pathlib import Path
 
 import aiosqlite
 
-from engine.sqlite.database import as_told, check_version, newest_version, transaction
-from engine.sqlite.faults import fetch, told
+from engine.sqlite.database import check_version, newest_version, transaction, translated
+from engine.sqlite.faults import fetch, translating
 from engine.sqlite.tenant.switching import switch_identity
 from engine.sqlite.unusable import damaged
 from importer.errors import DatabaseFault, DatabaseUnusable, TryAgain
@@ -26,7 +26,7 @@ async def texts_in(db: aiosqlite.Connection) -> Texts:
 
 async def change(db: aiosqlite.Connection, decide: Callable[[Texts], Settled]) -> Settled:
     """Store what `decide` returns, in the transaction in which it is called. Raises what it raises, and Refused."""
-    with told():
+    with translating():
         async with transaction(db):
             settled = decide(await texts_in(db))
             if settled.identity:
@@ -73,7 +73,7 @@ def _read(database: Path, options: str, timeout_s: float) -> tuple[Texts, bool]:
             check_version(database, "tenant", version)
             return dict(db.execute(SELECT)), version < newest_version("tenant")
     except sqlite3.DatabaseError as error:
-        meant = as_told(error, database)
+        meant = translated(error, database)
         raise (DatabaseUnusable(damaged(database, error)) if isinstance(meant, DatabaseFault) else meant) from error
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from engine.sqlite.database import check_version
-from engine.sqlite.faults import told
+from engine.sqlite.faults import translating
 from engine.sqlite.tenant.settings import SELECT
 from importer.users.users import Stock
 
@@ -20,7 +20,7 @@ COUNTS = """
 def take_stock(database: Path, timeout_s: float) -> Stock:
     """Return the stock of the users.db at `database`, whose schema is up to date; blocks."""
     where = f"{database.absolute().as_uri()}?mode=ro"
-    with told(), closing(sqlite3.connect(where, uri=True, timeout=timeout_s)) as db:
+    with translating(), closing(sqlite3.connect(where, uri=True, timeout=timeout_s)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         check_version(database, "tenant", version)
         total, gone, inviting, logged = db.execute(COUNTS).fetchone()

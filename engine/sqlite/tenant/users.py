@@ -11,7 +11,7 @@ from pathlib import Path
 import aiosqlite
 
 from engine.sqlite.database import open_database, transaction
-from engine.sqlite.faults import fetch, told
+from engine.sqlite.faults import fetch, translating
 from engine.sqlite.importing.importing import SqliteImporting, importing
 from engine.sqlite.tenant import settings
 from engine.sqlite.tenant.copies import copy_users, look_at_users
@@ -48,14 +48,14 @@ class SqliteUsers:
     @asynccontextmanager
     async def directory(self, identity: Identity = BY_ADDRESS) -> AsyncIterator[SqliteDirectory]:
         async with open_users(self._folder, readonly=True) as db:
-            with told():
+            with translating():
                 index = await attach_index(db, self._folder.search_db)
             yield SqliteDirectory(db, identity, index)
 
     @asynccontextmanager
     async def snapshot(self, identity: Identity = BY_ADDRESS) -> AsyncIterator[SqliteDirectory]:
         async with open_users(self._folder) as db:
-            with told():
+            with translating():
                 await db.execute("BEGIN")
             yield SqliteDirectory(db, identity)
 
@@ -63,7 +63,7 @@ class SqliteUsers:
         return self._folder.search_db.exists()
 
     def catch_up_index(self, stopping: Callable[[], bool] = lambda: False) -> int:
-        with told():
+        with translating():
             return catch_up(self._folder, stopping)
 
     async def count_by_state(self) -> dict[str, int]:
@@ -72,7 +72,7 @@ class SqliteUsers:
 
     async def set_protected(self, identifier: str, protected: bool, identity: Identity) -> bool:
         async with open_users(self._folder) as db:
-            with told():
+            with translating():
                 async with transaction(db):
                     cursor = await db.execute(
                         f"UPDATE users SET protected = ? WHERE {identity.column} = ?",  # noqa: S608 - one of two columns
@@ -88,7 +88,7 @@ class SqliteUsers:
     @asynccontextmanager
     async def invitations(self, wait_s: float) -> AsyncIterator[SqliteInvitations]:
         async with open_users(self._folder) as db:
-            with told():
+            with translating():
                 await db.execute(f"PRAGMA busy_timeout={round(wait_s * 1000)}")
             yield SqliteInvitations(db)
 
@@ -100,7 +100,7 @@ class SqliteUsers:
     @asynccontextmanager
     async def undoing(self, import_id: int, identity: Identity) -> AsyncIterator[SqliteUndoing]:
         async with open_users(self._folder) as db:
-            with told():
+            with translating():
                 async with transaction(db):
                     await refuse_switched(db, identity)
                     yield SqliteUndoing(db, import_id)
@@ -177,7 +177,7 @@ async def open_users(
     folder: TenantFolder, *, readonly: bool = False, make: bool = False
 ) -> AsyncIterator[aiosqlite.Connection]:
     """Open the users.db of one tenant; migrate its schema unless `readonly`; with `make` create it if needed."""
-    with told():
+    with translating():
         db = await open_database(folder.users_db, "tenant", readonly=readonly, make=make)
     try:
         yield db

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from engine.sqlite.database import open_database
-from engine.sqlite.faults import told
+from engine.sqlite.faults import translating
 from engine.sqlite.tenant.users import SqliteUsers
 from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
@@ -76,7 +76,7 @@ def damage(database: Path, table: str) -> None:
 
 def fault_of(database: Path) -> DatabaseDamaged:
     """What using it raises."""
-    with pytest.raises(DatabaseDamaged) as caught, told(), closing(sqlite3.connect(database)) as db:
+    with pytest.raises(DatabaseDamaged) as caught, translating(), closing(sqlite3.connect(database)) as db:
         db.execute("SELECT count(first_name) FROM users").fetchone()
     return caught.value
 

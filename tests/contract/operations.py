@@ -41,7 +41,7 @@ MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Operation:
     """An operation on a store with the tenants `acme` and `globex`, after `before` was done."""
 
     do: Callable[[Store], Awaitable[object]]
@@ -72,7 +72,7 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
-class UsersDeed:
+class UsersOperation:
     """An operation on the users of a company that has none, after `before` was done."""
 
     do: Callable[[Company], Awaitable[object]]
@@ -85,7 +85,7 @@ class UsersDeed:
 
     async def act(self, engine: str, folder: Path, begins: Callable[[], None], ends: Callable[[], None]) -> None:
         company = COMPANIES[engine](folder)
-        company.imports = 5  # which no deed before was
+        company.imports = 5  # above the ids of `before`
         begins()
         await self.do(company)
         ends()
@@ -195,35 +195,39 @@ async def told_and_waiting(store: Store) -> None:
 WHOLE = Known(("look", FIGURES), "sound", Pruned("what", LATER))
 
 OF_STORE = {
-    "an upload is promised": Deed(lambda store: promise(store.imports())),
-    "an upload lands": Deed(lambda store: store.imports().landed("acme", 1), lambda store: promise(store.imports())),
-    "an upload becomes no import": Deed(end_upload, lambda store: promise(store.imports())),
-    "an import is claimed": Deed(lambda store: store.imports().claim("acme", 1, correction=True), queued),
-    "an import is queued again": Deed(lambda store: store.imports().requeue("acme", 1, message="later"), claimed),
-    "an import ends": Deed(finish, claimed),
-    "an import is approved": Deed(
+    "an upload is promised": Operation(lambda store: promise(store.imports())),
+    "an upload lands": Operation(
+        lambda store: store.imports().landed("acme", 1), lambda store: promise(store.imports())
+    ),
+    "an upload becomes no import": Operation(end_upload, lambda store: promise(store.imports())),
+    "an import is claimed": Operation(lambda store: store.imports().claim("acme", 1, correction=True), queued),
+    "an import is queued again": Operation(
+        lambda store: store.imports().requeue("acme", 1, message="later"), claimed
+    ),
+    "an import ends": Operation(finish, claimed),
+    "an import is approved": Operation(
         lambda store: store.imports().approve("acme", 1, by="Ann", users=frozenset({1})), held
     ),
-    "an import is discarded": Deed(lambda store: store.imports().discard("acme", 1, by="Ann"), held),
-    "a checksum proves an import whole": Deed(proves_whole, held_for_length),
-    "an undo is asked for": Deed(lambda store: store.imports().undo("acme", None, by="Ann"), applied),
-    "imports are deleted": Deed(lambda store: store.imports().delete("acme", [1]), applied),
-    "a tenant is added": Deed(lambda store: store.tenants().add(Tenant("initech", AT, 3))),
-    "a tenant is removed": Deed(lambda store: store.tenants().remove("acme"), everything),
-    "a token is added": Deed(add_token),
-    "a token is removed with its sessions": Deed(lambda store: store.tokens().remove(1), signed_in),
-    "a session is opened, another is over": Deed(sign_in_later, signed_in),
-    "uses of keys are written": Deed(
+    "an import is discarded": Operation(lambda store: store.imports().discard("acme", 1, by="Ann"), held),
+    "a checksum proves an import complete": Operation(proves_whole, held_for_length),
+    "an undo is asked for": Operation(lambda store: store.imports().undo("acme", None, by="Ann"), applied),
+    "imports are deleted": Operation(lambda store: store.imports().delete("acme", [1]), applied),
+    "a tenant is added": Operation(lambda store: store.tenants().add(Tenant("initech", AT, 3))),
+    "a tenant is removed": Operation(lambda store: store.tenants().remove("acme"), everything),
+    "a token is added": Operation(add_token),
+    "a token is removed with its sessions": Operation(lambda store: store.tokens().remove(1), signed_in),
+    "a session is opened, another is over": Operation(sign_in_later, signed_in),
+    "uses of keys are written": Operation(
         lambda store: store.key_uses().write("acme", {"SHA256:c": Use(LATER, "192.0.2.9")}, {"SHA256:a", "SHA256:c"}),
         lambda store: store.key_uses().write("acme", USES, None),
     ),
-    "bans are written": Deed(write_bans, banned),
-    "figures are written": Deed(lambda store: store.figures().write({"acme": WHOLE, "globex": WHOLE})),
-    "notices are put": Deed(lambda store: store.outbox().put(NOTICES, now=AT)),
-    "a topic is closed": Deed(
+    "bans are written": Operation(write_bans, banned),
+    "figures are written": Operation(lambda store: store.figures().write({"acme": WHOLE, "globex": WHOLE})),
+    "notices are put": Operation(lambda store: store.outbox().put(NOTICES, now=AT)),
+    "a topic is closed": Operation(
         lambda store: store.outbox().close_topic("acme", "import 1", now=LATER), told_and_waiting
     ),
-    "a try of a message begins": Deed(
+    "a try of a message begins": Operation(
         lambda store: store.outbox().begin(1, not_before=9.0), lambda store: store.outbox().put(NOTICES, now=AT)
     ),
 }
@@ -273,15 +277,17 @@ async def prune_changes(company: Company) -> None:
 
 
 OF_USERS = {
-    "users are imported": UsersDeed(lambda company: imported(company, "ben", "dora", job_title="Chef"), two_imports),
-    "an import is undone": UsersDeed(lambda company: company.undo(2), two_imports),
-    "a user is protected": UsersDeed(
+    "users are imported": UsersOperation(
+        lambda company: imported(company, "ben", "dora", job_title="Chef"), two_imports
+    ),
+    "an import is undone": UsersOperation(lambda company: company.undo(2), two_imports),
+    "a user is protected": UsersOperation(
         lambda company: company.kept.set_protected("ann@example.com", True, BY_ADDRESS), two_imports
     ),
-    "settings are changed": UsersDeed(lambda company: company.kept.change_settings(told_apart), numbered),
-    "an invitation begins": UsersDeed(begin_invitation, two_imports),
-    "effects are pruned": UsersDeed(prune_effects, two_imports),
-    "history is pruned": UsersDeed(prune_changes, pruned),
+    "settings are changed": UsersOperation(lambda company: company.kept.change_settings(told_apart), numbered),
+    "an invitation begins": UsersOperation(begin_invitation, two_imports),
+    "effects are pruned": UsersOperation(prune_effects, two_imports),
+    "history is pruned": UsersOperation(prune_changes, pruned),
 }
 
-DEEDS: dict[str, Deed | UsersDeed] = {**OF_STORE, **OF_USERS}
+OPERATIONS: dict[str, Operation | UsersOperation] = {**OF_STORE, **OF_USERS}
