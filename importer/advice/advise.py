@@ -1,7 +1,7 @@
-"""Advice on one file: proposed, tried on a copy of the users, and put into words. The one place where it is made.
+"""Advice on one file: propose settings, test them on a copy of the users, and put the result into words.
 
-Settings are offered only where they were tried and make nothing worse. Where a file is too long for that, a sentence
-says so.
+Settings are suggested only if a dry run with them has no worse result. If the file is too long for these dry runs, a
+sentence says so.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from importer.advice.leavers import NAMED
 from importer.advice.model import Advice, ColumnAdvice, Open, Part, changes_of
 from importer.advice.proposal import Proposal, propose
 from importer.advice.sample import END_BYTES, SAMPLE_BYTES
-from importer.advice.trying import Bench, OutOfTries, Tried, best_of
+from importer.advice.trying import Bench, OutOfTests, Tried, best_of
 from importer.errors import DatabaseUnusable, Stopped, TryAgain
 from importer.model import ImportState, Outcome, Severity, Written
 from importer.reconcile.leaving import past_before
@@ -32,35 +32,35 @@ GARBLED = frozenset(
     {"perhaps_utf_8", "placeholder", "html_entities", "unread_leavers", "unknown_column", "unknown_link"}
     | {"malformed_link"}
 )
-"""What is said of an import that read something as it was not meant, or did not read it."""
+"""Codes of messages about cells or columns that were misread or not read."""
 
 NOT_FOR = frozenset({"internal_error", "gave_up", "checksum_differs", "checksum_missing", "checksum_unread"})
-"""Why an import failed that has nothing to do with how its file is written."""
+"""Codes of failures that have nothing to do with the content of the file."""
 
 TOO_LONG = (
-    "Other settings may fit this file better. It is too long to test them one by one, so they are not offered here: "
-    "test them on a part of the file."
+    "Other settings may fit this file better. The file is too long to test them one by one, so they are not "
+    "suggested here. Test them on a part of the file."
 )
 TO_COMPLETE = (
-    "Complete these words first. The settings as a file have them as comments, with ? where a meaning is not known."
+    "Complete these words first. The settings file lists them in comments, with ? for each meaning that is not known."
 )
-NO_HELP = "These settings were tested, and do not help by themselves."
+NO_HELP = "These settings were tested and do not help by themselves."
 WORSE_FOR_LEAVERS = (
-    "Settings for this file are not offered: with them users who have left by it would be active, because a column "
+    "No settings are suggested for this file: with them, users who have left would be active, because the column "
     "that says so cannot be read."
 )
 
 InToml = Callable[[str, ImportSettings, Open], str]
-"""All settings of a tenant as a file, with what is left to be completed as comments."""
+"""Writes all settings of a tenant as a file, with the words to complete as comments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What advice is asked about: the copy of a file, and what it came to under `settings`.
+    """A question for advice: the copy of a file, and the outcome of its import under `settings`.
 
-    `users` are those of the tenant; `copy` is a copy of them, where there is one to try on already.
-    `switched`, `written` and `proven_whole`: see `Bench`. `stopping` is asked whether to leave it out, in any thread,
-    and may wait for what is more urgent.
+    `users` are the users of the tenant; `copy` is a copy of them, if there is one already. `switched`, `written` and
+    `proven_whole`: see `Bench`. `stopping` returns whether to give up; it runs in any thread and may wait for more
+    urgent work.
     """
 
     tenant: str
@@ -77,7 +77,7 @@ class Question:
 
 
 def deserves_advice(outcome: Outcome) -> bool:
-    """Whether the import rejected, ignored or garbled something, or failed for how its file is written."""
+    """Return whether the import rejected, ignored or misread something, or failed because of the file's content."""
     codes = {problem.code for problem in outcome.messages}
     if outcome.state is ImportState.FAILED:
         return bool(codes) and not codes & NOT_FOR
@@ -86,15 +86,17 @@ def deserves_advice(outcome: Outcome) -> bool:
 
 
 def about(outcome: Outcome) -> str:
-    """The kinds of faults of an import: while they, the header and the settings stay, so does the advice."""
+    """Return the codes of an import's errors and warnings, as one text.
+
+    The advice stays the same as long as this, the header and the settings do.
+    """
     return " ".join(sorted({problem.code for problem in outcome.messages if problem.severity is not Severity.NOTICE}))
 
 
 async def advise(question: Question, scratch: Path, in_toml: InToml | None = None) -> Advice | None:
-    """Return advice on a file; None where there is nothing to say. `scratch` is a folder to work in, made if it is
-    not there.
+    """Return advice on a file; None if there is nothing to say. `scratch` is a folder to work in, created if missing.
 
-    Raises OSError, TryAgain, DatabaseUnusable and Stopped: then there is none.
+    Raises OSError, TryAgain, DatabaseUnusable, Stopped.
     """
     scratch.mkdir(mode=0o700, exist_ok=True)
     proposal = await asyncio.to_thread(_propose, question)
@@ -102,21 +104,21 @@ async def advise(question: Question, scratch: Path, in_toml: InToml | None = Non
     if proposal.parts:
         try:
             tried = await _tried(proposal, question, scratch)
-        except OutOfTries:
+        except OutOfTests:
             too_long = True
     return _advice(proposal, tried, question, in_toml, too_long=too_long)
 
 
 @dataclass(frozen=True, slots=True)
 class Advised:
-    """Advice, or None where there is nothing to say; `left_out`: the disk, a database or a stop let none be made."""
+    """Advice, or None if there is nothing to say. `left_out`: the disk, a database or a stop prevented it."""
 
     advice: Advice | None = None
     left_out: bool = False
 
 
 async def advise_if_possible(question: Question, scratch: Path, in_toml: InToml | None = None) -> Advised:
-    """The same, whatever the disk says."""
+    """Return the same, also if it fails: then without advice."""
     try:
         return Advised(await advise(question, scratch, in_toml))
     except (OSError, TryAgain, DatabaseUnusable, Stopped):
@@ -124,7 +126,7 @@ async def advise_if_possible(question: Question, scratch: Path, in_toml: InToml 
 
 
 def look_at(users: Users, settings: ImportSettings) -> Look:
-    """Look at the users, and which of the custom fields that hold texts may be their identifier; blocks."""
+    """Return whether there are users, and which custom text fields may be their identifier; blocks."""
     return users.look(each.key for each in settings.custom_fields if each.type == "text")
 
 
@@ -162,7 +164,7 @@ async def _tried(proposal: Proposal, question: Question, scratch: Path) -> Tried
 def _advice(
     proposal: Proposal, tried: Tried | None, question: Question, in_toml: InToml | None, *, too_long: bool
 ) -> Advice | None:
-    """What to say, `tried` or not."""
+    """Put the proposal and the result of its dry runs into words; None if there is nothing to say."""
     settings = question.settings
     kept = tried.parts if tried and tried.result else ()
     changes = changes_of(kept, settings)
@@ -177,16 +179,14 @@ def _advice(
         sentences.append(WORSE_FOR_LEAVERS if tried.leavers_active else _why_not(proposal))
     elif tried:
         for part in tried.dropped:
-            sentence = (
-                f"{part.sentence.removesuffix('.')}, but with that the outcome would be worse, so it is left out."
-            )
+            sentence = f"{part.sentence.removesuffix('.')}, but this makes the result worse, so it is left out."
             sentences.append(_unread(part, proposal) if part.leavers else sentence)
             if part.column is not None:
                 notes.setdefault(part.column, sentence)
     sentences += [note for _, note in proposal.notes]
     open_ = _open(proposal, kept, tried.dropped if tried else ())
     columns = fates_of(proposal.header, after, kept, notes)
-    if not (changes or sentences or proposal.gaps or open_ or _are_worth_telling(columns, question.outcome)):
+    if not (changes or sentences or proposal.gaps or open_ or _are_worth_showing(columns, question.outcome)):
         return None
     toml = in_toml(question.tenant, after, open_) if in_toml and (changes or open_) else None
     result = tried.result if tried else None
@@ -202,32 +202,30 @@ def _advice(
 
 
 def _unread(part: Part, proposal: Proposal) -> str:
-    """What to say of a column that tells who has left, and that the settings offered do not read."""
+    """Return a sentence about a column that tells who has left, and that the suggested settings do not read."""
     assert part.column is not None
     name = seen(proposal.header[part.column])
-    said = (
-        f"“{name}” tells who has left, and the suggested settings do not read it: users who have left by it are "
-        "active."
-    )
+    said = f"“{name}” tells who has left, but the suggested settings do not read it: these users are active."
     words = [word for table in part.open.values() for word in table]
     if not words:
-        return f"{said} Test it by itself, or ask what its values mean."
-    told = ", ".join(f"“{seen(word)}”" if word else "a blank cell" for word in words[:NAMED])
-    return f"{said} To have it read, say in value_mapping what {told}{' and others' * (len(words) > NAMED)} means."
+        return f"{said} Test this column alone, or ask what its values mean."
+    named = ", ".join(f"“{seen(word)}”" if word else "a blank cell" for word in words[:NAMED])
+    more = " and others" * (len(words) > NAMED)
+    return f"{said} To read it, add the meaning of these values to value_mapping: {named}{more}."
 
 
 def _why_not(proposal: Proposal) -> str:
     return TO_COMPLETE if any(part.open for part in proposal.parts) else NO_HELP
 
 
-def _are_worth_telling(columns: tuple[ColumnAdvice, ...], outcome: Outcome) -> bool:
-    """Whether a column may be meant otherwise, or some are not used by an import that failed or rejected rows."""
+def _are_worth_showing(columns: tuple[ColumnAdvice, ...], outcome: Outcome) -> bool:
+    """Return whether a column is uncertain, or is not used by an import that failed or rejected rows."""
     went_wrong = outcome.state is ImportState.FAILED or outcome.counts.rejected
     return any(not each.certain or (went_wrong and each.note.startswith("Not used")) for each in columns)
 
 
 def _open(proposal: Proposal, kept: tuple[Part, ...], dropped: tuple[Part, ...]) -> dict[str, dict[str, str]]:
-    """What is left to be completed: words of columns that are read, and columns that are not read for their words."""
+    """Return the words to complete: of columns that are read, and of columns that are not read because of them."""
     found: dict[str, dict[str, str]] = {table: dict(words) for table, words in proposal.open.items()}
     for part in kept:
         _add(found, part.open)

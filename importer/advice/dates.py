@@ -1,7 +1,7 @@
-"""Which `date_format` reads the dates of a file, and whether the cells prove it.  Pure.
+"""Find the `date_format` that reads the dates of a file, and whether the cells prove it.  Pure.
 
-The forms are those of the cells themselves. Where a day and a month could as well be the other way round, nothing in
-the file can tell which is meant: then the form is a guess, and its rivals are named.
+The forms come from the cells themselves. If day and month can be swapped in every cell, the form is a guess, and its
+rivals are named.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from importer.rules.dayforms import read_day
 SAMPLE_DAYS = 300
 MOST_FORMS = 40
 MOSTLY = 0.9
-"""So many of the days must be read for a form to be proposed."""
+"""The share of the days that a form must read to be proposed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """How well `date_format` reads a column: `read` of `cells` different cells are days in it.
 
-    `rivals` read as many cells, as other days or with day and month the other way round. `certain`: there is none,
-    and every cell is read.
+    `rivals` read as many cells, as other days or with day and month swapped. `certain`: there is no rival, and every
+    cell is read.
     """
 
     date_format: str
@@ -40,7 +40,7 @@ class Fit:
 
 
 def fitting_formats(cells: Sequence[str], now_format: str) -> list[Fit]:
-    """The forms that read any of the tidy `cells`, the best first; of equals `now_format`, then the likelier."""
+    """Return the forms that read any of the tidy `cells`, best first; of equals `now_format`, then the likelier."""
     different = list(islice(dict.fromkeys(cell for cell in cells if cell), SAMPLE_DAYS))
     counted = Counter(form for cell in different for form in forms_of(cell))
     forms = dict.fromkeys([now_format, *(form for form, _ in counted.most_common(MOST_FORMS))])
@@ -54,7 +54,7 @@ def fitting_formats(cells: Sequence[str], now_format: str) -> list[Fit]:
 
 
 def best_fit(cells: Sequence[str], now_format: str) -> Fit:
-    """The form that reads most of `cells`: that of the settings, without rivals, if no other reads more."""
+    """Return the form that reads most of `cells`: that of the settings, without rivals, if no other reads more."""
     fits = fitting_formats(cells, now_format)
     best = fits[0] if fits else Fit(now_format, 0, 0)
     if best.date_format == now_format or best.read < MOSTLY * best.cells:
@@ -63,15 +63,15 @@ def best_fit(cells: Sequence[str], now_format: str) -> Fit:
 
 
 def sentence_of(fit: Fit) -> str:
-    """What is to be said of the form that is proposed."""
+    """Return the sentence about the proposed form."""
     said = f"Dates are written as {fit.date_format} ({form_in_words(fit.date_format)})."
     if not fit.rivals:
         return said
-    return f"{said} They could as well be {fit.rivals[0]}: look at a date whose day you know."
+    return f"{said} They may also be {fit.rivals[0]}: check a date that you know."
 
 
 def says_otherwise(cells: Sequence[str], fit: Fit, past: str) -> bool:
-    """Whether one of these last days is past in one reading of it and not in another."""
+    """Return whether one of these last days is past in one reading and not in another."""
     if not fit.rivals:
         return False
     for cell in cells:
@@ -92,12 +92,12 @@ def _rivals(form: str, fitting: Sequence[str], days: dict[str, dict[str, str]]) 
 
 
 def _turned(form: str) -> str:
-    """`form` with day and month the other way round."""
+    """Return `form` with day and month swapped."""
     return form.replace("%d", "%\0").replace("%m", "%d").replace("%\0", "%m")
 
 
 def _is_usual(form: str) -> bool:
-    """Whether day and month mostly stand in this order: with slashes more files come from the USA."""
+    """Return whether this order of day and month is the usual one: with slashes, more files come from the USA."""
     at_day, at_month = form.find("%d"), form.find("%m")
     if at_month < 0 or form.startswith("%Y"):
         return True

@@ -1,4 +1,4 @@
-"""What becomes of every column of a file under some settings, each in a sentence.  Pure."""
+"""Say in a sentence for each column of a file how some settings read it.  Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from importer.rules.settings import ImportSettings
 def fates_of(
     header: Sequence[str], after: ImportSettings, parts: Iterable[Part], notes: Mapping[int, str]
 ) -> tuple[ColumnAdvice, ...]:
-    """What becomes of the columns of `header` under the settings `after`, which the `parts` made of those of now.
+    """Return how the settings `after` read each column of `header`. The `parts` changed today's settings into these.
 
     `notes` are the sentences about columns that are not read, by their place.
     """
@@ -43,7 +43,7 @@ def _unread(
     names: Names,
     notes: Mapping[int, str],
 ) -> tuple[bool, str]:
-    """Whether it is sure that the column is not meant, and what becomes of it."""
+    """Return whether the column is certainly not a field, and the sentence about it."""
     if not name:
         return True, "Not used: it has no name."
     if name.startswith("_") or name in REPORT_COLUMNS or names.mapping.get(name) == "":

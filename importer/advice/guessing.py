@@ -1,6 +1,6 @@
-"""What bytes are written in: guessed, to be proposed to a person.  Pure.
+"""Guess the encoding of bytes, to suggest it to a person.  Pure.
 
-Never used to read a file: an import takes what the settings say, or a byte order mark.
+A guess never reads a file: an import uses the setting, or a byte order mark.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importer.file.legacy import BEFORE, GUESSED_FROM, legacy_of
 
 
 def decoded(content: bytes, encoding: str, *, whole: bool = True) -> str | None:
-    """`content` as text; None if it is not in `encoding`. Not `whole`: it may end within a character."""
+    """Return `content` as text; None if it is not in `encoding`. Not `whole`: it may end within a character."""
     mark, encoding = mark_of(content, encoding) or (b"", encoding)
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(content[len(mark) :], whole)
@@ -22,7 +22,7 @@ def decoded(content: bytes, encoding: str, *, whole: bool = True) -> str | None:
 
 
 def guess_encoding(content: bytes, setting: str, *, whole: bool = True) -> str | None:
-    """The encoding `content` is in, as far as can be told: `setting` if that will do; None if nobody can say."""
+    """Return the likely encoding of `content`: `setting` if that reads it; None if none can be told."""
     if mark_of(content, setting):
         return setting if decoded(content, setting, whole=whole) is not None else None
     is_utf_8 = decoded(content, "utf-8", whole=whole) is not None
@@ -38,7 +38,7 @@ def guess_encoding(content: bytes, setting: str, *, whole: bool = True) -> str |
 
 
 def _wide(content: bytes) -> str | None:
-    """UTF-16 without a mark: every other byte of Western text is 0."""
+    """Return the UTF-16 without a mark that this is, if it is: every other byte of Western text is 0."""
     half = max(1, len(content) // 2)
     if content[1::2].count(0) > half * 0.7:
         return "utf-16-le"
@@ -46,7 +46,7 @@ def _wide(content: bytes) -> str | None:
 
 
 def _legacy(content: bytes, *, whole: bool) -> str | None:
-    """The encoding that the message of an import names, too: guessed from the first bytes that are not UTF-8."""
+    """Return the encoding that the import's message names too: guessed from the first bytes that are not UTF-8."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(content, whole)
     except UnicodeDecodeError as error:

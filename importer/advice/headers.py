@@ -1,6 +1,6 @@
-"""Which column of a file is which field, by what it is called and what is in it.  Pure.
+"""Find the field that each column of a file is, by its header and its cells.  Pure.
 
-For proposals only. Where the messages of an import name the field that may be meant by a column, it is that one here.
+For proposals only. If a message of the import suggests a field for a column, this module finds the same one.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from importer.rules.meanings import tidy
 from importer.rules.settings import ImportSettings
 
 MOSTLY = 0.9
-"""So much of a column must fit for it to be of a kind."""
+"""The share of a column's cells that must be of a kind for the column to be."""
 
 PLAIN_WORDS = frozenset({"first_name", "last_name", "email", "hire_date", "language", "time_zone"})
-"""Fields whose other names mean nothing else; what is called Office or Division may be another thing."""
+"""Fields whose other names have no second meaning. (Office or Division may be one of several fields.)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Likely:
-    """A column that looks like a field; `certain`: by its name it is."""
+    """A column that looks like a field. `certain`: its name leaves no doubt."""
 
     at: int
     certain: bool
 
 
 def seen(cell: str) -> str:
-    """A header as a sentence shows it."""
+    """Return a header as a sentence shows it."""
     return shown(visible(cell.strip()))
 
 
 def is_free(name: str, names: Names) -> bool:
-    """Whether the folded header `name` means nothing so far, and is not ignored on purpose."""
+    """Return whether the folded header `name` has no field yet, and is not ignored on purpose."""
     return bool(name) and not name.startswith("_") and name not in names.mapping and not names.field(name)
 
 
 def cells_of(rows: Sequence[Sequence[str]], at: int) -> list[str]:
-    """The cells of a column below the header, made tidy; a row without one has a blank."""
+    """Return the tidy cells of a column below the header; a row without one has a blank."""
     return [tidy(row[at]) if at < len(row) else "" for row in rows[1:]]
 
 
 def meant_by_name(header: Sequence[str], settings: ImportSettings) -> dict[str, Likely]:
-    """The column of each field in `header`: by its name or the settings, else by what its header looks like."""
+    """Return the column of each field in `header`: by its name or the settings, or else by a similar header."""
     names = settings.names
     folded = [fold(cell) for cell in header]
     found = {name: Likely(at, True) for at, name in enumerate(match_columns(folded, names)) if name}
@@ -74,7 +74,7 @@ def meant_by_name(header: Sequence[str], settings: ImportSettings) -> dict[str, 
 
 
 def _words(settings: ImportSettings) -> Mapping[str, Sequence[str]]:
-    """Likely headers of each field; with numbers as identifiers, managers are named by theirs."""
+    """Return the likely headers of each field. If a number is the identifier, numbers name managers."""
     own: dict[str, tuple[str, ...]] = {
         each.key: (plain(each.key), plain(each.label)) for each in settings.custom_fields
     }
@@ -85,7 +85,7 @@ def _words(settings: ImportSettings) -> Mapping[str, Sequence[str]]:
 
 
 def addresses_at(rows: Sequence[Sequence[str]], positions: Sequence[int]) -> int | None:
-    """The first of these columns that holds e-mail addresses; None if none does."""
+    """Return the first of these columns that holds email addresses; None if none does."""
     for at in positions:
         cells = [row[at].strip() for row in rows[1:] if at < len(row)]
         if rows[0][at].strip() and cells and sum("@" in cell for cell in cells) >= MOSTLY * len(cells):

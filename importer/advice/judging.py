@@ -1,8 +1,8 @@
-"""Whether the outcome with other settings is as good as without them.  Pure.
+"""Compare the outcome with other settings to the outcome without them.  Pure.
 
-Nothing is offered with which more rows are rejected or ignored, users who have left by the file are active, or users
-are deactivated by misreading. A leaver's row that is ignored, or deactivates its user, is no loss where the column
-was unread before.
+Settings are not suggested if with them more rows are rejected or ignored, users who have left by the file are active,
+or misread cells deactivate users. If the column of leavers was not read before, a leaver who is now ignored or
+deactivated does not count as worse.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importer.model import Counts, GuardReason, ImportState, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a file came to under some settings; `unread` leavers are active by a column that is not read."""
+    """The result of a file under some settings. `unread`: leavers who are active because a column is not read."""
 
     state: ImportState
     counts: Counts
@@ -35,8 +35,8 @@ def result_of(outcome: Outcome) -> Result:
     return Result(outcome.state, outcome.counts, outcome.unread, GuardReason.IDENTIFIERS_CHANGED in reasons)
 
 
-def is_no_worse(after: Result, before: Result) -> bool:
-    """Whether the outcome `after`, with other settings, can be offered instead of `before`."""
+def is_as_good(after: Result, before: Result) -> bool:
+    """Return whether the result `after`, with other settings, can be suggested instead of `before`."""
     if after.failed:
         return False
     if after.renamed and not before.renamed:
@@ -56,12 +56,12 @@ def is_no_worse(after: Result, before: Result) -> bool:
 
 
 def finds_the_same_users(after: Result, without: Result) -> bool:
-    """Whether another identifier finds the users that the one of now finds: none is created or brought back instead.
+    """Return whether another identifier finds the users that today's finds: it creates or reactivates none instead.
 
-    `without` is the outcome on the same users with all else that is changed, `after` that with the identifier.
+    `after` is the result with all changes, `without` the result with all changes but the identifier.
     """
     taken = max(0, without.counts.rejected - after.counts.rejected)
-    return is_no_worse(after, without) and _newcomers(after) <= _newcomers(without) + taken
+    return is_as_good(after, without) and _newcomers(after) <= _newcomers(without) + taken
 
 
 def _newcomers(result: Result) -> int:
@@ -69,12 +69,12 @@ def _newcomers(result: Result) -> int:
 
 
 def is_better_without(less: Result, all_: Result, before: Result) -> bool:
-    """Whether leaving a part out improves the outcome from `all_` to `less`."""
+    """Return whether leaving a part out improves the result from `all_` to `less`."""
     if less.failed != all_.failed:
         return all_.failed
-    fits, fitted = is_no_worse(less, before), is_no_worse(all_, before)
+    fits, fitted = is_as_good(less, before), is_as_good(all_, before)
     if fits != fitted:
-        # A column that cannot be read any more tells of no leaver: what rejects users to come to that is not better.
+        # Without the part a column of leavers may be unread: rejecting more users for that is not better.
         return fits and not (before.failed and less.counts.rejected > all_.counts.rejected)
     if fits:
         return less.unread <= all_.unread and less.counts.rejected < all_.counts.rejected

@@ -1,8 +1,8 @@
-"""Advice kept beside the messages of its import, and the last one of a tenant, with what that was about.
+"""Advice stored beside the messages of its import; and the newest advice of a tenant, with the facts it depends on.
 
-While the header of the file, the settings, the kinds of faults and the identifiers that users may have are those of
-the last one, it is shown again and not made anew: most files come every night. What the file would come to is not
-shown again, as it was tried with another file and other users.
+Most files come every night. So the newest advice is shown again if its facts are the same: the header, the settings,
+the codes of the messages and the possible identifiers. The expected result is not shown again: it was computed with
+another file and other users.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEADER_BYTES = 64 * 1024
 
 
 def matter_of(file: Path, users: Users, settings: ImportSettings, outcome: Outcome) -> str:
-    """A short name for what advice on an import would be about; blocks. Raises OSError, TryAgain."""
+    """Return a digest of the facts that advice on an import depends on; blocks. Raises OSError, TryAgain."""
     with file.open("rb") as opened:
         header = opened.readline(HEADER_BYTES)
     look = look_at(users, settings)
@@ -38,7 +38,10 @@ def matter_of(file: Path, users: Users, settings: ImportSettings, outcome: Outco
 
 
 def show_again(folder: TenantFolder, import_id: int, matter: str) -> bool:
-    """Keep the last advice for this import too, if it is about the same; whether it is. Blocks, raises OSError."""
+    """Store the newest advice for this import too, if it depends on the same facts; return whether it does.
+
+    Blocks. Raises OSError.
+    """
     last = _read(folder.last_advice)
     if last is None or last.get("about") != matter:
         return False
@@ -48,14 +51,14 @@ def show_again(folder: TenantFolder, import_id: int, matter: str) -> bool:
 
 
 def keep_advice(folder: TenantFolder, import_id: int, matter: str, advice: Advice | None) -> None:
-    """Keep advice, or that there is none, for this import and as the last one; blocks. Raises OSError."""
+    """Store advice, or that there is none, for this import and as the newest; blocks. Raises OSError."""
     told = advice.to_json() if advice else None
     _write(folder.advice(import_id), told)
     _write(folder.last_advice, {"about": matter, "advice": told})
 
 
 def kept_advice(folder: TenantFolder, import_id: int) -> Advice | None:
-    """What was kept for this import; None if nothing was, or it cannot be read. Blocks."""
+    """Return the advice stored for this import; None if there is none, or it cannot be read. Blocks."""
     found = _read(folder.advice(import_id))
     with suppress(KeyError, TypeError, AttributeError):
         return Advice.from_json(found) if found else None
@@ -63,7 +66,7 @@ def kept_advice(folder: TenantFolder, import_id: int) -> Advice | None:
 
 
 def report_of(folder: TenantFolder, entry: Entry) -> Report:
-    """The import as everybody sees it, with the advice on its file; blocks."""
+    """Return the public report of an import, with the advice on its file; blocks."""
     advice = kept_advice(folder, entry.id)
     return entry.report(advice.to_json() if advice else None)
 

@@ -1,8 +1,8 @@
-"""Which settings would read the columns that tell who has left: only where every cell of the sample would be taken.
-Pure.
+"""Propose settings that read the columns that tell who has left.  Pure.
 
-A column is known by its name and by what is in it, never by a likeness of names. One that cannot be proposed whole is
-named in a sentence, with what is left to be completed by a person: nothing is guessed of who has left.
+A column is proposed if its name and its cells say what it is; a similar name is not enough. Every cell of the sample
+must be read. A column with unknown words is proposed together with the words that a person must complete, or named in
+a sentence. Who has left is never guessed.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ ANY_DAY = "9999-12-31"
 """A day before which every last day is past."""
 
 WORDS = 20
-"""A column with more different words than this is not a list of states."""
+"""The most different words of a list of states."""
 
 NAMED = 5
 UNKNOWN = "?"
-"""What stands for a value that a person must fill in."""
+"""The mark for a value that a person must fill in."""
 
 
 @dataclass(slots=True)
 class LeaversRead:
-    """What to read, and a sentence for each column that is not."""
+    """The parts that read columns, and a sentence for each column that is not read, by its place."""
 
     parts: list[Part] = field(default_factory=list)
     notes: dict[int, str] = field(default_factory=dict)
@@ -54,8 +54,8 @@ def read_leavers(
 ) -> LeaversRead:
     """Return how to read those of the columns `free` that tell who has left; the fields `taken` have a column.
 
-    Of several that would be read as the same field, the one by which most have left is; the end of a contract only
-    where no other is, since a new contract may follow.
+    If several fit the same field, the one with the most leavers is read. The end of a contract is read only if no
+    other column is: a new contract may follow.
     """
     found, used = LeaversRead(), list(taken)
     left: list[set[int]] = []
@@ -84,18 +84,18 @@ def read_leavers(
         elif (said := _left(kind, cells, form.date_format)) and any(
             _rows_left(kind, cells, form.date_format) <= rows_left for rows_left in left
         ):
-            found.notes[at] = f"“{name}” is not read: no other user has left by it."
+            found.notes[at] = f"“{name}” is not read: it shows no other leavers."
         elif said:
             found.notes[at] = (
-                f"“{name}” may tell who has left ({', '.join(said)}), and is not read. Look at its values; "
-                "field_mapping and value_mapping can say what they mean."
+                f"“{name}” may tell who has left ({', '.join(said)}), but is not read. Check its values, and add "
+                "their meaning to field_mapping and value_mapping."
             )
     found.parts.sort(key=lambda part: part.column or 0)
     return found
 
 
 def _in_turn(rows: Sequence[Sequence[str]], free: Sequence[int], form: Fit) -> list[tuple[int, Tells, list[str]]]:
-    """The columns that tell who has left, each with its cells, in the order in which they get a field."""
+    """Return the columns that tell who has left, each with its cells, in the order in which they get a field."""
     kinds = tells_beside(rows[0])
     columns = [(at, kind, cells_of(rows, at)) for at in free if (kind := kinds[at])]
 
@@ -108,11 +108,11 @@ def _in_turn(rows: Sequence[Sequence[str]], free: Sequence[int], form: Fit) -> l
 
 
 def _against(name: str, users: int, other: str) -> str:
-    """What to say of a last day that is not read, since by another column its users have not left."""
+    """Return the note on a last day that is not read because another column says that its users have not left."""
     left, stay = counted(users, "user has", "users have"), "has" if users == 1 else "have"
     return (
-        f"“{name}” is not read: by it {left} left who {stay} not left by “{other}”. It may have days of a job before "
-        "this one."
+        f"“{name}” is not read: it says that {left} left who {stay} not left by “{other}”. It may hold dates of a "
+        "previous job."
     )
 
 
@@ -123,7 +123,7 @@ def _rows_that_stay(
     settings: ImportSettings,
     form: Fit,
 ) -> dict[int, int]:
-    """The rows whose user has not left by a flag or a status, read or not, each with the place of that column."""
+    """Return the rows whose user has not left by a flag or status, read or not, each with that column's place."""
     found: dict[int, int] = {}
     for at, kind, cells in free:
         if is_of_an_account(rows[0][at]):
@@ -143,7 +143,7 @@ def _rows_that_stay(
 
 
 def _days_of(name: str, rows: Sequence[Sequence[str]], taken: Sequence[str], form: Fit) -> list[str]:
-    """The days in the column of the field `name`, row by row; "" where there is none."""
+    """Return the days in the column of the field `name`, row by row; "" for no day."""
     if name not in taken:
         return [""] * len(rows)
     days = (check_date(cell, form.date_format) for cell in cells_of(rows, list(taken).index(name)))
@@ -151,7 +151,7 @@ def _days_of(name: str, rows: Sequence[Sequence[str]], taken: Sequence[str], for
 
 
 def _over(cells: Sequence[str], hired: Sequence[str], form: Fit, past: str) -> set[int]:
-    """The rows whose last day is over, and not of an employment before that of the hire date."""
+    """Return the rows whose last day is over and does not belong to an employment before the hire date."""
     days = (check_date(cell, form.date_format) if cell else None for cell in cells)
     return {
         at
@@ -170,12 +170,12 @@ def _is_free(target: str, taken: Sequence[str], settings: ImportSettings) -> boo
 def _field(
     kind: Tells, cells: Sequence[str], settings: ImportSettings, form: Fit, past: str
 ) -> tuple[str, dict[str, str]] | None:
-    """The field that takes every one of `cells`, and what its words mean; None if none does."""
+    """Return the field that can read all `cells`, and what the words mean; None if no field can."""
     filled = list(dict.fromkeys(cell for cell in cells if cell))
     if kind is Tells.LAST_DAY:
         return _last_days(filled, settings, form, past)
     if kind is Tells.LEFT and _are_days([cell for cell in filled if not _is_none(cell)], form):
-        # A flag that holds days and nothing else says since when.
+        # A flag column with nothing but days holds last days.
         return _last_days(filled, settings, form, past)
     target = "active" if kind is Tells.ACTIVE else "deactivate"
     if len(filled) > WORDS or (target == "active" and not all(cells)):
@@ -193,7 +193,7 @@ def _field(
 def _last_days(
     filled: Sequence[str], settings: ImportSettings, form: Fit, past: str
 ) -> tuple[str, dict[str, str]] | None:
-    """How a column of days is read; those that systems write where there is none are blank."""
+    """Return how to read a column of days; days that systems write for "no day" become blank."""
     dated = [cell for cell in filled if not _is_none(cell)]
     if not _are_days(dated, form) or says_otherwise(dated, form, past):
         return None
@@ -203,14 +203,12 @@ def _last_days(
 
 
 def _is_none(cell: str) -> bool:
-    """Whether a system writes this where there is no day: N/A, 0000-00-00."""
+    """Return whether systems write this for "no day": N/A, 0000-00-00."""
     return says_nothing(cell) or ("0" in cell and not any(letter.isalnum() for letter in cell.replace("0", "")))
 
 
 def _meanings(kind: Tells, cells: Sequence[str], date_format: str) -> dict[str, Said]:
-    """What each of the filled cells of a column says, as the same words of a field do: a word by which users may have
-    left, but not for certain, says nothing.
-    """
+    """Return what each filled cell of a column says. A word that may mean that a user has left says nothing."""
     different = frozenset(cell for cell in cells if cell)
     blanks = sum(not cell for cell in cells)
     said = {cell: said_by(kind, cell, ANY_DAY, date_format) for cell in different}
@@ -228,7 +226,7 @@ def _meanings(kind: Tells, cells: Sequence[str], date_format: str) -> dict[str, 
 
 
 def _unsure(kind: Tells, cells: Sequence[str], date_format: str) -> bool:
-    """Whether users have not left by a word that says so in most systems only."""
+    """Return whether a word says that users have not left, but not in all systems."""
     different = frozenset(cell for cell in cells if cell)
     stay = (cell for cell, said in _meanings(kind, cells, date_format).items() if said.says is Says.STAYS)
     return kind is Tells.STATUS and any(state_of(cell, different)[0] is Meant.OPEN for cell in stay)
@@ -241,7 +239,7 @@ def _are_days(filled: Sequence[str], form: Fit) -> bool:
 def _incomplete(
     header: str, at: int, kind: Tells, cells: Sequence[str], form: Fit, settings: ImportSettings, used: Sequence[str]
 ) -> Part | None:
-    """How to read a column of which some words are not known: their rows are rejected until a person adds them."""
+    """Return how to read a column with unknown words; rows with these are rejected until a person adds the words."""
     target = "active" if kind is Tells.ACTIVE else "deactivate"
     filled = list(dict.fromkeys(cell for cell in cells if cell))
     said = _meanings(kind, cells, form.date_format)
@@ -256,11 +254,11 @@ def _incomplete(
     if target == "active" and not all(cells):
         unknown.append("")
     if not unknown:
-        return None  # by it all users have left: it may mean another thing
+        return None  # it would say that all users have left: it may mean something else
     told = ", ".join(f"“{shown(visible(cell))}”" if cell else "a blank cell" for cell in unknown[:NAMED])
     sentence = (
-        f"“{seen(header)}” tells who has left: it is read as {target}. The meaning of {told} is not known: rows with "
-        "it are rejected until value_mapping says it."
+        f"“{seen(header)}” tells who has left: it is read as {target}. The meaning of {told} is not known: such rows "
+        "are rejected until value_mapping has it."
     )
     open_ = {f"value_mapping.{target}": dict.fromkeys(unknown, UNKNOWN)}
     certain = not _unsure(kind, cells, form.date_format)
@@ -270,18 +268,18 @@ def _incomplete(
 
 
 def _rows_left(kind: Tells, cells: Sequence[str], date_format: str) -> set[int]:
-    """The rows by which users have left, or may have."""
+    """Return the rows whose cell says that the user has left, or may have."""
     words = _words_left(kind, cells, date_format)
     return {at for at, cell in enumerate(cells) if cell in words}
 
 
 def _words_left(kind: Tells, cells: Sequence[str], date_format: str) -> list[str]:
-    """The different cells by which users have left, or may have."""
+    """Return the different cells that say that a user has left, or may have."""
     said = _meanings(kind, cells, date_format)
     raw = ((cell, said_by(kind, cell, ANY_DAY, date_format).says) for cell in dict.fromkeys(cells) if cell)
     return [cell for cell, says in raw if Says.LEFT in (says, said[cell].says)]
 
 
 def _left(kind: Tells, cells: Sequence[str], date_format: str) -> list[str]:
-    """Some of the cells by which users have left, or may have."""
+    """Return the first of these cells, as a sentence shows them."""
     return [shown(visible(cell)) for cell in _words_left(kind, cells, date_format)[:NAMED]]

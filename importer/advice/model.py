@@ -1,7 +1,6 @@
-"""Advice on one file as a value: what to change, what becomes of each column, and what it would come to.  Pure.
+"""Advice on one file as a value: suggested settings, how each column is read, and the expected result.  Pure.
 
-It is made in one place and shown in four: `headcount check`, the page of an import, the API, and the report in
-/results.
+`headcount check`, the page of an import, the API and the report in /results show it.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from typing import Any, TypedDict
 from importer.rules.settings import ImportSettings
 
 GUESSED = " (a guess: check it)"
-"""What a sentence ends with that may be wrong."""
+"""The end of a sentence that may be wrong."""
 
 Open = Mapping[str, Mapping[str, str]]
-"""What is left to be completed, as tables of the settings: by table, their word and ours, or `?`."""
+"""The words to complete, by table of the settings: the word of the file and its meaning, or `?`."""
 
 
 class ColumnJson(TypedDict):
@@ -38,11 +37,11 @@ class AdviceJson(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing to change, with its sentence. `certain`: it can't be wrong; else it is a guess.
+    """One suggested change, with its sentence. If not `certain`, it is a guess.
 
-    `settings` are put in the place of those of now; `headers` and `words` are added to the mappings, `fields` to the
-    custom fields. `column` is the place of the column it is about. `leavers`: it says who has left. `open` is what a
-    person must complete before all of its column is read.
+    `settings` replace today's; `headers` and `words` are added to the mappings, `fields` to the custom fields.
+    `column` is the place of its column in the file. `leavers`: the column tells who has left. `open` are the words
+    that a person must complete before the whole column is read.
     """
 
     sentence: str
@@ -57,12 +56,12 @@ class Part:
 
     @property
     def said(self) -> str:
-        """The sentence, with a mark where it is a guess."""
+        """The sentence, marked if it is a guess."""
         return self.sentence if self.certain else f"{self.sentence.removesuffix('.')}{GUESSED}."
 
 
 def changes_of(parts: Sequence[Part], settings: ImportSettings) -> dict[str, Any]:
-    """What the parts change in `settings`, as `ImportSettings.with_changes` takes it."""
+    """Return the changes of the parts to `settings`, as `ImportSettings.with_changes` takes them."""
     changes: dict[str, Any] = {}
     headers: dict[str, str] = {}
     words: dict[str, dict[str, str]] = {}
@@ -84,7 +83,7 @@ def changes_of(parts: Sequence[Part], settings: ImportSettings) -> dict[str, Any
 
 @dataclass(frozen=True, slots=True)
 class ColumnAdvice:
-    """What becomes of one column with the advice. `certain`: it is so, or can't be meant otherwise."""
+    """How one column is read with the advice. If not `certain`, it may be meant as another field."""
 
     header: str
     field: str | None
@@ -99,10 +98,9 @@ class ColumnAdvice:
 class Advice:
     """Advice on one file.
 
-    `settings` is what to change, `{}` where nothing would help; `toml` is all settings with it, for `tenant load`.
-    `state` and `counts` are what the file would come to with them; None where there is nothing to change, or where
-    the advice is that on a file before.
-    `gaps` is what no setting can mend.
+    `settings` are the suggested changes, `{}` if none would help; `toml` is all settings with them, for
+    `tenant load`. `state` and `counts` are the expected result; None if there are no changes, or if this is the
+    advice on an earlier file. `gaps` are the problems that no setting can fix.
     """
 
     columns: tuple[ColumnAdvice, ...] = ()

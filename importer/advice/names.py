@@ -1,7 +1,7 @@
-"""Columns that look like one of our fields and are none: codes, private addresses, other people's, whole names; and
-cells with more around an address than belongs there.  Pure.
+"""Columns that look like a field but are not one: codes, private addresses, data of other people, full names; and
+cells with text around an address.  Pure.
 
-A proposal that maps such a column would make every row worse, however near the names are.
+A proposal that maps such a column would make every row worse, however similar the names are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from importer.rules.meanings import tidy
 from importer.rules.nonvalues import is_error, is_formula
 
 MOSTLY = 0.9
-"""So much of a column must be of a kind for the column to be."""
+"""The share of a column's cells that must be of a kind for the column to be."""
 
 
 def _set(words: str) -> frozenset[str]:
@@ -74,12 +74,12 @@ _AT_WORK = _set("work business office company professional professionnel profess
 
 
 def is_of_a_contract(header: str) -> bool:
-    """Whether a column holds days of a contract, after which another may follow."""
+    """Return whether a column holds dates of a contract; another contract may follow."""
     return bool(set(words_of(header)) & _CONTRACT)
 
 
 def is_address_of_another(header: str) -> bool:
-    """Whether addresses in this column are private, or those of another person."""
+    """Return whether the addresses in this column are private, or belong to another person."""
     bare = set(words_of(header))
     return bool(bare & (_PRIVATE | _MANAGERS | _OTHERS - {"contact", "kontakt"})) and not (
         bare & _AT_WORK and not bare & _MANAGERS
@@ -87,15 +87,15 @@ def is_address_of_another(header: str) -> bool:
 
 
 def names_manager(header: str) -> bool:
-    """Whether a column is about the manager of a user, and not about an assistant or a manager's manager."""
+    """Return whether a column is about the user's manager, and not about an assistant or a manager's manager."""
     words = words_of(header)
     return len(set(words) & _MANAGERS) == 1 and not set(words) & (_OTHERS | {"coach", "mentor", "2", "second"})
 
 
 def not_a_field(header: str) -> str:
-    """Why a column of this header is none of our fields, however near its name is to one; '' where it may be one.
+    """Return why a column with this header is not a field, however similar its name is; '' if it may be one.
 
-    One that tells who has left beside the others of its file is not asked about.
+    Not for columns that tell who has left.
     """
     words = words_of(header)
     joined = plain(header)
@@ -103,7 +103,7 @@ def not_a_field(header: str) -> str:
         joined in _COST_CENTERS
         or joined.removesuffix("name").removesuffix("id").removesuffix("code") in _COST_CENTERS
     ):
-        return "It is a cost center. A custom field can keep it."
+        return "It is a cost center. A custom field can hold it."
     if not words or joined in _KNOWN:
         return ""
     bare = set(words)
@@ -111,17 +111,17 @@ def not_a_field(header: str) -> str:
     if bare & _OTHERS:
         return "It is about another person or a contact."
     if named and bare & _TRAITS:
-        return "It is not the identifier of the manager, by which a manager is found."
+        return "It does not identify the manager."
     if bare & _PRIVATE and bare & _OF_A_PERSON:
-        return "It is not the address at work."
+        return "It is not the work address."
     if words[-1] in _CODES or words[0] in {"id", "code", "codigo", "codice", "kod"}:
         return "It holds codes, not names."
     if bare & _OTHER_DATES and (bare & _DAYS or bare & _BIRTHDAYS):
-        return "It is another date than that of the hire."
+        return "It is not the hire date."
     if words[-1].isdigit() and words[-1] != "1":
-        return "It is a further one of several columns."
+        return "It is not the first of several such columns."
     if words[-1] in _SPANS or words[0] in {"previous", "former", "old", "next", "number", "count", "is"}:
-        return "It tells something else about it."
+        return "It holds something else about the field."
     return ""
 
 
@@ -143,23 +143,23 @@ _WHOLE_WORDS = _set(
     " 氏名 名前 姓名 従業員名 社員名 員工姓名 员工姓名 الاسم الاسمالكامل اسمالموظف"
 )
 _WHOLE = frozenset(map(plain, _WHOLE_WORDS))
-"""Headers of columns that hold a first and a last name together. Some of them mean one of the two elsewhere."""
+"""Headers of columns that may hold first and last names together. Some mean only one of the two elsewhere."""
 
 _ASIAN_LETTERS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 @dataclass(frozen=True, slots=True)
 class WholeNames:
-    """A column of whole names. `last_first`: as “Lee, Ann”; else as “Ann Lee”, as far as can be told."""
+    """A column of full names. `last_first`: written “Lee, Ann”; else probably “Ann Lee”."""
 
     last_first: bool
     sentence: str
 
 
 def whole_names(header: str, cells: Sequence[str]) -> WholeNames | None:
-    """What to say of a column that holds first and last names together; None if it does not seem to.
+    """Return the sentence about a column of first and last names together; None if it does not look like one.
 
-    `Name` is often the last name alone: the cells tell.
+    `Name` is often only the last name: the cells decide.
     """
     if plain(header) not in _WHOLE:
         return None
@@ -175,7 +175,7 @@ def whole_names(header: str, cells: Sequence[str]) -> WholeNames | None:
     return WholeNames(
         last_first,
         f"“{shown(visible(header.strip()))}” holds the first and the last name together (“{example}”). "
-        "Have the system export two columns, first_name and last_name, or split it in a spreadsheet.",
+        "Export two columns, first_name and last_name, or split it in a spreadsheet.",
     )
 
 
@@ -188,9 +188,9 @@ def _is_last_first(cell: str) -> bool:
 
 
 def wrong_names(name: str, header: str, cells: Sequence[str], identifier: str) -> str:
-    """What to say of a column read as `name` (email, or a link) whose cells name users as an import cannot read it.
+    """Return the sentence about a column read as `name` (email or a link) whose cells do not identify users.
 
-    `identifier` is the field by which links find users besides addresses. '' where nothing is to be said.
+    `identifier` is the field by which links find users besides addresses. '' if there is nothing to say.
     """
     said = wrapped_addresses(header, cells)
     if said or name == "email" or not holds_names(cells):
@@ -199,12 +199,12 @@ def wrong_names(name: str, header: str, cells: Sequence[str], identifier: str) -
     by = "email address" if identifier == "email" else f"{identifier} or email address"
     return (
         f"“{shown(visible(header.strip()))}” holds names (“{shown(visible(example))}”), but a {name} is found by "
-        f"{by}. Have the system export that instead of the name, or write it into the cells."
+        f"{by}. Export that instead of the name, or write it in the cells."
     )
 
 
 def wrapped_addresses(header: str, cells: Sequence[str]) -> str:
-    """What to say of a column whose addresses have a name, brackets or `mailto:` around them; '' if none has."""
+    """Return the sentence about addresses with a name, brackets or `mailto:` around them; '' if there are none."""
     tidied = [tidy(cell) for cell in cells]
     wrapped = [(cell, address) for cell in tidied if "@" in cell and (address := address_within(cell))]
     if not wrapped:
@@ -212,15 +212,15 @@ def wrapped_addresses(header: str, cells: Sequence[str]) -> str:
     cell, address = wrapped[0]
     what = "mailto: before the address" if cell.lower().startswith("mailto:") else "more than the address"
     return (
-        f"“{shown(visible(header.strip()))}” has {what} in its cells (“{shown(visible(cell))}”). Have the system "
-        f"export the address alone, as {address}, or correct the cells."
+        f"“{shown(visible(header.strip()))}” has {what} in its cells (“{shown(visible(cell))}”). Export only the "
+        f"address, as {address}, or fix the cells."
     )
 
 
 def holds_names(cells: Sequence[str]) -> bool:
-    """Whether the cells of a manager or coach are names of people, which find no user; not addresses or numbers.
+    """Return whether these cells of a manager or coach are names, which find no user; not addresses or numbers.
 
-    What a spreadsheet writes for an error or a formula does not count.
+    Error values and formulas of a spreadsheet do not count.
     """
     filled = [cell for cell in map(tidy, cells) if cell and not is_error(cell) and not is_formula(cell)]
     named = sum(

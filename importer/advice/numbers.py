@@ -1,11 +1,11 @@
-"""A column of numbers that tells people apart: better than addresses do where managers are named by it, or where
-addresses are missing or shared; as well as they do where it has a number for everybody.  Pure.
+"""Find a column of numbers that may be the identifier.  Pure.
 
-Told apart by a number, users may change their addresses. It is proposed as the identifier only where that harms
-nobody: for a company without users, or for one whose users all have the number in a field already. In that company it
-must also be of more use than the address. Where the field is not there yet, it is the field that is proposed.
+With a number as identifier, users may change their addresses. A number is better than the address if managers are
+named by it, or if addresses are missing or shared; it is as good if every row has one. It becomes the identifier only
+where that is safe: for a company without users, or if every user has the number in a field already, and it is better
+than the address. If the field does not exist yet, only the field is proposed.
 
-A number of contracts is none: where two rows of one name share an address, the address tells people apart.
+A number of contracts is not an identifier: if two rows of one name share an address, the address identifies users.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _LOGINS = (
     " nomeutente gebruikersnaam nazwauzytkownika"
 )
 LOGINS = frozenset(_LOGINS.split())
-"""Headers of names by which people log in, as `plain` gives them."""
+"""Headers of login names, as `plain` returns them."""
 
 _NUMBER = re.compile(r"[^\s@]{0,63}\d[^\s@]{0,63}")
 _check = rule_of(CustomField(key="number", label="Number", type="text"), ISO_DATE)
-"""What a field takes as it is; not so of a number that a spreadsheet has cut, `1.2E+05`."""
+"""The rule of a text field. It does not take a number that a spreadsheet shortened, such as `1.2E+05`, as it is."""
 
 _LOGIN = re.compile(r"[^\s@]{1,127}")
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What to change, or a sentence where only a person can."""
+    """The suggested change, or a sentence if only a person can make it."""
 
     part: Part | None = None
     note: str | None = None
@@ -54,10 +54,10 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column with another number, or login, for each person.
+    """A column with a different number, or login, in each row.
 
-    `key` is the custom field that it is; `manager` the column that names managers by it, with the words `blanks` for
-    no manager. `alone`: addresses do not tell people apart.
+    `key` is its custom field, if it has one; `manager` the column that names managers by it, with the words `blanks`
+    for "no manager". `alone`: addresses do not identify users.
     """
 
     at: int
@@ -76,14 +76,14 @@ def better_identifier(
     has_users: bool,
     numbered: frozenset[str] = frozenset(),
 ) -> Numbers:
-    """Return how to read the number that the file has for everybody, and to tell people apart by it.
+    """Return how to read the number that every row has, and how to make it the identifier.
 
-    `has_users`: the company has users; `numbered` are the custom fields of which each of them has another value that
-    never changed.
+    `has_users`: the company has users; `numbered` are the custom fields in which each of them has a different value
+    that never changed.
     """
     if not identity_of(settings).by_address or len(rows) < 3 or is_correction(rows[0]):
         return Numbers()
-    found = _named_by(rows, meant, settings) or _for_everybody(rows, meant, settings)
+    found = _named_by(rows, meant, settings) or _in_every_row(rows, meant, settings)
     if found is None:
         return Numbers()
     key = found.key or _new_key(found, settings)
@@ -100,7 +100,7 @@ def better_identifier(
     return Numbers(note=f"{_why(rows, found)} {_WHEN}")
 
 
-_WHEN = "When every user has one that never changes, deactivated users too, make it the identifier."
+_WHEN = "If every user has one that never changes, including deactivated users, make it the identifier."
 
 
 def _new_key(found: _Column, settings: ImportSettings) -> str | None:
@@ -114,7 +114,7 @@ def _identifier(rows: Sequence[Sequence[str]], found: _Column, key: str, setting
     if found.manager is not None and not settings.names.field(fold(rows[0][found.manager])):
         headers[rows[0][found.manager].strip()] = "manager"
         words = {"manager": found.blanks} if found.blanks else {}
-    sentence = f"{_why(rows, found)} So {key}, and not the address, identifies users."
+    sentence = f"{_why(rows, found)} So {key} identifies users instead of the address."
     if words:
         told = ", ".join(f"“{seen(word)}”" for word in found.blanks)
         sentence += f" {told} is read as no manager."
@@ -123,7 +123,7 @@ def _identifier(rows: Sequence[Sequence[str]], found: _Column, key: str, setting
 
 
 def _field(rows: Sequence[Sequence[str]], found: _Column, key: str) -> Part:
-    """Only the field: by the number none of the users of before would be found."""
+    """Return the part that adds the field alone: as identifier, the number would find no existing user."""
     headers, fields = _reading(rows, found, key)
     sentence = f"{_why(rows, found)} It is read as the custom field {key}."
     if found.manager is not None or found.alone:
@@ -134,7 +134,7 @@ def _field(rows: Sequence[Sequence[str]], found: _Column, key: str) -> Part:
 def _reading(
     rows: Sequence[Sequence[str]], found: _Column, key: str
 ) -> tuple[dict[str, str], tuple[Mapping[str, Any], ...]]:
-    """The header and the custom field of a number that is not read yet."""
+    """Return the header and the custom field of a number that is not read yet."""
     if found.key is not None:
         return {}, ()
     header = rows[0][found.at].strip()
@@ -143,16 +143,16 @@ def _reading(
 
 def _why(rows: Sequence[Sequence[str]], found: _Column) -> str:
     what = "login" if found.is_login else "number"
-    sentence = f"“{seen(rows[0][found.at])}” has a different {what} for each person"
+    sentence = f"“{seen(rows[0][found.at])}” has a different {what} for each user"
     if found.manager is not None:
         return f"{sentence}, and “{seen(rows[0][found.manager])}” names managers by it."
     if found.alone:
         return f"{sentence}, and addresses are missing or shared by different people."
-    return f"{sentence}, which stays the same where an address changes."
+    return f"{sentence}, which stays the same when an address changes."
 
 
 def _named_by(rows: Sequence[Sequence[str]], meant: Mapping[str, Likely], settings: ImportSettings) -> _Column | None:
-    """The number by which the file names managers."""
+    """Return the number by which the file names managers, if there is one."""
     for at, key, is_login in _numbers(rows, meant, settings):
         numbers = set(cells_of(rows, at))
         manager = _managers_at(rows, meant, settings, numbers, is_login=is_login)
@@ -165,10 +165,10 @@ def _named_by(rows: Sequence[Sequence[str]], meant: Mapping[str, Likely], settin
     return None
 
 
-def _for_everybody(
+def _in_every_row(
     rows: Sequence[Sequence[str]], meant: Mapping[str, Likely], settings: ImportSettings
 ) -> _Column | None:
-    """The number that the file has for everybody, by its header and by its cells; none that is one of a contract."""
+    """Return the number that every row has, by its header and its cells, if there is one; not one of a contract."""
     if not {"first_name", "last_name", "email"} <= meant.keys():
         return None
     first, last, email = (cells_of(rows, meant[name].at) for name in ("first_name", "last_name", "email"))
@@ -190,8 +190,9 @@ def _for_everybody(
 def _numbers(
     rows: Sequence[Sequence[str]], meant: Mapping[str, Likely], settings: ImportSettings
 ) -> Iterator[tuple[int, str | None, bool]]:
-    """The columns with another number, or login, for each person, likely ones first; the custom field that each is,
-    and whether it is a login.
+    """Yield the columns with a different number, or login, in each row, likely ones first.
+
+    With the custom field of each, if it has one, and whether it is a login.
     """
     own = {each.key for each in settings.custom_fields if each.type == "text"}
     taken = {likely.at: name for name, likely in meant.items()}
@@ -223,19 +224,19 @@ def _managers_at(
     *,
     is_login: bool,
 ) -> int | None:
-    """The column that names managers by these numbers, or logins."""
+    """Return the column that names managers by these numbers or logins, if there is one."""
     likely = [meant["manager"].at] if "manager" in meant else []
     likely += [at for at, cell in enumerate(rows[0]) if _is_free(cell, settings) and plain(cell) in MANAGERS_NUMBERS]
     for at in likely:
         cells = cells_of(rows, at)
-        nobody = {"", *map(fold, _blanks(cells, numbers, settings))}
-        filled = [cell for cell in cells if fold(cell) not in nobody and (is_login or _NUMBER.fullmatch(cell))]
+        blank = {"", *map(fold, _blanks(cells, numbers, settings))}
+        filled = [cell for cell in cells if fold(cell) not in blank and (is_login or _NUMBER.fullmatch(cell))]
         if filled and sum(cell in numbers for cell in filled) >= MOSTLY * len(filled):
             return at
     return None
 
 
 def _blanks(cells: Sequence[str], numbers: set[str], settings: ImportSettings) -> dict[str, str]:
-    """The words for no manager, as a value_mapping."""
+    """Return the words for "no manager", as a value_mapping."""
     words = proposed_words("manager", [cell for cell in cells if cell not in numbers], settings).mapping
     return {word: ours for word, ours in words.items() if not ours}

@@ -1,7 +1,7 @@
-"""Which settings would make a file fit: a proposal that a person looks at before it is loaded.  Pure.
+"""Propose settings that make a file fit. A person reviews them before they are loaded.  Pure.
 
-Everything is guessed from the beginning of the file, and the last lines from its end. What is proposed changes no
-setting that fits already. It is made of parts, so that one which makes the outcome worse can be left out.
+The proposal is guessed from the beginning of the file; lines to skip at the end are guessed from its end. It changes
+no setting that fits already. It consists of parts: a part that makes the result worse can be left out.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from importer.rules.settings import ImportSettings
 __all__ = ["SAMPLE_BYTES", "Proposal", "propose"]
 
 HALF = 0.5
-"""A column that only looks like a field must have so much in it that the field takes."""
+"""The share of its values that the field must accept if a column only looks like the field."""
 
 LINKS = ("manager", "coach")
 
 
 @dataclass(slots=True)
 class Proposal:
-    """What would make the file fit, in parts; `notes` are sentences without a setting, by the column or None.
+    """Changes that make the file fit, in parts. `notes` are sentences without a setting, by the column or None.
 
-    `gaps` is what no setting can mend, `open` what is left to be completed, by table of the settings. `header` is
-    the header as it is in the file, `()` where none was found.
+    `gaps` are the problems that no setting can fix; `open` are the words to complete, by table of the settings.
+    `header` is the header as it is in the file; `()` if none was found.
     """
 
     now: ImportSettings
@@ -72,15 +72,15 @@ def propose(
     numbered: frozenset[str] = frozenset(),
     past: str = ANY_DAY,
 ) -> Proposal:
-    """What would make the file that begins with `content` fit.
+    """Propose changes that make the file that begins with `content` fit.
 
-    `whole`: nothing comes after it; else `end` is how the file ends. `has_users`: the company has users;
+    `whole`: `content` is the whole file; else `end` is the end of the file. `has_users`: the company has users;
     `numbered`: see `better_identifier`. Last days before `past` are over.
     """
     found = Proposal(settings)
     encoding = guess_encoding(content, settings.encoding, whole=whole)
     if encoding is None:
-        found.gaps.append("Nobody can tell what encoding the file is in. Save it as “CSV UTF-8”.")
+        found.gaps.append("The encoding of the file is unknown. Save the file as “CSV UTF-8”.")
         return found
     if encoding != settings.encoding:
         sentence = f"The file is not in {settings.encoding}; it looks like {encoding}."
@@ -99,7 +99,7 @@ def propose(
     if not rows:
         return found
     if len(rows[0]) == 1 and any(each in rows[0][0] for each in DELIMITERS):
-        found.gaps.append("Every line stands in quotes as a whole, so its columns cannot be told apart.")
+        found.gaps.append("Every line is in quotes as a whole, so its columns cannot be read.")
         return found
     found.header = tuple(rows[0])
     if sample.left_out != settings.skip_first_lines:
@@ -113,7 +113,7 @@ def propose(
 
 def _records(number: int) -> str:
     if not number:
-        return "there is no line"
+        return "there are no lines"
     return "there is 1 line" if number == 1 else f"there are {number} lines"
 
 
@@ -123,7 +123,7 @@ def _names_all(row: Sequence[str], settings: ImportSettings) -> int:
 
 
 def _text_of(end: bytes, encoding: str) -> str:
-    """The last lines of a file, from the first that is whole."""
+    """Return the last lines of a file, from the first complete one."""
     return end.decode(encoding, "replace").partition("\n")[2]
 
 
@@ -131,7 +131,7 @@ def _footer(found: Proposal, end: str, delimiter: str, settings: ImportSettings)
     left_out = footer_of(end[-SAMPLE_BYTES // 64 :], delimiter)
     if left_out > settings.skip_last_lines:
         what = "The last line looks" if left_out == 1 else f"The last {left_out} lines look"
-        sentence = f"{what} like a total or the end of the list, which the system may always write."
+        sentence = f"{what} like a total or the end of the list. The system may write that in every file."
         found.parts.append(Part(sentence, settings={"skip_last_lines": left_out}))
 
 
@@ -147,7 +147,7 @@ def _columns(
     numbered: frozenset[str],
     past: str,
 ) -> None:
-    """Add what is to be said of the columns, and of the values in them."""
+    """Add the proposals for the columns and for the values in them."""
     meant = meant_by_name(rows[0], settings)
     mapped = match_columns([fold(cell) for cell in rows[0]], settings.names)
     _find_addresses(rows, meant, mapped)
@@ -172,7 +172,7 @@ def _columns(
     others = addresses_at(rows, range(len(rows[0]))) if "email" not in meant else None
     if others is not None:
         found.gaps.append(
-            f"“{seen(rows[0][others])}” seems to hold private addresses, or those of other people, so it is not "
+            f"“{seen(rows[0][others])}” seems to hold private addresses or addresses of other people, so it is not "
             "suggested as email."
         )
     people = _people(rows, _fields(rows, meant))
@@ -187,7 +187,7 @@ def _columns(
 
 
 def _fields(rows: Sequence[Sequence[str]], meant: Mapping[str, Likely]) -> list[str]:
-    """The field of each column, "" where there is none."""
+    """Return the field of each column; "" for none."""
     fields = [""] * len(rows[0])
     for name, likely in meant.items():
         fields[likely.at] = name
@@ -195,7 +195,7 @@ def _fields(rows: Sequence[Sequence[str]], meant: Mapping[str, Likely]) -> list[
 
 
 def _people(rows: Sequence[Sequence[str]], fields: Sequence[str]) -> list[Sequence[str]]:
-    """The header and the rows that may be about a person."""
+    """Return the header and the rows that may be users: without repeated headers and totals."""
     header = Header(tuple(fields), tuple(rows[0]), is_correction=False)
     return [rows[0], *(row for row in rows[1:] if not is_header_again(row, header) and not looks_like_footer(row))]
 
@@ -213,7 +213,7 @@ def _find_addresses(rows: Sequence[Sequence[str]], meant: dict[str, Likely], map
 def _find_managers_addresses(
     rows: Sequence[Sequence[str]], meant: dict[str, Likely], mapped: Sequence[str], settings: ImportSettings
 ) -> None:
-    """Take the column of the addresses of managers, not that of their names, unless the settings chose that one."""
+    """Use the column with the managers' addresses, not the one with their names, unless the settings name that."""
     likely = meant.get("manager")
     if likely is None or not holds_names(cells_of(rows, likely.at)):
         return
@@ -231,19 +231,19 @@ def _find_managers_addresses(
 def _headers(
     found: Proposal, rows: Sequence[Sequence[str]], new: Mapping[str, Likely], settings: ImportSettings
 ) -> None:
-    """Add a part for each column that looks like a field, with the words in it."""
+    """Add a part for each column that looks like a field, with the meanings of its words."""
     columns = columns_under(settings)
     for name, likely in sorted(new.items(), key=lambda each: each[1].at):
         header, cells = rows[0][likely.at], cells_of(rows, likely.at)
         values = values_of(name, cells, columns[name], settings)
         if name not in settings.names.required and (values.fit < HALF or (name in LINKS and holds_names(cells))):
-            what = "names users by neither address nor identifier" if name in LINKS else "its values do not fit it"
+            what = "names no users by address or identifier" if name in LINKS else "its values do not fit"
             found.notes.append((likely.at, f"“{seen(header)}” looks like {name}, but {what}; it is not read."))
             continue
         holds = name == "email" and not any(cell and "@" not in cell for cell in cells)
         by_content = holds and addresses_at(rows, [likely.at]) is not None and not likely.certain
         sentence = (
-            f"“{seen(header)}” holds e-mail addresses." if by_content else f"“{seen(header)}” looks like {name}."
+            f"“{seen(header)}” holds email addresses." if by_content else f"“{seen(header)}” looks like {name}."
         )
         found.parts.append(
             Part(
@@ -262,7 +262,7 @@ def _headers(
 def _values(
     found: Proposal, rows: Sequence[Sequence[str]], known: Mapping[str, Likely], settings: ImportSettings
 ) -> None:
-    """Add the words of columns that are read already."""
+    """Add the meanings of words in columns that are read already."""
     columns = columns_under(settings)
     for name, likely in sorted(known.items(), key=lambda each: each[1].at):
         values = values_of(name, cells_of(rows, likely.at), columns[name], settings)
@@ -278,7 +278,7 @@ def _names_of_users(
     mapped: Sequence[str],
     settings: ImportSettings,
 ) -> None:
-    """Add what is wrong with the cells of columns that are read, and name users."""
+    """Add what is wrong with the cells of columns that identify users."""
     proposed = {part.column for part in found.parts if part.headers}
     changes = found.changes
     words = changes.get("value_mapping", settings.value_mapping)
@@ -306,7 +306,7 @@ def _leavers(
     form: Fit,
     past: str,
 ) -> None:
-    """Add how to read the columns that tell who has left."""
+    """Add the parts and notes on the columns that tell who has left."""
     names = settings.names
     free = [at for at, cell in enumerate(rows[0]) if not fields[at] and is_free(fold(cell), names)]
     leavers = read_leavers(rows, free, fields, settings, form, past)
@@ -318,7 +318,7 @@ def _leavers(
 
 
 def _days(rows: Sequence[Sequence[str]], fields: Sequence[str], settings: ImportSettings) -> list[str]:
-    """Different cells of columns that hold days."""
+    """Return different cells of the columns that hold days."""
     own = {each.key for each in settings.custom_fields if each.type == "date"}
     at = [position for position, name in enumerate(fields) if name in ("hire_date", "leave_date") or name in own]
     at = at or [position for position, kind in enumerate(tells_beside(rows[0])) if kind is Tells.LAST_DAY]

@@ -1,6 +1,6 @@
-"""The beginning and the end of a file as advice looks at them: its rows, its header, and what is below.  Pure.
+"""The beginning and the end of a file as advice reads them: header, rows, and the lines before and after.  Pure.
 
-As an import counts them, what stands before the header and after the last row is counted in records, blank ones too.
+Lines before the header and after the last row are counted in records, with blank ones, as an import counts them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ SCORED_ROWS = 100
 MOST_LEFT_OUT = 100
 
 Meant = Callable[[Sequence[str]], int]
-"""How many fields a header names; 0 where one that must be there is missing."""
+"""Counts the fields that a header names; 0 if a required one is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`rows` are the header and the rows below it that are not blank; `left_out` records are before the header."""
+    """The sample of a file: the header and the `rows` below it without blank ones; `left_out` records precede it."""
 
     delimiter: str
     rows: Sequence[Sequence[str]]
@@ -38,9 +38,9 @@ class Sample:
 
 
 def sample_of(text: str, settings: ImportSettings, named: Meant, names_all: Meant) -> Sample:
-    """The file that begins with `text`, in the delimiter that makes most of it.
+    """Return the sample of the file that begins with `text`, read with the delimiter that fits best.
 
-    `named` counts the fields that a row of headers names, `names_all` only where all that must be there are.
+    `named` counts the fields that a header names; `names_all` does so only if all required ones are there.
     """
     text = _before_end(text)
     scores = {}
@@ -63,7 +63,7 @@ def _before_end(text: str) -> str:
 
 
 def footer_of(end: str, delimiter: str) -> int:
-    """How many records at the end of a file are totals, counts or end marks; blank ones between them count."""
+    """Return how many records at the end of a file are totals, counts or end marks, with blank ones between."""
     records = _records(_before_end(end), delimiter, SAMPLE_ROWS)
     while records and not _is_filled(records[-1]):
         records.pop()
@@ -77,7 +77,7 @@ def footer_of(end: str, delimiter: str) -> int:
 
 
 def _header_at(records: Sequence[Sequence[str]], settings: ImportSettings, names_all: Meant) -> int:
-    """Where the header is: where the settings say, unless another of the first records names all that must be."""
+    """Return where the header is: where the settings say, unless only another record names all required fields."""
     expected = _expected(records, settings)
     if expected < len(records) and names_all(records[expected]):
         return expected
@@ -95,7 +95,7 @@ def _expected(records: Sequence[Sequence[str]], settings: ImportSettings) -> int
 
 
 def _joined(row: Sequence[str]) -> str:
-    """A record that is a line `sep=,` comes apart at its own delimiter."""
+    """Join a record again: a line `sep=,` is split at its own delimiter."""
     return ",".join(row)
 
 
@@ -104,7 +104,7 @@ def _is_filled(row: Sequence[str]) -> bool:
 
 
 def _records(text: str, delimiter: str, limit: int) -> list[list[str]]:
-    """The first records, as far as they can be read."""
+    """Return the first records, as far as they can be read."""
     records: list[list[str]] = []
     with suppress(csv.Error):
         records.extend(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), limit))

@@ -1,7 +1,7 @@
-"""What a word says of who has left: for proposals that deactivate users, so only what is certain.  Pure.
+"""The meaning of words that tell who has left. Proposals with them deactivate users, so only what is certain.  Pure.
 
-`importer.rules.left` has the words, and says which are certain. One that means either in one system or another
-(Inactive, Suspended, Pending) is left to a person, unless the other words of the column settle it.
+`importer.rules.left` has the words, and says which are certain. If a word has different meanings in different systems
+(Inactive, Suspended, Pending), a person must decide, unless the other words of the column settle it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from importer.rules.left import FALSE_WORDS, LEAVE, LEFT_IF_NO_CLEARER, SURELY_L
 
 
 class Meant(Enum):
-    """What a word says."""
+    """The meaning of a word."""
 
     LEFT = auto()
     STAYS = auto()
-    OPEN = auto()  # a person must say
+    OPEN = auto()  # a person must decide
 
 
 def _set(words: str) -> frozenset[str]:
@@ -27,7 +27,7 @@ def _set(words: str) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def plain(text: str) -> str:
-    """`text` as it is looked up: letters and digits without accents, in lower case."""
+    """Return `text` as it is looked up: letters and digits without accents, in lower case."""
     apart = unicodedata.normalize("NFKD", text).lower().replace("\u0142", "l").replace("\u00df", "ss")
     return "".join(letter for letter in apart if letter.isalnum())
 
@@ -35,22 +35,22 @@ def plain(text: str) -> str:
 _YES = TRUE_WORDS - {"x"}
 _TICKS = frozenset({"x", "✓", "✔", "☑", "○", "◯"})
 _BESIDE = {"t": "f", "f": "t", "s": "n", "o": "n"}
-"""Letters that say yes or no only beside another: T may be Terminated, S Suspended."""
+"""Letters that mean yes or no only if the column has the other one too: T may be Terminated, S Suspended."""
 
 _STATES = frozenset("aildrpuq")
-"""Letters that stand for states: A and T are Active and Terminated."""
+"""Letters that mean states: A and T are Active and Terminated."""
 
 _NOTES = {
     "suspended": "A suspended user is still employed, but may be meant to have no access.",
     "pending": "It may be a user who has not started, or one who is about to leave.",
     "resigned": "A user who has resigned works until the last day.",
 }
-_MAYBE_INACTIVE = "It may be a leave, since the column has another word for those who have left."
+_MAYBE_INACTIVE = "It may be a leave, because the column has another word for users who have left."
 _NOT_THOSE = _set("pending future planned not rescinded rehire rehired rehirable no until rescind eligible partial")
 
 
 def flag_of(text: str, all_words: frozenset[str], blanks: int) -> bool | None:
-    """Whether `text` is a yes; None if it is no word for yes or no. A tick is one if it stands beside blanks only."""
+    """Return whether `text` means yes; None for neither yes nor no. A tick means yes if all other cells are blank."""
     word = plain(text)
     if text.strip().lower() in _TICKS:
         return True if blanks and len(all_words) == 1 else None
@@ -64,7 +64,7 @@ def flag_of(text: str, all_words: frozenset[str], blanks: int) -> bool | None:
 
 
 def state_of(text: str, all_words: frozenset[str]) -> tuple[Meant, str]:
-    """What `text` says of the user, and a note where that is left to a person."""
+    """Return what `text` says about the user, and a note if a person must decide."""
     word = plain(text)
     others = {plain(each) for each in all_words} - {word}
     if len(word) == 1:
@@ -97,7 +97,7 @@ def _says_left(word: str) -> bool:
 
 
 def _first_word(text: str) -> str:
-    """The first word of `text` where what comes after only says more: Terminated - Voluntary, Active (LOA)."""
+    """Return the first word of `text` if the rest only adds to it: Terminated - Voluntary, Active (LOA)."""
     if any(letter.isdigit() for letter in text):
         return ""
     words = [plain(word) for word in text.replace("-", " ").replace("/", " ").split()]
@@ -108,7 +108,7 @@ def _first_word(text: str) -> str:
 
 
 def _letter(letter: str, letters: set[str]) -> tuple[Meant, str]:
-    """A and T of a column that has only letters of states; the others differ from system to system."""
+    """Return the meaning of A and T in a column that has only letters; others differ from system to system."""
     if letters <= set("atilrdsupq") and {"a", "t"} <= letters and letter in "at":
         return (Meant.STAYS if letter == "a" else Meant.LEFT), ""
     if letters == {"a", "i"} and letter in "ai":

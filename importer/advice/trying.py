@@ -1,8 +1,8 @@
-"""Try settings on a file before they are offered: on a copy of the users, so many times, touching nothing else.
+"""Test settings on a file before they are suggested: a limited number of dry runs on a copy of the users.
 
-The copy is one moment of the users, taken without keeping its imports waiting. Every try is a dry run on it. What is
-tried of a long file is counted, not timed, or a busy machine would get less advice: the parts are chosen on its first
-rows, and what was chosen is tried on all of it.
+The copy is a snapshot of the users; taking it does not block imports. The limit is a number of dry runs, not a time:
+a busy machine gives the same advice. For a long file, the parts are chosen by dry runs on its first rows, and only
+the chosen ones are tested on the whole file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from importer.advice.judging import Result, finds_the_same_users, is_better_without, is_no_worse, result_of
+from importer.advice.judging import Result, finds_the_same_users, is_as_good, is_better_without, result_of
 from importer.advice.model import Part, changes_of
 from importer.errors import Refused
 from importer.model import Counts, ImportState, Written
@@ -23,30 +23,30 @@ from importer.rules.settings import ImportSettings
 from importer.users.users import Users
 
 NO_IMPORT = 0
-"""The id of a try: imports are counted from 1, and this is none."""
+"""The import id of these dry runs. Real ids start at 1."""
 
 SAMPLE_ROWS = BATCH_ROWS
-"""So many rows of a long file tell which parts are worth trying on all of it."""
+"""The rows of a long file on which parts are tested first."""
 
-WHOLE_TRIES = 2
-"""How often the longest file is tried as a whole: with what was chosen, and without a part that did not fit then."""
+WHOLE_TESTS = 2
+"""The dry runs on the whole file, however long: with the chosen parts, and without one that did not fit."""
 
 FURTHER_BYTES = 64 * 1024 * 1024
-"""A shorter one is tried as often again as it has room in these, with its users."""
+"""A shorter file gets further dry runs: as many as the file and its users fit into this size."""
 
 
-class OutOfTries(Exception):  # noqa: N818 - what is the case
-    """The whole file was tried as often as it may be."""
+class OutOfTests(Exception):  # noqa: N818 - not an error
+    """The limit of dry runs on the whole file is reached."""
 
 
 @dataclass(slots=True)
 class Bench:
-    """Where settings are tried: the `file`, a copy of the `users`, and a `folder` for what the tries say.
+    """A place for dry runs: the `file`, a copy of the `users`, and a `folder` for the messages.
 
-    A try is given up where `stopping` says so, which may wait for what is more urgent; `now` is the time of the
-    import. `switched`: the settings tell users apart by another field than the copy does. `written` and
-    `proven_whole`: how the file came. `sample`: only so many rows of the file count, and no user is absent for that;
-    else the whole file can be tried `left` times.
+    A dry run ends when `stopping` returns true; `stopping` may wait for more urgent work. `now` is the time of the
+    import. `switched`: the identifier of the settings differs from that of the copy. `written` and `proven_whole`
+    describe the upload. `sample`: only that many rows are read, and no user counts as absent; without it, `left` is
+    the number of dry runs that remain.
     """
 
     tenant: str
@@ -63,16 +63,16 @@ class Bench:
 
     def __post_init__(self) -> None:
         size = self.file.stat().st_size + self.users.copy_bytes()
-        self.left = WHOLE_TRIES + FURTHER_BYTES // size
+        self.left = WHOLE_TESTS + FURTHER_BYTES // size
 
     async def result(self, settings: ImportSettings, changes: Mapping[str, object]) -> Result:
-        """What the file comes to with `changes` put into `settings`, if it is sent next and for real.
+        """Return the result of the file with `changes` to `settings`, as if it were imported next.
 
-        Raises OutOfTries, Stopped, Refused, TryAgain, OSError.
+        Raises OutOfTests, Stopped, Refused, TryAgain, OSError.
         """
         if self.sample is None:
             if not self.left:
-                raise OutOfTries
+                raise OutOfTests
             self.left -= 1
         else:
             changes = {**changes, "deactivate_missing": False}
@@ -98,9 +98,9 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The parts that are worth offering, what the file comes to with them, and the parts that made it worse.
+    """The parts to suggest, the result of the file with them, and the parts that made it worse.
 
-    `result` is None where nothing is worth offering; `leavers_active`: for users who have left by the file.
+    `result` is None if there is nothing to suggest; `leavers_active`: because leavers would be active.
     """
 
     parts: tuple[Part, ...]
@@ -110,10 +110,10 @@ class Tried:
 
 
 async def best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings, before: Result) -> Tried:
-    """Try the parts together, and leave out those that make the outcome worse: guesses first.
+    """Test the parts together, and leave out those that make the result worse, guesses first.
 
-    Where there are more of them than the whole file can be tried, that is done on a sample, and what is left of them
-    is tried on the whole file. Raises OutOfTries, Stopped, TryAgain, OSError.
+    If there are more parts than dry runs left for the whole file, parts are first chosen on a sample; the chosen ones
+    are then tested on the whole file. Raises OutOfTests, Stopped, TryAgain, OSError.
     """
     fitting = _fitting_together(parts, settings)
     tried = Tried(tuple(fitting), (), None)
@@ -131,15 +131,15 @@ async def _best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings
     kept = list(parts)
     result = await _result(bench, kept, settings)
     for part in sorted(kept, key=lambda part: (part.certain and not part.open, not part.open)):
-        fits = is_no_worse(result, before)
+        fits = is_as_good(result, before)
         if fits and (result.counts.rejected == 0 or (part.certain and not part.open)):
             break
         if _identifying(kept) and bench.sample is None and bench.left == 1:
-            break  # the last try tells whether another identifier finds the same users
+            break  # the last dry run is for whether another identifier finds the same users
         less = [each for each in kept if each is not part]
         try:
             tried = await _result(bench, less, settings) if less else before
-        except OutOfTries:
+        except OutOfTests:
             if fits:
                 break
             raise
@@ -151,25 +151,25 @@ async def _best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings
         if is_better_without(tried, result, before) or not finds_the_same_users(result, tried):
             kept, result = less, tried
     dropped = tuple(part for part in parts if part not in kept)
-    if not kept or not is_no_worse(result, before):
+    if not kept or not is_as_good(result, before):
         return Tried((), tuple(parts), None, leavers_active=result.unread > before.unread)
     return Tried(tuple(kept), dropped, result)
 
 
 def _identifying(parts: Sequence[Part]) -> list[Part]:
-    """Those that tell users apart by another field."""
+    """Return the parts that change the identifier."""
     return [part for part in parts if "identifier" in part.settings]
 
 
 async def _result(bench: Bench, parts: Sequence[Part], settings: ImportSettings) -> Result:
     try:
         return await bench.result(settings, changes_of(parts, settings))
-    except Refused:  # users cannot be told apart so
+    except Refused:  # two users share a value of this identifier
         return Result(ImportState.FAILED, Counts())
 
 
 def _fitting_together(parts: Sequence[Part], settings: ImportSettings) -> list[Part]:
-    """The parts without those that settings cannot have beside the others."""
+    """Return the parts without those that conflict with earlier ones."""
     kept: list[Part] = []
     for part in parts:
         try:

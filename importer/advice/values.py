@@ -1,6 +1,6 @@
-"""What the values of a column that is read need: words with a meaning, and words for nothing.  Pure.
+"""Propose meanings for the values of a column that is read, blank ones included.  Pure.
 
-A known word is proposed with its meaning; another is left to be completed, and its rows are rejected until then.
+A known word is proposed with its meaning. An unknown word is left for a person; its rows are rejected until then.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What is proposed for the values of one column.
+    """The proposal for the values of one column.
 
-    `fit` is the part of the different values that would be taken, 0 to 1. `certain`: no meaning is a guess.
+    `fit` is the share of the different values that would be accepted, 0 to 1. `certain`: no meaning is a guess.
     """
 
     found: Words
@@ -40,12 +40,12 @@ class Values:
 
     @property
     def unknown(self) -> dict[str, str]:
-        """What is left to be completed."""
+        """The words to complete, as a table of the settings."""
         return dict.fromkeys(self.found.open, UNKNOWN)
 
     @property
     def note(self) -> str:
-        """What to say of the words that are left to be completed."""
+        """The sentences about the words to complete."""
         return " ".join(sentences_of(Words(self.found.name, self._left, self.found.more)))
 
     @property
@@ -54,7 +54,7 @@ class Values:
 
 
 def values_of(name: str, cells: Sequence[str], column: Column, settings: ImportSettings) -> Values:
-    """Return what the cells of the column that is read as `name` need."""
+    """Return the proposal for the cells of the column that is read as `name`."""
     found = proposed_words(name, cells, settings)
     meant = {word.text for word in found.words if word.ours is not None}
     different = {cell for cell in cells if cell}
@@ -63,8 +63,8 @@ def values_of(name: str, cells: Sequence[str], column: Column, settings: ImportS
 
 
 def part_of(name: str, header: str, at: int, values: Values) -> Part:
-    """The part that adds the words of a column that is read already."""
+    """Return the part that adds the words of a column that is read already."""
     told = [f"“{shown(word)}” as {ours or 'a blank cell'}" for word, ours in list(values.words.items())[:NAMED]]
     more = ", …" if len(values.words) > NAMED else ""
-    sentence = f"In “{seen(header)}” ({name}) these are read: {', '.join(told)}{more}."
+    sentence = f"In “{seen(header)}” ({name}), values are read like this: {', '.join(told)}{more}."
     return Part(sentence, values.certain, words={name: values.words}, column=at)

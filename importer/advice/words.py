@@ -1,7 +1,7 @@
-"""What the words of a column mean that takes only some: a `value_mapping`, and what a person must add to it.  Pure.
+"""Propose a `value_mapping` for the words of a column that accepts only some, and list the words to complete.  Pure.
 
-A word is mapped where its meaning is known. What would deactivate a user who is employed, keep one active who has
-left, or give a right is mapped only if it is certain; any other such word is left to a person.
+A word is mapped if its meaning is known. A word that may deactivate an employed user, keep a leaver active or give
+rights is mapped only if its meaning is certain; if it is not, a person must decide.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from importer.rules.settings import ImportSettings
 from importer.rules.timezones import check_time_zone
 
 MOST_WORDS = 100
-"""So many different words of a column are listed; one with more is no list of states."""
+"""The most different words of a column that are listed. A column with more is not a list of states."""
 
 
 def _set(words: str) -> frozenset[str]:
@@ -42,7 +42,7 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a column and what it means in ours: `""` is a blank cell, None is left to a person."""
+    """One word of a column and its meaning to Headcount, `ours`: `""` is a blank cell, None is left to a person."""
 
     text: str
     times: int
@@ -53,7 +53,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of a column that it does not take as they are, the most frequent first."""
+    """The words that a column does not accept as they are, most frequent first."""
 
     name: str
     words: tuple[Word, ...] = ()
@@ -72,18 +72,18 @@ class Words:
 
 
 Meaning = tuple[str | None, bool, str]
-"""What a word means in ours, whether that is certain, and a note."""
+"""The meaning of a word, whether it is certain, and a note."""
 
 OPEN: Meaning = (None, False, "")
 
 
 def proposed_words(name: str, cells: Sequence[str], settings: ImportSettings) -> Words:
-    """What the words among `cells` of the field `name` mean, as far as it does not take them already."""
+    """Return the meanings of the words among `cells` that the field `name` does not accept already."""
     known = settings.value_mapping.get(name, {})
     folded = {fold(word) for word in known}
     columns = columns_under(settings)
     if name not in columns or name in settings.names.required or name in ("email", settings.identifier):
-        return Words(name, known=known)  # such values tell people apart, or must be there
+        return Words(name, known=known)  # such values identify users, or are required
     texts = Counter(text for text in map(tidy, cells) if text)
     spelt: dict[str, str] = {}
     times: Counter[str] = Counter()
@@ -120,7 +120,7 @@ def _is_closed(name: str, settings: ImportSettings) -> bool:
 
 
 def _meaning(name: str, all_words: frozenset[str], blanks: int, settings: ImportSettings) -> Callable[[str], Meaning]:
-    """How to find what a word of this column means; `all_words` are the words in it, folded."""
+    """Return a function that finds the meaning of a word of this column; `all_words` are its words, folded."""
     own = _own(name, settings)
     if own:
         kinds = {"boolean": partial(_boolean, blanks=blanks, all_words=all_words), "choice": partial(_choice, own)}
@@ -140,7 +140,7 @@ def _meaning(name: str, all_words: frozenset[str], blanks: int, settings: Import
 
 
 def _leaver(name: str, all_words: frozenset[str], blanks: int, text: str) -> Meaning:
-    """A word that tells who has left. `active` is the other way round."""
+    """Return the meaning of a word that tells who has left; for `active` it is reversed."""
     if text.lower() in _DATABASE_NULLS and name == "deactivate":
         return "", True, ""
     left, stays = ("yes", "no") if name == "deactivate" else ("no", "yes")
@@ -241,11 +241,11 @@ _NONE = _set(
     " なし 無し 該当なし 未設定 无 無 不适用 未分配"
     " لايوجد غيرمحدد لاينطبق"
 )
-"""Words for nothing that `says_nothing` does not know, as `_plain` gives them."""
+"""Words for "nothing" that `says_nothing` does not know, as `_plain` returns them."""
 
 
 def _nothing(text: str, *, free: bool = False) -> Meaning:
-    """A blank cell, where that is what the word says; `free`: the column takes any text."""
+    """Return the meaning of a word for "nothing": a blank cell. `free`: the column accepts any text."""
     if is_error(text) or is_formula(text):
         return OPEN
     if says_nothing(text):
@@ -254,7 +254,7 @@ def _nothing(text: str, *, free: bool = False) -> Meaning:
 
 
 def sentences_of(found: Words) -> list[str]:
-    """What to say of the words of a column: the guesses, and what a person must add."""
+    """Return the sentences about the words of a column: the guesses, and the words that a person must add."""
     guessed = [word for word in found.words if word.ours is not None and not word.certain]
     said = [
         f"“{_seen(word.text)}” is read as {word.ours or 'a blank cell'} for {found.name}. This is a guess: check it."

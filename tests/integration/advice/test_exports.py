@@ -134,15 +134,15 @@ async def test_an_export_has_its_leavers_out_and_all_others_in(
 async def test_a_last_day_is_not_read_where_a_status_says_that_its_user_has_not_left(site: Site) -> None:
     advice = await advised(site, ADP)
     note = (
-        "“Termination Date” is not read: by it 1 user has left who has not left by “Position Status”. "
-        "It may have days of a job before this one."
+        "“Termination Date” is not read: it says that 1 user has left who has not left by “Position Status”. "
+        "It may hold dates of a previous job."
     )
     assert note in advice["sentences"]
     assert next(each["note"] for each in advice["columns"] if each["header"] == "Termination Date") == note
     report = await follow(site, advice, ADP)
     told = [each["message"] for each in report["messages"] if each["code"] == "unread_leavers"]
     assert len(told) == 1
-    assert "1 user has left (line 3), but not by another column" in told[0]
+    assert "1 user has left (line 3), but another column says the opposite" in told[0]
     assert "field_mapping" not in told[0]
 
 

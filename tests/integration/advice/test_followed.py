@@ -158,7 +158,7 @@ async def test_cells_with_more_than_an_address_are_named_wherever_advice_is_show
 async def test_cells_written_as_advised_name_their_users(site: Site) -> None:
     file = sheet(f"{OURS},manager", "Ann,Lee,Ann Lee <ann@a.test>,", "Bo,Ng,bo@a.test,mailto:ann@a.test")
     advice = await advised(site, file)
-    assert all("alone, as ann@a.test, or correct the cells" in gap for gap in advice["gaps"])
+    assert all("Export only the address, as ann@a.test, or fix the cells" in gap for gap in advice["gaps"])
     corrected = file.replace("Ann Lee <ann@a.test>", "ann@a.test").replace("mailto:ann@a.test", "ann@a.test")
     assert await advised(site, corrected) is None
     assert (await site.api("owner").get(f"{API}/users/bo@a.test")).json()["manager"] == "ann@a.test"
@@ -198,7 +198,7 @@ async def test_no_settings_are_offered_that_would_leave_leavers_active(site: Sit
     file = sheet(f"{HEADER},Termination Date", "Ann,Lee,ann@a.test,TRUE", f"Bo,Ng,bo@a.test,{status}")
     advice = await advised(site, file)
     assert (advice["settings"], advice["toml"], advice["counts"]) == ({}, None, None)
-    assert any("users who have left by it would be active" in each for each in advice["sentences"])
+    assert any("with them, users who have left would be active" in each for each in advice["sentences"])
 
 
 async def test_a_column_that_only_looks_like_a_field_is_left_out_where_it_rejects_rows(site: Site) -> None:
@@ -361,7 +361,7 @@ async def test_lines_that_are_one_quoted_cell_get_a_sentence_and_no_settings(sit
     file = sheet('"first_name,last_name,email"', '"Ann,Lee,ann@a.test"', '"Bo,Ng,bo@a.test"')
     advice = await advised(site, file)
     assert (advice["settings"], advice["toml"], advice["columns"]) == ({}, None, [])
-    assert advice["gaps"] == ["Every line stands in quotes as a whole, so its columns cannot be told apart."]
+    assert advice["gaps"] == ["Every line is in quotes as a whole, so its columns cannot be read."]
 
 
 @pytest.mark.parametrize("footer", ["Total,9,", "EOF", "Record count: 9", "TRAILER|9"])

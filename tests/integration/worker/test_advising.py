@@ -199,7 +199,7 @@ async def test_an_internal_error_in_advice_is_logged_and_the_import_ends_normall
 
 
 async def test_a_file_too_long_to_test_each_setting_says_so(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trying, "WHOLE_TRIES", 0)
+    monkeypatch.setattr(trying, "WHOLE_TESTS", 0)
     monkeypatch.setattr(trying, "FURTHER_BYTES", 0)
     await yard.upload(OTHERS)
     async with yard.working():

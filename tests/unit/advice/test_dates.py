@@ -46,7 +46,7 @@ def test_the_form_that_reads_every_cell_is_certain(cells: list[str], form: str) 
 def test_a_day_that_may_be_a_month_makes_the_form_a_guess(cells: list[str], form: str, rival: str) -> None:
     best = fitting_formats(cells, ISO)[0]
     assert (best.date_format, best.certain, best.rivals) == (form, False, (rival,))
-    assert f"They could as well be {rival}" in sentence_of(best)
+    assert f"They may also be {rival}: check a date that you know." in sentence_of(best)
 
 
 def test_the_form_of_the_settings_comes_first_among_equals() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from importer.advice.judging import Result, finds_the_same_users, is_better_without, is_no_worse
+from importer.advice.judging import Result, finds_the_same_users, is_as_good, is_better_without
 from importer.model import Counts, ImportState
 
 FAILED = Result(ImportState.FAILED, Counts())
@@ -28,7 +28,7 @@ def result(unread: int = 0, *, renamed: bool = False, **counts: Any) -> Result:
     ],
 )
 def test_settings_are_offered_where_nothing_is_worse(after: Result, before: Result) -> None:
-    assert is_no_worse(after, before)
+    assert is_as_good(after, before)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_settings_are_offered_where_nothing_is_worse(after: Result, before: Resu
     ],
 )
 def test_settings_are_not_offered_where_something_is_worse(after: Result, before: Result) -> None:
-    assert not is_no_worse(after, before)
+    assert not is_as_good(after, before)
 
 
 def test_a_part_that_rejects_rows_is_left_out() -> None:

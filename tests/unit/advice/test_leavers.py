@@ -67,7 +67,7 @@ def test_a_second_column_that_says_no_more_of_who_has_left_is_called_that() -> N
     text = "first_name,last_name,email,End Date,Termination Date\nA,B,a@b.test,2022-12-31,2022-12-31\n"
     found = propose(text.encode(), ImportSettings())
     assert found.changes == {"field_mapping": {"End Date": "leave_date"}}
-    assert "“Termination Date” is not read: no other user has left by it." in found.reasons
+    assert "“Termination Date” is not read: it shows no other leavers." in found.reasons
 
 
 @pytest.mark.parametrize("column", ["End Date", "Austritt", "Deactivation Date", "Fecha de baja"])
@@ -95,7 +95,7 @@ def test_status_words_that_are_not_known_are_left_to_be_completed() -> None:
     words = {"Active": "no", "Terminated": "yes", "Leave": "no"}
     assert found.changes["value_mapping"] == {"deactivate": words}
     assert [part.open for part in found.parts if part.open] == [{"value_mapping.deactivate": {"Pending": "?"}}]
-    assert any("The meaning of “Pending” is not known: rows with it" in each for each in found.reasons)
+    assert any("The meaning of “Pending” is not known: such rows" in each for each in found.reasons)
 
 
 @pytest.mark.parametrize("word", ["Archived", "Released", "Ended", "Term"])

@@ -58,10 +58,10 @@ def test_a_byte_order_mark_needs_no_setting() -> None:
     assert changes(FIT.replace("Ann", "Zoë"), "utf-8-sig") == {}
 
 
-def test_what_nobody_can_tell_is_a_gap() -> None:
+def test_an_unknown_encoding_is_a_gap() -> None:
     found = propose(b"PK\x03\x04\x00\x00\x8f\x81", ImportSettings())
     assert found.changes == {}
-    assert "what encoding" in found.gaps[0]
+    assert found.gaps == ["The encoding of the file is unknown. Save the file as “CSV UTF-8”."]
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
@@ -108,7 +108,7 @@ def test_a_required_column_that_nothing_looks_like_is_a_gap() -> None:
     assert found.gaps == [
         (
             "“Employee_Name” holds the first and the last name together (“Lee, Ann”). "
-            "Have the system export two columns, first_name and last_name, or split it in a spreadsheet."
+            "Export two columns, first_name and last_name, or split it in a spreadsheet."
         ),
         "No column looks like first_name, which is required.",
         "No column looks like last_name, which is required.",

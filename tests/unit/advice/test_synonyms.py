@@ -146,9 +146,7 @@ def test_an_address_with_more_around_it_is_named(cells: list[str], said: str) ->
     found = wrapped_addresses("Manager", cells)
     assert said in found
     assert bool(found) is bool(said)
-    assert not found or found.endswith(
-        "Have the system export the address alone, as ann@lee.test, or correct the cells."
-    )
+    assert not found or found.endswith("Export only the address, as ann@lee.test, or fix the cells.")
 
 
 def test_names_of_managers_are_told_from_addresses_and_numbers() -> None:

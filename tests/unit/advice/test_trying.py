@@ -10,7 +10,7 @@ import pytest
 
 from importer.advice.judging import Result
 from importer.advice.model import Part
-from importer.advice.trying import OutOfTries, best_of
+from importer.advice.trying import OutOfTests, best_of
 from importer.model import Counts, ImportState
 from importer.rules.settings import ImportSettings
 
@@ -35,7 +35,7 @@ class Bench:
         if self.sample:
             return self.of_sample[mapped]
         if mapped not in self.results or not self.left:
-            raise OutOfTries
+            raise OutOfTests
         self.left -= 1
         return self.results[mapped]
 
@@ -56,7 +56,7 @@ async def test_what_fits_is_offered_where_the_time_is_over_before_all_was_tried(
 
 
 async def test_what_does_not_fit_is_not_offered_where_the_time_is_over() -> None:
-    with pytest.raises(OutOfTries):
+    with pytest.raises(OutOfTests):
         await best_of(_bench({"AB": done(rejected=2)}), PARTS, ImportSettings(), done(created=2))
 
 
@@ -81,7 +81,7 @@ async def test_the_first_rows_are_compared_with_what_they_come_to_without_the_pa
 
 async def test_what_fits_only_the_first_rows_of_a_long_file_is_not_offered() -> None:
     first_rows = dict.fromkeys(("AB", "A", "B", ""), done(created=2))
-    with pytest.raises(OutOfTries):
+    with pytest.raises(OutOfTests):
         await best_of(_bench({"AB": done(rejected=9)}, first_rows), PARTS, ImportSettings(), done(created=9))
 
 
