@@ -189,6 +189,11 @@ class GuardJson(TypedDict):
     would_deactivate: int
 
 
+def is_more_than_half(deactivated: int, active: int) -> bool:
+    """Return whether these are more than half of the active users, and at least two."""
+    return deactivated >= 2 and deactivated * 2 > active
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """Why an import is held. `active` counts the users active before it."""
@@ -197,6 +202,13 @@ class Guard:
     limit_percent: float
     active: int
     would_deactivate: int
+
+    @property
+    def deactivation_rule(self) -> str:
+        """The rule that `too_many_deactivations` stands for, as a clause: more than half, or the limit in percent."""
+        if is_more_than_half(self.would_deactivate, self.active):
+            return "more than half"
+        return f"the limit is {self.limit_percent:g}%"
 
     def to_json(self) -> GuardJson:
         return {

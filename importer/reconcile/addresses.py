@@ -1,9 +1,10 @@
-"""Changed e-mail addresses, where an address is not the identifier: set aside, and applied last, together.
+"""Changed email addresses, where the address is not the identifier: set aside, applied together after the last row.
 
-Two people may swap theirs in one file, or a chain move on: row by row that would break the rule that no two users
-share an address. So rows that change one wait here, whole, until all others are in. While two active users would
-share an address, the later row is rejected (against somebody who is not in the file: the row), until none do; a
-deactivated holder loses the address. A leaver leaves all the same, with the address of before and a warning.
+Two users may swap addresses in one file, or pass them on in a chain. Row by row this would break the rule that no two
+users share an address. So a row that changes an address waits here as a whole until all other rows are in. If two
+active users would share an address, the later row is rejected; if the other user is not in the file, the row is. This
+repeats until no address is shared. A deactivated user loses the address. A leaver is deactivated in any case, keeps
+the old address and gets a warning.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from importer.users.importing.addresses import RowsAside, SetAside
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that was set aside and can't be applied."""
+    """A row that was set aside and cannot be applied."""
 
     line: int
     raw: str
@@ -42,23 +43,26 @@ class Addresses:
         return self._any
 
     async def add(self, rows: Sequence[SetAside]) -> None:
-        """Keep these rows until all others are in."""
+        """Set these rows aside until all others are in."""
         if rows:
             self._any = True
             await self._stored.add(rows)
 
     async def settle(self) -> list[Problem]:
-        """Decide which rows can't be applied, and free the addresses of those that can. Notices for who loses one."""
+        """Decide which rows cannot be applied, and free the addresses for those that can.
+
+        Return a notice for each deactivated user who loses an address.
+        """
         if not self._any:
             return []
         losing = await self._stored.settle()
         users = await self._roster.load(each.user_id for each in losing)
         await self._roster.update([(users[each.user_id], {"email": None, "email_key": None}) for each in losing])
-        # Of a new user with the address it is said that the two may be one person (pairs.py).
+        # For a new user with the address there is another message: the two may be one person (pairs.py).
         return [_lost(each.line, str(users[each.user_id]["email"])) for each in losing if not each.to_new]
 
     async def rejected(self) -> AsyncIterator[list[Rejected]]:
-        """The rows that can't be applied, in the order of the file."""
+        """Yield the rows that cannot be applied, in the order of the file."""
         if not self._any:
             return
         async for rows in self._stored.rejected():
@@ -66,24 +70,24 @@ class Addresses:
             yield [_reject(row, *self._holder(row, holders)) for row in rows]
 
     async def leavers(self) -> AsyncIterator[list[tuple[SetAside, User, Problem]]]:
-        """The rows of those who leave without the address that somebody else has, each with a warning."""
+        """Yield the leavers whose new address another user has, each with a warning that it was not changed."""
         if not self._any:
             return
         async for rows in self._stored.leavers():
             users = await self._roster.load([*(row.user_id for row in rows), *_clashes(rows)])
-            yield [(row, users[row.user_id], _stays(row, *self._holder(row, users))) for row in rows]
+            yield [(row, users[row.user_id], _not_changed(row, *self._holder(row, users))) for row in rows]
 
     def _holder(self, row: SetAside, users: Mapping[int, User]) -> tuple[User | None, int]:
-        """Who has the address instead, and on which line."""
+        """Return the user who has the address, and the line of that user's row; 0 if no row has one."""
         clash = row.clash or 0
         return users.get(clash), self._roster.named.line_of(clash)
 
     async def taken(self, keys: Iterable[str]) -> set[str]:
-        """Those of `keys` that somebody has, or a row set aside wants."""
+        """Return those of `keys` that a user has, or a row set aside wants."""
         return await self._stored.taken(keys)
 
     async def applicable(self) -> AsyncIterator[list[tuple[SetAside, User | None]]]:
-        """The rows to apply now, each with its user as before the import took the address from them."""
+        """Yield the rows to apply now, each with its user as before the import removed the address."""
         if not self._any:
             return
         async for rows in self._stored.applicable():
@@ -100,17 +104,14 @@ def _restored(row: SetAside, user: User | None) -> User | None:
 
 
 def _reject(row: SetAside, holder: User | None, holder_line: int) -> Rejected:
-    message = (
-        f"This address belongs to {_whose(holder, holder_line)}, and two active users can't share one. "
-        "Correct one of the two."
-    )
+    message = f"{_holder(holder, holder_line)} has this address; two active users cannot share one. Change one."
     return Rejected(row.line, row.raw, row.created, _taken(Severity.ERROR, row, message))
 
 
-def _stays(row: SetAside, holder: User | None, holder_line: int) -> Problem:
+def _not_changed(row: SetAside, holder: User | None, holder_line: int) -> Problem:
     message = (
-        f"This address belongs to {_whose(holder, holder_line)}. "
-        "The user is deactivated all the same; the address stays as it was."
+        f"{_holder(holder, holder_line)} has this address. "
+        "The user on this line was deactivated; the address was not changed."
     )
     return _taken(Severity.WARNING, row, message)
 
@@ -119,15 +120,13 @@ def _taken(severity: Severity, row: SetAside, message: str) -> Problem:
     return Problem(severity, "email_taken", message, row.line, "email", cast(str | None, row.columns["email"]))
 
 
-def _whose(holder: User | None, line: int) -> str:
-    where = f", on line {line}" if line else ", who is not in this file"
+def _holder(holder: User | None, line: int) -> str:
+    where = f", on line {line}," if line else ", who is not in this file,"
     if holder is None:
-        return f"somebody else{where}"
+        return f"Another user{where}"
     return f"{holder['first_name']} {holder['last_name']} ({holder['external_id']}){where}"
 
 
 def _lost(line: int, email: str) -> Problem:
-    message = (
-        "A deactivated user had this address and has lost it to the person on this line. Nothing needs to be done."
-    )
+    message = "A deactivated user lost this address to the user on this line. Nothing to do."
     return Problem(Severity.NOTICE, "address_taken_over", message, line, "email", email)

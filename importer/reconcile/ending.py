@@ -1,4 +1,4 @@
-"""What waits until all rows are in: users who are absent, and rows whose address another user had or wants."""
+"""The work after the last row: deactivate absent users, and apply rows whose address another user had or wants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from importer.said.spool import Spool
 
 
 class Ending:
-    """The absent users and the changed addresses of one import."""
+    """The last steps of one import: absent users and changed addresses."""
 
     def __init__(
         self,
@@ -39,11 +39,14 @@ class Ending:
         self._counts = counts
 
     async def deactivate_absent(self, unknown: FirstLines) -> None:
-        """Deactivate absent users, unless rejected rows of an `unknown` user may be about them."""
+        """Deactivate absent users, unless rejected rows of an `unknown` user may be about them.
+
+        Does nothing if `deactivate_missing` is off or the file is a correction.
+        """
         if not self._settings.deactivate_missing or self._reader.header.is_correction:
             return
         if unknown.count:
-            self._spool.say([_absent_left(unknown)])
+            self._spool.say([_absent_not_deactivated(unknown)])
             return
         async for users in self._roster.absent():
             leaving = [user for user in users if not user["protected"]]
@@ -53,7 +56,7 @@ class Ending:
             await self._roster.update([(user, {"state": "deactivated"}) for user in leaving])
 
     async def settle_addresses(self) -> None:
-        """Apply the rows that changed an address or wait for one, and reject those of which two would share one."""
+        """Apply the rows that change an address or wait for one; reject a row if users would share its address."""
         self._spool.say(await self._addresses.settle())
         async for rejected in self._addresses.rejected():
             self._counts.rejected += len(rejected)
@@ -79,11 +82,11 @@ class Ending:
             await self._writer.write(batch)
 
 
-def _absent_left(unknown: FirstLines) -> Problem:
+def _absent_not_deactivated(unknown: FirstLines) -> Problem:
     one = unknown.count == 1
     which = "1 rejected row does" if one else f"{unknown.count:,} rejected rows do"
     message = (
         f"Absent users were not deactivated: {which} not identify a user ({unknown.named}). "
-        f"Correct {'it' if one else 'them'}, and send the complete list again."
+        f"Fix {'it' if one else 'them'} and send the complete list."
     )
     return Problem(Severity.WARNING, "absent_not_deactivated", message)

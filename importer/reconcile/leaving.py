@@ -105,11 +105,11 @@ def not_needed(row: CheckedRow, settings: ImportSettings) -> tuple[Problem, ...]
     if row.identifier is not None:
         return tuple(row.problems)
     if settings.deactivate_missing:
-        says = "This row is a leaver's and names no user, so it is not needed. Remove the row."
+        says = "This row is a leaver and names no user, so it is not needed. Remove the row."
     else:
         says = (
-            "This row is a leaver's and names no user, so it deactivates no user. If the user is deactivated "
-            f"already, the row is not needed: remove it. Else write the user's {settings.identifier} in the cell."
+            "This row is a leaver and names no user, so it deactivates no user. If the user is already deactivated, "
+            f"the row is not needed: remove it. If not, write the user's {settings.identifier} in the cell."
         )
     return tuple(
         replace(problem, message=f"{problem.column}: {says}") if problem.column == settings.identifier else problem
@@ -119,8 +119,8 @@ def not_needed(row: CheckedRow, settings: ImportSettings) -> tuple[Problem, ...]
 
 def most_are_leavers(ignored: int, rows: int) -> Problem:
     message = (
-        f"{ignored:,} of {rows:,} rows are leavers' and were ignored, so these users were not created. If they have "
-        "not left, a column is read the wrong way round: ask the operator to map it to active, not to deactivate "
+        f"{ignored:,} of {rows:,} rows are leavers and were ignored, so these users were not created. If they have "
+        "not left, a column is read as its opposite: ask the operator to map it to active, not to deactivate "
         "(field_mapping)."
     )
     return Problem(Severity.WARNING, "most_rows_are_leavers", message)
@@ -141,8 +141,8 @@ def most_leave(deactivated: int, rows: int, header: Header, settings: ImportSett
     if not flag or deactivated < ENOUGH_LEAVERS or reversed_flags(header, settings):
         return []
     message = (
-        f"{deactivated:,} of {rows:,} rows deactivate their users. If these users have not left, {flag} is filled "
-        f"the wrong way round: write yes for a user who {'has' if flag == 'deactivate' else 'has not'} left, and "
+        f"{deactivated:,} of {rows:,} rows deactivate their users. If these users have not left, the values in "
+        f"{flag} are reversed: write yes for a user who {'has' if flag == 'deactivate' else 'has not'} left, and "
         "send the file again."
     )
     return [Problem(Severity.WARNING, "most_rows_are_leavers", message, None, flag)]
@@ -161,16 +161,16 @@ def reversed_flags(header: Header, settings: ImportSettings) -> list[Problem]:
 def _reversed(header: str, name: str) -> Problem:
     other = "active" if name == "deactivate" else "deactivate"
     message = (
-        f"The column “{header}” is read as {name}, which may be the wrong way round: a user with yes in it "
-        f"{'leaves' if name == 'deactivate' else 'is active'}. If it means the opposite, ask the operator to map "
-        f"it to {other} (field_mapping)."
+        f"Column “{header}” is read as {name}, which may be its opposite: a user with yes in it "
+        f"{'is deactivated' if name == 'deactivate' else 'is active'}. If yes means the opposite, ask the operator "
+        f"to map the column to {other} (field_mapping)."
     )
     return Problem(Severity.WARNING, "reversed_flag", message, 1, name, header)
 
 
 def no_admin_left(names: Sequence[str]) -> Problem:
     message = (
-        f"After this import no active user has the role admin. Before it {_listed(tuple(names))} had it. "
+        f"After this import, no active user has the role admin. Before it, {_listed(tuple(names))} had it. "
         "Give the role admin to a user in the file."
     )
     return Problem(Severity.WARNING, "last_admin", message, None, "role")
@@ -178,8 +178,8 @@ def no_admin_left(names: Sequence[str]) -> Problem:
 
 def _differ(row: CheckedRow, left_by: tuple[str, ...], stays_by: tuple[str, ...]) -> Problem:
     message = (
-        f"The cells disagree: by {_listed(left_by)} the user has left, by {_listed(stays_by)} not. "
-        "The row counts as a leaver's. Correct the cell that is wrong."
+        f"The cells disagree: the user has left by {_listed(left_by)}, but not by {_listed(stays_by)}. "
+        "The row counts as a leaver. Fix the wrong cell."
     )
     return Problem(
         Severity.WARNING, "leaver_cells_differ", message, row.line, left_by[0], shown(row.identifier or "")
@@ -193,7 +193,7 @@ def _listed(names: tuple[str, ...]) -> str:
 def _earlier(row: CheckedRow) -> Problem:
     leave = str(row.values["leave_date"])
     message = (
-        f"leave_date {leave} is before the hire date, so it is of an earlier employment. It was kept, "
-        "and the user is active. If the user has left, correct the date; else leave the cell blank."
+        f"leave_date {leave} is before the hire date, so it belongs to an earlier employment. It was kept, "
+        "and the user is active. If the user has left, fix the date. If not, leave the cell blank."
     )
     return Problem(Severity.WARNING, "earlier_leave_date", message, row.line, "leave_date", leave)

@@ -1,9 +1,9 @@
-"""Managers and coaches: who is meant, and what to warn of.
+"""Managers and coaches: find the linked users, and warn about links that are wrong.
 
-A link is resolved by identifier, else by e-mail address, after all rows are in, so the order of rows does not matter.
-One that can be resolved at once is (an identifier can't come to mean somebody else during an import); the others wait
-until the end. A link that can't be resolved stays as it was, with a warning; one to a deactivated user and a
-reporting loop are stored, with a warning when the link is set or its end is deactivated.
+A link names a user by identifier, or else by email address. The order of rows does not matter: a link that cannot be
+resolved at once waits until all rows are in. (An identifier keeps its user during an import.) A link that names no
+user is not changed, with a warning. A link to a deactivated user and a reporting loop are stored; the warning comes
+when the link is set, or when the linked user is deactivated.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from importer.users.importing.links import StoredLinks, Waiting
 
 CACHED = 50_000
 LOOP_NAMED = 1000
-"""So many people of one reporting loop are named: a longer one is no loop of managers but a broken file."""
+"""The most users of one reporting loop that a message names. A longer loop is a broken file."""
 
 
 @dataclass(slots=True)
 class RowLinks:
-    """The links of one row: columns that are known already, texts that must wait, and what to say."""
+    """The links of one row: resolved columns, texts that must wait, and messages."""
 
     columns: dict[str, int | None] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class RowLinks:
 
 @dataclass(slots=True)
 class Resolved:
-    """What one batch of waiting links came to."""
+    """The result of one batch of waiting links. `newly_changed` users were counted as unchanged before."""
 
     problems: list[Problem]
     newly_changed: int
@@ -51,11 +51,11 @@ class Links:
         self._identity = roster.identity
         self._key = roster.identity.key
         self.known: dict[str | None, int] = {}
-        """Whom a text names, for those looked up so far."""
+        """User ids by text, of the texts looked up so far."""
         self._waiting = 0
 
     async def learn(self, texts: Set[object]) -> None:
-        """Look up whom these texts name, as far as they are known already."""
+        """Look up the users that these texts name, as far as they exist already."""
         keys = {text: self._key(text) for text in texts if isinstance(text, str) and text not in self.known}
         if not keys:
             return
@@ -67,7 +67,7 @@ class Links:
     def of(
         self, values: Mapping[str, FieldValue], line: int, user_id: int, created: Mapping[str | None, int]
     ) -> RowLinks:
-        """What the row on `line` says of manager and coach; `created`: who is being created beside it, by key."""
+        """Return the manager and the coach of the row on `line`. `created`: new users of the same batch, by key."""
         links = RowLinks()
         for name in LINK_FIELDS:
             if name not in values:
@@ -86,13 +86,13 @@ class Links:
         return links
 
     async def wait(self, waiting: Sequence[Waiting]) -> None:
-        """Keep these until all rows are in."""
+        """Keep these links until all rows are in."""
         if waiting:
             self._waiting += len(waiting)
             await self._stored.wait(waiting)
 
     async def resolve(self) -> AsyncIterator[Resolved]:
-        """All rows are in: write the links that waited, in batches."""
+        """Write the links that waited, in batches, now that all rows are in."""
         after = 0
         while self._waiting:
             waiting = await self._stored.waiting(after)
@@ -102,14 +102,14 @@ class Links:
             yield await self._resolve_batch(waiting)
 
     async def _resolve_batch(self, waiting: Sequence[Waiting]) -> Resolved:
-        found = await self._whom({text for each in waiting for text in each.texts.values()})
+        found = await self._users_named({text for each in waiting for text in each.texts.values()})
         users = await self._roster.load(each.user_id for each in waiting if not each.created)
         resolved = Resolved([], 0)
         created, changes, settled = [], [], {}
         for each in waiting:
             columns, problems, by_address = self._columns(each, found)
             resolved.problems += problems
-            # A link found by an address may mean somebody else next time, though the row is the same.
+            # The address may belong to another user next time: no digest.
             settled[each.user_id] = each.settles and not problems and not by_address
             if each.created:
                 created.append((columns.get("manager_id"), columns.get("coach_id"), each.user_id))
@@ -140,8 +140,8 @@ class Links:
                 columns[f"{name}_id"] = target
         return columns, problems, by_address
 
-    async def _whom(self, texts: Iterable[str]) -> dict[str, tuple[int, bool]]:
-        """Whom each text names, and whether it took the address to tell; texts that name nobody are missing."""
+    async def _users_named(self, texts: Iterable[str]) -> dict[str, tuple[int, bool]]:
+        """Return the user that each text names, and whether by the address; without texts that name no user."""
         texts = list(texts)
         known = await self._roster.find(self._key(text) for text in texts)
         found = {text: (known[self._key(text)], False) for text in texts if self._key(text) in known}
@@ -154,21 +154,24 @@ class Links:
     # Warnings about what is stored.
 
     async def to_deactivated(self) -> AsyncIterator[list[Problem]]:
-        """Active users with a deactivated manager or coach, where this import set the link or deactivated its end."""
+        """Yield warnings about active users with a deactivated manager or coach.
+
+        Only where this import set the link or deactivated the linked user.
+        """
         for name in LINK_FIELDS:
             async for found in self._stored.to_deactivated(name, self._roster.first_new_id):
                 yield [
-                    _deactivated(self._roster.named.line_of(user_id) or None, name, whom, whose)
-                    for user_id, whose, whom in found
+                    _deactivated(self._roster.named.line_of(user_id) or None, name, linked, user)
+                    for user_id, user, linked in found
                 ]
 
     async def loops(self) -> list[Problem]:
-        """One warning for each reporting loop that this import closed a link of."""
+        """Return one warning for each reporting loop in which this import changed a manager."""
         first_new = self._roster.first_new_id
         changed = await self._stored.with_changed_manager(first_new)
         if not changed:
             return []
-        # Everybody in a loop is somebody's manager: only those need to be walked.
+        # Every user in a loop is a manager: the others need no walk.
         loops = find_loops(dict(await self._stored.managers()))
         return [
             await self._loop(loop)
@@ -181,14 +184,14 @@ class Links:
         names = [str(users[member]["email"] or users[member]["external_id"]) for member in members[:LOOP_NAMED]]
         rest = len(members) - len(names)
         chain = " -> ".join([*names, f"({rest} more)" if rest else names[0]])
-        # A loop is closed by a row of this file, so a member is on a line of it.
+        # A row of this file closed the loop, so one of its members is on a line.
         line = min(line for member in members if (line := self._roster.named.line_of(member)))
-        message = f"These people report to each other in a circle: {chain}. Correct one of their managers."
+        message = f"These users report to each other in a circle: {chain}. Change one of their managers."
         return Problem(Severity.WARNING, "reporting_loop", message, line, "manager")
 
 
 def find_loops(managers: Mapping[int, int]) -> list[list[int]]:
-    """The loops in a map of user to manager, each from its lowest member on."""
+    """Return the loops in a map of user to manager, each starting at its lowest id."""
     loops = []
     walked: set[int] = set()
     for start in managers:
@@ -206,36 +209,31 @@ def find_loops(managers: Mapping[int, int]) -> list[list[int]]:
 
 
 def _oneself(line: int, name: str, text: str) -> Problem:
-    message = (
-        f"Nobody can be their own {name}; the {name} stays as it was. Write somebody else, or leave the cell blank."
-    )
+    message = f"A user cannot be their own {name}; it was not changed. Name another user, or leave the cell blank."
     return Problem(Severity.WARNING, "link_to_oneself", message, line, name, shown(text))
 
 
 def _unknown(line: int, name: str, text: str, identity: Identity) -> Problem:
     address = address_within(text)
     if address or (identity.by_address and text.count("@") > 1):
-        what = f"the address alone: {address}" if address else f"the e-mail address of one {name}, not of several"
-        message = f"Write {what}. The {name} stays as it was."
+        what = f"only the address: {address}" if address else f"the email address of one {name}, not of several"
+        message = f"Write {what}. The {name} was not changed."
         return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))
     if says_nothing(text):
         message = (
-            f"No user is called “{text}”; the {name} stays as it was. If there is no {name}, leave the cell blank, "
-            "or have this value read as blank: the setting value_mapping can do that."
+            f"“{text}” does not name a user; the {name} was not changed. If there is no {name}, leave the cell "
+            "blank, or map this value to a blank cell with the setting value_mapping."
         )
         return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))
     if identity.by_address and "@" not in text:
-        message = f"Write the e-mail address of the {name} instead; the {name} stays as it was."
+        message = f"Write the email address of the {name} instead; the {name} was not changed."
         return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))
-    message = (
-        f"There is no such user, in this file or from before; the {name} stays as it was. "
-        f"Correct the cell, or add a row for the {name}."
-    )
+    message = f"No such user; the {name} was not changed. Fix the cell or add a row."
     return Problem(Severity.WARNING, "unknown_link", message, line, name, shown(text))
 
 
-def _deactivated(line: int | None, name: str, whom: str | None, whose: str | None) -> Problem:
-    # Where the line says whose it is, the sentence is the same for many.
-    of = "" if line else f" of {whose}"
+def _deactivated(line: int | None, name: str, linked: str | None, user: str | None) -> Problem:
+    # The line says which user it is: without the name, many such messages form one group.
+    of = "" if line else f" of {user}"
     message = f"The {name}{of} is deactivated but was kept. Name an active user."
-    return Problem(Severity.WARNING, "deactivated_link", message, line, name, shown(whom or ""))
+    return Problem(Severity.WARNING, "deactivated_link", message, line, name, shown(linked or ""))

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from ground.words import counted
 from importer.errors import FileError
-from importer.model import Counts, GuardReason, Problem, Severity, Written, shown
+from importer.model import Counts, Guard, GuardReason, Problem, Severity, Written, is_more_than_half, shown
 from importer.reconcile.leaving import leaving, not_needed
 from importer.rules.cells import FieldValue
 from importer.rules.doubts import Counted
@@ -28,20 +29,20 @@ LINK_FIELDS = ("manager", "coach")
 
 
 class Fate(Enum):
-    """What becomes of one row."""
+    """What to do with one row."""
 
     CREATE = auto()
-    WRITE = auto()  # overwrite the fields of a known user; `state` says how the user stands afterwards
-    LEAVE = auto()  # known, and nothing is written on purpose
-    IGNORE = auto()  # a leaver nobody knows, or one beside a row that is not a leaver's
+    WRITE = auto()  # overwrite the fields of an existing user; `state` is the user's new state
+    LEAVE = auto()  # an existing user who stays as is: deactivated, and reactivate_returning is off
+    IGNORE = auto()  # a leaver without a user, or one whose identifier a row that is not a leaver has too
     REJECT = auto()
 
 
 @dataclass(slots=True)
 class Judgement:
-    """What becomes of a row, and what is said about it. `state`: how the user stands afterwards.
+    """The decision on one row, and the messages about it. `state`: the user's state after the row.
 
-    `lasting`: the same row comes to the same on any later day, too. `leaver`: it is a leaver's.
+    `lasting`: the same row gets the same decision on any later day. `leaver`: the row is a leaver.
     """
 
     fate: Fate
@@ -52,7 +53,7 @@ class Judgement:
 
 
 def judge(row: CheckedRow, user: User | None, settings: ImportSettings, past: str) -> Judgement:
-    """Decide what becomes of `row`, which stands for its identifier; `user` is whom that names.
+    """Decide what to do with `row`, the row that counts for its identifier. `user` has that identifier, if any.
 
     Last days before `past` are over.
     """
@@ -74,7 +75,7 @@ def _judge_other(row: CheckedRow, user: User | None, settings: ImportSettings) -
     if user is None:
         return Judgement(Fate.CREATE, "active", tuple(row.problems))
     if user["state"] == "deactivated" and not settings.reactivate_returning:
-        # What is said of its cells says that they were applied.
+        # The messages about its cells would say that the cells were applied.
         return Judgement(Fate.LEAVE, "deactivated", (_not_reactivated(row),))
     return Judgement(Fate.WRITE, "active", tuple(row.problems))
 
@@ -88,31 +89,29 @@ def _judge_leaver(row: CheckedRow, user: User | None) -> Judgement:
 
 
 def _not_reactivated(row: CheckedRow) -> Problem:
-    message = "This user was deactivated and stays so. Take the row out, or have reactivate_returning turned on."
+    message = "The user stays deactivated and unchanged: reactivate_returning is off. Remove the row or turn it on."
     return Problem(Severity.WARNING, "not_reactivated", message, row.line, None, shown(row.identifier or ""))
 
 
 def _unknown_leaver(row: CheckedRow) -> Problem:
     column = row.left_by[0] if row.left_by else "leave_date"
-    message = (
-        "There is no such user to deactivate, so nothing was done. Unless it is misspelt, nothing needs to be done."
-    )
+    message = "No such user; nothing was deactivated. Check the spelling."
     return Problem(Severity.NOTICE, "deactivate_unknown", message, row.line, column, shown(row.identifier or ""))
 
 
 def said_of_rejected(row: CheckedRow, problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """Those of `problems` that are true of `row` now that it is rejected.
+    """Return those of `problems` that are still true now that `row` is rejected.
 
-    Where its own cells are why, all are: the rules have worded them for that. Else only the reason itself, since what
-    is said of the cells says that they were applied. What is said once for a column counts only cells that were.
+    If a cell of the row is wrong, all are: the rules have worded them for a rejected row. If not, only the errors
+    are: the others say that cells were applied. A message that counts the cells of a column is never one of them.
     """
-    cells_are_why = any(problem.severity is Severity.ERROR for problem in row.problems)
-    told = [problem for problem in problems if not isinstance(problem, Counted)]
-    return tuple(problem for problem in told if cells_are_why or problem.severity is Severity.ERROR)
+    has_wrong_cell = any(problem.severity is Severity.ERROR for problem in row.problems)
+    single = [problem for problem in problems if not isinstance(problem, Counted)]
+    return tuple(problem for problem in single if has_wrong_cell or problem.severity is Severity.ERROR)
 
 
 def protected_user(line: int | None, identifier: str | None) -> Problem:
-    message = "This user is protected and was not deactivated. The operator can lift the protection."
+    message = "This user is protected and was not deactivated. The operator can end the protection."
     return Problem(Severity.WARNING, "protected_user", message, line, None, shown(identifier or ""))
 
 
@@ -120,24 +119,24 @@ def footer_missing(line: int, left_out: int) -> FileError:
     lines = "last line" if left_out == 1 else f"last {left_out} lines"
     return FileError(
         "footer_missing",
-        f"Line {line} is the row of a person, but skip_last_lines leaves out the {lines} of every file: the lines "
-        "that end the list are not there, so its end may be missing. Send the complete file, or have that setting "
-        "changed if your system does not write such lines any more.",
+        f"Line {line} is the row of a user, but skip_last_lines leaves out the {lines} of every file. The lines that "
+        "close the list are missing, so its end may be missing too. Send the complete file, or change that setting "
+        "if your system no longer writes such lines.",
         line=line,
     )
 
 
-def hides_who_is_meant(row: CheckedRow, key: str | None) -> bool:
-    """Whether the rejected `row` may be about any user, so that no user counts as absent.
+def may_be_any_user(row: CheckedRow, key: str | None) -> bool:
+    """Return whether the rejected `row` may be about any user: then no user counts as absent.
 
-    `key` is its identifier. A row that is about no person is about none of them.
+    `key` is its identifier. A row that is not about a user, such as a total, does not hide one.
     """
     return key is None and not row.about_nobody
 
 
 def unfinished_last_row(row: CheckedRow) -> Problem:
     message = (
-        "The last row has no line end, so it may have been cut off, and was not applied. "
+        "The last row has no line end. It may be cut off, so it was not applied. "
         "Export the file again, or end its last line with a line end."
     )
     return Problem(Severity.ERROR, "unfinished_last_row", message, row.line, None, shown(row.identifier or ""))
@@ -145,15 +144,15 @@ def unfinished_last_row(row: CheckedRow) -> Problem:
 
 @dataclass(frozen=True, slots=True)
 class NameIds:
-    """The ids of at least the teams and locations that a batch names, by name as it is spelt."""
+    """Ids by name as spelled in the file, of at least the teams and locations that a batch names."""
 
     teams: Mapping[str, int]
     locations: Mapping[str, int]
 
 
 def columns_of(row: CheckedRow, user: User | None, ids: NameIds, own: Collection[str]) -> Columns:
-    """The columns of users that `row` sets, links aside. `user` is None for a new one; `own` are custom fields."""
-    # What the rules let through, until what is no column yet has become one.
+    """Return the columns that `row` sets, without links. `user` is None for a new one; `own` are custom fields."""
+    # Values of fields, until each has become a column.
     columns: dict[str, Any] = {name: value for name, value in row.values.items() if name not in own}
     if len(columns) < len(row.values):
         custom = {name: value for name, value in row.values.items() if name in own}
@@ -172,7 +171,7 @@ def columns_of(row: CheckedRow, user: User | None, ids: NameIds, own: Collection
 
 
 def _set_teams(columns: dict[str, Any], user: User | None, ids: NameIds) -> None:
-    """Put ids for names."""
+    """Replace the names of teams by ids."""
     if "primary_team" in columns:
         name = columns.pop("primary_team")
         primary = ids.teams[name] if name else None
@@ -187,7 +186,7 @@ def _set_teams(columns: dict[str, Any], user: User | None, ids: NameIds) -> None
 
 
 def team_columns(primary: int | None, secondary: Sequence[int]) -> tuple[int | None, str]:
-    """The two team columns: the first secondary team steps in for a missing primary one, and none stands twice."""
+    """Return both team columns. Without a primary team the first secondary one is it; no team is in both."""
     if primary is None and secondary:
         primary = secondary[0]
     others = [team for team in secondary if team != primary]
@@ -195,20 +194,20 @@ def team_columns(primary: int | None, secondary: Sequence[int]) -> tuple[int | N
 
 
 def custom_column(values: Mapping[str, FieldValue], before: str = "{}") -> str:
-    """The column `custom` with `values` put in; a blank one is taken out. Equal ones give an equal text."""
+    """Return the column `custom` with `values` added; a blank value removes its field. Equal values, equal text."""
     text = custom_json({**json.loads(before), **values})
     return before if before != "{}" and text == custom_json(json.loads(before)) else text
 
 
 def custom_json(values: Mapping[str, object]) -> str:
-    """The values of custom fields as the column `custom` holds them: blank ones left out, keys in order."""
+    """Return values of custom fields as the column `custom` holds them: without blank ones, sorted by key."""
     return json.dumps({key: values[key] for key in sorted(values) if values[key] is not None}, ensure_ascii=False)
 
 
 def custom_changes(before: str, after: str) -> dict[str, tuple[str | None, str | None]]:
-    """What differs between two texts of the column `custom`, as the history has it.
+    """Return the differences between two texts of the column `custom`, as the history stores them.
 
-    By the name of the field there, `custom.KEY`: the JSON of its old and new value, None where it is blank.
+    By field name, `custom.KEY`: the JSON of the old and the new value; None for a blank one.
     """
     old, new = ({key: json.dumps(value) for key, value in json.loads(text).items()} for text in (before, after))
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
@@ -216,7 +215,7 @@ def custom_changes(before: str, after: str) -> dict[str, tuple[str | None, str |
 
 
 def differences(user: User, columns: Mapping[str, Value]) -> Columns:
-    """Those of `columns` whose value differs from the user's."""
+    """Return those of `columns` whose value differs from the user's."""
     before: Mapping[str, object] = user
     return {name: value for name, value in columns.items() if before[name] != value}
 
@@ -226,7 +225,7 @@ def differences(user: User, columns: Mapping[str, Value]) -> Columns:
 
 @dataclass(frozen=True, slots=True)
 class Wholeness:
-    """What is known about whether the file is whole."""
+    """The facts that tell whether the file may be incomplete."""
 
     ends_with_newline: bool
     written: Written | None
@@ -236,21 +235,21 @@ class Wholeness:
 
 
 def reasons_of_truncation(facts: Wholeness, settings: ImportSettings) -> list[str]:
-    """Why the file may not be whole, each as a clause to put in a sentence; empty if nothing speaks for it."""
+    """Return why the file may be incomplete, as clauses; may be empty."""
     if not settings.detect_truncation:
         return []
     found = []
     if settings.require_final_newline and not facts.ends_with_newline:
         found.append("its last line has no line end")
     if facts.written and facts.written.ends_full:
-        found.append("the upload ended in a full block, as one does that was interrupted")
+        found.append("the upload ended with a full block, like an interrupted upload")
     if facts.written and facts.written.foreign:
-        found.append("it holds bytes from before this upload, as a resumed or appended file does")
+        found.append("it holds bytes from before this upload, like a resumed or appended file")
     if facts.last_user_absent:
-        found.append("the person on the last row of the last applied file is missing")
+        found.append("the last active user of the previous applied file is not in it")
     if facts.last and _passes(facts.last.rows - facts.rows, facts.last.rows, settings.max_row_drop_percent):
         found.append(
-            f"it has {_number(facts.rows, 'row')} where the last applied file had {facts.last.rows} "
+            f"it has {counted(facts.rows, 'row', 'rows')}, and the previous applied file had {facts.last.rows:,} "
             f"(more than {settings.max_row_drop_percent:g}% fewer)"
         )
     return found
@@ -259,9 +258,10 @@ def reasons_of_truncation(facts: Wholeness, settings: ImportSettings) -> list[st
 def guard_reasons(
     counts: Counts, active: int, users: int, truncated: bool, settings: ImportSettings, *, renamed: bool = False
 ) -> list[GuardReason]:
-    """Why an import with these counts must not be applied unseen. `active` and `users` count those before it.
+    """Return why an import with these counts is held; empty if it can be applied.
 
-    `renamed`: many of those it deactivates may be those it creates.
+    `active` and `users` count the users before the import. `renamed`: many of the users that it deactivates may be
+    users that it creates.
     """
     found = []
     if _too_many_deactivations(counts.deactivated, active, settings):
@@ -281,8 +281,7 @@ def _too_many_deactivations(deactivated: int, active: int, settings: ImportSetti
     if settings.max_deactivations_percent >= 100:
         return False
     over_limit = _passes(deactivated, active, settings.max_deactivations_percent)
-    most = deactivated >= 2 and deactivated * 2 > active
-    return most or (over_limit and deactivated > settings.max_deactivations_min)
+    return is_more_than_half(deactivated, active) or (over_limit and deactivated > settings.max_deactivations_min)
 
 
 def _passes(number: int, active: int, percent: float | None) -> bool:
@@ -290,9 +289,9 @@ def _passes(number: int, active: int, percent: float | None) -> bool:
 
 
 def guard_message(
-    reasons: Sequence[GuardReason],
+    guard: Guard,
     counts: Counts,
-    active: int,
+    settings: ImportSettings,
     truncation: list[str],
     *,
     others: bool = False,
@@ -300,34 +299,43 @@ def guard_message(
     renamed: str = "",
     advice: str = "",
 ) -> str:
-    """Why an import is held, in a sentence for the person who has to decide.
+    """Return why an import is held, in sentences for the person who decides. Each reason names its limit.
 
-    `others`: it would deactivate somebody who was not on the list that was approved. `renamed`: whom it would create
-    again, as a clause; `advice`: what keeps them the same users, in sentences.
+    `others`: it would deactivate a user who is not on the approved list. `renamed` says which users it may create
+    again, as a clause; `advice` says what keeps them the same users, in sentences.
     """
+    active = counted(guard.active, "active user", "active users")
     clauses = {
         GuardReason.TOO_MANY_DEACTIVATIONS: (
-            f"it would deactivate {counts.deactivated} of {_number(active, 'active user')}"
+            f"it would deactivate {counts.deactivated:,} of {active} ({guard.deactivation_rule})"
         ),
         GuardReason.TOO_MANY_CREATIONS: (
-            f"it would create or reactivate {_number(counts.created + counts.reactivated, 'user')}"
+            f"it would create or reactivate {counted(counts.created + counts.reactivated, 'user', 'users')} "
+            f"({_limit(settings.max_creations_percent, active)})"
         ),
-        GuardReason.TOO_MANY_UPDATES: f"it would change {_number(counts.updated, 'user')}",
+        GuardReason.TOO_MANY_UPDATES: (
+            f"it would update {counted(counts.updated, 'user', 'users')} "
+            f"({_limit(settings.max_updates_percent, active)})"
+        ),
         GuardReason.POSSIBLY_TRUNCATED: (
-            f"the file may not be whole ({'; '.join(truncation)}), "
-            f"and it would deactivate {_number(counts.deactivated_absent, 'user')} for being absent"
+            f"the file may be incomplete ({'; '.join(truncation)}), "
+            f"and it would deactivate {_not_in_file(counts.deactivated_absent)}"
         ),
         GuardReason.IDENTIFIERS_CHANGED: renamed,
     }
-    found = [clauses[reason] for reason in reasons]
+    found = [clauses[reason] for reason in guard.reasons]
     if others:
-        found.insert(0, "it would deactivate somebody who was not on the list that was approved")
+        found.insert(0, "it would deactivate a user who is not on the approved list")
     why = "; and ".join(found)
     why += f". {advice}" if advice else "."
     if dry_run:
-        return f"This was a dry run, and nothing was changed. Sent for real, the file would be held: {why}"
-    return f"Held, nothing was changed: {why} Look at whom it would touch, then approve or discard it."
+        return f"Dry run: nothing was changed. Sent for real, the file would be held: {why}"
+    return f"Held, nothing was changed: {why} Review the users, then approve or discard."
 
 
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _limit(percent: float | None, active: str) -> str:
+    return "no limit" if percent is None else f"the limit is {percent:g}% of {active}"
+
+
+def _not_in_file(users: int) -> str:
+    return "1 user who is not in the file" if users == 1 else f"{users:,} users who are not in the file"

@@ -54,8 +54,8 @@ from importer.reconcile.plan import (
     Fate,
     Judgement,
     NameIds,
-    hides_who_is_meant,
     judge,
+    may_be_any_user,
     said_of_rejected,
     unfinished_last_row,
 )
@@ -308,7 +308,7 @@ class Reconciler:
             problems = row.judgement.problems
             if row.judgement.fate is Fate.REJECT:
                 self.counts.rejected += 1
-                hidden = hides_who_is_meant(row.checked, row.key) and not row.judgement.leaver
+                hidden = may_be_any_user(row.checked, row.key) and not row.judgement.leaver
                 if hidden or self._may_be_cut(row):
                     self.unknown_identifiers.add(row.line)
                 problems = said_of_rejected(row.checked, problems)

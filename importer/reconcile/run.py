@@ -144,5 +144,5 @@ def _failed(error: FileError, source: Source, spool: Spool, counts: Counts | Non
 def _and_more(faults: int) -> str:
     if not faults:
         return ""
-    most = " (only so many are told at once)" if faults + 1 >= MAX_FAULTS else ""
-    return f" The file has {faults + 1} faults{most}: the messages tell each."
+    found = f"at least {faults + 1}" if faults + 1 >= MAX_FAULTS else str(faults + 1)
+    return f" The file has {found} errors: see the messages."

@@ -261,12 +261,12 @@ class Steps:
         counts.warnings = self._spool.warnings
 
     def _every_row_rejected(self, facts: FileFacts) -> Outcome:
-        message = "Every row was rejected, so nothing was changed. "
+        message = "Every row was rejected; nothing was changed. "
         columns = [name for name, rows in self._spool.rejected_for.items() if rows == self._spool.rejected]
         if columns:
-            message += f"Each is wrong in {listed(sorted(columns))}: correct these cells as the messages say."
+            message += f"Each row has an error in {listed(sorted(columns))}. Fix these cells as the messages say."
         else:
-            message += "Correct the rows as their messages say."
+            message += "Fix the rows as their messages say."
         problem = Problem(Severity.ERROR, "every_row_rejected", message)
         self._spool.say_first([problem])
         counts = Counts(rejected=facts.rows or 0, warnings=self._spool.warnings)
@@ -289,10 +289,10 @@ class Steps:
     async def _guard(
         self, counts: Counts, truncation: list[str], renamed: Renamed
     ) -> tuple[Guard | None, str | None]:
-        """Whether this import is held, and why in a sentence.
+        """Return why this import is held, as a value and in sentences; None for both if it is not.
 
-        One that was approved shows all its reasons again, not only the new ones: it is they that the next approval
-        waives, so that it ends the matter.
+        An approved import that is held again shows all its reasons, not only the new ones: the next approval waives
+        the reasons that it was shown.
         """
         active, dry_run = self._roster.active_before, self._job.dry_run
         settings, many = self._settings, renamed.are_many(counts.deactivated)
@@ -303,18 +303,18 @@ class Steps:
         waived = approval.reasons if approval else ()
         if not others and all(reason in waived for reason in reasons):
             return None, None
+        guard = Guard(tuple(reasons), settings.max_deactivations_percent, active, counts.deactivated)
         message = guard_message(
-            reasons,
+            guard,
             counts,
-            active,
+            settings,
             truncation,
             others=others,
             dry_run=dry_run,
             renamed=would_rename(renamed, settings),
             advice=what_keeps_them(renamed, settings) if many else "",
         )
-        shown = tuple(reasons) or waived
-        return Guard(shown, self._settings.max_deactivations_percent, active, counts.deactivated), message
+        return replace(guard, reasons=guard.reasons or waived), message
 
 
 def _state_of(counts: Counts) -> ImportState:
@@ -325,7 +325,7 @@ def _state_of(counts: Counts) -> ImportState:
 
 def _possibly_truncated(reasons: list[str]) -> Problem:
     message = (
-        f"The file may not be whole: {'; '.join(reasons)}. If it is complete, nothing needs to be done; "
-        "else export it and send it again."
+        f"The file may be incomplete: {'; '.join(reasons)}. If it is complete, nothing needs to be done. "
+        "If it is not, export it and send it again."
     )
     return Problem(Severity.WARNING, GuardReason.POSSIBLY_TRUNCATED.value, message)

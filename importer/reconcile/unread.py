@@ -167,14 +167,14 @@ class Unread:
         if column.rows > 1:
             where, them = f"first on {where}", "them"
         message = (
-            f"By the column “{column.name}” {users} left ({where}). The import creates {them} or keeps {them} "
+            f"Column “{column.name}” says that {users} left ({where}). The import creates {them} or keeps {them} "
             f"active, because no setting reads the column. {self._what_to_do(column)}"
         )
         if column.rows == column.against:
             message = (
-                f"By the column “{column.name}” {users} left ({where}), but not by another column. The import "
-                f"creates {them} or keeps {them} active, because no setting reads “{column.name}”. Correct the cells "
-                "that are wrong. If they are of a job before this one, nothing needs to be done."
+                f"Column “{column.name}” says that {users} left ({where}), but another column says the opposite. "
+                f"The import creates {them} or keeps {them} active, because no setting reads “{column.name}”. "
+                "Fix the wrong cells. If they are about a previous job, there is nothing to do."
             )
         return Problem(
             Severity.WARNING, "unread_leavers", message, column.line, column.name, shown(next(iter(column.words)))
@@ -187,25 +187,25 @@ class Unread:
         taken = {"active", "deactivate"} & {*self._settings.field_mapping.values(), field_name}
         not_ours = field_name not in self._settings.targets or field_name in self._settings.own
         if field_name in self._fields or not_ours or len(taken) > 1:
-            return "Correct the cells, or ask the operator to have this column read."
+            return "Fix the cells, or ask the operator to let Headcount read this column."
         does = f'Ask the operator to set field_mapping = {{"{column.name}": "{field_name}"}}'
         if field_name == "leave_date":
             return f"{does}{self._date_format(column)}."
         words = [word for word in column.words if self._is_no_word(word)]
         if not words:
-            blank = " A blank cell then needs a meaning in value_mapping." if field_name == "active" else ""
+            blank = " A blank cell then needs an entry in value_mapping." if field_name == "active" else ""
             return f"{does}.{blank}"
         means = "no" if field_name == "active" else "yes"
         mapped = ", ".join(f'"{shown(visible(word))}": "{means}"' for word in words)
         return (
-            f'{does} and value_mapping = {{"{field_name}": {{{mapped}}}}}, with every other word of the column in '
-            "value_mapping, too."
+            f'{does} and value_mapping = {{"{field_name}": {{{mapped}}}}}, and to add every other word of the column '
+            "to value_mapping."
         )
 
     def _date_format(self, column: _Column) -> str:
         if not any(isinstance(check_date(word, self._settings.date_format), Invalid) for word in column.words):
             return ""
-        return " and to have the dates of the file written as date_format says"
+        return " and to set date_format to the form of the dates in the file"
 
     @staticmethod
     def _is_no_word(word: str) -> bool:

@@ -28,17 +28,17 @@ def duplicate(row: Read, first: Read, header: Header, settings: ImportSettings) 
     line, what = first.checked.line, settings.identifier
     differ = differing(row, first, header, settings)
     if not differ:
-        message = f"The same row twice: it says what line {line} says. Remove one of the two."
+        message = f"This row says the same as line {line}. Remove one of the two."
     elif names := _two_names(row, first):
         message = (
-            f"Line {line} has the same {what} and counts; this row was not applied. They differ in {listed(differ)}. "
-            f"{names[0]} and {names[1]} may be two people who share the {what}: then give each their own. "
-            "If they are one person, keep only the row that is right."
+            f"Line {line} has the same {what} and is used; this row was not applied. They differ in "
+            f"{listed(differ)}. {names[0]} and {names[1]} may be two people who share the {what}: then give each "
+            "their own. If they are one person, keep only the correct row."
         )
     else:
         message = (
-            f"Line {line} has the same {what} and counts; this row was not applied. They differ in {listed(differ)}. "
-            "Keep only the row that is right."
+            f"Line {line} has the same {what} and is used; this row was not applied. They differ in "
+            f"{listed(differ)}. Keep only the correct row."
         )
     return Problem(
         Severity.ERROR, "duplicate_identifier", message, row.checked.line, what, shown(row.checked.identifier or "")
@@ -49,17 +49,16 @@ def leaver_beside(row: Read, first: Read, settings: ImportSettings) -> Problem:
     """Return why the leaver's `row` is ignored: `first` has its identifier, is not a leaver's, and stands."""
     line, what = first.checked.line, settings.identifier
     message = (
-        f"This row says that the user leaves; line {line} has the same {what} and does not. "
-        f"Line {line} counts, and this row was ignored. "
+        f"This row says that the user has left; line {line} has the same {what} and does not. "
+        f"Line {line} is used, and this row was ignored. "
     )
     if names := _two_names(row, first):
         message += (
             f"{names[1]} and {names[0]} may be two people who share the {what}: then give {names[0]} another one. "
-            "If they are one person"
+            f"If they are one person who has left, remove line {line}. If not, remove this row."
         )
-        message += f" who has left, remove line {line}; else remove this row."
     else:
-        message += f"If the user has left, remove line {line}; else remove this row."
+        message += f"If the user has left, remove line {line}. If not, remove this row."
     return Problem(
         Severity.WARNING, "leaver_row_ignored", message, row.checked.line, what, shown(row.checked.identifier or "")
     )
@@ -151,15 +150,13 @@ def perhaps_the_same(pair: Pair, settings: ImportSettings, *, many: bool = False
     message = f"{shown(pair.new)} is a new user and {shown(pair.old)} {was}; {shown(share)}. They may be one person."
     if many and pair.now:
         return _same(pair, message, settings)
-    message += " If they are, "
+    message += f" If they are, write {shown(pair.old)} in the file again: this keeps one user with one history. "
     if settings.identifier == "email":
         message += (
-            f"write {shown(pair.old)} again: then they stay one user. For an address that has changed, ask the "
-            "operator for an identifier that never changes, such as an employee number. "
+            "If the address has changed, ask the operator for an identifier that never changes, such as an employee "
+            "number. "
         )
-    else:
-        message += f"write {shown(pair.old)} again: then they stay one user with one history. "
-    return _same(pair, f"{message}If not, nothing needs to be done.", settings)
+    return _same(pair, f"{message}If they are not, there is nothing to do.", settings)
 
 
 def _same(pair: Pair, message: str, settings: ImportSettings) -> Problem:
@@ -172,8 +169,8 @@ def would_rename(renamed: Renamed, settings: ImportSettings) -> str:
     """Return what happens to the users of these pairs, as a clause about the import."""
     example = f" ({shown(renamed.first.old)} and {shown(renamed.first.new)}, for example)" if renamed.first else ""
     return (
-        f"it would deactivate {counted(renamed.pairs, 'user', 'users')} and create them again under another "
-        f"{settings.identifier}, if they are the same people{example}"
+        f"it would deactivate {counted(renamed.pairs, 'user', 'users')} and may create the same people again under "
+        f"another {settings.identifier}{example}"
     )
 
 
@@ -182,10 +179,10 @@ def many_renamed(renamed: Renamed, settings: ImportSettings, *, applied: bool) -
 
     `applied`: the import was approved, or is not held for that.
     """
-    of = counted(renamed.pairs, "user of this file", "users of this file")
+    of = counted(renamed.pairs, "user in this file", "users in this file")
     example = f" ({shown(renamed.first.old)} and {shown(renamed.first.new)}, for example)" if renamed.first else ""
     message = (
-        f"{of} may have been here before under another {settings.identifier}{example}. "
+        f"{of} may already exist under another {settings.identifier}{example}. "
         f"{what_keeps_them(renamed, settings, applied=applied)}"
     )
     return Problem(Severity.WARNING, GuardReason.IDENTIFIERS_CHANGED.value, message, None, settings.identifier)
@@ -197,23 +194,23 @@ def what_keeps_them(renamed: Renamed, settings: ImportSettings, *, applied: bool
         if renamed.zeros * 2 > renamed.pairs:
             return (
                 f"Leading zeros of {settings.identifier} were lost or added. "
-                "Format that column as text and export the file again: then they stay the same users."
+                "Format that column as text and export the file again: this keeps them the same users."
             )
-        who = f"If they are the same people whose {settings.identifier} changed"
-        return f"{who}, {_set_identifier('email', applied)}: then they stay the same users."
+        who = f"If they are the same people and only their {settings.identifier} changed"
+        return f"{who}, {_set_identifier('email', applied)}: this keeps them the same users."
     why = "The domain of their addresses changed. " if renamed.domains * 2 > renamed.pairs else ""
     may_tell = [name for name in renamed.fields if _may_be_identifier(name, settings)]
     if may_tell:
         known = max(may_tell, key=renamed.fields.__getitem__)
         return (
             f"{why}If they are the same people, {_set_identifier(known, applied)}: "
-            "then addresses may change, and they stay the same users."
+            "addresses may then change, and they stay the same users."
         )
     first = "undo this import, and " if applied else ""
     return (
-        f"{why}If they are the same people, {first}send the former addresses once more, with a column such as "
-        "employee_id as a custom field, and set identifier to it: then addresses may change, and they stay the same "
-        "users."
+        f"{why}If they are the same people, {first}send the previous addresses once more, with a column such as "
+        "employee_id as a custom field. Then set identifier to it: addresses may then change, and they stay the "
+        "same users."
     )
 
 

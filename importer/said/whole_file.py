@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ground.words import counted
 from importer.model import Problem, Severity
 
 MANY, EACH = "identifiers_changed", "perhaps_the_same_person"
@@ -80,7 +81,7 @@ def look_first(problems: Iterable[Problem], before: str = "", *, said: str = "")
         return None
     sentences = list(dict.fromkeys(problem.message for problem in found))
     more = len(sentences) - LOOKED_AT
-    rest = f" ({more} more such {'message' if more == 1 else 'messages'} in the report.)" if more > 0 else ""
+    rest = f" (The report has {counted(more, 'more message', 'more messages')} like this.)" if more > 0 else ""
     return f"Look at this {before or 'first'}: {' '.join(sentences[:LOOKED_AT])}{rest}"
 
 

@@ -24,8 +24,8 @@ _NAMES = {"deactivated_absent": "of them absent"}
 REASONS = {
     GuardReason.TOO_MANY_DEACTIVATIONS: "it would deactivate too many users",
     GuardReason.TOO_MANY_CREATIONS: "it would create too many users",
-    GuardReason.TOO_MANY_UPDATES: "it would change too many users",
-    GuardReason.POSSIBLY_TRUNCATED: "the file may have been cut short",
+    GuardReason.TOO_MANY_UPDATES: "it would update too many users",
+    GuardReason.POSSIBLY_TRUNCATED: "the file may be incomplete",
     GuardReason.IDENTIFIERS_CHANGED: "it may deactivate users and create them again under another identifier",
 }
 
@@ -100,10 +100,8 @@ def _print_messages(report: Report, said: Path | None) -> None:
 
 def _print_guard(report: Report, guard: Guard, touched: Path) -> None:
     click.echo(f"\nHeld because {'; '.join(REASONS[reason] for reason in guard.reasons)}.")
-    click.echo(
-        f"{guard.would_deactivate:,} of {guard.active:,} active users would lose access"
-        f" (the limit is {guard.limit_percent:g}%)."
-    )
+    rule = f" ({guard.deactivation_rule})" if GuardReason.TOO_MANY_DEACTIVATIONS in guard.reasons else ""
+    click.echo(f"{guard.would_deactivate:,} of {guard.active:,} active users would be deactivated{rule}.")
     names = list(islice(_deactivated(touched), NAMES_SHOWN))
     for name in names:
         click.echo(f"  {harmless(name)}")

@@ -137,7 +137,7 @@ def test_a_held_import_shows_whom_it_would_touch(data: Path) -> None:
     users = [{"action": "deactivated", "user_id": number, "name": f"Name {number}"} for number in range(25)]
     touched.write_text("".join(json.dumps(user) + "\n" for user in users))
     text = run_cli("import", "show", "acme").text
-    assert "15 of 20 active users would lose access" in text
+    assert "15 of 20 active users would be deactivated (more than half).\n" in text
     assert "  Name 19\n" in text
     assert "Name 20" not in text
     assert "headcount import approve acme 1" in text

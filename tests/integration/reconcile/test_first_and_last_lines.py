@@ -151,7 +151,7 @@ async def test_all_faults_of_a_file_are_messages_with_their_lines(acme: Company)
     outcome = await acme.run(f'{HEADER}Ann "A",Lee,a@b.cd\nBo,Ng,b@b.cd\nC"y",D,c@b.cd\n'.encode())
     assert outcome.state is ImportState.FAILED
     assert [(each.code, each.line) for each in outcome.messages] == [("misplaced_quote", 2), ("misplaced_quote", 4)]
-    assert "The file has 2 faults" in (outcome.message or "")
+    assert "The file has 2 errors: see the messages." in (outcome.message or "")
 
 
 async def test_a_row_says_how_many_cells_are_missing_or_too_many_at_its_end(acme: Company) -> None:

@@ -89,7 +89,7 @@ def counted(outcome: Outcome) -> dict[tuple[str, str], tuple[int, int]]:
 
 def kept_active(outcome: Outcome) -> int:
     """How many users are active who have left by the column that is not read."""
-    found = [re.match("By the column “End Date” (\\d+) user", said.message) for said in outcome.messages]
+    found = [re.match("Column “End Date” says that (\\d+) user", said.message) for said in outcome.messages]
     return sum(int(each[1]) for each in found if each)
 
 

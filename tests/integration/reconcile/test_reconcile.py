@@ -226,7 +226,7 @@ async def test_a_duplicate_names_the_first_line_also_across_batches(tmp_path: Pa
     rows = [("", "Smith", "ann@example.com")] * 3 + [("Ben", "Smith", "ben@example.com")]
     outcome = await company.run(sheet(*rows))
     said = [problem.message for problem in outcome.messages if problem.code == "duplicate_identifier"]
-    assert [message.rsplit(".", 2)[0] for message in said] == ["The same row twice: it says what line 2 says"] * 2
+    assert [message.rsplit(".", 2)[0] for message in said] == ["This row says the same as line 2"] * 2
 
 
 @pytest.mark.parametrize("address", ["", "not an address"])

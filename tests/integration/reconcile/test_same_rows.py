@@ -164,4 +164,4 @@ async def test_rows_of_two_names_are_said_to_be_perhaps_two_people(company: Comp
 async def test_a_row_that_says_the_same_is_called_the_same_row_twice(company: Company) -> None:
     rows = [("Ann", "Smith", ANN, "no"), *OTHERS, (" Ann ", "Smith", ANN.upper(), "")]
     outcome = await company.run(sheet(*rows, header=LEAVING))
-    assert said(outcome, "duplicate_identifier").message.startswith("The same row twice")
+    assert said(outcome, "duplicate_identifier").message.startswith("This row says the same as line ")

@@ -58,7 +58,7 @@ async def test_the_first_message_says_how_many_have_left_by_an_unread_column(
         outcome = await company.run(file, now=JUNE, dry_run=run == 0)
         first = outcome.messages[0]
         assert (first.code, first.severity, first.line, first.column) == ("unread_leavers", "warning", 3, column)
-        assert f"By the column “{column}” 1 user has left" in first.message
+        assert f"Column “{column}” says that 1 user has left" in first.message
         assert setting in first.message
         kept, _ = said_in(company.messages / f"{company.imports}.jsonl", limit=1)
         assert kept[0]["code"] == "unread_leavers"
@@ -99,7 +99,7 @@ async def test_the_warning_names_no_field_of_ours_that_a_tenant_has_as_its_own(c
     for column, cell in (("End Date", "2022-12-31"), ("Is active", "no")):
         (said,) = unread(await company.run(listed(column, cell), custom_fields=own, now=JUNE))
         assert "field_mapping" not in said.message
-        assert said.message.endswith("Correct the cells, or ask the operator to have this column read.")
+        assert said.message.endswith("Fix the cells, or ask the operator to let Headcount read this column.")
 
 
 async def test_a_column_that_is_ignored_on_purpose_gives_no_word(company: Company) -> None:
@@ -117,9 +117,11 @@ async def test_following_the_warning_deactivates_who_has_left(company: Company) 
 
 async def test_a_day_that_passes_between_two_runs_of_a_file_is_counted(company: Company) -> None:
     file = listed("End Date", "", "2026-06-20", "2022-12-31")
-    assert unread(await company.run(file, now=JUNE))[0].message.startswith("By the column “End Date” 1 user has left")
+    assert unread(await company.run(file, now=JUNE))[0].message.startswith(
+        "Column “End Date” says that 1 user has left"
+    )
     later = unread(await company.run(file, now=JUNE.replace(day=25)))
-    assert later[0].message.startswith("By the column “End Date” 2 users have left")
+    assert later[0].message.startswith("Column “End Date” says that 2 users have left")
 
 
 async def test_leavers_by_another_cell_and_rejected_rows_are_not_counted(company: Company) -> None:
@@ -249,5 +251,5 @@ async def test_a_last_day_against_a_status_is_told_and_counts_as_no_leaver(compa
     for _ in range(2):
         outcome = await company.run(file, now=JUNE)
         (told,) = unread(outcome)
-        assert "1 user has left (line 2), but not by another column" in told.message
+        assert "1 user has left (line 2), but another column says the opposite" in told.message
         assert outcome.unread == 0

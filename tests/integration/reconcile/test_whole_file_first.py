@@ -137,7 +137,8 @@ async def test_a_held_import_says_what_to_look_at_before_the_decision(company: C
     outcome = await company.run(content, encoding="cp1252", deactivate_missing=True, detect_truncation=False)
     assert outcome.state is ImportState.HELD
     message = outcome.message or ""
-    assert message.startswith("Held, nothing was changed: it would deactivate 19 of 20 active users.")
+    why = "it would deactivate 19 of 20 active users (more than half)."
+    assert message.startswith(f"Held, nothing was changed: {why}")
     assert "Look at this before you decide: The file was read as cp1252" in message
 
 
@@ -155,4 +156,4 @@ def test_the_gravest_is_in_the_message_first_whatever_was_said_first() -> None:
 def test_a_message_has_the_gravest_sentences_and_counts_the_others() -> None:
     said = [Problem(Severity.WARNING, "unread_leavers", f"Column {number}.") for number in range(LOOKED_AT + 2)]
     told = look_first(said) or ""
-    assert "Column 0. Column 1. Column 2. (2 more such messages in the report.)" in told
+    assert "Column 0. Column 1. Column 2. (The report has 2 more messages like this.)" in told

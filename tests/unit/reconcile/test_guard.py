@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from importer.model import Counts, GuardReason, Written
-from importer.reconcile.plan import LastApplied, Wholeness, guard_reasons, reasons_of_truncation
+from importer.model import Counts, Guard, GuardReason, Written
+from importer.reconcile.plan import LastApplied, Wholeness, guard_message, guard_reasons, reasons_of_truncation
 from importer.rules.settings import ImportSettings
 
 DEACTIVATIONS = GuardReason.TOO_MANY_DEACTIVATIONS
@@ -70,6 +70,54 @@ def test_updates_are_held_over_their_percentage() -> None:
 def test_a_file_that_may_be_cut_is_held_only_if_somebody_would_be_deactivated_for_being_absent() -> None:
     assert held(Counts(deactivated=1, deactivated_absent=1), 100, truncated=True) == ["possibly_truncated"]
     assert held(Counts(deactivated=1), 100, truncated=True) == []
+
+
+@pytest.mark.parametrize(
+    ("deactivated", "active", "limit", "rule"),
+    [
+        (5, 8, 80, "5 of 8 active users (more than half)"),  # 62.5% is below the limit
+        (5, 8, 10, "5 of 8 active users (more than half)"),  # five never exceed the limit: max_deactivations_min
+        (6, 20, 10, "6 of 20 active users (the limit is 10%)"),
+        (10, 20, 12.5, "10 of 20 active users (the limit is 12.5%)"),  # half is not more than half
+        (1200, 2000, 10, "1,200 of 2,000 active users (more than half)"),
+    ],
+)
+def test_a_held_import_names_the_rule_on_deactivations_that_holds_it(
+    deactivated: int, active: int, limit: float, rule: str
+) -> None:
+    counts, settings = Counts(deactivated=deactivated), ImportSettings(max_deactivations_percent=limit)
+    reasons = tuple(guard_reasons(counts, active, active, False, settings))
+    guard = Guard(reasons, limit, active, deactivated)
+    assert reasons == (DEACTIVATIONS,)
+    assert guard_message(guard, counts, settings, []) == (
+        f"Held, nothing was changed: it would deactivate {rule}. Review the users, then approve or discard."
+    )
+
+
+def test_a_held_import_names_the_limits_of_creations_and_updates() -> None:
+    counts = Counts(created=6, reactivated=5, updated=51)
+    settings = ImportSettings(max_creations_percent=10, max_updates_percent=50)
+    guard = Guard(tuple(guard_reasons(counts, 100, 100, False, settings)), 10, 100, 0)
+    assert guard_message(guard, counts, settings, [], dry_run=True) == (
+        "Dry run: nothing was changed. Sent for real, the file would be held: "
+        "it would create or reactivate 11 users (the limit is 10% of 100 active users); "
+        "and it would update 51 users (the limit is 50% of 100 active users)."
+    )
+
+
+def test_a_held_import_says_why_the_file_may_be_incomplete() -> None:
+    counts, settings = Counts(deactivated=3, deactivated_absent=1), ImportSettings()
+    facts = wholeness(ends_with_newline=False, written=Written(2, 9, 9, True), rows=1, last_user_absent=True)
+    truncation = reasons_of_truncation(facts, settings)
+    guard = Guard(tuple(guard_reasons(counts, 100, 100, True, settings)), 10, 100, 3)
+    assert guard_message(guard, counts, settings, truncation, others=True) == (
+        "Held, nothing was changed: it would deactivate a user who is not on the approved list; and the file may be "
+        "incomplete (its last line has no line end; the upload ended with a full block, like an interrupted upload; "
+        "it holds bytes from before this upload, like a resumed or appended file; "
+        "the last active user of the previous applied file is not in it; "
+        "it has 1 row, and the previous applied file had 100 (more than 20% fewer)), "
+        "and it would deactivate 1 user who is not in the file. Review the users, then approve or discard."
+    )
 
 
 WHOLE = Wholeness(True, Written(3, 100, 40, False), 100, LastApplied(100, 7), False)

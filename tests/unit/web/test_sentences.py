@@ -138,8 +138,8 @@ def test_a_dry_run_waits_for_nobody() -> None:
     [
         ("line 17: There is a NUL character.", "Nothing was changed. Line 17: There is a NUL character."),
         (
-            "Every row was rejected, so nothing was changed. Correct them.",
-            "Every row was rejected, so nothing was changed. Correct them.",
+            "Every row was rejected; nothing was changed. Fix them.",
+            "Every row was rejected; nothing was changed. Fix them.",
         ),
         (None, "Nothing was changed."),
     ],

@@ -83,7 +83,7 @@ SWAPPED_ROWS = "".join(
     f"{b},{a},{rest}" for a, b, rest in (each.split(",", 2) for each in lines(7, 11).splitlines(True))
 )
 
-EACH = "Every row was rejected, so nothing was changed. Each is wrong in "
+EACH = "Every row was rejected; nothing was changed. Each row has an error in "
 ABSENT = "Look at this first: Absent users were not deactivated: "
 MISSING = "line 1: The columns first_name, last_name, email are missing."
 
@@ -109,42 +109,42 @@ ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
         ("absent_not_deactivated", "missing_value"),
         f"{ABSENT}1 rejected row does not identify a user (line 12).",
     ),
-    ("German dates", column("hire_date", day_first), ("every_row_rejected", "bad_date"), f"{EACH}hire_date:"),
+    ("German dates", column("hire_date", day_first), ("every_row_rejected", "bad_date"), f"{EACH}hire_date."),
     (
         "days as numbers",
         column("hire_date", lambda cell, number: str(43000 + number)),
         ("every_row_rejected", "bad_date"),
-        f"{EACH}hire_date:",
+        f"{EACH}hire_date.",
     ),
     (
         "status words",
         column("deactivate", lambda cell, _: "Active"),
         ("every_row_rejected", "bad_deactivate"),
-        f"{EACH}deactivate:",
+        f"{EACH}deactivate.",
     ),
     (
-        "a flag the wrong way round",
+        "a reversed flag",
         column("deactivate", turned),
         ("most_rows_are_leavers",),
-        "Held, nothing was changed: it would deactivate 10 of 10 active users.",
+        "Held, nothing was changed: it would deactivate 10 of 10 active users (more than half).",
     ),
     (
         "a person twice",
         LIST + lines(4, 4),
         ("duplicate_identifier",),
-        "The same row twice: it says what line 4 says.",
+        "This row says the same as line 4.",
     ),
     (
         "an address shared by two",
         column("email", on(9, "zoe@nord.test")),
         ("duplicate_identifier",),
-        "Line 4 has the same email and counts; this row was not applied.",
+        "Line 4 has the same email and is used; this row was not applied.",
     ),
     (
         "managers by name",
         column("manager", with_names),
         ("malformed_link",),
-        "Write the e-mail address of the manager",
+        "Write the email address of the manager instead",
     ),
     (
         "offsets for time zones",
@@ -156,13 +156,13 @@ ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
         "languages in words",
         column("language", words_for_languages),
         ("every_row_rejected", "unknown_language"),
-        f"{EACH}language:",
+        f"{EACH}language.",
     ),
     (
         "addresses with names",
         column("email", lambda cell, number: f"{ROWS[number - 1][0]} <{cell}>"),
         ("every_row_rejected", "invalid_email"),
-        f"{EACH}email:",
+        f"{EACH}email.",
     ),
     (
         "a quote in a cell",
@@ -216,14 +216,14 @@ ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
         "no line end at the end",
         LIST[:-1],
         ("unfinished_last_row",),
-        "The last row has no line end, so it may have been",
+        "The last row has no line end. It may be cut off, so it was not applied.",
     ),
     ("cut in a row", LIST[:-30], ("last_row_cut_off",), "line 11: The file breaks off in its last line (11)"),
     (
         "cut after a row",
         lines(1, 9),
         (),
-        "Held, nothing was changed: the file may not be whole (the person on the last row",
+        "Held, nothing was changed: the file may be incomplete (the last active user of the previous applied file",
     ),
     (
         "cells left out at the end",
@@ -309,16 +309,16 @@ TWO_FAULTS: list[tuple[str, str | bytes, Said, str]] = [
     ),
     ("a total without a line end", f"{LIST}Total: 10,,,,,,,,,", ("not_a_person",), "This row looks like a total"),
     (
-        "a flag the wrong way round and German headers",
+        "a reversed flag and German headers",
         LIST.replace(HEADER, GERMAN.replace("Austritt", "Aktiv")),
         ("missing_column",),
         MISSING,
     ),
     (
-        "a flag the wrong way round under a header that says so",
+        "a reversed flag under a header that says so",
         column("deactivate", on(5, "nein", lambda cell, _: "ja")).replace("deactivate", "Aktiv"),
         ("unread_leavers",),
-        "Look at this first: By the column “Aktiv” 1 user has left (line 5).",
+        "Look at this first: Column “Aktiv” says that 1 user has left (line 5).",
     ),
     (
         "formulas and errors",
@@ -330,14 +330,14 @@ TWO_FAULTS: list[tuple[str, str | bytes, Said, str]] = [
         "two exports and German dates",
         column("hire_date", day_first) + LIST,
         ("every_row_rejected", "bad_date", "not_a_person", "duplicate_identifier"),
-        "Every row was rejected, so nothing was changed. Correct the rows as their messages say.",
+        "Every row was rejected; nothing was changed. Fix the rows as their messages say.",
     ),
     ("cut and ragged", SHORT[:-30], ("last_row_cut_off",), "line 11: The file breaks off in its last line (11)"),
     (
         "German dates and status words",
         column("hire_date", day_first, column("deactivate", lambda cell, _: "Active")),
         ("every_row_rejected", "bad_date", "bad_deactivate"),
-        f"{EACH}deactivate and hire_date:",
+        f"{EACH}deactivate and hire_date.",
     ),
 ]
 CASES = [*ONE_FAULT, *TWO_FAULTS]

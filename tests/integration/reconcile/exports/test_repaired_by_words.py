@@ -116,12 +116,12 @@ async def test_a_cause_is_told_once_however_many_rows_it_has(
         (
             column("manager", on(2, "", with_names)),
             "malformed_link",
-            "Write the e-mail address of the manager instead",
+            "Write the email address of the manager instead",
         ),
         (
             column("email", on(6, "jim@nord.test")),
             "perhaps_the_same_person",
-            "write tom@nord.test again: then they stay",
+            "write tom@nord.test in the file again: this keeps one user",
         ),
         (
             LIST.replace(HEADER, FRENCH),
@@ -146,7 +146,7 @@ async def test_a_cause_is_told_once_however_many_rows_it_has(
         (
             column("deactivate", turned),
             "most_rows_are_leavers",
-            "deactivate is filled the wrong way round: write yes for a user who has left, and send the file again.",
+            "the values in deactivate are reversed: write yes for a user who has left, and send the file again.",
         ),
         (
             lines(1, 6) + SWAPPED + SWAPPED_ROWS,
@@ -221,10 +221,10 @@ async def test_a_change_of_domain_keeps_its_users_once_the_words_are_followed(co
         {"identifiers_changed", "perhaps_the_same_person"},
     )
     message = outcome.message or ""
-    assert "send the former addresses once more, with a column such as employee_id as a custom field" in message
+    assert "send the previous addresses once more, with a column such as employee_id as a custom field" in message
     assert message.count("The domain of their addresses changed.") == 1
     assert "perhaps" not in message
-    assert "may not be whole" not in message
+    assert "may be incomplete" not in message
     await company.run(with_badges(), **BADGE)
     await company.sql("UPDATE users SET external_id = json_extract(custom, '$.badge')")
     outcome = await company.run(with_badges(moved), **BY_BADGE)
@@ -239,7 +239,7 @@ async def test_numbers_that_lost_their_zeros_are_right_again_as_text(tmp_path: P
     outcome = await company.run(with_badges(badge=lambda number: str(number + 400)), **BY_BADGE)
     assert outcome.state is ImportState.HELD
     assert "Format that column as text and export the file again" in (outcome.message or "")
-    assert "may not be whole" not in (outcome.message or "")
+    assert "may be incomplete" not in (outcome.message or "")
     assert (await company.run(with_badges(), **BY_BADGE)).state is ImportState.UNCHANGED
     assert await active_users(company) == before
 
