@@ -1,7 +1,7 @@
-"""The command line: one module a noun.
+"""The command line: one module for each noun.
 
-A command raises what it can't do; `main` turns that into one sentence on stderr and an exit code: 0 done, 1 refused
-or failed, 2 wrong usage. Nouns are imported when they are used: a command starts in the time its own imports take.
+A command that fails raises. `main` prints the exception as one sentence on stderr and returns an exit code: 0 done,
+1 refused or failed, 2 wrong usage. A noun's module is imported on use, so that every command starts fast.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SettingsErro
 
 
 class Nouns(click.Group):
-    """The commands of COMMANDS, each imported when it is asked for."""
+    """The commands of COMMANDS, each imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -45,7 +45,7 @@ class Nouns(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        gc.disable()  # what is loaded stays: to look for garbage in it takes a tenth of the time
+        gc.disable()  # modules are not garbage; collecting here takes a tenth of the time
         try:
             command: click.Command = getattr(importlib.import_module(module), name)
         finally:
@@ -67,23 +67,23 @@ def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> No
 
 @click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )
 def cli() -> None:
-    """An SFTP server that turns sync_users.csv into users.
+    """Run and manage Headcount, an SFTP server for user lists.
 
-    Settings come from HEADCOUNT_* in the environment, or from the TOML file that HEADCOUNT_CONFIG names. All
-    commands work beside a running server on the same data folder (HEADCOUNT_DATA_DIR).
+    Settings come from the environment variables HEADCOUNT_*, or from the TOML file that HEADCOUNT_CONFIG names; the
+    environment wins. Every command works on the data folder (HEADCOUNT_DATA_DIR) with or without a running server.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. What it makes is for this user alone."""
+    """Run one command and return its exit code. Only this user can read the files that it creates."""
     os.umask(0o077)
     _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a name the terminal can't show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")  # show what the terminal cannot encode as an escape
     try:
         code = cli.main(args=arguments, prog_name="headcount", standalone_mode=False)
         sys.stdout.flush()
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return 2 if isinstance(error, click.UsageError) else 1
     except BrokenPipeError:
-        # Whoever read us has seen enough. What is left in the buffer must not fail again at exit.
+        # The reader closed the pipe; the flush at exit must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (click.Abort, KeyboardInterrupt):
@@ -100,16 +100,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except REFUSALS as error:
         return _failed(str(error))
     except UnicodeEncodeError:
-        return _failed("an argument is not valid UTF-8, and so the name of nothing here")
+        return _failed("an argument is not valid UTF-8, so nothing has this name. Check the encoding of the terminal")
     except Exception as error:
         return _failed(_unexpected(error))
 
 
 def _open_what_is_closed() -> None:
-    """Started with a standard stream closed (`>&-`), Python has None there: then it leads nowhere."""
+    """Open /dev/null for each standard stream that was closed at the start (`>&-`); Python has None there."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for as long as we run
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
 
 
 def _failed(sentence: str) -> int:
@@ -118,14 +118,14 @@ def _failed(sentence: str) -> int:
 
 
 def _unexpected(error: Exception) -> str:
-    """What to say of something that nobody foresaw; the details only to who asks for them."""
+    """Return the sentence for an unexpected error. At log level debug, print the traceback too."""
     if debugging():
         traceback.print_exc()
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         where = error.filename or "the data folder"
-        return f"{where} is on a read-only file system: check the disk (dmesg), then mount -o remount,rw"
+        return f"{where} is on a read-only file system. Check the disk (dmesg), then: mount -o remount,rw"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, DatabaseFault):
         return str(error)
-    return f"something went wrong inside ({type(error).__name__}: {error}); HEADCOUNT_LOG_LEVEL=debug shows where"
+    return f"internal error ({type(error).__name__}: {error}). Set HEADCOUNT_LOG_LEVEL=debug to see the traceback"

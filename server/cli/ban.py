@@ -1,4 +1,4 @@
-"""`headcount ban`: the source addresses that the SFTP side refuses for now."""
+"""`headcount ban`: the source addresses that may not connect over SFTP now."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ban() -> None:
 @json_option
 @runs
 async def list_(as_json: bool) -> None:
-    """List the bans that hold, the longest first."""
+    """List the source addresses banned now, longest first."""
     async with tenants() as opened:
         rows = [each.to_json() for each in await _book(opened).list()]
     columns = {"source": "SOURCE", "until": "UNTIL", "reason": "REASON"}
@@ -32,7 +32,10 @@ async def list_(as_json: bool) -> None:
 @json_option
 @runs
 async def lift(source: str, as_json: bool) -> None:
-    """Lift the ban of SOURCE, an address or the /64 of one."""
+    """Lift the ban of SOURCE.
+
+    SOURCE is an IP address, or an IPv6 network (/64).
+    """
     async with tenants() as opened:
         lifted = await _book(opened).lift(source)
     if as_json:

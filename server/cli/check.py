@@ -1,4 +1,4 @@
-"""`headcount check`: what a file would do, without an import and without anybody waiting for it."""
+"""`headcount check`: a dry run of a local file on a copy of the users. It makes no import and blocks none."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from server.tenants.settings import TenantSettings
 from server.tenants.settings_toml import in_toml
 
 NO_IMPORT = 0
-"""The id in the report: imports are counted from 1, and this is none."""
+"""The id in the report. Ids of imports begin at 1; a check makes no import."""
 FINE = {ImportState.COMPLETED, ImportState.UNCHANGED}
 
 
 @click.command()
 @click.argument("tenant")
 @click.argument("file")
-@click.option("--propose", "target", metavar="TOML", help="Write the settings that are proposed to this file.")
+@click.option("--propose", "target", metavar="TOML", help="Write the suggested settings to this file.")
 @json_option
 @runs
 async def check(tenant: str, file: str, target: str | None, as_json: bool) -> int:
-    """Say what FILE (- for stdin) would do to the users of TENANT, and change nothing.
+    """Show what FILE would do to the users of TENANT.
 
-    Where other settings would fit the file better, they are proposed, ready for `tenant load`. Ends with 1 if a row
-    would be rejected, or the import held or failed.
+    A dry run: it changes nothing. FILE is a local path, or - for stdin. If other settings fit the file better, they
+    are suggested, ready for `tenant load`. Exits with 1 if a row would be rejected, or the import held or failed.
     """
     with tempfile.TemporaryDirectory(prefix="headcount-check-") as name:
         folder = Path(name)
@@ -49,7 +49,7 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
             users = await asyncio.to_thread(opened.users(tenant).copy, folder)
         copy = await asyncio.to_thread(_copy, file, folder / "upload.csv")
         now = utc_now()
-        outcome = await _try(tenant, file, copy, settings, users, folder / "messages", now)
+        outcome = await _dry_run(tenant, file, copy, settings, users, folder / "messages", now)
         advice = None
         if deserves_advice(outcome):
             question = Question(tenant, copy, users, settings, outcome, now, copy=users)
@@ -58,9 +58,7 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
         if not as_json:
             messages = folder / "messages"
             touched = messages / f"{NO_IMPORT}.touched.jsonl"
-            print_report(
-                report, touched, f"What {Path(file).name} would do to {tenant}", messages / f"{NO_IMPORT}.jsonl"
-            )
+            print_report(report, touched, f"Dry run of {_name(file)} for {tenant}", messages / f"{NO_IMPORT}.jsonl")
     if as_json:
         if advice and advice.toml and target:
             Path(target).write_text(advice.toml, encoding="utf-8")
@@ -71,20 +69,24 @@ async def check(tenant: str, file: str, target: str | None, as_json: bool) -> in
     return 0 if report.state in FINE and not report.counts.rejected else 1
 
 
-async def _try(
+async def _dry_run(
     tenant: str, file: str, copy: Path, settings: TenantSettings, users: Users, messages: Path, now: datetime
 ) -> Outcome:
     job = Job(
         tenant=tenant,
         import_id=NO_IMPORT,
         file=copy,
-        name="stdin" if file == "-" else Path(file).name,
+        name=_name(file),
         dry_run=True,
         written=None,
         approval=None,
         now=now,
     )
     return await run_import(job, users, settings, messages)
+
+
+def _name(file: str) -> str:
+    return "stdin" if file == "-" else Path(file).name
 
 
 def _report(tenant: str, outcome: Outcome, started: str, advice: Advice | None) -> Report:
@@ -106,7 +108,7 @@ def _report(tenant: str, outcome: Outcome, started: str, advice: Advice | None) 
 
 
 def _copy(file: str, copy: Path) -> Path:
-    """The file's own copy, so that whoever still writes it can't disturb us."""
+    """Copy the file, so that a process that still writes it cannot change what is checked."""
     with click.open_file(file, "rb") as source, copy.open("wb") as target:
         shutil.copyfileobj(source, target, 1024 * 1024)
     return copy

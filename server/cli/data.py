@@ -1,4 +1,4 @@
-"""What every command starts with: the settings, the data folder, and some patience."""
+"""Helpers of all commands: open the tenants of the data folder, read files, and wait for a busy database."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ T = TypeVar("T")
 ID = click.IntRange(max=INTEGER_MAX)
 COUNT = click.IntRange(1, INTEGER_MAX)
 
-PATIENCE = 6  # times the ten seconds that one try waits for a busy database
+PATIENCE = 6  # tries; each waits ten seconds for a busy database
 
 
 def runs(
     command: Callable[P, Coroutine[Any, Any, T]], *, loop: Callable[[], asyncio.AbstractEventLoop] | None = None
 ) -> Callable[P, T]:
-    """Make a command of a coroutine function, in a `loop` of its own."""
+    """Make a command of a coroutine function. Each call runs in its own event loop, made by `loop`."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -40,21 +40,21 @@ def runs(
 
 @asynccontextmanager
 async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
-    """The tenants of the data folder. With `make` it is made if it isn't there; without, that is refused."""
+    """Open the tenants of the data folder. Without `make`, raise TenantRefused if the folder does not exist."""
     data_dir = load_settings().data_dir.absolute()
     refuse_lost(data_dir)
     if not make and not server_database(data_dir).exists():
         raise TenantRefused(
             "no_data_folder",
-            f"there is no Headcount data in {data_dir}: HEADCOUNT_DATA_DIR says where it is, "
-            "and the first `headcount tenant add` makes it",
+            f"{data_dir} has no Headcount data. Set HEADCOUNT_DATA_DIR to the data folder, "
+            "or create the first tenant: headcount tenant add NAME",
         )
     async with open_tenants(data_dir) as opened:
         yield opened
 
 
 async def patiently(change: Callable[[], Awaitable[T]]) -> T:
-    """Do `change`, which waits while an import holds the tenant's database; say so if that takes long.
+    """Run `change`, and again while an import holds the tenant's database; print that it waits.
 
     Raises TryAgain after a minute.
     """
@@ -64,12 +64,12 @@ async def patiently(change: Callable[[], Awaitable[T]]) -> T:
         except TryAgain as error:
             if error.code != "database_busy":
                 raise
-            click.echo("An import of this tenant is running; waiting for it to end ...", err=True)
+            click.echo("An import of this tenant is running. Waiting for it to end ...", err=True)
     return await change()
 
 
 def read_text(file: str) -> str:
-    """The text in `file`, or on stdin for `-`; UTF-8, or UTF-16 with a byte order mark as Windows writes it."""
+    """Return the text of `file`, or of stdin for `-`: UTF-8, or UTF-16 with a byte order mark (Windows)."""
     with click.open_file(file, "rb") as stream:
         content: bytes = stream.read(1024 * 1024)
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"

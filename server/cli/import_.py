@@ -1,4 +1,4 @@
-"""`headcount import`: what became of the files, and the decisions about those that are held."""
+"""`headcount import`: list, show, approve, discard and undo imports."""
 
 from __future__ import annotations
 
@@ -30,40 +30,43 @@ BY = "operator"
 STATES = [state.value for state in ImportState if state is not ImportState.ARRIVING]
 LOOK_S = 0.1
 NO_SERVER_S = 10.0
-"""So long nobody may serve the data folder (it may be starting) before waiting for it is given up."""
+"""How long a command waits without a server on the data folder before it fails. A server may be starting."""
 
 
 def _one_import(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command about one import of a tenant: the newest, where no ID is given."""
+    """Add the arguments TENANT and [ID] to a command about one import."""
     with_id = click.argument("import_id", metavar="[ID]", type=ID, required=False)
     return click.argument("tenant")(with_id(command))
 
 
 @click.group("import")
 def import_() -> None:
-    """What became of the files. Without an ID the newest real import is meant."""
+    """List, show, approve, discard and undo imports.
+
+    Without an ID, a command uses the newest import that is not a dry run.
+    """
 
 
 @import_.command("list")
 @click.argument("tenant")
-@click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Only those: {', '.join(STATES)}.")
-@click.option("--limit", type=COUNT, default=50, show_default=True, help="Not more than this many.")
+@click.option("--state", type=click.Choice(STATES), metavar="STATE", help=f"Filter by state: {', '.join(STATES)}.")
+@click.option("--limit", type=COUNT, default=50, show_default=True, help="Maximum to list.")
 @json_option
 @runs
 async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> None:
-    """The imports of TENANT, newest first."""
+    """List the imports of TENANT, newest first."""
     async with _opened(tenant) as (queue, _):
         entries = await queue.page(tenant, state=ImportState(state) if state else None, limit=limit)
-    columns = {"id": "ID", "state": "STATE", "dry_run": "DRY RUN", "uploaded_at": "UPLOADED", "did": "WHAT IT DID"}
+    columns = {"id": "ID", "state": "STATE", "dry_run": "DRY RUN", "uploaded_at": "UPLOADED", "did": "RESULT"}
     reports = [entry.report().to_json() for entry in entries]
     rows: list[Mapping[str, object]] = [*reports]
     if not as_json:
         rows = [{**report, "did": _did(entry)} for entry, report in zip(entries, reports, strict=True)]
-    print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no imports yet")
+    print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no imports yet.")
 
 
 def _did(entry: Entry) -> str:
-    """What became of `entry`, on one line: for one that was applied both what to look at and what it did."""
+    """Return the result of `entry` on one line: its message, its counts, or both if it was applied."""
     did = summary(entry.outcome.counts.to_json()) if entry.outcome else "nothing"
     if entry.message is None:
         return did
@@ -75,7 +78,7 @@ def _did(entry: Entry) -> str:
 @json_option
 @runs
 async def show(tenant: str, import_id: int | None, as_json: bool) -> None:
-    """The report of one import of TENANT."""
+    """Show the report of an import of TENANT."""
     async with _opened(tenant) as (queue, folder):
         entry = await _find(queue, tenant, import_id)
     _print_report(entry, folder, as_json=as_json)
@@ -83,13 +86,13 @@ async def show(tenant: str, import_id: int | None, as_json: bool) -> None:
 
 @import_.command()
 @_one_import
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Give up after so long.")
+@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(0), help="Stop waiting after SECONDS.")
 @json_option
 @runs
 async def wait(tenant: str, import_id: int | None, timeout: float | None, as_json: bool) -> int:
-    """Wait until an import of TENANT has ended, and show its report.
+    """Wait until an import of TENANT ends; show its report.
 
-    Exits with 0 if it was applied, 1 otherwise.
+    Exits with 0 if the import was applied or undone, 1 otherwise.
     """
     async with _opened(tenant) as (queue, folder):
         entry = await _find(queue, tenant, import_id)
@@ -98,20 +101,21 @@ async def wait(tenant: str, import_id: int | None, timeout: float | None, as_jso
 
 @import_.command()
 @_one_import
-@click.option("--no-wait", is_flag=True, help="Don't wait until it has run.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the import has run.")
 @json_option
 @runs
 async def approve(tenant: str, import_id: int | None, no_wait: bool, as_json: bool) -> int:
-    """Let a held import of TENANT run after all, and wait for its end.
+    """Approve a held import.
 
-    It is held again if it would deactivate anybody who was not on its list. Exits with 0 if it was applied.
+    The import of TENANT runs, and the command waits for its end. The import is held again if it would deactivate a
+    user who is not on its list. Exits with 0 if the import was applied, 1 otherwise.
     """
     async with _opened(tenant) as (queue, folder):
         entry = await _find(queue, tenant, import_id)
         approved = await decisions.approve(queue, folder, entry, by=BY)
         if not no_wait:
             return await _follow(queue, folder, approved, None, as_json=as_json)
-    _print_done(approved, f"Import {entry.id} of {tenant} is approved, and queued", as_json=as_json)
+    _print_done(approved, f"Approved import {entry.id} of {tenant}; it is queued", as_json=as_json)
     return 0
 
 
@@ -120,23 +124,27 @@ async def approve(tenant: str, import_id: int | None, no_wait: bool, as_json: bo
 @json_option
 @runs
 async def discard(tenant: str, import_id: int | None, as_json: bool) -> None:
-    """Let a held import of TENANT never run."""
+    """Discard a held import.
+
+    The import of TENANT changes nothing and cannot be approved later.
+    """
     async with _opened(tenant) as (queue, _):
         entry = await _find(queue, tenant, import_id)
         discarded = await queue.discard(tenant, entry.id, by=BY)
-    _print_done(discarded, f"Import {entry.id} of {tenant} is discarded", as_json=as_json)
+    _print_done(discarded, f"Discarded import {entry.id} of {tenant}", as_json=as_json)
 
 
 @import_.command()
 @_one_import
-@click.option("--no-wait", is_flag=True, help="Don't wait until it is undone.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the import is undone.")
 @json_option
 @runs
 async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool) -> int:
-    """Put back what an applied import of TENANT changed, and wait for the end of it.
+    """Undo an applied import.
 
-    Without an ID the newest that changed anybody is meant; the ones before it can be undone after it. What something
-    else has changed since is left, and reported. Exits with 0 if it was undone.
+    The users of TENANT get the values from before the import, and the command waits for the end of the undo. Without
+    an ID, this is the newest import that changed a user; then the one before it can be undone. Fields that changed
+    after the import are kept and reported. Exits with 0 if the import was undone, 1 otherwise.
     """
     async with _opened(tenant) as (queue, folder):
         asked = await queue.undo(tenant, import_id, by=BY)
@@ -144,7 +152,7 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool)
             ended = await _end_of(queue, asked, _data_dir(folder), None)
             _print_report(ended, folder, as_json=as_json)
             return 0 if ended.state is ImportState.UNDONE else 1
-    _print_done(asked, f"Import {asked.id} of {tenant} is to be undone, and queued", as_json=as_json)
+    _print_done(asked, f"Queued the undo of import {asked.id} of {tenant}", as_json=as_json)
     return 0
 
 
@@ -153,7 +161,10 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool)
 @json_option
 @runs
 async def changes(tenant: str, import_id: int | None, as_json: bool) -> None:
-    """What an import of TENANT changed: who, which field, from what to what; and what its undo put back."""
+    """List what an import of TENANT and its undo changed.
+
+    One line for each change: the user, the field, the old and the new value.
+    """
     async with tenants() as opened:
         settings = await opened.settings(tenant)
         entry = await _find(opened.store.imports(), tenant, import_id)
@@ -178,7 +189,7 @@ async def _find(queue: Queue, tenant: str, import_id: int | None) -> Entry:
     if import_id is None:
         entry = await queue.newest(tenant)
         if entry is None:
-            raise Refused("no_imports", f"{tenant} has no imports yet")
+            raise Refused("no_imports", f"{tenant} has no imports yet. Test a file: headcount check {tenant} FILE")
         return entry
     return await queue.require(tenant, import_id)
 
@@ -194,7 +205,7 @@ def _data_dir(folder: TenantFolder) -> Path:
 
 
 async def _end_of(queue: Queue, entry: Entry, data_dir: Path, timeout: float | None) -> Entry:
-    """Wait for the end. Raises Refused if it does not come in time, or nobody is there to bring it about."""
+    """Wait until `entry` ends and return it. Raises Refused at the timeout, or if no server runs."""
     began = served = time.monotonic()
     with _progress(entry) as advance:
         while entry.state in WAITING:
@@ -204,10 +215,12 @@ async def _end_of(queue: Queue, entry: Entry, data_dir: Path, timeout: float | N
                 served = now
             if now - served >= NO_SERVER_S:
                 raise Refused(
-                    "no_server", f"import {entry.id} waits, and no server runs: start one with headcount serve"
+                    "no_server",
+                    f"import {entry.id} is {entry.state.value} but no server runs. Start it: headcount serve",
                 )
             if timeout is not None and now - began >= timeout:
-                raise Refused("timeout", f"import {entry.id} is still {entry.state.value} after {timeout:g} seconds")
+                unit = "second" if timeout == 1 else "seconds"
+                raise Refused("timeout", f"import {entry.id} is still {entry.state.value} after {timeout:g} {unit}")
             entry = await _find(queue, entry.tenant, entry.id)
             advance(entry)
     return entry
@@ -215,7 +228,7 @@ async def _end_of(queue: Queue, entry: Entry, data_dir: Path, timeout: float | N
 
 @contextmanager
 def _progress(entry: Entry) -> Iterator[Any]:
-    """A bar on stderr, if somebody looks."""
+    """Show a progress bar on stderr if it is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -250,4 +263,4 @@ def _print_report(entry: Entry, folder: TenantFolder, *, as_json: bool) -> None:
     if advice:
         print_advice(advice)
     if advice and advice.toml:
-        click.echo("  With --json, advice.toml has all settings with them, for: headcount tenant load")
+        click.echo("  With --json, advice.toml has all settings including these, for: headcount tenant load")

@@ -1,4 +1,4 @@
-"""`headcount key`: the public keys a tenant logs in with."""
+"""`headcount key`: the public keys that open SFTP for a tenant."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from server.tenants.key_uses import KeyUses, with_uses
 
 @click.group()
 def key() -> None:
-    """The public keys a tenant logs in with."""
+    """Add, list and revoke the public keys of a tenant."""
 
 
 @key.command()
 @click.argument("tenant")
 @click.argument("file")
-@click.option("--comment", help="What to know it by; without it, the comment in the file.")
-@click.option("--expires", metavar="DATE", help="Its last day (UTC), such as 2027-01-31; or a time in RFC 3339.")
-@click.option("--from", "networks", metavar="CIDR", multiple=True, help="Only from this network; again for more.")
+@click.option("--comment", help="Comment shown in lists. Default: the comment in the file.")
+@click.option("--expires", metavar="DATE", help="Last valid day (UTC), such as 2027-01-31, or a time in RFC 3339.")
+@click.option("--from", "networks", metavar="CIDR", multiple=True, help="Allowed network. Repeat for more.")
 @json_option
 @runs
 async def add(
     tenant: str, file: str, comment: str | None, expires: str | None, networks: tuple[str, ...], as_json: bool
 ) -> None:
-    """Let TENANT log in with the public key in FILE (- for stdin): one line, as in a .pub file."""
+    """Add a public key with which TENANT can log in.
+
+    FILE has the key on one line, as a .pub file has it; - reads stdin.
+    """
     async with tenants() as opened:
         await opened.get(tenant)
         added = opened.ring(tenant).add(read_text(file), comment, expires, networks)
     if as_json:
         print_json(with_uses([added], {})[0])
     else:
-        click.echo(f"{tenant} may log in with {added.fingerprint}")
+        click.echo(f"Added key {added.fingerprint} of {tenant}")
 
 
 @key.command("list")
@@ -40,7 +43,7 @@ async def add(
 @json_option
 @runs
 async def list_(tenant: str, as_json: bool) -> None:
-    """The keys of TENANT, oldest first."""
+    """List the keys of TENANT, oldest first."""
     async with tenants() as opened:
         await opened.get(tenant)
         uses = await KeyUses(opened.store.key_uses(), opened.ring).of(tenant)
@@ -54,7 +57,7 @@ async def list_(tenant: str, as_json: bool) -> None:
         "networks": "FROM",
         "last_used_at": "LAST USED",
     }
-    empty = f"{tenant} has no keys: nobody can log in. Add one with: headcount key add {tenant} FILE"
+    empty = f"{tenant} has no keys yet, so no client can log in. Add one: headcount key add {tenant} FILE"
     print_list(rows, columns, as_json=as_json, empty=empty)
 
 
@@ -64,7 +67,10 @@ async def list_(tenant: str, as_json: bool) -> None:
 @json_option
 @runs
 async def revoke(tenant: str, fingerprint: str, as_json: bool) -> None:
-    """Take a key from TENANT; sessions it opened end within seconds."""
+    """Revoke a key of TENANT and end its sessions.
+
+    Sessions that the key opened end within seconds. `key list` shows the FINGERPRINT.
+    """
     async with tenants() as opened:
         await opened.get(tenant)
         gone = opened.ring(tenant).revoke(fingerprint)
@@ -72,4 +78,4 @@ async def revoke(tenant: str, fingerprint: str, as_json: bool) -> None:
     if as_json:
         print_json(gone.to_json())
     else:
-        click.echo(f"{tenant} can no longer log in with {gone.fingerprint}")
+        click.echo(f"Revoked key {gone.fingerprint} of {tenant}")

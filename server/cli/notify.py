@@ -1,4 +1,4 @@
-"""`headcount notify`: what tenants are told outside, and how receivers know that it comes from here."""
+"""`headcount notify`: the mails and webhooks of a tenant, and the secret that signs its webhooks."""
 
 from __future__ import annotations
 
@@ -15,31 +15,37 @@ from server.tenants.settings import TenantRefused
 
 @click.group()
 def notify() -> None:
-    """What tenants are told by mail and webhook."""
+    """List and test notifications by mail and webhook."""
 
 
 @notify.command("list")
 @click.argument("tenant")
-@click.option("--limit", type=COUNT, default=50, show_default=True, help="So many of the newest.")
+@click.option("--limit", type=COUNT, default=50, show_default=True, help="Maximum to list.")
 @json_option
 @runs
 async def list_(tenant: str, limit: int, as_json: bool) -> None:
-    """What TENANT was told, or is to be told, newest first; and why a try failed."""
+    """List the notifications of TENANT, newest first.
+
+    The list has sent and waiting mails and webhooks, and why the newest try failed.
+    """
     async with tenants() as opened:
         await opened.get(tenant)
         rows = [message.to_json() for message in await Outbox(opened.store.outbox()).newest(tenant, limit)]
     columns = {"created_at": "CREATED", "channel": "BY", "topic": "ABOUT", "state": "STATE"}
     columns |= {"attempts": "TRIES", "error": "ERROR"}
-    print_list(rows, columns, as_json=as_json, empty=f"Nothing was to be told to {tenant} lately.")
+    print_list(rows, columns, as_json=as_json, empty=f"{tenant} had no notifications in the last 30 days.")
 
 
 @notify.command()
 @click.argument("tenant")
-@click.option("--renew", is_flag=True, help="Make a new one; the old one is worth nothing from now on.")
+@click.option("--renew", is_flag=True, help="Create a new secret. The old one stops working at once.")
 @json_option
 @runs
 async def secret(tenant: str, renew: bool, as_json: bool) -> None:
-    """Print the secret that the webhooks of TENANT are signed with (Standard Webhooks)."""
+    """Print the secret that signs the webhooks of TENANT.
+
+    Signatures follow Standard Webhooks. The secret is created when it is first printed or used.
+    """
     async with tenants() as opened:
         await opened.get(tenant)
         file = opened.folder(tenant).webhook_secret
@@ -55,7 +61,10 @@ async def secret(tenant: str, renew: bool, as_json: bool) -> None:
 @json_option
 @runs
 async def test(tenant: str, as_json: bool) -> None:
-    """Tell TENANT something that is only a test, wherever it wants to be told. The server sends it."""
+    """Queue a test notification for TENANT.
+
+    The server sends it to all addresses in notify_email and to notify_webhook.
+    """
     async with tenants() as opened:
         settings = await opened.settings(tenant)
         herald = TenantHerald(opened.folder, opened.settings)
@@ -63,11 +72,12 @@ async def test(tenant: str, as_json: bool) -> None:
         if not notices:
             raise TenantRefused(
                 "nobody_to_tell",
-                f"{tenant} wants to be told nowhere: set notify_email or notify_webhook with: headcount tenant set",
+                f"{tenant} has no notifications. Set notify_email or notify_webhook: "
+                f"headcount tenant set {tenant} notify_email=ADDRESS",
             )
         await Outbox(opened.store.outbox()).put(notices)
     where = [*settings.notify_email, *([settings.notify_webhook] if settings.notify_webhook else [])]
     if as_json:
         print_json({"tenant": tenant, "told": where})
     else:
-        click.echo(f"A test is on its way to {', '.join(where)}; see: headcount notify list {tenant}")
+        click.echo(f"Queued a test for {', '.join(where)}; see: headcount notify list {tenant}")

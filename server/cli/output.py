@@ -1,6 +1,6 @@
-"""How commands show what they found: JSON for programs, tables for people, plain columns when nobody looks.
+"""Output of commands: JSON with `--json`, else a table on a terminal, and plain columns in a pipe or file.
 
-Whatever came from a file or a client is shown with its control characters escaped, or it could speak to the terminal.
+Control characters in values of files and clients are escaped, so that they cannot control the terminal.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ F = Callable[..., Any]
 
 
 def json_option(command: F) -> F:
-    """The option `--json`, as the argument `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")(command)
+    """Add the option `--json` to a command, as the argument `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print only JSON.")(command)
 
 
 def print_json(data: object) -> None:
-    """`data` as JSON on stdout, one document."""
+    """Print `data` on stdout as one JSON document."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     click.echo(json.dumps(data, indent=2, ensure_ascii=not readable))
 
 
 async def print_json_pages(pages: AsyncIterable[Sequence[object]]) -> None:
-    """What comes in pages as one JSON array, without holding all of it."""
+    """Print the items of all `pages` as one JSON array, with one page in memory at a time."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     before = "["
     async for page in pages:
@@ -38,7 +38,7 @@ async def print_json_pages(pages: AsyncIterable[Sequence[object]]) -> None:
 
 
 def print_list(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool, empty: str) -> None:
-    """All of `rows` as JSON, or the `columns` (key -> heading) of each in a table; `empty` if there are none."""
+    """Print `rows` as JSON, or as a table of `columns` (key -> heading). Without rows print `empty` on stderr."""
     if as_json:
         print_json(list(rows))
     elif not rows:
@@ -48,13 +48,13 @@ def print_list(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *,
 
 
 def print_table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
-    """A table on stdout: drawn on a terminal, plain columns that nothing cuts or wraps everywhere else."""
+    """Print a table on stdout: drawn on a terminal, else plain columns that are never cut or wrapped."""
     if not sys.stdout.isatty():
         widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
         for row in (headings, *rows):
             click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         return
-    # Here and not above: they are slow to import, and mostly nobody looks.
+    # Imported here: slow, and needed only on a terminal.
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -69,7 +69,7 @@ def print_table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
 
 
 def print_thing(facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """One thing: as JSON, or a line for each of its facts."""
+    """Print one thing as JSON, or one line for each of its facts."""
     if as_json:
         print_json(facts)
         return
@@ -79,7 +79,7 @@ def print_thing(facts: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def shown(value: object) -> str:
-    """A value on one line, harmless to a terminal; nothing is a dash."""
+    """Return `value` on one line, harmless to a terminal; an empty value is a dash."""
     if value is None or value == "" or value == []:
         return "-"
     if isinstance(value, bool):
@@ -92,7 +92,7 @@ def shown(value: object) -> str:
 
 
 def harmless(text: str) -> str:
-    """`text` with what is not printable written as an escape."""
+    """Return `text` with escapes for characters that are not printable."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

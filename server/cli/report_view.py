@@ -1,4 +1,4 @@
-"""A report as a person reads it: what happened, the counts that are not 0, the messages, and why it is held."""
+"""A report as text: the state, the counts that are not 0, the messages, and why the import is held."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from server.cli.output import harmless, shown
 
 NAMES_SHOWN = 20
 GROUPS_SHOWN = 100
-_NAMES = {"deactivated_absent": "of them absent"}
+_NAMES = {
+    "deactivated_absent": ("of them absent", "of them absent"),
+    "warnings": ("warning", "warnings"),
+    "teams_created": ("team created", "teams created"),
+    "locations_created": ("location created", "locations created"),
+    "invitations": ("invitation", "invitations"),
+}
+"""For one and for many; other counts are named by their key."""
 REASONS = {
     GuardReason.TOO_MANY_DEACTIVATIONS: "it would deactivate too many users",
     GuardReason.TOO_MANY_CREATIONS: "it would create too many users",
@@ -31,9 +38,9 @@ REASONS = {
 
 
 def print_report(report: Report, touched: Path, title: str = "", said: Path | None = None) -> None:
-    """The whole report on stdout, under `title` (else its number and tenant).
+    """Print the report on stdout, under `title` (default: its id and tenant).
 
-    `touched` is the file of those whom the import would touch, if it is held, and `said` that of all its messages.
+    `touched` is the file of the users that a held import would change. `said` is the file of all its messages.
     """
     click.echo(title or f"Import {report.id} of {report.tenant}{' (a dry run)' if report.dry_run else ''}")
     for name, value in _facts(report):
@@ -44,13 +51,13 @@ def print_report(report: Report, touched: Path, title: str = "", said: Path | No
 
 
 def summary(counts: Mapping[str, int]) -> str:
-    """What an import did, without what it did not."""
-    done = [f"{count:,} {_NAMES.get(name, name.replace('_', ' '))}" for name, count in counts.items() if count]
+    """Return the counts of an import that are not 0, or "nothing"."""
+    done = [counted(count, *_NAMES.get(name, (name, name))) for name, count in counts.items() if count]
     return ", ".join(done) or "nothing"
 
 
 def change_line(change: Mapping[str, Any]) -> str:
-    """One change of a user: the field, and from what to what."""
+    """Return one change of a user: the field, the old and the new value."""
     undo = " (undo)" if change["undo"] else ""
     if change["field"] == "created":
         return f"created{undo}"
@@ -62,7 +69,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     if report.message:
         yield "message", harmless(report.message)
     rows = "" if report.file.rows is None else f", {counted(report.file.rows, 'row', 'rows')}"
-    yield "file", f"{harmless(report.file.name)}, {report.file.size:,} bytes{rows}"
+    yield "file", f"{harmless(report.file.name)}, {counted(report.file.size, 'byte', 'bytes')}{rows}"
     if report.id:
         yield "uploaded", report.uploaded_at
     if report.finished_at:
@@ -76,13 +83,13 @@ def _lasted(report: Report) -> str:
     if not (report.started_at and report.finished_at):
         return ""
     lasted = datetime.fromisoformat(report.finished_at) - datetime.fromisoformat(report.started_at)
-    return f" ({lasted.total_seconds():.1f} s)" if lasted >= timedelta() else ""  # the clock stepped back meanwhile
+    return f" ({lasted.total_seconds():.1f} s)" if lasted >= timedelta() else ""  # the clock was set back meanwhile
 
 
 def _print_messages(report: Report, said: Path | None) -> None:
-    """Messages that say the same are told once; those about the whole file are all there, of rows the first."""
+    """Print equal messages once. All messages about the file are printed, and the first GROUPS_SHOWN about rows."""
     groups, limit = [], MESSAGES_KEPT
-    if said is not None and report.state is not ImportState.UNDONE:  # of an undo, the report has what that said
+    if said is not None and report.state is not ImportState.UNDONE:  # the report has the messages of the undo
         groups = grouped_in(said)
     if not groups:
         groups, limit = grouped_problems(report.messages), MESSAGES_IN_REPORT
@@ -95,21 +102,22 @@ def _print_messages(report: Report, said: Path | None) -> None:
     if more := said_in_all - sum(group.count for group in shown_groups):
         click.echo(f"... and {counted(more, 'more message', 'more messages')}")
     if said_in_all >= limit:
-        click.echo(f"These are the first {limit:,} messages.")
+        click.echo(f"Only the first {limit:,} messages are listed.")
 
 
 def _print_guard(report: Report, guard: Guard, touched: Path) -> None:
     click.echo(f"\nHeld because {'; '.join(REASONS[reason] for reason in guard.reasons)}.")
     rule = f" ({guard.deactivation_rule})" if GuardReason.TOO_MANY_DEACTIVATIONS in guard.reasons else ""
-    click.echo(f"{guard.would_deactivate:,} of {guard.active:,} active users would be deactivated{rule}.")
+    active = counted(guard.active, "active user", "active users")
+    click.echo(f"It would deactivate {guard.would_deactivate:,} of {active}{rule}.")
     names = list(islice(_deactivated(touched), NAMES_SHOWN))
     for name in names:
         click.echo(f"  {harmless(name)}")
     if guard.would_deactivate > len(names):
         click.echo(f"  ... and {guard.would_deactivate - len(names):,} more")
     if not report.dry_run:
-        click.echo(f"Let it run with: headcount import approve {report.tenant} {report.id}")
-        click.echo(f"Or drop it with: headcount import discard {report.tenant} {report.id}")
+        click.echo(f"To apply it: headcount import approve {report.tenant} {report.id}")
+        click.echo(f"To reject it: headcount import discard {report.tenant} {report.id}")
 
 
 def _deactivated(touched: Path) -> Iterator[str]:

@@ -15,7 +15,11 @@ from server.settings import load_settings
 @click.command()
 @partial(runs, loop=ServerLoop)
 async def serve() -> None:
-    """Run the server: SFTP, imports and HTTP. It stops on SIGTERM or Ctrl-C; a second one makes it hurry."""
+    """Run the server: SFTP, imports and HTTP.
+
+    SIGTERM or Ctrl-C stops it once running transfers and the import have ended, at most HEADCOUNT_STOP_GRACE_S later.
+    A second signal stops it at once.
+    """
     settings = load_settings()
     logs.set_up(settings.log_format, settings.log_level)
     process.prepare()

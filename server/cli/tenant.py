@@ -1,4 +1,4 @@
-"""`headcount tenant`: the companies that may send files."""
+"""`headcount tenant`: add, list, show, change and remove tenants."""
 
 from __future__ import annotations
 
@@ -23,21 +23,24 @@ from server.tenants.settings_toml import from_toml, to_toml
 from server.tenants.tenants import Tenants, refuse_lost, server_database
 
 CAN_NOT_READ = (TenantRefused, RingUnreadable, ImporterError, DatabaseFault, OSError, ValueError)
-"""What is raised where a folder or a database of a tenant cannot be used."""
+"""The exceptions of an unusable folder or database of a tenant."""
 
 
 @click.group()
 def tenant() -> None:
-    """The companies that may send files: one account and one folder each."""
+    """Add, list, show, change and remove tenants.
+
+    A tenant is a company that sends files. Each has its own folder, keys, users and settings.
+    """
 
 
 @tenant.command()
 @click.argument("name")
-@click.option("--key", "keys", metavar="FILE", multiple=True, help="A public key it may log in with; again for more.")
+@click.option("--key", "keys", metavar="FILE", multiple=True, help="File with a public key. Repeat for more.")
 @json_option
 @runs
 async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
-    """Make the tenant NAME: its account, folder and settings."""
+    """Add the tenant NAME, with its folder and settings."""
     lines = [read_text(file) for file in keys]
     async with tenants(make=True) as opened:
         made = await opened.add(name, lines)
@@ -47,14 +50,14 @@ async def add(name: str, keys: tuple[str, ...], as_json: bool) -> None:
     else:
         click.echo(f"Added tenant {name}; its folder is {facts['folder']}")
         if not facts["keys"]:
-            click.echo(f"Nobody can log in yet: give it a key with: headcount key add {name} FILE")
+            click.echo(f"No client can log in yet. Add a key: headcount key add {name} FILE")
 
 
 @tenant.command("list")
 @json_option
 @runs
 async def list_(as_json: bool) -> None:
-    """All tenants, by name."""
+    """List all tenants by name."""
     rows = []
     refuse_lost(load_settings().data_dir)
     if server_database(load_settings().data_dir).exists():
@@ -65,7 +68,7 @@ async def list_(as_json: bool) -> None:
                 broken = await _broken(opened, one.name, await queue.copies_needed(one.name))
                 summary = await _summary(opened, one)
                 feed = feed_of(one, successes.get(one.name), await _limit(opened, one.name), utc_now())
-                rows.append({**summary, **_stands(feed), "broken": broken})
+                rows.append({**summary, **_freshness(feed), "broken": broken})
     columns = {
         "name": "NAME",
         "created_at": "CREATED",
@@ -76,18 +79,16 @@ async def list_(as_json: bool) -> None:
     }
     if any(row["broken"] for row in rows):
         columns["broken"] = "BROKEN"
-    print_list(
-        rows, columns, as_json=as_json, empty="There are no tenants yet; make one with: headcount tenant add NAME"
-    )
+    print_list(rows, columns, as_json=as_json, empty="No tenants yet. Add one: headcount tenant add NAME")
 
 
 @tenant.command()
 @click.argument("name")
-@click.option("--toml", "as_toml", is_flag=True, help="Print its settings as a file for `tenant load`.")
+@click.option("--toml", "as_toml", is_flag=True, help="Print only the settings, as TOML for `tenant load`.")
 @json_option
 @runs
 async def show(name: str, as_toml: bool, as_json: bool) -> None:
-    """Everything about the tenant NAME: its keys, users and settings."""
+    """Show the tenant NAME: keys, number of users, settings."""
     async with tenants() as opened:
         if as_toml:
             click.echo(to_toml(name, await opened.settings(name)).encode("utf-8"), nl=False)
@@ -113,7 +114,10 @@ async def show(name: str, as_toml: bool, as_json: bool) -> None:
 @json_option
 @runs
 async def set_(name: str, pairs: tuple[str, ...], as_json: bool) -> None:
-    """Change settings of the tenant NAME: all that are given, or none. `KEY=` puts a default back."""
+    """Change settings of the tenant NAME.
+
+    All given settings are changed, or none. `KEY=` resets a setting to its default.
+    """
     changes = dict(_pair(text) for text in pairs)
     async with tenants() as opened:
         after = await patiently(lambda: opened.change_settings(name, changes))
@@ -129,9 +133,10 @@ async def set_(name: str, pairs: tuple[str, ...], as_json: bool) -> None:
 @json_option
 @runs
 async def load(name: str, file: str, as_json: bool) -> None:
-    """Make the settings of the tenant NAME those of FILE (- for stdin), in TOML: what it does not name is a default.
+    """Replace all settings of NAME by those of a TOML file.
 
-    `tenant show NAME --toml` writes such a file.
+    FILE is a path, or - for stdin. Settings that it does not name are reset to their defaults. `tenant show NAME
+    --toml` prints such a file.
     """
     values = from_toml(read_text(file))
     async with tenants() as opened:
@@ -143,54 +148,62 @@ async def load(name: str, file: str, as_json: bool) -> None:
     changes = differences(before, after)
     _print_settings({key: new for key, (_, new) in changes.items()})
     if not changes:
-        click.echo("These were its settings already.")
+        click.echo("No changes.")
 
 
 @tenant.command()
 @click.argument("name")
-@click.option("--limit", type=COUNT, default=50, show_default=True, help="Not more than this many.")
+@click.option("--limit", type=COUNT, default=50, show_default=True, help="Maximum to list.")
 @json_option
 @runs
 async def history(name: str, limit: int, as_json: bool) -> None:
-    """Who changed which setting of the tenant NAME, and when, newest first."""
+    """List changes of the settings of NAME, newest first.
+
+    Each line has the time, who changed the setting, the old and the new value.
+    """
     async with tenants() as opened:
         await opened.get(name)
         rows, _ = await settings_history(opened.users(name), limit, upgrade=True)
     columns = {"changed_at": "WHEN", "changed_by": "WHO", "key": "SETTING", "old": "FROM", "new": "TO"}
     shown_rows = rows if as_json else [{**row, "old": _typed(row["old"]), "new": _typed(row["new"])} for row in rows]
-    print_list(shown_rows, columns, as_json=as_json, empty="No setting was ever changed.")
+    print_list(shown_rows, columns, as_json=as_json, empty=f"{name} has no changed settings yet.")
 
 
 @tenant.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Really.")
+@click.option("--yes", is_flag=True, help="Confirm the removal.")
 @json_option
 @runs
 async def remove(name: str, yes: bool, as_json: bool) -> None:
-    """End the tenant NAME: sessions, tokens, imports. Its folder is moved aside, with all its users in it."""
+    """Remove the tenant NAME and keep its folder in removed/.
+
+    Its sessions, tokens and imports end. Its folder is moved to removed/ in the data folder, with all its users.
+    """
     if not yes:
-        raise click.UsageError(f"this ends the tenant {name} and everything that waits; say --yes if that is meant")
+        raise click.UsageError(
+            f"this ends {name}'s sessions, tokens and imports, and moves its folder to removed/. Add --yes to confirm"
+        )
     async with tenants() as opened:
         aside = await opened.remove(name)
     if as_json:
         print_json({"name": name, "moved_to": str(aside)})
     else:
-        click.echo(f"Tenant {name} is removed; all it had is now in {aside}")
+        click.echo(f"Removed tenant {name}; its folder is now {aside}")
 
 
-def _stands(feed: Feed) -> dict[str, Any]:
+def _freshness(feed: Feed) -> dict[str, Any]:
     return {"last_applied_at": feed.last_applied_at, "stale": feed.stale}
 
 
 async def _limit(opened: Tenants, name: str) -> int | None:
-    """After how many days without a file its feed is stale; None too if that cannot be read."""
+    """Return `stale_after_days` of the tenant. None if it is unset or cannot be read."""
     with suppress(*CAN_NOT_READ):
         return (await opened.settings(name)).stale_after_days
     return None
 
 
 async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
-    """One line of the list; what can't be read is left open, for one broken tenant must not hide the others."""
+    """Return one line of the list. Facts that cannot be read are None: a broken tenant must not hide the others."""
     users: dict[str, int] | None = None
     key_count: int | None = None
     with suppress(*CAN_NOT_READ):
@@ -201,7 +214,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
 
 
 async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
-    """Everything about a tenant; of a broken one what does not need its databases."""
+    """Return all facts about a tenant; about a broken one only those that need no database of it."""
     folder = opened.folder(one.name)
     broken = await _broken(opened, one.name, await opened.store.imports().copies_needed(one.name))
     facts: dict[str, Any] = {**one.to_json(), "folder": str(folder.root), "broken": broken}
@@ -215,13 +228,12 @@ async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
 
 def _shadowed(name: str) -> str:
     return (
-        f"{name} is a custom field of this tenant and stays one: Headcount's own field of that name, "
-        "which tells who has left, is not there"
+        f"{name} is a custom field of this tenant, so the built-in field {name}, which marks leavers, cannot be used"
     )
 
 
 async def _broken(opened: Tenants, name: str, needed: list[tuple[int, int]]) -> str | None:
-    """Why the tenant cannot be used, and what to do."""
+    """Return why the tenant cannot be used, and what to do; None if it can."""
     folder = opened.folder(name)
     with suppress(TryAgain):
         if why := (await asyncio.to_thread(inspect, folder)).why:
@@ -232,12 +244,12 @@ async def _broken(opened: Tenants, name: str, needed: list[tuple[int, int]]) -> 
 def _pair(text: str) -> tuple[str, str | None]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise click.UsageError(f"{text!r} is not KEY=VALUE")
+        raise click.UsageError(f"{text!r} is not KEY=VALUE. Example: max_sessions=20")
     return name.strip().lower(), value.strip() or None
 
 
 def _print_settings(settings: dict[str, Any]) -> None:
-    """As they are typed; `set` takes them back."""
+    """Print settings as `tenant set` accepts them."""
     for name, value in settings.items():
         click.echo(f"  {name} = {_typed(value)}")
 

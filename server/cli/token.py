@@ -1,4 +1,4 @@
-"""`headcount token`: access tokens for the API and the web page."""
+"""`headcount token`: tokens for the API and the pages."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from server.tenants.tokens import Tokens
 
 @click.group()
 def token() -> None:
-    """Access tokens for the API and the web page."""
+    """Create, list and revoke tokens for the API and pages."""
 
 
 @token.command()
 @click.argument("tenant", required=False)
-@click.option("--role", type=click.Choice(["owner", "viewer"]), help="What it may do for TENANT.")
-@click.option("--operator", is_flag=True, help="A token of the operator, for all tenants.")
-@click.option("--expires", metavar="DATE", help="Its last day (UTC), such as 2027-01-31; or a time in RFC 3339.")
-@click.option("--comment", default="", help="Whose it is: shown beside what its bearer decides.")
+@click.option("--role", type=click.Choice(["owner", "viewer"]), help="owner may change TENANT; viewer may only read.")
+@click.option("--operator", is_flag=True, help="Create a token of the operator, for all tenants.")
+@click.option("--expires", metavar="DATE", help="Last valid day (UTC), such as 2027-01-31, or a time in RFC 3339.")
+@click.option("--comment", default="", help="Name of the holder, shown beside their decisions.")
 @json_option
 @runs
 async def create(
     tenant: str | None, role: str | None, operator: bool, expires: str | None, comment: str, as_json: bool
 ) -> None:
-    """Make a token and print it. It is shown this once."""
+    """Create a token and print it once.
+
+    The token cannot be shown again: the server keeps only its hash.
+    """
     if operator == (tenant is not None) or operator == (role is not None):
-        raise click.UsageError("give TENANT and --role, or --operator alone")
+        raise click.UsageError("give TENANT and --role, or only --operator")
     async with tenants(make=operator) as opened:
         made, text = await Tokens(opened.store.tokens()).create(tenant, Role(role or "operator"), expires, comment)
     if as_json:
@@ -41,12 +44,12 @@ async def create(
 @json_option
 @runs
 async def list_(as_json: bool) -> None:
-    """All tokens: what is known of them, never the tokens themselves."""
+    """List all tokens, without their secret text."""
     async with tenants() as opened:
         rows = [each.to_json() for each in await Tokens(opened.store.tokens()).list()]
     columns = {"id": "ID", "tenant": "TENANT", "role": "ROLE", "created_at": "CREATED", "expires_at": "EXPIRES"}
     columns["comment"] = "COMMENT"
-    print_list(rows, columns, as_json=as_json, empty="There are no tokens.")
+    print_list(rows, columns, as_json=as_json, empty="No tokens yet. Create one: headcount token create --operator")
 
 
 @token.command()
@@ -54,10 +57,13 @@ async def list_(as_json: bool) -> None:
 @json_option
 @runs
 async def revoke(number: int, as_json: bool) -> None:
-    """Take back the token with this ID; it opens nothing from now on."""
+    """Revoke a token by its ID and end its page sessions.
+
+    `token list` shows the ID.
+    """
     async with tenants() as opened:
         gone = await Tokens(opened.store.tokens()).revoke(number)
     if as_json:
         print_json(gone.to_json())
     else:
-        click.echo(f"Token {gone.id} opens nothing any more")
+        click.echo(f"Revoked token {gone.id}")

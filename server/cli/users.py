@@ -1,4 +1,4 @@
-"""`headcount users`: who is in a tenant, as the imports left them."""
+"""`headcount users`: list, show, export and protect the users of a tenant."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ground.words import counted
 from importer.rules.identity import Identity, identity_of
 from importer.users.directory import Export, ShownUser
 from server.cli.data import patiently, runs, tenants
@@ -23,18 +24,18 @@ PAGE = 1000
 
 @click.group()
 def users() -> None:
-    """The users of a tenant, as the imports left them."""
+    """List, show, export and protect the users of a tenant."""
 
 
 @users.command("list")
 @click.argument("tenant")
-@click.option("--search", default="", help="Only whose name, address or identifier has words that begin so.")
-@click.option("--state", type=click.Choice(["active", "deactivated"]), help="Only those.")
-@click.option("--limit", type=click.IntRange(min=1), help="Not more than this many.")
+@click.option("--search", default="", help="Words that begin a word of the name, address or identifier.")
+@click.option("--state", type=click.Choice(["active", "deactivated"]), help="Filter by state.")
+@click.option("--limit", type=click.IntRange(min=1), help="Maximum to list. Default: all.")
 @json_option
 @runs
 async def list_(tenant: str, search: str, state: str | None, limit: int | None, as_json: bool) -> None:
-    """The users of TENANT, in the order they came."""
+    """List the users of TENANT in order of creation."""
     found: list[ShownUser] = []
     async with tenants() as opened:
         identity = identity_of(await opened.settings(tenant))
@@ -55,7 +56,7 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
     if not identity.custom:
         del columns["identifier"]
     rows = found if as_json else [_row(user, identity) for user in found]
-    print_list(rows, columns, as_json=as_json, empty="There are no such users.")
+    print_list(rows, columns, as_json=as_json, empty=f"No users found in {tenant}.")
 
 
 @users.command()
@@ -64,7 +65,10 @@ async def list_(tenant: str, search: str, state: str | None, limit: int | None, 
 @json_option
 @runs
 async def show(tenant: str, identifier: str, as_json: bool) -> None:
-    """One user of TENANT, by e-mail address or custom identifier."""
+    """Show a user of TENANT.
+
+    IDENTIFIER is the email address, or the value of the custom identifier.
+    """
     async with tenants() as opened:
         user = await _get(opened, tenant, identifier)
     print_thing(user, as_json=as_json)
@@ -76,7 +80,10 @@ async def show(tenant: str, identifier: str, as_json: bool) -> None:
 @json_option
 @runs
 async def history(tenant: str, identifier: str, as_json: bool) -> None:
-    """What imports and their undos changed of one user of TENANT, oldest first."""
+    """List changes of a user of TENANT, oldest first.
+
+    The list has what imports and undos changed: the field, the old and the new value.
+    """
     async with tenants() as opened:
         await _get(opened, tenant, identifier)
         identity = identity_of(await opened.settings(tenant))
@@ -96,13 +103,16 @@ async def history(tenant: str, identifier: str, as_json: bool) -> None:
 @click.argument("tenant")
 @runs
 async def export(tenant: str) -> None:
-    """Write all users of TENANT to stdout as a sync_users.csv: importing it changes nobody."""
+    """Print the users of TENANT as a sync_users.csv.
+
+    Importing this file into the tenant changes no user.
+    """
     left_out = 0
     async with tenants() as opened:
         settings = await opened.settings(tenant)
         export = Export(settings)
         if codecs.lookup(settings.encoding).name != "utf-8":
-            click.echo(codecs.BOM_UTF8, nl=False)  # it wins over the setting
+            click.echo(codecs.BOM_UTF8, nl=False)  # takes precedence over the encoding setting
         identity = identity_of(settings)
         async with opened.users(tenant).snapshot(identity) as directory:
             _write_rows([export.header], settings.delimiter)
@@ -111,7 +121,8 @@ async def export(tenant: str) -> None:
                 left_out += len(batch) - len(known)
                 _write_rows([export.cells(user) for user in known], settings.delimiter)
     if left_out:
-        click.echo(f"{left_out} users without an identifier are left out: no row could name them.", err=True)
+        users_without = counted(left_out, "user has no identifier and was", "users have no identifier and were")
+        click.echo(f"{users_without} left out: a row cannot identify them.", err=True)
 
 
 @users.command()
@@ -120,7 +131,7 @@ async def export(tenant: str) -> None:
 @json_option
 @runs
 async def protect(tenant: str, identifier: str, as_json: bool) -> None:
-    """Let no import deactivate this user of TENANT."""
+    """Protect a user of TENANT: imports never deactivate it."""
     await _protect(tenant, identifier, True, as_json)
 
 
@@ -130,7 +141,7 @@ async def protect(tenant: str, identifier: str, as_json: bool) -> None:
 @json_option
 @runs
 async def unprotect(tenant: str, identifier: str, as_json: bool) -> None:
-    """Let imports deactivate this user of TENANT again."""
+    """Unprotect a user of TENANT: imports may deactivate it."""
     await _protect(tenant, identifier, False, as_json)
 
 
@@ -143,7 +154,8 @@ async def _protect(tenant: str, identifier: str, protected: bool, as_json: bool)
     if as_json:
         print_json(user)
     else:
-        click.echo(f"{harmless(identifier)} is {'protected' if user['protected'] else 'not protected'}")
+        done = "Protected" if user["protected"] else "Unprotected"
+        click.echo(f"{done} {harmless(identifier)} of {tenant}")
 
 
 async def _get(opened: Tenants, tenant: str, identifier: str) -> ShownUser:
@@ -152,7 +164,7 @@ async def _get(opened: Tenants, tenant: str, identifier: str) -> ShownUser:
         user = await directory.get(identifier)
     if user is None:
         raise TenantRefused(
-            "no_user", f"there is no user {identifier} in {tenant}; see: headcount users list {tenant}"
+            "no_user", f"{tenant} has no user {identifier}. List the users: headcount users list {tenant}"
         )
     return user
 
@@ -162,7 +174,7 @@ def _row(user: ShownUser, identity: Identity) -> dict[str, Any]:
 
 
 def _write_rows(rows: Iterable[Sequence[str]], delimiter: str) -> None:
-    """UTF-8 whatever the terminal speaks, so that a redirected file is a valid one."""
+    """Print rows as UTF-8 whatever the terminal's encoding, so that a redirected file is valid."""
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerows(rows)
     click.echo(text.getvalue().encode("utf-8"), nl=False)

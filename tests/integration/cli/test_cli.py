@@ -291,7 +291,8 @@ def test_a_number_no_database_can_hold_is_wrong_usage(arguments: tuple[str, ...]
 def test_an_argument_that_is_no_utf_8_is_said_to_be_so(arguments: tuple[str, ...]) -> None:
     done("tenant", "add", "acme", "--json")
     ran = run_cli(*arguments)
-    assert (ran.code, ran.err) == (1, "Error: an argument is not valid UTF-8, and so the name of nothing here\n")
+    sentence = "an argument is not valid UTF-8, so nothing has this name. Check the encoding of the terminal"
+    assert (ran.code, ran.err) == (1, f"Error: {sentence}\n")
 
 
 @pytest.mark.parametrize("name", ["quota_bytes", "quota_files", "max_file_bytes"])

@@ -90,7 +90,7 @@ def test_the_list_says_what_to_look_at_and_what_was_done(data: Path) -> None:
 def test_a_tenant_without_imports_has_an_empty_list(data: Path) -> None:
     assert run_cli("import", "list", "acme", "--json").json == []
     shown = run_cli("import", "show", "acme")
-    assert (shown.code, shown.err) == (1, "Error: acme has no imports yet\n")
+    assert (shown.code, shown.err) == (1, "Error: acme has no imports yet. Test a file: headcount check acme FILE\n")
 
 
 def test_without_an_id_the_newest_real_import_is_meant(data: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_report_reads_well(data: Path) -> None:
 
     on_queue(data, end)
     text = run_cli("import", "show", "acme").text
-    assert "2 created, 1 warnings" in text
+    assert "2 created, 1 warning\n" in text
     assert "line 3: manager: nobody has this address (x\\x1b[2Jy) [unknown_manager]" in text
     assert "\x1b" not in text
 
@@ -137,7 +137,7 @@ def test_a_held_import_shows_whom_it_would_touch(data: Path) -> None:
     users = [{"action": "deactivated", "user_id": number, "name": f"Name {number}"} for number in range(25)]
     touched.write_text("".join(json.dumps(user) + "\n" for user in users))
     text = run_cli("import", "show", "acme").text
-    assert "15 of 20 active users would be deactivated (more than half).\n" in text
+    assert "It would deactivate 15 of 20 active users (more than half).\n" in text
     assert "  Name 19\n" in text
     assert "Name 20" not in text
     assert "headcount import approve acme 1" in text
@@ -172,7 +172,7 @@ def test_nobody_waits_for_a_server_that_does_not_run(data: Path, monkeypatch: py
     on_queue(data, enqueue)
     waited = run_cli("import", "wait", "acme")
     assert waited.code == 1
-    assert "no server runs" in waited.err
+    assert waited.err == "Error: import 1 is queued but no server runs. Start it: headcount serve\n"
 
 
 def test_approving_waits_for_the_end_and_carries_it(data: Path) -> None:

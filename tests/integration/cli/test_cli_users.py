@@ -207,7 +207,7 @@ def test_a_check_names_whom_a_held_import_would_deactivate(tmp_path: Path) -> No
     file.write_text(HEADER + "Ada,Lovelace,ada@example.com,,,,,,,,,,,,\r\n")
     told = run_cli("check", "acme", str(file)).text
     assert "Held because it would deactivate too many users" in told
-    assert "3 of 4 active users would be deactivated (more than half).\n" in told
+    assert "It would deactivate 3 of 4 active users (more than half).\n" in told
     assert '  Zoë "Z" 🎉 Åström\n' in told
     assert "3 deactivated, 3 of them absent" in told
     assert "headcount import approve" not in told
@@ -230,7 +230,7 @@ def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str], tmp_p
     for part in (
         "Import 7 of acme\n", "Look at it.", "6 rows", "(1.5 s)", "by operator", "1 rejected",
         "line 8: email “nonsense”: ",
-        "may be incomplete", "56 of 1,234 active users would be deactivated.\n", "  Nr. 19\n  ... and 36 more\n",
+        "the file may be incomplete", "56 of 1,234 active users.\n", "  Nr. 19\n  ... and 36 more\n",
         "import approve acme 7",
     ):  # fmt: skip
         assert part in told
@@ -271,4 +271,4 @@ def test_a_custom_field_called_active_stays_where_it_is_and_is_refused_elsewhere
     assert done("tenant", "load", "acme", str(toml)).code == 0
     assert "active is a custom field of this tenant" in done("tenant", "show", "acme").text
     (note,) = done("tenant", "show", "acme", "--json").json["notes"]
-    assert "tells who has left" in note
+    assert "which marks leavers" in note

@@ -22,7 +22,7 @@ class Change:
 
 async def test_a_busy_database_is_waited_for_aloud(capsys: pytest.CaptureFixture[str]) -> None:
     assert await patiently(Change("database_busy", "database_busy")) == "done"
-    assert capsys.readouterr().err.count("waiting for it to end") == 2
+    assert capsys.readouterr().err.count("Waiting for it to end") == 2
 
 
 async def test_patience_has_an_end() -> None:
