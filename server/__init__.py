@@ -1,3 +1,3 @@
-"""What listens, and what ties the parts together."""
+"""The server: SFTP, HTTP, hooks and the command line, on top of the other packages."""
 
 PART_OF = "headcount"

@@ -1,4 +1,4 @@
-"""`python -m server`: the command line of a checkout. The installed `headcount` is `headcount.__main__`."""
+"""`python -m server`: the command line of a checkout. The installed command is `headcount.__main__`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The whole server: what it is made of, in which order it starts, and how it stops.
+"""The server: its parts, the order in which they start, and how they stop.
 
-Started: the lock on the data folder, the databases, what the last process left behind, HTTP, SFTP, the worker.
-Stopped: SFTP and the worker within one grace time, then HTTP, then the databases.
+Start: lock the data folder, open the databases, recover what the previous process left, then HTTP, SFTP, the worker.
+Stop: SFTP and the worker within one grace time, then HTTP, then the databases.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ from server.web.pages import rendering
 log = logging.getLogger(__name__)
 
 
-class CannotListen(Exception):  # noqa: N818 - what is the case
-    """An address or port that can't be had; the message is a sentence."""
+class CannotListen(Exception):  # noqa: N818 - named after the state
+    """The server cannot listen on an address and port; the message is a sentence."""
 
 
 async def serve(settings: ServerSettings) -> None:
-    """Run the server until it is told to stop (SIGTERM, SIGINT); a second signal makes it hurry.
+    """Run the server until SIGTERM or SIGINT; a second signal stops it without the grace time.
 
-    Raises process.InUse, CannotListen, HostKeyRefused, and whatever keeps the databases shut.
+    Raises process.InUse, CannotListen, HostKeyRefused, and the errors of opening the databases.
     """
     make_data_dir(settings.data_dir)
     Faults().watch(asyncio.get_running_loop())
@@ -85,14 +85,17 @@ async def serve(settings: ServerSettings) -> None:
                 sftp, http = await server.start()
                 announce(settings.log_format, sftp, http)
                 await stop.wait()
-                log.info("Stopping.", extra={"event": "stopping"})
+                log.info("The server is stopping.", extra={"event": "stopping"})
             finally:
                 await server.stop(settings.stop_grace_s, hurry)
-    log.info("Stopped.", extra={"event": "stopped"})
+    log.info("The server has stopped.", extra={"event": "stopped"})
 
 
 class Server:
-    """The parts, wired. `start()` once, then `stop()` once; the databases are closed by whoever opened them."""
+    """The parts of the server, connected. Call `start()` once, then `stop()` once.
+
+    The caller opens the databases before, and closes them after.
+    """
 
     def __init__(
         self, settings: ServerSettings, tenants: Tenants, accounts: Accounts, soundness: Soundness, room: Room
@@ -196,10 +199,13 @@ class Server:
         )
 
     async def start(self) -> tuple[tuple[str, int], tuple[str, int]]:
-        """Take up what was left, then listen. Returns where SFTP and HTTP are; raises CannotListen."""
+        """Recover what the previous process left, then listen.
+
+        Returns the addresses of SFTP and HTTP. Raises CannotListen.
+        """
         for entry in await self._queue.cut_off():
             self._left.setdefault(entry.tenant, []).append(entry)
-        # This brings the schema of every users.db that can be used up to date, before one is opened only for reading.
+        # Migrates every usable users.db before one is opened read-only.
         await self._soundness.start(self._take_up, {*self._left, *await self._queue.lately_moved(LATELY)})
         await self._counting.restore()
         await self._ban_keeper.restore()
@@ -217,7 +223,7 @@ class Server:
         return sftp, http
 
     async def _take_up(self, tenant: str) -> None:
-        """Make whole what the last process left of a tenant that can be used: before a client of it is let in."""
+        """Recover the uploads and imports that the previous process left of a tenant, before a client can log in."""
         folder = self._tenants.folder(tenant)
         left = self._left.get(tenant, [])
         await recover(self._queue, self._closing, self._tenants.folder, self._tenants.users, known_end, left)
@@ -226,7 +232,7 @@ class Server:
         self._left.pop(tenant, None)
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
-        """Take nothing new, and let what is under way end within `grace_s`, or until `hurry` is set."""
+        """Accept nothing new. Let uploads and the import end within `grace_s`, or until `hurry` is set."""
         hurrying = asyncio.create_task(self._hurry_when(hurry))
         try:
             await asyncio.gather(
@@ -249,7 +255,7 @@ class Server:
 
     async def _hurry_when(self, hurry: asyncio.Event) -> None:
         await hurry.wait()
-        log.warning("Stopping at once.", extra={"event": "stopping_at_once"})
+        log.warning("The server stops at once: it got a second signal.", extra={"event": "stopping_at_once"})
         self._worker.hurry()
         await asyncio.gather(self._sftp.close(0), self._notifications.stop(0))
 
@@ -283,7 +289,7 @@ class Server:
 
 @asynccontextmanager
 async def open_server(settings: ServerSettings, room: Room) -> AsyncIterator[Server]:
-    """The server on its databases, which are closed at the end."""
+    """Open the databases and yield the server on them; close them at the end."""
     async with open_tenants(settings.data_dir, serving=True) as tenants:
         soundness = Soundness(tenants, tenants.store.looking().imports())
         accounts = Accounts(tenants, soundness)
@@ -297,12 +303,12 @@ async def _listen(starting: Awaitable[tuple[str, int]], host: str, port: int) ->
     try:
         return await starting
     except OSError as error:
-        raise CannotListen(f"can't listen on {host} port {port}: {error.strerror or error}") from error
+        raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
 
 
 @contextmanager
 def _signals() -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Two events: somebody asked us to stop, and somebody asked again."""
+    """Yield two events: the first signal sets the first one, a further signal the second."""
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 

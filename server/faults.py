@@ -1,6 +1,6 @@
-"""What no part of the server has caught: said in the log, once a second at most.
+"""The log of exceptions that no part of the server caught, with one line a second at most.
 
-asyncio reports a failed accept once for each connection that may wait, hundreds of times a second.
+asyncio reports a failed accept once for each pending connection, hundreds of times a second.
 """
 
 from __future__ import annotations
@@ -16,40 +16,41 @@ from server.seldom import Seldom
 log = logging.getLogger(__name__)
 
 SHORTAGES = {
-    errno.EMFILE: "The process has as many files and connections open as it may",
-    errno.ENFILE: "The machine has as many files open as it may",
-    errno.ENOMEM: "Memory has run out",
-    errno.ENOBUFS: "Memory for connections has run out",
+    errno.EMFILE: "The process has reached its limit of open files and connections (ulimit -n)",
+    errno.ENFILE: "The machine has reached its limit of open files",
+    errno.ENOMEM: "The machine is out of memory",
+    errno.ENOBUFS: "The machine is out of memory for connections",
 }
 
 
 def shortage(error: object) -> str | None:
-    """Return what ran out, as a sentence; None for an error that says nothing of the kind."""
+    """Return which resource ran out, as a sentence without full stop; None for any other error."""
     if isinstance(error, MemoryError):
         return SHORTAGES[errno.ENOMEM]
     return SHORTAGES.get(error.errno or 0) if isinstance(error, OSError) else None
 
 
 class Faults:
-    """An exception handler of an event loop."""
+    """The exception handler of an event loop."""
 
     def __init__(self) -> None:
         self._shortages = Seldom()
         self._others = Seldom()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Be asked for whatever fails in `loop` from now on."""
+        """Handle the uncaught exceptions of `loop` from now on."""
         loop.set_exception_handler(self.failed)
 
     def failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log the error in `context`, unless one of its kind was logged within a second."""
         error, now = context.get("exception"), time.monotonic()
         reason = shortage(error)
         if reason is not None:
             if times := self._shortages.again(now):
-                log.error("%s; new connections wait, retrying.", reason, extra={"event": "shortage", "times": times})
+                log.error("%s: new connections wait; retrying.", reason, extra={"event": "shortage", "times": times})
         elif times := self._others.again(now):
             log.error(
-                "Internal error outside of any request: %s",
+                "The server failed outside of any request: %s",
                 context.get("message"),
                 exc_info=error if isinstance(error, BaseException) else None,
                 extra={"event": "loop_fault", "times": times},

@@ -1,13 +1,13 @@
-"""How the server speaks to its operator: lines on stderr, as text or as JSON.
+"""The log of the server: lines on stderr, as text or as JSON.
 
-A line is one sentence with an event name and ids, given by `extra={"event": ..., "tenant": ..., ...}`. Contents of
-files and secrets have no place in it.
+A line is one sentence with an event name and ids, given by `extra={"event": ..., "tenant": ..., ...}`. It never has
+contents of files or secrets.
 """
 
 from __future__ import annotations
 
-# The first three are needed by a line with a traceback or an odd letter, and loaded by Python when they are needed
-# first. That may be when no file can be opened.
+# Python loads the modules with "noqa: F401" for the first line with a traceback or an unprintable character. By then
+# the process may be unable to open a file, so they are loaded now.
 import ast  # noqa: F401
 import encodings.unicode_escape  # noqa: F401
 import json
@@ -27,13 +27,13 @@ _QUIET = {
     "aiosqlite": logging.WARNING,
     "python_multipart": logging.ERROR,
 }
-"""Libraries that tell more than an operator wants, names and addresses that clients made up among it, or whose lines
-any client can make by the million: uvicorn warns of every request that is not HTTP, the last of every `&` too many in
-a form."""
+"""The lowest level logged of libraries. Below it they log names and addresses that clients made up, or lines that any
+client can cause by the million. uvicorn warns of each request that is not HTTP, python_multipart of each surplus `&`
+in a form."""
 
 
 def set_up(log_format: Format, level: str) -> None:
-    """Log to stderr from now on. `level` is a level's name in lower case."""
+    """Log to stderr from now on. `level` is the name of a level, in lower case."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -42,7 +42,7 @@ def set_up(log_format: Format, level: str) -> None:
 
 
 def announce(log_format: Format, sftp: tuple[str, int], http: tuple[str, int]) -> None:
-    """Say on stderr, at any level, that the server is ready and where. Other programs wait for this line."""
+    """Print on stderr, at any log level, that the server is ready, and its addresses. Other programs wait for it."""
     if log_format == "json":
         facts = {"event": "listening", "sftp_host": sftp[0], "sftp_port": sftp[1]}
         line = json.dumps({"time": _stamp(datetime.now(UTC)), **facts, "http_host": http[0], "http_port": http[1]})
@@ -52,7 +52,7 @@ def announce(log_format: Format, sftp: tuple[str, int], http: tuple[str, int]) -
 
 
 class TextLines(logging.Formatter):
-    """`TIME LEVEL event sentence key=value ...`; a traceback follows on lines of its own."""
+    """Lines `TIME LEVEL event: sentence key=value ...`; a traceback follows on further lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         facts = "".join(f" {name}={_plain(value)}" for name, value in _facts(record).items())
@@ -61,7 +61,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, event, message, the ids, and `traceback` if there is one."""
+    """Lines that are JSON objects: `time`, `level`, `event`, `message`, the ids, and `traceback` if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -93,7 +93,7 @@ def _stamp(moment: datetime) -> str:
 
 
 def _plain(value: object) -> str:
-    """One line, whatever a client called itself: line ends and control characters are shown, not obeyed."""
+    """Return `value` on one line: line ends and control characters, which clients can send, become escapes."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 

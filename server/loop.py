@@ -1,10 +1,10 @@
-"""The event loop of the server: while a client waits for its CLOSE, each step takes in little of the others.
+"""The event loop of the server. While a client waits for its CLOSE, a step of the loop reads little from the others.
 
-A CLOSE at a hook's path is some ten steps of the loop, and each begins when the one before is over. A step takes in
-what has come on every connection, so beside many uploads it is long. In a hurry the others are left alone for a
-moment, and then each step takes in one of them. What a short step leaves is not put off for long: epoll gives out
-what is ready in turns, and the next step goes on where this one ended. So nothing is ever put before all others: with
-many uploads at once the others, signals among them, would wait for long.
+A CLOSE at a hook's path takes about ten steps of the loop, one after the other. A step reads from every connection
+that has data, so beside many uploads it is long. In a hurry the loop first reads from no other connection for
+PAUSE_S, then from one a step. No connection waits long: epoll returns ready descriptors in turn, and the next step
+continues where this one ended. No descriptor gets priority: with many uploads at once all others would wait long,
+signals among them.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from contextlib import contextmanager
 from time import monotonic
 
 AT_ONCE = 1
-"""Of so many connections a step takes in what has come, in a hurry."""
+"""The number of connections that a step reads from, in a hurry."""
 
 PAUSE_S = 0.02
-"""So long the others are left alone at most, when a hurry begins."""
+"""The longest pause in seconds at the start of a hurry. No other connection is read during it."""
 
 
 class Pause:
-    """When the others are left alone: `most_s` at a time, and never more than half of the time."""
+    """The time during which other connections are not read: at most `most_s`, and at most half of all time."""
 
     def __init__(self, most_s: float) -> None:
         self._most_s = most_s
         self._began = self._until = self._next = 0.0
 
     def begin(self, now: float) -> None:
-        """From `now`, unless the one before was too short a time ago."""
+        """Begin a pause at `now`, unless the previous pause ended too recently."""
         if now >= self._next:
             self._began, self._until = now, now + self._most_s
 
     def left_s(self, now: float) -> float:
-        """For how long it still lasts; 0 if there is none."""
+        """Return how many seconds the pause still lasts; 0 without a pause."""
         return max(0.0, self._until - now)
 
     def end(self, now: float) -> None:
-        """It is not needed any more."""
+        """End the pause. The next may begin after a time as long as this one took."""
         if self._until:
             ended = min(now, self._until)
             self._next = ended + (ended - self._began)
@@ -48,8 +48,9 @@ class Pause:
 
 
 class _Epoll:
-    """An epoll that gives out at most `most` ready descriptors at once, where that is set, and in a pause only one:
-    that by which threads and signals wake the loop.
+    """An epoll that returns at most `most` ready descriptors at once, if `most` is set.
+
+    In a pause it returns only the descriptor by which threads and signals wake the loop.
     """
 
     def __init__(self, pause_s: float) -> None:
@@ -74,7 +75,7 @@ class _Epoll:
 
 
 class _Selector(selectors.EpollSelector):
-    """Leans on the inside of its base: the epoll that it keeps."""
+    """A selector on `_Epoll`. It relies on a private attribute of its base class."""
 
     _selector: _Epoll
 
@@ -92,17 +93,17 @@ class ServerLoop(asyncio.SelectorEventLoop):
         self._epoll = selector.epoll
         self._hurried = 0
         super().__init__(selector)
-        (own,) = (key.fd for key in selector.get_map().values())  # nothing else is waited for yet
+        (own,) = (key.fd for key in selector.get_map().values())  # the only one so far: it wakes the loop
         self._epoll.woken_by(own)
 
     @property
     def hurried(self) -> bool:
-        """Whether it is in a hurry now."""
+        """Whether a hurry is on."""
         return self._hurried > 0
 
     @contextmanager
     def hurry(self) -> Iterator[None]:
-        """Around what is many steps one after the other, and is waited for."""
+        """Shorten the steps of the loop inside this block: for work of many steps that a client waits for."""
         self._hurried += 1
         if self._hurried == 1:
             self._epoll.most = AT_ONCE
@@ -118,7 +119,7 @@ class ServerLoop(asyncio.SelectorEventLoop):
 
 @contextmanager
 def hurry() -> Iterator[None]:
-    """The same of the loop that runs; nothing where that is another one."""
+    """Shorten the steps of the running loop inside this block; do nothing if it is not a ServerLoop."""
     loop = asyncio.get_running_loop()
     if isinstance(loop, ServerLoop):
         with loop.hurry():

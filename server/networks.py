@@ -1,4 +1,4 @@
-"""Networks as the value of a setting: a list, or text with commas between them."""
+"""Networks as the value of a setting: a list, or text separated by commas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keys.ring import parse_network
 def _networks(value: object) -> object:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
-        raise ValueError("must be networks such as 192.0.2.0/24, with commas between them")
+        raise ValueError("must be networks such as 192.0.2.0/24, separated by commas")
     try:
         return tuple(parse_network(str(part)) for part in parts if part != "")
     except KeyRefused as error:

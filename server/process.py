@@ -1,6 +1,6 @@
-"""What the server asks of its process and its data folder: enough open files, a calm garbage collector, to be alone.
+"""The process of the server: its descriptor limit, its garbage collector, and its lock on the data folder.
 
-One server a data folder: a lock that the kernel gives back when the process ends, however it ends.
+The lock allows one server a data folder. The kernel releases it when the process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 COLLECT_AFTER = (50_000, 20, 50)
-"""Objects made before the youngest are looked through; and how many such rounds before the older ones are."""
+"""The thresholds of `gc.set_threshold`: new objects before a collection of the youngest generation, and how many
+collections of a generation before one of the next."""
 
 SWITCH_S = 0.0005
-"""So long one thread may run while others want to. (Python: 5 ms, which a connection waits at each of its steps while
-an import computes.)"""
+"""The longest time in seconds that a thread runs while others wait. At Python's 5 ms, a connection would wait so long
+at each of its steps while an import computes."""
 
 TRIES, PAUSE_S = 5, 0.1
-"""Somebody who only asks whether a server runs holds the lock for a moment."""
+"""Tries to lock, and seconds between them: `server_runs` in another process holds the lock for a moment."""
 
 
-class InUse(Exception):  # noqa: N818 - what is the case
+class InUse(Exception):  # noqa: N818 - named after the state
     """Another server runs on this data folder."""
 
 
 def prepare() -> None:
-    """Once, when all modules are loaded.
+    """Raise the descriptor limit and tune the garbage collector. Call it once, when all modules are loaded.
 
-    A batch of rows is tens of thousands of objects that die together: at Python's usual pace a sixth of an import
-    went into looking for cycles that are not there, mostly through modules that never change.
+    A batch of rows is tens of thousands of objects that end together. With Python's thresholds, a sixth of the time
+    of an import was spent looking for cycles that do not exist, mostly in modules that never change.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # 500 sessions with several handles each pass the usual 1,024.
+    # 500 sessions with several handles each exceed the usual 1,024.
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
@@ -45,14 +46,14 @@ def prepare() -> None:
 
 
 def descriptor_limit() -> int:
-    """Return how many files and connections this process may have open."""
+    """Return how many descriptors (files and connections) this process may have open."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if most == resource.RLIM_INFINITY else most
 
 
 @contextmanager
 def hold(data_dir: Path) -> Iterator[None]:
-    """Be the one server of `data_dir`. Raises InUse."""
+    """Hold the server's lock on `data_dir`. Raises InUse if another server holds it."""
     handle = _open(data_dir)
     try:
         for rest in reversed(range(TRIES)):
@@ -61,7 +62,9 @@ def hold(data_dir: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if not rest:
-                    raise InUse(f"another server already runs on the data folder {data_dir.absolute()}") from None
+                    raise InUse(
+                        f"another server already runs on the data folder {data_dir.absolute()}. Stop it first"
+                    ) from None
                 time.sleep(PAUSE_S)
         yield
     finally:
@@ -69,7 +72,7 @@ def hold(data_dir: Path) -> Iterator[None]:
 
 
 def server_runs(data_dir: Path) -> bool:
-    """Whether a server runs on `data_dir` now."""
+    """Return whether a server runs on `data_dir` now."""
     handle = _open(data_dir)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

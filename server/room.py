@@ -1,8 +1,8 @@
-"""Whether the disk of the data folder takes what has to be written, looked at every two seconds; and a reserve on it.
+"""The disk of the data folder: checked every two seconds, with a reserve file for a start on a full disk.
 
-SQLite opens no database without room for the files beside it. So the reserve, a file of a few megabytes that is made
-while there is room, is given up by a start that finds the disk full: that start has room for what it must write, and
-for little more. It is made again when there is room. Uploads and imports wait meanwhile, downloads go on.
+SQLite opens a database only if the disk has space for its companion files. The server therefore writes a reserve of
+4 MiB while the disk has space. A start that finds the disk full deletes it, and has just enough space to start. The
+server writes the reserve again when the disk has space. Meanwhile uploads and imports wait, and downloads continue.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RESERVE_BYTES = 4 * 1024**2
-"""SQLite's files beside headcount.db and a users.db, with some room to grow."""
+"""Enough for SQLite's companion files of headcount.db and one users.db, which grow a little."""
 
 FREE_BYTES = 1024**2
-"""With less free the disk counts as full."""
+"""With fewer free bytes the disk counts as full."""
 
 FREE_FILES = 16
+"""With fewer free files (inodes) the disk counts as full."""
+
 LOOK_S = 2.0
 CHANGE_S = 10.0
-"""Between two changes that try whether the disk takes one, while it does."""
+"""Seconds between two test writes while the disk works."""
 
 NO_ROOM = {"disk_full", "disk_error"}
-"""Codes of `TryAgain` for a disk that takes nothing."""
+"""Codes of `TryAgain` for a disk that cannot be written."""
 
 FULL = "the disk of the server is full"
 READ_ONLY = "the disk of the server is read-only"
@@ -45,7 +47,7 @@ READ_ONLY = "the disk of the server is read-only"
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """What a disk has for this user. `files` is None where their number is not bounded."""
+    """The free space of a disk for this user. `files` is None if the file system does not limit their number."""
 
     size: int
     files: int | None = None
@@ -53,7 +55,7 @@ class Free:
 
 
 def why_no_room(free: Free, *, reserved: bool) -> str | None:
-    """Return why nothing can be stored, None if it can be. `reserved`: there is a reserve beside what is free."""
+    """Return why nothing can be stored, or None. `reserved`: the reserve exists, beside the free space."""
     if free.read_only:
         return READ_ONLY
     least = FREE_BYTES if reserved else FREE_BYTES + RESERVE_BYTES
@@ -61,7 +63,7 @@ def why_no_room(free: Free, *, reserved: bool) -> str | None:
 
 
 def free_at(folder: Path) -> Free:
-    """Look how much the disk has on which `folder` is. Raises OSError."""
+    """Return what the disk of `folder` has free. Raises OSError."""
     found = os.statvfs(folder)
     blocks = found.f_bavail if os.geteuid() else found.f_bfree
     files = (found.f_favail if os.geteuid() else found.f_ffree) if found.f_files else None
@@ -69,40 +71,43 @@ def free_at(folder: Path) -> Free:
 
 
 class Room:
-    """The room in the data folder. Looks between `start()` and `stop()`; `begin()` comes before both, and blocks."""
+    """The disk of the data folder. Call `begin()` first (it blocks); it is checked between `start()` and `stop()`."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._reserve = data_dir / "headcount.reserve"
         self._why: str | None = None
         self._change_due_at = 0.0
-        self._trouble = Trouble(log, "Looking at the disk fails", {"event": "disk_unseen"})
+        self._trouble = Trouble(log, "The check of the disk failed", {"event": "disk_unseen"})
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def why(self) -> str | None:
-        """Return why nothing can be stored, as of the last look; None if it can be."""
+        """Return why nothing can be stored, as of the newest check; None if it can be."""
         return self._why
 
     async def check(self) -> bool:
-        """Raise TryAgain if nothing can be stored; else return True."""
+        """Return True. Raises TryAgain if nothing can be stored."""
         if self._why:
             raise TryAgain("disk_full" if self._why == FULL else "disk_error", self._why)
         return True
 
     def begin(self) -> None:
-        """Make the reserve, or give it up if the disk is full: before any database is opened."""
+        """Write the reserve, or delete it if the disk is full. Call it before a database is opened."""
         try:
             free = free_at(self._data_dir)
             if why_no_room(free, reserved=True) == FULL and self._reserve.exists():
                 self._reserve.unlink()
-                log.warning("The disk is full; the reserve is given up.", extra={"event": "reserve_given_up"})
+                log.warning(
+                    "The disk is full: headcount.reserve was deleted for this start.",
+                    extra={"event": "reserve_given_up"},
+                )
         except OSError as error:
-            log.warning("The disk cannot be looked at: %s.", error.strerror, extra={"event": "disk_unseen"})
+            log.warning("The disk cannot be checked: %s; retrying.", error.strerror, extra={"event": "disk_unseen"})
         self.look()
 
     async def insist(self, work: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
-        """Do `work`, with as many tries as it takes until the disk has room for it. None if `stop` is set before."""
+        """Run `work` until the disk has space for it; return its result, or None if `stop` is set before."""
         told = False
         while not stop.is_set():
             try:
@@ -121,13 +126,13 @@ class Room:
         self._task = asyncio.create_task(again(self._round, self._unseen, self._ending), name="room")
 
     async def stop(self) -> None:
-        """Look no more."""
+        """End the checks."""
         self._ending.set()
         if self._task:
             await asyncio.wait([self._task])
 
     def look(self) -> None:
-        """Look now, and make the reserve if it is missing and there is room for it. Raises nothing."""
+        """Check now, and write the reserve if it is missing and fits. Raises nothing."""
         try:
             self._change()
             why = why_no_room(free_at(self._data_dir), reserved=self._reserve.exists())
@@ -138,14 +143,14 @@ class Room:
             why = known.get(error.errno or 0, f"the disk of the server fails ({error.strerror})")
         if why and why != self._why:
             log.error(
-                "No uploads and imports: %s (%s); retrying.", why, self._data_dir, extra={"event": "disk_unusable"}
+                "Uploads and imports wait: %s (%s); retrying.", why, self._data_dir, extra={"event": "disk_unusable"}
             )
         elif self._why and not why:
-            log.info("The disk can be used again.", extra={"event": "disk_usable"})
+            log.info("The disk is usable again.", extra={"event": "disk_usable"})
         self._why = why
 
     def _change(self) -> None:
-        """Change something small. A file system that a fault made read-only may say so only then."""
+        """Write something small: a file system that became read-only may report it only on a write."""
         now = time.monotonic()
         if self._why or now >= self._change_due_at:
             os.utime(self._data_dir / "headcount.lock")

@@ -1,4 +1,4 @@
-"""Work that is done again and again until the server stops, and writes that are insisted on."""
+"""Work in rounds until the server stops, and writes that are repeated until they succeed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from contextlib import suppress
 from importer.errors import TryAgain
 
 INSIST_S = 1.0
-"""Between two tries of a write that is insisted on."""
+"""Seconds between two tries of `insist`."""
 
 Work = Callable[[], Awaitable[float]]
-"""One round. Returns the seconds until the next."""
+"""One round. It returns the seconds until the next."""
 
 Failed = Callable[[Exception], float]
-"""Logs why a round failed. Returns the seconds until the next."""
+"""Logs why a round failed. It returns the seconds until the next."""
 
 
 async def again(work: Work, failed: Failed, ending: asyncio.Event, *, wake: asyncio.Event | None = None) -> None:
-    """Do `work` in rounds until `ending` is set. A round that raises does not end them: `failed` is called with it.
+    """Run `work` in rounds until `ending` is set. If a round raises, call `failed` with the exception and go on.
 
-    `wake` ends a wait early; set it together with `ending`, and clear it in `work`.
+    `wake` ends the wait between rounds early. Set it together with `ending`, and clear it in `work`.
     """
     while not ending.is_set():
         try:
@@ -32,9 +32,9 @@ async def again(work: Work, failed: Failed, ending: asyncio.Event, *, wake: asyn
 
 
 async def insist(write: Callable[[], Awaitable[None]], ending: asyncio.Event) -> None:
-    """Write down what has happened outside, with as many tries as it takes.
+    """Record something that happened outside of the database; try until it succeeds.
 
-    Raises TryAgain once `ending` is set: what is not written down happens again after the next start.
+    Raises TryAgain once `ending` is set. A fact that was not recorded happens again after the next start.
     """
     while True:
         try:
@@ -45,7 +45,7 @@ async def insist(write: Callable[[], Awaitable[None]], ending: asyncio.Event) ->
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait until `event` is set, at most `seconds`. Return whether it is set."""
+    """Wait until `event` is set, at most `seconds`; return whether it is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
     return event.is_set()

@@ -1,4 +1,4 @@
-"""How often one thing is said in the log, however often it happens. Pure."""
+"""A limit on how often one event is logged, however often it occurs. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ EVERY_S = 1.0
 
 
 class Seldom:
-    """At most once in `every_s` seconds; what happened meanwhile is counted."""
+    """Allows one line in `every_s` seconds, and counts the occurrences meanwhile."""
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         self._every_s = every_s
@@ -14,7 +14,10 @@ class Seldom:
         self._happened = 0
 
     def again(self, now: float) -> int:
-        """It happened at `now`. Return how often since it was last said, if it is to be said now; else 0."""
+        """Count one occurrence at `now` (monotonic seconds).
+
+        Returns the number of occurrences since the previous line if a line is due, else 0.
+        """
         self._happened += 1
         if self._said_at is not None and now - self._said_at < self._every_s:
             return 0

@@ -1,13 +1,14 @@
-"""What is wrong with the value of a setting, in our words: of the server's settings and of a tenant's. Pure.
+"""Messages for values of settings that are not valid: of the server and of a tenant. Pure.
 
-The library that checks them has words for programmers ("Input should be a valid tuple"); whoever reads ours may be
-typing on a command line, or looking at a form.
+The validation library writes for programmers ("Input should be a valid tuple"). These messages are for users of the
+command line and of forms.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 
 from pydantic_core import ErrorDetails
@@ -30,58 +31,66 @@ REASONS: Mapping[str, str] = {
     "finite_number": _NUMBER,
     "string_type": "must be text",
     "string_unicode": "must be text",
-    "string_too_short": "must have at least {min_length} character(s)",
-    "string_too_long": "may have at most {max_length} characters",
+    "string_too_short": "must have at least {min_length} {characters}",
+    "string_too_long": "must have at most {max_length} {characters}",
     "literal_error": "must be {expected}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "greater_than": "must be more than {gt}",
-    "too_long": "may have at most {max_length} entries",
+    "too_long": "must have at most {max_length} {entries}",
     "tuple_type": _LIST,
     "dict_type": _TABLE,
     "model_type": _TABLE,
     "model_attributes_type": _TABLE,
     "missing": "is missing",
-    "extra_forbidden": "is not known here",
+    "extra_forbidden": "is unknown",
     "byte_size": _SIZE,
     "byte_size_unit": _SIZE,
     "path_type": "must be a path",
     "value_error": "{error}",
 }
-"""By the library's types of errors; in braces what it says of one."""
+"""By the library's error type. Names in braces are the library's facts about the error."""
 
-_SAYS_ALL = {"missing", "extra_forbidden", "too_long"}
+_WITHOUT_VALUE = {"missing", "extra_forbidden", "too_long"}
+"""Error types whose message does not quote the value."""
 
 
 def reason(details: ErrorDetails, *, secret: bool = False) -> str:
-    """What is wrong, and what was given instead unless it is `secret`: `must be a whole number, not 'abc'`."""
-    facts = {name: _round(value) for name, value in details.get("ctx", {}).items()}
-    sentence = REASONS.get(details["type"], "makes no sense").format(**facts)
+    """Return the rule, and the value unless it is `secret`: `must be a whole number, not “abc”`."""
+    facts = {name: _fact(value) for name, value in details.get("ctx", {}).items()}
+    one = 1 in (facts.get("min_length"), facts.get("max_length"))
+    units = (
+        {"characters": "character", "entries": "entry"} if one else {"characters": "characters", "entries": "entries"}
+    )
+    sentence = REASONS.get(details["type"], "is not a valid value").format(**units, **facts)
     given = details["input"]
     whole_table = details["type"] == "value_error" and isinstance(given, dict | list | tuple)
-    if secret or whole_table or not details["loc"] or details["type"] in _SAYS_ALL:
+    if secret or whole_table or not details["loc"] or details["type"] in _WITHOUT_VALUE:
         return sentence
     return f"{sentence}, not {_given(given)}"
 
 
 def place(details: ErrorDetails) -> str:
-    """Where inside its setting a value is wrong: `entry 1, key`; "" for the setting as a whole."""
+    """Return where in its setting a value is wrong: `entry 1, key`; "" for the whole setting."""
     return ", ".join(f"entry {part + 1}" if isinstance(part, int) else part for part in details["loc"][1:])
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or nothing if none of the `known` names is near."""
+    """Return `; did you mean X?`, or "" if no name in `known` is similar."""
     found = difflib.get_close_matches(name.lower(), known, 1)
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def _round(value: object) -> object:
+def _fact(value: object) -> object:
+    """Return a fact of the library as it is shown: whole numbers without `.0`, texts in “ ”."""
+    if isinstance(value, str):
+        return re.sub(r"'([^']*)'", r"“\1”", value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _given(value: object) -> str:
     if isinstance(value, str):
-        return repr(shown(value))
+        return f"“{shown(value)}”"
     try:
         return shown(json.dumps(value, ensure_ascii=False))
     except (TypeError, ValueError):

@@ -1,8 +1,8 @@
 """The settings of the server, and the only reader of the environment.
 
 A setting is the environment variable `HEADCOUNT_<NAME>`, or the same name in lower case in the TOML file that
-`HEADCOUNT_CONFIG` names; the environment wins. An empty variable counts as not set. Settings of one tenant are
-in `tenant_settings.py`.
+`HEADCOUNT_CONFIG` names; the environment wins. An empty variable counts as not set. The settings of a tenant are in
+`server/tenants/settings.py`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ CONFIG = f"{PREFIX}CONFIG"
 
 
 class SettingsError(Exception):
-    """The server can't run with these settings. `str(error)` is one sentence that names the setting."""
+    """A server setting is not valid. `str(error)` is one sentence that names the setting."""
 
 
 def _has_port(parts: SplitResult) -> bool:
-    """Whether the port that is given, if one is, can be one."""
+    """Return whether the URL has no port, or one that is valid."""
     try:
         return parts.port is None or parts.port > 0
     except ValueError:
@@ -56,21 +56,21 @@ LOOPBACK = (parse_network("127.0.0.1"), parse_network("::1"))
 
 
 class ServerSettings(BaseSettings):
-    """What the operator may choose. Frozen; the names in upper case with `HEADCOUNT_` before them are public."""
+    """The settings of the server. Frozen; the names in upper case after `HEADCOUNT_` are public."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
     data_dir: Path = Path("./data")
-    sftp_host: Host = "0.0.0.0"  # noqa: S104 - clients are meant to reach it
+    sftp_host: Host = "0.0.0.0"  # noqa: S104 - clients connect from outside
     sftp_port: Port = 2222
-    # What clients are told to connect to, where that is not this machine and port.
+    # Shown to clients as the address to connect to, if it differs from this machine and port.
     sftp_public_host: Host | None = None
     sftp_public_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     http_host: Host = "127.0.0.1"
     http_port: Port = 8080
-    # Whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    # Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
     http_trusted_proxies: Annotated[Networks, NoDecode] = LOOPBACK
-    # Whose PROXY header is believed, before the SSH handshake.
+    # Load balancers whose PROXY header, sent before the SSH handshake, is believed.
     trusted_balancers: Annotated[Networks, NoDecode] = ()
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lowered)] = "text"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
@@ -80,19 +80,19 @@ class ServerSettings(BaseSettings):
     metrics_auth: Annotated[Literal["none", "operator"], BeforeValidator(_lowered)] = "none"
     sftp_legacy_algorithms: bool = False
 
-    # Fences. In all; unset: from the number of files the process may open.
+    # Limits. In total; unset: derived from the descriptor limit of the process.
     max_connections: AtLeastOne | None = None
     max_handshakes: AtLeastOne | None = None
     # Per source address:
     max_handshakes_per_address: AtLeastOne = 100
     unbanned_networks: Annotated[Networks, NoDecode] = ()
-    # What a connection that ends without a login adds to its source's penalty; a ban begins at penalty_min_s.
-    penalty_no_login_s: SecondsOrOff = 1  # 0: nothing
+    # Seconds added to the penalty of a source by a connection without a login. A ban begins at penalty_min_s.
+    penalty_no_login_s: SecondsOrOff = 1  # 0: no penalty
     penalty_refused_s: SecondsOrOff = 5
     penalty_grace_s: SecondsOrOff = 10
     penalty_min_s: Seconds = 15
     penalty_max_s: Seconds = 600
-    # Of HTTP; None: 1,000, or an eighth of the descriptors if that is less.
+    # HTTP. None: 1,000, or an eighth of the descriptors if that is less.
     max_http_connections: Annotated[int, Field(ge=8)] | None = None
     max_event_streams_per_token: AtLeastOne = 50
     # Per tenant:
@@ -106,11 +106,11 @@ class ServerSettings(BaseSettings):
     idle_timeout_s: SecondsOrOff = 900  # 0: never
     keepalive_s: SecondsOrOff = 15  # 0: none
     keepalive_misses: AtLeastOne = 3
-    # How long a stopping server lets uploads and the running import end.
+    # Seconds that a stopping server gives uploads and the running import to end.
     stop_grace_s: SecondsOrOff = 30
 
     def chosen(self) -> dict[str, int | None]:
-        """Return the numbers that were set, by name; what has its default is not among them."""
+        """Return the whole numbers that were set explicitly, by name."""
         values = {name: getattr(self, name) for name in self.model_fields_set}
         return {name: value for name, value in values.items() if type(value) is int}
 
@@ -127,7 +127,7 @@ class ServerSettings(BaseSettings):
     @classmethod
     def _sender(cls, address: str | None) -> str | None:
         if address is not None and not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", address):
-            raise ValueError("must be an e-mail address alone, such as headcount@example.com")
+            raise ValueError("must be an email address without a name, such as headcount@example.com")
         return address
 
     @classmethod
@@ -146,7 +146,7 @@ class ServerSettings(BaseSettings):
 
 
 def load_settings() -> ServerSettings:
-    """The settings of this process: environment, then the TOML file, then defaults. Raises SettingsError."""
+    """Return the settings of this process: environment, then the TOML file, then defaults. Raises SettingsError."""
     try:
         return ServerSettings()
     except ValidationError as error:
@@ -154,7 +154,7 @@ def load_settings() -> ServerSettings:
 
 
 def debugging() -> bool:
-    """Whether this process is to show its inside, as far as that can be known without valid settings."""
+    """Return whether the log level is debug; False if the settings are not valid."""
     try:
         return load_settings().log_level == "debug"
     except SettingsError:
@@ -165,13 +165,13 @@ def _from_toml(path: Path) -> dict[str, object]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"{CONFIG} names {path}, which can't be read: {error.strerror}") from None
+        raise SettingsError(f"{CONFIG} names {path}, which cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{CONFIG} names {path}, which is not valid TOML: {error}") from None
     for name in values:
         if name not in ServerSettings.model_fields:
             raise SettingsError(
-                f"{path} sets {name}, which is no setting{nearest(name, ServerSettings.model_fields)}"
+                f"{path} sets {name}, which is not a setting{nearest(name, ServerSettings.model_fields)}"
             )
     return values
 
@@ -184,7 +184,7 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _source(name: str) -> str:
-    """Where the value of `name` came from, in the words of whoever has to mend it."""
+    """Return where the value of `name` was set: the variable, or the name and the TOML file."""
     variable = f"{PREFIX}{name.upper()}"
     if any(os.environ.get(given) for given in os.environ if given.upper() == variable):
         return variable

@@ -1,6 +1,6 @@
-"""What the log says of work that fails again and again: one line a minute, and a traceback for faults of ours only.
+"""The log of work that fails repeatedly: at most one line a minute, and a traceback only for internal errors.
 
-A disk that is full or read-only fails every round of every part. The reason is then a sentence.
+A full or read-only disk fails every round of every part of the server. Such a failure is logged as a sentence.
 """
 
 from __future__ import annotations
@@ -14,28 +14,34 @@ from importer.errors import TryAgain
 from server.seldom import Seldom
 
 TOLD_S = 60.0
+"""Seconds between two lines about the same work."""
 
 OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
-def in_the_way(error: Exception) -> str | None:
-    """Return what the disk or the database says, in words; None if `error` is a fault of ours."""
+def outside_cause(error: Exception) -> str | None:
+    """Return what the disk or the database reports, in words; None if `error` is an internal error."""
     if isinstance(error, TryAgain):
         return error.message
     return error.strerror if isinstance(error, OSError) and error.errno in OF_THE_DISK else None
 
 
-def tell(log: logging.Logger, sentence: str, error: Exception, facts: Mapping[str, object]) -> None:
-    """Log `sentence` (without its full stop), and the reason."""
-    reason = in_the_way(error)
-    if reason is None:
-        log.error("%s.", sentence, exc_info=error, extra=dict(facts))
+def tell(
+    log: logging.Logger, sentence: str, error: Exception, facts: Mapping[str, object], *, then: str | None = None
+) -> None:
+    """Log `sentence` (without full stop), the cause if it is outside of the server, and what happens `then`.
+
+    An internal error is logged with its traceback.
+    """
+    cause, after = outside_cause(error), f"; {then}" if then else ""
+    if cause is None:
+        log.error("%s%s.", sentence, after, exc_info=error, extra=dict(facts))
     else:
-        log.error("%s: %s.", sentence, reason, extra=dict(facts))
+        log.error("%s: %s%s.", sentence, cause, after, extra=dict(facts))
 
 
 class Trouble:
-    """Of one kind of work, which is tried again: `met` each time it fails."""
+    """The log of one kind of work that is retried. Call `met` each time it fails."""
 
     def __init__(
         self,
@@ -49,18 +55,18 @@ class Trouble:
         self._sentence = sentence
         self._facts = facts
         self._clock = clock
-        self._ours = Seldom(TOLD_S)
-        self._others = Seldom(TOLD_S)
+        self._internal = Seldom(TOLD_S)
+        self._outside = Seldom(TOLD_S)
 
     def met_unless_busy(self, error: Exception) -> None:
-        """The same, but a database that another process holds for a moment is no trouble."""
+        """Log it, but at level debug if another process holds the database for a moment."""
         if isinstance(error, TryAgain) and error.code == "database_busy":
             self._log.debug("%s for a moment: %s.", self._sentence, error.message)
         else:
             self.met(error)
 
     def met(self, error: Exception) -> None:
-        """Log it, unless one of its kind (ours, or the disk's) was logged within a minute."""
-        seldom = self._ours if in_the_way(error) is None else self._others
+        """Log it, unless an error of its kind (internal, or of disk or database) was logged within a minute."""
+        seldom = self._internal if outside_cause(error) is None else self._outside
         if times := seldom.again(self._clock()):
-            tell(self._log, f"{self._sentence}, and is tried again", error, {**self._facts, "times": times})
+            tell(self._log, self._sentence, error, {**self._facts, "times": times}, then="retrying")

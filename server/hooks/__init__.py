@@ -1,1 +1,1 @@
-"""What happens when a file lands at a path."""
+"""Hooks: the code that runs when a file lands at a path."""

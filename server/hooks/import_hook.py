@@ -1,7 +1,7 @@
-"""What happens when `sync_users.csv` lands: the upload becomes an import in the queue.
+"""The hooks of `sync_users.csv`: an upload becomes an import in the queue.
 
-`/sync_users.csv` and `/test/sync_users.csv` are two of these hooks; the second one's imports are dry runs. The
-check-sum of each has a hook of its own.
+`/sync_users.csv` and `/test/sync_users.csv` have a hook each; imports of the second are dry runs. The checksum file
+of each has its own hook.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import uuid
 from contextlib import suppress
 
+from ground.words import counted
 from importer.errors import Refused, TryAgain
 from importer.folder import FolderOf
 from importer.model import ImportState
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class _Records:
-    """What becomes of an upload that is no import: a record of it, or a line in the log."""
+    """Records uploads that do not become imports. If that fails, the log has a line instead."""
 
     def __init__(self, queue: Queue, closing: Closing, folder_of: FolderOf, *, dry_run: bool) -> None:
         self._queue = queue
@@ -34,11 +35,11 @@ class _Records:
         self._dry_run = dry_run
 
     async def aborted(self, upload: Upload, reason: str) -> None:
-        """The upload broke off: listed, with how many bytes came."""
+        """List an interrupted upload, with the number of bytes received."""
         await self._never_ran(upload, ImportState.ABORTED, reason)
 
     async def ignored(self, upload: Upload, reason: str) -> None:
-        """The upload had a name that is only near ours: listed, with what is wrong about it."""
+        """List an upload under a name similar to the hook's, with the fault of the name."""
         await self._never_ran(upload, ImportState.IGNORED, reason)
 
     async def _promise(self, upload: Upload) -> int:
@@ -52,7 +53,7 @@ class _Records:
         )
 
     async def _never_ran(self, upload: Upload, state: ImportState, reason: str, *, refused: bool = False) -> None:
-        """Nobody waits for this record: if it can't be made, the log has to do."""
+        """Record an upload that never ran. Raises nothing: if the record cannot be made, it is logged."""
         try:
             import_id = await self._promise(upload)
         except (Refused, TryAgain) as error:
@@ -63,20 +64,20 @@ class _Records:
     async def _end(
         self, upload: Upload, import_id: int, state: ImportState, reason: str, *, refused: bool = False
     ) -> None:
-        """A record that can't be ended now is ended as aborted at the next start."""
+        """End the record. If that fails now, the next start ends it as aborted."""
         entry = await self._queue.get(upload.tenant, import_id)
         if entry is None:
             return
         try:
-            sentence = f"The file was not taken: {reason}." if refused else _sentence(entry, state, reason)
+            sentence = f"The file was refused: {reason}." if refused else _sentence(entry, state, reason)
             await self._closing.end_upload(entry, state, sentence)
         except TryAgain as error:
             self._unrecorded(upload, state, error)
 
     def _unrecorded(self, upload: Upload, state: ImportState, error: Exception) -> None:
         log.warning(
-            "An upload of %s that was %s could not be recorded: %s.",
-            *(upload.tenant, state.value, error),
+            "An %s upload of %s could not be recorded: %s.",
+            *(state.value, upload.tenant, error),
             extra={"event": "upload_unrecorded", "tenant": upload.tenant, "state": state.value},
         )
 
@@ -89,29 +90,29 @@ class ImportHook(_Records):
         self._line = line
 
     async def arriving(self, upload: Upload) -> Arrival:
-        """Give the import its number. Durable when it returns; raises HookRefused.
+        """Create the import in state `arriving`. It is durable on return. Raises HookRefused.
 
-        One that is refused because too many wait is listed: nothing else would tell of it later.
+        An upload that is refused because too many imports wait is listed, since it leaves no other trace.
         """
         try:
             await self._line.admit(upload.tenant, dry_run=self._dry_run)
         except Refused as refusal:
             await self._never_ran(upload, ImportState.ABORTED, refusal.message, refused=True)
-            raise HookRefused(f"the file was not taken: {refusal.message}") from refusal
+            raise HookRefused(f"the file was refused: {refusal.message}") from refusal
         except TryAgain as error:
-            raise HookRefused(f"the import can't be queued now: {error.message}") from error
+            raise HookRefused(_not_queued(error)) from error
         try:
             import_id = await self._promise(upload)
         except (Refused, TryAgain) as error:
-            raise HookRefused(f"the import can't be queued now: {error.message}") from error
+            raise HookRefused(_not_queued(error)) from error
         folder = self._folder_of(upload.tenant)
         folder.uploads.mkdir(mode=0o700, exist_ok=True)
         return Arrival(import_id, folder.copy(import_id))
 
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
-        """Queue the import, and supersede what it replaces. Durable when it returns.
+        """Queue the import and supersede the imports that it replaces. It is durable on return.
 
-        Raises TryAgain or Refused: nothing is queued.
+        Raises TryAgain or Refused if nothing was queued.
         """
         if await self._queue.landed(upload.tenant, arrival.id):
             await self._line.give_way(upload.tenant)
@@ -129,47 +130,51 @@ class ImportHook(_Records):
         )
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
-        """The file could not be published: an aborted upload that has its number already."""
+        """End the import as aborted: the file could not be published."""
         await self._end(upload, arrival.id, ImportState.ABORTED, reason)
 
 
 class ChecksumHook(_Records):
-    """A `server.files.hooks.Hook` that remembers check-sums: no import by themselves."""
+    """A `server.files.hooks.Hook` that records checksums. A checksum file makes no import."""
 
     async def arriving(self, upload: Upload) -> Arrival:
-        """Raises HookRefused for what is too large to be a check-sum."""
+        """Return where to copy the file. Raises HookRefused if it is too large for a checksum."""
         if upload.size > MAX_CHECKSUM_BYTES:
-            raise HookRefused(f"{CHECKSUM_NAME} is one line, not {upload.size} bytes")
+            size = f"at most {MAX_CHECKSUM_BYTES:,} bytes; this file has {upload.size:,} bytes"
+            raise HookRefused(f"{CHECKSUM_NAME} must hold one line of {size}")
         folder = self._folder_of(upload.tenant)
         folder.uploads.mkdir(mode=0o700, exist_ok=True)
         return Arrival(0, folder.uploads / f"{uuid.uuid4().hex}.sha256")
 
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
-        """Remember the check-sum. Durable when it returns; raises HookRefused, TryAgain: nothing is remembered."""
+        """Record the checksum. It is durable on return. Raises HookRefused or TryAgain if nothing was recorded."""
         try:
             sha256 = checksum_in(await asyncio.to_thread(arrival.copy.read_bytes))
         except NoChecksum as error:
             raise HookRefused(str(error)) from error
         await self._queue.checksum_landed(upload.tenant, sha256, dry_run=self._dry_run)
-        with suppress(OSError):  # else the next start removes it
+        with suppress(OSError):  # the next start removes it
             arrival.copy.unlink()
         log.info(
-            "A check-sum of %s landed.",
+            "Tenant %s sent a checksum.",
             upload.tenant,
             extra={"event": "checksum_landed", "tenant": upload.tenant, "dry_run": self._dry_run},
         )
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
-        """It could not be published, or is none: listed, for the client may not show what it was answered."""
+        """List the upload: it could not be published or is not a checksum, and clients may hide the error."""
         await self.aborted(upload, reason)
 
 
 def _sentence(entry: Entry, state: ImportState, reason: str) -> str:
-    """What the report says. What was sent under a near name is where it was put; what broke off is gone."""
+    """Return the message of the report. A file under a similar name is kept; an interrupted one is deleted."""
     if state is ImportState.IGNORED:
         return reason
     if entry.file.name == CHECKSUM_NAME:
-        return f"The check-sum was not taken: {reason}. Send it again."
-    return (
-        f"The upload broke off after {entry.file.size} bytes ({reason}); nothing was imported. Send the file again."
-    )
+        return f"The checksum was not accepted: {reason}. Send it again."
+    size = counted(entry.file.size, "byte", "bytes")
+    return f"The upload was interrupted after {size} ({reason}); nothing was imported. Send it again."
+
+
+def _not_queued(error: Refused | TryAgain) -> str:
+    return f"the import cannot be queued now: {error.message}. Send the file again later"

@@ -1,8 +1,8 @@
-"""Trials: dry runs that do not come over SFTP, of a file dropped on the page or of other settings on the last file.
+"""Dry runs from the page and the API: of a file, or of other settings on the newest file.
 
-They go the way of an upload (docs/architecture.md, One file, one row), but for one thing: nothing appears in the
-tenant's folder. What came is on disk before there is a row, and a copy under the row's number before it is queued;
-whatever breaks off before leaves nothing behind. They take no check-sum, and nobody's place.
+They are processed as uploads are (docs/architecture.md, One file, one row), with one difference: no file appears in
+the tenant's folder. The file is on disk before the import has a row, and is copied under the row's id before it is
+queued. Whatever is interrupted before leaves nothing. They use no checksum and supersede no import.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ from server.tenants.tenants import Tenants
 log = logging.getLogger(__name__)
 
 WAITING_MOST = 10
-"""So many dry runs of a tenant may wait, or be on their way, before another trial is refused."""
+"""Once so many dry runs of a tenant wait or are being received, another one is refused."""
 
 STALLED_S = 60.0
-"""A browser that sends nothing for so long has gone."""
+"""An upload that sends nothing for so many seconds is ended."""
 
 NAME_BYTES = 255
 NO_NAME = "upload.csv"
 NO_KEPT_FILE = (
-    "There is no file to try these settings on: none was imported yet, or it is not kept any longer. "
-    "Save the settings and try a file of yours: a dry run changes nobody."
+    "These settings cannot be tested: no file was imported yet, or it was deleted. "
+    "Save the settings and test a file. A dry run changes no user."
 )
 
 SpaceOf = Callable[[str, Path], AbstractContextManager[Space]]
-"""The files of a tenant (its name, its folder) as its SFTP sessions share them: one quota for all."""
+"""Returns the files of a tenant (by name and folder), with the quota that its SFTP sessions share."""
 
 
 class Trials:
-    """Queues trials. `queue` is the one whose worker is to be woken."""
+    """Queues dry runs from the page and the API. `queue` must be the one whose worker runs them."""
 
     def __init__(
         self,
@@ -76,10 +76,10 @@ class Trials:
         self._under_way: Counter[str] = Counter()
 
     async def of_file(self, tenant: str, name: str, chunks: AsyncIterable[bytes], by: str) -> int:
-        """Queue a dry run of the file that comes in `chunks`; its id. `name` is what the file was called there.
+        """Queue a dry run of the file in `chunks`; return its id. `name` is the name of the file at its sender.
 
-        Raises TenantRefused, TryAgain, and Refused: `file_too_large`, `quota_exceeded`, `disk_full`,
-        `upload_stalled`, `too_many_trials`, `too_many_waiting`. Then, and when `chunks` raises, nothing is left.
+        Raises TenantRefused, TryAgain, and Refused (`file_too_large`, `quota_exceeded`, `disk_full`,
+        `upload_stalled`, `too_many_trials`, `too_many_waiting`). After these, or if `chunks` raises, nothing remains.
         """
         settings = await self._tenants.settings(tenant)
         folder, called = self._tenants.folder(tenant), tidy_name(name)
@@ -96,10 +96,10 @@ class Trials:
         return import_id
 
     async def of_settings(self, tenant: str, changes: Mapping[str, object], by: str) -> int:
-        """Queue a dry run of the newest import's file with `changes` put into the settings; its id.
+        """Queue a dry run of the newest import's file with changed settings; return its id.
 
-        `changes` are as `Tenants.change_settings` takes them. Raises TenantRefused if they make no sense, TryAgain,
-        and Refused: `no_kept_file`, `too_many_trials`, `too_many_waiting`.
+        `changes` are those of `Tenants.change_settings`. Raises TenantRefused if they are not valid, TryAgain, and
+        Refused (`no_kept_file`, `too_many_trials`, `too_many_waiting`).
         """
         now = await self._tenants.settings(tenant)
         after = changed(now, changes)
@@ -117,7 +117,7 @@ class Trials:
 
     @asynccontextmanager
     async def _place(self, tenant: str, settings: TenantSettings) -> AsyncIterator[None]:
-        """One of the places there are for dry runs of `tenant`. Raises Refused."""
+        """Hold a place for a dry run. Raises Refused if none is free, TryAgain if nothing can be stored."""
         why = self._why_not_stored(tenant)
         if why:
             raise TryAgain("disk_full", why)
@@ -128,22 +128,25 @@ class Trials:
             if sum(each.dry_run for each in queued) + others >= WAITING_MOST:
                 raise Refused(
                     "too_many_trials",
-                    f"{WAITING_MOST} dry runs wait already: look at what they come to, then try again",
+                    f"{WAITING_MOST} dry runs wait already, the most allowed. Try again when some have ended",
                 )
             yield
         finally:
             self._under_way[tenant] -= 1
-            self._under_way += Counter()  # forget who is at zero
+            self._under_way += Counter()  # drops tenants at zero
 
     async def _take_newest(self, tenant: str, folder: TenantFolder, staged: Path) -> Entry:
-        """Make `staged` the file of the newest real import that still has one. Corrections are no whole files."""
+        """Link `staged` to the file of the newest import that still has one; return its entry.
+
+        Dry runs and correction files are skipped. Raises Refused (`no_kept_file`).
+        """
         for import_id in await asyncio.to_thread(_kept, folder.uploads):
             entry = await self._queue.get(tenant, import_id)
             real = entry is not None and not entry.dry_run and entry.state not in NEVER_RAN
             if entry is not None and real and not entry.correction:
                 try:
                     await asyncio.to_thread(os.link, folder.copy(import_id), staged)
-                except FileNotFoundError:  # forgotten just now
+                except FileNotFoundError:  # deleted by retention just now
                     continue
                 return entry
         raise Refused("no_kept_file", NO_KEPT_FILE)
@@ -151,7 +154,7 @@ class Trials:
     async def _land(
         self, tenant: str, staged: Path, name: str, size: int, trial: Trial, written: Written | None = None
     ) -> int:
-        """Queue what is on disk at `staged`. How it was written is known only of a file that came over SFTP."""
+        """Queue the file at `staged`; return the id. `written` is known only for files that came over SFTP."""
         import_id = await self._queue.arriving(
             tenant,
             f"/test/{name}",
@@ -171,26 +174,26 @@ class Trials:
             await self._not_landed(tenant, import_id, error)
             raise
         facts = {"event": "import_queued", "tenant": tenant, "import_id": import_id, "dry_run": True, "size": size}
-        log.info("Import %d of %s is queued: a trial.", import_id, tenant, extra=facts)
+        log.info("Dry run %d of %s is queued.", import_id, tenant, extra=facts)
         return import_id
 
     async def _not_landed(self, tenant: str, import_id: int, error: Exception) -> None:
-        """What can't be written down now, the next start does."""
+        """End the entry as aborted. If that cannot be written now, the next start does it."""
         try:
             entry = await self._queue.get(tenant, import_id)
             if entry:
-                why = f"The dry run could not be queued: {reason_of(error)}. Try it again."
+                why = f"The dry run could not be queued: {reason_of(error)}. Start it again."
                 await self._closing.end_upload(entry, ImportState.ABORTED, why)
         except TryAgain:
             log.warning(
-                "A trial of %s that could not be queued could not be recorded.",
+                "A dry run of %s that could not be queued could not be recorded either.",
                 tenant,
                 extra={"event": "upload_unrecorded", "tenant": tenant, "state": ImportState.ABORTED.value},
             )
 
 
 def tidy_name(name: str) -> str:
-    """A file's name as it is kept: without folders and what can't be seen, 255 bytes at most."""
+    """Return a file's name without folders and invisible characters, at most 255 bytes long."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     seen = "".join(letter for letter in last if not unicodedata.category(letter).startswith("C")).strip()
     cut = seen.encode()[:NAME_BYTES].decode(errors="ignore")
@@ -198,18 +201,18 @@ def tidy_name(name: str) -> str:
 
 
 async def _empty_draft(space: Space, name: str, limits: TenantLimits) -> Draft:
-    """A file in staging that is counted like an upload under way, but not as one file more."""
+    """Open an empty file in staging. Its bytes count against the quota; it does not count as one more file."""
     usage = await space.recounted()
     with _refusing():
         return Draft(ClientPath((TEST, name.encode())), space.staging.fd, usage, lambda: limits, new=False)
 
 
 async def _receive(draft: Draft, chunks: AsyncIterable[bytes], settings: TenantSettings) -> None:
-    """Everything that comes is in `draft`, and on disk."""
+    """Write all chunks to `draft`, and sync it to disk."""
     async for chunk in _while_they_come(chunks):
         if draft.size + len(chunk) > settings.max_file_bytes:
             longest = settings.max_file_bytes.human_readable(separator=" ")
-            raise Refused("file_too_large", f"the file is too large: it may have {longest} at most")
+            raise Refused("file_too_large", f"the file is too large: the limit is {longest} (max_file_bytes)")
         with _refusing(settings):
             draft.write(draft.size, chunk)
     with _refusing():
@@ -225,42 +228,44 @@ async def _while_they_come(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise Refused("upload_stalled", f"nothing came for {STALLED_S:.0f} seconds; send it again") from None
+            raise Refused(
+                "upload_stalled", f"no data came for {STALLED_S:.0f} seconds. Send the file again"
+            ) from None
         yield chunk
 
 
 @contextmanager
 def _refusing(settings: TenantSettings | None = None) -> Iterator[None]:
-    """What there is no room for is refused with a sentence; other faults of the disk are ours."""
+    """Turn errors of a full or failing disk, or of the quota, into Refused or TryAgain."""
     try:
         yield
     except OSError as error:
         if error.errno == errno.EDQUOT and settings:
-            room = settings.quota_bytes.human_readable(separator=" ")
+            quota = settings.quota_bytes.human_readable(separator=" ")
             raise Refused(
                 "quota_exceeded",
-                f"there is no room for the file: all files, with those that are on their way and dry runs that wait, "
-                f"may have {room} together",
+                f"the file exceeds the storage quota of {quota}: it counts all files, running uploads, and the files "
+                "of waiting and held imports. Delete files, or try again when imports have ended",
             ) from None
         if error.errno == errno.ENOSPC:
-            raise Refused("disk_full", "the disk of the server is full: whoever runs it has to make room") from None
+            raise Refused("disk_full", "the disk of the server is full. Tell the operator") from None
         if error.errno in (errno.EROFS, errno.EIO):
             raise TryAgain("disk_error", "the disk of the server could not be written") from None
         raise
 
 
 def _kept(uploads: Path) -> list[int]:
-    """The imports whose file is there, newest first."""
+    """Return the ids of the imports whose file exists, newest first."""
     return sorted((int(file.stem) for file in uploads.glob("*.csv") if file.stem.isdecimal()), reverse=True)
 
 
 def _link(staged: Path, copy: Path) -> None:
-    """The file at `staged` has the name `copy` too; on disk when it returns."""
+    """Give the file at `staged` the second name `copy`. It is durable on return."""
     copy.parent.mkdir(mode=0o700, exist_ok=True)
     os.link(staged, copy)
     fsync_folder(copy.parent)
 
 
 def _close_later(fd: int) -> None:
-    """If it is the last of a file without a name, closing frees the file, which takes its time."""
+    """Close `fd` in a thread: closing the last descriptor of a deleted file frees its blocks, which may take long."""
     asyncio.get_running_loop().run_in_executor(None, os.close, fd)

@@ -1,8 +1,8 @@
-"""How many imports of a tenant may wait, and that a list gives way at once to a newer one that lands.
+"""The limit of waiting imports of a tenant. A list that lands supersedes older waiting lists at once.
 
-What waits is counted as it will be once the new file is in the queue: what that replaces does not count. Of one that
-is being placed it is not known yet whether it is a correction, which replaces nothing; it is taken for a list. So one
-correction more may wait than there may, and no second: what the next one would replace is no more than one list.
+Imports are counted as they will be once the new file is queued: those that it replaces do not count. Until its
+content is read, every new file is treated as a list, although a correction file replaces nothing. So one correction
+file more than the limit may wait, but not two: the next one would replace at most one list.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from ground.refusals import Refusal
+from ground.words import counted
 from importer.errors import Refused, TryAgain
 from importer.model import ImportState
 from importer.queue.entry import Waiting
@@ -25,7 +26,7 @@ SettingsOf = Callable[[str], Awaitable[TenantSettings]]
 
 
 class Line:
-    """What waits of each tenant, as uploads meet it."""
+    """Admits uploads to the queue, and supersedes the imports that they replace."""
 
     def __init__(self, queue: Queue, turns: Turns, settings_of: SettingsOf) -> None:
         self._queue = queue
@@ -33,24 +34,24 @@ class Line:
         self._settings_of = settings_of
 
     async def admit(self, tenant: str, *, dry_run: bool) -> None:
-        """Raises Refused (`too_many_waiting`) if no further import of `tenant` may wait; TryAgain.
+        """Check that one more import of `tenant` may wait. Raises Refused (`too_many_waiting`) or TryAgain.
 
-        While nothing waits, or the settings cannot be read, one may.
+        If none waits, or the settings cannot be read, one more is allowed.
         """
         queued = await self._queue.queued(tenant)
         if queued and (settings := await self._settings(tenant)):
             refuse_if_full(queued, settings, dry_run=dry_run)
 
     async def give_way(self, tenant: str) -> None:
-        """A file has landed: what it replaces is superseded, and its copies are gone. Raises nothing.
+        """Supersede the imports that a new file replaces, and delete their copies. Raises nothing.
 
-        What cannot be done now is done at the next turn.
+        If that fails, the worker does it before its next import.
         """
         try:
             await self._turns.give_way(tenant)
         except (TryAgain, Refusal, OSError) as error:
             log.warning(
-                "Imports of %s that a newer list replaces still wait: %s; retrying.",
+                "Imports of %s cannot be superseded by a newer list: %s; retrying.",
                 *(tenant, error),
                 extra={"event": "queue_waits", "tenant": tenant},
             )
@@ -59,7 +60,7 @@ class Line:
             log.exception("Imports of %s cannot be superseded; retrying.", tenant, extra=facts)
 
     async def _settings(self, tenant: str) -> TenantSettings | None:
-        """The settings; None while they cannot be read: no upload fails for trouble of a moment."""
+        """Return the settings, or None while they cannot be read: a temporary failure must not fail an upload."""
         try:
             return await self._settings_of(tenant)
         except (TryAgain, Refusal, OSError):
@@ -69,13 +70,13 @@ class Line:
 def refuse_if_full(
     queued: Sequence[Waiting], settings: TenantSettings, *, dry_run: bool, trial: bool = False, coming: int = 0
 ) -> None:
-    """Raise Refused (`too_many_waiting`) if no further import may wait beside `queued` and `coming` others."""
+    """Raise Refused (`too_many_waiting`) if one more import may not wait besides `queued` and `coming` others."""
     last = queued[-1].sequence if queued else 0
     new = Waiting("", 0, ImportState.QUEUED, last + 1, dry_run, trial=trial)
     waits = waits_with(queued, new, complete_lists=settings.deactivate_missing) - 1 + coming
     if waits >= settings.max_waiting_imports:
         raise Refused(
             "too_many_waiting",
-            f"{waits} imports wait already, and {settings.max_waiting_imports} may (max_waiting_imports): "
-            "wait until some have run, then send the file again",
+            f"{counted(waits, 'import waits', 'imports wait')} already, and the limit is "
+            f"{settings.max_waiting_imports:,} (max_waiting_imports). Send the file again when some have run",
         )

@@ -1,1 +1,1 @@
-"""What the server does as time passes, and what it counts."""
+"""Regular work of the server: retention, stale feeds, search indexes, metrics and the overview of all tenants."""

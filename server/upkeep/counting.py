@@ -1,4 +1,4 @@
-"""Keeps the metrics true to the databases: restored at a start, renewed when imports end, looked at when asked."""
+"""Keeps the metrics equal to the databases: restored at a start, updated when imports end, checked at each scrape."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from server.tenants.tenants import Tenants
 from server.upkeep.metrics import Metrics
 
 WAIT_S = 0.2
-"""So long who asks for the metrics waits for what has to be read."""
+"""The longest time in seconds that a scrape waits for figures that have to be read."""
 
 
 class Counting:
-    """An `importer.worker.closing.Watcher`, and what /metrics shows."""
+    """An `importer.worker.closing.Watcher` that keeps the metrics, and renders /metrics."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Counting:
         broken: Callable[[], Collection[str]] = tuple,
         figures: FigureBook | None = None,
     ) -> None:
-        """`broken` names the tenants that are: they are counted as one, and their users when they can be used."""
+        """`broken` returns the names of the broken tenants. Their users are counted again once they are usable."""
         self.figures = figures or FigureBook(tenants, broken)
         self._metrics = metrics
         self._queue = queue
@@ -42,19 +42,19 @@ class Counting:
         self._successes: dict[str, str] | None = None
 
     async def restore(self) -> None:
-        """Know again what does not begin at zero with the process."""
+        """Restore the gauges that do not begin at zero with the process."""
         self._successes = await self._queue.last_successes()
         for tenant, finished_at in self._successes.items():
             self._metrics.succeeded(tenant, finished_at)
         await self.meet_tenants()
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
-        """Count an end. Counting is never a reason for anything to fail."""
+        """Count the end of an import. A failure to count must not fail the import."""
         self._met = {*self._met, entry.tenant}
         self._metrics.import_ended(entry, duration_s)
         if entry.dry_run or entry.state not in APPLIED | {ImportState.UNDONE}:
             return
-        with suppress(TryAgain):  # the next look is the next try
+        with suppress(TryAgain):  # the next check tries again
             await self.figures.renew_one(entry.tenant)
         self._show([entry.tenant])
         if entry.state is ImportState.UNDONE:
@@ -64,7 +64,7 @@ class Counting:
             self._successes[entry.tenant] = entry.finished_at
 
     async def render(self) -> bytes:
-        """The metrics as they are now, in Prometheus' text format."""
+        """Return the current metrics in the text format of Prometheus."""
         tenants = await self.meet_tenants()
         if self._successes is None:
             self._successes = await self._queue.last_successes()
@@ -74,7 +74,7 @@ class Counting:
         return self._metrics.render()
 
     async def meet_tenants(self) -> list[Tenant]:
-        """Tenants come and go by the command line, and change by any hand. Returns those there are, by name."""
+        """Adopt tenants and users that were changed by commands or SQL; return the tenants by name."""
         tenants = await self.figures.renew(WAIT_S, write=False)
         names = {tenant.name for tenant in tenants}
         if names != self._met:

@@ -1,6 +1,6 @@
-"""How much disk the folders of tenants take: measured one by one off the event loop, remembered for a minute.
+"""Disk usage of the folders of tenants: measured one by one in a thread, and kept for a minute.
 
-Nobody waits for it: whoever asks is told what is known, which for a tenant that was never measured is nothing yet.
+A caller does not wait for a measurement: it gets what is known. A tenant that was never measured is left out.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 
 AGE_S = 60.0
 WAIT_S = 0.2
-"""So long somebody who asks gives those that have to be measured."""
+"""The longest time in seconds that a caller waits for measurements that are due."""
 
 BLOCK_BYTES = 512
-"""What the kernel counts blocks in, whatever those of the disk are."""
+"""The unit of `st_blocks`, whatever the block size of the disk."""
 
 
 class Disk:
-    """The disk that tenants take. `root_of` says where the folder of a tenant is."""
+    """The disk usage of tenants. `root_of` returns the folder of a tenant."""
 
     def __init__(self, root_of: Callable[[str], Path]) -> None:
         self._root_of = root_of
@@ -33,7 +33,7 @@ class Disk:
         self._measuring: asyncio.Task[None] | None = None
 
     async def taken(self, tenants: Collection[str]) -> dict[str, int]:
-        """Bytes on disk by tenant, of those that were measured; not older than a minute by the next time."""
+        """Return the bytes on disk of each measured tenant, and begin to measure those older than a minute."""
         self._known = {name: found for name, found in self._known.items() if name in tenants}
         due = [name for name in tenants if time.monotonic() - self._known.get(name, (-AGE_S, 0))[0] >= AGE_S]
         if due and (self._measuring is None or self._measuring.done()):
@@ -43,7 +43,7 @@ class Disk:
         return {name: size for name, (_, size) in self._known.items()}
 
     async def close(self) -> None:
-        """Measure nothing more."""
+        """End the measuring."""
         if self._measuring:
             self._measuring.cancel()
             await asyncio.wait([self._measuring])
@@ -54,13 +54,13 @@ class Disk:
                 size = await asyncio.to_thread(bytes_below, self._root_of(name))
                 self._known[name] = (time.monotonic(), size)
             except OSError as error:
-                log.debug("What %s takes of the disk can't be measured: %s.", name, error)
+                log.debug("The disk usage of %s cannot be measured: %s; retrying.", name, error)
 
 
 def bytes_below(root: Path) -> int:
-    """What the folder at `root` takes on disk with all that is in it; a file of several names once. Blocks.
+    """Return the bytes on disk of the folder at `root` and everything in it. Blocks.
 
-    Links are not followed, and what vanishes meanwhile is not counted.
+    A file with several names counts once. Symbolic links are not followed. Files deleted meanwhile are not counted.
     """
     total, seen, folders = 0, set[tuple[int, int]](), [str(root)]
     while folders:

@@ -1,7 +1,7 @@
-"""Metrics of one value for each tenant, written in Prometheus' text format: quick with ten thousand tenants.
+"""Metrics with a value for each tenant, in the text format of Prometheus: fast with ten thousand tenants.
 
-The library makes an object of every sample at every scrape. Here a line is made anew only when its value has changed,
-since the event loop waits while all of them are put together.
+The library makes an object of every sample at every scrape, and blocks the event loop meanwhile. Here a line is
+rendered again only if its value has changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ESCAPED = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 class ByTenant:
-    """One metric. `labels` are its labels in the order of the arguments; `tenant` is one of them."""
+    """One metric. `labels` are its labels, `tenant` among them, in the order in which methods take their values."""
 
     def __init__(self, name: str, about: str, kind: Literal["counter", "gauge"], labels: tuple[str, ...]) -> None:
         self._name = f"{name}_total" if kind == "counter" else name
@@ -33,14 +33,14 @@ class ByTenant:
             said = ",".join(f'{name}="{labels[place].translate(ESCAPED)}"' for name, place in self._order)
             self._lines[labels] = _line(f"{self._name}{{{said}}}", value)
         elif known != value:
-            self._changed[labels] = None  # which some do with each packet
+            self._changed[labels] = None  # rendered later: some values change with each packet
         self._values[labels] = value
 
     def add(self, amount: float, *labels: str) -> None:
         self.set(self._values.get(labels, 0) + amount, *labels)
 
     def remove(self, *labels: str) -> None:
-        """Show no such sample any more, if there is one."""
+        """Remove this sample, if it exists."""
         self._values.pop(labels, None)
         self._lines.pop(labels, None)
         self._changed.pop(labels, None)
@@ -51,7 +51,7 @@ class ByTenant:
             self.remove(*labels)
 
     def render(self) -> str:
-        """All samples, under the name and the type."""
+        """Return the lines HELP and TYPE, and all samples."""
         for labels in self._changed:
             said = self._lines[labels].rpartition(" ")[0]
             self._lines[labels] = _line(said, self._values[labels])

@@ -1,7 +1,7 @@
-"""Keeps the search indexes of all tenants up to date: after an import, after an undo, and a minute after any change.
+"""Keeps the search indexes of all tenants up to date: after an import or undo, and within a minute of other changes.
 
-None of it is needed for a right answer, only for a quick one; so nothing here fails anything, and what could not be
-done now is done the next time. A tenant whose users.db looks as it did when it was followed is left alone.
+Searches are right without an index, only slower. So a failure here fails nothing else, and the work is retried. A
+tenant whose users.db has not changed since its index was updated is skipped.
 """
 
 from __future__ import annotations
@@ -23,19 +23,22 @@ from server.trouble import tell
 log = logging.getLogger(__name__)
 
 LOOK_S = 60.0
-"""Who changes users by hand, or removes an index, tells nobody."""
+"""Seconds between two checks for users changed by SQL and for removed indexes, which nothing reports."""
 
 LOG_MOST = 1000
-"""So many rows may be in the log of users who are too few for an index."""
+"""The most rows in the change log of a tenant whose users are too few for an index."""
 
 REST = 4.0
-"""After a tenant whose import did not just end it rests so many times as long as that one took."""
+"""The pause after a tenant without a new import, as a multiple of the time that its update took."""
+
+AGAIN = "retrying in a minute"
 
 WORTH_A_LINE = 10_000
+"""From so many changes on, an update of an index is logged."""
 
 
 class Indexer:
-    """An `importer.worker.closing.Watcher`. Works between `start()` and `stop()`, on one tenant after the other."""
+    """An `importer.worker.closing.Watcher`. It works between `start()` and `stop()`, on one tenant at a time."""
 
     def __init__(
         self, tenants: Tenants, soundness: Soundness | None = None, figures: FigureBook | None = None
@@ -56,14 +59,14 @@ class Indexer:
         self._task = asyncio.create_task(again(self._round, _failed, self._ending, wake=self._wake), name="indexing")
 
     async def stop(self) -> None:
-        """End what is under way after its present step."""
+        """Stop after the current step."""
         self._ending.set()
         self._wake.set()
         if self._task:
             await asyncio.wait([self._task])
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
-        """Users may have changed: their index is looked at next."""
+        """Update the index of this tenant next: its users may have changed."""
         if entry.state in APPLIED | {ImportState.UNDONE} and not entry.dry_run:
             self._ended.add(entry.tenant)
             self._wake.set()
@@ -88,11 +91,11 @@ class Indexer:
             names = [tenant.name for tenant in await self._figures.renew(0, age_s=LOOK_S / 2)]
             return set(await asyncio.to_thread(self._to_follow, names))
         except Exception as error:
-            tell(log, "Tenants cannot be listed", error, {"event": "index_failed"})
+            tell(log, "The search indexes cannot be checked", error, {"event": "index_failed"}, then=AGAIN)
             return set()
 
     def _to_follow(self, names: Iterable[str]) -> list[str]:
-        """In a thread: the tenants whose index may be behind."""
+        """Return the tenants whose index may be out of date. Runs in a thread."""
         self._followed = {name: self._followed[name] for name in names if name in self._followed}
         found = []
         for name in names:
@@ -118,12 +121,12 @@ class Indexer:
             return  # removed meanwhile
         except Exception as error:
             if not self._tenants.folder(name).root.exists():
-                return  # removed while a file of it was being opened
+                return  # removed while one of its files was opened
             if self._soundness and await self._soundness.look(name, error):
                 return
-            if name not in self._failing:  # once, until it has gone well again
+            if name not in self._failing:  # once, until it succeeds again
                 log.warning(
-                    "The users of %s can't be indexed for searching now: %s. Searching them is slow until then.",
+                    "The search index of %s cannot be updated, so its searches are slow: %s; retrying.",
                     *(name, error),
                     extra={"event": "index_failed", "tenant": name},
                 )
@@ -134,12 +137,12 @@ class Indexer:
             self._followed[name] = seen
         if done >= WORTH_A_LINE:
             log.info(
-                "Indexed %d changes of users of %s for searching, in %.1f s.",
-                *(done, name, time.monotonic() - start),
+                "The search index of %s was updated: %d changes in %.1f s.",
+                *(name, done, time.monotonic() - start),
                 extra={"event": "users_indexed", "tenant": name, "users": done},
             )
 
 
 def _failed(error: Exception) -> float:
-    tell(log, "Users cannot be indexed for searching now", error, {"event": "index_failed"})
+    tell(log, "The search indexes cannot be updated", error, {"event": "index_failed"}, then=AGAIN)
     return LOOK_S

@@ -1,4 +1,4 @@
-"""What the server does by itself as time passes: forget what is too old, and notice that a feed has gone quiet."""
+"""Regular work of the server: delete expired data, and report stale feeds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Protocol
 from engine.figures import Figures, Pruned
 from engine.tenants import Tenant
 from ground.moments import Clock, from_rfc3339, rfc3339
+from ground.words import counted
 from importer.errors import TryAgain
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
@@ -29,16 +30,16 @@ log = logging.getLogger(__name__)
 
 PRUNE_S = 24 * 3600.0
 PRUNE_AGAIN_S = 60.0
-"""A tenant that could not be pruned, because an import of it ran or it is broken, is looked at again so soon."""
+"""Seconds until the next try for a tenant that could not be pruned: it is broken, or one of its imports ran."""
 
 REST = 9.0
-"""After each tenant it rests so many times as long as that one took: all of them together are no full load."""
+"""The pause after each tenant, as a multiple of the time that it took: pruning uses a tenth of a core."""
 
 LOOK_AT_FEEDS_S = 60.0
 
 
 class Teller(Protocol):
-    """Who sees to it that a stale feed is told of: once while it is stale, however often these are called."""
+    """Sends the notification about a stale feed: once while it is stale, however often these are called."""
 
     async def tell_stale(self, feed: Feed) -> None: ...
 
@@ -46,7 +47,10 @@ class Teller(Protocol):
 
 
 class Keeper:
-    """Works between `start()` and `stop()`: once at the start, then again and again. Nothing here fails it."""
+    """Prunes, and reports stale feeds, between `start()` and `stop()`: at the start, then in rounds.
+
+    A round that fails is logged and repeated.
+    """
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class Keeper:
         self._soundness = soundness
         self._known_stale: set[Feed] = set()
         self._told: dict[str, tuple[Feed, str | None]] = {}
-        self._trouble = Trouble(log, "Looking at feeds fails", {"event": "feeds_unseen"})
+        self._trouble = Trouble(log, "The check for stale feeds failed", {"event": "feeds_unseen"})
         self._left: list[str] = []
         self._all_due_at = 0.0
         self._to_trim: set[str] = set()
@@ -81,7 +85,7 @@ class Keeper:
         ]
 
     async def stop(self) -> None:
-        """End what is under way; a step that was begun is finished."""
+        """Stop the work; the current step is finished."""
         self._ending.set()
         self._ended.set()
         for task in self._tasks:
@@ -90,13 +94,13 @@ class Keeper:
             await asyncio.wait(self._tasks)
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
-        """An import ended: its copy may be one too many. A `importer.worker.closing.Watcher`."""
+        """Check the size of the kept files of this tenant next. (An `importer.worker.closing.Watcher`.)"""
         self._to_trim.add(entry.tenant)
         self.figures.note_pruned(entry.tenant, Pruned("", None))
         self._ended.set()
 
     async def prune(self, names: list[str]) -> list[str]:
-        """Forget what is too old of these tenants; those that could not be pruned now."""
+        """Delete expired data of these tenants; return those to retry."""
         left, rest = [], deque(names)
         while rest:
             begun, name = time.monotonic(), rest.popleft()
@@ -107,7 +111,7 @@ class Keeper:
         return [*left, *rest]
 
     async def tell_of_stale_feeds(self) -> None:
-        """Have somebody told of every feed that is stale; the log has each once."""
+        """Queue a notification about every stale feed, and log each once."""
         tenants = await self.figures.renew(0)
         limited = [each for each in tenants if _is_limited(self.figures.of(each.name))]
         successes = await self._queue.last_successes() if limited else {}
@@ -115,31 +119,31 @@ class Keeper:
         stale = {feed for feed in found if feed.stale}
         for feed in stale - self._known_stale:
             log.warning(
-                "No file of %s was applied for %d days.",
-                *(feed.tenant, feed.stale_after_days),
+                "No file of %s was applied for %s.",
+                *(feed.tenant, counted(feed.stale_after_days or 0, "day", "days")),
                 extra={"event": "feed_stale", "tenant": feed.tenant, "last_applied_at": feed.last_applied_at},
             )
         self._known_stale = stale
         told, self._told = self._told, {}
         for feed in found:
-            # Who is to be told may change with the settings: then it is told of again.
+            # Its settings may name other recipients now: notify again if users.db has changed.
             known = feed, self.figures.seen(feed.tenant)
             if (told.get(feed.tenant) == known or await self._tell(feed)) and known[1]:
                 self._told[feed.tenant] = known
 
     async def _tell(self, feed: Feed) -> bool:
-        """One that can't be told of now is no reason not to tell of the others; the next look is the next try."""
+        """Queue the notification about one feed; return whether that succeeded. Raises nothing: others follow."""
         try:
             if self._teller:
                 await (self._teller.tell_stale(feed) if feed.stale else self._teller.tell_fresh(feed))
         except Exception as error:
-            sentence = f"Whether the feed of {feed.tenant} is stale cannot be told now"
-            tell(log, sentence, error, {"event": "feed_untold", "tenant": feed.tenant})
+            sentence = f"The notification about the feed of {feed.tenant} cannot be queued"
+            tell(log, sentence, error, {"event": "feed_untold", "tenant": feed.tenant}, then="retrying in a minute")
             return False
         return True
 
     async def _prune_due(self) -> float:
-        """Prune once a day all tenants of which something may be too old, and in between those that could not be."""
+        """Prune once a day all tenants with data that may have expired, and each minute those to retry."""
         now = time.monotonic()
         if now >= self._all_due_at:
             self._left = await self._due()
@@ -156,7 +160,7 @@ class Keeper:
         ]
 
     async def _trim_due(self) -> float:
-        """Remove copies that are too many of the tenants whose imports ended; those that cannot be now, later."""
+        """Delete the oldest kept files of tenants whose imports ended, as far as they exceed `kept_bytes`."""
         self._ended.clear()
         due, self._to_trim = self._to_trim, set()
         self._to_trim |= {name for name in due if not await self._tried(name, self._trim)}
@@ -166,7 +170,7 @@ class Keeper:
         return await self._all_is_kept(name) or await self._tried(name, self._trim_and_prune)
 
     async def _all_is_kept(self, name: str) -> bool:
-        """Whether nothing of the tenant can be too old or too much, by what the queue knows: nothing is opened."""
+        """Return whether nothing of the tenant has expired or is too much. Reads the queue, and opens no users.db."""
         known, now = self.figures.of(name), self._clock()
         if known is None:
             return False
@@ -181,7 +185,7 @@ class Keeper:
         return True
 
     def _note_pruned(self, tenant: Tenant, retention_days: int, kept_bytes: int, oldest: str | None) -> None:
-        """`oldest` is when the oldest import ended that is not too old yet."""
+        """Note when to prune next. `oldest` is when the oldest import that is kept ended."""
         again_at = rfc3339(from_rfc3339(oldest) + timedelta(days=retention_days)) if oldest else None
         self.figures.note_pruned(tenant.name, Pruned(pruned_for(tenant, retention_days, kept_bytes), again_at))
 
@@ -193,12 +197,12 @@ class Keeper:
         too_many_soon = await self._trim(name, settings)
         days, folder, users = settings.retention_days, self._tenants.folder(name), self._tenants.users(name)
         oldest = await prune(self._queue, name, folder, users, retention_days=days, now=now)
-        if too_many_soon:  # it is looked at again the next day
+        if too_many_soon:  # check again the next day
             oldest = rfc3339(now - timedelta(days=days))
         self._note_pruned(tenant, days, settings.kept_bytes, oldest)
 
     async def _tried(self, name: str, work: Callable[[str, TenantSettings], Awaitable[object]]) -> bool:
-        """Do `work` for a tenant, with its settings. False if it can be done later."""
+        """Run `work` for a tenant with its settings. Return False if it should be retried soon."""
         if self._soundness and self._soundness.why(name):
             return False
         try:
@@ -211,7 +215,7 @@ class Keeper:
                 return False
             if not removed:
                 facts = {"event": "prune_failed", "tenant": name}
-                tell(log, f"What is too old of {name} cannot be deleted", error, facts)
+                tell(log, f"Cannot delete expired data of {name}", error, facts, then="retrying in a day")
         return True
 
     async def _look_at_feeds(self) -> float:
@@ -224,12 +228,12 @@ class Keeper:
 
 
 def pruned_for(tenant: Tenant, retention_days: int, kept_bytes: int) -> str:
-    """What decides what of `tenant` is too old, beside the time."""
+    """Return the facts that decide, with the time, which data of `tenant` has expired."""
     return f"{tenant.last_import_id} {retention_days} {kept_bytes}"
 
 
 def may_be_too_old(tenant: Tenant, figures: Figures | None, pruned: Pruned | None, now: str) -> bool:
-    """Whether something of `tenant` may have to be deleted at `now` (RFC 3339)."""
+    """Return whether data of `tenant` may have expired at `now` (RFC 3339)."""
     if not tenant.last_import_id:
         return False
     if figures is None or pruned is None:
@@ -244,5 +248,5 @@ def _is_limited(figures: Figures | None) -> bool:
 
 
 def _not_pruned(error: Exception) -> float:
-    tell(log, "Tenants cannot be listed", error, {"event": "prune_failed"})
+    tell(log, "Cannot delete expired data", error, {"event": "prune_failed"}, then="retrying in a day")
     return PRUNE_S

@@ -1,6 +1,6 @@
-"""What is counted, under the names other programs rely on.
+"""The metrics. Other programs rely on their names.
 
-Everything is per tenant and named here once. Dry runs count in none of the import metrics.
+Dry runs are not counted in the import metrics.
 """
 
 from __future__ import annotations
@@ -29,44 +29,48 @@ from server.upkeep.exposition import ByTenant
 
 SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600, 1800)
 OUTCOMES = ("created", "updated", "unchanged", "reactivated", "deactivated", "rejected", "ignored")
-"""Of `headcount_import_rows_total`: the counts of a report (deactivated: with those who were absent)."""
+"""The outcomes of `headcount_import_rows_total`: counts of a report; `deactivated` includes absent users."""
 
 
 class Metrics:
     """The metrics of one server. Satisfies `server.files.contracts.Metrics`."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which nobody asked for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it adds a series to each metric
         self._registry = registry = CollectorRegistry()
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             registry.register(collector)
         self._by_tenant: list[ByTenant] = []
         self.imports = self._of_tenants(
-            "headcount_imports", "Imports that ended, were held or became none", "counter", "state"
+            "headcount_imports", "Imports that ended or were held, by state", "counter", "state"
         )
-        self.rows = self._of_tenants("headcount_import_rows", "What applied imports did", "counter", "outcome")
+        self.rows = self._of_tenants(
+            "headcount_import_rows", "Rows and users of applied imports, by outcome", "counter", "outcome"
+        )
         self.duration = Histogram(
-            "headcount_import_duration_seconds", "How long imports ran", buckets=SECONDS, registry=registry
+            "headcount_import_duration_seconds", "Run time of imports in seconds", buckets=SECONDS, registry=registry
         )
-        self.queue_length = Gauge("headcount_import_queue_length", "Imports that wait", registry=registry)
+        self.queue_length = Gauge("headcount_import_queue_length", "Queued imports of all tenants", registry=registry)
         self.last_success = self._of_tenants(
-            "headcount_import_last_success_timestamp_seconds", "When the newest applied import ended", "gauge"
+            "headcount_import_last_success_timestamp_seconds", "End of the newest applied import (Unix time)", "gauge"
         )
         self.stale = self._of_tenants(
-            "headcount_feed_stale", "Whether no file was applied for as long as stale_after_days allows", "gauge"
+            "headcount_feed_stale", "1 if no file was applied for stale_after_days, else 0", "gauge"
         )
         self.broken = Gauge("headcount_tenants_broken", "Tenants whose data cannot be used", registry=registry)
-        self.users = self._of_tenants("headcount_users", "Users", "gauge", "state")
+        self.users = self._of_tenants("headcount_users", "Users, by state", "gauge", "state")
         self.sessions = self._of_tenants("headcount_sftp_sessions", "SFTP sessions open now", "gauge")
-        self.logins = self._of_tenants("headcount_sftp_logins", "Logins over SFTP", "counter", "result")
-        self.bytes = self._of_tenants("headcount_sftp_bytes", "Bytes of file content", "counter", "direction")
-        self.uploads = self._of_tenants("headcount_uploads", "Uploads", "counter", "result")
+        self.logins = self._of_tenants("headcount_sftp_logins", "Logins over SFTP, by result", "counter", "result")
+        self.bytes = self._of_tenants(
+            "headcount_sftp_bytes", "Bytes of file content, by direction", "counter", "direction"
+        )
+        self.uploads = self._of_tenants("headcount_uploads", "Uploads, by result", "counter", "result")
         self.outbox_length = Gauge(
-            "headcount_outbox_length", "Messages that wait to be sent", ["channel"], registry=registry
+            "headcount_outbox_length", "Messages to be sent, by channel", ["channel"], registry=registry
         )
         self.deliveries = Counter(
             "headcount_deliveries",
-            "Messages sent, tries that failed, messages given up",
+            "Messages sent, failed tries and messages given up, by channel",
             ["channel", "result"],
             registry=registry,
         )
@@ -79,13 +83,13 @@ class Metrics:
         return metric
 
     def render(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry) + "".join(each.render() for each in self._by_tenant).encode()
 
     # Imports
 
     def import_ended(self, entry: Entry, duration_s: float | None) -> None:
-        """An import has come to an end, is held, or became none; it ran for `duration_s` if it ran."""
+        """Count an import that ended or is held. `duration_s` is its run time, None if it never ran."""
         if entry.dry_run:
             return
         self.imports.add(1, entry.tenant, entry.state.value)
@@ -97,11 +101,11 @@ class Metrics:
             self.succeeded(entry.tenant, entry.finished_at)
 
     def succeeded(self, tenant: str, finished_at: str) -> None:
-        """The newest applied import of `tenant` ended then (RFC 3339)."""
+        """Note when the newest applied import of `tenant` ended (RFC 3339)."""
         self.last_success.set(from_rfc3339(finished_at).timestamp(), tenant)
 
     def success_undone(self, tenant: str, finished_at: str | None) -> None:
-        """The newest applied import of `tenant` was undone; the one before it ended then, if there is one."""
+        """Note that the newest applied import of `tenant` was undone; the previous one ended at `finished_at`."""
         if finished_at:
             self.succeeded(tenant, finished_at)
         else:
@@ -112,21 +116,21 @@ class Metrics:
             self.users.set(count, tenant, state)
 
     def feeds(self, feeds: Iterable[Feed]) -> None:
-        """How the feeds of all tenants stand. One without a limit has no such metric."""
+        """Show for each feed with a limit whether it is stale; remove the metric of all others."""
         limited = {feed.tenant: feed.stale for feed in feeds if feed.stale is not None}
         self.stale.keep_only(limited.__contains__)
         for tenant, stale in limited.items():
             self.stale.set(stale, tenant)
 
     def keep_only(self, tenants: Collection[str]) -> None:
-        """Tenants that are gone have no users any more, no last success and no feed."""
+        """Remove the gauges of all other tenants: users, last success and stale feed."""
         for gauge in (self.users, self.last_success, self.stale):
             gauge.keep_only(tenants.__contains__)
 
-    # What is told outside
+    # Notifications
 
     def delivered(self, channel: str, result: str) -> None:
-        """A message by `mail`, `webhook` or as an `invitation` was `sent`, `failed` (for now) or `given_up`."""
+        """Count a message by `mail`, `webhook` or `invitation` that was `sent`, `failed` once or was `given_up`."""
         self.deliveries.labels(channel, result).inc()
 
     # SFTP

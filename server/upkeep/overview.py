@@ -1,4 +1,4 @@
-"""All tenants on one page, for the operator: from what is known already, so that 200 of them are as quick as one."""
+"""The operator's overview of all tenants, from figures that are in memory: 200 tenants are as fast as one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from server.upkeep.disk import Disk
 
 @dataclass(frozen=True, slots=True)
 class TenantFacts:
-    """How one tenant stands.
+    """The facts about one tenant.
 
-    `newest` is its newest real import, without messages, None if there was none. `users` are counted by state (None:
-    not counted yet, or if `uncounted` they cannot be), `disk_bytes` is what its folder takes (None: not measured
-    yet). `sessions` are those open over SFTP now. `broken` says why the tenant cannot be used, and what to do.
+    `newest` is its newest import that is not a dry run, without messages; None if there was none. `users` are counted
+    by state; None: not counted yet, or, if `uncounted`, they cannot be counted. `disk_bytes` is the disk usage of its
+    folder; None: not measured yet. `sessions` are open over SFTP now. `broken` says why the tenant cannot be used,
+    and what to do.
     """
 
     tenant: Tenant
@@ -35,7 +36,7 @@ class TenantFacts:
 
 
 class Overview:
-    """What is to be told of all tenants."""
+    """Collects the facts about all tenants."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Overview:
         self._disk = Disk(lambda name: tenants.folder(name).root)
 
     async def tenants(self) -> list[TenantFacts]:
-        """All of them, by name, as they stand now."""
+        """Return the facts about all tenants, by name."""
         found, figures = await self._counting.meet_tenants(), self._counting.figures
         newest, successes = await self._imports.newest_of_all(), await self._imports.last_successes()
         stand = {feed.tenant: feed for feed in feeds(found, figures.all, successes, self._clock())}
@@ -77,5 +78,5 @@ class Overview:
         ]
 
     async def close(self) -> None:
-        """Measure nothing more."""
+        """End the measuring of disk usage."""
         await self._disk.close()

@@ -215,7 +215,7 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(server: ServerProcess, tmp_p
     (tmp_path / "other").mkdir()
     second = other.command("serve")
     assert second.returncode == 1
-    assert f"can't listen on 127.0.0.1 port {server.http_port}" in second.stderr
+    assert f"cannot listen on 127.0.0.1 port {server.http_port}" in second.stderr
 
 
 def test_an_idle_server_stops_at_once_and_says_so(server: ServerProcess) -> None:
@@ -232,6 +232,7 @@ def test_a_second_signal_does_not_wait(server: ServerProcess) -> None:
     server.wait_until_frozen()
     server.thaw(signal.SIGTERM, signal.SIGINT)
     assert server.died() == 0
+    assert "stopping_at_once" in server.events()
     assert server.state("acme", 2) == "queued"
     server.start()
     server.reaches("acme", 2, "completed")

@@ -164,7 +164,7 @@ def test_what_is_no_checksum_is_refused_with_the_reason(server: ServerProcess, t
     assert not server.files("hasty").visible(CHECKSUM).exists()
     (listed,) = server.cli("import", "list", "hasty", "--json").json
     assert listed["state"] == "aborted"
-    assert listed["message"].startswith("The check-sum was not taken: sync_users.csv.sha256 must hold one line")
+    assert listed["message"].startswith("The checksum was not accepted: sync_users.csv.sha256 must hold one line")
 
 
 CHECKSUM = "/sync_users.csv.sha256"

@@ -44,11 +44,11 @@ def test_words_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("SFTP_PORT", "70000", "HEADCOUNT_SFTP_PORT: must be at most 65535, not '70000'"),
-        ("HTTP_PORT", "tcp://10.0.0.1:80", "HEADCOUNT_HTTP_PORT: must be a whole number, not 'tcp"),
-        ("LOG_FORMAT", "xml", "HEADCOUNT_LOG_FORMAT: must be 'text' or 'json', not 'xml'"),
-        ("MAX_CHANNELS", "0", "HEADCOUNT_MAX_CHANNELS: must be at least 1, not '0'"),
-        ("SFTP_LEGACY_ALGORITHMS", "maybe", "HEADCOUNT_SFTP_LEGACY_ALGORITHMS: must be true or false, not 'maybe'"),
+        ("SFTP_PORT", "70000", "HEADCOUNT_SFTP_PORT: must be at most 65535, not “70000”"),
+        ("HTTP_PORT", "tcp://10.0.0.1:80", "HEADCOUNT_HTTP_PORT: must be a whole number, not “tcp"),
+        ("LOG_FORMAT", "xml", "HEADCOUNT_LOG_FORMAT: must be “text” or “json”, not “xml”"),
+        ("MAX_CHANNELS", "0", "HEADCOUNT_MAX_CHANNELS: must be at least 1, not “0”"),
+        ("SFTP_LEGACY_ALGORITHMS", "maybe", "HEADCOUNT_SFTP_LEGACY_ALGORITHMS: must be true or false, not “maybe”"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_that_names_the_setting(
@@ -91,7 +91,7 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_nearest(
     config = tmp_path / "headcount.toml"
     config.write_text("sftp_prot = 22\n")
     monkeypatch.setenv("HEADCOUNT_CONFIG", str(config))
-    with pytest.raises(SettingsError, match="sets sftp_prot, which is no setting; did you mean sftp_port"):
+    with pytest.raises(SettingsError, match="sets sftp_prot, which is not a setting; did you mean sftp_port"):
         load_settings()
 
 

@@ -1,4 +1,4 @@
-"""Work that keeps failing is told of once a minute, with a traceback for faults of ours only."""
+"""Repeated failures are logged once a minute, with a traceback only for internal errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from importer.errors import TryAgain
-from server.trouble import TOLD_S, Trouble, in_the_way
+from server.trouble import TOLD_S, Trouble, outside_cause
 
 LOG = logging.getLogger("server.test")
 FULL = TryAgain("disk_full", "the disk is full")
@@ -24,7 +24,7 @@ FULL = TryAgain("disk_full", "the disk is full")
     ],
 )
 def test_what_the_disk_says_is_a_reason_and_a_fault_is_none(error: Exception, why: str | None) -> None:
-    assert in_the_way(error) == why
+    assert outside_cause(error) == why
 
 
 def test_trouble_is_told_once_a_minute_with_how_often(caplog: pytest.LogCaptureFixture) -> None:
@@ -37,9 +37,9 @@ def test_trouble_is_told_once_a_minute_with_how_often(caplog: pytest.LogCaptureF
     trouble.met(FULL)
     told = [(record.message, bool(record.exc_info), getattr(record, "times", 0)) for record in caplog.records]
     assert told == [
-        ("Writing fails, and is tried again: the disk is full.", False, 1),
-        ("Writing fails, and is tried again.", True, 1),
-        ("Writing fails, and is tried again: the disk is full.", False, 3),
+        ("Writing fails: the disk is full; retrying.", False, 1),
+        ("Writing fails; retrying.", True, 1),
+        ("Writing fails: the disk is full; retrying.", False, 3),
     ]
 
 
@@ -49,6 +49,4 @@ def test_a_database_that_is_busy_for_a_moment_is_no_trouble(caplog: pytest.LogCa
     trouble.met_unless_busy(TryAgain("database_busy", "another process holds the database"))
     assert caplog.records == []
     trouble.met_unless_busy(FULL)
-    assert [record.getMessage() for record in caplog.records] == [
-        "Writing fails, and is tried again: the disk is full."
-    ]
+    assert [record.getMessage() for record in caplog.records] == ["Writing fails: the disk is full; retrying."]

@@ -1,4 +1,4 @@
-"""An upload becomes an import in the queue, or a record of why it did not."""
+"""An upload becomes an import in the queue, or a record with the reason why not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 class Chosen:
-    """The settings of a tenant, or why they cannot be read."""
+    """The settings of a tenant, or the error of reading them."""
 
     def __init__(self, **chosen: Any) -> None:
         self.settings = TenantSettings(**chosen)
@@ -54,7 +54,7 @@ def hook(house: House, chosen: Chosen | None = None, *, dry_run: bool = False) -
 
 
 async def land(house: House, chosen: Chosen, content: bytes = STAFF, *, dry_run: bool = False) -> int:
-    """A file that lands as an upload does."""
+    """Land a file as an upload does; return the id of its import."""
     hooked = hook(house, chosen, dry_run=dry_run)
     upload = replace(UPLOAD, path="/test/sync_users.csv") if dry_run else UPLOAD
     arrival = await hooked.arriving(upload)
@@ -113,8 +113,9 @@ async def test_an_upload_that_broke_off_is_listed_with_what_came(house: House) -
     shown = house.shown(1)
     assert shown["state"] == "aborted"
     assert shown["file"]["size"] == 8
-    assert "8 bytes" in shown["message"]
-    assert "the connection was lost" in shown["message"]
+    assert shown["message"] == (
+        "The upload was interrupted after 8 bytes (the connection was lost); nothing was imported. Send it again."
+    )
 
 
 async def test_an_upload_that_could_not_be_published_is_listed_under_its_number(house: House) -> None:
@@ -138,19 +139,19 @@ async def test_a_file_is_refused_and_listed_while_too_many_imports_wait(house: H
     await land(house, chosen)
     await land(house, chosen, dry_run=True)
     for dry_run in (False, True):
-        with pytest.raises(HookRefused, match=r"2 imports wait already, and 2 may .*: wait until some have run"):
+        with pytest.raises(HookRefused, match=r"2 imports wait already, and the limit is 2 .*\. Send the file again"):
             await land(house, chosen, dry_run=dry_run)
     assert await states(house) == "queued queued aborted aborted"
-    assert house.shown(3)["message"].startswith("The file was not taken: 2 imports wait already")
+    assert house.shown(3)["message"].startswith("The file was refused: 2 imports wait already")
     assert not house.folder().copy(3).exists()
-    await house.queue.claim("acme", 1)  # what runs does not wait
+    await house.queue.claim("acme", 1)  # a running import does not wait
     await land(house, chosen)
     assert await states(house) == "running queued aborted aborted queued"
 
 
 async def test_what_a_failed_record_left_behind_does_not_count_as_waiting(house: House) -> None:
     for _ in range(3):
-        await promise(house.queue)  # only a start ends these
+        await promise(house.queue)  # only the next start ends these
     await land(house, Chosen(max_waiting_imports=1))
 
 

@@ -1,4 +1,4 @@
-"""Trials: a file or settings are tried without anything in the folder, among the users or on the queue changing."""
+"""Dry runs from the page: they test a file or settings and change no file, no user and no other import."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.waiting import eventually
 
 
 class Desk:
-    """Where trials are asked for: a tenant with its files, the queue, and a worker that can be let run."""
+    """A tenant with its files, the queue, and a worker that runs on request."""
 
     def __init__(self, house: SftpHouse, queue: Queue) -> None:
         self.tenants = house.tenants
@@ -48,7 +48,7 @@ class Desk:
         return await self.tenants.settings(tenant)
 
     async def ended(self, import_id: int) -> Entry:
-        """The import once a worker has run what waits."""
+        """Run all waiting imports; return this one."""
         worker = Worker(
             self.queue,
             self.closing,
@@ -65,7 +65,7 @@ class Desk:
         return (await found(self.queue, import_id)).finished_at is not None
 
     async def uploaded(self, content: bytes, *, dry_run: bool = False) -> int:
-        """A file that came over SFTP, as it lands."""
+        """Queue a file as an upload over SFTP does; return the id of its import."""
         path = "/test/sync_users.csv" if dry_run else "/sync_users.csv"
         number = await self.queue.arriving(
             "acme", path, size=len(content), written=None, uploaded_at=NOON, dry_run=dry_run
@@ -85,7 +85,7 @@ class Desk:
             return [tuple(row) for row in rows]
 
     def lying_about(self) -> list[str]:
-        """What is in the tenant's folder besides the databases: files, staging and copies."""
+        """Return the paths in the tenant's folder besides the databases: files, staging and copies."""
         places = (self.folder.files, self.folder.staging, self.folder.uploads)
         return sorted(str(file.relative_to(self.folder.root)) for place in places for file in place.rglob("*"))
 
@@ -146,7 +146,7 @@ async def test_a_browser_that_says_nothing_for_long_has_gone(desk: Desk, monkeyp
         yield b"first_name"
         await asyncio.Event().wait()
 
-    with pytest.raises(Refused, match="nothing came") as caught:
+    with pytest.raises(Refused, match="no data came for") as caught:
         await desk.trials.of_file("acme", "x.csv", stalled(), "olga")
     assert caught.value.code == "upload_stalled"
 
@@ -154,8 +154,12 @@ async def test_a_browser_that_says_nothing_for_long_has_gone(desk: Desk, monkeyp
 @pytest.mark.parametrize(
     ("settings", "code", "sentence"),
     [
-        ({"max_file_bytes": "2KiB"}, "file_too_large", "the file is too large: it may have 2.0 KiB at most"),
-        ({"quota_bytes": "2KiB"}, "quota_exceeded", "may have 2.0 KiB together"),
+        (
+            {"max_file_bytes": "2KiB"},
+            "file_too_large",
+            "the file is too large: the limit is 2.0 KiB (max_file_bytes)",
+        ),
+        ({"quota_bytes": "2KiB"}, "quota_exceeded", "exceeds the storage quota of 2.0 KiB"),
     ],
 )
 async def test_a_file_there_is_no_room_for_is_refused_with_a_sentence(
@@ -174,7 +178,7 @@ async def test_a_file_there_is_no_room_for_is_refused_with_a_sentence(
 async def test_files_of_trials_that_wait_count_against_the_quota(desk: Desk) -> None:
     await desk.tenants.change_settings("acme", {"quota_bytes": 1000})
     await desk.trials.of_file("acme", "x.csv", chunks(b"x" * 600, 100), "olga")
-    with pytest.raises(Refused, match="no room"):
+    with pytest.raises(Refused, match="exceeds the storage quota"):
         await desk.trials.of_file("acme", "y.csv", chunks(b"x" * 600, 100), "olga")
     await desk.trials.of_file("acme", "y.csv", chunks(b"x" * 400, 100), "olga")
 
@@ -268,7 +272,7 @@ async def test_other_settings_are_tried_on_the_newest_file_of_a_real_import(desk
 
 
 async def test_settings_that_make_every_row_mean_something_else_are_seen_to(desk: Desk) -> None:
-    """Rows known by the file before are looked at again, and a default that is put back is tried too."""
+    """Rows known from the file before are compared again, and a reset to a default can be tested too."""
     await desk.tenants.change_settings("acme", {"value_mapping": {"job_title": {"Boss": "Manager"}}})
     await desk.imported(people("ann", "bo", job_title="Boss"))
     before = await desk.users()
@@ -289,7 +293,7 @@ async def test_settings_that_make_no_sense_are_not_tried(desk: Desk) -> None:
 async def test_without_a_kept_file_there_is_nothing_to_try_settings_on(desk: Desk) -> None:
     await desk.uploaded(people("ann"), dry_run=True)
     lay = desk.lying_about()
-    with pytest.raises(Refused, match="no file to try these settings on") as caught:
+    with pytest.raises(Refused, match="These settings cannot be tested: no file was imported yet") as caught:
         await desk.trials.of_settings("acme", {}, "olga")
     assert caught.value.code == "no_kept_file"
     assert desk.lying_about() == lay
@@ -313,7 +317,7 @@ async def test_another_identifier_is_tried_as_if_the_users_had_been_told_apart_b
     await desk.imported(
         sheet(("Ann", "Smith", "ann@example.com", "1"), ("Bo", "Lee", "bo@example.com", "2"), header=header)
     )
-    # Ann has another address, and would be somebody else if she were told by it.
+    # Ann has another address: by address she would be another user.
     await desk.imported(sheet(("Bo", "Lee", "bo@example.com", "2"), header=header))
     desk.folder.copy(2).write_bytes(sheet(("Ann", "Smith", "new@example.com", "1"), header=header))
     before = await desk.users()

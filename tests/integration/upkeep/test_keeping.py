@@ -387,7 +387,7 @@ async def test_feeds_that_cannot_be_looked_at_are_looked_at_again(
     watch.now += 4 * DAY
     await watch.tenants.store.ledger.db.execute("ALTER TABLE tenants RENAME TO away")
     watch.keeper.start()
-    await eventually(lambda: "Looking at feeds fails" in caplog.text)
+    await eventually(lambda: "The check for stale feeds failed" in caplog.text)
     await watch.tenants.store.ledger.db.execute("ALTER TABLE away RENAME TO tenants")
     await eventually(lambda: watch.told, what="the feed to be told of")
     await watch.keeper.stop()

@@ -65,7 +65,7 @@ async def test_a_list_is_of_one_state_where_it_is_asked_to_be(site: Site) -> Non
 async def test_a_misspelt_filter_is_not_passed_over(site: Site) -> None:
     answer = await site.api("viewer").get(IMPORTS, params={"sate": "failed"})
     assert answer.status_code == 422
-    assert answer.json()["errors"] == [{"name": "sate", "detail": "is not known here"}]
+    assert answer.json()["errors"] == [{"name": "sate", "detail": "is unknown"}]
 
 
 @pytest.mark.parametrize(

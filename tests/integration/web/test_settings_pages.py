@@ -228,7 +228,7 @@ async def test_what_tried_no_settings_puts_none_into_the_form(
 async def test_without_a_file_there_is_nothing_to_try_on_and_what_was_typed_is_kept(owner: httpx.AsyncClient) -> None:
     answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(max_sessions="7"))
     assert answer.status_code == 409
-    assert "There is no file to try these settings on" in answer.text
+    assert "These settings cannot be tested: no file was imported yet" in answer.text
     assert Form(answer.text, SETTINGS)["max_sessions"] == "7"
 
 

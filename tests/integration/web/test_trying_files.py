@@ -55,7 +55,7 @@ async def test_a_file_that_is_too_large_is_refused_with_a_sentence_while_it_come
     )
     for answer in (chunked, await try_file(site, b"x" * 5000)):
         assert answer.status_code == 413
-        assert "The file is too large: it may have" in seen(answer.text)
+        assert "The file is too large: the limit is" in seen(answer.text)
         assert 'type="file"' in answer.text
     assert not [*staging.iterdir()]
     assert listed(await page(site)) == []

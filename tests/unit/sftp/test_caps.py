@@ -48,7 +48,7 @@ def test_no_setting_takes_more_than_the_descriptors_last_for(limit: int) -> None
 def test_a_setting_above_its_cap_is_named_with_both_numbers() -> None:
     chosen = {"max_connections": 500, "max_handshakes": 5, "max_auth_tries": 9, "max_handles": None}
     assert list(lowered(chosen, {"max_connections": 128, "max_handshakes": 64, "max_handles": 96})) == [
-        "MAX_CONNECTIONS is 500, but the files this process may open last for 128. The server uses 128."
+        "MAX_CONNECTIONS is 500, but the descriptors of this process (ulimit -n) allow 128. The server uses 128."
     ]
 
 
