@@ -1,4 +1,4 @@
-"""The fences of docs/operating.md: every setting of one is in the tables, with the default of the code."""
+"""The limits in docs/operating.md: every setting of a limit is in the tables, with the default of the code."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ from server.web.api.asking import BODY_BYTES_MOST
 from server.web.crowd import CONNECTIONS, SPARE
 from tests.support import ROOT
 
-SECTION = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").split("\n## Fences\n")[1].split("\n## ")[0]
-ROWS = [row.split(" | ") for row in re.findall(r"^\| (.+) \|$", SECTION, re.MULTILINE) if not row.startswith("fence")]
-FENCES = re.compile(
+SECTION = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").split("\n## Limits\n")[1].split("\n## ")[0]
+ROWS = [
+    row.split(" | ") for row in re.findall(r"^\| (.+) \|$", SECTION, re.MULTILINE) if not row.startswith("limit |")
+]
+LIMITS = re.compile(
     r"max_|quota_|penalty_|unbanned_|trusted_balancers|login_grace|idle_|keepalive_|allowed_networks", re.ASCII
 )
-OF_A_VALUE = {"max_deactivations_percent", "max_deactivations_min", "max_creations_percent", "max_updates_percent"}
-"""What holds an import back takes nothing from others: the guard is no fence."""
+OF_THE_GUARD = {"max_deactivations_percent", "max_deactivations_min", "max_creations_percent", "max_updates_percent"}
+"""Limits of the guard, which holds imports: they protect users, not other clients."""
 
 SEEN_BY = {
-    "connections, in all": [
+    "all connections": [
         "a_connection_too_many_is_told_not_now_and_no_more",
         "above_the_cap_a_health_check_is_answered_and_all_else_is_told_to_wait",
     ],
-    "connections without a login, in all": [
+    "connections without a login": [
         "connections_without_a_login_are_capped_in_all",
         "the_address_with_the_most_connections_gives_one_up",
         "a_crowd_of_strangers_leaves_room_for_http_and_for_tenants",
     ],
-    "the same of one address (IPv6: one /64)": ["connections_without_a_login_are_capped_per_address"],
+    "connections without a login of one address (IPv6: one /64)": [
+        "connections_without_a_login_are_capped_per_address"
+    ],
     "time to log in": ["who_does_not_log_in_is_disconnected"],
-    "refused tries to log in": ["tries_too_many_end_the_connection_and_say_so"],
+    "refused login attempts": ["tries_too_many_end_the_connection_and_say_so"],
     "penalties of a source ([Bans](#bans)), in seconds": [
         "an_agent_that_offers_five_wrong_keys_is_not_banned",
         "refused_logins_grow_into_a_ban_of_their_source_alone",
@@ -46,7 +50,7 @@ SEEN_BY = {
         "a_flood_without_logins_is_banned_while_a_tenant_elsewhere_works",
         "behind_an_address_with_a_session_bans_are_short",
     ],
-    "networks without bans and caps by address": ["networks_on_the_allow_list_are_neither_banned_nor_capped"],
+    "networks without bans and address limits": ["networks_on_the_allow_list_are_neither_banned_nor_capped"],
     "PROXY headers": [
         "a_ban_is_of_the_client_behind_the_balancer",
         "a_balancer_that_sends_no_usable_header_is_closed_with_one_line",
@@ -58,44 +62,46 @@ SEEN_BY = {
     "sessions of a tenant": ["a_session_too_many_is_told_why"],
     "channels of a connection": ["channels_of_a_connection_are_limited"],
     "open files and folders of a connection": ["open_files_count_over_all_channels_of_a_connection"],
-    "the same of a tenant": ["open_files_count_over_all_connections_of_a_tenant"],
-    "the same, in all": ["open_files_of_all_tenants_are_capped_by_the_descriptors"],
+    "open files and folders of a tenant": ["open_files_count_over_all_connections_of_a_tenant"],
+    "open files and folders of all tenants": ["open_files_of_all_tenants_are_capped_by_the_descriptors"],
     "bytes of one READ": ["one_read_is_answered_with_no_more_than_it_should_be"],
-    "a packet of SFTP": ["a_packet_longer_than_any_client_sends_ends_the_session"],
-    "SFTP before version 3": ["a_client_of_a_version_before_3_is_refused"],
-    "bytes, files, largest file": [
+    "size of an SFTP packet": ["a_packet_longer_than_any_client_sends_ends_the_session"],
+    "SFTP versions before 3": ["a_client_of_a_version_before_3_is_refused"],
+    "storage: bytes, files, largest file": [
         "the_quota_counts_what_is_visible_and_what_is_being_written",
         "files_and_folders_are_limited_in_number_but_one_may_always_be_replaced",
         "limits_changed_by_the_operator_hold_for_open_sessions_within_seconds",
     ],
-    "imports that wait": ["a_file_is_refused_with_the_reason_while_too_many_imports_wait"],
-    "no request for long": ["an_idle_client_is_told_that_it_was_idle"],
-    "no answer to keepalives": ["a_client_that_answers_no_keepalive_is_disconnected"],
-    "of these without a good token": ["idle_connections_keep_no_new_client_from_being_answered"],
-    "of these from one address (IPv6: one /64)": ["behind_a_proxy_the_forwarded_address_is_counted"],
-    "of these with one token": ["a_token_above_its_share_is_refused_and_another_is_answered"],
-    "places for `/healthz`, `/readyz`, `/metrics`": ["idle_connections_without_a_token_block_no_other_client"],
+    "waiting imports": ["a_file_is_refused_with_the_reason_while_too_many_imports_wait"],
+    "time without a request": ["an_idle_client_is_told_that_it_was_idle"],
+    "unanswered keepalives": ["a_client_that_answers_no_keepalive_is_disconnected"],
+    "connections without a valid token": ["idle_connections_keep_no_new_client_from_being_answered"],
+    "connections of one address (IPv6: one /64)": ["behind_a_proxy_the_forwarded_address_is_counted"],
+    "connections with one token": ["a_token_above_its_share_is_refused_and_another_is_answered"],
+    "connections only for `/healthz`, `/readyz` and `/metrics`": [
+        "idle_connections_without_a_token_block_no_other_client"
+    ],
     "event streams of one token": ["an_event_stream_above_the_cap_is_refused_until_another_ends"],
     "wrong tokens of one address at once": ["wrong_tokens_at_once_are_refused_while_a_right_one_is_answered"],
-    "a form, but for a file to test": ["a_form_above_1_mib_is_refused"],
-    "the body of a request to the API, but for a file": ["a_body_that_is_too_large_is_refused"],
-    "the head of a request": ["a_head_of_a_request_that_is_too_long_is_answered_with_400"],
-    "time for the head of a request": ["a_head_that_comes_byte_by_byte_is_not_waited_for_any_longer"],
-    "nothing more of a body, or an answer not taken": ["whoever_keeps_us_waiting_holds_no_connection"],
+    "size of a form, except a file to test": ["a_form_above_1_mib_is_refused"],
+    "size of an API request body, except a file": ["a_body_that_is_too_large_is_refused"],
+    "size of a request head": ["a_head_of_a_request_that_is_too_long_is_answered_with_400"],
+    "time to send a request head": ["a_head_that_comes_byte_by_byte_is_not_waited_for_any_longer"],
+    "time without progress of a request body or an answer": ["whoever_keeps_us_waiting_holds_no_connection"],
 }
-"""The tests that run into each fence as a client does."""
+"""The tests that reach each limit as a client does."""
 
 FIELDS: dict[str, FieldInfo] = {**ServerSettings.model_fields, **TenantSettings.model_fields}
 
 
 def documented() -> dict[str, str]:
-    """What stands for each setting's default, by its name."""
+    """The documented default of each setting, by its name."""
     found = re.findall(r"`(\w+)`[,:]? ([^;`|]+)", " ; ".join(row[1] for row in ROWS))
     return {name.lower(): default.strip(" ;") for name, default in found}
 
 
-def test_every_setting_of_a_fence_is_in_the_tables_and_no_other() -> None:
-    names = {name for name in FIELDS if FENCES.match(name)} - OF_A_VALUE - {"max_row_drop_percent"}
+def test_every_setting_of_a_limit_is_in_the_tables_and_no_other() -> None:
+    names = {name for name in FIELDS if LIMITS.match(name)} - OF_THE_GUARD - {"max_row_drop_percent"}
     assert documented().keys() == names
 
 
@@ -119,18 +125,21 @@ def _ways_to_write(default: object, name: str) -> set[str]:
     return {of_descriptors[name]} if name in of_descriptors else {"none", "any"}
 
 
-def test_the_fences_without_a_setting_are_those_of_the_code() -> None:
-    said = {row[0]: row[1] for row in ROWS}
-    assert said["a packet of SFTP"] == f"{MAX_PACKET // 1024} KiB"
-    assert said["places for `/healthz`, `/readyz`, `/metrics`"] == f"{SPARE} more"
-    assert said["wrong tokens of one address at once"] == f"{slowing.WAITING_MOST}"
-    assert said["a form, but for a file to test"] == f"{forms.FORM_BYTES_MOST // 1024**2} MiB"
-    assert said["the body of a request to the API, but for a file"] == f"{BODY_BYTES_MOST // 1024**2} MiB"
-    assert said["time for the head of a request"] == f"{slow_clients.HEAD_S:.0f} seconds"
-    assert said["nothing more of a body, or an answer not taken"] == f"{slow_clients.STALLED_S:.0f} seconds"
+def test_the_limits_without_a_setting_are_those_of_the_code() -> None:
+    documented_as = {row[0]: row[1] for row in ROWS}
+    assert documented_as["size of an SFTP packet"] == f"{MAX_PACKET // 1024} KiB"
+    assert documented_as["connections only for `/healthz`, `/readyz` and `/metrics`"] == f"{SPARE} more"
+    assert documented_as["wrong tokens of one address at once"] == f"{slowing.WAITING_MOST}"
+    assert documented_as["size of a form, except a file to test"] == f"{forms.FORM_BYTES_MOST // 1024**2} MiB"
+    assert documented_as["size of an API request body, except a file"] == f"{BODY_BYTES_MOST // 1024**2} MiB"
+    assert documented_as["time to send a request head"] == f"{slow_clients.HEAD_S:.0f} seconds"
+    assert (
+        documented_as["time without progress of a request body or an answer"]
+        == f"{slow_clients.STALLED_S:.0f} seconds"
+    )
 
 
-def test_every_fence_has_a_test_that_runs_into_it() -> None:
+def test_every_limit_has_a_test_that_reaches_it() -> None:
     assert {row[0] for row in ROWS} == SEEN_BY.keys()
     sources = [*(ROOT / "tests" / "integration").rglob("*.py"), *(ROOT / "tests" / "system").rglob("*.py")]
     tests = set(re.findall(r"def test_(\w+)", "".join(source.read_text(encoding="utf-8") for source in sources)))
