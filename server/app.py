@@ -29,13 +29,13 @@ from server import process
 from server.faults import Faults
 from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging
+from server.hooks.admission import Admission
 from server.hooks.import_hook import ChecksumHook, ImportHook
 from server.hooks.trials import Trials
-from server.hooks.waiting import Line
 from server.logs import announce
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
-from server.room import Room
+from server.room import DataDisk
 from server.settings import ServerSettings
 from server.sftp.auth import Login
 from server.sftp.ban_keeper import BanKeeper
@@ -75,10 +75,10 @@ async def serve(settings: ServerSettings) -> None:
     make_data_dir(settings.data_dir)
     Faults().watch(asyncio.get_running_loop())
     with process.hold(settings.data_dir), _signals() as (stop, hurry):
-        room = Room(settings.data_dir)
-        room.begin()
+        disk = DataDisk(settings.data_dir)
+        disk.begin()
         async with AsyncExitStack() as stack:
-            server = await room.insist(lambda: stack.enter_async_context(open_server(settings, room)), stop)
+            server = await disk.insist(lambda: stack.enter_async_context(open_server(settings, disk)), stop)
             if server is None:
                 return
             try:
@@ -98,7 +98,7 @@ class Server:
     """
 
     def __init__(
-        self, settings: ServerSettings, tenants: Tenants, accounts: Accounts, soundness: Soundness, room: Room
+        self, settings: ServerSettings, tenants: Tenants, accounts: Accounts, soundness: Soundness, disk: DataDisk
     ) -> None:
         store, looking = tenants.store, tenants.store.looking()
         queue, listing = store.imports(), looking.imports()
@@ -108,7 +108,7 @@ class Server:
         self._tenants = tenants
         self._queue = queue
         self._soundness = soundness
-        self._room = room
+        self._disk = disk
         self._left: dict[str, list[Entry]] = {}
         self._preparing: asyncio.Task[None] | None = None
         self._tokens = Tokens(looking.tokens())
@@ -155,11 +155,11 @@ class Server:
 
     def _hook_table(self) -> HookTable:
         parts = self._queue, self._closing, self._tenants.folder
-        line = Line(self._queue, Turns(self._queue, self._closing, self._starter), self._soundness.settings)
+        admission = Admission(self._queue, Turns(self._queue, self._closing, self._starter), self._soundness.settings)
         return HookTable(
             {
-                "/sync_users.csv": ImportHook(*parts, line, dry_run=False),
-                "/test/sync_users.csv": ImportHook(*parts, line, dry_run=True),
+                "/sync_users.csv": ImportHook(*parts, admission, dry_run=False),
+                "/test/sync_users.csv": ImportHook(*parts, admission, dry_run=True),
                 f"/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=False),
                 f"/test/{CHECKSUM_NAME}": ChecksumHook(*parts, dry_run=True),
             },
@@ -191,7 +191,7 @@ class Server:
                 "sftp": self._sftp_listens,
                 "worker": self._worker_works,
                 "database": self._database_answers,
-                "disk": self._room.check,
+                "disk": self._disk.check,
             },
             self._render_metrics,
             self._may_read_metrics,
@@ -213,7 +213,7 @@ class Server:
         http = await _listen(self._http.start(), settings.http_host, settings.http_port)
         sftp = await _listen(self._sftp.start(), settings.sftp_host, settings.sftp_port)
         self._preparing = asyncio.create_task(asyncio.to_thread(rendering.prepare), name="preparing pages")
-        self._room.start()
+        self._disk.start()
         self._worker.start()
         self._keeper.start()
         self._indexer.start()
@@ -243,7 +243,7 @@ class Server:
                 self._notifications.stop(grace_s),
             )
             await self._soundness.stop()
-            await self._room.stop()
+            await self._disk.stop()
             await self._key_uses.stop()
             await self._ban_keeper.stop()
             await self._live.close()
@@ -268,7 +268,7 @@ class Server:
         return await self._counting.render()
 
     def _why_not_stored(self, tenant: str) -> str | None:
-        return self._room.why() or self._soundness.why_not_stored(tenant)
+        return self._disk.why() or self._soundness.why_not_stored(tenant)
 
     async def _sftp_listens(self) -> bool:
         return self._sftp.listening
@@ -288,13 +288,13 @@ class Server:
 
 
 @asynccontextmanager
-async def open_server(settings: ServerSettings, room: Room) -> AsyncIterator[Server]:
+async def open_server(settings: ServerSettings, disk: DataDisk) -> AsyncIterator[Server]:
     """Open the databases and yield the server on them; close them at the end."""
     async with open_tenants(settings.data_dir, serving=True) as tenants:
         soundness = Soundness(tenants, tenants.store.looking().imports())
         accounts = Accounts(tenants, soundness)
         try:
-            yield Server(settings, tenants, accounts, soundness, room)
+            yield Server(settings, tenants, accounts, soundness, disk)
         finally:
             accounts.close()
 

@@ -54,7 +54,7 @@ class Free:
     read_only: bool = False
 
 
-def why_no_room(free: Free, *, reserved: bool) -> str | None:
+def why_disk_unusable(free: Free, *, reserved: bool) -> str | None:
     """Return why nothing can be stored, or None. `reserved`: the reserve exists, beside the free space."""
     if free.read_only:
         return READ_ONLY
@@ -70,7 +70,7 @@ def free_at(folder: Path) -> Free:
     return Free(blocks * found.f_frsize, files, bool(found.f_flag & os.ST_RDONLY))
 
 
-class Room:
+class DataDisk:
     """The disk of the data folder. Call `begin()` first (it blocks); it is checked between `start()` and `stop()`."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -96,7 +96,7 @@ class Room:
         """Write the reserve, or delete it if the disk is full. Call it before a database is opened."""
         try:
             free = free_at(self._data_dir)
-            if why_no_room(free, reserved=True) == FULL and self._reserve.exists():
+            if why_disk_unusable(free, reserved=True) == FULL and self._reserve.exists():
                 self._reserve.unlink()
                 log.warning(
                     "The disk is full: headcount.reserve was deleted for this start.",
@@ -135,7 +135,7 @@ class Room:
         """Check now, and write the reserve if it is missing and fits. Raises nothing."""
         try:
             self._change()
-            why = why_no_room(free_at(self._data_dir), reserved=self._reserve.exists())
+            why = why_disk_unusable(free_at(self._data_dir), reserved=self._reserve.exists())
             if not why and not self._reserve.exists():
                 self._make_reserve()
         except OSError as error:

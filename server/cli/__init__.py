@@ -80,7 +80,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Only this user can read the files that it creates."""
     os.umask(0o077)
-    _open_what_is_closed()
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # show what the terminal cannot encode as an escape
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(_unexpected(error))
 
 
-def _open_what_is_closed() -> None:
+def _open_closed_streams() -> None:
     """Open /dev/null for each standard stream that was closed at the start (`>&-`); Python has None there."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

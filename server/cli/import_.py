@@ -57,20 +57,20 @@ async def list_(tenant: str, state: str | None, limit: int, as_json: bool) -> No
     """List the imports of TENANT, newest first."""
     async with _opened(tenant) as (queue, _):
         entries = await queue.page(tenant, state=ImportState(state) if state else None, limit=limit)
-    columns = {"id": "ID", "state": "STATE", "dry_run": "DRY RUN", "uploaded_at": "UPLOADED", "did": "RESULT"}
+    columns = {"id": "ID", "state": "STATE", "dry_run": "DRY RUN", "uploaded_at": "UPLOADED", "result": "RESULT"}
     reports = [entry.report().to_json() for entry in entries]
     rows: list[Mapping[str, object]] = [*reports]
     if not as_json:
-        rows = [{**report, "did": _did(entry)} for entry, report in zip(entries, reports, strict=True)]
+        rows = [{**report, "result": _result(entry)} for entry, report in zip(entries, reports, strict=True)]
     print_list(rows, columns, as_json=as_json, empty=f"{tenant} has no imports yet.")
 
 
-def _did(entry: Entry) -> str:
+def _result(entry: Entry) -> str:
     """Return the result of `entry` on one line: its message, its counts, or both if it was applied."""
-    did = summary(entry.outcome.counts.to_json()) if entry.outcome else "nothing"
+    counts = summary(entry.outcome.counts.to_json()) if entry.outcome else "nothing"
     if entry.message is None:
-        return did
-    return f"{entry.message} ({did})" if entry.state in APPLIED else entry.message
+        return counts
+    return f"{entry.message} ({counts})" if entry.state in APPLIED else entry.message
 
 
 @import_.command()

@@ -22,7 +22,7 @@ from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
 from server.tenants.tenants import Tenants, refuse_lost, server_database
 
-CAN_NOT_READ = (TenantRefused, RingUnreadable, ImporterError, DatabaseFault, OSError, ValueError)
+CANNOT_READ = (TenantRefused, RingUnreadable, ImporterError, DatabaseFault, OSError, ValueError)
 """The exceptions of an unusable folder or database of a tenant."""
 
 
@@ -197,7 +197,7 @@ def _freshness(feed: Feed) -> dict[str, Any]:
 
 async def _limit(opened: Tenants, name: str) -> int | None:
     """Return `stale_after_days` of the tenant. None if it is unset or cannot be read."""
-    with suppress(*CAN_NOT_READ):
+    with suppress(*CANNOT_READ):
         return (await opened.settings(name)).stale_after_days
     return None
 
@@ -206,7 +206,7 @@ async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:
     """Return one line of the list. Facts that cannot be read are None: a broken tenant must not hide the others."""
     users: dict[str, int] | None = None
     key_count: int | None = None
-    with suppress(*CAN_NOT_READ):
+    with suppress(*CANNOT_READ):
         await opened.get(one.name)
         key_count = len(opened.ring(one.name).keys())
         users = await opened.users(one.name).count_by_state()

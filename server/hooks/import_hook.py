@@ -20,7 +20,7 @@ from importer.queue.entry import Entry
 from importer.queue.queue import Queue
 from importer.worker.closing import Closing
 from server.files.hooks import Arrival, HookRefused, Upload
-from server.hooks.waiting import Line
+from server.hooks.admission import Admission
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +85,11 @@ class _Records:
 class ImportHook(_Records):
     """A `server.files.hooks.Hook` that queues imports."""
 
-    def __init__(self, queue: Queue, closing: Closing, folder_of: FolderOf, line: Line, *, dry_run: bool) -> None:
+    def __init__(
+        self, queue: Queue, closing: Closing, folder_of: FolderOf, admission: Admission, *, dry_run: bool
+    ) -> None:
         super().__init__(queue, closing, folder_of, dry_run=dry_run)
-        self._line = line
+        self._admission = admission
 
     async def arriving(self, upload: Upload) -> Arrival:
         """Create the import in state `arriving`. It is durable on return. Raises HookRefused.
@@ -95,7 +97,7 @@ class ImportHook(_Records):
         An upload that is refused because too many imports wait is listed, since it leaves no other trace.
         """
         try:
-            await self._line.admit(upload.tenant, dry_run=self._dry_run)
+            await self._admission.admit(upload.tenant, dry_run=self._dry_run)
         except Refused as refusal:
             await self._never_ran(upload, ImportState.ABORTED, refusal.message, refused=True)
             raise HookRefused(f"the file was refused: {refusal.message}") from refusal
@@ -115,7 +117,7 @@ class ImportHook(_Records):
         Raises TryAgain or Refused if nothing was queued.
         """
         if await self._queue.landed(upload.tenant, arrival.id):
-            await self._line.give_way(upload.tenant)
+            await self._admission.give_way(upload.tenant)
         log.info(
             "Import %d of %s is queued.",
             *(arrival.id, upload.tenant),

@@ -33,7 +33,7 @@ from server.files.drafts import Draft
 from server.files.landing import reason_of
 from server.files.paths import TEST, ClientPath
 from server.files.space import Space, WhyNotStored, never_refused
-from server.hooks.waiting import refuse_if_full
+from server.hooks.admission import refuse_if_full
 from server.tenants.accounts import limits_of
 from server.tenants.settings import TenantSettings, changed, differences
 from server.tenants.tenants import Tenants

@@ -46,7 +46,7 @@ class Counting:
         self._successes = await self._queue.last_successes()
         for tenant, finished_at in self._successes.items():
             self._metrics.succeeded(tenant, finished_at)
-        await self.meet_tenants()
+        await self.current_tenants()
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         """Count the end of an import. A failure to count must not fail the import."""
@@ -65,7 +65,7 @@ class Counting:
 
     async def render(self) -> bytes:
         """Return the current metrics in the text format of Prometheus."""
-        tenants = await self.meet_tenants()
+        tenants = await self.current_tenants()
         if self._successes is None:
             self._successes = await self._queue.last_successes()
         self._metrics.feeds(feeds(tenants, self.figures.all, self._successes, utc_now()))
@@ -73,7 +73,7 @@ class Counting:
         self._metrics.queue_length.set(await self._queue.queue_length())
         return self._metrics.render()
 
-    async def meet_tenants(self) -> list[Tenant]:
+    async def current_tenants(self) -> list[Tenant]:
         """Adopt tenants and users that were changed by commands or SQL; return the tenants by name."""
         tenants = await self.figures.renew(WAIT_S, write=False)
         names = {tenant.name for tenant in tenants}

@@ -38,7 +38,7 @@ REST = 9.0
 LOOK_AT_FEEDS_S = 60.0
 
 
-class Teller(Protocol):
+class FeedNotifier(Protocol):
     """Sends the notification about a stale feed: once while it is stale, however often these are called."""
 
     async def tell_stale(self, feed: Feed) -> None: ...
@@ -57,7 +57,7 @@ class Keeper:
         tenants: Tenants,
         queue: Queue,
         clock: Clock,
-        teller: Teller | None = None,
+        notifier: FeedNotifier | None = None,
         soundness: Soundness | None = None,
         figures: FigureBook | None = None,
     ) -> None:
@@ -65,7 +65,7 @@ class Keeper:
         self._tenants = tenants
         self._queue = queue
         self._clock = clock
-        self._teller = teller
+        self._notifier = notifier
         self._soundness = soundness
         self._known_stale: set[Feed] = set()
         self._told: dict[str, tuple[Feed, str | None]] = {}
@@ -110,7 +110,7 @@ class Keeper:
                 break
         return [*left, *rest]
 
-    async def tell_of_stale_feeds(self) -> None:
+    async def notify_stale_feeds(self) -> None:
         """Queue a notification about every stale feed, and log each once."""
         tenants = await self.figures.renew(0)
         limited = [each for each in tenants if _is_limited(self.figures.of(each.name))]
@@ -128,14 +128,14 @@ class Keeper:
         for feed in found:
             # Its settings may name other recipients now: notify again if users.db has changed.
             known = feed, self.figures.seen(feed.tenant)
-            if (told.get(feed.tenant) == known or await self._tell(feed)) and known[1]:
+            if (told.get(feed.tenant) == known or await self._notify(feed)) and known[1]:
                 self._told[feed.tenant] = known
 
-    async def _tell(self, feed: Feed) -> bool:
+    async def _notify(self, feed: Feed) -> bool:
         """Queue the notification about one feed; return whether that succeeded. Raises nothing: others follow."""
         try:
-            if self._teller:
-                await (self._teller.tell_stale(feed) if feed.stale else self._teller.tell_fresh(feed))
+            if self._notifier:
+                await (self._notifier.tell_stale(feed) if feed.stale else self._notifier.tell_fresh(feed))
         except Exception as error:
             sentence = f"The notification about the feed of {feed.tenant} cannot be queued"
             tell(log, sentence, error, {"event": "feed_untold", "tenant": feed.tenant}, then="retrying in a minute")
@@ -156,20 +156,20 @@ class Keeper:
         return [
             each.name
             for each in tenants
-            if may_be_too_old(each, self.figures.of(each.name), self.figures.pruned(each.name), now)
+            if may_have_expired(each, self.figures.of(each.name), self.figures.pruned(each.name), now)
         ]
 
     async def _trim_due(self) -> float:
         """Delete the oldest kept files of tenants whose imports ended, as far as they exceed `kept_bytes`."""
         self._ended.clear()
         due, self._to_trim = self._to_trim, set()
-        self._to_trim |= {name for name in due if not await self._tried(name, self._trim)}
+        self._to_trim |= {name for name in due if not await self._attempted(name, self._trim)}
         return PRUNE_AGAIN_S if self._to_trim else PRUNE_S
 
     async def _prune_one(self, name: str) -> bool:
-        return await self._all_is_kept(name) or await self._tried(name, self._trim_and_prune)
+        return await self._nothing_expired(name) or await self._attempted(name, self._trim_and_prune)
 
-    async def _all_is_kept(self, name: str) -> bool:
+    async def _nothing_expired(self, name: str) -> bool:
         """Return whether nothing of the tenant has expired or is too much. Reads the queue, and opens no users.db."""
         known, now = self.figures.of(name), self._clock()
         if known is None:
@@ -201,7 +201,7 @@ class Keeper:
             oldest = rfc3339(now - timedelta(days=days))
         self._note_pruned(tenant, days, settings.kept_bytes, oldest)
 
-    async def _tried(self, name: str, work: Callable[[str, TenantSettings], Awaitable[object]]) -> bool:
+    async def _attempted(self, name: str, work: Callable[[str, TenantSettings], Awaitable[object]]) -> bool:
         """Run `work` for a tenant with its settings. Return False if it should be retried soon."""
         if self._soundness and self._soundness.why(name):
             return False
@@ -219,7 +219,7 @@ class Keeper:
         return True
 
     async def _look_at_feeds(self) -> float:
-        await self.tell_of_stale_feeds()
+        await self.notify_stale_feeds()
         return LOOK_AT_FEEDS_S
 
     def _feeds_unseen(self, error: Exception) -> float:
@@ -232,7 +232,7 @@ def pruned_for(tenant: Tenant, retention_days: int, kept_bytes: int) -> str:
     return f"{tenant.last_import_id} {retention_days} {kept_bytes}"
 
 
-def may_be_too_old(tenant: Tenant, figures: Figures | None, pruned: Pruned | None, now: str) -> bool:
+def may_have_expired(tenant: Tenant, figures: Figures | None, pruned: Pruned | None, now: str) -> bool:
     """Return whether data of `tenant` may have expired at `now` (RFC 3339)."""
     if not tenant.last_import_id:
         return False

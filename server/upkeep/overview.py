@@ -57,7 +57,7 @@ class Overview:
 
     async def tenants(self) -> list[TenantFacts]:
         """Return the facts about all tenants, by name."""
-        found, figures = await self._counting.meet_tenants(), self._counting.figures
+        found, figures = await self._counting.current_tenants(), self._counting.figures
         newest, successes = await self._imports.newest_of_all(), await self._imports.last_successes()
         stand = {feed.tenant: feed for feed in feeds(found, figures.all, successes, self._clock())}
         without = {one.name: Feed(one.name, successes.get(one.name), None, None) for one in found}

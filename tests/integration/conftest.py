@@ -20,5 +20,5 @@ async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
 
 @pytest.fixture
 def indexed_however_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Users have an index however few they are."""
+    """Give users an index however few they are."""
     monkeypatch.setattr(search, "FEW", -1)

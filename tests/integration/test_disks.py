@@ -1,4 +1,4 @@
-"""The disks of the tests go with the run that made them."""
+"""The disks of a test run are unmounted when it ends, however it ends."""
 
 from __future__ import annotations
 

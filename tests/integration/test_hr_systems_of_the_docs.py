@@ -1,4 +1,4 @@
-"""The examples of docs/from-your-hr-system.md: each file is read by its settings, to the users that it tells of."""
+"""The examples of docs/from-your-hr-system.md: each file, with its settings, gives the users it describes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LOCATIONS = {
 
 
 def example(system: str) -> tuple[str, dict[str, Any]]:
-    """The file of the example, and the settings that it needs."""
+    """Return the file of the example, and the settings that it needs."""
     section = PAGE.split(f"\n## {system}\n")[1].split("\n## ")[0]
     text, toml = (re.findall(rf"```{kind}\n(.*?)```", section, re.DOTALL)[0] for kind in ("csv", "toml"))
     settings = from_toml(toml)
@@ -48,7 +48,7 @@ def example(system: str) -> tuple[str, dict[str, Any]]:
 
 
 def seeded(text: str, settings: dict[str, Any]) -> bytes:
-    """The three of the file as users already, by identifier."""
+    """Return the three users of the file, by identifier."""
     identifier = settings.get("identifier", "email")
     people = [("Ann", "Lee", "ann.lee@example.com"), ("Bo", "Ng", "bo.ng@example.com")]
     people.append(("Cy", "Olsen", "cy.olsen@example.com"))
@@ -92,5 +92,5 @@ def test_every_column_of_the_example_is_mapped_and_known(system: str) -> None:
     assert [theirs for theirs in meant if plain(theirs) not in known and not tells_beside([theirs])[0]] == []
 
 
-def test_every_system_of_the_page_is_tried() -> None:
+def test_every_hr_system_of_the_page_is_tested() -> None:
     assert tuple(re.findall(r"^## (.+)$", PAGE, re.MULTILINE))[:-1] == SYSTEMS

@@ -1,4 +1,4 @@
-"""A client that is not installed must be noticed: by whoever reads the end of the run, and by CI."""
+"""A missing client is named at the end of a test run, and fails CI."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support import ROOT
 
 QUICKLY = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-"""Such a run needs none of the plugins that are installed, and they take most of its time to load."""
+"""The run needs none of the installed plugins, and loading them takes most of its time."""
 SKIPPING = """
 from tests.support.clients import needs
 
@@ -40,13 +40,13 @@ def test_the_end_of_a_run_names_the_missing_clients(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", [SKIPPING, "import pytest\ndef test_it(): pytest.skip('not today')\n"])
-def test_where_nothing_may_be_skipped_a_skip_fails_the_run(tmp_path: Path, source: str) -> None:
+def test_a_skip_fails_a_run_that_forbids_skips(tmp_path: Path, source: str) -> None:
     run = run_pytest(tmp_path, source, HEADCOUNT_NO_SKIPS="1")
     assert run.returncode == pytest.ExitCode.TESTS_FAILED, run.stdout
     assert "HEADCOUNT_NO_SKIPS allows none" in run.stdout
 
 
-def test_a_run_without_skips_says_nothing_of_clients(tmp_path: Path) -> None:
+def test_a_run_without_skips_does_not_mention_clients(tmp_path: Path) -> None:
     run = run_pytest(tmp_path, "def test_it(): pass\n", HEADCOUNT_NO_SKIPS="1")
     assert run.returncode == 0, run.stdout
     assert "skipped" not in run.stdout

@@ -1,4 +1,4 @@
-"""A data folder that cannot be looked at is told of, and used again when it can."""
+"""A data folder that cannot be checked is logged, and used again once it can."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from server.room import Room
+from server.room import DataDisk
 
 
 @pytest.mark.logs("disk_unseen", "disk_unusable", "disk_usable")
-def test_a_folder_that_cannot_be_looked_at_takes_nothing_until_it_can(tmp_path: Path) -> None:
+def test_a_data_folder_that_cannot_be_checked_stores_nothing_until_it_can(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    room = Room(data)
-    room.begin()
-    assert room.why() == "the disk of the server fails (No such file or directory)"
+    disk = DataDisk(data)
+    disk.begin()
+    assert disk.why() == "the disk of the server fails (No such file or directory)"
     data.mkdir()
     (data / "headcount.lock").touch()
-    room.look()
-    assert room.why() is None
+    disk.look()
+    assert disk.why() is None
     assert (data / "headcount.reserve").exists()

@@ -1,4 +1,4 @@
-"""The benchmarks' own sums: a table that flatters would be worse than none."""
+"""The arithmetic of the benchmarks: a flattering table would be worse than none."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def test_a_promise_holds_by_the_ratio_of_the_medians(ours: list[float], holds: b
     assert figure.holds is holds
 
 
-def test_a_promised_amount_does_not_look_at_the_peer() -> None:
+def test_an_absolute_promise_does_not_depend_on_the_peer() -> None:
     assert Figure("memory", "MiB", [299.0], "idle", [1.0], most=300, absolute=True).holds is True
     assert Figure("memory", "MiB", [301.0], "idle", [999.0], most=300, absolute=True).holds is False
 
 
-def test_the_table_says_who_does_not_hold() -> None:
+def test_the_table_names_the_promises_that_fail() -> None:
     broken, shown = table([Figure("a", "s", [3.0], "p", [1.0], most=2.0), Figure("b", "s", [3.0])]).splitlines()[2:]
     assert broken.split("|")[-4:-1] == [" 3.00  ", " <= 2 times ", " NO    "]
     assert shown.split("|")[-2].strip() == ""
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_company(tmp_path: Path) -> None:
     assert one == other
 
 
-def test_everybody_is_listed_once_and_has_a_manager_of_the_company(tmp_path: Path) -> None:
+def test_every_user_is_listed_once_and_has_a_manager_of_the_company(tmp_path: Path) -> None:
     with write_people(tmp_path / "people.csv", 3000).open(encoding="utf-8", newline="") as file:
         people = list(csv.DictReader(file, strict=True))
     addresses = {person["email"] for person in people}
@@ -44,7 +44,7 @@ def test_everybody_is_listed_once_and_has_a_manager_of_the_company(tmp_path: Pat
     assert len(HEADER.split(",")) == 14
 
 
-def test_a_changed_list_differs_in_about_as_many_rows_as_was_asked(tmp_path: Path) -> None:
+def test_a_changed_list_differs_in_about_the_requested_number_of_rows(tmp_path: Path) -> None:
     before = write_people(tmp_path / "before.csv", 5000).read_text(encoding="utf-8").splitlines()
     after = write_people(tmp_path / "after.csv", 5000, changed=0.01).read_text(encoding="utf-8").splitlines()
     changed = sum(one != other for one, other in zip(before, after, strict=True))

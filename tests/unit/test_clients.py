@@ -1,4 +1,4 @@
-"""The clients that tests drive: what is said where one is missing."""
+"""The message of a test whose client is missing."""
 
 from __future__ import annotations
 

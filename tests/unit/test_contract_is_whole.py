@@ -1,4 +1,4 @@
-"""The contract suite plays every method that an engine has to have: read from the protocols, and from the tests."""
+"""The contract suite calls every method that an engine must have, as read from the protocols and the tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support import ROOT
 
 CONTRACT = ROOT / "tests" / "contract"
 ROOTS = (Store, Users, Checksums)
-"""What an engine is asked first; the other protocols are what their methods give."""
+"""The protocols that an engine is entered by; their methods return the other protocols."""
 
 PLAYED_IN = {
     "AccountStore": "tenants/test_tenants.py",
@@ -47,11 +47,11 @@ PLAYED_IN = {
     "Users": "users",
     "Watch": "web/test_hints.py",
 }
-"""Where the methods of each protocol are played: a file of the contract suite, or all of a folder."""
+"""The file or folder of the contract suite that calls the methods of each protocol."""
 
 
 def protocols() -> dict[str, type[Any]]:
-    """Every protocol that an engine has, by name."""
+    """Return every protocol of an engine, by name."""
     found: dict[str, type[Any]] = {}
     waiting: list[type[Any]] = list(ROOTS)
     while waiting:
@@ -72,7 +72,7 @@ def is_part(member: object) -> bool:
 
 
 def given_by(method: Any) -> Iterator[type[Any]]:
-    """The protocols in what a method gives, within a context or not."""
+    """Yield the protocols in the return type of a method, also inside a context manager."""
     given = get_type_hints(method, localns={"array": list}).get("return")  # Python 3.11 has no array[int] to evaluate
     for each in (given, *get_args(given)):
         if getattr(each, "_is_protocol", False) and each.__module__.partition(".")[0] in ("engine", "importer"):
@@ -80,17 +80,17 @@ def given_by(method: Any) -> Iterator[type[Any]]:
 
 
 def called_in(place: str) -> set[str]:
-    """The names of all methods that are called there."""
+    """Return the names of all methods called in `place`."""
     path = CONTRACT / place
     trees = [ast.parse(file.read_text("utf-8")) for file in ([path] if path.is_file() else path.rglob("*.py"))]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return {node.func.attr for node in nodes if isinstance(node.func, ast.Attribute)}
 
 
-def test_it_is_known_where_each_protocol_is_played() -> None:
+def test_every_protocol_has_a_contract_test() -> None:
     assert sorted(protocols()) == sorted(PLAYED_IN)
 
 
 @pytest.mark.parametrize("name", PLAYED_IN)
-def test_the_contract_suite_plays_every_method_of_a_protocol(name: str) -> None:
+def test_the_contract_suite_calls_every_method_of_a_protocol(name: str) -> None:
     assert [method for method in methods(protocols()[name]) if method not in called_in(PLAYED_IN[name])] == []

@@ -21,7 +21,7 @@ def addresses(day: str) -> list[str]:
 
 
 @pytest.mark.parametrize("day", ["monday", "tuesday"])
-def test_everybody_is_listed_once_and_every_manager_is_somebody(day: str) -> None:
+def test_every_user_is_listed_once_and_every_manager_is_a_user(day: str) -> None:
     listed = addresses(day)
     assert len(set(listed)) == len(listed) >= 40
     assert {person["manager"] for person in people(day)} - {""} <= set(listed)
@@ -38,7 +38,7 @@ def test_team_names_hold_commas() -> None:
     assert any("Tech\\, London" in person["secondary_team"] for person in people("monday"))
 
 
-def test_tuesday_has_people_who_came_left_and_changed() -> None:
+def test_tuesday_has_users_who_are_new_absent_and_changed() -> None:
     before = {person["email"]: person for person in people("monday")}
     after = {person["email"]: person for person in people("tuesday")}
     assert after.keys() - before.keys()

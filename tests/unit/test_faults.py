@@ -1,4 +1,4 @@
-"""What no part has caught is said in the log, and not more often than once a second."""
+"""Uncaught exceptions are logged, at most once a second."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from server.faults import Faults, shortage
 from server.seldom import Seldom
 
 
-def test_what_happens_often_is_said_once_a_second_with_how_often() -> None:
+def test_a_repeated_event_is_logged_once_a_second_with_its_count() -> None:
     seldom = Seldom()
     assert [seldom.again(now) for now in (0.0, 0.1, 0.9, 1.0, 1.5, 9.0)] == [1, 0, 0, 3, 0, 2]
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
-def test_a_shortage_is_known_by_its_number(number: int) -> None:
+def test_a_shortage_is_recognized_by_its_error_number(number: int) -> None:
     assert shortage(OSError(number, "text"))
 
 
-def test_an_error_of_another_kind_is_no_shortage() -> None:
+def test_other_errors_are_not_shortages() -> None:
     assert shortage(MemoryError())
     assert shortage(OSError(errno.ENOENT, "text")) is None
     assert shortage(None) is None
 
 
-def test_a_failed_accept_is_said_once_and_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_accept_is_logged_once_and_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
     faults, loop = Faults(), asyncio.new_event_loop()
     faults.watch(loop)
     for _ in range(512):
@@ -40,7 +40,7 @@ def test_a_failed_accept_is_said_once_and_without_a_traceback(caplog: pytest.Log
 
 
 @pytest.mark.logs("loop_fault")
-def test_a_fault_of_ours_is_said_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_internal_error_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     faults, loop = Faults(), asyncio.new_event_loop()
     faults.watch(loop)
     for _ in range(3):

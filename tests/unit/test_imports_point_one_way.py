@@ -38,7 +38,7 @@ ROOMS = {
         "cli": 7, "__main__": 8,
     },
 }  # fmt: skip
-"""How high each room of a package stands; "" is its ground, the modules beside the rooms."""
+"""The height of each room of a package; "" is its ground, the modules beside the rooms."""
 
 DRIVERS = {"aiosqlite", "sqlite3"}
 KNOW_AN_ENGINE = {
@@ -189,7 +189,7 @@ ACTING = {
     "time", "urllib", "uvicorn",
 }  # fmt: skip
 PURE_BUT_FOR = {"ground.moments": {"utc_now"}}
-"""Modules of which a pure one may import every name but these."""
+"""Names that a pure module may not import, by the module that has them."""
 SERVERS_OWN = {
     "click", "fastapi", "jinja2", "markupsafe", "prometheus_client", "pydantic_settings", "rich", "starlette",
     "uvicorn",
@@ -257,7 +257,7 @@ def test_a_room_imports_only_rooms_below_it(name: str) -> None:
 
 
 def test_only_the_server_as_a_whole_knows_its_sftp_side() -> None:
-    """What the pages, the notifications and the command line need of it is handed to them as values."""
+    """Pages, notifications and commands get the values they need of it as arguments."""
     knowing = {
         name
         for name in MODULES
@@ -266,8 +266,8 @@ def test_only_the_server_as_a_whole_knows_its_sftp_side() -> None:
     assert knowing == {"server.app"}
 
 
-def test_only_these_modules_know_which_engine_it_is() -> None:
-    """What opens a store; all others are handed it, and know its protocol."""
+def test_only_these_modules_know_the_engine() -> None:
+    """Only the modules that open a store; all others get one, and know its protocol."""
     knowing = {
         name
         for name in MODULES
@@ -288,7 +288,7 @@ def test_every_folder_of_a_package_is_a_room() -> None:
 
 
 def test_every_package_is_named_where_it_is_built() -> None:
-    """A folder that pyproject.toml does not name is there in the checkout, and missing where it is installed."""
+    """A folder that pyproject.toml does not name exists in a checkout, but not in an installation."""
     named = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     folders = {".".join(file.relative_to(ROOT).parent.parts) for file in MODULES.values()}
     assert folders == set(named)
@@ -300,11 +300,11 @@ def test_only_an_engine_knows_a_driver_of_a_database(name: str) -> None:
 
 
 def test_only_these_modules_know_ssh() -> None:
-    """The list only gets shorter: all others are handed values."""
+    """The list only gets shorter: all others get values as arguments."""
     assert {name for name in MODULES if "asyncssh" in map(package_of, imported_by(name))} == KNOW_SSH
 
 
-def test_whoever_says_pure_is_held_to_it() -> None:
+def test_a_module_that_says_pure_is_pure() -> None:
     texts = {name: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) for name, file in MODULES.items()}
     assert {name for name, text in texts.items() if text and re.search(r"\bPure\.", text)} <= PURE
 
@@ -320,7 +320,7 @@ def test_a_pure_module_imports_only_pure_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(PURE))
 def test_a_pure_module_does_not_import_the_clock(name: str) -> None:
-    """Nor a whole module that has it: `moments.utc_now` would be one step away."""
+    """A pure module does not import a module that has the clock either: `moments.utc_now` would be one step away."""
     for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             assert not {alias.name for alias in node.names} & PURE_BUT_FOR.keys(), f"{name} line {node.lineno}"

@@ -1,4 +1,4 @@
-"""The lines on stderr."""
+"""Log lines on stderr."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_json_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ValueError: wrong" in line["traceback"]
 
 
-def test_what_a_client_calls_itself_cannot_start_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_value_of_a_client_cannot_start_a_log_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("text", "info")
     logging.getLogger("x").warning("From %s.", "evil\nnew line", extra={"event": "e", "path": "a\r\x1b[2Jb"})
     assert capsys.readouterr().err.count("\n") == 1
@@ -64,7 +64,7 @@ except IndexError:
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_a_line_with_a_traceback_needs_no_file(log_format: str) -> None:
-    """What is imported when it is needed first can't be when no file can be opened."""
+    """A module that is imported on first use cannot be loaded if the process cannot open files."""
     told = subprocess.run(
         [sys.executable, "-c", WITHOUT_DESCRIPTORS.format(format=log_format)],
         capture_output=True,
@@ -77,7 +77,7 @@ def test_a_line_with_a_traceback_needs_no_file(log_format: str) -> None:
     assert "--- Logging error ---" not in told
 
 
-def test_the_level_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_below_the_log_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("text", "error")
     logging.getLogger("x").warning("Not now.")
     logging.getLogger("asyncssh").warning("Nor this.")
@@ -85,13 +85,13 @@ def test_the_level_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["asyncssh", "aiosqlite", "python_multipart.multipart"])
-def test_at_no_level_do_libraries_tell_what_came_from_clients(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_log_no_values_of_clients_at_any_level(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("text", "debug")
     logging.getLogger(name).debug("Skipping duplicate ampersand at 1")
     assert capsys.readouterr().err == ""
 
 
-def test_being_ready_is_said_at_any_level_in_the_words_others_wait_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_listening_line_is_printed_at_any_level_in_its_exact_form(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("text", "error")
     logs.announce("text", ("0.0.0.0", 2222), ("::1", 8080))
     assert capsys.readouterr().err == "listening sftp=0.0.0.0:2222 http=[::1]:8080\n"

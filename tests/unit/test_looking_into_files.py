@@ -1,4 +1,4 @@
-"""What an engine keeps is asked of its protocols: tests that look into its files themselves say why they have to."""
+"""Tests read an engine's data through its protocols; those that open its files are listed with the reason."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WHY = {
 
 
 def imported_by(file: Path) -> set[str]:
-    """The packages that are imported anywhere in it."""
+    """Return the packages that are imported anywhere in the file."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""The event loop of the server, in a hurry and not."""
+"""The event loop of the server, in a hurry and otherwise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG_S = 600.0
 
 @contextmanager
 def ready(loop: asyncio.AbstractEventLoop) -> Iterator[list[int]]:
-    """Connections on which something has come; of each that a step takes in the number."""
+    """Connections with data; each step notes the number of every connection that it reads."""
     came: list[int] = []
     pairs = [socket.socketpair() for _ in range(CONNECTIONS)]
     for number, (ours, theirs) in enumerate(pairs):
@@ -38,19 +38,19 @@ def ready(loop: asyncio.AbstractEventLoop) -> Iterator[list[int]]:
 
 
 async def taken_in(came: list[int]) -> list[int]:
-    """What one step takes in."""
+    """Return the connections that one step reads."""
     before = len(came)
     await asyncio.sleep(0)
     return came[before:]
 
 
 async def steps() -> tuple[list[int], list[list[int]], list[int]]:
-    """What a step takes in, what some take in a hurry, and what one does afterwards."""
+    """Return the connections read by a step before, by some in a hurry, and by one after it."""
     with ready(asyncio.get_running_loop()) as came:
         await asyncio.sleep(0)
         one = await taken_in(came)
         with hurry():
-            await asyncio.sleep(0)  # what was ready for it was asked for before
+            await asyncio.sleep(0)  # this step began before the hurry
             hurried = [await taken_in(came) for _ in range(CONNECTIONS)]
         await asyncio.sleep(0)
         return one, hurried, await taken_in(came)
@@ -60,7 +60,7 @@ def in_loop(pause_s: float) -> asyncio.Runner:
     return asyncio.Runner(loop_factory=partial(ServerLoop, pause_s))
 
 
-def test_a_step_in_a_hurry_takes_in_one_connection_and_all_get_their_turn() -> None:
+def test_a_step_in_a_hurry_reads_one_connection_and_all_get_their_turn() -> None:
     with in_loop(0.0) as runner:
         one, hurried, afterwards = runner.run(steps())
     assert sorted(one) == sorted(afterwards) == list(range(CONNECTIONS))
@@ -68,14 +68,14 @@ def test_a_step_in_a_hurry_takes_in_one_connection_and_all_get_their_turn() -> N
     assert sorted(number for each in hurried for number in each) == list(range(CONNECTIONS))
 
 
-def test_a_hurry_begins_with_a_pause_in_which_no_connection_is_taken_in() -> None:
+def test_a_hurry_begins_with_a_pause_in_which_no_connection_is_read() -> None:
     with in_loop(LONG_S) as runner:
         one, hurried, afterwards = runner.run(steps())
     assert sorted(one) == sorted(afterwards) == list(range(CONNECTIONS))
     assert hurried == [[]] * CONNECTIONS
 
 
-def test_threads_and_timers_are_heard_while_the_others_are_left_alone() -> None:
+def test_threads_and_timers_run_during_a_pause() -> None:
     async def heard() -> list[int]:
         with ready(asyncio.get_running_loop()) as came, hurry():
             await asyncio.sleep(0)
@@ -88,7 +88,7 @@ def test_threads_and_timers_are_heard_while_the_others_are_left_alone() -> None:
         assert runner.run(heard()) == []
 
 
-def test_a_signal_is_heard_while_the_others_are_left_alone() -> None:
+def test_a_signal_is_handled_during_a_pause() -> None:
     async def heard() -> bool:
         loop, told = asyncio.get_running_loop(), asyncio.Event()
         loop.add_signal_handler(signal.SIGUSR1, told.set)
@@ -119,7 +119,7 @@ def test_a_pause_ends_though_the_hurry_goes_on() -> None:
     [(100.004, 100.008), (100.02, 100.04), (103.0, 100.04)],
     ids=["early", "at its end", "long after it"],
 )
-def test_pauses_take_half_of_the_time_at_most(ended: float, next_: float) -> None:
+def test_pauses_take_at_most_half_of_the_time(ended: float, next_: float) -> None:
     pause = Pause(0.02)
     pause.begin(100.0)
     assert pause.left_s(100.0) == pytest.approx(0.02)

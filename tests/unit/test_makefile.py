@@ -1,4 +1,4 @@
-"""`make demo` and `make test` on a fresh machine: what they say while they install."""
+"""The output of `make demo` and `make test` on a fresh machine, while they install."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support import ROOT
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])
-def test_every_step_that_takes_long_is_announced(target: str) -> None:
+def test_every_long_step_of_the_makefile_is_announced(target: str) -> None:
     command = ["make", "--dry-run", "--always-make", "--no-print-directory", target]
     steps = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     installs = [number for number, step in enumerate(steps) if "pip install" in step or "-m venv" in step]

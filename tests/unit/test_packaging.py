@@ -1,4 +1,4 @@
-"""What is installed: every package of the source, and a command that makes sure of them."""
+"""An installation has every package of the source, and a command that checks them."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def test_the_command_is_the_one_that_loads_its_own_packages() -> None:
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_every_package_bears_the_mark_of_headcount(name: str) -> None:
+def test_every_package_has_the_mark_of_headcount(name: str) -> None:
     assert MARK in (ROOT / name / "__init__.py").read_text(encoding="utf-8").splitlines()

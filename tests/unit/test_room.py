@@ -1,10 +1,10 @@
-"""When a disk counts as full, decided from what is free."""
+"""When a disk counts as full, by its free space."""
 
 from __future__ import annotations
 
 import pytest
 
-from server.room import FREE_BYTES, FULL, READ_ONLY, RESERVE_BYTES, Free, why_no_room
+from server.room import FREE_BYTES, FULL, READ_ONLY, RESERVE_BYTES, Free, why_disk_unusable
 
 BOTH = FREE_BYTES + RESERVE_BYTES
 
@@ -21,13 +21,13 @@ BOTH = FREE_BYTES + RESERVE_BYTES
         (Free(BOTH, read_only=True), True, READ_ONLY),
     ],
 )
-def test_a_disk_is_full_without_room_for_the_reserve_or_for_files(
+def test_a_disk_is_full_without_space_for_the_reserve_or_for_files(
     free: Free, reserved: bool, why: str | None
 ) -> None:
-    assert why_no_room(free, reserved=reserved) == why
+    assert why_disk_unusable(free, reserved=reserved) == why
 
 
-def test_a_reserve_that_was_given_up_does_not_make_the_disk_look_usable() -> None:
+def test_a_deleted_reserve_does_not_make_a_full_disk_usable() -> None:
     free = Free(FREE_BYTES - 1)
-    assert why_no_room(free, reserved=True) == FULL
-    assert why_no_room(Free(free.size + RESERVE_BYTES), reserved=False) == FULL
+    assert why_disk_unusable(free, reserved=True) == FULL
+    assert why_disk_unusable(Free(free.size + RESERVE_BYTES), reserved=False) == FULL

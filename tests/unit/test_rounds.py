@@ -1,4 +1,4 @@
-"""Rounds go on until the end, whatever one of them comes to; a write that is insisted on is made or raises."""
+"""Rounds continue until the end even if one fails; `insist` repeats a write until it succeeds or raises."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_rounds_follow_each_other_until_the_end() -> None:
     assert done == 3
 
 
-async def test_a_round_that_raises_is_told_of_and_does_not_end_them() -> None:
+async def test_a_round_that_raises_is_reported_and_the_rounds_go_on() -> None:
     ending, told = asyncio.Event(), []
 
     async def work() -> float:
@@ -81,7 +81,7 @@ async def test_a_round_begins_early_when_it_is_woken() -> None:
     await asyncio.wait_for(rounds_, 5)
 
 
-async def test_a_write_is_insisted_on_until_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_write_is_repeated_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds, "INSIST_S", 0)
     tries = 0
 
@@ -106,7 +106,7 @@ async def test_a_write_that_fails_at_the_end_raises() -> None:
         await insist(write, ending)
 
 
-async def test_an_event_is_waited_for_no_longer_than_asked() -> None:
+async def test_an_event_is_waited_for_at_most_the_given_time() -> None:
     event = asyncio.Event()
     assert not await set_within(event, 0.01)
     event.set()

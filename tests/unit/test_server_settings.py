@@ -1,4 +1,4 @@
-"""Server settings: where they come from, which wins, and what is said about a wrong one."""
+"""Server settings: their sources, which source wins, and the message about an invalid one."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"{PREFIX}{name.upper()}", raising=False)
 
 
-def test_defaults_are_those_that_were_promised() -> None:
+def test_settings_have_the_promised_defaults() -> None:
     settings = load_settings()
     assert settings.data_dir == Path("./data")
     assert (settings.sftp_host, settings.sftp_port) == ("0.0.0.0", 2222)
@@ -36,7 +36,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
     assert load_settings().sftp_port == 2222
 
 
-def test_words_are_taken_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_are_accepted_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADCOUNT_LOG_LEVEL", "WARNING")
     assert load_settings().log_level == "warning"
 
@@ -61,7 +61,7 @@ def test_a_wrong_value_is_one_sentence_that_names_the_setting(
     assert "\n" not in str(caught.value)
 
 
-def test_only_this_machine_is_a_trusted_proxy_unless_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_this_machine_is_a_trusted_proxy_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [str(each) for each in load_settings().http_trusted_proxies] == ["127.0.0.1/32", "::1/128"]
     monkeypatch.setenv("HEADCOUNT_HTTP_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")
     assert [str(each) for each in load_settings().http_trusted_proxies] == ["10.0.0.0/8", "2001:db8::1/128"]
@@ -70,7 +70,7 @@ def test_only_this_machine_is_a_trusted_proxy_unless_others_are_named(monkeypatc
         load_settings()
 
 
-def test_a_wrong_mail_server_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_mail_server_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADCOUNT_SMTP_URL", "http://me:hunter2@mail")
     with pytest.raises(SettingsError, match="HEADCOUNT_SMTP_URL") as caught:
         load_settings()

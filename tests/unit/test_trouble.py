@@ -23,11 +23,11 @@ FULL = TryAgain("disk_full", "the disk is full")
         (RuntimeError("a fault"), None),
     ],
 )
-def test_what_the_disk_says_is_a_reason_and_a_fault_is_none(error: Exception, why: str | None) -> None:
+def test_errors_of_the_disk_have_an_outside_cause_and_internal_errors_none(error: Exception, why: str | None) -> None:
     assert outside_cause(error) == why
 
 
-def test_trouble_is_told_once_a_minute_with_how_often(caplog: pytest.LogCaptureFixture) -> None:
+def test_repeated_trouble_is_logged_once_a_minute_with_its_count(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
     trouble = Trouble(LOG, "Writing fails", {"event": "it"}, clock=lambda: now)
     for _ in range(3):
@@ -43,7 +43,7 @@ def test_trouble_is_told_once_a_minute_with_how_often(caplog: pytest.LogCaptureF
     ]
 
 
-def test_a_database_that_is_busy_for_a_moment_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_database_that_is_busy_for_a_moment_is_not_logged_as_trouble(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     trouble = Trouble(LOG, "Writing fails", {"event": "unwritten"}, clock=lambda: 0.0)
     trouble.met_unless_busy(TryAgain("database_busy", "another process holds the database"))

@@ -1,4 +1,4 @@
-"""The helper every other test waits with."""
+"""The helper with which all other tests wait."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_waiting_returns_the_first_true_answer() -> None:
     assert wait_until(lambda: next(answers)) == 7
 
 
-async def test_waiting_in_vain_says_for_what_and_the_last_answer() -> None:
+async def test_a_wait_in_vain_names_its_subject_and_the_last_answer() -> None:
     with pytest.raises(AssertionError, match=r"waiting for the import after 0.01 s; the last answer was \[\]"):
         await eventually(list, 0.01, "the import")
     with pytest.raises(AssertionError, match=r"waiting for the import after 0.01 s; the last answer was None"):

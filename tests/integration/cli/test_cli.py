@@ -1,4 +1,4 @@
-"""The command line: what is done, what is refused, and what programs that read it can rely on."""
+"""The command line: its results, its errors, and the output that other programs rely on."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def done(*arguments: str, stdin: bytes = b"") -> Ran:
 
 
 def refused(*arguments: str, code: int = 1, stdin: bytes = b"") -> str:
-    """The one sentence on stderr; nothing was printed on stdout."""
+    """Run a command that fails; return its sentence on stderr. It must print nothing on stdout."""
     ran = run_cli(*arguments, stdin=stdin)
     assert (ran.code, ran.out) == (code, b"")
     assert "Traceback" not in ran.err
     return ran.err.strip().splitlines()[-1]
 
 
-def test_a_tenant_from_its_first_day_to_its_last(pub: str, data_dir: Path) -> None:
+def test_a_tenant_is_added_listed_shown_and_removed(pub: str, data_dir: Path) -> None:
     assert done("tenant", "list", "--json").json == []
     added = done("tenant", "add", "acme", "--key", pub, "--json").json
     assert added["name"] == "acme"
@@ -69,12 +69,12 @@ def test_a_tenant_from_its_first_day_to_its_last(pub: str, data_dir: Path) -> No
     assert done("tenant", "list", "--json").json == []
 
 
-def test_what_is_made_is_for_this_user_alone(pub: str, data_dir: Path) -> None:
+def test_only_this_user_can_read_the_files_of_a_tenant(pub: str, data_dir: Path) -> None:
     done("tenant", "add", "acme", "--key", pub)
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in [data_dir, *data_dir.rglob("*")])
 
 
-def test_settings_are_shown_as_they_are_set() -> None:
+def test_settings_are_shown_as_they_are_typed() -> None:
     done("tenant", "add", "acme")
     assert done("tenant", "set", "acme", "deactivate_missing=yes", "quota_bytes=5GiB").text == (
         "  deactivate_missing = true\n  quota_bytes = 5368709120\n"
@@ -87,14 +87,14 @@ def test_settings_are_shown_as_they_are_set() -> None:
     assert networks["deactivate_missing"] is True
 
 
-def test_an_empty_value_puts_a_default_back() -> None:
+def test_an_empty_value_resets_a_setting_to_its_default() -> None:
     done("tenant", "add", "acme")
     done("tenant", "set", "acme", "max_sessions=2", "max_creations_percent=5")
     after = done("tenant", "set", "acme", "max_sessions=", "max_creations_percent=", "--json").json
     assert after == TenantSettings().to_json()
 
 
-def test_of_several_settings_all_are_changed_or_none() -> None:
+def test_several_settings_are_changed_completely_or_not_at_all() -> None:
     done("tenant", "add", "acme")
     sentence = refused("tenant", "set", "acme", "max_sessions=2", "quota_files=lots")
     assert sentence.startswith("Error: quota_files: must be a whole number")
@@ -117,7 +117,7 @@ def test_of_several_settings_all_are_changed_or_none() -> None:
         (("token", "revoke", "7"), "no token 7"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence_and_1(arguments: tuple[str, ...], says: str) -> None:
+def test_a_refused_command_prints_one_sentence_and_exits_with_1(arguments: tuple[str, ...], says: str) -> None:
     done("tenant", "add", "acme")
     assert says in refused(*arguments)
 
@@ -141,18 +141,18 @@ def test_what_cannot_be_done_is_one_sentence_and_1(arguments: tuple[str, ...], s
         ("tenant", "list", "--jason"),
     ],
 )
-def test_wrong_usage_is_2_and_changes_nothing(arguments: tuple[str, ...], data_dir: Path) -> None:
+def test_wrong_usage_exits_with_2_and_changes_nothing(arguments: tuple[str, ...], data_dir: Path) -> None:
     refused(*arguments, code=2)
     assert not data_dir.exists()
 
 
-def test_looking_makes_no_data_folder(data_dir: Path) -> None:
+def test_reading_commands_create_no_data_folder(data_dir: Path) -> None:
     assert "HEADCOUNT_DATA_DIR" in refused("tenant", "show", "acme")
     done("tenant", "list", "--json")
     assert not data_dir.exists()
 
 
-def test_the_list_of_tenants_shows_whose_feed_is_stale(data_dir: Path) -> None:
+def test_the_list_of_tenants_shows_stale_feeds(data_dir: Path) -> None:
     for name in ("acme", "globex", "initech"):
         done("tenant", "add", name)
     done("tenant", "set", "acme", "stale_after_days=2")
@@ -165,7 +165,7 @@ def test_the_list_of_tenants_shows_whose_feed_is_stale(data_dir: Path) -> None:
     assert [line.split()[-1] for line in lines] == ["STALE", "no", "yes", "-"]
 
 
-def test_the_list_of_tenants_shows_the_others_where_a_table_of_one_is_missing(data_dir: Path) -> None:
+def test_a_tenant_without_a_table_does_not_hide_the_others_in_the_list(data_dir: Path) -> None:
     for name in ("acme", "globex"):
         done("tenant", "add", name)
     by_hand(data_dir / "tenants/acme/users.db", "ALTER TABLE users RENAME TO away")
@@ -173,7 +173,7 @@ def test_the_list_of_tenants_shows_the_others_where_a_table_of_one_is_missing(da
     assert listed == {"acme": None, "globex": {"active": 0, "deactivated": 0}}
 
 
-def test_a_table_that_is_missing_is_said_to_be(data_dir: Path) -> None:
+def test_a_missing_table_is_named(data_dir: Path) -> None:
     done("tenant", "add", "acme")
     by_hand(data_dir / "tenants/acme/users.db", "ALTER TABLE users RENAME TO away")
     by_hand(data_dir / "headcount.db", "ALTER TABLE tokens RENAME TO away")
@@ -202,7 +202,7 @@ def test_a_key_saved_by_powershell_is_read(tmp_path: Path) -> None:
     assert len(done("key", "list", "acme", "--json").json) == 1
 
 
-def test_a_private_key_given_by_mistake_is_named_and_not_kept(data_dir: Path) -> None:
+def test_a_private_key_given_by_mistake_is_named_and_not_stored(data_dir: Path) -> None:
     done("tenant", "add", "acme")
     private = keypair().export_private_key("openssh")
     assert "PRIVATE key" in refused("key", "add", "acme", "-", stdin=private)
@@ -228,7 +228,7 @@ def test_a_wrong_server_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
     assert refused("tenant", "add", "acme").startswith("Error: HEADCOUNT_SFTP_PORT: must be a whole number")
 
 
-def test_a_data_folder_of_another_user_is_left_alone(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_folder_of_another_user_is_refused(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done("tenant", "add", "acme")
     monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
     assert "belongs to the user" in refused("tenant", "add", "initech")
@@ -244,7 +244,7 @@ def test_a_tenant_that_cannot_be_read_does_not_hide_the_others(data_dir: Path) -
     assert [(row["name"], row["key_count"]) for row in rows] == [("acme", None), ("initech", None), ("umbrella", 0)]
 
 
-def test_tables_are_whole_lines_when_no_terminal_shows_them() -> None:
+def test_tables_are_not_cut_or_wrapped_without_a_terminal() -> None:
     done("tenant", "add", "acme")
     done("key", "add", "acme", "-", "--comment", "x" * 200, stdin=public_line().encode())
     heading, line = done("key", "list", "acme").text.splitlines()
@@ -253,13 +253,13 @@ def test_tables_are_whole_lines_when_no_terminal_shows_them() -> None:
     assert line.index("x" * 200) == heading.index("COMMENT")
 
 
-def test_every_command_explains_itself() -> None:
+def test_every_command_has_a_help() -> None:
     for name in COMMANDS:
         assert done(name, "--help").text.startswith(f"Usage: headcount {name}")
     assert done("--version").text.startswith("headcount ")
 
 
-def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+def test_a_reader_that_closes_the_pipe_causes_no_error_message() -> None:
     command = [sys.executable, "-m", "server", "tenant", "show", "acme"]
     done("tenant", "add", "acme")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
@@ -278,7 +278,7 @@ def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
         ("token", "revoke", "9" * 20),
     ],
 )
-def test_a_number_no_database_can_hold_is_wrong_usage(arguments: tuple[str, ...]) -> None:
+def test_a_number_too_large_for_the_database_is_wrong_usage(arguments: tuple[str, ...]) -> None:
     done("tenant", "add", "acme", "--json")
     ran = run_cli(*arguments)
     assert ran.code == 2
@@ -288,7 +288,7 @@ def test_a_number_no_database_can_hold_is_wrong_usage(arguments: tuple[str, ...]
 @pytest.mark.parametrize(
     "arguments", [("users", "show", "acme", "\udcff"), ("users", "list", "acme", "--search", "\udcff")]
 )
-def test_an_argument_that_is_no_utf_8_is_said_to_be_so(arguments: tuple[str, ...]) -> None:
+def test_an_argument_that_is_not_utf_8_is_named_as_the_reason(arguments: tuple[str, ...]) -> None:
     done("tenant", "add", "acme", "--json")
     ran = run_cli(*arguments)
     sentence = "an argument is not valid UTF-8, so nothing has this name. Check the encoding of the terminal"
@@ -296,7 +296,7 @@ def test_an_argument_that_is_no_utf_8_is_said_to_be_so(arguments: tuple[str, ...
 
 
 @pytest.mark.parametrize("name", ["quota_bytes", "quota_files", "max_file_bytes"])
-def test_a_limit_no_client_could_be_told_of_is_refused(name: str) -> None:
+def test_a_limit_too_large_for_sftp_is_refused(name: str) -> None:
     done("tenant", "add", "acme", "--json")
     ran = run_cli("tenant", "set", "acme", f"{name}={10**25}")
     assert ran.code == 1
@@ -304,7 +304,7 @@ def test_a_limit_no_client_could_be_told_of_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-"])
-def test_a_closed_standard_stream_is_no_fault(closed: str) -> None:
+def test_a_command_works_with_a_closed_standard_stream(closed: str) -> None:
     command = f'exec "$0" -m server tenant list {closed}'
     ran = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, timeout=60, check=False)
     assert ran.returncode == 0

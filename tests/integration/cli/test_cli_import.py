@@ -1,4 +1,4 @@
-"""`headcount import`: what it shows, what it decides, and its exit codes. Where a server is needed, one is played."""
+"""`headcount import`: its output, its decisions and its exit codes, with a simulated server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def on_queue(data: Path, work: Callable[[Queue], Awaitable[object]]) -> None:
-    """Do something to the queue, as the server would."""
+    """Run `work` on the queue, as the server would."""
 
     async def do() -> None:
         async with open_tenants(data) as tenants:
@@ -44,7 +44,7 @@ def on_queue(data: Path, work: Callable[[Queue], Awaitable[object]]) -> None:
 
 
 def ended(data: Path, *states: ImportState, dry_run: bool = False) -> None:
-    """Imports that ended so, one after the other."""
+    """Create imports that ended in these states, in this order."""
 
     async def end(queue: Queue) -> None:
         for state in states:
@@ -55,7 +55,7 @@ def ended(data: Path, *states: ImportState, dry_run: bool = False) -> None:
 
 @contextmanager
 def played_server(data: Path, work: Callable[[Queue], Awaitable[object]]) -> Iterator[None]:
-    """Somebody holds the lock, and does `work` in the meantime."""
+    """Hold the server's lock, and run `work` on the queue meanwhile."""
     with process.hold(data):
         thread = threading.Thread(target=on_queue, args=(data, work))
         thread.start()
@@ -76,7 +76,7 @@ def test_imports_are_listed_newest_first(data: Path) -> None:
     assert "It went wrong." in table[1]
 
 
-def test_the_list_says_what_to_look_at_and_what_was_done(data: Path) -> None:
+def test_the_list_of_imports_shows_the_message_and_the_counts(data: Path) -> None:
     async def end(queue: Queue) -> None:
         entry = await queue.claim("acme", await enqueue(queue))
         assert entry
@@ -93,14 +93,14 @@ def test_a_tenant_without_imports_has_an_empty_list(data: Path) -> None:
     assert (shown.code, shown.err) == (1, "Error: acme has no imports yet. Test a file: headcount check acme FILE\n")
 
 
-def test_without_an_id_the_newest_real_import_is_meant(data: Path) -> None:
+def test_without_an_id_a_command_uses_the_newest_import_that_is_not_a_dry_run(data: Path) -> None:
     ended(data, ImportState.UNCHANGED)
     ended(data, ImportState.COMPLETED, dry_run=True)
     assert run_cli("import", "show", "acme", "--json").json["id"] == 1
     assert run_cli("import", "show", "acme", "2", "--json").json["dry_run"] is True
 
 
-def test_what_does_not_exist_is_refused_in_a_sentence(data: Path) -> None:
+def test_an_unknown_import_is_refused_in_a_sentence(data: Path) -> None:
     assert run_cli("import", "show", "acme", "7").err == "Error: there is no import 7 of acme\n"
     assert "no tenant globex" in run_cli("import", "list", "globex").err
     assert run_cli("import", "show", "acme", "first").code == 2
@@ -108,13 +108,13 @@ def test_what_does_not_exist_is_refused_in_a_sentence(data: Path) -> None:
 
 @pytest.mark.usefixtures("data")
 @pytest.mark.parametrize("command", ["show", "wait", "approve", "discard", "undo", "changes"])
-def test_an_id_that_no_database_can_hold_is_wrong_usage(command: str) -> None:
+def test_an_id_too_large_for_the_database_is_wrong_usage(command: str) -> None:
     ran = run_cli("import", command, "acme", "9" * 20)
     assert ran.code == 2
     assert "is not in the range" in ran.err
 
 
-def test_a_report_reads_well(data: Path) -> None:
+def test_a_report_has_plurals_messages_and_no_control_characters(data: Path) -> None:
     async def end(queue: Queue) -> None:
         entry = await queue.claim("acme", await enqueue(queue))
         assert entry
@@ -131,7 +131,7 @@ def test_a_report_reads_well(data: Path) -> None:
     assert "\x1b" not in text
 
 
-def test_a_held_import_shows_whom_it_would_touch(data: Path) -> None:
+def test_a_held_import_shows_the_users_that_it_would_deactivate(data: Path) -> None:
     ended(data, ImportState.HELD)
     touched = TenantFolder(data / "tenants" / "acme").touched(1)
     users = [{"action": "deactivated", "user_id": number, "name": f"Name {number}"} for number in range(25)]
@@ -147,27 +147,27 @@ def test_a_held_import_shows_whom_it_would_touch(data: Path) -> None:
     ("state", "code"),
     [("completed", 0), ("completed_with_errors", 0), ("unchanged", 0), ("held", 1), ("failed", 1), ("discarded", 1)],
 )
-def test_waiting_carries_the_outcome(data: Path, state: str, code: int) -> None:
+def test_import_wait_exits_by_the_outcome(data: Path, state: str, code: int) -> None:
     ended(data, ImportState(state))
     waited = run_cli("import", "wait", "acme", "--json")
     assert (waited.code, waited.json["state"]) == (code, state)
 
 
-def test_waiting_ends_with_the_import(data: Path) -> None:
+def test_import_wait_ends_with_the_import(data: Path) -> None:
     on_queue(data, enqueue)
     with played_server(data, lambda queue: run_to(queue, 1, ImportState.COMPLETED)):
         waited = run_cli("import", "wait", "acme", "--json")
     assert (waited.code, waited.json["state"]) == (0, "completed")
 
 
-def test_waiting_can_be_limited(data: Path) -> None:
+@pytest.mark.parametrize(("timeout", "waited_for"), [("0", "0 seconds"), ("1", "1 second")])
+def test_import_wait_stops_at_the_timeout(data: Path, timeout: str, waited_for: str) -> None:
     on_queue(data, enqueue)
-    waited = run_cli("import", "wait", "acme", "--timeout", "0")
-    assert waited.code == 1
-    assert "still queued after 0 seconds" in waited.err
+    waited = run_cli("import", "wait", "acme", "--timeout", timeout)
+    assert (waited.code, waited.err) == (1, f"Error: import 1 is still queued after {waited_for}\n")
 
 
-def test_nobody_waits_for_a_server_that_does_not_run(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_wait_fails_if_no_server_runs(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "NO_SERVER_S", 0)
     on_queue(data, enqueue)
     waited = run_cli("import", "wait", "acme")
@@ -175,7 +175,7 @@ def test_nobody_waits_for_a_server_that_does_not_run(data: Path, monkeypatch: py
     assert waited.err == "Error: import 1 is queued but no server runs. Start it: headcount serve\n"
 
 
-def test_approving_waits_for_the_end_and_carries_it(data: Path) -> None:
+def test_import_approve_waits_for_the_end_and_exits_by_the_outcome(data: Path) -> None:
     ended(data, ImportState.HELD)
 
     async def run_when_approved(queue: Queue) -> None:
@@ -191,7 +191,7 @@ def test_approving_waits_for_the_end_and_carries_it(data: Path) -> None:
     assert (approved.json["state"], approved.json["decided_by"]) == ("completed", "operator")
 
 
-def test_approving_keeps_who_was_on_the_list(data: Path) -> None:
+def test_an_approval_keeps_the_users_on_its_list(data: Path) -> None:
     ended(data, ImportState.HELD)
     users = [{"action": "deactivated", "user_id": 4}, {"action": "updated", "user_id": 5}]
     touched = TenantFolder(data / "tenants" / "acme").touched(1)
@@ -208,7 +208,7 @@ def test_approving_keeps_who_was_on_the_list(data: Path) -> None:
     on_queue(data, look)
 
 
-def test_discarding_says_who_and_cannot_be_taken_back(data: Path) -> None:
+def test_a_discarded_import_has_who_decided_and_stays_discarded(data: Path) -> None:
     ended(data, ImportState.HELD)
     discarded = run_cli("import", "discard", "acme", "--json")
     assert (discarded.code, discarded.json["state"], discarded.json["decided_by"]) == (0, "discarded", "operator")
@@ -221,13 +221,13 @@ def test_discarding_says_who_and_cannot_be_taken_back(data: Path) -> None:
 
 
 @pytest.mark.parametrize("decision", ["approve", "discard"])
-def test_a_dry_run_is_not_decided(data: Path, decision: str) -> None:
+def test_a_dry_run_can_be_neither_approved_nor_discarded(data: Path, decision: str) -> None:
     ended(data, ImportState.HELD, dry_run=True)
     refused = run_cli("import", decision, "acme", "1")
     assert refused.code == 1
     assert "dry run" in refused.err
 
 
-def test_an_upload_still_arriving_is_not_shown_as_the_newest(data: Path) -> None:
+def test_an_upload_in_progress_is_not_the_newest_import(data: Path) -> None:
     on_queue(data, promise)
     assert run_cli("import", "show", "acme").code == 1

@@ -1,4 +1,4 @@
-"""The command line about users: what it lists, exports, protects, and what a file would do."""
+"""`headcount users` and `headcount check`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from importer.users.settled import Settled
 from server.cli.report_view import print_report
 from server.tenants.settings import TenantSettings, read_settings
 from tests.support.cli import Ran, run_cli
-from tests.support.writing import being_written
+from tests.support.writing import being_written, by_hand
 
 HEADER = (
     "first_name,last_name,email,job_title,manager,coach,primary_team,secondary_team,role,language,location,time_zone,"
@@ -47,7 +47,7 @@ def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TenantFolder:
     monkeypatch.setenv("HEADCOUNT_DATA_DIR", str(tmp_path / "data"))
     assert run_cli("tenant", "add", "acme").code == 0
     folder = TenantFolder(tmp_path / "data" / "tenants" / "acme")
-    # Bob has to be there before a row can deactivate him.
+    # Bob must exist before a row can deactivate him.
     assert apply(folder, PEOPLE.replace(",,,1\r\n", ",,,\r\n"), 1).counts.created == 5
     assert apply(folder, PEOPLE, 2).counts.deactivated == 1
     return folder
@@ -81,7 +81,7 @@ def test_users_are_listed_searched_and_limited() -> None:
     assert done("tenant", "show", "acme", "--json").json["users"] == {"active": 4, "deactivated": 1}
 
 
-def test_one_user_is_shown_whole() -> None:
+def test_one_user_is_shown_with_all_fields() -> None:
     grace = done("users", "show", "acme", "Grace@Example.com", "--json").json
     assert grace == {
         "first_name": "=Grace",
@@ -104,11 +104,11 @@ def test_one_user_is_shown_whole() -> None:
     }
 
 
-def test_what_a_file_held_cannot_speak_to_the_terminal() -> None:
+def test_a_value_of_a_file_cannot_control_the_terminal() -> None:
     assert "New\\nYork" in done("users", "show", "acme", "grace@example.com").text
 
 
-def test_a_user_who_is_not_there_is_refused_with_the_way_to_find_who_is() -> None:
+def test_an_unknown_user_is_refused_with_the_command_that_lists_users() -> None:
     for command in ("show", "protect", "unprotect"):
         ran = run_cli("users", command, "acme", "nobody@example.com")
         assert (ran.code, ran.out) == (1, b"")
@@ -128,7 +128,7 @@ def acme_folder() -> TenantFolder:
     return TenantFolder(Path(os.environ["HEADCOUNT_DATA_DIR"]) / "tenants" / "acme")
 
 
-def test_importing_an_export_changes_nobody(acme: TenantFolder) -> None:
+def test_importing_an_export_changes_no_user(acme: TenantFolder) -> None:
     text = done("users", "export", "acme").text
     rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     assert len(rows) == 6
@@ -140,18 +140,36 @@ def test_an_export_builds_the_same_users_elsewhere(acme: TenantFolder, tmp_path:
     text = done("users", "export", "acme").text
     assert run_cli("tenant", "add", "twin").code == 0
     twin = TenantFolder(acme.root.parent / "twin")
-    apply(twin, text.replace(",1\r\n", ",\r\n"), 1)  # nobody is created deactivated
+    apply(twin, text.replace(",1\r\n", ",\r\n"), 1)  # a new user cannot be created as deactivated
     apply(twin, text, 2)
     assert done("users", "export", "twin").text == text
 
 
-def test_an_export_is_one_moment_while_an_import_writes(acme: TenantFolder) -> None:
+def test_an_export_is_a_snapshot_while_an_import_writes(acme: TenantFolder) -> None:
     before = done("users", "export", "acme").out
     with being_written(acme.users_db, "UPDATE users SET first_name = 'half done'"):
         assert done("users", "export", "acme").out == before
 
 
-def test_a_check_says_what_would_happen_and_changes_nothing(acme: TenantFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("without", "sentence"),
+    [
+        (0, ""),
+        (1, "1 user has no identifier and was left out: a row cannot identify them.\n"),
+        (2, "2 users have no identifier and were left out: a row cannot identify them.\n"),
+    ],
+)
+def test_an_export_counts_the_users_without_an_identifier(acme: TenantFolder, without: int, sentence: str) -> None:
+    done("tenant", "set", "acme", 'custom_fields=[{"key": "badge"}]')
+    by_hand(acme.users_db, "UPDATE users SET custom = json_object('badge', 'B' || id)")
+    done("tenant", "set", "acme", "identifier=badge")
+    by_hand(acme.users_db, f"UPDATE users SET custom = '{{}}' WHERE id <= {without}")
+    ran = run_cli("users", "export", "acme")
+    assert (ran.code, ran.err) == (0, sentence)
+    assert len(list(csv.reader(io.StringIO(ran.text, newline="")))) == 6 - without
+
+
+def test_a_check_shows_the_expected_result_and_changes_nothing(acme: TenantFolder, tmp_path: Path) -> None:
     before = done("users", "export", "acme").out
     file = tmp_path / "new.csv"
     file.write_text(PEOPLE.replace("Analysts", "Engineers") + "New,Person,new@example.com,,,,,,,,,,,,\r\n")
@@ -182,7 +200,7 @@ def test_a_check_waits_for_no_import(acme: TenantFolder, tmp_path: Path) -> None
         (HEADER + "Ada,Lovelace,ada@example.com,,,,,,,,,,,,\r\n", "held"),
     ],
 )
-def test_a_check_ends_with_1_for_a_file_that_would_not_go_through_whole(
+def test_a_check_exits_with_1_if_rows_are_rejected_or_the_import_held_or_failed(
     tmp_path: Path, content: str, state: str
 ) -> None:
     done("tenant", "set", "acme", "deactivate_missing=true")
@@ -195,13 +213,13 @@ def test_a_check_ends_with_1_for_a_file_that_would_not_go_through_whole(
     assert f"state     {state}" in told.text
 
 
-def test_a_check_of_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_check_of_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     ran = run_cli("check", "acme", str(tmp_path / "none.csv"))
     assert (ran.code, ran.out) == (1, b"")
     assert "none.csv: No such file" in ran.err
 
 
-def test_a_check_names_whom_a_held_import_would_deactivate(tmp_path: Path) -> None:
+def test_a_check_names_the_users_that_a_held_import_would_deactivate(tmp_path: Path) -> None:
     done("tenant", "set", "acme", "deactivate_missing=true")
     file = tmp_path / "one.csv"
     file.write_text(HEADER + "Ada,Lovelace,ada@example.com,,,,,,,,,,,,\r\n")
@@ -213,7 +231,7 @@ def test_a_check_names_whom_a_held_import_would_deactivate(tmp_path: Path) -> No
     assert "headcount import approve" not in told
 
 
-def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_report_is_printed_in_sentences(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     outcome = apply(acme_folder(), PEOPLE + "Ada,X,nonsense,,,,,,,,,,,,\r\n", 3)
     report = Report(
         id=7, tenant="acme", state=ImportState.HELD, dry_run=False, file=outcome.file, messages=outcome.messages,
@@ -241,7 +259,7 @@ def test_a_report_is_told_in_sentences(capsys: pytest.CaptureFixture[str], tmp_p
     assert "  finished  2026-01-01T08:00:01.500Z\n" in capsys.readouterr().out, "nothing lasts less than no time"
 
 
-def test_a_check_tells_what_many_rows_have_in_common_once(acme: TenantFolder, tmp_path: Path) -> None:
+def test_a_check_prints_a_message_about_many_rows_once(acme: TenantFolder, tmp_path: Path) -> None:
     assert acme
     done("tenant", "set", "acme", "encoding=cp1252")
     file = tmp_path / "many.csv"
@@ -257,7 +275,7 @@ def test_a_check_tells_what_many_rows_have_in_common_once(acme: TenantFolder, tm
     assert next(line for line in lines if line.endswith("]")).endswith("[perhaps_utf_8]")
 
 
-def test_a_custom_field_called_active_stays_where_it_is_and_is_refused_elsewhere(tmp_path: Path) -> None:
+def test_a_custom_field_called_active_is_kept_but_cannot_be_added(tmp_path: Path) -> None:
     fields = 'custom_fields=[{"key": "active"}]'
     refused = run_cli("tenant", "set", "acme", fields)
     assert refused.code == 1

@@ -1,4 +1,4 @@
-"""The command loads Headcount's packages, whoever else has packages of the same names."""
+"""The command loads Headcount's packages, even if other packages have the same names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 from headcount.__main__ import PACKAGES
 from tests.support import ROOT
 
-THEIRS = "raise SystemExit('the package of somebody else was run')\n"
+THEIRS = "raise SystemExit('another package was run')\n"
 SCRIPT = "import sys\nfrom headcount.__main__ import main\nsys.exit(main())\n"
-"""What pip makes of the entry in pyproject.toml."""
+"""The script that pip creates from the entry in pyproject.toml."""
 
 
 def run(*arguments: str, path: list[Path], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python with these arguments, and `path` before everything that is installed."""
+    """Run Python with these arguments, and with `path` before the installed packages."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([sys.executable, *arguments], env=env, cwd=cwd, capture_output=True, text=True, timeout=60)
 
@@ -58,7 +58,7 @@ def test_a_module_beside_the_script_is_not_loaded(tmp_path: Path, installed: Pat
     assert worked(run(str(script), "--version", path=[installed], cwd=tmp_path))
 
 
-def test_a_package_that_was_installed_over_one_of_ours_is_named(tmp_path: Path, installed: Path) -> None:
+def test_a_package_that_replaced_one_of_headcount_is_named(tmp_path: Path, installed: Path) -> None:
     (installed / "server" / "__init__.py").write_text(THEIRS)
     ran = run("-m", "headcount", "--version", path=[installed], cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (1, "")
@@ -68,22 +68,22 @@ def test_a_package_that_was_installed_over_one_of_ours_is_named(tmp_path: Path, 
     )
 
 
-def test_a_package_that_lost_its_beginning_to_another_is_named(tmp_path: Path, installed: Path) -> None:
-    """As when the other one was installed over it and then removed."""
+def test_a_package_without_its_init_file_is_named(tmp_path: Path, installed: Path) -> None:
+    """This happens if another package was installed over it and then removed."""
     (installed / "keys" / "__init__.py").unlink()
     ran = run("-m", "headcount", "--version", path=[installed], cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert f"the package keys is missing from {installed}; install Headcount again" in ran.stderr
 
 
-def test_a_package_that_is_gone_is_named(tmp_path: Path, installed: Path) -> None:
+def test_a_missing_package_is_named(tmp_path: Path, installed: Path) -> None:
     shutil.rmtree(installed / "ground")
     ran = run("-m", "headcount", "--version", path=[installed], cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert f"the package ground is missing from {installed}; install Headcount again" in ran.stderr
 
 
-def test_a_package_that_was_loaded_before_is_named(tmp_path: Path, installed: Path) -> None:
+def test_another_package_that_was_loaded_first_is_named(tmp_path: Path, installed: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "server.py").write_text("")

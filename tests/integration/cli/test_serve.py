@@ -1,4 +1,4 @@
-"""What `headcount serve` is run in."""
+"""The event loop and thread switching of `headcount serve`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ serve.main([])
 """
 
 
-def test_the_server_has_a_loop_that_hurries_and_threads_that_give_way_soon(tmp_path: Path) -> None:
+def test_the_server_runs_its_own_loop_and_switches_threads_within_a_millisecond(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SCRIPT]
     environment = {"HEADCOUNT_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     told = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)

@@ -16,8 +16,8 @@ from importer.model import ImportState, Written
 from importer.worker.attempt import Starter
 from importer.worker.turns import Turns
 from server.files.hooks import HookRefused, Upload
+from server.hooks.admission import Admission
 from server.hooks.import_hook import ImportHook
-from server.hooks.waiting import Line
 from server.tenants.settings import TenantSettings
 from tests.support.importing import people
 from tests.support.queues import NOON, House, found, open_house, promise
@@ -49,8 +49,8 @@ class Chosen:
 def hook(house: House, chosen: Chosen | None = None, *, dry_run: bool = False) -> ImportHook:
     settings_of = (chosen or Chosen()).of
     starter = Starter(house.folder, house.users, settings_of, utc_now, house.queue.checksums)
-    line = Line(house.queue, Turns(house.queue, house.closing, starter), settings_of)
-    return ImportHook(house.queue, house.closing, house.folder, line, dry_run=dry_run)
+    admission = Admission(house.queue, Turns(house.queue, house.closing, starter), settings_of)
+    return ImportHook(house.queue, house.closing, house.folder, admission, dry_run=dry_run)
 
 
 async def land(house: House, chosen: Chosen, content: bytes = STAFF, *, dry_run: bool = False) -> int:
@@ -64,11 +64,11 @@ async def land(house: House, chosen: Chosen, content: bytes = STAFF, *, dry_run:
 
 
 async def states(house: House) -> str:
-    """The states of all imports, oldest first."""
+    """Return the states of all imports, oldest first."""
     return " ".join(entry.state for entry in reversed(await house.queue.page("acme")))
 
 
-async def test_an_upload_is_queued_with_all_that_is_known_of_it(house: House) -> None:
+async def test_an_upload_is_queued_with_all_its_facts(house: House) -> None:
     arrival = await hook(house).arriving(UPLOAD)
     assert arrival.copy == house.folder().copy(1)
     assert (await found(house.queue, 1)).state is ImportState.ARRIVING
@@ -98,7 +98,7 @@ async def test_the_copy_can_be_linked_in_a_folder_that_is_new(house: House) -> N
 
 
 @pytest.mark.logs("upload_unrecorded")
-async def test_a_client_is_told_when_its_import_cannot_be_queued(house: House) -> None:
+async def test_a_client_gets_an_error_when_its_import_cannot_be_queued(house: House) -> None:
     await house.queue._ledger.db.execute("PRAGMA busy_timeout=1")
     with being_written(house.data / "headcount.db"):
         with pytest.raises(HookRefused, match="another process holds the database"):
@@ -108,7 +108,7 @@ async def test_a_client_is_told_when_its_import_cannot_be_queued(house: House) -
         await hook(house).arriving(Upload("initech", "/sync_users.csv", 1, None, NOON, "close"))
 
 
-async def test_an_upload_that_broke_off_is_listed_with_what_came(house: House) -> None:
+async def test_an_interrupted_upload_is_listed_with_the_number_of_bytes(house: House) -> None:
     await hook(house).aborted(UPLOAD, "the connection was lost")
     shown = house.shown(1)
     assert shown["state"] == "aborted"
@@ -118,7 +118,7 @@ async def test_an_upload_that_broke_off_is_listed_with_what_came(house: House) -
     )
 
 
-async def test_an_upload_that_could_not_be_published_is_listed_under_its_number(house: House) -> None:
+async def test_an_upload_that_cannot_be_published_is_listed_under_its_id(house: House) -> None:
     arrival = await hook(house).arriving(UPLOAD)
     await hook(house).failed(UPLOAD, arrival, "the disk is full")
     assert (await found(house.queue, arrival.id)).state is ImportState.ABORTED
@@ -126,7 +126,7 @@ async def test_an_upload_that_could_not_be_published_is_listed_under_its_number(
 
 
 @pytest.mark.logs("import_ended")
-async def test_a_near_name_is_listed_with_the_reason(house: House) -> None:
+async def test_the_hook_lists_an_upload_under_a_similar_name(house: House) -> None:
     near = Upload("acme", "/Sync_Users.csv", 8, None, NOON, "close")
     await hook(house).ignored(near, "/Sync_Users.csv starts no import")
     assert house.shown(1)["state"] == "ignored"
@@ -149,13 +149,13 @@ async def test_a_file_is_refused_and_listed_while_too_many_imports_wait(house: H
     assert await states(house) == "running queued aborted aborted queued"
 
 
-async def test_what_a_failed_record_left_behind_does_not_count_as_waiting(house: House) -> None:
+async def test_records_that_a_failure_left_do_not_count_as_waiting(house: House) -> None:
     for _ in range(3):
         await promise(house.queue)  # only the next start ends these
     await land(house, Chosen(max_waiting_imports=1))
 
 
-async def test_a_newer_list_supersedes_those_that_wait_while_another_import_runs(house: House) -> None:
+async def test_a_newer_list_supersedes_waiting_lists_while_an_import_runs(house: House) -> None:
     chosen = Chosen(deactivate_missing=True, max_waiting_imports=1)
     running = await land(house, chosen)
     await house.queue.claim("acme", running)
@@ -166,7 +166,7 @@ async def test_a_newer_list_supersedes_those_that_wait_while_another_import_runs
     assert [house.folder().copy(number).exists() for number in (running, old, new)] == [True, False, True]
 
 
-async def test_a_correction_and_a_dry_run_supersede_no_list_that_waits(house: House) -> None:
+async def test_a_correction_file_and_a_dry_run_supersede_no_waiting_list(house: House) -> None:
     chosen = Chosen(deactivate_missing=True)
     await land(house, chosen)
     await land(house, chosen, people("ann", _code="x"))
@@ -194,7 +194,7 @@ async def test_lists_of_changes_all_wait(house: House) -> None:
 
 
 @pytest.mark.parametrize("error", [TryAgain("disk_full", "the disk is full"), OSError("gone"), TypeError("ours")])
-async def test_trouble_with_the_settings_refuses_no_file(house: House, error: Exception) -> None:
+async def test_unreadable_settings_refuse_no_file(house: House, error: Exception) -> None:
     chosen = Chosen(deactivate_missing=True, max_waiting_imports=1)
     await land(house, chosen)
     hooked = hook(house, chosen)

@@ -106,7 +106,7 @@ async def cut(content: bytes) -> AsyncIterator[bytes]:
     raise ConnectionResetError("the browser went away")
 
 
-async def test_a_file_from_a_browser_is_tried_and_changes_nobody(desk: Desk) -> None:
+async def test_a_dry_run_of_a_file_from_the_page_changes_no_user(desk: Desk) -> None:
     await desk.imported(people("ann"))
     before, lay = await desk.users(), desk.lying_about()
     number = await desk.trials.of_file("acme", "Staff list.csv", chunks(people("ann", "bo")), "olga")
@@ -122,7 +122,7 @@ async def test_a_file_from_a_browser_is_tried_and_changes_nobody(desk: Desk) -> 
     ]
 
 
-async def test_the_report_of_a_trial_is_that_of_any_dry_run(desk: Desk) -> None:
+async def test_dry_runs_from_the_page_and_over_sftp_have_the_same_report_fields(desk: Desk) -> None:
     tried = (
         await desk.ended(await desk.trials.of_file("acme", "sync_users.csv", chunks(people("ann")), "olga"))
     ).report()
@@ -139,7 +139,7 @@ async def test_a_browser_that_goes_away_leaves_nothing_behind(desk: Desk) -> Non
     assert await desk.queue.page("acme") == []
 
 
-async def test_a_browser_that_says_nothing_for_long_has_gone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_upload_from_the_page_that_stalls_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials_module, "STALLED_S", 0.01)
 
     async def stalled() -> AsyncIterator[bytes]:
@@ -162,7 +162,7 @@ async def test_a_browser_that_says_nothing_for_long_has_gone(desk: Desk, monkeyp
         ({"quota_bytes": "2KiB"}, "quota_exceeded", "exceeds the storage quota of 2.0 KiB"),
     ],
 )
-async def test_a_file_there_is_no_room_for_is_refused_with_a_sentence(
+async def test_a_file_above_a_limit_is_refused_with_a_sentence(
     desk: Desk, settings: dict[str, Any], code: str, sentence: str
 ) -> None:
     await desk.tenants.change_settings("acme", settings)
@@ -175,7 +175,7 @@ async def test_a_file_there_is_no_room_for_is_refused_with_a_sentence(
     await desk.trials.of_file("acme", "x.csv", chunks(b"x" * 2048, 100), "olga")
 
 
-async def test_files_of_trials_that_wait_count_against_the_quota(desk: Desk) -> None:
+async def test_files_of_waiting_dry_runs_count_against_the_quota(desk: Desk) -> None:
     await desk.tenants.change_settings("acme", {"quota_bytes": 1000})
     await desk.trials.of_file("acme", "x.csv", chunks(b"x" * 600, 100), "olga")
     with pytest.raises(Refused, match="exceeds the storage quota"):
@@ -183,7 +183,7 @@ async def test_files_of_trials_that_wait_count_against_the_quota(desk: Desk) -> 
     await desk.trials.of_file("acme", "y.csv", chunks(b"x" * 400, 100), "olga")
 
 
-async def test_a_full_disk_is_told_and_leaves_nothing_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_reported_and_leaves_nothing_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -195,7 +195,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing_behind(desk: Desk, monkeyp
     assert desk.lying_about() == lay
 
 
-async def test_only_so_many_trials_of_a_tenant_wait_at_once(desk: Desk) -> None:
+async def test_only_ten_dry_runs_of_a_tenant_wait_at_once(desk: Desk) -> None:
     await desk.imported(people("ann"))
     for _ in range(WAITING_MOST - 1):
         await desk.trials.of_settings("acme", {}, "olga")
@@ -211,7 +211,7 @@ async def test_only_so_many_trials_of_a_tenant_wait_at_once(desk: Desk) -> None:
     await desk.trials.of_settings("acme", {}, "olga")
 
 
-async def test_a_trial_is_refused_while_too_many_imports_wait(desk: Desk) -> None:
+async def test_a_dry_run_is_refused_while_too_many_imports_wait(desk: Desk) -> None:
     await desk.imported(people("ann"))
     await desk.tenants.change_settings("acme", {"max_waiting_imports": 2})
     await desk.uploaded(people("ann"))
@@ -227,7 +227,7 @@ async def test_a_trial_is_refused_while_too_many_imports_wait(desk: Desk) -> Non
     assert desk.lying_about() == lay
 
 
-async def test_a_trial_is_superseded_by_nothing_and_supersedes_nothing(desk: Desk) -> None:
+async def test_a_dry_run_from_the_page_neither_supersedes_nor_is_superseded(desk: Desk) -> None:
     await desk.tenants.change_settings("acme", {"deactivate_missing": True})
     sent = await desk.uploaded(people("ann"), dry_run=True)
     first = await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
@@ -235,21 +235,21 @@ async def test_a_trial_is_superseded_by_nothing_and_supersedes_nothing(desk: Des
     assert [(await desk.ended(number)).state for number in (sent, first, second)] == [ImportState.COMPLETED] * 3
 
 
-async def test_a_trial_waits_for_no_checksum(desk: Desk) -> None:
+async def test_a_dry_run_from_the_page_waits_for_no_checksum(desk: Desk) -> None:
     await desk.tenants.change_settings("acme", {"require_checksum": True})
     await desk.queue.checksum_landed("acme", "ab" * 32, dry_run=True)
     number = await desk.trials.of_file("acme", "x.csv", chunks(people("ann")), "olga")
     assert (await desk.ended(number)).state is ImportState.COMPLETED
 
 
-async def test_a_trial_between_an_upload_and_its_checksum_does_not_come_between_them(desk: Desk) -> None:
+async def test_a_dry_run_between_an_upload_and_its_checksum_does_not_use_the_checksum(desk: Desk) -> None:
     sent = await desk.uploaded(people("ann"), dry_run=True)
     await desk.trials.of_file("acme", "x.csv", chunks(people("bo")), "olga")
     await desk.queue.checksum_landed("acme", "ab" * 32, dry_run=True)
     assert (await desk.ended(sent)).state is ImportState.FAILED
 
 
-async def test_a_trial_of_the_same_content_takes_no_checksum_from_an_upload(desk: Desk) -> None:
+async def test_a_dry_run_of_the_same_content_takes_no_checksum_from_an_upload(desk: Desk) -> None:
     content = people("ann")
     await desk.ended(await desk.trials.of_file("acme", "x.csv", chunks(content), "olga"))
     sent = await desk.uploaded(content)
@@ -258,7 +258,7 @@ async def test_a_trial_of_the_same_content_takes_no_checksum_from_an_upload(desk
     assert (await desk.ended(sent)).state is ImportState.COMPLETED
 
 
-async def test_other_settings_are_tried_on_the_newest_file_of_a_real_import(desk: Desk) -> None:
+async def test_other_settings_are_tested_on_the_newest_file_that_is_not_a_dry_run(desk: Desk) -> None:
     await desk.imported(people("ann"))
     tested = await desk.imported(b"first_name;last_name;email\nAnn;Smith;ann@example.com\nBo;Lee;bo@example.com\n")
     assert (await found(desk.queue, tested)).state is ImportState.FAILED
@@ -271,7 +271,7 @@ async def test_other_settings_are_tried_on_the_newest_file_of_a_real_import(desk
     assert desk.folder.copy(tested).exists()
 
 
-async def test_settings_that_make_every_row_mean_something_else_are_seen_to(desk: Desk) -> None:
+async def test_a_settings_test_compares_rows_again_that_the_file_before_had(desk: Desk) -> None:
     """Rows known from the file before are compared again, and a reset to a default can be tested too."""
     await desk.tenants.change_settings("acme", {"value_mapping": {"job_title": {"Boss": "Manager"}}})
     await desk.imported(people("ann", "bo", job_title="Boss"))
@@ -282,7 +282,7 @@ async def test_settings_that_make_every_row_mean_something_else_are_seen_to(desk
     assert await desk.users() == before
 
 
-async def test_settings_that_make_no_sense_are_not_tried(desk: Desk) -> None:
+async def test_invalid_settings_are_not_tested(desk: Desk) -> None:
     await desk.imported(people("ann"))
     with pytest.raises(TenantRefused) as caught:
         await desk.trials.of_settings("acme", {"delimiter": "::"}, "olga")
@@ -290,7 +290,7 @@ async def test_settings_that_make_no_sense_are_not_tried(desk: Desk) -> None:
     assert await desk.queue.under_way("acme") == []
 
 
-async def test_without_a_kept_file_there_is_nothing_to_try_settings_on(desk: Desk) -> None:
+async def test_a_settings_test_without_a_kept_file_is_refused(desk: Desk) -> None:
     await desk.uploaded(people("ann"), dry_run=True)
     lay = desk.lying_about()
     with pytest.raises(Refused, match="These settings cannot be tested: no file was imported yet") as caught:
@@ -299,7 +299,7 @@ async def test_without_a_kept_file_there_is_nothing_to_try_settings_on(desk: Des
     assert desk.lying_about() == lay
 
 
-async def test_rows_that_were_mended_and_sent_back_are_no_file_to_try_settings_on(desk: Desk) -> None:
+async def test_a_settings_test_skips_correction_files(desk: Desk) -> None:
     whole = await desk.imported(people("ann", "bo"))
     await desk.imported(people("ann", _code="x"))
     number = await desk.trials.of_settings("acme", {}, "olga")
@@ -311,7 +311,7 @@ async def test_rows_that_were_mended_and_sent_back_are_no_file_to_try_settings_o
 BADGES = [{"key": "badge"}]
 
 
-async def test_another_identifier_is_tried_as_if_the_users_had_been_told_apart_by_it(desk: Desk) -> None:
+async def test_another_identifier_is_tested_with_the_values_that_users_have(desk: Desk) -> None:
     await desk.tenants.change_settings("acme", {"custom_fields": BADGES})
     header = ("first_name", "last_name", "email", "badge")
     await desk.imported(
@@ -328,7 +328,7 @@ async def test_another_identifier_is_tried_as_if_the_users_had_been_told_apart_b
     assert (await desk.tenants.settings("acme")).identifier == "email"
 
 
-async def test_an_identifier_that_people_do_not_have_yet_fails_its_trial_and_says_who(desk: Desk) -> None:
+async def test_a_test_of_an_identifier_that_users_lack_fails_and_names_them(desk: Desk) -> None:
     await desk.imported(people("ann", badge="1"))
     before = await desk.users()
     changes = {"custom_fields": BADGES, "identifier": "badge"}
@@ -338,7 +338,7 @@ async def test_an_identifier_that_people_do_not_have_yet_fails_its_trial_and_say
     assert await desk.users() == before
 
 
-async def test_settings_that_no_longer_fit_those_of_now_fail_their_trial(desk: Desk) -> None:
+async def test_a_settings_test_fails_if_the_settings_changed_meanwhile(desk: Desk) -> None:
     await desk.tenants.change_settings("acme", {"custom_fields": BADGES})
     await desk.imported(people("ann"))
     number = await desk.trials.of_settings("acme", {"field_mapping": {"Nr": "badge"}}, "olga")
@@ -349,14 +349,14 @@ async def test_settings_that_no_longer_fit_those_of_now_fail_their_trial(desk: D
 
 
 @pytest.mark.logs("upload_recovered")
-async def test_a_trial_whose_copy_was_made_is_run_after_a_crash(desk: Desk) -> None:
+async def test_a_dry_run_whose_copy_was_made_runs_after_a_crash(desk: Desk) -> None:
     number = await promised(desk)
     desk.folder.copy(number).write_bytes(people("ann"))
     await restart(desk)
     assert (await desk.ended(number)).state is ImportState.COMPLETED
 
 
-async def test_a_trial_that_was_cut_off_by_a_crash_is_aborted_whatever_is_in_the_folder(desk: Desk) -> None:
+async def test_a_dry_run_without_a_copy_is_aborted_after_a_crash(desk: Desk) -> None:
     number = await promised(desk)
     desk.folder.visible("/test/x.csv").write_bytes(people("ann"))
     await restart(desk)
@@ -375,7 +375,7 @@ async def restart(desk: Desk) -> None:
     await remove_leftovers(desk.queue, "acme", desk.folder)
 
 
-async def test_what_can_not_be_queued_after_all_is_listed_and_leaves_nothing_behind(
+async def test_a_dry_run_that_cannot_be_queued_is_listed_and_leaves_no_file(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -407,5 +407,5 @@ async def test_what_can_not_be_queued_after_all_is_listed_and_leaves_nothing_beh
         ("\ud800.csv", ".csv"),
     ],
 )
-def test_the_name_of_a_file_is_kept_without_what_could_harm(given: str, kept: str) -> None:
+def test_a_file_name_is_kept_without_folders_and_invisible_characters(given: str, kept: str) -> None:
     assert tidy_name(given) == kept

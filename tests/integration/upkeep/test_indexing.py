@@ -1,4 +1,4 @@
-"""The server brings search indexes up to date by itself, of all tenants, and none of it fails anything."""
+"""The server keeps the search indexes of all tenants up to date; a failure there fails nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
 
 @pytest.fixture
 async def indexer(tenants: Tenants) -> AsyncIterator[Indexer]:
-    """An indexer that has looked at both tenants once."""
+    """An indexer that has checked both tenants once."""
     running = Indexer(tenants)
     running.start()
     await eventually(lambda: all(seen(tenants.folder(name)) for name in ("acme", "globex")))
@@ -43,7 +43,7 @@ async def indexer(tenants: Tenants) -> AsyncIterator[Indexer]:
 
 
 def seen(folder: TenantFolder) -> int:
-    """Up to which row the index has followed the log; 0 without an index."""
+    """Return the row of the log up to which the index is updated; 0 without an index."""
     if not folder.search_db.exists():
         return 0
     with closing(sqlite3.connect(folder.search_db)) as db:
@@ -54,7 +54,7 @@ def seen(folder: TenantFolder) -> int:
 
 
 def rename(folder: TenantFolder) -> int:
-    """Somebody is renamed by hand; the row of the log that says so."""
+    """Rename a user by SQL; return the row of the log about it."""
     with closing(sqlite3.connect(folder.users_db, isolation_level=None)) as db:
         db.execute("INSERT OR REPLACE INTO users (id, first_name, last_name) VALUES (1, 'Ann', 'Ash')")
         return int(db.execute("SELECT max(seq) FROM search_log").fetchone()[0])
@@ -71,7 +71,7 @@ async def test_an_import_that_was_applied_or_undone_is_indexed_when_it_ends(
 
 
 @pytest.mark.logs("index_failed")
-async def test_a_tenant_whose_users_cannot_be_read_is_told_of_once_and_holds_up_nobody(
+async def test_a_tenant_that_cannot_be_indexed_is_logged_once_and_blocks_no_other(
     tenants: Tenants, indexer: Indexer, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken, folder = tenants.folder("globex"), tenants.folder("acme")
@@ -87,7 +87,7 @@ async def test_a_tenant_whose_users_cannot_be_read_is_told_of_once_and_holds_up_
     assert [getattr(record, "tenant", "") for record in told] == ["globex"]
 
 
-async def test_a_tenant_that_was_removed_is_nothing_to_speak_of(
+async def test_a_removed_tenant_is_not_logged_by_the_indexer(
     tenants: Tenants, indexer: Indexer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await tenants.remove("globex")
@@ -100,7 +100,7 @@ async def test_a_tenant_that_was_removed_is_nothing_to_speak_of(
 
 
 @pytest.mark.logs("users_indexed")
-async def test_many_changes_of_users_are_indexed_with_a_line(
+async def test_an_index_update_with_many_changes_is_logged(
     tenants: Tenants, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexing, "WORTH_A_LINE", 1)
@@ -110,8 +110,8 @@ async def test_many_changes_of_users_are_indexed_with_a_line(
     await indexer.stop()
 
 
-async def test_users_that_are_held_for_a_moment_are_left_for_the_next_time(tenants: Tenants) -> None:
-    """As by the connection that closes last: it takes the file for itself."""
+async def test_a_database_that_is_busy_for_a_moment_is_indexed_later(tenants: Tenants) -> None:
+    """The last connection that closes holds the file alone for a moment."""
     users = tenants.folder("acme").users_db
     with closing(sqlite3.connect(users, isolation_level=None)) as last:
         last.execute("PRAGMA locking_mode=EXCLUSIVE")

@@ -1,4 +1,4 @@
-"""What is forgotten as time passes, and feeds that went quiet: on real databases and folders."""
+"""Retention and stale feeds, on real databases and folders."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ DAY = timedelta(days=1)
 
 
 class Yard(House):
-    """A house whose imports ran `age` ago."""
+    """A tenant whose imports ran some time ago."""
 
     async def applied(self, text: str, age: timedelta) -> int:
-        """An import of `text` that ran so long ago."""
+        """Run an import of `text` that ended so long ago."""
         import_id = await self.upload(text)
         then = datetime.now(UTC) - age
 
@@ -72,7 +72,7 @@ class Yard(House):
         return UndoJob("acme", import_id, "somebody", BY_ADDRESS, datetime.now(UTC))
 
     async def history(self) -> set[int]:
-        """The imports that have history."""
+        """Return the imports that have history."""
         async with self.users().memory() as memory:
             return set(await memory.imports_with_history())
 
@@ -80,7 +80,7 @@ class Yard(House):
         return await self.forget()
 
     async def forget(self, *imports: int) -> set[int]:
-        """Forget what these imports came to; those that are still remembered."""
+        """Delete the outcomes of these imports; return the imports whose outcomes are kept."""
         async with self.users().memory() as memory:
             return await memory.prune_effects(lambda _: imports)
 
@@ -94,7 +94,7 @@ async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
         yield Yard(house.data, house.store)
 
 
-async def test_what_is_too_old_is_forgotten_and_the_newest_never(yard: Yard) -> None:
+async def test_expired_data_is_deleted_but_never_the_newest_import(yard: Yard) -> None:
     bad = people("ann").decode() + "Bob,Smith,nowhere\n"
     await yard.applied(bad, 200 * DAY)
     await yard.applied(people("ann", "bob").decode(), 150 * DAY)
@@ -117,7 +117,7 @@ async def test_users_whose_shared_record_was_pruned_have_no_history_of_it(yard: 
     assert fields == [["job_title"], ["job_title"], ["created"], ["created"]]
 
 
-async def test_the_newest_that_changed_anybody_is_undone_after_everything_older_is_forgotten(yard: Yard) -> None:
+async def test_retention_never_deletes_what_the_next_undo_needs(yard: Yard) -> None:
     await yard.applied(people("ann").decode(), 200 * DAY)
     await yard.applied(people("ann", "bob").decode(), 150 * DAY)
     await yard.applied(people("ann", "bob").decode(), DAY)
@@ -132,7 +132,7 @@ async def test_the_newest_that_changed_anybody_is_undone_after_everything_older_
         await undo_import(yard.undoing(1), yard.users(), yard.folder().messages)
 
 
-async def test_what_is_young_enough_stays(yard: Yard) -> None:
+async def test_data_that_has_not_expired_stays(yard: Yard) -> None:
     for number, age in enumerate((91, 89, 1)):
         await yard.applied(people(*"abcd"[: number + 1]).decode(), age * DAY)
     await yard.prune()
@@ -141,7 +141,7 @@ async def test_what_is_young_enough_stays(yard: Yard) -> None:
 
 
 @pytest.mark.logs("imports_pruned")
-async def test_an_import_stays_in_the_list_while_its_report_is_shown(yard: Yard) -> None:
+async def test_an_import_stays_in_the_list_while_its_report_is_in_results(yard: Yard) -> None:
     old = [await yard.upload() for _ in range(KEPT + 2)]
     yard.closing.clock = lambda: datetime.now(UTC) - 200 * DAY
     for import_id in old:
@@ -151,7 +151,7 @@ async def test_an_import_stays_in_the_list_while_its_report_is_shown(yard: Yard)
     assert yard.uploads() == set()
 
 
-async def test_an_old_dry_run_stays_in_the_list_while_its_report_is_shown(yard: Yard) -> None:
+async def test_an_old_dry_run_stays_in_the_list_while_its_report_is_in_results(yard: Yard) -> None:
     dry = await yard.upload(dry_run=True)
     await run_to(yard.queue, dry, ImportState.COMPLETED)
     for _ in range(KEPT):
@@ -172,7 +172,7 @@ async def test_an_import_that_can_be_undone_stays_in_the_list_without_its_report
     assert outcome.state is ImportState.UNDONE
 
 
-async def test_an_undone_import_is_forgotten_and_the_one_before_can_be_undone(yard: Yard) -> None:
+async def test_an_expired_undone_import_is_deleted_and_the_previous_one_can_be_undone(yard: Yard) -> None:
     await yard.applied(people("ann").decode(), 200 * DAY)
     await yard.applied(people("ann", "bob").decode(), 150 * DAY)
     await undo_import(yard.undoing(2), yard.users(), yard.folder().messages)
@@ -190,7 +190,7 @@ async def test_a_tenant_is_pruned_while_an_import_of_another_waits(yard: Yard) -
     assert await yard.history() == {2}
 
 
-async def test_nothing_is_forgotten_while_an_import_waits_or_runs(yard: Yard) -> None:
+async def test_nothing_is_deleted_while_an_import_waits_or_runs(yard: Yard) -> None:
     await yard.applied(people("ann").decode(), 200 * DAY)
     await yard.applied(people("bob").decode(), 200 * DAY)
     await yard.upload(people("cy").decode())
@@ -202,7 +202,7 @@ async def test_nothing_is_forgotten_while_an_import_waits_or_runs(yard: Yard) ->
     assert await yard.history() == {1, 2}
 
 
-async def test_what_a_crash_left_half_forgotten_is_forgotten_next_time(yard: Yard) -> None:
+async def test_a_deletion_that_a_crash_interrupted_is_completed_the_next_time(yard: Yard) -> None:
     await yard.applied(people("ann").decode(), 200 * DAY)
     await yard.applied(people("bob").decode(), 200 * DAY)
     await yard.forget(1)
@@ -210,7 +210,9 @@ async def test_what_a_crash_left_half_forgotten_is_forgotten_next_time(yard: Yar
     assert await yard.history() == {2}
 
 
-async def test_history_longer_than_a_step_goes_whole(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_history_longer_than_a_step_is_deleted_completely(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("importer.worker.pruning.STEP", 3)
     await yard.applied(people(*"abcdefgh").decode(), 200 * DAY)
     await yard.applied(people("ann").decode(), 200 * DAY)
@@ -219,7 +221,7 @@ async def test_history_longer_than_a_step_goes_whole(yard: Yard, monkeypatch: py
 
 
 @pytest.mark.logs("copies_removed")
-async def test_too_many_copies_go_and_their_imports_can_still_be_undone(yard: Yard) -> None:
+async def test_copies_above_kept_bytes_are_deleted_and_their_imports_can_be_undone(yard: Yard) -> None:
     for names in ("a", "ab", "abc"):
         await yard.applied(people(*names).decode(), DAY)
     (yard.folder().files / "sync_users.csv").unlink()
@@ -231,7 +233,7 @@ async def test_too_many_copies_go_and_their_imports_can_still_be_undone(yard: Ya
         assert outcome.state is ImportState.UNDONE
 
 
-async def test_a_copy_that_is_the_visible_file_neither_counts_nor_goes(yard: Yard) -> None:
+async def test_a_copy_that_is_the_visible_file_is_neither_counted_nor_deleted(yard: Yard) -> None:
     for names in ("ab", "cd"):
         await yard.applied(people(*names).decode(), DAY)
     failed = await yard.upload("x" * 1000)
@@ -244,7 +246,7 @@ async def test_a_copy_that_is_the_visible_file_neither_counts_nor_goes(yard: Yar
     assert yard.uploads() == {"2.csv"}
 
 
-async def test_copies_of_imports_that_wait_stay_while_others_go(yard: Yard) -> None:
+async def test_copies_of_waiting_imports_stay_when_others_are_deleted(yard: Yard) -> None:
     for _ in range(2):
         await run_to(yard.queue, await yard.upload(), ImportState.FAILED)
     held = await yard.upload()
@@ -259,7 +261,7 @@ async def test_copies_of_imports_that_wait_stay_while_others_go(yard: Yard) -> N
 
 
 class Told:
-    """Whom a keeper told that a feed is stale."""
+    """The notifications about stale feeds that a keeper asked for."""
 
     def __init__(self) -> None:
         self.stale: list[Feed] = []
@@ -273,7 +275,7 @@ class Told:
 
 @dataclass
 class Watch:
-    """A keeper of one tenant, and whom it told."""
+    """A keeper of one tenant, and its notifications."""
 
     tenants: Tenants
     house: House
@@ -297,18 +299,23 @@ async def watch(tmp_path: Path) -> AsyncIterator[Watch]:
 
 
 @pytest.mark.logs("feed_stale")
-async def test_a_stale_feed_is_told_of(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
-    await watch.tenants.change_settings("acme", {"stale_after_days": 3})
-    await watch.keeper.tell_of_stale_feeds()
+@pytest.mark.parametrize(("days", "shown"), [(1, "1 day"), (3, "3 days")])
+async def test_a_stale_feed_is_logged_and_notified(
+    watch: Watch, caplog: pytest.LogCaptureFixture, days: int, shown: str
+) -> None:
+    await watch.tenants.change_settings("acme", {"stale_after_days": days})
+    await watch.keeper.notify_stale_feeds()
     assert watch.told == []
-    watch.now += 3 * DAY
+    watch.now += days * DAY
     for _ in range(2):
-        await watch.keeper.tell_of_stale_feeds()
-    assert {(feed.tenant, feed.last_applied_at, feed.stale_after_days) for feed in watch.told} == {("acme", None, 3)}
-    assert [record.message for record in caplog.records] == ["No file of acme was applied for 3 days."]
+        await watch.keeper.notify_stale_feeds()
+    assert {(feed.tenant, feed.last_applied_at, feed.stale_after_days) for feed in watch.told} == {
+        ("acme", None, days)
+    }
+    assert [record.message for record in caplog.records] == [f"No file of acme was applied for {shown}."]
 
 
-async def test_a_stale_feed_is_told_of_once_by_mail_until_a_file_is_applied(watch: Watch) -> None:
+async def test_a_stale_feed_is_mailed_once_until_a_file_is_applied(watch: Watch) -> None:
     settings = ServerSettings(data_dir=watch.tenants.data_dir)
     outbox = Outbox(watch.tenants.store.outbox())
     tell = Notifications(settings, watch.tenants, outbox, Metrics())
@@ -316,7 +323,7 @@ async def test_a_stale_feed_is_told_of_once_by_mail_until_a_file_is_applied(watc
     async def look_again_and_again(days: int) -> int:
         keeper = Keeper(watch.tenants, watch.house.queue, lambda: datetime.now(UTC) + days * DAY, tell)
         for _ in range(3):
-            await keeper.tell_of_stale_feeds()
+            await keeper.notify_stale_feeds()
         return len(await watch.tenants.store.outbox().newest("acme", 10))
 
     await watch.tenants.change_settings("acme", {"stale_after_days": 3, "notify_email": "hr@example.com"})
@@ -331,7 +338,7 @@ async def test_a_stale_feed_is_told_of_once_by_mail_until_a_file_is_applied(watc
     assert await look_again_and_again(3) == 3
 
 
-async def test_metrics_say_whether_a_feed_is_stale(watch: Watch, tmp_path: Path) -> None:
+async def test_metrics_show_whether_a_feed_is_stale(watch: Watch, tmp_path: Path) -> None:
     assert "headcount_feed_stale{" not in await watch.metrics()
     await watch.tenants.change_settings("acme", {"stale_after_days": 3})
     assert 'headcount_feed_stale{tenant="acme"} 0.0' in await watch.metrics()
@@ -339,7 +346,7 @@ async def test_metrics_say_whether_a_feed_is_stale(watch: Watch, tmp_path: Path)
     assert 'headcount_feed_stale{tenant="acme"} 1.0' in await watch.metrics()
 
 
-async def test_the_server_forgets_by_itself_when_it_starts(watch: Watch) -> None:
+async def test_the_server_deletes_expired_data_at_its_start(watch: Watch) -> None:
     for _ in range(2):
         import_id = await watch.house.upload()
         await run_to(watch.house.queue, import_id, ImportState.COMPLETED)
@@ -353,7 +360,7 @@ async def test_the_server_forgets_by_itself_when_it_starts(watch: Watch) -> None
 
 
 @pytest.mark.logs("prune_failed", "users_uncounted")
-async def test_a_tenant_whose_database_is_broken_keeps_nobody_from_the_others(watch: Watch) -> None:
+async def test_a_broken_tenant_does_not_stop_the_pruning_of_others(watch: Watch) -> None:
     await watch.tenants.add("globex")
     watch.house.folder("acme").users_db.write_bytes(b"no database")
     assert await watch.keeper.prune(["acme", "globex"]) == []
@@ -361,7 +368,7 @@ async def test_a_tenant_whose_database_is_broken_keeps_nobody_from_the_others(wa
 
 
 @pytest.mark.logs("feed_untold")
-async def test_a_feed_that_cannot_be_told_of_now_is_told_of_at_the_next_look(
+async def test_a_notification_about_a_feed_that_fails_is_retried(
     watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await watch.tenants.change_settings("acme", {"stale_after_days": 3})
@@ -371,19 +378,19 @@ async def test_a_feed_that_cannot_be_told_of_now_is_told_of_at_the_next_look(
         raise RuntimeError("a fault")
 
     with monkeypatch.context() as patched:
-        patched.setattr(watch.keeper._teller, "tell_stale", fails)
-        await watch.keeper.tell_of_stale_feeds()
-    await watch.keeper.tell_of_stale_feeds()
+        patched.setattr(watch.keeper._notifier, "tell_stale", fails)
+        await watch.keeper.notify_stale_feeds()
+    await watch.keeper.notify_stale_feeds()
     assert [feed.tenant for feed in watch.told] == ["acme"]
 
 
 @pytest.mark.logs("feeds_unseen")
-async def test_feeds_that_cannot_be_looked_at_are_looked_at_again(
+async def test_a_failed_check_for_stale_feeds_is_repeated(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(keeping, "LOOK_AT_FEEDS_S", 0.01)
     await watch.tenants.change_settings("acme", {"stale_after_days": 3})
-    await watch.keeper.tell_of_stale_feeds()
+    await watch.keeper.notify_stale_feeds()
     watch.now += 4 * DAY
     await watch.tenants.store.ledger.db.execute("ALTER TABLE tenants RENAME TO away")
     watch.keeper.start()
@@ -393,7 +400,7 @@ async def test_feeds_that_cannot_be_looked_at_are_looked_at_again(
     await watch.keeper.stop()
 
 
-async def test_the_server_deletes_copies_that_are_too_many_when_an_import_ends(watch: Watch) -> None:
+async def test_the_server_deletes_copies_above_kept_bytes_when_an_import_ends(watch: Watch) -> None:
     await watch.tenants.change_settings("acme", {"kept_bytes": 3})
     watch.keeper.start()
     try:
@@ -403,13 +410,13 @@ async def test_the_server_deletes_copies_that_are_too_many_when_an_import_ends(w
         watch.house.closing._watcher = watch.keeper
         await watch.house.closing._over(ended)
         copies = watch.house.folder().uploads
-        # The third is the visible file, and the newest.
+        # The third copy is also the visible file, and the newest.
         await eventually(lambda: {path.name for path in copies.iterdir()} == {"2.csv", "3.csv"}, what="a copy to go")
     finally:
         await watch.keeper.stop()
 
 
-async def test_an_import_of_a_tenant_that_was_removed_just_now_is_no_fault(
+async def test_an_import_of_a_tenant_removed_just_now_logs_no_error(
     watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await watch.tenants.remove("acme")

@@ -1,4 +1,4 @@
-"""Tenants in which nothing happens cost nothing: what rounds, starts and /metrics open does not grow with them."""
+"""Idle tenants cost nothing: rounds, starts and /metrics do not open their databases."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.support.writing import by_hand
 
 SOUND = Found(None)
 OPENED: list[str] = []
-"""The users.db and search.db that this process opened, while somebody looks."""
+"""The users.db and search.db that this process opened, while it is being recorded."""
 LOOKING = [False]
 
 
@@ -61,13 +61,13 @@ def databases_opened() -> Iterator[list[str]]:
 
 @pytest.fixture(autouse=True)
 def every_change_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that was written a moment ago counts as settled: the tests change none twice within one tick."""
+    """Treat a file that was written a moment ago as settled: no test changes one twice within a clock tick."""
     monkeypatch.setattr(figures_module, "UNSETTLED_S", -1.0)
     monkeypatch.setattr(keeping, "REST", 0.0)
 
 
 class Town:
-    """A server's parts on many tenants, without a process."""
+    """The parts of a server on many tenants, in the test's process."""
 
     def __init__(self, tenants: Tenants, queue: Queue) -> None:
         self.tenants = tenants
@@ -84,9 +84,9 @@ class Town:
         self.indexer = Indexer(tenants, self.soundness, self.figures)
 
     async def rounds(self) -> None:
-        """One round of everything that looks at all tenants."""
+        """Run one round of all parts that check all tenants."""
         await self.soundness.look_at_all()
-        await self.keeper.tell_of_stale_feeds()
+        await self.keeper.notify_stale_feeds()
         await self.keeper.prune(await self.keeper._due())
         self.indexer._looked_at = None
         await self.indexer._round()
@@ -99,7 +99,7 @@ class Town:
 
 @asynccontextmanager
 async def town(data: Path, count: int) -> AsyncIterator[Town]:
-    """`count` tenants, each with a user and a limit for its feed."""
+    """Create `count` tenants, each with a user and a limit for its feed."""
     async with open_tenants(data, serving=True) as tenants:
         if not await tenants.list():
             await tenants.add("company-0")
@@ -119,11 +119,11 @@ def _add_user(tenants: Tenants, name: str) -> None:
     by_hand(tenants.folder(name).users_db, "INSERT INTO users (first_name, last_name) VALUES ('Zoë', 'Ash')")
 
 
-async def test_a_round_opens_no_database_of_idle_tenants_and_keeps_no_descriptor(tmp_path: Path) -> None:
+async def test_regular_work_opens_no_database_of_idle_tenants(tmp_path: Path) -> None:
     statements: dict[int, int] = {}
     for count in (2, 9):
         async with town(tmp_path / str(count), count) as many:
-            for _ in range(2):  # what is found out in the first may change something for the second
+            for _ in range(2):  # results of the first round may change the second
                 await many.rounds()
             asked: list[str] = []
             held = len(os.listdir("/proc/self/fd"))
@@ -137,7 +137,7 @@ async def test_a_round_opens_no_database_of_idle_tenants_and_keeps_no_descriptor
     assert statements[2] == statements[9]
 
 
-async def test_a_start_opens_no_database_of_a_tenant_that_looks_as_it_did(tmp_path: Path) -> None:
+async def test_a_start_opens_no_database_of_an_unchanged_tenant(tmp_path: Path) -> None:
     taken: list[str] = []
 
     async def take_up(tenant: str) -> None:
@@ -158,7 +158,7 @@ async def test_a_start_opens_no_database_of_a_tenant_that_looks_as_it_did(tmp_pa
     assert shown.count('headcount_users{state="active"') == 5
 
 
-async def test_a_tenant_that_changed_is_the_only_one_that_is_opened(tmp_path: Path) -> None:
+async def test_only_a_changed_tenant_is_opened(tmp_path: Path) -> None:
     async with town(tmp_path, 4) as many:
         for _ in range(2):
             await many.rounds()
@@ -173,7 +173,7 @@ def active(many: Town) -> dict[str, int]:
     return {name: figures.active for name, figures in many.figures.all.items()}
 
 
-async def test_figures_follow_whatever_changed_the_users(tmp_path: Path) -> None:
+async def test_figures_follow_every_change_of_users(tmp_path: Path) -> None:
     async with town(tmp_path, 1) as many:
         database = many.tenants.folder("company-0").users_db
         await many.figures.renew()
@@ -184,7 +184,7 @@ async def test_figures_follow_whatever_changed_the_users(tmp_path: Path) -> None
         await many.tenants.change_settings("company-0", {"stale_after_days": None})
         await many.figures.renew()
         assert [each.stale_after_days for each in many.figures.all.values()] == [None]
-        async with open_users(many.tenants.folder("company-0")) as db:  # what is not in the file itself yet
+        async with open_users(many.tenants.folder("company-0")) as db:  # not in the main file yet, only in the WAL
             await db.execute("UPDATE users SET state = 'deactivated'")
             await many.figures.renew()
             assert active(many) == {"company-0": 0}
@@ -239,7 +239,7 @@ async def test_metrics_wait_for_no_write(tmp_path: Path) -> None:
         assert len([each for each in (await many.tenants.store.figures().read()).values() if each.figures]) == 3
 
 
-async def test_what_is_known_of_a_removed_tenant_is_not_believed_of_a_new_one(tmp_path: Path) -> None:
+async def test_a_new_tenant_has_no_figures_of_a_removed_one_of_its_name(tmp_path: Path) -> None:
     async with town(tmp_path, 2) as many:
         await many.rounds()
         await many.tenants.remove("company-1")
@@ -256,7 +256,7 @@ async def take_up_nothing(tenant: str) -> None:
     pass
 
 
-async def test_a_start_leaves_a_closer_look_at_many_new_tenants_for_later(
+async def test_a_start_checks_many_changed_tenants_in_the_background(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soundness_module, "BEFORE_S", -1.0)
@@ -304,7 +304,7 @@ LEFT = [_cut_off_upload, _cut_off_report, _copy_without_import, _log_of_a_crash,
 
 
 @pytest.mark.parametrize("leave", LEFT, ids=lambda each: each.__name__.strip("_"))
-async def test_a_start_looks_closer_where_something_is_left(
+async def test_a_start_checks_a_tenant_with_unfinished_work_before_it_listens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leave: Callable[[TenantFolder], None]
 ) -> None:
     looked: list[str] = []
@@ -318,7 +318,7 @@ async def test_a_start_looks_closer_where_something_is_left(
         await many.soundness.stop()
 
 
-async def test_a_start_takes_up_what_only_the_queue_knows_of(tmp_path: Path) -> None:
+async def test_a_start_recovers_work_that_only_the_queue_has(tmp_path: Path) -> None:
     taken: list[str] = []
 
     async def take_up(tenant: str) -> None:
@@ -336,9 +336,7 @@ async def test_a_start_takes_up_what_only_the_queue_knows_of(tmp_path: Path) -> 
 # Copies that imports wait for
 
 
-async def test_copies_of_waiting_imports_are_looked_at_in_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_copies_of_waiting_imports_are_checked_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soundness_module, "COPIES_A_LOOK", 2)
     async with town(tmp_path, 4) as many:
         for number in range(4):
@@ -375,10 +373,10 @@ async def test_copies_of_waiting_imports_are_found_by_index_and_in_order(tmp_pat
     ]
 
 
-# What is too old
+# Retention
 
 
-async def test_a_tenant_is_pruned_again_when_more_is_too_old_and_not_before(
+async def test_a_tenant_is_pruned_again_only_when_more_data_expires(
     tmp_path: Path,
 ) -> None:
     async with town(tmp_path, 3) as many:
@@ -400,7 +398,7 @@ async def test_a_tenant_is_pruned_again_when_more_is_too_old_and_not_before(
         assert await many.keeper._due() == ["company-1"]
 
 
-async def test_the_inviter_is_sent_only_where_an_invitation_waits(tmp_path: Path) -> None:
+async def test_only_tenants_with_waiting_invitations_are_visited(tmp_path: Path) -> None:
     async with town(tmp_path, 3) as many:
         async with open_users(many.tenants.folder("company-1")) as db:
             await db.execute("INSERT INTO invitations (user_id, import_id, message_id) VALUES (1, 1, 'm')")

@@ -1,4 +1,4 @@
-"""All tenants at a glance: what each one's line says, and that many of them are as quick as one."""
+"""The overview of all tenants: the facts of each line, and that many tenants are as fast as one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.waiting import eventually
 
 
 class Desk:
-    """What the operator looks at: two tenants."""
+    """The operator's overview of two tenants."""
 
     def __init__(self, tenants: Tenants, queue: Queue) -> None:
         self.tenants = tenants
@@ -54,14 +54,14 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         await desk.overview.close()
 
 
-async def test_a_tenant_that_never_sent_anything_has_its_line(desk: Desk) -> None:
+async def test_a_tenant_without_imports_is_in_the_overview(desk: Desk) -> None:
     lines = await desk.overview.tenants()
     assert [line.tenant.name for line in lines] == ["acme", "other"]
     assert (lines[0].newest, lines[0].feed.last_applied_at, lines[0].feed.stale) == (None, None, None)
     assert (lines[0].users, lines[0].sessions) == ({"active": 0, "deactivated": 0}, 0)
 
 
-async def test_the_newest_import_is_the_newest_real_one_whatever_it_came_to(desk: Desk) -> None:
+async def test_the_overview_shows_the_newest_import_that_is_not_a_dry_run(desk: Desk) -> None:
     await run_to(desk.queue, await enqueue(desk.queue), ImportState.COMPLETED)
     failed = await enqueue(desk.queue)
     await run_to(desk.queue, failed, ImportState.FAILED)
@@ -73,7 +73,7 @@ async def test_the_newest_import_is_the_newest_real_one_whatever_it_came_to(desk
     assert (await desk.line("other")).newest is None
 
 
-async def test_sessions_and_users_are_those_of_now(desk: Desk) -> None:
+async def test_the_overview_shows_current_sessions_and_users(desk: Desk) -> None:
     desk.sessions["acme"] = 2
     async with open_users(desk.tenants.folder("acme")) as db:
         await db.execute(
@@ -86,20 +86,20 @@ async def test_sessions_and_users_are_those_of_now(desk: Desk) -> None:
     assert (line.users, line.sessions) == ({"active": 1, "deactivated": 0}, 2)
 
 
-async def test_a_feed_that_has_gone_quiet_shows(desk: Desk) -> None:
+async def test_the_overview_shows_a_stale_feed(desk: Desk) -> None:
     await desk.tenants.change_settings("acme", {"stale_after_days": 2})
     assert (await desk.line()).feed.stale is False
     desk.now += timedelta(days=2)
     assert (await desk.line()).feed.stale is True
 
 
-async def test_a_tenant_that_is_removed_is_gone(desk: Desk) -> None:
+async def test_a_removed_tenant_is_not_in_the_overview(desk: Desk) -> None:
     await desk.overview.tenants()
     await desk.tenants.remove("acme")
     assert [line.tenant.name for line in await desk.overview.tenants()] == ["other"]
 
 
-async def test_the_disk_a_tenant_takes_counts_a_file_of_two_names_once(desk: Desk) -> None:
+async def test_the_disk_usage_of_a_tenant_counts_a_file_with_two_names_once(desk: Desk) -> None:
     folder = desk.tenants.folder("acme")
     before = await asyncio.to_thread(bytes_below, folder.root)
     copy = folder.copy(1)
@@ -113,7 +113,7 @@ async def test_the_disk_a_tenant_takes_counts_a_file_of_two_names_once(desk: Des
     assert (await desk.line()).disk_bytes
 
 
-async def test_nobody_waits_for_a_disk_that_takes_long_and_it_is_known_later(
+async def test_the_overview_does_not_wait_for_a_slow_measurement_of_disk_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk_module, "WAIT_S", 0.01)
@@ -135,13 +135,13 @@ async def test_nobody_waits_for_a_disk_that_takes_long_and_it_is_known_later(
         return await disk.taken(["acme", "other"]) == {"acme": 7, "other": 7}
 
     await eventually(known)
-    monkeypatch.setattr(disk_module, "bytes_below", None)  # it is remembered: nobody measures again
+    monkeypatch.setattr(disk_module, "bytes_below", None)  # it is kept: a further measurement would fail
     assert await disk.taken(["acme"]) == {"acme": 7}
     await disk.close()
 
 
 @pytest.mark.parametrize("query", [LAST_SUCCESSES, NEWEST_OF_ALL])
-async def test_the_lines_are_found_by_index_however_many_imports_there_are(desk: Desk, query: str) -> None:
+async def test_the_overview_is_read_by_index_however_many_imports_exist(desk: Desk, query: str) -> None:
     with closing(sqlite3.connect(server_database(desk.tenants.data_dir))) as db, db:
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}")]
     db.close()

@@ -1,4 +1,4 @@
-"""How values are shown: on one line, harmless to a terminal, and drawn only where somebody looks."""
+"""Values are shown on one line, harmless to a terminal, and in a drawn table only on a terminal."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_a_table_for_a_pipe_is_plain_columns(capsys: pytest.CaptureFixture[str])
         ("a\u202eb\u2028", "a\\u202eb\\u2028"),
     ],
 )
-def test_a_value_is_one_harmless_line(value: object, text: str) -> None:
+def test_a_value_is_shown_on_one_line_with_control_characters_escaped(value: object, text: str) -> None:
     assert shown(value) == text
 
 
 @pytest.mark.parametrize(("encoding", "text"), [("utf-8", '"Zoë"'), ("latin-1", '"Zo\\u00eb"')])
-def test_json_can_be_read_whatever_the_terminal_speaks(
+def test_json_is_readable_in_any_encoding_of_the_terminal(
     monkeypatch: pytest.MonkeyPatch, encoding: str, text: str
 ) -> None:
     raw = io.BytesIO()

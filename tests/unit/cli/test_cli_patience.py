@@ -1,4 +1,4 @@
-"""A change from the shell waits for an import that holds the database, and for nothing else."""
+"""A command that changes something waits for an import that holds the database, and for nothing else."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Change:
         return "done"
 
 
-async def test_a_busy_database_is_waited_for_aloud(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_command_waits_for_a_busy_database_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert await patiently(Change("database_busy", "database_busy")) == "done"
     assert capsys.readouterr().err.count("Waiting for it to end") == 2
 
 
-async def test_patience_has_an_end() -> None:
+async def test_a_command_stops_waiting_after_the_last_try() -> None:
     change = Change(*["database_busy"] * PATIENCE)
     with pytest.raises(TryAgain):
         await patiently(change)
     assert change.tries == PATIENCE
 
 
-async def test_a_full_disk_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_command_does_not_wait_for_a_full_disk(capsys: pytest.CaptureFixture[str]) -> None:
     change = Change("disk_full")
     with pytest.raises(TryAgain):
         await patiently(change)

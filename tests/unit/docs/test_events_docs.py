@@ -19,7 +19,7 @@ OF_ITS_OWN = {"listening"}
 
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 HELPERS = {"tell": "error", "Trouble": "error"}
-"""Of server/trouble.py: they log at this level."""
+"""Functions of server/trouble.py that log, with their level."""
 
 
 @cache

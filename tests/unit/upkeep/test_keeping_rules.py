@@ -1,4 +1,4 @@
-"""Of which tenants something may have to be deleted."""
+"""The rules that decide which tenants may have expired data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from engine.figures import Figures, Pruned
 from engine.tenants import Tenant
-from server.upkeep.keeping import may_be_too_old, pruned_for
+from server.upkeep.keeping import may_have_expired, pruned_for
 
 NOW = "2026-03-10T12:00:00.000Z"
 TENANT = Tenant("acme", "2026-01-01T00:00:00.000Z", 7)
@@ -28,11 +28,11 @@ AS_NOW = pruned_for(TENANT, 90, 1000)
         (FIGURES, Pruned(pruned_for(TENANT, 90, 1001), None), True),
     ],
 )
-def test_a_tenant_is_looked_at_when_an_import_a_setting_or_the_day_calls_for_it(
+def test_a_tenant_is_pruned_after_an_import_a_changed_setting_or_a_day(
     figures: Figures | None, pruned: Pruned | None, due: bool
 ) -> None:
-    assert may_be_too_old(TENANT, figures, pruned, NOW) is due
+    assert may_have_expired(TENANT, figures, pruned, NOW) is due
 
 
-def test_a_tenant_that_never_sent_a_file_has_nothing_too_old() -> None:
-    assert may_be_too_old(Tenant("acme", NOW, 0), None, None, NOW) is False
+def test_a_tenant_without_files_has_no_expired_data() -> None:
+    assert may_have_expired(Tenant("acme", NOW, 0), None, None, NOW) is False

@@ -1,4 +1,4 @@
-"""What is counted, under the names other programs rely on."""
+"""The metrics, and the names that other programs rely on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def shown(metrics: Metrics) -> dict[str, float]:
     return {name: float(value) for name, value in pairs}
 
 
-def test_an_applied_import_is_counted_with_its_rows_time_and_moment() -> None:
+def test_an_applied_import_counts_its_rows_run_time_and_end() -> None:
     metrics = Metrics()
     metrics.import_ended(ENTRY, 0.2)
     now = shown(metrics)
@@ -45,7 +45,7 @@ def test_an_applied_import_is_counted_with_its_rows_time_and_moment() -> None:
     assert now['headcount_import_last_success_timestamp_seconds{tenant="acme"}'] == 1772366401.5
 
 
-def test_what_was_not_applied_counts_no_rows_and_is_no_success() -> None:
+def test_an_import_that_was_not_applied_counts_no_rows_and_no_success() -> None:
     metrics = Metrics()
     metrics.import_ended(replace(ENTRY, state=ImportState.HELD), 0.2)
     now = shown(metrics)
@@ -53,14 +53,14 @@ def test_what_was_not_applied_counts_no_rows_and_is_no_success() -> None:
     assert not [name for name in now if "rows" in name or "last_success" in name]
 
 
-def test_dry_runs_count_in_none_of_the_import_metrics() -> None:
+def test_dry_runs_are_not_counted_in_the_import_metrics() -> None:
     metrics = Metrics()
     before = shown(metrics)
     metrics.import_ended(replace(ENTRY, dry_run=True), 0.2)
     assert shown(metrics) == before
 
 
-def test_a_removed_tenant_has_no_users_any_more() -> None:
+def test_a_removed_tenant_has_no_user_metrics() -> None:
     metrics = Metrics()
     for tenant in ("acme", "globex"):
         metrics.count_users(tenant, {"active": 3, "deactivated": 1})
@@ -71,7 +71,7 @@ def test_a_removed_tenant_has_no_users_any_more() -> None:
     assert all("globex" in name for name in left)
 
 
-def test_the_sftp_side_is_counted_by_tenant() -> None:
+def test_sftp_metrics_are_counted_by_tenant() -> None:
     metrics = Metrics()
     metrics.session_opened("acme")
     metrics.session_opened("acme")
@@ -86,7 +86,7 @@ def test_the_sftp_side_is_counted_by_tenant() -> None:
     assert now['headcount_uploads_total{result="completed",tenant="acme"}'] == 1
 
 
-def test_every_promised_name_is_there() -> None:
+def test_every_promised_metric_exists() -> None:
     text = Metrics().render().decode()
     for name in (
         "headcount_imports",
@@ -124,7 +124,7 @@ def test_a_metric_of_tenants_is_written_as_the_library_writes_it(kind: Literal["
     assert without_created(generate_latest(registry)) == ours.render()
 
 
-def test_a_metric_of_tenants_shows_the_newest_value_of_those_that_are_left() -> None:
+def test_a_metric_of_tenants_shows_the_newest_value_of_the_remaining_ones() -> None:
     metric = ByTenant("headcount_x", "What it is", "gauge", ("tenant",))
     for tenant in ("acme", "globex"):
         metric.set(1, tenant)

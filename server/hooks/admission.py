@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 SettingsOf = Callable[[str], Awaitable[TenantSettings]]
 
 
-class Line:
+class Admission:
     """Admits uploads to the queue, and supersedes the imports that they replace."""
 
     def __init__(self, queue: Queue, turns: Turns, settings_of: SettingsOf) -> None:
