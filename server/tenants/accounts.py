@@ -1,7 +1,7 @@
-"""What the SFTP side asks of the tenants: the account of a name, as it is now.
+"""The SFTP accounts of tenants: name, folder, limits and keys, as they are now.
 
-Read anew at every use, so that what the command line did is seen without being told: whether there is such a tenant
-each time, its settings when they were last read half a second ago or more.
+They are read again at every use, because the command line may change them without a notice: the existence of the
+tenant every time, its settings at most every `SETTINGS_AGE_S`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from server.tenants.tenants import NAME, Tenants, users_in
 log = logging.getLogger(__name__)
 
 SETTINGS_AGE_S = 0.5
-BUSY_TIMEOUT_S = 0.2  # we are on the event loop
+BUSY_TIMEOUT_S = 0.2  # this blocks the event loop
 
 
 @dataclass(frozen=True, slots=True)
 class TenantAccount:
-    """One tenant as the SFTP side sees it."""
+    """The SFTP account of one tenant. `broken` is why its data cannot be used; None: it can."""
 
     name: str
     root: Path
@@ -41,9 +41,9 @@ class TenantAccount:
 
 
 class Accounts:
-    """The accounts of the tenants.
+    """The accounts of all tenants.
 
-    `soundness` knows which tenants are broken, and is told of one that cannot be read.
+    `soundness` knows which tenants are broken; a tenant that cannot be read is reported to it.
     """
 
     def __init__(self, tenants: Tenants, soundness: Soundness | None = None) -> None:
@@ -54,9 +54,9 @@ class Accounts:
         self._said = Seldom()
 
     def account(self, name: str) -> TenantAccount | None:
-        """The account as it is now; None if there is none of that name, or nothing can be known of it (logged).
+        """Return the current account; None if there is no such tenant, or it cannot be read (logged).
 
-        That of a broken tenant says so, and has the limits that are known of it.
+        The account of a broken tenant has the reason, and the last known limits.
         """
         if not NAME.fullmatch(name):
             return None
@@ -65,11 +65,11 @@ class Accounts:
         except (OSError, ValueError, TenantRefused, TryAgain, DatabaseUnusable) as error:
             if times := self._said.again(time.monotonic()):
                 facts = {"event": "tenant_unreadable", "tenant": name, "times": times}
-                log.error("nobody can log in as %s, which can't be read: %s", name, error, extra=facts)
+                log.error("Tenant %s cannot be read (%s); logins are refused.", name, error, extra=facts)
             return None
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:
-        """Return the kept copies of files whose imports wait, run or are held; None if that cannot be read now."""
+        """Return the copies of files whose imports are queued, running or held; None if that cannot be read now."""
         folder = self._folder_of(name)
         try:
             needed = self._store.copies_needed(name)
@@ -103,7 +103,7 @@ class Accounts:
         return account
 
     def _limits(self, users: Users, known: TenantAccount | None) -> TenantLimits:
-        """The limits as they are now; if they can't be read soon, or not at all on a full disk, as they were."""
+        """Return the current limits; the last known ones if the database is busy or the disk is full."""
         try:
             return limits_of(read_settings(users, BUSY_TIMEOUT_S if known else READ_TIMEOUT_S))
         except TryAgain as error:
@@ -111,9 +111,7 @@ class Accounts:
                 raise
             if times := self._said.again(time.monotonic()):
                 facts = {"event": "tenant_unreadable", "tenant": known.name, "times": times}
-                log.error(
-                    "The settings of %s can't be read now, the last known hold: %s", known.name, error, extra=facts
-                )
+                log.error("Settings of %s cannot be read (%s); using the last known.", known.name, error, extra=facts)
             return known.limits
 
 

@@ -1,6 +1,6 @@
-"""The bans: written by the server that holds them, read by pages and commands, lifted by a command.
+"""The stored bans. The server writes them; pages and commands read them; a command lifts them.
 
-A ban is lifted by removing it here. The server sees that in its next round.
+Lifting a ban deletes it here. The server sees that in its next round.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class BanRefused(Refusal):
 
 
 class BanBook:
-    """The bans that are kept in `store`. No ban is longer than `max_s` from now, whatever is written down.
+    """The bans in `store`. A ban ends at most `max_s` seconds from now, whatever is stored.
 
-    Everything raises TryAgain when that cannot be read or written now.
+    Every method raises TryAgain if the store cannot be read or written now.
     """
 
     def __init__(self, store: BanStore, max_s: float, clock: Clock = utc_now) -> None:
@@ -31,30 +31,30 @@ class BanBook:
         self._clock = clock
 
     async def list(self) -> list[Ban]:
-        """Return the bans that are not over, the longest first."""
+        """Return the current bans, the longest first."""
         now = self._clock()
         return await self._store.list(now=rfc3339(now), latest=rfc3339(now + timedelta(seconds=self._max_s)))
 
     async def sources(self) -> set[str]:
-        """Return the sources that are written down, those whose ban is over too."""
+        """Return all stored sources, including those whose ban has ended."""
         return await self._store.sources()
 
     async def lift(self, source: str) -> Ban:
-        """End a ban. Raises BanRefused for what is not an address, and if there is no such ban."""
+        """End a ban. Raises BanRefused if `source` is not an address, or is not banned."""
         wanted = read_source(source)
         found = next((ban for ban in await self.list() if ban.source == wanted), None)
         if found is None or not await self._store.remove(wanted):
-            raise BanRefused("not_banned", f"{wanted} is not banned: headcount ban list shows what is")
+            raise BanRefused("not_banned", f"{wanted} is not banned; see: headcount ban list")
         return found
 
     async def write(self, bans: Iterable[Ban], over: Iterable[str], *, known: Collection[str]) -> set[str]:
-        """Write these bans, and delete those that are over. Return those of `known` that were lifted meanwhile."""
+        """Write `bans` and delete those that are `over`. Return those of `known` that were lifted meanwhile."""
         return await self._store.write(bans, over, known=known)
 
 
 def read_source(text: str) -> str:
-    """Return the source that is meant by an address, or by a /64. Raises BanRefused."""
+    """Return the source of an address, or of a /64. Raises BanRefused."""
     try:
         return source_of(ip_address(text.removesuffix("/64")))
     except ValueError:
-        raise BanRefused("not_an_address", f"{text!r} is not an IP address, such as 192.0.2.7") from None
+        raise BanRefused("not_an_address", f"“{text}” is not an IP address. Write one such as 192.0.2.7") from None

@@ -1,4 +1,4 @@
-"""When a tenant's feed counts as stale: no file has been applied for as long as its settings allow."""
+"""Stale feeds: no file was applied for the tenant's `stale_after_days`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ground.moments import from_rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """When the last file of `tenant` was applied (RFC 3339, None: never), and whether that is too long ago.
+    """When a file of `tenant` was last applied (RFC 3339; None: never), and whether that is too long ago.
 
-    `stale` is None where `stale_after_days` is not set.
+    `stale` is None if `stale_after_days` is not set.
     """
 
     tenant: str
@@ -25,7 +25,7 @@ class Feed:
 
 
 def feed_of(tenant: Tenant, last_applied_at: str | None, stale_after_days: int | None, now: datetime) -> Feed:
-    """The feed of `tenant` as it stands `now`. Where nothing was ever applied, time counts from its making."""
+    """Return the feed of `tenant` at `now`. If no file was ever applied, time counts from the tenant's creation."""
     if stale_after_days is None:
         return Feed(tenant.name, last_applied_at, None, None)
     since = from_rfc3339(last_applied_at or tenant.created_at)
@@ -35,7 +35,9 @@ def feed_of(tenant: Tenant, last_applied_at: str | None, stale_after_days: int |
 def feeds(
     tenants: Iterable[Tenant], figures: Mapping[str, Figures], successes: Mapping[str, str], now: datetime
 ) -> list[Feed]:
-    """The feeds of those `tenants` that have a limit, as far as is known; `successes` are the ends of their newest
-    applied imports."""
+    """Return the feeds of those `tenants` whose figures are known and that have a limit.
+
+    `successes` are the ends of their newest applied imports, by tenant.
+    """
     limits = ((tenant, figures[tenant.name].stale_after_days) for tenant in tenants if tenant.name in figures)
     return [feed_of(each, successes.get(each.name), days, now) for each, days in limits if days is not None]

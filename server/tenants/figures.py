@@ -1,9 +1,9 @@
-"""What is known of each tenant without opening its databases, and its keeping.
+"""Figures of each tenant that are known without opening its databases, and their storage.
 
-A figure holds while users.db, looked at from outside, looks as it did when the figure was read in it. So whatever
-changed it (an import, a command, SQL, a crash, a restored backup), the next look sees it and reads that tenant anew;
-all others cost two calls of stat. A file that was written a moment ago may be written again without looking
-otherwise: it is read once more at the next look.
+A figure is valid while size, inode and times of users.db are those of the moment when it was read. Any change of the
+file (by an import, a command, SQL, a crash, a restored backup) shows at the next look, which reads that tenant again.
+Every other tenant costs two calls of stat. A file that was written a moment ago may change without a new time:
+it is read once more at the next look.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from server.trouble import tell
 log = logging.getLogger(__name__)
 
 STEP = 20
-"""So many tenants are read in one go of a thread."""
+"""The number of tenants that a thread reads in one step."""
 
 REST_S, SHARE = 0.1, 0.1
-"""The rest is read in pieces of so many seconds, a tenth of all time."""
+"""The rest is read in pieces of `REST_S` seconds, which take a `SHARE` of the time."""
 
 UNSETTLED_S = 2.0
-"""So long after it was written a file may change without looking otherwise: no file system counts more coarsely."""
+"""Seconds after a write in which a file may change without a new time. No file system has coarser times."""
 
 
 class FigureBook:
-    """The figures of all tenants. `broken` names those whose users.db is left alone."""
+    """The figures of all tenants. `broken` names the tenants whose users.db is not read."""
 
     def __init__(self, tenants: Tenants, broken: Callable[[], Collection[str]] = tuple) -> None:
         self._tenants = tenants
@@ -54,15 +54,15 @@ class FigureBook:
         self._one_at_a_time = asyncio.Lock()
         self._rest: asyncio.Task[None] | None = None
 
-    # What is known
+    # Known figures
 
     def of(self, tenant: str) -> Figures | None:
-        """The figures as of the last look; None if they were never read."""
+        """Return the figures as of the last look; None if they were never read."""
         return self._figures.get(tenant)
 
     @property
     def all(self) -> Mapping[str, Figures]:
-        """The figures of all tenants of which there are some."""
+        """The figures of all tenants that have been read, by name."""
         return self._figures
 
     @property
@@ -71,11 +71,11 @@ class FigureBook:
         return self._failing
 
     def seen(self, tenant: str) -> str | None:
-        """How the users.db looked in which the figures were read; None if it may have changed unseen."""
+        """Return the look of users.db when the figures were read; None if it may have changed since."""
         return self._seen.get(tenant)
 
     def sound(self, tenant: str) -> str | None:
-        """How the folder looked when it could last be used, as `note_sound` was told."""
+        """Return the signature of the folder that `note_sound` noted last."""
         return self._sound.get(tenant)
 
     def pruned(self, tenant: str) -> Pruned | None:
@@ -94,7 +94,7 @@ class FigureBook:
     # Looking
 
     async def load(self) -> None:
-        """Know again what was written down, once."""
+        """Load the stored figures, once."""
         if self._loaded:
             return
         for name, known in (await self._store.read()).items():
@@ -107,11 +107,11 @@ class FigureBook:
         self._loaded = True
 
     async def renew(self, within_s: float = float("inf"), *, age_s: float = 0.0, write: bool = True) -> list[Tenant]:
-        """Look at all tenants and read anew which have changed. Returns all, by name.
+        """Look at all tenants, and read those that changed. Return all tenants, by name.
 
-        What is left after `within_s`, and some tenants, is read in the background, in a share of a core that hurts
-        nobody; until it is read a tenant that was never seen has no figures. With `age_s` a look that was so long ago
-        will do. Without `write` what is new is written down by a later call, so that the caller waits for no disk.
+        At least one step is read. The rest after `within_s` is read in the background, in a `SHARE` of the time;
+        until then, a new tenant has no figures. A look at most `age_s` old is not repeated. Without `write`, a later
+        call stores the new figures, so that this one does not wait for the disk.
         """
         until = time.monotonic() + within_s
         async with self._one_at_a_time:
@@ -127,18 +127,18 @@ class FigureBook:
         return tenants
 
     async def renew_one(self, tenant: str) -> None:
-        """Read anew what has just changed of this tenant."""
+        """Read the figures of this tenant again."""
         async with self._one_at_a_time:
             await self.load()
             self._take(await asyncio.to_thread(self._read, [tenant]))
 
     async def write(self) -> None:
-        """Write down what is new, if that can be: what is not is found out again."""
+        """Store new figures. If that fails, they are read again later."""
         async with self._one_at_a_time:
             await self._write()
 
     async def stop(self) -> None:
-        """Read nothing more, and write down what is known."""
+        """Stop reading, and store the new figures."""
         if self._rest:
             self._rest.cancel()
             await asyncio.wait([self._rest])
@@ -147,16 +147,16 @@ class FigureBook:
     # Below
 
     async def _look(self, names: Sequence[str]) -> None:
-        self._forget_all_but(set(names))
+        self._keep_only(set(names))
         left_alone = set(self._broken())
         self._due = await asyncio.to_thread(self._changed, [name for name in names if name not in left_alone])
         if self._looked_at == float("-inf"):
-            for name in self._due:  # what was written down is not so any more: better nothing until it is read
+            for name in self._due:  # the stored figures are outdated: none is better until they are read
                 self._figures.pop(name, None)
         self._looked_at = time.monotonic()
 
     def _changed(self, names: Sequence[str]) -> list[str]:
-        """In a thread: the tenants whose users.db looks otherwise than when it was read."""
+        """In a thread: return the tenants whose users.db has changed since it was read."""
         now, found = time.time(), []
         for name in names:
             if name not in self._paths:
@@ -166,7 +166,7 @@ class FigureBook:
         return found
 
     async def _read_due(self, until: float) -> None:
-        """Some tenants at least."""
+        """Read the changed tenants until the time `until`, at least one step."""
         while self._due:
             some, self._due = self._due[:STEP], self._due[STEP:]
             self._take(await asyncio.to_thread(self._read, some))
@@ -179,16 +179,16 @@ class FigureBook:
             await asyncio.sleep(took * (1 / SHARE - 1))
             start = time.monotonic()
             while self._due and time.monotonic() - start < REST_S:
-                async with self._one_at_a_time:  # a caller waits for one step of this at most, and for no disk
+                async with self._one_at_a_time:  # a caller waits for at most one step, and not for the disk
                     await self._read_due(start)
             await self._write()
             took = time.monotonic() - start
 
     def _read(self, names: Sequence[str]) -> dict[str, tuple[str | None, Figures | Exception]]:
-        """In a thread: the figures of some tenants, and how their files look."""
+        """In a thread: return the figures of some tenants, and the looks of their files."""
         found: dict[str, tuple[str | None, Figures | Exception]] = {}
         for name in names:
-            # Before it is read: what is written meanwhile makes it look otherwise.
+            # Look before reading: a write in between then shows at the next look.
             look, settled = look_of(os.fspath(self._tenants.folder(name).users_db), time.time())
             try:
                 found[name] = look if settled else None, read_figures(self._tenants.users(name))
@@ -213,10 +213,10 @@ class FigureBook:
                 self._seen[name] = look
                 self._note(name, Known(figures=(look, figures)))
 
-    def _forget_all_but(self, names: set[str]) -> None:
+    def _keep_only(self, names: set[str]) -> None:
         for known in (self._figures, self._seen, self._paths, self._sound, self._pruned, self._unwritten):
-            for gone in known.keys() - names:
-                known.pop(gone)
+            for removed in known.keys() - names:
+                known.pop(removed)
         self._failing &= names
 
     def _note(self, tenant: str, news: Known) -> None:
@@ -235,9 +235,9 @@ class FigureBook:
 
 
 def look_of(database: str, now: float) -> tuple[str, bool]:
-    """How the users.db at `database` looks from outside at `now` (seconds since 1970).
+    """Return the look of the users.db at `database`: inode, size and times of it and its log.
 
-    Beside it is whether a change from here on will show.
+    The second value is whether a change after `now` (seconds since 1970) will change the look.
     """
     looks, newest = [], float("-inf")
     for name in (database, f"{database}-wal"):
@@ -246,19 +246,19 @@ def look_of(database: str, now: float) -> tuple[str, bool]:
         except OSError:
             continue
         if name != database and not found.st_size:
-            continue  # SQLite makes and empties it as it reads
+            continue  # SQLite creates and empties it when it reads
         looks.append(f"{found.st_ino:x}.{found.st_size:x}.{found.st_mtime_ns:x}.{found.st_ctime_ns:x}")
         newest = max(newest, found.st_mtime, found.st_ctime)
     return "/".join(looks), now - newest > UNSETTLED_S
 
 
 def read_figures(users: Users) -> Figures:
-    """The figures of `users`, which are as this Headcount keeps them. Raises what they cannot be read for."""
+    """Read the figures of `users`, whose schema must be current. Raises the error that prevents reading."""
     stock = users.take_stock(READ_TIMEOUT_S)
     try:
         settings = from_texts(stock.settings)
     except (TenantRefused, ValueError):
-        settings = from_texts({})  # whoever needs them says what is wrong with them
+        settings = from_texts({})  # code that needs the settings reports the error
     return Figures(
         stock.active,
         stock.deactivated,

@@ -1,4 +1,7 @@
-"""Whether the folder of a tenant can be used, and if not, why and what to do. Looks only; blocks: for a thread."""
+"""Inspect the folder of a tenant: whether it can be used, else why not and what to do.
+
+It changes nothing, but blocks: call it in a thread.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,16 @@ from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
 from server.tenants.tenants import users_in
 
 Signature = str
-"""What changes when something in a folder is replaced, or given to another user."""
+"""A text that changes when something in a folder is replaced, or gets another owner."""
 
 PLACES = ("", "files", "staging", "uploads", "messages")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look at a folder came to. `why` is None if the folder can be used.
+    """The result of an inspection. `why` is None if the folder can be used.
 
-    `outdated`: its users are as an older Headcount left them.
+    `outdated`: its users.db has the schema of an older version.
     """
 
     why: str | None
@@ -35,7 +38,7 @@ class Found:
 
 
 def inspect(folder: TenantFolder, *, whole: bool = False) -> Found:
-    """Look at the folder; with `whole` read all of its users. Raises TryAgain if they cannot be read now."""
+    """Inspect the folder; with `whole`, read all of its users. Raises TryAgain if they cannot be read now."""
     users = users_in(folder)
     why = _folders(folder) or users.why_shut() or _ring(folder.keys)
     if why:
@@ -51,28 +54,28 @@ def inspect(folder: TenantFolder, *, whole: bool = False) -> Found:
     except RingUnreadable as error:
         return Found(f"{error}; restore it from a backup")
     except (TenantRefused, ValueError) as error:
-        return Found(f"a setting in {folder.users_db} makes no sense ({error}); restore the file from a backup")
+        return Found(f"a setting in {folder.users_db} is not valid ({error}); restore the file from a backup")
     return Found(None, outdated=outdated)
 
 
 def unusable_copy(folder: TenantFolder, needed: Iterable[tuple[int, int]]) -> str | None:
-    """Return what is wrong with the first copy that an import still needs; None if all are well.
+    """Return the fault of the first copy that an import needs and cannot use; None if all can be used.
 
-    `needed` are the ids of these imports with the sizes of their files.
+    `needed` are the ids of these imports, with the sizes of their files.
     """
     for import_id, size in needed:
         copy = folder.copy(import_id)
-        what = _wrong_with(copy, size)
-        if what:
+        fault = _fault_of(copy, size)
+        if fault:
             return (
-                f"{copy}, the file of import {import_id}, {what}; restore it from a backup, or put the file to be "
-                "imported there"
+                f"{copy}, the file of import {import_id}, {fault}; restore it from a backup, or put the file to "
+                "import there"
             )
     return None
 
 
 def signature_of(folder: TenantFolder) -> Signature:
-    """Return what the folder looks like from outside: equal as long as nothing in it was replaced."""
+    """Return the signature of the folder, without opening its files: equal while nothing in it is replaced."""
     root = os.fspath(folder.root)
     keys = found_at(f"{root}/keys.json")
     facts = (
@@ -84,9 +87,9 @@ def signature_of(folder: TenantFolder) -> Signature:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """How a folder looks from outside. `left`: something is in it that a clean stop leaves nowhere.
+    """The outside of a folder. `left`: it holds something that a clean stop does not leave behind.
 
-    `plain`: its users are as this Headcount keeps them, and at rest.
+    `plain`: its users.db seems to have the current schema and no leftovers of a crash.
     """
 
     signature: Signature
@@ -97,7 +100,7 @@ class Glance:
 def glance(folder: TenantFolder, newest_import: int, known: Signature | None) -> Glance:
     """Look at the folder without opening a database. `newest_import` is the id of the tenant's newest import.
 
-    Whether it is plain is asked only if it does not look as is `known`.
+    `plain` is tested only if the signature is not the `known` one.
     """
     signature, root = signature_of(folder), os.fspath(folder.root)
     return Glance(signature, _is_left(root, newest_import), signature == known or users_in(folder).is_plain())
@@ -112,7 +115,7 @@ def _is_left(root: str, newest_import: int) -> bool:
 
 
 def _listed(place: str) -> list[str]:
-    """Return nothing of what cannot be listed: a closer look says why."""
+    """Return the names in a folder; none if it cannot be listed, because an inspection then reports why."""
     try:
         return os.listdir(place)
     except OSError:
@@ -136,7 +139,7 @@ def _folders(folder: TenantFolder) -> str | None:
     if not os.path.lexists(folder.root):
         name = folder.root.name
         return (
-            f"the folder {folder.root} is missing; restore it from a backup, or end the removal of the tenant with: "
+            f"the folder {folder.root} is missing; restore it from a backup, or finish removing the tenant: "
             f"headcount tenant remove {name} --yes"
         )
     for place in _places(folder):
@@ -145,7 +148,7 @@ def _folders(folder: TenantFolder) -> str | None:
         except FileNotFoundError:
             if place == folder.files:
                 return f"the folder {place} is missing; restore it from a backup"
-            continue  # whoever needs it makes it
+            continue  # it is created when it is needed
         except OSError as error:
             return no_access(place, error.strerror)
         if not place.is_dir():
@@ -156,7 +159,7 @@ def _folders(folder: TenantFolder) -> str | None:
 
 
 def _ring(path: Path) -> str | None:
-    """A tenant that never had a key has no ring."""
+    """Return the fault of the key ring. A tenant that never had a key has none."""
     if KeyRing(path).is_lost():
         name = path.parent.name
         return f"{path} is missing; restore it from a backup, or add the keys again: headcount key add {name} FILE"
@@ -165,7 +168,7 @@ def _ring(path: Path) -> str | None:
     return no_access(path, "Permission denied")
 
 
-def _wrong_with(copy: Path, size: int) -> str | None:
+def _fault_of(copy: Path, size: int) -> str | None:
     try:
         found = os.stat(copy)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a tenant may write as an invitation: a subject and a text with placeholders, never a language. Pure."""
+"""The template of an invitation: a subject and a text with placeholders, and no template language. Pure."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class InvitationTemplate(BaseModel):
     @classmethod
     def _known_placeholders(cls, given: str) -> str:
         if not given.strip() or len(given) > MAX_TEXT:
-            raise ValueError(f"must not be blank, nor longer than {MAX_TEXT:,} characters")
+            raise ValueError(f"must have 1 to {MAX_TEXT:,} characters and not be blank")
         unknown = [name for name in PLACEHOLDER.findall(given) if name not in PLACEHOLDERS]
         if unknown:
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-            raise ValueError(f"has {{{unknown[0]}}}, which stands for nothing; there are {known}")
+            raise ValueError(f"has the unknown name {{{unknown[0]}}}. Use one of {known}")
         return given
 
     @field_validator("subject")

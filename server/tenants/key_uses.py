@@ -1,7 +1,6 @@
-"""When and from where each key last opened a connection: remembered at once, and written every few seconds.
+"""The last use of each key: time and address, noted in memory at once and written every `WRITE_S` seconds.
 
-So a login costs nothing, whatever the disk is doing; a crash forgets the last seconds at most. Of a key that was
-revoked nothing stays.
+So a login never waits for the disk. A crash loses at most the last few seconds. Revoking a key deletes its last use.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ WRITE_S = 5.0
 
 
 class KeyUses:
-    """The last uses of the keys of all tenants. Writes between `start()` and `stop()`."""
+    """The last uses of all keys of all tenants. Writes between `start()` and `stop()`."""
 
     def __init__(self, store: KeyUseStore, ring_of: Callable[[str], KeyRing], clock: Clock = utc_now) -> None:
         self._store = store
@@ -37,16 +36,16 @@ class KeyUses:
         self._task: asyncio.Task[None] | None = None
 
     def used(self, tenant: str, fingerprint: str, address: str) -> None:
-        """The key has opened a connection just now."""
+        """Note that the key opened a connection now."""
         self._unwritten.setdefault(tenant, {})[fingerprint] = Use(rfc3339(self._clock()), address)
         self._news.set()
 
     async def of(self, tenant: str) -> dict[str, Use]:
-        """The last uses by fingerprint, also of this moment; keys that were never used are not in it."""
+        """Return the last uses by fingerprint, unwritten ones included. A key that was never used is not in it."""
         return await self._store.of(tenant) | self._unwritten.get(tenant, {})
 
     async def forget(self, tenant: str, fingerprint: str) -> None:
-        """The key was revoked. Raises TryAgain when nothing can be written now."""
+        """Delete the last use of a revoked key. Raises TryAgain if it cannot be written now."""
         self._unwritten.get(tenant, {}).pop(fingerprint, None)
         await self._store.remove(tenant, fingerprint)
 
@@ -54,7 +53,7 @@ class KeyUses:
         self._task = asyncio.create_task(again(self._round, self._not_written, self._ending), name="uses of keys")
 
     async def stop(self) -> None:
-        """Write what is left, if that can be."""
+        """Write the remaining uses; log a failure."""
         self._ending.set()
         if self._task:
             self._task.cancel()
@@ -75,7 +74,7 @@ class KeyUses:
         return WRITE_S
 
     async def _write_all(self) -> None:
-        """Write what there is. What was not written when this raises is written next time."""
+        """Write all new uses. If this raises, the rest is written next time."""
         unwritten, self._unwritten = self._unwritten, {}
         try:
             for tenant in list(unwritten):
@@ -87,13 +86,13 @@ class KeyUses:
                 self._news.set()
 
     async def _write(self, tenant: str, uses: dict[str, Use]) -> None:
-        """A tenant may have been removed meanwhile, and keys been revoked by other processes."""
+        """Write the uses of one tenant, but not of keys that another process revoked."""
         kept = await asyncio.to_thread(_fingerprints, self._ring_of(tenant))
         await self._store.write(tenant, uses, kept)
 
 
 def with_uses(keys: Iterable[Key], uses: dict[str, Use]) -> list[dict[str, object]]:
-    """The keys as people and programs see them, each with its last use (None: never)."""
+    """Return the keys as JSON, each with its last use (None: never)."""
     return [{**key.to_json(), **_shown(uses.get(key.fingerprint))} for key in keys]
 
 
@@ -102,7 +101,7 @@ def _shown(use: Use | None) -> dict[str, str | None]:
 
 
 def _fingerprints(ring: KeyRing) -> list[str] | None:
-    """Of the keys there are; None if that can't be known."""
+    """Return the fingerprints of all keys; None if the ring cannot be read."""
     with suppress(RingUnreadable):
         keys = ring.keys()
         return [key.fingerprint for key in keys]

@@ -1,6 +1,6 @@
-"""The settings of one tenant: what may be set, how they are kept, and that they change as a whole or not at all.
+"""The settings of one tenant: their model, validation and storage. A change is applied completely or not at all.
 
-They are kept with the tenant's users, those that differ from their defaults.
+Only settings that differ from their defaults are stored, in the tenant's users.db.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from server.tenants.setting_texts import described
 
 READ_TIMEOUT_S = 2.0
 CHANGED_MEANWHILE = (
-    "Somebody else has changed the settings meanwhile, and nothing was changed. Load them again, look at what is "
-    "different, and make your change once more."
+    "The settings changed after you loaded them. Nothing was changed. Load them again, check the differences, and "
+    "repeat your change."
 )
 
 
 class TenantRefused(Refusal):
-    """Something about a tenant that can't be done. `code` is stable, `message` a sentence that says what to do.
+    """A refused operation on a tenant. `code` is stable; `message` is a sentence that says what to do.
 
-    `settings` are all that are wrong with settings, by name, each with a sentence to be shown beside it; `setting` is
-    the one that `message` is about.
+    `settings` maps the name of each wrong setting to a sentence to show beside it. `setting` is the one that
+    `message` is about.
     """
 
     def __init__(self, code: str, message: str, settings: Mapping[str, str] | None = None) -> None:
@@ -54,10 +54,10 @@ class TenantRefused(Refusal):
 
 
 def _addresses(value: object) -> object:
-    """A list of e-mail addresses, or text with commas between them; each as it is kept."""
+    """Return email addresses as they are stored, from a list or from text separated by commas."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
-        raise ValueError("must be e-mail addresses with commas between them")
+        raise ValueError("must be email addresses separated by commas")
     found = [check_email(str(part).strip()) for part in parts if str(part).strip()]
     wrong = next((each for each in found if isinstance(each, Invalid)), None)
     if wrong:
@@ -67,11 +67,11 @@ def _addresses(value: object) -> object:
 
 def _web_address(value: str) -> str:
     if not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("must be a web address in ASCII, without spaces (xn--... for a name in other letters)")
+        raise ValueError("must be a web address in ASCII without spaces (write a name in other letters as xn--...)")
     try:
         parts = urlsplit(value)
         makes_sense = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # of a port that is no port
+    except ValueError:  # the port is not a number, or out of range
         makes_sense = False
     if not makes_sense or "@" in parts.netloc or parts.fragment:
         raise ValueError("must be a web address such as https://example.com/hooks/headcount")
@@ -79,7 +79,7 @@ def _web_address(value: str) -> str:
 
 
 def _templates(value: object) -> object:
-    """A table by language; as JSON text too, as it is typed on a command line."""
+    """Read a table by language. Accepts JSON text too: the command line has only text."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -87,7 +87,7 @@ def _templates(value: object) -> object:
             raise ValueError("must be JSON text") from None
     unknown = [language for language in value if language not in LANGUAGES] if isinstance(value, dict) else []
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is none of the languages {', '.join(LANGUAGES)}")
+        raise ValueError(f"“{unknown[0]}” is not a supported language. Use one of {', '.join(LANGUAGES)}")
     return value
 
 
@@ -98,7 +98,7 @@ Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class TenantSettings(ImportSettings):
-    """What one tenant may choose: about its imports, who hears of them, and the fences around its folder. Frozen."""
+    """The settings of one tenant: imports, notifications, storage and access. Frozen."""
 
     model_config = ConfigDict(json_schema_extra=described)
 
@@ -113,16 +113,16 @@ class TenantSettings(ImportSettings):
     max_file_bytes: Annotated[ByteSize, Field(ge=0, le=INTEGER_MAX)] = ByteSize(2 * 1024**3)
     max_waiting_imports: Annotated[int, Field(ge=1, le=INTEGER_MAX)] = 100
     max_sessions: Annotated[int, Field(ge=1)] = 10
-    allowed_networks: Networks = ()  # from anywhere
+    allowed_networks: Networks = ()  # any network
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
 
 def changed(now: TenantSettings, changes: Mapping[str, object], *, whole: bool = False) -> TenantSettings:
-    """`now` with `changes` put in; None puts a default back. Raises TenantRefused naming the setting.
+    """Return `now` with `changes` applied; None resets a setting. Raises TenantRefused naming the setting.
 
-    With `whole`, what `changes` does not name goes back to its default.
+    With `whole`, every setting that `changes` does not name is reset to its default.
     """
     _refuse_unknown(changes)
     values: dict[str, object] = dict(TenantSettings() if whole else now)
@@ -137,10 +137,10 @@ def changed(now: TenantSettings, changes: Mapping[str, object], *, whole: bool =
 
 
 def _refuse_new_keys(now: TenantSettings, after: TenantSettings) -> None:
-    """A custom field that was there before ours of the same name stays the tenant's own; a new one is refused."""
+    """Refuse a new custom field with the name of a built-in field. A custom field that is older than that stays."""
     new = [key for key in after.shadowed if key not in now.own]
     if new:
-        sentence = f"a custom field can't be called {new[0]}: that name has a meaning already"
+        sentence = f"a custom field cannot be called {new[0]}: Headcount has a field of that name. Choose another key"
         raise TenantRefused("bad_setting", sentence, {"custom_fields": sentence})
 
 
@@ -162,12 +162,12 @@ def _validated(values: Mapping[str, object]) -> TenantSettings:
     for details in wrong:
         sentences.setdefault(*_wrong_setting(details))
     name, sentence = _wrong_setting(wrong[0])
-    # What is wrong between settings names them itself.
+    # An error between two settings names them itself.
     raise TenantRefused("bad_setting", f"{name}: {sentence}" if wrong[0]["loc"] else sentence, sentences)
 
 
 def _wrong_setting(details: ErrorDetails) -> tuple[str, str]:
-    """Which setting is wrong, and what is to be said beside it."""
+    """Return the name of the wrong setting, and the sentence to show beside it."""
     if not details["loc"]:
         unfit = details["ctx"]["error"]
         return (unfit.setting if isinstance(unfit, Unfit) else ""), reason(details)
@@ -176,22 +176,22 @@ def _wrong_setting(details: ErrorDetails) -> tuple[str, str]:
 
 
 def from_texts(texts: Texts) -> TenantSettings:
-    """The settings as they are kept. Raises TenantRefused if one makes no sense, ValueError if it is no JSON."""
+    """Read stored settings. Raises TenantRefused for an invalid value, ValueError for invalid JSON."""
     return _validated({key: json.loads(value) for key, value in texts.items()})
 
 
 def read_settings(users: Users, timeout_s: float = READ_TIMEOUT_S) -> TenantSettings:
-    """The settings kept with `users`, read at once and without waiting for an import that runs. Blocks.
+    """Read the settings stored with `users`. Blocks, but does not wait for a running import.
 
-    But for a moment when the last one who had them open tidies up, which takes seconds after a big import. Whoever
-    can't wait that long says so by `timeout_s`. Raises TryAgain if it takes longer, and when the disk is full,
-    DatabaseUnusable, and TenantRefused if a setting makes no sense.
+    The last process to close users.db locks it while it tidies up, for seconds after a big import. `timeout_s` limits
+    the wait for that. Raises TryAgain when it is over or the disk is full, DatabaseUnusable, and TenantRefused for
+    an invalid setting.
     """
     return from_texts(users.read_settings(timeout_s)[0])
 
 
 def etag(settings: TenantSettings) -> str:
-    """A short name for exactly these settings, the order of what is in tables included. Safe in a header."""
+    """Return a short hash of the settings, including the order of tables. It is safe in an HTTP header."""
     return hashlib.sha256(json.dumps(settings.to_json()).encode()).hexdigest()[:16]
 
 
@@ -203,12 +203,11 @@ async def change_settings(
     whole: bool = False,
     expected: str | None = None,
 ) -> TenantSettings:
-    """Change the settings kept with `users`: all of `changes`, or none and TenantRefused.
+    """Apply all `changes` to the settings stored with `users`, or none. Raises TenantRefused.
 
-    With `whole`, what `changes` does not name goes back to its default. With `expected`, the `etag` of the settings
-    that whoever changes them has seen, nothing changes (`settings_changed`) if they are others by now. Who changed
-    what and when is kept; when a setting that the importer obeys is different afterwards, every row of the next file
-    is looked at again.
+    With `whole`, every setting that `changes` does not name is reset to its default. `expected` is the `etag` of the
+    settings that the caller has seen: if they differ now, nothing changes (`settings_changed`). Each change is
+    recorded with its author and time. If an import setting changed, the next import compares every row again.
     """
 
     def decide(texts: Texts) -> Settled:
@@ -224,7 +223,7 @@ async def change_settings(
 
 
 def settled(before: TenantSettings, after: TenantSettings, by: str, at: str) -> Settled:
-    """What is kept where `by` changes `before` to `after` at `at` (RFC 3339)."""
+    """Return what to store when `by` changes `before` to `after` at the time `at` (RFC 3339)."""
     found = differences(before, after)
     kept = differences(TenantSettings(), after)
     return Settled(
@@ -236,19 +235,19 @@ def settled(before: TenantSettings, after: TenantSettings, by: str, at: str) -> 
 
 
 def differences(before: TenantSettings, after: TenantSettings) -> dict[str, tuple[Any, Any]]:
-    """The settings that differ, each with its old and new value as JSON shows them."""
+    """Return the settings that differ, each with its old and new JSON value."""
     old, new = before.to_json(), after.to_json()
-    # Not whether they are equal: the order of a mapping counts too.
+    # Compare the text, not the values: the order of a mapping counts.
     return {name: (old[name], new[name]) for name in new if json.dumps(old[name]) != json.dumps(new[name])}
 
 
 async def settings_history(
     users: Users, limit: int, before: int = INTEGER_MAX, *, upgrade: bool = False
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """The newest changes of settings that are older than `before`, newest first, and the `before` of the next page.
+    """Return setting changes older than `before`, newest first, and the `before` of the next page.
 
-    Each with when, by whom, which, and its old and new value; the `before` is None if there are no more. With
-    `upgrade` the users are brought up to date first.
+    Each change has a time, an author, a setting, and its old and new value. On the last page the second value
+    is None. `upgrade` migrates users.db first.
     """
     found, more = await users.settings_changes(limit, before, upgrade=upgrade)
     return [{**asdict(each), "old": json.loads(each.old), "new": json.loads(each.new)} for each in found], more

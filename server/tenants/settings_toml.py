@@ -1,6 +1,6 @@
-"""The settings of a tenant as a TOML file: to be shown, edited and loaded as a whole.
+"""The settings of a tenant as a TOML file, to show, edit and load.
 
-A loaded file says everything: what it does not name is at its default afterwards. So defaults are shown as comments.
+Loading a file resets every setting that it does not name. Therefore the file shows defaults as comments.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 def to_toml(tenant: str, settings: TenantSettings, unfinished: Mapping[str, Mapping[str, str]] | None = None) -> str:
-    """All settings of `tenant`; `from_toml` gives back those that are not at their default.
+    """Return all settings of `tenant` as TOML; `from_toml` reads those that are not at their default.
 
-    `unfinished` is what a person must complete first, by table: it stands there as comments.
+    `unfinished` holds, by table, entries that a person must complete first. They are written as comments.
     """
     left = dict(unfinished or {})
     lines = [*_head(tenant), *_lines(settings), *_tables(settings, left)]
@@ -29,7 +29,7 @@ def to_toml(tenant: str, settings: TenantSettings, unfinished: Mapping[str, Mapp
 
 
 def in_toml(tenant: str, settings: ImportSettings, unfinished: Mapping[str, Mapping[str, str]]) -> str:
-    """The same of settings that an import ran with."""
+    """Return the settings that an import ran with, as `to_toml` does."""
     assert isinstance(settings, TenantSettings)
     return to_toml(tenant, settings, unfinished)
 
@@ -39,15 +39,15 @@ def _dotted(path: str) -> str:
 
 
 def _to_complete(pairs: Mapping[str, str]) -> Iterator[str]:
-    """Comments that become settings without their mark."""
-    yield "# To complete: replace each ? by the value that is meant, and remove the # before the line."
+    """Yield comment lines that become settings once their `#` is removed."""
+    yield "# To complete: replace each ? with the right value, and remove the # at the start of the line."
     yield from (f"# {pair}" for pair in _pairs(pairs))
 
 
 def from_toml(text: str) -> dict[str, object]:
-    """The settings a file names. Raises TenantRefused if it is not TOML."""
+    """Return the settings that the file names. Raises TenantRefused if it is not valid TOML in UTF-8."""
     if "\ufffd" in text:
-        raise TenantRefused("bad_toml", "the file is not in UTF-8: save it as UTF-8")
+        raise TenantRefused("bad_toml", "the file is not UTF-8 text. Save it as UTF-8")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -56,14 +56,14 @@ def from_toml(text: str) -> dict[str, object]:
 
 def _head(tenant: str) -> list[str]:
     return [
-        f"# Settings of {tenant}. A line with # before it shows a default.",
-        f"# After a change: headcount tenant load {tenant} FILE",
+        f"# Settings of {tenant}. A line that starts with # shows a default.",
+        f"# To apply a change: headcount tenant load {tenant} FILE",
         "",
     ]
 
 
 def _is_table(value: object) -> bool:
-    """Whether TOML wants `value` after all that fits on a line."""
+    """Return whether `value` is a TOML table, which must come after all plain values."""
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value))
 
 
@@ -117,8 +117,8 @@ def _value(value: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    """JSON is TOML where there are only texts, numbers, truth values and lists; but for one character.
+    """Write text, a number, a boolean or a list as TOML. JSON differs only in U+007F, which TOML must escape.
 
-    Another is escaped too: bare, it is how `from_toml` knows a file that is not in UTF-8.
+    U+FFFD is escaped too: `from_toml` takes a bare one as the sign of a file that is not UTF-8.
     """
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f").replace("\ufffd", "\\ufffd")

@@ -1,7 +1,7 @@
-"""Who is signed in on the page: a token, shown once, becomes a session that a cookie names.
+"""Page sessions: signing in with a token opens a session, which a cookie names.
 
-A session is random, kept as SHA-256 only, and ends at its time, at sign-out, and with its token: when that is revoked
-or has expired, or its tenant is removed.
+A session is random and stored only as SHA-256. It ends after `SESSION_S`, at sign-out, and with its token: when the
+token is revoked or expires, or its tenant is removed.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from ground.moments import rfc3339
 from server.tenants.tokens import secret_hash
 
 SESSION_S = 12 * 3600
-"""A working day; then the token is asked for again."""
+"""A working day; then the page asks for the token again."""
 
 
 class SignIns:
-    """The sessions that are kept in `store`. Everything raises TryAgain when that cannot be read or written now.
+    """The sessions in `store`. Every method raises TryAgain if it cannot be read or written now.
 
-    A session that ends later than one that is opened now was opened before the clock stepped back: it is over, for it
-    must not last for the days of the step.
+    A session that ends later than one opened now was opened before the clock stepped back. It counts as ended, or the
+    step would extend it.
     """
 
     def __init__(self, store: SignInStore) -> None:
         self._store = store
 
     async def open(self, token: Token, now: datetime) -> str:
-        """Sign the bearer of `token` in; the text for the cookie. Sessions that are over are forgotten."""
+        """Open a session for the bearer of `token`; return the text of the cookie. Ended sessions are deleted."""
         text = secrets.token_urlsafe(32)
         await self._store.open(secret_hash(text), token, now=rfc3339(now), latest=_end_of_one_opened(now))
         return text
 
     async def find(self, text: str, now: datetime) -> Token | None:
-        """The token behind the session `text`; None if it is over."""
+        """Return the token of the session `text`; None if the session has ended."""
         token = await self._store.find(secret_hash(text), now=rfc3339(now), latest=_end_of_one_opened(now))
         return token if token and token.lives(now) else None
 
     async def close(self, text: str) -> None:
-        """End the session, if there is one."""
+        """End the session if it exists."""
         await self._store.close(secret_hash(text))
 
 

@@ -1,12 +1,12 @@
-"""Which tenants are broken, and why: the one place that knows. A broken one is refused and left alone; others go on.
+"""Broken tenants: which they are, and why. A broken tenant is refused; all others keep working.
 
-All are looked at before the server listens, and every minute by their outside; one with which something failed at
-once; one that is broken every two seconds, so that it works again that soon after it was put right. What the last
-stop left of a tenant is taken up before the tenant counts as sound for the first time.
+Every tenant is inspected before the server listens, and every minute from outside (`signature_of`). A tenant with a
+failure is inspected at once, a broken one every two seconds, so that it works again soon after it is repaired. Before
+a tenant counts as usable for the first time, the work that the last stop left is finished.
 
-How a folder looked that can be used is remembered over restarts (figures.py): one that looks the same is not opened.
-Where so many look otherwise that a start would take long, the rest is opened later, piece by piece; before the server
-listens it is only made sure of those that nothing was left of them and that their users.db seems to be one of now.
+The signature of a usable folder is kept over restarts (figures.py); a folder with the same signature is not opened.
+If so many have changed that a start would take long, some are inspected later, piece by piece: those where the last
+stop left nothing and users.db seems to have the current schema.
 """
 
 from __future__ import annotations
@@ -36,44 +36,46 @@ from server.trouble import Trouble
 log = logging.getLogger(__name__)
 
 LOOK_S = 60.0
-"""Between two looks at all tenants."""
+"""Seconds between two looks at all tenants."""
 
 AGAIN_S = 2.0
-"""Between two looks at those that are broken."""
+"""Seconds between two inspections of a broken tenant."""
 
 BEFORE_S = 1.5
-"""So long a start looks closer at tenants which seem to be as they should."""
+"""Seconds that a start spends on inspecting tenants that changed but seem to be usable."""
 
 PIECE_S = 0.2
-"""So long each round looks closer at those that changed; the rest is for the next."""
+"""Seconds that each round spends on inspecting changed tenants; the next round takes the rest."""
 
 COPIES_A_LOOK = 1000
-"""So many copies of imports that wait are looked at in a minute, in turn."""
+"""The number of copies of queued imports that are tested each minute, in turn."""
 
 LATELY = 100
-"""The tenants of so many last changes of an import may have something left that only the queue knows."""
+"""The tenants of this many newest changes of imports may have unfinished work that only the queue knows."""
 
-BEHIND = "the server has not yet finished what its last stop left"
+BEHIND = "the server is still finishing the work that its last stop left"
+
+_UNFINISHED = "the work that the last stop left of it cannot be finished"
 
 TakeUp = Callable[[str], Awaitable[None]]
-"""Takes up what the last stop left of a tenant. What it raises makes the tenant broken."""
+"""Finishes the work that the last stop left of a tenant. An exception makes the tenant broken."""
 
 Needed = Mapping[str, list[tuple[int, int]]]
 
 
 class TenantBroken(Refusal):
-    """Something that cannot be done because the tenant is broken. The sentence is for everyone: it names no file."""
+    """An operation is refused because the tenant is broken. Its sentence names no file, so any client may read it."""
 
     def __init__(self, tenant: str) -> None:
         super().__init__(
             "tenant_broken",
-            f"the data of {tenant} cannot be used at the moment: the operator of the server has to fix it. "
-            "Files that were uploaded are kept, and are imported afterwards",
+            f"the data of {tenant} cannot be used now: the operator of the server must fix it. Uploaded files are "
+            "kept, and are imported afterwards",
         )
 
 
 class Soundness:
-    """Works between `start()` and `stop()`; without them it looks only when it is asked."""
+    """Inspects tenants between `start()` and `stop()`; without them, only when it is asked."""
 
     def __init__(self, tenants: Tenants, imports: Listing) -> None:
         self.figures = FigureBook(tenants, lambda: self.broken)
@@ -93,26 +95,28 @@ class Soundness:
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    # What is known
+    # Known states
 
     def why(self, tenant: str) -> str | None:
-        """Return why the tenant is broken, and what to do; None if it is not, as far as is known."""
+        """Return why the tenant is broken, and what to do; None if it is not known to be broken."""
         return self._why.get(tenant)
 
     def why_not_stored(self, tenant: str) -> str | None:
-        """Return why nothing of the tenant may be stored: what the last stop left comes first. None: it may be."""
+        """Return why the tenant's uploads cannot be stored yet: work of the last stop comes first. None: they can."""
         return BEHIND if tenant in self._owed else None
 
     @property
     def broken(self) -> Mapping[str, str]:
-        """The tenants that are broken, each with the reason."""
+        """The broken tenants, each with the reason."""
         return self._why
 
     # Looking
 
     async def start(self, take_up: TakeUp, owing: Iterable[str] = ()) -> None:
-        """Look at all tenants, and call `take_up` for those of which the last stop left something: for a broken one
-        as soon as it can be used. Of `owing` the queue knows that there is something."""
+        """Inspect all tenants, and call `take_up` for those with work that the last stop left.
+
+        For a broken tenant it is called once the tenant can be used. The queue knows that `owing` have such work.
+        """
         self._take_up = take_up
         await self.figures.load()
         tenants = await self._tenants.list()
@@ -137,13 +141,13 @@ class Soundness:
         self._task = asyncio.create_task(again(self._round, self._failed, self._ending), name="soundness")
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop inspecting."""
         self._ending.set()
         if self._task:
             await asyncio.wait([self._task])
 
     def found(self, tenant: str, why: str) -> None:
-        """The tenant is broken: the next round looks whether it still is."""
+        """Note that the tenant is broken; the next round inspects it again."""
         if self._why.get(tenant) != why:
             log.error("Tenant %s is broken: %s.", tenant, why, extra={"event": "tenant_broken", "tenant": tenant})
         self._why[tenant] = why
@@ -151,14 +155,14 @@ class Soundness:
         self.figures.note_sound(tenant, "")
 
     async def look(self, tenant: str, error: BaseException | None = None) -> str | None:
-        """Look at the tenant now; return why it is broken, None if it is not.
+        """Inspect the tenant now; return why it is broken, None if it is not.
 
-        If `error` says that a database is damaged, all of its users.db is read.
+        If `error` says that a database is damaged, all of users.db is read.
         """
         return await self._look(tenant, suspect=isinstance(error, DatabaseDamaged))
 
     async def settings(self, tenant: str) -> TenantSettings:
-        """Read the settings of the tenant as they are now. Raises TenantBroken, TryAgain."""
+        """Read the current settings of the tenant. Raises TenantBroken, TryAgain."""
         why = self.why(tenant)
         try:
             if not why:
@@ -170,14 +174,14 @@ class Soundness:
         raise TenantBroken(tenant)
 
     async def look_at_all(self) -> None:
-        """Look at every tenant that is broken, or looks otherwise than when it was last looked at."""
+        """Inspect every tenant that is broken, or has changed since its last inspection."""
         await self._find_changed()
         await self._look_at_pending(float("inf"))
 
     async def _find_changed(self) -> None:
         names = [tenant.name for tenant in await self._tenants.list()]
-        for gone in (self._why.keys() | self._sound.keys() | self._locks.keys()) - set(names):
-            self._forget(gone)
+        for removed in (self._why.keys() | self._sound.keys() | self._locks.keys()) - set(names):
+            self._drop(removed)
         self._owed &= set(names)
         changed = await asyncio.to_thread(self._changed, names)
         self._pending = deque(dict.fromkeys([*changed, *await self._with_wrong_copies()]))
@@ -199,19 +203,19 @@ class Soundness:
         return AGAIN_S
 
     def _glance(self, tenants: Iterable[Tenant]) -> dict[str, Glance]:
-        """In a thread: how all folders look from outside."""
+        """In a thread: look at all folders from outside."""
         return {
             each.name: glance(self._tenants.folder(each.name), each.last_import_id, self.figures.sound(each.name))
             for each in tenants
         }
 
     def _changed(self, names: list[str]) -> list[str]:
-        """In a thread: those that look otherwise than when they were last looked at."""
+        """In a thread: return the tenants whose signature has changed since their last inspection."""
         folder = self._tenants.folder
         return [name for name in names if self._sound.get(name) != signature_of(folder(name))]
 
     async def _with_wrong_copies(self) -> list[str]:
-        """The tenants where the copy of an import that waits cannot be used, of the next so many imports."""
+        """Return the tenants where a copy cannot be used, among the next `COPIES_A_LOOK` queued imports."""
         needed, self._copies_after = await self._imports.some_copies_needed(self._copies_after, COPIES_A_LOOK)
         return await asyncio.to_thread(self._of_wrong_copies, needed)
 
@@ -227,12 +231,12 @@ class Soundness:
             try:
                 found = await asyncio.to_thread(_inspect, self._tenants.folder(tenant), whole=whole)
             except TryAgain as error:
-                if tenant in self._owed:  # no client may come before what the last stop left is taken up
-                    self.found(tenant, f"it cannot be looked at yet ({error.message})")
+                if tenant in self._owed:  # refuse clients until the work of the last stop is finished
+                    self.found(tenant, f"it cannot be inspected yet ({error.message})")
                 return self._why.get(tenant)
             why = found.why or await self._unusable_copy(tenant) or await self._made_ready(tenant, found)
             if why and not await self._is_there(tenant):
-                self._forget(tenant)
+                self._drop(tenant)
                 return None
             if why:
                 if whole and found.why:
@@ -243,7 +247,7 @@ class Soundness:
             return why
 
     def _still_damaged(self, tenant: str, signature: Signature) -> bool:
-        """Whether reading all of it again would tell nothing new."""
+        """Return whether users.db was found damaged a short time ago and has not changed since."""
         seen, until = self._damaged.get(tenant, (None, 0.0))
         return seen == signature and time.monotonic() < until
 
@@ -252,11 +256,11 @@ class Soundness:
         needed = await self._imports.copies_needed(tenant)
         if not needed or not await asyncio.to_thread(unusable_copy, folder, needed):
             return None
-        # An import may have ended meanwhile, and its copy with it.
+        # An import may have ended in between, and its copy may be deleted.
         return await asyncio.to_thread(unusable_copy, folder, await self._imports.copies_needed(tenant))
 
     async def _made_ready(self, tenant: str, found: Found) -> str | None:
-        """Bring the schema up to date and take up what is owed; return why that cannot be done."""
+        """Migrate the schema and finish the work of the last stop; return why that cannot be done."""
         try:
             if found.outdated:
                 await self._tenants.users(tenant).prepare()
@@ -265,17 +269,19 @@ class Soundness:
                 self._owed.discard(tenant)
         except TryAgain as error:
             if found.outdated or error.code not in NO_ROOM:
-                return f"what the last stop left of it cannot be taken up ({error})"
-            # It can be read: nothing is stored in it until this has been done.
-            log.debug("What the last stop left of %s cannot be taken up yet: %s.", tenant, error)
+                return f"{_UNFINISHED} ({error})"
+            # It can be read; uploads are refused until this is done.
+            log.debug("The work that the last stop left of %s cannot be finished yet: %s.", tenant, error)
         except (OSError, DatabaseUnusable) as error:
-            return f"what the last stop left of it cannot be taken up ({error})"
+            return f"{_UNFINISHED} ({error})"
         except Exception as error:
             if tenant not in self._why:
                 log.exception(
-                    "Tenant %s cannot be taken up.", tenant, extra={"event": "tenant_fault", "tenant": tenant}
+                    "The work that the last stop left of %s cannot be finished.",
+                    tenant,
+                    extra={"event": "tenant_fault", "tenant": tenant},
                 )
-            return f"what the last stop left of it cannot be taken up ({type(error).__name__}; the log says more)"
+            return f"{_UNFINISHED} ({type(error).__name__}; the log has the cause)"
         return None
 
     async def _is_there(self, tenant: str) -> bool:
@@ -294,7 +300,7 @@ class Soundness:
         if self._why.pop(tenant, None) is not None:
             log.info("Tenant %s can be used again.", tenant, extra={"event": "tenant_mended", "tenant": tenant})
 
-    def _forget(self, tenant: str) -> None:
+    def _drop(self, tenant: str) -> None:
         for known in (self._why, self._sound, self._damaged, self._whole, self._locks):
             known.pop(tenant, None)
         self._owed.discard(tenant)
@@ -305,9 +311,9 @@ class Soundness:
 
 
 def _inspect(folder: TenantFolder, *, whole: bool) -> Found:
-    """`inspect`; of a folder that can be used it is noted that it has a ring of keys, so that a lost one is known."""
+    """Inspect the folder; if it can be used, note that it has a key ring, so that a lost one is noticed."""
     found = inspect(folder, whole=whole)
     if found.why is None:
-        with suppress(OSError, RingUnreadable):  # told of where the broken tenants are
+        with suppress(OSError, RingUnreadable):  # the next inspection reports it
             KeyRing(folder.keys).note()
     return found

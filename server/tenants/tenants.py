@@ -1,9 +1,9 @@
-"""Tenants and their folders: made whole, removed by moving them aside, and found by name.
+"""Tenants and their folders: creation, removal and look-up by name.
 
-A tenant is there when it has a row in headcount.db and a folder. The folder is made under another name and renamed
-when it is complete, then the row is written; a removal moves the folder away first, then deletes the row, and with
-it the tenant's tokens and imports. Whatever a crash leaves between the two is nobody's account, and the same command
-again finishes it.
+A tenant exists if it has a row in headcount.db and a folder. Creation makes the folder under another name, renames it
+when it is complete, then writes the row. Removal first moves the folder to `removed/`, then deletes the row with the
+tenant's tokens and imports. After a crash between the two, no client can log in, and running the same command again
+finishes it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from server.tenants.settings import (
 )
 
 OPERATOR = "operator"
-"""Who changes settings on the command line."""
+"""The author of settings changed on the command line."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
 
@@ -49,17 +49,17 @@ HistoryPage = tuple[list[dict[str, Any]], int | None]
 
 
 def tenant_folder(data_dir: Path, name: str) -> TenantFolder:
-    """The folder of the tenant `name`, whether it is there or not. Raises TenantRefused for what can't be a name."""
+    """Return the folder of the tenant `name`, which may not exist. Raises TenantRefused for an invalid name."""
     if not NAME.fullmatch(name):
         raise TenantRefused(
             "bad_name",
-            f"{name!r} can't be the name of a tenant: 2 to 31 letters a-z, digits and hyphens, a letter first",
+            f"“{name}” cannot be the name of a tenant. Use 2 to 31 of a-z, 0-9 and hyphens, a letter first",
         )
     return TenantFolder(data_dir / "tenants" / name)
 
 
 def users_in(folder: TenantFolder) -> Users:
-    """The users of the tenant in `folder`."""
+    """Return the users of the tenant in `folder`."""
     return SqliteUsers(folder)
 
 
@@ -68,9 +68,9 @@ def server_database(data_dir: Path) -> Path:
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """The data folder and what it always holds, for us alone.
+    """Create the data folder and its fixed folders if missing, readable only by this user.
 
-    Raises TenantRefused if it belongs to another user, or has tenants and has lost headcount.db.
+    Raises TenantRefused if it belongs to another user, or if it has tenants but no headcount.db.
     """
     _refuse_foreign(data_dir)
     refuse_lost(data_dir)
@@ -80,7 +80,7 @@ def make_data_dir(data_dir: Path) -> None:
 
 
 def refuse_lost(data_dir: Path) -> None:
-    """Raise TenantRefused if headcount.db is missing or empty beside folders of tenants: it was there before them."""
+    """Raise TenantRefused if headcount.db is missing or empty but there are folders of tenants: it was lost."""
     database = server_database(data_dir)
     try:
         lost = None if database.stat().st_size else "empty"
@@ -89,13 +89,13 @@ def refuse_lost(data_dir: Path) -> None:
     if lost and _had_tenants(data_dir):
         raise TenantRefused(
             "database_lost",
-            f"{database} is {lost}, but there are folders of tenants in {data_dir}: restore headcount.db from a "
-            "backup, and do not delete the folders; their files and users are whole",
+            f"{database} is {lost}, but {data_dir} has folders of tenants. Restore headcount.db from a backup, and "
+            "do not delete the folders: their files and users are complete",
         )
 
 
 def _had_tenants(data_dir: Path) -> bool:
-    """Whether a tenant was ever made here. Its folder has its name only once headcount.db has a schema."""
+    """Return whether a tenant was ever created here. Its folder gets its name after headcount.db gets its schema."""
     for place in (data_dir / "tenants", data_dir / "removed"):
         with suppress(FileNotFoundError), os.scandir(place) as entries:
             if any(entry.is_dir() and not entry.name.startswith(".") for entry in entries):
@@ -104,7 +104,7 @@ def _had_tenants(data_dir: Path) -> bool:
 
 
 class Tenants:
-    """The tenants of one data folder, written down in `store`; changes are on disk when a method returns."""
+    """The tenants of one data folder, with their rows in `store`. Changes are on disk when a method returns."""
 
     def __init__(self, data_dir: Path, store: Store) -> None:
         self.data_dir = data_dir
@@ -112,49 +112,49 @@ class Tenants:
         self._rows = store.tenants()
 
     async def list(self) -> list[Tenant]:
-        """All of them, by name."""
+        """Return all tenants, by name."""
         return await self._rows.list()
 
     async def require(self, name: str) -> Tenant:
-        """Return the tenant, whatever is left of its folder. Raises TenantRefused if there is none of that name."""
+        """Return the tenant, with or without a folder. Raises TenantRefused if there is none of that name."""
         found = await self._rows.find(name)
         if found is None:
             raise _no_tenant(name)
         return found
 
     async def get(self, name: str) -> Tenant:
-        """Return the tenant. Raises TenantRefused if there is none of that name, or it has no folder."""
+        """Return the tenant. Raises TenantRefused if there is none of that name, or its folder is missing."""
         found = await self.require(name)
         if not self.folder(name).root.is_dir():
             raise TenantRefused(
                 "no_folder",
-                f"the folder of tenant {name} is missing: put {self.folder(name).root} back, "
-                f"or end its removal with: headcount tenant remove {name} --yes",
+                f"the folder of tenant {name} is missing. Restore {self.folder(name).root}, "
+                f"or finish removing the tenant: headcount tenant remove {name} --yes",
             )
         return found
 
     def folder(self, name: str) -> TenantFolder:
-        """Raises TenantRefused for what can't be a name."""
+        """Return the folder of the tenant. Raises TenantRefused for an invalid name."""
         return tenant_folder(self.data_dir, name)
 
     def users(self, name: str) -> Users:
-        """The tenant's users. Raises TenantRefused for what can't be a name."""
+        """Return the tenant's users. Raises TenantRefused for an invalid name."""
         return users_in(self.folder(name))
 
     def ring(self, name: str) -> KeyRing:
-        """The tenant's keys."""
+        """Return the tenant's keys."""
         return KeyRing(self.folder(name).keys)
 
     async def add(self, name: str, keys: Iterable[str] = ()) -> Tenant:
-        """Make a tenant, its folder and its databases, with these public keys (lines of .pub files).
+        """Create a tenant, its folder and its databases, with these public keys (lines of .pub files).
 
-        A folder that is there without a tenant (moved in by hand, or left by a crash) is taken up as it is.
-        Raises TenantRefused, KeyRefused; then there is no such tenant.
+        A folder without a tenant (moved in by hand, or left by a crash) is used as it is. Raises TenantRefused or
+        KeyRefused; then no tenant is created.
         """
         folder = self.folder(name)
         async with self._one_at_a_time():
             if await self._rows.find(name) is not None:
-                raise TenantRefused("tenant_exists", f"there already is a tenant {name}")
+                raise TenantRefused("tenant_exists", f"the tenant {name} exists already")
             if folder.root.is_dir():
                 await _complete(folder, keys, make=not any(folder.root.iterdir()))
             else:
@@ -164,9 +164,9 @@ class Tenants:
         return tenant
 
     async def remove(self, name: str) -> Path:
-        """Move the tenant's folder to `removed/` and forget its tokens and imports; its sessions end within seconds.
+        """Move the tenant's folder to `removed/`, and delete its tokens and imports. Its sessions end within seconds.
 
-        Returns where the folder is now. Raises TenantRefused if there is no such tenant.
+        Return the new path of the folder. Raises TenantRefused if there is no such tenant.
         """
         folder = self.folder(name)
         aside = self.data_dir / "removed" / f"{name}-{utc_now():%Y%m%dT%H%M%S.%fZ}"
@@ -181,12 +181,12 @@ class Tenants:
         return aside
 
     async def settings(self, name: str) -> TenantSettings:
-        """The tenant's settings as they are now, also while an import of it runs. Raises TenantRefused, TryAgain."""
+        """Return the tenant's current settings, even while an import of it runs. Raises TenantRefused, TryAgain."""
         await self.get(name)
         return await asyncio.to_thread(read_settings, self.users(name))
 
     async def settings_history(self, name: str, limit: int, before: int = INTEGER_MAX) -> HistoryPage:
-        """`settings_history` of the tenant. For the server, which has brought its users up to date."""
+        """Return the `settings_history` of the tenant. For the server, which has migrated its users.db."""
         return await settings_history(self.users(name), limit, before)
 
     async def change_settings(
@@ -198,17 +198,17 @@ class Tenants:
         whole: bool = False,
         expected: str | None = None,
     ) -> TenantSettings:
-        """Change settings: all of `changes` (None: back to the default), or none and TenantRefused.
+        """Apply all `changes` (None resets a setting), or none. Raises TenantRefused.
 
-        With `whole`, what `changes` does not name goes back to its default too. `by` is who wants it, `expected` the
-        `etag` of the settings that they have seen: others by now are not changed.
-        Raises TryAgain while an import of the tenant holds the database.
+        With `whole`, every setting that `changes` does not name is reset too. `by` is the author. `expected` is the
+        `etag` of the settings that the author has seen: if they differ now, nothing changes.
+        Raises TryAgain while an import of the tenant locks the database.
         """
         await self.get(name)
         return await change_settings(self.users(name), changes, by=by, whole=whole, expected=expected)
 
     async def _make(self, folder: TenantFolder, keys: Iterable[str]) -> None:
-        """A complete folder under another name, then renamed: it is never seen half made. We hold the lock."""
+        """Create the folder under another name, then rename it: no process sees half of it. Needs the lock."""
         new = TenantFolder(folder.root.parent / ".adding")
         shutil.rmtree(new.root, ignore_errors=True)
         try:
@@ -221,7 +221,7 @@ class Tenants:
 
     @asynccontextmanager
     async def _one_at_a_time(self) -> AsyncIterator[None]:
-        """Nobody else adds or removes tenants meanwhile, in whatever process."""
+        """Lock the adding and removing of tenants, in all processes."""
         lock = os.open(self.data_dir / "tenants" / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
@@ -232,9 +232,9 @@ class Tenants:
 
 @asynccontextmanager
 async def open_tenants(data_dir: Path, *, serving: bool = False) -> AsyncIterator[Tenants]:
-    """The tenants of `data_dir`, which is made if it isn't there. Works beside a running server.
+    """Open the tenants of `data_dir`, which is created if it does not exist. Works beside a running server.
 
-    `serving` is for the server itself. Raises TenantRefused, DatabaseUnusable.
+    `serving` is set by the server itself. Raises TenantRefused, DatabaseUnusable.
     """
     make_data_dir(data_dir)
     new = not _had_tenants(data_dir)
@@ -243,7 +243,7 @@ async def open_tenants(data_dir: Path, *, serving: bool = False) -> AsyncIterato
 
 
 async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) -> None:
-    """Everything a tenant's folder holds is there and on disk. Only with `make` are its users made."""
+    """Create what is missing in a tenant's folder, on disk when this returns. Only `make` creates users.db."""
     for place in (
         folder.root,
         folder.files,
@@ -267,7 +267,7 @@ async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) ->
 
 
 async def _highest_import(folder: TenantFolder) -> int:
-    """The highest id an import of this folder ever had, as far as it shows: ids are never used twice."""
+    """Return the highest import id that this folder shows, so that no id is used twice."""
     applied = await users_in(folder).highest_import()
     names = [path.name for place in (folder.uploads, folder.messages, folder.results) for path in place.iterdir()]
     numbers = [int(found[1]) for name in names if (found := re.match(r"(?:sync_users-)?([0-9]{1,15})\.", name))]
@@ -275,7 +275,7 @@ async def _highest_import(folder: TenantFolder) -> int:
 
 
 def _refuse_foreign(data_dir: Path) -> None:
-    """Files made by one user are files that the server of another can't read: better nothing than those."""
+    """Refuse a data folder of another user: the server of that user could not read files made here."""
     try:
         owner = server_database(data_dir).stat().st_uid
     except FileNotFoundError:
@@ -287,7 +287,7 @@ def _refuse_foreign(data_dir: Path) -> None:
             name = f"#{owner}"
         raise TenantRefused(
             "not_yours",
-            f"the data in {data_dir} belongs to the user {name}; run the same command as that user: "
+            f"the data in {data_dir} belongs to the user {name}. Run the same command as that user: "
             f"sudo -u {name} headcount ...",
         )
 

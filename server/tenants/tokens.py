@@ -1,4 +1,4 @@
-"""Access tokens: random, shown once, kept as SHA-256 only."""
+"""Access tokens: random, shown once, stored only as SHA-256."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from keys.errors import KeyRefused
 from keys.ring import end_of
 from server.tenants.settings import TenantRefused
 
-PREFIX = "hc_"  # so that a scanner for leaked secrets can know one
+PREFIX = "hc_"  # lets scanners for leaked secrets recognize a token
 COMMENT_MAX = 100
 
 
 class Tokens:
-    """The tokens that are kept in `store`. Everything raises TryAgain when that cannot be read or written now."""
+    """The tokens in `store`. Every method raises TryAgain if it cannot be read or written now."""
 
     def __init__(self, store: TokenStore) -> None:
         self._store = store
@@ -25,10 +25,10 @@ class Tokens:
     async def create(
         self, tenant: str | None, role: Role, expires: str | None = None, comment: str = ""
     ) -> tuple[Token, str]:
-        """A new token, and its text, which nobody can ever show again.
+        """Create a token; return it and its text, which cannot be shown again.
 
-        `expires` is a date (through the end of that day, UTC) or an RFC 3339 time; `comment` is one line that tells
-        people whose it is. Raises TenantRefused.
+        `expires` is a date (the token is valid to the end of that day, UTC) or an RFC 3339 time. `comment` is one
+        line that names the token's user. Raises TenantRefused.
         """
         comment = _checked(comment)
         now = utc_now()
@@ -42,18 +42,18 @@ class Tokens:
         return made, text
 
     async def list(self) -> list[Token]:
-        """All of them, oldest first."""
+        """Return all tokens, oldest first."""
         return await self._store.list()
 
     async def revoke(self, number: int) -> Token:
-        """Forget the token with this id; it opens nothing afterwards. Raises TenantRefused if there is none."""
-        gone = await self._store.remove(number)
-        if gone is None:
+        """Delete the token with this id, which ends its access. Raises TenantRefused if there is none."""
+        revoked = await self._store.remove(number)
+        if revoked is None:
             raise TenantRefused("no_token", f"there is no token {number}; see: headcount token list")
-        return gone
+        return revoked
 
     async def find(self, text: str, now: datetime) -> Token | None:
-        """What the token `text` allows at `now`; None if it was never made, is revoked or has expired."""
+        """Return the token with this text; None if it does not exist, is revoked, or has expired at `now`."""
         token = await self._store.find(secret_hash(text))
         return token if token and token.lives(now) else None
 
@@ -66,12 +66,12 @@ def _expiry(expires: str | None, now: datetime) -> str | None:
     except KeyRefused as error:
         raise TenantRefused("bad_expiry", error.message) from None
     if end <= now:
-        raise TenantRefused("bad_expiry", f"the expiry {expires} is already past")
+        raise TenantRefused("bad_expiry", f"the expiry {expires} is past. Choose a later one")
     return rfc3339(end)
 
 
 def _checked(comment: str) -> str:
-    """Raises TenantRefused for what would not be one line."""
+    """Return the comment without surrounding spaces. Raises TenantRefused if it is not one printable line."""
     comment = comment.strip()
     if len(comment) > COMMENT_MAX or not comment.isprintable():
         raise TenantRefused("bad_comment", f"a comment is one line of at most {COMMENT_MAX} characters")
@@ -79,5 +79,5 @@ def _checked(comment: str) -> str:
 
 
 def secret_hash(text: str) -> bytes:
-    """What is kept of a secret that is too random to be guessed."""
+    """Return the hash that is stored of a random secret."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -113,7 +113,7 @@ def said_of(server: ServerProcess, tenant: str) -> list[str]:
 
 
 @needs("sftp")
-def test_the_server_starts_beside_broken_tenants_which_work_again_once_they_are_restored(
+def test_the_server_starts_beside_broken_tenants_which_work_again_when_restored(
     server: ServerProcess,
 ) -> None:
     names = {f"t-{spoil.__name__.replace('_', '-')}": spoil for spoil in BREAKS}
@@ -203,7 +203,7 @@ def test_a_missing_copy_breaks_its_tenant_and_its_import_runs_once_the_copy_is_t
 
 
 @needs("sftp")
-def test_folders_in_staging_and_uploads_are_in_nobody_s_way(server: ServerProcess) -> None:
+def test_foreign_folders_in_staging_and_uploads_are_ignored(server: ServerProcess) -> None:
     server.stop()
     for place in (server.files("acme").staging, server.files("acme").uploads):
         (place / "lost+found").mkdir()
@@ -215,7 +215,7 @@ def test_folders_in_staging_and_uploads_are_in_nobody_s_way(server: ServerProces
 
 
 @needs("sftp")
-def test_owners_are_told_in_a_sentence_and_the_operator_why(server: ServerProcess) -> None:
+def test_owners_learn_that_a_tenant_is_broken_and_the_operator_why(server: ServerProcess) -> None:
     operator = server.cli("token", "create", "--operator").text.strip()
     owner = server.cli("token", "create", "acme", "--role", "owner").text.strip()
     garbage(server.files("acme"))
@@ -233,7 +233,7 @@ def test_owners_are_told_in_a_sentence_and_the_operator_why(server: ServerProces
 
 
 @pytest.mark.parametrize("content", [None, b""])
-def test_a_data_folder_that_lost_headcount_db_is_not_made_anew(server: ServerProcess, content: bytes | None) -> None:
+def test_a_data_folder_that_lost_headcount_db_is_refused(server: ServerProcess, content: bytes | None) -> None:
     server.stop()
     for path in server.data.glob("headcount.db*"):
         path.unlink()
@@ -242,11 +242,11 @@ def test_a_data_folder_that_lost_headcount_db_is_not_made_anew(server: ServerPro
     for arguments in (("serve",), ("tenant", "list"), ("tenant", "add", "third"), ("token", "list")):
         done = server.command(*arguments)
         assert done.returncode == 1
-        assert "restore headcount.db from a backup" in done.stderr
+        assert "Restore headcount.db from a backup" in done.stderr
     assert (server.data / "headcount.db").exists() == (content is not None)
 
 
-def test_a_data_folder_whose_making_was_cut_short_is_made_to_its_end(tmp_path: Path) -> None:
+def test_an_interrupted_creation_of_a_data_folder_is_finished(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path)
     (server.data / "tenants" / ".adding").mkdir(parents=True)
     (server.data / "headcount.db").touch()
@@ -256,7 +256,7 @@ def test_a_data_folder_whose_making_was_cut_short_is_made_to_its_end(tmp_path: P
 
 
 @needs("sftp")
-def test_a_tenant_whose_ring_is_lost_works_again_when_its_keys_are_added_again(server: ServerProcess) -> None:
+def test_a_tenant_with_a_lost_key_ring_works_again_when_keys_are_added(server: ServerProcess) -> None:
     lost_ring(server.files("acme"))
     server.stop()
     server.start()

@@ -156,14 +156,14 @@ async def test_a_mapping_is_tried_on_the_last_file_and_then_saved(
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
         await page.get_by_role("link", name="Settings").click()
-        await page.get_by_label("What your columns are called").fill("Abteilung = primary_team")
+        await page.get_by_label("Column names").fill("Abteilung = primary_team")
         await page.get_by_role("button", name="Try on the last file").click()
         await expect(page.get_by_role("heading", name="The settings that were tried")).to_be_visible()
         await expect(page.get_by_text("This was only tried: nothing was changed.")).to_be_visible()
         assert "Abteilung" not in server.cli("tenant", "show", tenant).text
         await page.get_by_role("button", name="Save these settings").click()
         await expect(page.locator(".notice")).to_contain_text("saved")
-        await expect(page.get_by_label("What your columns are called")).to_have_value("Abteilung = primary_team")
+        await expect(page.get_by_label("Column names")).to_have_value("Abteilung = primary_team")
     assert "Abteilung" in server.cli("tenant", "show", tenant).text
     server.put(tenant, people("ann", "ben").replace(b"primary_team", b"Abteilung"))
     assert server.wait(tenant)["counts"]["teams_created"] == 1
@@ -175,11 +175,11 @@ async def test_a_setting_that_makes_no_sense_is_said_beside_it_and_nothing_is_sa
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
         await page.goto(f"/tenants/{tenant}/settings")
-        await page.get_by_label("Most deactivations").fill("many")
+        await page.get_by_label("Deactivation limit").fill("many")
         await page.get_by_label("Encoding").fill("latin-1")
         await page.get_by_role("button", name="Save").click()
         await expect(page.get_by_role("alert")).to_contain_text("nothing was saved")
-        field = page.get_by_label("Most deactivations")
+        field = page.get_by_label("Deactivation limit")
         await expect(field).to_have_value("many")
         await expect(field).to_have_attribute("aria-invalid", "true")
         await expect(page.get_by_label("Encoding")).to_have_value("latin-1")
@@ -251,7 +251,7 @@ async def test_everything_works_without_javascript(server: ServerProcess, browse
         await page.get_by_role("link", name="Settings").click()
         await page.get_by_role("button", name="Add field").click()
         await page.get_by_label("Key", exact=True).fill("shoe_size")
-        await page.get_by_label("Most deactivations").fill("50")
+        await page.get_by_label("Deactivation limit").fill("50")
         await page.get_by_role("button", name="Save").click()
         await expect(page.locator(".notice")).to_contain_text("saved")
         await page.get_by_role("link", name="Users").click()

@@ -133,7 +133,7 @@ async def test_setting_the_clock_makes_no_ban_longer_than_the_longest(house: Hou
 
 
 async def test_a_source_without_a_ban_cannot_be_lifted(house: House) -> None:
-    with pytest.raises(BanRefused, match=r"192\.0\.2\.9 is not banned: headcount ban list"):
+    with pytest.raises(BanRefused, match=r"192\.0\.2\.9 is not banned; see: headcount ban list"):
         await house.book.lift("192.0.2.9")
     with pytest.raises(BanRefused, match="is not an IP address"):
         await house.book.lift("acme")

@@ -105,7 +105,7 @@ def test_several_settings_are_changed_completely_or_not_at_all() -> None:
     ("arguments", "says"),
     [
         (("tenant", "add", "acme"), "already is a tenant acme"),
-        (("tenant", "add", "../acme"), "can't be the name of a tenant"),
+        (("tenant", "add", "../acme"), "cannot be the name of a tenant"),
         (("tenant", "add", "initech", "--key", "no/such.pub"), "no/such.pub: No such file"),
         (("tenant", "show", "initech"), "no tenant initech"),
         (("tenant", "set", "acme", "max_sesions=3"), "did you mean max_sessions"),

@@ -42,7 +42,7 @@ async def test_bans_that_cannot_be_written_hold_and_are_written_later(
     await keeper.stop()
 
 
-async def test_a_disk_that_takes_no_bans_is_told_of_once_and_without_a_traceback(
+async def test_a_disk_that_refuses_bans_is_logged_once_without_a_traceback(
     tenants: Tenants, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(ban_keeper, "ROUND_S", 0.01)

@@ -29,7 +29,7 @@ def stand(tenants: Tenants) -> Stand:
     return Stand(tenants.store, tenants.ring("acme"))
 
 
-async def test_what_can_not_be_written_is_written_later(
+async def test_uses_that_a_busy_database_refuses_are_written_later(
     tenants: Tenants, stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.01)
@@ -45,7 +45,7 @@ async def test_what_can_not_be_written_is_written_later(
 
 
 @pytest.mark.logs("key_uses_unwritten")
-async def test_uses_that_cannot_be_written_are_written_later(
+async def test_uses_that_fail_to_be_written_are_written_later(
     tenants: Tenants, stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(key_uses_module, "WRITE_S", 0.01)

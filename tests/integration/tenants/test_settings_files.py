@@ -84,12 +84,12 @@ def test_a_settings_file_is_shown_edited_and_loaded_whole() -> None:
     ("text", "reason"),
     [
         ("delimiter = ;", "not valid TOML"),
-        ('[field_mapping]\n"Stra\udcdfe" = "location"', "not in UTF-8"),
+        ('[field_mapping]\n"Stra\udcdfe" = "location"', "the file is not UTF-8 text. Save it as UTF-8"),
         ('delimeter = ";"', "did you mean delimiter?"),
         ('delimiter = ";"\nidentifier = "badge"', "identifier must be email or the key"),
     ],
 )
-def test_a_settings_file_that_makes_no_sense_changes_nothing(text: str, reason: str) -> None:
+def test_an_invalid_settings_file_changes_nothing(text: str, reason: str) -> None:
     ran = run_cli("tenant", "load", "acme", "-", stdin=text.encode(errors="surrogateescape"))
     assert ran.code == 1
     assert reason in ran.err
@@ -98,7 +98,7 @@ def test_a_settings_file_that_makes_no_sense_changes_nothing(text: str, reason: 
 
 
 @pytest.mark.usefixtures("acme")
-def test_more_changes_than_a_database_can_hold_are_wrong_usage() -> None:
+def test_a_limit_above_the_integers_of_a_database_is_wrong_usage() -> None:
     assert run_cli("tenant", "history", "acme", "--limit", "9" * 20).code == 2
     assert run_cli("notify", "list", "acme", "--limit", "9" * 20).code == 2
 
@@ -142,7 +142,7 @@ def test_check_proposes_settings_that_make_the_export_go_in(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("acme")
-def test_a_proposal_for_people_can_be_saved_and_loaded(tmp_path: Path) -> None:
+def test_a_printed_proposal_can_be_saved_and_loaded(tmp_path: Path) -> None:
     ran = run_cli("check", "acme", "-", stdin=b"first_name;last_name;E-Mail\nAnn;Lee;ann@lee.test\n")
     assert ran.code == 1
     assert "With them: completed, 1 created" in ran.text
@@ -154,7 +154,7 @@ def test_a_proposal_for_people_can_be_saved_and_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("acme")
-def test_what_no_setting_can_mend_is_said() -> None:
+def test_problems_that_no_setting_can_fix_are_named() -> None:
     ran = run_cli("check", "acme", "-", stdin=b'name,email\n"Lee, Ann",ann@lee.test\n')
     assert "No column looks like first_name" in ran.text
     fine = run_cli("check", "acme", "-", "--json", stdin=b"first_name,last_name,email\nAnn,Lee,ann@lee.test\n")

@@ -97,7 +97,7 @@ async def test_a_tenant_on_a_read_only_disk_is_not_broken(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
-async def test_a_users_db_that_is_missing_or_empty_is_not_made_anew(tenants: Tenants, content: bytes | None) -> None:
+async def test_a_missing_or_empty_users_db_is_not_created_again(tenants: Tenants, content: bytes | None) -> None:
     path = tenants.folder("acme").users_db
     take_away(path)
     if content is not None:
@@ -119,20 +119,20 @@ async def test_a_tenant_is_not_added_from_a_folder_that_lost_its_users(tenants: 
     assert [tenant.name for tenant in await tenants.list()] == ["other"]
 
 
-async def test_headcount_db_is_not_made_anew_beside_folders_of_tenants(tmp_path: Path) -> None:
+async def test_a_lost_headcount_db_is_not_created_again_beside_tenants(tmp_path: Path) -> None:
     async with open_tenants(tmp_path) as tenants:
         await tenants.add("acme")
     take_away(server_database(tmp_path))
     for content in (None, b""):
         if content is not None:
             server_database(tmp_path).write_bytes(content)
-        with pytest.raises(TenantRefused, match=r"restore headcount\.db from a backup"):
+        with pytest.raises(TenantRefused, match=r"Restore headcount\.db from a backup"):
             async with open_tenants(tmp_path):
                 pass
     assert tenants.folder("acme").users_db.exists()
 
 
-async def test_what_is_wrong_is_said_once_and_so_is_that_it_is_right_again(
+async def test_a_broken_tenant_is_logged_once_and_its_recovery_too(
     tenants: Tenants, soundness: Soundness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -189,9 +189,7 @@ async def test_damage_that_shows_only_in_use_breaks_the_tenant_until_the_file_is
     assert soundness.why("acme") is None
 
 
-async def test_damage_that_a_list_of_users_came_upon_breaks_their_tenant(
-    tenants: Tenants, soundness: Soundness
-) -> None:
+async def test_damage_found_by_a_list_of_users_breaks_the_tenant(tenants: Tenants, soundness: Soundness) -> None:
     damage_inside(tenants.folder("acme").users_db)
     with pytest.raises(DatabaseDamaged) as met:
         async with tenants.users("acme").directory() as directory:
@@ -199,14 +197,12 @@ async def test_damage_that_a_list_of_users_came_upon_breaks_their_tenant(
     assert "is damaged" in (await soundness.look("acme", met.value) or "")
 
 
-async def test_a_fault_of_ours_breaks_no_tenant(soundness: Soundness) -> None:
+async def test_an_internal_error_breaks_no_tenant(soundness: Soundness) -> None:
     assert await soundness.look("acme", DatabaseUnusable("no such column: x")) is None
     assert await soundness.look("acme", ValueError("x")) is None
 
 
-async def test_a_copy_that_an_import_needs_breaks_its_tenant_while_it_is_not_there(
-    tenants: Tenants, soundness: Soundness
-) -> None:
+async def test_a_missing_copy_of_a_queued_import_breaks_the_tenant(tenants: Tenants, soundness: Soundness) -> None:
     number = await enqueue(tenants.store.imports())
     copy = tenants.folder("acme").copy(number)
     await soundness.look_at_all()
@@ -219,7 +215,7 @@ async def test_a_copy_that_an_import_needs_breaks_its_tenant_while_it_is_not_the
     assert soundness.why("acme") is None
 
 
-async def test_what_was_left_is_taken_up_when_the_tenant_can_be_used_and_only_once(
+async def test_the_work_of_the_last_stop_is_finished_once_when_the_tenant_is_usable(
     tenants: Tenants, soundness: Soundness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)
@@ -243,7 +239,7 @@ async def test_what_was_left_is_taken_up_when_the_tenant_can_be_used_and_only_on
     assert taken == ["other", "acme"]
 
 
-async def test_what_cannot_be_taken_up_breaks_the_tenant_and_is_tried_again(
+async def test_unfinished_work_of_the_last_stop_breaks_the_tenant_and_is_retried(
     tenants: Tenants, soundness: Soundness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)
@@ -268,7 +264,7 @@ async def test_a_tenant_that_was_removed_is_not_broken(tenants: Tenants, soundne
     assert soundness.broken == {}
 
 
-async def test_the_account_of_a_broken_tenant_says_so_and_is_as_before_when_it_is_right_again(
+async def test_the_account_of_a_broken_tenant_has_the_reason_and_recovers(
     tenants: Tenants, soundness: Soundness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.tenants.accounts.SETTINGS_AGE_S", 0.0)
@@ -328,7 +324,7 @@ def seen_by_another(folder: TenantFolder) -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-async def test_what_belongs_to_another_user_or_may_not_be_entered_breaks_the_tenant(tenants: Tenants) -> None:
+async def test_a_file_of_another_user_or_without_access_breaks_the_tenant(tenants: Tenants) -> None:
     folder = tenants.folder("acme")
     for path in [folder.root, *folder.root.rglob("*")]:
         os.chown(path, 65534, 65534)
@@ -345,7 +341,7 @@ async def test_what_belongs_to_another_user_or_may_not_be_entered_breaks_the_ten
 
 
 @pytest.mark.logs("tenant_fault", "tenant_mended")
-async def test_a_fault_in_taking_a_tenant_up_breaks_it_until_it_goes_well(
+async def test_an_internal_error_in_finishing_work_breaks_the_tenant_until_it_succeeds(
     soundness: Soundness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)
@@ -357,14 +353,14 @@ async def test_a_fault_in_taking_a_tenant_up_breaks_it_until_it_goes_well(
 
     await soundness.start(take_up)
     try:
-        assert "the log says more" in (soundness.why("acme") or "")
+        assert "the log has the cause" in (soundness.why("acme") or "")
         assert soundness.why("other") is None
         await eventually(lambda: soundness.why("acme") is None, what="the tenant to be taken up")
     finally:
         await soundness.stop()
 
 
-async def test_a_tenant_for_whose_rest_the_disk_has_no_room_is_read_and_stores_nothing(
+async def test_a_tenant_with_unfinished_work_on_a_full_disk_is_read_only(
     soundness: Soundness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soundness_module, "AGAIN_S", 0.02)
@@ -386,7 +382,7 @@ async def test_a_tenant_for_whose_rest_the_disk_has_no_room_is_read_and_stores_n
 
 
 @pytest.mark.logs("tenants_unseen")
-async def test_tenants_that_cannot_be_looked_at_are_looked_at_again(
+async def test_tenants_that_cannot_be_inspected_are_inspected_again(
     tenants: Tenants, soundness: Soundness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(soundness_module, "AGAIN_S", 0.01)

@@ -53,27 +53,27 @@ async def test_a_new_tenant_has_its_folders_its_databases_and_its_keys(tenants: 
     assert (await tenants.settings("acme")).quota_bytes == 10 * 1024**3
 
 
-async def test_nothing_of_the_data_folder_is_for_others(tenants: Tenants) -> None:
+async def test_the_data_folder_is_closed_to_other_users(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
     for path in [tenants.data_dir, *tenants.data_dir.rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
 @pytest.mark.parametrize("name", ["", "a", "Acme", "1acme", "acme_", "../x", "acme/", "a" * 32, "acme\n", "åcme"])
-async def test_what_cannot_be_a_user_name_is_refused(tenants: Tenants, name: str) -> None:
+async def test_an_invalid_tenant_name_is_refused(tenants: Tenants, name: str) -> None:
     with pytest.raises(TenantRefused) as caught:
         await tenants.add(name)
     assert caught.value.code == "bad_name"
 
 
-async def test_a_tenant_is_added_once(tenants: Tenants) -> None:
+async def test_a_tenant_that_exists_cannot_be_added(tenants: Tenants) -> None:
     await tenants.add("acme")
     with pytest.raises(TenantRefused) as caught:
         await tenants.add("acme")
     assert caught.value.code == "tenant_exists"
 
 
-async def test_two_who_add_the_same_tenant_at_once_make_one(tenants: Tenants) -> None:
+async def test_adding_a_tenant_twice_at_once_creates_one(tenants: Tenants) -> None:
     async with open_tenants(tenants.data_dir) as others:
         results = await asyncio.gather(tenants.add("acme"), others.add("acme"), return_exceptions=True)
     assert sum(isinstance(result, TenantRefused) for result in results) == 1
@@ -88,7 +88,7 @@ async def test_a_refused_key_leaves_no_tenant_behind(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
 
 
-async def test_a_removed_tenant_is_moved_aside_with_all_it_had(tenants: Tenants) -> None:
+async def test_a_removed_tenant_is_moved_aside_with_all_its_data(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
     (tenants.folder("acme").files / "sync_users.csv").write_text("theirs")
     await queue_import(tenants, "acme")
@@ -102,7 +102,7 @@ async def test_a_removed_tenant_is_moved_aside_with_all_it_had(tenants: Tenants)
     assert tenants.ring("acme").keys() == ()
 
 
-async def test_a_removal_that_was_cut_short_is_ended_by_the_next(tenants: Tenants) -> None:
+async def test_an_interrupted_removal_is_finished_by_the_next(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
     tenants.folder("acme").root.rename(tenants.data_dir / "removed" / "acme-cut-short")
     accounts = Accounts(tenants)
@@ -116,7 +116,7 @@ async def test_a_removal_that_was_cut_short_is_ended_by_the_next(tenants: Tenant
     assert await tenants.list() == []
 
 
-async def test_whoever_could_log_in_still_can_while_the_disk_is_too_full_to_read_settings(
+async def test_logins_go_on_while_settings_cannot_be_read_on_a_full_disk(
     tenants: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await tenants.add("acme", [public_line()])
@@ -149,14 +149,14 @@ def tidying_up(tenants: Tenants) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-async def test_whoever_waits_for_settings_holds_up_nobody_else(tenants: Tenants) -> None:
+async def test_waiting_for_settings_does_not_block_the_event_loop(tenants: Tenants) -> None:
     await tenants.add("acme")
     with tidying_up(tenants) as db:
         asyncio.get_running_loop().call_later(0.1, db.close)  # never, if reading held up everything
         assert (await tenants.settings("acme")).max_sessions == 10
 
 
-async def test_settings_that_are_held_for_long_are_to_be_asked_for_again(
+async def test_settings_in_a_locked_database_raise_try_again(
     tenants: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await tenants.add("acme")
@@ -170,7 +170,7 @@ async def test_settings_that_are_held_for_long_are_to_be_asked_for_again(
 
 
 @pytest.mark.logs("tenant_unreadable")
-async def test_an_account_whose_settings_are_held_is_as_it_was(
+async def test_an_account_with_a_locked_database_keeps_its_limits(
     tenants: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await tenants.add("acme")
@@ -185,7 +185,7 @@ async def test_an_account_whose_settings_are_held_is_as_it_was(
     assert after.limits == before.limits
 
 
-async def test_an_addition_that_was_cut_short_is_ended_by_the_next(tenants: Tenants) -> None:
+async def test_an_interrupted_addition_is_finished_by_the_next(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
     await tenants.store.ledger.db.execute("DELETE FROM tenants")  # as if the crash had come before the row
     (tenants.data_dir / "tenants" / ".adding").mkdir()
@@ -194,7 +194,7 @@ async def test_an_addition_that_was_cut_short_is_ended_by_the_next(tenants: Tena
     await tenants.add("initech")
 
 
-async def test_a_folder_moved_in_never_has_an_import_id_twice(tenants: Tenants) -> None:
+async def test_a_folder_moved_in_by_hand_never_uses_an_import_id_twice(tenants: Tenants) -> None:
     await tenants.add("acme")
     folder = tenants.folder("acme")
     async with open_users(folder) as db:
@@ -208,7 +208,7 @@ async def test_a_folder_moved_in_never_has_an_import_id_twice(tenants: Tenants) 
     assert (await tenants.add("acme")).last_import_id == 12
 
 
-async def test_removing_what_is_not_there_is_refused(tenants: Tenants) -> None:
+async def test_removing_an_unknown_tenant_is_refused(tenants: Tenants) -> None:
     with pytest.raises(TenantRefused) as caught:
         await tenants.remove("acme")
     assert caught.value.code == "no_tenant"
@@ -224,19 +224,19 @@ async def test_settings_change_as_a_whole_or_not_at_all(tenants: Tenants) -> Non
     assert await tenants.settings("acme") == after
 
 
-async def test_a_setting_goes_back_to_its_default(tenants: Tenants) -> None:
+async def test_a_setting_is_reset_to_its_default(tenants: Tenants) -> None:
     await tenants.add("acme")
     await tenants.change_settings("acme", {"max_sessions": 3})
     assert (await tenants.change_settings("acme", {"max_sessions": None})).max_sessions == 10
 
 
-async def test_an_unknown_setting_is_answered_with_the_nearest(tenants: Tenants) -> None:
+async def test_an_unknown_setting_is_refused_with_the_nearest_name(tenants: Tenants) -> None:
     await tenants.add("acme")
     with pytest.raises(TenantRefused, match="did you mean deactivate_missing"):
         await tenants.change_settings("acme", {"deactivate_mising": True})
 
 
-async def test_rows_are_looked_at_again_when_their_meaning_may_have_changed_and_only_then(tenants: Tenants) -> None:
+async def test_rows_are_compared_again_only_after_a_change_of_import_settings(tenants: Tenants) -> None:
     await tenants.add("acme")
     before = await revision(tenants, "acme")
     await tenants.change_settings("acme", {"quota_files": 5, "blank_cells": "clear"})
@@ -245,7 +245,7 @@ async def test_rows_are_looked_at_again_when_their_meaning_may_have_changed_and_
     assert await revision(tenants, "acme") == before + 1
 
 
-async def test_a_setting_that_makes_no_sense_is_an_error_not_a_default(tenants: Tenants) -> None:
+async def test_an_invalid_stored_setting_is_an_error_and_not_a_default(tenants: Tenants) -> None:
     await tenants.add("acme")
     async with open_users(tenants.folder("acme")) as db:
         await db.execute("INSERT INTO settings VALUES ('max_deactivations_percent', '\"lots\"')")
@@ -283,7 +283,7 @@ async def test_a_running_server_sees_what_the_command_line_did(tenants: Tenants)
     accounts.close()
 
 
-async def test_an_account_that_cannot_be_read_lets_nobody_in(tenants: Tenants) -> None:
+async def test_an_account_that_cannot_be_read_is_broken(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
     tenants.folder("acme").users_db.write_bytes(b"not a database" * 100)
     for name in ("users.db-wal", "users.db-shm"):
@@ -302,11 +302,11 @@ async def test_headcount_db_of_a_newer_version_is_not_touched(tmp_path: Path) ->
         await open_database(tmp_path / "headcount.db", "server")
 
 
-async def test_settings_that_somebody_else_has_changed_meanwhile_are_not_changed(tenants: Tenants) -> None:
+async def test_settings_that_changed_after_they_were_loaded_are_not_changed(tenants: Tenants) -> None:
     await tenants.add("acme")
     seen = etag(await tenants.settings("acme"))
     now = await tenants.change_settings("acme", {"delimiter": ";"}, by="ann", expected=seen)
-    with pytest.raises(TenantRefused, match="Somebody else has changed the settings") as caught:
+    with pytest.raises(TenantRefused, match="The settings changed after you loaded them") as caught:
         await tenants.change_settings("acme", {"delimiter": "tab"}, by="bo", expected=seen)
     assert caught.value.code == "settings_changed"
     assert await tenants.settings("acme") == now

@@ -9,7 +9,7 @@ from server.tenants.tenants import open_tenants
 from server.tenants.tokens import Tokens
 
 
-async def test_the_text_of_a_token_is_kept_nowhere(tmp_path: Path) -> None:
+async def test_the_text_of_a_token_is_stored_nowhere(tmp_path: Path) -> None:
     async with open_tenants(tmp_path) as tenants:
         await tenants.add("acme")
         _, text = await Tokens(tenants.store.tokens()).create("acme", Role.OWNER)

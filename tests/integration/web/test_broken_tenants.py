@@ -36,7 +36,7 @@ async def test_pages_say_it_too_and_the_list_of_companies_says_why(tmp_path: Pat
         owner, operator = await site.browser("owner"), await site.browser("operator")
         page = await owner.get("/tenants/acme/users")
         assert page.status_code == 503
-        assert "the operator of the server has to fix it" in page.text
+        assert "the operator of the server must fix it" in page.text
         assert str(tmp_path) not in page.text
         companies = await operator.get("/tenants")
         assert f"Broken: {path} is missing" in companies.text

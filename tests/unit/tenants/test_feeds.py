@@ -23,10 +23,10 @@ def test_a_feed_is_stale_when_no_file_was_applied_for_so_many_days(age: timedelt
     assert feed_of(tenant, rfc3339(NOW - age), 2, NOW).stale is stale
 
 
-def test_where_nothing_was_ever_applied_time_counts_from_the_making_of_the_tenant() -> None:
+def test_without_an_applied_file_time_counts_from_the_creation_of_the_tenant() -> None:
     assert feed_of(Tenant("acme", LONG_AGO, 0), None, 2, NOW).stale is True
     assert feed_of(Tenant("acme", rfc3339(NOW), 0), None, 2, NOW).stale is False
 
 
-def test_without_a_limit_nothing_is_stale() -> None:
+def test_a_feed_without_a_limit_is_never_stale() -> None:
     assert feed_of(Tenant("acme", LONG_AGO, 0), None, None, NOW).stale is None
