@@ -1,1 +1,1 @@
-"""What is told outside: mail, webhooks, invitations. Others write into the outbox; here it is read and sent."""
+"""Mail, webhooks and invitations. Other packages write into the outbox; this one reads and sends it."""

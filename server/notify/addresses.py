@@ -1,6 +1,6 @@
-"""Which addresses a webhook may reach: public ones, unless the operator allows others. Pure.
+"""The addresses that a webhook may reach: public ones, unless the operator allows others. Pure.
 
-Owners of tenants choose where webhooks go, and must not be able to make the server talk to what only it can reach.
+Owners choose where webhooks go. They must not make the server connect to hosts that only it can reach.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(text: str) -> bool:
-    """Whether the IP address `text` is one of the public internet, also if it only carries another one in it."""
+    """Return whether the IP address `text` is public, and every address that it contains too."""
     address = ip_address(text.partition("%")[0])
     return all(_is_public(each) for each in _meant(address))
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    site_local = isinstance(address, IPv6Address) and address.is_site_local  # fec0::/10, which `is_global` forgets
+    site_local = isinstance(address, IPv6Address) and address.is_site_local  # fec0::/10: `is_global` includes it
     return address.is_global and not (address.is_multicast or address.is_reserved or site_local)
 
 
 def _meant(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
-    """The address that packets end at: an IPv6 address may be a way of writing, or of reaching, an IPv4 one."""
+    """Return the addresses that packets may reach: an IPv6 address may stand for an IPv4 one, or lead to it."""
     if isinstance(address, IPv4Address):
         return [address]
     if address.ipv4_mapped:
@@ -33,6 +33,6 @@ def _meant(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address
         return [address.sixtofour]
     if address.teredo:
         return [*address.teredo]
-    if int(address) >> 32 == 0:  # ::a.b.c.d, the old way
+    if int(address) >> 32 == 0:  # ::a.b.c.d, the deprecated form
         return [IPv4Address(int(address))]
     return [address]

@@ -1,7 +1,7 @@
-"""Brings out what the outbox holds: mails one after the other, webhooks of several tenants at once.
+"""Sends the messages of the outbox: mails one after the other, webhooks of several tenants at once.
 
-A mail server that is away is asked again after growing waits, whatever is to be sent; a message that fails has its
-own wait. A receiver that hangs keeps nobody else's webhooks waiting: whose last call is longest ago is next.
+If the mail server cannot be reached, all mails wait, longer after each attempt. A message that fails waits by itself.
+A receiver that hangs delays only its own tenant: the tenant whose previous webhook is the oldest is next.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from server.upkeep.metrics import Metrics
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-"""How often the outbox is looked at."""
+"""Seconds between two looks at the outbox."""
 
 AWAY = Growing(5.0, 300.0)
-"""How long a mail server that is away is left alone."""
+"""The waits for a mail server that cannot be reached."""
 
 AT_ONCE = 16
-"""Webhooks under way at a time, at most one of a tenant."""
+"""The most webhooks in progress at once; at most one of each tenant."""
 
 PRUNE_S = 3600.0
 BROKEN_S = 10.0
-"""Between two looks whether the tenant of a message can be used again."""
+"""Seconds until a message of a broken tenant is tried again."""
 
 
 Send = Callable[[Message, TenantSettings], Awaitable[str | None]]
-"""Sends a message; what else is to be said of it."""
+"""Sends a message; returns a note to record with it, or None."""
 
 
 class Courier:
-    """Reads the outbox between `start()` and `stop()`. Without a mailer mails wait."""
+    """Sends the outbox between `start()` and `stop()`. Without a mailer, mails wait."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Courier:
         ]
 
     async def stop(self, grace_s: float) -> None:
-        """Begin nothing more; what is under way may end within `grace_s`. What does not is sent again later."""
+        """Start no more messages, and give those in progress `grace_s` to end. The rest is sent again later."""
         self._ending.set()
         tasks = [*self._loops, *self._under_way.values()]
         if tasks:
@@ -111,7 +111,7 @@ class Courier:
     # Mails
 
     async def _send_mails(self) -> float:
-        """Send what is due; seconds until the next look."""
+        """Send the mails that are due; return the seconds until the next look."""
         assert self._mailer
         while not self._ending.is_set() and (due := await self._outbox.due(Channel.MAIL)):
             for message in due:
@@ -132,7 +132,7 @@ class Courier:
         return note
 
     def _away(self, error: ServerAway) -> float:
-        log.warning("No mail can be sent now: %s.", error, extra={"event": "mail_server_away"})
+        log.warning("No mail can be sent: %s; retrying.", error, extra={"event": "mail_server_away"})
         self._away_times += 1
         return self._away_waits.after(self._away_times)
 
@@ -164,14 +164,14 @@ class Courier:
     # Both
 
     async def _bring(self, due: Message, send: Send) -> None:
-        """One try of one message: what it comes to is in the outbox. Raises ServerAway, TryAgain."""
+        """Try to send one message, and record the result in the outbox. Raises ServerAway, TryAgain."""
         message = await self._outbox.begin(due)
         if message is None:
             return
         try:
             settings = await self._settings_of(message.tenant)
             if not destination(settings, message.channel):
-                await self._outbox.dropped(message, "the tenant no longer wants to be told in this way")
+                await self._outbox.dropped(message, "the tenant has switched off this kind of notification")
                 return
             note = await send(message, settings)
         except (MailRefused, WebhookFailed) as error:
@@ -184,22 +184,24 @@ class Courier:
         except TenantBroken:
             await self._outbox.put_off(message, BROKEN_S)
         except Exception as error:
-            tell(log, "Sending failed; trying again", error, {"event": "courier_fault", **_ids(message)})
+            facts = {"event": "courier_fault", **_ids(message)}
+            tell(log, "A notification could not be sent; retrying", error, facts)
         else:
             await self._sent(message, note)
 
     async def _sent(self, message: Message, note: str | None) -> None:
         await insist(lambda: self._outbox.sent(message, note), self._ending)
         self._metrics.delivered(message.channel, "sent")
-        log.info("A %s to %s is sent.", message.channel, message.tenant, extra={"event": "notified", **_ids(message)})
+        facts = {"event": "notified", **_ids(message)}
+        log.info("A %s to %s was sent.", message.channel, message.tenant, extra=facts)
 
     async def _failed(self, message: Message, reason: str, *, for_good: bool = False) -> None:
         ended = await self._outbox.failed(message, reason, for_good=for_good)
         self._metrics.delivered(message.channel, "given_up" if ended else "failed")
         event = {"event": "notification_given_up"} if ended else {"event": "notification_failed"}
         log.warning(
-            "A %s to %s %s: %s.",
-            *(message.channel, message.tenant, "is given up" if ended else "could not be sent yet", reason),
+            "A %s to %s could not be sent: %s; %s.",
+            *(message.channel, message.tenant, reason, "giving up" if ended else "retrying"),
             extra={**event, **_ids(message)},
         )
 
@@ -209,11 +211,11 @@ def _ids(message: Message) -> dict[str, object]:
 
 
 class HeldUp:
-    """Logs why rounds of sending fail, once a minute. The call returns the seconds until the next round."""
+    """Logs why sending fails, at most once a minute. The call returns the seconds until the next round."""
 
     def __init__(self) -> None:
         self._waits = Seldom(TOLD_S)
-        self._trouble = Trouble(log, "Sending fails", {"event": "courier_fault"})
+        self._trouble = Trouble(log, "Sending notifications fails", {"event": "courier_fault"})
 
     def __call__(self, error: Exception) -> float:
         if not isinstance(error, TryAgain):
@@ -221,5 +223,5 @@ class HeldUp:
             return 20 * LOOK_S
         if times := self._waits.again(time.monotonic()):
             facts = {"event": "outbox_waits", "times": times}
-            log.warning("The outbox has to wait: %s.", error.message, extra=facts)
+            log.warning("The outbox cannot be read or written: %s; retrying.", error.message, extra=facts)
         return 2 * LOOK_S

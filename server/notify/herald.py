@@ -1,7 +1,8 @@
-"""Who is told of what: the notices of an end, for those channels that the tenant has set.
+"""Creates the notifications of an event, one for each channel that the tenant has set.
 
-An `importer.queue.notices.Herald`. What a notice says is fixed here, when it happens; where it goes is looked up when
-it is sent. A tenant whose settings can't be read now gets a notice in every channel, and whoever sends looks again.
+It implements `importer.queue.notices.Herald`. The text is fixed here, when the event happens; the address is read
+when the notification is sent. If the settings of a tenant cannot be read now, a notification is written for every
+channel, and the sender reads the settings again.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ SettingsOf = Callable[[str], Awaitable[TenantSettings]]
 
 
 class TenantHerald:
-    """What to tell each tenant."""
+    """The notifications of all tenants."""
 
     def __init__(self, folder_of: FolderOf, settings_of: SettingsOf) -> None:
         self._folder_of = folder_of
         self._settings_of = settings_of
 
     async def notices_of(self, entry: Entry) -> list[Notice]:
-        """What to tell once `entry` has come to the end it shows; of dry runs, nothing."""
+        """Return the notifications of the end of `entry`; none for a dry run."""
         event = letters.EVENTS.get(entry.state)
         channels = await self._channels(entry.tenant) if event and not entry.dry_run else []
         if not event or not channels:
@@ -49,20 +50,20 @@ class TenantHerald:
         if entry.state is ImportState.HELD:
             leavers = await asyncio.to_thread(first_leavers, self._folder_of(entry.tenant).touched(entry.id))
         report = entry.report()
-        said = await asyncio.to_thread(messages_of, self._folder_of(entry.tenant).said(entry.id))
+        messages = await asyncio.to_thread(messages_of, self._folder_of(entry.tenant).said(entry.id))
         topic = f"import {entry.id} {entry.state}"
         body = letters.webhook_body(event, entry.finished_at or "", letters.import_data(report, leavers))
-        return _notices(entry.tenant, channels, topic, letters.letter_of(report, leavers, said), body)
+        return _notices(entry.tenant, channels, topic, letters.letter_of(report, leavers, messages), body)
 
     async def stale_notices(self, tenant: str, days: int, last_applied_at: str | None) -> list[Notice]:
-        """What to tell of a feed without a file for `days` days; once for each `last_applied_at` (RFC 3339)."""
+        """Return the notifications of a feed without a file for `days` days; one topic for each `last_applied_at`."""
         data = {"tenant": tenant, "stale_after_days": days, "last_applied_at": last_applied_at}
         body = letters.webhook_body(letters.STALE, rfc3339(utc_now()), data)
         letter = letters.stale_letter(tenant, days, last_applied_at)
         return _notices(tenant, await self._channels(tenant), stale_topic(last_applied_at), letter, body)
 
     async def test_notices(self, tenant: str, now: datetime) -> list[Notice]:
-        """A test, in every channel that the tenant has set."""
+        """Return a test notification for every channel that the tenant has set."""
         at = rfc3339(now)
         body = letters.webhook_body(letters.TEST, at, {"tenant": tenant})
         return _notices(tenant, await self._channels(tenant), f"test {at}", letters.test_letter(tenant), body)
@@ -74,7 +75,7 @@ class TenantHerald:
             return [*Channel]
         except Exception as error:
             log.error(
-                "The settings of %s can't be read: %s.",
+                "Settings of %s cannot be read: %s.",
                 *(tenant, error),
                 exc_info=None if isinstance(error, DatabaseUnusable | TryAgain) else error,
                 extra={"event": "settings_unreadable", "tenant": tenant},
@@ -84,19 +85,19 @@ class TenantHerald:
 
 
 def stale_topic(last_applied_at: str | None) -> str:
-    """What the notice of a feed is about that is stale since then (RFC 3339)."""
+    """Return the topic of the notification of a feed that is stale since this time (RFC 3339)."""
     return f"stale since {last_applied_at}"
 
 
 def destination(settings: TenantSettings, channel: Channel) -> tuple[str, ...]:
-    """Where a tenant wants to be told, now; nothing if it does not."""
+    """Return the current addresses of a channel; none if the tenant has not set it."""
     if channel is Channel.MAIL:
         return settings.notify_email
     return (settings.notify_webhook,) if settings.notify_webhook else ()
 
 
 def first_leavers(touched: Path) -> list[dict[str, object]]:
-    """The first users that a held import's list (`<id>.touched.jsonl`) shows as losing access."""
+    """Return the first users to deactivate in the list of a held import (`<id>.touched.jsonl`)."""
     try:
         with touched.open(encoding="utf-8") as lines:
             found = (json.loads(line) for line in lines)
@@ -105,10 +106,10 @@ def first_leavers(touched: Path) -> list[dict[str, object]]:
         return []
 
 
-def messages_of(said: Path) -> list[Group] | None:
-    """All that an import said (`<id>.jsonl`), told once each; None if it said nothing or that can't be read."""
+def messages_of(file: Path) -> list[Group] | None:
+    """Return all messages of an import (`<id>.jsonl`), grouped; None if there are none or they cannot be read."""
     try:
-        return grouped_in(said) or None
+        return grouped_in(file) or None
     except OSError:
         return None
 

@@ -1,6 +1,6 @@
-"""The invitations of one tenant by the clock: who is due now, and when what failed is tried again.
+"""The invitations of one tenant over time: which are due now, and when a failed one is tried again.
 
-Turning invitations off withdraws those that were not sent.
+Setting `invitations` to `off` withdraws those that were not sent.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from importer.users.invitations import Asked, Invitation, Invitations
 from server.notify.retries import Retries
 
 BATCH = 50
-"""So many invitations of one tenant, then it is another's turn."""
+"""The most invitations of one tenant in a turn; then the next tenant follows."""
 
 
 class DueInvitations:
@@ -23,26 +23,26 @@ class DueInvitations:
         self._retries = retries
 
     async def waiting(self) -> int:
-        """How many active users are not invited yet."""
+        """Return the number of active users whose invitation waits."""
         return await self._invitations.waiting()
 
     async def withdraw(self) -> None:
-        """Forget those that were not sent."""
+        """Delete the invitations that were not sent."""
         await self._invitations.withdraw()
 
     async def due(self) -> list[int]:
-        """The ids of the first users who are to be invited now."""
+        """Return the ids of the first users whose invitation is due."""
         return await self._invitations.due(self._asked(), BATCH)
 
     async def begin(self, user_id: int) -> Invitation | None:
-        """A try begins, its next one put off: the invitation as it is now. None if this user is not due any more."""
+        """Begin an attempt, and set the time of the next one. Return the invitation; None if it is no longer due."""
         return await self._invitations.begin(user_id, self._asked(), self._next_try)
 
     async def sent(self, invitation: Invitation) -> None:
         await self._invitations.sent(invitation, rfc3339(self._clock()))
 
     async def failed(self, invitation: Invitation, error: str, *, for_good: bool) -> bool:
-        """A try failed; whether that was the last one."""
+        """Record a failed attempt; return whether it was the last one."""
         ends = for_good or self._retries.end(invitation.attempts + 1)
         await self._invitations.failed(invitation, error, ends=ends)
         return ends

@@ -1,4 +1,4 @@
-"""Sends invitations: of a tenant whose import has just ended, and once in a while of every tenant where one waits."""
+"""Sends invitations: of a tenant when its import ends, and every `ROUND_S` of all tenants where some wait."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from server.upkeep.metrics import Metrics
 log = logging.getLogger(__name__)
 
 ROUND_S = 60.0
-"""How often all tenants where an invitation waits are looked at: for hire dates that have come, and tries due."""
+"""Seconds between two visits to all tenants where invitations wait: a hire date or a retry may be due."""
 
 MEASURE_S = 5.0
 
 BUSY_S = 0.2
-"""An import that runs is not waited for: its end brings us back."""
+"""Do not wait for a running import: its end starts another visit."""
 
 AWAY = Growing(10.0, 300.0)
-"""How long a mail server that is away is left alone."""
+"""The waits for a mail server that cannot be reached."""
 
 CHANNEL = "invitation"
 TenantNames = Callable[[], Awaitable[list[str]]]
@@ -68,7 +68,7 @@ class Inviter:
         self._retries = retries
         self._round_s = round_s
         self._away_waits = away
-        self._everybody_at = 0.0
+        self._all_due_at = 0.0
         self._measure_at = 0.0
         self._ended: set[str] = set()
         self._told = asyncio.Event()
@@ -77,7 +77,7 @@ class Inviter:
         self._waiting: dict[str, int] = {}
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
-        """An import ended: its tenant may have somebody to invite."""
+        """Visit the tenant of an applied import soon: it may have users to invite."""
         if entry.state in APPLIED and not entry.dry_run:
             self._ended.add(entry.tenant)
             self._told.set()
@@ -86,7 +86,7 @@ class Inviter:
         self._loop = asyncio.create_task(again(self._round, HeldUp(), self._ending), name="invitations")
 
     async def stop(self, grace_s: float) -> None:
-        """Begin nothing more; the invitation under way may end within `grace_s`, else it is sent again later."""
+        """Start no more invitations, and give the one in progress `grace_s` to end. Else it is sent again later."""
         self._ending.set()
         self._told.set()
         if self._loop:
@@ -96,31 +96,31 @@ class Inviter:
         await self._mailer.close()
 
     async def _round(self) -> float:
-        """Visit those tenants who may have somebody to invite, until nobody has; then wait for the next."""
+        """Visit the tenants that may have users to invite until none is left; then wait for the next visit."""
         turn: set[str] = set()
         away_times = 0
-        while (turn := turn | self._just_ended() | await self._everybody()) and not self._ending.is_set():
+        while (turn := turn | self._just_ended() | await self._all_waiting()) and not self._ending.is_set():
             try:
                 turn = {tenant for tenant in sorted(turn) if await self._visit(tenant)}
             except ServerAway as error:
-                log.warning("No invitation can be sent now: %s.", error, extra={"event": "mail_server_away"})
+                log.warning("No invitation can be sent: %s; retrying.", error, extra={"event": "mail_server_away"})
                 away_times += 1
                 await set_within(self._ending, self._away_waits.after(away_times))
         await self._mailer.leave()
         if self._ending.is_set():
             return 0
-        await set_within(self._told, max(0.0, self._everybody_at - time.monotonic()))
+        await set_within(self._told, max(0.0, self._all_due_at - time.monotonic()))
         return 0
 
-    async def _everybody(self) -> set[str]:
-        """All tenants where an invitation waits, once in a while; in between nobody."""
-        if time.monotonic() < self._everybody_at:
+    async def _all_waiting(self) -> set[str]:
+        """Return all tenants where invitations wait if `ROUND_S` has passed, else none."""
+        if time.monotonic() < self._all_due_at:
             return set()
-        self._everybody_at = time.monotonic() + self._round_s
-        everybody = set(await self._tenants())
-        self._waiting = {tenant: self._waiting.get(tenant, 0) for tenant in everybody}
+        self._all_due_at = time.monotonic() + self._round_s
+        waiting = set(await self._tenants())
+        self._waiting = {tenant: self._waiting.get(tenant, 0) for tenant in waiting}
         self._metrics.outbox_length.labels(CHANNEL).set(sum(self._waiting.values()))
-        return everybody
+        return waiting
 
     def _just_ended(self) -> set[str]:
         self._told.clear()
@@ -128,18 +128,18 @@ class Inviter:
         return ended
 
     async def _visit(self, tenant: str) -> bool:
-        """Send the first that are due; whether there may be more. A tenant that is broken stops nobody else."""
+        """Send the first due invitations of a tenant; return whether more may be due. Raises ServerAway."""
         try:
             return await self._send_some(tenant, await self._settings_of(tenant))
         except TryAgain:
-            return False  # an import is running; its end brings us back
+            return False  # an import is running; its end starts another visit
         except ServerAway:
             raise
         except TenantBroken:
             return False
         except Exception as error:
             facts = {"event": "invitations_unsent", "tenant": tenant}
-            tell(log, f"The invitations of {tenant} cannot be sent", error, facts)
+            tell(log, f"The invitations of {tenant} cannot be sent; retrying", error, facts)
             return False
 
     async def _send_some(self, tenant: str, settings: TenantSettings) -> bool:
@@ -162,7 +162,7 @@ class Inviter:
             return bool(due)
 
     async def _measure(self, tenant: str, invitations: DueInvitations, *, at_once: bool) -> None:
-        """Count who waits; while many are being sent, only now and then."""
+        """Count the waiting invitations; while many are sent, only every `MEASURE_S`."""
         if not at_once and time.monotonic() < self._measure_at:
             return
         self._measure_at = time.monotonic() + MEASURE_S
@@ -190,8 +190,11 @@ class Inviter:
         self._metrics.delivered(CHANNEL, result)
         ids = {"tenant": tenant, "user_id": invitation.user_id, "attempts": invitation.attempts + 1}
         if result == "sent":
-            log.info("A user of %s is invited.", tenant, extra={"event": "invited", **ids})
+            log.info("A user of %s was invited.", tenant, extra={"event": "invited", **ids})
         else:
+            then = "giving up" if result == "given_up" else "retrying"
             log.warning(
-                "A user of %s can't be invited: %s.", *(tenant, why), extra={"event": "invitation_failed", **ids}
+                "A user of %s could not be invited: %s; %s.",
+                *(tenant, why, then),
+                extra={"event": "invitation_failed", **ids},
             )

@@ -1,11 +1,12 @@
-"""What is told of an import, an upload or a feed: the words of a mail, and the body of a webhook. Pure.
+"""The notifications of an import, an upload or a feed: the text of a mail, and the body of a webhook. Pure.
 
-A mail says in its first sentence what happened, is plain text, and has no cell of the file in it but those that the
-report's messages show. Whom a held import would deactivate is named, for that is what has to be decided.
+The first sentence of a mail says what happened. A mail is plain text, and shows no cells of the file except in the
+report's messages. The mail of a held import names the users that it would deactivate, because they are to be decided.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,9 @@ from importer.report import Report
 from importer.said.grouping import Group, first_groups, grouped_problems
 
 MESSAGES_SHOWN = 10
-"""So many different messages about rows; those about the whole file are all there."""
+"""The most messages about rows in a mail. Messages about the whole file are all shown."""
 LEAVERS_SHOWN = 20
-"""Of whom a held import would deactivate, so many are named."""
+"""The most users named in the mail of a held import."""
 
 EVENTS = {
     ImportState.COMPLETED: "import.completed",
@@ -27,10 +28,15 @@ EVENTS = {
     ImportState.FAILED: "import.failed",
     ImportState.ABORTED: "upload.aborted",
 }
-"""The ends that are told, by the name of the event in a webhook. (`unchanged` is no news.)"""
+"""Webhook event names by final state; `unchanged` sends none."""
 
 STALE = "feed.stale"
 TEST = "test"
+
+HELD_ALREADY = "Held, nothing was changed: "
+"""The start of a held import's message, which a mail says in its own words."""
+
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d).*Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,41 +48,41 @@ class Letter:
 
 
 def letter_of(
-    report: Report, leavers: Sequence[Mapping[str, object]] = (), said: Sequence[Group] | None = None
+    report: Report, leavers: Sequence[Mapping[str, object]] = (), messages: Sequence[Group] | None = None
 ) -> Letter:
-    """The mail about the end that `report` shows; `leavers` are the first whom a held import would deactivate.
+    """Return the mail about a finished or held import; `leavers` are the first users that it would deactivate.
 
-    `said` are all messages of the import, told once each; without it those in the report are.
+    `messages` are all messages of the import, grouped. Without them, the mail has the messages of the report.
     """
-    groups = grouped_problems(report.messages) if said is None else said
+    groups = grouped_problems(report.messages) if messages is None else messages
     parts = [[_sentence(report)], *_details(report, leavers, groups), _facts(report)]
     subject = f"[Headcount] {report.tenant}: {_subject(report)}"
     return Letter(one_line(subject), _text(parts))
 
 
 def stale_letter(tenant: str, days: int, last: str | None) -> Letter:
-    """The mail about a feed of which nothing was heard for `days` days; `last` is when the last file was applied."""
-    since = f"The last one was applied at {last}." if last else "None has been applied so far."
+    """Return the mail about a feed without a file for `days` days; a file was last applied at `last` (RFC 3339)."""
+    for_days = counted(days, "day", "days")
     parts = [
-        [f"No file of {tenant} has been applied for {days} days."],
-        [since],
-        ["See whether the export still runs, and whether its uploads arrive: headcount import list " + tenant],
+        [f"No file of {tenant} was applied for {for_days}."],
+        [f"The previous file was applied at {_time(last)}." if last else "No file was ever applied."],
+        ["Check that the export runs and that its uploads arrive:", f"  headcount import list {tenant}"],
     ]
-    return Letter(f"[Headcount] {tenant}: no file for {days} days", _text(parts))
+    return Letter(f"[Headcount] {tenant}: no file for {for_days}", _text(parts))
 
 
 def test_letter(tenant: str) -> Letter:
-    """The mail that shows that mails arrive."""
-    return Letter(f"[Headcount] {tenant}: a test", f"This is a test: mails about imports of {tenant} reach you.\n")
+    """Return the mail that tests the delivery of mails."""
+    return Letter(f"[Headcount] {tenant}: test", f"This is a test. Mails about imports of {tenant} reach you.\n")
 
 
 def webhook_body(event: str, at: str, data: Mapping[str, object]) -> dict[str, object]:
-    """The body of a webhook, as Standard Webhooks proposes it: what, when, and the thing itself."""
+    """Return the body of a webhook, as Standard Webhooks proposes it: type, time and data."""
     return {"type": event, "timestamp": at, "data": dict(data)}
 
 
 def import_data(report: Report, leavers: Sequence[Mapping[str, object]] = ()) -> dict[str, object]:
-    """The report, and for a held import whom it would deactivate (the first of them)."""
+    """Return the report, with the first users that a held import would deactivate."""
     named = [{key: leaver.get(key) for key in ("identifier", "email", "name")} for leaver in leavers]
     return {**report.to_json(), **({"would_deactivate": named} if named else {})}
 
@@ -87,11 +93,11 @@ def _text(parts: Iterable[Iterable[str]]) -> str:
 
 def _subject(report: Report) -> str:
     if report.state is ImportState.ABORTED:
-        return f"the upload of {report.file.name} broke off"
+        return f"the upload of {report.file.name} was interrupted"
     words = {
         ImportState.COMPLETED: "was applied",
         ImportState.COMPLETED_WITH_ERRORS: "was applied, with rejected rows",
-        ImportState.HELD: "is held: please decide",
+        ImportState.HELD: "is held: approve or discard",
         ImportState.FAILED: "failed",
     }
     look = ": please check" if report.message and report.state in APPLIED else ""
@@ -104,23 +110,32 @@ def _sentence(report: Report) -> str:
     if report.state is ImportState.COMPLETED:
         return f"{name} was applied: {_counted(report.counts)}.{look}"
     if report.state is ImportState.COMPLETED_WITH_ERRORS:
-        rows = counted(rejected, "row that was rejected", "rows that were rejected")
-        return f"{name} was applied but for {rows}: {_counted(report.counts)}.{look}"
+        rows = counted(rejected, "row was", "rows were")
+        return f"{name} was applied, but {rows} rejected: {_counted(report.counts)}.{look}"
     if report.state is ImportState.HELD:
-        return f"{name} waits for a decision, and nothing was changed: {_message(report)}"
+        return f"{name} is held, and nothing was changed: {_message(report).removeprefix(HELD_ALREADY)}"
     if report.state is ImportState.ABORTED:
         return _message(report)
     return f"{name} could not be imported, and nothing was changed: {_message(report)}"
 
 
 def _message(report: Report) -> str:
-    return one_line(report.message or "the report says more.")
+    return one_line(report.message or "see the report.")
 
 
 def _counted(counts: Counts) -> str:
-    names = ("created", "updated", "reactivated", "deactivated", "unchanged", "rejected", "ignored")
-    found = [f"{getattr(counts, name):,} {name}" for name in names if getattr(counts, name)]
-    return ", ".join(found) or "nothing to do"
+    """Return how many users were created, updated and so on, and how many rows were ignored."""
+    found: list[str] = []
+    for name in ("created", "updated", "reactivated", "deactivated", "unchanged"):
+        if number := getattr(counts, name):
+            found.append(f"{number:,} {name}" if found else f"{counted(number, 'user', 'users')} {name}")
+    users = (", ".join(found[:-1]) + " and " if found[1:] else "") + found[-1] if found else "no users changed"
+    return f"{users}; {counted(counts.ignored, 'row', 'rows')} ignored" if counts.ignored else users
+
+
+def _time(moment: str) -> str:
+    """Return a time in RFC 3339 as `2026-03-01 12:00 UTC`."""
+    return _MOMENT.sub(r"\1 \2 UTC", moment)
 
 
 def _details(report: Report, leavers: Sequence[Mapping[str, object]], groups: Sequence[Group]) -> Iterator[list[str]]:
@@ -128,24 +143,24 @@ def _details(report: Report, leavers: Sequence[Mapping[str, object]], groups: Se
         yield from _decision(report, leavers)
     if report.counts.rejected and report.state is ImportState.COMPLETED_WITH_ERRORS:
         yield [
-            f"The rejected rows are in /results/sync_users-{report.id}.errors.csv, with what is wrong with each:",
-            "mend the cells there and upload that file as sync_users.csv.",
+            f"The rejected rows, with their errors, are in /results/sync_users-{report.id}.errors.csv.",
+            "Fix the cells there and upload that file as sync_users.csv.",
         ]
     if groups and report.state is not ImportState.ABORTED:
         yield list(_messages(groups))
 
 
 def _decision(report: Report, leavers: Sequence[Mapping[str, object]]) -> Iterator[list[str]]:
-    total = report.guard.would_deactivate if report.guard else 0
+    total = report.guard.would_deactivate if report.guard else len(leavers)
     if leavers:
-        head = f"It would deactivate {total:,} {'user' if total == 1 else 'users'}"
-        head += f". The first {len(leavers)} of them:" if total > len(leavers) else ":"
+        head = f"It would deactivate {counted(total, 'user', 'users')}"
+        head += f". The first {len(leavers)}:" if total > len(leavers) else ":"
         yield [head, *(f"  {_person(leaver)}" for leaver in leavers)]
     command = f"{report.tenant} {report.id}"
     yield [
-        "If that is right, approve it:",
+        "To apply it:",
         f"  headcount import approve {command}",
-        "If it is not, discard it, or upload a corrected file, which takes its place:",
+        "To reject it (or upload a new file, which replaces it):",
         f"  headcount import discard {command}",
     ]
 
@@ -156,20 +171,20 @@ def _person(leaver: Mapping[str, object]) -> str:
 
 
 def _messages(groups: Sequence[Group]) -> Iterator[str]:
-    yield "What the report says:"
+    yield "Messages:"
     shown = first_groups(groups, MESSAGES_SHOWN)
     for group in shown:
         yield one_line(f"- {group.sentence(values=False)}")
     if len(groups) > len(shown):
-        yield "- and more: all of it is in the report."
+        yield "- More messages are in the report."
 
 
 def _facts(report: Report) -> list[str]:
     rows = f", {counted(report.file.rows, 'row', 'rows')}" if report.file.rows is not None else ""
     return [
-        f"Tenant: {report.tenant}",
+        f"Company: {report.tenant}",
         f"Import: {report.id}",
-        f"File: {one_line(report.file.name)}, {report.file.size:,} bytes{rows}",
-        f"Uploaded: {report.uploaded_at}",
+        f"File: {one_line(report.file.name)}, {counted(report.file.size, 'byte', 'bytes')}{rows}",
+        f"Uploaded: {_time(report.uploaded_at)}",
         f"Report: /results/sync_users-{report.id}.json",
     ]

@@ -1,7 +1,7 @@
-"""Mail over SMTP: one connection, kept open from one message to the next.
+"""Mail over SMTP, over one connection that stays open between messages.
 
-`smtps://` is TLS from the first byte, `smtp+starttls://` insists on STARTTLS, `smtp://` uses it where it is offered.
-Certificates are checked. A login goes over TLS, or to this machine itself, and never in the clear otherwise.
+`smtps://` is TLS from the first byte, `smtp+starttls://` requires STARTTLS, `smtp://` uses it if offered.
+Certificates are checked. A password is sent only over TLS, or to this machine.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from importer.file.letters import one_line
 from server.notify.letters import Letter
 
 TIMEOUT_S = 30.0
-"""How long each answer of the mail server is waited for."""
+"""Seconds to wait for each answer of the mail server."""
 
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
 class MailRefused(Exception):  # noqa: N818 - what the server did
-    """The server refused this message. `for_good`: and will refuse it again."""
+    """The server refused this message. `for_good`: a retry would be refused too."""
 
     def __init__(self, reason: str, *, for_good: bool) -> None:
         super().__init__(reason)
@@ -38,12 +38,12 @@ class MailRefused(Exception):  # noqa: N818 - what the server did
 
 
 class ServerAway(Exception):  # noqa: N818 - what is the case
-    """There is no use in trying any message now: no connection, no TLS, no login, or the server went away."""
+    """No message can be sent now: no connection, no TLS, no login, or the connection was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """What HEADCOUNT_SMTP_URL says."""
+    """The mail server of HEADCOUNT_SMTP_URL."""
 
     scheme: str
     host: str
@@ -59,7 +59,7 @@ class MailServer:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is this machine: nobody listens on the way."""
+        """Whether it is this machine, so that a password does not cross a network."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -67,7 +67,7 @@ class MailServer:
 
 
 def sender_of(server: MailServer, smtp_from: str | None) -> str:
-    """Who mails come from: the setting, else the login if that is an address, else headcount at this machine."""
+    """Return the sender: the setting, else the login if it is an address, else headcount@ and this machine."""
     if smtp_from:
         return smtp_from
     return server.user if server.user and "@" in server.user else f"headcount@{getfqdn()}"
@@ -86,10 +86,10 @@ class Mailer:
         self._client: aiosmtplib.SMTP | None = None
 
     async def send(self, to: Sequence[str], letter: Letter, message_id: str) -> str | None:
-        """Hand over one mail; the server has taken it when this returns. Raises MailRefused, ServerAway.
+        """Send one mail; the server has accepted it when this returns. Raises MailRefused, ServerAway.
 
-        `message_id` makes the same Message-ID each time. With several recipients some may have been refused: then
-        what is returned says so.
+        The same `message_id` gives the same Message-ID. If the server refused some of the recipients, return a note
+        that says how many.
         """
         message = self._message(to, letter, message_id)
         client = await self._connected()
@@ -106,22 +106,23 @@ class Mailer:
                 raise ServerAway(_reason(error)) from error
             raise MailRefused(_answers([error.code]), for_good=error.code >= 500) from error
         except aiosmtplib.SMTPNotSupported as error:
-            raise MailRefused("the mail server can't send to an address like this", for_good=True) from error
+            raise MailRefused("the mail server does not support this kind of address", for_good=True) from error
         except aiosmtplib.SMTPException as error:
             await self.close()
             raise ServerAway(_reason(error)) from error
         if not refused:
             return None
-        return f"for {len(refused)} of {len(to)} {_answers([each.code for each in refused.values()])}"
+        answers = _listed([each.code for each in refused.values()])
+        return f"the mail server refused {len(refused)} of {len(to)} addresses ({answers})"
 
     async def close(self) -> None:
-        """End the connection, if there is one."""
+        """Close the connection, if it is open."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
     async def leave(self) -> None:
-        """End the connection with a word, as long as nothing has to be sent."""
+        """End the connection with QUIT, until the next mail."""
         client, self._client = self._client, None
         if client is not None and client.is_connected:
             try:
@@ -153,14 +154,14 @@ class Mailer:
 
     async def _log_in(self, client: aiosmtplib.SMTP) -> None:
         if client.get_transport_info("sslcontext") is None and not self._server.is_here:
-            raise ServerAway("the mail server offers no TLS, and a password is not sent in the clear")
+            raise ServerAway("the mail server offers no TLS, and a password is never sent without it")
         await client.login(self._server.user or "", self._server.password or "")
 
     def _message(self, to: Sequence[str], letter: Letter, message_id: str) -> EmailMessage:
         message = EmailMessage(policy=SMTP_POLICY)
         message["From"] = Address("Headcount", addr_spec=self._sender)
         message["To"] = ", ".join(deliverable(address) for address in to)
-        # An encoded word would be decoded here, into line ends too: whoever is called like one could write headers
+        # The email library decodes encoded words here, even into line ends: a name could add headers.
         message["Subject"] = one_line(letter.subject).replace("=?", "= ?")
         message["Date"] = format_datetime(self._clock())
         message["Message-ID"] = f"<{message_id}@{self._sender.rpartition('@')[2]}>"
@@ -170,27 +171,31 @@ class Mailer:
 
 
 def deliverable(address: str) -> str:
-    """`address` as mail servers take it: its domain in ASCII. Raises MailRefused for what is no address.
+    """Return `address` with its domain in ASCII, as mail servers need it. Raises MailRefused if it is not valid.
 
-    One that holds an encoded word (`=?utf-8?q?...?=@example.com`) would be decoded in the header: into another one.
+    An address with an encoded word (`=?utf-8?q?...?=@example.com`) is refused: the header would show another address.
     """
     if "=?" in address:
-        raise MailRefused("that address can't be written into a header as it is", for_good=True)
+        raise MailRefused("this address cannot be written in a mail header", for_good=True)
     if address.isascii():
         return address
     try:
         found = validate_email(address, check_deliverability=False)
     except EmailNotValidError as error:
-        raise MailRefused("that is no e-mail address", for_good=True) from error
+        raise MailRefused("this is not a valid email address", for_good=True) from error
     return found.ascii_email or f"{found.local_part}@{found.ascii_domain}"
 
 
 def _answers(codes: Sequence[int]) -> str:
-    return f"the mail server refused it ({', '.join(str(code) for code in dict.fromkeys(codes))})"
+    return f"the mail server refused the mail ({_listed(codes)})"
+
+
+def _listed(codes: Sequence[int]) -> str:
+    return ", ".join(str(code) for code in dict.fromkeys(codes))
 
 
 def _reason(error: Exception) -> str:
-    """Why, without what the server said: that may quote addresses."""
+    """Return the reason, without the words of the server, which may quote addresses."""
     if isinstance(error, ServerAway):
         return str(error)
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
@@ -198,7 +203,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return f"the mail server answered {error.code}"
     if type(error) in (aiosmtplib.SMTPException, aiosmtplib.SMTPNotSupported):  # no STARTTLS, no AUTH
-        return "the mail server does not offer what HEADCOUNT_SMTP_URL asks for"
+        return "the mail server does not offer the STARTTLS or login that HEADCOUNT_SMTP_URL requires"
     if isinstance(error, TimeoutError):
         return "the mail server did not answer in time"
-    return f"the mail server can't be reached ({type(error.__cause__ or error).__name__})"
+    return f"the mail server cannot be reached ({type(error.__cause__ or error).__name__})"

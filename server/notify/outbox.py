@@ -1,7 +1,7 @@
-"""The outbox as those who send have it: what is due, and what became of it.
+"""The outbox of the senders: the messages that are due, and the results of sending them.
 
-A try is written down before it is made: whatever happens to the process in between, the same message is tried again,
-later and under the same id, and one that kills the process does not hold up the others for ever.
+An attempt is recorded before it is made. After a crash the message is tried again, later and with the same id; a
+message that crashes the server does not block the others for ever.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from importer.queue.notices import Channel, Notice
 from server.notify.retries import THREE_DAYS, Retries
 
 KEPT = timedelta(days=30)
-"""What was sent or given up is remembered so long; stale feeds for good, since a topic is told once."""
+"""How long ended messages are kept. Those of stale feeds are kept for ever, because a topic is sent once."""
 
 NEVER_SENT = timedelta(days=7)
-"""What could not be sent while the server ran for so long (no mail server is set) is given up."""
+"""A message is given up after waiting for this much running time of the server, as without a mail server."""
 
 
 class Outbox:
-    """The outbox that is kept in `store`. Methods raise TryAgain when it can't be read or written now."""
+    """The outbox in `store`. Methods raise TryAgain if it cannot be read or written now."""
 
     def __init__(self, store: OutboxStore, clock: Clock = utc_now, retries: Retries = THREE_DAYS) -> None:
         self._store = store
@@ -30,37 +30,37 @@ class Outbox:
         self._retries = retries
 
     async def put(self, notices: Iterable[Notice]) -> None:
-        """Write notices that belong to no end of an import; a topic that was told already is left out."""
+        """Write notifications that do not belong to an import. A topic that was written already is skipped."""
         await self._store.put(notices, now=self._now())
 
     async def close_topic(self, tenant: str, topic: str) -> None:
-        """What was told under `topic` is not so any more: told again, it is news. What is not sent yet is dropped."""
+        """Let `topic` be written again, because it is over. Messages of it that were not sent yet are dropped."""
         await self._store.close_topic(tenant, topic, now=self._now())
 
     async def due(self, channel: Channel) -> list[Message]:
-        """What is to be tried now: of each tenant the oldest."""
+        """Return the messages that are due: the oldest of each tenant."""
         return await self._store.due(channel, self._retries.waiting(self._clock().timestamp()))
 
     async def begin(self, message: Message) -> Message | None:
-        """A try begins: the message as it is now, its next try put off. None if it does not wait any more."""
+        """Begin an attempt, and set the time of the next one. Return the message, or None if it no longer waits."""
         return await self._store.begin(
             message.id, not_before=self._clock().timestamp() + self._retries.wait_s(message.attempts + 1)
         )
 
     async def put_off(self, message: Message, wait_s: float) -> None:
-        """A try that was begun could not be made: it does not count, and the next is due after `wait_s`."""
+        """Do not count an attempt that could not be made; the next one is due after `wait_s`."""
         await self._store.put_off(message.id, not_before=self._clock().timestamp() + wait_s)
 
     async def sent(self, message: Message, note: str | None = None) -> None:
-        """It is delivered, but for what `note` says."""
+        """Record that the message was delivered; `note` names exceptions."""
         await self._end(message, "sent", note)
 
     async def dropped(self, message: Message, why: str) -> None:
-        """The tenant no longer wants it."""
+        """Drop a message that the tenant no longer wants."""
         await self._end(message, "dropped", why)
 
     async def failed(self, message: Message, error: str, *, for_good: bool = False) -> bool:
-        """A try failed; whether that was the last one."""
+        """Record a failed attempt; return whether it was the last one."""
         ends = for_good or self._retries.end(message.attempts)
         if ends:
             await self._end(message, "given_up", error)
@@ -69,17 +69,18 @@ class Outbox:
         return ends
 
     async def lengths(self) -> dict[Channel, int]:
-        """How many messages wait, by channel."""
+        """Return the number of waiting messages, by channel."""
         return await self._store.lengths()
 
     async def newest(self, tenant: str, limit: int) -> list[Message]:
-        """The newest messages to a tenant, whatever became of them."""
+        """Return the newest messages to a tenant, in any state."""
         return await self._store.newest(tenant, limit)
 
     async def prune(self, ran_s: float) -> None:
-        """Forget what is long over, and give up what could not be sent for days.
+        """Delete messages that ended more than `KEPT` ago, and give up those that waited for `NEVER_SENT`.
 
-        The server ran for `ran_s` seconds since this was last asked: those count, and no step of the clock.
+        `ran_s` is the running time of the server since the previous call. Only this time counts as waiting, because
+        the clock may step.
         """
         now, never_sent_s = self._clock(), NEVER_SENT.total_seconds()
         await self._store.prune(ran_s, never_sent_s=never_sent_s, now=rfc3339(now), before=rfc3339(now - KEPT))

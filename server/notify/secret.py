@@ -1,4 +1,4 @@
-"""The secret a tenant's webhooks are signed with: one small file in its folder, made when it is first asked for."""
+"""The secret that signs a tenant's webhooks: a small file in its folder, created at its first use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RANDOM_BYTES = 32
 
 
 def webhook_secret(file: Path) -> str:
-    """The secret in `file`, `whsec_...`; a new one if there is none yet. Whoever asks first makes it, for all."""
+    """Return the secret in `file`, `whsec_...`. The first call creates it, even if several processes call at once."""
     try:
         return file.read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -23,20 +23,20 @@ def webhook_secret(file: Path) -> str:
         try:
             os.link(mine, file)
         except FileExistsError:
-            pass  # somebody else was first: theirs counts
+            pass  # another process was first: use its secret
         finally:
             mine.unlink()
         return file.read_text(encoding="ascii").strip()
 
 
 def renew_secret(file: Path) -> str:
-    """Put a new secret in place of the one in `file`."""
+    """Replace the secret in `file`, and return the new one."""
     replace_file(file, _new())
     return webhook_secret(file)
 
 
 def key_of(secret: str) -> bytes:
-    """The bytes that `secret` stands for."""
+    """Return the key bytes of `secret`."""
     return base64.b64decode(secret.removeprefix(PREFIX))
 
 

@@ -1,4 +1,4 @@
-"""All that is told outside, wired as one part of the server: herald, courier, inviter."""
+"""Notifications and invitations as one part of the server: herald, courier and inviter."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from server.upkeep.metrics import Metrics
 
 
 class Notifications:
-    """Mail, webhooks and invitations of one server: one of the watchers of `importer.worker.closing`. `herald` knows
-    what to tell."""
+    """Mail, webhooks and invitations of one server.
+
+    It is one of the watchers of `importer.worker.closing`. `herald` creates the notifications.
+    """
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class Notifications:
         self.herald = TenantHerald(tenants.folder, self._settings_of)
         webhooks = Webhooks(allow_private=settings.webhook_allow_private)
         self._courier = Courier(outbox, self._settings_of, tenants.folder, self._mailer(), webhooks, metrics)
-        mailer = self._mailer()  # a connection of its own: thousands of invitations hold up no notice
+        mailer = self._mailer()  # a separate connection: thousands of invitations delay no notification
         self._inviter = Inviter(self._inviting, self._settings_of, tenants.users, mailer, metrics) if mailer else None
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
@@ -51,18 +53,18 @@ class Notifications:
             await self._inviter.ended(entry, duration_s)
 
     async def tell_stale(self, feed: Feed) -> None:
-        """Tell that a feed has gone quiet; once until a file is applied again, however often this is called.
+        """Write the notification of a stale feed; once until a file is applied again, however often this is called.
 
-        It is in the outbox when this returns. Raises TryAgain: then nobody was told.
+        It is in the outbox when this returns. Raises TryAgain; then nothing was written.
         """
         await self._outbox.put(
             await self.herald.stale_notices(feed.tenant, feed.stale_after_days or 0, feed.last_applied_at)
         )
 
     async def tell_fresh(self, feed: Feed) -> None:
-        """See to it that a feed which is not stale now is told of again once it is.
+        """Let a feed that is not stale now be notified again when it is stale.
 
-        It may have been told of with no file applied since: the clock stepped back, or the limit was raised.
+        It may have been notified with no file applied since: the clock stepped back, or the limit was raised.
         """
         await self._outbox.close_topic(feed.tenant, stale_topic(feed.last_applied_at))
 
@@ -72,12 +74,12 @@ class Notifications:
             self._inviter.start()
 
     async def stop(self, grace_s: float) -> None:
-        """Send nothing more; what is under way may end within `grace_s`. The rest is sent after the next start."""
+        """Start no more messages, and give those in progress `grace_s` to end. The next start sends the rest."""
         parts = [self._courier.stop(grace_s), *([self._inviter.stop(grace_s)] if self._inviter else [])]
         await asyncio.gather(*parts)
 
     async def measure(self) -> None:
-        """Put what waits into the metrics. (How many invitations do is known from the last round.)"""
+        """Update the metric of waiting messages. The inviter updates that of invitations."""
         lengths = await self._outbox.lengths()
         for channel in Channel:
             self._metrics.outbox_length.labels(channel).set(lengths[channel])
@@ -94,6 +96,6 @@ class Notifications:
         return await asyncio.to_thread(read_settings, self._tenants.users(tenant))
 
     async def _inviting(self) -> list[str]:
-        """The tenants in which an invitation waits."""
+        """Return the tenants where invitations wait."""
         tenants, figures = await self._figures.renew(0, age_s=ROUND_S / 2), self._figures.all
         return [each.name for each in tenants if each.name in figures and figures[each.name].inviting]

@@ -1,4 +1,4 @@
-"""The mail of an invitation from its template: plain substitution of `{first_name}` and the like. Pure."""
+"""Fills the template of an invitation: plain replacement of names such as `{first_name}`. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from server.tenants.invitation_template import PLACEHOLDER, InvitationTemplate
 
 BUILT_IN = InvitationTemplate(
     subject="Welcome, {first_name}",
-    text="Hello {first_name} {last_name},\n\n"
-    "an account was made for you at {tenant}, with the e-mail address {email}.\n",
+    text="Hello {first_name} {last_name},\n\nYour account at {tenant} was created with the email address {email}.\n",
 )
-"""For tenants without a template."""
+"""The template of tenants that have none."""
 
 
 def choose(templates: Mapping[str, InvitationTemplate], language: str) -> InvitationTemplate:
-    """The template in `language`, else in the same language of elsewhere (`pt` for `pt-BR`), else in English."""
+    """Return the template in `language`, else in that language without a region (`pt` for `pt-BR`), else in `en`.
+
+    Without any of them, return `BUILT_IN`.
+    """
     for wanted in (language, language.partition("-")[0], "en"):
         if wanted in templates:
             return templates[wanted]
@@ -25,7 +27,7 @@ def choose(templates: Mapping[str, InvitationTemplate], language: str) -> Invita
 
 
 def write(template: InvitationTemplate, values: Mapping[str, str | None]) -> Letter:
-    """The mail of `template` with `values` put in once; a value is never looked into for more."""
+    """Return the mail: `template` with `values`. Names in braces inside a value are not replaced."""
     plain = {name: one_line(value or "") for name, value in values.items()}
 
     def fill(part: str) -> str:

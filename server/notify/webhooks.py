@@ -1,7 +1,7 @@
-"""Webhooks as Standard Webhooks specifies them: signed, one POST a try, no redirect followed.
+"""Webhooks as Standard Webhooks specifies them: signed, one POST an attempt, no redirects.
 
-The address is checked where the connection is made, on what the name resolves to at that moment: a name that points
-somewhere else a second later leads nowhere else.
+The address is checked when the connection is made, and the connection goes to exactly the address that was checked. A
+name that resolves to another address later has no effect.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from server.notify.addresses import is_public
 from server.notify.secret import key_of
 
 TIMEOUT_S = 20.0
-"""How long one try may take, from looking up the name to the status of the answer."""
+"""Seconds of one attempt, from the name look-up to the status of the answer."""
 
 USER_AGENT = "Headcount"
 
 
 class WebhookFailed(Exception):  # noqa: N818 - what is the case
-    """The receiver did not take it. `for_good`: it said that it never will again (410)."""
+    """The receiver did not accept the webhook. `for_good`: it answered 410, so it never will."""
 
     def __init__(self, reason: str, *, for_good: bool = False) -> None:
         super().__init__(reason)
@@ -39,17 +39,17 @@ class WebhookFailed(Exception):  # noqa: N818 - what is the case
 
 
 class NotPublic(Exception):  # noqa: N818 - what is the case
-    """The name leads to an address that webhooks must not reach."""
+    """The name resolves only to addresses that webhooks must not reach."""
 
 
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """What `webhook-signature` says: HMAC-SHA256 over id, time and body."""
+    """Return the value of `webhook-signature`: HMAC-SHA256 over id, time and body."""
     signed = b".".join([message_id.encode(), str(timestamp).encode(), body])
     return "v1," + base64.b64encode(hmac.new(key_of(secret), signed, hashlib.sha256).digest()).decode()
 
 
 class Webhooks:
-    """Sends webhooks. Every one has a connection of its own: tenants share nothing here."""
+    """Sends webhooks. Each has its own connection, so tenants share nothing."""
 
     def __init__(self, *, allow_private: bool, timeout_s: float = TIMEOUT_S, clock: Clock = utc_now) -> None:
         self._backend = GuardedBackend(allow_private=allow_private)
@@ -58,7 +58,7 @@ class Webhooks:
         self._tls = ssl.create_default_context()
 
     async def send(self, url: str, secret: str, message_id: str, content: dict[str, object]) -> None:
-        """POST `content` to `url`; it was answered with 2xx when this returns. Raises WebhookFailed."""
+        """POST `content` to `url`. Raises WebhookFailed unless the answer is 2xx."""
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
         webhook_id = f"msg_{message_id}"
         timestamp = int(self._clock().timestamp())
@@ -73,18 +73,18 @@ class Webhooks:
             async with asyncio.timeout(self._timeout_s):
                 status = await self._post(url, headers, body)
         except TimeoutError as error:
-            raise WebhookFailed("there was no answer in time") from error
+            raise WebhookFailed(f"the receiver did not answer within {self._timeout_s:g} seconds") from error
         except NotPublic as error:
-            raise WebhookFailed("its address is not a public one, and the operator allows no others") from error
+            raise WebhookFailed("the address is not public, and the operator allows only public ones") from error
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
-            raise WebhookFailed(f"it can't be reached ({type(error).__name__})") from error
-        except (httpcore.UnsupportedProtocol, ValueError, TypeError) as error:  # TypeError: it is not ASCII
-            raise WebhookFailed("its address makes no sense") from error
+            raise WebhookFailed(f"the receiver cannot be reached ({type(error).__name__})") from error
+        except (httpcore.UnsupportedProtocol, ValueError, TypeError) as error:  # TypeError: the address is not ASCII
+            raise WebhookFailed("the address is not valid") from error
         if not 200 <= status < 300:
-            raise WebhookFailed(f"it answered {status}", for_good=status == 410)
+            raise WebhookFailed(f"the receiver answered {status}", for_good=status == 410)
 
     async def _post(self, url: str, headers: dict[str, str], body: bytes) -> int:
-        """The status of the answer; what else it says is not read."""
+        """Return the status of the answer; its body is not read."""
         pool = httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=self._backend)
         async with pool, pool.stream("POST", url, headers=list(headers.items()), content=body) as answer:
             return int(answer.status)
@@ -104,7 +104,7 @@ class GuardedBackend(httpcore.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Look the name up, check what it leads to, and connect to just that. Raises NotPublic."""
+        """Resolve the name, check its addresses, and connect to one that was checked. Raises NotPublic."""
         addresses = await _looked_up(host, port)
         allowed = [address for address in addresses if self._allow_private or is_public(address)]
         if not allowed:
@@ -124,9 +124,9 @@ class GuardedBackend(httpcore.AnyIOBackend):
 
 
 async def _looked_up(host: str, port: int) -> list[str]:
-    """The addresses of a name, from a thread of its own.
+    """Resolve a name in its own thread.
 
-    It can't be stopped: so one that takes long takes no thread from imports, and a server that ends leaves it behind.
+    A look-up cannot be stopped. In its own thread it takes none from imports, and a stopping server does not wait.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[str]] = loop.create_future()

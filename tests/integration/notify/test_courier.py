@@ -109,7 +109,7 @@ def delivered(desk: Desk, channel: str, result: str) -> float:
     return next((float(line.removeprefix(name)) for line in lines if line.startswith(name)), 0)
 
 
-async def test_an_import_that_ends_is_told_by_mail_and_webhook(desk: Desk, tmp_path: Path) -> None:
+async def test_the_end_of_an_import_is_sent_by_mail_and_webhook(desk: Desk, tmp_path: Path) -> None:
     with MailHost(tmp_path) as mail, WebHost() as web:
         desk.settings["acme"] = TenantSettings(notify_email=("hr@acme.example",), notify_webhook=web.url)
         await end(desk, outcome(ImportState.COMPLETED, created=2))
@@ -134,7 +134,9 @@ async def test_an_import_that_ends_is_told_by_mail_and_webhook(desk: Desk, tmp_p
         (ImportState.HELD, True, 0),
     ],
 )
-async def test_what_is_worth_a_mail(desk: Desk, state: ImportState, dry_run: bool, told: int) -> None:
+async def test_only_some_states_of_real_imports_send_a_mail(
+    desk: Desk, state: ImportState, dry_run: bool, told: int
+) -> None:
     entry = await desk.house.queue.claim("acme", await enqueue(desk.house.queue, dry_run=dry_run))
     assert entry
     await desk.closing.finish(entry, outcome(state))
@@ -155,14 +157,14 @@ async def test_the_mail_of_a_held_import_names_those_on_its_list(desk: Desk) -> 
     assert "It would deactivate 30 users. The first 20" in message.content["text"]
 
 
-async def test_a_tenant_that_wants_nothing_is_told_nothing(desk: Desk) -> None:
+async def test_a_tenant_without_notification_settings_gets_none(desk: Desk) -> None:
     desk.settings["acme"] = TenantSettings()
     await end(desk, outcome(ImportState.FAILED))
     assert await desk.states() == []
 
 
 @pytest.mark.logs("settings_unreadable")
-async def test_settings_nobody_can_read_now_lose_no_notice(desk: Desk, tmp_path: Path) -> None:
+async def test_unreadable_settings_lose_no_notification(desk: Desk, tmp_path: Path) -> None:
     kept = desk.settings.pop("acme")
     await end(desk, outcome(ImportState.FAILED))
     assert await desk.states() == ["waiting", "waiting"]
@@ -182,7 +184,7 @@ async def _tried(desk: Desk) -> bool:
     return all(message.attempts for message in await desk.outbox.newest("acme", 10))
 
 
-async def test_a_stale_feed_is_told_once_for_each_last_file(desk: Desk) -> None:
+async def test_a_stale_feed_is_notified_once_for_each_previous_file(desk: Desk) -> None:
     for last in ("2026-03-01", "2026-03-01", "2026-04-01", None, None):
         await desk.outbox.put(await desk.herald.stale_notices("acme", 3, last))
     assert len(await desk.states()) == 3
@@ -218,7 +220,7 @@ async def test_a_refused_mail_is_tried_again_with_the_same_message_id(desk: Desk
 
 
 @pytest.mark.logs("notification_given_up", "notified")
-async def test_a_mail_refused_for_good_is_given_up_and_holds_up_nothing(desk: Desk, tmp_path: Path) -> None:
+async def test_a_mail_refused_for_good_is_given_up_and_blocks_no_other(desk: Desk, tmp_path: Path) -> None:
     with MailHost(tmp_path) as mail:
         mail.refuses["hr@acme.example"] = "550 no such user"
         for tenant in ("acme", "initech"):
@@ -227,10 +229,10 @@ async def test_a_mail_refused_for_good_is_given_up_and_holds_up_nothing(desk: De
             await desk.all_are("given_up")
             await desk.all_are("sent", "initech")
     (message,) = await desk.outbox.newest("acme", 1)
-    assert message.error == "the mail server refused it (550)"
+    assert message.error == "the mail server refused the mail (550)"
 
 
-async def test_tries_come_to_an_end(tmp_path: Path) -> None:
+async def test_the_attempts_of_a_message_end(tmp_path: Path) -> None:
     with WebHost(lambda call: 500) as web:
         async with open_house(tmp_path, "acme") as house:
             desk = Desk(house, Retries(Growing(0.01, 0.01), tries=4))
@@ -252,7 +254,7 @@ async def test_a_webhook_whose_receiver_comes_back_arrives(desk: Desk) -> None:
     assert len({call.headers["webhook-id"] for call in web.calls}) == 1
 
 
-async def test_a_receiver_that_hangs_keeps_nobody_else_waiting(desk: Desk) -> None:
+async def test_a_receiver_that_hangs_delays_no_other_tenant(desk: Desk) -> None:
     with WebHost(lambda call: 0) as hanging, WebHost() as web:
         desk.settings = {
             "acme": TenantSettings(notify_webhook=hanging.url),
@@ -266,7 +268,7 @@ async def test_a_receiver_that_hangs_keeps_nobody_else_waiting(desk: Desk) -> No
             assert await desk.states("acme") == ["waiting"]
 
 
-async def test_however_many_receivers_hang_the_others_have_their_turn(
+async def test_other_tenants_have_their_turn_however_many_receivers_hang(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(courier_module, "AT_ONCE", 1)
@@ -284,7 +286,7 @@ async def test_however_many_receivers_hang_the_others_have_their_turn(
         assert len(hanging.calls) <= 2
 
 
-async def test_an_address_that_is_taken_away_gets_nothing_more(desk: Desk, tmp_path: Path) -> None:
+async def test_an_address_that_was_removed_gets_no_more_mail(desk: Desk, tmp_path: Path) -> None:
     await desk.tell("acme", Channel.MAIL)
     desk.settings["acme"] = TenantSettings()
     with MailHost(tmp_path) as mail:
@@ -294,7 +296,7 @@ async def test_an_address_that_is_taken_away_gets_nothing_more(desk: Desk, tmp_p
 
 
 @pytest.mark.logs("courier_fault")
-async def test_a_tenant_whose_settings_are_broken_holds_up_nobody(desk: Desk, tmp_path: Path) -> None:
+async def test_a_tenant_with_broken_settings_blocks_no_other(desk: Desk, tmp_path: Path) -> None:
     del desk.settings["acme"]
     with MailHost(tmp_path) as mail:
         for tenant in ("acme", "initech"):
@@ -374,7 +376,7 @@ async def test_a_message_that_waits_is_tried_again_when_the_clock_steps(desk: De
     assert [each.topic for each in await outbox.due(Channel.MAIL)] == ["import 1"]
 
 
-async def test_a_stop_waits_for_what_is_under_way_but_not_for_ever(desk: Desk) -> None:
+async def test_a_stop_waits_for_a_webhook_in_progress_but_not_for_ever(desk: Desk) -> None:
     with WebHost(lambda call: 0) as hanging:
         desk.settings["acme"] = TenantSettings(notify_webhook=hanging.url)
         await desk.tell("acme", Channel.WEBHOOK)
@@ -387,7 +389,7 @@ async def test_a_stop_waits_for_what_is_under_way_but_not_for_ever(desk: Desk) -
     assert await desk.states() == ["waiting"]
 
 
-async def test_logs_name_nobody(desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_logs_have_no_email_addresses(desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with MailHost(tmp_path) as mail:
         mail.refuses["hr@acme.example"] = "550 hr@acme.example is unknown"

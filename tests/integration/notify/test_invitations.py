@@ -145,13 +145,13 @@ async def test_invitations_that_cannot_be_read_now_are_sent_later(office: Office
     await sent(office, 1)
 
 
-async def test_nobody_is_invited_when_it_is_off(office: Office) -> None:
+async def test_no_user_is_invited_while_invitations_are_off(office: Office) -> None:
     office.settings["invitations"] = "off"
     assert await office.run(people("ann")) == 0
     assert await office.rows() == []
 
 
-async def test_an_import_that_is_rolled_back_invites_nobody(office: Office) -> None:
+async def test_a_held_or_rolled_back_import_invites_no_user(office: Office) -> None:
     company = office.company
     await company.run(people("ann"))
     many = people(*(f"p{number}" for number in range(3000)))
@@ -171,14 +171,14 @@ async def test_an_import_that_is_rolled_back_invites_nobody(office: Office) -> N
     assert len(await office.rows()) == 3000
 
 
-async def test_whoever_is_deactivated_before_is_not_invited(office: Office) -> None:
+async def test_a_user_deactivated_before_the_invitation_is_not_invited(office: Office) -> None:
     await office.run(people("ann", "bob"))
     await office.run(people("bob", deactivate="1"))
     await sent(office, 1)
     assert office.invited() == ["ann@example.com"]
 
 
-async def test_one_who_comes_back_is_invited_only_if_never_before(office: Office) -> None:
+async def test_a_returning_user_is_invited_only_if_never_invited_before(office: Office) -> None:
     await office.run(people("ann"))
     await sent(office, 1)
     office.settings["invitations"] = "off"
@@ -190,7 +190,7 @@ async def test_one_who_comes_back_is_invited_only_if_never_before(office: Office
     assert office.invited() == ["ann@example.com", "bob@example.com"]
 
 
-async def test_one_who_left_before_being_invited_is_invited_on_return(office: Office) -> None:
+async def test_a_user_deactivated_before_the_invitation_is_invited_on_return(office: Office) -> None:
     await office.run(people("ann"))
     await office.run(people("ann", deactivate="1"))
     await office.looked()
@@ -199,7 +199,7 @@ async def test_one_who_left_before_being_invited_is_invited_on_return(office: Of
     await sent(office, 1)
 
 
-async def test_an_import_that_is_undone_invites_nobody_and_nobody_twice(office: Office) -> None:
+async def test_an_undone_import_invites_no_user_and_none_twice(office: Office) -> None:
     await office.run(people("ann"))
     await sent(office, 1)
     await office.run(people("bob"))
@@ -211,7 +211,7 @@ async def test_an_import_that_is_undone_invites_nobody_and_nobody_twice(office: 
     assert office.invited() == ["ann@example.com", "bob@example.com"]
 
 
-async def test_a_wrong_deactivation_that_is_undone_costs_no_invitation(office: Office) -> None:
+async def test_undoing_a_deactivation_keeps_the_invitation(office: Office) -> None:
     office.settings["invitations"] = "on_hire_date"
     await office.run(people("ann", hire_date="2026-04-01"))
     await office.run(people("ann", deactivate="1"))
@@ -238,7 +238,7 @@ async def test_turning_invitations_off_withdraws_those_not_sent(office: Office) 
         ("", datetime(2026, 3, 1, 23, 59, tzinfo=UTC), datetime(2026, 3, 2, 0, 0, tzinfo=UTC)),
     ],
 )
-async def test_a_hire_date_begins_where_the_user_is(
+async def test_a_hire_date_begins_in_the_time_zone_of_the_user(
     office: Office, zone: str, before: datetime, after: datetime
 ) -> None:
     office.settings["invitations"] = "on_hire_date"
@@ -250,14 +250,14 @@ async def test_a_hire_date_begins_where_the_user_is(
     await sent(office, 1)
 
 
-async def test_without_a_hire_date_or_with_one_gone_by_it_is_at_once(office: Office) -> None:
+async def test_a_user_without_a_future_hire_date_is_invited_at_once(office: Office) -> None:
     office.settings["invitations"] = "on_hire_date"
     await office.run(people("ann", hire_date=""))
     await office.run(people("bob", hire_date="2019-01-01"))
     await sent(office, 2)
 
 
-async def test_a_hire_date_that_is_put_off_puts_the_invitation_off(office: Office) -> None:
+async def test_a_later_hire_date_delays_the_invitation(office: Office) -> None:
     office.settings["invitations"] = "on_hire_date"
     await office.run(people("ann", hire_date="2026-03-02"))
     await office.run(people("ann", hire_date="2026-04-01"))
@@ -268,7 +268,7 @@ async def test_a_hire_date_that_is_put_off_puts_the_invitation_off(office: Offic
     await sent(office, 1)
 
 
-async def test_templates_are_those_of_the_tenant_in_the_language_of_the_user(office: Office) -> None:
+async def test_an_invitation_uses_the_tenants_template_in_the_users_language(office: Office) -> None:
     office.settings["invitation_templates"] = {
         "en": {"subject": "Hello {first_name}", "text": "See you at {tenant}."},
         "de": {"subject": "Hallo {first_name}", "text": "Bis bald bei {tenant}, {email}."},
@@ -288,7 +288,7 @@ async def test_a_name_with_line_ends_in_it_adds_no_header(office: Office) -> Non
 
 
 @pytest.mark.logs("invitation_failed")
-async def test_a_mail_server_that_is_away_loses_and_doubles_nothing(office: Office) -> None:
+async def test_a_mail_server_that_is_away_loses_and_repeats_no_invitation(office: Office) -> None:
     await office.run(people(*(f"p{number}" for number in range(20))))
     office.host.go_away()
     async with office.inviter():
@@ -299,7 +299,7 @@ async def test_a_mail_server_that_is_away_loses_and_doubles_nothing(office: Offi
     assert len(office.host.mails) == len(set(office.host.ids)) == 20
 
 
-async def test_a_refused_address_is_given_up_and_tried_anew_when_the_user_returns(office: Office) -> None:
+async def test_a_refused_address_is_given_up_and_tried_again_when_the_user_returns(office: Office) -> None:
     office.host.refuses["ann@example.com"] = "550 unknown"
     await office.run(people("ann", "bob"))
     await sent(office, 1)
@@ -310,7 +310,7 @@ async def test_a_refused_address_is_given_up_and_tried_anew_when_the_user_return
     await sent(office, 2)
 
 
-async def test_tries_have_one_message_id_and_come_to_an_end(office: Office) -> None:
+async def test_the_attempts_of_an_invitation_have_one_message_id_and_end(office: Office) -> None:
     ids: list[str] = []
 
     def answer(mail: Any) -> str:
@@ -329,7 +329,7 @@ async def test_tries_have_one_message_id_and_come_to_an_end(office: Office) -> N
     assert len(set(ids)) == 1
 
 
-async def test_what_changes_while_others_are_invited_counts(office: Office) -> None:
+async def test_a_user_changed_while_others_are_invited_is_invited_as_now(office: Office) -> None:
     """Who is due is asked for many at once; who is invited, and where, is asked of each when it is their turn."""
     office.settings["invitations"] = "on_hire_date"
     await office.run(people("ann", "bob", "cid", hire_date="2026-03-01"))
@@ -347,7 +347,7 @@ async def test_what_changes_while_others_are_invited_counts(office: Office) -> N
 
 
 @pytest.mark.logs("invited")
-async def test_a_day_that_comes_while_another_tenant_is_invited_is_noticed(
+async def test_a_tenant_is_visited_while_another_has_many_invitations(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(invitations_module, "BATCH", 10)
@@ -376,13 +376,13 @@ async def test_the_end_of_an_import_is_noticed_at_once(office: Office, tmp_path:
     await office.run(people("ann"))
     async with office.inviter() as inviter, open_house(tmp_path, "acme") as house:
         await eventually(lambda: office.host.mails)
-        inviter._round_s = inviter._everybody_at = 1e12  # no round any more
+        inviter._round_s = inviter._all_due_at = 1e12  # no more rounds
         await office.run(people("bob"))
         await inviter.ended(await run_to(house.queue, await enqueue(house.queue), ImportState.COMPLETED), 0.1)
         await eventually(lambda: len(office.host.mails) == 2)
 
 
-async def test_a_stop_in_the_middle_of_a_look_ends_at_once(office: Office) -> None:
+async def test_a_stop_during_a_visit_ends_at_once(office: Office) -> None:
     inviter = office.make_inviter(round_s=1000)
     inviter.start()
     await asyncio.sleep(0)  # it is opening the tenant's database now
@@ -390,7 +390,7 @@ async def test_a_stop_in_the_middle_of_a_look_ends_at_once(office: Office) -> No
         await inviter.stop(100)
 
 
-async def test_an_import_that_runs_is_not_waited_for(office: Office) -> None:
+async def test_no_invitation_is_sent_while_an_import_locks_the_database(office: Office) -> None:
     """Nothing is sent that could not be remembered."""
     await office.run(people("ann"))
     with being_written(office.company.database):
@@ -417,7 +417,7 @@ def numbered(**addresses: str) -> bytes:
 BEFORE, AFTER = numbered(n007="ann", n2="ben", n3="cid"), numbered(n7="ann", n2="ben", n3="cid")
 
 
-async def test_a_user_under_another_number_is_not_invited_again(office: Office) -> None:
+async def test_a_user_with_a_new_number_is_not_invited_again(office: Office) -> None:
     assert await office.run(BEFORE, **BY_NUMBER) == 3
     await sent(office, 3)
     for content in (AFTER, BEFORE, AFTER):
@@ -427,7 +427,7 @@ async def test_a_user_under_another_number_is_not_invited_again(office: Office) 
             assert await invitations.waiting() == 0
 
 
-async def test_a_user_under_another_number_who_was_not_invited_yet_is_invited_once(office: Office) -> None:
+async def test_a_user_with_a_new_number_that_was_not_invited_yet_is_invited_once(office: Office) -> None:
     await office.run(BEFORE, **BY_NUMBER)
     assert await office.run(AFTER, **BY_NUMBER) == 1
     await sent(office, 3)
@@ -457,7 +457,7 @@ async def test_the_address_that_was_mailed_counts_as_invited(office: Office) -> 
     assert office.invited()[-1] == "ann@example.com"
 
 
-async def test_a_user_who_is_in_and_out_of_the_file_is_invited_once(office: Office) -> None:
+async def test_a_user_that_is_in_and_out_of_the_file_is_invited_once(office: Office) -> None:
     settings: dict[str, Any] = {"deactivate_missing": True, "detect_truncation": False}
     with_ann, without = people("ann", "ben", "cid"), people("ben", "cid")
     for turn in range(5):

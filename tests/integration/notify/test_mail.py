@@ -35,7 +35,7 @@ async def mailer(host: MailHost, scheme: str = "smtp", login: str = "", **option
         await made.close()
 
 
-async def test_a_mail_arrives_whole_and_its_subject_stays_one_line(tmp_path: Path) -> None:
+async def test_a_mail_arrives_complete_and_its_subject_stays_one_line(tmp_path: Path) -> None:
     with MailHost(tmp_path) as host:
         async with mailer(host) as sending:
             await sending.send(["ann@example.com", "bob@example.com"], LETTER, "abc123")
@@ -62,7 +62,7 @@ async def test_a_login_goes_over_tls(tmp_path: Path, trust: TrustFile, scheme: s
     assert host.logins == 1, "one connection for all"
 
 
-async def test_a_wrong_password_is_no_reason_to_give_a_mail_up(tmp_path: Path, trust: TrustFile) -> None:
+async def test_a_wrong_password_does_not_give_up_a_mail(tmp_path: Path, trust: TrustFile) -> None:
     with MailHost(tmp_path, tls="starttls", login=LOGIN) as host:
         trust(host.ca)
         async with mailer(host, "smtp+starttls", "headcount:wrong@") as sending:
@@ -71,7 +71,7 @@ async def test_a_wrong_password_is_no_reason_to_give_a_mail_up(tmp_path: Path, t
     assert host.mails == []
 
 
-async def test_a_certificate_nobody_vouches_for_is_not_spoken_to(tmp_path: Path) -> None:
+async def test_a_mail_server_with_an_untrusted_certificate_gets_no_mail(tmp_path: Path) -> None:
     with MailHost(tmp_path, tls="starttls") as host:
         async with mailer(host, "smtp+starttls") as sending:
             with pytest.raises(ServerAway):
@@ -79,7 +79,7 @@ async def test_a_certificate_nobody_vouches_for_is_not_spoken_to(tmp_path: Path)
     assert host.mails == []
 
 
-async def test_starttls_that_is_not_offered_ends_it(tmp_path: Path) -> None:
+async def test_a_mail_server_without_the_required_starttls_gets_no_mail(tmp_path: Path) -> None:
     with MailHost(tmp_path) as host:
         async with mailer(host, "smtp+starttls") as sending:
             with pytest.raises(ServerAway, match="does not offer"):
@@ -87,7 +87,7 @@ async def test_starttls_that_is_not_offered_ends_it(tmp_path: Path) -> None:
     assert host.mails == []
 
 
-async def test_a_password_is_not_sent_in_the_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_password_is_never_sent_without_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MailServer, "is_here", False)
     with MailHost(tmp_path) as host:
         async with mailer(host, "smtp", "headcount:secret@") as sending:
@@ -97,7 +97,9 @@ async def test_a_password_is_not_sent_in_the_clear(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(("answer", "for_good"), [("550 no such user", True), ("451 try later", False)])
-async def test_a_refused_mail_is_told_from_one_to_try_again(tmp_path: Path, answer: str, for_good: bool) -> None:
+async def test_a_permanent_refusal_is_not_retried_and_a_temporary_one_is(
+    tmp_path: Path, answer: str, for_good: bool
+) -> None:
     with MailHost(tmp_path) as host:
         async with mailer(host) as sending:
             host.refuses["ann@example.com"] = answer
@@ -113,16 +115,16 @@ async def test_a_refused_mail_is_told_from_one_to_try_again(tmp_path: Path, answ
     assert len(host.mails) == 1
 
 
-async def test_one_recipient_who_is_refused_keeps_it_from_nobody_else(tmp_path: Path) -> None:
+async def test_a_refused_recipient_does_not_stop_the_others(tmp_path: Path) -> None:
     with MailHost(tmp_path) as host:
         host.refuses["ann@example.com"] = "550 gone"
         async with mailer(host) as sending:
             note = await sending.send(["ann@example.com", "bob@example.com"], LETTER, "m")
     assert len(host.mails) == 1
-    assert note == "for 1 of 2 the mail server refused it (550)"
+    assert note == "the mail server refused 1 of 2 addresses (550)"
 
 
-async def test_a_server_that_hangs_is_left_after_a_while(tmp_path: Path) -> None:
+async def test_a_mail_server_that_hangs_is_given_up_after_the_timeout(tmp_path: Path) -> None:
     with MailHost(tmp_path) as host:
         host.answer = lambda mail: ""
         async with mailer(host, timeout_s=1) as sending:
@@ -133,7 +135,7 @@ async def test_a_server_that_hangs_is_left_after_a_while(tmp_path: Path) -> None
     assert len(host.mails) == 1
 
 
-async def test_a_server_that_dies_with_a_mail_in_its_hands_gets_it_again_under_the_same_id(tmp_path: Path) -> None:
+async def test_a_mail_interrupted_by_the_mail_server_is_sent_again_with_the_same_id(tmp_path: Path) -> None:
     with MailHost(tmp_path) as host:
         host.dies_at_data = True
         async with mailer(host) as sending:
@@ -144,11 +146,11 @@ async def test_a_server_that_dies_with_a_mail_in_its_hands_gets_it_again_under_t
     assert host.ids == ["<m@example.com>"] * 2
 
 
-async def test_a_server_that_is_not_there_is_away(tmp_path: Path) -> None:
+async def test_a_mail_server_that_cannot_be_reached_is_away(tmp_path: Path) -> None:
     with MailHost(tmp_path) as host:
         host.go_away()
         async with mailer(host) as sending:
-            with pytest.raises(ServerAway, match="can't be reached"):
+            with pytest.raises(ServerAway, match="cannot be reached"):
                 await sending.send(["ann@example.com"], LETTER, "m")
             host.come_back()
             await sending.send(["ann@example.com"], LETTER, "m")
@@ -163,7 +165,7 @@ async def test_a_server_that_is_not_there_is_away(tmp_path: Path) -> None:
         "=?a?q?x?=y@e.example",
     ],
 )
-async def test_an_address_that_would_be_read_as_another_gets_nothing(tmp_path: Path, address: str) -> None:
+async def test_an_address_with_an_encoded_word_gets_no_mail(tmp_path: Path, address: str) -> None:
     """It is a valid one, but in a header it is an encoded word: what it stands for is somebody else."""
     with MailHost(tmp_path) as host:
         async with mailer(host) as sending:
@@ -187,7 +189,7 @@ async def test_an_encoded_word_in_a_subject_adds_no_header(tmp_path: Path, name:
     assert mail.get_content().strip() == "Hello."
 
 
-async def test_names_in_other_scripts_are_written_to(tmp_path: Path) -> None:
+async def test_addresses_in_other_scripts_get_mail(tmp_path: Path) -> None:
     with MailHost(tmp_path) as host:
         async with mailer(host) as sending:
             await sending.send(["ann@bücher.example"], LETTER, "m1")

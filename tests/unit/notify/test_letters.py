@@ -1,4 +1,4 @@
-"""What mails say: one sentence that says what happened, and nothing that does not belong there."""
+"""The text of mails: the first sentence says what happened, and every count has the right plural."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Problem, Severity
 from importer.report import Report
 from server.notify.letters import EVENTS, LEAVERS_SHOWN, import_data, letter_of, stale_letter
+from server.notify.letters import test_letter as letter_of_a_test
 from server.notify.templates import BUILT_IN, choose, write
 from server.tenants.invitation_template import InvitationTemplate
+from tests.support.wording import assert_short
 
 GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 100, 25)
 
@@ -33,7 +35,7 @@ def leaver(number: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("state", EVENTS)
 def test_every_mail_begins_with_a_sentence_that_says_what_happened(state: ImportState) -> None:
-    letter = letter_of(report(state, message="It broke off after 5 bytes.", guard=GUARD))
+    letter = letter_of(report(state, message="The upload was interrupted after 5 bytes.", guard=GUARD))
     first, blank, *_ = letter.text.split("\n")
     assert first.endswith(".")
     assert blank == ""
@@ -43,13 +45,13 @@ def test_every_mail_begins_with_a_sentence_that_says_what_happened(state: Import
 
 def test_the_mail_of_an_applied_import_counts() -> None:
     letter = letter_of(report(ImportState.COMPLETED, counts=Counts(created=1200, unchanged=3)))
-    assert letter.text.startswith("sync_users.csv was applied: 1,200 created, 3 unchanged.\n")
+    assert letter.text.startswith("sync_users.csv was applied: 1,200 users created and 3 unchanged.\n")
 
 
 def test_the_mail_of_rejected_rows_says_where_they_are_and_what_to_do() -> None:
     problem = Problem(Severity.ERROR, "bad_date", "Write the date as YYYY-MM-DD.", 12, "hire_date", "31.02.")
     letter = letter_of(report(ImportState.COMPLETED_WITH_ERRORS, counts=Counts(rejected=1), messages=(problem,)))
-    assert "but for 1 row that was rejected" in letter.text
+    assert letter.text.startswith("sync_users.csv was applied, but 1 row was rejected: no users changed.\n")
     assert "/results/sync_users-7.errors.csv" in letter.text
     assert "- line 12: hire_date: Write the date as YYYY-MM-DD." in letter.text
     assert "31.02." not in letter.text, "the message has what may be shown"
@@ -58,11 +60,11 @@ def test_the_mail_of_rejected_rows_says_where_they_are_and_what_to_do() -> None:
 def test_the_mail_of_an_import_says_what_to_look_at_and_its_subject_asks_for_it() -> None:
     look = "Look at this first: names may be garbled."
     letter = letter_of(report(ImportState.COMPLETED, counts=Counts(updated=19), message=look))
-    assert letter.text.startswith(f"sync_users.csv was applied: 19 updated. {look}\n")
+    assert letter.text.startswith(f"sync_users.csv was applied: 19 users updated. {look}\n")
     assert letter.subject == "[Headcount] acme: import 7 was applied: please check"
 
 
-def test_a_mail_tells_what_many_rows_have_in_common_once() -> None:
+def test_a_mail_shows_a_message_of_many_rows_once() -> None:
     date = [
         Problem(Severity.ERROR, "bad_date", f"hire_date “{day}”: Write it.", day, "hire_date", f"{day}")
         for day in range(10, 39)
@@ -71,27 +73,28 @@ def test_a_mail_tells_what_many_rows_have_in_common_once() -> None:
     others = [Problem(Severity.WARNING, "unknown_link", f"Case {chr(97 + number)}.", 50) for number in range(20)]
     letter = letter_of(report(ImportState.COMPLETED_WITH_ERRORS, messages=(*whole, *date, *others)))
     assert "- 29 rows: hire_date: Write it. (lines 10, 11, 12, 13, 14, …)\n" in letter.text
-    assert letter.text.count("About column") == 15, "what is about the whole file is never cut off"
+    assert letter.text.count("About column") == 15, "messages about the whole file are never cut off"
     assert letter.text.count("Case ") == 9
-    assert "- and more: all of it is in the report." in letter.text
+    assert "- More messages are in the report." in letter.text
 
 
 def test_the_mail_of_a_held_import_names_the_first_leavers_and_how_to_decide() -> None:
     held = report(ImportState.HELD, message="It would deactivate 25 of 100.", guard=GUARD)
     letter = letter_of(held, [leaver(number) for number in range(LEAVERS_SHOWN)])
     assert "nothing was changed: It would deactivate 25 of 100." in letter.text
-    assert "It would deactivate 25 users. The first 20 of them:" in letter.text
+    assert "It would deactivate 25 users. The first 20:" in letter.text
     assert "  p19@example.com  Person 19\n" in letter.text
-    assert "  headcount import approve acme 7\n" in letter.text
-    assert "  headcount import discard acme 7\n" in letter.text
+    assert "To apply it:\n  headcount import approve acme 7\n" in letter.text
+    reject = "To reject it (or upload a new file, which replaces it):\n"
+    assert f"{reject}  headcount import discard acme 7\n" in letter.text
 
 
-def test_what_people_are_called_makes_no_lines_of_its_own() -> None:
+def test_a_name_with_line_ends_adds_no_lines_to_a_mail() -> None:
     nasty = {**leaver(1), "name": "Ann\r\nBcc: eve@example.com\n\nhello"}
     letter = letter_of(report(ImportState.HELD, guard=GUARD), [nasty])
     assert "  p1@example.com  Ann Bcc: eve@example.com hello\n" in letter.text
     odd = Report(1, "acme", ImportState.ABORTED, False, FileFacts("x\r\nBcc: y", 1), "2026", message="Gone.")
-    assert letter_of(odd).subject == "[Headcount] acme: the upload of x Bcc: y broke off"
+    assert letter_of(odd).subject == "[Headcount] acme: the upload of x Bcc: y was interrupted"
 
 
 def test_a_webhook_has_the_report_and_the_leavers() -> None:
@@ -104,10 +107,83 @@ def test_a_webhook_has_the_report_and_the_leavers() -> None:
     assert import_data(held) == held.to_json()
 
 
-def test_a_stale_feed_is_told_with_the_day_of_its_last_file() -> None:
-    assert "No file of acme has been applied for 3 days." in stale_letter("acme", 3, "2026-03-01").text
-    assert "2026-03-01" in stale_letter("acme", 3, "2026-03-01").text
-    assert "None has been applied" in stale_letter("acme", 3, None).text
+def test_the_mail_of_a_stale_feed_has_the_time_of_its_previous_file() -> None:
+    text = stale_letter("acme", 3, "2026-03-01T06:00:04.120Z").text
+    assert text.startswith("No file of acme was applied for 3 days.\n\n")
+    assert "The previous file was applied at 2026-03-01 06:00 UTC." in text
+    assert "  headcount import list acme\n" in text
+    assert "No file was ever applied." in stale_letter("acme", 3, None).text
+
+
+@pytest.mark.parametrize(("days", "words"), [(1, "1 day"), (2, "2 days"), (1200, "1,200 days")])
+def test_the_mail_of_a_stale_feed_has_the_right_plural(days: int, words: str) -> None:
+    letter = stale_letter("acme", days, None)
+    assert letter.subject == f"[Headcount] acme: no file for {words}"
+    assert letter.text.startswith(f"No file of acme was applied for {words}.\n")
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (Counts(), "no users changed"),
+        (Counts(created=1), "1 user created"),
+        (Counts(created=2), "2 users created"),
+        (Counts(deactivated=1, unchanged=1200), "1 user deactivated and 1,200 unchanged"),
+        (Counts(created=12, updated=40, deactivated=3), "12 users created, 40 updated and 3 deactivated"),
+        (Counts(updated=2, ignored=1), "2 users updated; 1 row ignored"),
+        (Counts(reactivated=1, ignored=2), "1 user reactivated; 2 rows ignored"),
+    ],
+)
+def test_the_counts_of_a_mail_have_the_right_plural(counts: Counts, words: str) -> None:
+    text = letter_of(report(ImportState.COMPLETED, counts=counts)).text
+    assert text.startswith(f"sync_users.csv was applied: {words}.\n")
+
+
+@pytest.mark.parametrize(
+    ("rejected", "words"),
+    [(1, "1 row was rejected"), (2, "2 rows were rejected"), (1200, "1,200 rows were rejected")],
+)
+def test_the_rejected_rows_of_a_mail_have_the_right_plural(rejected: int, words: str) -> None:
+    text = letter_of(report(ImportState.COMPLETED_WITH_ERRORS, counts=Counts(created=1, rejected=rejected))).text
+    assert text.startswith(f"sync_users.csv was applied, but {words}: 1 user created.\n")
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "words"), [(0, 0, "0 bytes, 0 rows"), (1, 1, "1 byte, 1 row"), (2, None, "2 bytes")]
+)
+def test_the_facts_of_a_mail_have_the_right_plural(size: int, rows: int | None, words: str) -> None:
+    file = FileFacts("sync_users.csv", size, None, rows)
+    ended = Report(7, "acme", ImportState.FAILED, False, file, "2026-03-01T12:00:00.000Z")
+    assert letter_of(ended).text.endswith(
+        f"Company: acme\nImport: 7\nFile: sync_users.csv, {words}\nUploaded: 2026-03-01 12:00 UTC\n"
+        "Report: /results/sync_users-7.json\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("total", "named", "words"),
+    [(1, 1, "1 user:"), (2, 2, "2 users:"), (21, 20, "21 users. The first 20:"), (2, 0, "")],
+)
+def test_the_users_of_a_held_mail_have_the_right_plural(total: int, named: int, words: str) -> None:
+    guard = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 100, total)
+    text = letter_of(report(ImportState.HELD, guard=guard), [leaver(number) for number in range(named)]).text
+    assert (f"\nIt would deactivate {words}\n" in text) is bool(named)
+
+
+def test_the_mail_of_a_held_import_says_once_that_nothing_was_changed() -> None:
+    why = "it would deactivate 25 of 100 active users. Review the users, then approve or discard."
+    text = letter_of(report(ImportState.HELD, message=f"Held, nothing was changed: {why}", guard=GUARD)).text
+    assert text.startswith(f"sync_users.csv is held, and nothing was changed: {why}\n")
+
+
+def test_the_sentences_of_every_mail_are_short() -> None:
+    counts = Counts(created=1200, updated=40, reactivated=2, deactivated=3, unchanged=9000, rejected=2, ignored=1)
+    why = (
+        "Held, nothing was changed: it would deactivate 25 of 100 active users. Review them, then approve or discard."
+    )
+    ends = [letter_of(report(state, counts=counts, message=why, guard=GUARD), [leaver(1)]).text for state in EVENTS]
+    others = [stale_letter("acme", 3, None).text, letter_of_a_test("acme").text, BUILT_IN.text]
+    assert_short("\n\n".join([*ends, *others]))
 
 
 def test_an_invitation_is_in_the_language_of_the_user() -> None:
@@ -117,7 +193,7 @@ def test_an_invitation_is_in_the_language_of_the_user() -> None:
     assert choose({}, "de") is BUILT_IN
 
 
-def test_a_template_is_filled_in_once_and_obeys_nothing_it_was_given() -> None:
+def test_names_in_braces_inside_a_value_are_not_replaced() -> None:
     template = InvitationTemplate(subject="Hi {first_name}", text="{first_name} {last_name}, {hire_date}: {{email}}")
     values = {"first_name": "{email}\r\nBcc: x", "last_name": "%s {0.__class__}", "hire_date": None, "email": "a@b.c"}
     letter = write(template, values)
@@ -127,7 +203,7 @@ def test_a_template_is_filled_in_once_and_obeys_nothing_it_was_given() -> None:
 
 @pytest.mark.parametrize("text", ["Hello {name}", "", " ", "x" * 20_001])
 def test_a_template_that_cannot_be_filled_in_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"stands for nothing|blank"):
+    with pytest.raises(ValueError, match=r"has the unknown name|not be blank"):
         InvitationTemplate(subject="Hi", text=text)
     with pytest.raises(ValueError, match="one line"):
         InvitationTemplate(subject="Hi\nBcc: x", text="x")

@@ -9,7 +9,7 @@ from server.notify.retries import THREE_DAYS
 from server.notify.webhooks import signature
 
 
-def test_a_signature_is_the_one_of_the_specification() -> None:
+def test_a_signature_matches_the_example_of_the_specification() -> None:
     """The example of Standard Webhooks' own libraries."""
     secret, message_id, timestamp = (
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -30,7 +30,7 @@ def test_a_signature_is_the_one_of_the_specification() -> None:
         "::127.0.0.1", "::a00:1",
     ],
 )  # fmt: skip
-def test_private_addresses_are_told_however_they_are_written(address: str) -> None:
+def test_private_addresses_are_recognized_in_every_notation(address: str) -> None:
     assert not is_public(address)
 
 
@@ -38,7 +38,7 @@ def test_private_addresses_are_told_however_they_are_written(address: str) -> No
     "address",
     ["8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"],
 )
-def test_public_addresses_are_reached(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert is_public(address)
 
 
