@@ -1,4 +1,4 @@
-"""The JSON API, a module a noun; below /api/v1."""
+"""The JSON API under /api/v1, one module for each noun."""
 
 from __future__ import annotations
 

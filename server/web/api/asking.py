@@ -1,7 +1,7 @@
-"""How the API is asked: the verbs of a route, who asks, pages of lists, and bodies.
+"""The parts of API routes: methods, access, pages of lists, and bodies.
 
 A list answers `{"<noun>": [...], "next": <cursor or null>}`, and names the next page in a Link header too (RFC 8288).
-A body is read only after whoever sends it was let in, and never more of it than it may have.
+A body is read only after access was granted, and only up to its limit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-import server.web.segments  # noqa: F401 - for the paths of routes
+import server.web.segments  # noqa: F401 - registers the path convertors
 from importer.model import INTEGER_MAX
 from server.web.access import BearerNeeds, Need
 from server.web.not_done import NotDone, unfit
@@ -28,20 +28,20 @@ Operating = Annotated[Visit, Depends(BearerNeeds(Need.OPERATOR))]
 BODY_BYTES_MOST = 1024 * 1024
 JSON = "application/json"
 BINARY = {"schema": {"type": "string", "format": "binary"}}
-"""A file, as body or answer, in the OpenAPI document."""
+"""A file as a body or an answer, in the OpenAPI document."""
 
-ImportId = Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The number of the import.", examples=[7])]
-Limit = Annotated[int, Field(ge=1, le=1000, description="The most entries of one page.")]
+ImportId = Annotated[int, Path(ge=1, le=INTEGER_MAX, description="The id of the import.", examples=[7])]
+Limit = Annotated[int, Field(ge=1, le=1000, description="The most entries in a page.")]
 Cursor = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
-After = Annotated[Cursor, Field(description="Only what comes after this: the `next` of the page before.")]
-Before = Annotated[Cursor, Field(description="Only what is older than this: the `next` of the page before.")]
+After = Annotated[Cursor, Field(description="Only entries after this cursor: the `next` of the previous page.")]
+Before = Annotated[Cursor, Field(description="Only entries older than this cursor: the `next` of the previous page.")]
 
 M = TypeVar("M", bound=BaseModel)
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 class Asked(BaseModel):
-    """What is asked behind the `?` of a route. What is not known is refused: a misspelt filter finds too much."""
+    """The query parameters of a route. An unknown one is refused, because a misspelled filter would find too much."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,7 +62,7 @@ class Routes(APIRouter):
 def listed(
     request: Request, response: Response, noun: str, entries: Sequence[Any], following: int | None, cursor: str
 ) -> dict[str, Any]:
-    """One page of a list; `following` is what `cursor` has to be for the next one."""
+    """Return one page of a list. `following` is the `cursor` of the next page; None on the last page."""
     if following is not None:
         target = request.url.include_query_params(**{cursor: following})
         response.headers["link"] = f'<?{target.query}>; rel="next"'
@@ -70,7 +70,7 @@ def listed(
 
 
 class Sent(Generic[M]):
-    """A dependency: the body as this model. Raises NotDone: 400, 413, 415 or 422."""
+    """A dependency that reads the body as this model. Raises NotDone: 400, 413, 415 or 422."""
 
     def __init__(self, model: type[M], *types: str) -> None:
         self.model = model
@@ -85,7 +85,7 @@ class Sent(Generic[M]):
 
 
 async def body_of(request: Request, types: Sequence[str]) -> Any:
-    """What was sent, read as JSON. Raises NotDone if it is too long, of another media type, or no JSON."""
+    """Return the body, read as JSON. Raises NotDone if it is too large, of another media type, or not valid JSON."""
     if media_type_of(request) not in types:
         raise unsupported(types)
     found = bytearray()
@@ -94,12 +94,12 @@ async def body_of(request: Request, types: Sequence[str]) -> Any:
         if len(found) > BODY_BYTES_MOST:
             most = f"{BODY_BYTES_MOST // 1024:,} KiB"
             raise NotDone(
-                413, f"The body may have {most} at most.", code="too_large", headers={"connection": "close"}
+                413, f"The body may have at most {most}.", code="too_large", headers={"connection": "close"}
             )
     try:
         return from_json(bytes(found), allow_inf_nan=False)
     except ValueError as error:
-        raise NotDone(400, f"The body is no JSON: {error}.", code="bad_json") from None
+        raise NotDone(400, f"The body is not valid JSON: {error}.", code="bad_json") from None
 
 
 def media_type_of(request: Request) -> str:

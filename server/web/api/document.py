@@ -1,4 +1,4 @@
-"""The OpenAPI document. Anyone may read it."""
+"""The OpenAPI document. It needs no token."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from server.web import api
 from server.web.api import models
 from server.web.api.reading import METHODS
 
-UNSAID = "Successful Response"
-DONE = {"200": "What was asked for.", "201": "It was added.", "202": "It is queued.", "204": "It is gone."}
-"""What is said instead, where a route says nothing of its own."""
+DEFAULT_DESCRIPTION = "Successful Response"
+DONE = {"200": "The result.", "201": "Added.", "202": "Queued.", "204": "Done; no content."}
+"""The description of an answer for which the route has none."""
 
 PREFIX = "/api/v1"
 Schema = dict[str, Any]
 REFS = "#/components/schemas/{model}"
 
-DESCRIPTION = """What became of a company's files, its users, its settings and its keys.
+DESCRIPTION = """The imports, users, settings and keys of a company.
 
-Requests show who they come from by `Authorization: Bearer TOKEN`; `headcount token create` makes tokens. Lists come
-in pages: `next` is the cursor of the next one, and a `Link` header names it. What could not be done is told as
+A request needs the header `Authorization: Bearer TOKEN`; `headcount token create` creates a token. Lists come in
+pages: `next` is the cursor of the next page, and a `Link` header names that page. An error is
 `application/problem+json` (RFC 9457) with a stable `code` and a sentence. Times are RFC 3339 in UTC."""
 
 TAGS = {
-    "imports": "What became of the files, and the decisions about them.",
-    "users": "Who is in a tenant, as the imports left them.",
-    "settings": "What a tenant may choose.",
-    "keys": "The public keys a tenant logs in with over SFTP.",
-    "tenants": "All companies, for the operator.",
+    "imports": "The imports of uploaded files, and the decisions about them.",
+    "users": "The users of a tenant, as they are now.",
+    "settings": "The settings of a tenant.",
+    "keys": "The public keys for SFTP logins of a tenant.",
+    "tenants": "All tenants, for the operator.",
 }
 
 TENANT = {
@@ -52,7 +52,7 @@ public = APIRouter(include_in_schema=False)
 
 @cache
 def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of all routes of the API."""
+    """Return the OpenAPI 3.1 document of all routes of the API."""
     routes = APIRouter()
     routes.include_router(api.router, prefix=PREFIX)
     tags = [{"name": name, "description": text} for name, text in TAGS.items()]
@@ -63,7 +63,7 @@ def document() -> dict[str, Any]:
         for operation in (item[method] for method in METHODS if method in item):
             for status, answer in operation["responses"].items():
                 answer["description"] = (
-                    DONE.get(status, "") if answer["description"] == UNSAID else answer["description"]
+                    DONE.get(status, "") if answer["description"] == DEFAULT_DESCRIPTION else answer["description"]
                 )
     schemas = found["components"]["schemas"]
     for model in (models.Problem, models.NewKey):
@@ -76,19 +76,19 @@ def document() -> dict[str, Any]:
 
 
 def _schemas(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of a model and those it names, by name."""
+    """Return the JSON schemas of a model and the models that it refers to, by name."""
     schema = model.model_json_schema(ref_template=REFS)
     return {**schema.pop("$defs", {}), model.__name__: schema}
 
 
 def _patch(title: str, sent: Callable[[Schema], Schema]) -> Schema:
-    """Any settings; `sent` is what may be sent for one."""
+    """Return the schema of a body that changes settings; `sent` turns a setting's schema into its new value's."""
     settings = _schemas(TenantSettings)["TenantSettings"]["properties"]
     properties = {name: sent(schema) for name, schema in settings.items()}
     return {
         "type": "object",
         "title": title,
-        "description": "The settings to be changed; null puts a default back.",
+        "description": "The settings to change; null resets one to its default.",
         "properties": properties,
         "additionalProperties": False,
         "examples": [{"deactivate_missing": True, "max_deactivations_percent": 5}],
@@ -96,12 +96,12 @@ def _patch(title: str, sent: Callable[[Schema], Schema]) -> Schema:
 
 
 def _any_table(schema: Schema) -> Schema:
-    """Of a table that is merged, a part may be sent, and null for what is to go."""
+    """Return the schema of a table to merge: any part of it, and null for an entry to remove."""
     return {**schema, "additionalProperties": True} if schema.get("type") == "object" else schema
 
 
 def _or_null(schema: Schema) -> Schema:
-    """What `schema` describes, or null."""
+    """Return the schema of a value of `schema`, or null."""
     said: Schema = {name: schema[name] for name in ("title", "description") if name in schema}
     rest = {name: value for name, value in schema.items() if name not in {*said, "default"}}
     choices = rest.get("anyOf", [rest])

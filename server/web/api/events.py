@@ -1,4 +1,4 @@
-"""`/events`: what happens to the imports of a tenant, as it happens, as server-sent events."""
+"""`/events`: the changes of a tenant's imports as they happen, as server-sent events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = Routes(prefix="/tenants/{tenant}/events", tags=["imports"])
 MEDIA_TYPE = "text/event-stream"
 EVENTS: Responses = {
     200: {
-        "description": "Events, until you have heard enough.",
+        "description": "Events, until the client closes the connection.",
         "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
     }
 }
@@ -30,7 +30,7 @@ Seen = Annotated[
         alias="last-event-id",
         ge=0,
         le=INTEGER_MAX,
-        description="The `id` of the last event that you had: what came after it is told first.",
+        description="The `id` of the last event that you received; the stream starts with the events after it.",
     ),
 ]
 
@@ -42,11 +42,11 @@ Seen = Annotated[
     summary="Follow imports",
 )
 async def follow_imports(visit: Looking, request: Request, last_event_id: Seen = None) -> Response:
-    """Server-sent events: `state` when an import is in another state, `progress` while one runs.
+    """Server-sent events: `state` when the state of an import changes, `progress` while an import runs.
 
-    The data of each is an object with `tenant`, `import` (its number), `state`, and `progress` (0 to 1, or null).
+    The data of each event is an object with `tenant`, `import` (its id), `state` and `progress` (0 to 1, or null).
     After 15 seconds without an event a comment is sent.
-    It ends when the server stops, or the token is not good any more.
+    The stream ends when the server stops, or the token is revoked or expires.
     """
     count_stream(request)
     events = visit.office.live.follow(visit.tenant, last_event_id)

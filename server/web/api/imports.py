@@ -1,4 +1,4 @@
-"""`/imports`: what became of the files, and the decisions about those that are held."""
+"""`/imports`: the imports of uploaded files, and the decisions about held ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
 CSV: Responses = {200: {"description": "The file.", "content": {"text/csv": BINARY}}}
 ONE = refuses(*LOOKING, "unknown_import", "bad_request")
 FILE = {**CSV, **refuses(*LOOKING, "unknown_import", "bad_request", "no_file")}
-DECISION = "This is written down with the name of your token: `decided_by` of the report."
+DECISION = "The report records the name of your token in `decided_by`."
 
 
 class ImportsAsked(Asked):
@@ -59,7 +59,7 @@ async def _report(visit: Visit, entry: Entry) -> ReportJson:
 async def list_imports(
     visit: Looking, asked: Annotated[ImportsAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
-    """The uploads of the tenant and what became of them, newest first, dry runs included."""
+    """The imports of the tenant, newest first, without their messages. Dry runs are included."""
     state = ImportState(asked.state) if asked.state else None
     entries = await visit.office.reader.page(
         visit.tenant, state=state, limit=asked.limit + 1, before=asked.before, messages=False
@@ -72,7 +72,7 @@ async def list_imports(
 
 @router.get("/{import_id}", response_model=models.Report, responses=ONE, summary="Show an import")
 async def show_import(visit: Looking, import_id: ImportId) -> ReportJson:
-    """The report of one import. While it waits or runs, ask again, or listen to the events of the tenant."""
+    """The report of one import. While it is queued or running, ask again, or follow the events of the tenant."""
     return await _report(visit, await visit.entry(import_id))
 
 
@@ -84,7 +84,7 @@ async def list_messages(
     request: Request,
     response: Response,
 ) -> dict[str, Any]:
-    """What the import had to say about the file: the first 10,000 messages. `errors.csv` has all rejected rows."""
+    """The first 10,000 messages of the import. `errors.csv` has all rejected rows."""
     await visit.entry(import_id)
     file = visit.folder.said(import_id)
     messages, following = await asyncio.to_thread(
@@ -93,11 +93,11 @@ async def list_messages(
     return listed(request, response, "messages", messages, following, "after")
 
 
-@router.get("/{import_id}/touched", response_model=models.TouchedUsers, responses=ONE, summary="List whom it touches")
+@router.get("/{import_id}/touched", response_model=models.TouchedUsers, responses=ONE, summary="List affected users")
 async def list_touched(
     visit: Looking, import_id: ImportId, asked: Annotated[TouchedAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
-    """Whom a held import, or a dry run, would touch, and how. Of an import that was applied see its changes."""
+    """The users that a held import or a dry run would change, and how. For an applied import, see its changes."""
     await visit.entry(import_id)
     file = visit.office.tenants.folder(visit.tenant).touched(import_id)
     touched, following = await asyncio.to_thread(
@@ -110,9 +110,9 @@ async def list_touched(
 async def list_changes(
     visit: Looking, import_id: ImportId, asked: Annotated[ChangesAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
-    """What the import changed (who, which field, from what to what), in the order in which it was done.
+    """The changes of the import (user, field, old and new value), in the order in which they were made.
 
-    After an undo, what it put back is there too.
+    After an undo, its changes are listed too.
     """
     await visit.entry(import_id)
     async with visit.history() as history:
@@ -122,13 +122,13 @@ async def list_changes(
 
 @router.get("/{import_id}/errors.csv", response_class=Response, responses=FILE, summary="Download the rejected rows")
 async def download_errors(visit: Looking, import_id: ImportId, request: Request) -> Response:
-    """The rejected rows as they came, with `_line`, `_code` and `_message` added: mend them and send the file."""
+    """The rejected rows as uploaded, with `_line`, `_code` and `_message` added: fix them and send the file."""
     return await send_rejected_rows(request, visit, import_id)
 
 
 @router.get("/{import_id}/file", response_class=Response, responses=FILE, summary="Download the uploaded file")
 async def download_file(visit: Looking, import_id: ImportId, request: Request) -> Response:
-    """The file as it was uploaded, byte by byte, as long as it is kept."""
+    """The uploaded file, byte by byte, as long as it is kept."""
     return await send_uploaded_file(request, visit, import_id)
 
 
@@ -138,8 +138,8 @@ async def download_file(visit: Looking, import_id: ImportId, request: Request) -
     response_model=models.Report,
     responses=refuses(*DECIDING, "not_held", "held_again"),
     summary="Approve a held import",
-    description=f"Let a held import run after all. It is queued; ask for its report until it has ended. It is held"
-    f" again if it would deactivate anybody who was not on its list (`/touched`). {DECISION}",
+    description="The import is queued; ask for its report until it has ended. It is held again if it would deactivate"
+    f" a user who is not on its list (`/touched`), or for a new reason. {DECISION}",
 )
 async def approve_import(visit: Owning, import_id: ImportId) -> ReportJson:
     held = await visit.entry(import_id)
@@ -152,7 +152,7 @@ async def approve_import(visit: Owning, import_id: ImportId) -> ReportJson:
     response_model=models.Report,
     responses=refuses(*DECIDING, "not_held"),
     summary="Discard a held import",
-    description=f"Let a held import never run. {DECISION}",
+    description=f"The import is never applied. {DECISION}",
 )
 async def discard_import(visit: Owning, import_id: ImportId) -> ReportJson:
     entry = await visit.office.queue.discard(visit.tenant, import_id, by=visit.token.bearer)
@@ -165,9 +165,9 @@ async def discard_import(visit: Owning, import_id: ImportId) -> ReportJson:
     response_model=models.Report,
     responses=refuses(*DECIDING, "nothing_to_undo", "not_applied", "not_newest", "import_waits"),
     summary="Undo an applied import",
-    description="Put back what the newest applied import changed; afterwards the one before it can be undone. It is"
-    " queued; ask for its report until it is `undone`. What something else has changed since is left, and reported."
-    f" {DECISION}",
+    description="The users are set back as they were before the newest applied import; then the one before it can be"
+    " undone. The undo is queued; ask for the report until it is `undone`. A field that changed after the import"
+    f" keeps its value and is reported. {DECISION}",
 )
 async def undo_import(visit: Owning, import_id: ImportId) -> ReportJson:
     entry = await visit.office.queue.undo(visit.tenant, import_id, by=visit.token.bearer)

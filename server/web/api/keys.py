@@ -1,4 +1,4 @@
-"""`/keys`: the public keys a tenant logs in with."""
+"""`/keys`: the public keys for SFTP logins of a tenant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ router = Routes(prefix="/tenants/{tenant}/keys", tags=["keys"])
 Fingerprint = Annotated[
     str,
     Path(
-        description="As `ssh-keygen -l` shows it; `SHA256:` may be left out, slashes may be encoded.",
+        description="As `ssh-keygen -l` shows it. `SHA256:` is optional, and slashes may be encoded.",
         examples=["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"],
     ),
 ]
@@ -27,7 +27,7 @@ _sent = Sent(models.NewKey)
 
 @router.get("", response_model=models.Keys, responses=refuses(*LOOKING), summary="List keys")
 async def list_keys(visit: Looking) -> dict[str, Any]:
-    """The keys the tenant may log in with, oldest first; expired ones too."""
+    """The keys of the tenant, oldest first, expired ones included."""
     keys = await asyncio.to_thread(visit.ring.keys)
     return {"keys": with_uses(keys, await visit.office.key_uses.of(visit.tenant)), "next": None}
 
@@ -51,7 +51,7 @@ async def list_keys(visit: Looking) -> dict[str, Any]:
 async def add_key(
     visit: Owning, sent: Annotated[models.NewKey, Depends(_sent)], response: Response
 ) -> dict[str, Any]:
-    """Let the tenant log in with one more public key."""
+    """Add a public key that clients of the tenant can log in with."""
     key = await asyncio.to_thread(visit.ring.add, sent.key, sent.comment, sent.expires, sent.networks)
     response.headers["location"] = f"/api/v1/tenants/{visit.tenant}/keys/{quote(key.fingerprint, safe='')}"
     return with_uses([key], {})[0]
@@ -64,7 +64,7 @@ async def add_key(
     summary="Show a key",
 )
 async def show_key(visit: Looking, fingerprint: Fingerprint) -> dict[str, Any]:
-    """One key."""
+    """One key, with its last use."""
     key = await asyncio.to_thread(visit.ring.find, fingerprint)
     return with_uses([key], await visit.office.key_uses.of(visit.tenant))[0]
 
@@ -76,5 +76,5 @@ async def show_key(visit: Looking, fingerprint: Fingerprint) -> dict[str, Any]:
     summary="Revoke a key",
 )
 async def revoke_key(visit: Owning, fingerprint: Fingerprint) -> None:
-    """Take a key from the tenant; sessions it opened end within seconds."""
+    """Revoke a key. Sessions that it opened end within seconds."""
     await visit.revoke_key(fingerprint)

@@ -1,4 +1,4 @@
-"""What the API answers with, as the OpenAPI document describes it. Every field is always there; null says "none"."""
+"""The answers of the API, as the OpenAPI document describes them. Every field is always present; null means none."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Reason = Literal[
 ]
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-03-02T06:00:04.120Z"])]
-"""RFC 3339 in UTC. Written by us, so that nothing of it has to be parsed again."""
+"""RFC 3339 in UTC. A string, because the server wrote it and need not parse it again."""
 
 Count = Annotated[int, Field(ge=0)]
-Next = Annotated[int | None, Field(description="The cursor of the next page; null: this is the last one.")]
+Next = Annotated[int | None, Field(description="The cursor of the next page; null on the last page.")]
 
 
 class FileFacts(BaseModel):
@@ -41,12 +41,12 @@ class FileFacts(BaseModel):
 
     name: str = Field(examples=["sync_users.csv"])
     size: Count = Field(description="In bytes.", examples=[182734])
-    sha256: str | None = Field(description="Null until it was read.")
-    rows: Count | None = Field(description="Null until it was read.", examples=[1200])
+    sha256: str | None = Field(description="Null until the file was read.")
+    rows: Count | None = Field(description="Null until the file was read.", examples=[1200])
 
 
 class Counts(BaseModel):
-    """What the import did; of a held one and of a dry run: what it would do. A user counts once.
+    """The result of the import; of a held import or a dry run, the expected result. A user counts once.
 
     `rows` of the file = created + updated + unchanged + reactivated + deactivated - deactivated_absent + rejected
     + ignored.
@@ -57,7 +57,7 @@ class Counts(BaseModel):
     unchanged: Count
     reactivated: Count
     deactivated: Count
-    deactivated_absent: Count = Field(description="Those of `deactivated` who were on no row.")
+    deactivated_absent: Count = Field(description="The part of `deactivated` that was on no row.")
     rejected: Count
     ignored: Count
     warnings: Count
@@ -71,25 +71,25 @@ class Guard(BaseModel):
 
     reasons: list[Reason]
     limit_percent: float
-    active: Count = Field(description="Users who were active before it.")
+    active: Count = Field(description="Users that were active before the import.")
     would_deactivate: Count
 
 
 class Message(BaseModel):
-    """One thing about the file: `error` rejected its row, `warning` did not, `notice` is worth knowing."""
+    """A message about the file: an `error` rejected its row, a `warning` did not, a `notice` informs."""
 
     severity: Severity
-    code: str = Field(description="Stable; all of them are in docs/errors.md.", examples=["invalid_email"])
+    code: str = Field(description="Stable; docs/errors.md lists all codes.", examples=["invalid_email"])
     line: int | None = Field(description="The line of the file where the row begins.", examples=[17])
     column: str | None = Field(examples=["email"])
-    value: str | None = Field(description="What stands there, cut at 100 characters.", examples=["ann@example"])
+    value: str | None = Field(description="The cell, cut at 100 characters.", examples=["ann@example"])
     message: str = Field(description="A sentence that says what to do.")
 
 
 class Import(BaseModel):
-    """One upload and what became of it: a report without its messages."""
+    """One import: a report without its messages."""
 
-    id: int = Field(ge=1, description="Per tenant, from 1.", examples=[7])
+    id: int = Field(ge=1, description="Counted per tenant, from 1.", examples=[7])
     tenant: str = Field(examples=["acme"])
     state: State
     dry_run: bool
@@ -98,49 +98,51 @@ class Import(BaseModel):
     finished_at: Moment | None
     file: FileFacts
     counts: Counts
-    guard: Guard | None = Field(description="Null if it was never held.")
+    guard: Guard | None = Field(description="Why the import is or was held; null if it never was.")
     decided_by: str | None = Field(
-        description="Who approved, discarded or undid it.", examples=["Ann (owner, token 3)"]
+        description="The name of the token that approved, discarded or undid it.", examples=["Ann (owner, token 3)"]
     )
     decided_at: Moment | None
     message: str | None = Field(
-        description="What happened, or must be looked at first, where the state does not say it all."
+        description="The reason of the state, or the first thing to check; null if the state says it all."
     )
 
 
 class AdvisedColumn(BaseModel):
-    """What becomes of one column of the file with the advice."""
+    """How one column of the file is read with the suggested settings."""
 
     header: str = Field(examples=["Vorname"])
-    field: str | None = Field(description="The field it is read as; null: none.", examples=["first_name"])
-    certain: bool = Field(description="False: a guess, or it may be meant otherwise.")
+    field: str | None = Field(
+        description="The field that the column is read as; null: none.", examples=["first_name"]
+    )
+    certain: bool = Field(description="False: a guess; the column may have another meaning.")
     note: str = Field(examples=["Read as first_name, with the suggested settings."])
 
 
 class Advice(BaseModel):
-    """Which settings would fit the file better, tested on a copy of the users."""
+    """Settings that fit the file better, tested on a copy of the users."""
 
     columns: list[AdvisedColumn] = Field(description="Every column of the file.")
-    settings: dict[str, Any] = Field(description="What to change, as `PATCH /settings` takes it; {}: nothing.")
+    settings: dict[str, Any] = Field(description="The settings to change, as a body for `PATCH /settings`; {}: none.")
     toml: str | None = Field(
-        description="All settings with it, as `headcount tenant load` takes them. What must be completed first stands"
-        " there as comments."
+        description="All settings with these changes, as a file for `headcount tenant load`. Entries to complete"
+        " first are comments."
     )
-    state: State | None = Field(description="What the file would come to with them; null: nothing to change.")
-    counts: Counts | None = Field(description="The same, in numbers.")
+    state: State | None = Field(
+        description="The final state of the file with these settings; null: nothing to change."
+    )
+    counts: Counts | None = Field(description="The counts of the file with these settings.")
     sentences: list[str] = Field(
-        description="What the settings do, and what is left to a person. A guess says that it is one."
+        description="The effect of the settings, and what a person must decide. A guess is named as one."
     )
-    gaps: list[str] = Field(description="What no setting can fix.")
+    gaps: list[str] = Field(description="Problems that no setting can fix.")
 
 
 class Report(Import):
-    """What became of one upload."""
+    """The report of one import."""
 
-    advice: Advice | None = Field(
-        description="Null: nothing to say. It may come some seconds after the end of the import."
-    )
-    messages: list[Message] = Field(description="The first 100; more by `/messages`.")
+    advice: Advice | None = Field(description="Null: none. It may come some seconds after the end of the import.")
+    messages: list[Message] = Field(description="The first 100 messages; `/messages` has more.")
 
 
 class Imports(BaseModel):
@@ -151,58 +153,58 @@ class Imports(BaseModel):
 
 
 class Messages(BaseModel):
-    """In the order in which they were said."""
+    """Messages about the whole file first, then those of rows."""
 
     messages: list[Message]
     next: Next
 
 
 class Touched(BaseModel):
-    """One user whom a held import or a dry run would touch."""
+    """One user that a held import or a dry run would change."""
 
     action: Action
     identifier: str | None = Field(examples=["ann@example.com"])
     email: str | None
     name: str = Field(examples=["Ann Smith"])
-    absent: bool = Field(description="Deactivated for being on no row.")
+    absent: bool = Field(description="Whether the user would be deactivated because no row has it.")
 
 
 class TouchedUsers(BaseModel):
-    """Whom an import would touch."""
+    """The users that an import would change."""
 
     touched: list[Touched]
     next: Next
 
 
 class Change(BaseModel):
-    """One field of one user, from what to what."""
+    """A change of one field of one user."""
 
     import_id: int
     at: Moment | None
-    undo: bool = Field(description="Whether the undo of the import did this.")
-    identifier: str | None = Field(description="Of the user, as it is now.", examples=["ann@example.com"])
+    undo: bool = Field(description="Whether the undo of the import made this change.")
+    identifier: str | None = Field(description="The current identifier of the user.", examples=["ann@example.com"])
     name: str | None = Field(examples=["Ann Smith"])
-    field: str = Field(description="A column, or `created` (without values).", examples=["job_title"])
+    field: str = Field(description="A field, or `created` (without values).", examples=["job_title"])
     old: Any
     new: Any
 
 
 class Changes(BaseModel):
-    """What was changed."""
+    """Changes of users."""
 
     changes: list[Change]
     next: Next
 
 
 class User(BaseModel):
-    """One user, by the columns of the file."""
+    """One user, with the columns of the file."""
 
     first_name: str
     last_name: str
-    email: str | None = Field(description="Null if somebody else has the address now.", examples=["ann@example.com"])
+    email: str | None = Field(description="Null if another user has the address now.", examples=["ann@example.com"])
     job_title: str | None
-    manager: str | None = Field(description="An identifier.")
-    coach: str | None = Field(description="An identifier.")
+    manager: str | None = Field(description="The identifier of a user.")
+    coach: str | None = Field(description="The identifier of a user.")
     primary_team: str | None
     secondary_team: list[str]
     role: str = Field(json_schema_extra={"enum": list(ROLES)})
@@ -214,8 +216,8 @@ class User(BaseModel):
         description="The last day.", json_schema_extra={"format": "date"}, examples=["2026-03-31"]
     )
     state: UserState
-    protected: bool = Field(description="Never deactivated by an import.")
-    custom: dict[str, Any] = Field(description="The tenant's own fields, by key; blank ones are not there.")
+    protected: bool = Field(description="Whether imports never deactivate the user.")
+    custom: dict[str, Any] = Field(description="The custom fields by key, without blank ones.")
 
 
 class Users(BaseModel):
@@ -226,7 +228,7 @@ class Users(BaseModel):
 
 
 class SettingChange(BaseModel):
-    """One setting that somebody changed."""
+    """A change of one setting."""
 
     changed_at: Moment
     changed_by: str = Field(examples=["Ann (owner, token 3)"])
@@ -243,58 +245,62 @@ class SettingChanges(BaseModel):
 
 
 class Key(BaseModel):
-    """A public key that the tenant logs in with."""
+    """A public key for SFTP logins of the tenant."""
 
     fingerprint: str = Field(examples=["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"])
     type: str = Field(examples=["ssh-ed25519"])
-    key: str = Field(description="In base64, as in a .pub file.")
+    key: str = Field(description="The key in base64, as in a .pub file.")
     comment: str
     added_at: Moment
-    expires: str | None = Field(description="Its last day (UTC), or a time in RFC 3339.", examples=["2027-01-31"])
-    networks: list[str] = Field(description="Where it may be used; none: anywhere.", examples=[["192.0.2.0/24"]])
-    last_used_at: Moment | None = Field(description="When it last opened a connection; null: never.")
-    last_used_from: str | None = Field(description="The address it was used from then.", examples=["192.0.2.7"])
+    expires: str | None = Field(
+        description="The last valid day (UTC), or a time in RFC 3339.", examples=["2027-01-31"]
+    )
+    networks: list[str] = Field(
+        description="The networks from which it may be used; empty: any.", examples=[["192.0.2.0/24"]]
+    )
+    last_used_at: Moment | None = Field(description="When the key last opened a connection; null: never.")
+    last_used_from: str | None = Field(description="The address of that connection.", examples=["192.0.2.7"])
 
 
 class Keys(BaseModel):
-    """Oldest first; there are never more than one page of them."""
+    """Oldest first; always one page."""
 
     keys: list[Key]
     next: None
 
 
 class NewKey(BaseModel):
-    """A key to be added."""
+    """A key to add."""
 
     model_config = ConfigDict(extra="forbid")
 
     key: str = Field(description="One line, as in a .pub file.", examples=["ssh-ed25519 AAAA... ann@laptop"])
-    comment: str | None = Field(None, description="What to know it by; without it, the comment in `key`.")
-    expires: str | None = Field(None, description="Its last day (UTC), or a time in RFC 3339.")
-    networks: list[str] = Field([], description="The networks it may be used from; none: anywhere.")
+    comment: str | None = Field(None, description="A name for the key; without it, the comment in `key`.")
+    expires: str | None = Field(None, description="The last valid day (UTC), or a time in RFC 3339.")
+    networks: list[str] = Field([], description="The networks from which it may be used; empty: any.")
 
 
 class UserCounts(BaseModel):
-    """How many users a tenant has."""
+    """The number of users of a tenant."""
 
     active: Count
     deactivated: Count
 
 
 class Tenant(BaseModel):
-    """One company."""
+    """One tenant."""
 
     name: str = Field(examples=["acme"])
     created_at: Moment
-    last_import: Import | None = Field(description="The newest that was no dry run.")
+    last_import: Import | None = Field(description="The newest import that is not a dry run; null: none.")
     last_applied_at: Moment | None
     stale: bool | None = Field(
-        description="Whether that is longer ago than `stale_after_days`; null: that is not set."
+        description="Whether `last_applied_at` is `stale_after_days` ago or longer; null: that is not set."
     )
-    users: UserCounts | None = Field(description="Null: they are not counted yet, or cannot be.")
-    sessions: Count = Field(description="Open over SFTP now.")
-    disk_bytes: Count | None = Field(description="What its folder takes; null: not measured yet.")
-    broken: str | None = Field(description="Why its data cannot be used, and what to do; null: it can.")
+    users: UserCounts | None = Field(description="Null: not counted yet, or they cannot be read.")
+    sessions: Count = Field(description="Open SFTP sessions.")
+    disk_bytes: Count | None = Field(description="The size of its folder; null: not measured yet.")
+    broken: str | None = Field(description="Why its data cannot be used, and what to do; null: it can be used.")
 
 
 class Tenants(BaseModel):
@@ -305,18 +311,18 @@ class Tenants(BaseModel):
 
 
 class Wrong(BaseModel):
-    """One thing that is wrong with what was sent."""
+    """One fault of the request."""
 
-    name: str = Field(description="The parameter, field or setting.", examples=["limit"])
+    name: str = Field(description="The name of the parameter, field or setting.", examples=["limit"])
     detail: str = Field(examples=["must be at most 1000, not '5000'"])
 
 
 class Problem(BaseModel):
-    """What could not be done (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     type: str = Field(examples=["about:blank"])
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(description="A sentence that says what to do.", examples=["There is no import 9 of acme."])
-    code: str | None = Field(None, description="Stable; all are in docs/api.md.", examples=["unknown_import"])
-    errors: list[Wrong] = Field([], description="All that is wrong with what was sent, where that is the problem.")
+    code: str | None = Field(None, description="Stable; docs/api.md lists all codes.", examples=["unknown_import"])
+    errors: list[Wrong] = Field([], description="All faults of the request by name, if it has any.")

@@ -1,6 +1,6 @@
-"""The OpenAPI document as people read it: what every operation takes and answers, and how to try it. Pure.
+"""The OpenAPI document for the page `/api`: parameters, answers and an example of every operation. Pure.
 
-Only of what our own document has, not of all that OpenAPI could say.
+It reads only the parts of OpenAPI that Headcount's own document has.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 METHODS = ("get", "post", "patch", "delete")
 TELLING = 1_000_000
-"""A bound that is higher tells people nothing."""
+"""A higher bound is not shown."""
 
 MOMENT = "2026-03-02T06:00:04.120Z"
 
@@ -32,7 +32,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`lines` say when it comes; `example` is a body as text, empty where there is none to be shown."""
+    """`lines` say when the answer is sent; `example` is its body as text, or empty."""
 
     status: str
     media_type: str
@@ -56,7 +56,7 @@ class Operation:
 
 
 def operations(document: Mapping[str, Any], tag: str, server: str) -> Iterator[Operation]:
-    """Those with `tag`; `server` is where examples go, such as `https://hr.example.com`."""
+    """Yield the operations with `tag`; examples go to `server`, such as `https://hr.example.com`."""
     reader = _Reader(document["components"]["schemas"], server)
     for path, item in document["paths"].items():
         for method in METHODS:
@@ -94,7 +94,7 @@ class _Reader:
         return Parameter(said["name"], said["in"], said.get("required", False), self._kind(schema), explanation)
 
     def _kind(self, schema: Schema) -> str:
-        """What a value may be, in few words."""
+        """Return the type of a value, its bounds and its default, in a few words."""
         schema = self._resolved(schema)
         if "anyOf" in schema:
             return self._kind(next(each for each in schema["anyOf"] if each != {"type": "null"}))
@@ -111,7 +111,7 @@ class _Reader:
         return Answer(status, content[0] if content else "", lines, self._text(content) if content else "")
 
     def _text(self, content: tuple[str, Mapping[str, Any]]) -> str:
-        """An example of a body."""
+        """Return an example of a body as text."""
         media_type, said = content
         if not media_type.endswith("json"):
             return ""
@@ -148,7 +148,7 @@ class _Reader:
         return self._schemas[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
 
     def _filled(self, path: str, parameters: list[Mapping[str, Any]]) -> str:
-        """`path` with an example in every brace, and what must be asked behind it."""
+        """Return `path` with an example for every brace, and the required query parameters."""
         asked = []
         for each in parameters:
             value = str(_value(each) if "examples" in each else self._example(each["schema"]))
@@ -172,7 +172,7 @@ class _Reader:
 
 
 def _value(parameter: Mapping[str, Any]) -> Any:
-    """The example of a parameter, as a list or, with names, a table."""
+    """Return the example of a parameter, from a list or a table of examples."""
     found = parameter["examples"]
     return next(iter(found.values()))["value"] if isinstance(found, dict) else found[0]
 

@@ -1,4 +1,4 @@
-"""`/settings`: what a tenant may choose, with an ETag so that two owners can't overwrite each other."""
+"""`/settings`: the settings of a tenant, with an ETag so that two owners cannot overwrite each other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ router = Routes(prefix="/tenants/{tenant}/settings", tags=["settings"])
 MERGE_PATCH = "application/merge-patch+json"
 TYPES = (JSON, MERGE_PATCH)
 TAGGED: Responses = {
-    200: {"headers": {"ETag": {"description": "Names exactly these settings.", "schema": {"type": "string"}}}}
+    200: {"headers": {"ETag": {"description": "Identifies these settings.", "schema": {"type": "string"}}}}
 }
 
 
@@ -47,7 +47,7 @@ TYPES_OF: Mapping[str, frozenset[str]] = {
     name: frozenset(each["type"] for each in schema.get("anyOf", [schema]))
     for name, schema in TenantSettings.model_json_schema()["properties"].items()
 }
-"""The JSON types that a setting may be of."""
+"""The JSON types of each setting."""
 
 
 class HistoryAsked(Asked):
@@ -56,10 +56,10 @@ class HistoryAsked(Asked):
 
 
 async def _changes(request: Request) -> dict[str, Any]:
-    """The body: an object of settings."""
+    """Return the body: an object of settings. Raises NotDone."""
     content = await body_of(request, TYPES)
     if not isinstance(content, dict):
-        raise NotDone(422, "The body must be an object of settings.", code="bad_request")
+        raise NotDone(422, "The body must be a JSON object of settings.", code="bad_request")
     wrong = wrong_types(content)
     if wrong:
         name, sentence = next(iter(wrong.items()))
@@ -69,7 +69,7 @@ async def _changes(request: Request) -> dict[str, Any]:
 
 @router.get("", response_model=TenantSettings, responses={**TAGGED, **refuses(*LOOKING)}, summary="Show settings")
 async def show_settings(visit: Looking, response: Response) -> TenantSettings:
-    """All settings of the tenant, those at their defaults too."""
+    """All settings of the tenant, including those at their defaults."""
     settings = await visit.settings()
     response.headers["etag"] = _quoted(settings)
     return settings
@@ -103,19 +103,19 @@ async def change_settings(
     response: Response,
     changes: Annotated[dict[str, Any], Depends(_changes)],
     request: Request,
-    if_match: Annotated[str | None, Header(description="The ETag of the settings that you have seen.")] = None,
+    if_match: Annotated[str | None, Header(description="The ETag of the settings that you loaded.")] = None,
 ) -> TenantSettings:
-    """Change all settings that the body names, or none; null puts a default back.
+    """Change all settings that the body names, or none; null resets one to its default.
 
-    Sent as `application/json`, a table or list is replaced by the one you send; as `application/merge-patch+json`
-    (RFC 7396) a table is merged with the one there is. With `If-Match` nothing is changed if the settings are others
-    by now. Every change is kept, with the name of your token.
+    As `application/json`, a table or list replaces the current one. As `application/merge-patch+json` (RFC 7396), a
+    table is merged with the current one. With `If-Match`, nothing is changed if the settings changed since you loaded
+    them. Every change is recorded with the name of your token.
     """
     now = await visit.settings()
     by_merging = media_type_of(request) == MERGE_PATCH
     if by_merging:
         changes = merged(now.to_json(), changes)
-    changed(now, changes)  # what makes no sense makes none either after somebody else's change
+    changed(now, changes)  # refuse invalid values before a conflict with another owner is reported
     expected = _expected(if_match, now) or (etag(now) if by_merging else None)
     settings = await visit.office.tenants.change_settings(
         visit.tenant, changes, by=visit.token.bearer, expected=expected
@@ -133,16 +133,16 @@ async def change_settings(
 async def list_settings_history(
     visit: Looking, asked: Annotated[HistoryAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
-    """Who changed which setting, when, from what to what; newest first."""
+    """The changes of settings, newest first: time, author, setting, old and new value."""
     before = asked.before or INTEGER_MAX
     changes, older = await visit.office.tenants.settings_history(visit.tenant, asked.limit, before)
     return listed(request, response, "changes", changes, older, "before")
 
 
 def wrong_types(changes: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that are of another type than the document says, each with a sentence. Pure.
+    """Return the settings whose JSON type is not that of the document, each with a sentence. Pure.
 
-    Elsewhere settings may be typed, and `0` may be false; a program that sends that is mistaken about something.
+    A form or a command line sends text, where `0` may mean false. In JSON, a wrong type is a mistake.
     """
     known = {name: value for name, value in changes.items() if name in TYPES_OF and value is not None}
     return {
@@ -154,7 +154,7 @@ def wrong_types(changes: Mapping[str, Any]) -> dict[str, str]:
 
 
 def merged(now: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """What the settings that `patch` names become (RFC 7396): tables are merged, all else is replaced. Pure."""
+    """Return the new values of the settings in `patch` (RFC 7396): tables are merged, others replaced. Pure."""
     return {
         name: _merge(now[name], value) if isinstance(value, dict) and name in now else value
         for name, value in patch.items()
@@ -174,7 +174,7 @@ def _merge(now: Any, patch: Any) -> Any:
 
 
 def _expected(if_match: str | None, now: TenantSettings) -> str | None:
-    """The ETag that the settings must still have when they change (RFC 9110, 13.1.1). Raises NotDone 412."""
+    """Return the ETag that the settings must have when they change (RFC 9110, 13.1.1). Raises NotDone 412."""
     if if_match is None or if_match.strip() == "*":
         return None
     if _quoted(now) not in {each.strip() for each in if_match.split(",")}:

@@ -1,4 +1,4 @@
-"""`/tenants`: all of them, for the operator."""
+"""`/tenants`: all tenants, for the operator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ router = Routes(prefix="/tenants", tags=["tenants"])
 
 @router.get("", response_model=models.Tenants, responses=refuses(*ALWAYS, "forbidden"), summary="List tenants")
 async def list_tenants(visit: Operating) -> dict[str, Any]:
-    """All tenants and how they stand, by name."""
+    """All tenants and their status, by name."""
     return {"tenants": [_shown(facts) for facts in await visit.office.overview.tenants()], "next": None}
 
 

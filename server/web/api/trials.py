@@ -1,4 +1,4 @@
-"""`POST /imports?dry_run=true`: what would an import of this file do? Files that count come over SFTP alone."""
+"""`POST /imports?dry_run=true`: tests a file. Only files that arrive over SFTP are imported."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ TYPES = ("text/csv", "application/octet-stream")
 
 
 class TrialAsked(Asked):
-    dry_run: Annotated[Literal["true"], Field(description="Nothing else is done over HTTP.")]
-    name: str = Field("sync_users.csv", min_length=1, max_length=255, description="What the file is called.")
+    dry_run: Annotated[Literal["true"], Field(description="Must be `true`: over HTTP a file can only be tested.")]
+    name: str = Field("sync_users.csv", min_length=1, max_length=255, description="The name of the file.")
 
 
 @router.post(
@@ -27,7 +27,7 @@ class TrialAsked(Asked):
     status_code=202,
     response_model=models.Report,
     responses={
-        202: {"headers": {"Location": {"description": "The report.", "schema": {"type": "string"}}}},
+        202: {"headers": {"Location": {"description": "The path of the report.", "schema": {"type": "string"}}}},
         **refuses(
             *OWNING,
             *("bad_request", "unsupported_type", "upload_stalled", "too_many_trials", "too_many_waiting"),
@@ -40,14 +40,14 @@ class TrialAsked(Asked):
             "content": dict.fromkeys(TYPES, BINARY),
         }
     },
-    summary="Try a file",
+    summary="Test a file",
 )
 async def try_file(
     visit: Owning, asked: Annotated[TrialAsked, Query()], request: Request, response: Response
 ) -> ReportJson:
-    """A dry run of the file that is the body: its report says what an import would do, and nothing is changed.
+    """A dry run of the file in the body: its report says what an import would do, and nothing is changed.
 
-    The report is `queued` at first; `Location` says where to ask for it. `/touched` lists whom it would touch.
+    The report is `queued` at first; `Location` is its path. `/touched` lists the users that it would change.
     """
     if media_type_of(request) not in TYPES:
         raise unsupported(TYPES)

@@ -1,4 +1,4 @@
-"""`/users`: who is in a tenant, as the imports left them; one of them and their history; all of them as one file."""
+"""`/users`: the users of a tenant, one user and its history, and downloads of all users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = Routes(prefix="/tenants/{tenant}", tags=["users"])
 Identifier = Annotated[
     str,
     Path(
-        description="The e-mail address, or the custom identifier; percent-encoded, a `/` in it too.",
+        description="The email address, or the custom identifier; percent-encoded, including any `/`.",
         examples=["ann@example.com"],
     ),
 ]
@@ -28,7 +28,9 @@ ONE = refuses(*LOOKING, "no_user", "bad_request")
 
 
 class UsersAsked(Asked):
-    search: str = Field("", max_length=255, description="Beginnings of words in name, address or identifier.")
+    search: str = Field(
+        "", max_length=255, description="Beginnings of words in the name, email address or identifier."
+    )
     state: models.UserState | None = None
     limit: Limit = 100
     after: After = 0
@@ -48,7 +50,7 @@ def _file(media_type: str) -> Responses:
 async def list_users(
     visit: Looking, asked: Annotated[UsersAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
-    """The users of the tenant, deactivated ones too, in the order in which they were created."""
+    """The users of the tenant, deactivated ones included, in the order in which they were created."""
     async with visit.directory() as directory:
         users, following = await directory.page(
             search=asked.search, state=asked.state, limit=asked.limit, after=asked.after
@@ -58,7 +60,7 @@ async def list_users(
 
 @router.get("/users.csv", response_class=Response, responses=_file("text/csv"), summary="Download users as CSV")
 async def download_csv(visit: Looking, request: Request) -> Response:
-    """A valid `sync_users.csv` of everybody, in the form the settings say: importing it changes nobody."""
+    """All users as a valid `sync_users.csv`, in the format of the settings: importing it changes no user."""
     return await send_users_csv(request, visit)
 
 
@@ -66,7 +68,7 @@ async def download_csv(visit: Looking, request: Request) -> Response:
     "/users.jsonl", response_class=Response, responses=_file(JSON_LINES), summary="Download users as JSON lines"
 )
 async def download_json_lines(visit: Looking, request: Request) -> Response:
-    """Everybody, one JSON object a line, each as `/users` shows one."""
+    """All users, one JSON object a line, each as in `/users`."""
     return await send_users_json_lines(request, visit)
 
 
@@ -89,7 +91,7 @@ async def list_user_history(
     request: Request,
     response: Response,
 ) -> dict[str, Any]:
-    """What imports and their undos changed of one user, newest first."""
+    """The changes that imports and undos made to one user, newest first."""
     await _user(visit, identifier)
     async with visit.history() as history:
         changes, older = await history.newest_of_user(identifier, asked.limit, asked.before)

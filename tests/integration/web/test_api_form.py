@@ -34,7 +34,7 @@ def is_problem(answer: httpx.Response, status: int, code: str) -> None:
     "path",
     ["imports", "imports/1", "imports/1/file", "users", "users.csv", "users.jsonl", "settings", "keys"],
 )
-async def test_head_answers_as_get_does_without_a_body(site: Site, path: str) -> None:
+async def test_head_answers_like_get_without_a_body(site: Site, path: str) -> None:
     await site.imported(people("ann"))
     client = site.api("viewer")
     got, asked = await client.get(f"{ACME}/{path}"), await client.head(f"{ACME}/{path}")
@@ -43,7 +43,7 @@ async def test_head_answers_as_get_does_without_a_body(site: Site, path: str) ->
     assert [asked.headers.get(name) for name in kept] == [got.headers.get(name) for name in kept]
 
 
-async def test_head_of_what_never_ends_ends(site: Site) -> None:
+async def test_head_of_an_event_stream_ends(site: Site) -> None:
     answer = await site.api("viewer").head(f"{ACME}/events")
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert not site.office.live._followers
@@ -59,18 +59,20 @@ async def test_head_of_what_never_ends_ends(site: Site) -> None:
         ("GET", "imports/1/undo", "POST"),
     ],
 )
-async def test_another_method_hears_which_there_are(site: Site, method: str, path: str, allowed: str) -> None:
+async def test_an_unsupported_method_is_refused_with_the_supported_ones(
+    site: Site, method: str, path: str, allowed: str
+) -> None:
     answer = await site.api("owner").request(method, f"{ACME}/{path}")
     is_problem(answer, 405, "bad_method")
     assert answer.headers["allow"] == allowed
 
 
 @pytest.mark.parametrize("path", ["/api/v1", "/api/v1/nothing", "/api/v2/tenants", f"{ACME}/imports/1/nothing"])
-async def test_nothing_at_a_path_is_a_problem_too(site: Site, path: str) -> None:
+async def test_an_unknown_path_is_a_problem(site: Site, path: str) -> None:
     is_problem(await site.api("owner").get(path), 404, "not_found")
 
 
-async def test_a_body_that_is_no_json_is_refused(site: Site) -> None:
+async def test_a_body_of_invalid_json_is_refused(site: Site) -> None:
     for body in (b"", b"{", b'{"key": NaN}', b'"\xff"', b'"\\ud800"', b"[" * 100_000):
         answer = await site.api("owner").post(
             f"{ACME}/keys", content=body, headers={"content-type": "application/json"}
@@ -79,7 +81,7 @@ async def test_a_body_that_is_no_json_is_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"a"'])
-async def test_a_body_of_another_kind_is_refused(site: Site, body: bytes) -> None:
+async def test_a_body_that_is_not_an_object_is_refused(site: Site, body: bytes) -> None:
     for method, path in (("POST", "keys"), ("PATCH", "settings")):
         answer = await site.api("owner").request(
             method, f"{ACME}/{path}", content=body, headers={"content-type": "application/json"}
@@ -87,7 +89,7 @@ async def test_a_body_of_another_kind_is_refused(site: Site, body: bytes) -> Non
         is_problem(answer, 422, "bad_request")
 
 
-async def test_a_body_of_another_media_type_hears_which_is_taken(site: Site) -> None:
+async def test_an_unsupported_media_type_is_refused_with_the_supported_ones(site: Site) -> None:
     client = site.api("owner")
     answer = await client.patch(f"{ACME}/settings", content=b"a=1", headers={"content-type": "text/plain"})
     is_problem(answer, 415, "unsupported_type")
@@ -110,7 +112,7 @@ async def test_a_body_that_is_too_large_is_refused(site: Site, chunked: bool) ->
     is_problem(answer, 413, "too_large")
 
 
-async def test_a_stranger_is_sent_away_before_anything_is_read(site: Site) -> None:
+async def test_a_request_without_a_token_is_refused_unread(site: Site) -> None:
     answer = await site.anybody().post(f"{ACME}/keys", content=b"{", headers={"content-type": "application/json"})
     is_problem(answer, 401, "no_token")
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -127,7 +129,7 @@ async def test_the_operator_sees_all_tenants(site: Site) -> None:
     assert "messages" not in acme["last_import"]
 
 
-async def test_the_document_is_for_anybody(site: Site) -> None:
+async def test_the_document_needs_no_token(site: Site) -> None:
     answer = await site.anybody().get("/api/v1/openapi.json")
     assert answer.json() == document()
     assert answer.json()["openapi"].startswith("3.1")
@@ -142,5 +144,5 @@ async def test_the_page_has_every_operation_of_the_document(site: Site) -> None:
             assert isinstance(operation, list) or f'id="{operation["operationId"]}"' in answer.text
 
 
-def test_the_library_puts_nothing_of_its_own_into_the_document() -> None:
+def test_the_document_has_no_errors_of_the_library() -> None:
     assert "HTTPValidationError" not in str(document())

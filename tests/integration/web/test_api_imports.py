@@ -55,14 +55,14 @@ async def test_imports_are_listed_newest_first_and_in_pages(site: Site) -> None:
     assert [each["dry_run"] for each in found] == [False, True, False, False, False]
 
 
-async def test_a_list_is_of_one_state_where_it_is_asked_to_be(site: Site) -> None:
+async def test_imports_are_found_by_state(site: Site) -> None:
     await site.imported(people("ann"))
     await site.imported(b"")
     found = await everything(site, IMPORTS, "imports", state="failed")
     assert [each["id"] for each in found] == [2]
 
 
-async def test_a_misspelt_filter_is_not_passed_over(site: Site) -> None:
+async def test_a_misspelled_filter_is_refused(site: Site) -> None:
     answer = await site.api("viewer").get(IMPORTS, params={"sate": "failed"})
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"name": "sate", "detail": "is unknown"}]
@@ -71,14 +71,14 @@ async def test_a_misspelt_filter_is_not_passed_over(site: Site) -> None:
 @pytest.mark.parametrize(
     "asked", [{"limit": "0"}, {"limit": "1001"}, {"limit": "x"}, {"before": "-1"}, {"state": "x"}]
 )
-async def test_what_makes_no_sense_is_named(site: Site, asked: dict[str, str]) -> None:
+async def test_an_invalid_parameter_is_named(site: Site, asked: dict[str, str]) -> None:
     answer = await site.api("viewer").get(IMPORTS, params=asked)
     assert answer.status_code == 422
     assert answer.json()["code"] == "bad_request"
     assert answer.json()["errors"][0]["name"] in asked
 
 
-async def test_an_import_has_its_whole_report(site: Site) -> None:
+async def test_an_import_has_its_complete_report(site: Site) -> None:
     number = await site.imported(people("ann") + b"Bob,,bob@example.com\n")
     answer = await site.api("viewer").get(f"{IMPORTS}/{number}")
     entry = await site.office.reader.get("acme", number)
@@ -104,14 +104,14 @@ async def test_messages_are_found_by_severity_and_code(site: Site) -> None:
     assert await everything(site, path, "messages", code=warnings[0]["code"]) == warnings
 
 
-async def test_whom_a_held_import_would_touch_is_listed(site: Site) -> None:
+async def test_the_users_that_a_held_import_would_change_are_listed(site: Site) -> None:
     number = await held(site)
     gone = await everything(site, f"{IMPORTS}/{number}/touched", "touched", action="deactivated", limit=10)
     assert [each["identifier"] for each in gone] == [f"{name}@example.com" for name in NAMES[5:]]
     assert all(each["absent"] for each in gone)
 
 
-async def test_what_an_import_changed_is_listed(site: Site) -> None:
+async def test_the_changes_of_an_import_are_listed(site: Site) -> None:
     await site.imported(people("ann", "bob", "cid", job_title="Clerk"))
     number = await site.imported(people("ann", "bob", "cid", job_title="Chief"))
     changes = await everything(site, f"{IMPORTS}/{number}/changes", "changes", limit=2)
@@ -128,7 +128,7 @@ async def test_rejected_rows_are_a_file(site: Site) -> None:
     assert answer.content == site.office.tenants.folder("acme").errors(number).read_bytes()
 
 
-async def test_an_upload_comes_back_byte_by_byte_under_its_name(site: Site) -> None:
+async def test_an_upload_is_downloaded_byte_by_byte_under_its_name(site: Site) -> None:
     content = people("ann") + "Zoë,Smith,zoe@example.com\r\n".encode() * 40_000
     number = await site.imported(content, dry_run=False, name="Zoë.csv")
     answer = await site.api("viewer").get(f"{IMPORTS}/{number}/file")
@@ -138,7 +138,7 @@ async def test_an_upload_comes_back_byte_by_byte_under_its_name(site: Site) -> N
 
 
 @pytest.mark.parametrize("what", ["file", "errors.csv"])
-async def test_a_file_that_is_not_kept_any_more_is_told_of(site: Site, what: str) -> None:
+async def test_a_file_that_is_no_longer_kept_is_404(site: Site, what: str) -> None:
     number = await site.imported(people("ann"), dry_run=True)
     answer = await site.api("viewer").get(f"{IMPORTS}/{number}/{what}")
     assert (answer.status_code, answer.json()["code"]) == (404, "no_file")
@@ -170,7 +170,7 @@ async def test_an_owner_undoes_an_import(site: Site) -> None:
     assert (await site.api("owner").get(f"{IMPORTS}/{number}")).json()["state"] == "undone"
 
 
-async def test_a_file_is_tried_and_nobody_changed(site: Site) -> None:
+async def test_testing_a_file_changes_no_user(site: Site) -> None:
     client = site.api("owner")
     answer = await client.post(
         IMPORTS, params={"dry_run": "true"}, content=people("ann"), headers={"content-type": "text/csv"}
@@ -183,7 +183,7 @@ async def test_a_file_is_tried_and_nobody_changed(site: Site) -> None:
 
 
 @pytest.mark.parametrize("asked", [{}, {"dry_run": "false"}])
-async def test_a_file_that_counts_does_not_come_over_http(site: Site, asked: dict[str, str]) -> None:
+async def test_a_real_import_over_http_is_refused(site: Site, asked: dict[str, str]) -> None:
     answer = await site.api("owner").post(
         IMPORTS, params=asked, content=people("ann"), headers={"content-type": "text/csv"}
     )
@@ -200,7 +200,7 @@ async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(site: Site
     assert await site.office.reader.page("acme") == []
 
 
-async def test_what_happens_to_imports_is_heard_as_it_happens(site: Site) -> None:
+async def test_events_follow_the_states_of_imports(site: Site) -> None:
     async with site.api("viewer").stream("GET", "/api/v1/tenants/acme/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.aiter_lines()
@@ -216,7 +216,7 @@ async def test_what_happens_to_imports_is_heard_as_it_happens(site: Site) -> Non
                 heard.append(event["state"])
 
 
-async def test_whoever_comes_back_hears_what_they_missed(site: Site) -> None:
+async def test_a_client_that_reconnects_gets_the_events_it_missed(site: Site) -> None:
     number = await site.imported(people("ann"))
     headers = {"last-event-id": "0"}
     async with site.api("viewer").stream("GET", "/api/v1/tenants/acme/events", headers=headers) as answer:

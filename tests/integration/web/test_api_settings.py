@@ -23,7 +23,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield opened
 
 
-async def test_all_settings_are_shown_with_a_name_for_them(site: Site) -> None:
+async def test_all_settings_are_shown_with_an_etag(site: Site) -> None:
     answer = await site.api("viewer").get(SETTINGS)
     assert answer.json() == TenantSettings().to_json()
     assert answer.headers["etag"].startswith('"')
@@ -45,13 +45,13 @@ async def test_settings_change_all_or_none(site: Site) -> None:
     assert answer.headers["etag"] != before.headers["etag"]
 
 
-async def test_null_puts_a_default_back(site: Site) -> None:
+async def test_null_resets_a_setting_to_its_default(site: Site) -> None:
     client = site.api("owner")
     await client.patch(SETTINGS, json={"retention_days": 30})
     assert (await client.patch(SETTINGS, json={"retention_days": None})).json()["retention_days"] == 90
 
 
-async def test_a_setting_nobody_knows_is_named(site: Site) -> None:
+async def test_an_unknown_setting_is_named(site: Site) -> None:
     problem = (await site.api("owner").patch(SETTINGS, json={"retention_day": 3})).json()
     assert (problem["status"], problem["code"]) == (422, "unknown_setting")
     assert "did you mean retention_days" in problem["detail"]
@@ -76,7 +76,7 @@ async def test_a_setting_of_another_type_is_refused(site: Site, name: str, value
     assert problem["detail"].startswith(f"{name}: must be of type ")
 
 
-async def test_two_owners_cant_overwrite_each_other(site: Site) -> None:
+async def test_two_owners_cannot_overwrite_each_other(site: Site) -> None:
     client = site.api("owner")
     seen = (await client.get(SETTINGS)).headers["etag"]
     first = await client.patch(SETTINGS, json={"retention_days": 30}, headers={"if-match": seen})
@@ -89,7 +89,7 @@ async def test_two_owners_cant_overwrite_each_other(site: Site) -> None:
     assert (await client.patch(SETTINGS, json={"retention_days": 61}, headers={"if-match": "*"})).status_code == 200
 
 
-async def test_of_owners_who_change_what_they_saw_at_once_one_succeeds(site: Site) -> None:
+async def test_one_of_several_owners_with_the_same_etag_succeeds(site: Site) -> None:
     client = site.api("owner")
     seen = {"if-match": (await client.get(SETTINGS)).headers["etag"]}
     changes = [client.patch(SETTINGS, json={"retention_days": days}, headers=seen) for days in range(31, 39)]
@@ -141,7 +141,7 @@ def test_merging_is_as_rfc_7396_has_it() -> None:
     assert merged(now, patch) == {"a": {"d": {"e": 1, "h": 2}, "i": {}}, "f": [2], "g": None, "k": patch["k"]}
 
 
-async def test_every_change_is_kept_with_who_made_it(site: Site) -> None:
+async def test_every_change_is_recorded_with_its_author(site: Site) -> None:
     client = site.api("owner")
     for days in (30, 31, 32):
         await client.patch(SETTINGS, json={"retention_days": days})
@@ -155,7 +155,7 @@ async def test_every_change_is_kept_with_who_made_it(site: Site) -> None:
     assert ([each["new"] for each in rest["changes"]], rest["next"]) == ([30], None)
 
 
-async def test_while_an_import_holds_the_users_settings_have_to_wait(
+async def test_settings_cannot_change_while_an_import_locks_the_users(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.1)

@@ -39,7 +39,7 @@ async def by_number(site: Site) -> Site:
     return site
 
 
-async def test_users_are_listed_in_pages_that_miss_nobody(site: Site) -> None:
+async def test_pages_of_users_miss_no_user(site: Site) -> None:
     await site.imported(people(*(f"user{number}" for number in range(7))))
     client, found, after = site.api("viewer"), [], 0
     while after is not None:
@@ -71,7 +71,7 @@ async def test_users_are_found_by_text_and_state(site: Site) -> None:
 
 
 @pytest.mark.parametrize("identifier", ODD)
-async def test_a_user_is_found_whatever_the_identifier_looks_like(by_number: Site, identifier: str) -> None:
+async def test_a_user_is_found_by_any_valid_identifier(by_number: Site, identifier: str) -> None:
     path = f"{USERS}/{quote(identifier, safe='')}"
     user = (await by_number.api("viewer").get(path)).json()
     assert user["custom"] == {"number": identifier}
@@ -79,7 +79,7 @@ async def test_a_user_is_found_whatever_the_identifier_looks_like(by_number: Sit
     assert [(each["identifier"], each["field"]) for each in history["changes"]] == [(identifier, "created")]
 
 
-async def test_nobody_of_that_name_is_told_so(site: Site) -> None:
+async def test_an_unknown_user_is_404(site: Site) -> None:
     for path in ("/nobody%2Fhere", "/nobody@example.com/history"):
         answer = await site.api("viewer").get(USERS + path)
         assert (answer.status_code, answer.json()["code"]) == (404, "no_user")
@@ -98,7 +98,7 @@ async def test_history_is_newest_first_and_in_pages(site: Site) -> None:
     assert ([each["field"] for each in rest["changes"]], rest["next"]) == (["created"], None)
 
 
-async def test_everybody_comes_as_a_file_that_changes_nobody(site: Site) -> None:
+async def test_importing_the_download_of_all_users_changes_none(site: Site) -> None:
     content = people(*(f"user{number}" for number in range(600)), job_title="=1+1", location='Bonn, "Süd"')
     await site.imported(content)
     answer = await site.api("viewer").get(f"{USERS}.csv")
@@ -109,7 +109,7 @@ async def test_everybody_comes_as_a_file_that_changes_nobody(site: Site) -> None
     assert (report["state"], report["counts"]["unchanged"]) == ("unchanged", 600)
 
 
-async def test_everybody_comes_as_lines_of_json(site: Site) -> None:
+async def test_all_users_are_downloaded_as_json_lines(site: Site) -> None:
     await site.imported(people(*(f"user{number}" for number in range(600))))
     answer = await site.api("viewer").get(f"{USERS}.jsonl")
     users = [json.loads(line) for line in answer.text.splitlines()]
@@ -117,7 +117,9 @@ async def test_everybody_comes_as_lines_of_json(site: Site) -> None:
     assert users == listed
 
 
-async def test_whoever_breaks_off_a_download_ends_the_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_download_that_the_client_interrupts_ends_its_work(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ended = asyncio.Event()
 
     async def endless() -> downloads.Pieces:
@@ -136,7 +138,7 @@ async def test_whoever_breaks_off_a_download_ends_the_work(site: Site, monkeypat
     await asyncio.wait_for(ended.wait(), 10)
 
 
-async def test_whoever_reads_nothing_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_download_whose_client_stops_reading_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "STALLED_S", 0.2)
     made = 0
     ended = asyncio.Event()
@@ -156,7 +158,7 @@ async def test_whoever_reads_nothing_is_not_waited_for(site: Site, monkeypatch: 
     assert made < 1000
 
 
-async def test_a_download_does_not_keep_the_database_from_being_tidied_up(site: Site) -> None:
+async def test_a_download_does_not_block_a_checkpoint_of_the_database(site: Site) -> None:
     await site.imported(people(*(f"user{number}" for number in range(600))))
     async with site.api("viewer").stream("GET", f"{USERS}.jsonl") as answer:
         await anext(answer.aiter_raw())
