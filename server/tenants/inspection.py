@@ -87,13 +87,13 @@ def signature_of(folder: TenantFolder) -> Signature:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """The outside of a folder. `left`: it holds something that a clean stop does not leave behind.
+    """The outside of a folder. `leftovers`: it holds something that a clean stop does not leave behind.
 
     `plain`: its users.db seems to have the current schema and no leftovers of a crash.
     """
 
     signature: Signature
-    left: bool
+    leftovers: bool
     plain: bool
 
 
@@ -103,10 +103,10 @@ def glance(folder: TenantFolder, newest_import: int, known: Signature | None) ->
     `plain` is tested only if the signature is not the `known` one.
     """
     signature, root = signature_of(folder), os.fspath(folder.root)
-    return Glance(signature, _is_left(root, newest_import), signature == known or users_in(folder).is_plain())
+    return Glance(signature, _has_leftovers(root, newest_import), signature == known or users_in(folder).is_plain())
 
 
-def _is_left(root: str, newest_import: int) -> bool:
+def _has_leftovers(root: str, newest_import: int) -> bool:
     return (
         bool(_listed(f"{root}/staging"))
         or any(name.startswith(".") for name in _listed(f"{root}/messages"))

@@ -87,13 +87,13 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "field_mapping": SettingText(
         Group.FILE,
         "Column names",
-        'A header in your files and the field it stands for, such as "Vorname" for first_name. Without a field, '
+        "A header in your files and the field it stands for, such as “Vorname” for first_name. Without a field, "
         "the column is ignored.",
     ),
     "value_mapping": SettingText(
         Group.FILE,
         "Values",
-        'For a field, a value in your files and the value it means: for role, "Manager" can mean curator. '
+        "For a field, a value in your files and the value it means: for role, “Manager” can mean curator. "
         "Without a meaning, it counts as a blank cell.",
     ),
     "custom_fields": SettingText(
@@ -170,8 +170,8 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "invitations": SettingText(
         Group.INVITATIONS,
         "Invite new users by email",
-        "off, immediately after the import that created the user, or on_hire_date: from the start of that day in "
-        "the user's time zone. A user without a hire date is invited at once.",
+        "off; immediately, after the import that created the user; or on_hire_date, from the start of that day "
+        "in the user's time zone. A user without a future hire date is invited at once.",
     ),
     "invitation_templates": SettingText(
         Group.INVITATIONS,
@@ -228,13 +228,13 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "allowed_networks": SettingText(
         Group.STORAGE,
         "Allowed networks",
-        "Only these networks can connect over SFTP, such as 192.0.2.0/24. Separate several with commas. Empty: "
-        "any network.",
+        "Only clients in these networks, such as 192.0.2.0/24, can connect over SFTP. Separate several with "
+        "commas. Empty: any network.",
     ),
 }
 
 
-def described(schema: dict[str, Any]) -> None:
+def add_texts(schema: dict[str, Any]) -> None:
     """Add the labels and explanations to the JSON schema of a model whose fields are settings."""
     for name, field in schema.get("properties", {}).items():
         text = SETTING_TEXTS[name]

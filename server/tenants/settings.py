@@ -28,7 +28,7 @@ from importer.users.users import Users
 from server.networks import Networks
 from server.setting_errors import nearest, place, reason
 from server.tenants.invitation_template import InvitationTemplate
-from server.tenants.setting_texts import described
+from server.tenants.setting_texts import add_texts
 
 READ_TIMEOUT_S = 2.0
 CHANGED_MEANWHILE = (
@@ -100,7 +100,7 @@ Days = Annotated[int, Field(ge=1, le=36_500)]
 class TenantSettings(ImportSettings):
     """The settings of one tenant: imports, notifications, storage and access. Frozen."""
 
-    model_config = ConfigDict(json_schema_extra=described)
+    model_config = ConfigDict(json_schema_extra=add_texts)
 
     notify_email: EmailAddresses = ()
     notify_webhook: WebAddress | None = None
@@ -140,7 +140,7 @@ def _refuse_new_keys(now: TenantSettings, after: TenantSettings) -> None:
     """Refuse a new custom field with the name of a built-in field. A custom field that is older than that stays."""
     new = [key for key in after.shadowed if key not in now.own]
     if new:
-        sentence = f"a custom field cannot be called {new[0]}: Headcount has a field of that name. Choose another key"
+        sentence = f"a custom field cannot have the key {new[0]}: it is reserved"
         raise TenantRefused("bad_setting", sentence, {"custom_fields": sentence})
 
 

@@ -5,8 +5,8 @@ failure is inspected at once, a broken one every two seconds, so that it works a
 a tenant counts as usable for the first time, the work that the last stop left is finished.
 
 The signature of a usable folder is kept over restarts (figures.py); a folder with the same signature is not opened.
-If so many have changed that a start would take long, some are inspected later, piece by piece: those where the last
-stop left nothing and users.db seems to have the current schema.
+If so many have changed that a start would take long, some are inspected later, piece by piece. They are those where
+the last stop left nothing and users.db seems to have the current schema.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Soundness:
         self._pending = deque()
         until = time.monotonic() + BEFORE_S
         for name, seen in glances.items():
-            if seen.left or name in closely:
+            if seen.leftovers or name in closely:
                 await self._look(name)
             elif seen.signature == self.figures.sound(name):
                 self._owed.discard(name)

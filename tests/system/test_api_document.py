@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: thousands of requests made from it, right ones and wrong ones, by schemathesis.
+"""The OpenAPI document is true: schemathesis makes thousands of valid and invalid requests from it.
 
 A new finding is looked at with the command that it prints; with another `--seed` and more `--max-examples` it finds
 more, and takes longer.
@@ -22,7 +22,7 @@ NAMES = [f"user{number}" for number in range(20)]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """One tenant with an import of each kind; wrong tokens don't wait."""
+    """One tenant with an import of each kind; wrong tokens are not delayed."""
     with ServerProcess(tmp_path_factory.mktemp("server"), entry="tests.support.unslowed_server") as running:
         running.add_tenant("acme", deactivate_missing="true")
         for content in (people(*NAMES), people(*NAMES) + b"Bob,,bob@example.com\n", b"", people("user1")):

@@ -1,4 +1,4 @@
-"""One broken tenant stops nobody: the real server beside folders that cannot be used, until they are put right."""
+"""A broken tenant stops no other: the real server beside unusable folders, until they are restored."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.support.writing import by_hand
 
 Break = Callable[[TenantFolder], None]
 
-MENDED_S = 20.0
-"""A look every two seconds, on a busy machine."""
+REPAIRED_S = 20.0
+"""The server looks every 2 seconds; a busy machine needs longer."""
 
 
 def _away(folder: TenantFolder) -> None:
@@ -86,7 +86,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 def keep(server: ServerProcess) -> Path:
-    """A copy of all folders, as a backup of a stopped server is."""
+    """Copy all folders, as a backup of a stopped server does."""
     backup = server.folder / "backup"
     shutil.copytree(server.data / "tenants", backup)
     return backup
@@ -107,8 +107,8 @@ def gauge(server: ServerProcess) -> float:
     return float(next(line for line in text.splitlines() if line.startswith("headcount_tenants_broken ")).split()[1])
 
 
-def said_of(server: ServerProcess, tenant: str) -> list[str]:
-    """Why clients of this tenant were refused."""
+def refusals_of(server: ServerProcess, tenant: str) -> list[str]:
+    """Return the log lines about refused logins of this tenant."""
     return [line["message"] for line in server.lines() if line["event"] == "login_refused" and line["user"] == tenant]
 
 
@@ -136,14 +136,18 @@ def test_the_server_starts_beside_broken_tenants_which_work_again_when_restored(
         assert server.cli("tenant", "show", name, "--json").json["broken"] == why
         assert server.sftp(name, "ls").returncode != 0
         wait_until(
-            lambda name=name: any("broken" in each for each in said_of(server, name)), MENDED_S, "the log to say why"
+            lambda name=name: any("broken" in each for each in refusals_of(server, name)),
+            REPAIRED_S,
+            "the log to say why",
         )
     server.put("acme", people("ann", "bob", "zoe"))
     assert server.wait("acme")["state"] == "completed"
 
     for name in names:
         restore(server, backup, name)
-    wait_until(lambda: server.events().count("tenant_mended") == len(names), MENDED_S, "the tenants to be used again")
+    wait_until(
+        lambda: server.events().count("tenant_mended") == len(names), REPAIRED_S, "the tenants to be used again"
+    )
     for name in names:
         server.put(name, people("ann"))
         assert server.wait(name)["state"] == "completed"
@@ -155,7 +159,7 @@ def test_the_server_starts_beside_broken_tenants_which_work_again_when_restored(
 def test_imports_of_a_broken_tenant_wait_and_run_when_it_is_restored(server: ServerProcess) -> None:
     server.stop()
     backup = keep(server)
-    by_hand(  # it landed, and the server was stopped before it ran
+    by_hand(  # an upload was published, and the server was stopped before its import
         server.data / "headcount.db",
         "UPDATE tenants SET last_import_id = 2 WHERE name = 'acme'",
         "INSERT INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at)"
@@ -165,9 +169,9 @@ def test_imports_of_a_broken_tenant_wait_and_run_when_it_is_restored(server: Ser
         (uploads / "2.csv").write_bytes(people("ann", "bob", "dee"))
     missing(server.files("acme"))
     server.start()
-    wait_until(lambda: server.report("acme", 2)["message"], MENDED_S, "the import to say why it waits")
+    wait_until(lambda: server.report("acme", 2)["message"], REPAIRED_S, "the import to say why it waits")
     assert server.state("acme", 2) == "queued"
-    assert not server.files("acme").users_db.exists(), "never made anew"
+    assert not server.files("acme").users_db.exists(), "it is never created again"
     restore(server, backup)
     assert server.wait("acme", 2)["state"] == "completed"
     assert server.users("acme")["dee@example.com"] == "active"
@@ -180,10 +184,10 @@ def test_a_tenant_that_breaks_while_the_server_runs_is_refused_and_its_import_wa
     server.start()
     missing(server.files("acme"))
     server.sftp("acme", "ls")
-    wait_until(lambda: "tenant_broken" in server.events(), MENDED_S, "the tenant to be broken")
+    wait_until(lambda: "tenant_broken" in server.events(), REPAIRED_S, "the tenant to be broken")
     assert server.sftp("acme", "ls").returncode != 0
     restore(server, backup)
-    wait_until(lambda: "tenant_mended" in server.events(), MENDED_S, "the tenant to be used again")
+    wait_until(lambda: "tenant_mended" in server.events(), REPAIRED_S, "the tenant to be used again")
     assert server.sftp("acme", "ls").returncode == 0
 
 
@@ -264,5 +268,5 @@ def test_a_tenant_with_a_lost_key_ring_works_again_when_keys_are_added(server: S
     assert "keys.json is missing" in why
     assert "headcount key add acme FILE" in why
     server.cli("key", "add", "acme", str(server.private_key("acme").with_suffix(".pub")))
-    wait_until(lambda: "tenant_mended" in server.events(), MENDED_S, "the tenant to be used again")
+    wait_until(lambda: "tenant_mended" in server.events(), REPAIRED_S, "the tenant to be used again")
     assert server.sftp("acme", "ls").returncode == 0

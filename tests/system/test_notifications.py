@@ -1,4 +1,4 @@
-"""The real server tells real mail servers and web servers: nothing lost, nothing twice but what was under way."""
+"""The real server sends mails and webhooks to real servers: none is lost, only those in progress are repeated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mail(tmp_path: Path) -> Iterator[MailHost]:
 
 @pytest.fixture
 def server(tmp_path: Path, mail: MailHost) -> Iterator[ServerProcess]:
-    """A server that can be told to die, with a mail server, not started yet."""
+    """A server that can be killed at a step, with a mail server. It is not started yet."""
     env = {
         "HEADCOUNT_SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
         "HEADCOUNT_SMTP_FROM": "headcount@example.com",
@@ -45,8 +45,8 @@ def server(tmp_path: Path, mail: MailHost) -> Iterator[ServerProcess]:
         made.end()
 
 
-def told(server: ServerProcess, count: int) -> None:
-    """Wait until `count` messages were sent, and nothing waits any more."""
+def all_sent(server: ServerProcess, count: int) -> None:
+    """Wait until `count` messages were sent, and none waits."""
 
     def over() -> bool:
         messages = server.cli("notify", "list", "acme", "--json").json
@@ -62,7 +62,7 @@ def test_a_server_killed_at_each_step_of_a_mail_loses_none(server: ServerProcess
     server.put("acme", people("ann"))
     assert server.died() == -9
     server.start()
-    told(server, 1)
+    all_sent(server, 1)
     assert len(set(mail.ids)) == 1
     assert len(mail.ids) == (2 if step == "after a mail" else 1)
 
@@ -75,7 +75,7 @@ def test_a_server_killed_at_each_step_of_a_webhook_loses_none(server: ServerProc
         server.put("acme", people("ann"))
         assert server.died() == -9
         server.start()
-        told(server, 1)
+        all_sent(server, 1)
         assert len({call.headers["webhook-id"] for call in web.calls}) == 1
         assert len({call.body for call in web.calls}) == 1
         assert len(web.calls) == (2 if step == "after a webhook" else 1)
@@ -125,7 +125,7 @@ def test_a_held_import_invites_no_user_and_its_mail_names_those_to_deactivate(
     server.put("acme", people(*(f"new{number}" for number in range(5000))))
     report = server.wait("acme")
     assert (report["state"], report["counts"]["invitations"]) == ("held", 5000)
-    told(server, 2)
+    all_sent(server, 2)
     held = mail.mails[-1]
     assert held["Subject"] == "[Headcount] acme: import 2 is held: approve or discard"
     assert held.get_content().count("@example.com  Old") == 20
@@ -133,7 +133,7 @@ def test_a_held_import_invites_no_user_and_its_mail_names_those_to_deactivate(
     server.put("acme", old)
     assert server.wait("acme")["state"] == "unchanged"
     assert server.stop() == 0
-    assert len(mail.mails) == 32, "and nobody of the 5,000"
+    assert len(mail.mails) == 32, "and none of the 5,000 users"
 
 
 def test_mail_goes_over_tls_and_webhooks_are_signed(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_mail_goes_over_tls_and_webhooks_are_signed(tmp_path: Path) -> None:
         with ServerProcess(tmp_path, env=env) as server:
             server.add_tenant("acme", notify_email="hr@example.com,it@example.com", notify_webhook=web.url)
             assert server.cli("notify", "test", "acme").code == 0
-            told(server, 2)
+            all_sent(server, 2)
             secret = server.cli("notify", "secret", "acme").text.strip()
             metrics = server.get("/metrics").text
             assert "secret" not in server.log.read_text()
@@ -190,7 +190,7 @@ def test_a_stale_feed_is_notified_once(server: ServerProcess, mail: MailHost) ->
     made_long_ago(server)
     for _ in range(2):
         server.start()
-        told(server, 1)
+        all_sent(server, 1)
         server.stop()
     assert [each["Subject"] for each in mail.mails] == ["[Headcount] acme: no file for 1 day"]
 

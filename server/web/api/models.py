@@ -314,7 +314,7 @@ class Wrong(BaseModel):
     """One fault of the request."""
 
     name: str = Field(description="The name of the parameter, field or setting.", examples=["limit"])
-    detail: str = Field(examples=["must be at most 1000, not '5000'"])
+    detail: str = Field(examples=["must be at most 1000, not “5000”"])
 
 
 class Problem(BaseModel):

@@ -1,4 +1,4 @@
-"""The outbox is brought out: again and again until it is taken, under one id, and nobody waits for somebody else."""
+"""The outbox is sent: each message is retried with the same id, and no tenant waits for another."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ QUICK = Retries(Growing(0.02, 0.05), tries=200)
 
 
 class Desk:
-    """A courier at work on the outbox of a house; what tenants want is in `settings`."""
+    """A courier for the outbox of a house; `settings` are those of the tenants."""
 
     def __init__(self, house: House, retries: Retries = QUICK) -> None:
         self.house = house

@@ -1,4 +1,4 @@
-"""Who is invited, when, and only once: written with the import, sent afterwards over a real SMTP server."""
+"""Invitations: written with the import, sent once over a real SMTP server when they are due."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOMENT = timedelta(milliseconds=10)
 
 
 class Office:
-    """A tenant `acme`, its imports, and an inviter who looks at it at the time `now`."""
+    """A tenant `acme`, its imports, and an inviter that visits it at the time `now`."""
 
     def __init__(self, folder: Path, host: MailHost) -> None:
         self.host = host
@@ -44,7 +44,7 @@ class Office:
         self.metrics = Metrics()
 
     async def run(self, content: bytes, **options: Any) -> int:
-        """Import `content`; how many are to be invited for it."""
+        """Import `content`; return the number of invitations it wrote."""
         mode = self.settings["invitations"]
         return (await self.company.run(content, invitations=mode, **options)).counts.invitations
 
@@ -83,7 +83,7 @@ class Office:
             await inviter.stop(5)
 
     async def looked(self) -> None:
-        """Everybody who is due now is invited."""
+        """Send all invitations that are due now."""
         inviter = self.make_inviter()
         while await inviter._visit("acme"):
             pass
@@ -91,12 +91,12 @@ class Office:
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[DueInvitations]:
-        """Those who wait, and are tried as a server tries them."""
+        """Yield the waiting invitations, with the retries of a server."""
         async with self.company.kept.invitations(10.0) as invitations:
             yield DueInvitations(invitations, self.clock, THREE_DAYS, on_hire_date=False)
 
     def clock(self) -> datetime:
-        """`now`, and a moment later each time it is asked for: what is to be tried again falls due."""
+        """Return `now`, a moment later at each call, so that retries fall due."""
         self.now += MOMENT
         return self.now
 
@@ -111,7 +111,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 async def sent(office: Office, count: int) -> None:
-    """Everybody who is due now is invited, and that makes `count` mails so far."""
+    """Send all invitations that are due now; assert that there are `count` mails so far."""
     await office.looked()
     assert len(office.host.mails) == count
 
@@ -157,7 +157,7 @@ async def test_a_held_or_rolled_back_import_invites_no_user(office: Office) -> N
     many = people(*(f"p{number}" for number in range(3000)))
     held = await company.run(many, invitations="immediately", max_creations_percent=10)
     assert held.state is ImportState.HELD
-    assert held.counts.invitations == 3000, "what it would do"
+    assert held.counts.invitations == 3000, "the expected result"
     tried = await company.run(many, invitations="immediately", dry_run=True)
     assert tried.counts.invitations == 3000
     failed = await company.run(many + b'"broken', invitations="immediately")
@@ -330,7 +330,7 @@ async def test_the_attempts_of_an_invitation_have_one_message_id_and_end(office:
 
 
 async def test_a_user_changed_while_others_are_invited_is_invited_as_now(office: Office) -> None:
-    """Who is due is asked for many at once; who is invited, and where, is asked of each when it is their turn."""
+    """Many due invitations are read at once; each user is read again just before its mail."""
     office.settings["invitations"] = "on_hire_date"
     await office.run(people("ann", "bob", "cid", hire_date="2026-03-01"))
 
@@ -369,7 +369,7 @@ async def test_a_tenant_is_visited_while_another_has_many_invitations(
     inviter.start()
     await eventually(lambda: "initech" in looked)
     await inviter.stop(5)
-    assert len(office.host.mails) < 100, "it did not have to wait for all of acme"
+    assert len(office.host.mails) < 100, "initech did not wait for all of acme"
 
 
 async def test_the_end_of_an_import_is_noticed_at_once(office: Office, tmp_path: Path) -> None:
@@ -391,7 +391,7 @@ async def test_a_stop_during_a_visit_ends_at_once(office: Office) -> None:
 
 
 async def test_no_invitation_is_sent_while_an_import_locks_the_database(office: Office) -> None:
-    """Nothing is sent that could not be remembered."""
+    """An invitation that could not be recorded is not sent."""
     await office.run(people("ann"))
     with being_written(office.company.database):
         await office.looked()
@@ -399,7 +399,7 @@ async def test_no_invitation_is_sent_while_an_import_locks_the_database(office: 
     await sent(office, 1)
 
 
-# An address is invited once, whoever has it.
+# An address is invited once, even under another user.
 
 BY_NUMBER: dict[str, Any] = {
     "identifier": "employee_id",

@@ -166,7 +166,7 @@ async def test_a_mail_server_that_cannot_be_reached_is_away(tmp_path: Path) -> N
     ],
 )
 async def test_an_address_with_an_encoded_word_gets_no_mail(tmp_path: Path, address: str) -> None:
-    """It is a valid one, but in a header it is an encoded word: what it stands for is somebody else."""
+    """The address is valid, but a header would decode it into the address of another person."""
     with MailHost(tmp_path) as host:
         async with mailer(host) as sending:
             with pytest.raises(MailRefused) as refused:

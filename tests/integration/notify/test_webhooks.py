@@ -82,7 +82,7 @@ async def test_no_notation_of_a_loopback_address_is_reached(name: str) -> None:
 
 
 async def test_the_address_of_the_connection_is_the_one_that_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A public address first and a private one later: the one that is checked is the one connected to."""
+    """A name has a public address first and a private one later: the checked address is the one that is used."""
     with WebHost() as host:
         answers = iter([["192.168.1.1", "127.0.0.1"]])
 
@@ -99,7 +99,7 @@ async def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPat
     with WebHost() as host:
 
         def resolve(name: str, port: int) -> list[str]:
-            return ["127.0.0.2", "127.0.0.1"]  # nobody listens on the first
+            return ["127.0.0.2", "127.0.0.1"]  # no server listens on the first
 
         monkeypatch.setattr(module, "_addresses_of", resolve)
         await send(f"http://two.example:{host.port}/")
@@ -107,7 +107,7 @@ async def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_slow_name_lookup_does_not_delay_the_stop() -> None:
-    """A look-up can't be stopped; a server that stops must not wait for one."""
+    """A look-up cannot be stopped; a server that stops must not wait for it."""
     script = (
         "import asyncio, sys, time\n"
         "from server.notify import webhooks as module\n"

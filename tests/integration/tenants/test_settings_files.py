@@ -1,4 +1,4 @@
-"""Settings as a file: shown, edited, loaded as a whole; and who changed them."""
+"""Settings as a file: shown, edited and loaded completely; and the history of changes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_settings_file_is_shown_edited_and_loaded_whole() -> None:
     after = ran.json
     assert (after["deactivate_missing"], after["max_sessions"], after["delimiter"]) == (True, 4, ";")
     assert after["field_mapping"] == {"Mail": "email"}
-    # What a file does not name is at its default afterwards.
+    # Loading a file resets every setting that it does not name.
     again = run_cli("tenant", "load", "acme", "-", "--json", stdin=b"max_sessions = 4\n").json
     assert again == TenantSettings(max_sessions=4).to_json()
 

@@ -1,4 +1,4 @@
-"""Which tenants are broken: found out by looking at real folders, and by what failed."""
+"""Broken tenants, found by inspecting real folders and by failures in use."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def take_away(path: Path) -> None:
 
 
 def damage_inside(database: Path) -> None:
-    """The header and the settings stay whole; the users do not."""
+    """Damage the users, but not the header or the settings."""
     with closing(sqlite3.connect(database)) as db:
         db.executemany(
             "INSERT INTO users (email, email_key, first_name, last_name) VALUES (?, ?, ?, 'B')",
@@ -75,7 +75,7 @@ def damage(database: Path, table: str) -> None:
 
 
 def fault_of(database: Path) -> DatabaseDamaged:
-    """What using it raises."""
+    """Return the error that using the database raises."""
     with pytest.raises(DatabaseDamaged) as caught, translating(), closing(sqlite3.connect(database)) as db:
         db.execute("SELECT count(first_name) FROM users").fetchone()
     return caught.value
@@ -179,7 +179,7 @@ async def test_damage_that_shows_only_in_use_breaks_the_tenant_until_the_file_is
     kept = path.read_bytes()
     damage_inside(path)
     await soundness.look_at_all()
-    assert soundness.why("acme") is None, "nothing was read yet"
+    assert soundness.why("acme") is None, "the users were not read yet"
     assert "is damaged" in (await soundness.look("acme", fault_of(path)) or "")
     await soundness.look_at_all()
     assert soundness.why("acme")
@@ -308,7 +308,7 @@ print(inspect(TenantFolder(Path(sys.argv[1]))).why)
 
 
 def seen_by_another(folder: TenantFolder) -> str:
-    """What a process of another user finds wrong with the folder, which it can reach."""
+    """Return the fault of the folder that a process of another user finds."""
     for path in takewhile(lambda each: each != Path(tempfile.gettempdir()), folder.root.parents):
         if path.stat().st_uid == os.geteuid():
             path.chmod(path.stat().st_mode | 0o055)
@@ -355,7 +355,7 @@ async def test_an_internal_error_in_finishing_work_breaks_the_tenant_until_it_su
     try:
         assert "the log has the cause" in (soundness.why("acme") or "")
         assert soundness.why("other") is None
-        await eventually(lambda: soundness.why("acme") is None, what="the tenant to be taken up")
+        await eventually(lambda: soundness.why("acme") is None, what="the tenant to be usable")
     finally:
         await soundness.stop()
 
@@ -376,7 +376,7 @@ async def test_a_tenant_with_unfinished_work_on_a_full_disk_is_read_only(
         assert soundness.why_not_stored("acme") is not None
         assert soundness.why_not_stored("other") is None
         full.clear()
-        await eventually(lambda: soundness.why_not_stored("acme") is None, what="the rest to be taken up")
+        await eventually(lambda: soundness.why_not_stored("acme") is None, what="the work to be finished")
     finally:
         await soundness.stop()
 

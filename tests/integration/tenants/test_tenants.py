@@ -1,4 +1,4 @@
-"""Tenants come and go whole, whatever happens in between; and a running server sees it."""
+"""Tenants are added and removed completely, even after a crash; and a running server sees it."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_logins_go_on_while_settings_cannot_be_read_on_a_full_disk(
 
 @contextmanager
 def tidying_up(tenants: Tenants) -> Iterator[sqlite3.Connection]:
-    """The users of acme are held as they are while the last connection to them is closed: nobody may even read."""
+    """Lock the users of acme as the last connection does while it closes: no process can read them."""
     db = sqlite3.connect(tenants.folder("acme").users_db, isolation_level=None)
     try:
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -152,7 +152,7 @@ def tidying_up(tenants: Tenants) -> Iterator[sqlite3.Connection]:
 async def test_waiting_for_settings_does_not_block_the_event_loop(tenants: Tenants) -> None:
     await tenants.add("acme")
     with tidying_up(tenants) as db:
-        asyncio.get_running_loop().call_later(0.1, db.close)  # never, if reading held up everything
+        asyncio.get_running_loop().call_later(0.1, db.close)  # never, if reading blocks the loop
         assert (await tenants.settings("acme")).max_sessions == 10
 
 
@@ -187,7 +187,7 @@ async def test_an_account_with_a_locked_database_keeps_its_limits(
 
 async def test_an_interrupted_addition_is_finished_by_the_next(tenants: Tenants) -> None:
     await tenants.add("acme", [public_line()])
-    await tenants.store.ledger.db.execute("DELETE FROM tenants")  # as if the crash had come before the row
+    await tenants.store.ledger.db.execute("DELETE FROM tenants")  # as after a crash before the row was written
     (tenants.data_dir / "tenants" / ".adding").mkdir()
     await tenants.add("acme", [public_line()])
     assert len(tenants.ring("acme").keys()) == 1

@@ -1,4 +1,4 @@
-"""What holds for every route of the API: verbs, bodies, problems; and the document and the page of it."""
+"""Every route of the API: methods, bodies and problems; and its document and page."""
 
 from __future__ import annotations
 

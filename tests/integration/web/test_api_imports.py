@@ -1,4 +1,4 @@
-"""The API about imports: lists, reports, what they had to say, files, and decisions."""
+"""Imports in the API: lists, reports, messages, files and decisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API about keys."""
+"""Keys in the API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 def public_key(with_letters: str = "") -> str:
-    """A new one whose fingerprint holds all of these."""
+    """Return a new key whose fingerprint has all of these characters."""
     while True:
         key = asyncssh.generate_private_key("ssh-ed25519")
         if set(with_letters) <= set(key.get_fingerprint()):

@@ -1,4 +1,4 @@
-"""The API about settings: all or none, and nobody overwrites what somebody else has just changed."""
+"""Settings in the API: all change or none, and no owner overwrites the change of another."""
 
 from __future__ import annotations
 

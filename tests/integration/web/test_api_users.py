@@ -1,4 +1,4 @@
-"""The API about users: lists, one whatever the identifier looks like, history, and all of them as one file."""
+"""Users in the API: lists, one user by any identifier, history, and downloads of all users."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def by_number(site: Site) -> Site:
-    """Users told apart by a field of their own, with values nobody would choose."""
+    """Users with a custom identifier, with unusual values."""
     await site.office.tenants.change_settings("acme", {"custom_fields": [{"key": "number"}], "identifier": "number"})
     rows = [(f"User{place}", "Smith", f"user{place}@example.com", number) for place, number in enumerate(ODD)]
     await site.imported(sheet(*rows, header=("first_name", "last_name", "email", "number")))

@@ -1,4 +1,4 @@
-"""When a feed counts as stale."""
+"""The limit after which a feed is stale."""
 
 from __future__ import annotations
 

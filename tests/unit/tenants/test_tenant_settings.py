@@ -1,4 +1,4 @@
-"""The settings of a tenant are checked as a whole: what does not go together is refused with a reason."""
+"""The settings of a tenant are validated together: those that do not fit are refused with the reason."""
 
 from __future__ import annotations
 
