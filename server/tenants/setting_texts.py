@@ -122,7 +122,8 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "max_deactivations_min": SettingText(
         Group.SAFETY,
         "Small deactivations",
-        "Up to this many do not exceed the limit; more than half of the active users (at least 2) are held anyway.",
+        "Up to this many do not exceed the limit; more than half of the active users (at least 2) are held "
+        "anyway, unless the limit is 100.",
         unit="users",
     ),
     "max_creations_percent": SettingText(
@@ -190,7 +191,7 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
         Group.STORAGE,
         "Storage for past files",
         "You can download the files of past imports. If they take more than this together, the oldest are "
-        "deleted. The newest applied file is always kept, unless it is a correction file. A size such as 500MB "
+        "deleted. The newest applied file, not counting correction files, is always kept. A size such as 500MB "
         "or 20GiB.",
         unit="bytes",
     ),
