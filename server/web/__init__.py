@@ -1,1 +1,1 @@
-"""What speaks HTTP."""
+"""The HTTP side: the JSON API, the pages and the listener."""

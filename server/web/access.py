@@ -1,10 +1,10 @@
-"""Who may do what over HTTP, and how they show who they are.
+"""Authentication and access over HTTP: which token may do what to which tenant.
 
-The API takes bearer tokens (RFC 6750) and no cookies, the pages take the cookie of a session and no tokens. So a page
-of another site can do nothing in somebody's name: it has no token, the cookie is SameSite=Strict, and what changes
-something must come from a page of ours (`same_origin.py`).
+The API takes bearer tokens (RFC 6750) and no cookies; the pages take the cookie of a session and no tokens. A page of
+another site cannot act for a user who is signed in. It has no token, and the cookie is SameSite=Strict. A request
+that changes something must come from a page of this server (`same_origin.py`).
 
-Nobody learns from an answer whether another tenant exists: its name is answered like one that is nobody's.
+An answer never reveals whether another tenant exists: its name is answered like an unknown one.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from server.web.office import Office, Visit
 
 COOKIE = "headcount"
 SECURE_COOKIE = f"__Host-{COOKIE}"
-"""Behind TLS; the prefix has browsers see to it that no other host can set it."""
+"""The cookie over HTTPS. Because of the prefix, browsers accept it only from this host, over HTTPS."""
 
 
 class Need(StrEnum):
-    """What a route asks of whoever calls it."""
+    """The role that a route requires."""
 
     VIEWER = "viewer"
     OWNER = "owner"
@@ -49,7 +49,7 @@ class Verdict(StrEnum):
 
 
 def judge(need: Need, token: Token | None, tenant: str | None) -> Verdict:
-    """Whether the bearer of `token` may do what needs `need`, to `tenant` (None: the route is about none). Pure."""
+    """Return whether `token` may use a route that requires `need` for `tenant` (None: a route without one). Pure."""
     if token is None:
         return Verdict.UNKNOWN
     if token.role is Role.OPERATOR:
@@ -62,11 +62,11 @@ def judge(need: Need, token: Token | None, tenant: str | None) -> Verdict:
 
 
 class BearerNeeds(SecurityBase):
-    """A dependency of the API's routes: gives the Visit, or raises NotDone."""
+    """A dependency of the API's routes: returns the Visit, or raises NotDone."""
 
     def __init__(self, need: Need) -> None:
         self.need = need
-        self.model = HTTPBearer(description="A token made by `headcount token create`.")
+        self.model = HTTPBearer(description="A token created by `headcount token create`.")
         self.scheme_name = "token"
 
     async def __call__(self, request: Request) -> Visit:
@@ -79,7 +79,7 @@ class BearerNeeds(SecurityBase):
 
 
 class SessionNeeds:
-    """The same for the pages' routes: by the cookie of a session."""
+    """The dependency of the pages' routes: it reads the cookie of a session."""
 
     def __init__(self, need: Need) -> None:
         self.need = need
@@ -91,7 +91,7 @@ class SessionNeeds:
 Looking = Annotated[Visit, Depends(SessionNeeds(Need.VIEWER))]
 Owning = Annotated[Visit, Depends(SessionNeeds(Need.OWNER))]
 Operating = Annotated[Visit, Depends(SessionNeeds(Need.OPERATOR))]
-"""What the route of a page asks of the person who is signed in. The API's routes have their own (api/asking.py)."""
+"""The required roles, as types of a page's parameters. The API's routes have their own (api/asking.py)."""
 
 
 def bearer(header: str | None) -> str | None:
@@ -101,28 +101,28 @@ def bearer(header: str | None) -> str | None:
 
 
 async def session_of(request: Request) -> Token | None:
-    """Who is signed in; None if nobody is (any more)."""
+    """Return the token of the session; None without a session, or after its end."""
     office: Office = request.app.state.office
     text = request.cookies.get(cookie_name(request))
     return await office.sign_ins.find(text, utc_now()) if text else None
 
 
 async def token_of(request: Request) -> Token | None:
-    """Return the token that the request shows, or that its session was signed in with; None if there is none."""
+    """Return the token of the request's header, or else of its session; None if there is none."""
     office: Office = request.app.state.office
     text = bearer(request.headers.get("authorization"))
     return await office.tokens.find(text, utc_now()) if text else await session_of(request)
 
 
 async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
-    """The visit, if it may be. Raises NotDone: 401, 403 or 404; 429 if the token has too many connections."""
+    """Return the visit. Raises NotDone: 401, 403 or 404 without access; 429 if the token has too many connections."""
     office: Office = request.app.state.office
     if token is not None:
         introduce(request, token)
     tenant: str | None = request.path_params.get("tenant")
     verdict = judge(need, token, tenant)
     if verdict is Verdict.UNKNOWN or token is None:
-        raise NotDone(401, "This needs a token: headcount token create makes one.", code="no_token")
+        raise NotDone(401, "This needs a token. The operator creates one: headcount token create.", code="no_token")
     if verdict is Verdict.NOT_FOUND:
         raise no_such_tenant(tenant)
     if verdict is Verdict.FORBIDDEN:
@@ -143,7 +143,7 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
 
 
 def introduce(request: Request, token: Token) -> None:
-    """Tell the door which good token came over the connection. Raises NotDone 429 if it has too many."""
+    """Count the connection as one of this valid token. Raises NotDone 429 if the token has too many."""
     if caller := caller_of(request):
         caller.shows(token.id)
 
@@ -155,10 +155,7 @@ def count_stream(request: Request) -> None:
 
 
 def told_broken(office: Office, token: Token, tenant: str) -> NotDone | None:
-    """Return what the bearer of `token` is told of a broken tenant: the operator why, others that it is.
-
-    None if it is not broken.
-    """
+    """Return the answer about a broken tenant, with the reason for the operator only; None if it is not broken."""
     why = office.soundness.why(tenant)
     if why is None:
         return None
@@ -169,14 +166,14 @@ def told_broken(office: Office, token: Token, tenant: str) -> NotDone | None:
 
 
 _FORBIDDEN = {
-    Need.VIEWER: "This is not for you.",
-    Need.OWNER: "A viewer may only look: an owner's token is needed for this.",
-    Need.OPERATOR: "This is for the operator of the server.",
+    Need.VIEWER: "You do not have access.",
+    Need.OWNER: "You do not have access: this needs an owner's token.",
+    Need.OPERATOR: "You do not have access: this needs the operator's token.",
 }
 
 
 def no_such_tenant(tenant: str | None) -> NotDone:
-    return NotDone(404, f"There is no tenant {tenant} here.", code="no_tenant")
+    return NotDone(404, f"There is no tenant “{tenant}”.", code="no_tenant")
 
 
 def cookie_name(request: Request) -> str:
@@ -184,14 +181,14 @@ def cookie_name(request: Request) -> str:
 
 
 async def slow_down(request: Request) -> None:
-    """Let somebody who showed a wrong token wait: the longer, the more of them came. Raises NotDone 429."""
+    """Delay the answer to a wrong token; each failure makes it longer. Raises NotDone 429 above the limit."""
     office: Office = request.app.state.office
     address = _address_of(request)
     delay = office.slowing.failed(address, asyncio.get_running_loop().time())
     if delay is None:
         raise NotDone(
             429,
-            "Too many wrong tokens at once; try again in a minute.",
+            "Too many wrong tokens at once. Try again in a minute.",
             code="too_many_tries",
             headers={"retry-after": "60"},
         )
@@ -202,7 +199,7 @@ async def slow_down(request: Request) -> None:
 
 
 def _address_of(request: Request) -> Address:
-    """Where a request comes from. A proxy may say anything: what is no address counts as one and the same."""
+    """Return the address of the client. A proxy may send any text: all invalid addresses count as one address."""
     try:
         return ip_address(request.client.host if request.client else "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Everything that is answered over HTTP, put together: health, the API, the pages, and what wraps them all."""
+"""Builds the HTTP app: health, the API, the pages, and the middleware around them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from server.web.segments import Segments
 
 STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 
-TOLD = (NotDone, HTTPException, RequestValidationError, Refusal)
-"""The exceptions that are answers: each becomes a NotDone, told as JSON or as a page."""
+ANSWERS = (NotDone, HTTPException, RequestValidationError, Refusal)
+"""The exceptions that are answers: each becomes a NotDone, sent as JSON or as a page."""
 
-CAN_NOT_READ = (OSError, RingUnreadable, DatabaseUnusable, DatabaseFault)
-"""What is raised where a folder or a database cannot be used."""
+UNREADABLE = (OSError, RingUnreadable, DatabaseUnusable, DatabaseFault)
+"""The exceptions for a folder or a database that cannot be used."""
 
 
 def build_app(office: Office, health: Health) -> FastAPI:
-    """The app on these parts. Nothing is done before the first request."""
+    """Return the app on these parts. It does nothing before the first request."""
     app = FastAPI(title="Headcount", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.office = office
     app.router.routes.extend(health.routes())
@@ -46,12 +46,12 @@ def build_app(office: Office, health: Health) -> FastAPI:
     app.include_router(api.router, prefix=document.PREFIX)
     app.include_router(pages.router)
     app.mount("/static", KeptFiles(directory=STATIC), name="static")
-    for kind in TOLD:
-        app.add_exception_handler(kind, _tell)
-    app.add_exception_handler(ClientDisconnect, _left)
-    for fault in CAN_NOT_READ:
-        app.add_exception_handler(fault, _can_not_read)
-    app.add_exception_handler(Exception, _fault)
+    for kind in ANSWERS:
+        app.add_exception_handler(kind, _answer)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+    for fault in UNREADABLE:
+        app.add_exception_handler(fault, _unreadable)
+    app.add_exception_handler(Exception, _internal_error)
     app.add_middleware(Forms)
     app.add_middleware(Segments)
     app.add_middleware(Fence)
@@ -59,7 +59,7 @@ def build_app(office: Office, health: Health) -> FastAPI:
 
 
 class KeptFiles(StaticFiles):
-    """Files that browsers keep: what is in one never changes under the address that pages give it."""
+    """Static files that browsers cache: the address in a page contains a version, so its content never changes."""
 
     def file_response(
         self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -70,39 +70,40 @@ class KeptFiles(StaticFiles):
         return answer
 
 
-async def _tell(request: Request, error: Exception) -> Response:
-    told = as_not_done(error)
-    if told.status == 405:
-        told.headers["Allow"] = ", ".join(_methods(request))
+async def _answer(request: Request, error: Exception) -> Response:
+    not_done = as_not_done(error)
+    if not_done.status == 405:
+        not_done.headers["Allow"] = ", ".join(_methods(request))
     if request.url.path.startswith(API):
-        return told.answer()
-    return await pages.tell(request, told)
+        return not_done.answer()
+    return await pages.answer_of(request, not_done)
 
 
 def _methods(request: Request) -> list[str]:
-    """The methods at this path, of all routes: whatever routes names only those of the first."""
+    """Return the methods of all routes at this path; the router itself names only those of the first."""
     routes = [each for each in iter_route_contexts(request.app.routes) if each.methods]
     return sorted(
         {method for each in routes if each.path_regex.match(request.url.path) for method in each.methods or ()}
     )
 
 
-async def _can_not_read(request: Request, error: Exception) -> Response:
-    """A broken tenant is a matter for the operator; anything else is a fault."""
+async def _unreadable(request: Request, error: Exception) -> Response:
+    """Answer that the tenant is broken, if it is. Any other error is an internal error."""
     office: Office = request.app.state.office
     tenant: str | None = request.path_params.get("tenant")
     token = await token_of(request) if tenant else None
     admitted = tenant and token and judge(Need.VIEWER, token, tenant) is Verdict.WELCOME
     if tenant and token and admitted and await office.soundness.look(tenant, error):
-        return await _tell(request, told_broken(office, token, tenant) or error)
+        return await _answer(request, told_broken(office, token, tenant) or error)
     raise error
 
 
-async def _left(request: Request, error: Exception) -> Response:
-    """Whoever sent something has gone; nobody hears this."""
+async def _disconnected(request: Request, error: Exception) -> Response:
+    """The client is gone; this answer reaches no client."""
     return Response(status_code=400)
 
 
-async def _fault(request: Request, error: Exception) -> Response:
-    """A fault of ours: the log has it, whoever asked has a sentence."""
-    return await _tell(request, NotDone(500, "Headcount made a mistake; its log says which.", code="internal_error"))
+async def _internal_error(request: Request, error: Exception) -> Response:
+    """Answer an internal error with a sentence; uvicorn logs the exception."""
+    sentence = "Headcount failed with an internal error. The log has the cause."
+    return await _answer(request, NotDone(500, sentence, code="internal_error"))

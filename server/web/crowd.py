@@ -1,11 +1,11 @@
-"""Which HTTP connections are open, and which one is closed when there are too many. Pure.
+"""Decides which HTTP connection is closed when there are too many. Pure.
 
-A connection is a stranger until a request with a good token (or session) has come over it. Strangers have half of all
-places. A new stranger takes the place of the oldest one of the largest source, so a new client is always heard, and a
-source with few connections does not lose them to one with many. One source and one token have a quarter of all places
-each. Above the cap a few spare places are kept for health checks and metrics.
+A connection is a stranger until it has carried a request with a valid token (or session). Strangers have at most half
+of all places. A new stranger takes the place of the oldest stranger of the source with the most. So a new client is
+always answered, and a source with few connections does not lose them to one with many. One source, and one token, has
+at most a quarter of all places. A few spare places above the cap are kept for health checks and metrics.
 
-A trusted proxy's connections have the source and token of the request that is being answered, and none in between.
+A trusted proxy's connection has the source and token of the request that is being answered, and none in between.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import TypeVar
 from server.descriptors import kept
 
 CONNECTIONS = 1000
-"""Connections at once, if the descriptors allow it."""
+"""Concurrent connections, if the limit of open descriptors allows it."""
 
 LEAST = 8
-"""Fewer places could not be divided."""
+"""The minimum of places: fewer could not be divided into shares."""
 
 STREAMS = 50
-"""Event streams of one token: ten people who share one, each with five pages in view."""
+"""Event streams of one token: enough for 10 people who share it, with 5 open pages each."""
 
 SPARE = 32
 """Places above the cap, for health checks and metrics only."""
@@ -43,15 +43,15 @@ class Caps:
 
     @property
     def share(self) -> int:
-        """The places of one source, and of one token."""
+        """Return the places of one source, and of one token."""
         return self.connections // 4
 
 
 def caps_for(connections: int | None, streams: int, descriptors: int) -> Caps:
     """Return the caps of a process that may have so many descriptors open.
 
-    Without a chosen number of connections they take at most an eighth of them. Whatever is chosen, a quarter of what
-    SFTP leaves to everything else stays free for the databases, imports and the log.
+    If `connections` is None, connections take at most an eighth of the descriptors. In every case, a quarter of the
+    descriptors that SFTP leaves stays free for the databases, imports and the log.
     """
     most = max(LEAST, kept(descriptors) * 3 // 4 - SPARE)
     wanted = min(CONNECTIONS, max(LEAST, descriptors // 8)) if connections is None else connections
@@ -70,11 +70,11 @@ class Guest:
 
 
 class Crowd:
-    """The guests. Methods that make room return the guests to disconnect; those are not counted any more."""
+    """The guests. A method that makes room returns the guests to disconnect, which are no longer counted."""
 
     def __init__(self, caps: Caps) -> None:
         self._caps = caps
-        # The oldest first; a known guest moves to the end when its answer is complete.
+        # Oldest first; a known guest moves to the end when its answer is complete.
         self._strangers: dict[Guest, None] = {}
         self._known: dict[Guest, None] = {}
         self._spare: dict[Guest, None] = {}
@@ -97,7 +97,7 @@ class Crowd:
     def ask(self, guest: Guest, source: str | None) -> list[Guest] | None:
         """Begin to answer a request from `source`; call `answered` once afterwards.
 
-        None: there is no place for it, and only health checks and metrics may be answered.
+        Returns None without a place for it: then only health checks and metrics may be answered.
         """
         self._end_request(guest)
         guest.answering += 1
@@ -115,7 +115,7 @@ class Crowd:
         return leaving
 
     def recognize(self, guest: Guest, token: int) -> list[Guest] | None:
-        """Count the guest as one of `token`, which was found to be good. None: that token has its share already."""
+        """Count the guest as one of `token`, which is valid. Returns None if the token has its share already."""
         if guest.token == token or guest not in self:
             return []
         leaving: list[Guest] = []
@@ -124,7 +124,7 @@ class Crowd:
             if idle is None:
                 return None
             leaving.append(self._dismiss(idle))
-        self._forget_token(guest)
+        self._drop_token(guest)
         guest.token = token
         self._by_token[token] += 1
         if guest in self._strangers:
@@ -133,7 +133,7 @@ class Crowd:
         return leaving
 
     def follow(self, guest: Guest) -> bool:
-        """Count an event stream until the answer is complete. False: the token has as many as it may."""
+        """Count an event stream until the answer is complete. Returns False if the token has as many as allowed."""
         if guest.token is None or guest.follows:
             return guest.follows
         if self._streams[guest.token] >= self._caps.streams:
@@ -143,14 +143,14 @@ class Crowd:
         return True
 
     def answered(self, guest: Guest) -> None:
-        """End what `ask` has begun."""
+        """End the request that `ask` began."""
         guest.answering -= 1
-        if not guest.answering:  # else the next request of a pipeline is under way already
+        if not guest.answering:  # else the next request of a pipeline has begun already
             self._end_request(guest)
 
     def leave(self, guest: Guest) -> None:
-        """Forget a connection that is closed; once more does nothing."""
-        self._forget_token(guest)
+        """Remove a closed connection; a second call does nothing."""
+        self._drop_token(guest)
         if guest in self._spare:
             del self._spare[guest]
         elif guest in self:
@@ -164,7 +164,7 @@ class Crowd:
     # Below
 
     def _seat(self, guest: Guest, source: str | None) -> list[Guest] | None:
-        """Give a stranger a place. None: all of the source's, or of all, are taken by known guests being answered."""
+        """Give a stranger a place. Returns None if known guests that are being answered have all places."""
         leaving = self._room_of(source)
         if leaving is None:
             return None
@@ -173,14 +173,14 @@ class Crowd:
         if len(self._strangers) + len(self._known) >= self._caps.connections:
             first = self._oldest_stranger() if self._strangers else self._idle(self._known)
             if first is None:
-                return None  # then no guest was dismissed above either: that would have made room
+                return None  # no guest was dismissed above: that would have made room
             leaving.append(self._dismiss(first))
         self._strangers[guest] = None
         self._count(guest, source)
         return leaving
 
     def _room_of(self, source: str | None) -> list[Guest] | None:
-        """Make room in the share of a source: by its oldest stranger, else by one that waits for a request."""
+        """Make room in the share of a source: dismiss its oldest stranger, else a known guest without a request."""
         if source is None or self._by_source[source] < self._caps.share:
             return []
         first = next((each for each in self._strangers if each.source == source), None)
@@ -188,9 +188,9 @@ class Crowd:
         return None if first is None else [self._dismiss(first)]
 
     def _oldest_stranger(self) -> Guest:
-        """Return the oldest stranger of the source with the most; of sources with as many, the oldest of all."""
+        """Return the oldest stranger of the source with the most; of equal sources, the oldest of all."""
         counts = Counter(each.source for each in self._strangers)
-        return max(self._strangers, key=lambda each: counts[each.source])  # the first of the largest
+        return max(self._strangers, key=lambda each: counts[each.source])  # max() returns the first
 
     @staticmethod
     def _idle(guests: Iterable[Guest]) -> Guest | None:
@@ -206,7 +206,7 @@ class Crowd:
             del self._known[guest]
             (self._strangers if guest.proxied else self._known)[guest] = None
         if guest.proxied and guest not in self._spare:
-            self._forget_token(guest)
+            self._drop_token(guest)
             self._uncount(guest)
 
     def _unfollow(self, guest: Guest) -> None:
@@ -214,7 +214,7 @@ class Crowd:
             _one_less(self._streams, guest.token)
         guest.follows = False
 
-    def _forget_token(self, guest: Guest) -> None:
+    def _drop_token(self, guest: Guest) -> None:
         self._unfollow(guest)
         if guest.token is not None:
             _one_less(self._by_token, guest.token)

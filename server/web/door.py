@@ -1,7 +1,7 @@
-"""Counts who is connected over HTTP, and turns away what there is no place for; crowd.py decides.
+"""Counts HTTP connections and refuses those above the caps; crowd.py decides which.
 
-The door is the outermost layer of the app, inside uvicorn's own that knows who is behind a trusted proxy. Every
-request has its `Caller`: access.py tells it which token it came with, and routes of events are counted by it.
+The door is the outermost layer of the app. Around it is only uvicorn's layer for trusted proxies, which sets the
+client's address. Every request has its `Caller`: access.py passes it the token, and it counts event streams.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz", "/metrics"})
 """The paths for which spare places are kept."""
 
-TOLD_AGAIN_S = 60.0
-"""The log says at most once in this time that there are too many connections."""
+WARN_EVERY_S = 60.0
+"""The warning about too many connections is logged at most once in this time."""
 
 UNKNOWN = "unknown"
-"""The source of what a proxy says is an address, and is not."""
+"""The source of a client whose address, as a proxy gives it, is invalid."""
 
 
 class Caller:
-    """One connection, as the door and the routes see it."""
+    """One connection, for the door and the routes."""
 
     def __init__(self, door: Door, guest: Guest, hang_up: Callable[[], None]) -> None:
         self.guest = guest
@@ -41,20 +41,20 @@ class Caller:
         self._door = door
 
     def shows(self, token: int) -> None:
-        """Count the connection as one of this token. Raises NotDone 429 above its share."""
+        """Count the connection as one of this token. Raises NotDone 429 above the token's share."""
         leaving = self._door.crowd.recognize(self.guest, token)
         if leaving is None:
             raise _too_many("too_many_connections", "This token has too many requests at once. Try again later.")
         self._door.dismiss(leaving)
 
     def follows(self) -> None:
-        """Count the request as an event stream until its end. Raises NotDone 429 above the cap."""
+        """Count the request as an event stream until it ends. Raises NotDone 429 above the cap."""
         if not self._door.crowd.follow(self.guest):
             raise _too_many("too_many_streams", "This token has too many event streams. Close one.")
 
 
 def caller_of(request: Request) -> Caller | None:
-    """Return the connection that a request came over; None without a listener."""
+    """Return the connection of a request; None if the app runs without a listener."""
     caller: Caller | None = getattr(request.state, "caller", None)
     return caller
 
@@ -66,23 +66,23 @@ class Door:
         self._app = app
         self._trusted = tuple(trusted)
         self._callers: dict[Guest, Caller] = {}
-        self._told_at = float("-inf")
+        self._warned_at = float("-inf")
         self.crowd = Crowd(caps)
 
     def enter(self, host: str | None, hang_up: Callable[[], None]) -> Caller:
-        """Count a connection from `host`; others may be disconnected for it."""
+        """Count a connection from `host`; this may disconnect others."""
         guest, leaving = self.crowd.arrive(self._source(host))
         caller = self._callers[guest] = Caller(self, guest, hang_up)
         self.dismiss(leaving)
         return caller
 
     def leave(self, caller: Caller) -> None:
-        """Forget a connection that is closed."""
+        """Remove a closed connection."""
         self.crowd.leave(caller.guest)
         self._callers.pop(caller.guest, None)
 
     def dismiss(self, guests: Iterable[Guest]) -> None:
-        """Disconnect these."""
+        """Disconnect these guests."""
         for guest in guests:
             self._warn()
             if caller := self._callers.pop(guest, None):
@@ -107,7 +107,7 @@ class Door:
             self.crowd.answered(caller.guest)
 
     def _source(self, host: str | None) -> str | None:
-        """Return what counts as one source; None for a trusted proxy."""
+        """Return the source of a client: an IPv4 address or the /64 of an IPv6 one; None for a trusted proxy."""
         try:
             address = ip_address(host or "")
         except ValueError:
@@ -116,10 +116,10 @@ class Door:
 
     def _warn(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._told_at >= TOLD_AGAIN_S:
-            self._told_at = now
+        if now - self._warned_at >= WARN_EVERY_S:
+            self._warned_at = now
             log.warning(
-                "Too many HTTP connections: some are disconnected or refused.", extra={"event": "http_crowded"}
+                "There are too many HTTP connections; some are closed or refused.", extra={"event": "http_crowded"}
             )
 
 

@@ -1,7 +1,7 @@
-"""Answers too big to be made at once: sent as fast as they are read, and not a byte ahead.
+"""Large answers, sent piece by piece: a piece is made only when the client has taken the one before.
 
-What is sent is made in threads and in small pieces, so that nobody's upload waits for somebody's download. Whoever
-breaks off, or reads nothing for a while, ends the work.
+Pieces are small and made in threads, so that a download does not delay uploads. A client that disconnects, or takes
+nothing for STALLED_S, ends the download.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from server.web.not_done import NotDone
 
 CHUNK_BYTES = 256 * 1024
 STALLED_S = 60.0
-"""So long a reader may take nothing before we are done with them."""
+"""A client that takes nothing for so long is disconnected."""
 
 Pieces = AsyncGenerator[str | bytes, None]
 
 
 class Streamed(StreamingResponse):
-    """What `pieces` give, piece by piece. They are closed at the end, whatever it is."""
+    """An answer made of `pieces`. They are closed at the end, also after an error."""
 
     def __init__(self, pieces: Pieces, media_type: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(pieces, headers=headers, media_type=media_type)
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Cancelled once and no more, unlike in the parent's way: closing what was open has to be waited for.
+        # Canceled only once, unlike in the parent class: closing the pieces must be awaited.
         sending = asyncio.ensure_future(self.stream_response(send))
         leaving = asyncio.ensure_future(self.listen_for_disconnect(receive))
         try:
@@ -53,7 +53,7 @@ class Streamed(StreamingResponse):
                 async with asyncio.timeout(STALLED_S):
                     await send(message)
             except TimeoutError:
-                raise asyncio.CancelledError from None  # as if they had gone
+                raise asyncio.CancelledError from None  # as if the client had disconnected
 
         async with aclosing(self._pieces):
             await super().stream_response(send_soon)
@@ -62,26 +62,26 @@ class Streamed(StreamingResponse):
 def download(
     request: Request, pieces: Pieces, name: str, media_type: str, *, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """`pieces` as a file that a browser saves under `name`."""
+    """Return `pieces` as a file that a browser saves under `name`."""
     return streamed(request, pieces, media_type, {"content-disposition": disposition(name), **(headers or {})})
 
 
 def streamed(request: Request, pieces: Pieces, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer of these pieces; to HEAD its headers, and nothing is begun."""
+    """Return the answer made of these pieces; for HEAD only its headers, and no piece is made."""
     answer = Streamed(pieces, media_type, headers)
     return Response(headers=answer.headers) if request.method == "HEAD" else answer
 
 
 async def file_download(request: Request, path: Path, name: str, media_type: str = "text/csv") -> Response:
-    """The file at `path` as it is now. Raises NotDone 404 if there is none (any more)."""
+    """Return the file at `path`. Raises NotDone 404 if there is none."""
     try:
         file = await asyncio.to_thread(path.open, "rb")
     except FileNotFoundError:
-        raise NotDone(404, "This file is not kept any more, or there never was one.", code="no_file") from None
+        raise NotDone(404, "This file does not exist, or is no longer kept.", code="no_file") from None
     size = os.fstat(file.fileno()).st_size
     if request.method == "HEAD":
         file.close()
-    # Bytes are sent as they came: in which letters, their own header or mark has to say.
+    # No charset: the bytes are sent as uploaded, in any encoding.
     headers = {"content-length": str(size), "content-type": media_type}
     return download(request, _chunks(file), name, media_type, headers=headers)
 
@@ -93,7 +93,7 @@ async def _chunks(file: BinaryIO) -> Pieces:
 
 
 def disposition(name: str) -> str:
-    """Content-Disposition for a file called `name` (RFC 6266): in ASCII for the old, in full for all others. Pure."""
+    """Return Content-Disposition for the file `name` (RFC 6266): in ASCII, and in full for newer clients. Pure."""
     plain = "".join(letter if " " <= letter <= "~" and letter not in '"\\%' else "_" for letter in name)
     full = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
     return f'attachment; filename="{plain}"{full}'

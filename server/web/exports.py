@@ -1,8 +1,8 @@
-"""What of a tenant can be downloaded, on its pages and by the API alike.
+"""The downloads of a tenant, for the pages and the API.
 
-All users are one file, made piece by piece while it is sent, and read by the page, each from its own moment: a
-transaction as long as a download would keep the database from being tidied up. So an import that ends meanwhile may
-show in a part of the file.
+The file of all users is made piece by piece while it is sent. Users are read in batches, each in its own transaction:
+a transaction as long as the download would block the cleanup of the database. So if an import ends during a download,
+only a part of the file may show it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from server.web.downloads import Pieces, download, file_download
 from server.web.office import Visit
 
 BATCH = 100
-"""Users that are read at once: so many hold up nobody else."""
+"""The users read at once: few enough not to delay other work."""
 
 JSON_LINES = "application/jsonl"
 
@@ -43,22 +43,22 @@ async def send_users_json_lines(request: Request, visit: Visit) -> Response:
 
 
 async def send_rejected_rows(request: Request, visit: Visit, import_id: int) -> Response:
-    """Send the rejected rows of an import. Raises Refused if there is none of this id, NotDone if no file is kept."""
+    """Send the rejected rows of an import. Raises Refused for an unknown id, NotDone if no file is kept."""
     await visit.entry(import_id)
     return await file_download(request, visit.folder.errors(import_id), f"sync_users-{import_id}.errors.csv")
 
 
 async def send_uploaded_file(request: Request, visit: Visit, import_id: int) -> Response:
-    """Send the file of an import as it came. Raises Refused and NotDone as above."""
+    """Send the uploaded file of an import. Raises Refused and NotDone as above."""
     entry = await visit.entry(import_id)
     return await file_download(request, visit.folder.copy(import_id), entry.file.name)
 
 
 async def users_as_csv(users: Users, settings: ImportSettings) -> Pieces:
-    """A `sync_users.csv` that changes nobody. Users without an identifier are left out: no row could name them."""
+    """Yield a `sync_users.csv` that would change no user. Users without an identifier are left out."""
     export, identity = Export(settings), identity_of(settings)
     if codecs.lookup(settings.encoding).name != "utf-8":
-        yield codecs.BOM_UTF8  # it wins over the setting
+        yield codecs.BOM_UTF8  # a BOM overrides the encoding setting
     yield _rows([export.header], settings.delimiter)
     async with users.directory(identity) as directory:
         async for batch in directory.everybody(BATCH, known=True):
@@ -66,7 +66,7 @@ async def users_as_csv(users: Users, settings: ImportSettings) -> Pieces:
 
 
 async def users_as_json_lines(users: Users, settings: ImportSettings) -> Pieces:
-    """Everybody, one JSON object a line, as lists of users show one."""
+    """Yield all users, one JSON object a line, in the form of the API's list of users."""
     async with users.directory(identity_of(settings)) as directory:
         async for batch in directory.everybody(BATCH):
             yield await asyncio.to_thread(_json_lines, batch)

@@ -1,6 +1,6 @@
-"""Forms of pages: of bounded size, and read piece by piece, so that no form holds the event loop.
+"""Bounds the size of forms, and reads them piece by piece, so that no form blocks the event loop.
 
-A form is read before the route knows who sends it, so a client without a token could else fill the memory.
+A form is read before the route checks the token. Without a bound, a client without a token could fill the memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 FORM_BYTES_MOST = 1024 * 1024
 
 PIECE_BYTES = 4096
-"""So much is parsed at once. A form is parsed in Python: of tiny fields this is a few milliseconds of work."""
+"""The bytes parsed at once. The parser is Python: with tiny fields, this takes a few milliseconds."""
 
 TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
@@ -53,7 +53,7 @@ class _Form:
             message, self._left = {**self._message, "body": self._left}, b""
             return message
         if self._size > FORM_BYTES_MOST:
-            sentence = f"A form may have {FORM_BYTES_MOST // 1024:,} KiB at most."
+            sentence = f"This form is too large: the limit is {FORM_BYTES_MOST // 1024:,} KiB."
             raise HTTPException(413, sentence, {"connection": "close"})
         if not self._left:
             return self._message
@@ -63,7 +63,7 @@ class _Form:
 
 
 def unbound(request: Request) -> None:
-    """Let a form be of any size, for a route that knows the client and keeps nothing of the form."""
+    """Remove the size bound, for a route that has checked the token and keeps nothing of the form in memory."""
     form: _Form | None = getattr(request.state, "form", None)
     if form:
         form.is_bounded = False

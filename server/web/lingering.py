@@ -1,8 +1,7 @@
-"""How a connection ends over which the client may still be sending: for a while what comes is dropped.
+"""Closes a connection whose client may still be sending: what it sends is read and dropped, for a while.
 
-A socket that is closed before all was read resets the connection, and the client may lose the answer (a 400, a 413)
-that was under way. So the server ends its own side only, and reads on, within bounds. The connection counts in the
-crowd until it is closed.
+Closing a socket with unread data resets the connection, and the client may lose the answer (a 400, a 413). So the
+server closes its own side only and reads on, within bounds. The connection counts in the crowd until it is closed.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ LINGER_BYTES = 8 * 1024**2
 
 
 class Lingering:
-    """A transport of asyncio's whose `close()` lingers if the client `may_send` more; called again, it closes."""
+    """An asyncio transport whose `close()` lingers if the client `may_send` more. A second call closes it."""
 
     def __init__(self, transport: asyncio.Transport, may_send: Callable[[], bool]) -> None:
         self._transport = transport
@@ -29,7 +28,7 @@ class Lingering:
 
     @property
     def lingers(self) -> bool:
-        """Whether all that comes is to be dropped."""
+        """Return whether incoming data must be dropped."""
         return self._timer is not None
 
     def is_closing(self) -> bool:
@@ -48,12 +47,12 @@ class Lingering:
         self._transport.resume_reading()
 
     def drop(self, count: int) -> None:
-        """So many bytes came, and are dropped."""
+        """Count `count` dropped bytes; abort the connection above LINGER_BYTES."""
         self._left -= count
         if self._left < 0:
             self._transport.abort()
 
     def ended(self) -> None:
-        """The connection is lost."""
+        """Stop the timer of a connection that is lost."""
         if self._timer:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn in the event loop of everything else, which alone decides about signals and the end."""
+"""The HTTP listener: uvicorn in the server's event loop. The server handles signals and ends it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from server.web.slow_clients import PatientProtocol
 log = logging.getLogger(__name__)
 
 BACKLOG = 128
-"""So many connections wait to be accepted, and are at one go: those too many are closed before there are more."""
+"""The connections that wait to be accepted, and are accepted at once. Those above the cap close before the next."""
 
 CLOSE_S = 2.0
-"""Answers under way when the server stops have so long; then whoever waits for one is hung up on."""
+"""The time that answers get to end when the server stops. Then their connections are closed."""
 
 GIVE_UP_S = 10
-"""What does not end when there is nobody left to answer is left alone after so long."""
+"""The time that requests get to end after their connections are closed."""
 
 
 class WebListener:
     """Listens between `start()` and `close()`.
 
-    `trusted` proxies are believed who is behind them, and whether they came by HTTPS: nobody else is.
+    Only `trusted` proxies may set the client's address, and whether it uses HTTPS.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class WebListener:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> tuple[str, int]:
-        """Listen; returns the address and port. Raises OSError if that can't be had."""
+        """Listen and return the address and port. Raises OSError if the address cannot be used."""
         listening = _listening(*self._where)
         self._task = asyncio.create_task(self._server.serve([listening]), name="http")
         host, port = listening.getsockname()[:2]
         return host, port
 
     async def close(self) -> None:
-        """Returns when all answers have ended, so that nobody works on what is closed afterwards."""
+        """Stop, and return when all answers have ended: the caller may then close what they used."""
         self._server.should_exit = True
         if self._task:
             await asyncio.wait([self._task], timeout=CLOSE_S)
@@ -76,7 +76,7 @@ class WebListener:
 
 
 def default_caps(connections: int | None = None, streams: int = STREAMS) -> Caps:
-    """Return the caps of this process. A number of connections that its descriptors do not last for is logged."""
+    """Return the caps of this process. Log a warning if its descriptors do not allow so many connections."""
     caps = caps_for(connections, streams, descriptor_limit())
     for sentence in lowered({"max_http_connections": connections}, {"max_http_connections": caps.connections}):
         log.warning("%s", sentence, extra={"event": "fence_lowered"})
@@ -86,11 +86,11 @@ def default_caps(connections: int | None = None, streams: int = STREAMS) -> Caps
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are not ours to take."""
+        """Leave signals to the server."""
         yield
 
     def hang_up(self) -> None:
-        """End all connections: to whoever answers it is as if the other side had gone."""
+        """Abort all connections: to a route it looks as if the client had disconnected."""
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
@@ -98,7 +98,7 @@ class _Server(uvicorn.Server):
 def _listening(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     listening = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    # Whoever is accepted has it too: an answer is written in two pieces, and the second must not wait until the first
-    # is acknowledged, which clients put off by 40 ms. (asyncio sees to that only where a socket names its protocol.)
+    # Accepted sockets inherit this. An answer is written in two pieces; without TCP_NODELAY the second waits for the
+    # acknowledgment of the first, which clients delay by 40 ms. (asyncio sets it only on sockets that name TCP.)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening

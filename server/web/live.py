@@ -1,7 +1,7 @@
-"""What happens to imports, as it happens, for whoever looks at a page: seen in the store, told over HTTP.
+"""Live events of imports for open pages: read from the store, sent over HTTP.
 
-It is looked at only while somebody follows, and what other processes decide is seen too. Of each import only the
-newest event is kept for a follower who does not take them.
+The store is read only while there are followers, so decisions of other processes are seen, too. For a slow follower,
+only the newest event of each import is kept.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.3
 BEAT_S = 15.0
-"""After so long without an event a comment is sent: nobody notices otherwise that a connection is dead."""
+"""The interval of comments in a stream: without them, a dead connection would go unnoticed."""
 
 AGAIN_MS = 2000
-"""A browser that has lost the connection asks again after so long."""
+"""The wait of a browser before it reconnects."""
 
 PENDING_MOST = 1000
-"""So many imports may have news that a follower has not taken; of more, the oldest are dropped."""
+"""The most imports with pending events for one follower; above it, the oldest events are dropped."""
 
 Key = tuple[str, int]
 Progress = Callable[[], Mapping[Key, float]]
-"""How far the imports that run now are, 0 to 1, by tenant and id."""
+"""Returns the progress of the running imports, 0 to 1, by tenant and id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """News of one import. `progress` is 0 to 1 while it runs, else None.
+    """One event of an import. `progress` is 0 to 1 while it runs, else None.
 
-    Whoever has seen it goes on with `follow(..., after=number)`.
+    A follower that has received it continues with `follow(..., after=number)`.
     """
 
     kind: Literal["progress", "state"]
@@ -54,7 +54,7 @@ class Event:
 
 @dataclass(eq=False, slots=True)
 class _Follower:
-    """Who follows `tenant` (None: all), and what they have not taken yet. `seen` is None until the first look."""
+    """A follower of `tenant` (None: all) and its pending events. `seen` is None until the store is first read."""
 
     tenant: str | None
     seen: int | None
@@ -67,7 +67,7 @@ class _Follower:
         if self.tenant not in (None, event.tenant):
             return
         key = (event.tenant, event.import_id)
-        self.pending.pop(key, None)  # the newest comes last
+        self.pending.pop(key, None)  # keep the newest event at the end
         self.pending[key] = event
         if len(self.pending) > PENDING_MOST:
             del self.pending[next(iter(self.pending))]
@@ -78,7 +78,7 @@ class _Follower:
         self.news.set()
 
     async def take(self) -> list[Event]:
-        """What there is, once there is something or it is over."""
+        """Wait for events or the end, and return the pending events."""
         await self.news.wait()
         self.news.clear()
         taken, self.pending = list(self.pending.values()), {}
@@ -86,22 +86,22 @@ class _Follower:
 
 
 class Live:
-    """Tells followers what happens, until `close()`."""
+    """Sends events to followers until `close()`."""
 
     def __init__(self, hints: Hints, progress: Progress) -> None:
         self._hints = hints
         self._progress = progress
         self._followers: set[_Follower] = set()
         self._joined = asyncio.Event()
-        self._told: dict[Key, float] = {}
+        self._sent: dict[Key, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._trouble = Trouble(log, "Following imports fails", {"event": "live_fault"})
 
     async def follow(self, tenant: str | None, after: int | None = None) -> AsyncGenerator[Event, None]:
-        """The events of `tenant` (None: of all) from now on, or from those with a number above `after`.
+        """Yield the events of `tenant` (None: all tenants) from now on, or those with a number above `after`.
 
-        It ends when the server stops, or can't see any more what happens.
+        Ends when the server stops, or when the store cannot be read.
         """
         if self._closed:
             return
@@ -118,7 +118,7 @@ class Live:
             self._followers.discard(follower)
 
     async def close(self) -> None:
-        """End all who follow, at once."""
+        """End all followers at once."""
         self._closed = True
         self._end_all()
         self._joined.set()
@@ -132,12 +132,12 @@ class Live:
     async def _watch(self) -> None:
         try:
             async with self._hints.watch() as watch:
-                await self._look_again_and_again(watch)
+                await self._look_until_closed(watch)
         except Exception as error:
             self._trouble.met(error)
             self._end_all()
 
-    async def _look_again_and_again(self, watch: Watch) -> None:
+    async def _look_until_closed(self, watch: Watch) -> None:
         while not self._closed:
             if not self._followers:
                 self._joined.clear()
@@ -148,7 +148,7 @@ class Live:
             await set_within(self._joined, LOOK_S)
 
     async def _look(self, watch: Watch, *, changed: bool) -> None:
-        """Tell everybody what is new to them: how far what runs is, then states, which may be later than that."""
+        """Offer each follower its new events: progress first, then states, because a state may be newer."""
         followers = list(self._followers)
         if not followers:
             return
@@ -156,25 +156,25 @@ class Live:
         fresh = any(follower.fresh for follower in followers)
         if fresh:
             newest = await watch.newest()
-            for follower in followers:  # one may have seen more, before a backup was restored
+            for follower in followers:  # `seen` may be above `newest` after a backup was restored
                 follower.seen = newest if follower.seen is None else min(follower.seen, newest)
-        if fresh or progress != self._told:
-            # One that has just ended may be in memory still.
+        if fresh or progress != self._sent:
+            # The progress of an import that has just ended may still be in memory.
             running = await watch.running()
-            self._tell_progress(followers, {key: progress[key] for key in progress.keys() & running})
+            self._offer_progress(followers, {key: progress[key] for key in progress.keys() & running})
         if fresh or changed:
-            await self._tell_states(followers, watch)
+            await self._offer_states(followers, watch)
         for follower in followers:
             follower.fresh = False
 
-    def _tell_progress(self, followers: Sequence[_Follower], progress: Mapping[Key, float]) -> None:
+    def _offer_progress(self, followers: Sequence[_Follower], progress: Mapping[Key, float]) -> None:
         for key, fraction in progress.items():
             for follower in followers:
-                if follower.fresh or self._told.get(key) != fraction:
+                if follower.fresh or self._sent.get(key) != fraction:
                     follower.offer(Event("progress", *key, ImportState.RUNNING, fraction, follower.seen or 0))
-        self._told = dict(progress)
+        self._sent = dict(progress)
 
-    async def _tell_states(self, followers: Sequence[_Follower], watch: Watch) -> None:
+    async def _offer_states(self, followers: Sequence[_Follower], watch: Watch) -> None:
         lowest = min(follower.seen or 0 for follower in followers)
         moves = await watch.moves(lowest)
         events = [
@@ -186,11 +186,11 @@ class Live:
                 follower.offer(event)
                 follower.seen = event.number
             if news:
-                await asyncio.sleep(0)  # however many follow, they hold up nobody
+                await asyncio.sleep(0)  # many followers must not block the event loop
 
 
 def as_text(event: Event) -> str:
-    """`event` as one of a stream of server-sent events."""
+    """Return `event` in the format of server-sent events."""
     facts = {
         "tenant": event.tenant,
         "import": event.import_id,
@@ -203,9 +203,9 @@ def as_text(event: Event) -> str:
 async def as_stream(
     events: AsyncGenerator[Event, None], may_stay: Callable[[], Awaitable[bool]], beat_s: float = BEAT_S
 ) -> AsyncGenerator[str, None]:
-    """`events` as text/event-stream, with a comment every `beat_s`, and closed with it.
+    """Yield `events` as text/event-stream, with a comment every `beat_s`; close them at the end.
 
-    As often it asks whether whoever follows `may_stay`: their session may have ended, their token been revoked.
+    Every `beat_s` it also ends unless `may_stay()`: the session may have ended, or the token may be revoked.
     """
     loop = asyncio.get_running_loop()
     yield f"retry: {AGAIN_MS}\n\n"

@@ -1,4 +1,4 @@
-"""The file in a form of a browser (RFC 7578), given on as it comes: nothing of it is kept here."""
+"""Reads the file in a browser's form (RFC 7578) and passes its bytes on as they arrive; keeps nothing."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from server.web.forms import unbound
 from server.web.not_done import NotDone
 
 BEGIN_S = 60.0
-"""A form whose file has not begun after so long is given up."""
+"""A form whose file has not begun after so long is refused."""
 
 DRAIN_S = 10.0
-"""Browsers show no answer that comes before they have sent everything: so long we read on and throw it away."""
+"""The time to read and drop the rest of a refused form: browsers show no answer before they have sent everything."""
 
 PIECE_BYTES = 32 * 1024
-"""So much is parsed at once: some milliseconds where a file is full of what nearly ends it."""
+"""The bytes parsed at once: a few milliseconds in the worst case, a file full of near-boundaries."""
 
 PARTS_MOST = 16
 HEADERS_MOST = 8
 HEADER_BYTES_MOST = 4096
-"""The page's own form has one part of two headers; the parser is Python, and more would hold the event loop."""
+"""Bounds of a form. The page's form has one part with two headers; many more would block the event loop, because the
+parser is Python."""
 
 
 class FormFile:
     """The file in the field `field` of a form. `name()` once, then `chunks()` once."""
 
     def __init__(self, request: Request, field: str) -> None:
-        """Raises NotDone if what comes is no such form."""
+        """Raises NotDone if the body is not a multipart form."""
         unbound(request)
         self._stream = request.stream()
         self._field = field.encode()
@@ -45,9 +46,9 @@ class FormFile:
         self._came: list[bytes] = []
 
     async def name(self) -> str:
-        """What the file is called where it was; the form has been read to where the file begins.
+        """Read the form up to the file, and return the file's name on the client.
 
-        Raises NotDone if no file was chosen, or nothing comes.
+        Raises NotDone if no file was chosen, or the file does not begin within BEGIN_S.
         """
         try:
             async with asyncio.timeout(BEGIN_S):
@@ -60,7 +61,7 @@ class FormFile:
         return self._name
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes of the file. Raises NotDone if the form breaks off before its end."""
+        """Yield the bytes of the file. Raises NotDone if the form ends before the file does."""
         while True:
             if self._came:
                 came, self._came = self._came, []
@@ -71,14 +72,14 @@ class FormFile:
                 raise _broken()
 
     async def drain(self) -> None:
-        """Read what still comes, for a while, so that whoever sends it hears the answer."""
+        """Read and drop the rest of the form, for at most DRAIN_S, so that the client receives the answer."""
         with suppress(TimeoutError, ClientDisconnect):
             async with asyncio.timeout(DRAIN_S):
                 async for _ in self._stream:
                     pass
 
     async def _read(self) -> bool:
-        """Take in what comes next; False if nothing does."""
+        """Read and parse the next bytes; return whether there were any."""
         data = await anext(self._stream, b"")
         for at in range(0, len(data), PIECE_BYTES):
             if at:
@@ -89,7 +90,7 @@ class FormFile:
                 raise _broken() from None
         return bool(data)
 
-    # What the parser calls
+    # Callbacks of the parser
 
     def on_part_begin(self) -> None:
         self._parts += 1
@@ -150,4 +151,4 @@ def _parser(request: Request, called: FormFile) -> MultipartParser:
 
 
 def _broken() -> NotDone:
-    return NotDone(400, "The file did not arrive whole. Send it again.", code="broken_form")
+    return NotDone(400, "The file did not arrive completely. Send it again.", code="broken_form")

@@ -1,4 +1,4 @@
-"""What could not be done, and how it is told: as RFC 9457 wants it, by status, code and a sentence."""
+"""Errors of requests, as problems of RFC 9457: status, code and a sentence."""
 
 from __future__ import annotations
 
@@ -41,18 +41,17 @@ STATUS = {
     "tenant_broken": 503,
     "disk_full": 507,
 }
-"""What is refused with another status than 409, by its code. Keys have codes of their own: below."""
+"""The status of a refusal by its code. Other codes have 422 if they are about a key, else 409."""
 
 AGAIN_S = 10
-"""So long to wait, for whoever is told to try again."""
+"""The seconds in Retry-After."""
 
 
 class NotDone(Exception):  # noqa: N818 - what it is
-    """A request that ends here, as a "problem" of RFC 9457.
+    """The end of a request as a problem of RFC 9457.
 
-    `detail` is a sentence that says what to do; `code` is stable, None where the status says it all. `errors` are all
-    that are wrong with what was sent, by the name of the parameter, field or setting. A `Refusal` is not one, but
-    becomes one (`as_not_done`), as do faults of our own.
+    `detail` is a sentence that says what to do. `code` is stable; None if the status says enough. `errors` has a
+    sentence for each wrong parameter, field or setting, by name. `as_not_done` converts a `Refusal` to a NotDone.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class NotDone(Exception):  # noqa: N818 - what it is
         return HTTPStatus(self.status).phrase
 
     def answer(self) -> JSONResponse:
-        """As application/problem+json."""
+        """Return the answer as application/problem+json."""
         headers = {**({"www-authenticate": "Bearer"} if self.status == 401 else {}), **self.headers}
         return JSONResponse(self.to_json(), self.status, headers, media_type=MEDIA_TYPE)
 
@@ -91,29 +90,32 @@ class NotDone(Exception):  # noqa: N818 - what it is
 
 
 def as_not_done(error: Exception) -> NotDone:
-    """Map an exception that is an answer to the NotDone that the client is told. Pure."""
+    """Map an exception that is an answer to the NotDone sent to the client. Pure."""
     if isinstance(error, NotDone):
         return error
     if isinstance(error, HTTPException):
-        code, sentence = _TOLD.get(error.status_code, (None, error.detail))
+        code, sentence = _SENTENCES.get(error.status_code, (None, error.detail))
         return NotDone(error.status_code, sentence, code=code, headers=error.headers)
     if isinstance(error, RequestValidationError):
         return unfit(error.errors())
     if isinstance(error, TryAgain):
-        detail = f"Not now: {error.message}. Nothing was changed; try again in a while."
+        detail = f"Not possible now: {error.message}. Nothing was changed. Try again later."
         return NotDone(
             507 if error.code == "disk_full" else 503, detail, code=error.code, headers={"retry-after": str(AGAIN_S)}
         )
     if isinstance(error, Refusal):
         return _refused(error)
-    raise TypeError(f"{type(error).__name__} is no answer")
+    raise TypeError(f"{type(error).__name__} is not an answer")
 
 
-_TOLD = {404: ("not_found", "There is nothing here."), 405: ("bad_method", "That can't be done here.")}
+_SENTENCES = {
+    404: ("not_found", "Page not found."),
+    405: ("bad_method", "This address does not accept this method; the Allow header lists those it accepts."),
+}
 
 
 def unfit(errors: Sequence[ErrorDetails]) -> NotDone:
-    """What was sent is not what is asked for: all that is wrong, and the first of it as the sentence. Pure."""
+    """Return the NotDone for a request that does not fit: all errors, and the first as the sentence. Pure."""
     found: dict[str, str] = {}
     for each in errors:
         found.setdefault(_where(each), reason(each))
@@ -122,7 +124,7 @@ def unfit(errors: Sequence[ErrorDetails]) -> NotDone:
 
 
 def _where(error: ErrorDetails) -> str:
-    """The name of a parameter, or the way to a field of a body."""
+    """Return the name of a parameter, or the path of a field in the body."""
     place = error["loc"][1:] if error["loc"][:1] in {("query",), ("path",), ("header",), ("body",)} else error["loc"]
     return ".".join(str(part) for part in place) or "body"
 

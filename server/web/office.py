@@ -1,4 +1,4 @@
-"""What routes work with: the Office, put together once in server/app.py, and the Visit, a request that was let in."""
+"""The objects that routes work with: the Office, built once in server/app.py, and the Visit, an admitted request."""
 
 from __future__ import annotations
 
@@ -35,12 +35,11 @@ from server.web.slowing import Slowing
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """The tenants, their imports and keys as the web side reaches them.
+    """The tenants, imports and keys for the web side.
 
-    `queue` is the server's own: a decision taken there wakes the worker. Lists and reports are read through `reader`,
-    on a connection of its own, so that nobody who looks holds up an upload. `sftp_port` gives the port that SFTP is
-    listening on, and `host_keys` are what it proves itself with. `parts_up` says which parts of the server are up,
-    by name.
+    `queue` is the server's queue: a decision made there wakes the worker. `reader` reads lists and reports on its own
+    connection, so that an open page does not delay an upload. `sftp_port` returns the port of SFTP, and `host_keys`
+    are its host keys. `parts_up` returns which parts of the server are up, by name.
     """
 
     settings: ServerSettings
@@ -63,7 +62,7 @@ class Office:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request of somebody who may make it. `tenant` is the one it is about, empty if it is about none."""
+    """One admitted request. `tenant` is the name of the tenant it is about; "" if it is about none."""
 
     office: Office
     token: Token
@@ -71,7 +70,7 @@ class Visit:
 
     @property
     def may_change(self) -> bool:
-        """Whether they are more than a viewer."""
+        """Return whether the token is an owner's or the operator's."""
         return self.token.role is not Role.VIEWER
 
     @property
@@ -103,18 +102,18 @@ class Visit:
 
     @asynccontextmanager
     async def directory(self) -> AsyncIterator[Directory]:
-        """Open the users of the tenant, told apart as its settings say now."""
+        """Open the users of the tenant, with the identifier of its current settings."""
         async with self.users.directory(identity_of(await self.settings())) as directory:
             yield directory
 
     @asynccontextmanager
     async def history(self) -> AsyncIterator[History]:
-        """Open what imports changed of the tenant's users, told apart as its settings say now."""
+        """Open the history of the tenant's users, with the identifier of its current settings."""
         async with self.users.history(identity_of(await self.settings())) as history:
             yield history
 
     async def revoke_key(self, fingerprint: str) -> None:
-        """Take a key from the tenant, and forget when it was used. Raises KeyRefused if there is none."""
+        """Revoke a key of the tenant, and delete when it was used. Raises KeyRefused if there is none."""
         key = await asyncio.to_thread(self.ring.revoke, fingerprint)
-        with suppress(TryAgain):  # what is left of its use goes with the next one that is written
+        with suppress(TryAgain):  # the next write of key uses deletes it
             await self.office.key_uses.forget(self.tenant, key.fingerprint)

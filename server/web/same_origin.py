@@ -1,4 +1,4 @@
-"""What wraps every answer: headers that keep browsers from harm, and no form of another site's is taken."""
+"""Middleware around every request: it adds security headers and refuses forms from other sites."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 NOT_KEPT = "no-store"
-"""Of answers that say nothing about it themselves: what is in them is somebody's."""
+"""The Cache-Control of answers that set none: they may contain a tenant's data."""
 
 
-def is_ours(headers: Mapping[str, str], scheme: str) -> bool:
-    """Whether a request comes from a page of ours, as browsers tell (W3C Fetch Metadata; RFC 6454 before it). Pure.
+def is_same_origin(headers: Mapping[str, str], scheme: str) -> bool:
+    """Return whether a request comes from a page of this server: Fetch Metadata (W3C), else Origin (RFC 6454). Pure.
 
-    What tells nothing is not: every browser of these years sends one of the two with a form.
+    Without either header it does not: every current browser sends one of them with a form.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
@@ -58,7 +58,7 @@ class Fence:
 
         app: ASGIApp = self._app
         by_cookie = scope["method"] not in SAFE and not scope["path"].startswith(API)
-        if by_cookie and not is_ours(Headers(scope=scope), scope["scheme"]):
+        if by_cookie and not is_same_origin(Headers(scope=scope), scope["scheme"]):
             sentence = "This form was not sent from a page of this server."
             app = NotDone(403, sentence, code="foreign_origin").answer()
         await app(scope, receive, send_with_headers)

@@ -1,9 +1,9 @@
-"""Names of others in our paths: an encoded `/` or `%` belongs to the segment it is in.
+"""Identifiers in paths: an encoded `/` or `%` belongs to its segment.
 
-Servers decode a path before it is routed, and then nobody can tell the user `a/history` from the history of the user
-`a`. So these two stay encoded until a route has been found; the convertors below decode what they give. A route with
-`{identifier:segment}` gets one segment, one with `{fingerprint:segments}` all that are left. `{import_id:number}` is
-one that a database may have: of thousands of digits, which Python refuses to read, none takes a route.
+Servers decode a path before routing. Then the user `a/history` and the history of the user `a` have the same path. So
+these two characters stay encoded until a route is found, and the convertors below decode them. `{identifier:segment}`
+takes one segment, `{fingerprint:segments}` takes all that are left. `{import_id:number}` takes at most 19 digits, as
+many as a database id may have: Python refuses to read numbers of thousands of digits.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _KEPT = re.compile("%(2[fF]|25)")
 
 
 def routed(raw_path: str) -> str:
-    """A path as it came, decoded but for `%2F` and `%25`. Pure."""
+    """Return a raw path decoded, except `%2F` and `%25`. Pure."""
     return unquote(_KEPT.sub(lambda found: f"%25{found[1].upper()}", raw_path))
 
 
 def segment(text: object) -> str:
-    """`text` as one segment of a path. Pure."""
+    """Return `text` encoded as one segment of a path. Pure."""
     return quote(str(text), safe="")
 
 
 class Segments:
-    """ASGI middleware around whatever routes."""
+    """ASGI middleware around the router."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,8 +1,8 @@
-"""How long a client of HTTP may keep the server waiting, and what it is told that does not speak HTTP.
+"""Limits how long an HTTP client may keep the server waiting, and answers a client that does not speak HTTP.
 
-A silent client holds a descriptor like one that is answered, and uploads need the same ones. So a connection ends
-when the head of a request is not there in time, when nothing more comes of a body, or when the client does not take
-the end of an answer. How many connections there may be at once is decided in crowd.py.
+A silent client holds a descriptor, and uploads need descriptors, too. A connection ends when the head of a request is
+late, when no more of a body arrives, or when the client does not take the end of an answer. The number of connections
+is limited in crowd.py.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from server.web.door import Caller, Door
 from server.web.lingering import Lingering
 
 HEAD_S = 20.0
-"""So long after it has come, or has had its last answer, a client may take to have sent the head of a request."""
+"""The time for the head of a request, from the connection or the end of the previous answer."""
 
 STALLED_S = 75.0
-"""So long nothing may come, or be taken. Longer than those wait who read a body: they have a sentence to say."""
+"""The time without progress, sending or receiving. The timeouts of routes are shorter, and answer with a sentence."""
 
 
 READ_BYTES = 32 * 1024
-"""So much is read from a socket at once. A body of tiny chunks is parsed in Python, and asyncio's 256 KiB of it are
-44,000 chunks: a third of a second for which no other client is served."""
+"""The bytes read from a socket at once. Asyncio's 256 KiB may hold 44,000 tiny chunks of a body. They are parsed in
+Python, and would block all other clients for a third of a second."""
 
 
 class PatientProtocol(H11Protocol):
-    """One connection, as uvicorn makes them; every request of it has the `Caller` in its state."""
+    """One connection of uvicorn; every request of it has the `Caller` in its state."""
 
     _waiting: asyncio.TimerHandle | None = None
     _untaken = 0
@@ -52,7 +52,7 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._lingering = Lingering(transport, self._may_send)
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all of a transport that uvicorn uses
-        transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # of asyncio's; a test has it
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]  # an attribute of asyncio's; a test checks it
         self._wait(HEAD_S)
         self._caller = self._door.enter(self.client[0] if self.client else None, transport.abort)
         self.app_state = {**self.app_state, "caller": self._caller}
@@ -82,14 +82,14 @@ class PatientProtocol(H11Protocol):
         self._look()
 
     def send_400_response(self, msg: str) -> None:
-        """End the connection for what is not HTTP; with an answer, unless one has begun.
+        """End the connection of a client that does not speak HTTP; answer 400 unless an answer has begun.
 
-        uvicorn answers in any state: amid or after another answer that is an error of the library, and the app, which
-        knows nothing of it, fails at its own answer.
+        uvicorn answers in any state. During or after another answer, that raises an error in h11, and the app fails
+        at its own answer.
         """
         may_answer = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
         if self._is_answering():
-            # To the app it is as if the client had gone: it reads no further, and what it sends is dropped.
+            # To the app, the client has disconnected: it stops reading, and what it sends is dropped.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if may_answer:
@@ -98,16 +98,16 @@ class PatientProtocol(H11Protocol):
             self.transport.close()
 
     def _may_send(self) -> bool:
-        """Whether there may be more of a request, which nothing reads."""
+        """Return whether the client may send more of a request that is no longer read."""
         return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
     def _look(self) -> None:
-        """Wait for whatever the client has to do next, if it has to do something."""
+        """Start or stop the timer for what the client must do next."""
         if self._is_answering():
             self._stop_waiting()
             if self.cycle.more_body:
                 self._wait(STALLED_S)
-        elif self._waiting is None:  # however little of a head comes, it is not waited for any longer
+        elif self._waiting is None:  # a few bytes of a head do not extend the time
             self._wait(STALLED_S if self.transport.get_write_buffer_size() else HEAD_S)
 
     def _is_answering(self) -> bool:
@@ -124,8 +124,8 @@ class PatientProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._waiting = None
-        we_do_not_read = self._is_answering() and self.flow.read_paused
-        if we_do_not_read or 0 < self.transport.get_write_buffer_size() < self._untaken:
+        reading_paused = self._is_answering() and self.flow.read_paused
+        if reading_paused or 0 < self.transport.get_write_buffer_size() < self._untaken:
             self._wait(STALLED_S)
         else:
             self.transport.abort()

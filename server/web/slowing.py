@@ -1,7 +1,7 @@
-"""How long somebody who showed a wrong token has to wait for the answer: longer each time, forgotten in time. Pure.
+"""The delay of the answer to a wrong token: longer after each failure, reset after a while. Pure.
 
-Tokens are too random to be guessed; this keeps whoever tries it all the same from costing others anything. Right
-tokens never wait, or one wrong script could lock out everybody behind the same address.
+Tokens are too random to be guessed; the delay keeps attempts from slowing other clients. A valid token is never
+delayed: otherwise one wrong script could lock out all clients behind the same address.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from ground.waits import Growing
 
 WAITS = Growing(0.25, 5.0)
 FORGIVEN_AFTER_S = 60.0
-"""So long after the last failure the next one counts as the first."""
+"""The time without a failure after which the next failure counts as the first."""
 WAITING_MOST = 10
-"""Answers of one source that may wait at once; more are refused at once."""
+"""The delayed answers of one source; above it, requests are refused without delay."""
 SOURCES_MOST = 10_000
 
 
@@ -27,21 +27,21 @@ class _Source:
 
 
 class Slowing:
-    """The failures of late, by source: an IPv4 address, or the /64 of an IPv6 one."""
+    """The recent failures by source: an IPv4 address, or the /64 of an IPv6 address."""
 
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
 
     def failed(self, address: Address, now: float) -> float | None:
-        """Count a failure at `now` (seconds of any clock): how many seconds it has to wait, None if too many do.
+        """Count a failure at `now` (seconds of any clock). Return its delay in seconds; None if too many wait.
 
-        Whoever waits calls `waited()` when it is over.
+        The caller calls `waited()` after the delay.
         """
         source = self._sources.setdefault(source_of(address), _Source())
         if now - source.last > FORGIVEN_AFTER_S:
             source.failures = 0
         source.last = now
-        self._forget_old(now)
+        self._drop_old(now)
         if source.waiting >= WAITING_MOST:
             return None
         source.waiting += 1
@@ -49,10 +49,10 @@ class Slowing:
         return WAITS.after(source.failures)
 
     def waited(self, address: Address) -> None:
-        """One wait is over."""
+        """End one delay."""
         self._sources[source_of(address)].waiting -= 1
 
-    def _forget_old(self, now: float) -> None:
+    def _drop_old(self, now: float) -> None:
         if len(self._sources) > SOURCES_MOST:
             recent = now - FORGIVEN_AFTER_S
             self._sources = {

@@ -35,12 +35,12 @@ expect.set_options(timeout=DEADLINE_S * 1000)
 
 
 class Complaints(list[str]):
-    """What the browser had to complain of: errors of scripts, what the policy forbade, what was not found."""
+    """The errors of the browser's console: scripts that failed, content that the policy blocked, files not found."""
 
 
 @asynccontextmanager
 async def open_browser() -> AsyncIterator[Browser]:
-    """Started once for many pages: it takes a second or more."""
+    """Start Chromium. It takes a second or more, so one browser serves many pages."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=client("chromium"), args=FLAGS)
         try:
@@ -53,7 +53,7 @@ async def open_browser() -> AsyncIterator[Browser]:
 async def open_page(
     browser: Browser, url: str, *, phone: bool = False, dark: bool = False, javascript: bool = True
 ) -> AsyncIterator[Page]:
-    """A page of somebody new, as wide as a phone or a desk; it is an error if its console has one at the end."""
+    """Open a page in a new profile, as wide as a phone or a desk. Fails at the end if its console has an error."""
     scheme: Literal["dark", "light"] = "dark" if dark else "light"
     context = await browser.new_context(
         base_url=url,
@@ -77,13 +77,13 @@ async def open_page(
 
 
 def _note(complaints: Complaints, message: Any) -> None:
-    # An answer that is an error is told there too; whether it should be one is the test's business.
+    # The console also logs answers with an error status; the test itself checks those.
     if message.type == "error" and "the server responded with a status of" not in message.text:
         complaints.append(message.text)
 
 
 async def sign_in(page: Page, token: str) -> None:
-    """Sign in with the form, as a person does."""
+    """Sign in with the form."""
     await page.goto("/sign-in")
     await page.get_by_label("Access token").fill(token)
     await page.get_by_role("button", name="Sign in").click()

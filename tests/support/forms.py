@@ -1,4 +1,4 @@
-"""The forms of a page as a browser without a script sends them."""
+"""Forms of a page, as a browser without JavaScript sends them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ Pairs = list[tuple[str, str]]
 
 
 class Form(HTMLParser):
-    """The controls of the form whose action is `action`, in `pairs`: what is sent if nobody touches them.
+    """The form with this `action`. `pairs` has the name and value of each control as sent without edits.
 
-    Buttons are not among them.
+    Buttons are not in it.
     """
 
     def __init__(self, page: str, action: str) -> None:
@@ -26,7 +26,7 @@ class Form(HTMLParser):
         return next(text for found, text in reversed(self.pairs) if found == name)
 
     def but(self, **changes: str | None) -> dict[str, list[str]]:
-        """What is sent if these hold something else; None: a box that is not ticked. `__` stands for a dot."""
+        """Return what is sent after these changes. None clears a checkbox; `__` in a name means a dot."""
         sent: dict[str, list[str]] = {}
         for name, text in self.pairs:
             sent.setdefault(name, []).append(text)

@@ -1,4 +1,4 @@
-"""Pages as a test reads them: by somebody who has signed in, and without their tags."""
+"""Reads pages in tests: with a session, and as text without tags."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ IMPORTS = "/tenants/acme/imports"
 
 
 async def page(site: Site, path: str = IMPORTS, *, role: str = "owner", status: int = 200) -> str:
-    """The page at `path`, which is answered with `status`."""
+    """Return the HTML at `path`; the answer must have `status`."""
     answer = await (await site.browser(role)).get(path)
     assert answer.status_code == status, answer.text
     return answer.text
 
 
 def seen(text: str) -> str:
-    """What somebody reads on a page."""
+    """Return the visible text of a page's main part."""
     main = text[text.index("<main") : text.index("</main>")]
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", main)).split())
 
 
 def listed(text: str) -> list[int]:
-    """The numbers in a list of imports."""
+    """Return the ids in a list of imports."""
     return [int(found) for found in re.findall(r'<th scope="row"><a href="[^"]*/imports/(\d+)"', text)]
 
 

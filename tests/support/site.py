@@ -1,4 +1,4 @@
-"""The whole web side on real databases and a real port, and people who may do this or that there.
+"""The complete web side on real databases and a real port, with clients for each role.
 
 async with open_site(tmp_path, "acme", "other") as site:
     answer = await site.api("owner").get("/api/v1/tenants/acme/imports")
@@ -48,16 +48,16 @@ from tests.support.waiting import eventually
 
 FILE = "sync_users.csv"
 FROM_OURS = {"sec-fetch-site": "same-origin"}
-"""What a browser adds to a form that it sends from a page of the same site."""
+"""The header that a browser adds to a form from a page of the same site."""
 
 
 HOST_KEYS = (ShownHostKey("ssh-ed25519", f"SHA256:{'h' * 43}", "ssh-ed25519 AAAAhost"),)
 
 
 class Site:
-    """`office` is what the routes work with; `tokens` are texts by role, those of tenants for the first.
+    """`office` is what the routes work with. `tokens` has a token by role; owner and viewer are of the first tenant.
 
-    `checks` say which parts of the server are up: all.
+    `checks` are the health checks; all succeed.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Site:
         self._clients = clients
 
     async def upload(self, content: bytes, tenant: str = "acme", *, dry_run: bool = False, name: str = FILE) -> int:
-        """A file that landed over SFTP: queued, and nothing runs it."""
+        """Queue a file as an SFTP upload does; do not run it. Return the id of its import."""
         queue = self.office.queue
         number = await queue.arriving(
             tenant,
@@ -97,20 +97,20 @@ class Site:
         return number
 
     async def run(self) -> None:
-        """Let everything that waits run to its end."""
+        """Run all queued imports to their end."""
         advising = Advising(self.office.tenants.folder, self.office.tenants.users, in_toml)
         starter = replace(self._starter, advising=advising)
         worker = Worker(self.office.queue, self.closing, starter)
         worker.start()
         try:
             await eventually(self._nothing_waits)
-            if advising._tasks:  # on a busy machine it comes after the end
+            if advising._tasks:  # on a busy machine, advice ends after the import
                 await asyncio.wait([*advising._tasks.values()], timeout=30)
         finally:
             await worker.stop(5)
 
     async def imported(self, content: bytes, tenant: str = "acme", *, dry_run: bool = False, name: str = FILE) -> int:
-        """A file that landed, once its import has ended."""
+        """Queue a file, run its import to the end and return its id."""
         number = await self.upload(content, tenant, dry_run=dry_run, name=name)
         await self.run()
         return number
@@ -120,17 +120,17 @@ class Site:
         return not (await queue.heads() or await queue.cut_off())
 
     def anybody(self, **headers: str) -> httpx.AsyncClient:
-        """A client that shows nothing about itself."""
+        """Return a client without token or session."""
         client = httpx.AsyncClient(base_url=self.url, headers=headers)
         self._clients.push_async_callback(client.aclose)
         return client
 
     def api(self, role: str) -> httpx.AsyncClient:
-        """A client of the API with the token of `role`."""
+        """Return a client of the API with the token of `role`."""
         return self.anybody(authorization=f"Bearer {self.tokens[role]}")
 
     async def browser(self, role: str) -> httpx.AsyncClient:
-        """A client that has signed in on the page with the token of `role`."""
+        """Return a client that has signed in with the token of `role`."""
         client = self.anybody(**FROM_OURS)
         answer = await client.post("/sign-in", data={"token": self.tokens[role]})
         assert answer.status_code == 303, answer.text
@@ -139,7 +139,7 @@ class Site:
 
 @asynccontextmanager
 async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
-    """A site with these tenants, and a token of each role; `elsewhere` is the owner of the second tenant."""
+    """Open a site with these tenants and a token of each role; `elsewhere` is the owner of the second tenant."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_tenants(data, serving=True))
         for name in tenants:

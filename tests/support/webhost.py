@@ -1,4 +1,4 @@
-"""A real HTTP server on a free port that remembers what it was sent, and answers, fails, hangs or redirects."""
+"""A real HTTP server on a free port: it records its requests, and answers, fails, hangs or redirects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Call:
 
 
 class WebHost:
-    """`answer` gives the status for a call; 0 hangs until the host is closed. With a Location for redirects."""
+    """`answer` returns the status for a call; 0 hangs until the host is closed. `location` is for redirects."""
 
     def __init__(self, answer: Callable[[Call], int] = lambda call: 204) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""What an owner does in a browser, on the real server, with files that came by a real sftp."""
+"""An owner's tasks in a browser, on the real server, with files uploaded by a real sftp."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
+from server.tenants.setting_texts import SETTING_TEXTS
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import client, needs
 from tests.support.server_process import ServerProcess
@@ -38,10 +39,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def tenant(server: ServerProcess) -> str:
-    """A tenant of its own for each test, whose files are whole lists."""
+    """Add a tenant for the test, whose files are complete lists."""
     name = next(NAMES)
     server.add_tenant(name, deactivate_missing="true")
     return name
+
+
+def label(setting: str) -> str:
+    """Return the label of a setting in the form."""
+    return SETTING_TEXTS[setting].label
 
 
 def url(server: ServerProcess) -> str:
@@ -53,7 +59,7 @@ def token(server: ServerProcess, tenant: str, role: str = "owner") -> str:
 
 
 async def not_reloaded(page: Page) -> bool:
-    """Whether the document is still the one that `remember` was called on."""
+    """Return whether the document is the one that `remember` was called on."""
     return bool(await page.evaluate("window.remembered === true"))
 
 
@@ -61,14 +67,14 @@ async def remember(page: Page) -> None:
     await page.evaluate("window.remembered = true")
 
 
-async def test_an_import_is_seen_to_run_and_end_without_reloading(
+async def test_a_running_import_updates_its_page_without_a_reload(
     server: ServerProcess, browser: Browser, tenant: str
 ) -> None:
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
-        await expect(page.get_by_role("heading", name="No file has come yet")).to_be_visible()
+        await expect(page.get_by_role("heading", name="No files yet")).to_be_visible()
         await remember(page)
-        with being_written(server.files(tenant).users_db):  # the import can't end before it is seen to run
+        with being_written(server.files(tenant).users_db):  # the import cannot end before the page shows that it runs
             server.put(tenant, crowd(30_000))
             await expect(page.get_by_role("progressbar")).to_be_visible()
         await expect(page.get_by_role("row").filter(has_text="Completed")).to_contain_text("30,000")
@@ -76,7 +82,7 @@ async def test_an_import_is_seen_to_run_and_end_without_reloading(
         assert await not_reloaded(page)
 
 
-async def test_a_page_that_is_refused_events_asks_less_and_less_often(
+async def test_a_page_without_an_event_stream_retries_less_and_less_often(
     server: ServerProcess, browser: Browser, tenant: str
 ) -> None:
     refused = count()
@@ -96,14 +102,16 @@ async def test_a_page_that_is_refused_events_asks_less_and_less_often(
         assert 2 <= next(refused) <= 7  # after 10 s, 20 s, 40 s and so on
 
 
-async def test_errors_are_opened_filtered_and_fetched(server: ServerProcess, browser: Browser, tenant: str) -> None:
+async def test_errors_are_opened_filtered_and_downloaded(
+    server: ServerProcess, browser: Browser, tenant: str
+) -> None:
     server.put(tenant, people("ann", "ben") + b"Cy,,cy@acme.example,Sales\nDee,Example,nonsense,Sales\n")
     server.wait(tenant)
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
         await page.get_by_role("link", name="#1").click()
         await expect(page.get_by_role("heading", name="Import #1")).to_be_visible()
-        messages = page.get_by_role("region", name="What there is to say about the file")
+        messages = page.get_by_role("region", name="Messages", exact=True)
         await expect(messages.get_by_text("nonsense").first).to_be_visible()
         await (
             page.get_by_role("navigation", name="Codes of messages").get_by_role("link", name="invalid_email").click()
@@ -115,7 +123,7 @@ async def test_errors_are_opened_filtered_and_fetched(server: ServerProcess, bro
         assert [row.split(",")[0] for row in rows] == ["_line", "4", "5"]
 
 
-async def test_a_held_import_is_approved_by_whoever_sees_whom_it_is_about(
+async def test_an_owner_sees_the_users_of_a_held_import_and_approves_it(
     server: ServerProcess, browser: Browser, tenant: str
 ) -> None:
     server.put(tenant, crowd(40))
@@ -124,9 +132,9 @@ async def test_a_held_import_is_approved_by_whoever_sees_whom_it_is_about(
     assert server.wait(tenant)["state"] == "held"
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
-        await page.get_by_role("link", name="Look and decide").click()
-        await expect(page.get_by_role("region", name="Who would lose access").locator("tbody tr")).to_have_count(15)
-        await page.get_by_role("button", name="Approve: 15 people lose access").click()
+        await page.get_by_role("link", name="Review").click()
+        await expect(page.get_by_role("region", name="Users to deactivate").locator("tbody tr")).to_have_count(15)
+        await page.get_by_role("button", name="Approve: deactivate 15 users").click()
         await expect(page.locator(".notice")).to_contain_text("Approved")
         await expect(page.locator(".badge.completed")).to_be_visible()
     report = server.report(tenant, 2)
@@ -144,11 +152,11 @@ async def test_a_viewer_sees_a_held_import_and_no_button(
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant, "viewer"))
         await page.goto(f"/tenants/{tenant}/imports/2")
-        await expect(page.get_by_text("You may only look")).to_be_visible()
+        await expect(page.get_by_text("Only an owner can approve or discard.")).to_be_visible()
         await expect(page.get_by_role("button", name=re.compile("Approve|Discard"))).to_have_count(0)
 
 
-async def test_a_mapping_is_tried_on_the_last_file_and_then_saved(
+async def test_settings_can_be_tested_on_the_newest_file_before_saving(
     server: ServerProcess, browser: Browser, tenant: str
 ) -> None:
     server.put(tenant, people("ann", "ben").replace(b"primary_team", b"Abteilung"))
@@ -156,33 +164,33 @@ async def test_a_mapping_is_tried_on_the_last_file_and_then_saved(
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
         await page.get_by_role("link", name="Settings").click()
-        await page.get_by_label("Column names").fill("Abteilung = primary_team")
-        await page.get_by_role("button", name="Try on the last file").click()
-        await expect(page.get_by_role("heading", name="The settings that were tried")).to_be_visible()
-        await expect(page.get_by_text("This was only tried: nothing was changed.")).to_be_visible()
+        await page.get_by_label(label("field_mapping")).fill("Abteilung = primary_team")
+        await page.get_by_role("button", name="Test on the newest file").click()
+        await expect(page.get_by_role("heading", name="Tested settings")).to_be_visible()
+        await expect(page.get_by_text("Dry run: nothing was changed.")).to_be_visible()
         assert "Abteilung" not in server.cli("tenant", "show", tenant).text
         await page.get_by_role("button", name="Save these settings").click()
         await expect(page.locator(".notice")).to_contain_text("saved")
-        await expect(page.get_by_label("Column names")).to_have_value("Abteilung = primary_team")
+        await expect(page.get_by_label(label("field_mapping"))).to_have_value("Abteilung = primary_team")
     assert "Abteilung" in server.cli("tenant", "show", tenant).text
     server.put(tenant, people("ann", "ben").replace(b"primary_team", b"Abteilung"))
     assert server.wait(tenant)["counts"]["teams_created"] == 1
 
 
-async def test_a_setting_that_makes_no_sense_is_said_beside_it_and_nothing_is_saved(
+async def test_an_invalid_setting_gets_an_error_beside_it_and_nothing_is_saved(
     server: ServerProcess, browser: Browser, tenant: str
 ) -> None:
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
         await page.goto(f"/tenants/{tenant}/settings")
-        await page.get_by_label("Deactivation limit").fill("many")
-        await page.get_by_label("Encoding").fill("latin-1")
+        await page.get_by_label(label("max_deactivations_percent")).fill("many")
+        await page.get_by_label(label("encoding")).fill("latin-1")
         await page.get_by_role("button", name="Save").click()
-        await expect(page.get_by_role("alert")).to_contain_text("nothing was saved")
-        field = page.get_by_label("Deactivation limit")
+        await expect(page.get_by_role("alert")).to_contain_text("Nothing was saved. Fix 1 setting:")
+        field = page.get_by_label(label("max_deactivations_percent"))
         await expect(field).to_have_value("many")
         await expect(field).to_have_attribute("aria-invalid", "true")
-        await expect(page.get_by_label("Encoding")).to_have_value("latin-1")
+        await expect(page.get_by_label(label("encoding"))).to_have_value("latin-1")
     assert "latin-1" not in server.cli("tenant", "show", tenant).text
 
 
@@ -210,7 +218,7 @@ async def test_a_key_is_added_on_the_page_and_logs_in_until_it_is_revoked(
     assert server.sftp(name, "ls").returncode != 0
 
 
-async def test_a_file_that_is_dropped_is_tried_and_changes_nobody(
+async def test_the_test_of_a_chosen_file_changes_no_user(
     server: ServerProcess, browser: Browser, tenant: str, tmp_path: Path
 ) -> None:
     server.put(tenant, people("ann", "ben"))
@@ -219,15 +227,15 @@ async def test_a_file_that_is_dropped_is_tried_and_changes_nobody(
     file.write_bytes(people("ann", "ben", "cy"))
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
-        await page.get_by_role("link", name="Try a file").first.click()
+        await page.get_by_role("link", name="Test a file").first.click()
         await page.locator("input[type=file]").set_input_files(file)
-        await page.get_by_role("button", name=re.compile("Try")).click()
-        await expect(page.get_by_text("This was only tried: nothing was changed.")).to_be_visible()
+        await page.get_by_role("button", name="Test this file").click()
+        await expect(page.get_by_text("Dry run: nothing was changed.")).to_be_visible()
         await expect(page.get_by_text("<b>people<b>.csv").first).to_be_visible()
     assert set(server.users(tenant)) == {"ann@acme.example", "ben@acme.example"}
 
 
-async def test_whoever_signs_out_is_out_in_every_tab(server: ServerProcess, browser: Browser, tenant: str) -> None:
+async def test_a_sign_out_ends_the_session_in_every_tab(server: ServerProcess, browser: Browser, tenant: str) -> None:
     async with open_page(browser, url(server)) as page:
         await sign_in(page, token(server, tenant))
         other = await page.context.new_page()
@@ -238,20 +246,20 @@ async def test_whoever_signs_out_is_out_in_every_tab(server: ServerProcess, brow
         await expect(other.get_by_label("Access token")).to_be_visible()
 
 
-async def test_everything_works_without_javascript(server: ServerProcess, browser: Browser, tenant: str) -> None:
+async def test_every_page_works_without_javascript(server: ServerProcess, browser: Browser, tenant: str) -> None:
     server.put(tenant, crowd(40))
     server.wait(tenant)
     server.put(tenant, crowd(40, without=15))
     server.wait(tenant)
     async with open_page(browser, url(server), javascript=False) as page:
         await sign_in(page, token(server, tenant))
-        await page.get_by_role("link", name="Look and decide").click()
-        await page.get_by_role("button", name="Discard this file").click()
+        await page.get_by_role("link", name="Review").click()
+        await page.get_by_role("button", name="Discard import").click()
         await expect(page.locator(".notice")).to_contain_text("Discarded")
         await page.get_by_role("link", name="Settings").click()
         await page.get_by_role("button", name="Add field").click()
         await page.get_by_label("Key", exact=True).fill("shoe_size")
-        await page.get_by_label("Deactivation limit").fill("50")
+        await page.get_by_label(label("max_deactivations_percent")).fill("50")
         await page.get_by_role("button", name="Save").click()
         await expect(page.locator(".notice")).to_contain_text("saved")
         await page.get_by_role("link", name="Users").first.click()
@@ -265,7 +273,7 @@ async def test_everything_works_without_javascript(server: ServerProcess, browse
     assert server.report(tenant, 2)["state"] == "discarded"
 
 
-async def test_the_keyboard_alone_is_enough(server: ServerProcess, browser: Browser, tenant: str) -> None:
+async def test_the_skip_link_leads_to_the_content(server: ServerProcess, browser: Browser, tenant: str) -> None:
     async with open_page(browser, url(server)) as page:
         await page.goto("/sign-in")
         await page.keyboard.type(token(server, tenant))  # the field has the focus
@@ -279,7 +287,7 @@ async def test_the_keyboard_alone_is_enough(server: ServerProcess, browser: Brow
         assert inside, "the next stop is in the content"
 
 
-async def test_html_in_a_name_a_team_and_a_header_stays_text(
+async def test_file_content_on_a_page_is_text_never_html(
     server: ServerProcess, browser: Browser, tenant: str
 ) -> None:
     evil = "<img src=x onerror=document.title=1>"

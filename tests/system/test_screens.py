@@ -1,5 +1,6 @@
-"""Every page as people see it: usable by everybody (axe finds nothing), never wider than the screen, no complaint of
-the browser. On the way it can take the pictures of the owner's guide: `make screenshots`.
+"""Every page in a browser: axe finds no fault, no page is wider than the screen, and the browser logs no error.
+
+The same tests take the pictures of the owner's guide: `make screenshots`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from tests.support.server_process import ROOT, ServerProcess
 
 SAMPLES = ROOT / "deploy" / "demo"
 PICTURES = os.environ.get("HEADCOUNT_SCREENSHOTS")
-"""The folder that pictures are put in, by look; not set: none are taken."""
+"""The folder for pictures, by look. If it is not set, no pictures are taken."""
 DESK = (False, False)
-"""Its pictures are those of the guide: as much as fits on a screen. The others are of whole pages."""
+"""The look of the guide's pictures, which show one screen. Pictures of the other looks show the whole page."""
 
 HOME = "/tenants/acme"
 OWNERS = {
@@ -35,7 +36,7 @@ OWNERS = {
     "held": f"{HOME}/imports/3",
     "dry-run": f"{HOME}/imports/4",
     "users": f"{HOME}/users",
-    "users-none": f"{HOME}/users?search=nobody",
+    "users-none": f"{HOME}/users?search=unknown",
     "user": f"{HOME}/users/priya.raman@acme.example",
     "settings": f"{HOME}/settings",
     "keys": f"{HOME}/keys",
@@ -58,7 +59,7 @@ pytestmark = [needs("chromium", "sftp"), pytest.mark.asyncio(loop_scope="module"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """Two companies: one with three days of files and a dry run, one without anything."""
+    """Start a server with two companies: one with three days of files and a dry run, one empty."""
     with ServerProcess(tmp_path_factory.mktemp("screens")) as started:
         started.add_tenant("acme", deactivate_missing="true")
         for day in ("monday", "tuesday", "wednesday"):
@@ -79,11 +80,13 @@ def ids(look: tuple[bool, bool]) -> str:
 
 
 LOOKS = [(False, False), (True, True), *([(False, True), (True, False)] if PICTURES else [])]
-"""Phone or desk, dark or light. Two of the four have every width and every colour in them; pictures are of all."""
+"""Phone or desk, dark or light. Two of the four looks have all widths and colors; pictures are taken of all four."""
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=ids)
-async def test_everybody_can_use_every_page(server: ServerProcess, browser: Browser, look: tuple[bool, bool]) -> None:
+async def test_every_page_passes_accessibility_checks(
+    server: ServerProcess, browser: Browser, look: tuple[bool, bool]
+) -> None:
     phone, dark = look
     visits = [
         (("acme", "--role", "owner", "--comment", "Grace, HR"), OWNERS),
@@ -111,7 +114,7 @@ LONG = (
     f"{W},{W},{'b' * 60}@{'d' * 50}.example,{W},{W},,{W},{'x' * 90}\n"
     "محمد,عبد الرحمن,m@long.example,Baker,Sales,,,\n"
 )
-"""Long words at every place that a file names; in the second file most of it changes, goes or is wrong."""
+"""Long words in every field. In the second file most users change or are missing, in the third rows fail."""
 SECOND = (
     LONG.replace("Hubert", "Ubert").replace("Baker", "B" * 80).replace(f"{W},{W},{'b' * 60}", f"{W},{W},{'c' * 60}")
 )
@@ -135,18 +138,18 @@ SPREAD = """style => {
     for (const each of document.querySelectorAll("details")) each.open = true;
 }"""
 SPACED = "* { letter-spacing: .12em !important; word-spacing: .16em !important; }"
-"""As wide as letters may be set by whoever reads (WCAG 2.2, 1.4.12): wider than any font that a screen may have."""
+"""The widest spacing that a reader may set (WCAG 2.2, 1.4.12): wider than any font."""
 PUSHED = """() => [...document.querySelectorAll("body *")].filter(each => {
     for (let box = each; box; box = box.parentElement)
         if (box != document.body && !["visible", "clip"].includes(getComputedStyle(box).overflowX)) return false;
     return each.getClientRects().length && each.getBoundingClientRect().right > window.innerWidth + 0.5;
 }).map(each => each.outerHTML.slice(0, 160)).slice(-3)"""
-"""What reaches past the right border, by itself and not as part of a box that scrolls."""
+"""The elements that reach past the right border and are not inside a box that scrolls."""
 
 
 @pytest.fixture(scope="module")
 def lengthy(server: ServerProcess) -> str:
-    """The company of the longest name, with long words in everything that a person or a file names."""
+    """Add a company with the longest name, and long words in all its users, files, settings and keys."""
     company = "a" + "b" * 30
     server.add_tenant(company)
     key = server.folder / "long.pub"
@@ -164,7 +167,7 @@ def lengthy(server: ServerProcess) -> str:
 
 
 @pytest.mark.parametrize(("width", "style"), [(320, SPACED), (390, SPACED), (1280, SPACED), (1280, "")])
-async def test_long_words_push_nothing_out_of_sight(
+async def test_long_words_never_widen_a_page(
     server: ServerProcess, browser: Browser, lengthy: str, width: int, style: str
 ) -> None:
     pushed: dict[str, object] = {}
@@ -190,7 +193,7 @@ async def test_long_words_push_nothing_out_of_sight(
 
 
 async def looked_at(page: Page, name: str, look: tuple[bool, bool]) -> dict[str, object]:
-    """What is wrong with the page that is open, by what it is."""
+    """Return the faults of the open page, by kind."""
     await take_picture(page, name, look)
     await page.evaluate(AXE)
     violations = (await page.evaluate("axe.run()"))["violations"]

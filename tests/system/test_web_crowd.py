@@ -1,4 +1,4 @@
-"""A crowd of HTTP clients takes nothing from those who send files, have a token, or watch over the server."""
+"""A crowd of HTTP clients does not block uploads, clients with a token, health checks or metrics."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.support.server_process import ServerProcess
 from tests.support.waiting import DEADLINE_S, wait_until
 
 OTHERS = 800
-"""Descriptors the server has besides those of HTTP."""
+"""The descriptors of the server that are not for HTTP."""
 
 PARTS = 50_000
 
 
 @needs("sftp")
-def test_a_crowd_of_silent_clients_keeps_nobody_from_sending_files(tmp_path: Path) -> None:
+def test_a_crowd_of_silent_clients_does_not_block_uploads(tmp_path: Path) -> None:
     descriptors = CONNECTIONS + SPARE + OTHERS
     with ServerProcess(tmp_path) as server, ExitStack() as crowd:
         for name in ("acme", "other"):
@@ -36,14 +36,14 @@ def test_a_crowd_of_silent_clients_keeps_nobody_from_sending_files(tmp_path: Pat
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
         for _ in range(descriptors + 200):
             connect(server, crowd)
-        serves_everybody_else(server)
+        serves_others(server)
         server.put("acme", people("ann"))
         assert server.wait("acme")["state"] == "completed"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server behind no proxy, so that every address of 127.0.0.0/8 is its own."""
+    """Start a server without a proxy, so that every address of 127.0.0.0/8 is a source."""
     folder = tmp_path_factory.mktemp("crowd")
     with ServerProcess(folder, env={"HEADCOUNT_HTTP_TRUSTED_PROXIES": "192.0.2.1"}) as server:
         for name in ("acme", "other"):
@@ -53,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @contextmanager
 def calm(server: ServerProcess) -> Iterator[ExitStack]:
-    """What is entered is closed again, and the server has nothing in its log that a client should not cause."""
+    """Close everything that was opened, then check that the log has no error that a client must not cause."""
     with ExitStack() as crowd:
         yield crowd
     lines = server.lines()
@@ -73,7 +73,7 @@ def ask(path: str, text: str) -> bytes:
 
 
 def status(connection: socket.socket) -> int | None:
-    """The status of an answer, once its head has come; None if the connection was closed instead."""
+    """Return the status of an answer when its head has arrived; None if the connection was closed instead."""
     try:
         head = connection.recv(64)
     except ConnectionError:
@@ -81,14 +81,14 @@ def status(connection: socket.socket) -> int | None:
     return int(head.split()[1]) if head else None
 
 
-def serves_everybody_else(server: ServerProcess) -> None:
-    """Health, readiness, metrics, the operator's page, and an owner of another tenant."""
+def serves_others(server: ServerProcess) -> None:
+    """Check health, readiness, metrics, the operator's page, and the page of another tenant's owner."""
     base = f"http://127.0.0.1:{server.http_port}"
-    ours = {"sec-fetch-site": "same-origin"}
+    same = {"sec-fetch-site": "same-origin"}
     with httpx.Client(base_url=base, timeout=DEADLINE_S) as operator:
         for path in ("/healthz", "/readyz", "/metrics"):
             assert operator.get(path).status_code == 200, path
-        signed_in = operator.post("/sign-in", data={"token": token(server, "--operator")}, headers=ours)
+        signed_in = operator.post("/sign-in", data={"token": token(server, "--operator")}, headers=same)
         assert signed_in.status_code == 303
         assert "acme" in operator.get("/tenants").text
     owner = {"authorization": f"Bearer {token(server, 'other', '--role', 'owner')}"}
@@ -101,7 +101,7 @@ def test_idle_connections_without_a_token_block_no_other_client(server: ServerPr
     with calm(server) as crowd:
         for number in range(CONNECTIONS + 100):
             connect(server, crowd, f"127.0.1.{1 + number % addresses}")
-        serves_everybody_else(server)
+        serves_others(server)
 
 
 def test_the_event_streams_of_one_viewer_block_no_other_client(server: ServerProcess) -> None:
@@ -112,11 +112,11 @@ def test_the_event_streams_of_one_viewer_block_no_other_client(server: ServerPro
             streams.append(connect(server, crowd, f"127.0.2.{1 + number % 7}"))
             with suppress(ConnectionError):
                 streams[-1].sendall(ask("/api/v1/tenants/acme/events", viewer))
-        serves_everybody_else(server)
+        serves_others(server)
         answers = [status(stream) for stream in streams]
         assert answers.count(200) == STREAMS
         assert set(answers) <= {200, 429, None}
-        serves_everybody_else(server)
+        serves_others(server)
 
 
 def test_an_event_stream_above_the_cap_is_refused_until_another_ends(server: ServerProcess) -> None:
@@ -140,8 +140,8 @@ def test_an_event_stream_above_the_cap_is_refused_until_another_ends(server: Ser
 
 
 def test_a_form_above_1_mib_is_refused(server: ServerProcess) -> None:
-    url, ours = f"http://127.0.0.1:{server.http_port}/sign-in", {"sec-fetch-site": "same-origin"}
-    refused = httpx.post(url, data={"token": "x" * FORM_BYTES_MOST}, headers=ours, timeout=DEADLINE_S)
+    url, same = f"http://127.0.0.1:{server.http_port}/sign-in", {"sec-fetch-site": "same-origin"}
+    refused = httpx.post(url, data={"token": "x" * FORM_BYTES_MOST}, headers=same, timeout=DEADLINE_S)
     assert refused.status_code == 413
 
 
@@ -165,7 +165,7 @@ def test_wrong_tokens_at_once_are_refused_while_a_right_one_is_answered(server: 
 
 
 def form_of_tiny_parts(session: str) -> bytes:
-    """A request that tries a file, with a form of nothing but tiny parts."""
+    """Return a request that tests a file, with a form of tiny parts only."""
     body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n' * PARTS + b"--x--\r\n"
     head = [
         "POST /tenants/acme/try HTTP/1.1",

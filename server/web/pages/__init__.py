@@ -1,17 +1,17 @@
-"""The pages, a module a noun: rendered here, usable without JavaScript."""
+"""The pages, one module for each subject: rendered on the server, usable without JavaScript."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
 from server.web.pages import api, companies, events, keys, signing_in, trying, users
-from server.web.pages.errors import tell
+from server.web.pages.errors import answer_of
 from server.web.pages.imports import files as import_files
 from server.web.pages.imports import one as import_page
 from server.web.pages.imports import page as imports_page
 from server.web.pages.settings import page as settings_page
 
-__all__ = ["router", "tell"]
+__all__ = ["answer_of", "router"]
 
 router = APIRouter(include_in_schema=False)
 for _page in (

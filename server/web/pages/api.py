@@ -1,4 +1,4 @@
-"""The API for people: a page made of the OpenAPI document. Anyone may read it."""
+"""The API as a page, made of the OpenAPI document. It needs no token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ router = APIRouter()
 
 @router.get("/api")
 async def show_page(request: Request) -> Response:
-    """The document for people."""
+    """Show the OpenAPI document as a page."""
     server = str(request.base_url).rstrip("/")
     groups = [(name, text, list(operations(document(), name, server))) for name, text in TAGS.items()]
     return render(request, "api.html", description=DESCRIPTION.split("\n\n"), groups=groups, server=server)

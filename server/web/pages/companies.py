@@ -1,4 +1,4 @@
-"""`/tenants`: all companies for the operator, those that need somebody first; and whether the server is well."""
+"""`/tenants`: all companies for the operator, those that need attention first, and the health of the server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ground.words import counted
 from importer.model import ImportState
 from server.upkeep.overview import TenantFacts
 from server.web.access import Operating
@@ -17,11 +18,11 @@ from server.web.pages.rendering import render
 router = APIRouter()
 
 
-NEEDS_SOMEBODY = {
-    ImportState.HELD: "Its last import waits for a decision",
-    ImportState.FAILED: "Its last import failed",
-    ImportState.ABORTED: "Its last upload broke off",
-    ImportState.IGNORED: "Its last upload had a wrong name",
+NEEDS_ATTENTION = {
+    ImportState.HELD: "Newest import is held: decision needed",
+    ImportState.FAILED: "Newest import failed",
+    ImportState.ABORTED: "Newest upload was interrupted",
+    ImportState.IGNORED: "Newest upload has a wrong file name",
 }
 BANS_SHOWN = 10
 PARTS = {"sftp": "SFTP", "worker": "Imports", "database": "Database", "disk": "Disk"}
@@ -34,9 +35,9 @@ async def list_companies(
     search: Annotated[str, Query(max_length=255)] = "",
     attention: bool = False,
 ) -> Response:
-    everybody = await visit.office.overview.tenants()
+    all_tenants = await visit.office.overview.tenants()
     search = search.strip()
-    found = [facts for facts in everybody if search.lower() in facts.tenant.name]
+    found = [facts for facts in all_tenants if search.lower() in facts.tenant.name]
     urgent = [facts for facts in found if reasons(facts)]
     calm = [facts for facts in found if not reasons(facts)]
     health = await visit.office.parts_up()
@@ -48,10 +49,10 @@ async def list_companies(
         companies=[(facts, reasons(facts)) for facts in (urgent if attention else [*urgent, *calm])],
         search=search,
         attention=attention,
-        total=len(everybody),
+        total=len(all_tenants),
         urgent=len(urgent),
-        users=_active(everybody),
-        open_now=sum(facts.sessions for facts in everybody),
+        users=_active(all_tenants),
+        open_now=sum(facts.sessions for facts in all_tenants),
         bans=bans[:BANS_SHOWN],
         more_bans=max(0, len(bans) - BANS_SHOWN),
         down=[PARTS.get(name, name) for name, up in health.items() if not up],
@@ -59,14 +60,14 @@ async def list_companies(
 
 
 def reasons(facts: TenantFacts) -> list[str]:
-    """Why somebody should look at a company; nothing if all is well. Pure."""
+    """Return why a company needs attention; empty if it does not. Pure."""
     found = [f"Broken: {facts.broken}"] if facts.broken else []
-    found += [NEEDS_SOMEBODY[facts.newest.state]] if facts.newest and facts.newest.state in NEEDS_SOMEBODY else []
+    if facts.newest and facts.newest.state in NEEDS_ATTENTION:
+        found.append(NEEDS_ATTENTION[facts.newest.state])
     if facts.feed.stale:
-        days = facts.feed.stale_after_days
-        found.append("No file was applied for a day" if days == 1 else f"No file was applied for {days} days")
+        found.append(f"No file was applied for {counted(facts.feed.stale_after_days or 0, 'day', 'days')}")
     if facts.uncounted and not facts.broken:
-        found.append("Its users could not be counted")
+        found.append("The users cannot be counted")
     return found
 
 

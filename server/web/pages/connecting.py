@@ -1,4 +1,4 @@
-"""What clients have to be told to reach a tenant's folder, as each of them wants it said."""
+"""The facts that clients need to connect to a tenant's folder, in the form that each client takes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TYPES = {
     "sk-ssh-ed25519@openssh.com": "Ed25519 security key",
     "sk-ecdsa-sha2-nistp256@openssh.com": "ECDSA security key",
 }
-"""What people call the types of keys."""
+"""The labels of the types of keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where `user` logs in, and what the server proves itself with."""
+    """Where `user` logs in, and the host keys of the server."""
 
     host: str
     port: int
@@ -32,17 +32,17 @@ class Connection:
 
     @property
     def by_hand(self) -> str:
-        """The command for OpenSSH's client that opens a session."""
+        """Return the command that opens a session with OpenSSH's sftp."""
         return f"sftp -P {self.port} -i headcount {self._target}"
 
     @property
     def by_script(self) -> str:
-        """The same for a job that runs by itself: it fails if the file did not arrive."""
+        """Return the command for an automatic job: it uploads the file, and fails if the file did not arrive."""
         return f"echo 'put sync_users.csv' | sftp -b - -P {self.port} -i headcount {self._target}"
 
     @property
     def known_hosts(self) -> str:
-        """The lines of `known_hosts` by which a job that runs by itself knows the server."""
+        """Return the lines of `known_hosts` with which an automatic job checks the server's identity."""
         name = self.host if self.port == SSH_PORT else f"[{self.host}]:{self.port}"
         return "\n".join(f"{name} {key.public}" for key in self.host_keys)
 

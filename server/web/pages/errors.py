@@ -1,4 +1,4 @@
-"""What a person sees who can't have what they asked for."""
+"""The page of a request that was refused or failed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SIGN_IN = "/sign-in"
 
 AGAIN = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0"><title>Headcount</title>
-<p><a href="">Go on</a></p></html>
+<p><a href="">Continue</a></p></html>
 """
-"""For whoever comes by a link from elsewhere (a mail, say): their browser kept the cookie back, as it is to. From
-this page of ours it asks again, with it."""
+"""The answer to a link from another site, such as a web mail: the browser sends no SameSite=Strict cookie with it.
+This page reloads at once, and the browser sends the cookie with the reload."""
 
 
-async def tell(request: Request, not_done: NotDone) -> Response:
-    """The page of what was not done; whoever is not signed in may do that first, and is brought back."""
+async def answer_of(request: Request, not_done: NotDone) -> Response:
+    """Return the page of a problem. Without a session it redirects to the sign-in page, which leads back."""
     if not_done.status == 401:
         if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
             return HTMLResponse(AGAIN)

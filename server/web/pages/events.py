@@ -1,4 +1,4 @@
-"""What happens to imports, for the script of the pages: as server-sent events, as long as somebody is signed in."""
+"""The events of imports for the script of the pages, as server-sent events, while the session is valid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = APIRouter()
 
 _NUMBER = re.compile("[0-9]{1,19}")
 HEADERS = {"x-accel-buffering": "no"}
-"""A proxy before us must not wait until there is more."""
+"""Tells a proxy before the server to send each event at once."""
 
 LastEvent = Annotated[str, Header(alias="last-event-id")]
 
@@ -31,13 +31,13 @@ async def of_all(
     after: str = "",
     last: LastEvent = "",
 ) -> Response:
-    """Of all tenants, for the operator."""
+    """Stream the events of all tenants, for the operator."""
     return _stream(request, visit, None, last or after)
 
 
 @router.get("/tenants/{tenant}/imports/events")
 async def of_tenant(request: Request, visit: Looking, after: str = "", last: LastEvent = "") -> Response:
-    """From the event after the one with this number: that of the page, or the last that the browser has had."""
+    """Stream the events after `last` (the newest that the browser has received), or else after that of the page."""
     return _stream(request, visit, visit.tenant, last or after)
 
 

@@ -1,4 +1,4 @@
-"""`/keys`: what a tenant may log in with, and how to connect."""
+"""`/keys`: the keys of a tenant, and how to connect."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/tenants/{tenant}/keys", max_body_size=FORM_BYTES_MOS
 FIELDS = {"key": "", "comment": "", "expires": "", "networks": ""}
 NOTHING: Mapping[str, str] = {}
 ABOUT = {"key_expires": "expires", "key_network": "networks", "key_comment": "comment"}
-"""Which field is wrong, by the code of a refusal; the key itself if it is not here."""
+"""The field that is wrong, by the code of a refusal. Other codes are about the key itself."""
 
 
 @router.get("")
@@ -38,7 +38,7 @@ async def list_keys(request: Request, visit: Looking) -> Response:
 
 @router.post("")
 async def add_key(request: Request, visit: Owning) -> Response:
-    """One key more, pasted or in a file; or the form again with what is wrong, and nothing of a private key."""
+    """Add a key, pasted or in a file. If it is refused, show the form with the error, but never a private key."""
     async with request.form(max_files=1, max_fields=len(FIELDS)) as form:
         typed = {name: text if isinstance(text := form.get(name), str) else "" for name in FIELDS}
         file = form.get("file")
@@ -58,7 +58,7 @@ async def add_key(request: Request, visit: Owning) -> Response:
 
 @router.post("/revoke")
 async def revoke_key(visit: Owning, fingerprint: Annotated[str, Form()] = "") -> Response:
-    """Take a key away; the sessions that it opened end within seconds."""
+    """Revoke a key; its open sessions end within seconds."""
     await visit.revoke_key(fingerprint)
     return RedirectResponse(f"/tenants/{visit.tenant}/keys?done=key-revoked", 303)
 
@@ -73,14 +73,14 @@ async def _page(
     now = utc_now()
     keys = await asyncio.to_thread(visit.ring.keys)
     listed = with_uses(keys, await visit.office.key_uses.of(visit.tenant))
-    alive = [not key.expired(now) for key in keys]
+    valid = [not key.expired(now) for key in keys]
     return render(
         request,
         "keys.html",
         visit,
         status=status,
-        keys=list(zip(listed, alive, strict=True)),
-        alive=sum(alive),
+        keys=list(zip(listed, valid, strict=True)),
+        valid_keys=sum(valid),
         types=TYPES,
         typed=typed,
         wrong=wrong,
@@ -90,13 +90,13 @@ async def _page(
 
 
 def _connection(request: Request, visit: Visit) -> Connection:
-    """Where clients reach us: as the operator says, else by the name that this page was reached by."""
+    """Return where clients connect: the operator's setting, else the host name of this request."""
     settings, office = visit.office.settings, visit.office
     host = settings.sftp_public_host or request.url.hostname or "localhost"
     return Connection(host, settings.sftp_public_port or office.sftp_port(), visit.tenant, office.host_keys)
 
 
 def _text(content: bytes) -> str:
-    """The text of a file; some tools for Windows write theirs in UTF-16."""
+    """Return the text of a file. Some tools for Windows write UTF-16."""
     is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if is_wide else "utf-8-sig", "replace")

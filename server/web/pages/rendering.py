@@ -1,4 +1,4 @@
-"""How a page is made: a template, whatever it shows, and who looks at it."""
+"""Renders a template with its facts for a visitor, and has the filters of templates."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from starlette.responses import HTMLResponse
 
 from ground.words import as_sentence, counted
 from server.web.office import Visit
-from server.web.pages.sentences import people
+from server.web.pages.sentences import users
 from server.web.pages.words import ACTIONS, NOTICES, SEVERITIES, STATES, value_text
 from server.web.segments import segment
 
 STATIC = Path(__file__).parent / "static"
 FORM_BYTES_MOST = 1024 * 1024
-"""More than any form of ours holds; what is longer is refused before it fills the memory."""
+"""The limit of a form's body: more than any form of the pages needs. A longer one is refused."""
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -28,20 +28,20 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 def render(
     request: Request, template: str, visit: Visit | None = None, *, status: int = 200, **facts: Any
 ) -> HTMLResponse:
-    """The page `template` with these facts. `?done=CODE` in the address shows the sentence of that code once."""
+    """Render the page `template` with these facts. `?done=CODE` in the address shows the notice of that code."""
     notice = NOTICES.get(request.query_params.get("done", ""))
     html = _templates.get_template(template).render(visit=visit, path=request.url.path, notice=notice, **facts)
     return HTMLResponse(html, status)
 
 
 def prepare() -> None:
-    """Compile all templates, so that no page holds the event loop for it. Blocks: for a thread."""
+    """Compile all templates, so that no request does it on the event loop. Blocks: run it in a thread."""
     for name in _templates.list_templates(extensions=["html"]):
         _templates.get_template(name)
 
 
 def moment(text: str | None) -> Markup:
-    """A time (RFC 3339) for people: in UTC, until the script of the page has put it into the reader's zone."""
+    """Return a time (RFC 3339) as HTML in UTC; the script of the page shows it in the reader's zone."""
     if text is None:
         return Markup("–")
     at = datetime.fromisoformat(text)
@@ -51,15 +51,15 @@ def moment(text: str | None) -> Markup:
 
 
 def size(count: int) -> str:
-    """Bytes for people, in powers of 1024."""
+    """Return bytes as text with 3 digits, in powers of 1024."""
     if count < 1024:
-        return f"{count:,} bytes"
+        return counted(count, "byte", "bytes")
     power = min((count.bit_length() - 1) // 10, 4)
     return f"{count / 1024**power:.3g} {UNITS[power]}"
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 5 s`."""
+    """Return `0.4 s`, `12 s` or `3 min 5 s`."""
     if seconds < 0.1:
         return "under 0.1 s"
     if seconds < 10:
@@ -69,7 +69,7 @@ def duration(seconds: float) -> str:
 
 
 def _static(name: str) -> str:
-    """The address of a static file; another one when the file has changed, so that no browser shows an old one."""
+    """Return the address of a static file. It changes with the content, so that browsers never show an old file."""
     return f"/static/{name}?v={_versions[name]}"
 
 
@@ -95,7 +95,7 @@ _templates.filters.update(
     sentence=as_sentence,
     number=lambda count: f"{count:,}",
     value=value_text,
-    people=people,
+    users=users,
     counted=counted,
 )
 _templates.globals.update(static=_static, STATES=STATES, ACTIONS=ACTIONS, SEVERITIES=SEVERITIES)

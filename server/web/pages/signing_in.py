@@ -1,4 +1,4 @@
-"""`/sign-in`, `/sign-out`, and `/`: where whoever is signed in belongs."""
+"""`/sign-in`, `/sign-out`, and `/`, which redirects to the first page of the token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from server.web.office import Office
 from server.web.pages.rendering import render
 
 FORM_BYTES_MOST = 16 * 1024
-"""Read of anybody, before it is known who they are: no more than a token and a way to go on."""
+"""The limit of a form from a client that is not known yet: it holds a token and the page to go to."""
 
 router = APIRouter(max_body_size=FORM_BYTES_MOST)
 
@@ -40,7 +40,7 @@ async def sign_in(
     token: Annotated[str, Form()] = "",
     then: Annotated[str, Form(alias="next")] = "",
 ) -> Response:
-    """A session for a token that is right; for one that is not the form again, after a while."""
+    """Open a session for a valid token. For a wrong token, show the form again after a delay."""
     office: Office = request.app.state.office
     found = await office.tokens.find(token.strip(), utc_now())
     if found is None:
@@ -61,7 +61,7 @@ async def sign_in(
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
-    """The session is over, and the browser forgets it."""
+    """End the session and delete its cookie."""
     office: Office = request.app.state.office
     name = cookie_name(request)
     if text := request.cookies.get(name):
@@ -72,11 +72,11 @@ async def sign_out(request: Request) -> Response:
 
 
 def home_of(token: Token) -> str:
-    """The page that whoever has this token begins at."""
+    """Return the first page for this token."""
     return f"/tenants/{token.tenant}/imports" if token.tenant else "/tenants"
 
 
 def _inside(target: str) -> str:
-    """`target` if it is a page of ours, else nothing: nobody is sent elsewhere by a link to our form."""
+    """Return `target` if it is a page of this server, else "": a link to the form cannot redirect to another site."""
     fine = target.startswith("/") and target[1:2] not in {"/", "\\"} and target.isprintable()
     return target if fine else ""

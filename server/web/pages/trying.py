@@ -1,4 +1,4 @@
-"""`/try`: what would a file do? It is dropped on the page, runs dry, and nothing is changed."""
+"""`/try`: test a file. It is dropped on the page and runs as a dry run; nothing is changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def ask(request: Request, visit: Looking) -> Response:
 
 @router.post("")
 async def try_file(request: Request, visit: Owning) -> Response:
-    """On to the page of the dry run; if the file can't be taken, the form again with the reason."""
+    """Redirect to the page of the dry run. If the file is refused, show the form again with the reason."""
     try:
         file = FormFile(request, "file")
         try:
@@ -35,7 +35,7 @@ async def try_file(request: Request, visit: Owning) -> Response:
     except (NotDone, Refusal) as error:
         return await _form(request, visit, as_not_done(error))
     except ClientDisconnect:
-        return Response(status_code=400)  # nobody hears it
+        return Response(status_code=400)  # the client is gone
     return RedirectResponse(f"/tenants/{visit.tenant}/imports/{number}?done=trying", 303)
 
 

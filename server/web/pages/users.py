@@ -1,4 +1,4 @@
-"""The users of a tenant, and one of them with what imports have changed."""
+"""The list of a tenant's users, and the page of one user with its history."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Asked = Annotated[int, Query(ge=0, le=INTEGER_MAX)]
 
 PAGE = 50
 REPORTS = 100
-"""So many of those who report to somebody are named."""
+"""The most reports of a manager, and of a coach, that the page of a user names."""
 
 
 @router.get("/users")
@@ -64,7 +64,7 @@ async def show_user(request: Request, visit: Looking, identifier: str, before: A
     async with _users_of(visit) as (settings, identity, directory):
         user = await directory.get(identifier)
         if user is None:
-            raise NotDone(404, f"There is no user {identifier} here.", code="unknown_user")
+            raise NotDone(404, f"There is no user “{identifier}” in this company.", code="unknown_user")
         reports = await directory.reports(identifier, REPORTS + 1)
         links = {link: await _linked(directory, user[link]) for link in ("manager", "coach")}
     async with visit.users.history(identity) as history:
@@ -88,7 +88,7 @@ async def show_user(request: Request, visit: Looking, identifier: str, before: A
 
 @router.get("/users.csv")
 async def download_csv(request: Request, visit: Looking) -> Response:
-    """Everybody, as a file that could be sent back."""
+    """Send all users as a file that could be uploaded."""
     return await send_users_csv(request, visit)
 
 
@@ -106,7 +106,7 @@ async def _users_of(visit: Visit) -> AsyncIterator[tuple[ImportSettings, Identit
 
 
 async def _linked(directory: Directory, identifier: str | None) -> dict[str, Any] | None:
-    """Who a link leads to: their identifier, and their name if they can be found by it."""
+    """Return the user that a link names: identifier, and name and state if the user is found."""
     if identifier is None:
         return None
     user = await directory.get(identifier)
@@ -115,6 +115,6 @@ async def _linked(directory: Directory, identifier: str | None) -> dict[str, Any
 
 
 def _custom(settings: ImportSettings, values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """A user's own fields with their labels, in the order of the settings; then what is kept of former ones."""
+    """Return a user's custom fields with their labels, in the order of the settings; former fields come last."""
     labels = {field.key: field.label or field.key for field in settings.custom_fields}
     return [(labels.get(key, key), values.get(key)) for key in dict.fromkeys([*labels, *values])]

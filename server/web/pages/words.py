@@ -1,4 +1,4 @@
-"""The words of the pages that are said in more than one place. Pure."""
+"""Labels and notices that several pages share. Pure."""
 
 from __future__ import annotations
 
@@ -10,74 +10,74 @@ from importer.rules.custom import CustomField
 
 STATES = {
     ImportState.ARRIVING: "Arriving",
-    ImportState.QUEUED: "Waiting",
+    ImportState.QUEUED: "Queued",
     ImportState.RUNNING: "Running",
     ImportState.COMPLETED: "Completed",
-    ImportState.COMPLETED_WITH_ERRORS: "Completed, with rejected rows",
-    ImportState.UNCHANGED: "Nothing to change",
-    ImportState.HELD: "Held: needs a decision",
+    ImportState.COMPLETED_WITH_ERRORS: "Completed with rejected rows",
+    ImportState.UNCHANGED: "No changes",
+    ImportState.HELD: "Held: decision needed",
     ImportState.DISCARDED: "Discarded",
     ImportState.FAILED: "Failed",
     ImportState.SUPERSEDED: "Replaced by a newer file",
     ImportState.UNDONE: "Undone",
-    ImportState.ABORTED: "Upload broke off",
-    ImportState.IGNORED: "Ignored: wrong name",
+    ImportState.ABORTED: "Upload interrupted",
+    ImportState.IGNORED: "Ignored: wrong file name",
 }
-"""What a person calls the states of an import."""
+"""The labels of the states of an import."""
 
 FIELDS = {
     "first_name": "First name",
     "last_name": "Last name",
-    "email": "E-mail",
+    "email": "Email",
     "job_title": "Job title",
     "manager": "Manager",
     "coach": "Coach",
-    "primary_team": "Team",
-    "secondary_team": "Further teams",
+    "primary_team": "Primary team",
+    "secondary_team": "Secondary teams",
     "role": "Role",
     "language": "Language",
     "location": "Location",
     "time_zone": "Time zone",
     "hire_date": "Hire date",
-    "leave_date": "Last day",
+    "leave_date": "Leave date",
     "state": "State",
     "created": "Created",
     "external_id": "Identifier",
 }
-"""What a person calls the fields of a user, and what history says of one."""
+"""The labels of the fields of a user, and of what the history records besides."""
 
 ACTIONS = {
-    "deactivated": "would lose access",
-    "created": "would join",
-    "reactivated": "would come back",
-    "updated": "would change",
+    "deactivated": "deactivate",
+    "created": "create",
+    "reactivated": "reactivate",
+    "updated": "update",
 }
-"""What a held import or a dry run would do to people."""
+"""The verbs for what a held import or a dry run would do to users, by the name of the count."""
 
 SEVERITIES = {"error": "Error", "warning": "Warning", "notice": "Notice"}
-"""How grave a message is."""
+"""The labels of the severities of messages, the most severe first."""
 
 NOTICES = {
     "signed-out": "You are signed out.",
-    "settings-saved": "Your changes are saved. The next import obeys them.",
-    "key-added": "The key is added: it can be used at once.",
-    "key-revoked": "The key is revoked. Connections that it has opened end within seconds.",
-    "settings-same": "Nothing was different, so nothing was saved.",
-    "approved": "Approved: it runs as soon as it is its turn.",
+    "settings-saved": "Settings saved. The next import uses them.",
+    "key-added": "Key added. It can be used now.",
+    "key-revoked": "Key revoked. Its open connections end within seconds.",
+    "settings-same": "No changes to save.",
+    "approved": "Approved and queued.",
     "discarded": "Discarded: nothing was changed.",
-    "undoing": "The undo has begun.",
-    "trying": "Your file has arrived. Trying it changes nothing.",
+    "undoing": "The undo is queued.",
+    "trying": "File received. The test changes nothing.",
 }
-"""What is said at the top of the page that follows something done."""
+"""The notice at the top of the page that follows an action, by the code in the address (`?done=CODE`)."""
 
 
 def labels_of(custom: Iterable[CustomField]) -> dict[str, str]:
-    """What to call every field of a tenant's users: ours, then its own."""
+    """Return the label of every field of a tenant's users: built-in fields, then custom fields."""
     return {**FIELDS, **{field.key: field.label or field.key for field in custom}}
 
 
 def value_text(value: Any) -> str:
-    """The value of a field for people; "" for none."""
+    """Return the value of a field as text; "" for none."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""A broken tenant over HTTP: a sentence for its owner, the reason for the operator, and the others as ever."""
+"""A broken tenant over HTTP: its owner reads a sentence, the operator the reason; other tenants are unaffected."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def spoil(site: Site) -> Path:
     return path
 
 
-async def test_the_owner_is_told_in_a_sentence_and_the_operator_the_reason(tmp_path: Path) -> None:
+async def test_only_the_operator_reads_why_a_tenant_is_broken(tmp_path: Path) -> None:
     async with open_site(tmp_path, "acme", "other") as site:
         await site.imported(people("ann"))
         path = spoil(site)
         owner, operator = site.api("owner"), site.api("operator")
-        for where in ("users", "settings", "imports"):  # the first of these finds it out
+        for where in ("users", "settings", "imports"):  # the first request detects it
             answer = await owner.get(f"/api/v1/tenants/acme/{where}")
             assert (answer.status_code, answer.json()["code"]) == (503, "tenant_broken")
             assert answer.headers["retry-after"]
@@ -30,7 +30,7 @@ async def test_the_owner_is_told_in_a_sentence_and_the_operator_the_reason(tmp_p
         assert (await site.api("elsewhere").get("/api/v1/tenants/other/users")).status_code == 200
 
 
-async def test_pages_say_it_too_and_the_list_of_companies_says_why(tmp_path: Path) -> None:
+async def test_pages_say_that_a_tenant_is_broken_and_the_operators_list_why(tmp_path: Path) -> None:
     async with open_site(tmp_path, "acme", "other") as site:
         path = spoil(site)
         owner, operator = await site.browser("owner"), await site.browser("operator")

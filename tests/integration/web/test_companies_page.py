@@ -1,4 +1,4 @@
-"""What the operator sees of all companies: those that need somebody first, and whether the server is well."""
+"""The operator's list of companies: those that need attention first, and the health of the server."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ async def page(site: Site, query: str = "") -> str:
 
 
 def named(text: str) -> list[str]:
-    """The companies of the page, in their order."""
+    """Return the companies of the page, in order."""
     return re.findall(r'<th scope="row">\s*<a href="/tenants/([a-z]+)/imports"', text)
 
 
-async def test_without_companies_the_page_says_how_to_make_one(tmp_path: Path) -> None:
+async def test_without_companies_the_page_says_how_to_add_one(tmp_path: Path) -> None:
     async with open_site(tmp_path) as site:
         assert "headcount tenant add NAME" in await page(site)
 
 
-async def test_a_company_shows_its_last_import_users_and_connections(site: Site) -> None:
+async def test_a_company_shows_its_newest_import_users_and_connections(site: Site) -> None:
     number = await site.imported(people("ann", "bo"))
     text = await page(site)
     assert named(text) == ["acme", "beta", "zoo"]
@@ -49,24 +49,24 @@ async def test_a_company_shows_its_last_import_users_and_connections(site: Site)
     assert "3 companies, 2 active users, 0 open connections" in text
 
 
-async def test_one_of_something_is_not_called_many(tmp_path: Path) -> None:
+async def test_a_count_of_1_has_a_singular_noun(tmp_path: Path) -> None:
     async with open_site(tmp_path, "acme") as site:
         await site.imported(people("ann"))
         await site.imported(people("ann", job_title="Baker"))
         assert "1 company, 1 active user, 0 open connections" in await page(site)
         text = (await (await site.browser("operator")).get("/tenants/acme/imports")).text
-        assert "1 user</span>" in text
+        assert "1 active user</span>" in text
 
 
-async def test_companies_that_need_somebody_come_first_with_the_reason(site: Site) -> None:
+async def test_companies_that_need_attention_come_first_with_the_reason(site: Site) -> None:
     await site.imported(b"nonsense\n", "zoo")
     text = await page(site)
     assert named(text) == ["zoo", "acme", "beta"]
-    assert "Its last import failed" in text
+    assert "Newest import failed" in text
     assert named(await page(site, "?attention=true")) == ["zoo"]
 
 
-async def test_a_feed_that_is_late_needs_somebody(site: Site) -> None:
+async def test_a_stale_feed_needs_attention(site: Site) -> None:
     await site.office.tenants.change_settings("beta", {"stale_after_days": 2})
     assert named(await page(site)) == ["acme", "beta", "zoo"]
     async with transaction(site.office.tenants.store.ledger.db):
@@ -79,22 +79,22 @@ async def test_a_feed_that_is_late_needs_somebody(site: Site) -> None:
 
 async def test_companies_are_found_by_name(site: Site) -> None:
     assert named(await page(site, "?search=ACM")) == ["acme"]
-    assert "None has “&lt;b&gt;x” in its name" in await page(site, "?search=%3Cb%3Ex")
-    assert "Nobody is needed" in await page(site, "?attention=true")
+    assert "No company has “&lt;b&gt;x” in its name." in await page(site, "?search=%3Cb%3Ex")
+    assert "No company needs attention." in await page(site, "?attention=true")
 
 
-async def test_a_part_that_does_not_answer_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "The server is well" in await page(site)
+async def test_a_part_that_is_down_is_shown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "SFTP, imports, database and disk are working." in await page(site)
 
     async def down() -> bool:
         return False
 
     monkeypatch.setitem(site.checks, "worker", down)
     text = await page(site)
-    assert f"The server is not well:</strong> {PARTS['worker']} does not answer" in text
+    assert f"Server problem.</strong> Not working: {PARTS['worker']}. The log has the cause." in text
 
 
-async def test_whoever_is_no_operator_sees_nothing_of_it(site: Site) -> None:
+async def test_only_the_operator_sees_the_list_of_companies(site: Site) -> None:
     for role in ("owner", "viewer", "elsewhere"):
         assert (await (await site.browser(role)).get(PAGE)).status_code == 403
 

@@ -1,5 +1,7 @@
-"""The examples of docs/errors.md, each through an import: it is answered with its code, and no other if users are
-needed for it. A code that takes more than a small file is played where the table says."""
+"""The examples of docs/errors.md, each in an import: it gets its code and no other.
+
+A code that needs more than one small file is tested elsewhere: `ELSEWHERE` says where.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ BESIDES = {
     "absent_not_deactivated": ["missing_value"],
     "leaver_cells_differ": ["last_admin"],
 }
-"""What an example is answered with besides, because it can't be otherwise."""
+"""The other codes that an example cannot avoid."""
 
 PLAYED: dict[str, tuple[bytes, dict[str, Any]]] = {
     "empty_file": (b"", {}),
@@ -60,7 +62,7 @@ PLAYED: dict[str, tuple[bytes, dict[str, Any]]] = {
     "end_mark": (f"{PLAIN}\nAnn,Lee,ann@lee.test\n\x1a".encode(), {}),
     "possibly_truncated": (f"{PLAIN}\nAnn,Lee,ann@lee.test\n".encode(), {"detect_truncation": True}),
 }
-"""Those whose example on the page is in words: the file, and the settings."""
+"""The codes whose example in the docs is in words: file and settings."""
 
 ELSEWHERE = {
     "checksum_differs": "queue/test_checksums.py",
@@ -79,11 +81,11 @@ ELSEWHERE = {
     "too_many_creations": "reconcile/test_guard_holds.py",
     "too_many_updates": "reconcile/test_guard_holds.py",
 }
-"""Those that take more than one small file: where they are played."""
+"""The codes that need more than one small file, and the test file of each."""
 
 
-async def told(folder: Path, content: str | bytes, **settings: Any) -> list[Problem]:
-    """What an import of `content` says where the users of the page are users."""
+async def messages_of(folder: Path, content: str | bytes, **settings: Any) -> list[Problem]:
+    """Import `content` for a company with the users of the docs, and return the messages."""
     company = Company(folder)
     people = [
         ("Ann", "Lee", "ann@lee.test", "bo@ng.test"),
@@ -101,44 +103,44 @@ async def told(folder: Path, content: str | bytes, **settings: Any) -> list[Prob
 
 
 @pytest.mark.parametrize(("code", "example"), EXAMPLES, ids=[code for code, _ in EXAMPLES])
-async def test_an_example_of_the_page_is_answered_as_the_page_says(tmp_path: Path, code: str, example: str) -> None:
+async def test_an_example_in_the_docs_gets_the_code_of_the_docs(tmp_path: Path, code: str, example: str) -> None:
     content = example.split("`")[1].replace("⏎", "\n")
-    problems = await told(tmp_path, content, **SETTINGS.get(code, {}))
+    problems = await messages_of(tmp_path, content, **SETTINGS.get(code, {}))
     assert sorted(problem.code for problem in problems) == sorted([code, *BESIDES.get(code, [])])
 
 
 @pytest.mark.parametrize(("code", "example"), FAILED, ids=[code for code, _ in FAILED])
-async def test_a_file_that_fails_on_the_page_fails_an_import_so(tmp_path: Path, code: str, example: str) -> None:
+async def test_a_failing_file_in_the_docs_fails_with_its_code(tmp_path: Path, code: str, example: str) -> None:
     content = example.replace("⏎", "\n").replace("␍", "\r").replace("␀", "\0")
-    assert (await told(tmp_path, content))[0].code == code
+    assert (await messages_of(tmp_path, content))[0].code == code
 
 
 @pytest.mark.parametrize(("code", "column", "example"), ROW_EXAMPLES, ids=[row[0] for row in ROW_EXAMPLES])
-async def test_a_row_that_the_page_shows_is_rejected_by_an_import(
+async def test_a_rejected_row_in_the_docs_is_rejected_with_its_code(
     tmp_path: Path, code: str, column: str, example: str
 ) -> None:
     name = column.strip("`")
     header = PLAIN if not name or name in PLAIN.split(",") else f"{PLAIN},{name}"
     good = "Bo,Ng,bo@ng.test" + "," * (header.count(",") - 2)
     content = f"{header}\n{example.split('`')[1]}\n{good}\n"
-    problems = await told(tmp_path, content, custom_fields=OWN_FIELDS)
+    problems = await messages_of(tmp_path, content, custom_fields=OWN_FIELDS)
     assert [(problem.code, problem.column) for problem in problems] == [(code.strip("`"), name or None)]
 
 
 @pytest.mark.parametrize("code", PLAYED)
-async def test_an_example_in_words_is_answered_as_the_page_says(tmp_path: Path, code: str) -> None:
+async def test_an_example_in_words_gets_the_code_of_the_docs(tmp_path: Path, code: str) -> None:
     content, settings = PLAYED[code]
-    assert (await told(tmp_path, content, **settings))[0].code == code
+    assert (await messages_of(tmp_path, content, **settings))[0].code == code
 
 
-def test_every_code_of_the_page_is_played_by_an_import() -> None:
+def test_every_code_in_the_docs_is_tested_with_an_import() -> None:
     played = {code for code, _ in [*EXAMPLES, *FAILED]} | {row[0].strip("`") for row in ROW_EXAMPLES} | PLAYED.keys()
     on_the_page = {row[0].strip("`") for row in [*FAILS, *REJECTS, *SAYS, *UNDOES, *HOLDS]}
     assert on_the_page == played | ELSEWHERE.keys()
     for code, file in ELSEWHERE.items():
         text = (ROOT / "tests" / "integration" / file).read_text(encoding="utf-8")
-        assert f'"{code}"' in text or f"GuardReason.{code.upper()}" in text, f"{file} does not play {code}"
+        assert f'"{code}"' in text or f"GuardReason.{code.upper()}" in text, f"{file} does not test {code}"
 
 
-async def test_the_users_of_the_page_are_told_nothing_when_all_is_well(tmp_path: Path) -> None:
-    assert await told(tmp_path, "first_name,last_name,email\nAnn,Lee,ann@lee.test\n") == []
+async def test_a_correct_file_for_the_users_of_the_docs_has_no_messages(tmp_path: Path) -> None:
+    assert await messages_of(tmp_path, "first_name,last_name,email\nAnn,Lee,ann@lee.test\n") == []

@@ -1,4 +1,4 @@
-"""A file of another system: the page of its import leads to the settings that would fit it."""
+"""A file of another system: the page of its import suggests settings for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-async def test_a_file_of_another_system_leads_to_the_settings_that_fit_it(site: Site, dry_run: bool) -> None:
+async def test_a_file_of_another_system_leads_to_suggested_settings(site: Site, dry_run: bool) -> None:
     number = await site.imported(GERMAN, dry_run=dry_run)
     text = await page(site, f"{IMPORTS}/{number}")
     assert "The columns are separated by semicolons." in seen(text)
@@ -33,18 +33,19 @@ async def test_a_file_of_another_system_leads_to_the_settings_that_fit_it(site: 
     link = f"{SETTINGS}?tried={number}"
     assert f'href="{link}"' in text
     sheet = await page(site, link)
-    assert f"The settings that may fit the file of import #{number} are put in below" in seen(sheet)
-    assert "Nothing is saved yet." in seen(sheet)
+    assert f"Nothing is saved yet. The form shows the settings suggested for the file of import #{number}" in seen(
+        sheet
+    )
     form = Form(sheet, SETTINGS)
     assert (form["delimiter"], form["encoding"], form["date_format"]) == ("semicolon", "cp1252", "%d.%m.%Y")
 
     answer = await (await site.browser("owner")).post(SETTINGS, data=form.but())
     assert answer.status_code == 303, seen(answer.text)
     again = await site.imported(GERMAN)
-    assert "1 person joined." in seen(await page(site, f"{IMPORTS}/{again}"))
+    assert "1 user created." in seen(await page(site, f"{IMPORTS}/{again}"))
 
 
-async def test_what_was_tried_and_what_was_proposed_then_are_put_in_together(site: Site) -> None:
+async def test_tested_and_suggested_settings_are_filled_in_together(site: Site) -> None:
     await site.imported(GERMAN)
     await site.office.trials.of_settings("acme", {"delimiter": ";"}, "Ann")
     await site.run()
@@ -53,29 +54,29 @@ async def test_what_was_tried_and_what_was_proposed_then_are_put_in_together(sit
 
 
 @pytest.mark.parametrize("content", [people("ann"), b"first_name,last_name,email\nAnn,Lee,nowhere\n", b"\x00\x01"])
-async def test_where_no_setting_would_help_none_is_proposed(site: Site, content: bytes) -> None:
+async def test_no_setting_is_suggested_where_none_would_help(site: Site, content: bytes) -> None:
     number = await site.imported(content)
-    assert "Other settings may fit" not in await page(site, f"{IMPORTS}/{number}")
+    assert "Suggested settings" not in await page(site, f"{IMPORTS}/{number}")
 
 
-async def test_a_viewer_is_told_who_can_change_the_settings(site: Site) -> None:
+async def test_a_viewer_reads_that_only_an_owner_can_change_settings(site: Site) -> None:
     number = await site.imported(GERMAN)
     text = await page(site, f"{IMPORTS}/{number}", role="viewer")
-    assert "An owner can change the settings." in text
+    assert "Only an owner can change the settings." in text
     assert "?tried=" not in text
 
 
-async def test_rejected_dates_lead_to_how_dates_are_written(site: Site) -> None:
+async def test_rejected_dates_lead_to_the_date_format_setting(site: Site) -> None:
     rows = b"first_name,last_name,email,hire_date\nAnn,Lee,ann@acme.test,31.12.2019\nBo,Ng,bo@acme.test,2019-12-31\n"
     number = await site.imported(rows)
     assert f'href="{SETTINGS}#date_format"' in await page(site, f"{IMPORTS}/{number}")
 
 
-def test_every_setting_that_is_led_to_is_on_the_form() -> None:
+def test_every_suggested_setting_is_in_the_form() -> None:
     assert set(RELATED.values()) <= SETTING_TEXTS.keys()
 
 
-async def test_what_a_header_holds_stays_text(site: Site) -> None:
+async def test_a_header_stays_text(site: Site) -> None:
     await settings(site, field_mapping={})
     number = await site.imported(b"Vorname;Nachname;E-Mail;<b>Team\nAnn;Lee;ann@acme.test;A\n")
     for path in (f"{IMPORTS}/{number}", f"{SETTINGS}?tried={number}"):

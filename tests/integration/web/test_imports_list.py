@@ -1,4 +1,4 @@
-"""The list of imports: what calls for somebody, what runs, a chart, and all of them; and the events it lives by."""
+"""The list of imports: held and running ones, the chart and the table; and its live events."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield opened
 
 
-async def test_before_the_first_file_the_list_says_what_to_do(site: Site) -> None:
+async def test_the_list_says_what_to_do_before_the_first_file(site: Site) -> None:
     text = await page(site)
-    assert "No file has come yet" in text
+    assert "No files yet" in text
     assert "/tenants/acme/keys" in text
     assert "<svg" not in text
 
 
-async def test_the_newest_import_comes_first_with_what_it_did(site: Site) -> None:
+async def test_the_newest_import_comes_first_with_its_counts(site: Site) -> None:
     await site.imported(people("ann", "bo"))
     await site.imported(sheet(("Ann", "Jones", "ann@example.com"), ("Cy", "Lee", "cy@example.com"), ("", "x", "y")))
     text = await page(site)
     assert listed(text) == [2, 1]
     row = re.search(r"#2</a>.*?</tr>", text, re.DOTALL)
     assert row
-    told = [found[1] for found in re.finditer(r'data-label="\w+">([\d,]+)<', row[0])]
-    assert told == ["3", "1", "1", "0", "1"], "rows, joined, changed, left, rejected"
-    assert "Completed, with rejected rows" in row[0]
+    counts = [found[1] for found in re.finditer(r'data-label="\w+">([\d,]+)<', row[0])]
+    assert counts == ["3", "1", "1", "0", "1"], "rows, created, updated, deactivated, rejected"
+    assert "Completed with rejected rows" in row[0]
 
 
-async def test_only_those_in_one_state_can_be_shown(site: Site) -> None:
+async def test_imports_are_filtered_by_state(site: Site) -> None:
     await site.imported(people("ann"))
     await site.imported(b"")
     text = await page(site, f"{IMPORTS}?state=failed")
     assert listed(text) == [2]
     assert '<option value="failed" selected>' in text
-    assert "None is “Discarded”" in seen(await page(site, f"{IMPORTS}?state=discarded"))
+    assert "No import has the state “Discarded”." in seen(await page(site, f"{IMPORTS}?state=discarded"))
     assert listed(await page(site, f"{IMPORTS}?state=odd")) == [2, 1]
 
 
@@ -69,18 +69,19 @@ async def test_older_imports_are_on_further_pages(site: Site) -> None:
     assert listed(await page(site, f"{IMPORTS}?before=99999999999999999999")) == listed(await page(site))
 
 
-async def test_a_held_import_stands_out_and_leads_to_the_decision(site: Site) -> None:
+async def test_a_held_import_is_shown_first_with_a_link_to_the_decision(site: Site) -> None:
     await settings(site, deactivate_missing=True)
     await site.imported(people(*(f"p{number}" for number in range(20))))
     await site.imported(people(*(f"p{number}" for number in range(9))))
-    for role, told in (("owner", "waits for you"), ("viewer", "waits for an owner to decide")):
+    for role, decide in (("owner", "Approve or discard it."), ("viewer", "An owner must approve or discard it.")):
         text = await page(site, role=role)
         first = seen(text)[: seen(text).index("State")]
-        assert f"would deactivate 11 of 20 people, so it {told}" in first
+        held = "Held: this file may be incomplete and would deactivate 11 of 20 active users."
+        assert f"{held} {decide}" in first
         assert f'class="button" href="{IMPORTS}/2"' in text
 
 
-async def test_what_waits_and_runs_is_shown_and_renewed_without_a_script_too(site: Site) -> None:
+async def test_queued_and_running_imports_are_renewed_without_a_script(site: Site) -> None:
     await site.upload(people("ann"))
     await site.office.queue.claim("acme", 1)
     await site.office.queue.progress("acme", 1, 0.25)
@@ -88,35 +89,35 @@ async def test_what_waits_and_runs_is_shown_and_renewed_without_a_script_too(sit
     text = await page(site)
     assert '<noscript><meta http-equiv="refresh"' in text
     assert '<progress max="1" value="0.25"' in text
-    assert "This file is being imported." in text
-    assert "This file waits for its turn to be tried." in text
+    assert "Import in progress." in text
+    assert "Queued for a dry run." in text
     await site.office.queue.requeue("acme", 1)
     await site.run()
     assert "refresh" not in await page(site)
 
 
-async def test_the_chart_is_of_applied_imports_and_can_be_read_as_a_table(site: Site) -> None:
+async def test_the_chart_shows_applied_imports_and_has_a_table(site: Site) -> None:
     await site.imported(people("ann", "bo"))
-    assert "<svg" not in await page(site), "one point is no line"
+    assert "<svg" not in await page(site), "one point does not make a line"
     await site.imported(b"")
     await site.imported(people("cy"), dry_run=True)
     await site.imported(people("dee"))
     text = await page(site)
     assert text.count('class="hint"') == 2
-    assert "Users went from 2 to 3" in text
-    table = re.search(r"<caption>The last imports.*?</table>", text, re.DOTALL)
+    assert "Active users went from 2 to 3" in text
+    table = re.search(r"<caption>The newest imports.*?</table>", text, re.DOTALL)
     assert table
     assert re.findall(r"<td>([\d,–]+)</td>", table[0]) == ["2", "2", "0", "0", "3", "1", "0", "0"]
 
 
-# What happens, as it happens
+# Live events
 
 
 @asynccontextmanager
 async def following(
     site: Site, path: str = f"{IMPORTS}/events", role: str = "owner", **headers: str
 ) -> AsyncIterator[Any]:
-    """The events of a stream, as they come."""
+    """Open an event stream and yield its events as they arrive."""
     client = await site.browser(role)
     async with client.stream("GET", path, headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -133,7 +134,7 @@ async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
             event[name] = value
 
 
-async def test_a_page_hears_of_what_happened_since_it_was_made(site: Site) -> None:
+async def test_a_page_gets_all_events_since_it_was_made(site: Site) -> None:
     text = await page(site)
     after = re.search(r'data-after="(\d+)"', text)
     assert after
@@ -148,17 +149,17 @@ async def test_a_page_hears_of_what_happened_since_it_was_made(site: Site) -> No
                 break
     number = {"last-event-id": first["id"]}
     async with following(site, **number) as events, asyncio.timeout(10):
-        assert (await anext(events))["state"] != "queued", "what the browser has had is not told again"
+        assert (await anext(events))["state"] != "queued", "the browser has received that event"
 
 
-async def test_the_operator_hears_of_everybody(site: Site) -> None:
+async def test_the_operator_gets_the_events_of_all_tenants(site: Site) -> None:
     await site.upload(people("ann"))
     await site.upload(people("ann"), "other")
     async with following(site, "/tenants/events?after=0", "operator") as events, asyncio.timeout(10):
         assert {(await anext(events))["tenant"] for _ in range(2)} == {"acme", "other"}
 
 
-async def test_whoever_signs_out_hears_no_more(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_sign_out_ends_the_event_stream(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module, "BEAT_S", 0.05)
     client = await site.browser("owner")
     async with client.stream("GET", f"{IMPORTS}/events") as answer, asyncio.timeout(10):
@@ -168,7 +169,7 @@ async def test_whoever_signs_out_hears_no_more(site: Site, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("after", ["odd", "-1", "99999999999999999999", "²"])
-async def test_a_number_of_an_event_that_is_none_does_no_harm(site: Site, after: str) -> None:
+async def test_an_invalid_event_number_is_ignored(site: Site, after: str) -> None:
     client = await site.browser("owner")
     async with client.stream("GET", f"{IMPORTS}/events", params={"after": after}) as answer:
         assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""The page of keys: added and revoked there, with nothing of a private one; and how to connect."""
+"""The page of keys: keys are added and revoked, private keys are refused; and how to connect."""
 
 from __future__ import annotations
 
@@ -36,29 +36,31 @@ def ring(site: Site) -> KeyRing:
 
 
 def part(text: str, name: str) -> str:
-    """What stands in the page between the tag of this id and its end."""
+    """Return the text of the element with this id."""
     return html.unescape(text.split(f'id="{name}"')[1].partition(">")[2].partition("</")[0]).removeprefix("\n")
 
 
 async def test_without_keys_the_page_says_what_to_do(owner: httpx.AsyncClient) -> None:
     text = (await owner.get(KEYS)).text
-    assert "Nobody can send files yet" in text
+    assert "No keys yet" in text
     assert "ssh-keygen -t ed25519" in text
 
 
-async def test_a_pasted_key_is_added_with_all_that_was_said_of_it(ring: KeyRing, owner: httpx.AsyncClient) -> None:
+async def test_a_pasted_key_is_added_with_comment_expiry_and_networks(
+    ring: KeyRing, owner: httpx.AsyncClient
+) -> None:
     form = {"key": PUBLIC, "comment": "Payroll", "expires": "2099-01-31", "networks": "192.0.2.0/24, 2001:db8::7"}
     answer = await owner.post(KEYS, data=form)
     assert answer.headers["location"] == f"{KEYS}?done=key-added"
     (key,) = ring.keys()
     assert (key.comment, key.expires) == ("Payroll", "2099-01-31")
     text = (await owner.get(answer.headers["location"])).text
-    for said in ("The key is added", "Payroll", key.fingerprint, "Ed25519", "2099-01-31", "192.0.2.0/24", "never"):
-        assert said in text, said
+    for shown in ("Key added.", "Payroll", key.fingerprint, "Ed25519", "2099-01-31", "192.0.2.0/24", "never"):
+        assert shown in text, shown
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-async def test_a_key_may_come_as_a_file(ring: KeyRing, owner: httpx.AsyncClient, encoding: str) -> None:
+async def test_a_key_can_be_added_from_a_file(ring: KeyRing, owner: httpx.AsyncClient, encoding: str) -> None:
     file = ("id.pub", PUBLIC.encode(encoding), "text/plain")
     answer = await owner.post(KEYS, data={"key": "", "comment": ""}, files={"file": file})
     assert answer.status_code == 303
@@ -76,7 +78,7 @@ async def test_a_key_may_come_as_a_file(ring: KeyRing, owner: httpx.AsyncClient,
         ({"key": PUBLIC, "comment": "x" * 201}, "comment", "longer than 200 characters"),
     ],
 )
-async def test_what_is_wrong_is_told_beside_it_and_what_was_typed_is_kept(
+async def test_an_error_is_shown_beside_its_field_and_the_form_is_kept(
     ring: KeyRing, owner: httpx.AsyncClient, form: dict[str, str], field: str, sentence: str
 ) -> None:
     answer = await owner.post(KEYS, data={**form, "comment": form.get("comment", '"><b>Ann')})
@@ -87,7 +89,7 @@ async def test_what_is_wrong_is_told_beside_it_and_what_was_typed_is_kept(
     assert ring.keys() == ()
 
 
-async def test_a_private_key_is_refused_and_nothing_of_it_comes_back(ring: KeyRing, owner: httpx.AsyncClient) -> None:
+async def test_a_private_key_is_refused_and_never_sent_back(ring: KeyRing, owner: httpx.AsyncClient) -> None:
     secret = PRIVATE.splitlines()[1]
     file = ("id", PRIVATE.encode(), "text/plain")
     for sent in ({"data": {"key": PRIVATE}}, {"data": {"key": PUBLIC}, "files": {"file": file}}):
@@ -108,30 +110,30 @@ async def test_the_same_key_is_not_added_twice(ring: KeyRing, owner: httpx.Async
 
 async def test_a_key_is_revoked(ring: KeyRing, owner: httpx.AsyncClient) -> None:
     key = ring.add(PUBLIC)
-    assert "This is the last key that works" in (await owner.get(KEYS)).text
+    assert "This is the only key that works." in (await owner.get(KEYS)).text
     answer = await owner.post(f"{KEYS}/revoke", data={"fingerprint": key.fingerprint})
     assert answer.headers["location"] == f"{KEYS}?done=key-revoked"
     assert ring.keys() == ()
     assert (await owner.post(f"{KEYS}/revoke", data={"fingerprint": key.fingerprint})).status_code == 404
 
 
-async def test_the_last_key_is_only_the_last_that_has_not_expired(ring: KeyRing, owner: httpx.AsyncClient) -> None:
+async def test_the_warning_about_the_only_key_ignores_expired_keys(ring: KeyRing, owner: httpx.AsyncClient) -> None:
     ring.add(PUBLIC, expires="2001-01-31", now=datetime(2000, 1, 1, tzinfo=UTC))
     for number in (1, 2):
         ring.add(public_line(number=number))
     text = (await owner.get(KEYS)).text
     assert "Expired" in text
-    assert "last key that works" not in text
+    assert "only key that works" not in text
 
 
-async def test_a_key_shows_when_and_from_where_it_was_last_used(
+async def test_a_key_shows_when_and_where_it_was_last_used(
     site: Site, ring: KeyRing, owner: httpx.AsyncClient
 ) -> None:
     site.office.key_uses.used("acme", ring.add(PUBLIC).fingerprint, "203.0.113.9")
     assert "from 203.0.113.9" in (await owner.get(KEYS)).text
 
 
-async def test_a_viewer_sees_the_keys_and_can_change_none(site: Site, ring: KeyRing) -> None:
+async def test_a_viewer_sees_the_keys_but_cannot_change_them(site: Site, ring: KeyRing) -> None:
     ring.add(PUBLIC, "<i>Payroll")
     text = (await (await site.browser("viewer")).get(KEYS)).text
     assert "&lt;i&gt;Payroll" in text
@@ -139,7 +141,7 @@ async def test_a_viewer_sees_the_keys_and_can_change_none(site: Site, ring: KeyR
     assert "Add this key" not in text
 
 
-async def test_how_to_connect_is_said_with_what_the_server_proves_itself_with(site: Site) -> None:
+async def test_how_to_connect_shows_the_host_key_fingerprints(site: Site) -> None:
     text = html.unescape((await (await site.browser("viewer")).get(KEYS)).text)
     port = site.office.sftp_port()
     assert f"sftp -P {port} -i headcount acme@127.0.0.1" in text

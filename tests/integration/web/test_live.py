@@ -1,4 +1,4 @@
-"""Live events where headcount.db cannot be read."""
+"""Live events if headcount.db cannot be read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server.web.live import Live
 
 
 @pytest.mark.logs("live_fault")
-async def test_whoever_follows_what_can_not_be_read_is_told_so_by_the_end(tmp_path: Path) -> None:
+async def test_live_events_end_if_the_database_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "headcount.db").write_bytes(b"no database" * 1000)
     live = Live(SqliteHints(tmp_path / "headcount.db"), dict)
     assert [event async for event in live.follow("acme")] == []

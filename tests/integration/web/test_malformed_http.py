@@ -1,4 +1,4 @@
-"""Requests that break off or make no sense: at whatever moment, they are no fault of the server."""
+"""Interrupted and malformed requests: at any moment, they cause no error in the server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INVALID = b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"
 
 @dataclass
 class Scene:
-    """A listener whose app answers at once, late, without an end, or when the body has come."""
+    """A listener whose app answers at once, late, without an end, or after the body."""
 
     port: int
     listener: WebListener
@@ -39,8 +39,8 @@ class Scene:
         said = [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR or each.exc_info]
         return [*said, *(str(context.get("message")) for context in self.failed)]
 
-    async def nobody(self) -> None:
-        await eventually(lambda: not self.listener._server.server_state.connections, what="all to be gone")
+    async def empty(self) -> None:
+        await eventually(lambda: not self.listener._server.server_state.connections, what="all connections to end")
         await eventually(lambda: not self.listener._server.server_state.tasks, what="all answers to end")
 
 
@@ -99,7 +99,7 @@ async def test_a_broken_body_in_the_packet_of_its_head_is_answered_with_400(
     writer.write(CHUNKED % b"/" + NO_CHUNK)
     assert (await all_heard(reader)).startswith(b"HTTP/1.1 400 ")
     writer.close()
-    await scene.nobody()
+    await scene.empty()
     assert not scene.faults(caplog)
 
 
@@ -115,7 +115,7 @@ LONG = 4 * 1024**2
     ],
     ids=["400", "413"],
 )
-async def test_a_client_that_sends_on_hears_why_it_is_refused(scene: Scene, begun: bytes, answer: bytes) -> None:
+async def test_a_client_that_keeps_sending_receives_the_refusal(scene: Scene, begun: bytes, answer: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
     writer.write(begun)
     for _ in range(LONG // 65536):
@@ -124,11 +124,11 @@ async def test_a_client_that_sends_on_hears_why_it_is_refused(scene: Scene, begu
     assert (await reader.read(65536)).startswith(answer)
     await all_heard(reader)
     writer.close()
-    await scene.nobody()
+    await scene.empty()
 
 
 @pytest.mark.parametrize(("bound", "most"), [("LINGER_S", 0.05), ("LINGER_BYTES", 100_000)])
-async def test_a_client_that_sends_on_for_too_long_is_disconnected(
+async def test_a_client_that_keeps_sending_too_long_is_disconnected(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, bound: str, most: float
 ) -> None:
     monkeypatch.setattr(lingering, bound, most)
@@ -139,18 +139,18 @@ async def test_a_client_that_sends_on_for_too_long_is_disconnected(
             if bound == "LINGER_BYTES":
                 writer.write(b"x" * 65536)
             await writer.drain()
-    await scene.nobody()
+    await scene.empty()
     writer.close()
 
 
-async def test_a_server_that_stops_waits_for_no_client_that_sends_on(scene: Scene) -> None:
+async def test_a_stop_does_not_wait_for_a_client_that_keeps_sending(scene: Scene) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
     writer.write(CHUNKED % b"/" + NO_CHUNK)
     assert (await all_heard(reader)).startswith(b"HTTP/1.1 400 ")
     (connection,) = scene.listener._server.server_state.connections
     await scene.listener.close()
     assert connection.transport.is_closing()  # type: ignore[union-attr]
-    await scene.nobody()
+    await scene.empty()
     writer.close()
 
 
@@ -163,7 +163,7 @@ async def test_a_body_that_breaks_after_its_answer_ends_the_connection(
     writer.write(NO_CHUNK)
     assert await all_heard(reader) == b""
     writer.close()
-    await scene.nobody()
+    await scene.empty()
     assert not scene.faults(caplog)
 
 
@@ -176,7 +176,7 @@ async def test_a_body_that_breaks_during_its_answer_ends_the_connection(
     writer.write(NO_CHUNK)
     assert b"HTTP/1.1 400" not in await all_heard(reader), "an answer in the middle of another"
     writer.close()
-    await scene.nobody()
+    await scene.empty()
     assert not scene.faults(caplog)
 
 
@@ -191,13 +191,13 @@ async def test_a_body_that_breaks_before_its_answer_is_answered_with_400(
     heard = await all_heard(reader)
     scene.may_answer.set()
     writer.close()
-    await scene.nobody()
+    await scene.empty()
     assert heard.count(b"HTTP/1.1 ") == 1
     assert heard.startswith(b"HTTP/1.1 400 ")
     assert not scene.faults(caplog)
 
 
-async def test_an_invalid_request_behind_a_good_one_is_answered_with_400(
+async def test_an_invalid_request_after_a_valid_one_is_answered_with_400(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", scene.port)
@@ -205,7 +205,7 @@ async def test_an_invalid_request_behind_a_good_one_is_answered_with_400(
     heard = await all_heard(reader)
     assert [each[:3] for each in heard.split(b"HTTP/1.1 ")[1:]] == [b"200", b"400"]
     writer.close()
-    await scene.nobody()
+    await scene.empty()
     assert not scene.faults(caplog)
 
 
@@ -218,7 +218,7 @@ async def test_invalid_requests_leave_no_line_in_the_log(scene: Scene, capsys: p
             writer.write(said)
             await reader.readuntil(b"\r\n\r\n")
             writer.close()
-        await scene.nobody()
+        await scene.empty()
     finally:
         logging.getLogger().handlers[:] = before[0]
         logging.getLogger().setLevel(before[1])

@@ -1,4 +1,4 @@
-"""Who may what, on every route there is: walked by the routes' own table, so that none can be forgotten."""
+"""Access on every route: the tests walk the app's table of routes, so no route is left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server.web.access import BearerNeeds, Need, SessionNeeds
 from tests.support.site import FROM_OURS, Site, open_site
 
 PUBLIC = {"/", "/sign-in", "/sign-out", "/healthz", "/readyz", "/metrics", "/static", "/api", "/api/v1/openapi.json"}
-"""What asks nothing of anybody; `/` only sends them on."""
+"""The routes without an access check; `/` only redirects."""
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 def needs_of(route: RouteContext) -> BearerNeeds | SessionNeeds | None:
     found = [each.call for each in route.dependant.dependencies if isinstance(each.call, BearerNeeds | SessionNeeds)]
-    assert len(found) <= 1, f"{route.path} asks twice"
+    assert len(found) <= 1, f"{route.path} checks twice"
     return found[0] if found else None
 
 
 def routes_of(app: Any) -> Iterator[tuple[str, str, BearerNeeds | SessionNeeds | None]]:
-    """Every route: method, path, and what it asks."""
+    """Yield every route: method, path and its access check."""
     for route in iter_route_contexts(app.routes):
         assert route.path is not None
         if isinstance(route.original_route, APIRoute):
@@ -46,9 +46,9 @@ def path_for(path: str, tenant: str) -> str:
     return re.sub(r"\{\w+(:\w+)?\}", "1", path.replace("{tenant}", tenant))
 
 
-async def test_every_route_asks_something_or_is_known_to_be_public(site: Site) -> None:
+async def test_every_route_checks_access_or_is_public(site: Site) -> None:
     for method, path, needs in routes_of(site.app):
-        assert needs is not None or path in PUBLIC, f"{method} {path} asks nothing"
+        assert needs is not None or path in PUBLIC, f"{method} {path} has no access check"
 
 
 async def test_the_api_takes_tokens_and_the_pages_take_sessions(site: Site) -> None:
@@ -57,7 +57,7 @@ async def test_the_api_takes_tokens_and_the_pages_take_sessions(site: Site) -> N
             assert isinstance(needs, BearerNeeds) == path.startswith("/api/"), path
 
 
-async def test_nobody_gets_in_without_showing_who_they_are(site: Site) -> None:
+async def test_every_route_with_access_needs_a_token_or_session(site: Site) -> None:
     stranger = site.anybody(**FROM_OURS)
     for method, path, needs in routes_of(site.app):
         if needs is not None:
@@ -68,17 +68,17 @@ async def test_nobody_gets_in_without_showing_who_they_are(site: Site) -> None:
 
 
 @pytest.mark.parametrize("role", ["viewer", "owner"])
-async def test_another_tenants_name_is_answered_like_one_that_is_nobodys(site: Site, role: str) -> None:
+async def test_another_tenants_name_looks_unknown(site: Site, role: str) -> None:
     api, browser = site.api(role), await site.browser(role)
     for method, path, needs in routes_of(site.app):
         if needs is not None and "{tenant}" in path:
             client = api if path.startswith("/api/") else browser
-            theirs, nobodys = [await client.request(method, path_for(path, name)) for name in ("other", "nobody")]
-            assert theirs.status_code == nobodys.status_code == 404, f"{method} {path}"
-            assert theirs.text.replace("other", "nobody") == nobodys.text, f"{method} {path}"
+            other, unknown = [await client.request(method, path_for(path, name)) for name in ("other", "unknown")]
+            assert other.status_code == unknown.status_code == 404, f"{method} {path}"
+            assert other.text.replace("other", "unknown") == unknown.text, f"{method} {path}"
 
 
-async def test_a_viewer_may_look_and_nothing_else(site: Site) -> None:
+async def test_a_viewer_can_read_and_change_nothing(site: Site) -> None:
     api, browser = site.api("viewer"), await site.browser("viewer")
     for method, path, needs in routes_of(site.app):
         if needs is None:
@@ -91,7 +91,7 @@ async def test_a_viewer_may_look_and_nothing_else(site: Site) -> None:
         assert answer.status_code == 403, f"{method} {path}"
 
 
-async def test_what_is_the_operators_is_not_for_owners(site: Site) -> None:
+async def test_an_owner_has_no_access_to_the_operators_routes(site: Site) -> None:
     api, browser = site.api("owner"), await site.browser("owner")
     for method, path, needs in routes_of(site.app):
         if needs is not None and needs.need is Need.OPERATOR:
@@ -99,7 +99,7 @@ async def test_what_is_the_operators_is_not_for_owners(site: Site) -> None:
             assert (await client.request(method, path_for(path, "acme"))).status_code == 403, f"{method} {path}"
 
 
-async def test_who_may_is_let_in_everywhere(site: Site) -> None:
+async def test_owners_and_the_operator_have_access_to_all_their_routes(site: Site) -> None:
     for role in ("owner", "operator"):
         api, browser = site.api(role), await site.browser(role)
         for method, path, needs in routes_of(site.app):

@@ -1,4 +1,4 @@
-"""The form of the settings: saved as a whole or not at all, never over somebody else's change, and tried before."""
+"""The settings form: all changes are saved or none, another owner's change is kept, and settings are tested."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_every_setting_is_in_the_form_with_a_label_and_an_explanation(owne
         assert f'id="{name}-help"' in text, name
 
 
-async def test_a_form_that_nobody_touched_changes_nothing(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_a_settings_form_sent_without_edits_changes_nothing(site: Site, owner: httpx.AsyncClient) -> None:
     await change(site, **{name: value for name, value in EVERY.items() if name != "identifier"})
     before = await settings(site)
     answer = await owner.post(SETTINGS, data=(await form_of(owner)).but())
@@ -60,11 +60,11 @@ async def test_a_form_that_nobody_touched_changes_nothing(site: Site, owner: htt
     assert await settings(site) == before
 
 
-async def test_what_was_changed_is_saved_with_who_did_it(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_changes_are_saved_with_the_token_that_made_them(site: Site, owner: httpx.AsyncClient) -> None:
     sent = (await form_of(owner)).but(deactivate_missing="on", quota_bytes="5 GiB", field_mapping="Mail = email\r\n")
     answer = await owner.post(SETTINGS, data=sent)
     assert answer.headers["location"] == f"{SETTINGS}?done=settings-saved"
-    assert "Your changes are saved" in (await owner.get(answer.headers["location"])).text
+    assert "Settings saved." in (await owner.get(answer.headers["location"])).text
     after = await settings(site)
     assert (after.deactivate_missing, after.quota_bytes, after.field_mapping) == (True, 5 * 2**30, {"Mail": "email"})
     history = (await owner.get(f"{SETTINGS}/history")).text
@@ -73,19 +73,21 @@ async def test_what_was_changed_is_saved_with_who_did_it(site: Site, owner: http
     assert "<ins>5 GiB</ins>" in history
 
 
-async def test_a_box_that_is_not_ticked_is_off(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_a_cleared_checkbox_turns_a_setting_off(site: Site, owner: httpx.AsyncClient) -> None:
     await owner.post(SETTINGS, data=(await form_of(owner)).but(detect_truncation=None))
     assert (await settings(site)).detect_truncation is False
 
 
-async def test_all_that_is_wrong_is_told_beside_it_and_nothing_is_saved(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_all_errors_are_shown_beside_their_settings_and_nothing_is_saved(
+    site: Site, owner: httpx.AsyncClient
+) -> None:
     sent = (await form_of(owner)).but(
         quota_bytes="much", field_mapping="<b>Mail", retention_days="0", max_sessions="3"
     )
     answer = await owner.post(SETTINGS, data=sent)
     assert answer.status_code == 422
     text = answer.text
-    assert "3 settings make no sense yet, so nothing was saved." in text
+    assert "Nothing was saved. Fix 3 settings:" in text
     for name in ("quota_bytes", "field_mapping", "retention_days"):
         assert f'<a href="#{name}">' in text, name
         assert f'id="{name}-error"' in text, name
@@ -95,7 +97,7 @@ async def test_all_that_is_wrong_is_told_beside_it_and_nothing_is_saved(site: Si
     assert await settings(site) == TenantSettings()
 
 
-async def test_settings_that_do_not_fit_together_are_told_beside_the_one_to_look_at(
+async def test_settings_that_conflict_get_an_error_beside_the_one_to_fix(
     site: Site, owner: httpx.AsyncClient
 ) -> None:
     answer = await owner.post(SETTINGS, data=(await form_of(owner)).but(field_mapping="Mail = nothing"))
@@ -103,7 +105,7 @@ async def test_settings_that_do_not_fit_together_are_told_beside_the_one_to_look
     assert "which is no field" in answer.text.split('id="field_mapping-error"')[1].split("</p>")[0]
 
 
-async def test_an_identifier_that_does_not_tell_apart_is_refused_beside_it(
+async def test_an_identifier_that_users_lack_is_refused_beside_the_setting(
     site: Site, owner: httpx.AsyncClient
 ) -> None:
     await change(site, custom_fields=[{"key": "number"}])
@@ -121,8 +123,8 @@ async def test_two_owners_do_not_overwrite_each_other(site: Site, owner: httpx.A
     await change(site, by="Bo <i>", retention_days=30, max_sessions=4)
     answer = await owner.post(SETTINGS, data=form.but(max_sessions="7", quota_files="99"))
     assert answer.status_code == 409
-    assert "Somebody else has changed the settings" in answer.text
-    assert 'Bo &lt;i&gt; has changed this meanwhile to: <strong class="value">4</strong>' in answer.text
+    assert "Not saved: the settings changed while this form was open." in answer.text
+    assert 'Bo &lt;i&gt; changed this to: <strong class="value">4</strong>' in answer.text
     assert (await settings(site)).max_sessions == 4
     again = Form(answer.text, SETTINGS)
     assert [again[name] for name in ("max_sessions", "quota_files", "retention_days")] == ["7", "99", "30"]
@@ -131,14 +133,14 @@ async def test_two_owners_do_not_overwrite_each_other(site: Site, owner: httpx.A
     assert (after.max_sessions, after.quota_files, after.retention_days) == (7, 99, 30)
 
 
-async def test_a_form_of_settings_that_nobody_remembers_is_shown_again(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_a_form_of_unknown_settings_is_shown_again(site: Site, owner: httpx.AsyncClient) -> None:
     answer = await owner.post(SETTINGS, data={"etag": "0123456789abcdef", "max_sessions": "7"})
     assert answer.status_code == 409
     assert Form(answer.text, SETTINGS)["max_sessions"] == "7"
     assert (await settings(site)).max_sessions == 10
 
 
-async def test_while_an_import_holds_the_users_what_was_typed_is_kept(
+async def test_a_form_is_kept_while_an_import_locks_the_users(
     site: Site, owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.05)
@@ -151,7 +153,7 @@ async def test_while_an_import_holds_the_users_what_was_typed_is_kept(
     assert Form(answer.text, SETTINGS)["max_sessions"] == "7"
 
 
-async def test_what_cannot_be_read_now_is_told_with_when_to_ask_again(
+async def test_a_locked_history_is_answered_with_when_to_retry(
     site: Site, owner: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.sqlite.database.BUSY_TIMEOUT_S", 0.01)
@@ -162,12 +164,12 @@ async def test_what_cannot_be_read_now_is_told_with_when_to_ask_again(
         page = await owner.get(f"{SETTINGS}/history")
         answer = await site.api("owner").get(f"/api/v1{SETTINGS}/history")
     assert (page.status_code, answer.status_code) == (503, 503)
-    assert "try again in a while" in page.text
+    assert "Try again later." in page.text
     assert answer.json()["code"] == "database_busy"
     assert int(page.headers["retry-after"]) > 0
 
 
-async def test_rows_are_added_and_taken_away_without_saving(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_rows_are_added_and_removed_without_saving(site: Site, owner: httpx.AsyncClient) -> None:
     form = await form_of(owner)
     added = await owner.post(f"{SETTINGS}/rows", data=form.but(rows="add:custom_fields", max_sessions="7"))
     assert "autofocus" in added.text.split('id="custom_fields.0.key"')[1].split(">")[0]
@@ -186,11 +188,11 @@ async def test_rows_are_added_and_taken_away_without_saving(site: Site, owner: h
 
 
 @pytest.mark.parametrize("rows", ["", "add:", "add:max_sessions", "remove:custom_fields:x", "remove:custom_fields:9"])
-async def test_a_row_of_nothing_is_neither_added_nor_taken_away(owner: httpx.AsyncClient, rows: str) -> None:
+async def test_an_invalid_row_action_changes_nothing(owner: httpx.AsyncClient, rows: str) -> None:
     assert (await owner.post(f"{SETTINGS}/rows", data=(await form_of(owner)).but(rows=rows))).status_code == 200
 
 
-async def test_settings_are_tried_on_the_last_file_without_being_saved(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_settings_are_tested_on_the_newest_file_without_saving(site: Site, owner: httpx.AsyncClient) -> None:
     number = await site.upload(people("ann"))
     answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(deactivate_missing="on"))
     assert answer.headers["location"] == f"/tenants/acme/imports/{number + 1}"
@@ -202,7 +204,7 @@ async def test_settings_are_tried_on_the_last_file_without_being_saved(site: Sit
     assert (await settings(site)).deactivate_missing is False
 
 
-async def test_what_was_tried_can_be_changed_further_and_saved(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_tested_settings_can_be_edited_and_saved(site: Site, owner: httpx.AsyncClient) -> None:
     await site.upload(people("ann"))
     tried = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(max_updates_percent="30"))
     number = tried.headers["location"].rpartition("/")[2]
@@ -216,7 +218,7 @@ async def test_what_was_tried_can_be_changed_further_and_saved(site: Site, owner
 
 
 @pytest.mark.parametrize("number", [1, 99])
-async def test_what_tried_no_settings_puts_none_into_the_form(
+async def test_an_import_without_tested_settings_fills_in_none(
     site: Site, owner: httpx.AsyncClient, number: int
 ) -> None:
     await site.upload(people("ann"))
@@ -225,14 +227,14 @@ async def test_what_tried_no_settings_puts_none_into_the_form(
     assert "Nothing is saved yet" not in answer.text
 
 
-async def test_without_a_file_there_is_nothing_to_try_on_and_what_was_typed_is_kept(owner: httpx.AsyncClient) -> None:
+async def test_without_a_file_settings_cannot_be_tested_and_the_form_is_kept(owner: httpx.AsyncClient) -> None:
     answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(max_sessions="7"))
     assert answer.status_code == 409
     assert "These settings cannot be tested: no file was imported yet" in answer.text
     assert Form(answer.text, SETTINGS)["max_sessions"] == "7"
 
 
-async def test_settings_that_make_no_sense_are_not_tried(owner: httpx.AsyncClient) -> None:
+async def test_invalid_settings_are_not_tested(owner: httpx.AsyncClient) -> None:
     answer = await owner.post(f"{SETTINGS}/try", data=(await form_of(owner)).but(encoding="klingon"))
     assert answer.status_code == 422
     assert 'id="encoding-error"' in answer.text
@@ -247,8 +249,8 @@ async def test_a_viewer_sees_all_settings_and_no_form(site: Site) -> None:
     assert all(f'id="{name}"' in text for name in TenantSettings.model_fields)
 
 
-async def test_where_nothing_was_changed_the_history_says_so(owner: httpx.AsyncClient) -> None:
-    assert "No setting was ever changed" in (await owner.get(f"{SETTINGS}/history")).text
+async def test_an_empty_settings_history_says_so(owner: httpx.AsyncClient) -> None:
+    assert "No changes yet" in (await owner.get(f"{SETTINGS}/history")).text
 
 
 async def test_a_long_history_is_paged_from_the_newest(site: Site, owner: httpx.AsyncClient) -> None:
@@ -267,7 +269,7 @@ async def test_a_long_history_is_paged_from_the_newest(site: Site, owner: httpx.
     assert "<ins>13 days</ins>" in (await owner.get(older)).text
 
 
-async def test_what_settings_hold_stays_text(site: Site, owner: httpx.AsyncClient) -> None:
+async def test_values_of_settings_stay_text(site: Site, owner: httpx.AsyncClient) -> None:
     bad = '"><script>alert(1)</script>'
     await change(
         site,

@@ -1,4 +1,4 @@
-"""Trying a file on the page: it runs dry, and whatever goes wrong leaves nothing behind."""
+"""Testing a file on the page: it runs as a dry run, and a failed upload leaves no file behind."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield opened
 
 
-async def try_file(site: Site, content: bytes, name: str = "people.csv", role: str = "owner") -> httpx.Response:
+async def dry_run_of(site: Site, content: bytes, name: str = "people.csv", role: str = "owner") -> httpx.Response:
     return await (await site.browser(role)).post("/tenants/acme/try", files={"file": (name, content, "text/csv")})
 
 
-async def test_a_file_is_tried_and_changes_nothing(site: Site) -> None:
+async def test_the_test_of_a_file_changes_nothing(site: Site) -> None:
     await site.imported(people("ann"))
-    answer = await try_file(site, people("ann", "bo"), "New people.csv")
+    answer = await dry_run_of(site, people("ann", "bo"), "New people.csv")
     assert (answer.status_code, answer.headers["location"]) == (303, f"{IMPORTS}/2?done=trying")
-    assert "Your file has arrived" in seen(await page(site, answer.headers["location"]))
+    assert "File received. The test changes nothing." in seen(await page(site, answer.headers["location"]))
     await site.run()
     text = seen(await page(site, f"{IMPORTS}/2"))
-    assert "1 person would join. This was only tried: nothing was changed." in text
+    assert "1 user would be created. Dry run: nothing was changed." in text
     assert "New people.csv" in text
-    assert "Tried by owner, token" in text
+    assert "Tested by owner, token" in text
     async with open_users(site.office.tenants.folder("acme")) as db:
         assert [tuple(row) for row in await db.execute_fetchall("SELECT count(*) FROM users")] == [(1,)]
 
 
-async def test_a_file_that_is_too_large_is_refused_with_a_sentence_while_it_comes(site: Site) -> None:
+async def test_a_file_above_the_limit_is_refused_during_the_upload(site: Site) -> None:
     await settings(site, max_file_bytes=1000)
     staging = site.office.tenants.folder("acme").staging
 
@@ -53,7 +53,7 @@ async def test_a_file_that_is_too_large_is_refused_with_a_sentence_while_it_come
     chunked = await browser.post(
         "/tenants/acme/try", content=endless(), headers={"content-type": "multipart/form-data; boundary=b"}
     )
-    for answer in (chunked, await try_file(site, b"x" * 5000)):
+    for answer in (chunked, await dry_run_of(site, b"x" * 5000)):
         assert answer.status_code == 413
         assert "The file is too large: the limit is" in seen(answer.text)
         assert 'type="file"' in answer.text
@@ -62,19 +62,20 @@ async def test_a_file_that_is_too_large_is_refused_with_a_sentence_while_it_come
 
 
 async def test_without_a_file_the_form_says_so(site: Site) -> None:
-    answer = await try_file(site, b"", "")
+    answer = await dry_run_of(site, b"", "")
     assert answer.status_code == 422
     assert "Choose a file first." in seen(answer.text)
 
 
-async def test_a_viewer_is_told_who_can_try_a_file(site: Site) -> None:
+async def test_a_viewer_reads_that_only_an_owner_can_test_a_file(site: Site) -> None:
     text = await page(site, "/tenants/acme/try", role="viewer")
-    assert "An owner can do this" in text
+    assert "For owners only" in text
+    assert "Only an owner can test a file." in text
     assert '<form method="post" action="/tenants/acme/try"' not in text
-    assert (await try_file(site, people("ann"), role="viewer")).status_code == 403
+    assert (await dry_run_of(site, people("ann"), role="viewer")).status_code == 403
 
 
-async def test_a_browser_that_goes_away_leaves_nothing_behind(site: Site) -> None:
+async def test_a_browser_that_disconnects_leaves_no_file_behind(site: Site) -> None:
     async def half() -> AsyncIterator[bytes]:
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\nfirst_name'
         raise OSError("the cable was pulled")

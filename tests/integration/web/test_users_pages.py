@@ -1,4 +1,4 @@
-"""The pages of users: found, shown with all that is known of them, and what changed them."""
+"""The list of users with its search, and the page of one user with its history."""
 
 from __future__ import annotations
 
@@ -38,44 +38,45 @@ async def page(site: Site, path: str, status: int = 200, role: str = "viewer") -
 
 
 def next_of(text: str) -> str | None:
-    """Where the link to the next page leads."""
+    """Return the address of the next page; None on the last one."""
     found = re.search(r'href="([^"]+)" rel="next"', text)
     return html.unescape(found[1]).partition("#")[0] if found else None
 
 
-async def test_where_nobody_is_yet_the_page_says_what_to_do(site: Site) -> None:
+async def test_the_users_page_says_what_to_do_before_the_first_file(site: Site) -> None:
     text = await page(site, USERS)
-    assert "There are no users yet" in text
+    assert "No users yet" in text
     assert "/tenants/acme/keys" in text
 
 
-async def test_users_are_listed_found_and_filtered_by_state(site: Site, company: Company) -> None:
+async def test_users_are_listed_searched_and_filtered_by_state(site: Site, company: Company) -> None:
     await company.run(people("ann", "bo", "cy"))
     await company.sql("UPDATE users SET state = 'deactivated' WHERE email = 'bo@example.com'")
-    everybody = await page(site, USERS)
-    assert "2 active, 1 deactivated" in everybody
-    assert all(f"{name}@example.com" in everybody for name in ("ann", "bo", "cy"))
+    listed = await page(site, USERS)
+    assert "2 active, 1 deactivated" in listed
+    assert all(f"{name}@example.com" in listed for name in ("ann", "bo", "cy"))
     found = await page(site, f"{USERS}?search=CY")
     assert "cy@example.com" in found
     assert "ann@example.com" not in found
     assert 'value="CY"' in found
-    gone = await page(site, f"{USERS}?state=deactivated")
-    assert "bo@example.com" in gone
-    assert "cy@example.com" not in gone
+    deactivated = await page(site, f"{USERS}?state=deactivated")
+    assert "bo@example.com" in deactivated
+    assert "cy@example.com" not in deactivated
 
 
-async def test_who_finds_nobody_is_told_what_was_looked_for(site: Site, company: Company) -> None:
+async def test_a_search_without_a_result_shows_what_was_searched(site: Site, company: Company) -> None:
     await company.run(people("ann"))
     text = await page(site, f"{USERS}?search=%3Cb%3Ezoe&state=active")
-    assert "Nobody active has a name, e-mail address or identifier with words that begin like “&lt;b&gt;zoe”." in text
+    assert "No active user matches “&lt;b&gt;zoe”." in text
+    assert "Search finds the beginnings of words in names, email addresses and identifiers." in text
 
 
-async def test_a_filter_that_is_none_is_refused(site: Site) -> None:
+async def test_an_unknown_filter_is_refused(site: Site) -> None:
     await page(site, f"{USERS}?state=odd", 422)
     await page(site, f"{USERS}?after=99999999999999999999", 422)
 
 
-async def test_pages_of_users_lead_to_the_last_one(site: Site, company: Company) -> None:
+async def test_pages_of_users_lead_to_the_last_user(site: Site, company: Company) -> None:
     await company.run(people(*(f"p{number:03}" for number in range(120))))
     seen: list[str] = []
     address: str | None = f"{USERS}?state=active"
@@ -105,7 +106,7 @@ async def test_one_user_has_all_fields_links_and_reports(site: Site, company: Co
     assert "Protected" not in ben
 
 
-async def test_history_says_which_import_changed_what_and_what_an_undo_put_back(site: Site, company: Company) -> None:
+async def test_the_history_shows_changes_and_undos_by_import(site: Site, company: Company) -> None:
     await company.run(people("ann", job_title="Clerk"))
     await company.run(people("ann", job_title="Head"))
     await company.undo()
@@ -148,7 +149,7 @@ async def test_a_custom_identifier_may_hold_anything(site: Site, company: Compan
     assert "Ann Ash" in await page(site, address)
 
 
-async def test_what_users_are_called_stays_text(site: Site, company: Company) -> None:
+async def test_names_of_users_stay_text(site: Site, company: Company) -> None:
     bad = "<script>alert(1)</script>"
     await company.run(sheet((bad, bad, "ann@example.com", bad, "", "", bad, bad), header=LINKED))
     for path in (USERS, f"{USERS}/ann@example.com", f"{USERS}?search={quote(bad)}"):
@@ -157,11 +158,11 @@ async def test_what_users_are_called_stays_text(site: Site, company: Company) ->
         assert "&lt;script&gt;alert" in text, path
 
 
-async def test_nobody_is_found_under_an_identifier_that_is_nobodys(site: Site) -> None:
-    assert "There is no user zoe@example.com here." in await page(site, f"{USERS}/zoe@example.com", 404)
+async def test_an_unknown_identifier_is_not_found(site: Site) -> None:
+    assert "There is no user “zoe@example.com” in this company." in await page(site, f"{USERS}/zoe@example.com", 404)
 
 
-async def test_all_users_can_be_taken_along(site: Site, company: Company) -> None:
+async def test_all_users_can_be_downloaded(site: Site, company: Company) -> None:
     await company.run(people("ann", "bo"))
     browser = await site.browser("viewer")
     as_csv, as_lines = [await browser.get(f"{USERS}.{ending}") for ending in ("csv", "jsonl")]

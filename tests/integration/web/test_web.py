@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, what has it counted: over real HTTP."""
+"""Health checks, metrics, trusted proxies and the listener, over real HTTP."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def served(may_read: MayRead | None = None, **checks: Check) -> AsyncItera
         await listener.close()
 
 
-async def test_a_process_that_answers_is_alive_even_if_it_is_not_ready() -> None:
+async def test_a_process_that_answers_is_alive_even_if_not_ready() -> None:
     async with served(sftp=down) as client:
         assert (await client.get("/healthz")).status_code == 200
 
@@ -77,7 +77,7 @@ async def test_metrics_are_text_that_prometheus_reads() -> None:
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
-async def test_metrics_can_be_the_operators_alone() -> None:
+async def test_metrics_can_require_the_operators_token() -> None:
     async def operator(token: str | None) -> bool:
         return token == "right"
 
@@ -91,7 +91,7 @@ async def test_metrics_can_be_the_operators_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trusted", "sent", "told"),
+    ("trusted", "sent", "seen"),
     [
         (["127.0.0.1"], {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "192.0.2.7 https"),
         (["127.0.0.0/8"], {"x-forwarded-for": "6.6.6.6, 192.0.2.7"}, "192.0.2.7 http"),
@@ -99,8 +99,8 @@ async def test_metrics_can_be_the_operators_alone() -> None:
         ([], {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}, "127.0.0.1 http"),
     ],
 )
-async def test_only_trusted_proxies_are_believed_who_is_behind_them(
-    trusted: list[str], sent: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+async def test_only_trusted_proxies_set_the_client_address(
+    trusted: list[str], sent: dict[str, str], seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
 
@@ -112,12 +112,12 @@ async def test_only_trusted_proxies_are_believed_who_is_behind_them(
     host, port = await listener.start()
     try:
         async with httpx.AsyncClient() as client:
-            assert (await client.get(f"http://{host}:{port}/", headers=sent)).text == told
+            assert (await client.get(f"http://{host}:{port}/", headers=sent)).text == seen
     finally:
         await listener.close()
 
 
-async def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:
+async def test_a_port_in_use_fails_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listener = WebListener(Starlette(), "127.0.0.1", taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):

@@ -1,4 +1,4 @@
-"""The socket that HTTP comes by: how long a client may keep it waiting, and which clients have a place."""
+"""The HTTP listener: how long a client may stall, and which clients have a place."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONG = 32 * 1024 * 1024
 NOT_YET_S = 0.6 * slow_clients.STALLED_S
 
 
-def test_no_piece_of_an_answer_waits_for_the_one_before_to_be_acknowledged() -> None:
+def test_connections_use_tcp_nodelay() -> None:
     with _listening("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
         accepted, _ = listening.accept()
         with accepted:
@@ -50,8 +50,8 @@ class Client:
     async def takes(self, count: int) -> None:
         await asyncio.wait_for(self._reader.readexactly(count), 5)
 
-    async def is_left(self) -> None:
-        """The connection ends, whatever was said before."""
+    async def is_disconnected(self) -> None:
+        """Read until the connection ends."""
         with suppress(ConnectionError):
             await asyncio.wait_for(self._reader.read(), 5)
 
@@ -62,14 +62,14 @@ class Client:
 
 
 class Scene:
-    """A listener that answers `hello`, everything it was sent, or something long; and clients of it."""
+    """A listener that answers `hello`, the request's body, or a long text; and its clients."""
 
     def __init__(self, where: tuple[str, int], listener: WebListener, clients: AsyncExitStack) -> None:
         self._where = where
         self._listener = listener
         self._clients = clients
         self.taken: int | None = None
-        """How much of a body has come; None before there was its head."""
+        """The bytes of a body that have arrived; None before its head."""
         self.largest = 0
 
     async def take(self, request: Request) -> Response:
@@ -117,7 +117,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def pass_time() -> Callable[[float], None]:
-    """Call it with seconds, and all that waits in the loop of this test has waited so much longer."""
+    """Return a function that moves the clock of this test's loop forward by some seconds."""
     loop = asyncio.get_running_loop()
     of_loop, ahead = loop.time, 0.0
 
@@ -125,7 +125,7 @@ async def pass_time() -> Callable[[float], None]:
         nonlocal ahead
         ahead += seconds
 
-    # It is not put back: what waits for the later time would then wait for it in earnest.
+    # The clock is not reset: timers set after the move would then wait in real time.
     loop.time = lambda: of_loop() + ahead  # type: ignore[method-assign]
     return ahead_of_it
 
@@ -149,17 +149,15 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         b"GET /long HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n",
     ],
 )
-async def test_whoever_keeps_us_waiting_holds_no_connection(scene: Scene, said: bytes) -> None:
+async def test_a_client_that_stalls_is_disconnected(scene: Scene, said: bytes) -> None:
     client = await scene.client()
     client.say(said)
     await eventually(scene.there_are(1))
     await eventually(scene.there_are(0))
-    await client.is_left()
+    await client.is_disconnected()
 
 
-async def test_a_head_that_comes_byte_by_byte_is_not_waited_for_any_longer(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_head_sent_byte_by_byte_gets_no_more_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow_clients, "HEAD_S", 0.3)
     client = await scene.client()
     await eventually(scene.there_are(1))
@@ -171,17 +169,17 @@ async def test_a_head_that_comes_byte_by_byte_is_not_waited_for_any_longer(
     await eventually(gone)
 
 
-async def test_what_keeps_coming_may_last(scene: Scene, pass_time: Callable[[float], None]) -> None:
+async def test_a_slow_body_that_makes_progress_is_read(scene: Scene, pass_time: Callable[[float], None]) -> None:
     client = await scene.client()
     client.say(b"POST /taken HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\n")
     for count in range(5):
         await eventually(lambda count=count: scene.taken == count)  # type: ignore[misc]
-        pass_time(NOT_YET_S)  # in all far longer than may pass without anything
+        pass_time(NOT_YET_S)  # in total much longer than a stall may last
         client.say(b"x")
     await client.hears(b"taken")
 
 
-async def test_of_a_body_of_tiny_chunks_only_a_few_are_parsed_at_once(scene: Scene) -> None:
+async def test_a_body_of_tiny_chunks_is_parsed_in_pieces(scene: Scene) -> None:
     client, most = await scene.client(), slow_clients.READ_BYTES
     client.say(b"POST /taken HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n")
     client.say(b"1\r\nx\r\n" * most + b"0\r\n\r\n")
@@ -189,20 +187,22 @@ async def test_of_a_body_of_tiny_chunks_only_a_few_are_parsed_at_once(scene: Sce
     assert (scene.taken, scene.largest < most // 2) == (most, True)
 
 
-async def test_what_is_taken_piece_by_piece_may_last(scene: Scene, pass_time: Callable[[float], None]) -> None:
+async def test_a_slow_reader_that_makes_progress_gets_its_answer(
+    scene: Scene, pass_time: Callable[[float], None]
+) -> None:
     client = await scene.client()
     client.say(b"GET /long HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
     await client.hears(b"\r\n\r\n")
     rest = LONG
-    for piece in (LONG // 2, LONG // 4, LONG // 8):  # more at first than the kernel holds of it
+    for piece in (LONG // 2, LONG // 4, LONG // 8):  # the first piece is larger than the kernel's buffers
         await client.takes(piece)
         rest -= piece
         pass_time(NOT_YET_S)
     await client.takes(rest)
-    await client.is_left()
+    await client.is_disconnected()
 
 
-async def test_one_connection_may_ask_again_and_again(scene: Scene) -> None:
+async def test_one_connection_may_send_several_requests(scene: Scene) -> None:
     client = await scene.client()
     for _ in range(3):
         client.say(ASKED)
@@ -241,7 +241,7 @@ CAPS = Caps(connections=16)
 
 @pytest.fixture
 async def crowded() -> AsyncIterator[Scene]:
-    """A listener of few connections, behind a proxy at 127.0.0.1."""
+    """Start a listener with few connections, behind a proxy at 127.0.0.1."""
     routes = [
         Route("/healthz", hello),
         Route("/", hello),
@@ -261,11 +261,9 @@ async def hold(scene: Scene, token: int, source: str) -> None:
     await client.hears(b"more")
 
 
-async def test_idle_connections_keep_no_new_client_from_being_answered(
-    crowded: Scene, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_idle_connections_block_no_new_client(crowded: Scene, caplog: pytest.LogCaptureFixture) -> None:
     idle = [await crowded.client() for _ in range(CAPS.strangers + 1)]
-    await idle[0].is_left()
+    await idle[0].is_disconnected()
     assert crowded.connections() <= CAPS.strangers
     client = await crowded.client()
     client.say(ask("/"))
@@ -279,7 +277,7 @@ async def test_idle_connections_disconnect_no_client_with_a_token(crowded: Scene
     known.say(ask("/shown/1"))
     await known.hears(b"shown")
     idle = [await crowded.client(f"127.0.0.{3 + number % 5}") for number in range(3 * CAPS.connections)]
-    await idle[0].is_left()
+    await idle[0].is_disconnected()
     known.say(ask("/shown/1"))
     await known.hears(b"shown")
 
@@ -294,14 +292,14 @@ async def test_a_token_above_its_share_is_refused_and_another_is_answered(crowde
     await client.hears(b"shown")
 
 
-async def test_above_the_cap_a_health_check_is_answered_and_all_else_is_told_to_wait(crowded: Scene) -> None:
+async def test_above_the_cap_only_health_checks_are_answered(crowded: Scene) -> None:
     for number in range(CAPS.connections):
         await hold(crowded, number // CAPS.share, f"127.0.0.{2 + number}")
     waiting = await crowded.client("127.0.1.1")
     waiting.say(ask("/"))
     await waiting.hears(b"503 Service Unavailable")
     await waiting.hears(b"retry-after: ")
-    await waiting.is_left()
+    await waiting.is_disconnected()
     for _ in range(SPARE + 1):
         await crowded.client("127.0.1.1")
     checking = await crowded.client("127.0.1.2")
@@ -323,7 +321,7 @@ async def test_behind_a_proxy_the_forwarded_address_is_counted(crowded: Scene) -
         await client.hears(b"hello")
 
 
-async def test_whoever_does_not_read_is_hung_up_on_when_the_server_stops(
+async def test_a_client_that_does_not_read_is_disconnected_at_the_stop(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listener_module, "CLOSE_S", 0.05)
@@ -334,7 +332,7 @@ async def test_whoever_does_not_read_is_hung_up_on_when_the_server_stops(
             while True:
                 begun.set()
                 yield b"x" * 1024 * 1024
-                await asyncio.sleep(0)  # as whatever reads a file or a database does
+                await asyncio.sleep(0)  # like a read of a file or a database
         finally:
             ended.set()
 

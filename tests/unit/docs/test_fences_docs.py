@@ -29,7 +29,7 @@ OF_THE_GUARD = {"max_deactivations_percent", "max_deactivations_min", "max_creat
 SEEN_BY = {
     "all connections": [
         "a_connection_too_many_is_told_not_now_and_no_more",
-        "above_the_cap_a_health_check_is_answered_and_all_else_is_told_to_wait",
+        "above_the_cap_only_health_checks_are_answered",
     ],
     "connections without a login": [
         "connections_without_a_login_are_capped_in_all",

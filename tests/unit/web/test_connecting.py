@@ -1,4 +1,4 @@
-"""What clients are told to connect to, written as OpenSSH reads it."""
+"""The facts for clients to connect with, written as OpenSSH reads them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = [
         ("2001:db8::1", 2222, "'acme@[2001:db8::1]'", "[2001:db8::1]:2222"),
     ],
 )
-def test_commands_and_known_hosts_name_the_host_as_each_of_them_wants_it(
+def test_commands_and_known_hosts_write_the_host_as_openssh_reads_it(
     host: str, port: int, target: str, known: str
 ) -> None:
     connection = Connection(host, port, "acme", KEYS)
@@ -30,5 +30,5 @@ def test_commands_and_known_hosts_name_the_host_as_each_of_them_wants_it(
     assert connection.known_hosts == f"{known} ssh-ed25519 AAAA\n{known} ssh-rsa BBBB"
 
 
-def test_a_name_that_a_shell_would_take_apart_is_quoted() -> None:
+def test_a_name_with_shell_characters_is_quoted() -> None:
     assert Connection("a b;c", 22, "acme", KEYS).by_hand.endswith("'acme@a b;c'")

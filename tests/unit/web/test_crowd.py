@@ -1,4 +1,4 @@
-"""Who keeps an HTTP connection when there are too many: nobody takes the places of others."""
+"""Which HTTP connections stay open when there are too many: no source takes the places of others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def arrived(crowd: Crowd, source: str | None) -> Guest:
 
 
 def known(crowd: Crowd, source: str | None, token: int, *, answering: bool = True) -> Guest:
-    """A guest whose request with `token` is being answered, or was."""
+    """Return a guest whose request with `token` is being answered, or was answered."""
     guest = arrived(crowd, source)
     assert crowd.ask(guest, source) is not None
     assert crowd.recognize(guest, token) is not None
@@ -95,7 +95,7 @@ def test_a_token_above_its_share_loses_its_own_idle_connection_first() -> None:
 
 
 def full(crowd: Crowd) -> list[Guest]:
-    """All places are taken by known guests that are being answered."""
+    """Fill all places with known guests that are being answered."""
     return [known(crowd, source(number), number) for number in range(CAPS.connections)]
 
 
@@ -190,7 +190,7 @@ def test_http_leaves_a_quarter_of_the_kept_descriptors_to_the_rest(chosen: int |
 
 
 class Visits(RuleBasedStateMachine):
-    """Whatever happens in whatever order, all is counted, and nobody has more than their part."""
+    """In any order of events, every guest is counted, and no source or token exceeds its share."""
 
     guests: Bundle[Guest] = Bundle("guests")
     sources = st.sampled_from([None, ATTACKER, OTHER, "192.0.2.3"])

@@ -1,4 +1,4 @@
-"""Forms of pages are bounded, whoever sends them, and give the event loop back while they are read."""
+"""Forms have a size limit for every client, and do not block the event loop while they are read."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def post(path: str, body: bytes, kind: str) -> httpx.Response:
         ("/?unbound", FORM_BYTES_MOST + 1, KIND, 200),
     ],
 )
-async def test_a_form_has_a_bound_unless_its_route_takes_it_off(
+async def test_a_form_has_a_size_limit_unless_its_route_removes_it(
     path: str, length: int, kind: str, status: int
 ) -> None:
     answer = await post(path, b"x" * length, kind)
@@ -60,7 +60,7 @@ async def test_a_form_has_a_bound_unless_its_route_takes_it_off(
     assert status != 200 or answer.text == str(length)
 
 
-async def test_a_form_that_keeps_coming_is_refused_before_it_has_ended() -> None:
+async def test_an_endless_form_is_refused_before_it_ends() -> None:
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b"x" * 65_536
@@ -72,7 +72,7 @@ async def test_a_form_that_keeps_coming_is_refused_before_it_has_ended() -> None
 
 
 @pytest.mark.parametrize("kind", [URLENCODED, KIND])
-async def test_the_event_loop_turns_while_a_form_is_read(kind: str) -> None:
+async def test_the_event_loop_runs_while_a_form_is_read(kind: str) -> None:
     turns = 0
 
     async def turn() -> None:

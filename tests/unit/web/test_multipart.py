@@ -1,4 +1,4 @@
-"""A file in a form: the bytes that were chosen, however the network cuts them, and nothing else of the form."""
+"""The file in a form: its exact bytes in any chunks, and nothing else of the form."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def cut(body: bytes, at: Sequence[int]) -> list[bytes]:
 
 
 @given(st.binary(max_size=300) | st.just(f"a\r\n--{BOUNDARY[:-1]}\r\n--".encode()), st.lists(st.integers(0, 700)))
-def test_whatever_is_in_the_file_and_however_it_comes_it_is_the_same_bytes(content: bytes, at: list[int]) -> None:
+def test_any_file_in_any_chunks_gives_the_same_bytes(content: bytes, at: list[int]) -> None:
     body = form(part("other", b"x"), part("file", content, "people.csv"), part("after", b"y"))
     assert asyncio.run(taken(sent(cut(body, at)))) == ("people.csv", content)
 
@@ -83,12 +83,12 @@ def test_a_form_of_more_parts_or_headers_than_the_page_sends_is_refused(body: by
     assert refused.value.code == "broken_form"
 
 
-def test_a_form_of_a_few_parts_besides_the_file_is_taken() -> None:
+def test_a_form_with_a_few_parts_besides_the_file_is_accepted() -> None:
     body = form(*[part("other", b"x")] * (PARTS_MOST - 1), FILE)
     assert asyncio.run(taken(sent([body]))) == ("1.csv", b"x")
 
 
-def test_a_name_in_other_letters_is_read() -> None:
+def test_a_file_name_outside_ascii_is_read() -> None:
     assert asyncio.run(taken(sent([form(part("file", b"x", "Mitarbeiter Zoë.csv"))])))[0] == "Mitarbeiter Zoë.csv"
 
 
@@ -106,13 +106,13 @@ def test_a_name_in_other_letters_is_read() -> None:
         (f"--{BOUNDARY}\r\nX: {'y' * 100_000}\r\n\r\n".encode(), KIND, 400),
     ],
 )
-def test_what_is_no_whole_form_with_a_file_is_refused(body: bytes, kind: str, status: int) -> None:
+def test_a_form_without_a_complete_file_is_refused(body: bytes, kind: str, status: int) -> None:
     with pytest.raises(NotDone) as refused:
         asyncio.run(taken(sent([body], kind)))
     assert refused.value.status == status
 
 
-async def test_the_event_loop_turns_while_a_file_in_a_form_is_read() -> None:
+async def test_the_event_loop_runs_while_a_file_in_a_form_is_read() -> None:
     turns = 0
 
     async def turn() -> None:

@@ -8,7 +8,7 @@ from jinja2 import Environment
 from server.web.pages import rendering
 
 
-def test_no_page_compiles_a_template_once_they_are_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_page_compiles_a_template_after_they_are_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     rendering.prepare()
 
     def compile_again(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""The form of a tenant's settings says what they are, and coming back as it went it changes nothing."""
+"""The form of a tenant's settings shows their values, and changes nothing if it is sent without edits."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ EVERY: dict[str, Any] = {
 
 
 def browser(form: dict[str, str]) -> dict[str, str]:
-    """What a browser makes of a form that nobody touches: a switch is sent twice, lines end with CRLF."""
+    """Return what a browser sends for a form without edits: a switch is sent twice, lines end with CRLF."""
     pairs = []
     for name, text in form.items():
         control = CONTROLS[name.partition(".")[0]]
@@ -99,7 +99,7 @@ def test_the_examples_are_of_every_setting_and_no_default() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, EVERY], ids=["defaults", "every"])
-def test_a_form_that_nobody_touches_changes_nothing(settings: dict[str, Any]) -> None:
+def test_a_form_sent_without_edits_changes_nothing(settings: dict[str, Any]) -> None:
     values = values_of(**settings)
     assert touched(browser(shown(values)), values) == []
 
@@ -125,7 +125,9 @@ def test_any_mapping_can_be_read_again(mapping: dict[str, str]) -> None:
 
 
 @given(texts, texts, texts, st.lists(texts.filter(bool), max_size=4))
-def test_any_text_in_a_table_comes_back_as_no_change(subject: str, text: str, label: str, choices: list[str]) -> None:
+def test_any_text_in_a_table_is_sent_back_without_a_change(
+    subject: str, text: str, label: str, choices: list[str]
+) -> None:
     values = {
         **DEFAULTS.to_json(),
         "invitation_templates": {"en": {"subject": subject, "text": text}},
@@ -139,14 +141,14 @@ def test_any_text_in_a_table_comes_back_as_no_change(subject: str, text: str, la
 
 
 @given(st.integers(0, 2**63 - 1))
-def test_any_size_is_read_as_it_was(count: int) -> None:
+def test_any_size_is_read_back_exactly(count: int) -> None:
     assert changed(DEFAULTS, {"quota_bytes": size_text(count)}).quota_bytes == count
 
 
 @pytest.mark.parametrize(
     ("count", "text"), [(0, "0"), (10 * 2**30, "10 GiB"), (5 * 10**8, "500 MB"), (1536, "1536"), (2048, "2 KiB")]
 )
-def test_sizes_are_written_as_people_write_them(count: int, text: str) -> None:
+def test_sizes_are_written_with_the_largest_exact_unit(count: int, text: str) -> None:
     assert size_text(count) == text
 
 
@@ -170,7 +172,7 @@ def test_sizes_are_written_as_people_write_them(count: int, text: str) -> None:
         ),
     ],
 )
-def test_what_people_type_is_understood(setting: str, typed: str, value: Any) -> None:
+def test_typed_values_are_understood(setting: str, typed: str, value: Any) -> None:
     found = wanted(as_sent([(setting, typed)]), values_of(notify_email="c@example.com"))
     assert found.unreadable == {}
     assert changed(DEFAULTS, found.changes).to_json()[setting] == value
@@ -179,11 +181,11 @@ def test_what_people_type_is_understood(setting: str, typed: str, value: Any) ->
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [
-        ({"field_mapping": "Vorname"}, "line 1: write what your file says, then =, then ours"),
-        ({"field_mapping": 'a = email\n"b = email'}, "line 2: the quotes do not close"),
-        ({"field_mapping": '"a" b = email'}, "line 1: write what"),
-        ({"field_mapping": "a = email\na = role"}, "line 2: 'a' is on two lines"),
-        ({"quota_files": "10.000"}, "must be a whole number in digits alone"),
+        ({"field_mapping": "Vorname"}, "line 1: write the text in your file, then =, then the Headcount name"),
+        ({"field_mapping": 'a = email\n"b = email'}, "line 2: add the closing quote"),
+        ({"field_mapping": '"a" b = email'}, "line 1: write the text"),
+        ({"field_mapping": "a = email\na = role"}, "line 2: “a” is on two lines; remove one"),
+        ({"quota_files": "10.000"}, "must be a whole number in digits only, such as 10000, not “10.000”"),
         (
             {"value_mapping": "rows", "value_mapping.0.field": "", "value_mapping.0.values": "a = b"},
             "entry 1: choose the field",
@@ -194,30 +196,30 @@ def test_what_people_type_is_understood(setting: str, typed: str, value: Any) ->
                 "invitation_templates.0.language": "en",
                 "invitation_templates.4.language": "en",
             },
-            "entry 2: the language en is chosen twice",
+            "entry 2: the language “en” is chosen twice; merge the two entries",
         ),
     ],
 )
-def test_what_can_t_be_read_is_told_and_changes_nothing(form: dict[str, str], sentence: str) -> None:
+def test_a_value_that_cannot_be_read_gets_an_error_and_changes_nothing(form: dict[str, str], sentence: str) -> None:
     found = wanted(form, DEFAULTS.to_json())
     assert found.changes == {}
     (told,) = found.unreadable.values()
     assert sentence in told
 
 
-def test_what_was_not_sent_stays_as_it_is() -> None:
+def test_a_setting_that_was_not_sent_keeps_its_value() -> None:
     assert wanted({"max_sessions": "3"}, values_of(**EVERY)).changes == {}
     assert wanted({"max_sessions": "4"}, values_of(**EVERY)).changes == {"max_sessions": "4"}
 
 
-def test_a_table_can_be_emptied_and_blank_rows_are_none() -> None:
+def test_a_table_can_be_emptied_and_blank_rows_are_ignored() -> None:
     values = values_of(custom_fields=EVERY["custom_fields"])
     assert wanted({"custom_fields": "rows"}, values).changes == {"custom_fields": []}
     blank = {"custom_fields": "rows", "custom_fields.0.key": " ", "custom_fields.0.type": "text"}
     assert wanted(blank, values).changes == {"custom_fields": []}
 
 
-def test_rows_are_added_and_taken_away_without_losing_the_others() -> None:
+def test_adding_and_removing_a_row_keeps_the_others() -> None:
     form = browser(shown(values_of(**EVERY)))
     more = with_row(form, "custom_fields")
     assert [row["key"] for row in rows_of(more, "custom_fields")] == ["employee_id", "shift", ""]
@@ -228,7 +230,7 @@ def test_rows_are_added_and_taken_away_without_losing_the_others() -> None:
     }
 
 
-def test_two_who_changed_different_things_find_both_in_the_form() -> None:
+def test_the_edits_of_two_owners_are_merged_in_the_form() -> None:
     seen, now = values_of(), values_of(max_sessions=4, retention_days=30)
     mine = {**browser(shown(seen)), "max_sessions": "7"}
     form = put_together(mine, touched(mine, seen), now)
@@ -246,17 +248,17 @@ def test_two_who_changed_different_things_find_both_in_the_form() -> None:
         ("delimiter", "Tab"),
         ("identifier", "employee_id"),
         ("allowed_networks", "192.0.2.0/24, 2001:db8::/32"),
-        ("invitations", "On the morning of their first day"),
+        ("invitations", "On the morning of the hire date"),
         ("value_mapping", "role: Manager = curator\nrole: n/a ="),
         ("custom_fields", "employee_id: Number, text\nshift: shift, one of several ("),
         ("invitation_templates", "Portuguese (Brazil): Olá"),
     ],
 )
-def test_values_are_said_in_words(setting: str, sentence: str) -> None:
+def test_values_are_written_in_words(setting: str, sentence: str) -> None:
     assert in_words(setting, values_of(**EVERY)[setting]).startswith(sentence)
 
 
-def test_every_default_can_be_said() -> None:
+def test_every_default_can_be_written_in_words() -> None:
     for setting, value in DEFAULTS.to_json().items():
         assert in_words(setting, value), setting
         json.dumps(value)

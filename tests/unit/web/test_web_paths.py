@@ -1,4 +1,4 @@
-"""What others call their users and files, in our paths and headers."""
+"""Identifiers in paths, and file names in headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.web.segments import routed
     "identifier",
     ["ann@example.com", "a/b", "/", "50%", "%2F", "%252F", "a b+c", "Zoë/Ø", "history", "a/history", "?#;"],
 )
-def test_an_identifier_comes_out_of_a_path_as_it_went_in(identifier: str) -> None:
+def test_an_identifier_is_decoded_from_a_path_unchanged(identifier: str) -> None:
     pattern, path, convertors = compile_path("/users/{identifier:segment}/history")
     raw = path.replace("{identifier}", convertors["identifier"].to_string(identifier))
     found = pattern.match(routed(raw))
@@ -26,7 +26,7 @@ def test_lower_case_escapes_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("fingerprint", ["SHA256:a/b+c", "SHA256:a%2Fb+c", "SHA256:a%2fb%2Bc"])
-def test_all_that_is_left_may_have_slashes_of_either_kind(fingerprint: str) -> None:
+def test_the_last_segments_may_contain_plain_and_encoded_slashes(fingerprint: str) -> None:
     pattern, _, convertors = compile_path("/keys/{fingerprint:segments}")
     found = pattern.match(routed(f"/keys/{fingerprint}"))
     assert found
@@ -41,5 +41,5 @@ def test_all_that_is_left_may_have_slashes_of_either_kind(fingerprint: str) -> N
         ("Zoë\r\nX: 1.csv", "attachment; filename=\"Zo___X: 1.csv\"; filename*=UTF-8''Zo%C3%AB%0D%0AX%3A%201.csv"),
     ],
 )
-def test_no_file_name_gets_out_of_its_header(name: str, header: str) -> None:
+def test_a_file_name_cannot_break_its_header(name: str, header: str) -> None:
     assert disposition(name) == header

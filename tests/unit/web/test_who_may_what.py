@@ -1,4 +1,4 @@
-"""Rights on the web: decided from a role and a name, and wrong tokens wait."""
+"""Access over HTTP: decided by role and tenant; answers to wrong tokens are delayed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from engine.tokens import Role, Token
 from server.web.access import Need, Verdict, judge
-from server.web.same_origin import is_ours
+from server.web.same_origin import is_same_origin
 from server.web.slowing import FORGIVEN_AFTER_S, WAITING_MOST, WAITS, Slowing
 
 HERE, NEXT_DOOR = ip_address("2001:db8::1"), ip_address("2001:db8::2")
@@ -35,11 +35,11 @@ def token(role: str, tenant: str | None = "acme") -> Token:
         (Need.OWNER, "operator", "acme", Verdict.WELCOME),
     ],
 )
-def test_what_a_role_may(need: Need, who: str | None, tenant: str | None, verdict: Verdict) -> None:
+def test_a_role_decides_access(need: Need, who: str | None, tenant: str | None, verdict: Verdict) -> None:
     assert judge(need, token(who) if who else None, tenant) is verdict
 
 
-def test_wrong_tokens_wait_longer_each_time() -> None:
+def test_each_wrong_token_is_delayed_longer() -> None:
     slowing = Slowing()
     waits = []
     for now in range(8):
@@ -49,25 +49,25 @@ def test_wrong_tokens_wait_longer_each_time() -> None:
     assert waits[-1] == WAITS.longest_s
 
 
-def test_a_wrong_token_is_forgiven_after_a_while() -> None:
+def test_the_delay_of_wrong_tokens_is_reset_after_a_while() -> None:
     slowing = Slowing()
     for now in (0, 1, 2):
         slowing.failed(HERE, now)
     assert slowing.failed(HERE, 2 + FORGIVEN_AFTER_S + 1) == WAITS.first_s
 
 
-def test_only_so_many_answers_of_one_source_wait_at_once() -> None:
+def test_delayed_answers_of_one_source_have_a_limit() -> None:
     slowing = Slowing()
     for _ in range(WAITING_MOST):
         assert slowing.failed(HERE, 0) is not None
     assert slowing.failed(NEXT_DOOR, 0) is None, "the same /64 is the same source"
-    assert slowing.failed(ip_address("192.0.2.1"), 0) == WAITS.first_s, "others wait for themselves only"
+    assert slowing.failed(ip_address("192.0.2.1"), 0) == WAITS.first_s, "each source has its own delay"
     slowing.waited(HERE)
     assert slowing.failed(HERE, 0) is not None
 
 
 @pytest.mark.parametrize(
-    ("headers", "ours"),
+    ("headers", "same"),
     [
         ({"sec-fetch-site": "same-origin"}, True),
         ({"sec-fetch-site": "same-site"}, False),
@@ -79,5 +79,5 @@ def test_only_so_many_answers_of_one_source_wait_at_once() -> None:
         ({"host": "here"}, False),
     ],
 )
-def test_only_a_page_of_ours_sends_forms(headers: dict[str, str], ours: bool) -> None:
-    assert is_ours(headers, "http") is ours
+def test_only_pages_of_this_server_send_forms(headers: dict[str, str], same: bool) -> None:
+    assert is_same_origin(headers, "http") is same

@@ -1,5 +1,5 @@
 """The imports of a tenant.
 
-`page` lists them all, `chart` draws the last of them (pure). `one` shows a single import and decides about it, with
-`parts`, what there is to show of it; `files` is what can be downloaded of it.
+`page` lists all imports, and `chart` draws the newest of them (pure). `one` shows one import and has its decisions;
+`parts` reads what it shows. `files` serves the downloads of one import.
 """

@@ -1,7 +1,7 @@
-"""A chart of the last imports as SVG: users in all as a line, and below it who came, changed and left. Pure.
+"""A chart of the newest imports as SVG: active users as a line, and changes as bars below it. Pure.
 
-It has no style of its own (the policy of the pages forbids that): colours are classes of headcount.css. Across it is
-measured in percent and down in pixels, so that it fits any width and its text stays as large as all other text.
+Colors are classes of headcount.css, because the content security policy forbids inline styles. Widths are in percent
+and heights in pixels: the chart fits any width, and its text keeps its size.
 """
 
 from __future__ import annotations
@@ -13,70 +13,76 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from ground.words import counted
+
 LINE_TOP, LINE_BOTTOM = 14, 104
 ZERO = 186
-"""Where the bars begin: up for those who joined or changed, down for those who left."""
+"""The zero line of the bars: created (or reactivated) and updated users go up, deactivated users go down."""
 
 HIGHEST = 56
-"""Of a bar, up or down."""
+"""The height of the highest bar, up or down."""
 HEIGHT = ZERO + HIGHEST + 4
 MARGIN = 48
-"""The numbers stand so far out on the left, where headcount.css leaves room for them."""
+"""The width of the numbers on the left. headcount.css has the same margin."""
 
 SLOTS_LEAST = 8
-"""A chart of fewer imports leaves room for more, rather than having bars like walls."""
+"""A chart of fewer imports has empty slots, so that its bars are not too wide."""
 
 LINEAR_UP_TO = 50
-"""Above it, heights grow by factors of ten, or the first file of all would leave the others without height."""
+"""Above this count the bars are logarithmic: otherwise a large first import would flatten all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One applied import. `active` counts the users after it, None where nobody counted; `label` is for its hint."""
+    """One applied import. `active` counts the active users after it (None: unknown); `label` names it in the hint."""
 
     label: str
     active: int | None
-    joined: int
-    changed: int
-    left: int
+    added: int  # created or reactivated
+    updated: int
+    deactivated: int
 
 
 def draw(points: Sequence[Point]) -> Markup:
-    """The chart, oldest on the left. It is one picture to a screen reader, and says what it shows."""
+    """Return the chart, with the oldest import on the left. A screen reader gets one image with a description."""
     parts = [*_grid(points), *_line(points), *_bars(points), *_hints(points)]
     return Markup(
         '<svg class="chart" role="img" aria-labelledby="chart-title chart-desc" width="100%" height="{}">'
         '<title id="chart-title">{}</title><desc id="chart-desc">{}</desc>{}</svg>'
-    ).format(HEIGHT, "The last imports", described(points), Markup("").join(parts))
+    ).format(HEIGHT, "The newest imports", described(points), Markup("").join(parts))
 
 
 def described(points: Sequence[Point]) -> str:
-    """The chart in words."""
-    counted = [point.active for point in points if point.active is not None]
-    users = f" Users went from {counted[0]:,} to {counted[-1]:,}." if counted else ""
-    joined, changed, left = (sum(getattr(point, name) for point in points) for name in ("joined", "changed", "left"))
-    return f"{len(points)} imports.{users} In all {joined:,} joined, {changed:,} changed and {left:,} left."
+    """Return the chart in words."""
+    known = [point.active for point in points if point.active is not None]
+    active = f" Active users went from {known[0]:,} to {known[-1]:,}." if known else ""
+    sums = (sum(getattr(point, name) for point in points) for name in ("added", "updated", "deactivated"))
+    return f"{counted(len(points), 'import', 'imports')}.{active} In total: {_counts(*sums)}."
+
+
+def _counts(added: int, updated: int, deactivated: int) -> str:
+    return f"{added:,} created or reactivated, {updated:,} updated, {deactivated:,} deactivated"
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How high `count` is, as a part of the highest; by factors of ten where counts are far apart."""
+    """The height of a count as a part of the highest; logarithmic if `most` is above LINEAR_UP_TO."""
 
     most: int
 
     def __call__(self, count: int) -> float:
-        if not self.by_tens:
+        if not self.logarithmic:
             return count / max(self.most, 1)
         return math.log1p(count) / math.log1p(self.most)
 
     @property
-    def by_tens(self) -> bool:
+    def logarithmic(self) -> bool:
         return self.most > LINEAR_UP_TO
 
     @property
     def marks(self) -> list[int]:
-        """The counts worth a line."""
-        if not self.by_tens:
+        """Return the counts that may get a grid line."""
+        if not self.logarithmic:
             return [self.most] if self.most else []
         return [10**power for power in range(1, 10) if 10**power <= self.most]
 
@@ -85,14 +91,14 @@ def _slot(points: Sequence[Point]) -> float:
     return 100 / max(len(points), SLOTS_LEAST)
 
 
-def _centre(points: Sequence[Point], index: int) -> float:
+def _center(points: Sequence[Point], index: int) -> float:
     return _slot(points) * (index + 0.5)
 
 
 def _line(points: Sequence[Point]) -> Iterator[Markup]:
     most = max((point.active or 0 for point in points), default=0)
     places = [
-        (_centre(points, index), LINE_BOTTOM - (LINE_BOTTOM - LINE_TOP) * point.active / max(most, 1))
+        (_center(points, index), LINE_BOTTOM - (LINE_BOTTOM - LINE_TOP) * point.active / max(most, 1))
         for index, point in enumerate(points)
         if point.active is not None
     ]
@@ -106,14 +112,14 @@ def _bars(points: Sequence[Point]) -> Iterator[Markup]:
     scale = scale_of(points)
     width = _slot(points) * 0.3
     for index, point in enumerate(points):
-        left = _centre(points, index) - width
-        yield from _bar("joined", left, width, -HIGHEST * scale(point.joined))
-        yield from _bar("changed", left + width, width, -HIGHEST * scale(point.changed))
-        yield from _bar("left", left, 2 * width, HIGHEST * scale(point.left))
+        left = _center(points, index) - width
+        yield from _bar("added", left, width, -HIGHEST * scale(point.added))
+        yield from _bar("updated", left + width, width, -HIGHEST * scale(point.updated))
+        yield from _bar("deactivated", left, 2 * width, HIGHEST * scale(point.deactivated))
 
 
 def _bar(kind: str, x: float, width: float, height: float) -> Iterator[Markup]:
-    """From the zero line up (`height` below 0) or down; whatever is not nothing can be seen."""
+    """Draw a bar from the zero line, up if `height` is below 0, else down. A count above 0 is at least 2 pixels."""
     if height:
         top, high = (ZERO - max(-height, 2), max(-height, 2)) if height < 0 else (ZERO, max(height, 2))
         rect = Markup('<rect class="{}" x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="{:.1f}"/>')
@@ -121,8 +127,8 @@ def _bar(kind: str, x: float, width: float, height: float) -> Iterator[Markup]:
 
 
 def scale_of(points: Sequence[Point]) -> Scale:
-    """One for all bars: who left is measured like who joined."""
-    return Scale(max((max(point.joined, point.changed, point.left) for point in points), default=0))
+    """Return the scale of all bars, up and down."""
+    return Scale(max((max(point.added, point.updated, point.deactivated) for point in points), default=0))
 
 
 def _grid(points: Sequence[Point]) -> Iterator[Markup]:
@@ -142,10 +148,10 @@ def _mark(y: float, text: str) -> Iterable[Markup]:
 
 
 def _hints(points: Sequence[Point]) -> Iterator[Markup]:
-    """What stands beside the pointer."""
+    """Yield the tooltip of each import."""
     hint = Markup('<rect class="hint" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"><title>{}</title></rect>')
     slot = _slot(points)
     for index, point in enumerate(points):
-        users = "" if point.active is None else f", {point.active:,} {'user' if point.active == 1 else 'users'}"
-        text = f"{point.label}: {point.joined:,} joined, {point.changed:,} changed, {point.left:,} left{users}"
+        active = "" if point.active is None else f"; {counted(point.active, 'active user', 'active users')}"
+        text = f"{point.label}: {_counts(point.added, point.updated, point.deactivated)}{active}"
         yield hint.format(slot * index, slot, HEIGHT, text)

@@ -1,4 +1,4 @@
-"""What can be downloaded of one import."""
+"""The downloads of one import."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
 
 COLUMNS = ("at", "identifier", "name", "field", "old", "new", "undo")
 BOM = "\ufeff"
-"""Or Excel takes the file for its own old encoding."""
+"""Without it, Excel reads UTF-8 as a legacy encoding."""
 
 
 @router.get("/errors.csv")
 async def download_errors(request: Request, visit: Looking, import_id: int) -> Response:
-    """The rejected rows as they came, ready to be mended and sent again."""
+    """Send the rejected rows as they were uploaded, to be fixed and sent again."""
     return await send_rejected_rows(request, visit, import_id)
 
 
 @router.get("/file")
 async def download_file(request: Request, visit: Looking, import_id: int) -> Response:
-    """The file as it came."""
+    """Send the uploaded file."""
     return await send_uploaded_file(request, visit, import_id)
 
 
 @router.get("/report.json")
 async def download_report(visit: Looking, import_id: int) -> Response:
-    """The report, as it is in /results."""
+    """Send the report, as it is in /results."""
     entry = await visit.entry(import_id)
     report = await asyncio.to_thread(report_of, visit.folder, entry)
     text = json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n"
@@ -53,7 +53,7 @@ async def download_report(visit: Looking, import_id: int) -> Response:
 
 @router.get("/changes.csv")
 async def download_changes(request: Request, visit: Looking, import_id: int) -> Response:
-    """Everything it changed, field by field."""
+    """Send every change of the import, one row for each field."""
     await visit.entry(import_id)
     pieces = _changes_as_csv(visit.users, identity_of(await visit.settings()), import_id)
     return download(request, pieces, f"sync_users-{import_id}.changes.csv", "text/csv")

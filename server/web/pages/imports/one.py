@@ -1,4 +1,4 @@
-"""One import: what became of it, whom it touches, what it had to say, and the decisions about it."""
+"""The page of one import: its outcome, users and messages, and the decisions about it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.access import Looking, Owning
 from server.web.not_done import as_not_done
 from server.web.office import Visit
-from server.web.pages.imports.page import told
+from server.web.pages.imports.page import outcome
 from server.web.pages.imports.parts import Asked, parts_of
 from server.web.pages.rendering import render
 from server.web.pages.sentences import undo_means
@@ -37,7 +37,7 @@ async def show_import(request: Request, visit: Looking, import_id: int, asked: T
 
 @router.post("/approve")
 async def approve(request: Request, visit: Owning, import_id: int, held_at: Annotated[str, Form()] = "") -> Response:
-    """Let it run after all. `held_at` is when the one that was looked at was held: another list was not seen."""
+    """Approve a held import. `held_at` is the time of the list that the form shows; another list is refused."""
 
     async def decide(entry: Entry) -> None:
         folder = visit.office.tenants.folder(visit.tenant)
@@ -64,11 +64,11 @@ async def undo(request: Request, visit: Owning, import_id: int) -> Response:
 
 @router.post("/save")
 async def save_settings(request: Request, visit: Owning, import_id: int) -> Response:
-    """The settings that were tried become the tenant's."""
+    """Save the settings that this dry run tested."""
 
     async def decide(entry: Entry) -> None:
         if entry.trial is None or not entry.trial.changes:
-            raise Refused("no_trial", f"import {entry.id} of {entry.tenant} was no trial of settings")
+            raise Refused("no_trial", f"import {entry.id} of {entry.tenant} did not test settings")
         await visit.office.tenants.change_settings(visit.tenant, entry.trial.changes, by=visit.token.bearer)
 
     return await _decided(request, visit, import_id, "settings-saved", decide, "settings")
@@ -82,7 +82,7 @@ async def _decided(
     decide: Callable[[Entry], Awaitable[None]],
     then: str = "",
 ) -> Response:
-    """Back to the page once it is decided (or `then` to that one); if it was refused, the page of now, with why."""
+    """Run `decide`, then redirect to the import or the page `then`; if refused, show the import with the reason."""
     entry = await visit.entry(import_id)
     try:
         await decide(entry)
@@ -106,12 +106,12 @@ async def _shown(
         problem=not_done,
         moved=moved,
         entry=entry,
-        # What must be looked at has a place of its own, before it.
-        looked=entry.message if entry.state in APPLIED else None,
-        told=told(replace(entry, message=None) if entry.state in APPLIED else entry, visit),
+        # The message of an applied import is a warning; the template shows it above the sentence.
+        look_first=entry.message if entry.state in APPLIED else None,
+        outcome=outcome(replace(entry, message=None) if entry.state in APPLIED else entry, visit),
         undo_means=undo_means,
         SETTING_TEXTS=SETTING_TEXTS,
-        setting_said=in_words,
+        in_words=in_words,
         why_not_undone=await visit.office.reader.why_not_undone(entry),
         **facts,
     )

@@ -1,4 +1,4 @@
-"""The imports of a tenant: what waits for a decision, what runs, a chart of the last ones, and all of them."""
+"""The list of a tenant's imports: held and running ones first, then a chart of the newest, then all."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ router = APIRouter(prefix="/tenants/{tenant}/imports")
 
 PAGE = 50
 DRAWN = 30
-"""So many applied imports are in the chart, at least two or there is none."""
+"""The most imports in the chart. With fewer than 2 applied imports, the page shows no chart."""
 
 STATES_SHOWN = [state for state in ImportState if state is not ImportState.ARRIVING]
 
 
 @router.get("")
 async def list_imports(request: Request, visit: Looking, state: str = "", before: int = INTEGER_MAX) -> Response:
-    """Newest first; only those in `state`, if it is one, and with a number below `before`."""
+    """List imports, newest first: those in `state` (any, if it is not a state) with an id below `before`."""
     reader, tenant = visit.office.reader, visit.tenant
     wanted = next((each for each in STATES_SHOWN if each == state), None)
     limits = {"before": max(0, min(before, INTEGER_MAX)), "limit": PAGE + 1}
@@ -51,25 +51,25 @@ async def list_imports(request: Request, visit: Looking, state: str = "", before
         points=await points_of(reader, tenant),
         draw=draw,
         scale_of=scale_of,
-        told=lambda entry: told(entry, visit),
-        ended=has_counts,
-        looked=lambda entry: entry.message is not None and entry.state in APPLIED,
+        outcome=lambda entry: outcome(entry, visit),
+        has_counts=has_counts,
+        look_first=lambda entry: entry.message is not None and entry.state in APPLIED,
     )
 
 
-def told(entry: Entry, visit: Visit) -> str:
-    """What became of `entry`, in a sentence for whoever looks."""
+def outcome(entry: Entry, visit: Visit) -> str:
+    """Return how `entry` ended, or what it is doing, in one sentence for this visitor."""
     return sentence(entry.report(), undoing=entry.undo is not None, decides=visit.may_change)
 
 
 def has_counts(entry: Entry) -> bool:
-    """Whether its counts say what it did, or (of a dry run) would have done."""
+    """Return whether the counts say what the import did, or what a dry run would have done."""
     done = entry.state not in WAITING and entry.outcome is not None
     return done and entry.state not in {ImportState.FAILED, ImportState.HELD, ImportState.DISCARDED}
 
 
 async def points_of(reader: Listing, tenant: str) -> list[Point]:
-    """The last applied imports as the chart shows them, oldest first."""
+    """Return the newest applied imports for the chart, oldest first."""
     return [*_points(reversed(await reader.applied(tenant, DRAWN)))]
 
 

@@ -1,4 +1,4 @@
-"""What there is to show of one import, read from its row, its files and the history, a page of each at a time."""
+"""The parts of the page of one import, read from its row, its files and the history, one page of each."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ CHANGES_SHOWN = 50
 After = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
 
 ACTIONS = ("deactivated", "created", "reactivated", "updated")
-"""What would be done to somebody, the gravest first."""
+"""The counts of what an import would do to users, the gravest first."""
 
 COUNTED = {
-    "created": "Joined",
-    "reactivated": "Came back",
-    "updated": "Changed",
-    "deactivated": "Left",
-    "unchanged": "As they were",
+    "created": "Created",
+    "reactivated": "Reactivated",
+    "updated": "Updated",
+    "deactivated": "Deactivated",
+    "unchanged": "Unchanged",
     "rejected": "Rejected rows",
     "ignored": "Ignored rows",
     "warnings": "Warnings",
@@ -69,11 +69,11 @@ RELATED = {
     "not_reactivated": "reactivate_returning",
     "checksum_missing": "require_checksum",
 }
-"""The setting that says how to read what a message of this code did not expect."""
+"""The setting that may fix a message of this code."""
 
 
 class Asked(BaseModel):
-    """What somebody has turned to. Cursors are where the page before ended."""
+    """The filters and cursors in the address. A cursor is the end of the previous page."""
 
     severity: str = ""
     code: str = ""
@@ -84,13 +84,13 @@ class Asked(BaseModel):
     left: After = 0
 
     def turn(self, **to: object) -> str:
-        """The query of the address at which the page has turned `to` this."""
+        """Return the query string of the same page with `to` changed."""
         return "?" + urlencode({name: value for name, value in {**dict(self), **to}.items() if value})
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long what took, in seconds; None where it did not happen (yet)."""
+    """Waiting and running time in seconds; None for what has not ended or did not happen."""
 
     waited_s: float | None
     ran_s: float | None
@@ -99,7 +99,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What one person's fields went through, one after the other."""
+    """The changes of one user's fields, in order."""
 
     name: str | None
     identifier: str | None
@@ -110,7 +110,7 @@ class Changed:
 async def parts_of(
     entry: Entry, folder: TenantFolder, users: Users, settings: TenantSettings, asked: Asked
 ) -> dict[str, Any]:
-    """Everything but the row itself, by the names that the template has for it."""
+    """Return the facts of the template, by name, except the row of the import itself."""
     counts = entry.outcome.counts if entry.outcome else Counts()
     files = await asyncio.to_thread(_read, entry, folder, asked)
     return {
@@ -145,13 +145,13 @@ def _between(begin: str | None, end: str | None) -> float | None:
 
 
 def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
-    """What is in files; blocks."""
+    """Read what is in files. Blocks."""
     said = folder.said(entry.id)
     if said.exists() or not entry.outcome or entry.state is ImportState.UNDONE:
         messages, said_next = _said(said, asked)
         said_counts = counted_in(said)
-    else:  # forgotten; the first of them are in the report (of an undo, those of the undo)
-        those = _those(entry.outcome.messages, asked)
+    else:  # deleted by retention; the report still has the first (after an undo, the messages of the undo)
+        those = _matching(entry.outcome.messages, asked)
         messages, said_next = each_alone(those) if asked.code else grouped(those), None
         said_counts = Counter((each.severity.value, each.code) for each in entry.outcome.messages)
     left, left_next = said_in(folder.left(entry.id), after=asked.left, limit=SAID_SHOWN)
@@ -171,14 +171,14 @@ def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
 
 
 def _advised(folder: TenantFolder, import_id: int) -> dict[str, Any]:
-    """The advice on the file, and what it would come to in numbers."""
+    """Read the advice on the file, and its expected counts."""
     advice = kept_advice(folder, import_id)
     counts = Counts.from_json(dict(advice.counts)) if advice and advice.counts else None
     return {"advice": advice, "advice_figures": _figures(counts) if counts else []}
 
 
 def _said(path: Path, asked: Asked) -> tuple[list[Group], int | None]:
-    """A page of the messages in `path`, and where the next begins: those of one code each by itself, all by kind."""
+    """Return a page of the messages in `path` and the next cursor: each message of one code, or all codes grouped."""
     if asked.code:
         found, following = said_in(
             path, severity=asked.severity or None, code=asked.code, after=asked.said, limit=SAID_SHOWN
@@ -190,20 +190,20 @@ def _said(path: Path, asked: Asked) -> tuple[list[Group], int | None]:
 
 
 def related_settings(codes: Iterable[str]) -> list[str]:
-    """The settings that have to do with messages of these codes, each once. Pure."""
+    """Return the settings that may fix messages of these codes, each once. Pure."""
     found = set(codes)
     return list(dict.fromkeys(setting for code, setting in RELATED.items() if code in found))
 
 
 def _by_severity(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
-    """For each severity there is, gravest first, how often each code was said, the most frequent first."""
+    """Return the count of each code by severity: gravest severity first, then the most frequent code first."""
     ordered = sorted(counts.items(), key=lambda each: -each[1])
     found = {severity.value: {code: n for (of, code), n in ordered if of == severity} for severity in Severity}
     return {severity: codes for severity, codes in found.items() if codes}
 
 
 def _touched(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
-    """Whom a held import or a dry run would touch: by default those who would lose access."""
+    """Read the users that a held import or a dry run would change; by default those to deactivate."""
     counts = entry.outcome.counts if entry.outcome else Counts()
     actions = {action: getattr(counts, action) for action in ACTIONS if getattr(counts, action)}
     who = asked.who if asked.who in actions else next(iter(actions), "")
@@ -217,14 +217,14 @@ async def _changes(entry: Entry, users: Users, settings: TenantSettings, asked: 
         return {"changed": [], "changes_next": None}
     async with users.history(identity_of(settings)) as history:
         changes, following = await history.page_of_import(entry.id, asked.changes, CHANGES_SHOWN)
-    return {"changed": _by_person(changes), "changes_next": following}
+    return {"changed": _by_user(changes), "changes_next": following}
 
 
-def _by_person(changes: Iterable[Mapping[str, Any]]) -> list[Changed]:
+def _by_user(changes: Iterable[Mapping[str, Any]]) -> list[Changed]:
     grouped = groupby(changes, key=lambda each: (each["name"], each["identifier"], each["undo"]))
-    return [Changed(*person, fields=[*fields]) for person, fields in grouped]
+    return [Changed(*user, fields=[*fields]) for user, fields in grouped]
 
 
-def _those(messages: Iterable[Problem], asked: Asked) -> list[Mapping[str, Any]]:
+def _matching(messages: Iterable[Problem], asked: Asked) -> list[Mapping[str, Any]]:
     found = (dict(problem.to_json()) for problem in messages)
     return [each for each in found if asked.severity in ("", each["severity"]) and asked.code in ("", each["code"])]

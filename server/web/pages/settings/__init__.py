@@ -1,7 +1,7 @@
 """The page of a tenant's settings.
 
-`page` has the routes: show the form, save it, try it, change its tables, show the history. `meanwhile` finds what
-another owner saved since the form was shown. The rest is pure: `controls` says which control each setting has, `form`
-what stands in them and what is wanted by those who send it back, `notation` how sizes, numbers and mappings are
-typed, `items` what is shown of each setting, and `words` its value in words.
+`page` has the routes: show the form, save it, test it, change its tables, show the history. `meanwhile` finds what
+another owner saved since the form was shown. The rest is pure. `controls` lists the control of each setting. `form`
+converts between settings and the content of the form. `notation` reads and writes sizes, numbers and mappings.
+`items` prepares each setting for the template, and `words` writes a value in words.
 """

@@ -1,4 +1,4 @@
-"""Which control each setting of a tenant has in the form, and what is offered there. Pure."""
+"""The control of each tenant setting in the form, with its choices and hints. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One control of a row of a table; `lines` if it may hold several. With `only` it is for rows of that type."""
+    """One control in a row of a table. `lines`: it has several lines. `only`: the row type that it is shown for."""
 
     label: str
     options: Mapping[str, str] | None = None
@@ -32,11 +32,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """`options` are what can be chosen, or is suggested for a line, with what people call it.
+    """The control of one setting.
 
-    A table has rows of `parts`, each called `row` and its number; a row is none in which all are blank that can be.
-    `careful` is what to know before the setting is changed; `instead` stands for an explanation that speaks of values
-    which here are chosen by what they are called.
+    `options` are the choices, or the suggestions for a text line, with their labels. A table has rows of `parts`.
+    Each row is called `row` and its number; a row with only blank parts is ignored. `careful` is a warning below the
+    explanation. `instead` replaces an explanation that names values, where the form shows labels.
     """
 
     kind: Kind
@@ -48,7 +48,7 @@ class Control:
 
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-"""What a delimiter is called in the form, which can't show a tab."""
+"""The names of delimiters in the form, which cannot show a tab."""
 
 TYPES = {
     "text": "Text",
@@ -74,14 +74,14 @@ LANGUAGE_NAMES = {
     "ar": "Arabic",
 }
 
-_DELIMITER_OPTIONS = {"comma": "Comma (,)", "semicolon": "Semicolon (;)", "tab": "Tab", "pipe": "Bar (|)"}
+_DELIMITER_OPTIONS = {"comma": "Comma (,)", "semicolon": "Semicolon (;)", "tab": "Tab", "pipe": "Pipe (|)"}
 _ENCODINGS = {
-    "utf-8": "Unicode, the usual one",
+    "utf-8": "Unicode, the usual encoding",
     "cp1252": "Windows, Western Europe",
     "cp1250": "Windows, Central Europe",
     "cp1251": "Windows, Cyrillic",
     "latin-1": "ISO 8859-1",
-    "utf-16": "Unicode in two bytes",
+    "utf-16": "Unicode in 2 bytes",
     "cp932": "Windows, Japanese",
     "gb18030": "Chinese",
 }
@@ -93,20 +93,22 @@ _DATES = {
     "%Y%m%d": "20261231",
 }
 _INVITATIONS = {
-    "off": "No",
-    "immediately": "At once, after the import",
-    "on_hire_date": "On the morning of their first day",
+    "off": "Off",
+    "immediately": "Immediately after the import",
+    "on_hire_date": "On the morning of the hire date",
 }
 
 _VALUES = {
     "field": Part("Field", {}),
-    "values": Part("Their value = ours", lines=True, hint="One a line, such as: Manager = curator"),
+    "values": Part(
+        "Value in the file = Headcount value", lines=True, hint="One per line, such as: Manager = curator"
+    ),
 }
 _CUSTOM = {
-    "key": Part("Key", hint="The column of your files: a to z, digits and _. Another key is another field."),
-    "label": Part("Label", hint="What people read, such as: Employee number"),
+    "key": Part("Key", hint="The name of the column: a to z, digits and _. A different key is a different field."),
+    "label": Part("Label", hint="The name on pages, such as: Employee number"),
     "type": Part("Type", TYPES),
-    "choices": Part("Choices", lines=True, hint="One a line", only="choice"),
+    "choices": Part("Choices", lines=True, hint="One per line", only="choice"),
 }
 _TEMPLATE = {
     "language": Part("Language", LANGUAGE_NAMES),
@@ -117,23 +119,26 @@ _TEMPLATE = {
 CONTROLS: Mapping[str, Control] = {
     "deactivate_missing": Control(
         Kind.SWITCH,
-        careful="Before you turn this on, try it on the last file: you will see who would be deactivated.",
+        careful="Before you turn this on, test it on the newest file. The test lists the users to deactivate.",
     ),
     "reactivate_returning": Control(Kind.SWITCH),
     "identifier": Control(
         Kind.CHOICE,
-        {"email": "E-mail address"},
-        instead="With a field of your own, such as an employee number, people may change their e-mail address.",
-        careful="Define the field first and send a file that has it; this can be changed as soon as everybody active "
-        "has a value of their own.",
+        {"email": "Email address"},
+        instead="The field that identifies a user: the email address, or a custom field such as an employee number. "
+        "With a custom field, email addresses may change.",
+        careful="Define the custom field first and send a file that has it. You can choose it when every active user "
+        "has a unique value.",
     ),
-    "blank_cells": Control(Kind.CHOICE, {"clear": "Empties the field", "keep": "Leaves what is there"}, instead=""),
+    "blank_cells": Control(Kind.CHOICE, {"clear": "Clear the field", "keep": "Keep the value"}, instead=""),
     "delimiter": Control(
-        Kind.CHOICE, _DELIMITER_OPTIONS, instead="Usually a comma; many European systems write a semicolon."
+        Kind.CHOICE,
+        _DELIMITER_OPTIONS,
+        instead="The character between cells: usually a comma, in many European systems a semicolon.",
     ),
     "encoding": Control(Kind.LINE, _ENCODINGS),
     "skip_first_lines": Control(Kind.NUMBER),
-    "skip_last_lines": Control(Kind.NUMBER, careful="Set it only if your system writes these lines in every file."),
+    "skip_last_lines": Control(Kind.NUMBER, careful="Set this only if your system writes these lines in every file."),
     "date_format": Control(Kind.LINE, _DATES),
     "field_mapping": Control(Kind.MAPPING),
     "value_mapping": Control(Kind.ROWS, parts=_VALUES, row="Values"),
@@ -141,10 +146,11 @@ CONTROLS: Mapping[str, Control] = {
     "require_final_newline": Control(Kind.SWITCH),
     "detect_truncation": Control(
         Kind.SWITCH,
-        careful="While this is off, half a file is taken for a whole one, and who is missing from it is deactivated.",
+        careful="While this is off, a complete list that was cut short is applied, and the users not in it are "
+        "deactivated.",
     ),
     "max_deactivations_percent": Control(
-        Kind.PERCENT, careful="At 100 nobody is asked, however many people a file would deactivate."
+        Kind.PERCENT, careful="At 100, an import is applied however many users it would deactivate."
     ),
     "max_deactivations_min": Control(Kind.NUMBER),
     "max_creations_percent": Control(Kind.PERCENT),
@@ -155,17 +161,17 @@ CONTROLS: Mapping[str, Control] = {
     "notify_webhook": Control(Kind.LINE),
     "stale_after_days": Control(Kind.NUMBER),
     "invitations": Control(
-        Kind.CHOICE, _INVITATIONS, instead="", careful="Turning them off withdraws those that were not sent yet."
+        Kind.CHOICE, _INVITATIONS, instead="", careful="Turning invitations off cancels those that are not sent yet."
     ),
     "invitation_templates": Control(Kind.ROWS, parts=_TEMPLATE, row="Invitation"),
-    "retention_days": Control(Kind.NUMBER, careful="What has been forgotten can't be brought back."),
-    "kept_bytes": Control(Kind.SIZE, careful="Files that were deleted cannot be downloaded again."),
+    "retention_days": Control(Kind.NUMBER, careful="Deleted files and history cannot be recovered."),
+    "kept_bytes": Control(Kind.SIZE, careful="Deleted files cannot be downloaded."),
     "quota_bytes": Control(Kind.SIZE),
     "quota_files": Control(Kind.NUMBER),
     "max_file_bytes": Control(Kind.SIZE),
     "max_waiting_imports": Control(Kind.NUMBER),
     "max_sessions": Control(Kind.NUMBER),
     "allowed_networks": Control(
-        Kind.LIST, careful="With a network that is not yours your own system can't connect any more."
+        Kind.LIST, careful="A system outside these networks can no longer connect, even your own."
     ),
 }

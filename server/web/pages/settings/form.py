@@ -1,10 +1,10 @@
-"""What stands in the form of a tenant's settings, and what is wanted by whoever sends it back. Pure.
+"""Converts settings to the content of the form, and a form that was sent to the settings to change. Pure.
 
-What comes back as it was shown is no change: whatever a browser does to a text, and whatever a form can't show, only
-what somebody has touched is set. What does not come back at all stays as it is, too.
+Only settings whose controls the owner changed are set. A control that is sent as it was shown changes nothing, even
+if the browser altered its text or the form cannot show the value. A control that is not sent changes nothing, either.
 
-Names of controls are those of the settings; a table of rows has one for each part, such as `custom_fields.0.key`. A
-switch sends `off`, and `on` besides if it is on.
+A control has the name of its setting. A table has one control for each part of a row, such as `custom_fields.0.key`.
+A switch sends `off`, and also `on` if it is on.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from server.web.pages.settings.notation import (
 )
 
 Typed = Mapping[str, str]
-"""What stands in each control."""
+"""The text of each control, by name."""
 
 ROWS = "rows"
-"""What says that a table was sent, even if no row of it is left."""
+"""The value that a table's own control sends, so that a table without rows is sent, too."""
 
 _GROUPED = re.compile(r"\d+([.,'\s]\d+)+")
 _PERCENT = re.compile(r"(\d+),(\d+)")
@@ -38,19 +38,19 @@ _PERCENT = re.compile(r"(\d+),(\d+)")
 
 @dataclass(slots=True)
 class Wanted:
-    """What a form asks for: settings to change (None: back to the default), and what can't be read, by setting."""
+    """The settings to change (None: reset to the default), and an error for each setting that cannot be read."""
 
     changes: dict[str, Any] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
 def shown(values: Mapping[str, Any]) -> dict[str, str]:
-    """What stands in the form for settings with these values (as JSON has them)."""
+    """Return the content of the form for settings with these values (as in JSON)."""
     return {name: text for setting in CONTROLS for name, text in shown_setting(setting, values[setting]).items()}
 
 
 def shown_setting(setting: str, value: Any) -> dict[str, str]:
-    """The same of one setting."""
+    """Return the content of the controls of one setting."""
     control = CONTROLS[setting]
     if control.kind is not Kind.ROWS:
         return {setting: _text(setting, control, value)}
@@ -62,12 +62,12 @@ def shown_setting(setting: str, value: Any) -> dict[str, str]:
 
 
 def as_sent(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """What came from a browser, with line ends as we write them. Of two of one name the last counts."""
+    """Return what a browser sent, with line ends as LF. The last of two controls of one name counts."""
     return {name: _line_ends(text) for name, text in pairs}
 
 
 def wanted(typed: Typed, seen: Mapping[str, Any]) -> Wanted:
-    """What whoever was shown settings with the values `seen`, and sent `typed`, wants to be different."""
+    """Return what to change: the form was shown with the values `seen` and sent as `typed`."""
     found = Wanted()
     for setting in touched(typed, seen):
         try:
@@ -78,7 +78,7 @@ def wanted(typed: Typed, seen: Mapping[str, Any]) -> Wanted:
 
 
 def touched(typed: Typed, seen: Mapping[str, Any]) -> list[str]:
-    """The settings whose controls came back otherwise than they were shown for the values `seen`."""
+    """Return the settings whose controls differ from the form for the values `seen`."""
     before = shown(seen)
     return [
         setting for setting in CONTROLS if setting in typed and _of(typed, setting) != _plain(_of(before, setting))
@@ -86,7 +86,7 @@ def touched(typed: Typed, seen: Mapping[str, Any]) -> list[str]:
 
 
 def put_together(typed: Typed, mine: Iterable[str], now: Mapping[str, Any]) -> dict[str, str]:
-    """The form for the values `now`, but what was `typed` for the settings `mine`."""
+    """Return the form for the values `now`, with what was `typed` for the settings `mine`."""
     form = shown(now)
     for setting in mine:
         form = {name: text for name, text in form.items() if not _belongs(name, setting)} | _of(typed, setting)
@@ -94,19 +94,19 @@ def put_together(typed: Typed, mine: Iterable[str], now: Mapping[str, Any]) -> d
 
 
 def rows_of(typed: Typed, setting: str) -> list[dict[str, str]]:
-    """The rows of a table, in their order; a part that is missing is blank."""
+    """Return the rows of a table, in order. A missing part is blank."""
     parts = CONTROLS[setting].parts
     numbers = {int(found[1]) for name in typed if (found := re.fullmatch(rf"{setting}\.(\d{{1,6}})\.\w+", name))}
     return [{part: typed.get(f"{setting}.{number}.{part}", "") for part in parts} for number in sorted(numbers)]
 
 
 def with_row(typed: Typed, setting: str) -> dict[str, str]:
-    """The form with one more row, a blank one, at the end of the table."""
+    """Return the form with a blank row at the end of the table."""
     return _with_rows(typed, setting, [*rows_of(typed, setting), dict.fromkeys(CONTROLS[setting].parts, "")])
 
 
 def without_row(typed: Typed, setting: str, number: int) -> dict[str, str]:
-    """The form without the row of this number, counted from 0, if there is one."""
+    """Return the form without the row of this number (from 0), if there is one."""
     return _with_rows(typed, setting, [row for i, row in enumerate(rows_of(typed, setting)) if i != number])
 
 
@@ -156,7 +156,7 @@ def _read(setting: str, control: Control, typed: Typed) -> Any:
     if control.kind is Kind.PERCENT:
         text = _PERCENT.sub(r"\1.\2", text.removesuffix("%").rstrip())
     if control.kind is Kind.NUMBER and _GROUPED.fullmatch(text):
-        raise NotReadable(f"must be a whole number in digits alone, such as 10000, not {text!r}")
+        raise NotReadable(f"must be a whole number in digits only, such as 10000, not “{text}”")
     return text or None
 
 
@@ -189,13 +189,13 @@ _READ_ROWS: dict[str, Callable[[Sequence[Mapping[str, str]]], Any]] = {
 
 
 def _by(rows: Sequence[Mapping[str, str]], part: str, called: str) -> dict[str, Mapping[str, str]]:
-    """The rows by what stands in `part`. Raises NotReadable for none, and for one twice."""
+    """Return the rows by the text of `part`. Raises NotReadable if it is blank, or in two rows."""
     found: dict[str, Mapping[str, str]] = {}
     for number, row in enumerate(rows, 1):
         if not row[part]:
             raise NotReadable(f"entry {number}: choose {called}")
         if row[part] in found:
-            raise NotReadable(f"entry {number}: {called} {row[part]} is chosen twice; put the two together")
+            raise NotReadable(f"entry {number}: {called} “{row[part]}” is chosen twice; merge the two entries")
         found[row[part]] = row
     return found
 
@@ -205,7 +205,7 @@ def _line_ends(text: str) -> str:
 
 
 def _plain(form: Typed) -> dict[str, str]:
-    """A form as a browser sends it back: with its own line ends, and none where there is one line; without NUL."""
+    """Return a form as a browser sends it: LF line ends, none in controls of one line, and no NUL."""
     sent = {name: _line_ends(text).replace("\0", "\ufffd") for name, text in form.items()}
     return {name: text if _has_lines(name) else text.replace("\n", "") for name, text in sent.items()}
 
@@ -217,7 +217,7 @@ def _has_lines(name: str) -> bool:
 
 
 def _is_filled(control: Control, row: Mapping[str, str]) -> bool:
-    """Whether anything is in the row that was not in a new one."""
+    """Return whether a part of the row is filled; a new row has only a type."""
     return any(row[name].strip() for name in control.parts if name != "type")
 
 

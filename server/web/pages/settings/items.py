@@ -1,4 +1,4 @@
-"""What the page of the settings shows of each: texts, control, choices, and what is wrong with it. Pure."""
+"""Prepares each setting for the template: texts, control, choices and error. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from server.web.pages.settings.words import in_words
 from server.web.pages.words import FIELDS
 
 NO_FIELDS = frozenset({"state", "created", "external_id"})
-"""What history calls a field, but no column of a file is."""
+"""Names that the history uses like fields, but that are not columns of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One setting on the page. `typed` is what stands in its control, `rows` in those of a table.
+    """One setting on the page. `typed` is the text of its control, `rows` the rows of a table.
 
-    `error` is what is wrong with it, `meanwhile` how somebody else has changed it: who, and to what.
+    `meanwhile` is another user's newest change of it: who changed it, and the value in words.
     """
 
     setting: str
@@ -39,9 +39,9 @@ class Item:
 
     @property
     def described_by(self) -> str:
-        """The ids of all that is said about it."""
-        said_of = {"help": True, "careful": self.control.careful, "meanwhile": self.meanwhile, "error": self.error}
-        return " ".join(f"{self.setting}-{name}" for name, there in said_of.items() if there)
+        """Return the ids of the texts that describe the control, for aria-describedby."""
+        texts = {"help": True, "careful": self.control.careful, "meanwhile": self.meanwhile, "error": self.error}
+        return " ".join(f"{self.setting}-{name}" for name, there in texts.items() if there)
 
 
 def groups_of(
@@ -50,7 +50,7 @@ def groups_of(
     errors: Mapping[str, str],
     meanwhile: Mapping[str, Mapping[str, Any]],
 ) -> dict[Group, list[Item]]:
-    """All settings as they are shown with `typed` in the form."""
+    """Return all settings by group, with `typed` in their controls."""
     groups: dict[Group, list[Item]] = {group: [] for group in Group}
     for setting, text in SETTING_TEXTS.items():
         control, other = CONTROLS[setting], meanwhile.get(setting)
@@ -71,7 +71,7 @@ def groups_of(
 
 
 def _options(setting: str, control: Control, typed: Typed) -> Mapping[str, str]:
-    """What may be chosen: some of it depends on the fields of the tenant's own, as they stand in the form."""
+    """Return the choices of a setting. Some depend on the custom fields that are in the form now."""
     own = {row["key"]: row["label"] or row["key"] for row in rows_of(typed, "custom_fields") if row["key"]}
     if setting == "identifier":
         texts = {row["key"] for row in rows_of(typed, "custom_fields") if row["type"] == "text"}

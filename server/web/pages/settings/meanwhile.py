@@ -1,4 +1,4 @@
-"""Two owners with the same form open: what the one saved while the other was typing."""
+"""Merge the edits of two owners of one form: find what one saved while the other was typing."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pydantic import ValidationError
 from server.tenants.settings import TenantSettings, etag
 
 LOOKED_BACK = 500
-"""So many changes are looked at for the settings that somebody has seen."""
+"""The number of changes that are searched for the settings that the form was shown with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meanwhile:
-    """The settings that somebody has `seen`, and the changes since, newest first, as the history has them."""
+    """The settings that a form was shown with (`seen`), and the changes since then, newest first."""
 
     seen: TenantSettings
     changes: tuple[Mapping[str, Any], ...]
 
     @property
     def settings(self) -> dict[str, Mapping[str, Any]]:
-        """The newest change of each setting."""
+        """Return the newest change of each setting."""
         return {change["key"]: change for change in reversed(self.changes)}
 
 
 def look_back(now: TenantSettings, history: Iterable[Mapping[str, Any]], expected: str) -> Meanwhile | None:
     """Go back from `now` through `history` (newest first) to the settings whose etag is `expected`. Pure.
 
-    None if they are not on the way: a form of another server, or older than the history.
+    None if they are not found: the form is of another server, or older than the history.
     """
     values, changes = now.to_json(), list[Mapping[str, Any]]()
     if etag(now) == expected:
@@ -38,7 +38,7 @@ def look_back(now: TenantSettings, history: Iterable[Mapping[str, Any]], expecte
     for change in history:
         values[change["key"]] = change["old"]
         changes.append(change)
-        before = _valid(values)  # in the middle of one saving they may not fit together
+        before = _valid(values)  # one save makes several changes; halfway, the settings may be invalid
         if before is not None and etag(before) == expected:
             return Meanwhile(before, tuple(changes))
     return None

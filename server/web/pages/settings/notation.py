@@ -1,4 +1,4 @@
-"""Sizes, numbers and mappings as people write them in a form, and read back exactly. Pure."""
+"""Writes sizes, numbers and mappings as text for the form, and reads them back exactly. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _DECIMAL_SIZES = [(f"{letter}B", 1000**power) for power, letter in ((4, "T"), (3
 
 
 class NotReadable(ValueError):  # noqa: N818 - what it is
-    """What was typed means nothing; the sentence says what to do."""
+    """The text of a control cannot be read; the message says what to type."""
 
 
 def size_text(count: int) -> str:
-    """Bytes as people write them, exactly: `10 GiB`, `500 MB`, or the number."""
+    """Return bytes as exact text: `10 GiB`, `500 MB`, or the number."""
     for unit, factor in (*_SIZES, *_DECIMAL_SIZES):
         if count and count % factor == 0:
             return f"{count // factor} {unit}"
@@ -28,9 +28,10 @@ def number_text(value: float | None) -> str:
 
 
 def mapping_lines(mapping: Mapping[str, str]) -> str:
-    """A mapping as people write it: `theirs = ours`, a line for each."""
+    """Return a mapping as lines of `source = target`."""
     return "\n".join(
-        f"{quoted(theirs, also='=')} = {quoted(ours) if ours else ''}".rstrip() for theirs, ours in mapping.items()
+        f"{quoted(source, also='=')} = {quoted(target) if target else ''}".rstrip()
+        for source, target in mapping.items()
     )
 
 
@@ -38,30 +39,32 @@ def read_mapping(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            theirs, ours = _pair(line.strip(), number)
-            if theirs in found:
-                raise NotReadable(f"line {number}: {theirs!r} is on two lines")
-            found[theirs] = ours
+            source, target = _pair(line.strip(), number)
+            if source in found:
+                raise NotReadable(f"line {number}: “{source}” is on two lines; remove one")
+            found[source] = target
     return found
 
 
 def _pair(line: str, number: int) -> tuple[str, str]:
-    """Theirs and ours of one line. A name with a `=` in it, or a space around, stands in quotes."""
-    theirs, rest = "", line
+    """Return source and target of one line. A name with `=` in it, or with a space at an end, is in quotes."""
+    source, rest = "", line
     if line.startswith('"'):
         try:
-            theirs, end = json.JSONDecoder(strict=False).raw_decode(line)
+            source, end = json.JSONDecoder(strict=False).raw_decode(line)
         except ValueError:
-            raise NotReadable(f"line {number}: the quotes do not close, or a \\ in them stands for nothing") from None
+            raise NotReadable(
+                f"line {number}: add the closing quote, and write \\\\ for each \\ in the quotes"
+            ) from None
         rest = line[end:]
-    before, equals, ours = rest.partition("=")
+    before, equals, target = rest.partition("=")
     if not equals or (line.startswith('"') and before.strip()):
-        raise NotReadable(f"line {number}: write what your file says, then =, then ours")
-    return theirs if line.startswith('"') else before.strip(), unquoted(ours.strip())
+        raise NotReadable(f"line {number}: write the text in your file, then =, then the Headcount name")
+    return source if line.startswith('"') else before.strip(), unquoted(target.strip())
 
 
 def quoted(text: str, also: str = "") -> str:
-    """`text` as it can stand in a line: in quotes, as JSON has them, if it could be misread without."""
+    """Return `text` for a line: in quotes, as in JSON, if it could be misread without them."""
     plain = text and text == text.strip() and text.isprintable() and not text.startswith('"')
     if plain and not (also and also in text):
         return text

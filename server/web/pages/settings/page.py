@@ -1,4 +1,4 @@
-"""`/settings`: a form for every setting of a tenant, a try of them on the last file, and who changed what."""
+"""`/settings`: the form of a tenant's settings, their test on the newest file, and their history."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ HISTORY = 100
 
 @dataclass(slots=True)
 class Sheet:
-    """A form that came back: what was `typed`, the settings of `now`, and what happened `meanwhile`.
+    """The state of the form: what was `typed`, the settings of `now`, and the changes made `meanwhile`.
 
-    `expected` names the settings that whoever typed has seen; `meanwhile` is None if those are not known any more.
-    What is said besides: what is wrong, by setting and in a `sentence`; that both changes are `merged`; which import
-    has `tried` what is in the form, and which of it was `proposed` when that failed. `focus` is the table in which
-    somebody is at work.
+    `expected` is the etag of the settings that the form was shown with; `meanwhile` is None if they are no longer
+    known. `errors` are by setting; `sentence` is an error about the whole form. `merged`: the form shows both owners'
+    changes. `tried` is the import that tested the content of the form, or whose advice `proposed` these settings.
+    `focus` names the table whose row was added or removed.
     """
 
     typed: dict[str, str]
@@ -79,7 +79,7 @@ class Sheet:
 
 @router.get("")
 async def show_settings(request: Request, visit: Looking, tried: Number = 0) -> Response:
-    """The form; put in is what the import `tried` has tried, if it tried settings, and was proposed if it failed."""
+    """Show the form, filled with the settings that the import `tried` tested, or that were suggested for its file."""
     now = await visit.settings()
     changes = await _tried(visit, tried) if tried else {}
     proposed = await _proposed(visit, tried) if tried else {}
@@ -91,7 +91,7 @@ async def show_settings(request: Request, visit: Looking, tried: Number = 0) -> 
 
 @router.post("")
 async def save_settings(request: Request, visit: Owning) -> Response:
-    """All that was changed in the form, or nothing and the form again, with what was typed and why."""
+    """Save all changes of the form. If one is refused, save nothing and show the form again with the errors."""
     sheet = await _sheet(request, visit)
     if sheet.outdated:
         return _merged(request, visit, sheet)
@@ -103,7 +103,7 @@ async def save_settings(request: Request, visit: Owning) -> Response:
     except TenantRefused as error:
         if error.code != "settings_changed":
             return _refused(request, visit, sheet, error)
-        return _merged(request, visit, await _looked_at_again(visit, sheet))
+        return _merged(request, visit, await _reloaded(visit, sheet))
     except TryAgain as error:
         return _not_now(request, visit, sheet, error)
     return RedirectResponse(f"{request.url.path}?done={'settings-saved' if changes else 'settings-same'}", 303)
@@ -111,7 +111,7 @@ async def save_settings(request: Request, visit: Owning) -> Response:
 
 @router.post("/try")
 async def try_settings(request: Request, visit: Owning) -> Response:
-    """A dry run of the last file with what is in the form; nothing is saved."""
+    """Start a dry run of the newest file with the settings in the form; save nothing."""
     sheet = await _sheet(request, visit)
     if sheet.outdated:
         return _merged(request, visit, sheet)
@@ -126,7 +126,7 @@ async def try_settings(request: Request, visit: Owning) -> Response:
 
 @router.post("/rows")
 async def change_rows(request: Request, visit: Owning) -> Response:
-    """The form with a row more (`add`) or less (`remove`) in one of its tables; nothing is saved."""
+    """Show the form with a row added to (`add`) or removed from (`remove`) a table; save nothing."""
     sheet = await _sheet(request, visit)
     action, _, rest = sheet.typed.pop("rows", "").partition(":")
     setting, _, number = rest.partition(":")
@@ -142,14 +142,14 @@ async def change_rows(request: Request, visit: Owning) -> Response:
 @router.get("/history")
 async def show_history(request: Request, visit: Looking, before: Number = INTEGER_MAX) -> Response:
     found, older = await visit.office.tenants.settings_history(visit.tenant, HISTORY, before)
-    changes = _labelled(found)
+    changes = _labeled(found)
     events = [list(event) for _, event in groupby(changes, lambda each: (each["changed_at"], each["changed_by"]))]
     return render(
         request,
         "settings-history.html",
         visit,
         events=events,
-        said=in_words,
+        in_words=in_words,
         older=older,
         newest=before == INTEGER_MAX,
     )
@@ -159,7 +159,7 @@ _TABLES = {"custom_fields", "value_mapping", "invitation_templates"}
 
 
 async def _sheet(request: Request, visit: Visit) -> Sheet:
-    """What was sent. Raises NotDone if it is no form."""
+    """Read the form that was sent. Raises NotDone if the body is not a form."""
     async with request.form(max_fields=CONTROLS_MOST, max_files=0) as form:
         typed = as_sent((name, text) for name, text in form.multi_items() if isinstance(text, str))
     expected = typed.pop("etag", "")
@@ -168,7 +168,7 @@ async def _sheet(request: Request, visit: Visit) -> Sheet:
 
 
 def _readable(sheet: Sheet) -> dict[str, Any]:
-    """What is to be changed. Raises TenantRefused if some of it can't be read, with all else that is wrong."""
+    """Return the settings to change. Raises TenantRefused, with all errors, if a control cannot be read."""
     found = sheet.wanted()
     if found.unreadable:
         errors = {**_unfit(sheet.now, found.changes), **found.unreadable}
@@ -185,7 +185,7 @@ def _unfit(now: TenantSettings, changes: Mapping[str, object]) -> dict[str, str]
 
 
 def _refused(request: Request, visit: Visit, sheet: Sheet, error: TenantRefused) -> Response:
-    """The form again, with what is wrong beside each field."""
+    """Show the form again, with an error beside each wrong field."""
     known = {name: sentence for name, sentence in error.settings.items() if name in SETTING_TEXTS}
     if not known:
         sheet.sentence = as_not_done(error).detail
@@ -200,7 +200,7 @@ def _not_now(request: Request, visit: Visit, sheet: Sheet, error: Refused | TryA
 
 
 def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
-    """The settings of now with what was typed put in; what somebody else has changed is told, and nothing saved."""
+    """Show the current settings merged with what was typed, and list the other owner's changes; save nothing."""
     mine = touched(sheet.typed, sheet.seen.to_json())
     sheet.typed = put_together(sheet.typed, mine, sheet.now.to_json())
     sheet.expected = etag(sheet.now)
@@ -208,7 +208,7 @@ def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:
     return _page(request, visit, sheet, status=409)
 
 
-async def _looked_at_again(visit: Visit, sheet: Sheet) -> Sheet:
+async def _reloaded(visit: Visit, sheet: Sheet) -> Sheet:
     now = await visit.settings()
     return replace(sheet, now=now, meanwhile=look_back(now, await _recent(visit), sheet.expected))
 
@@ -230,23 +230,23 @@ def _page(request: Request, visit: Visit, sheet: Sheet, *, status: int = 200) ->
         tried=sheet.tried,
         proposed=[name for name in SETTING_TEXTS if name in sheet.proposed],
         SETTING_TEXTS=SETTING_TEXTS,
-        meanwhile=_labelled(meanwhile.changes),
+        meanwhile=_labeled(meanwhile.changes),
         focus=sheet.focus,
         etag=sheet.expected,
         values=sheet.now.to_json(),
-        said=in_words,
+        in_words=in_words,
     )
 
 
 async def _tried(visit: Visit, number: int) -> Mapping[str, Any]:
-    """The settings that the dry run of this number has tried."""
+    """Return the settings that the dry run of this number tested."""
     entry = await visit.office.reader.get(visit.tenant, number)
     changes = entry.trial.changes if entry and entry.trial else {}
     return {name: value for name, value in changes.items() if name in SETTING_TEXTS}
 
 
 async def _proposed(visit: Visit, number: int) -> Mapping[str, Any]:
-    """The settings that are advised for the file of this import."""
+    """Return the settings that are suggested for the file of this import."""
     advice = await asyncio.to_thread(kept_advice, visit.folder, number)
     return advice.settings if advice else {}
 
@@ -255,7 +255,7 @@ async def _recent(visit: Visit) -> list[dict[str, Any]]:
     return (await visit.office.tenants.settings_history(visit.tenant, LOOKED_BACK))[0]
 
 
-def _labelled(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Changes of settings, each with what people call the setting; one that is none any more has its name."""
+def _labeled(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return changes of settings with the setting's label; a setting of an older version keeps its name."""
     labels = {name: text.label for name, text in SETTING_TEXTS.items()}
     return [{**change, "label": labels.get(change["key"], change["key"])} for change in changes]

@@ -1,4 +1,4 @@
-"""The value of a setting in words: for who may only look, for what was changed, for defaults. Pure."""
+"""Writes the value of a setting in words: for viewers, for the history and for defaults. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ NOT_SET = "not set"
 
 
 def in_words(setting: str, value: Any) -> str:
-    """Return `value` (as JSON has it) of `setting` in words; of tables a line for each entry."""
+    """Return `value` (as in JSON) of `setting` in words; a table has a line for each entry."""
     control = CONTROLS.get(setting)
-    if control is None:  # of a setting that is none any more
+    if control is None:  # a setting of an older version
         return str(value)
     if control.kind is Kind.SWITCH:
         return "on" if value else "off"

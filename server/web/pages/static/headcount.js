@@ -1,6 +1,6 @@
-// What a page can do better with a script. Nothing here is needed: every page works without it.
+// Improvements of the pages. Every page works without this script.
 
-// Times in the reader's own zone; the exact UTC stays in the title.
+// Show times in the reader's zone; the exact time in UTC stays in the title.
 const zoned = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 export function localTimes(within = document) {
@@ -9,19 +9,19 @@ export function localTimes(within = document) {
   }
 }
 
-// Pages that renew themselves: an element with data-events follows what happens, and the regions in it with data-renew
-// are fetched anew from the page itself when something has.
+// Pages that renew themselves: an element with data-events follows the events of imports. After an event the page is
+// fetched, and its regions with data-renew are replaced.
 
-const RENEW_MS = 250; // several events at once are one renewal
+const RENEW_MS = 250; // several events in this time cause one renewal
 const RETRY_MS = 10_000;
-const RETRY_MOST_MS = 300_000; // a server without a place for this page is asked less and less often
+const RETRY_MOST_MS = 300_000; // the wait doubles up to this, if the server refuses the event stream
 
 class Follower {
   constructor(root) {
     this.root = root;
     this.after = root.dataset.after;
     this.wait = RETRY_MS;
-    this.regions = new Map(); // as they came, before times were put into the reader's zone
+    this.regions = new Map(); // the HTML as the server sent it, with times in UTC
     for (const region of root.querySelectorAll("[data-renew]")) this.regions.set(region.dataset.renew, region.innerHTML);
     this.news = document.createElement("p");
     this.news.className = "hidden";
@@ -40,7 +40,7 @@ class Follower {
     this.source.addEventListener("state", (event) => this.moved(event.lastEventId, JSON.parse(event.data)));
     this.source.addEventListener("open", () => (this.wait = RETRY_MS));
     this.source.addEventListener("error", () => {
-      // The browser tries again by itself, unless it was refused.
+      // The browser reconnects by itself, unless the server refused the stream.
       if (this.source.readyState !== EventSource.CLOSED) return;
       this.retry = setTimeout(() => this.renewAndOpen(), this.wait);
       this.wait = Math.min(2 * this.wait, RETRY_MOST_MS);
@@ -64,25 +64,25 @@ class Follower {
 
   moved(number, event) {
     this.after = number;
-    this.told = `${event.tenant}/${event.import}`;
+    this.newest = `${event.tenant}/${event.import}`;
     clearTimeout(this.soon);
     this.soon = setTimeout(() => this.renew(), RENEW_MS);
   }
 
-  // Whether the page could be had. It can't by whoever has signed out meanwhile.
+  // Return whether the page could be fetched; false also after a sign-out.
   async renew() {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const path = this.root.dataset.page;
     const answer = await fetch(path === location.pathname ? location.href : path).catch(() => null);
     if (!answer?.ok || answer.redirected) return false;
     const text = await answer.text();
-    if (turn !== this.turn) return true; // a newer one is on its way
+    if (turn !== this.turn) return true; // a newer renewal is under way
     const page = new DOMParser().parseFromString(text, "text/html");
     for (const region of this.root.querySelectorAll("[data-renew]")) {
       const fresh = page.querySelector(`[data-renew="${region.dataset.renew}"]`);
       if (fresh && fresh.innerHTML !== this.regions.get(region.dataset.renew)) this.replace(region, fresh);
     }
-    this.tell();
+    this.announce();
     return true;
   }
 
@@ -99,7 +99,7 @@ class Follower {
     if (focused) (this.counterpart(region, focused) ?? region).focus({ preventScroll: true });
   }
 
-  // What stands now where the focus was; the region itself takes it if that is gone.
+  // Find the element that replaces the focused one. Without one, the region itself gets the focus.
   counterpart(region, element) {
     region.tabIndex = -1;
     const alike = (other) => ["id", "href", "name", "action"].every((name) => other[name] === element[name]);
@@ -108,14 +108,14 @@ class Follower {
     return all.find(texts) ?? (element.id || element.href ? all[0] : undefined);
   }
 
-  // Say politely what has become of the import that moved last, in the words of the page.
-  tell() {
-    const mark = this.root.querySelector(`[data-told="${CSS.escape(this.told ?? "")}"]`);
-    if (mark) this.news.textContent = `#${this.told.split("/")[1]}: ${mark.textContent.trim()}`;
+  // Announce the state of the import of the newest event to screen readers, in the words of the page.
+  announce() {
+    const mark = this.root.querySelector(`[data-state-of="${CSS.escape(this.newest ?? "")}"]`);
+    if (mark) this.news.textContent = `#${this.newest.split("/")[1]}: ${mark.textContent.trim()}`;
   }
 }
 
-// A file that is too large is told so before it is sent.
+// Refuse a file that is too large before it is sent.
 function fileFields() {
   for (const field of document.querySelectorAll("input[type=file][data-most]")) {
     const over = (is) => () => field.classList.toggle("over", is);
@@ -130,7 +130,7 @@ function fileFields() {
   }
 }
 
-// Who clicks again because a large file takes its time would send it twice.
+// Send a form once: a second click during a long upload would send the file again.
 function sentOnce(form, sending) {
   const button = form.querySelector("button");
   const label = button.textContent;

@@ -1,10 +1,10 @@
-// The form that adds a key: a file can be dropped on it, and a private key does not leave this computer.
+// The form that adds a key: a file can be dropped on it, and a private key is never sent.
 
 const form = document.getElementById("add-key");
 const PRIVATE = /PRIVATE KEY-----|PuTTY-User-Key-File|SSH PRIVATE KEY FILE/;
-const WARNING = "This is a PRIVATE key, and it was not sent. Give the public half: the file that ends in .pub.";
+const WARNING = "This is a PRIVATE key; it was not sent. Add the public key: the file that ends in .pub.";
 
-function say(text) {
+function showError(text) {
   let line = document.getElementById("key-error");
   if (!line) {
     line = document.createElement("p");
@@ -23,7 +23,7 @@ function say(text) {
 function refuse() {
   form.key.value = "";
   form.file.value = "";
-  say(WARNING);
+  showError(WARNING);
   form.key.focus();
 }
 
@@ -39,7 +39,7 @@ async function take(file) {
     refuse();
     return;
   }
-  say("");
+  showError("");
   form.key.value = text.trim();
   form.file.value = "";
 }
