@@ -39,7 +39,7 @@ def told(advice: Any) -> Any:
     "before", [None, SAME_HEADER, OTHER_HEADER], ids=["no users", "its header", "another header"]
 )
 @pytest.mark.parametrize("file", [FILE, FAILS], ids=["rejects", "fails"])
-async def test_the_counts_that_are_told_are_those_that_come(
+async def test_the_expected_counts_are_the_counts_of_the_import(
     site: Site, file: str, before: str | None, *, dry_run: bool
 ) -> None:
     if before is not None:
@@ -50,13 +50,13 @@ async def test_the_counts_that_are_told_are_those_that_come(
     assert told(advice) == (report["state"], report["counts"])
 
 
-async def test_what_was_said_of_the_header_before_is_not_counted_as_a_warning_again(site: Site) -> None:
+async def test_earlier_messages_about_the_header_are_not_counted_again(site: Site) -> None:
     await site.imported(SAME_HEADER.encode())
     without = await advised(site, FILE)
     assert without["counts"]["warnings"] == 0
 
 
-async def test_no_counts_are_told_of_a_file_that_was_not_tried(site: Site) -> None:
+async def test_a_file_without_dry_run_has_no_expected_counts(site: Site) -> None:
     first = await advised(site, FAILS)
     again = await advised(site, f"{FAILS}Bo,Ng,bo@a.test,1,2,red,x\n")
     assert first["counts"]["created"] == 1

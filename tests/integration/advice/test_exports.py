@@ -120,7 +120,7 @@ NEVER_READ = {
 
 
 @pytest.mark.parametrize(("content", "active"), EXPORTS.values(), ids=EXPORTS)
-async def test_an_export_has_its_leavers_out_and_all_others_in(
+async def test_an_export_deactivates_its_leavers_and_keeps_all_others_active(
     site: Site, content: bytes | str, active: set[str]
 ) -> None:
     advice = await advised(site, content)
@@ -156,7 +156,7 @@ async def test_a_last_day_is_not_read_where_a_flag_that_is_read_says_otherwise(s
     assert await states(site) == {"ann": "active"}
 
 
-async def test_a_last_day_before_the_hire_is_no_reason_not_to_read_the_column(site: Site) -> None:
+async def test_a_column_with_a_last_day_before_the_hire_date_is_read(site: Site) -> None:
     file = sheet(
         "First Name,Last Name,Email,Hire Date,Termination Date,Status",
         "Ann,Lee,ann@a.test,2023-01-01,2022-12-31,Active",
@@ -168,7 +168,7 @@ async def test_a_last_day_before_the_hire_is_no_reason_not_to_read_the_column(si
     assert (await site.api("owner").get(f"{API}/users/ann@a.test")).json()["state"] == "active"
 
 
-async def test_the_form_of_dates_is_kept_though_without_it_no_leaver_would_be_known(site: Site) -> None:
+async def test_the_form_of_dates_that_finds_the_leavers_is_kept(site: Site) -> None:
     file = sheet(
         "First Name,Last Name,Email,Hire Date,Contract End Date,Termination Date",
         "Ann,Lee,ann@a.test,2019-04-01-07:00,,",
@@ -180,7 +180,7 @@ async def test_the_form_of_dates_is_kept_though_without_it_no_leaver_would_be_kn
     assert not any("so it is left out" in each for each in advice["sentences"])
 
 
-async def test_the_end_of_a_contract_puts_out_no_user_who_has_no_last_day(site: Site) -> None:
+async def test_the_end_of_a_contract_deactivates_no_user_without_a_last_day(site: Site) -> None:
     file = sheet(
         "First Name,Last Name,Email,Contract End,Exit Date",
         *("Ann,Lee,ann@a.test,2022-12-31,", "Bo,Ng,bo@a.test,2022-12-31,2022-12-31", "Cy,Oh,cy@a.test,2023-12-31,"),
@@ -197,7 +197,7 @@ async def test_the_end_of_a_contract_puts_out_no_user_who_has_no_last_day(site: 
         ("Account Enabled,Termination Date", "TRUE,", "TRUE,2022-12-31", "TRUE,2099-12-31"),
     ],
 )
-async def test_an_account_says_less_of_who_has_left_than_a_status_or_a_day(site: Site, rows: tuple[str, ...]) -> None:
+async def test_a_status_or_last_day_counts_more_than_an_account_flag(site: Site, rows: tuple[str, ...]) -> None:
     names = ("First Name,Last Name,Email", "Ann,Lee,ann@a.test", "Bo,Ng,bo@a.test", "Cy,Oh,cy@a.test")
     file = sheet(*map(",".join, zip(names, rows, strict=True)))
     await follow(site, await advised(site, file), file)
@@ -205,7 +205,7 @@ async def test_an_account_says_less_of_who_has_left_than_a_status_or_a_day(site:
 
 
 @pytest.mark.parametrize("word", ["Pending termination", "Resigned", "Inactive"])
-async def test_a_word_that_may_mean_either_rejects_its_row_until_it_is_completed(site: Site, word: str) -> None:
+async def test_an_ambiguous_word_rejects_its_row_until_it_is_completed(site: Site, word: str) -> None:
     file = sheet(
         "First Name,Last Name,Email,Status",
         *("Ann,Lee,ann@a.test,Active", "Bo,Ng,bo@a.test,Terminated", f"Cy,Oh,cy@a.test,{word}"),

@@ -110,9 +110,7 @@ FOLLOWED = [
 
 
 @pytest.mark.parametrize(("content", "active"), FOLLOWED, ids=range(len(FOLLOWED)))
-async def test_users_are_as_the_file_says_where_advice_is_followed(
-    site: Site, content: bytes | str, active: set[str]
-) -> None:
+async def test_users_match_the_file_if_advice_is_followed(site: Site, content: bytes | str, active: set[str]) -> None:
     advice = await advised(site, content)
     report = await follow(site, advice, content)
     assert {name for name, state in (await states(site)).items() if state == "active"} == active
@@ -120,7 +118,7 @@ async def test_users_are_as_the_file_says_where_advice_is_followed(
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-async def test_the_result_that_is_told_is_the_one_that_comes(site: Site, dry_run: bool) -> None:
+async def test_the_expected_result_is_the_result_of_the_import(site: Site, dry_run: bool) -> None:
     advice = await advised(site, GERMAN, dry_run=dry_run)
     report = await follow(site, advice, GERMAN)
     assert (report["state"], report["counts"]) == (advice["state"], advice["counts"])
@@ -139,7 +137,7 @@ CALLED = (
 )
 
 
-async def test_cells_with_more_than_an_address_are_named_wherever_advice_is_shown(
+async def test_cells_with_text_around_an_address_are_reported_wherever_advice_is_shown(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     advice = await advised(site, WRAPPED)
@@ -155,7 +153,7 @@ async def test_cells_with_more_than_an_address_are_named_wherever_advice_is_show
         assert f"{gap} No setting can fix this." in checked.text
 
 
-async def test_cells_written_as_advised_name_their_users(site: Site) -> None:
+async def test_cells_written_as_advised_identify_their_users(site: Site) -> None:
     file = sheet(f"{OURS},manager", "Ann,Lee,Ann Lee <ann@a.test>,", "Bo,Ng,bo@a.test,mailto:ann@a.test")
     advice = await advised(site, file)
     assert all("Export only the address, as ann@a.test, or fix the cells" in gap for gap in advice["gaps"])
@@ -164,7 +162,7 @@ async def test_cells_written_as_advised_name_their_users(site: Site) -> None:
     assert (await site.api("owner").get(f"{API}/users/bo@a.test")).json()["manager"] == "ann@a.test"
 
 
-async def test_a_column_of_whole_names_is_to_be_split(site: Site) -> None:
+async def test_a_column_of_full_names_gets_the_advice_to_split_it(site: Site) -> None:
     advice = await advised(site, sheet("Name,E-Mail", "Ann Lee,ann@a.test", "Bo Ng,bo@a.test"))
     shown = seen(await page(site, f"{IMPORTS}/1"))
     assert "“Name” holds the first and the last name together (“Ann Lee”)." in advice["gaps"][0]
@@ -179,7 +177,7 @@ async def test_the_column_of_addresses_is_suggested_for_managers_named_by_name(s
     assert (await site.api("owner").get(f"{API}/users/bo@a.test")).json()["manager"] == "ann@a.test"
 
 
-async def test_words_that_are_not_known_reject_their_rows_until_a_person_completes_them(site: Site) -> None:
+async def test_unknown_words_reject_their_rows_until_a_person_completes_them(site: Site) -> None:
     file = sheet(
         f"{HEADER},Employment Status",
         *("Ann,Lee,ann@a.test,Active", "Bo,Ng,bo@a.test,Terminated"),
@@ -194,7 +192,7 @@ async def test_words_that_are_not_known_reject_their_rows_until_a_person_complet
 
 
 @pytest.mark.parametrize("status", ["soon", "2022-12-31;x", "TRUE"])
-async def test_no_settings_are_offered_that_would_leave_leavers_active(site: Site, status: str) -> None:
+async def test_settings_that_would_leave_leavers_active_are_not_suggested(site: Site, status: str) -> None:
     file = sheet(f"{HEADER},Termination Date", "Ann,Lee,ann@a.test,TRUE", f"Bo,Ng,bo@a.test,{status}")
     advice = await advised(site, file)
     assert (advice["settings"], advice["toml"], advice["counts"]) == ({}, None, None)
@@ -209,13 +207,15 @@ async def test_a_column_that_only_looks_like_a_field_is_left_out_where_it_reject
     assert [each["field"] for each in advice["columns"]] == ["first_name", "last_name", "email", None]
 
 
-async def test_a_footer_is_not_left_out_where_it_is_a_persons_row(site: Site) -> None:
+async def test_a_last_row_of_a_user_is_not_left_out_as_a_footer(site: Site) -> None:
     file = sheet(OURS, "Ann,Lee,ann@a.test", "Bo,Ng,nowhere")
     advice = await advised(site, file)
     assert advice is None
 
 
-async def test_advice_is_not_made_again_for_the_same_faults(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_advice_is_not_computed_again_for_the_same_messages(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = await advised(site, GERMAN)
     monkeypatch.setattr("importer.worker.advising.advise_if_possible", None)
     assert (await advised(site, GERMAN.replace(b"Karl", b"Carl")))["settings"] == first["settings"]
@@ -255,7 +255,7 @@ async def test_the_message_and_the_advice_name_the_same_encoding(site: Site) -> 
     assert advice["settings"] == {"encoding": "mac_roman"}
 
 
-async def test_words_to_complete_are_offered_as_comments_where_the_file_is_imported_without_them(site: Site) -> None:
+async def test_words_to_complete_are_comments_if_the_import_works_without_them(site: Site) -> None:
     file = sheet(
         f"{OURS},Status", "Ann,Lee,ann@a.test,Active", "Bo,Ng,bo@a.test,Terminated", "Di,Po,d@a.test,Pending"
     )
@@ -281,14 +281,14 @@ async def test_a_status_that_is_left_out_for_a_word_is_named_with_that_word(site
     assert '# L = "?"' in advice["toml"]
 
 
-async def test_users_who_have_left_by_a_letter_are_not_created_where_advice_is_followed(site: Site) -> None:
+async def test_leavers_by_a_letter_are_not_created_if_advice_is_followed(site: Site) -> None:
     file = sheet(f"{HEADER},Employment Status Code", *CODES)
     report = await follow(site, await advised(site, file), file)
     assert await states(site) == {"ann": "active"}
     assert [problem["line"] for problem in report["messages"] if problem["severity"] == "error"] == [4]
 
 
-async def test_numbers_are_found_by_what_managers_are_named_by_whatever_their_header_is(site: Site) -> None:
+async def test_numbers_that_name_managers_are_found_under_any_header(site: Site) -> None:
     file = sheet(
         "USERID,USERNAME,FIRSTNAME,LASTNAME,EMAIL,MANAGER",
         "1001,a1,Ann,Lee,ann@a.test,NO_MANAGER",
@@ -328,7 +328,7 @@ async def test_the_message_of_unread_leavers_and_the_advice_name_the_same_field(
         b"sep=,\nfirst_name,last_name,email\nAnn,Lee,ann@a.test\n",
     ],
 )
-async def test_nothing_is_suggested_for_a_file_that_is_read_as_it_is(site: Site, content: bytes) -> None:
+async def test_nothing_is_suggested_for_a_file_that_fits(site: Site, content: bytes) -> None:
     assert await advised(site, content) is None
     assert "ann" in await states(site)
     assert await advised(site, content, dry_run=True) is None
@@ -377,7 +377,7 @@ async def test_a_total_that_is_left_out_lets_absent_users_be_deactivated(site: S
     assert await states(site) == {f"u{n}": "active" if n else "deactivated" for n in range(10)}
 
 
-async def test_no_settings_are_offered_for_users_with_one_name(site: Site) -> None:
+async def test_no_settings_are_suggested_for_users_with_one_name(site: Site) -> None:
     file = sheet(OURS, "Sukarno,,su@a.test", ",Suharto,sh@a.test", "Ann,Lee,ann@a.test", "Teller,-,t@a.test")
     advice = await advised(site, file)
     assert advice is None or (advice["settings"], advice["toml"]) == ({}, None)

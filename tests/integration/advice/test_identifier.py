@@ -40,7 +40,7 @@ def identifier_of(advice: Any) -> str | None:
     return found if found is None else str(found)
 
 
-async def test_a_number_for_everybody_is_suggested_as_identifier_and_is_a_guess(site: Site) -> None:
+async def test_a_number_in_every_row_is_suggested_as_identifier_as_a_guess(site: Site) -> None:
     advice = await advised(site, NUMBERED)
     assert identifier_of(advice) == "employee_id"
     sentence = next(each for each in advice["sentences"] if "“Employee ID”" in each)
@@ -56,7 +56,7 @@ async def test_a_number_for_everybody_is_suggested_as_identifier_and_is_a_guess(
 @pytest.mark.parametrize(
     "row", ["E4,Di,Po,", "E4,Di,Po,ann@a.test"], ids=["an address is missing", "two people share one"]
 )
-async def test_a_number_is_certain_where_addresses_do_not_tell_people_apart(site: Site, row: str) -> None:
+async def test_a_number_is_certain_if_addresses_do_not_identify_users(site: Site, row: str) -> None:
     file = f"{NUMBERED}{row}\n"
     advice = await advised(site, file)
     assert identifier_of(advice) == "employee_id"
@@ -77,12 +77,12 @@ async def test_a_number_is_certain_where_addresses_do_not_tell_people_apart(site
     ],
     ids=["of contracts", "blank", "twice", "no number", "cut"],
 )
-async def test_a_number_that_not_everybody_has_of_their_own_is_no_identifier(site: Site, row: str) -> None:
+async def test_a_number_that_users_share_or_lack_is_not_an_identifier(site: Site, row: str) -> None:
     assert identifier_of(await advised(site, f"{NUMBERED}{row}\n")) is None
 
 
 @pytest.mark.parametrize("cell", ["", "E1"])
-async def test_a_number_is_no_identifier_where_a_row_far_below_has_none_of_its_own(
+async def test_a_number_is_not_an_identifier_if_a_row_far_below_shares_or_lacks_it(
     site: Site, monkeypatch: pytest.MonkeyPatch, cell: str
 ) -> None:
     monkeypatch.setattr("importer.advice.sample.SAMPLE_ROWS", 4)
@@ -111,7 +111,7 @@ async def numbered(site: Site, *files: str) -> Any:
     return await advised(site, BY_MANAGER)
 
 
-async def test_users_who_all_have_a_number_are_found_by_it_where_managers_are_named_by_it(site: Site) -> None:
+async def test_a_number_that_all_users_have_and_managers_use_becomes_the_identifier(site: Site) -> None:
     advice = await numbered(site, UNMANAGED)
     assert identifier_of(advice) == "employee_id"
     report = await follow(site, advice, BY_MANAGER)
@@ -126,7 +126,7 @@ RENUMBERED = UNMANAGED.replace("E3,Cy", "E7,Cy")
 
 
 @pytest.mark.parametrize("files", [(OLD, GONE, UNMANAGED), (OLD, UNMANAGED), (RENUMBERED,), (RENUMBERED, UNMANAGED)])
-async def test_the_identifier_stays_where_a_user_would_not_be_found_by_number(
+async def test_the_identifier_stays_if_a_user_would_not_be_found_by_number(
     site: Site, files: tuple[str, ...]
 ) -> None:
     advice = await numbered(site, *files)
@@ -167,7 +167,7 @@ async def test_a_word_for_no_manager_is_blank_where_numbers_become_the_identifie
     assert {each["code"] for each in report["messages"]} <= {"header_spelling"}
 
 
-async def test_first_names_are_no_logins(site: Site) -> None:
+async def test_first_names_are_not_logins(site: Site) -> None:
     file = sheet(
         "Nickname,First Name,Last Name,Email,Manager",
         *("Annie,Ann,Lee,ann@a.test,", "Bob,Bo,Ng,bo@a.test,Annie"),
@@ -175,7 +175,7 @@ async def test_first_names_are_no_logins(site: Site) -> None:
     assert identifier_of(await advised(site, file)) is None
 
 
-async def test_numbers_by_which_no_user_is_found_are_no_identifier(site: Site) -> None:
+async def test_numbers_that_find_no_user_are_not_an_identifier(site: Site) -> None:
     await numbered(site, UNMANAGED)
     file = BY_MANAGER.replace("E", "N")
     advice = await advised(site, f"{file}N4,Di,Po\n", dry_run=True)
@@ -187,7 +187,7 @@ async def test_rejected_rows_sent_back_do_not_suggest_an_identifier(site: Site) 
     assert identifier_of(await advised(site, sheet(f"_line,_code,_message,Employee ID,{HEADER}", *rows))) is None
 
 
-async def test_advice_of_before_the_first_users_is_not_shown_again(site: Site) -> None:
+async def test_advice_from_before_the_first_users_is_not_shown_again(site: Site) -> None:
     assert identifier_of(await advised(site, NUMBERED)) == "employee_id"
     await site.imported(OLD.encode())
     again = await advised(site, NUMBERED)

@@ -26,7 +26,7 @@ def job_of(file: Path, **how: Any) -> Job:
     return Job("acme", 0, file, file.name, dry_run=True, written=None, approval=None, now=utc_now(), **how)
 
 
-async def test_a_long_file_is_tried_whole_once_with_what_suits_its_first_rows(
+async def test_a_long_file_is_tested_once_with_the_parts_that_fit_its_first_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, users = tmp_path / "upload.csv", SqliteUsers(TenantFolder(tmp_path))
@@ -56,7 +56,7 @@ async def test_a_long_file_is_tried_whole_once_with_what_suits_its_first_rows(
     assert all(result.counts.rows < ROWS for sample, result in tries if sample is not None)
 
 
-async def test_a_sample_is_over_after_its_rows_and_changes_nothing(tmp_path: Path) -> None:
+async def test_a_sample_ends_after_its_rows_and_changes_nothing(tmp_path: Path) -> None:
     file, users = tmp_path / "upload.csv", SqliteUsers(TenantFolder(tmp_path))
     file.write_bytes(people(*NAMES[:10]))
     make_users(tmp_path / "users.db")

@@ -68,32 +68,32 @@ async def _populate(company: Company, gone: tuple[str, ...]) -> None:
         await keeps.users.create(users)
 
 
-async def test_two_people_swap_their_addresses_in_one_file(tmp_path: Path) -> None:
+async def test_two_users_swap_their_addresses_in_one_file(tmp_path: Path) -> None:
     after, rejected, _ = await move(tmp_path, {"1": "ben@e.com", "2": "ann@e.com"})
     assert (after["1"], after["2"], rejected) == ("ben@e.com", "ann@e.com", [])
 
 
-async def test_a_chain_moves_on_and_a_ring_of_three_turns(tmp_path: Path) -> None:
+async def test_addresses_pass_along_a_chain_and_around_a_ring_of_three(tmp_path: Path) -> None:
     after, rejected, _ = await move(tmp_path, {"1": "ben@e.com", "2": "cleo@e.com", "3": "fresh@e.com"})
     assert (list(after.values()), rejected) == (["ben@e.com", "cleo@e.com", "fresh@e.com", "dora@e.com"], [])
 
 
-async def test_a_ring_of_three_turns(tmp_path: Path) -> None:
+async def test_addresses_pass_around_a_ring_of_three(tmp_path: Path) -> None:
     after, rejected, _ = await move(tmp_path, {"1": "ben@e.com", "2": "cleo@e.com", "3": "ann@e.com"})
     assert (list(after.values())[:3], rejected) == (["ben@e.com", "cleo@e.com", "ann@e.com"], [])
 
 
-async def test_an_address_of_somebody_who_keeps_it_rejects_the_row(tmp_path: Path) -> None:
+async def test_a_row_with_an_address_that_another_user_keeps_is_rejected(tmp_path: Path) -> None:
     after, rejected, _ = await move(tmp_path, {"1": "dora@e.com", "2": "new@e.com"})
     assert (after["1"], after["2"], rejected) == ("ann@e.com", "new@e.com", ["1"])
 
 
-async def test_of_two_rows_that_want_one_address_the_later_is_rejected(tmp_path: Path) -> None:
+async def test_the_later_of_two_rows_with_one_new_address_is_rejected(tmp_path: Path) -> None:
     after, rejected, _ = await move(tmp_path, {"2": "new@e.com", "1": "new@e.com"})
     assert (after["1"], after["2"], rejected) == ("ann@e.com", "new@e.com", ["1"])
 
 
-async def test_a_rejected_row_keeps_its_address_and_so_rejects_whoever_wanted_it(tmp_path: Path) -> None:
+async def test_a_rejected_row_keeps_its_address_and_rejects_the_row_that_wants_it(tmp_path: Path) -> None:
     after, rejected, _ = await move(tmp_path, {"3": "ben@e.com", "2": "ann@e.com", "1": "dora@e.com"})
     assert (after, rejected) == (PEOPLE, ["3", "2", "1"])
 
@@ -104,7 +104,7 @@ async def test_a_deactivated_holder_loses_the_address_with_a_notice(tmp_path: Pa
     assert (rejected, notices) == ([], ["address_taken_over"])
 
 
-async def test_a_new_person_takes_over_an_address_that_is_moved_on_in_the_same_file(tmp_path: Path) -> None:
+async def test_a_new_user_gets_an_address_that_is_given_up_in_the_same_file(tmp_path: Path) -> None:
     after, rejected, _ = await move(tmp_path, {"9": "ann@e.com", "1": "other@e.com"})
     assert (after["9"], after["1"], rejected) == ("ann@e.com", "other@e.com", [])
 
@@ -115,7 +115,7 @@ NUMBERED_HEADER = ("employee_id", "first_name", "last_name", "email", "End Date"
 
 @pytest.mark.parametrize("batch_rows", [1, 2, 2000])
 @pytest.mark.parametrize("address", [" new@example.com", "new@example.com ", "new@example.com\N{NO-BREAK SPACE}"])
-async def test_an_address_with_a_blank_goes_to_the_first_row_that_asks_for_it(
+async def test_an_address_with_a_space_goes_to_the_first_row_with_it(
     tmp_path: Path, address: str, batch_rows: int
 ) -> None:
     company = Company(tmp_path, batch_rows)
@@ -128,7 +128,7 @@ async def test_an_address_with_a_blank_goes_to_the_first_row_that_asks_for_it(
 
 
 @pytest.mark.parametrize("pieces", [SMALL, None], ids=["beside the file before", "alone"])
-async def test_a_changed_address_with_a_blank_is_not_given_to_a_new_user_below(
+async def test_a_changed_address_with_a_space_is_not_given_to_a_new_user_below(
     tmp_path: Path, pieces: Pieces | None
 ) -> None:
     company = Company(tmp_path, pieces=pieces)

@@ -46,7 +46,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-async def test_rows_that_stood_in_the_file_before_are_not_looked_at(company: Company, looked_at: list[str]) -> None:
+async def test_rows_of_the_previous_file_are_not_checked_again(company: Company, looked_at: list[str]) -> None:
     await company.run(people())
     looked_at.clear()
     outcome = await company.run(people(P70="Boss"))
@@ -82,7 +82,7 @@ def overwrite(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, cut, overwrite])
-async def test_a_copy_that_is_not_what_was_applied_tells_nothing(
+async def test_a_changed_copy_of_the_previous_file_is_not_used(
     company: Company, looked_at: list[str], spoil: Callable[[Path], None]
 ) -> None:
     await company.run(people())
@@ -94,7 +94,7 @@ async def test_a_copy_that_is_not_what_was_applied_tells_nothing(
     assert len(looked_at) == ALL
 
 
-async def test_a_user_who_is_changed_by_hand_is_looked_at_again(company: Company) -> None:
+async def test_the_row_of_a_user_changed_by_hand_is_checked_again(company: Company) -> None:
     await company.run(people())
     await company.sql("UPDATE users SET job_title = 'Boss' WHERE email = 'p70@example.com'")
     outcome = await company.run(people())
@@ -102,14 +102,14 @@ async def test_a_user_who_is_changed_by_hand_is_looked_at_again(company: Company
     assert (await company.users())["p70@example.com"]["job_title"] == "Baker"
 
 
-async def test_a_user_whom_a_correction_changes_is_looked_at_again(company: Company) -> None:
+async def test_the_row_of_a_user_that_a_correction_changed_is_checked_again(company: Company) -> None:
     await company.run(people())
     await company.run(sheet(("P70", "Smith", "p70@example.com", "Boss", "x"), header=(*HEADER, "_code")))
     outcome = await company.run(people())
     assert (outcome.counts.updated, outcome.counts.unchanged) == (1, ALL - 1)
 
 
-async def test_after_an_undo_every_row_is_looked_at_again(company: Company) -> None:
+async def test_every_row_is_checked_again_after_an_undo(company: Company) -> None:
     await company.run(people())
     await company.run(people(P70="Boss"))
     await company.undo()
@@ -117,7 +117,7 @@ async def test_after_an_undo_every_row_is_looked_at_again(company: Company) -> N
     assert (outcome.counts.updated, outcome.counts.unchanged) == (1, ALL - 1)
 
 
-async def test_the_same_bytes_in_another_encoding_are_other_names(company: Company) -> None:
+async def test_the_same_bytes_in_another_encoding_are_read_again(company: Company) -> None:
     rows = [(first, "Müller", *rest) for first, _, *rest in PEOPLE]
     await company.run(b"\xef\xbb\xbf" + sheet(*rows, header=HEADER), encoding="cp1252")
     assert (await company.run(sheet(*rows, header=HEADER), encoding="cp1252")).counts.updated == ALL
@@ -125,7 +125,7 @@ async def test_the_same_bytes_in_another_encoding_are_other_names(company: Compa
 
 @pytest.mark.parametrize("at", [2500, 1500, 30])
 @pytest.mark.parametrize("fault", [b'"', b"\0", b"\xff", b"\r"], ids=["quote", "NUL", "no UTF-8", "lone CR"])
-async def test_a_fault_is_told_as_of_a_file_that_is_read_alone(tmp_path: Path, at: int, fault: bytes) -> None:
+async def test_an_error_is_reported_as_if_the_file_were_read_alone(tmp_path: Path, at: int, fault: bytes) -> None:
     content = people(P70="Boss")
     at = content.index(b"Smith", at) + 2
     content = content[:at] + fault + content[at:]
@@ -142,7 +142,7 @@ async def test_a_fault_is_told_as_of_a_file_that_is_read_alone(tmp_path: Path, a
     assert said[0][0]["state"] == "failed"
 
 
-async def test_an_earlier_row_makes_a_known_one_the_duplicate(company: Company) -> None:
+async def test_an_earlier_row_makes_a_known_row_the_duplicate(company: Company) -> None:
     await company.run(people())
     rows = [(*PEOPLE[0][:3], "Boss"), *PEOPLE]
     rows[0], rows[1] = ("P70", "Smith", "p70@example.com", "Boss"), rows[1]
@@ -152,7 +152,7 @@ async def test_an_earlier_row_makes_a_known_one_the_duplicate(company: Company) 
     assert (error.code, error.line) == ("duplicate_identifier", 73)
 
 
-async def test_a_row_of_two_lines_is_looked_at_each_time(company: Company) -> None:
+async def test_a_row_of_two_lines_is_checked_each_time(company: Company) -> None:
     content = people(P70="Baker\nand cook")
     await company.run(content)
     changed = content.replace(b"and cook", b"and boss")
@@ -177,7 +177,7 @@ TAILS = [
 @pytest.mark.parametrize("left_out", [0, 1, 2])
 @pytest.mark.parametrize("batch_rows", [1, 2000])
 @pytest.mark.parametrize("tail", TAILS)
-async def test_the_end_of_a_file_is_judged_as_of_one_that_is_read_alone(
+async def test_the_end_of_a_file_is_judged_as_if_it_were_read_alone(
     tmp_path: Path, tail: bytes, batch_rows: int, left_out: int
 ) -> None:
     said = []
@@ -205,7 +205,7 @@ WRONG = "email, email_key, 'Wrong', last_name"
         "INSERT OR REPLACE INTO teams (key, name) VALUES ('ops', 'Ops')",
     ],
 )
-async def test_whatever_is_replaced_by_hand_is_put_right(tmp_path: Path, statement: str) -> None:
+async def test_the_next_import_corrects_rows_replaced_in_the_database(tmp_path: Path, statement: str) -> None:
     rows = [(*row, "Ops") for row in PEOPLE]
     content = sheet(*rows, header=(*HEADER, "primary_team"))
     said = []
@@ -220,7 +220,7 @@ async def test_whatever_is_replaced_by_hand_is_put_right(tmp_path: Path, stateme
     assert said[0] == said[1]
 
 
-async def test_where_the_clock_has_stepped_back_last_days_are_looked_at_again(company: Company) -> None:
+async def test_last_days_are_checked_again_when_the_clock_steps_back(company: Company) -> None:
     rows = [(*row, "2026-03-10" if row[0] == "P70" else "") for row in PEOPLE]
     content = sheet(*rows, header=(*HEADER, "leave_date"))
     settings = {"max_deactivations_percent": 100}
@@ -232,12 +232,12 @@ async def test_where_the_clock_has_stepped_back_last_days_are_looked_at_again(co
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252", "latin-1", "cp1250", "iso8859_15", "koi8_r"])
-def test_files_are_compared_where_a_letter_means_the_same_wherever_it_stands(encoding: str) -> None:
+def test_files_in_stateless_encodings_are_compared(encoding: str) -> None:
     assert can_be_compared(encoding)
 
 
 @pytest.mark.parametrize(
     "encoding", ["utf-8-sig", "utf-16", "iso2022_jp", "shift_jis", "gb18030", "mac_arabic", "utf-7"]
 )
-def test_files_are_not_compared_where_what_stood_before_a_letter_matters(encoding: str) -> None:
+def test_files_in_stateful_encodings_are_not_compared(encoding: str) -> None:
     assert not can_be_compared(encoding)

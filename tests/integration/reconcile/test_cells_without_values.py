@@ -35,7 +35,7 @@ async def titles(company: Company) -> list[str | None]:
     return [user["job_title"] for user in (await company.users()).values()]
 
 
-async def test_cells_of_a_column_are_counted_in_one_warning_every_time(company: Company) -> None:
+async def test_cells_of_a_column_are_counted_in_one_warning_each_time(company: Company) -> None:
     content = staff(("Boss",), ("NULL",), ("N/A",), ("NULL",), ("#N/A",), ('="x"',), ("R&amp;D",))
     for number in range(3):
         outcome = await company.run(content)
@@ -61,7 +61,7 @@ async def test_an_error_or_formula_leaves_the_field_and_a_correct_cell_sets_it(c
     assert await titles(company) == ["Cook", "=VLOOKUP(A1,B:C,2)"]
 
 
-async def test_a_cell_that_is_unchanged_beside_one_that_is_counted_is_counted_too(company: Company) -> None:
+async def test_an_unchanged_cell_is_counted_in_the_warning_of_its_column(company: Company) -> None:
     await company.run(staff(("NULL",), ("NULL",), ("Boss",)))
     outcome = await company.run(staff(("NULL",), ("Cook",), ("Boss",)))
     assert said(outcome) == [("placeholder", "job_title", 2)]
@@ -76,7 +76,7 @@ async def test_rows_that_are_not_applied_are_not_counted(company: Company) -> No
     assert outcome.messages[0].message.startswith("job_title: 1 cell holds “NULL” (line 4).")
 
 
-async def test_a_dry_run_says_what_the_import_says(company: Company) -> None:
+async def test_a_dry_run_has_the_messages_of_the_import(company: Company) -> None:
     content = staff(("NULL",), ("#N/A",))
     tried = await company.run(content, dry_run=True)
     assert tried.messages == (await company.run(content)).messages
@@ -108,7 +108,7 @@ async def test_a_formula_in_a_rejected_row_is_named_in_errors_csv_which_makes_it
     assert [line[6] for line in lines[1:]] == ["'=1+1", "#N/A"]
 
 
-async def test_a_column_full_of_words_for_nothing_is_counted_over_all_batches(tmp_path: Path) -> None:
+async def test_a_column_of_placeholders_is_counted_over_all_batches(tmp_path: Path) -> None:
     company = Company(tmp_path, 100)
     outcome = await company.run(staff(*[("-",)] * 1000))
     assert outcome.messages[0].message.startswith("job_title: 1,000 cells hold “-” (lines 2, 3, 4, 5, 6, …).")
@@ -128,7 +128,7 @@ Ed,Qu,ed@a.test,Boss,null,Ops,,HQ,,,,
 """
 
 
-async def test_an_export_with_words_for_nothing_warns_once_for_each_column(company: Company) -> None:
+async def test_an_export_with_placeholders_warns_once_for_each_column(company: Company) -> None:
     outcome = await company.run(NULLS.replace("\\\n", "").encode())
     rejected = [problem.code for problem in outcome.messages if problem.severity is Severity.ERROR]
     assert sorted(rejected) == ["bad_date", "bad_deactivate", "unknown_language", "unknown_role"]
@@ -144,7 +144,7 @@ async def test_an_export_with_words_for_nothing_warns_once_for_each_column(compa
     assert warned.count(("manager", "malformed_link")) == 3
 
 
-async def test_words_for_nothing_that_are_mapped_are_blank_and_say_nothing(company: Company) -> None:
+async def test_mapped_placeholders_are_blank_and_give_no_message(company: Company) -> None:
     mapping = {"primary_team": {"NULL": "", "\\N": ""}, "manager": {"NULL": ""}, "hire_date": {"NULL": ""}}
     rows = [
         ("Ann", "Lee", "ann@a.test", "NULL", "NULL", "NULL"),
@@ -157,7 +157,7 @@ async def test_words_for_nothing_that_are_mapped_are_blank_and_say_nothing(compa
     assert {(user["manager"], user["primary_team"], user["hire_date"]) for user in users} == {(None, None, None)}
 
 
-async def test_names_of_teams_are_kept_as_they_are_given(company: Company) -> None:
+async def test_names_of_teams_are_kept_as_written(company: Company) -> None:
     teams = [
         ("Sales/EMEA/North", "Sales/EMEA;Sales/APAC"),
         ("Sales > EMEA > North", "A|B|C"),
@@ -172,14 +172,14 @@ async def test_names_of_teams_are_kept_as_they_are_given(company: Company) -> No
     assert users[2]["secondary_team"] == ["Sales", "Marketing & PR", "Ops"]
 
 
-async def test_day_numbers_of_a_spreadsheet_are_rejected_by_the_day_they_are(company: Company) -> None:
+async def test_day_numbers_of_a_spreadsheet_are_rejected_with_the_day_they_mean(company: Company) -> None:
     outcome = await company.run(staff(("45231",), ("44927",), ("2024-01-05",), columns=("hire_date",)))
     assert codes(outcome) == ["bad_date"] * 2
     assert ["2023-11-01" in problem.message for problem in outcome.messages] == [True, False]
     assert "2023-01-01" in outcome.messages[1].message
 
 
-async def test_a_person_with_one_name_is_told_of_and_may_have_a_dash(company: Company) -> None:
+async def test_a_user_with_one_name_is_reported_and_may_have_a_dash(company: Company) -> None:
     rows = [("Sukarno", "", "su@a.test"), ("", "Suharto", "sh@a.test"), ("Teller", "-", "t@a.test")]
     outcome = await company.run(sheet(*rows, ("Tell", "-", "t2@a.test")))
     assert codes(outcome) == ["missing_value"] * 2

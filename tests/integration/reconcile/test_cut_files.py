@@ -38,7 +38,7 @@ async def users_after(content: bytes, **settings: Any) -> tuple[ImportState, dic
 
 
 @pytest.mark.parametrize("complete_lists", [False, True])
-async def test_a_cut_file_gets_nothing_wrong_but_the_last_cell_of_its_last_row(complete_lists: bool) -> None:
+async def test_a_cut_file_may_change_only_the_last_cell_of_its_last_row(complete_lists: bool) -> None:
     """A cut before the last cell leaves too few cells or an open quote, or ends between two rows."""
     content = sheet(*ROWS, header=HEADER)
     ends = [sheet(*ROWS[:count], header=HEADER) for count in range(len(ROWS) + 1)]

@@ -60,7 +60,7 @@ async def test_a_footer_without_a_line_end_is_called_a_footer_and_the_import_hel
 
 
 @pytest.mark.parametrize("row", ["Bo,Smith,", "Bo,Smith", "Suma,Das,", "Michael,Ende,"])
-async def test_a_person_without_an_identifier_keeps_absent_users_active(acme: Company, row: str) -> None:
+async def test_a_user_without_an_identifier_keeps_absent_users_active(acme: Company, row: str) -> None:
     await acme.run(THREE.encode(), deactivate_missing=True)
     outcome = await acme.run(f"{TWO}{row}\n".encode(), deactivate_missing=True)
     assert outcome.counts.deactivated == 0
@@ -78,7 +78,7 @@ async def test_the_header_again_is_rejected_anywhere_and_keeps_no_absent_user_ac
     assert (codes(outcome), outcome.counts.deactivated_absent) == (["not_a_person"], 1)
 
 
-async def test_words_that_are_valid_identifiers_are_footers_and_headers_all_the_same(acme: Company) -> None:
+async def test_words_that_are_valid_identifiers_can_be_footers_and_headers(acme: Company) -> None:
     fields = {"custom_fields": [{"key": "number"}], "identifier": "number", "deactivate_missing": True}
     columns = ("number", "first_name", "last_name", "email")
     ann, bo = ("E1", "Ann", "Lee", "ann@a.test"), ("E2", "Bo", "Ng", "bo@a.test")
@@ -88,7 +88,7 @@ async def test_words_that_are_valid_identifiers_are_footers_and_headers_all_the_
     assert outcome.counts.deactivated_absent == 1
 
 
-async def test_labels_below_the_header_are_called_that(acme: Company) -> None:
+async def test_labels_below_the_header_are_reported_as_labels(acme: Company) -> None:
     mapping = {"FIRSTNAME": "first_name", "LASTNAME": "last_name", "EMAIL": "email", "HIREDATE": "hire_date"}
     text = "FIRSTNAME,LASTNAME,EMAIL,HIREDATE\nFirst Name,Last Name,Email,Hire Date\nAnn,Lee,ann@a.test,01/17/2020\n"
     outcome = await acme.run(text.encode(), field_mapping=mapping, date_format="%m/%d/%Y")
@@ -117,13 +117,13 @@ async def test_last_lines_are_never_applied_wherever_a_batch_ends(tmp_path: Path
 
 
 @pytest.mark.parametrize("skip", [1, 2, 3])
-async def test_a_person_among_the_last_lines_fails_the_import(acme: Company, skip: int) -> None:
+async def test_a_user_on_a_left_out_last_line_fails_the_import(acme: Company, skip: int) -> None:
     outcome = await acme.run(THREE.encode(), skip_last_lines=skip)
     assert (outcome.state, codes(outcome)) == (ImportState.FAILED, ["footer_missing"])
     assert await active(acme) == []
 
 
-async def test_a_word_in_the_identifier_of_a_last_line_is_no_person(acme: Company) -> None:
+async def test_a_last_line_with_a_word_as_identifier_is_not_a_user(acme: Company) -> None:
     fields = {"custom_fields": [{"key": "number"}], "identifier": "number", "skip_last_lines": 1}
     columns = ("number", "first_name", "last_name", "email")
     ann, bo = ("E1", "Ann", "Lee", "ann@a.test"), ("E2", "Bo", "Ng", "bo@a.test")
@@ -147,7 +147,7 @@ async def test_a_correction_loses_no_line(acme: Company) -> None:
     assert (outcome.state, outcome.counts.created) == (ImportState.COMPLETED, 1)
 
 
-async def test_all_faults_of_a_file_are_messages_with_their_lines(acme: Company) -> None:
+async def test_all_errors_of_a_file_are_messages_with_their_lines(acme: Company) -> None:
     outcome = await acme.run(f'{HEADER}Ann "A",Lee,a@b.cd\nBo,Ng,b@b.cd\nC"y",D,c@b.cd\n'.encode())
     assert outcome.state is ImportState.FAILED
     assert [(each.code, each.line) for each in outcome.messages] == [("misplaced_quote", 2), ("misplaced_quote", 4)]

@@ -34,7 +34,7 @@ def approval_of(company: Company, outcome: Outcome) -> Approval:
     return Approval("operator", APPROVED_AT, outcome.guard.reasons, listed)
 
 
-async def test_an_import_that_would_deactivate_most_is_held_and_changes_nothing(company: Company) -> None:
+async def test_an_import_over_the_deactivation_limit_is_held_and_changes_no_user(company: Company) -> None:
     before = await company.sql("SELECT * FROM users")
     outcome = await company.run(people("user0", "new"), deactivate_missing=True, detect_truncation=False)
     assert outcome.state is ImportState.HELD
@@ -46,7 +46,7 @@ async def test_an_import_that_would_deactivate_most_is_held_and_changes_nothing(
     assert await company.sql("SELECT count(*) FROM applied") == [(1,)]
 
 
-async def test_a_file_is_compared_with_the_last_applied_when_the_clock_steps_back(company: Company) -> None:
+async def test_a_file_is_compared_with_the_last_applied_one_when_the_clock_steps_back(company: Company) -> None:
     """User9 is on the last row of the first file only: who is absent now is not the last one of the newest."""
     settings: dict[str, Any] = {"deactivate_missing": True, "max_row_drop_percent": 100}
     yesterday = datetime(2025, 12, 31, tzinfo=UTC)
@@ -55,7 +55,7 @@ async def test_a_file_is_compared_with_the_last_applied_when_the_clock_steps_bac
     assert (outcome.state, outcome.counts.deactivated) == (ImportState.COMPLETED, 1)
 
 
-async def test_a_held_import_lists_exactly_whom_it_would_touch(company: Company) -> None:
+async def test_a_held_import_lists_exactly_the_users_it_would_change(company: Company) -> None:
     content = people("user0", "new", job_title="Boss")
     await company.run(content, deactivate_missing=True, detect_truncation=False)
     touched = {entry["identifier"]: (entry["action"], entry["absent"]) for entry in company.touched()}
@@ -83,7 +83,9 @@ async def test_the_list_of_a_held_import_tells_leavers_from_absent_users(company
     }
 
 
-async def test_creations_are_limited_once_there_are_users_active_or_not(tmp_path: Path, company: Company) -> None:
+async def test_creations_are_limited_once_there_are_users_even_deactivated_ones(
+    tmp_path: Path, company: Company
+) -> None:
     await company.sql("UPDATE users SET state = 'deactivated'")
     outcome = await company.run(people("new"), max_creations_percent=10)
     assert outcome.guard is not None
@@ -104,7 +106,7 @@ async def test_an_approved_import_is_applied(company: Company) -> None:
     assert await active(company) == 1
 
 
-async def test_an_approved_import_is_held_again_for_somebody_who_was_not_on_the_list(company: Company) -> None:
+async def test_an_approval_deactivates_only_the_users_on_its_list(company: Company) -> None:
     content, settings = people("user0"), {"deactivate_missing": True}
     held = await company.run(content, **settings)
     approval = approval_of(company, held)
@@ -115,7 +117,7 @@ async def test_an_approved_import_is_held_again_for_somebody_who_was_not_on_the_
     assert await active(company) == 11
 
 
-async def test_an_approval_covers_nobody_else_though_its_reason_is_gone(company: Company) -> None:
+async def test_an_approval_covers_no_other_user_though_its_reason_no_longer_holds(company: Company) -> None:
     content = people(*TEN[:4], "user9")
     held = await company.run(content, deactivate_missing=True, max_deactivations_min=0, detect_truncation=False)
     approval = approval_of(company, held)
@@ -158,7 +160,7 @@ NINE = TEN[:8] + TEN[9:]  # the last person of the last file is there
     ],
     ids=["no line end", "full last block", "resumed", "last person gone", "far fewer rows"],
 )
-async def test_a_file_that_may_be_cut_deactivates_nobody_for_being_absent(
+async def test_a_file_that_may_be_incomplete_deactivates_no_absent_user(
     company: Company, content: bytes, written: Written | None
 ) -> None:
     outcome = await company.run(content, written=written, deactivate_missing=True, max_deactivations_percent=100)
@@ -169,7 +171,7 @@ async def test_a_file_that_may_be_cut_deactivates_nobody_for_being_absent(
     assert await active(company) == 10
 
 
-async def test_a_held_file_that_may_be_cut_counts_absent_users_without_leavers(company: Company) -> None:
+async def test_a_held_incomplete_file_counts_absent_users_without_leavers(company: Company) -> None:
     rows = [("U", "S", f"{name}@example.com", "1" if name in TEN[:3] else "") for name in NINE]
     content = sheet(*rows, header=(*HEADER, "deactivate"))
     outcome = await company.run(content, written=Written(2, 4096, 4096, False), deactivate_missing=True)
@@ -177,7 +179,7 @@ async def test_a_held_file_that_may_be_cut_counts_absent_users_without_leavers(c
     assert "it would deactivate 1 user who is not in the file" in (outcome.message or "")
 
 
-async def test_a_file_cut_at_any_byte_deactivates_nobody_for_being_absent(company: Company) -> None:
+async def test_a_file_cut_at_any_byte_deactivates_no_absent_user(company: Company) -> None:
     whole = people(*TEN)
     for size in range(len(whole)):
         outcome = await company.run(
@@ -187,13 +189,13 @@ async def test_a_file_cut_at_any_byte_deactivates_nobody_for_being_absent(compan
         assert held_or_failed or not outcome.counts.deactivated_absent, whole[:size]
 
 
-async def test_a_file_that_may_be_cut_is_a_warning_where_nobody_would_be_deactivated(company: Company) -> None:
+async def test_a_file_that_may_be_incomplete_is_a_warning_if_no_user_is_absent(company: Company) -> None:
     outcome = await company.run(people(*TEN), written=Written(2, 4096, 4096, False), deactivate_missing=True)
     assert (outcome.state, codes(outcome)) == (ImportState.UNCHANGED, ["possibly_truncated"])
     assert outcome.counts.warnings == 1
 
 
-async def test_who_was_on_the_last_row_is_known_though_that_row_had_not_changed(company: Company) -> None:
+async def test_the_user_on_the_last_row_is_remembered_though_the_row_was_unchanged(company: Company) -> None:
     rows = [(name.title(), "Smith", f"{name}@example.com") for name in TEN]
     rows[0] = ("Changed", "Smith", "user0@example.com")
     await company.run(sheet(*rows))
@@ -205,14 +207,16 @@ async def test_who_was_on_the_last_row_is_known_though_that_row_had_not_changed(
 @pytest.mark.parametrize(
     "by_hand", ["UPDATE users SET state = 'deactivated' WHERE id = 10", "DELETE FROM users WHERE id = 10"]
 )
-async def test_a_last_person_who_was_taken_out_by_hand_is_not_missed(company: Company, by_hand: str) -> None:
+async def test_a_last_user_removed_by_hand_is_not_a_sign_of_an_incomplete_file(
+    company: Company, by_hand: str
+) -> None:
     await company.sql(by_hand)
     outcome = await company.run(people(*TEN[:8]), deactivate_missing=True)
     assert (outcome.state, outcome.message, codes(outcome)) == (ImportState.COMPLETED, None, [])
     assert await active(company) == 8
 
 
-async def test_a_leaver_on_the_last_row_does_not_hide_that_the_next_file_is_cut(company: Company) -> None:
+async def test_a_leaver_on_the_last_row_does_not_hide_an_incomplete_next_file(company: Company) -> None:
     rows = [("U", "Smith", f"{name}@example.com", "") for name in TEN]
     leaver = ("U", "Smith", "user9@example.com", "1")
     header = (*HEADER, "deactivate")
@@ -229,12 +233,12 @@ async def test_a_dry_run_that_would_be_held_asks_for_no_decision(company: Compan
     assert "approve" not in (outcome.message or "")
 
 
-async def test_a_whole_file_that_drops_one_of_ten_is_applied(company: Company) -> None:
+async def test_a_complete_file_without_one_of_ten_users_is_applied(company: Company) -> None:
     outcome = await company.run(people(*NINE), written=Written(2, 4096, 100, False), deactivate_missing=True)
     assert (outcome.state, outcome.counts.deactivated_absent) == (ImportState.COMPLETED, 1)
 
 
-async def test_a_dry_run_says_what_would_happen_and_changes_nothing(company: Company) -> None:
+async def test_a_dry_run_shows_the_expected_result_and_changes_nothing(company: Company) -> None:
     before = await company.sql("SELECT * FROM users")
     content, settings = people(*NINE, "new", job_title="Boss"), {"deactivate_missing": True}
     tried = await company.run(content, dry_run=True, **settings)
@@ -244,7 +248,7 @@ async def test_a_dry_run_says_what_would_happen_and_changes_nothing(company: Com
     assert (tried.state, tried.counts) == (applied.state, applied.counts)
 
 
-async def test_an_errors_csv_sent_back_is_a_correction_and_deactivates_nobody(company: Company) -> None:
+async def test_a_correction_file_deactivates_no_absent_user(company: Company) -> None:
     header = ("first_name", "last_name", "email", "hire_date")
     rows = [("U", "S", f"{name}@example.com", "2020-01-01") for name in TEN]
     rows[3] = ("U", "S", "user3@example.com", "soon")
@@ -269,7 +273,7 @@ async def test_a_row_with_too_many_or_too_few_cells_keeps_them_in_errors_csv(com
     assert lines[2].endswith(",x,y")
 
 
-async def test_a_row_with_too_few_cells_sent_back_as_it_came_clears_nothing(company: Company) -> None:
+async def test_a_row_with_too_few_cells_sent_again_unchanged_clears_nothing(company: Company) -> None:
     header = (*HEADER, "job_title", "=unknown()")
     baker = ("U", "S", "user0@example.com", "Baker", "x")
     await company.run(sheet(baker, header=header))
@@ -280,7 +284,7 @@ async def test_a_row_with_too_few_cells_sent_back_as_it_came_clears_nothing(comp
     assert (await company.users())["user0@example.com"]["job_title"] == "Baker"
 
 
-async def test_a_formula_cell_comes_back_safe_and_means_the_same_when_sent_again(company: Company) -> None:
+async def test_formula_cells_in_errors_csv_are_escaped_and_keep_their_meaning(company: Company) -> None:
     rows = [("Ann", "Smith", "ann@example.com", "=1+1", "soon"), ("Ben", "B", "ben@example.com", "'=2", "soon")]
     header = ("first_name", "last_name", "email", "job_title", "hire_date")
     await company.run(sheet(*rows, ("U", "S", "user0@example.com", "", ""), header=header))
@@ -293,7 +297,7 @@ async def test_a_formula_cell_comes_back_safe_and_means_the_same_when_sent_again
     assert users["ben@example.com"]["job_title"] == "=2"
 
 
-async def test_updates_are_limited_where_a_limit_is_set(company: Company) -> None:
+async def test_updates_are_limited_if_a_limit_is_set(company: Company) -> None:
     outcome = await company.run(people(*TEN, job_title="Clerk"), max_updates_percent=10)
     assert outcome.guard is not None
     assert outcome.guard.reasons == (GuardReason.TOO_MANY_UPDATES,)

@@ -11,11 +11,11 @@ from tests.support.histories import play
 
 
 @pytest.mark.parametrize("seed", range(28))
-async def test_a_file_beside_the_one_before_comes_to_what_it_does_alone(tmp_path: Path, seed: int) -> None:
+async def test_a_file_compared_with_the_previous_one_gives_the_same_result(tmp_path: Path, seed: int) -> None:
     await play(seed, tmp_path)
 
 
-async def test_histories_of_many_people_have_rows_read_by_their_changed_cells(
+async def test_generated_histories_have_rows_read_by_their_changed_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[CheckedRow] = []

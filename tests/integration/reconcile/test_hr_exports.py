@@ -50,7 +50,7 @@ def company(tmp_path: Any) -> Company:
     return Company(tmp_path)
 
 
-async def test_an_export_of_another_system_goes_in_with_settings_alone(company: Company) -> None:
+async def test_an_export_from_another_system_is_imported_with_settings_alone(company: Company) -> None:
     outcome = await company.run(HR_EXPORT, **HR_SETTINGS)
     assert outcome.state is ImportState.COMPLETED
     assert (outcome.counts.created, outcome.counts.ignored) == (2, 1)
@@ -72,7 +72,7 @@ BY_NUMBER = (
 ).encode("cp1252")
 
 
-async def test_employee_numbers_identify_people_and_name_their_managers(company: Company) -> None:
+async def test_employee_numbers_identify_users_and_their_managers(company: Company) -> None:
     settings: dict[str, Any] = {
         **{name: HR_SETTINGS[name] for name in ("delimiter", "encoding", "date_format")},
         "identifier": "employee_id",
@@ -105,7 +105,7 @@ async def test_employee_numbers_identify_people_and_name_their_managers(company:
     ]
 
 
-async def test_rejected_rows_come_back_as_they_came_and_go_in_when_mended(company: Company) -> None:
+async def test_rejected_rows_are_returned_unchanged_and_applied_once_fixed(company: Company) -> None:
     broken = HR_EXPORT.replace(b"3/30/2015", b"30.3.2015")
     outcome = await company.run(broken, **HR_SETTINGS)
     assert outcome.state is ImportState.COMPLETED_WITH_ERRORS
@@ -116,7 +116,7 @@ async def test_rejected_rows_come_back_as_they_came_and_go_in_when_mended(compan
     assert (await company.users())["karthik@example.com"]["hire_date"] == "2015-03-30"
 
 
-async def test_own_fields_are_written_kept_cleared_and_remembered_field_by_field(company: Company) -> None:
+async def test_custom_fields_are_written_kept_cleared_and_recorded_one_by_one(company: Company) -> None:
     await company.run(people("ann", shoe_size="38.5", on_call="yes", shift="EARLY"), **OWN)
     assert (await company.users())["ann@example.com"]["custom"] == {
         "shoe_size": 38.5,
@@ -136,7 +136,7 @@ async def test_own_fields_are_written_kept_cleared_and_remembered_field_by_field
     ]
 
 
-async def test_own_fields_that_say_the_same_change_nobody(company: Company) -> None:
+async def test_custom_fields_with_the_same_values_change_no_user(company: Company) -> None:
     await company.run(people("ann", "ben", shoe_size="39", on_call="yes", shift="Early"), **OWN)
     again = await company.run(people("ann", "ben", shift="early", on_call="1", shoe_size="39.0"), **OWN)
     assert (again.state, again.counts.unchanged) == (ImportState.UNCHANGED, 2)
@@ -147,13 +147,13 @@ async def test_own_fields_that_say_the_same_change_nobody(company: Company) -> N
     assert (await company.run(people("ann", "ben", shift="early"), **OWN)).counts.updated == 2
 
 
-async def test_blank_own_cells_are_left_with_blank_cells_keep(company: Company) -> None:
+async def test_blank_cells_of_custom_fields_change_nothing_with_the_setting_keep(company: Company) -> None:
     await company.run(people("ann", shift="Late"), **OWN)
     await company.run(people("ann", shift=""), **OWN, blank_cells="keep")
     assert (await company.users())["ann@example.com"]["custom"] == {"shift": "Late"}
 
 
-async def test_a_number_that_a_spreadsheet_mangled_is_heard_of_every_time(company: Company) -> None:
+async def test_a_number_that_a_spreadsheet_shortened_is_reported_every_time(company: Company) -> None:
     for _ in range(2):
         outcome = await company.run(people("ann", employee_id="1E+05"), **OWN)
         assert codes(outcome) == ["mangled_number"]
@@ -161,7 +161,7 @@ async def test_a_number_that_a_spreadsheet_mangled_is_heard_of_every_time(compan
     assert (await company.users())["ann@example.com"]["custom"] == {"employee_id": "1E+05"}
 
 
-async def test_one_by_one_and_column_by_column_new_people_come_to_the_same(company: Company) -> None:
+async def test_new_users_are_the_same_row_by_row_and_column_by_column(company: Company) -> None:
     rows = [(f"a{number}", "Smith", f"a{number}@example.com", str(number), "late") for number in range(70)]
     header = ("first_name", "last_name", "email", "shoe_size", "shift")
     await company.run(sheet(*rows, header=header), **OWN)
@@ -176,14 +176,14 @@ async def test_one_by_one_and_column_by_column_new_people_come_to_the_same(compa
     assert json.loads(dict(together)["a3@example.com"]) == {"shift": "Late", "shoe_size": 3}
 
 
-async def test_of_very_many_choices_only_some_are_named(company: Company) -> None:
+async def test_only_some_of_very_many_choices_are_named(company: Company) -> None:
     field = {"key": "site", "type": "choice", "choices": [f"Site {number}" for number in range(5000)]}
     outcome = await company.run(people("ann", site="Moon"), custom_fields=[field])
     assert "Site 0, Site 1" in outcome.messages[1].message
     assert "Site 19 (and 4,980 more)." in outcome.messages[1].message
 
 
-async def test_a_change_of_settings_makes_the_next_import_look_again(company: Company) -> None:
+async def test_a_change_of_settings_makes_the_next_import_check_every_row(company: Company) -> None:
     first = people("ann", shift="e")
     await company.run(first, custom_fields=[{"key": "shift"}])
     outcome = await company.run(first, **OWN, value_mapping={"shift": {"e": "Early"}})

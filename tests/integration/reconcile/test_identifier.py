@@ -66,7 +66,7 @@ async def states(company: Company) -> dict[str, str]:
     return dict(await company.sql("SELECT external_id, state FROM users ORDER BY external_id"))  # type: ignore[arg-type]
 
 
-async def test_an_address_changes_and_its_owner_stays_the_same(company: Company) -> None:
+async def test_an_address_changes_and_the_user_stays_the_same(company: Company) -> None:
     outcome = await run(company, staff(e1="new", e2="ben", e3="cleo"))
     assert (outcome.counts.updated, outcome.counts.unchanged, outcome.counts.created) == (1, 2, 0)
     assert await addresses(company) == {"e1": "new", "e2": "ben", "e3": "cleo"}
@@ -78,7 +78,7 @@ async def test_numbers_are_compared_exactly(company: Company) -> None:
     assert outcome.counts.created == 1
 
 
-async def test_two_swap_and_three_turn(company: Company) -> None:
+async def test_users_swap_addresses_in_one_file(company: Company) -> None:
     await run(company, staff(e1="ben", e2="ann"))
     assert await addresses(company) == {"e1": "ben", "e2": "ann", "e3": "cleo"}
     outcome = await run(company, staff(e1="ann", e2="cleo", e3="ben"))
@@ -86,13 +86,13 @@ async def test_two_swap_and_three_turn(company: Company) -> None:
     assert (outcome.counts.updated, codes(outcome)) == (3, [])
 
 
-async def test_a_new_colleague_takes_over_an_address_that_moves_on(company: Company) -> None:
+async def test_a_new_user_gets_an_address_that_its_user_gives_up_in_the_same_file(company: Company) -> None:
     outcome = await run(company, staff(e9="ann", e1="other", e8="dora"))
     assert (outcome.counts.created, outcome.counts.updated) == (2, 1)
     assert await addresses(company) == {"e1": "other", "e2": "ben", "e3": "cleo", "e8": "dora", "e9": "ann"}
 
 
-async def test_a_new_colleague_whose_address_is_taken_is_rejected_and_named_by_nobody(company: Company) -> None:
+async def test_a_new_user_with_a_taken_address_is_rejected_and_not_linked(company: Company) -> None:
     outcome = await run(company, staff_with("manager", e9=("ann", ""), e2=("ben", "e9"), e8=("dora", "e9")))
     assert (outcome.counts.rejected, outcome.counts.created) == (1, 1)
     assert sorted(codes(outcome)) == ["email_taken", "unknown_link", "unknown_link"]
@@ -100,7 +100,7 @@ async def test_a_new_colleague_whose_address_is_taken_is_rejected_and_named_by_n
     assert b"e9" in company.errors_csv()
 
 
-async def test_somebody_new_on_two_rows_is_created_once(company: Company) -> None:
+async def test_a_new_user_on_two_rows_is_created_once(company: Company) -> None:
     twice = sheet(
         ("e9", "A", "S", "ann@e.com"), ("e9", "B", "S", "x@e.com"), ("e1", "A", "S", "y@e.com"), header=HEADER
     )
@@ -115,7 +115,7 @@ async def test_if_every_row_is_rejected_for_its_address_the_import_fails(company
     assert await addresses(company) == {"e1": "ann", "e2": "ben", "e3": "cleo"}
 
 
-async def test_a_leaver_leaves_though_the_new_address_is_somebody_else_s(company: Company) -> None:
+async def test_a_leaver_is_deactivated_though_another_user_has_the_new_address(company: Company) -> None:
     content = staff_with("deactivate", e1=("ben", "1"), e2=("ben", ""))
     outcome = await run(company, content)
     assert (await states(company))["e1"] == "deactivated"
@@ -131,13 +131,13 @@ async def test_two_leavers_may_name_one_address(company: Company) -> None:
     assert (outcome.counts.deactivated, codes(outcome)) == (2, ["email_taken", "email_taken"])
 
 
-async def test_a_leaver_who_can_not_have_the_new_address_gives_up_the_old_one(company: Company) -> None:
+async def test_a_leaver_who_cannot_have_the_new_address_gives_up_the_old_one(company: Company) -> None:
     await run(company, staff_with("deactivate", e1=("ben", "1"), e3=("ann", "")))
     assert await addresses(company) == {"e1": None, "e2": "ben", "e3": "ann"}
     assert await states(company) == {"e1": "deactivated", "e2": "active", "e3": "active"}
 
 
-async def test_an_absent_user_loses_the_address_to_whoever_needs_it(company: Company) -> None:
+async def test_an_absent_user_loses_the_address_to_a_user_in_the_file(company: Company) -> None:
     outcome = await run(company, staff(e2="ben", e3="ann"), deactivate_missing=True)
     assert await addresses(company) == {"e1": None, "e2": "ben", "e3": "ann"}
     assert codes(outcome) == ["address_taken_over"]
@@ -209,7 +209,7 @@ async def test_a_leaver_without_the_new_address_is_warned_of_every_time(company:
         assert codes(await run(company, content)) == ["email_taken"]
 
 
-async def test_managers_are_named_by_number_else_by_address(company: Company) -> None:
+async def test_managers_are_found_by_number_or_else_by_address(company: Company) -> None:
     await run(company, staff_with("manager", e1=("ann", "e9"), e2=("ben", "CLEO@e.com"), e9=("zoe", "e1")))
     users = {row[0]: row[1] for row in await company.sql("SELECT external_id, id FROM users")}
     managers = dict(await company.sql("SELECT external_id, manager_id FROM users"))  # type: ignore[arg-type]
@@ -232,27 +232,27 @@ async def test_a_link_to_a_user_whose_creation_was_undone_is_unknown(company: Co
     assert [await manager_of(company, number) for number in ("e1", "e2", "e3")] == [None, None, "e1"]
 
 
-async def test_a_user_named_by_their_own_address_is_not_their_manager(company: Company) -> None:
+async def test_a_user_with_their_own_address_as_manager_gets_no_manager(company: Company) -> None:
     outcome = await run(company, staff_with("manager", e1=("ann", "ann@e.com"), e2=("ben", "e2")))
     assert codes(outcome) == ["link_to_oneself", "link_to_oneself"]
     assert await manager_of(company, "e1") is None
 
 
-async def test_somebody_without_an_address_is_named_by_number(company: Company) -> None:
+async def test_messages_name_a_user_without_an_address_by_number(company: Company) -> None:
     await run(company, staff_with("manager", e1=("ann", "e2"), e2=("ben", ""), e3=("cleo", "")))
     outcome = await run(company, staff_with("deactivate", e2=("ben", "1"), e3=("ben", "")))
     (problem,) = [problem for problem in outcome.messages if problem.code == "deactivated_link"]
     assert (problem.value, "None" in problem.message) == ("e2", False)
 
 
-async def test_protected_users_who_are_not_deactivated_are_named_by_number(company: Company) -> None:
+async def test_messages_name_protected_users_by_number(company: Company) -> None:
     await company.sql("UPDATE users SET protected = 1 WHERE external_id <> 'e1'")
     outcome = await run(company, staff_with("deactivate", e1=("ann", ""), e2=("ben", "1")), deactivate_missing=True)
     said = {problem.value: problem.line for problem in outcome.messages if problem.code == "protected_user"}
     assert said == {"e2": 3, "e3": None}
 
 
-async def test_the_list_of_a_held_import_names_people_by_number(company: Company) -> None:
+async def test_the_list_of_a_held_import_names_users_by_number(company: Company) -> None:
     await company.run(staff(e1="ann"), deactivate_missing=True, **BY_NUMBER)
     assert {entry["identifier"] for entry in company.touched()} == {"e2", "e3"}
 
@@ -271,7 +271,7 @@ async def test_swaps_and_takeovers_are_undone(company: Company) -> None:
     assert (again.counts.created, (await addresses(company))["e9"]) == (1, "dora")
 
 
-async def test_an_address_that_was_spelt_otherwise_and_then_taken_over_is_given_back(company: Company) -> None:
+async def test_an_address_respelled_and_then_taken_over_is_set_back(company: Company) -> None:
     before = await company.users()
     leaving = sheet(
         ("e1", "E1", "S", "ANN@e.com", "1"), ("e2", "E2", "S", "ann@e.com", ""), header=(*HEADER, "deactivate")
@@ -283,7 +283,7 @@ async def test_an_address_that_was_spelt_otherwise_and_then_taken_over_is_given_
     assert await company.users() == before
 
 
-async def test_an_address_that_somebody_has_now_is_not_given_back(company: Company) -> None:
+async def test_an_address_that_another_user_has_now_is_not_set_back(company: Company) -> None:
     await run(company, staff(e1="ben", e2="ann"))
     await company.sql("UPDATE users SET email = 'x@e.com', email_key = 'x@e.com' WHERE external_id = 'e1'")
     await company.sql("UPDATE users SET email = 'ben@e.com', email_key = 'ben@e.com' WHERE external_id = 'e3'")
@@ -292,7 +292,7 @@ async def test_an_address_that_somebody_has_now_is_not_given_back(company: Compa
     assert codes(undone) == ["changed_since", "changed_since"]
 
 
-async def test_an_address_that_is_taken_now_stops_the_undo_of_all_that_moved_on_from_it(company: Company) -> None:
+async def test_an_address_that_is_taken_now_stops_the_undo_of_its_whole_chain(company: Company) -> None:
     await run(company, staff(e1="new", e2="ann", e3="ben", e4="dora"))
     await company.sql("UPDATE users SET email = 'cleo@e.com', email_key = 'cleo@e.com' WHERE external_id = 'e4'")
     await company.sql("UPDATE users SET protected = 1 WHERE external_id = 'e4'")
@@ -317,7 +317,7 @@ async def test_a_new_spelling_of_an_address_is_undone(company: Company) -> None:
     assert await company.users() == before
 
 
-async def test_an_address_is_given_back_to_a_user_whose_name_changed_since(company: Company) -> None:
+async def test_an_address_is_set_back_for_a_user_whose_name_changed_since(company: Company) -> None:
     await run(company, staff(e1="new", e2="ben", e3="cleo"))
     await company.sql("UPDATE users SET last_name = 'By hand' WHERE external_id = 'e1'")
     undone = await company.undo(**BY_NUMBER)
@@ -327,7 +327,7 @@ async def test_an_address_is_given_back_to_a_user_whose_name_changed_since(compa
     assert codes(undone) == []
 
 
-async def test_an_undo_leaves_the_field_that_identifies_users_now(tmp_path: Path) -> None:
+async def test_an_undo_does_not_set_back_the_current_identifier(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(sheet(("Ann", "S", "ann@e.com"), header=HEADER[1:]), custom_fields=FIELD)
     await company.run(staff(e1="ann"), custom_fields=FIELD)

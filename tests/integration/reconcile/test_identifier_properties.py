@@ -110,7 +110,7 @@ def test_the_users_equal_a_plain_model_after_any_moves_of_addresses(
 
 @quick
 @given(st.lists(st.tuples(rows_of(("", "", "1")), st.booleans()), min_size=1, max_size=4), batches)
-def test_with_leavers_too_everybody_is_where_their_row_says_or_is_named(
+def test_with_leavers_too_every_user_matches_their_row_or_is_reported(
     steps: list[tuple[list[Row], bool]], batch_rows: int
 ) -> None:
     async def scenario() -> None:

@@ -75,7 +75,7 @@ async def test_a_stored_last_day_counts_where_the_file_has_no_such_column(compan
 
 
 @pytest.mark.parametrize("cell", ["#N/A", "=VLOOKUP(A2,Leavers,2)"])
-async def test_a_spreadsheet_error_for_a_last_day_brings_no_leaver_back(company: Company, cell: str) -> None:
+async def test_a_spreadsheet_error_as_last_day_reactivates_no_leaver(company: Company, cell: str) -> None:
     file = sheet((*ANN, ""), (*BO, "2026-03-31"), header=WITH_LAST_DAY)
     await company.run(file, now=day("2026-03-01"))
     broken = sheet((*ANN, cell), (*BO, cell), header=WITH_LAST_DAY)
@@ -88,7 +88,7 @@ async def test_a_spreadsheet_error_for_a_last_day_brings_no_leaver_back(company:
 
 
 @pytest.mark.parametrize("kept", [False, True])
-async def test_stored_days_say_of_a_second_row_what_they_said_before_the_import(company: Company, kept: bool) -> None:
+async def test_a_second_row_is_judged_by_the_days_stored_before_the_import(company: Company, kept: bool) -> None:
     header = (*HEADER, "hire_date", "leave_date")
     if kept:
         await company.run(sheet((*BO, "2019-01-01", ""), header=header))
@@ -101,7 +101,7 @@ async def test_stored_days_say_of_a_second_row_what_they_said_before_the_import(
     ]
 
 
-async def test_a_blank_last_day_clears_it_and_brings_the_user_back(company: Company) -> None:
+async def test_a_blank_last_day_clears_it_and_reactivates_the_user(company: Company) -> None:
     await company.run(sheet((*BO, "2026-03-31"), header=WITH_LAST_DAY), now=day("2026-03-01"))
     await company.run(people("bo"), now=day("2026-05-01"), **TRUSTING)
     outcome = await company.run(sheet((*BO, ""), header=WITH_LAST_DAY), now=day("2026-05-02"), blank_cells="keep")
@@ -126,7 +126,7 @@ async def test_a_last_day_on_the_hire_date_is_acted_on(company: Company) -> None
     assert counted(await company.run(file), "ignored") == (1,)
 
 
-async def test_a_leaver_by_date_leaves_even_if_other_cells_are_wrong(company: Company) -> None:
+async def test_a_leaver_by_date_is_deactivated_even_if_other_cells_are_wrong(company: Company) -> None:
     await company.run(people("ann", "bo"))
     header = (*HEADER, "role", "hire_date", "leave_date")
     file = sheet((*ANN, "", "", ""), (*BO, "king", "2024-13-01", "2020-01-31"), header=header)
@@ -150,7 +150,7 @@ async def test_a_protected_user_stays_after_the_last_day(company: Company) -> No
     assert (codes(outcome), (await states(company))["bo"]) == (["protected_user"], "active")
 
 
-async def test_an_undo_puts_the_last_day_back(company: Company) -> None:
+async def test_an_undo_sets_the_last_day_back(company: Company) -> None:
     await company.run(people("ann", "bo"))
     await company.run(sheet((*BO, "2020-01-31"), header=WITH_LAST_DAY), **TRUSTING)
     await company.undo()
@@ -174,7 +174,7 @@ async def test_many_new_users_with_and_without_last_days_are_created_alike(compa
 # Flags.
 
 
-async def test_a_flag_the_other_way_round_deactivates_where_it_is_mapped(company: Company) -> None:
+async def test_a_flag_mapped_to_active_deactivates_users_with_no(company: Company) -> None:
     header = (*HEADER, "Active")
     await company.run(sheet((*ANN, "TRUE"), (*BO, "1"), header=header), **ACTIVE)
     file = sheet((*ANN, "yes"), (*BO, "FALSE"), header=header)
@@ -218,7 +218,7 @@ async def test_a_word_that_active_does_not_know_rejects_the_row(company: Company
         (("no", "yes", "2020-01-31"), []),
     ],
 )
-async def test_of_two_cells_either_makes_a_leaver_with_a_warning_if_they_differ(
+async def test_either_of_two_cells_makes_a_leaver_with_a_warning_if_they_differ(
     company: Company, cells: tuple[str, ...], says: list[str]
 ) -> None:
     await company.run(people("ann", "bo"))
@@ -241,7 +241,7 @@ def test_a_blank_cell_is_mapped_only_for_active(values: dict[str, dict[str, str]
 # A tenant's own fields of these names.
 
 
-async def test_a_custom_field_called_leave_date_stays_the_tenants_own(company: Company) -> None:
+async def test_a_custom_field_named_leave_date_stays_a_custom_field(company: Company) -> None:
     own: dict[str, Any] = {"custom_fields": [{"key": "leave_date", "type": "date"}, {"key": "active"}]}
     file = sheet((*ANN, "2020-01-31", "no"), header=(*HEADER, "leave_date", "active"))
     for _ in range(2):
@@ -258,7 +258,7 @@ BLANK = "first_name,last_name,email,deactivate,leave_date\nAnn,Lee,ann@example.c
 
 
 @pytest.mark.parametrize("row", ["Bo,Ng,,yes,", "Bo,Ng,,,2020-01-31", "Bo,Ng,bo@,yes,", "Bo,Ng,,TRUE,2020-01-31"])
-async def test_a_leavers_row_without_identifier_lets_absent_users_leave(company: Company, row: str) -> None:
+async def test_a_leavers_row_without_identifier_lets_absent_users_be_deactivated(company: Company, row: str) -> None:
     await company.run(people("ann", "bo", "cy", "di"))
     outcome = await company.run(BLANK.format(row=row).encode(), deactivate_missing=True, **TRUSTING)
     assert counted(outcome, "rejected", "deactivated_absent") == (1, 2)

@@ -44,7 +44,7 @@ def said(outcome: Outcome) -> list[tuple[int | None, str]]:
     return [(problem.line, problem.code) for problem in outcome.messages]
 
 
-async def test_managers_may_stand_below_their_reports(company: Company) -> None:
+async def test_a_manager_may_come_later_in_the_file_than_their_reports(company: Company) -> None:
     outcome = await company.run(staff(ann="ben", ben="cleo", cleo=""))
     assert await managers(company) == {"ann": "ben", "ben": "cleo", "cleo": None}
     assert (outcome.counts.created, outcome.counts.updated, codes(outcome)) == (3, 0, [])
@@ -143,7 +143,7 @@ async def test_a_link_that_waited_is_undone_with_its_import(row_by_row: Company)
     ("manager", "code"),
     [("nobody@example.com", "unknown_link"), ("ann@example.com", "link_to_oneself"), ("The Boss", "malformed_link")],
 )
-async def test_a_link_that_cannot_be_resolved_stays_as_it_was_and_is_said_every_time(
+async def test_an_unknown_link_is_not_changed_and_is_reported_every_time(
     company: Company, manager: str, code: str
 ) -> None:
     await company.run(staff(ann="ben", ben=""))
@@ -167,7 +167,7 @@ async def test_a_link_that_cannot_be_resolved_stays_as_it_was_and_is_said_every_
         ("1002", "Write the email address of the manager"),
     ],
 )
-async def test_a_malformed_manager_is_told_what_to_write_instead(company: Company, manager: str, advice: str) -> None:
+async def test_a_malformed_manager_gets_a_message_with_the_fix(company: Company, manager: str, advice: str) -> None:
     await company.run(staff(ann="ben", ben=""))
     outcome = await company.run(staff(ann=manager, ben=""))
     assert said(outcome) == [(2, "malformed_link")]
@@ -176,7 +176,7 @@ async def test_a_malformed_manager_is_told_what_to_write_instead(company: Compan
     assert (await managers(company))["ann"] == "ben"
 
 
-async def test_an_error_of_the_spreadsheet_leaves_the_manager(company: Company) -> None:
+async def test_a_spreadsheet_error_leaves_the_manager_unchanged(company: Company) -> None:
     await company.run(staff(ann="ben", ben=""))
     outcome = await company.run(staff(ann="#REF!", ben="#N/A"))
     assert said(outcome) == [(2, "spreadsheet_error")]
@@ -199,13 +199,13 @@ async def test_a_link_to_a_deactivated_user_is_stored_with_a_warning_when_it_is_
     assert codes(again) == []
 
 
-async def test_deactivating_a_manager_is_said_for_every_report(company: Company) -> None:
+async def test_a_deactivated_manager_is_reported_for_every_report(company: Company) -> None:
     await company.run(staff(ann="ben", cleo="ben", ben="", dora=""))
     outcome = await company.run(staff(ann="ben", cleo="ben", ben="", dora="", deactivate=("ben",)))
     assert said(outcome) == [(2, "deactivated_link"), (3, "deactivated_link")]
 
 
-async def test_whoever_has_the_address_now_is_who_is_meant(company: Company) -> None:
+async def test_an_address_links_to_the_user_who_has_it_now(company: Company) -> None:
     content = staff(ann="", ben="ann")
     await company.run(content)
     await company.sql("UPDATE users SET (email, email_key) = ('old@e.com', 'old@e.com') WHERE first_name = 'ann'")
@@ -214,14 +214,14 @@ async def test_whoever_has_the_address_now_is_who_is_meant(company: Company) -> 
     assert await managers(company) == {"old": None, "ann": None, "ben": "ann"}
 
 
-async def test_who_was_removed_by_hand_is_nobodys_manager_any_more(company: Company) -> None:
+async def test_a_user_removed_by_hand_is_no_longer_a_manager(company: Company) -> None:
     await company.run(staff(ben="ann", ann=""))
     await company.sql("DELETE FROM users WHERE first_name = 'ann'")
     await company.run(sheet(("cleo", "Smith", "cleo@example.com")))  # may be given the id that is free again
     assert await managers(company) == {"ben": None, "cleo": None}
 
 
-async def test_a_reporting_loop_is_one_warning_that_names_everyone_in_it(company: Company) -> None:
+async def test_a_reporting_loop_is_one_warning_that_names_all_its_users(company: Company) -> None:
     await company.run(staff(ann="", ben="ann", cleo="ben"))
     outcome = await company.run(staff(ann="cleo", ben="ann", cleo="ben"))
     (problem,) = outcome.messages
@@ -231,7 +231,7 @@ async def test_a_reporting_loop_is_one_warning_that_names_everyone_in_it(company
     assert codes(await company.run(staff(ann="cleo", ben="ann", cleo="ben"))) == []
 
 
-async def test_a_loop_of_a_whole_broken_file_is_told_in_a_message_of_bounded_length(company: Company) -> None:
+async def test_a_very_long_loop_is_reported_in_a_message_of_limited_length(company: Company) -> None:
     rows = [("A", "S", f"{n}@example.com", f"{(n + 1) % 1500}@example.com") for n in range(1500)]
     (problem,) = (await company.run(sheet(*rows, header=(*HEADER, "manager")))).messages
     assert problem.code == "reporting_loop"
@@ -273,7 +273,7 @@ async def test_a_deactivated_manager_is_a_warning_only_in_the_import_that_sets_t
     assert (outcome.counts.updated, codes(outcome)) == (1, [])
 
 
-async def test_a_manager_who_leaves_is_no_warning_in_later_imports_or_for_other_leavers(company: Company) -> None:
+async def test_a_manager_who_leaves_is_not_reported_again_or_for_other_leavers(company: Company) -> None:
     await company.run(staff(ann="ben", ben="", cleo="ben", dora="", eve="", flo=""))
     leaving = staff(ann="ben", ben="", cleo="ben", dora="", eve="", flo="", deactivate=("ann", "ben"))
     assert said(await company.run(leaving)) == [(4, "deactivated_link")]

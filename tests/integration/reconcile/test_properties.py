@@ -165,7 +165,7 @@ def test_any_file_reconciled_twice_is_unchanged_the_second_time(
 
 @quick
 @given(st.lists(st.tuples(files(), st.booleans()), min_size=1, max_size=4))
-def test_where_batches_end_makes_no_difference(steps: list[tuple[list[Row], bool]]) -> None:
+def test_the_size_of_batches_makes_no_difference(steps: list[tuple[list[Row], bool]]) -> None:
     async def scenario() -> None:
         found = []
         for batch_rows in (1, 2, 3, 2000):

@@ -60,14 +60,16 @@ async def both(tmp_path: Path, content: bytes, **settings: object) -> list[tuple
     ids=["usual", "cut", "mark and blanks", "open quote", "encoding", "ragged", "faults", "no rows", "all rejected"],
 )
 @pytest.mark.parametrize("skip_last", [0, 1])
-async def test_a_file_read_beside_comes_to_the_same(tmp_path: Path, content: bytes, skip_last: int) -> None:
+async def test_a_file_read_by_a_second_process_gives_the_same_result(
+    tmp_path: Path, content: bytes, skip_last: int
+) -> None:
     here, there = await both(tmp_path, content, skip_last_lines=skip_last)
     assert here == there
 
 
 @pytest.mark.logs("reader_ended")
 @pytest.mark.parametrize("after", [0, 1, 4])
-async def test_a_reader_that_is_killed_is_not_missed(
+async def test_a_killed_reader_changes_no_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     taken = 0
@@ -89,7 +91,7 @@ async def test_a_reader_that_is_killed_is_not_missed(
     assert [record.event for record in caplog.records if hasattr(record, "event")] == ["reader_ended"]  # type: ignore[attr-defined]
 
 
-async def test_where_no_process_can_be_started_the_server_reads_the_file(
+async def test_the_server_reads_the_file_if_no_process_can_be_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "not there"))
@@ -98,7 +100,7 @@ async def test_where_no_process_can_be_started_the_server_reads_the_file(
 
 
 @pytest.mark.parametrize("when", ["hangs", "stops"])
-async def test_a_reader_that_hangs_is_not_waited_for(
+async def test_a_hanging_reader_is_replaced_by_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     started: list[Beside] = []

@@ -83,7 +83,7 @@ async def test_a_limit_of_100_percent_turns_the_hold_off_but_not_the_warnings(co
     assert outcome.counts.warnings == 4
 
 
-async def test_two_pairs_are_warned_of_and_not_held(company: Company) -> None:
+async def test_two_pairs_are_reported_and_not_held(company: Company) -> None:
     await company.run(staff({}), **ALL, **BY_NUMBER)
     outcome = await company.run(staff({"00123": "x", "20000": "y"}), **ALL, **BY_NUMBER)
     assert (outcome.state, len(pairs(outcome))) == (ImportState.COMPLETED, 2)
@@ -115,7 +115,7 @@ async def test_an_import_that_is_applied_says_to_undo_it_first(company: Company)
 
 
 @pytest.mark.parametrize("turn", [1, -1], ids=["old_first", "new_first"])
-async def test_a_rehire_under_a_new_number_is_named_beside_the_old_one(company: Company, turn: int) -> None:
+async def test_a_rehire_under_a_new_number_is_reported_with_the_old_one(company: Company, turn: int) -> None:
     header = (*NUMBERED, "deactivate")
     await company.run(sheet(("E1", "Ann", "Lee", "ann@a.test", ""), header=header), **BY_NUMBER)
     rows = [("E1", "Ann", "Lee", "ann@a.test", "yes"), ("E9", "Ann", "Lee", "ann@a.test", "")][::turn]
@@ -124,7 +124,7 @@ async def test_a_rehire_under_a_new_number_is_named_beside_the_old_one(company: 
     assert "address_taken_over" not in codes(outcome)
 
 
-async def test_a_new_user_with_the_address_of_one_deactivated_before_is_named(company: Company) -> None:
+async def test_a_new_user_with_the_address_of_a_deactivated_one_is_reported(company: Company) -> None:
     await company.run(staff({}), **ALL, **BY_NUMBER)
     await company.sql("UPDATE users SET state = 'deactivated' WHERE external_id IN ('00123', '00124', '00125')")
     outcome = await company.run(staff(ZEROS), **ALL, **BY_NUMBER)
@@ -132,7 +132,7 @@ async def test_a_new_user_with_the_address_of_one_deactivated_before_is_named(co
     assert all("was deactivated before" in message for message in pairs(outcome))
 
 
-async def test_a_new_user_with_the_address_of_one_who_moved_on_is_not_named(company: Company) -> None:
+async def test_a_new_user_with_an_address_that_its_user_gave_up_is_not_reported(company: Company) -> None:
     await company.run(sheet(("E1", "Ann", "Lee", "ann@a.test"), header=NUMBERED), **BY_NUMBER)
     rows = [("E1", "Ann", "Lee", "ann2@a.test"), ("E9", "Ann", "Ng", "ann@a.test")]
     outcome = await company.run(sheet(*rows, header=NUMBERED), **BY_NUMBER)
@@ -164,7 +164,7 @@ def mailed(domain: str, *, number: bool = False, city: str = "Berlin", case: boo
 
 
 @pytest.mark.parametrize("case", [False, True])
-async def test_a_changed_domain_holds_the_import_and_is_called_that(company: Company, case: bool) -> None:
+async def test_a_changed_domain_holds_the_import_and_is_named_as_the_cause(company: Company, case: bool) -> None:
     settings: dict[str, Any] = {**ALL, "max_deactivations_percent": 50}
     await company.run(mailed("old.test"), **settings)
     outcome = await company.run(mailed("new.test", case=case), **settings)
@@ -174,7 +174,7 @@ async def test_a_changed_domain_holds_the_import_and_is_called_that(company: Com
     assert all(word in pairs(outcome)[0] for word in ("u0@old.test", "u0@new.test", "are named"))
 
 
-async def test_a_field_that_no_two_users_share_tells_who_was_renamed(company: Company) -> None:
+async def test_a_field_that_no_two_users_share_shows_which_users_were_renamed(company: Company) -> None:
     settings: dict[str, Any] = {**ALL, **WITH_NUMBER, "max_deactivations_percent": 50}
     await company.run(mailed("old.test", number=True), **settings)
     outcome = await company.run(mailed("new.test", number=True), **settings)
@@ -184,7 +184,9 @@ async def test_a_field_that_no_two_users_share_tells_who_was_renamed(company: Co
 
 
 @pytest.mark.parametrize("tells", [{"type": "number"}, {"type": "text"}])
-async def test_a_field_that_can_be_no_identifier_is_not_named_as_one(company: Company, tells: dict[str, str]) -> None:
+async def test_a_field_that_cannot_be_the_identifier_is_not_suggested_as_one(
+    company: Company, tells: dict[str, str]
+) -> None:
     mapping = {"value_mapping": {"badge": {"none": ""}}} if tells["type"] == "text" else {}
     settings: dict[str, Any] = {**ALL, **mapping, "custom_fields": ({"key": "badge", **tells},)}
     rows = [(f"N{at}", "S", f"n{at}@old.test", str(100 + at)) for at in range(40)]
@@ -207,7 +209,7 @@ async def test_a_married_user_is_found_by_the_number_and_not_by_a_shared_city(co
     assert all(word in message for word in ("ann@a.test", "ng@a.test", "employee_id 007"))
 
 
-async def test_users_of_one_city_are_not_taken_for_one_person(company: Company) -> None:
+async def test_users_of_one_city_are_not_mistaken_for_one_person(company: Company) -> None:
     header = (*HEADER, "city")
     rows = [(f"N{at}", "S", f"n{at}@a.test", "Berlin") for at in range(5)]
     await company.run(sheet(*rows, ("Ann", "Lee", "ann@a.test", "Bonn"), header=header), **ALL, **WITH_NUMBER)
@@ -216,7 +218,7 @@ async def test_users_of_one_city_are_not_taken_for_one_person(company: Company) 
     assert (outcome.counts.created, outcome.counts.deactivated, codes(outcome)) == (1, 1, [])
 
 
-async def test_people_of_one_name_are_paired_once_each(company: Company) -> None:
+async def test_users_with_one_name_are_paired_once_each(company: Company) -> None:
     rows = [(f"N{at}", "S", f"n{at}@a.test") for at in range(30)]
     old = [("Ann", "Lee", f"old{at}@a.test") for at in range(2)]
     new = [("Ann", "Lee", f"new{at}@a.test") for at in range(5)]

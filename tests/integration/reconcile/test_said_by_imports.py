@@ -47,7 +47,7 @@ async def test_an_import_without_messages_has_an_empty_page(tmp_path: Path) -> N
     assert said_in(tmp_path / "1.jsonl") == ([], None)
 
 
-async def test_whom_a_dry_run_would_touch_is_found_by_what_it_would_do(tmp_path: Path) -> None:
+async def test_users_that_a_dry_run_would_change_are_found_by_action(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "bob"))
     await company.run(people("ann", "cid", job_title="Clerk"), dry_run=True, deactivate_missing=True)

@@ -27,7 +27,7 @@ async def test_a_rejected_row_comes_back_with_its_warnings_too(company: Company)
     assert outcome.counts.warnings == 1
 
 
-async def test_a_repeated_row_is_not_told_what_became_of_its_cells(company: Company) -> None:
+async def test_a_duplicate_row_gets_no_messages_about_its_cells(company: Company) -> None:
     settings = {"custom_fields": [{"key": "badge", "type": "text"}]}
     rows = [(*ANN, "7"), (*ANN, "1.23E+05")]
     outcome = await company.run(sheet(*rows, header=(*HEADER, "badge")), **settings)

@@ -38,7 +38,7 @@ def told(problem: Problem) -> tuple[int | None, Severity]:
 
 @pytest.mark.parametrize("missing", [True, False])
 @pytest.mark.parametrize("rows", [[LEAVES, *OTHERS, STAYS], [STAYS, *OTHERS, LEAVES]], ids=["after", "before"])
-async def test_a_row_that_is_not_a_leavers_stands_wherever_it_is(
+async def test_a_row_that_is_not_a_leaver_counts_wherever_it_is(
     company: Company, rows: list[Sequence[str]], missing: bool
 ) -> None:
     await company.run(people("ann", "ben"))
@@ -93,7 +93,7 @@ async def test_an_unknown_leavers_row_above_an_active_one_lets_it_create(company
     assert await state_of(company, ANN) == "active"
 
 
-async def test_a_present_user_whose_standing_row_is_rejected_does_not_leave(company: Company) -> None:
+async def test_a_user_whose_counting_row_is_rejected_is_not_deactivated(company: Company) -> None:
     await company.run(people("ann", "ben"))
     broken = ("Ann", "", ANN, "")
     settings: dict[str, Any] = {"deactivate_missing": True, "max_deactivations_percent": 100}
@@ -102,7 +102,7 @@ async def test_a_present_user_whose_standing_row_is_rejected_does_not_leave(comp
     assert await state_of(company, ANN) == "active"
 
 
-async def test_of_leavers_rows_the_first_stands(company: Company) -> None:
+async def test_the_first_of_several_leaver_rows_counts(company: Company) -> None:
     await company.run(people("ann", "ben"))
     second = ("Anna", "Smith", ANN, "yes")
     first = await company.run(sheet(second, *OTHERS, header=LEAVING))
@@ -148,7 +148,7 @@ async def test_a_duplicate_says_in_what_the_two_rows_differ(company: Company) ->
     assert (await company.users())[ANN]["job_title"] == "Teacher"
 
 
-async def test_rows_of_two_names_are_said_to_be_perhaps_two_people(company: Company) -> None:
+async def test_rows_with_two_names_may_be_two_people(company: Company) -> None:
     header = ("employee_id", *HEADER)
     rows = [("1.23E+05", "Ann", "Lee", ANN), ("1.23E+05", "Bo", "Ng", BEN), ("1.24E+05", "Cy", "Oh", "cy@oh.test")]
     outcome = await company.run(sheet(*rows, header=header), **BY_NUMBER)
@@ -161,7 +161,7 @@ async def test_rows_of_two_names_are_said_to_be_perhaps_two_people(company: Comp
     assert "may be two people" in said(ignored, "leaver_row_ignored").message
 
 
-async def test_a_row_that_says_the_same_is_called_the_same_row_twice(company: Company) -> None:
+async def test_an_identical_row_is_reported_with_the_first_line(company: Company) -> None:
     rows = [("Ann", "Smith", ANN, "no"), *OTHERS, (" Ann ", "Smith", ANN.upper(), "")]
     outcome = await company.run(sheet(*rows, header=LEAVING))
     assert said(outcome, "duplicate_identifier").message.startswith("This row says the same as line ")

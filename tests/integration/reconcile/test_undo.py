@@ -24,7 +24,7 @@ ALL = {"deactivate_missing": True, **TRUSTING}
 JOBS = ("first_name", "last_name", "email", "job_title")
 
 
-async def test_users_it_created_are_deactivated_and_unknown_and_the_same_if_they_come_again(tmp_path: Path) -> None:
+async def test_users_whose_creation_was_undone_are_the_same_users_when_created_again(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben"))
     before = await company.sql("SELECT id, email FROM users ORDER BY id")
@@ -58,7 +58,7 @@ async def test_the_newest_is_found_by_index(tmp_path: Path) -> None:
     assert [row[3] for row in plan] == ["SCAN applied USING INDEX applied_in_order"]  # and no row more is sorted
 
 
-async def test_somebody_created_again_by_two_rows_is_created_once(tmp_path: Path) -> None:
+async def test_a_user_created_again_by_two_rows_is_created_once(tmp_path: Path) -> None:
     company = Company(tmp_path, batch_rows=1)
     await company.run(people("ann"))
     await company.undo()
@@ -66,7 +66,7 @@ async def test_somebody_created_again_by_two_rows_is_created_once(tmp_path: Path
     assert (again.counts.created, codes(again)) == (1, ["duplicate_identifier"])
 
 
-async def test_updated_users_have_their_former_values_and_deactivated_ones_are_active(tmp_path: Path) -> None:
+async def test_undo_sets_back_values_and_reactivates_deactivated_users(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben", job_title="Baker", primary_team="Ops"))
     before = await company.users()
@@ -79,7 +79,7 @@ async def test_updated_users_have_their_former_values_and_deactivated_ones_are_a
     assert undone.active == 2
 
 
-async def test_a_field_that_something_else_changed_since_is_left_and_reported(tmp_path: Path) -> None:
+async def test_undo_keeps_and_reports_fields_changed_since_the_import(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", job_title="Baker", role="hr"))
     await company.run(people("ann", job_title="Boss", role="admin"))
@@ -94,7 +94,7 @@ async def test_a_field_that_something_else_changed_since_is_left_and_reported(tm
     assert [json.loads(line)["column"] for line in kept.splitlines()] == ["job_title"]
 
 
-async def test_what_was_before_and_is_removed_since_is_not_put_back(tmp_path: Path) -> None:
+async def test_a_team_removed_since_the_import_is_not_set_back(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", primary_team="Ops", location="Rome"))
     await company.run(people("ann", primary_team="Sales", location="Oslo"))
@@ -105,7 +105,7 @@ async def test_what_was_before_and_is_removed_since_is_not_put_back(tmp_path: Pa
     assert [(problem.code, problem.column) for problem in undone.messages] == [("removed_since", "primary_team")]
 
 
-async def test_secondary_teams_that_are_removed_since_are_not_put_back(tmp_path: Path) -> None:
+async def test_secondary_teams_removed_since_are_not_set_back(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", secondary_team="Ops,Cooks"))
     await company.run(people("ann", secondary_team="Ops"))
@@ -117,7 +117,7 @@ async def test_secondary_teams_that_are_removed_since_are_not_put_back(tmp_path:
     assert [(problem.code, problem.column) for problem in undone.messages] == [("removed_since", "secondary_team")]
 
 
-async def test_somebody_new_is_not_taken_for_one_who_was_removed_by_hand(tmp_path: Path) -> None:
+async def test_a_new_user_is_not_mistaken_for_one_removed_by_hand(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben", role="hr"), invitations="immediately")
     await company.run(people("ben", role="admin"))
@@ -130,7 +130,7 @@ async def test_somebody_new_is_not_taken_for_one_who_was_removed_by_hand(tmp_pat
     assert (await company.users())["cleo@example.com"]["role"] == "admin"
 
 
-async def test_a_new_user_is_not_taken_for_a_removed_one_who_has_only_a_history(tmp_path: Path) -> None:
+async def test_a_new_user_is_not_mistaken_for_a_removed_one_with_only_a_history(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben", role="hr"))
     await company.run(people("ben", role="admin"))
@@ -141,7 +141,7 @@ async def test_a_new_user_is_not_taken_for_a_removed_one_who_has_only_a_history(
     assert (await company.users())["cleo@example.com"]["role"] == "admin"
 
 
-async def test_a_new_user_is_not_taken_for_a_removed_one_who_has_only_an_invitation(tmp_path: Path) -> None:
+async def test_a_new_user_is_not_mistaken_for_a_removed_one_with_only_an_invitation(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben"), invitations="immediately")
     await company.sql("UPDATE invitations SET state = 'sent', sent_at = '2026-01-01T00:00:00Z'")
@@ -151,7 +151,7 @@ async def test_a_new_user_is_not_taken_for_a_removed_one_who_has_only_an_invitat
     assert (outcome.counts.created, outcome.counts.invitations) == (1, 1)
 
 
-async def test_users_taken_back_and_deactivated_ones_are_not_counted_as_active(tmp_path: Path) -> None:
+async def test_undone_and_deactivated_users_are_not_counted_as_active(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben", "cleo"))
     await company.run(people("ann", "cleo"), **ALL)
@@ -161,7 +161,7 @@ async def test_users_taken_back_and_deactivated_ones_are_not_counted_as_active(t
     assert (held.state, held.guard and held.guard.active, held.active) == (ImportState.HELD, 2, 2)
 
 
-async def test_nobody_protected_is_deactivated_by_an_undo(tmp_path: Path) -> None:
+async def test_an_undo_deactivates_no_protected_user(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))
     await company.sql("UPDATE users SET protected = 1")
@@ -170,7 +170,7 @@ async def test_nobody_protected_is_deactivated_by_an_undo(tmp_path: Path) -> Non
     assert codes(undone) == ["protected_user"]
 
 
-async def test_a_protected_user_whom_it_reactivated_stays_active(tmp_path: Path) -> None:
+async def test_a_protected_user_that_the_import_reactivated_stays_active(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben", job_title="Baker"))
     await company.run(people("ann", job_title="Baker"), **ALL)
@@ -182,7 +182,7 @@ async def test_a_protected_user_whom_it_reactivated_stays_active(tmp_path: Path)
     assert codes(undone) == ["protected_user"]
 
 
-async def test_a_user_it_deactivated_is_active_again_though_protected_since(tmp_path: Path) -> None:
+async def test_a_user_that_the_import_deactivated_is_active_again_though_protected(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann", "ben"))
     await company.run(people("ann"), **ALL)
@@ -216,7 +216,7 @@ async def test_a_link_set_by_hand_to_a_user_it_created_is_a_warning_in_the_next_
     assert codes(await company.run(content)) == ["unknown_link"]
 
 
-async def test_the_newest_import_that_changed_anybody_is_undone_first_then_the_one_before(tmp_path: Path) -> None:
+async def test_imports_that_changed_users_are_undone_newest_first(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))
     await company.run(people("ann", "ben"))
@@ -269,7 +269,7 @@ async def test_the_first_import_after_the_first_was_undone_has_no_limit_of_creat
     assert (again.state, again.counts.created) == (ImportState.COMPLETED, 2)
 
 
-async def test_thousands_that_were_created_are_taken_back(tmp_path: Path) -> None:
+async def test_the_creation_of_thousands_of_users_is_undone(tmp_path: Path) -> None:
     company = Company(tmp_path)
     rows = [(f"N{i}", "Smith", f"n{i}@example.com") for i in range(5000)]
     await company.run(sheet(*rows))
@@ -282,7 +282,7 @@ async def test_thousands_that_were_created_are_taken_back(tmp_path: Path) -> Non
     assert (await company.run(sheet(*rows), **ALL)).state is ImportState.UNCHANGED
 
 
-async def test_unknown_people_are_named_by_no_link(tmp_path: Path) -> None:
+async def test_a_link_does_not_find_a_user_whose_creation_was_undone(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))
     await company.run(people("ben"))
@@ -291,7 +291,7 @@ async def test_unknown_people_are_named_by_no_link(tmp_path: Path) -> None:
     assert codes(linked) == ["unknown_link"]
 
 
-async def test_somebody_reactivated_by_hand_is_known_again(tmp_path: Path) -> None:
+async def test_a_user_reactivated_by_hand_is_found_again(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(people("ann"))
     await company.undo()
@@ -304,7 +304,7 @@ HAND = ("job_title", "first_name")
 
 @settings(quick, max_examples=30)
 @given(st.lists(st.tuples(files(), st.booleans()), min_size=1, max_size=5), st.integers(0, 5), batches)
-def test_undo_after_any_imports_gives_the_users_back_as_they_were(
+def test_undo_restores_the_users_as_they_were(
     steps: list[tuple[list[Row], bool]], undone: int, batch_rows: int
 ) -> None:
     async def scenario() -> None:
@@ -332,7 +332,7 @@ def test_undo_after_any_imports_gives_the_users_back_as_they_were(
 
 @settings(quick, max_examples=30)
 @given(files(unique=True), files(unique=True), st.sampled_from(HAND), st.integers(0, 5), batches)
-def test_a_field_changed_by_hand_since_is_left_and_reported_and_the_others_are_put_back(
+def test_undo_sets_back_all_fields_but_those_changed_since(
     first: list[Row], second: list[Row], name: str, whose: int, batch_rows: int
 ) -> None:
     async def scenario() -> None:

@@ -50,7 +50,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("column", "cells", "setting"), KINDS)
-async def test_the_first_message_says_how_many_have_left_by_an_unread_column(
+async def test_the_first_message_counts_the_leavers_of_an_unread_column(
     company: Company, column: str, cells: Sequence[str], setting: str
 ) -> None:
     file = listed(column, *cells)
@@ -79,14 +79,14 @@ async def test_the_first_message_says_how_many_have_left_by_an_unread_column(
         ("_End Date", ("2020-01-01", "", "")),
     ],
 )
-async def test_a_column_by_which_no_user_has_left_gives_no_such_warning(
+async def test_a_column_without_leavers_gives_no_such_warning(
     company: Company, column: str, cells: Sequence[str]
 ) -> None:
     for _ in range(2):
         assert unread(await company.run(listed(column, *cells), now=JUNE)) == []
 
 
-async def test_a_column_that_gets_a_telling_name_is_warned_of(company: Company) -> None:
+async def test_a_column_renamed_to_tell_who_has_left_is_reported(company: Company) -> None:
     cells = ("", "2022-12-31", "2027-12-31")
     for _ in range(2):
         assert not unread(await company.run(listed("Remark", *cells), now=JUNE))
@@ -94,7 +94,7 @@ async def test_a_column_that_gets_a_telling_name_is_warned_of(company: Company) 
         assert len(unread(await company.run(listed("End Date", *cells), now=JUNE))) == 1
 
 
-async def test_the_warning_names_no_field_of_ours_that_a_tenant_has_as_its_own(company: Company) -> None:
+async def test_the_warning_does_not_suggest_a_field_that_is_a_custom_field(company: Company) -> None:
     own = [{"key": key, "label": key, "type": "text"} for key in ("leave_date", "active")]
     for column, cell in (("End Date", "2022-12-31"), ("Is active", "no")):
         (said,) = unread(await company.run(listed(column, cell), custom_fields=own, now=JUNE))
@@ -102,12 +102,12 @@ async def test_the_warning_names_no_field_of_ours_that_a_tenant_has_as_its_own(c
         assert said.message.endswith("Fix the cells, or ask the operator to let Headcount read this column.")
 
 
-async def test_a_column_that_is_ignored_on_purpose_gives_no_word(company: Company) -> None:
+async def test_a_column_ignored_on_purpose_gives_no_message(company: Company) -> None:
     outcome = await company.run(listed("Active", "FALSE", "TRUE", ""), field_mapping={"Active": ""})
     assert outcome.messages == ()
 
 
-async def test_following_the_warning_deactivates_who_has_left(company: Company) -> None:
+async def test_following_the_warning_deactivates_the_leavers(company: Company) -> None:
     file = listed("End Date", "", "2022-12-31", "2027-12-31")
     await company.run(file, now=JUNE)
     outcome = await company.run(file, now=JUNE, field_mapping={"End Date": "leave_date"}, **TRUSTING)
@@ -132,7 +132,7 @@ async def test_leavers_by_another_cell_and_rejected_rows_are_not_counted(company
     assert (said.line, "1 user has left" in said.message) == (3, True)
 
 
-async def test_a_day_before_the_hire_date_is_of_an_earlier_employment(company: Company) -> None:
+async def test_a_last_day_before_the_hire_date_belongs_to_an_earlier_employment(company: Company) -> None:
     rows = [(*ANN, "2024-01-01", "2020-01-01"), (*BO, "2019-01-01", "2020-01-01")]
     for _ in range(2):
         (said,) = unread(await company.run(sheet(*rows, header=(*HEADER, "hire_date", "End Date"))))
@@ -148,13 +148,13 @@ async def test_a_row_that_waits_for_an_address_and_is_rejected_is_not_counted(co
     assert (outcome.counts.rejected, unread(outcome)) == (1, [])
 
 
-async def test_two_columns_are_told_each_with_its_count(company: Company) -> None:
+async def test_two_columns_are_reported_each_with_its_count(company: Company) -> None:
     rows = [(*ANN, "2020-01-01", "Inactive"), (*BO, "", "Terminated"), (*CY, "", "Active")]
     outcome = await company.run(sheet(*rows, header=(*HEADER, "End Date", "Status")))
     assert [said.column for said in outcome.messages[:2]] == ["Status", "End Date"]
 
 
-async def test_new_users_beside_leavers_of_an_unread_column_are_remembered(company: Company) -> None:
+async def test_new_users_in_a_file_with_an_unread_column_need_no_check_next_time(company: Company) -> None:
     rows = [(f"P{n}", "Q", f"p{n}@a.test", "2020-01-01" if n % 10 == 0 else "") for n in range(200)]
     for _ in range(2):
         (said,) = unread(await company.run(sheet(*rows, header=(*HEADER, "End Date"))))
@@ -220,7 +220,7 @@ async def test_an_import_with_an_admin_left_or_none_before_says_nothing(company:
         ("Leaver", "deactivate", {}, False),
     ],
 )
-async def test_a_column_that_is_read_the_wrong_way_round_is_warned_of(
+async def test_a_column_that_is_read_as_its_opposite_is_reported(
     company: Company, column: str, target: str, words: dict[str, dict[str, str]], says: bool
 ) -> None:
     file = listed(column, "FALSE", "TRUE", "FALSE")
@@ -229,7 +229,7 @@ async def test_a_column_that_is_read_the_wrong_way_round_is_warned_of(
 
 
 @pytest.mark.parametrize(("beside", "says"), [("Right", False), ("Site", True)])
-async def test_a_side_that_is_read_as_active_is_not_said_to_be_reversed(
+async def test_a_column_read_correctly_as_active_is_not_reported_as_reversed(
     company: Company, beside: str, says: bool
 ) -> None:
     file = sheet((*ANN, "yes", "no"), (*BO, "yes", "no"), header=(*HEADER, "Left", beside))
@@ -245,7 +245,9 @@ async def test_a_date_in_a_column_of_flags_names_the_field_that_reads_dates(comp
 
 
 @pytest.mark.parametrize("status", ["deactivate", "Status", "Active"])
-async def test_a_last_day_against_a_status_is_told_and_counts_as_no_leaver(company: Company, status: str) -> None:
+async def test_a_last_day_against_a_status_is_reported_and_not_counted_as_a_leaver(
+    company: Company, status: str
+) -> None:
     stays = {"deactivate": "no", "Status": "Active", "Active": "TRUE"}[status]
     file = sheet(*((*ANN, stays, "2022-12-31"), (*BO, stays, "")), header=(*HEADER, status, "Termination Date"))
     for _ in range(2):

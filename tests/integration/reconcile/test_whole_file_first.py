@@ -64,7 +64,7 @@ async def test_messages_about_the_file_come_in_the_order_of_their_weight(company
     assert outcome.counts.warnings == 3
 
 
-async def test_rows_do_not_push_what_is_about_the_file_out_of_the_kept_file(
+async def test_rows_do_not_push_messages_about_the_file_out_of_the_stored_ones(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spool_module, "MESSAGES_KEPT", 20)
@@ -81,7 +81,7 @@ async def test_an_import_that_ends_early_leaves_no_file_of_messages(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_what_an_import_says_stays_in_the_folder_of_its_tenant_wherever_that_goes(tmp_path: Path) -> None:
+async def test_messages_stay_in_the_folder_of_their_tenant_wherever_it_is_moved(tmp_path: Path) -> None:
     folder, moved = tmp_path / "messages", tmp_path / "removed"
     with Spool(folder, 1) as spool:
         folder.rename(moved)
@@ -91,7 +91,7 @@ async def test_what_an_import_says_stays_in_the_folder_of_its_tenant_wherever_th
     assert ([each.name for each in moved.iterdir()], list(folder.iterdir())) == (["1.jsonl"], [])
 
 
-async def test_more_messages_about_a_file_than_wait_in_memory_follow_among_those_of_rows(
+async def test_messages_about_a_file_above_the_limit_follow_among_those_of_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spool_module, "WHOLE_FILE_KEPT", 2)
@@ -148,12 +148,12 @@ async def test_an_import_without_such_a_message_has_no_message(company: Company)
     assert outcome.message is None
 
 
-def test_the_gravest_is_in_the_message_first_whatever_was_said_first() -> None:
+def test_the_most_serious_sentence_comes_first() -> None:
     said = [Problem(Severity.WARNING, code, f"About {code}.") for code in reversed(ABOUT_THE_FILE)]
     assert (look_first(said) or "").startswith("Look at this first: About unread_leavers.")
 
 
-def test_a_message_has_the_gravest_sentences_and_counts_the_others() -> None:
+def test_a_message_has_the_most_serious_sentences_and_counts_the_others() -> None:
     said = [Problem(Severity.WARNING, "unread_leavers", f"Column {number}.") for number in range(LOOKED_AT + 2)]
     told = look_first(said) or ""
     assert "Column 0. Column 1. Column 2. (The report has 2 more messages like this.)" in told

@@ -55,7 +55,7 @@ def test_the_form_of_the_settings_comes_first_among_equals() -> None:
     assert not first.certain
 
 
-def test_cells_that_are_no_dates_do_not_make_a_form_certain() -> None:
+def test_cells_that_are_not_dates_do_not_make_a_form_certain() -> None:
     best = fitting_formats(["13/01/2024", "soon", "", "13/01/2024"], ISO)[0]
     assert (best.date_format, best.read, best.cells, best.certain) == ("%d/%m/%Y", 1, 2, False)
     assert fitting_formats(["soon", "45231"], ISO) == []
@@ -73,7 +73,7 @@ def test_the_form_of_the_settings_is_kept_unless_another_reads_most_cells() -> N
     ("day", "past", "otherwise"),
     [("05/01/2024", "2024-03-01", True), ("05/01/2024", "2024-06-01", False), ("13/01/2024", "2024-06-01", True)],
 )
-def test_a_last_day_that_one_reading_has_past_and_another_not_is_found(day: str, past: str, otherwise: bool) -> None:
+def test_a_last_day_that_is_past_in_only_one_reading_is_found(day: str, past: str, otherwise: bool) -> None:
     fit = Fit("%m/%d/%Y", 1, 1, ("%d/%m/%Y",))
     assert says_otherwise([day], fit, past) is otherwise
     assert not says_otherwise([day], Fit("%m/%d/%Y", 1, 1), past)

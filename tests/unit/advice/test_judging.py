@@ -27,7 +27,7 @@ def result(unread: int = 0, *, renamed: bool = False, **counts: Any) -> Result:
         (result(created=2, ignored=1), result(rejected=3)),
     ],
 )
-def test_settings_are_offered_where_nothing_is_worse(after: Result, before: Result) -> None:
+def test_settings_are_suggested_if_nothing_is_worse(after: Result, before: Result) -> None:
     assert is_as_good(after, before)
 
 
@@ -45,7 +45,7 @@ def test_settings_are_offered_where_nothing_is_worse(after: Result, before: Resu
         (result(renamed=True, created=3), FAILED),
     ],
 )
-def test_settings_are_not_offered_where_something_is_worse(after: Result, before: Result) -> None:
+def test_settings_are_not_suggested_if_something_is_worse(after: Result, before: Result) -> None:
     assert not is_as_good(after, before)
 
 
@@ -54,12 +54,12 @@ def test_a_part_that_rejects_rows_is_left_out() -> None:
     assert not is_better_without(result(created=2, rejected=1), result(created=3), FAILED)
 
 
-def test_no_part_is_left_out_that_keeps_leavers_from_being_active_or_the_file_from_failing() -> None:
+def test_a_part_that_deactivates_leavers_or_prevents_failure_is_kept() -> None:
     assert not is_better_without(result(1, created=3), result(created=2, rejected=1), FAILED)
     assert not is_better_without(FAILED, result(1, created=3), FAILED)
 
 
-def test_an_identifier_finds_the_same_users_where_none_is_created_instead() -> None:
+def test_an_identifier_that_creates_no_user_instead_finds_the_same_users() -> None:
     assert finds_the_same_users(result(unchanged=3), result(unchanged=3))
     assert finds_the_same_users(result(unchanged=2, created=1), result(unchanged=2, rejected=1))
 

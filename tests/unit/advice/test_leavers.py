@@ -24,7 +24,7 @@ def meant(found: Proposal, column: str) -> Any:
 @pytest.mark.parametrize(
     "column", ["Active", "Activated", "Is Active", "isActive", "active", "Activate", "Enabled", "Active Status"]
 )
-def test_a_flag_the_other_way_round_is_proposed_as_active(column: str) -> None:
+def test_a_reversed_flag_is_proposed_as_active(column: str) -> None:
     assert meant(proposal(column, "TRUE", "FALSE"), column) == "active"
 
 
@@ -49,13 +49,13 @@ def test_days_in_a_column_of_flags_are_proposed_as_last_days_and_as_a_guess(colu
 
 
 @pytest.mark.parametrize("column", ["Terminated", "Leaver", "End Date"])
-def test_days_and_words_in_one_column_are_not_proposed_but_said(column: str) -> None:
+def test_days_and_words_in_one_column_are_not_proposed_but_reported(column: str) -> None:
     found = proposal(column, "2026-01-01", "", "soon")
     assert meant(found, column) is None
     assert any(f"“{column}” may tell who has left (2026-01-01" in reason for reason in found.reasons)
 
 
-def test_last_days_are_not_proposed_where_another_reading_of_them_is_past_on_another_day() -> None:
+def test_last_days_are_not_proposed_if_another_reading_ends_on_another_day() -> None:
     text = "first_name,last_name,email,End Date\nA,B,a@b.test,03.04.2026\nC,D,c@d.test,05.06.2020\n"
     safe = text.replace("2026", "2021")
     for given, is_read in ((text, False), (safe, True)):
@@ -63,7 +63,7 @@ def test_last_days_are_not_proposed_where_another_reading_of_them_is_past_on_ano
         assert ("leave_date" in found.changes.get("field_mapping", {}).values()) is is_read
 
 
-def test_a_second_column_that_says_no_more_of_who_has_left_is_called_that() -> None:
+def test_a_second_column_that_shows_no_other_leavers_is_reported() -> None:
     text = "first_name,last_name,email,End Date,Termination Date\nA,B,a@b.test,2022-12-31,2022-12-31\n"
     found = propose(text.encode(), ImportSettings())
     assert found.changes == {"field_mapping": {"End Date": "leave_date"}}
@@ -89,7 +89,7 @@ def test_status_words_are_proposed_with_their_meanings_where_all_are_known() -> 
     assert found.changes["value_mapping"] == {"deactivate": words}
 
 
-def test_status_words_that_are_not_known_are_left_to_be_completed() -> None:
+def test_unknown_status_words_are_left_to_be_completed() -> None:
     found = proposal("Employment Status", "Active", "Terminated", "Leave", "Pending")
     assert meant(found, "Employment Status") == "deactivate"
     words = {"Active": "no", "Terminated": "yes", "Leave": "no"}
@@ -108,7 +108,7 @@ def test_a_word_that_may_not_mean_left_is_left_to_be_completed(column: str, word
     assert [part.open for part in found.parts if part.open] == [{f"value_mapping.{target}": {word: "?"}}]
 
 
-def test_a_word_by_which_users_most_often_have_not_left_makes_a_guess() -> None:
+def test_a_word_that_usually_means_not_left_makes_a_guess() -> None:
     for words, is_certain in ((("Active", "Terminated"), True), (("Full-Time", "Terminated"), False)):
         found = proposal("Employment Status", *words)
         assert meant(found, "Employment Status") == "deactivate"
@@ -122,13 +122,13 @@ def test_users_on_garden_leave_or_in_their_notice_period_have_not_left() -> None
     assert found.changes["value_mapping"] == {"deactivate": words}
 
 
-def test_a_letter_of_a_status_that_is_not_known_is_left_to_be_completed() -> None:
+def test_an_unknown_status_letter_is_left_to_be_completed() -> None:
     found = proposal("Employment Status Code", "A", "L", "T")
     assert found.changes["value_mapping"] == {"deactivate": {"A": "no", "T": "yes"}}
     assert [part.open for part in found.parts if part.open] == [{"value_mapping.deactivate": {"L": "?"}}]
 
 
-def test_a_status_by_which_all_have_left_is_left_to_a_person() -> None:
+def test_a_status_that_says_all_users_have_left_is_left_to_a_person() -> None:
     assert meant(proposal("Status", "Terminated", "Terminated"), "Status") is None
 
 
@@ -151,7 +151,7 @@ def test_of_two_flags_one_is_proposed() -> None:
     assert propose(text.encode(), ImportSettings()).changes == {"field_mapping": {"Active": "active"}}
 
 
-def test_a_field_that_the_tenant_has_as_its_own_is_not_proposed_for_leavers() -> None:
+def test_a_custom_field_named_like_a_leaver_field_is_not_proposed_for_leavers() -> None:
     own = ImportSettings(
         custom_fields=[{"key": key, "label": "X", "type": "text"} for key in ("leave_date", "active")]
     )
@@ -165,14 +165,14 @@ def test_users_who_are_inactive_on_leave_are_not_proposed_as_leavers() -> None:
     assert found.changes["value_mapping"] == {"deactivate": words}
 
 
-def test_days_that_stand_for_none_are_proposed_as_blank() -> None:
+def test_days_that_mean_no_day_are_proposed_as_blank() -> None:
     found = proposal("Termination Date", "1900-01-01", "1970-01-01", "2024-01-31", "9999-12-31")
     assert meant(found, "Termination Date") == "leave_date"
     assert found.changes["value_mapping"] == {"leave_date": {"1900-01-01": "", "1970-01-01": ""}}
     ImportSettings(**found.changes)
 
 
-def test_a_custom_field_of_the_name_is_not_taken_for_ours() -> None:
+def test_a_custom_field_is_not_mistaken_for_the_field_of_the_same_name() -> None:
     # Such settings are from before the field was ours.
     settings = ImportSettings.model_construct(
         **{**dict(ImportSettings()), "custom_fields": ImportSettings(custom_fields=[{"key": "active"}]).custom_fields}

@@ -84,26 +84,26 @@ def test_the_delimiter_is_proposed(delimiter: str) -> None:
         ("first_name,last_name,email,Reports To,Termd", {"Reports To": "manager", "Termd": "deactivate"}),
     ],
 )
-def test_headers_that_look_like_our_fields_are_proposed(header: str, mapping: dict[str, str]) -> None:
+def test_headers_that_look_like_fields_are_proposed(header: str, mapping: dict[str, str]) -> None:
     cells = ["no" if name == "Termd" else "x@y.test" for name in header.split(",")]
     found = changes(f"{header}\n{','.join(cells)}\n")
     assert found["field_mapping"].items() >= mapping.items()
     assert len(set(found["field_mapping"].values())) == len(found["field_mapping"])
 
 
-def test_a_column_of_addresses_is_known_by_what_is_in_it() -> None:
+def test_a_column_of_addresses_is_found_by_its_cells() -> None:
     found = changes("first_name,last_name,Kontakt\nAnn,Lee,ann@lee.test\nBo,Ng,bo@ng.test\n")
     assert found == {"field_mapping": {"Kontakt": "email"}}
 
 
-def test_what_is_mapped_already_stays_and_is_added_to() -> None:
+def test_existing_mappings_stay_and_new_ones_are_added() -> None:
     found = changes(
         "Rufname,Surname,email\nAnn,Lee,a@b.test\n", field_mapping={"Rufname": "first_name", "X": "email"}
     )
     assert found == {"field_mapping": {"Rufname": "first_name", "X": "email", "Surname": "last_name"}}
 
 
-def test_a_required_column_that_nothing_looks_like_is_a_gap() -> None:
+def test_a_required_column_without_a_similar_header_is_a_gap() -> None:
     found = propose(b'Employee_Name,email\n"Lee, Ann",ann@lee.test\n', ImportSettings())
     assert found.gaps == [
         (
@@ -132,20 +132,20 @@ LINKED = "first_name,last_name,email,manager,coach"
         (["Ann,Lee,ann@a.test,,", "Bo,Ng,bo@a.test,ann@a.test,"], []),
     ],
 )
-def test_a_column_whose_cells_name_no_user_as_they_are_is_a_gap(rows: list[str], said: list[str]) -> None:
+def test_a_column_whose_cells_do_not_identify_users_is_a_gap(rows: list[str], said: list[str]) -> None:
     found = propose("\n".join([LINKED, *rows, ""]).encode(), ImportSettings())
     assert len(found.gaps) == len(said)
     assert all(gap.startswith(start) for gap, start in zip(found.gaps, said, strict=True))
 
 
-def test_words_that_the_settings_have_a_meaning_for_are_no_gap() -> None:
+def test_words_in_value_mapping_are_not_a_gap() -> None:
     meant = {"manager": {"Ann Lee <ann@a.test>": "ann@a.test"}}
     content = f"{LINKED}\nBo,Ng,bo@a.test,ANN LEE <ann@a.test>,\n".encode()
     assert propose(content, ImportSettings(value_mapping=meant)).gaps == []
     assert len(propose(content, ImportSettings()).gaps) == 1
 
 
-def test_the_managers_addresses_are_read_instead_of_names_under_our_own_header() -> None:
+def test_the_managers_addresses_are_read_instead_of_names_under_a_known_header() -> None:
     text = "first_name,last_name,email,manager,Manager Email\nAnn,Lee,a@a.test,,\nBo,Ng,b@a.test,Ann Lee,a@a.test\n"
     found = propose(text.encode(), ImportSettings())
     assert (found.changes, found.gaps) == ({"field_mapping": {"Manager Email": "manager"}}, [])
@@ -154,32 +154,32 @@ def test_the_managers_addresses_are_read_instead_of_names_under_our_own_header()
 
 
 @pytest.mark.parametrize(("first", "delimiter"), [("sep=;", ";"), ('"sep=;"', ";"), ("SEP=,", ",")])
-def test_a_sep_line_is_no_header(first: str, delimiter: str) -> None:
+def test_a_sep_line_is_not_a_header(first: str, delimiter: str) -> None:
     text = f"{first}\n{HEADER}Ann,Lee,ann@lee.test\n\x1a".replace(",", delimiter)
     found = propose(text.encode(), ImportSettings())
     assert found.changes == ({} if delimiter == "," else {"delimiter": delimiter})
     assert not found.gaps
 
 
-def test_nothing_is_proposed_where_whole_lines_stand_in_quotes() -> None:
+def test_nothing_is_proposed_if_whole_lines_are_in_quotes() -> None:
     found = propose(b'"first_name,last_name,email"\n"Ann,Lee,ann@lee.test"\n', ImportSettings())
     assert not found.changes
     assert [gap for gap in found.gaps if "quotes" in gap] == found.gaps != []
 
 
-def test_labels_and_totals_are_no_dates() -> None:
+def test_labels_and_totals_are_not_dates() -> None:
     rows = "First Name,Last Name,Email,Hire Date\nAnn,Lee,a@lee.test,01/17/2020\nTotal,1,,\n"
     text = f"{HEADER.strip()},hire_date\n{rows}"
     assert changes(text) == {"date_format": "%m/%d/%Y", "skip_last_lines": 1}
 
 
 @pytest.mark.parametrize("name", ["deactivte", "Activate", "Deactivation"])
-def test_no_column_is_proposed_as_deactivate_for_being_near_it(name: str) -> None:
+def test_a_header_similar_to_deactivate_is_not_proposed_for_its_name(name: str) -> None:
     found = changes(f"{HEADER.strip()},{name}\nAnn,Lee,ann@lee.test,maybe\n")
     assert found == {}
 
 
-def test_an_identifier_of_ones_own_and_managers_by_number_are_found() -> None:
+def test_a_custom_identifier_and_managers_by_number_are_found() -> None:
     found = changes(
         "EmpID,first_name,last_name,email,ManagerID,ManagerName\n1,Ann,Lee,a@b.test,2,Bo\n",
         custom_fields=[{"key": "employee_id"}],
@@ -206,7 +206,7 @@ def test_the_form_of_dates_is_proposed(days: list[str], form: str) -> None:
     assert changes(f"first_name,last_name,email,Hire Date\n{rows}")["date_format"] == form
 
 
-def test_dates_that_may_be_read_two_ways_are_said_to_be() -> None:
+def test_dates_with_two_readings_are_reported() -> None:
     found = propose(FIT.replace("2024-03-09", "3/9/2024").encode(), ImportSettings())
     assert found.changes == {"date_format": "%m/%d/%Y"}
     assert "%d/%m/%Y" in found.reasons[0]
@@ -225,7 +225,7 @@ def test_a_form_that_leaves_a_date_unread_is_a_guess() -> None:
 @example('first_name,"last', "utf-8")
 @example("a\rb,c\n", "utf-8")
 @example("", "utf-8")
-def test_anything_may_be_asked_about(text: str, encoding: str) -> None:
+def test_any_text_can_be_proposed_for(text: str, encoding: str) -> None:
     content = text.encode(encoding, "ignore")
     found = propose(content, ImportSettings())
     assert len(found.reasons) >= len(found.changes)
@@ -233,7 +233,7 @@ def test_anything_may_be_asked_about(text: str, encoding: str) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_may_be_asked_about(content: bytes) -> None:
+def test_any_bytes_can_be_proposed_for(content: bytes) -> None:
     ImportSettings.model_validate(propose(content, ImportSettings()).changes)
     encoding = guess_encoding(content, "cp1252")
     assert encoding is None or content.decode(encoding) is not None

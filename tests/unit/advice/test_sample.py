@@ -25,7 +25,7 @@ def test_lines_above_the_header_are_left_out(above: str, left_out: int) -> None:
 
 
 @pytest.mark.parametrize("above", ["\n\n", "sep=,\n", "sep=,\n\n"])
-def test_what_an_import_skips_by_itself_needs_no_setting(above: str) -> None:
+def test_lines_that_an_import_skips_by_itself_need_no_setting(above: str) -> None:
     assert changes(above + OURS) == {}
 
 

@@ -84,13 +84,13 @@ def test_a_likely_header_means_its_field(header: str, field: str) -> None:
         *("Cost Center - Name", "Kostenstelle", "Previous Manager", "Location Country", "Manager Level"),
     ],
 )
-def test_a_column_that_only_looks_like_a_field_is_none(header: str) -> None:
+def test_a_column_that_only_looks_like_a_field_is_not_one(header: str) -> None:
     assert meaning(header) == []
     assert not_a_field(header).endswith(".")
 
 
 @pytest.mark.parametrize("header", ["First Name", "location", "Nickname", "Skills", "Left"])
-def test_of_any_other_column_nothing_is_said(header: str) -> None:
+def test_other_columns_get_no_sentence(header: str) -> None:
     assert not_a_field(header) == ""
 
 
@@ -108,7 +108,7 @@ def test_of_any_other_column_nothing_is_said(header: str) -> None:
         ("الاسم الكامل", ["محمد علي"], False),
     ],
 )
-def test_a_column_of_whole_names_is_called_that(header: str, cells: list[str], last_first: bool) -> None:
+def test_a_column_of_full_names_is_reported(header: str, cells: list[str], last_first: bool) -> None:
     found = whole_names(header, cells)
     assert found is not None
     assert found.last_first is last_first
@@ -126,7 +126,7 @@ def test_a_column_of_whole_names_is_called_that(header: str, cells: list[str], l
         ("Preferred Name", ["Annie", "Bo"]),
     ],
 )
-def test_a_column_of_single_names_or_of_others_is_not(header: str, cells: list[str]) -> None:
+def test_a_column_of_single_names_or_of_other_people_is_not_reported(header: str, cells: list[str]) -> None:
     assert whole_names(header, cells) is None
 
 
@@ -142,7 +142,7 @@ def test_a_column_of_single_names_or_of_others_is_not(header: str, cells: list[s
         (["ann@lee.test", "", "nobody"], ""),
     ],
 )
-def test_an_address_with_more_around_it_is_named(cells: list[str], said: str) -> None:
+def test_an_address_with_text_around_it_is_reported(cells: list[str], said: str) -> None:
     found = wrapped_addresses("Manager", cells)
     assert said in found
     assert bool(found) is bool(said)

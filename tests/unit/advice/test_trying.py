@@ -50,17 +50,17 @@ async def test_a_guess_that_rejects_rows_is_left_out() -> None:
     assert (tried.parts, tried.dropped, tried.result) == ((PARTS[0],), (PARTS[1],), done(created=2))
 
 
-async def test_what_fits_is_offered_where_the_time_is_over_before_all_was_tried() -> None:
+async def test_parts_that_fit_are_suggested_though_the_dry_runs_are_used_up() -> None:
     bench = _bench({"AB": done(created=1, rejected=1)})
     assert (await best_of(bench, PARTS, ImportSettings(), FAILED)).parts == tuple(PARTS)
 
 
-async def test_what_does_not_fit_is_not_offered_where_the_time_is_over() -> None:
+async def test_parts_that_do_not_fit_are_not_suggested_when_the_dry_runs_are_used_up() -> None:
     with pytest.raises(OutOfTests):
         await best_of(_bench({"AB": done(rejected=2)}), PARTS, ImportSettings(), done(created=2))
 
 
-async def test_nothing_is_offered_where_no_part_helps() -> None:
+async def test_nothing_is_suggested_if_no_part_helps() -> None:
     results = dict.fromkeys(("AB", "A", "B", ""), done(rejected=2))
     tried = await best_of(_bench(results), PARTS, ImportSettings(), done(created=2))
     assert (tried.parts, tried.result) == ((), None)
@@ -72,32 +72,32 @@ async def test_the_parts_for_a_long_file_are_chosen_on_its_first_rows() -> None:
     assert (tried.parts, tried.dropped, tried.result) == ((PARTS[0],), (PARTS[1],), done(created=9))
 
 
-async def test_the_first_rows_are_compared_with_what_they_come_to_without_the_parts() -> None:
+async def test_the_first_rows_are_compared_with_and_without_the_parts() -> None:
     first_rows = {"AB": done(created=1, rejected=1), "A": done(created=1, rejected=1), "": done(created=2)}
     first_rows["B"] = first_rows[""]
     tried = await best_of(_bench({"B": done(created=9)}, first_rows), PARTS, ImportSettings(), done(rejected=9))
     assert (tried.parts, tried.result) == ((PARTS[1],), done(created=9))
 
 
-async def test_what_fits_only_the_first_rows_of_a_long_file_is_not_offered() -> None:
+async def test_parts_that_fit_only_the_first_rows_of_a_long_file_are_not_suggested() -> None:
     first_rows = dict.fromkeys(("AB", "A", "B", ""), done(created=2))
     with pytest.raises(OutOfTests):
         await best_of(_bench({"AB": done(rejected=9)}, first_rows), PARTS, ImportSettings(), done(created=9))
 
 
-async def test_a_long_file_is_not_tried_whole_where_nothing_helps_its_first_rows() -> None:
+async def test_a_long_file_is_not_tested_as_a_whole_if_no_part_helps_its_first_rows() -> None:
     first_rows = dict.fromkeys(("AB", "A", "B"), done(rejected=2)) | {"": done(created=2)}
     tried = await best_of(_bench({}, first_rows), PARTS, ImportSettings(), done(created=9))
     assert (tried.parts, tried.dropped, tried.result) == ((), tuple(PARTS), None)
 
 
-async def test_an_identifier_that_creates_users_of_the_first_rows_anew_is_left_out() -> None:
+async def test_an_identifier_that_creates_the_users_of_the_first_rows_again_is_left_out() -> None:
     first_rows = {"AN": done(created=2), "A": done(updated=2), "": done(updated=2)}
     tried = await best_of(_bench({"A": done(updated=9)}, first_rows), [PARTS[0], NUMBER], ImportSettings(), done())
     assert (tried.parts, tried.result) == ((PARTS[0],), done(updated=9))
 
 
-async def test_the_last_try_tells_whether_an_identifier_finds_the_same_users() -> None:
+async def test_the_last_dry_run_shows_whether_an_identifier_finds_the_same_users() -> None:
     first_rows = dict.fromkeys(("AN", "A", ""), done(updated=2))
     whole = {"AN": done(created=1, updated=8, rejected=1), "A": done(updated=9, rejected=1)}
     whole["N"] = whole["AN"]

@@ -182,7 +182,7 @@ def test_words_for_nothing_are_blank_cells_where_any_text_is_taken() -> None:
 
 
 @pytest.mark.parametrize("name", ["first_name", "email", "employee_id", "skills"])
-def test_no_word_is_mapped_that_must_be_there_or_tells_people_apart(name: str) -> None:
+def test_words_of_required_fields_and_identifiers_are_not_mapped(name: str) -> None:
     assert words(name, "NULL", "-", identifier="employee_id") == {}
 
 
@@ -200,7 +200,7 @@ def test_the_mapping_makes_the_column_take_every_word_that_is_not_open() -> None
     assert [column.judge(cell) for cell in cells if cell not in found.open] == [False, True, True, None, False]
 
 
-def test_guesses_and_open_words_are_said() -> None:
+def test_guesses_and_open_words_are_reported() -> None:
     found = proposed_words("role", ["Employee", "Employee", "Manager", "learner"], ImportSettings())
     guess, left = sentences_of(found)
     assert guess == "“Employee” is read as learner for role. This is a guess: check it."

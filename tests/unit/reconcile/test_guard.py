@@ -31,7 +31,7 @@ def held(
         (0, 0, False),
     ],
 )
-def test_deactivations_are_held_over_the_percentage_and_the_minimum_or_over_half(
+def test_deactivations_over_limit_and_minimum_or_over_half_are_held(
     deactivated: int, active: int, expected: bool
 ) -> None:
     assert bool(held(Counts(deactivated=deactivated), active)) is expected
@@ -67,7 +67,7 @@ def test_updates_are_held_over_their_percentage() -> None:
     assert held(Counts(updated=51), 100, max_updates_percent=50) == ["too_many_updates"]
 
 
-def test_a_file_that_may_be_cut_is_held_only_if_somebody_would_be_deactivated_for_being_absent() -> None:
+def test_a_file_that_may_be_incomplete_is_held_only_if_absent_users_would_leave() -> None:
     assert held(Counts(deactivated=1, deactivated_absent=1), 100, truncated=True) == ["possibly_truncated"]
     assert held(Counts(deactivated=1), 100, truncated=True) == []
 
@@ -143,7 +143,7 @@ def wholeness(**other: object) -> Wholeness:
         (wholeness(rows=1, last=None), False),
     ],
 )
-def test_what_speaks_for_a_file_that_is_not_whole(facts: Wholeness, suspicious: bool) -> None:
+def test_the_signs_of_an_incomplete_file_are_found(facts: Wholeness, suspicious: bool) -> None:
     assert bool(reasons_of_truncation(facts, ImportSettings())) is suspicious
     assert reasons_of_truncation(facts, ImportSettings(detect_truncation=False)) == []
 

@@ -32,7 +32,7 @@ def lines_of_a_file(dice: random.Random, users: int) -> list[int]:
 
 
 @given(st.integers(0, 10**6))
-def test_rows_that_stand_at_once_come_to_what_each_alone_comes_to(seed: int) -> None:
+def test_rows_recorded_at_once_give_the_same_as_one_by_one(seed: int) -> None:
     dice = random.Random(seed)
     users = dice.randrange(1, 400)
     left = {user for user in range(1, users + 1) if dice.random() < dice.choice((0, 0, 0.05))}
@@ -58,7 +58,7 @@ def test_rows_that_stand_at_once_come_to_what_each_alone_comes_to(seed: int) -> 
     assert list(named.unnamed(users + 1)) == [user for user in range(1, users + 1) if user not in marks]
 
 
-def test_users_are_gone_through_some_at_a_time_and_none_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_users_are_read_in_pieces_and_none_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(named_module, "PIECE", 4)
     named = Named(10)
     for user in range(1, 11):

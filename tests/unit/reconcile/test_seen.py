@@ -11,13 +11,13 @@ KEYS = st.lists(st.text(max_size=3), max_size=20)
 
 
 @given(KEYS, KEYS, st.sampled_from([1, 7, 1024]))
-def test_every_identifier_that_came_may_have_come(before: list[str], now: list[str], slots: int) -> None:
+def test_every_earlier_identifier_is_found(before: list[str], now: list[str], slots: int) -> None:
     seen = Seen(slots)
     seen.meet(before)
     assert [key for key in now if key in before] == [key for key in seen.among(now) if key in before]
 
 
-def test_hardly_an_identifier_that_did_not_come_is_looked_up() -> None:
+def test_few_new_identifiers_are_looked_up() -> None:
     seen = Seen(slots_for(10_000 * 200))
     assert seen.among([f"{number}@example.com" for number in range(1000)]) == []
     seen.meet([f"{number}@example.com" for number in range(10_000)])

@@ -14,7 +14,7 @@ def about(code: str, message: str = "Look.", line: int | None = None) -> Problem
     return Problem(Severity.WARNING, code, message, line)
 
 
-def test_the_same_sentence_of_many_rows_is_told_once() -> None:
+def test_the_same_sentence_about_many_rows_is_shown_once() -> None:
     [group] = grouped_problems(bad_date(line, f"{line}th") for line in range(3, 32))
     assert group.sentence() == ("29 rows: hire_date: Write it. (lines 3, 4, 5, 6, 7, …; “3th”, “4th”, “5th”, …)")
     assert (len(group.lines), len(group.values)) == (LINES_NAMED, VALUES_NAMED)
@@ -25,14 +25,14 @@ def test_equal_values_are_named_once() -> None:
     assert group.sentence() == "2 rows: hire_date: Write it. (lines 3, 7; “soon”)"
 
 
-def test_a_message_that_is_alone_stays_as_it_was_said() -> None:
+def test_a_single_message_stays_unchanged() -> None:
     [group] = grouped_problems([bad_date(3)])
     assert group.sentence() == "line 3: hire_date “soon”: Write it."
     [group] = grouped_problems([Problem(Severity.WARNING, "not_reactivated", "Take it out.", 4, None, "a@b.test")])
     assert group.sentence() == "line 4: Take it out. (a@b.test)"
 
 
-def test_columns_severities_codes_and_hints_are_told_apart() -> None:
+def test_messages_with_other_columns_severities_codes_or_hints_are_separate() -> None:
     problems = [
         bad_date(2),
         bad_date(3, column="birthday"),
@@ -43,7 +43,7 @@ def test_columns_severities_codes_and_hints_are_told_apart() -> None:
     assert [group.count for group in grouped_problems(problems)] == [1, 1, 1, 1, 1]
 
 
-def test_lines_that_a_sentence_names_do_not_tell_it_apart() -> None:
+def test_messages_that_differ_only_in_named_lines_are_one_group() -> None:
     said = [
         Problem(
             Severity.ERROR, "duplicate_identifier", f"Line {line} is about the same person.", line + 9, "email", "x"
@@ -54,7 +54,7 @@ def test_lines_that_a_sentence_names_do_not_tell_it_apart() -> None:
     assert group.message == "Line … is about the same person."
 
 
-def test_a_value_inside_a_sentence_does_not_tell_it_apart() -> None:
+def test_messages_that_differ_only_in_the_value_are_one_group() -> None:
     said = [
         Problem(Severity.WARNING, "unknown_link", f"“{who}” is no user; {who} was left.", 2, "manager", who)
         for who in ("a1@b.test", "c2@d.test")
@@ -70,7 +70,7 @@ def test_a_word_that_is_a_value_too_stays_in_the_sentence() -> None:
     assert grouped_problems(said)[0].message == "Write a number."
 
 
-def test_unknown_columns_are_told_together() -> None:
+def test_unknown_columns_are_one_group() -> None:
     said = [
         Problem(Severity.WARNING, "unknown_column", f"Column “{name}” is unknown and is ignored.", 1, name, name)
         for name in ("dept", "floor", "badge", "car")
@@ -100,7 +100,7 @@ def test_rejected_rows_come_before_warnings_of_rows_and_after_the_whole_file() -
     ]
 
 
-def test_a_cut_leaves_all_that_is_about_the_whole_file() -> None:
+def test_a_limit_keeps_all_messages_about_the_whole_file() -> None:
     whole = [about("unread_leavers", f"Column {number}.") for number in range(5)]
     rows = [bad_date(number, message=f"Case {chr(97 + number)}.") for number in range(2, 9)]
     shown = first_groups(grouped_problems([*whole, *rows]), 2)
@@ -112,7 +112,7 @@ def test_each_alone_keeps_the_order_and_every_message() -> None:
     assert [(group.count, group.named_lines) for group in each_alone(map(dict, said))] == [(1, "3"), (1, "4")]
 
 
-def test_why_a_file_failed_stays_first_in_a_cut() -> None:
+def test_the_reason_of_a_failure_stays_first_within_a_limit() -> None:
     said = [Problem(Severity.ERROR, "unterminated_quote", "Why.", 9), about("perhaps_utf_8"), bad_date(3)]
     shown = first_groups(grouped_problems(said), 1)
     assert [group.code for group in shown] == ["unterminated_quote", "perhaps_utf_8"]

@@ -23,12 +23,12 @@ def staff(*numbers: int, **columns: str) -> bytes:
     return sheet(*rows, header=(*HEADER, *columns))
 
 
-async def test_a_byte_order_mark_before_a_quoted_header_is_no_part_of_it(company: Company) -> None:
+async def test_a_byte_order_mark_is_not_part_of_a_quoted_header(company: Company) -> None:
     outcome = await company.run(b'\xef\xbb\xbf"first_name","last_name","email"\r\n"Ann","Lee","ann@a.test"\r\n')
     assert (outcome.state, outcome.counts.created, codes(outcome)) == (ImportState.COMPLETED, 1, [])
 
 
-async def test_numbers_that_a_spreadsheet_has_cut_to_one_are_warned_of_and_apart(company: Company) -> None:
+async def test_numbers_that_a_spreadsheet_shortened_to_the_same_text_are_reported(company: Company) -> None:
     rows = [("1.23E+05", "Ann", "Lee", "ann@a.test"), ("1.23E+05", "Bo", "Ng", "bo@a.test")]
     content = sheet(*rows, ("1.24E+05", "Cy", "Oh", "cy@a.test"), header=("employee_id", *HEADER))
     settings: dict[str, Any] = {"identifier": "employee_id", "custom_fields": [{"key": "employee_id"}], **WHOLE}
@@ -61,7 +61,7 @@ async def test_a_status_that_is_mapped_deactivates_and_one_that_is_not_rejects(c
     }
 
 
-async def test_an_export_of_one_country_alone_is_held_and_the_full_list_makes_it_good(company: Company) -> None:
+async def test_an_export_of_one_country_is_held_and_the_complete_list_is_applied(company: Company) -> None:
     everybody = range(100)
     await company.run(staff(*everybody), **WHOLE)
     country = range(89, 99)
@@ -75,7 +75,7 @@ async def test_an_export_of_one_country_alone_is_held_and_the_full_list_makes_it
     assert (outcome.state, outcome.counts.reactivated, outcome.active) == (ImportState.COMPLETED, 10, 100)
 
 
-async def test_a_user_who_is_in_and_out_of_the_file_stays_one_with_all_that_happened(company: Company) -> None:
+async def test_a_user_who_leaves_and_returns_keeps_one_record_and_history(company: Company) -> None:
     everybody = range(40)
     for turn in range(9):
         out = turn % 2

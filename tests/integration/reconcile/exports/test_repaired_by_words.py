@@ -70,7 +70,7 @@ async def active_users(company: Company) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("name", "broken", "said", "first"), CASES, ids=IDS)
-async def test_a_broken_export_is_repaired_by_the_words_alone(
+async def test_a_broken_export_is_fixed_by_following_its_messages(
     company: Company, name: str, broken: str | bytes, said: Said, first: str
 ) -> None:
     before = await active_users(company)
@@ -86,7 +86,7 @@ async def test_a_broken_export_is_repaired_by_the_words_alone(
 
 
 @pytest.mark.parametrize(("name", "broken", "said", "first"), CASES, ids=IDS)
-async def test_a_cause_is_told_once_however_many_rows_it_has(
+async def test_a_cause_is_reported_once_for_any_number_of_rows(
     company: Company, name: str, broken: str | bytes, said: Said, first: str
 ) -> None:
     outcome = await company.run(as_file(broken), **WHOLE)
@@ -155,13 +155,13 @@ async def test_a_cause_is_told_once_however_many_rows_it_has(
         ),
     ],
 )
-async def test_the_words_name_what_to_change(company: Company, broken: str, code: str, advice: str) -> None:
+async def test_the_message_names_what_to_change(company: Company, broken: str, code: str, advice: str) -> None:
     outcome = await company.run(broken.encode(), **WHOLE)
     problem = next(problem for problem in outcome.messages if problem.code == code)
     assert advice in problem.message
 
 
-async def test_renamed_as_the_words_say_every_column_is_found(company: Company) -> None:
+async def test_every_column_is_found_once_renamed_as_the_message_says(company: Company) -> None:
     renamed = GERMAN.replace("Vorname", "first_name").replace("Nachname", "last_name").replace("E-Mail", "email")
     outcome = await company.run(LIST.replace(HEADER, renamed).encode(), **WHOLE)
     hints = {
@@ -179,7 +179,7 @@ async def test_renamed_as_the_words_say_every_column_is_found(company: Company) 
     assert "looks like the last day of users (leave_date)" in outcome.messages[-1].message
 
 
-async def test_dates_that_may_be_in_two_forms_are_told_with_those_that_are_in_one(company: Company) -> None:
+async def test_ambiguous_dates_are_grouped_with_dates_of_a_certain_form(company: Company) -> None:
     outcome = await company.run(column("hire_date", day_first).encode())
     (dates,) = [group for group in grouped_problems(outcome.messages) if group.code == "bad_date"]
     assert (dates.count, dates.named_lines) == (10, "2, 3, 4, 5, 6, …")
@@ -189,7 +189,7 @@ async def test_dates_that_may_be_in_two_forms_are_told_with_those_that_are_in_on
     assert len([group for group in grouped_problems(outcome.messages) if group.code == "bad_date"]) == 3
 
 
-async def test_many_rightful_leavers_are_deactivated_once_they_are_approved(company: Company) -> None:
+async def test_many_real_leavers_are_deactivated_once_approved(company: Company) -> None:
     leavers = column("deactivate", lambda cell, number: "yes" if number in (4, 6, 7, 9, 10, 11) else cell).encode()
     outcome = await company.run(leavers, **WHOLE)
     assert (outcome.state, codes(outcome)) == (ImportState.HELD, ["most_rows_are_leavers"])
@@ -212,7 +212,7 @@ def with_badges(text: str = LIST, badge: Callable[[int], str] = lambda number: f
     return "\n".join([f"{header},badge", *numbered, ""]).encode()
 
 
-async def test_a_change_of_domain_keeps_its_users_once_the_words_are_followed(company: Company) -> None:
+async def test_a_change_of_domain_keeps_its_users_if_the_message_is_followed(company: Company) -> None:
     ids = await company.sql("SELECT id FROM users ORDER BY id")
     moved = LIST.replace("@nord.test", "@north.test")
     outcome = await company.run(moved.encode(), **WHOLE)
@@ -232,7 +232,7 @@ async def test_a_change_of_domain_keeps_its_users_once_the_words_are_followed(co
     assert await company.sql("SELECT id FROM users WHERE state = 'active' ORDER BY id") == ids
 
 
-async def test_numbers_that_lost_their_zeros_are_right_again_as_text(tmp_path: Path) -> None:
+async def test_numbers_without_leading_zeros_are_fixed_by_exporting_as_text(tmp_path: Path) -> None:
     company = Company(tmp_path)
     await company.run(with_badges(), **BY_BADGE)
     before = await active_users(company)
@@ -244,7 +244,7 @@ async def test_numbers_that_lost_their_zeros_are_right_again_as_text(tmp_path: P
     assert await active_users(company) == before
 
 
-async def test_numbers_cut_by_a_spreadsheet_are_right_again_as_text(company: Company) -> None:
+async def test_numbers_shortened_by_a_spreadsheet_are_fixed_by_exporting_as_text(company: Company) -> None:
     cut = column("job_title", on(4, "=TRIM(D4)"))
     outcome = await company.run(with_badges(cut, lambda number: "1.23E+05"), **BADGE)
     assert {*codes(outcome)} == {"formula", "mangled_number"}
