@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,17 @@ def is_done(server: ServerProcess, import_id: int = 2) -> None:
     assert applied(server) == [(1, 2), (import_id, 5000)]
     assert len(server.users("acme")) == 5002
     assert [path.name for path in server.files("acme").staging.iterdir()] == []
+
+
+@pytest.mark.parametrize("delay_s", [0, 0.05, 0.2])
+def test_an_acknowledged_upload_survives_a_crash(server: ServerProcess, delay_s: float) -> None:
+    server.start()
+    assert send(server)
+    time.sleep(delay_s)
+    server.kill()
+    server.start()
+    is_done(server)
+    assert shows(server, NEW)
 
 
 @pytest.mark.parametrize("step", IMPORT_STEPS)

@@ -6,8 +6,9 @@ import asyncio
 import errno
 import hashlib
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -274,6 +275,8 @@ async def test_a_file_that_does_not_match_its_checksum_changes_nothing(yard: Yar
     assert code_of(ended) == "checksum_differs"
     assert hashlib.sha256(STAFF.encode()).hexdigest()[:12] in (ended.message or "")
     assert yard.shown(1)["state"] == "failed"
+    with closing(sqlite3.connect(yard.folder().users_db)) as db:
+        assert db.execute("SELECT count(*) FROM users").fetchone() == (0,)
 
 
 async def test_the_newest_of_several_differing_checksums_is_named(yard: Yard) -> None:

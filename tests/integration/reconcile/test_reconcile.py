@@ -113,6 +113,9 @@ async def test_a_returning_user_keeps_record_and_history(company: Company) -> No
     assert history
     assert (await company.sql("SELECT * FROM changes ORDER BY rowid"))[: len(history)] == history
     assert await company.sql("SELECT id FROM users WHERE email_key = 'ann@example.com'") == [before]
+    of_ann = "? BETWEEN user_id - more AND user_id"
+    history = await company.sql(f"SELECT DISTINCT import_id FROM changes WHERE {of_ann} ORDER BY 1", before)
+    assert history == [(1,), (2,), (3,)]
 
 
 async def test_a_returning_user_stays_deactivated_where_the_settings_say_so(company: Company) -> None:

@@ -203,6 +203,8 @@ async def test_rclone_copies_moves_lists_and_checks(house: SftpHouse, local: Pat
         ["copyto", str(local), f"{remote}sync_users.csv"],
         ["copyto", str(big), f"{remote}deep/er/big"],
         ["copyto", f"{remote}deep/er/big", str(house.work / "back")],
+        ["lsf", f"{remote}deep/er"],
+        ["check", "--download", "--include", "/big", str(house.work), f"{remote}deep/er"],
         ["moveto", f"{remote}deep/er/big", f"{remote}moved"],
         ["purge", f"{remote}deep"],
         ["about", remote],
@@ -220,12 +222,14 @@ async def test_lftp_puts_resumes_mirrors_and_removes(house: SftpHouse, local: Pa
     tree = house.work / "tree"
     (tree / "sub").mkdir(parents=True)
     (tree / "sub" / "file").write_bytes(b"x" * 100_000)
+    (house.files / "resumed.csv").write_bytes(CONTENT[: len(CONTENT) // 2])
     ssh = " ".join([client("ssh"), "-a", "-x", *house.ssh_options()])
     script = [
         f"set sftp:connect-program '{ssh}'",
         "set net:max-retries 1; set cmd:fail-exit yes",
         f"open -p {house.port} -u acme, sftp://{HOST}",
         f"put {local} -o sync_users.csv",
+        f"put -c {local} -o resumed.csv",
         f"mirror -R {tree} tree",
         f"mirror tree {house.work / 'back'}",
         "mv tree/sub/file tree/sub/moved",
@@ -235,6 +239,7 @@ async def test_lftp_puts_resumes_mirrors_and_removes(house: SftpHouse, local: Pa
     ]
     status, said = await run(client("lftp"), "-c", "; ".join(script), env={"HOME": str(house.work)})
     assert status == 0, said
+    assert (house.files / "resumed.csv").read_bytes() == CONTENT
     assert (house.work / "back" / "sub" / "file").read_bytes() == b"x" * 100_000
     assert not (house.files / "tree").exists()
     assert house.real.events == ["arriving", "landed"]
