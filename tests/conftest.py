@@ -1,4 +1,4 @@
-"""How every run of the tests goes: examples of properties, events in the log, and what is said of missing clients."""
+"""Settings of every test run: examples of properties, required log events, and a summary of missing clients."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def _nothing_may_be_skipped() -> bool:
     return os.environ.get("HEADCOUNT_NO_SKIPS", "") not in ("", "0")
 
 
-# A slow machine is no fault of ours. And the gate says the same of the same code twice: new examples are for
-# whoever works on it.
+# No deadline: a slow machine must not fail a test. CI uses the same examples each time, so that its result depends
+# only on the code; other runs use new examples.
 hypothesis.settings.register_profile("everywhere", deadline=None, derandomize=_nothing_may_be_skipped())
 hypothesis.settings.load_profile("everywhere")
 
@@ -34,7 +34,7 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 class Heard(logging.Handler):
-    """The events of the log lines of one test."""
+    """Collect the events of the log lines of one test."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -46,7 +46,7 @@ class Heard(logging.Handler):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """A test marked `logs` fails if it left no line with each of these events in the log."""
+    """Fail a test marked `logs` unless it logged a line with each of these events."""
     expected = {event for mark in item.iter_markers("logs") for event in mark.args}
     if not expected:
         return (yield)
@@ -67,7 +67,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
-    """One line below everything else, right above pytest's own last one."""
+    """Print which clients were not tested, below everything but pytest's own last line."""
     yield
     reasons = [_reason(report) for report in terminalreporter.stats.get("skipped", [])]
     untested = [reason.removeprefix(MISSING) for reason in reasons if reason.startswith(MISSING)]
@@ -85,7 +85,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where nothing may be skipped, a run that skipped something has failed."""
+    """Fail a run that skipped a test, if HEADCOUNT_NO_SKIPS is set."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = [_reason(report) for report in reporter.stats.get("skipped", [])] if reporter else []
     if (

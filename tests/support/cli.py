@@ -1,4 +1,4 @@
-"""The command line as a function: what it printed, and its exit code."""
+"""Run the command line as a function that returns its output and exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engines that the contract is held by: each opens a store of its own, for tests that know only the protocols."""
+"""The engines that the contract tests: each opens its own store, for tests that know only the protocols."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.importing import Company
 SINCE = "2026-01-01T00:00:00.000Z"
 
 OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
-"""Opens the store of one server, in which the tenants of these names exist; again, what is in it is there still."""
+"""Open the store of one server in which the tenants of these names exist. A second call keeps the content."""
 
 
 def sqlite(folder: Path) -> OpenStore:
@@ -31,11 +31,11 @@ def sqlite(folder: Path) -> OpenStore:
 
 ENGINES: dict[str, Callable[[Path], OpenStore]] = {"sqlite": sqlite}
 COMPANIES: dict[str, Callable[[Path], Company]] = {"sqlite": Company}
-"""A company without users in a folder, or with those that are there, by the engine that keeps them."""
+"""Return a company in a folder, without users or with those already there, by the engine that stores them."""
 
 
 async def add_tenants(store: Store, names: tuple[str, ...]) -> None:
-    """Write these tenants down, those that are not yet: they have no folder."""
+    """Add those of the tenants that do not exist yet; they get no folder."""
     for name in names:
         if await store.tenants().find(name) is None:
             await store.tenants().add(Tenant(name, SINCE, 0))

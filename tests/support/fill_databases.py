@@ -1,8 +1,8 @@
-"""Fill a data folder with a real server and write its databases down as SQL, into tests/fixtures/databases.
+"""Fill a data folder with a real server, and write its databases as SQL into tests/fixtures/databases.
 
     python -m tests.support.fill_databases
 
-Once for each schema, before the next one is begun: what stands there is what each later start must take over.
+Run this once for each schema, before the next one is begun. Every later version must upgrade the result.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SETTINGS = {
 
 
 def fill(server: ServerProcess) -> None:
-    """One company with all that its databases hold: users, history, an undo, a held import, keys, tokens, a ban."""
+    """Fill a company with all that databases hold: users, history, an undo, a held import, keys, tokens, a ban."""
     server.add_tenant("acme", **SETTINGS)
     server.add_tenant("globex")
     server.cli("token", "create", "acme", "--role", "owner")

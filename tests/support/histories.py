@@ -1,8 +1,8 @@
-"""Random histories of one company, played twice: with files read side by side with the one before, and read alone.
+"""Play random histories of one company twice: with files read side by side with the previous one, and read alone.
 
-Whatever happens between two files, both ways must come to the same: users, history, counts, messages, rejected rows,
-whom a held import touches. `python -m tests.support.histories --seconds 3600` plays them for an hour, one seed after
-the other, and ends with 1 at the first difference.
+Both ways must give the same users, history, counts, messages, rejected rows and changes of held imports, whatever
+happens between two files. `python -m tests.support.histories --seconds 3600` plays them for an hour, one seed after
+the other, and exits with 1 at the first difference.
 """
 
 from __future__ import annotations
@@ -95,17 +95,17 @@ FORM = ("delimiter", "encoding", "skip_first_lines", "skip_last_lines")
 
 
 class History:
-    """One random history: the company's list as its HR system has it, and what happens to it."""
+    """A random history: the company's list as its HR system has it, and what happens to it."""
 
     def __init__(self, seed: int, folder: Path) -> None:
         self.dice = random.Random(seed)
-        many = seed % 3 == 0  # of some of their rows only the changed cells are read
+        many = seed % 3 == 0  # only the changed cells of some rows are read
         pieces = Pieces(self.dice.choice((1, 1, 300)), self.dice.choice((1, 150, 700, 4000)))
         if many:
             pieces = Pieces(1, self.dice.randrange(700, 4000))
         size = self.dice.choice((1, 3, 50))
         self.folder = folder
-        first = 0 if self.dice.random() < 0.1 else BESIDE_BYTES  # a process beside reads small first files, too
+        first = 0 if self.dice.random() < 0.1 else BESIDE_BYTES  # a second process reads small first files, too
         self.both = []
         for name, cut, least in (("beside", pieces, first), ("alone", None, BESIDE_BYTES)):
             (folder / name).mkdir()
@@ -118,7 +118,7 @@ class History:
         self.did: list[str] = []
 
     async def begin(self) -> None:
-        """The settings are saved, and the first file is imported."""
+        """Save the settings and import the first file."""
         identifier = "number" if self.dice.random() < 0.4 else "email"
         await self.save({"custom_fields": SETTINGS["custom_fields"][0], "identifier": identifier})
         await self.save({"blank_cells": self.dice.choice(SETTINGS["blank_cells"])})
@@ -171,14 +171,14 @@ class History:
         if outcomes[0].state is ImportState.HELD and guard and self.dice.random() < 0.6:
             users = frozenset(each["user_id"] for each in self.both[0].touched() if each["action"] == "deactivated")
             self.held = Approval("hr", "2026-01-01T00:00:00Z", tuple(map(GuardReason, guard.reasons)), users)
-            if self.dice.random() < 0.3:  # others may lose access by now
+            if self.dice.random() < 0.3:  # other users may be deactivated by now
                 await self.by_hand()
             await self.send()
 
     async def crash(self) -> None:
-        """An import that ends before it is applied, at any of its steps."""
+        """Stop an import at a random step before it is applied, and run it again."""
         after = self.dice.randrange(1, 6)
-        self.did.append("an import is stopped, and tried again")
+        self.did.append("an import is stopped, and run again")
         self.compare([await self.stopped(company, after) for company in self.both])
 
     async def stopped(self, company: Company, after: int) -> Outcome:
@@ -203,15 +203,15 @@ class History:
         self.now += timedelta(seconds=1)
         self.compare([await each.run(content, now=self.now, **self.settings) for each in self.both])
 
-    # On the page, and by commands.
+    # Actions on the page and by commands.
 
     async def choose(self) -> None:
-        """Some settings are changed: one, or how files are written."""
+        """Change some settings: one, or how files are written."""
         names = self.dice.choice(([self.dice.choice(list(SETTINGS))], ["identifier"], FORM))
         await self.save({name: self.dice.choice(SETTINGS[name]) for name in names})
 
     async def save(self, changes: dict[str, Any]) -> None:
-        """As the page saves settings: all, or none where they do not go together."""
+        """Save settings as the page does: all, or none if they conflict."""
         self.did.append(f"save {changes}")
 
         async def save(users: Users) -> None:
@@ -221,7 +221,7 @@ class History:
             self.settings |= changes
 
     async def try_settings(self) -> None:
-        """Other settings are tried on the newest file."""
+        """Test other settings on the newest file."""
         names = self.dice.sample(list(SETTINGS), self.dice.choice((1, 1, 2)))
         if self.dice.random() < 0.4:
             names = ["identifier"]
@@ -229,7 +229,7 @@ class History:
         await self.try_out(self.content, Trial("owner", changes, self.both[0].imports))
 
     async def try_file(self) -> None:
-        """A file is dropped on the page."""
+        """Test a file on the page."""
         self.edit()
         await self.try_out(self.staff.write(self.settings), Trial("owner"))
 
@@ -276,7 +276,7 @@ class History:
                 except sqlite3.IntegrityError:
                     db.rollback()
 
-    # What the server does by itself, and what time does.
+    # Work of the server, and time that passes.
 
     async def pass_days(self) -> None:
         days = self.dice.choice((1, 1, 3, 5, 20, 400, -3))
@@ -284,7 +284,7 @@ class History:
         self.now += timedelta(days=days)
 
     async def invite(self) -> None:
-        """Some of the invitations that are due are sent, or can't be."""
+        """Send some of the due invitations, or fail to."""
         self.did.append("invitations are sent")
         sent, wanted = self.dice.random() < 0.7, self.settings.get("invitations", "off")
 
@@ -306,7 +306,7 @@ class History:
         await self.each(send)
 
     async def retain(self) -> None:
-        """What of the past is older than a day goes."""
+        """Prune what is older than a day."""
         self.did.append("the past is pruned")
         async with open_queue(self.folder, "acme") as queue:
             for company in self.both:
@@ -322,7 +322,7 @@ class History:
     # Both ways.
 
     async def each(self, work: Callable[[Users], Awaitable[object]]) -> list[Any]:
-        """What `work` comes to for both companies, which is the same; where it is refused, why."""
+        """Return the result of `work`, which must be the same for both companies, or the reason if it is refused."""
         done: list[Any] = []
         for company in self.both:
             try:
@@ -342,7 +342,7 @@ class History:
 
 
 async def play(seed: int, folder: Path, steps: int = 12) -> History:
-    """Play the history of this seed. Raises AssertionError where the two ways differ."""
+    """Play the history of this seed. Raises AssertionError if the two ways differ."""
     history = History(seed, folder)
     with _as_in_long_files() if seed % 2 else nullcontext():
         await history.begin()
@@ -353,7 +353,7 @@ async def play(seed: int, folder: Path, steps: int = 12) -> History:
 
 @contextmanager
 def _as_in_long_files() -> Iterator[None]:
-    """A line that stands some lines away in the file before is far away."""
+    """Treat a line that was some lines away in the previous file as far away."""
     lengths = {"NEAR_BYTES": 300, "FARTHEST_BYTES": 2000, "STEP_BYTES": 100, "PIECE_BYTES": 500, "COLD_BLOCKS": 20}
     with patch.multiple(comparing, **lengths), patch.object(before, "LINES_AT_ONCE", 5):
         yield

@@ -1,4 +1,4 @@
-"""Run imports on real files and a real users.db, without a server around them."""
+"""Run imports on real files and a real users.db, without a server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HEADER = ("first_name", "last_name", "email")
 
 
 def sheet(*rows: Sequence[str], header: Sequence[str] = HEADER) -> bytes:
-    """A file of these rows, as a careful exporter writes it."""
+    """Return a file of these rows, as a careful exporter writes it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -44,18 +44,18 @@ def sheet(*rows: Sequence[str], header: Sequence[str] = HEADER) -> bytes:
 
 
 def people(*names: str, **columns: str) -> bytes:
-    """A file of people by first name, `name@example.com` each, with these further columns the same for all."""
+    """Return a file of users by first name, with `name@example.com` each and the same further columns for all."""
     rows = [(name.title(), "Smith", f"{name}@example.com", *columns.values()) for name in names]
     return sheet(*rows, header=(*HEADER, *columns))
 
 
 def passing_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for one example of a property, in memory where there is any: a disk would take most of the time."""
+    """Yield a folder for one example of a property, in memory if possible: a disk would take most of the time."""
     return tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
 
 
 def make_users(database: Path) -> None:
-    """Make an empty users.db, as `tenant add` does; one that is there stays."""
+    """Create an empty users.db, as `tenant add` does. An existing one stays."""
     if database.exists():
         return
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -68,11 +68,11 @@ def make_users(database: Path) -> None:
 
 
 SMALL = Pieces(head_bytes=1, block_bytes=200)
-"""With these, small files too are read side by side with the one before them."""
+"""Sizes with which small files, too, are read side by side with the previous one."""
 
 
 class Company:
-    """One tenant's users, as the engine has them in `kept`, and the imports run on them, numbered from 1."""
+    """One tenant's users, as the engine has them in `kept`, and the imports that ran on them, numbered from 1."""
 
     def __init__(
         self,
@@ -105,9 +105,9 @@ class Company:
         stopping: Callable[[], bool] = lambda: False,
         **settings: Any,
     ) -> Outcome:
-        """Import `content` with these settings and the defaults for the rest, at `now` or after the one before.
+        """Import `content` with these settings and defaults for the others, at `now` or after the previous import.
 
-        The settings that are to be tried are in `trial`: put in for this import alone.
+        `trial` has the settings to test: they apply to this import only.
         """
         wanted = ImportSettings(**settings)
         self.imports += 1
@@ -128,11 +128,11 @@ class Company:
         )
 
     def copy(self, number: int) -> Path:
-        """The file of the import of this number."""
+        """Return the file of the import of this number."""
         return self.folder / f"{number}.csv"
 
     async def _set_identifier(self, identifier: str | None) -> None:
-        """The settings in users.db name it too."""
+        """Store the identifier in users.db, as the settings do."""
         if identifier == self._identifier:
             return
         self._identifier = identifier
@@ -147,7 +147,7 @@ class Company:
     async def undo(
         self, import_id: int | None = None, *, stopping: Callable[[], bool] = lambda: False, **settings: Any
     ) -> Outcome:
-        """Undo an import, the newest by default."""
+        """Undo an import, by default the newest."""
         identity = identity_of(ImportSettings(**settings))
         await self._set_identifier(settings.get("identifier"))
         self.undos += 1
@@ -156,27 +156,27 @@ class Company:
         return await undo_import(job, self.kept, self.messages, stopping=stopping)
 
     async def users(self) -> dict[str, dict[str, Any]]:
-        """All users by address."""
+        """Return all users by address."""
         async with self.kept.directory() as directory:
             return {user["email"]: user async for page in directory.everybody() for user in page}
 
     async def sql(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Sequence[Any]]:
-        """What `statement` gives; what it changes is committed."""
+        """Run `statement`, commit, and return its rows."""
         async with aiosqlite.connect(self.database) as db:
             rows = await db.execute_fetchall(statement, values)
             await db.commit()
             return [tuple(row) for row in rows]
 
     def touched(self) -> list[dict[str, Any]]:
-        """Whom the last import would have touched."""
+        """Return the users that the newest import changed, or would have changed."""
         path = self.messages / f"{self.imports}.touched.jsonl"
         return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
     def errors_csv(self) -> bytes:
-        """The errors.csv of the last import."""
+        """Return the errors.csv of the newest import."""
         return (self.messages / f"{self.imports}.errors.csv").read_bytes()
 
 
 def codes(outcome: Outcome) -> list[str]:
-    """The codes of an import's messages, in their order."""
+    """Return the codes of the messages of an import, in their order."""
     return [problem.code for problem in outcome.messages]

@@ -1,10 +1,10 @@
-"""The real server, killed at random moments of imports: after the next start each import is applied, once and whole.
+"""Kill the real server at random moments of imports: the next start applies each import once and completely.
 
-`python -m tests.support.kills --kills 100 --seed 1` kills it so often, says at the end how many kills hit which phase
-of an import, and ends with 1 at the first thing that is not as if the server had not been killed. As most phases take
-a few milliseconds, a moment is a phase, by the dice, and a part of what it took without a kill.
+`python -m tests.support.kills --kills 100 --seed 1` kills it 100 times and prints how many kills hit which phase of
+an import. It exits with 1 at the first difference from a server that was not killed. Most phases take a few
+milliseconds, so a moment is a random phase and a part of the time that it took without a kill.
 
-What there should be is what a twin of each company comes to: the same files, each read alone, without a server.
+The expected result is that of a twin of each company: the same files, each read alone, without a server.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from tests.support.waiting import DEADLINE_S, wait_until
 
 HEADER = ("first_name", "last_name", "email", "manager", "primary_team", "job_title")
 KILLS_MOST = 3
-"""So often one import is killed at most: after five starts the server gives it up."""
+"""The most kills of one import: after five starts the server gives up an import."""
 WAITS, ENDED, STARTS = "it waits", "it has ended", "the server starts"
 ENDS = ("completed", "completed_with_errors", "unchanged", "failed")
 LAST_S = 0.02
-"""So long after the end of an import a kill may come."""
+"""The longest time between the end of an import and a kill."""
 
 Row = tuple[str, ...]
 
 
 class Target:
-    """A server that is killed again and again, and the companies whose files it imports."""
+    """A server that is killed repeatedly, and the companies whose files it imports."""
 
     def __init__(self, folder: Path, seed: int, rows: int) -> None:
         self.dice = random.Random(seed)
         self.folder = folder
         self.rows = rows
         self.notes = folder / "notes"
-        # What a process beside has of the environment is where modules are: by this it is known as the server's.
+        # A second process gets only PYTHONPATH of the environment: the folder in it shows whose process it is.
         env = {"HEADCOUNT_TEST_NOTES": str(self.notes), "PYTHONPATH": str(folder)}
         self.server = ServerProcess(folder, entry="tests.support.mortal_server", env=env)
         self.twin = Company(folder / "no company yet")
@@ -63,7 +63,7 @@ class Target:
         return f"company-{self.companies}"
 
     def begin(self) -> None:
-        """Start the server, and see how long each phase of a first and of another import takes without a kill."""
+        """Start the server, and measure each phase of a first and of another import without a kill."""
         self.server.start()
         for first in (True, False):
             self.edit(first=first)
@@ -80,10 +80,10 @@ class Target:
         self.send(first=first, kills=min(most, self.dice.choice((1, 1, 1, 2, KILLS_MOST))))
         assert self.send(first=False, kills=0) == "unchanged"
 
-    # The files.
+    # Files.
 
     def edit(self, *, first: bool) -> None:
-        """Another list of the company; or the `first` of a new one."""
+        """Change the list of the company, or make the `first` list of a new one."""
         if first:
             self.companies += 1
             self.server.add_tenant(self.tenant, deactivate_missing="true", max_deactivations_percent="100")
@@ -106,7 +106,7 @@ class Target:
     # One import.
 
     def send(self, *, first: bool, kills: int) -> str:
-        """Import the list, killed `kills` times; the state in which that ends."""
+        """Import the list, killed `kills` times, and return the final state."""
         import_id, content = self.twin.imports + 1, sheet(*self.people, header=HEADER)
         self._forget_notes()
         file = self.folder / "sent.csv"
@@ -131,14 +131,14 @@ class Target:
         return state
 
     def kill(self, *, first: bool, again: bool) -> None:
-        """Kill the server at a random moment of an import; `again`: it was killed in this one before."""
+        """Kill the server at a random moment of an import. `again`: this import was killed before."""
         took = self.took[first]
         phase = self.dice.choice([name for name in took if not (again and name == WAITS)])
         deadline = time.monotonic() + DEADLINE_S
-        while not {phase, ENDED} & set(self.names()):  # looks more often than other waits: phases are short
-            assert time.monotonic() < deadline, f"the import has not come to: {phase}"
+        while not {phase, ENDED} & set(self.names()):  # checks more often than other waits: phases are short
+            assert time.monotonic() < deadline, f"the import has not reached: {phase}"
             time.sleep(0.0005)
-        time.sleep(self.dice.random() * took[phase])  # waits for nothing: it is the moment
+        time.sleep(self.dice.random() * took[phase])  # no wait: this is the moment
         self.server.kill()
         self.hits[self.names()[-1] if self.names() else STARTS] += 1
         self.outlived += bool(processes_of(self.folder))
@@ -148,17 +148,17 @@ class Target:
         return [name for _, name in self.begun()]
 
     def begun(self) -> list[tuple[float, str]]:
-        """The phases that have begun since the last start, with when."""
+        """Return the phases that have begun since the newest start, with their times."""
         lines = self.notes.read_bytes()[self._read_from :].decode().splitlines()
         return [(float(at), name) for at, _, name in (line.partition(" ") for line in lines)]
 
     def _forget_notes(self) -> None:
         self._read_from = self.notes.stat().st_size if self.notes.exists() else 0
 
-    # What there should be.
+    # The expected result.
 
     def check(self, import_id: int, content: bytes) -> None:
-        """Everything is as with the twin. Raises AssertionError."""
+        """Assert that everything is as with the twin."""
         outcome = asyncio.run(self.twin.run(content, deactivate_missing=True, max_deactivations_percent=100))
         folder, twin = self.server.files(self.tenant), self.twin
         report = self.server.report(self.tenant, import_id)
@@ -172,7 +172,7 @@ class Target:
 
 
 def _kept(database: Path) -> dict[str, Any]:
-    """What is kept of the file for the next import, if the database is sound."""
+    """Return what is stored of the file for the next import. Asserts that the database is sound."""
     with closing(sqlite3.connect(database)) as db:
         sound = db.execute("PRAGMA integrity_check").fetchall(), db.execute("PRAGMA foreign_key_check").fetchall()
         assert sound == ([("ok",)], [])
@@ -185,7 +185,7 @@ def _kept(database: Path) -> dict[str, Any]:
 
 
 def processes_of(folder: Path) -> list[int]:
-    """The processes that run with `folder` in their environment."""
+    """Return the processes that run with `folder` in their environment."""
     found = []
     for each in Path("/proc").iterdir():
         if each.name.isdecimal():
@@ -198,7 +198,7 @@ def processes_of(folder: Path) -> list[int]:
 
 
 def play(folder: Path, seed: int, kills: int, rows: int) -> Target:
-    """Kill a server so often. Raises AssertionError where what is left is not as if it had not been killed."""
+    """Kill a server `kills` times. Raises AssertionError at the first difference from a server without kills."""
     target = Target(folder, seed, rows)
     try:
         target.begin()

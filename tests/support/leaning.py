@@ -1,8 +1,8 @@
-"""Read from our source what it leans on inside asyncssh, beyond what the library exports.
+"""Find what Headcount's source uses inside asyncssh, beyond what the library exports.
 
-Found are names imported from its modules that it does not export, private attributes of its objects (also those named
-in a string, for `getattr`), attributes that are replaced on its objects, and methods of classes it does not export
-that ours override. An attribute is "Class.name" if the source tells the class, and "name" if not.
+It finds names imported from its modules that it does not export, and private attributes of its objects, also those
+named in a string for `getattr`. It finds attributes that are replaced on its objects, and methods that override those
+of classes it does not export. An attribute is "Class.name" if the source shows the class, else "name".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import asyncssh
 from tests.support import ROOT
 
 ROOMS = ("server/sftp", "keys")
-"""Only here is the library known: `test_only_these_modules_know_a_driver` holds it."""
+"""The only modules that know the library: `test_only_these_modules_know_a_driver` checks this."""
 
 LIBRARY = Path(asyncssh.__file__).parent
 _PRIVATE = re.compile(r"_[a-z]\w*", re.ASCII)
@@ -28,12 +28,12 @@ _PRIVATE = re.compile(r"_[a-z]\w*", re.ASCII)
 
 @cache
 def leaned_on() -> frozenset[str]:
-    """Return all that our source leans on."""
+    """Return every internal name that the source uses."""
     return frozenset(name for room in ROOMS for file in sorted((ROOT / room).glob("*.py")) for name in _of_file(file))
 
 
 def said_in_source(name: str) -> bool:
-    """Return whether the last part of `name` stands anywhere in the source of these rooms."""
+    """Return whether the last part of `name` occurs anywhere in the source of these packages."""
     word = re.compile(rf"\b{re.escape(name.rpartition('.')[2])}\b")
     return any(word.search(file.read_text(encoding="utf-8")) for room in ROOMS for file in (ROOT / room).glob("*.py"))
 
@@ -77,7 +77,7 @@ def _imports_the_library(node: ast.AST) -> bool:
 
 
 def _owner(value: ast.expr, module: ModuleType, within: type | None) -> type | None:
-    """The class whose attribute is used, if the source tells: of `self`, of `super()`, or a class by its name."""
+    """Return the class whose attribute is used, if the source shows it: by `self`, `super()` or its name."""
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "super":
         return within
     if not isinstance(value, ast.Name):
@@ -89,7 +89,7 @@ def _owner(value: ast.expr, module: ModuleType, within: type | None) -> type | N
 
 
 def _bases_with(owner: type, name: str) -> list[type]:
-    """The library's classes among `owner` and its bases that have an attribute of this name, nearest first."""
+    """Return the library's classes among `owner` and its bases that have an attribute of this name, nearest first."""
     return [base for base in owner.__mro__ if name in _classes().get(f"{base.__module__}.{base.__name__}", ())]
 
 
@@ -106,13 +106,13 @@ def _exported(name: str) -> bool:
 
 @cache
 def _known() -> frozenset[str]:
-    """The names of all attributes that any class of the library has."""
+    """Return the names of all attributes of all classes of the library."""
     return frozenset(name for names in _classes().values() for name in names)
 
 
 @cache
 def _classes() -> dict[str, set[str]]:
-    """The attributes of each class of the library, as "module.Class": methods, and what is assigned in it."""
+    """Return the attributes of each class of the library, as "module.Class": methods, and assigned attributes."""
     found: dict[str, set[str]] = {}
     for file in sorted(LIBRARY.glob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:

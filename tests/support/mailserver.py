@@ -1,4 +1,4 @@
-"""A real SMTP server (aiosmtpd) on a free port, in a thread of its own: it takes mail, refuses it, hangs, or dies.
+"""A real SMTP server (aiosmtpd) on a free port, in its own thread: it accepts mail, refuses it, hangs, or dies.
 
 with MailHost(tls=True, login=("headcount", "secret")) as host:
     ...  # host.port, host.ca (a file to trust), host.mails
@@ -22,9 +22,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 class MailHost:
-    """What came is in `mails`, in order. `answer` says what is answered to a mail: None takes it, "" is never said.
+    """Received mails are in `mails`, in order. `answer` returns the answer to a mail: None accepts it, "" sends none.
 
-    `tls` is None, "starttls" or "smtps"; with `login` nobody sends without it.
+    `tls` is None, "starttls" or "smtps". With `login`, the server refuses a client that did not log in.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class MailHost:
 
     def _protocol(self) -> SMTP:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it does not know that TLS from the first byte is TLS
+            warnings.simplefilter("ignore")  # otherwise it does not treat TLS from the first byte as TLS
             protocol = SMTP(
                 self,
                 hostname="mail.example.com",

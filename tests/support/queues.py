@@ -1,4 +1,4 @@
-"""A queue on a real database, and imports in it, for tests."""
+"""A queue on a real database with imports in it, for tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 20, 15)
 
 @asynccontextmanager
 async def open_queue(data: Path, *tenants: str) -> AsyncIterator[Queue]:
-    """The queue of the data folder `data`, in which these tenants exist."""
+    """Open the queue of the data folder `data`, in which these tenants exist."""
     async with open_house(data, *tenants) as house:
         yield house.queue
 
@@ -42,7 +42,7 @@ def make_folder(data: Path, tenant: str) -> TenantFolder:
 
 
 class Watching:
-    """A watcher that remembers what it was told."""
+    """A watcher that records its calls."""
 
     def __init__(self) -> None:
         self.ends: list[tuple[int, ImportState]] = []
@@ -54,7 +54,7 @@ class Watching:
 
 
 class House:
-    """A queue, how imports of it end, and the folders around it: what most tests of imports stand in."""
+    """A queue, the ends of its imports, and the folders around it: the base of most tests of imports."""
 
     def __init__(self, data: Path, store: Store) -> None:
         self.data = data
@@ -70,7 +70,7 @@ class House:
         return SqliteUsers(self.folder(tenant))
 
     async def upload(self, text: str = "x\n", tenant: str = "acme", *, dry_run: bool = False) -> int:
-        """A file that landed: visible, copied, queued."""
+        """Add a published file: visible, copied, queued."""
         import_id = await promise(self.queue, tenant, dry_run=dry_run)
         self.put(import_id, text, tenant, dry_run=dry_run)
         await self.queue.landed(tenant, import_id)
@@ -89,14 +89,14 @@ class House:
         new.rename(visible)
 
     def shown(self, import_id: int, tenant: str = "acme") -> Any:
-        """The report in /results, None if there is none."""
+        """Return the report in /results, or None if there is none."""
         file = report_file(self.folder(tenant), import_id)
         return json.loads(file.read_text()) if file.exists() else None
 
 
 @asynccontextmanager
 async def open_house(data: Path, *tenants: str, engine: OpenStore | None = None) -> AsyncIterator[House]:
-    """A house on the data folder `data`, in which these tenants exist. Without `engine` its store is SQLite's."""
+    """Open a house on the data folder `data`, in which these tenants exist. Without `engine`, its store is SQLite."""
     async with (engine or sqlite(data))(*tenants) as store:
         for name in tenants:
             make_folder(data, name)
@@ -104,13 +104,13 @@ async def open_house(data: Path, *tenants: str, engine: OpenStore | None = None)
 
 
 async def promise(queue: Queue, tenant: str = "acme", *, dry_run: bool = False, size: int = 5) -> int:
-    """An upload that is arriving."""
+    """Add an arriving upload."""
     path = "/test/sync_users.csv" if dry_run else "/sync_users.csv"
     return await queue.arriving(tenant, path, size=size, written=None, uploaded_at=NOON, dry_run=dry_run)
 
 
 async def enqueue(queue: Queue, tenant: str = "acme", *, dry_run: bool = False) -> int:
-    """An upload that has landed."""
+    """Add a published upload."""
     import_id = await promise(queue, tenant, dry_run=dry_run)
     await queue.landed(tenant, import_id)
     return import_id

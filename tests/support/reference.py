@@ -1,9 +1,9 @@
-"""A small, obviously right model of reconciling, in plain dictionaries: what the importer is compared with.
+"""A small, obviously right model of reconciling, in plain dictionaries, to compare the importer with.
 
 It knows rows of first and last name, address, job title, teams, manager, role, `deactivate`, `active`, `leave_date`,
-`hire_date`, a column that is not read (`End Date`) and two fields of the tenant's own, cells that hold an error or a
-formula of a spreadsheet or a word for nothing, the settings `deactivate_missing`, `reactivate_returning` and
-`blank_cells`, days that pass, and nothing of batches, digests or SQL.
+`hire_date`, a column that is not read (`End Date`) and two custom fields; cells that hold an error or a formula of a
+spreadsheet, or a word for nothing; the settings `deactivate_missing`, `reactivate_returning` and `blank_cells`; and
+days that pass. It knows no batches, digests or SQL.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 NO_VALUES = ("#N/A", "#REF!", '="x"')
 """Cells that a spreadsheet writes in place of a value."""
 MUST_SAY = ("first_name", "deactivate")
-"""Columns in which such a cell rejects the row, or is wrong in a leaver's."""
+"""Columns in which such a cell rejects the row, or is wrong in a leaver's row."""
 WORDS_FOR_NOTHING = ("NULL", "-")
 TEXTS = ("job_title", "primary_team", "secondary_team", "desk")
 NO_DAY = "soon"
@@ -25,17 +25,17 @@ Users = dict[str, dict[str, Any]]
 
 @dataclass
 class Model:
-    """The users of one tenant by address, and the number of each outcome of the last file."""
+    """The users of one tenant by address, and the number of each outcome of the newest file."""
 
     users: Users = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     said: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    """The lines of the cells that are counted, by code and column."""
+    """The lines of the counted cells, by code and column."""
     past: str = ""
-    """Last days before it are over."""
+    """A `leave_date` before this day is past."""
     keep_blanks: bool = False
     unread: int = 0
-    """So many users are active whose `End Date` is past."""
+    """The number of active users whose `End Date` is past."""
 
     def apply(
         self, rows: list[Row], *, past: str, deactivate_missing: bool, reactivate_returning: bool, keep_blanks: bool
@@ -45,7 +45,7 @@ class Model:
             ("created", "updated", "unchanged", "reactivated", "deactivated", "rejected", "ignored"), 0
         )
         before = {name: dict(user) for name, user in self.users.items()}
-        leaves = {id(row): self._leaves(row) for row in rows}  # by what was stored before any of them
+        leaves = {id(row): self._leaves(row) for row in rows}  # by what was stored before all of them
         standing: dict[str, Row] = {}
         for row in sorted(rows, key=lambda row: leaves[id(row)]):
             standing.setdefault(row["email"], row)
@@ -99,14 +99,14 @@ class Model:
         return "write"
 
     def _leaves(self, row: Row) -> bool:
-        """A flag says so, or the last day is past: that of the row, or the stored one if the row has none."""
+        """Return whether a flag is set, or the last day is past: that of the row, or else the stored one."""
         last_day = row.get("leave_date", NO_VALUES[0])
         if last_day in NO_VALUES:
             last_day = self.users.get(row["email"], {}).get("leave_date") or ""
         return row.get("deactivate") == "1" or row.get("active") == "no" or self._is_over(last_day, row)
 
     def _is_over(self, last_day: str, row: Row) -> bool:
-        """Whether a last day is past, and not of an employment before the one that the row's hire date began."""
+        """Return whether a last day is past, and not before the row's hire date (an earlier employment)."""
         hired = row.get("hire_date", NO_VALUES[0])
         if hired in NO_VALUES or (self.keep_blanks and not hired):
             hired = self.users.get(row["email"], {}).get("hire_date") or ""

@@ -1,4 +1,4 @@
-"""All that there is to see of a company after an import, so that two ways of importing can be compared."""
+"""Read all that an import leaves of a company, to compare two ways of importing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLES = {
 
 
 def seen(database: Path, messages: Path, import_id: int, outcome: Any) -> dict[str, Any]:
-    """Users, history and what the import of this id said and came to, as JSON in `outcome`."""
+    """Return users, history, and the messages and `outcome` (as JSON) of the import of this id."""
     with closing(sqlite3.connect(database)) as db:
         found: dict[str, Any] = {name: db.execute(query).fetchall() for name, query in TABLES.items()}
     found["changes"] = sorted(map(repr, _each(found["changes"])))
@@ -34,9 +34,9 @@ def seen(database: Path, messages: Path, import_id: int, outcome: Any) -> dict[s
 
 
 def _in_order(outcome: Any) -> Any:
-    """What an import came to, as JSON or read from it, with its messages in one order.
+    """Return an outcome, as JSON or read from it, with its messages in one order.
 
-    Where a link is told of, with its row or at the end, depends on where a batch ends.
+    A batch end decides whether a message about a link comes with its row or at the end.
     """
     if isinstance(outcome, str) and outcome.startswith('{"state"'):
         outcome = json.loads(outcome)
@@ -46,14 +46,14 @@ def _in_order(outcome: Any) -> Any:
 
 
 def _each(records: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """A change a user of records that may be about several."""
+    """Yield one change a user; a record may be about several users."""
     for import_id, user_id, *change, more in records:
         for one in range(user_id - more, user_id + 1):
             yield import_id, one, *change
 
 
 def first_difference(ours: Any, theirs: Any) -> tuple[Any, Any]:
-    """The first parts in which two things that are seen differ; their lengths where one is the beginning."""
+    """Return the first parts that differ, or the lengths if one is the beginning of the other."""
     if isinstance(ours, bytes) and isinstance(theirs, bytes):
         ours, theirs = ours.split(b"\n"), theirs.split(b"\n")
     if isinstance(ours, dict) and isinstance(theirs, dict):

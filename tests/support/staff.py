@@ -1,6 +1,6 @@
-"""A company's list as its HR system has it: what happens to the people on it, and how it is written as a file.
+"""A company's list as its HR system has it: what happens to the users on it, and how it is written as a file.
 
-All is by the dice that it is given, so that the same dice make the same list.
+Random choices come only from the given `random.Random`: the same seed makes the same list.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ ODD: dict[str, Sequence[str]] = {
     "hire_date": ("01.02.2020",),
     "desk": ("NULL",),
 }
-"""What something is said of, or what names somebody else: a row with it settles no user."""
+"""Cells that get a message or name another user: a row with one has no digest."""
 QUOTES = (csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
 
 Person = dict[str, str]
 
 
 class Staff:
-    """The people on the list, and the form in which the system writes them."""
+    """The users on the list, and the form in which the system writes them."""
 
     def __init__(self, dice: random.Random, *, many: bool = False) -> None:
-        """`many`: a long and tidy list, of which little changes from file to file."""
+        """`many` makes a long, tidy list, of which little changes from file to file."""
         self._dice = dice
         self._many = many
         self._columns: list[str] = []
         self._form: dict[str, Any] = {}
         self._choose_columns()
         self._choose_form()
-        # So many of the cells.
+        # Shares of the cells.
         self._plain, self._odd = dice.choice((0.3, 0.7, 0.9)), dice.choice((0, 0.002, 0.01, 0.1))
         if many:
             self._plain = dice.choice((0.9, 0.97))
@@ -77,7 +77,7 @@ class Staff:
             "crlf": dice.random() < 0.3,
             "quoting": dice.choice(QUOTES),
             "utf16": dice.random() < 0.05,
-            "mixed": dice.choice((0, 0, 0.1)),  # so many of the rows have another line end, or other quotes
+            "mixed": dice.choice((0, 0, 0.1)),  # share of rows with another line end or other quotes
         }
 
     def _person(self, number: int) -> Person:
@@ -93,10 +93,10 @@ class Staff:
     def _cell(self, values: Sequence[str]) -> str:
         return values[0] if self._dice.random() < self._plain else self._dice.choice(values)
 
-    # What happens to the list.
+    # Edits of the list.
 
     def edit(self) -> str:
-        """Let one thing happen to the list; its name."""
+        """Let one thing happen to the list, and return its name."""
         edits: dict[Callable[[], None], int] = {
             self.change: 6,
             self.retype: 60 if self._many else 2,
@@ -128,7 +128,7 @@ class Staff:
                 self._dice.choice(self._people)[name] = self._dice.choice(values)
 
     def retype(self) -> None:
-        """In few rows one cell changes, whatever it is, and odd texts are among the new ones."""
+        """Change one random cell in each of a few rows; odd texts are among the new values."""
         for person in self._dice.sample(self._people, min(len(self._people), self._dice.choice((1, 3, 8)))):
             name = self._dice.choice([*COLUMNS, *self._columns])
             texts = [*MORE.get(name, ()), *ODD.get(name, ())]
@@ -182,7 +182,7 @@ class Staff:
             self._people += [dict(each) for each in self._people]
 
     def tidy(self) -> None:
-        """Each is on the list once, and nothing odd is."""
+        """Make each user occur once, without odd values."""
         tidied: dict[str, Person] = {}
         for person in self._people:
             number = person["number"] if person["number"].isdecimal() else str(200 + len(tidied))
@@ -191,10 +191,10 @@ class Staff:
             tidied.setdefault(number, {**dict.fromkeys(MORE, ""), **values, **fixed})
         self._people = list(tidied.values())
 
-    # How it is written.
+    # The written form.
 
     def write(self, settings: Mapping[str, Any]) -> bytes:
-        """The list as a file of the form that the settings name; now and then spoilt on its way."""
+        """Return the list as a file in the form that the settings name, sometimes damaged."""
         end = "\r\n" if self._form["crlf"] else "\n"
         delimiter = settings.get("delimiter", ",")
         text = f"A list{end}" * settings.get("skip_first_lines", 0) + self._table(end, delimiter)
@@ -236,5 +236,5 @@ class Staff:
         if dice < 0.13:
             return content.replace(delimiter.encode(), b"|")
         if dice < 0.14:
-            return content.decode("cp1252", "replace").encode("utf-8")  # as a program does that took it for another
+            return content.decode("cp1252", "replace").encode("utf-8")  # as by a program that read another encoding
         return content

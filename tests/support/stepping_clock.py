@@ -4,8 +4,8 @@
     with ServerProcess(tmp_path, env=clock.env) as server:
         clock.step(timedelta(days=-7))
 
-What never steps for a real process (the monotonic clock, and all waits in the process) does not here either. A test
-that uses one is marked `needs("faketime")`.
+The monotonic clock, and all waits in the process, do not step, as for a real process. Mark a test that uses one with
+`needs("faketime")`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 class SteppingClock:
-    """Right at first; what was told to `step` adds up."""
+    """A clock that is right at first; the steps add up."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "clock"
@@ -24,15 +24,15 @@ class SteppingClock:
         self.step(timedelta())
 
     def step(self, by: timedelta) -> None:
-        """Let the clock of the process step, forward or back. It has when this returns."""
+        """Step the clock of the process, forward or back. It has stepped when this returns."""
         self._off += by
-        new = self._file.with_name("clock.new")  # a file half written is no time
+        new = self._file.with_name("clock.new")  # a half-written file would not be a time
         new.write_text(f"{self._off.total_seconds():+.0f}\n")
         new.replace(self._file)
 
     @property
     def env(self) -> Mapping[str, str]:
-        """What the process is started with."""
+        """The environment to start the process with."""
         library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
         if library is None:
             raise LookupError("libfaketime is not where Debian puts it: mark the test with needs('faketime')")

@@ -1,4 +1,4 @@
-"""How a test waits: for a condition, with a deadline. Nothing in the tests sleeps and hopes."""
+"""Wait in a test for a condition, with a deadline. A test never sleeps for a fixed time."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 DEADLINE_S = 30.0
-"""Long on purpose: it is paid only by a test that fails, and a busy machine is slow."""
+"""Long on purpose: only a failing test waits so long, and a busy machine is slow."""
 
 _INTERVAL_S = 0.01
 
 
 async def eventually(condition: Callable[[], Awaitable[T] | T], timeout: float = DEADLINE_S, what: str = "") -> T:
-    """Ask `condition` (a function or a coroutine function) until it says something true, and return that.
+    """Call `condition` (a function or a coroutine function) until its result is true, and return that.
 
-    Raises AssertionError after `timeout` seconds, with `what` was waited for and the last answer.
+    Raises AssertionError after `timeout` seconds, with `what` and the last result.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -33,7 +33,7 @@ async def eventually(condition: Callable[[], Awaitable[T] | T], timeout: float =
 
 
 def wait_until(condition: Callable[[], T], timeout: float = DEADLINE_S, what: str = "") -> T:
-    """`eventually` for tests without an event loop."""
+    """Do as `eventually`, for tests without an event loop."""
     deadline = time.monotonic() + timeout
     while True:
         found = condition()

@@ -1,4 +1,4 @@
-"""Databases that something else than Headcount writes to."""
+"""Write to databases beside Headcount, as another program does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def by_hand(database: Path, *statements: str) -> None:
-    """Do these statements, each in a transaction of its own."""
+    """Run these statements, each in its own transaction."""
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
         for each in statements:
             db.execute(each)
@@ -17,9 +17,9 @@ def by_hand(database: Path, *statements: str) -> None:
 
 @contextmanager
 def being_written(database: Path, statement: str = "", *, keep: bool = False) -> Iterator[None]:
-    """Another connection did `statement`, and its transaction is open until this is left; then it is kept, or not.
+    """Hold a transaction of another connection open, after `statement`; commit it or roll it back at the end.
 
-    Whoever else writes waits for it, for up to ten seconds.
+    Other writers wait for it, at most ten seconds.
     """
     with closing(sqlite3.connect(database, isolation_level=None, timeout=10)) as writing:
         writing.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""What tests on the real process share."""
+"""Fixtures of the tests on the real process."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from tests.support.browser import open_browser
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """One browser for all tests of a module: they have their own pages, and nothing in common."""
+    """Start one browser for all tests of a module; each test has its own pages."""
     async with open_browser() as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""Killed or stopped at any step, the server makes whole what it left: nothing half, nothing lost, nothing twice."""
+"""A server killed or stopped at any step repairs all at its next start: no half, lost or double import."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MANY = people(*(f"p{number}" for number in range(60_000)))  # enough batches for
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tenant that has imported OLD."""
+    """Return a folder with a tenant that has imported OLD."""
     folder = tmp_path_factory.mktemp("prepared")
     with ServerProcess(folder) as running:
         running.add_tenant("acme")
@@ -41,7 +41,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(prepared: Path, tmp_path: Path) -> Iterator[ServerProcess]:
-    """A server that can be told to die, not started yet."""
+    """Return a server that can kill itself, not started yet."""
     folder = shutil.copytree(prepared, tmp_path / "server")
     server = ServerProcess(folder, entry="tests.support.mortal_server")
     try:
@@ -51,7 +51,7 @@ def server(prepared: Path, tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 def applied(server: ServerProcess) -> list[Any]:
-    """What the tenant's own database says was applied: import and number of created users."""
+    """Return the applied imports of the tenant's own database, each with its number of created users."""
     db = sqlite3.connect(f"file:{server.files('acme').users_db}?mode=ro", uri=True)
     try:
         return db.execute(
@@ -67,14 +67,14 @@ def shows(server: ServerProcess, content: bytes) -> bool:
 
 
 def send(server: ServerProcess, content: bytes = NEW) -> bool:
-    """Upload NEW; whether the client was told OK."""
+    """Upload `content`, and return whether the client got OK."""
     local = server.folder / "new.csv"
     local.write_bytes(content)
     return server.sftp("acme", f'put "{local}" /sync_users.csv').returncode == 0
 
 
 def is_done(server: ServerProcess, import_id: int = 2) -> None:
-    """Import 2 was applied exactly once, and everybody agrees."""
+    """Assert that the import was applied exactly once, in every place that shows it."""
     server.reaches("acme", import_id, "completed")
     report = server.report("acme", import_id)
     assert (report["counts"]["created"], report["counts"]["unchanged"]) == (5000, 1)
@@ -96,7 +96,7 @@ def test_an_acknowledged_upload_survives_a_crash(server: ServerProcess, delay_s:
 
 
 @pytest.mark.parametrize("step", IMPORT_STEPS)
-def test_killed_during_an_import_it_is_applied_exactly_once(server: ServerProcess, step: str) -> None:
+def test_an_import_is_applied_exactly_once_after_a_kill(server: ServerProcess, step: str) -> None:
     server.start(HEADCOUNT_TEST_STEP=step)
     assert send(server)
     assert server.died() == -9
@@ -105,7 +105,7 @@ def test_killed_during_an_import_it_is_applied_exactly_once(server: ServerProces
 
 
 @pytest.mark.parametrize("step", FIRST_IMPORT_STEPS)
-def test_killed_during_a_first_import_it_is_applied_exactly_once(tmp_path: Path, step: str) -> None:
+def test_a_first_import_is_applied_exactly_once_after_a_kill(tmp_path: Path, step: str) -> None:
     server = ServerProcess(tmp_path, entry="tests.support.mortal_server")
     try:
         server.start(HEADCOUNT_TEST_STEP=step)
@@ -124,7 +124,7 @@ def test_killed_during_a_first_import_it_is_applied_exactly_once(tmp_path: Path,
 
 
 @pytest.mark.parametrize("step", UPLOAD_STEPS)
-def test_killed_during_an_upload_all_or_nothing_is_there(server: ServerProcess, step: str) -> None:
+def test_an_upload_is_complete_or_absent_after_a_kill(server: ServerProcess, step: str) -> None:
     server.start(HEADCOUNT_TEST_STEP=step)
     ok = send(server)
     assert server.died() == -9
@@ -143,7 +143,7 @@ def test_killed_during_an_upload_all_or_nothing_is_there(server: ServerProcess, 
 
 
 @pytest.mark.parametrize("step", ["between batches", "before its commit", "before its end is written"])
-def test_stopped_during_an_import_it_ends_within_the_grace_time(server: ServerProcess, step: str) -> None:
+def test_an_import_ends_within_the_grace_time_of_a_stop(server: ServerProcess, step: str) -> None:
     server.start(HEADCOUNT_TEST_STEP=step, HEADCOUNT_TEST_SIGNAL="SIGTERM")
     assert send(server)
     assert server.died() == 0
@@ -152,7 +152,7 @@ def test_stopped_during_an_import_it_ends_within_the_grace_time(server: ServerPr
     is_done(server)
 
 
-def test_stopped_without_a_grace_time_an_import_waits_for_the_next_start(server: ServerProcess) -> None:
+def test_a_stop_without_grace_time_leaves_the_import_for_the_next_start(server: ServerProcess) -> None:
     server.start(HEADCOUNT_TEST_STEP="between batches", HEADCOUNT_TEST_SIGNAL="SIGSTOP", HEADCOUNT_STOP_GRACE_S="0")
     assert send(server, MANY)
     server.wait_until_frozen()
@@ -180,7 +180,7 @@ def test_an_import_that_kills_the_server_every_time_is_given_up(server: ServerPr
 
 
 @pytest.mark.parametrize("kill", [True, False])
-async def test_an_upload_under_way_when_the_server_ends_publishes_nothing(server: ServerProcess, kill: bool) -> None:
+async def test_an_unfinished_upload_publishes_nothing_when_the_server_ends(server: ServerProcess, kill: bool) -> None:
     server.start()
     async with server.connect("acme") as connection:
         sftp = await connection.start_sftp_client()
@@ -200,7 +200,7 @@ async def test_an_upload_under_way_when_the_server_ends_publishes_nothing(server
     assert applied(server) == [(1, 2)]
 
 
-def test_a_broken_tenant_keeps_nobody_else_from_working(server: ServerProcess) -> None:
+def test_a_broken_tenant_does_not_stop_other_tenants(server: ServerProcess) -> None:
     for name in ("moved", "damaged"):
         server.add_tenant(name)
     server.files("moved").root.rename(server.folder / "elsewhere")
@@ -221,7 +221,7 @@ def test_a_second_server_on_the_same_data_is_refused(server: ServerProcess) -> N
     assert server.get("/readyz").status_code == 200
 
 
-def test_a_port_that_is_taken_is_said_in_a_sentence(server: ServerProcess, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(server: ServerProcess, tmp_path: Path) -> None:
     server.start()
     other = ServerProcess(tmp_path / "other", env={"HEADCOUNT_HTTP_PORT": str(server.http_port)})
     (tmp_path / "other").mkdir()
@@ -230,13 +230,13 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(server: ServerProcess, tmp_p
     assert f"cannot listen on 127.0.0.1 port {server.http_port}" in second.stderr
 
 
-def test_an_idle_server_stops_at_once_and_says_so(server: ServerProcess) -> None:
+def test_an_idle_server_stops_at_once_and_logs_it(server: ServerProcess) -> None:
     server.start()
     assert server.stop() == 0
     assert server.events()[-2:] == ["stopping", "stopped"]
 
 
-def test_a_second_signal_does_not_wait(server: ServerProcess) -> None:
+def test_a_second_signal_stops_the_server_at_once(server: ServerProcess) -> None:
     server.start(
         HEADCOUNT_TEST_STEP="between batches", HEADCOUNT_TEST_SIGNAL="SIGSTOP", HEADCOUNT_STOP_GRACE_S="3600"
     )
@@ -251,7 +251,7 @@ def test_a_second_signal_does_not_wait(server: ServerProcess) -> None:
     assert applied(server) == [(1, 2), (2, 60_000)]
 
 
-def test_without_json_the_ready_line_is_the_one_others_wait_for(server: ServerProcess) -> None:
+def test_the_ready_line_of_the_text_log_names_both_ports(server: ServerProcess) -> None:
     server.launch(HEADCOUNT_LOG_FORMAT="text", HEADCOUNT_LOG_LEVEL="error")
     line = wait_until(lambda: server.log.read_text().splitlines()[-1:], 30)
     wait_until(lambda: server.log.read_text().splitlines()[-1].startswith("listening "), 30)

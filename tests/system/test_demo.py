@@ -1,4 +1,4 @@
-"""`make demo ONCE=1` shows what it says it shows."""
+"""`make demo ONCE=1` shows what the README says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.clients import needs
 
 
 @needs("sftp")
-def test_the_demo_shows_users_created_changed_deactivated_and_kept_from_harm(tmp_path: Path) -> None:
+def test_the_demo_shows_a_correct_a_changed_and_a_held_import(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, ROOT / "deploy" / "demo" / "demo.py", "--once"],
         env={**os.environ, "TMPDIR": str(tmp_path), "COLUMNS": "120"},
@@ -29,4 +29,4 @@ def test_the_demo_shows_users_created_changed_deactivated_and_kept_from_harm(tmp
     assert "2023-02-29" in monday
     assert "deactivated" in tuesday
     assert "held" in wednesday
-    assert not list(tmp_path.iterdir()), "the demo left something behind"
+    assert not list(tmp_path.iterdir()), "the demo left files behind"

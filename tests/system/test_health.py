@@ -1,4 +1,4 @@
-"""What the server says of itself over HTTP, and who may ask."""
+"""Health checks and metrics over HTTP, and who may read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.server_process import ServerProcess
 
 
 @needs("sftp")
-def test_a_ready_server_says_so_counts_for_the_operator_and_remembers_over_a_restart(tmp_path: Path) -> None:
+def test_a_server_reports_ready_and_its_metrics_survive_a_restart(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, env={"HEADCOUNT_METRICS_AUTH": "operator"}) as server:
         assert server.get("/healthz").status_code == 200
         ready = server.get("/readyz")

@@ -1,4 +1,4 @@
-"""An export of another system on the real server: checked, its settings loaded, sent, mended, exported."""
+"""An export of another system on the real server: checked, settings loaded, sent, fixed, exported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.server_process import ServerProcess
 pytestmark = needs("sftp")
 
 
-def test_an_hr_department_sends_the_export_it_has(tmp_path: Path) -> None:
+def test_an_export_of_an_hr_system_fits_with_suggested_settings(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         server.add_tenant("acme", custom_fields='[{"key": "employee_id"}]', identifier="employee_id")
         file, settings = tmp_path / "export.csv", tmp_path / "acme.toml"
@@ -21,16 +21,16 @@ def test_an_hr_department_sends_the_export_it_has(tmp_path: Path) -> None:
         server.cli("tenant", "load", "acme", str(settings))
         server.put("acme", BY_NUMBER.replace(b"3/30/2015", b"someday"))
         assert server.wait("acme")["counts"] | {"created": 2, "rejected": 1} == server.wait("acme")["counts"]
-        # The rejected row, mended, is known for one although the file has semicolons.
+        # The fixed row is recognized as a correction although the file has semicolons.
         errors = (server.files("acme").results / "sync_users-1.errors.csv").read_bytes()
         server.cli("tenant", "set", "acme", "deactivate_missing=true")
         server.put("acme", errors.replace(b"someday", b"3/30/2015"))
-        mended = server.wait("acme")
-        assert (mended["state"], mended["counts"]["created"], mended["counts"]["deactivated"]) == ("completed", 1, 0)
+        fixed = server.wait("acme")
+        assert (fixed["state"], fixed["counts"]["created"], fixed["counts"]["deactivated"]) == ("completed", 1, 0)
         karthikeyan = server.cli("users", "show", "acme", "10084", "--json").json
         assert (karthikeyan["manager"], karthikeyan["hire_date"]) == ("10026", "2015-03-30")
         assert server.cli("users", "show", "acme", "10026", "--json").json["last_name"] == "Ad\u00ednolfi"
-        # What is written out is in the form that is read in.
+        # The export has the form that the settings read.
         exported = server.cli("users", "export", "acme").out
         assert exported.startswith(b"\xef\xbb\xbffirst_name;last_name;email;")
         server.put("acme", exported)

@@ -1,4 +1,4 @@
-"""Employee numbers as identifier, on the real server: from the first file on, and by every command."""
+"""Employee numbers as identifier on the real server, from the first file on and in every command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = needs("sftp")
 HEADER = ("employee_id", "first_name", "last_name", "email", "manager")
 
 
-def test_people_are_known_by_their_number_everywhere(tmp_path: Path) -> None:
+def test_users_are_identified_by_their_number_in_every_command(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         server.add_tenant("acme", custom_fields=json.dumps([{"key": "employee_id"}]))
         first = sheet(

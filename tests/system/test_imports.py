@@ -1,4 +1,4 @@
-"""A file dropped over SFTP becomes users: the real server, OpenSSH's client, and the command line beside them."""
+"""A file uploaded over SFTP becomes users: the real server, OpenSSH's client and the command line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = (f"tenant-{number}" for number in itertools.count(1))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """One server for all of these tests; each has a tenant of its own."""
+    """Start one server for all of these tests; each has its own tenant."""
     with ServerProcess(tmp_path_factory.mktemp("server")) as running:
         yield running
         assert running.stop() == 0
@@ -38,7 +38,7 @@ def tenant(server: ServerProcess) -> str:
 
 @pytest.fixture
 def whole(server: ServerProcess) -> str:
-    """A tenant whose files are whole lists, with twenty users."""
+    """Add a tenant with complete lists and twenty users."""
     name = next(NAMES)
     server.add_tenant(name, deactivate_missing="true")
     server.put(name, people(*TWENTY))
@@ -75,7 +75,7 @@ def test_the_report_and_the_rejected_rows_can_be_fetched_over_sftp(
     assert "nonsense" in (tmp_path / "sync_users-1.errors.csv").read_text(encoding="utf-8-sig")
 
 
-def test_mended_rows_sent_back_deactivate_nobody(server: ServerProcess, whole: str) -> None:
+def test_a_correction_file_deactivates_no_absent_user(server: ServerProcess, whole: str) -> None:
     server.put(whole, people(*TWENTY) + b"Bob,Smith,nonsense\n")
     assert server.wait(whole)["state"] == "completed_with_errors"
     rejected = server.files(whole).results / "sync_users-2.errors.csv"
@@ -85,14 +85,14 @@ def test_mended_rows_sent_back_deactivate_nobody(server: ServerProcess, whole: s
     assert active(server, whole) == addresses(*TWENTY, "bob")
 
 
-def test_who_is_absent_from_a_whole_list_is_deactivated(server: ServerProcess, whole: str) -> None:
+def test_a_complete_list_deactivates_absent_users(server: ServerProcess, whole: str) -> None:
     server.put(whole, people(*TWENTY[1:]))
     report = server.wait(whole)
     assert (report["state"], report["counts"]["deactivated_absent"]) == ("completed", 1)
     assert active(server, whole) == addresses(*TWENTY[1:])
 
 
-def test_a_file_that_would_deactivate_too_many_is_held_and_touches_nobody(server: ServerProcess, whole: str) -> None:
+def test_an_import_over_the_deactivation_limit_is_held_and_changes_no_user(server: ServerProcess, whole: str) -> None:
     server.put(whole, people("p0", "p19"))
     report = server.wait(whole)
     assert report["state"] == "held"
@@ -125,7 +125,7 @@ def test_a_held_import_that_is_discarded_never_runs(server: ServerProcess, whole
     assert "only a held import can be approved" in refused.err
 
 
-def test_a_newer_file_takes_the_place_of_a_held_one(server: ServerProcess, whole: str) -> None:
+def test_a_newer_file_replaces_a_held_import(server: ServerProcess, whole: str) -> None:
     server.put(whole, people("p0", "p19"))
     server.reaches(whole, 2, "held")
     server.put(whole, people(*TWENTY))
@@ -134,7 +134,7 @@ def test_a_newer_file_takes_the_place_of_a_held_one(server: ServerProcess, whole
     assert server.result(whole, 2)["state"] == "superseded"
 
 
-def test_of_whole_lists_that_wait_only_the_newest_runs(server: ServerProcess, whole: str) -> None:
+def test_only_the_newest_of_waiting_complete_lists_runs(server: ServerProcess, whole: str) -> None:
     with being_written(server.files(whole).users_db):
         server.put(whole, people(*TWENTY[1:]))
         server.reaches(whole, 2, "running")
@@ -148,7 +148,7 @@ def test_of_whole_lists_that_wait_only_the_newest_runs(server: ServerProcess, wh
     assert active(server, whole) == addresses(*TWENTY)
 
 
-def test_a_dry_run_says_what_would_happen_and_does_nothing(server: ServerProcess, tenant: str) -> None:
+def test_a_dry_run_reports_what_would_happen_and_changes_nothing(server: ServerProcess, tenant: str) -> None:
     server.put(tenant, people("ann", "bob"), "/test/sync_users.csv")
     report = server.wait(tenant, 1)
     assert (report["state"], report["dry_run"], report["counts"]["created"]) == ("completed", True, 2)
@@ -157,7 +157,7 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(server: ServerProcess
     assert not server.files(tenant).copy(1).exists()
 
 
-def test_lists_of_changes_all_run_in_the_order_they_came(server: ServerProcess, tenant: str) -> None:
+def test_lists_of_changes_all_run_in_the_order_of_upload(server: ServerProcess, tenant: str) -> None:
     for number in range(5):
         server.put(tenant, people("ann", job_title=f"Title {number}"))
     reports = [server.wait(tenant, number) for number in range(1, 6)]
@@ -177,7 +177,7 @@ def test_a_file_uploaded_under_another_name_and_renamed_is_imported_once(server:
     assert [one["state"] for one in server.cli("import", "list", tenant, "--json").json] == ["completed"]
 
 
-def test_a_wrong_name_is_not_silence(server: ServerProcess, tenant: str) -> None:
+def test_an_upload_under_a_similar_name_is_listed_with_the_reason(server: ServerProcess, tenant: str) -> None:
     server.put(tenant, people("ann"), "/Sync_Users.csv")
     server.reaches(tenant, 1, "ignored")
     report = server.report(tenant, 1)
@@ -186,7 +186,7 @@ def test_a_wrong_name_is_not_silence(server: ServerProcess, tenant: str) -> None
     assert server.cli("import", "show", tenant, check=False).code == 1
 
 
-async def test_an_upload_that_breaks_off_is_listed_and_imports_nothing(server: ServerProcess, tenant: str) -> None:
+async def test_an_interrupted_upload_is_listed_and_imports_nothing(server: ServerProcess, tenant: str) -> None:
     async with server.connect(tenant) as connection:
         sftp = await connection.start_sftp_client()
         file = await sftp.open("/sync_users.csv", "wb")
@@ -199,14 +199,14 @@ async def test_an_upload_that_breaks_off_is_listed_and_imports_nothing(server: S
     assert not server.files(tenant).visible("/sync_users.csv").exists()
 
 
-def test_a_file_that_makes_no_sense_fails_and_says_what_to_do(server: ServerProcess, tenant: str) -> None:
+def test_a_file_without_a_required_column_fails_and_names_it(server: ServerProcess, tenant: str) -> None:
     server.put(tenant, b"first_name,last_name\nAnn,Smith\n")
     waited = server.cli("import", "wait", tenant, "--json", check=False)
     assert (waited.code, waited.json["state"]) == (1, "failed")
     assert "email" in waited.json["message"]
 
 
-def test_two_tenants_at_once_see_nothing_of_each_other(server: ServerProcess) -> None:
+def test_tenants_cannot_see_each_other(server: ServerProcess) -> None:
     ours, theirs = next(NAMES), next(NAMES)
     for name, person in ((ours, "ann"), (theirs, "bob")):
         server.add_tenant(name, deactivate_missing="true")
@@ -222,7 +222,7 @@ def test_two_tenants_at_once_see_nothing_of_each_other(server: ServerProcess) ->
     assert theirs not in str(reports)
 
 
-def test_what_happened_is_counted(server: ServerProcess, tenant: str) -> None:
+def test_metrics_count_imports_rows_users_and_uploads(server: ServerProcess, tenant: str) -> None:
     server.put(tenant, people("ann", "bob"))
     server.wait(tenant)
     server.put(tenant, people("ann"), "/test/sync_users.csv")
@@ -234,7 +234,7 @@ def test_what_happened_is_counted(server: ServerProcess, tenant: str) -> None:
     assert f'headcount_uploads_total{{result="completed",tenant="{tenant}"}} 2.0' in lines
 
 
-def test_a_tenant_that_is_removed_is_gone_from_the_metrics_too(server: ServerProcess, tenant: str) -> None:
+def test_a_removed_tenant_is_not_in_the_metrics(server: ServerProcess, tenant: str) -> None:
     server.put(tenant, people("ann"))
     server.wait(tenant)
     server.cli("tenant", "remove", tenant, "--yes")

@@ -1,4 +1,4 @@
-"""Killed at any moment of an import, and not only at its steps, the server leaves nothing half, lost or twice."""
+"""A server killed at any moment of an import, also between steps, leaves no half, lost or double import."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from tests.support.kills import play
 pytestmark = needs("sftp")
 
 
-def test_killed_at_random_moments_each_import_is_applied_exactly_once(tmp_path: Path) -> None:
+def test_each_import_is_applied_exactly_once_despite_random_kills(tmp_path: Path) -> None:
     assert play(tmp_path, seed=1, kills=8, rows=6000).hits.total() == 8

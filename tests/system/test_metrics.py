@@ -1,4 +1,4 @@
-"""Every metric of docs/operating.md, as a running server shows it after what it counts has happened."""
+"""Every metric of docs/operating.md, as a running server shows it after the events that it counts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DOCUMENTED = set(
 
 
 def shown(server: ServerProcess) -> dict[str, float]:
-    """The samples of /metrics by name and labels."""
+    """Return the samples of /metrics by name and labels."""
     pairs = (
         line.rsplit(" ", 1) for line in server.get("/metrics").text.splitlines() if line.startswith("headcount_")
     )
@@ -44,11 +44,11 @@ async def _a_refused_login(server: ServerProcess) -> None:
     options = {"username": "acme", "client_keys": [key], "agent_path": None, "known_hosts": None, "config": None}
     with suppress(asyncssh.Error, OSError):
         async with asyncssh.connect("127.0.0.1", server.sftp_port, local_addr=("127.0.0.77", 0), **options):
-            raise AssertionError("a stranger is in")
+            raise AssertionError("an unknown key logged in")
 
 
 @needs("sftp")
-def test_every_documented_metric_counts_what_happens(tmp_path: Path) -> None:
+def test_every_documented_metric_counts_its_events(tmp_path: Path) -> None:
     env = {
         "HEADCOUNT_PENALTY_REFUSED_S": "20",
         "HEADCOUNT_SMTP_URL": "smtp://127.0.0.1:9",
@@ -94,14 +94,14 @@ def test_every_documented_metric_counts_what_happens(tmp_path: Path) -> None:
 
 
 @needs("sftp")
-def test_users_are_counted_as_they_are_when_a_killed_server_starts_again(tmp_path: Path) -> None:
+def test_a_killed_server_counts_the_current_users_at_its_next_start(tmp_path: Path) -> None:
     active = 'headcount_users{state="active",tenant="acme"}'
     with ServerProcess(tmp_path) as server:
         server.add_tenant("acme")
         server.put("acme", people("ann", "ben"))
         assert server.wait("acme")["state"] == "completed"
         server.stop()
-        server.start()  # what was counted is written down by now
+        server.start()  # the counts are stored by now
         assert shown(server)[active] == 2
         server.put("acme", people("ann", "ben", "cy"))
         assert server.wait("acme")["state"] == "completed"

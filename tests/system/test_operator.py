@@ -1,4 +1,4 @@
-"""What the operator does beside a running server, and how soon it holds."""
+"""Commands of the operator beside a running server, and how soon they take effect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = (f"tenant-{number}" for number in itertools.count(1))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """One server for all of these tests; each has a tenant of its own."""
+    """Start one server for all of these tests; each has its own tenant."""
     with ServerProcess(tmp_path_factory.mktemp("server")) as running:
         yield running
         assert running.stop() == 0
@@ -42,14 +42,14 @@ def fingerprint(server: ServerProcess, tenant: str) -> str:
     return str(server.cli("key", "list", tenant, "--json").json[0]["fingerprint"])
 
 
-def test_a_tenant_can_log_in_the_moment_it_was_added(server: ServerProcess) -> None:
+def test_a_tenant_can_log_in_as_soon_as_it_is_added(server: ServerProcess) -> None:
     for _ in range(3):
         name = next(NAMES)
         server.add_tenant(name)
         assert server.sftp(name, "ls").returncode == 0
 
 
-def test_the_list_of_keys_says_when_each_was_last_used(server: ServerProcess, tenant: str) -> None:
+def test_the_list_of_keys_shows_when_each_was_last_used(server: ServerProcess, tenant: str) -> None:
     def key() -> dict[str, str]:
         found: dict[str, str] = server.cli("key", "list", tenant, "--json").json[0]
         return found
@@ -62,15 +62,13 @@ def test_the_list_of_keys_says_when_each_was_last_used(server: ServerProcess, te
     assert key()["last_used_from"] == "127.0.0.1"
 
 
-def test_a_revoked_key_opens_nothing_from_that_moment(server: ServerProcess, tenant: str) -> None:
+def test_a_revoked_key_is_refused_at_once(server: ServerProcess, tenant: str) -> None:
     assert server.sftp(tenant, "ls").returncode == 0
     server.cli("key", "revoke", tenant, fingerprint(server, tenant))
     assert server.sftp(tenant, "ls").returncode != 0
 
 
-async def test_revoking_a_key_ends_its_sessions_and_what_they_were_sending(
-    server: ServerProcess, tenant: str
-) -> None:
+async def test_revoking_a_key_ends_its_sessions_and_their_uploads(server: ServerProcess, tenant: str) -> None:
     async with server.connect(tenant) as connection, connection.start_sftp_client() as sftp:
         file = await sftp.open("/sync_users.csv", "wb")
         await file.write(people("ann"))
@@ -93,7 +91,7 @@ async def test_an_expired_key_ends_its_sessions(server: ServerProcess) -> None:
     assert (await asyncio.to_thread(server.sftp, name, "ls")).returncode != 0
 
 
-async def test_removing_a_tenant_ends_its_sessions_and_nobody_elses(server: ServerProcess, tenant: str) -> None:
+async def test_removing_a_tenant_ends_only_its_sessions(server: ServerProcess, tenant: str) -> None:
     other = next(NAMES)
     server.add_tenant(other)
     async with server.connect(other) as theirs, theirs.start_sftp_client() as sftp:
@@ -103,7 +101,7 @@ async def test_removing_a_tenant_ends_its_sessions_and_nobody_elses(server: Serv
         assert "results" in await sftp.listdir("/")
 
 
-def test_a_tenant_removed_while_its_import_runs_takes_nothing_else_along(server: ServerProcess, tenant: str) -> None:
+def test_a_tenant_removed_during_its_import_affects_no_other(server: ServerProcess, tenant: str) -> None:
     server.put(tenant, people(*(f"p{number}" for number in range(150_000))))
     server.put(tenant, people("waiting"))
     server.reaches(tenant, 1, "running")
@@ -127,7 +125,7 @@ def test_a_changed_limit_holds_within_a_second(server: ServerProcess, tenant: st
     )
 
 
-def test_networks_a_tenant_may_not_come_from_any_more_are_shut_out(server: ServerProcess, tenant: str) -> None:
+def test_a_network_that_is_no_longer_allowed_is_refused(server: ServerProcess, tenant: str) -> None:
     server.cli("tenant", "set", tenant, "allowed_networks=192.0.2.0/24")
     wait_until(lambda: server.sftp(tenant, "ls").returncode != 0, 2.0, "the networks to hold")
 

@@ -1,4 +1,4 @@
-"""Searching users beside the real server, which indexes what its imports did."""
+"""Search for users beside the real server, which indexes what its imports changed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.support.waiting import wait_until
 
 pytestmark = needs("sftp")
 
-# What only an index knows: that accents don't count.
+# Only an index ignores accents.
 ZOE = sheet(("Zoë", "Åström", "z@example.com"), *((f"Ann{n}", "Ash", f"a{n}@example.com") for n in range(FEW)))
 OLD = ROOT / "tests" / "fixtures" / "databases" / "tenant-001.sql"
-"""The users of a company as the first Headcount kept them, without what an index needs."""
+"""Users of a company as the first version of Headcount stored them, without what an index needs."""
 
 
-def test_who_was_imported_is_found_by_index_also_by_a_server_that_was_upgraded(tmp_path: Path) -> None:
+def test_imported_users_are_found_by_index_also_after_an_upgrade(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         server.add_tenant("acme")
         server.put("acme", ZOE)

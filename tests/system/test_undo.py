@@ -1,4 +1,4 @@
-"""Undo on the real server: asked for by the command line, done by the server, seen over SFTP."""
+"""Undo on the real server: started by the command line, done by the server, visible over SFTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         assert running.stop() == 0
 
 
-def test_one_import_after_the_other_is_undone(server: ServerProcess) -> None:
+def test_imports_are_undone_one_after_the_other(server: ServerProcess) -> None:
     server.add_tenant("acme", deactivate_missing="true")
     server.put("acme", people("ben", "ann"))
     server.wait("acme")
@@ -44,7 +44,7 @@ def test_one_import_after_the_other_is_undone(server: ServerProcess) -> None:
     assert (nothing.code, nothing.err) == (1, "Error: there is no import to undo\n")
 
 
-def test_an_undo_waits_for_the_next_start(server: ServerProcess) -> None:
+def test_an_undo_requested_without_a_server_runs_at_its_next_start(server: ServerProcess) -> None:
     server.add_tenant("globex")
     server.put("globex", people("ann"))
     server.wait("globex")
@@ -55,7 +55,7 @@ def test_an_undo_waits_for_the_next_start(server: ServerProcess) -> None:
     assert server.cli("import", "wait", "globex", "1", "--json").json["state"] == "undone"
 
 
-def test_what_imports_and_undos_changed_is_told(server: ServerProcess) -> None:
+def test_commands_list_the_changes_of_imports_and_undos(server: ServerProcess) -> None:
     server.add_tenant("initech")
     for job in ("Baker", "Boss"):
         server.put("initech", people("ann", job_title=job))

@@ -1,4 +1,4 @@
-"""Killed at any step of an undo, the next start finds it done, or does it: once."""
+"""A server killed at any step of an undo finishes it exactly once after the next start."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MANY = 3000
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a stopped server in which an import that created many and changed one is to be undone."""
+    """Return the folder of a stopped server. Queued: undo of an import that created many users and changed one."""
     folder = tmp_path_factory.mktemp("asked")
     with ServerProcess(folder) as running:
         running.add_tenant("acme")
@@ -37,14 +37,14 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def undone(server: ServerProcess) -> Counter[str]:
-    """Of how many users each field was put back."""
+    """Return the number of users whose field was set back, by field."""
     async with SqliteUsers(server.files("acme")).history(BY_ADDRESS) as history:
         changes = [change async for page in history.of_import(2) for change in page]
     return Counter(change["field"] for change in changes if change["undo"])
 
 
 @pytest.mark.parametrize("step", UNDO_STEPS)
-def test_killed_during_an_undo_it_is_done_exactly_once(asked: Path, tmp_path: Path, step: str) -> None:
+def test_a_server_killed_during_an_undo_finishes_it_exactly_once(asked: Path, tmp_path: Path, step: str) -> None:
     server = ServerProcess(shutil.copytree(asked, tmp_path / "server"), entry="tests.support.mortal_server")
     try:
         server.start(HEADCOUNT_TEST_STEP=step)

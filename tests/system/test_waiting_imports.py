@@ -1,4 +1,4 @@
-"""What waits is on the disk and within bounds, on the real server."""
+"""Waiting imports on the real server use disk within the quota, and no memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANY = 400
 
 
 def queue_many(server: ServerProcess, tenant: str, content: bytes) -> None:
-    """Put so many imports of `content` into the queue of a stopped server."""
+    """Put MANY imports of `content` into the queue of a stopped server."""
     folder = server.files(tenant)
     folder.uploads.mkdir(exist_ok=True)
     folder.copy(1).write_bytes(content)
@@ -35,7 +35,7 @@ def queue_many(server: ServerProcess, tenant: str, content: bytes) -> None:
 
 
 def test_a_long_queue_takes_no_memory(tmp_path: Path) -> None:
-    """Its headers are read to find corrections: what was read of each file once stayed in memory, a megabyte each."""
+    """The server reads the header of each file to find corrections. It once kept a megabyte of each in memory."""
     content = people(*(f"p{number}" for number in range(4000)), job_title="x" * 250)
     assert len(content) > 1024 * 1024
     server = ServerProcess(tmp_path)
@@ -50,7 +50,7 @@ def test_a_long_queue_takes_no_memory(tmp_path: Path) -> None:
 
 
 async def two_refused(server: ServerProcess) -> None:
-    """One file by rename, one by CLOSE."""
+    """Send one file by rename and one by CLOSE; both are refused."""
     async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
         async with sftp.open("new.csv", "wb") as file:
             await file.write(people("cy"))
@@ -65,7 +65,7 @@ async def two_refused(server: ServerProcess) -> None:
 @needs("sftp")
 def test_a_file_is_refused_with_the_reason_while_too_many_imports_wait(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
-        # Each waits for its check-sum, for an hour.
+        # Each waits for its checksum, at most an hour.
         server.add_tenant("acme", max_waiting_imports="2", require_checksum="true")
         for name in ("ann", "bob"):
             server.put("acme", people(name))
@@ -80,7 +80,7 @@ def test_a_file_is_refused_with_the_reason_while_too_many_imports_wait(tmp_path:
 
 
 async def sent_until_refused(server: ServerProcess, content: bytes, most: int) -> str | None:
-    """Send a file again and again in one session; what the refusal said, None if there was none."""
+    """Send a file repeatedly in one session, and return the reason of a refusal, or None."""
     async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
         for _ in range(most):
             try:
@@ -92,13 +92,13 @@ async def sent_until_refused(server: ServerProcess, content: bytes, most: int) -
 
 
 def on_disk(server: ServerProcess) -> int:
-    """Bytes of the tenant's files and of the copies, each inode once."""
+    """Return the bytes of the tenant's files and copies, each inode once."""
     folder = server.files("acme")
     found = [file.stat() for place in (folder.files, folder.uploads) for file in place.rglob("*.csv")]
     return sum({each.st_ino: each.st_size for each in found}.values())
 
 
-def test_files_that_wait_take_no_more_of_the_disk_than_the_quota(tmp_path: Path) -> None:
+def test_waiting_files_use_no_more_disk_than_the_quota(tmp_path: Path) -> None:
     content = people(*(f"p{number}" for number in range(2000)), job_title="x" * 200)
     with ServerProcess(tmp_path) as server:
         server.add_tenant("acme", quota_bytes=str(4 * len(content)), require_checksum="true")
@@ -108,7 +108,7 @@ def test_files_that_wait_take_no_more_of_the_disk_than_the_quota(tmp_path: Path)
         assert 2 * len(content) <= on_disk(server) <= 4 * len(content)
 
 
-def test_complete_lists_one_after_the_other_find_room_in_three_times_their_size(tmp_path: Path) -> None:
+def test_complete_lists_fit_in_a_quota_of_three_times_their_size(tmp_path: Path) -> None:
     content = people(*(f"p{number}" for number in range(2000)), job_title="x" * 200)
     with ServerProcess(tmp_path) as server:
         server.add_tenant(

@@ -1,9 +1,9 @@
-"""Clients of other people, each with its own way to put a file, rename one and get one.
+"""Third-party clients, each with its own way to put a file, rename one and get one.
 
     async with peer(house) as client:
         await client.put(local, "sync_users.csv")
 
-What lies beside this file are the scripts of clients that are libraries: all take the same arguments.
+The scripts beside this file use clients that are libraries. All take the same arguments.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HERE = ROOT / "tests" / "support" / "peers"
 
 
 class Peer:
-    """One client. An operation that the client itself calls a failure raises AssertionError with what it said."""
+    """One client. An operation that the client reports as failed raises AssertionError with its output."""
 
     NEEDS: ClassVar[tuple[str, ...]] = ()
 
@@ -43,7 +43,7 @@ class Peer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing of the client is left."""
+        """Assert that nothing of the client is left."""
 
     async def put(self, local: Path, remote: str) -> None:
         raise NotImplementedError
@@ -61,7 +61,7 @@ class Peer:
 
 
 class Sshfs(Peer):
-    """Mounts, and has the system's own programs do the rest."""
+    """A client that mounts the folder; the system's own programs do the rest."""
 
     NEEDS = (SSHFS, "ssh")
 
@@ -134,13 +134,13 @@ class Psftp(Peer):
 
 
 class Rclone(Peer):
-    """The one from PyPI, beside this Python, which is newer than Debian's."""
+    """The rclone from PyPI, beside this Python: it is newer than Debian's."""
 
     PROGRAM: ClassVar[str] = str(Path(sys.executable).with_name("rclone"))
 
     async def _rclone(self, *arguments: str) -> None:
         env = {"RCLONE_CONFIG": str(self.house.work / "rclone.conf"), "RCLONE_RETRIES": "1"}
-        # What is there already is left alone by rclone, unless it is told otherwise.
+        # By default, rclone skips files that exist already.
         await self.run(self.PROGRAM, "--ignore-times", *arguments, env=env)
 
     def _remote(self, path: str) -> str:

@@ -15,7 +15,7 @@ CODE = re.compile(r"^\| `(\w+)` \| (\d+) \|", re.MULTILINE)
 
 
 def operations() -> dict[tuple[str, str], set[str]]:
-    """The operations of the document, and the parameters of each that are not in the path."""
+    """Return the operations of the document, and the parameters of each that are not in the path."""
     found = {}
     for path, item in document()["paths"].items():
         for method in METHODS:
@@ -26,7 +26,7 @@ def operations() -> dict[tuple[str, str], set[str]]:
 
 
 def sections() -> dict[tuple[str, str], str]:
-    """What the page says of each operation: up to the next one, or heading."""
+    """Return the text about each operation, up to the next one or the next heading."""
     places = list(OPERATION.finditer(PAGE))
     ends = [place.start() for place in places[1:]] + [len(PAGE)]
     return {

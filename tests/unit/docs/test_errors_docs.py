@@ -1,4 +1,4 @@
-"""docs/errors.md names every code the importer can answer with, and its examples do what it says."""
+"""docs/errors.md names every message code of the importer, and its examples do what it says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 PACKAGES = ("importer", "engine", "server", "keys")
 CODE_AT = {"Doubtful": 1, "FileError": 0, "Invalid": 0, "Problem": 1}
 
-OWN_FIELDS = (
+CUSTOM_FIELDS = (
     CustomField(key="shoe_size", type="number"),
     CustomField(key="on_call", type="boolean"),
     CustomField(key="shift", type="choice", choices=("Early", "Late")),
@@ -28,14 +28,14 @@ OWN_FIELDS = (
 
 
 def table(heading: str) -> list[list[str]]:
-    """The cells of the first table below `heading`, without its own header."""
+    """Return the cells of the first table below `heading`, without its own header."""
     part = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
     rows = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in row] for row in rows]
 
 
-def codes_said(node: ast.Call, where: str) -> set[str]:
-    """The code in this call: a text, or the value of a guard's reason. One that is handed on is said elsewhere."""
+def codes_of(node: ast.Call, where: str) -> set[str]:
+    """Return the code in this call: a text, or the value of a guard's reason. Empty if the code is passed on."""
     at = CODE_AT[node.func.id] if isinstance(node.func, ast.Name) else 0
     named = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
     code = node.args[at] if len(node.args) > at else named[0]
@@ -51,7 +51,7 @@ def codes_in_the_program() -> set[str]:
     for file in [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CODE_AT:
-                found |= codes_said(node, f"{file.relative_to(ROOT)} line {node.lineno}")
+                found |= codes_of(node, f"{file.relative_to(ROOT)} line {node.lineno}")
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).startswith("code,"):
                 values = node.value.elts if isinstance(node.value, ast.Tuple) else []
                 found |= {str(value.value) for value in values[:1] if isinstance(value, ast.Constant)}
@@ -70,14 +70,14 @@ def test_every_code_is_on_the_page_and_every_code_on_the_page_exists() -> None:
     assert documented == codes_in_the_program()
 
 
-def test_every_code_says_when_it_comes_and_what_to_do() -> None:
+def test_every_code_has_its_cause_and_what_to_do() -> None:
     assert {len(row) for row in FAILS} == {3}
     assert {len(row) for row in REJECTS} == {4}
     assert all(all(row) for row in [*FAILS, *SAYS, *UNDOES, *HOLDS])
 
 
 def problems_of(text: str) -> list[Problem]:
-    settings = ImportSettings(custom_fields=OWN_FIELDS)
+    settings = ImportSettings(custom_fields=CUSTOM_FIELDS)
     reader = CsvReader([text.encode()], **settings.form)
     checker = RowChecker(reader.header, settings)
     found: list[Problem] = []
@@ -88,7 +88,7 @@ def problems_of(text: str) -> list[Problem]:
 
 
 @pytest.mark.parametrize(("code", "example"), [row[:2] for row in FAILS if "⏎" in row[1]])
-def test_a_file_that_fails_in_the_docs_fails_so(code: str, example: str) -> None:
+def test_a_failing_file_of_the_docs_fails_with_its_code(code: str, example: str) -> None:
     text = example.strip("`").replace("⏎", "\n").replace("␍", "\r").replace("␀", "\0")
     with pytest.raises(FileError) as caught:
         problems_of(text)
@@ -99,7 +99,7 @@ ROWS = [row[:3] for row in REJECTS if row[2].startswith("`") and "⏎" not in ro
 
 
 @pytest.mark.parametrize(("code", "column", "row"), ROWS)
-def test_a_row_that_is_rejected_in_the_docs_is_rejected_so(code: str, column: str, row: str) -> None:
+def test_a_rejected_row_of_the_docs_gets_its_code_and_column(code: str, column: str, row: str) -> None:
     name = column.strip("`")
     header = ",".join([*REQUIRED, name] if name and name not in REQUIRED else REQUIRED)
     found = problems_of(f"{header}\n{row.split('`')[1]}\n")

@@ -46,7 +46,7 @@ def levels() -> dict[str, set[str]]:
 
 @cache
 def seen() -> frozenset[str]:
-    """The texts in the code of tests that are an event, this file and the others about docs aside."""
+    """Return the texts in tests that are an event, without this file and the others about docs."""
     here = Path(__file__).parent
     trees = [_tree(file) for file in (ROOT / "tests").rglob("test_*.py") if file.parent != here]
     texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}

@@ -1,4 +1,4 @@
-"""docs/file-format.md names every column, choice and limit, and its example does what it says."""
+"""docs/file-format.md names every column, choice and limit, and its example has no problems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.docs.test_errors_docs import problems_of
 PAGE = (ROOT / "docs" / "file-format.md").read_text(encoding="utf-8")
 
 
-def test_the_example_at_the_top_has_nothing_wrong() -> None:
+def test_the_example_at_the_top_has_no_problems() -> None:
     example = PAGE.split("```csv\n")[1].split("```")[0]
     assert problems_of(example) == []
 

@@ -1,4 +1,4 @@
-"""The owner's guide calls things what the page calls them, and its pictures are there."""
+"""The owner's guide uses the labels of the pages, and its pictures exist."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ GUIDE = (DOCS / "owner-guide.md").read_text(encoding="utf-8")
 TEMPLATES = ROOT / "server" / "web" / "pages" / "templates"
 
 
-def test_settings_are_called_as_in_the_form() -> None:
+def test_settings_have_the_labels_of_the_form() -> None:
     named = re.findall(r"\*([^*]+)\* \(`(\w+)`\)", GUIDE)
     assert len(named) > 2
     assert [label for label, name in named if SETTING_TEXTS[name].label != label] == []
 
 
-def test_states_are_called_as_in_the_list() -> None:
+def test_states_have_the_labels_of_the_list() -> None:
     rows = re.findall(r"^\| ([A-Z][^|]*?) \| ", GUIDE, re.MULTILINE)
     assert len(rows) > 5
     assert [state for state in rows if state not in STATES.values()] == []
 
 
-def test_buttons_and_pages_have_the_names_that_the_pages_show() -> None:
+def test_buttons_and_pages_have_the_names_of_the_templates() -> None:
     shown = "".join(file.read_text(encoding="utf-8") for file in TEMPLATES.glob("*.html"))
     named = re.findall(r"\*\*([^*]+)\*\*", GUIDE)
     assert len(named) > 5
     assert [name for name in named if name not in shown] == []
 
 
-def test_its_pictures_are_there() -> None:
+def test_every_picture_of_the_guide_exists() -> None:
     pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", GUIDE)
     assert len(pictures) > 5
     assert [each for each in pictures if not (DOCS / each).is_file()] == []

@@ -1,4 +1,4 @@
-"""docs/settings.md lists every setting there is, with its type and default, and no other."""
+"""docs/settings.md lists every setting with its type and default, and no other."""
 
 from __future__ import annotations
 
