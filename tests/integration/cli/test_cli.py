@@ -104,7 +104,7 @@ def test_several_settings_are_changed_completely_or_not_at_all() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("tenant", "add", "acme"), "already is a tenant acme"),
+        (("tenant", "add", "acme"), "the tenant acme exists already"),
         (("tenant", "add", "../acme"), "cannot be the name of a tenant"),
         (("tenant", "add", "initech", "--key", "no/such.pub"), "no/such.pub: No such file"),
         (("tenant", "show", "initech"), "no tenant initech"),

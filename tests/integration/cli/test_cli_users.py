@@ -279,7 +279,7 @@ def test_a_custom_field_called_active_is_kept_but_cannot_be_added(tmp_path: Path
     fields = 'custom_fields=[{"key": "active"}]'
     refused = run_cli("tenant", "set", "acme", fields)
     assert refused.code == 1
-    assert "can't be called active" in refused.err
+    assert "cannot have the key active" in refused.err
     users = SqliteUsers(TenantFolder(tmp_path / "data" / "tenants" / "acme"))
     older = Settled({"custom_fields": '[{"key": "active"}]'}, [])
     asyncio.run(users.change_settings(lambda _: older))
