@@ -116,7 +116,7 @@ class Courier:
         while not self._ending.is_set() and (due := await self._outbox.due(Channel.MAIL)):
             for message in due:
                 try:
-                    await self._bring(message, self._mail)
+                    await self._deliver(message, self._mail)
                 except ServerAway as error:
                     return self._away(error)
                 if self._ending.is_set():
@@ -153,7 +153,7 @@ class Courier:
 
     async def _call(self, message: Message) -> None:
         try:
-            await self._bring(message, self._post)
+            await self._deliver(message, self._post)
         except TryAgain as error:
             self._held_up(error)
 
@@ -163,7 +163,7 @@ class Courier:
 
     # Both
 
-    async def _bring(self, due: Message, send: Send) -> None:
+    async def _deliver(self, due: Message, send: Send) -> None:
         """Try to send one message, and record the result in the outbox. Raises ServerAway, TryAgain."""
         message = await self._outbox.begin(due)
         if message is None:

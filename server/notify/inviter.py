@@ -71,7 +71,7 @@ class Inviter:
         self._all_due_at = 0.0
         self._measure_at = 0.0
         self._ended: set[str] = set()
-        self._told = asyncio.Event()
+        self._news = asyncio.Event()
         self._ending = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._waiting: dict[str, int] = {}
@@ -80,7 +80,7 @@ class Inviter:
         """Visit the tenant of an applied import soon: it may have users to invite."""
         if entry.state in APPLIED and not entry.dry_run:
             self._ended.add(entry.tenant)
-            self._told.set()
+            self._news.set()
 
     def start(self) -> None:
         self._loop = asyncio.create_task(again(self._round, HeldUp(), self._ending), name="invitations")
@@ -88,7 +88,7 @@ class Inviter:
     async def stop(self, grace_s: float) -> None:
         """Start no more invitations, and give the one in progress `grace_s` to end. Else it is sent again later."""
         self._ending.set()
-        self._told.set()
+        self._news.set()
         if self._loop:
             await asyncio.wait([self._loop], timeout=grace_s)
             self._loop.cancel()
@@ -109,7 +109,7 @@ class Inviter:
         await self._mailer.leave()
         if self._ending.is_set():
             return 0
-        await set_within(self._told, max(0.0, self._all_due_at - time.monotonic()))
+        await set_within(self._news, max(0.0, self._all_due_at - time.monotonic()))
         return 0
 
     async def _all_waiting(self) -> set[str]:
@@ -123,7 +123,7 @@ class Inviter:
         return waiting
 
     def _just_ended(self) -> set[str]:
-        self._told.clear()
+        self._news.clear()
         ended, self._ended = self._ended, set()
         return ended
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ground.words import counted
+from ground.words import as_sentence, counted
 from importer.file.letters import one_line
 from importer.model import APPLIED, Counts, ImportState
 from importer.report import Report
@@ -61,11 +61,11 @@ def letter_of(
 
 
 def stale_letter(tenant: str, days: int, last: str | None) -> Letter:
-    """Return the mail about a feed without a file for `days` days; a file was last applied at `last` (RFC 3339)."""
+    """Return the mail about a feed without a file for `days` days; the newest applied import ended at `last`."""
     for_days = counted(days, "day", "days")
     parts = [
         [f"No file of {tenant} was applied for {for_days}."],
-        [f"The previous file was applied at {_time(last)}." if last else "No file was ever applied."],
+        [f"The newest applied import ended at {_time(last)}." if last else "No file was ever applied."],
         ["Check that the export runs and that its uploads arrive:", f"  headcount import list {tenant}"],
     ]
     return Letter(f"[Headcount] {tenant}: no file for {for_days}", _text(parts))
@@ -115,7 +115,7 @@ def _sentence(report: Report) -> str:
     if report.state is ImportState.HELD:
         return f"{name} is held, and nothing was changed: {_message(report).removeprefix(HELD_ALREADY)}"
     if report.state is ImportState.ABORTED:
-        return _message(report)
+        return as_sentence(_message(report))
     return f"{name} could not be imported, and nothing was changed: {_message(report)}"
 
 

@@ -102,5 +102,5 @@ async def _user(visit: Visit, identifier: str) -> ShownUser:
     async with visit.directory() as directory:
         user = await directory.get(identifier)
     if user is None:
-        raise NotDone(404, f"There is no user {identifier} in {visit.tenant}.", code="no_user")
+        raise NotDone(404, f"There is no user “{identifier}” in {visit.tenant}.", code="no_user")
     return user

@@ -184,14 +184,14 @@ async def _tried(desk: Desk) -> bool:
     return all(message.attempts for message in await desk.outbox.newest("acme", 10))
 
 
-async def test_a_stale_feed_is_notified_once_for_each_previous_file(desk: Desk) -> None:
+async def test_a_stale_feed_is_notified_once_after_each_applied_import(desk: Desk) -> None:
     for last in ("2026-03-01", "2026-03-01", "2026-04-01", None, None):
         await desk.outbox.put(await desk.herald.stale_notices("acme", 3, last))
     assert len(await desk.states()) == 3
 
 
 @pytest.mark.logs("mail_server_away", "notification_failed")
-async def test_a_mail_server_that_comes_back_gets_each_mail_once(desk: Desk, tmp_path: Path) -> None:
+async def test_a_mail_server_that_works_again_gets_each_mail_once(desk: Desk, tmp_path: Path) -> None:
     with MailHost(tmp_path) as mail:
         mail.go_away()
         for number in range(5):
@@ -244,7 +244,7 @@ async def test_the_attempts_of_a_message_end(tmp_path: Path) -> None:
     assert len({call.headers["webhook-id"] for call in web.calls}) == 1
 
 
-async def test_a_webhook_whose_receiver_comes_back_arrives(desk: Desk) -> None:
+async def test_a_webhook_arrives_when_its_receiver_works_again(desk: Desk) -> None:
     with WebHost() as web:
         web.answer = lambda call: 503 if len(web.calls) < 3 else 200
         desk.settings["acme"] = TenantSettings(notify_webhook=web.url)

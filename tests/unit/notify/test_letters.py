@@ -107,10 +107,10 @@ def test_a_webhook_has_the_report_and_the_leavers() -> None:
     assert import_data(held) == held.to_json()
 
 
-def test_the_mail_of_a_stale_feed_has_the_time_of_its_previous_file() -> None:
+def test_the_mail_of_a_stale_feed_has_the_end_of_the_newest_applied_import() -> None:
     text = stale_letter("acme", 3, "2026-03-01T06:00:04.120Z").text
     assert text.startswith("No file of acme was applied for 3 days.\n\n")
-    assert "The previous file was applied at 2026-03-01 06:00 UTC." in text
+    assert "The newest applied import ended at 2026-03-01 06:00 UTC." in text
     assert "  headcount import list acme\n" in text
     assert "No file was ever applied." in stale_letter("acme", 3, None).text
 
