@@ -1,11 +1,18 @@
-"""How counts and messages are written for people. Pure."""
+"""Counts, lists and sentences as messages write them. Pure."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def counted(count: int, one: str, many: str) -> str:
     """Return `1 row`, `1,200 rows`."""
     return f"{count:,} {one if count == 1 else many}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return `a`, `a and b` or `a, b and c`."""
+    return " and ".join(part for part in (", ".join(parts[:-1]), parts[-1]) if part)
 
 
 def as_sentence(message: str) -> str:

@@ -1,6 +1,6 @@
-"""The meaning of a file, and what it changes of the users.
+"""Reads a file of users and applies it to a tenant.
 
-Knows nothing of SSH, HTTP, Prometheus or the environment.
+Does not depend on SSH, HTTP, Prometheus or the environment.
 """
 
 PART_OF = "headcount"

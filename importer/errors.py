@@ -1,7 +1,7 @@
-"""Every exception of the importer: a code, the facts, and what to do.
+"""The exceptions of the importer: a code, the facts, and what to do.
 
-A row that can't be applied is data (`model.Problem`), never an exception. Exceptions are for files that
-can't be imported as a whole, for the world being in the way (disk, locks), and for our own faults.
+A row that cannot be applied is data (`model.Problem`), never an exception. An exception means that a file cannot be
+imported, that a resource is not available (disk, lock), or that Headcount has a bug.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from ground.refusals import Refusal
 
 MAX_FAULTS = 20
-"""So many faults of one file are told at once."""
+"""The most faults of one file that are reported."""
 
 
 class ImporterError(Exception):
-    """Something the importer refuses or can't do. `str(error)` is a sentence a person can act on."""
+    """A request or file that the importer cannot handle. `str(error)` is a sentence that says what to do."""
 
     code = "internal_error"
 
 
 class FileError(ImporterError):
-    """The file as a whole can't be imported; nothing was changed.
+    """The whole file cannot be imported; nothing was changed.
 
-    `line` is the physical line (from 1) and `column` the header name where it went wrong, where known. `further` has
-    what else is wrong with the same file, in the order of its lines.
+    `line` is the physical line of the fault, from 1, and `column` its column; None if unknown. `further` has the
+    other faults of the file, in the order of its lines.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class FileError(ImporterError):
         self.further: tuple[FileError, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """For another process: as it is, without where it was raised."""
+        """Pickle the error for another process, without its traceback."""
         return _file_error, (self.code, self.message, self.line, self.column, self.value, self.further)
 
     def with_further(self, others: Sequence[FileError]) -> FileError:
-        """Return this fault as the one that is raised for all of these, at most `MAX_FAULTS` in all."""
+        """Add `others` to `further`, up to `MAX_FAULTS` in all; return this error."""
         self.further = (*self.further, *others)[: MAX_FAULTS - 1]
         return self
 
@@ -63,28 +63,28 @@ def _file_error(
 
 
 class TryAgain(Refusal, ImporterError):  # noqa: N818 - it is an instruction, not a fault
-    """Nothing was changed and nobody is at fault: the same import may succeed later (disk full, database busy)."""
+    """A temporary failure (disk full, database busy); nothing was changed."""
 
 
 class Refused(Refusal, ImporterError):  # noqa: N818 - the field's word
-    """A decision that can't be taken in the state the import is in (approve a dry run, discard one applied)."""
+    """A request that the state of the import does not allow, such as to approve a dry run."""
 
 
 class Stopped(ImporterError):  # noqa: N818 - the field's word
-    """The server is stopping: the import was rolled back and stays queued."""
+    """The server is stopping. The import was rolled back and stays queued."""
 
 
 class DatabaseUnusable(ImporterError):  # noqa: N818 - what it is
-    """A database that is missing, empty, damaged or unreadable. Nothing was changed, and nothing was made anew."""
+    """A database is missing, empty, damaged or unreadable. Nothing was changed and no database was created."""
 
 
 class DatabaseDamaged(DatabaseUnusable):
-    """What came up while a database was in use: it seems to be damaged, and all of it should be read to know."""
+    """A database in use seems damaged. Only a full check can confirm it."""
 
 
 class DatabaseFault(Exception):  # noqa: N818 - what it is
-    """What an engine says of a statement of ours: no such table, a rule of one is broken. Nothing was changed."""
+    """The database rejected a statement: no such table, or a constraint failed. Nothing was changed."""
 
 
 class SchemaTooNew(DatabaseUnusable):
-    """The database was written by a newer Headcount than this one."""
+    """A newer version of Headcount wrote the database."""

@@ -1,7 +1,6 @@
-"""The words of the importer as frozen records and enums. No behaviour beyond what follows from the values.
+"""The records and enums of the importer: states, counts, messages and the outcome of an import. Pure values.
 
-What an import is, what it came to and what it says. How it is reported is in report.py, what people ask of it in
-requests.py.
+report.py has the report of an import, and requests.py the requests: approval, undo, dry run.
 """
 
 from __future__ import annotations
@@ -12,23 +11,23 @@ from enum import StrEnum
 from typing import NotRequired, TypedDict
 
 INTEGER_MAX = 2**63 - 1
-"""The largest integer a database can hold: no id is larger, and no number of bytes."""
+"""The largest integer that a database can hold: the maximum of every id and number of bytes."""
 
 VALUE_SHOWN = 100
-"""A value from a file is shown up to this many characters, never more."""
+"""The most characters of a value from a file that a message shows."""
 
 MESSAGES_IN_REPORT = 100
-"""A report carries this many messages; all that were kept are beside it."""
+"""The most messages in a report. `<id>.jsonl` beside it has all that were kept."""
 
 
 class Severity(StrEnum):
     ERROR = "error"  # the row was rejected
-    WARNING = "warning"  # the row was applied, but not as somebody may think
-    NOTICE = "notice"  # worth knowing, nothing to do
+    WARNING = "warning"  # the row was applied, but perhaps not as intended
+    NOTICE = "notice"  # information; nothing to do
 
 
 class ImportState(StrEnum):
-    ARRIVING = "arriving"  # inside the server only: promised, not yet visible under its name
+    ARRIVING = "arriving"  # only inside the server: it has an id, and its file is not yet published
     QUEUED = "queued"
     RUNNING = "running"
     COMPLETED = "completed"
@@ -44,18 +43,18 @@ class ImportState(StrEnum):
 
     @property
     def words(self) -> str:
-        """The state as it stands in a sentence."""
+        """The state as words in a sentence: `completed with errors`."""
         return self.value.replace("_", " ")
 
 
 APPLIED = frozenset({ImportState.COMPLETED, ImportState.COMPLETED_WITH_ERRORS, ImportState.UNCHANGED})
-"""An import that ended so has had its effect."""
+"""States of an import that was applied."""
 
 WAITING = frozenset({ImportState.ARRIVING, ImportState.QUEUED, ImportState.RUNNING})
-"""Everything else is an end; `HELD` is one until somebody decides."""
+"""States of an import that has not ended. `HELD` is an end, until it is approved or discarded."""
 
 NEVER_RAN = frozenset({ImportState.ABORTED, ImportState.IGNORED})
-"""Uploads that became no import."""
+"""States of an upload that was never imported."""
 
 
 class GuardReason(StrEnum):
@@ -77,7 +76,7 @@ class ProblemJson(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One message about a file: what is wrong, where, and what to do. `value` is already cut for showing."""
+    """One message about a file: what is wrong, where, and what to do. `value` is as `shown` returns it."""
 
     severity: Severity
     code: str
@@ -104,7 +103,7 @@ class Problem:
 
 
 def shown(value: str) -> str:
-    """`value` cut to what a message may show."""
+    """Return `value`, cut to `VALUE_SHOWN` characters."""
     return value if len(value) <= VALUE_SHOWN else value[: VALUE_SHOWN - 1] + "…"
 
 
@@ -117,10 +116,10 @@ class WrittenJson(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How the handle that published a file had written it: what tells a cut upload from a whole one.
+    """How the SFTP handle that published a file wrote it. Shows whether the file may be incomplete.
 
-    `writes` counts WRITE requests, `longest` is the longest of them and `last` the one that ends at the file's
-    end, both in bytes; `foreign` is true if the file holds bytes that this handle did not write.
+    `writes` counts WRITE requests. `longest` is the longest of them and `last` the one at the end of the file, in
+    bytes. `foreign` is true if the file has bytes that this handle did not write.
     """
 
     writes: int
@@ -130,7 +129,7 @@ class Written:
 
     @property
     def ends_full(self) -> bool:
-        """Two or more writes, and the one at the end as long as the longest: a whole file ends in a shorter one."""
+        """Whether the last of two or more writes is as long as the longest. A complete file mostly ends shorter."""
         return self.writes >= 2 and self.last >= self.longest
 
     def to_json(self) -> WrittenJson:
@@ -138,7 +137,7 @@ class Written:
 
     @classmethod
     def from_json(cls, data: WrittenJson | None) -> Written | None:
-        """Return None (how it was written is not known) for none: that is not suspicious."""
+        """Return None for None: how the file was written is unknown, which does not make it suspect."""
         if not data:
             return None
         return cls(int(data["writes"]), int(data["longest"]), int(data["last"]), bool(data["foreign"]))
@@ -146,7 +145,7 @@ class Written:
 
 @dataclass(slots=True)
 class Counts:
-    """What an import did, or would do. A user counts once: deactivated before reactivated before updated."""
+    """The counts of an import or a dry run. A user counts once: deactivated before reactivated before updated."""
 
     created: int = 0
     updated: int = 0
@@ -163,7 +162,7 @@ class Counts:
 
     @property
     def rows(self) -> int:
-        """Rows of the file that these counts account for."""
+        """The number of rows in the file: the sum of the counts of rows."""
         in_file = self.deactivated - self.deactivated_absent
         return (
             self.created + self.updated + self.unchanged + self.reactivated + in_file + self.rejected + self.ignored
@@ -171,7 +170,7 @@ class Counts:
 
     @property
     def changed(self) -> int:
-        """Users whose record this import writes."""
+        """The number of users whose record the import writes."""
         return self.created + self.updated + self.reactivated + self.deactivated
 
     def to_json(self) -> dict[str, int]:
@@ -196,7 +195,7 @@ def is_more_than_half(deactivated: int, active: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Why an import is held. `active` counts the users active before it."""
+    """Why an import is held. `active` counts the users that were active before it."""
 
     reasons: tuple[GuardReason, ...]
     limit_percent: float
@@ -258,11 +257,11 @@ class OutcomeJson(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run of the importer ended with, before anybody else knows.
+    """The result of one import, dry run or undo.
 
-    `active` counts the users active after it, or, where nothing was applied, as the counts say what would be; None
-    where nobody counted (it failed, or is older than this count). `unread` counts users who are active after it, and
-    have left by a column that no setting reads: only for those who have the outcome itself.
+    `active` counts the users that are active after it. If nothing was applied, that is the number `counts` would lead
+    to. None: it failed, or an older server wrote it. `unread` counts the active users that have left according to a
+    column that no setting reads; it is not part of the JSON.
     """
 
     state: ImportState

@@ -1,4 +1,4 @@
-"""An import as it is reported: its report, and the lines of the list of users that it would touch. Pure."""
+"""The report of an import, and the lines of its list of users to change. Pure."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class ReportJson(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One import as everybody sees it: CLI, API, `/results`. Times are RFC 3339 in UTC.
+    """The report of one import, as the CLI, the API and `/results` show it. Times are RFC 3339 in UTC.
 
-    `advice` is what `importer.advice.model.Advice.to_json` gives; None where there is none.
+    `advice` is what `importer.advice.model.Advice.to_json` returns; None if the import has none.
     """
 
     id: int
@@ -81,10 +81,10 @@ class Report:
 
 
 class TouchedJson(TypedDict):
-    """One user whom a held import or a dry run would touch: a line of `<id>.touched.jsonl`."""
+    """One user that a held import or a dry run would change: a line of `<id>.touched.jsonl`."""
 
     action: str
-    user_id: int | None  # None for a user that would be created
+    user_id: int | None  # None: the import would create the user
     identifier: str | None
     email: str | None
     name: str

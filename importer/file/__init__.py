@@ -1,1 +1,1 @@
-"""Bytes become records, and records become cells: what a file is, whoever sent it."""
+"""Splits the bytes of a file into records and cells."""

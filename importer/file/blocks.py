@@ -1,4 +1,4 @@
-"""Lines compared with those of the file before: whom each settles, and which are not known.  Pure."""
+"""Lines compared with the previous file: the user of each known line, and the unknown lines.  Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 
 
 class Unsure(Exception):  # noqa: N818 - what is the case
-    """This file can't be read side by side with the one before it: read it without."""
+    """This file cannot be read side by side with the previous one: read it alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileBefore:
-    """The file before: its bytes, and for each line the user whom the row on it settled; 0 for none.
+    """The previous file: its bytes, and for each line the id of the user that its row settled; 0 for none.
 
-    Of its lines the first is the line 1; `users[0]` is not used. `read` returns the bytes from a place on, so many or
-    those up to the end.
+    Lines count from 1; `users[0]` is unused. `read(at, size)` returns `size` bytes from `at`, or fewer at the end.
     """
 
     users: array[int]
@@ -26,12 +25,12 @@ class FileBefore:
 
 @dataclass(slots=True)
 class Block:
-    """Whole lines of this file, compared with the file before.
+    """Whole lines of this file, compared with the previous file.
 
-    `users` has for each the user whom it settled there; 0 for one that is not known. Those are in `unknown`: the line
-    on which each record begins, and its bytes without the line feed. `records` are the same, once decoded. `known`
-    counts the lines that are. `was` has for some unknown lines what stood in their place: whom that settled, and its
-    bytes without the line feed.
+    `users` has for each line the user that it settled there; 0 for an unknown line. `unknown` has, for each unknown
+    record, the line on which it begins and its bytes without the line feed; `records` has them decoded. `known`
+    counts the known lines. `was` has, for some unknown lines, the line that was in their place: the user it settled,
+    and its bytes without the line feed.
     """
 
     line: int
@@ -43,7 +42,7 @@ class Block:
     records: list[tuple[int, str]] = field(default_factory=list)
 
     def decode(self, encoding: str) -> None:
-        """Let `records` be what is unknown. Raises Unsure where that is not readable."""
+        """Decode `unknown` into `records`. Raises Unsure if that fails."""
         try:
             self.records = [(line, raw.decode(encoding).removesuffix("\r")) for line, raw in self.unknown]
         except UnicodeError as error:
@@ -56,9 +55,9 @@ class Block:
 
 @dataclass(slots=True)
 class Walk:
-    """What was found of lines that follow each other: their users, and which of them, by place, are not known.
+    """Consecutive lines: their users, and the unknown ones by place.
 
-    `was` has for some of these what stood in their place.
+    `was` has, for some unknown lines, the line that was in their place.
     """
 
     users: array[int]
@@ -66,21 +65,21 @@ class Walk:
     was: dict[int, tuple[int, bytes]] = field(default_factory=dict)
 
     def pass_same(self, text: bytes, users: array[int]) -> None:
-        """Add lines with these `users`, of which `text` is needed only if there is a 0."""
+        """Add lines with these `users`. `text` is needed only if one of them is 0."""
         if text:
             first = len(self.users)
             self.lines.update((at, line) for at, line in enumerate(lines_of(text), first) if not users[at - first])
         self.users += users
 
     def miss(self, line: bytes, was: tuple[int, bytes] | None = None) -> None:
-        """Add a line that is not known."""
+        """Add an unknown line."""
         self.lines[len(self.users)] = line
         if was:
             self.was[len(self.users)] = was
         self.users.append(0)
 
     def block(self, text: bytes, line: int) -> Block | None:
-        """Return the block of `text`, which begins on `line`; None if an open quote may take lines together."""
+        """Return the block of `text`, which begins on `line`; None if an open quote may join lines."""
         if any(raw.count(b'"') & 1 for raw in self.lines.values()):
             return None
         unknown = [(line + at, raw) for at, raw in self.lines.items()]
@@ -101,27 +100,27 @@ def block_of(text: bytes, line: int, users: array[int]) -> Block:
 
 
 def has_zero(numbers: array[int]) -> bool:
-    """Whether a number is 0. Looking for its bytes first takes a tenth of looking at each number."""
+    """Whether a number is 0. Searching for its bytes first takes a tenth of the time."""
     return bytes(numbers.itemsize) in numbers.tobytes() and 0 in numbers
 
 
 def size_of(lines: Sequence[bytes]) -> int:
-    """Return how many bytes these lines take, with their line ends."""
+    """Return the size of these lines in bytes, line ends included."""
     return sum(map(len, lines)) + len(lines)
 
 
 def lines_of(text: bytes) -> list[bytes]:
-    """Return the whole lines of `text`; what comes after the last line end is cut off."""
+    """Return the whole lines of `text`, without what follows the last line end."""
     lines = text.split(b"\n")
     lines.pop()
     return lines
 
 
 def _unknown(lines: Sequence[bytes], users: array[int], line: int) -> tuple[list[tuple[int, bytes]], int]:
-    """Return the records without a user, each with the line on which it begins, and how many lines are done with.
+    """Return the unknown records, each with the line on which it begins, and how many of `lines` are done.
 
-    The first of `lines` is on `line`. Lines that an open quote takes with it lose their user; a record that does not
-    end in `lines` is not done with.
+    The first of `lines` is on `line`. Lines that an open quote joins lose their user. A record that does not end in
+    `lines` is not done.
     """
     found: list[tuple[int, bytes]] = []
     at, last = 0, len(users)

@@ -1,8 +1,8 @@
-"""Which lines of a block stood in the file before, and what each says.  Pure.
+"""Finds which lines of a block were in the previous file, and the users of those.  Pure.
 
-They are looked for where they are expected: bytes beside bytes, where a block is equal; line beside line, where cells
-were changed; among the lines near by, where rows have gone or come. Where many are not found, the rows are probably
-in another order: then every line of the file before is found wherever it stands.
+Lines are searched where they are expected: as equal bytes if a block is equal, line by line if cells changed, and
+among the lines nearby if rows were added or removed. If many are not found, the rows are probably in another order:
+then each line is searched in the whole previous file.
 """
 
 from __future__ import annotations
@@ -14,28 +14,29 @@ from itertools import accumulate
 from importer.file.blocks import Block, FileBefore, Walk, block_of, has_zero, lines_of, size_of
 
 NEAR_BYTES = 64 * 1024
-"""So far before and behind the place where a block is expected it is looked for in the file before."""
+"""A block is searched this far before and after its expected place in the previous file."""
 FARTHEST_BYTES = 4 * 1024 * 1024
-"""So far on it is looked for where many lines before it were not found."""
+"""The search goes up to this much further if many lines before were not found."""
 FIRST_LINES = 8
-"""So many lines of a block are looked for, until one is found."""
+"""The number of first lines of a block that are searched, until one is found."""
 STEP_BYTES = 4096
-"""In pieces of so much, then twice that, and so on, it is seen how far a block is the same."""
+"""The size of the first piece compared to see how far a block is equal; each next piece is twice as long."""
 MERGED_BYTES = 2048
-"""So much is compared line with line at once where more than one line differs."""
+"""The bytes that are compared line by line at once if more than one line differs."""
 FEW = 10
-"""Of a block fewer than one line in so many are known: of the file probably no more are."""
+"""If fewer than one line in so many of a block are known, few more of the file probably are."""
 COLD_BLOCKS = 3
+"""After so many such blocks in a row, comparing stops."""
 MOST_ANYWHERE = 1_500_000
-"""Of a file before with at most so many lines each is found wherever it stands: that takes some 110 bytes a line."""
+"""The most lines of a previous file that is indexed as a whole, which takes some 110 bytes a line."""
 PIECE_BYTES = 1024 * 1024
 
 
 class Comparing:
-    """Finds the lines of one block after the other in the file `before`, of which the first `at` bytes are past.
+    """Finds the lines of one block after the other in the file `before`, from its byte `at` on.
 
-    `_at` is where the next block is expected there, at the beginning of its line `_line`; so many bytes of blocks of
-    which nothing was found may stand before it are `_missed`.
+    The next block is expected at `_at`, the beginning of line `_line`. `_missed` is the size of the blocks just
+    before it of which no line was found.
     """
 
     def __init__(self, before: FileBefore, at: int) -> None:
@@ -50,12 +51,13 @@ class Comparing:
 
     @property
     def is_cold(self) -> bool:
-        """Whether hardly any line was known lately: looking on costs more than it saves."""
+        """Whether so few lines were known lately that comparing costs more than it saves."""
         return self._cold >= COLD_BLOCKS
 
     def block(self, text: bytes, line: int) -> Block:
-        """Return the whole lines `text`, the first of which is `line`, compared; without a record that does not
-        end in them, and what comes after it.
+        """Return the compared block of the whole lines `text`, which begins on `line`.
+
+        A record that does not end in `text` is left out.
         """
         theirs = self._before.read(self._at, len(text) + MERGED_BYTES)
         walk = None
@@ -71,7 +73,7 @@ class Comparing:
         return block
 
     def _in_place(self, text: bytes, theirs: bytes) -> Walk | None:
-        """Return the walk over a block that is where it is expected, but not the same; None if too little is."""
+        """Return the walk over a changed block at its expected place; None if too many lines differ."""
         begins = self._at, self._line, self._missed
         walk = self._beside(text, theirs, self._at)
         if len(walk.lines) * 4 > len(walk.users):
@@ -81,7 +83,7 @@ class Comparing:
         return walk
 
     def _near(self, text: bytes) -> array[int]:
-        """Return the users of a block that is not where it is expected, or in another order."""
+        """Return the users of a block that is at another place or in another order."""
         start = max(0, self._at - NEAR_BYTES)
         near = self._before.read(start, self._at - start + len(text) + NEAR_BYTES + min(self._missed, FARTHEST_BYTES))
         self._align(text, near, start)
@@ -100,7 +102,7 @@ class Comparing:
         return users
 
     def _align(self, text: bytes, near: bytes, start: int) -> None:
-        """Go to the place in `near`, which begins at `start`, of the first line of `text` that is there."""
+        """Move to the first line of `text` that is in `near`, which begins at `start`."""
         gone = 0
         for line in text.split(b"\n", FIRST_LINES)[:FIRST_LINES]:
             place = near.find(b"\n" + line + b"\n") + 1
@@ -109,7 +111,7 @@ class Comparing:
             gone += len(line) + 1
         else:
             return
-        # The lines before it are new, or changed.
+        # The lines before it are new or changed.
         expected = self._at - start
         low, high = sorted((place, expected))
         passed = near.count(b"\n", low, high)
@@ -117,8 +119,8 @@ class Comparing:
         self._at = start + place
 
     def _beside(self, text: bytes, theirs: bytes, start: int) -> Walk:
-        """Go past the lines of `text` by those of `theirs`, which begins at `start`, in the same order, with some
-        changed, gone or new.
+        """Match the lines of `text` with those of `theirs`, which begins at `start`. The order is the same, but lines
+        may be changed, removed or new.
         """
         walk = Walk(array("i"))
         at = 0
@@ -136,8 +138,8 @@ class Comparing:
         return walk
 
     def _past_one(self, walk: Walk, text: bytes, at: int, theirs: bytes, place: int, differs: int) -> int:
-        """Go past the line at `at` in `text`, which differs from that at `place` in `theirs`: it is changed or new,
-        or that one is gone. Where more than one differs, go past several. Return the place after it in `text`.
+        """Pass the line at `at` in `text`, which differs from that at `place` in `theirs`: changed, new, or the other
+        was removed. If more than one line differs, pass several. Return the place after it in `text`.
         """
         end = text.find(b"\n", at + differs) + 1
         their_end = theirs.find(b"\n", place + differs) + 1
@@ -156,7 +158,7 @@ class Comparing:
         return end
 
     def _merged(self, walk: Walk, text: bytes, at: int, theirs: bytes, place: int) -> int:
-        """Go past some lines from `at` on in `text` by those at `place` in `theirs`; return the place after them."""
+        """Match some lines from `at` in `text` with those from `place` in `theirs`; return the place after them."""
         end = text.find(b"\n", at + MERGED_BYTES) + 1 or len(text)
         ours, others = lines_of(text[at:end]), lines_of(theirs[place : place + end - at + MERGED_BYTES])
         found, their = [], 0
@@ -174,7 +176,7 @@ class Comparing:
         return end
 
     def _past(self, size: int, lines: int) -> array[int]:
-        """Go on by so many bytes, which are so many lines; return the users of those."""
+        """Move on by `size` bytes, which are `lines` lines; return their users."""
         users = self._before.users[self._line : self._line + lines]
         users.extend([0] * (lines - len(users)))
         self._at += size
@@ -183,7 +185,7 @@ class Comparing:
         return users
 
     def _around(self, near: bytes, start: int, lines: Sequence[bytes]) -> array[int]:
-        """Return the users of `lines` by those of `near`, in any order; go past the last that is found."""
+        """Return the users of `lines`, found in `near` in any order; move past the last one found."""
         place = self._at - start
         begin = near.rfind(b"\n", 0, max(0, place - NEAR_BYTES)) + 1
         if begin == 0 and start:
@@ -202,7 +204,7 @@ class Comparing:
         return self._users_on(found)
 
     def _users_on(self, numbers: Iterable[int]) -> array[int]:
-        """Return the users whom these lines of the file before settled; 0 is no line."""
+        """Return the users that these lines of the previous file settled. Line 0 means none."""
         known = self._before.users
         return array("i", [known[number] if number < len(known) else 0 for number in numbers])
 
@@ -216,9 +218,10 @@ def _many_miss(users: array[int]) -> bool:
 
 
 def _place_of(line: bytes, following: Sequence[bytes], theirs: Sequence[bytes], start: int) -> int:
-    """Return where `line` stands in `theirs` from `start` on; below 0 if it does not.
+    """Return the index of `line` in `theirs` from `start` on; below 0 if it is not there.
 
-    Further on it is there only if the next line is, too: else it was moved, and nothing before it has gone.
+    A later index counts only if the next line follows there too. Otherwise the line was moved, and no line before it
+    was removed.
     """
     if start < len(theirs) and theirs[start] == line:
         return start
@@ -229,7 +232,7 @@ def _place_of(line: bytes, following: Sequence[bytes], theirs: Sequence[bytes], 
 
 
 def _same(ours: bytes, at: int, theirs: bytes, place: int) -> int:
-    """Return how many bytes of `ours` from `at` on are those of `theirs` from `place` on."""
+    """Return how many bytes are equal in `ours` from `at` on and `theirs` from `place` on."""
     begin, size = at, STEP_BYTES
     while (piece := ours[at : at + size]) and theirs.startswith(piece, place + at - begin):
         at += size
@@ -246,7 +249,7 @@ def _same(ours: bytes, at: int, theirs: bytes, place: int) -> int:
 
 
 class _Anywhere:
-    """The lines of a file before that settled a user, to be found wherever they stand."""
+    """An index of all lines of the previous file that settled a user."""
 
     def __init__(self, before: FileBefore) -> None:
         self._before = before
@@ -264,7 +267,7 @@ class _Anywhere:
             line += len(lines)
 
     def users_of(self, lines: Iterable[bytes]) -> array[int]:
-        """Return the users of these lines: 0 for those that the file before does not have."""
+        """Return the users of these lines; 0 for a line that the previous file does not have."""
         return array("i", [self._user(line) for line in lines])
 
     def _user(self, line: bytes) -> int:

@@ -1,8 +1,8 @@
-"""The bytes of a file as text: which encoding they are in, and where they stop being readable.  Pure.
+"""Decodes the bytes of a file, and reports where they cannot be decoded.  Pure.
 
-A byte order mark wins over the setting (one of UTF-32 only where that is the setting). Nothing is ever replaced or
-skipped: bytes that don't decode are a `FileError`, raised after all text before them was handed out, so that the
-first fault of a file is the one that is told, however the file was cut into chunks.
+A byte order mark overrides the setting (one of UTF-32 only if the setting is UTF-32). No byte is replaced or skipped:
+bytes that do not decode raise `FileError`, after all text before them was yielded. So the first fault of a file is
+reported, however the file was cut into chunks.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ MARKS = (
 )
 UTF32_MARKS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"))
 END_MARK = b"\x1a"
-"""Ctrl-Z, with which old programs end a file."""
+"""Ctrl-Z, which old programs write at the end of a file."""
 SAVE_AS_UTF8 = "Save it as “CSV UTF-8” and send it again."
 
 
 class DecodedText:
-    """Iterates over the text of `chunks`, with the blocks among them as they are; may be iterated once.
+    """Iterates once over the text of `chunks`; blocks among them are yielded as they are.
 
-    `bytes_read` counts the bytes taken from `chunks` so far. Raises FileError where the bytes don't decode.
-    `is_utf_8_too`, at the end: it was read in another encoding because the settings say so, but is valid UTF-8 with
-    more than ASCII in it, which hardly ever happens by chance. `read_as` names the encoding, once text was read.
+    `bytes_read` counts the bytes read from `chunks` so far. `read_as` names the encoding, once text was read.
+    `is_utf_8_too` is true, after the iteration, if the setting names another encoding and the file is valid UTF-8
+    with more than ASCII in it, which is hardly ever chance. Raises FileError at bytes that do not decode.
     """
 
     def __init__(self, chunks: Iterable[bytes | Block], encoding: str) -> None:
@@ -64,15 +64,15 @@ class DecodedText:
                 text = decoder.decode(data, final)
             except UnicodeError as error:
                 if final and state[0] + data == END_MARK:
-                    yield END_MARK.decode()  # half a character of UTF-16: added by a program that knows bytes only
+                    yield END_MARK.decode()  # half a UTF-16 character, from a program that knows only bytes
                     return
-                # What an encoding may raise for a damaged file is not always the kind that says where.
+                # Not every codec raises UnicodeDecodeError, which has the position.
                 found = error if isinstance(error, UnicodeDecodeError) else _from_the_start(encoding, state[0] + data)
                 read = max(0, found.start - len(state[0]))
                 decoder.setstate(state)
                 good = ""
                 if read:
-                    with suppress(UnicodeError):  # UTF-16 without its mark is told by a later byte than the first
+                    with suppress(UnicodeError):  # UTF-16 without its mark may fail at a later byte
                         good = decoder.decode(data[:read])
                 if good:
                     yield good
@@ -88,14 +88,14 @@ class DecodedText:
         self.is_utf_8_too = other is not None and other.fits and not other.is_ascii
 
     def _from(self, error: UnicodeDecodeError) -> bytes:
-        """Some bytes from where the text is not readable, to guess at what they are."""
+        """Return bytes from the first that does not decode, to guess their encoding."""
         found = error.object[error.start :]
         while len(found) < GUESSED_FROM and isinstance(chunk := next(self._chunks, None), bytes):
             found += chunk
         return found[:GUESSED_FROM]
 
     def _first_bytes(self) -> bytes:
-        """Enough bytes to see what the file is, and the rest of the chunk they came in."""
+        """Return at least `SNIFFED` bytes, up to the end of a chunk."""
         first = b""
         while len(first) < SNIFFED and isinstance(chunk := next(self._chunks, None), bytes):
             first += chunk
@@ -111,7 +111,7 @@ class DecodedText:
 
 
 class _Utf8:
-    """Whether bytes that go by are valid UTF-8, and whether they are only ASCII."""
+    """Checks whether the bytes it reads are valid UTF-8, and whether they are only ASCII."""
 
     def __init__(self) -> None:
         self.fits = True
@@ -133,7 +133,7 @@ def _from_the_start(encoding: str, data: bytes) -> UnicodeDecodeError:
 
 
 def mark_of(first: bytes, setting: str) -> tuple[bytes, str] | None:
-    """The byte order mark that `first` begins with, and what it says; None if there is none."""
+    """Return the byte order mark at the beginning of `first` and its encoding; None if there is none."""
     marks = (*UTF32_MARKS, *MARKS) if _is(setting, "utf-32") else MARKS
     return next(((mark, encoding) for mark, encoding in marks if first.startswith(mark)), None)
 
@@ -157,18 +157,18 @@ def _refuse_other_formats(first: bytes, setting: str) -> None:
 
 def _undecodable(data: bytes, reason: str, encoding: str, offset: int, line: int) -> FileError:
     name = encoding.upper().removesuffix("-LE").removesuffix("-BE")
-    where = f"Line {line} (byte offset {offset}) is not readable as {name}"
+    where = f"Line {line} (byte offset {offset}) cannot be read as {name}"
     if reason in ("unexpected end of data", "truncated data"):
-        cause = "the file ends in the middle of a character, so its end is missing. Send the whole file again."
+        cause = "the file ends in the middle of a character, so its end is missing. Send the complete file."
     elif name == "UTF-8":
         cause = f"{_likely(data)}. {SAVE_AS_UTF8}"
     else:
-        cause = f"the file is damaged, or in another encoding. {SAVE_AS_UTF8}"
+        cause = f"the file is damaged or in another encoding. {SAVE_AS_UTF8}"
     return FileError("wrong_encoding", f"{where}: {cause}", line=line)
 
 
 def _likely(data: bytes) -> str:
-    """A guess at what `data` is in, for the message only: the one that the advice makes."""
+    """Return a guess at the encoding of `data`, for the message only. The advice makes the same guess."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "it looks like UTF-16"
     found = legacy_of(data)

@@ -1,4 +1,4 @@
-"""What stands before the header and after the last row: Excel's line `sep=;`, an end mark, titles, totals.  Pure."""
+"""Lines before the header and after the last row: Excel's `sep=;`, an end mark, skipped lines.  Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from importer.file.letters import one_line, visible
 from importer.model import Problem, Severity
 
 END_MARK = "\x1a"
-"""Ctrl-Z, with which old programs end a file."""
+"""Ctrl-Z, which old programs write at the end of a file."""
 
 LONGEST_END = 64 * 1024
-"""End marks and blanks of more than so many characters are text like any other."""
+"""The most characters of end marks and blanks at the end of a file; a longer run is text."""
 
 LINE_SHOWN = 60
-"""A line is quoted up to this many characters."""
+"""The most characters of a line that a message quotes."""
 
 _SEP = re.compile(r'\ufeff?\s*"?\s*sep\s*=\s*(\\t|[^\s"\w]|\t)?\s*"?[,;|\t]*\s*', re.IGNORECASE)
 
 
 @dataclass(slots=True)
 class Batch:
-    """Records that follow each other: the physical line each begins on, and its text without the line end.
+    """Consecutive records: the physical line on which each begins, and its text without the line end.
 
-    Between them are the known ones of `blocks`, which nobody has looked at.
+    The known lines of `blocks` lie between them and were not parsed.
     """
 
     lines: list[int]
@@ -37,10 +37,10 @@ class Batch:
 
 
 class BeforeEndMark:
-    """Iterates over `text` without the end marks at its end; may be iterated once.
+    """Iterates once over `text` without the end marks at its end.
 
-    `found`, at the end: there was one. An end mark counts where it begins a line, or where no line end comes after
-    it; what follows it is only end marks and blanks.
+    `found` is true, after the iteration, if there was one. An end mark counts if it begins a line or if no line end
+    follows it, and only end marks and blanks follow it.
     """
 
     def __init__(self, text: Iterable[str | Block]) -> None:
@@ -74,53 +74,54 @@ class BeforeEndMark:
 
 
 def end_mark_skipped(line: int) -> Problem:
-    message = "An old end-of-file mark (Ctrl-Z) at the end of the file was skipped. Nothing needs to be done."
+    message = "An old end-of-file mark (Ctrl-Z) at the end of the file was skipped. Nothing to do."
     return Problem(Severity.NOTICE, "end_mark", message, line)
 
 
 def is_sep_line(raw: str) -> bool:
-    """Whether the record `raw` is the line with which a spreadsheet is told the delimiter."""
+    """Whether the record `raw` is a `sep=` line, which names the delimiter for a spreadsheet."""
     return len(raw) <= LINE_SHOWN and _SEP.fullmatch(raw) is not None
 
 
 def read_sep_line(raw: str, line: int, delimiter: str) -> Problem:
-    """What to say of this first line. Raises FileError if it does not name `delimiter`."""
+    """Return the notice about a `sep=` line. Raises FileError if it does not name `delimiter`."""
     found = _SEP.fullmatch(raw)
     named = (found[1] or "") if found else ""
     named = "\t" if named == "\\t" or (not named and "\t" in raw) else named
     named = named or next((each for each in DELIMITERS if each in raw), "")
     quoted = f"The first line, “{excerpt(raw)}”,"
     if named == delimiter:
-        message = f"{quoted} was skipped: it only tells a spreadsheet the delimiter. Nothing needs to be done."
+        message = f"{quoted} was skipped: it only tells a spreadsheet the delimiter. Nothing to do."
         return Problem(Severity.NOTICE, "sep_line", message, line)
     expected = DELIMITERS[delimiter]
     if named in DELIMITERS:
         raise FileError(
             "wrong_delimiter",
             f"{quoted} says that the columns are separated by {DELIMITERS[named]}, but {expected} are expected. "
-            f"Save the file with {expected} and without this line, or have the delimiter setting changed.",
+            f"Save the file with {expected} and without this line, or change the delimiter setting.",
             line=line,
         )
     raise FileError(
         "wrong_delimiter",
-        f"{quoted} names a delimiter that no setting can name. Save the file with {expected} and without this line.",
+        f"{quoted} names a delimiter that Headcount cannot read. Save the file with {expected} and without this "
+        "line.",
         line=line,
     )
 
 
 def excerpt(raw: str) -> str:
-    """The beginning of a line as a message quotes it."""
+    """Return the beginning of a line, as messages quote it: at most `LINE_SHOWN` characters."""
     text = visible(one_line(raw))
     return text if len(text) <= LINE_SHOWN else f"{text[: LINE_SHOWN - 1]}…"
 
 
 def end_of(line: int, raw: str) -> int:
-    """The physical line after the record `raw` that begins on `line`."""
+    """Return the physical line after the record `raw`, which begins on `line`."""
     return line + raw.count("\n") + 1
 
 
 def without_last(batch: Batch, left_out: int) -> tuple[Batch, Batch]:
-    """`batch`, the last records of a file, without the last `left_out`; and those. Blank lines between them count."""
+    """Split the last records of a file into all but the last `left_out` lines, and those. Blank lines count."""
     at, left = len(batch.raws), left_out
     while left > 0 and at > 0:
         at -= 1

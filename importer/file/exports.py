@@ -1,5 +1,5 @@
-"""Headers that HR systems write, with where each was found: a public page of the vendor, of one that reads the files
-of the vendor, or a public file. What only seems likely is in `synonyms`.  Pure.
+"""Headers that HR systems write, by source: a public page of the vendor or of a program that reads its files, or a
+public file. Assumed synonyms are in `synonyms`.  Pure.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ Found = dict[str, dict[str, tuple[str, ...]]]
 
 NUMBER = "number"
 MANAGERS_NUMBER = "manager's number"
-"""Not fields, but what an identifier is made of."""
+"""These two are not fields: they make a custom identifier."""
 
 FOUND: Found = {
     # Workday
@@ -246,9 +246,9 @@ FOUND: Found = {
     "https://docs.yanbooh.waredpos.com/ar/users": {"primary_team": ("القسم",), "manager": ("المدير",)},
     "https://jisr.zendesk.com/hc/ar-sa/articles/13793553546001": {NUMBER: ("الرقم الوظيفي",)},
 }
-"""The headers as they are written, by where they were found and the field that they mean."""
+"""The headers as written, by source and by the field that they mean."""
 
 
 def found_for(field: str) -> list[str]:
-    """Every header that was found for `field`, the first found first."""
+    """Return every header found for `field`, in the order of FOUND."""
     return list(dict.fromkeys(header for fields in FOUND.values() for header in fields.get(field, ())))

@@ -1,4 +1,4 @@
-"""Cells that a spreadsheet would run, made safe on their way out and plain on their way in.  Pure."""
+"""Escapes cells that a spreadsheet would run as formulas, and reads escaped cells.  Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _QUOTED_FORMULA = re.compile(r"'+[=+\-@]")
 
 
 def escape_formula(value: str) -> str:
-    """`value` as a cell that no spreadsheet takes for a formula; `unescape_formula` gives the trimmed value back.
+    """Return `value` with a `'` before it if a spreadsheet would run it; `unescape_formula` reverses this.
 
-    A cell as it came in may already be escaped: `escape_formula(unescape_formula(cell))` keeps its meaning.
+    A cell of a file may be escaped already: `escape_formula(unescape_formula(cell))` keeps its meaning.
     """
     trimmed = value.lstrip(BLANKS)
     return f"'{trimmed}" if _FORMULA.match(trimmed) else value
 
 
 def unescape_formula(cell: str) -> str:
-    """What a trimmed cell means: a `'` before `=`, `+`, `-`, `@` is dropped, once, so `''=` stands for `'=`."""
+    """Remove one `'` before `=`, `+`, `-` or `@` from a trimmed cell. So `''=` means `'=`."""
     return cell[1:] if _QUOTED_FORMULA.match(cell) else cell

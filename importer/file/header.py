@@ -1,7 +1,8 @@
-"""The names of columns: which fields there are, what theirs are called, and which field a header means.  Pure.
+"""The fields, and which field each header means.  Pure.
 
-A tenant may say what other headers mean: of several that name one field the first that is there counts, and a field's
-own name comes last. Upper case, spaces around, non-breaking and zero-width characters are forgiven.
+A tenant may map other headers to fields. If several headers map to one field, the first in the mapping that the file
+has counts; the name of the field itself comes last. Case, surrounding spaces, non-breaking and zero-width characters
+do not matter.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ COLUMNS = (
     "leave_date",
     "deactivate",
 )
-"""Every column that means something, in the order people usually write them."""
+"""Every standard field, in the order in which files usually have them."""
 
 MAPPED_ONLY = ("active",)
-"""Fields that a column has only where a mapping says so: a header of this name means too many things elsewhere."""
+"""Fields that need a mapping: a header of this name has other meanings in many files."""
 
 REQUIRED = ("first_name", "last_name", "email")
 MAX_COLUMNS = 256
 REPORT_COLUMNS = ("_line", "_code", "_message")
-"""What errors.csv has before the columns of the file it is about."""
+"""The columns that errors.csv has before those of the file."""
 CORRECTION_MARK = "_code"
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
@@ -69,24 +70,24 @@ OFTEN_MEANT = {
     "hired_on": "hire_date",
     "date_of_hire": "hire_date",
 }
-"""Names other systems give to our columns. For messages only: a column is never renamed by guessing."""
+"""Names of fields in other systems. For messages only: a column is never mapped by a guess."""
 
 NEVER_NEAR = frozenset({"deactivate", "leave_date"})
-"""Columns that nothing is ever said to be near: who followed such a hint would take access from the wrong people."""
+"""Fields that no message proposes: following a wrong hint would deactivate the wrong users."""
 
 _OTHER_WORDS = {"fire", "fired", "wire", "rehire", "end", "old", "new", "previous", "former", "next", "alternate"}
-"""Words that make another column of a name, however near it is."""
+"""Words that change the meaning of a name, however similar it is to a field."""
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _NO_BREAK = re.compile("[\u00a0\u2007\u202f]")
-_SEPARATORS = re.compile(r"[\s.-]+")
+_BETWEEN_WORDS = re.compile(r"[\s.-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the columns of a tenant's files may be called.
+    """The names that the columns of a tenant's files may have.
 
-    `columns` are all fields, `required` those that must be there. `mapping` says what other headers mean, each as
-    `fold` gives it; of those of one field the first comes first, and `""` is a column to ignore without a word.
+    `columns` are all fields, and `required` those that a file must have. `mapping` maps other headers, as `fold`
+    returns them, to fields, the preferred header of a field first; `""` ignores the column without a message.
     """
 
     columns: tuple[str, ...] = COLUMNS
@@ -94,11 +95,11 @@ class Names:
     mapping: Mapping[str, str] = field(default_factory=dict)
 
     def field(self, name: str) -> str:
-        """The field that the folded header `name` means; '' if none."""
+        """Return the field that the folded header `name` means; '' if none."""
         return self.mapping.get(name, name if name in self.columns else "")
 
     def header(self, field: str) -> str | None:
-        """What to call the column of `field` in a file where it is alone; None if no header means it."""
+        """Return a header that means `field`, the field's own name if possible; None if there is none."""
         if self.field(field) == field:
             return field
         return next((name for name, meant in self.mapping.items() if meant == field), None)
@@ -109,10 +110,10 @@ OURS = Names()
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header as it is understood.
+    """The header of a file.
 
-    `columns` has our field for each position, '' where the column is ignored; `raw` is what was read there.
-    `is_correction`: the file is an errors.csv sent back.
+    `columns` has the field of each position, '' for an ignored column; `raw` has the cells. `is_correction`: the file
+    is a correction file (an errors.csv sent again).
     """
 
     columns: tuple[str, ...]
@@ -122,7 +123,7 @@ class Header:
 
 
 def match_columns(names: Sequence[str], known: Names) -> tuple[str, ...]:
-    """The field of each folded header, or ''; where several mean one field, the first in the mapping has it."""
+    """Return the field of each folded header, or ''. If several mean one field, the first in the mapping gets it."""
     rank = {name: number for number, name in enumerate(known.mapping)}
     columns = [""] * len(names)
     for position in sorted(range(len(names)), key=lambda position: rank.get(names[position], len(rank))):
@@ -133,38 +134,38 @@ def match_columns(names: Sequence[str], known: Names) -> tuple[str, ...]:
 
 
 def fold(name: str) -> str:
-    """A column name as it is compared: in NFC, plain spaces, invisible characters removed, trimmed, lower case."""
+    """Return a header as it is compared: NFC, plain spaces, without invisible characters, trimmed, lower case."""
     return _NO_BREAK.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFC", name))).strip().lower()
 
 
 def heading(cell: str) -> str:
-    """What a cell of the header names, as it is compared: a `'` that made it safe for a spreadsheet is dropped."""
+    """Return a cell of the header as it is compared, without the `'` that escapes a formula."""
     return fold(unescape_formula(fold(cell)))
 
 
 def is_correction(cells: Sequence[str]) -> bool:
-    """Whether these cells are the header of an errors.csv that is sent back."""
+    """Whether these cells are the header of a correction file."""
     return CORRECTION_MARK in map(heading, cells)
 
 
 def makes_header(cells: Sequence[str], known: Names) -> bool:
-    """Whether every column that must be there is named in `cells`."""
+    """Whether `cells` name every required column."""
     columns = match_columns([heading(cell) for cell in cells], known)
     return all(name in columns for name in known.required)
 
 
 def seems_header(cells: Sequence[str], known: Names) -> bool:
-    """Whether every column that must be there is named in `cells`, perhaps in other words."""
+    """Whether `cells` name every required column, perhaps by a synonym."""
     return {*known.required} <= _meant(cells, known)
 
 
 def known_columns(cells: Sequence[str], known: Names = OURS) -> int:
-    """How many of `cells` are names of columns."""
+    """Return how many columns `cells` name."""
     return len({meant for cell in cells if (meant := known.field(heading(cell)))})
 
 
 def likely_columns(cells: Sequence[str], known: Names = OURS) -> int:
-    """How many columns are named in `cells`, perhaps in other words."""
+    """Return how many columns `cells` name, perhaps by synonyms."""
     return len(_meant(cells, known))
 
 
@@ -174,8 +175,8 @@ def _meant(cells: Sequence[str], known: Names) -> set[str]:
 
 
 def nearest_column(name: str, columns: tuple[str, ...] = COLUMNS) -> str | None:
-    """The column that is meant by `name`, which is none, if it is near enough; never one that says who leaves."""
-    plain = _SEPARATORS.sub("_", fold(name)).strip("_")
+    """Return the field that the unknown header `name` probably means, except those of NEVER_NEAR; None if none."""
+    plain = _BETWEEN_WORDS.sub("_", fold(name)).strip("_")
     if plain in OFTEN_MEANT:
         return OFTEN_MEANT[plain]
     near = [column for column in columns if column not in NEVER_NEAR]

@@ -1,7 +1,6 @@
-"""Files that are not CSV files, told by how they begin: archives, encrypted files, web pages, error messages.  Pure.
+"""Recognizes files that are not CSV by their first bytes: archives, encrypted files, web pages, errors.  Pure.
 
-A file that a program saved under the name of the list is called what it is, with what to do about it. Only beginnings
-that no list of users can have are named here.
+The message names the kind of file and what to do. Only beginnings that no list of users can have are listed.
 """
 
 from __future__ import annotations
@@ -11,16 +10,17 @@ import re
 from importer.errors import FileError
 
 SNIFFED = 1024
-"""So many bytes at the beginning of a file tell what it is."""
+"""The number of bytes at the beginning of a file that are examined."""
 
 LINE_SHOWN = 60
-"""A line is quoted up to this many characters."""
+"""The most characters of a line that a message quotes."""
 
 _CSV = "Save it as “CSV UTF-8” and send it again."
-_UNPACK = "Unpack it, and send the CSV file in it."
+_UNPACK = "Unpack it and send the CSV file in it."
 _DECRYPT = (
-    "Headcount cannot decrypt it. Have encryption turned off in the export (SFTP encrypts the transfer), "
-    "or decrypt the file, and send the CSV file."
+    "Headcount cannot decrypt it. Turn off encryption in the export (SFTP encrypts the transfer), or decrypt the "
+    "file. "
+    "Then send the CSV file."
 )
 _EXPORT = "Choose CSV as the format of the export and send it again."
 
@@ -66,7 +66,7 @@ _ERROR = re.compile(
 
 
 def another_kind(first: bytes) -> FileError | None:
-    """What to say of a file that begins with `first` and is of another kind; None if it may be a CSV file."""
+    """Return the error for a file that begins with `first` and is not CSV; None if it may be CSV."""
     for magic, name in _ARCHIVES:
         if first.startswith(magic):
             return _not_csv(f"{name}, not a CSV file. {_UNPACK}")
@@ -86,15 +86,15 @@ def _text_of_another_kind(text: bytes) -> FileError | None:
             return _not_csv(f"signed or encrypted (S/MIME), not a CSV file. {_DECRYPT}")
         return _not_csv("an email message, not a CSV file. Save its attachment and send that.")
     if _KEY.match(text):
-        return _not_csv("a key, a certificate or encrypted, not a CSV file. Send the list of users as CSV.")
+        return _not_csv("a key, a certificate or an encrypted file, not a CSV file. Send the list of users as CSV.")
     if _HTML.match(text):
         if _LOGIN.search(text):
             return _not_csv(
-                "a web page (HTML) where one signs in, not a CSV file. The program that fetched the list was not "
-                "signed in. Correct its access, then export and send the list again."
+                "a sign-in page (HTML), not a CSV file. The program that fetched the list was not signed in. "
+                "Correct its access, then export and send the list again."
             )
         return _not_csv(
-            "a web page (HTML), not a CSV file. Open it: it may say why there was no export. "
+            "a web page (HTML), not a CSV file. Open it: it may say why the export failed. "
             "Then export the list as CSV."
         )
     if _XML.match(text):
@@ -113,12 +113,12 @@ def _error_message(text: bytes) -> FileError | None:
     short = quoted if len(quoted) <= LINE_SHOWN else f"{quoted[: LINE_SHOWN - 1]}…"
     return _not_csv(
         f"the error message of a program, not a CSV file: “{short}”. The export failed. "
-        "Show this message to those who run the export, then send the list again."
+        "Show this message to the person who runs the export, then send the list again."
     )
 
 
 def _plain(first: bytes) -> bytes:
-    """The text in `first` without a byte order mark; what is ASCII in UTF-16 as ASCII."""
+    """Return `first` without its byte order mark; UTF-16 text as ASCII, as far as it is ASCII."""
     for mark in (b"\xff\xfe", b"\xfe\xff"):
         if first.startswith(mark):
             return first[2:].replace(b"\0", b"")

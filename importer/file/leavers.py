@@ -1,9 +1,8 @@
-"""Headers that tell who has left, in the languages that files are in: by a date, by a flag, the other way round, or
-by a status.  Pure.
+"""Recognizes headers of columns that show which users have left: a last day, a flag, its opposite or a status.  Pure.
 
-A header is taken apart into words, without accents and case. Words that only say whose it is (employee, contract) do
-not count; what is left must be one of the words here to the letter, so that a header that only looks like one
-(Leave Type, Probation End Date, Marital Status) is none.
+A header is split into words, without accents and case. Words that only say whose column it is (employee, contract) do
+not count. The rest must be a word listed here exactly, so a header that only looks similar (Leave Type, Probation End
+Date, Marital Status) does not count. The lists cover the languages of common files.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from functools import lru_cache
 
 
 class Tells(Enum):
-    """How a column tells who has left."""
+    """How a column shows which users have left."""
 
     LAST_DAY = "last_day"
-    LEFT = "left"  # a flag: yes, who has left
-    ACTIVE = "active"  # a flag: yes, who has not
+    LEFT = "left"  # a flag: yes for a leaver
+    ACTIVE = "active"  # a flag: yes for an active user
     STATUS = "status"  # a word
 
 
@@ -40,16 +39,16 @@ _WHOSE = _set(
     " dienstverband arbeidsovereenkomst van het in uit funcionario colaborador utilizador conta trabalho do da o"
     " pracownik pracownika uzytkownik uzytkownika konta umowy umowa pracy zatrudnienia zatrudnienie z w jest czy"
 ) - {"in", "uit", "en", "e"}  # fmt: skip
-"""Words of a header that do not say what it tells."""
+"""Words of a header that do not change its meaning."""
 
 _GLUED = (
     "mitarbeiter", "beschaftigungs", "vertrags", "personal", "employee", "employment", "worker", "staff", "user",
     "account", "medewerker", "dienstverband", "emp", "is",
 )  # fmt: skip
-"""The same, where they are one word with the next."""
+"""The same words, if joined with the next."""
 
 _DATE = _set("date dates datum data fecha dt on since seit am le dnia dzien day tag")
-"""Words that make a date of the others."""
+"""Words that turn the others into a date."""
 
 _END = _set(
     # English
@@ -73,7 +72,7 @@ _END = _set(
     " zwolnienia zwolnienie zakonczenia zakonczenie odejscia odejscie rozwiazania rozwiazanie ustania konca koniec"
     " dezaktywacji"
 )
-"""What ends; with a word of _DATE, or alone, the day on which it does."""
+"""Words for an end. With a word of _DATE, or alone, they mean the last day."""
 
 _ENDS_ALONE = _END - _set(
     "left terminated deactivated inactive inactivated disabled offboarded exited departed separated"
@@ -133,7 +132,7 @@ _IN_OTHER_LETTERS = {
     Tells.STATUS: "在籍状況 在籍区分 在職状況 雇用状態 雇用ステータス ステータス 状態 在職状態 在职状态"
     " 员工状态 人员状态 状态 在職狀態 狀態 الحالة حالة_الموظف الحالة_الوظيفية حالة_التوظيف",
 }
-"""Whole headers in letters of Japan, China and Arabia; `_` is a space."""
+"""Whole headers in Japanese, Chinese and Arabic; `_` is a space."""
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z0-9]+")
@@ -154,16 +153,16 @@ _OTHER_LETTERS = {
 """Headers without a Latin letter, as `words_of` joins them."""
 
 _LENGTHS = _set("term")
-"""Words of _END that are a length beside a word of _WHOSE: Contract Term."""
+"""Words of _END that mean a length beside a word of _WHOSE: Contract Term."""
 
 _NOT_MEANT = ({"end", "user"}, {"baja", "laboral"})
-"""Words that mean something else together: who uses a thing, a sick leave."""
+"""Words with another meaning together: an end user, a sick leave."""
 
 
 def tells_beside(headers: Sequence[str]) -> list[Tells | None]:
-    """Return how each of the columns of a file tells who has left, None where it is not known to.
+    """Return, for each column of a file, how it shows which users have left; None if it does not.
 
-    A Left beside a Right is a side.
+    A column Left beside a column Right means a side.
     """
     sides = {"left", "right"} <= {header.strip().lower() for header in headers}
     return [None if sides and header.strip().lower() == "left" else _tells(header) for header in headers]
@@ -173,13 +172,13 @@ _ACCOUNTS = _set("account login konto compte cuenta conto conta")
 
 
 def is_of_an_account(header: str) -> bool:
-    """Whether a column tells of an account: one is disabled on a leave, and enabled some time after the last day."""
+    """Whether a column is about an account, which may be disabled during a leave and enabled after the last day."""
     return bool(_ACCOUNTS & set(words_of(header)))
 
 
 @lru_cache(maxsize=1024)
 def _tells(header: str) -> Tells | None:
-    """Return how a column of this header alone tells who has left; None if it is not known to."""
+    """Return how a column with this header shows which users have left; None if it does not."""
     words = words_of(header)
     if whole := _OTHERS.get(letters_of(header)):
         return whole
@@ -192,15 +191,16 @@ def _tells(header: str) -> Tells | None:
         return None  # a department
     found = _meant(words) or _meant(plain) or _glued(words)
     if found is None and len(plain) < len(words) and "".join(plain) in _END - _LENGTHS:
-        return Tells.LAST_DAY  # what ends is named: Contract End
+        return Tells.LAST_DAY  # such as Contract End
     if found is None and words[0] in _STATUS and all(word in _ACTIVE or word in _LEFT for word in words[1:]):
-        return Tells.STATUS  # what it may hold is named: Status (active/inactive)
+        return Tells.STATUS  # such as Status (active/inactive)
     return found
 
 
 def words_of(text: str) -> list[str]:
-    """The words of `text`, without accents and in lower case; `endDate` is two. Those of other letters than Latin
-    ones count only where there are no others.
+    """Return the words of `text`, without accents and in lower case; `endDate` is two words.
+
+    Words in other scripts count only if none is Latin.
     """
     apart = unicodedata.normalize("NFKD", _CAMEL.sub(" ", unicodedata.normalize("NFC", text))).lower()
     plain = _without_marks(apart)
@@ -208,7 +208,7 @@ def words_of(text: str) -> list[str]:
 
 
 def letters_of(text: str) -> str:
-    """The letters and digits of `text` in any script, without accents and in lower case."""
+    """Return the letters and digits of `text` in any script, without accents and in lower case."""
     return "".join(letter for letter in unicodedata.normalize("NFKD", text).lower() if letter.isalnum())
 
 
@@ -236,7 +236,7 @@ def _meant(words: list[str]) -> Tells | None:
 
 
 def _is_date_of(words: list[str], joined: str) -> bool:
-    """Whether a word for a day and one for an end are all there is: `Date Left`, `Austrittsdatum`, `dateEnd`."""
+    """Whether the words are only a word for a day and one for an end: `Date Left`, `Austrittsdatum`, `dateEnd`."""
     rest = "".join(word for word in words if word not in _DATE)
     if rest != joined and rest in _END:
         return True
@@ -248,7 +248,7 @@ def _is_date_of(words: list[str], joined: str) -> bool:
 
 
 def _glued(words: list[str]) -> Tells | None:
-    """The same for `employeestatus` and `isactive`."""
+    """Do the same for joined words: `employeestatus`, `isactive`."""
     joined = "".join(words)
     for whose in _GLUED:
         rest = joined.removeprefix(whose)

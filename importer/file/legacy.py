@@ -1,7 +1,7 @@
-"""Which encoding of one byte a letter some text is in: guessed, for messages and advice only.  Pure.
+"""Guesses the single-byte encoding of a text, for messages and advice only.  Pure.
 
-The message of a file that fails and the advice beside it ask here about the same bytes, so they say the same. Never
-used to read a file: an import takes what the settings say, or a byte order mark.
+The message of a failed file and its advice guess from the same bytes, so they agree. The guess never decides how a
+file is read: that is up to the settings and the byte order mark.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ LEGACY = {
     "cp437": "the encoding of DOS (cp437)",
     "cp1251": "Windows-1251 (“Cyrillic”)",
 }
-"""Encodings of one byte a letter that spreadsheets write, in words; of equals, the first is likelier."""
+"""Single-byte encodings that spreadsheets write, and their descriptions. The first of equals is likelier."""
 
 GUESSED_FROM = 64 * 1024
-"""So many bytes are guessed from, from the first on that is not UTF-8."""
+"""The number of bytes used for a guess, beginning with the first that is not UTF-8."""
 
 BEFORE = 8
-"""So many bytes before that one are looked at, too: what a letter is tells the letter before it."""
+"""The number of bytes before that one also used: the letter before helps the guess."""
 
 GOOD_ENOUGH = 0.6
 SAMPLED_LETTERS = 5_000
@@ -31,7 +31,7 @@ _COMMON = frozenset("äöüßéèêëàáâãåæçíîïñóôõøúûÄÖÜÉ�
 
 
 def decoded_whole(data: bytes, encoding: str) -> str | None:
-    """`data` as text; None if it is not in `encoding`."""
+    """Return `data` as text; None if it is not valid in `encoding`."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(data, True)
     except UnicodeError:
@@ -40,7 +40,7 @@ def decoded_whole(data: bytes, encoding: str) -> str | None:
 
 
 def legacy_of(data: bytes) -> str | None:
-    """The likeliest of LEGACY for `data`; None where none is likely."""
+    """Return the likeliest encoding of LEGACY for `data`; None if none is likely."""
     scores = {}
     for encoding in LEGACY:
         text = decoded_whole(data, encoding)
@@ -51,7 +51,7 @@ def legacy_of(data: bytes) -> str | None:
 
 
 def _plausible(text: str) -> float:
-    """How much of what is not ASCII in `text` looks as if a person had written it, 0 to 1."""
+    """Return the share of non-ASCII characters in `text` that are plausible where they are, from 0 to 1."""
     found, total = 0.0, 0
     padded = f" {text} "
     for (before, letter), after in zip(pairwise(padded), padded[2:], strict=False):
@@ -69,10 +69,10 @@ def _weight(before: str, letter: str, after: str) -> float:
     if not letter.isalpha():
         return (letter == "’") if inside else 0.7
     if letter.isupper() and before.isalpha() and after.islower():
-        return 0.0  # no word has its capital there
+        return 0.0  # no word has a capital there
     cyrillic = "\u0400" <= letter <= "\u04ff"
     if cyrillic:
         return 0.0 if (before.isascii() and before.isalpha()) or (after.isascii() and after.isalpha()) else 1.0
     if inside and not before.isascii() and not after.isascii():
-        return 0.3  # three in a row: not in many languages
+        return 0.3  # three non-ASCII letters in a row are rare
     return 1.0 if letter in _COMMON else 0.9

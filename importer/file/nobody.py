@@ -1,7 +1,7 @@
-"""Rows that are about no person: totals, end marks, counts, and the header once more.  Pure.
+"""Recognizes rows that are not users: totals, end marks, counts and repeated headers.  Pure.
 
-A row is called so only where every filled cell of it is a word of such rows or a number, or repeats the header. A row
-with any other text may be a person whose identifier is blank, and is left alone: absent users depend on it.
+A row counts as one only if each filled cell is a word of such rows, a number, or a repeated header. A row with any
+other text may be a user whose identifier is blank. It must stay one: then no absent user is deactivated.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _UNMISTAKABLE = _set(
     " trailer trlr итого всего разом"
     " συνολο 合計 总计 合计 總計 합계"
 )
-"""Words of totals and end marks that are nobody's name, nor the beginning of one."""
+"""Words of totals and end marks that are neither a person's name nor the beginning of one."""
 
 _LIKELY = _set(
     "summe sum sums somme suma sumas somma summa summan end ende fin fine fim final koniec einde slut loppu finito"
     " trl tlr footer ftr fusszeile"
 )
-"""The same of those that are names too: so they count only where they stand alone or beside a number."""
+"""Such words that are also names: they count only alone or beside a number."""
 
 _COUNTED = _set(
     "count counts rowcount recordcount number numero nombre nombres anzahl zahl liczba aantal antal cantidad quantita"
@@ -79,37 +79,37 @@ _LABEL_OF = {word: name for name, words in _LABELS.items() for word in words.spl
 _OFTEN_MEANT = {word.replace("_", ""): name for word, name in OFTEN_MEANT.items()}
 
 
-def about_nobody(line: int, cells: Sequence[str], header: Header, raw: str) -> Problem | None:
-    """What to say of a rejected row that is about no person; None if it may be a person's.
+def why_not_a_user(line: int, cells: Sequence[str], header: Header, raw: str) -> Problem | None:
+    """Return the error for a rejected row that is not a user; None if it may be one.
 
-    Raises FileError if it is a header with other columns: what is below it would be read as what it is not.
+    Raises FileError if it is a header with other columns: the rows below it would be read into the wrong fields.
     """
     if is_another_header(line, cells, header):
         raise FileError(
             "second_header",
-            f"Line {line} is a header with other columns than the first one: there are two lists in this file. Bring "
-            f"the rows below line {line} under the columns of the first header, and delete line {line}.",
+            f"Line {line} is a header with other columns than the first one: the file has two lists. Move the rows "
+            f"below line {line} under the columns of the first header, and delete line {line}.",
             line=line,
             value=shown(visible(raw)),
         )
     if is_header_again(cells, header):
-        what = "This row repeats the header." if line > 2 else "This row has labels of the columns, and no person."
+        what = "This row repeats the header." if line > 2 else "This row labels the columns and names no user."
         do = "Delete it."
     elif looks_like_footer(cells):
-        what = "This row looks like a total, a count or the end of the list, not like a person."
-        do = "Leave it out. If the system always writes it as the last line, have the setting skip_last_lines set."
+        what = "This row looks like a total, a count or the end of the list, not like a user."
+        do = "Remove it. If your system always writes it as the last line, set skip_last_lines."
     else:
         return None
-    message = f"{what} It was rejected, and has no effect on other rows. {do}"
+    message = f"{what} It was rejected and has no effect on other rows. {do}"
     return Problem(Severity.ERROR, "not_a_person", message, line, None, shown(visible(raw)))
 
 
 def looks_like_footer(cells: Sequence[str]) -> bool:
-    """Whether every filled cell is a word of totals, end marks or counts, or a number with them."""
+    """Whether each filled cell is a word of totals, end marks or counts, or a number beside one."""
     filled = [(at, cell.strip()) for at, cell in enumerate(cells) if cell.strip()]
     text = " ".join(cell for _, cell in filled)
     if not text.strip(_RULER):
-        return bool(filled)  # only an end mark or a ruler
+        return bool(filled)  # only an end mark or a separating line
     if "@" in text or len(text) > 200:
         return False
     if filled[-1][0] - filled[0][0] == len(filled) - 1 <= 1 and _TRAILER.fullmatch(text):
@@ -123,7 +123,7 @@ def looks_like_footer(cells: Sequence[str]) -> bool:
         return True
     lettered = [at for at, cell in filled if _words(cell)]
     if len(lettered) > 1:
-        return False  # two names, perhaps
+        return False  # perhaps two names
     is_counted = any(word in _LIKELY | _COUNTED for word in words)
     if len(filled) == 1 and words[0] in _LIKELY and words[-1] in _LISTS:
         return True  # such as “end of file”
@@ -131,8 +131,8 @@ def looks_like_footer(cells: Sequence[str]) -> bool:
     return (is_counted and bool(beside)) or (len(filled) == len(words) == 1 and words[0] in _LIKELY)
 
 
-def plainly_nobody(cells: Sequence[str]) -> bool:
-    """Whether a last line that may have been cut off is a footer all the same, and no beginning of a row."""
+def surely_a_footer(cells: Sequence[str]) -> bool:
+    """Whether a last line that may be cut off is surely a footer, not the beginning of a row."""
     text = " ".join(cells)
     words = _words(text)
     return looks_like_footer(cells) and (_has_digit(text) or not words or _is_unmistakable(words))
@@ -147,7 +147,7 @@ def _words(text: str) -> list[str]:
 
 
 def is_header_again(cells: Sequence[str], header: Header) -> bool:
-    """Whether the row says what the header says, or what its columns are called in other words."""
+    """Whether the row repeats the header, or labels its columns."""
     filled = [(at, cell) for at, cell in enumerate(cells) if cell.strip()]
     if not filled or any("@" in cell or _has_digit(cell) for _, cell in filled if cell not in header.raw):
         return False
@@ -156,9 +156,9 @@ def is_header_again(cells: Sequence[str], header: Header) -> bool:
 
 
 def is_another_header(line: int, cells: Sequence[str], header: Header) -> bool:
-    """Whether the row names all columns that must be there, but is not the header: other columns, or another order.
+    """Whether the row names all required columns but is not the header: other columns, or another order.
 
-    Right below the header another name may be a label.
+    Right below the header, another name may be a label.
     """
     fields = _fields(header)
     names = [heading(cell) for cell in cells]
@@ -191,7 +191,7 @@ def _names_at(header: Header) -> tuple[set[str], ...]:
 
 
 def plain(text: str) -> str:
-    """The letters of `text` without marks, in lower case."""
+    """Return the letters of `text` without accents, in lower case."""
     if text.isascii():
         return text.lower() if text.isalpha() else "".join(filter(str.isalpha, text.lower()))
     apart = unicodedata.normalize("NFKD", text.casefold()).replace("\u0142", "l")

@@ -1,7 +1,7 @@
-"""A file as its header and batches of records, and what there is to say about the file as a whole.  Pure.
+"""Reads a file as a header and batches of records, and reports problems of the whole file.  Pure.
 
-How text becomes records is in splitting.py; what may stand before the header and after the last row in edges.py. This
-module finds the header, and says what is wrong where there is none.
+splitting.py splits text into records; edges.py handles lines before the header and after the last row. This module
+finds the header, or reports why there is none.
 """
 
 from __future__ import annotations
@@ -23,22 +23,30 @@ from importer.file.edges import (
     without_last,
 )
 from importer.file.header import DELIMITERS, OURS, Header, Names, likely_columns
-from importer.file.misread import PEEKED, Beginning, Line, separated_by, stands_in_quotes, why_no_header
+from importer.file.misread import (
+    PEEKED,
+    Beginning,
+    Line,
+    first_lines,
+    is_line_in_quotes,
+    separated_by,
+    why_no_header,
+)
 from importer.file.splitting import MAX_CELL, Records
 from importer.model import Problem, Severity
 
 __all__ = ["BATCH_BYTES", "MAX_CELL", "Batch", "CsvReader", "Ending"]
 
 BATCH_BYTES = 4 * 1024 * 1024
-"""A batch is no longer than about this, so that it takes no more memory where rows are as long as they may be."""
+"""The approximate maximum of a batch: limits memory if rows are very long."""
 
 _OF_BYTES = frozenset({"wrong_encoding", "nul_character"})
-"""What is wrong with a file whatever stands between its cells."""
+"""Faults of a file that do not depend on its delimiter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What reading a file to its end has shown: what `CsvReader` says then."""
+    """The facts known once a file was read to its end. The fields are those of `CsvReader`."""
 
     problems: tuple[Problem, ...]
     rows: int
@@ -47,13 +55,13 @@ class Ending:
 
 
 class CsvReader:
-    """Reads the header at once, then hands out the records in batches.
+    """Reads the header at once, then yields the records in batches.
 
-    `problems` holds the warnings about the header; notices about the whole file are added when the batches end.
-    `bytes_read` and `rows` grow while reading. After the last batch `ends_with_newline` says whether the file
-    has a line end at its end, and `last_row_unfinished` whether the last row lacked one (they differ where the
-    last line is blank): both are of the file without the lines that are left out. Raises FileError where the file
-    can't be read; no batch has a record after that place.
+    `problems` has the warnings about the header; the messages about the whole file are added after the last batch.
+    `bytes_read` and `rows` grow while reading. After the last batch, `ends_with_newline` tells whether the file ends
+    with a line end, and `last_row_unfinished` whether its last row has none (they differ if the last line is blank).
+    Both ignore the last lines that are left out. Raises FileError if the file cannot be read; no batch has a record
+    after the fault.
     """
 
     def __init__(
@@ -82,7 +90,7 @@ class CsvReader:
         self._elsewhere = 0
         self._ending: Ending | None = None
         self._records = Records(self._before_end, delimiter, skip_first, leaves_out_last=skip_last > 0)
-        self._first = Batch([], [])  # the records that came with the header
+        self._first = Batch([], [])  # the records read together with the header
         self._blocks = self._records.blocks()
         self.cells = self._records.cells
         self.table = self._records.table
@@ -101,12 +109,12 @@ class CsvReader:
 
     @property
     def encoding(self) -> str:
-        """What the file is read as."""
+        """The encoding in which the file is read."""
         return self._text.read_as
 
     def close(self) -> None:
-        """Let go of what was read: who reads only the header calls this, or its text stays in memory for long."""
-        self._blocks.close()  # its records and the reader hold each other
+        """Free the text that was read. Call it after reading only the header."""
+        self._blocks.close()  # a cycle: the generator and the reader refer to each other
         self._first = Batch([], [])
 
     @property
@@ -122,21 +130,21 @@ class CsvReader:
         return not self._anything_left_out and self._records.last_row_unfinished
 
     def ending(self) -> Ending:
-        """What there is to say after the last batch."""
+        """Return what is known after the last batch."""
         return Ending(tuple(self.problems), self.rows, self.ends_with_newline, self.last_row_unfinished)
 
     def read_elsewhere(self, bytes_read: int, ending: Ending | None = None) -> None:
-        """Another reader of the same file has read so much of it, or all, and comes to `ending`."""
+        """Record that another reader has read so many bytes of the file; with `ending`, all of it."""
         self._elsewhere = bytes_read
         self._ending = ending
         if ending:
             self.problems[:], self.rows = ending.problems, ending.rows
 
     def batches(self, check_left_out: Callable[[int, list[str]], None] = lambda line, cells: None) -> Iterator[Batch]:
-        """All records after the header, `batch_rows` in a batch, or fewer where rows are long. May be called once.
+        """Yield all records after the header, `batch_rows` in a batch, or fewer if rows are long. Call it once.
 
-        `check_left_out` sees the last lines that are left out, and may raise FileError. Raises FileError for whatever
-        is wrong with the structure, so that no record need be parsed to know that the file is whole.
+        `check_left_out` gets the last lines that are left out, and may raise FileError. Raises FileError for any
+        fault of the structure, so the caller need not parse the records to find one.
         """
         found, size, begun, back = Batch([], []), self._batch_rows, 0, self._skip_last
         ends_in_block = False
@@ -150,7 +158,7 @@ class CsvReader:
             found.blocks += more.blocks
             full = self.bytes_read - begun >= BATCH_BYTES
             if found.blocks:
-                # They stay whole; and after the last of them there are more lines than are left out.
+                # Blocks are not split: more lines follow the last block than are left out.
                 if full or len(found.raws) >= size:
                     yield self._counted(found)
                     found, begun = Batch([], []), self.bytes_read
@@ -164,10 +172,10 @@ class CsvReader:
             if at:
                 begun = self.bytes_read
         if ends_in_block:
-            raise Unsure  # only blank lines or end marks come after it: what it ends with has to be judged
+            raise Unsure  # only blank lines or end marks follow: the last record must be parsed
         found, left_out = without_last(found, back)
         if left_out.raws and not found.raws and self._any_known:
-            raise Unsure  # a record of several lines: the rows that are left out may begin in a block
+            raise Unsure  # a record has several lines: the rows left out may begin in a block
         for line, raw in zip(left_out.lines, left_out.raws, strict=True):
             check_left_out(line, self.cells(line, raw))
         self._anything_left_out = bool(left_out.raws)
@@ -183,7 +191,7 @@ class CsvReader:
         return batch
 
     def _conclude(self) -> None:
-        """Everything is read: say what there is to say about the whole file."""
+        """Add the messages about the whole file, once all of it was read."""
         if not self.rows:
             raise FileError("no_rows", "The file has a header but no rows. Export it again.", line=1)
         if blank_lines := self._records.blank_lines_notice():
@@ -220,15 +228,15 @@ class CsvReader:
         try:
             header, warnings = read_header(cells, line, self._delimiter, self._names)
         except FileError as error:
-            if not stands_in_quotes(cells, raw):
+            if not is_line_in_quotes(cells, raw):
                 self._hint_at_delimiter(line, raw)
-            # Without its frames: they would keep in memory what was read until they are collected.
+            # Drop the traceback: its frames keep the text in memory until they are collected.
             raise self._explained(error.with_traceback(None), above, Line(line, raw, cells)) from None
         self.problems += warnings
         return header
 
     def _pull(self, number: int) -> None:
-        """Let there be as many records in `_first`, if the file has them."""
+        """Read until `_first` has `number` records, or the file ends."""
         while len(self._first.raws) < number and (more := next(self._blocks, None)) is not None:
             self._first.lines += more.lines
             self._first.raws += more.raws
@@ -237,12 +245,12 @@ class CsvReader:
         if self._records.left_out.raws:
             return FileError(
                 "no_rows",
-                f"The file has nothing below the first {self._skip_first} lines, which skip_first_lines leaves out. "
-                "Export it again, or have that setting changed.",
+                f"The file has nothing below the {first_lines(self._skip_first)}, which skip_first_lines leaves out. "
+                "If that setting is right, the list is missing. Export it again.",
                 line=1,
             )
         if self._records.blank_lines or self._records.begins_on > 1:
-            return FileError("blank_file", "The file has nothing in it but blank lines. Export it again.", line=1)
+            return FileError("blank_file", "The file has only blank lines. Export it again.", line=1)
         return FileError("empty_file", "The file is empty. Export it again.", line=1)
 
     def _read_sep_line(self, line: int, raw: str) -> None:
@@ -250,7 +258,7 @@ class CsvReader:
             self.problems.append(read_sep_line(raw, line, self._delimiter))
 
     def _explained(self, error: FileError, above: list[Line], line_1: Line) -> FileError:
-        """`error` in words for what stands where the header should be, with what else is wrong with the file."""
+        """Return `error` with a message that explains the cause, and the other faults of the file."""
         further: list[FileError] = []
         try:
             self._pull(PEEKED)
@@ -267,12 +275,12 @@ class CsvReader:
                 pass
         except FileError as fault:
             further = [fault, *fault.further]
-        if found.code == "wrong_delimiter":  # quotes are judged by what stands between the cells
+        if found.code == "wrong_delimiter":  # quotes cannot be judged with the wrong delimiter
             further = [fault for fault in further if fault.code in _OF_BYTES]
         return found.with_further(further)
 
     def _hint_at_delimiter(self, line: int, raw: str) -> None:
-        """Raise FileError if the header `raw` makes more sense with another delimiter."""
+        """Raise FileError if another delimiter finds more columns in the header `raw`."""
         ours = likely_columns(raw.replace('"', "").split(self._delimiter), self._names)
         for other in DELIMITERS:
             cells = raw.replace('"', "").split(other)
@@ -281,7 +289,7 @@ class CsvReader:
                 raise separated_by(other, self._delimiter, line).with_further(self._wrong_as_well(line, cells, other))
 
     def _wrong_as_well(self, line: int, cells: list[str], delimiter: str) -> list[FileError]:
-        """What else is wrong with a file that has another `delimiter`: its header's `cells`, and its bytes."""
+        """Return the other faults of a file with another `delimiter`: those of its header `cells` and its bytes."""
         found: list[FileError] = []
         try:
             read_header(cells, line, delimiter, self._names)
@@ -297,7 +305,8 @@ class CsvReader:
 
 def _perhaps_utf_8(encoding: str) -> Problem:
     message = (
-        f"The file was read as {encoding}, as the encoding setting says, but it looks like UTF-8. If names are "
-        "garbled now, have that setting changed, or save the file with a byte order mark, and send it again."
+        f"Read as {encoding}, but the file looks like UTF-8. If names look wrong, change the encoding setting and "
+        "send "
+        "it again. A byte order mark in the file has the same effect."
     )
     return Problem(Severity.WARNING, "perhaps_utf_8", message)

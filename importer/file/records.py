@@ -1,4 +1,4 @@
-"""The grammar of one record, by RFC 4180 and nothing more lenient, and what to say where it is broken.  Pure."""
+"""Checks one record against RFC 4180, strictly, and reports where it breaks the rules.  Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import cache
 from importer.errors import FileError
 
 MAX_ROW = 1024 * 1024
-"""The most characters a row may have."""
+"""The most characters of a row."""
 
 
 def is_sound(raw: str, delimiter: str) -> bool:
-    """Whether the quotes and line ends of one record are in order. Time and memory are in line with its length.
+    """Whether the quotes and line ends of one record are correct. Time and memory are linear in its length.
 
-    Of what a quote splits, every second piece is inside quotes. Those outside touch a quote with a delimiter only,
-    or are empty: between two quotes that stand for one.
+    If the record is split at its quotes, every second piece is inside quotes. A piece outside may touch a quote only
+    with a delimiter, or is empty: it lies between two quotes that mean one.
     """
     everyday, fault_outside = _patterns(delimiter)
     if everyday.fullmatch(raw):
@@ -26,9 +26,9 @@ def is_sound(raw: str, delimiter: str) -> bool:
 
 @cache
 def _patterns(delimiter: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What an everyday record is, of so many cells and quotes in each. And what is never outside of quotes.
+    """Return a pattern of common records, of at most 100 cells, and one of what is never valid outside quotes.
 
-    No group is repeated without end, which takes memory for every turn; nor possessively, which Python before 3.11.5
+    No group repeats without limit, which takes memory for every turn, nor possessively, which Python before 3.11.5
     matches wrongly (CPython gh-106052).
     """
     cell = f'(?:"[^"]*+(?:""[^"]*+){{0,9}}"(?!")|[^"{delimiter}\r\n]*+)'
@@ -37,7 +37,7 @@ def _patterns(delimiter: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def quote_fault(line: int, raw: str, delimiter: str) -> FileError | None:
-    """The first thing wrong with the quotes of a record that begins on `line`; None if nothing is."""
+    """Return the first quoting fault of a record that begins on `line`; None if there is none."""
     plain = re.compile(f'[^"{delimiter}\r\n]*')
     at = 0
     while True:
@@ -60,15 +60,15 @@ def quote_fault(line: int, raw: str, delimiter: str) -> FileError | None:
 
 
 def _end_of_quoted(raw: str, at: int) -> int | None:
-    """Where the quoted cell that begins at `at` ends: after the first quote that is not one of two. None: nowhere."""
+    """Return the end of the quoted cell at `at`, after its first quote that is not doubled; None if it never ends."""
     return next((quote.end() for quote in re.compile('""?').finditer(raw, at + 1) if quote[0] == '"'), None)
 
 
 def _unterminated(line: int) -> FileError:
     return FileError(
         "unterminated_quote",
-        f'A quote that opens on line {line} is never closed. Add the closing " or remove the opening one; '
-        'a " that belongs to a text is written "".',
+        f'The quote that opens on line {line} is never closed. Add the closing " or remove the opening one. '
+        'Write a " inside text as "".',
         line=line,
     )
 
@@ -76,8 +76,9 @@ def _unterminated(line: int) -> FileError:
 def _text_after_quote(line: int) -> FileError:
     return FileError(
         "misplaced_quote",
-        f"A quoted cell that opens on line {line} is followed by text instead of the next cell. "
-        'A " that belongs to a text is written "".',
+        f"Text follows the quoted cell that opens on line {line}. End the cell with a delimiter after its closing "
+        "quote. "
+        'Write a " inside text as "".',
         line=line,
     )
 
@@ -85,8 +86,8 @@ def _text_after_quote(line: int) -> FileError:
 def _stray_quote(line: int) -> FileError:
     return FileError(
         "misplaced_quote",
-        f'On line {line} there is a " inside a cell that does not begin with one. Put the whole cell in quotes '
-        'and write the " twice (""), or remove it; there must be no space before an opening quote.',
+        f'On line {line}, a " is inside a cell that does not begin with one. Put the whole cell in quotes and write '
+        'the " twice (""), or remove it. An opening quote must not have a space before it.',
         line=line,
     )
 
@@ -94,7 +95,7 @@ def _stray_quote(line: int) -> FileError:
 def _lone_cr(line: int, raw: str, delimiter: str) -> FileError:
     rows = raw.rstrip("\r").split("\r")
     if len({row.count(delimiter) for row in rows}) == 1:
-        what = "has the line ends of an old Macintosh. Save the file as “CSV UTF-8”, which has those of Windows."
+        what = "has the line ends of an old Macintosh. Save the file as “CSV UTF-8”, which has Windows line ends."
     else:
         what = (
             "has a carriage return inside a cell. Remove this line end in the spreadsheet, or put the cell in "
@@ -106,7 +107,7 @@ def _lone_cr(line: int, raw: str, delimiter: str) -> FileError:
 def nul(line: int) -> FileError:
     return FileError(
         "nul_character",
-        f"Line {line} contains a NUL character: the file is damaged, or in an encoding that was not expected. "
+        f"Line {line} contains a NUL character: the file is damaged or in an unexpected encoding. "
         "Save it as “CSV UTF-8” and send it again.",
         line=line,
     )

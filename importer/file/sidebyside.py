@@ -1,18 +1,17 @@
-"""A file read side by side with the one before it: which of its lines are known, and need no look.  Pure.
+"""Reads a file side by side with the previous one, and finds the known lines, which need no parsing.  Pure.
 
-Most lines of most files stood in the file before. A line is known if the same line there was a whole row that settled
-its user. So what is compared is bytes, a block at once where two blocks are equal, and only the other lines are
-decoded, split into cells and judged.
+Most lines of most files were in the previous file. A line is known if the same line there was a whole row that
+settled its user. So bytes are compared, an equal block at once, and only unknown lines are decoded, split into cells
+and checked.
 
-Theory. A known line is a whole record in both files: it is the same text, and in both no quote is open where it
-begins. In the file before that is so because it settled a user, as only records of one line do. In this file it is so
-because the first block begins where the quotes so far come in pairs, and from there on each unknown line with a quote
-left open takes the lines up to the one that closes it with it; a block ends before such a line if none does. If the
-quotes of a file are broken, that may take lines together that the reader would tell apart; but then the reader finds
-the fault in them, and every fault means that the file is read again without the one before it. So quotes, faults and
-their lines are the reader's alone.
+Why this is correct: a known line is a whole record in both files, because it has the same text and no quote is open
+where it begins. In the previous file that holds because the line settled a user, and only records of one line do. In
+this file it holds because the first block begins where all quotes so far are paired. From there on, an unknown line
+with an open quote is joined with the lines up to the one that closes it; if none does, the block ends before it. If
+the quotes of a file are broken, this may join lines that the reader would separate. But then the reader finds a fault
+in them, and after any fault the file is read again, alone. So quotes, faults and their lines are up to the reader.
 
-The first lines of a file, where its header is, and its last ones, where it may be cut off or has lines that the
+The first lines of a file, with its header, and its last lines, where it may be cut off or have lines that the
 settings leave out, always go to the reader.
 """
 
@@ -25,16 +24,17 @@ from importer.file.blocks import Block, FileBefore
 from importer.file.comparing import Comparing
 
 HEAD_BYTES = 4096
+"""At least this much of a file goes to the reader."""
 BLOCK_BYTES = 512 * 1024
 TAIL_BYTES = 4096
 NOTHING = b" \t\r\n\x1a"
 LONGEST_RECORD = 4 * 1024 * 1024
-"""Where the quotes do not come in pairs for so long, the rest of the file goes to the reader."""
+"""If no record ends within so many bytes, the rest of the file goes to the reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """How a file is cut: the bytes of its head, which goes to the reader, and those of a block."""
+    """The sizes of the pieces of a file, in bytes: its head, which goes to the reader, and a block."""
 
     head_bytes: int = HEAD_BYTES
     block_bytes: int = BLOCK_BYTES
@@ -44,9 +44,9 @@ PIECES = Pieces()
 
 
 class SideBySide:
-    """Iterates over `chunks` of a file: as bytes, and once it is told the file before, as blocks compared with it.
+    """Iterates over the `chunks` of a file: as bytes, and after `begin` as blocks compared with the previous file.
 
-    Before `begin` the bytes come in small pieces, so that not much more than the header was read by then.
+    Before `begin` it yields small pieces, so little more than the header was read by then.
     """
 
     def __init__(self, chunks: Iterable[bytes], pieces: Pieces = PIECES) -> None:
@@ -61,7 +61,7 @@ class SideBySide:
         self._left_out = 0
 
     def begin(self, before: FileBefore | None, *, left_out: int) -> None:
-        """Compare what comes from now on with `before`, but for the last `left_out` lines and one more."""
+        """Compare the rest with `before`, except the last `left_out` lines and one more. None: compare nothing."""
         self._begun = True
         self._comparing = Comparing(before, self._at) if before else None
         self._left_out = left_out
@@ -71,7 +71,7 @@ class SideBySide:
         while not self._begun:
             if not rest and not (rest := next(self._chunks, b"")):
                 return
-            # A record with an open quote goes on in the next piece.
+            # A record with an open quote continues in the next piece.
             end = _end_of_records(rest, self._head_bytes) or len(rest)
             piece, rest = rest[:end], rest[end:]
             self._pass(piece)
@@ -84,7 +84,7 @@ class SideBySide:
         yield from self._chunks
 
     def _blocks(self, comparing: Comparing, held: bytes) -> Generator[bytes | Block, None, bytes]:
-        """Yield blocks; return what is left of the file's bytes so far, which goes to the reader as it is."""
+        """Yield blocks; return the bytes read but not compared, which go to the reader."""
         wanted = self._block_bytes
         while not comparing.is_cold:
             parts, size = [held], len(held)
@@ -113,7 +113,7 @@ class SideBySide:
 
 
 def _end_of_records(text: bytes, at: int) -> int:
-    """Return the first place from `at` on where a line has ended and the quotes come in pairs; 0 for none."""
+    """Return the first place from `at` on after a line end and paired quotes; 0 if there is none."""
     end = text.find(b"\n", at) + 1
     while end and text.count(b'"', 0, end) & 1:
         end = text.find(b"\n", end) + 1
@@ -121,8 +121,9 @@ def _end_of_records(text: bytes, at: int) -> int:
 
 
 def _last_end(text: bytes, lines: int) -> int:
-    """Return the place where a line has ended and `lines` more come, without blank lines and end marks at the end; 0
-    for none.
+    """Return the place after a line end that `lines` more lines follow; 0 if there is none.
+
+    Blank lines and end marks at the end do not count.
     """
     tail = text[-TAIL_BYTES:]
     end = len(text) - len(tail) + len(tail.rstrip(NOTHING))

@@ -1,14 +1,13 @@
-"""The text of a file as records with their line numbers: line ends, quotes, limits, blank lines.  Pure.
+"""Splits the text of a file into records with line numbers: line ends, quotes, limits, blank lines.  Pure.
 
-RFC 4180, read strictly. Most files have no quote anywhere, so a block of text is first looked at as a whole and split
-at its line ends; only a block that has something unusual in it is walked through record by record. Either way faults
-come in the order of the file.
+RFC 4180, read strictly. Most files have no quotes, so a block of text is first checked as a whole and split at its
+line ends. A block with anything unusual is walked record by record. Either way faults are in the order of the file.
 
-What is broken fails the whole file, but the reader goes on to the end for what else is wrong: a record that is broken
-ends with its line, so the next can be judged. It ends early after a quote that is never closed, or a record without
-an end, as nothing after it can be told apart.
+A fault fails the whole file, but reading goes on to find the others: a broken record ends with its line, so the next
+can be checked. Reading stops after a quote that is never closed or a record without an end: nothing after it can be
+split into records.
 
-Limits are counted in characters, so that they don't depend on the encoding.
+Limits count characters, so they do not depend on the encoding.
 """
 
 from __future__ import annotations
@@ -16,12 +15,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
+from ground.words import counted
 from importer.errors import MAX_FAULTS, FileError
 from importer.file.blocks import Block, Unsure
 from importer.file.edges import Batch
 from importer.file.header import MAX_COLUMNS, is_correction
 from importer.file.letters import BLANKS
-from importer.file.nobody import plainly_nobody
+from importer.file.nobody import surely_a_footer
 from importer.file.records import MAX_ROW, is_sound, nul, quote_fault, row_too_long
 from importer.model import Problem, Severity
 
@@ -30,16 +30,16 @@ BLANK_LINES_NAMED = 5
 UNTERMINATED = "unterminated_quote"
 
 _SHORT = MAX_COLUMNS - 1
-"""A record of at most so many characters can't pass any limit."""
+"""A record of at most so many characters cannot exceed a limit."""
 
 
 class Records:
-    """The records of `text` in blocks, without the first `skip_first`, which count with blank lines.
+    """The records of `text`, without the first `skip_first` (blank lines count).
 
-    `first` is the first record, left out or not, and `left_out` those left out; a correction loses none. The reader
-    says how many `columns` the header has, once it knows, and whether it `leaves_out_last` lines. After the last
-    block `ends_with_newline` says whether the text has a line end at its end, and `last_row_unfinished` whether the
-    last row lacked one (they differ where the last line is blank).
+    `first` is the first record, left out or not, and `left_out` has those left out: none of a correction file. The
+    reader sets `columns` to the number of columns, once it is known, and `leaves_out_last` if it leaves out last
+    lines. After the last batch, `ends_with_newline` tells whether the text ends with a line end, and
+    `last_row_unfinished` whether the last row has none (they differ if the last line is blank).
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Records:
         self.columns = 0
         self.first: tuple[int, str] | None = None
         self.left_out = Batch([], [])
-        self.begins_on = 1  # the physical line after those left out
-        self.line = 1  # where the text that was not yet split begins
+        self.begins_on = 1  # the first physical line that is not left out
+        self.line = 1  # the physical line on which the text not yet split begins
         self.ends_with_newline = True
         self.last_row_unfinished = False
         self.blank_lines = 0
@@ -62,9 +62,9 @@ class Records:
         self._faults: list[FileError] = []
 
     def blocks(self) -> Generator[Batch, None, None]:
-        """The records of each block of text. Raises FileError at the end if anything is wrong.
+        """Yield the records of each block of text. Raises FileError at the end if there is a fault.
 
-        No record that comes after a fault is given out.
+        No record after a fault is yielded.
         """
         try:
             yield from self._blocks()
@@ -74,16 +74,16 @@ class Records:
             raise self._faults[0].with_further(self._faults[1:])
 
     def cells(self, line: int, raw: str) -> list[str]:
-        """The cells of one record, as they are in the file. Raises FileError if its quotes are not in order."""
+        """Return the cells of one record, as they are in the file. Raises FileError for a quoting fault."""
         if '"' not in raw:
             return raw.split(self._delimiter)
         if not is_sound(raw, self._delimiter):
             raise quote_fault(line, raw, self._delimiter) or row_too_long(line)
-        # Nothing csv forgives or refuses in its own way is left.
+        # The record is sound, so the csv module neither repairs nor refuses anything.
         return next(csv.reader([raw], delimiter=self._delimiter))
 
     def table(self, raws: Sequence[str]) -> list[list[str]]:
-        """The cells of records that `blocks` gave out."""
+        """Return the cells of each of these records, which `blocks` yielded."""
         delimiter = self._delimiter
         quoted = [raw for raw in raws if '"' in raw]
         if not quoted:
@@ -111,7 +111,7 @@ class Records:
                 yield found
             if fault:
                 raise fault
-            # One more than a row may have: it can be the first half of a CRLF.
+            # One more than the limit: the last character may be the first half of a CRLF.
             if len(pending) > MAX_ROW + 1:
                 raise quote_fault(self.line, pending[:MAX_ROW], self._delimiter) or row_too_long(self.line)
             if len(self._faults) >= MAX_FAULTS:
@@ -120,7 +120,7 @@ class Records:
             yield from self._last_line(pending)
 
     def _take_unknown(self, block: Block) -> Batch:
-        """The records of `block` that are not known. Raises Unsure if one has a fault."""
+        """Return the unknown records of `block`. Raises Unsure if one has a fault."""
         found = Batch([], [], [block])
         for line, raw in block.records:
             self.line = line
@@ -131,7 +131,7 @@ class Records:
         return found
 
     def _split(self, text: str, found: Batch) -> str:
-        """Put the records of whole lines into `found`; what is left is a record whose quote is still open."""
+        """Add the records of whole lines to `found`; return the rest, a record whose quote is still open."""
         if "\0" not in text and not self._skip:
             plain = text.replace("\r\n", "\n") if "\r" in text else text
             raws = plain.split("\n")
@@ -142,7 +142,7 @@ class Records:
         return self._walk(text, found)
 
     def _ends_where_lines_end(self, raws: list[str]) -> bool:
-        """Whether each line with a quote is a record by itself, and not a blank one: so it is in most blocks."""
+        """Whether each line with a quote is a sound, non-blank record by itself, as in most blocks."""
         quoted = [raw for raw in raws if '"' in raw]
         return all(is_sound(raw, self._delimiter) and raw.strip(self._blank) for raw in quoted)
 
@@ -187,12 +187,12 @@ class Records:
         return ""
 
     def _stays_open(self, piece: str) -> bool:
-        """Whether a quote that opens in `piece` is still open at its end; else its record is broken, and ends."""
+        """Whether a quote opens in `piece` and is still open at its end. If not, the record is broken."""
         fault = quote_fault(self.line, piece, self._delimiter)
         return fault is not None and fault.code == UNTERMINATED
 
     def _last_line(self, raw: str) -> Iterator[Batch]:
-        """A line without a line end, at the end of the file."""
+        """Yield the last line of the file, which has no line end. Raises FileError if it is cut off."""
         self.ends_with_newline = False
         found = Batch([], [])
         faults = len(self._faults)
@@ -203,8 +203,7 @@ class Records:
         if not is_whole and (body != raw or self._lacks_cells(body)):
             raise FileError(
                 "last_row_cut_off",
-                f"The file breaks off in its last line ({self.line}), which is not complete. "
-                "The rest is missing: send the whole file again.",
+                f"The file ends in the middle of line {self.line}. Send the complete file.",
                 line=self.line,
             )
         self.last_row_unfinished = bool(found.raws)
@@ -213,12 +212,12 @@ class Records:
 
     def _lacks_cells(self, body: str) -> bool:
         cells = self.cells(self.line, body)
-        return len(cells) < self.columns and not (self.leaves_out_last or plainly_nobody(cells))
+        return len(cells) < self.columns and not (self.leaves_out_last or surely_a_footer(cells))
 
     def _take(self, raw: str, found: Batch) -> int:
-        """Check one record that begins on the current line, and keep it unless all its cells are blank.
+        """Check the record that begins on the current line, and add it to `found` unless all its cells are blank.
 
-        Return how many lines of it are done with: fewer than it has if its quotes are broken within the first.
+        Return how many of its lines are done: fewer than it has if the first has a quoting fault.
         """
         lines = raw.count("\n") + 1
         if self._skip and self._is_left_out(raw):
@@ -242,13 +241,13 @@ class Records:
         return lines
 
     def _is_blank(self, raw: str) -> bool:
-        """Whether all cells of the sound record `raw` are blank; a cell may be a quote alone."""
+        """Whether all cells of the sound record `raw` are blank. A cell that is a quote is not."""
         if raw.strip(self._blank):
             return False
         return '"' not in raw or not any(cell.strip(BLANKS) for cell in self.cells(self.line, raw))
 
     def _is_left_out(self, raw: str) -> bool:
-        """Whether this is one of the first records that are left out, whatever is wrong with it."""
+        """Leave out this record if it is one of the first that are, whatever its faults; return whether it was."""
         if not self.left_out.raws and is_correction(raw.replace('"', "").split(self._delimiter)):
             self._skip = 0
             return False
@@ -261,7 +260,7 @@ class Records:
         return True
 
     def _fault_of(self, raw: str) -> FileError | None:
-        """What is wrong with the record `raw`, which begins on the current line."""
+        """Return the fault of the record `raw`, which begins on the current line; None if there is none."""
         if len(raw) > _SHORT and (fault := self._past_limits(raw)):
             return fault
         if not is_sound(raw, self._delimiter):
@@ -280,26 +279,27 @@ class Records:
         if len(cells) > MAX_COLUMNS:
             return FileError(
                 "too_many_columns",
-                f"Line {line} has {len(cells)} cells; at most {MAX_COLUMNS} are possible. Remove those not needed.",
+                f"Line {line} has {len(cells)} cells; at most {MAX_COLUMNS} are allowed. Remove some cells.",
                 line=line,
             )
         if any(len(cell) > MAX_CELL for cell in cells):
             return FileError(
                 "cell_too_long",
-                f"A cell on line {line} has more than {MAX_CELL:,} characters. Shorten it; or a quote is missing "
-                "or too many, so that many lines were taken for one cell.",
+                f"A cell on line {line} has more than {MAX_CELL:,} characters. Shorten it, or look for a missing or "
+                "extra quote that joins lines.",
                 line=line,
             )
         return None
 
     def blank_lines_notice(self) -> Problem | None:
-        """What to say of the blank lines that were skipped."""
+        """Return the notice about skipped blank lines; None if there are none."""
         if not self.blank_lines:
             return None
         first = self._first_blank_lines
         named = ", ".join(map(str, first)) + (", …" if self.blank_lines > len(first) else "")
-        what = "1 blank line was" if self.blank_lines == 1 else f"{self.blank_lines} blank lines were"
-        message = f"{what} skipped (line {named}). Nothing needs to be done."
+        one = self.blank_lines == 1
+        what = counted(self.blank_lines, "blank line was", "blank lines were")
+        message = f"{what} skipped ({'line' if one else 'lines'} {named}). Nothing to do."
         return Problem(Severity.NOTICE, "blank_lines", message, first[0])
 
 

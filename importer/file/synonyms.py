@@ -1,7 +1,7 @@
-"""What other systems call our columns. For hints and proposals: a column is never renamed by guessing.  Pure.
+"""Synonyms of the fields in other systems, for hints and proposals: a guess never maps a column.  Pure.
 
-The words here are ours: what seems likely, the likelier first. Headers that were found in exports, with where, are in
-`exports`. A header that only looks like a field, but is a code, is private or about another person, is none.
+The words here are assumed, the likelier first. Headers that real exports have, with their sources, are in `exports`.
+A header for a code, a private value or another person is not a synonym, even if it looks like one.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ _NOT_LETTERS = re.compile(r"[\W_]+")
 
 
 def plain(name: str) -> str:
-    """A header as it is looked up: letters without marks and digits, in lower case."""
+    """Return a header as it is looked up: letters and digits without accents, in lower case."""
     apart = unicodedata.normalize("NFKD", name.lower())
     return _NOT_LETTERS.sub("", apart.replace("\u0142", "l").replace("\u00df", "ss"))
 
@@ -189,13 +189,13 @@ def _words(ours: str, field: str, more: str = "") -> tuple[str, ...]:
 
 
 SYNONYMS = {name: _words(words, name, _MORE.get(name, "")) for name, words in _WORDS.items()}
-"""Words for each field, as `plain` gives them; the likelier first."""
+"""Synonyms of each field, as `plain` returns them, the likelier first."""
 
 MEANT_BY = {word: name for name, words in reversed(SYNONYMS.items()) for word in words}
-"""The field for each of these words."""
+"""The field of each synonym."""
 
 NUMBERS = _words(_NUMBERS, NUMBER, _MORE_NUMBERS)
-"""Words for a number that tells people apart."""
+"""Synonyms of a number that identifies users."""
 
 _WHOSE = (
     "manager",
@@ -215,4 +215,4 @@ MANAGERS_NUMBERS = tuple(
         ]
     )
 )
-"""Words for that number of a user's manager."""
+"""Synonyms of that number of a user's manager."""

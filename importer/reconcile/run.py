@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -135,7 +136,8 @@ def _failed(error: FileError, source: Source, spool: Spool, counts: Counts | Non
         Problem(Severity.ERROR, each.code, each.message, each.line, each.column, each.value) for each in faults
     )
     spool.keep()
-    where = f"line {error.line}: " if error.line and f"line {error.line} " not in error.message.lower() else ""
+    named = error.line is None or re.search(rf"\bline {error.line}\b", error.message, re.IGNORECASE)
+    where = "" if named else f"line {error.line}: "
     message = f"{where}{error.message}{_and_more(len(error.further))}"
     facts = source.read_out(counts.rows if counts else None)
     return Outcome(ImportState.FAILED, counts or Counts(), facts, spool.first, message)

@@ -1,1 +1,1 @@
-"""What a cell means: the rule of every field, and what a tenant may choose about them."""
+"""Reads cells by the rule of their field, under the import settings of a tenant."""

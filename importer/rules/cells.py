@@ -1,4 +1,4 @@
-"""The rule of every column but e-mail addresses and time zones: one trimmed cell -> its value, or why not.  Pure."""
+"""The rules of most columns: one trimmed cell -> its value, or what is wrong with it.  Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from importer.rules.dates import form_in_words, seen_in_date
 from importer.rules.dayforms import read_day, write_day
 
 MAX_TEXT = 255
-"""The most characters a text or a name may have."""
+"""The most characters of a text or a name."""
 
 ROLES = ("learner", "curator", "reporter", "learning_designer", "hr", "admin")
 LANGUAGES = ("en", "en-US", "de", "fr", "es-CO", "it", "nl", "pt-BR", "pl", "ja", "zh-CN", "zh-TW", "ar")
@@ -30,11 +30,11 @@ _TEAM_PART = re.compile(r"(?:\\[\\,]|[^,])*")
 _ESCAPED = re.compile(r"\\([\\,])")
 
 LEAVE = "\0"
-"""The meaning of a cell that leaves its field as it is: no cell's value can be this."""
+"""The meaning of a cell that leaves its field unchanged. No cell can have this value."""
 
 FieldValue = str | bool | int | float | tuple[str, ...] | None
-"""None: cleared. A tuple: the names of secondary teams, in order. Numbers: custom fields only; True and False: those,
-`deactivate` and `active`."""
+"""None: cleared. A tuple: the names of secondary teams, in order. Numbers: custom fields. True and False: custom
+fields, `deactivate` and `active`."""
 
 ISO_DATE = "%Y-%m-%d"
 EXAMPLE_DAY = "2024-03-09"
@@ -42,7 +42,7 @@ EXAMPLE_DAY = "2024-03-09"
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Why a cell can't be taken: a stable code, and a sentence that says what to do."""
+    """Why a cell has no valid value: a stable code, and a sentence that says what to do."""
 
     code: str
     message: str
@@ -50,12 +50,11 @@ class Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A value that is taken although it is probably not what was meant; `code` and `message` go into a warning.
+    """A value that is used although it is probably not intended; `code` and `message` make a warning.
 
-    `if_rejected` is the message where the row is rejected for another cell, so that the value is not taken after all;
-    "" if then there is nothing to say.
+    `if_rejected` is the message if another cell rejects the row, so the value is not used; "" for no message.
 
-    `least`: the warning is one for the whole column, if so many of its cells or more deserve it; 0: one a row.
+    `least`: one warning for the whole column, if at least so many of its cells need it; 0: one warning a row.
     """
 
     value: FieldValue
@@ -66,29 +65,31 @@ class Doubtful:
 
 
 def name_key(name: str) -> str:
-    """The name of a team or location as it is compared: NFC, without case."""
+    """Return the name of a team or location as it is compared: NFC, case-folded."""
     return unicodedata.normalize("NFC", name.casefold())
 
 
 def check_text(text: str) -> str | Invalid:
     if len(text) > MAX_TEXT:
-        return Invalid("too_long", f"The text has {len(text):,} characters; shorten it to {MAX_TEXT}.")
+        return Invalid(
+            "too_long", f"The text has {len(text):,} characters; at most {MAX_TEXT} are allowed. Shorten it."
+        )
     return text
 
 
 def check_reference(text: str) -> str | Invalid:
-    """A manager or coach: whoever is meant is looked up when all rows are in, and never rejects a row."""
+    """Return the text of a manager or coach. It is resolved after all rows, and never rejects a row."""
     return text
 
 
 def check_role(text: str) -> str | Invalid:
     return _ROLE_BY_NAME.get(text.lower()) or Invalid(
-        "unknown_role", f"There is no such role. Write one of: {', '.join(ROLES)}."
+        "unknown_role", f"No such role. Write one of: {', '.join(ROLES)}."
     )
 
 
 def check_date(text: str, date_format: str = ISO_DATE) -> str | Invalid:
-    """The day in `text`, as YYYY-MM-DD; `date_format` is as in `dayforms`. A time of the day is dropped."""
+    """Return the day in `text` as YYYY-MM-DD, without a time. `date_format` is as in `dayforms`."""
     iso = date_format == ISO_DATE
     if not iso:
         day = read_day(text, date_format)
@@ -101,7 +102,7 @@ def check_date(text: str, date_format: str = ISO_DATE) -> str | Invalid:
     if not iso:
         advice = f"Write a real date as {form_in_words(date_format)}, such as {example}."
     elif _ISO_DATE.fullmatch(text):
-        advice = f"There is no such day in the calendar. Write a real date, such as {example}."
+        advice = f"No such day exists. Write a real date, such as {example}."
     else:
         advice = f"Write the date as year-month-day with all digits, such as {example}."
     seen = seen_in_date(text)
@@ -109,7 +110,7 @@ def check_date(text: str, date_format: str = ISO_DATE) -> str | Invalid:
 
 
 def date_in(iso: str, date_format: str) -> str:
-    """The day `iso` (YYYY-MM-DD) as `check_date` reads it."""
+    """Return the day `iso` (YYYY-MM-DD) in `date_format`, as `check_date` reads it."""
     return write_day(iso, date_format)
 
 
@@ -120,12 +121,13 @@ def check_deactivate(text: str) -> bool | Invalid:
     if len(_DIGIT.findall(text)) >= 4:
         return Invalid(
             "bad_deactivate",
-            "This looks like a date, and the column takes yes or no. If the column has last days, ask the operator "
-            "to map it to leave_date (field_mapping).",
+            "This looks like a date, but the column takes yes or no. If it holds last days, ask the operator to map "
+            "it "
+            "to leave_date in field_mapping.",
         )
     return Invalid(
         "bad_deactivate",
-        "Write 1, true or yes to deactivate the user; 0, false, no or nothing to keep them. "
+        "Write 1, true or yes to deactivate the user; write 0, false or no, or leave the cell blank, if not. "
         "The setting value_mapping can give other words a meaning.",
     )
 
@@ -135,7 +137,7 @@ def check_active(text: str) -> bool | Invalid:
     if isinstance(found, bool):
         return found
     return Invalid(
-        "bad_active", "Write 1, true or yes for a user who is active; 0, false or no for one who has left."
+        "bad_active", "Write 1, true or yes if the user is active; write 0, false or no if the user has left."
     )
 
 
@@ -143,22 +145,23 @@ def check_boolean(text: str) -> bool | Invalid:
     lower = text.lower()
     if lower in _TRUE or lower in _FALSE:
         return lower in _TRUE
-    return Invalid("bad_boolean", "Write 1, true or yes; or 0, false or no.")
+    return Invalid("bad_boolean", "Write 1, true or yes; or write 0, false or no.")
 
 
 def check_teams(text: str) -> tuple[str, ...] | Invalid:
-    """The names in `text` in their order; blank ones dropped, and one that comes again in any case."""
+    """Return the names in `text` in their order, without blank and repeated ones; case does not matter."""
     names: dict[str, str] = {}
     for part in split_names(text):
         if len(part) > MAX_TEXT:
-            return Invalid("too_long", f"A team name has {len(part):,} characters; shorten it to {MAX_TEXT}.")
+            message = f"A team name has {len(part):,} characters; at most {MAX_TEXT} are allowed. Shorten it."
+            return Invalid("too_long", message)
         if part:
             names.setdefault(name_key(part), part)
     return tuple(names.values())
 
 
 def split_names(text: str) -> list[str]:
-    r"""The names of a list separated by commas, trimmed: `\,` is a comma in a name and `\\` a backslash."""
+    r"""Split a list at its commas into trimmed names. `\,` is a comma in a name and `\\` a backslash."""
     if "\\" not in text:
         return [part.strip(BLANKS) for part in text.split(",")]
     parts, at = [], 0
@@ -171,5 +174,5 @@ def split_names(text: str) -> list[str]:
 
 
 def join_names(names: Sequence[str]) -> str:
-    """`names` as one cell: what `split_names` takes apart again."""
+    """Join `names` into one cell, which `split_names` splits again."""
     return ", ".join(name.replace("\\", "\\\\").replace(",", "\\,") for name in names)

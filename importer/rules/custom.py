@@ -1,4 +1,4 @@
-"""A tenant's own fields: what may be defined, and what a cell of each type means.  Pure."""
+"""Custom fields of a tenant: how they are defined, and how cells of each type are read.  Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from importer.file.letters import BLANKS
 from importer.rules.cells import Doubtful, FieldValue, Invalid, check_boolean, check_date, check_text
 
 Rule = Callable[[str], FieldValue | Invalid | Doubtful]
-"""What a tidy cell that is not blank means."""
+"""Reads a tidy cell that is not blank."""
 
 MAX_FIELDS = 100
 MAX_DIGITS = 15
-"""So many digits a number may have before it can't be told from its neighbour any more."""
+"""The most digits of a number: with more, a float cannot represent each number."""
 
 CHOICES_NAMED = 20
-"""So many choices are named to whoever wrote another."""
+"""The most choices that the message of an unknown one names."""
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -29,7 +29,7 @@ _MANGLED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,3}")
 
 
 class CustomField(BaseModel):
-    """One field of a tenant's own. `choices` are those of a choice field, in the order in which they are offered."""
+    """A custom field. `choices` has those of a choice field, in the order in which they are shown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +42,7 @@ class CustomField(BaseModel):
     @classmethod
     def _fit_for_a_column(cls, given: str) -> str:
         if not _KEY.fullmatch(given):
-            raise ValueError("must be a to z, digits and _, at most 63 of them, a letter first")
+            raise ValueError("must begin with a letter and have only a to z, digits and _, at most 63 characters")
         return given
 
     @field_validator("choices")
@@ -64,7 +64,7 @@ class CustomField(BaseModel):
 
 
 def rule_of(field: CustomField, date_format: str) -> Rule:
-    """The rule for the cells of `field`."""
+    """Return the rule for the cells of `field`."""
     if field.type == "date":
         return partial(check_date, date_format=date_format)
     if field.type == "choice":
@@ -84,11 +84,12 @@ def _check_number(text: str) -> FieldValue | Invalid | Doubtful:
     if len(mantissa.strip("+-").replace(".", "").strip("0")) > MAX_DIGITS:
         return Invalid(
             "bad_number",
-            f"The number has more than {MAX_DIGITS} digits and would be rounded. Make the field a text instead.",
+            f"The number has more than {MAX_DIGITS} digits and would be rounded. Change the type of the field to "
+            "text.",
         )
     number = float(text)
     if abs(number) > 10**MAX_DIGITS:
-        return Invalid("bad_number", f"The number is greater than 1 with {MAX_DIGITS} zeros. Write a smaller one.")
+        return Invalid("bad_number", f"The number is larger than 1 with {MAX_DIGITS} zeros. Write a smaller one.")
     value = int(number) if number.is_integer() else number
     return _doubt(value, text) if _MANGLED.fullmatch(text) else value
 
@@ -98,14 +99,14 @@ def _check_choice(choices: dict[str, str], text: str) -> FieldValue | Invalid:
     more = f" (and {len(known) - CHOICES_NAMED:,} more)" if len(known) > CHOICES_NAMED else ""
     return choices.get(text.lower()) or Invalid(
         "unknown_choice",
-        f"There is no such choice. Write one of: {', '.join(known[:CHOICES_NAMED])}{more}. "
-        "If it is missing, the settings may add it (custom_fields).",
+        f"No such choice. Write one of: {', '.join(known[:CHOICES_NAMED])}{more}. "
+        "If a choice is missing, add it in custom_fields.",
     )
 
 
 def _doubt(value: FieldValue | Invalid, text: str) -> FieldValue | Invalid | Doubtful:
     if isinstance(value, Invalid):
         return value
-    looks = f"It looks like a longer number that a spreadsheet has cut to {text}"
-    advice = "Format the column as text before you export."
-    return Doubtful(value, "mangled_number", f"{looks}, and was taken as it is. {advice}", f"{looks}. {advice}")
+    looks = f"{text} looks like a number shortened by a spreadsheet."
+    advice = "Format the column as text and export again."
+    return Doubtful(value, "mangled_number", f"{looks} It was kept. {advice}", f"{looks} {advice}")

@@ -1,4 +1,4 @@
-"""The forms of dates in words, and what a cell that is no date in the right form seems to hold.  Pure."""
+"""Describes forms of dates, and recognizes the form of a date that is not in the expected one.  Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PART_OF_DATE = {
 
 _FIRST_DAY_OF_EXCEL = date(1899, 12, 30)
 _DAY_NUMBER = re.compile(r"([1-7][0-9]{4})(?:[.,][0-9]+)?")
-"""A number that is a day from 1927 to 2119 in Excel, perhaps with the part of the day after its point."""
+"""Excel's number of a day from 1927 to 2119, perhaps with the time as a fraction."""
 
 _ZONE = r"(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
 _TIME = re.compile(
@@ -45,43 +45,41 @@ _DIGITS = re.compile(r"[0-9]+")
 _ORDINAL = re.compile(r"(?<=%d)(?:st|nd|rd|th|er|ère|re|[º°ª])(?![^\W\d_])")
 
 _BETWEEN = {"de", "del", "of", "di"}
-"""Words that may stand between the parts of a day."""
+"""Words that may be between the parts of a day."""
 
 _SHORT = {"janv", "fevr", "févr", "febr", "juil", "juill", "sept", "sett"}
-"""Abbreviations of months that are longer than most."""
+"""Abbreviations of months with more than three letters."""
 
 _Form = tuple[str, str]
-"""A form in words, and as date_format."""
+"""A form: in words, and as date_format."""
 
 
 def form_in_words(date_format: str) -> str:
-    """`date_format` for those who don't know the directives of strptime: `%d.%m.%Y` is “day.month.year”."""
+    """Return `date_format` in words: `%d.%m.%Y` is “day.month.year”."""
     return re.sub("%(.)", lambda found: _PART_OF_DATE.get(found[1], found[0]), date_format)
 
 
 @lru_cache(maxsize=1000)  # a proposal tries many forms on the same cells
 def seen_in_date(text: str) -> str:
-    """What `text`, which is in the wrong form, seems to be, and what would read it; '' where it is not plain."""
+    """Return what `text`, in the wrong form, seems to be and which setting reads it; '' if unclear."""
     number = _DAY_NUMBER.fullmatch(text)
     if number:
         day = _FIRST_DAY_OF_EXCEL + timedelta(days=int(number[1]))
         return (
             f"This looks like Excel's number for the day {day.isoformat()}. "
-            "In the spreadsheet format the column as a date in that form (text would keep the number), and save it "
-            "as CSV again."
+            "In the spreadsheet, format the column as a date in that form, not as text. Then save it as CSV again."
         )
     forms = _forms(text)
     if not forms:
         return ""
     seen = f"This {'seems to' if len(forms) == 1 else 'may'} be {' or '.join(words for words, _ in forms)}."
-    reads = "read them" if len(forms) == 1 else "say which"
     settings = " or ".join(setting for _, setting in forms)
-    return f"{seen} If all your dates look so, the setting date_format can {reads}: {settings}."
+    return f"{seen} If all your dates look like this, set date_format to {settings}."
 
 
 @lru_cache(maxsize=1000)
 def forms_of(text: str) -> tuple[str, ...]:
-    """The forms in which `text` is a real day, as date_format: all that are usual, and no others."""
+    """Return all usual forms in which `text` is a real day, as date_format."""
     zoned = _DAY_IN_ZONE.fullmatch(text)
     if zoned and _reads(text, "%Y-%m-%d%z"):
         return ("%Y-%m-%dZ", "%Y-%m-%d%z") if zoned["zone"] in "Zz" else ("%Y-%m-%d%z",)
@@ -95,7 +93,7 @@ def forms_of(text: str) -> tuple[str, ...]:
 
 
 def _forms(text: str) -> list[_Form]:
-    """The forms in which `text` is a day; of two that differ only in how they read a zone the first."""
+    """Return the forms in which `text` is a day. If two differ only in how they read a zone, the first counts."""
     forms = [form for form in forms_of(text) if not (form.endswith("%z") and form[:-2] + "Z" in forms_of(text))]
     return [(_in_words(form), form) for form in forms]
 
@@ -111,7 +109,7 @@ def _in_words(form: str) -> str:
 
 
 def _without_time(form: str) -> tuple[str, str]:
-    """The day of `form`, and what comes after it in a word."""
+    """Return the day part of `form`, and `time`, `zone` or nothing for what follows it."""
     day, time, _ = re.split(r"(T|[ ,]+)(?=%[HI])", form, maxsplit=1) if re.search("%[HI]", form) else (form, "", "")
     if time:
         return day, "time"
@@ -120,7 +118,7 @@ def _without_time(form: str) -> tuple[str, str]:
 
 
 def _days(text: str) -> list[str]:
-    """The forms that `text`, without a time, may have."""
+    """Return the forms that `text`, without a time, may have."""
     numbers = _NUMBERS.fullmatch(text)
     if numbers:
         return _in_numbers(*numbers.groups())
@@ -133,7 +131,7 @@ def _days(text: str) -> list[str]:
 
 
 def _with_a_name(text: str) -> list[str]:
-    """The form of a day with the name of its month, and whatever stands around it: 5 de enero de 2024."""
+    """Return the form of a day with the name of its month: 5 de enero de 2024."""
     if len(text) > 40 or not _DIGITS.search(text):
         return []
     named = next((found for found in _words_in(text) if month_of(found[0])), None)
@@ -149,7 +147,7 @@ def _with_a_name(text: str) -> list[str]:
     kinds = ["%d", "%d"]
     kinds[year_at] = "%Y" if len(numbers[year_at]) == 4 else "%y"
     around = [_ORDINAL.sub("", _DIGITS.sub(lambda _: kinds.pop(0), part)) for part in (text[:start], text[end:])]
-    # A day of the week is not the same in every cell.
+    # Other words may differ in the next cell, as the day of the week does.
     others = re.findall(r"[^\W\d_]+", "".join(around).replace("%d", "").replace("%Y", "").replace("%y", ""))
     if "%" in text or not set(others) <= _BETWEEN:
         return []
@@ -157,7 +155,7 @@ def _with_a_name(text: str) -> list[str]:
 
 
 def _words_in(text: str) -> Iterator[tuple[str, int, int]]:
-    """The words of `text` that may be the name of a month, each two together first; with where they begin and end."""
+    """Yield the words of `text` that may name a month, pairs first, each with its start and end."""
     words = list(re.finditer(r"[^\W\d_]+\.?", text))
     for one, two in pairwise(words):
         if text[one.end() : two.start()] == " ":
@@ -167,19 +165,19 @@ def _words_in(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _in_numbers(first: str, mark: str, month: str, last: str) -> list[str]:
-    """The forms of three numbers with `mark` between them. With too few digits year-month-day is none of them."""
+    """Return the forms of three numbers with `mark` between them. With dashes, year-month-day needs all digits."""
     if len(first) == 4 and len(last) <= 2:
         return [f"%Y{mark}%m{mark}%d"] if mark != "-" or len(month + last) == 4 else []
     if len(first) <= 2 and len(last) in (2, 4):
         year = "%Y" if len(last) == 4 else "%y"
         forms = [f"%d{mark}%m{mark}{year}", f"%m{mark}%d{mark}{year}"]
-        # A year that comes first in two digits is only one where no day can be meant.
+        # Two digits at the beginning are a year only if they cannot be a day.
         return [f"%y{mark}%m{mark}%d"] if len(first + last) == 4 and int(first) > 31 else forms
     return []
 
 
 def _time_formats(time: re.Match[str]) -> list[str]:
-    """The time of the day as date_format has it; a zone Z is a letter, or a zone as others are."""
+    """Return the forms of a time. A zone Z is either the letter or a zone like others."""
     fraction = f"{time['rest'][0]}%f" if time["rest"] else ""
     seconds = ":%S" if time["seconds"] else ""
     half = time["half"] or ""

@@ -1,8 +1,8 @@
-"""A day in one form, read and written. The forms are those of strptime, without a locale.  Pure.
+"""Reads and writes a day in a form of strptime, without a locale.  Pure.
 
-`%b` and `%B` know the months in all languages that users may have. A time of the day, a fraction of a second and a
-zone must be there if the form names them, and do not count: the day that is written is the day. A fraction may be
-left out, as systems do where it is 0.
+`%b` and `%B` know the months in all languages that users may have. If the form names a time, a fraction of a second
+or a zone, the text must have it, but it does not change the day. Only a fraction may be missing, as systems omit one
+of 0.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OTHERS = {
     "z": "Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?",
 }
 _ORDINAL = "(?:st|nd|rd|th|er|ère|re|[º°ª])?"
-"""What may follow a day beside the name of a month: 1er janvier, 5th March."""
+"""The suffix of a day beside the name of a month: 1er janvier, 5th March."""
 
 _PARTS = re.compile(r"(?P<fraction>[.,])%f|%(?P<name>.)|(?P<blank>\s+)|(?P<other>.)", re.DOTALL)
 _WRITTEN = {"H": "00", "I": "12", "M": "00", "S": "00", "f": "000", "p": "AM", "z": "+00:00", "%": "%"}
@@ -40,7 +40,7 @@ _WRITTEN = {"H": "00", "I": "12", "M": "00", "S": "00", "f": "000", "p": "AM", "
 
 @lru_cache(maxsize=256)
 def _pattern(date_format: str) -> re.Pattern[str]:
-    """What texts in `date_format` match. Raises ValueError where it is no form of a date."""
+    """Return the pattern of texts in `date_format`. Raises ValueError if that is not a form of a date."""
     parts = list(_PARTS.finditer(date_format))
     numbers = [part["name"] in _NUMBERS for part in parts]
     ordinal = _ORDINAL if any(part["name"] in ("b", "B") for part in parts) else ""
@@ -52,16 +52,16 @@ def _pattern(date_format: str) -> re.Pattern[str]:
         elif part["blank"]:
             pattern += r"\s+"
         elif name in _NUMBERS:
-            # Numbers that touch have all their digits, or no one could tell where one ends.
+            # Adjacent numbers must have all their digits, or their ends are ambiguous.
             touches = any(numbers[near] for near in (at - 1, at + 1) if 0 <= near < len(numbers))
             full = _NUMBERS[name].removesuffix("|[0-9]").removesuffix("|[1-9]") if touches else _NUMBERS[name]
             pattern += f"(?P<{name}>{full}){ordinal if name == 'd' and not touches else ''}"
         elif name in _OTHERS:
             pattern += f"(?P<{name}>{_OTHERS[name]})"
         elif name is not None and name != "%":
-            raise ValueError(f"%{name} is no part of a day")
+            raise ValueError(f"%{name} is not part of a date")
         elif part["other"] == "%":
-            raise ValueError("a % stands alone")
+            raise ValueError("a % has no letter after it")
         else:
             pattern += re.escape(part["other"] or "%")
     try:
@@ -71,7 +71,7 @@ def _pattern(date_format: str) -> re.Pattern[str]:
 
 
 def read_day(text: str, date_format: str) -> str | None:
-    """The day in `text` as YYYY-MM-DD; None if `text` is no real day in the form `date_format`."""
+    """Return the day in `text` as YYYY-MM-DD; None if `text` is not a real day in the form `date_format`."""
     found = _pattern(date_format).fullmatch(text)
     if not found:
         return None
@@ -90,7 +90,7 @@ def read_day(text: str, date_format: str) -> str | None:
 
 
 def write_day(iso: str, date_format: str) -> str:
-    """The day `iso` (YYYY-MM-DD) in the form `date_format`, months in English: what `read_day` reads as it."""
+    """Return the day `iso` (YYYY-MM-DD) in the form `date_format`, with English months. `read_day` reverses this."""
     year, month, day = iso.split("-")
     english = ENGLISH[int(month) - 1]
     parts = {**_WRITTEN, "Y": year, "y": year[2:], "m": month, "d": day, "b": english[:3], "B": english}

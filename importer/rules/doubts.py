@@ -1,4 +1,4 @@
-"""Warnings that are one for a column, however many of its cells deserve it: counted while the file streams.  Pure."""
+"""Warnings that appear once for a column: counts their cells while the file streams.  Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ VALUE_NAMED = 40
 
 @dataclass(frozen=True, slots=True)
 class Counted(Problem):
-    """What is to be said of one cell, and once for its column, if `least` of its cells or more deserve it.
+    """A warning about one cell that appears once for its column, if at least `least` of its cells need it.
 
-    It has no line: a column may be full of such cells, and those of one text share it.
+    It has no line: equal cells of a column share one object.
     """
 
     advice: str = ""
@@ -35,7 +35,7 @@ class _Column:
     values: dict[str, int] = field(default_factory=dict)
 
     def add(self, line: int, value: str) -> None:
-        """Count a cell. Of all lines and values those that come first in the file are kept."""
+        """Count a cell. Keep the lines and values that are first in the file."""
         self.count += 1
         if len(self.lines) < LINES_NAMED or line < self.lines[-1]:
             self.lines = sorted([*self.lines, line])[:LINES_NAMED]
@@ -46,9 +46,10 @@ class _Column:
 
 
 def doubt(line: int, name: str, cell: str, why: Doubtful, *, rejected: bool = False) -> Problem:
-    """What there is to say of a cell of the row on `line`, where it is said once for its column.
+    """Return the problem of a cell of the row on `line`, counted for its column.
 
-    A formula in a row that is `rejected` is one more error of it: errors.csv makes it text, which would be taken.
+    A formula in a `rejected` row is an error of that row: errors.csv makes it text, so sent again it would be a
+    value.
     """
     if rejected and why.code == "formula":
         value = shown(visible(cell))
@@ -69,7 +70,7 @@ class Doubts:
         self._columns: dict[tuple[str, str], _Column] = {}
 
     def sift(self, problems: Iterable[Problem], line: int) -> list[Problem]:
-        """Count those of the row on `line` that are said once for a column; return the others."""
+        """Count the problems of the row on `line` that appear once for a column; return the others."""
         others = []
         for problem in problems:
             if not isinstance(problem, Counted):
@@ -83,16 +84,16 @@ class Doubts:
         return others
 
     def problems(self, *, leave_out: str = "") -> list[Problem]:
-        """What there is to say of each column, in the order of their first lines, but for the code `leave_out`."""
+        """Return one warning for each column and code, by first line, except those with the code `leave_out`."""
         found = [
             (column.lines[0], key)
             for key, column in self._columns.items()
             if column.count >= column.least and key[1] != leave_out
         ]
-        return [_said(name, code, self._columns[name, code]) for _, (name, code) in sorted(found)]
+        return [_message(name, code, self._columns[name, code]) for _, (name, code) in sorted(found)]
 
 
-def _said(name: str, code: str, column: _Column) -> Problem:
+def _message(name: str, code: str, column: _Column) -> Problem:
     values = sorted(column.values, key=column.values.__getitem__)
     named = [f"“{value if len(value) <= VALUE_NAMED else value[:VALUE_NAMED] + '…'}”" for value in values]
     if len(named) > VALUES_NAMED:

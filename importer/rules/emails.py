@@ -1,4 +1,4 @@
-"""E-mail addresses: which are valid, how they are kept, how they are compared.  Pure."""
+"""Email addresses: which are valid, how they are stored and compared.  Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import email_validator
 
 from importer.rules.cells import Invalid
 
-# Special-use domains (.test, .local, ...) are accepted: emptying this list is the library's documented way.
+# Accept special-use domains (.test, .local, ...): to empty this list is the documented way.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 MAX_ADDRESS = 254
 PLAIN_LENGTH = 64
-# No group is repeated possessively: Python before 3.11.5 matches that wrongly (CPython gh-106052).
+# No group repeats possessively: Python before 3.11.5 matches that wrongly (CPython gh-106052).
 _PLAIN = re.compile(
     r"(?!')[A-Za-z0-9_'+-]++(?:\.[A-Za-z0-9_'+-]++)*@(?:[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*\.)+[A-Za-z]++"
 )
@@ -27,9 +27,9 @@ _MAILTO = re.compile(r"[^@]*?mailto:\s*([^\s?;,:]+)(?:\?.*)?[\s;,]*", re.IGNOREC
 
 
 def plain_address(text: str) -> str | None:
-    """The address as it is kept if `text` is a plain one; None says nothing.
+    """Return the address as it is stored if `text` is a common one; None: use `check_email`.
 
-    Costs a hundredth of `check_email`, and accepts nothing that it does not. A plain address needs no tidying.
+    Takes a hundredth of the time of `check_email`, and accepts nothing that it does not. Its result needs no `tidy`.
     """
     if len(text) > PLAIN_LENGTH or not _PLAIN.fullmatch(text):
         return None
@@ -37,7 +37,7 @@ def plain_address(text: str) -> str | None:
 
 
 def plain_addresses(texts: Sequence[str]) -> list[str | None]:
-    """What `plain_address` says of each of `texts`."""
+    """Return `plain_address` of each of `texts`."""
     fits = _PLAIN.fullmatch
     return [
         (text if text.islower() else _with_lower_domain(text)) if len(text) <= PLAIN_LENGTH and fits(text) else None
@@ -46,12 +46,12 @@ def plain_addresses(texts: Sequence[str]) -> list[str | None]:
 
 
 def check_email(text: str) -> str | Invalid:
-    """The address as it is kept: as given, the domain in lower case; or what is wrong with it."""
+    """Return the address as it is stored, with its domain in lower case; or what is wrong with it."""
     if len(text) > MAX_ADDRESS:
-        # The library would say so too, but looks at every character first.
+        # The library checks this too, but only after every character.
         return Invalid(
             "invalid_email",
-            f"An e-mail address has at most {MAX_ADDRESS} characters. Write the whole address, and nothing else.",
+            f"An email address has at most {MAX_ADDRESS} characters. Write one address and nothing else.",
         )
     try:
         email_validator.validate_email(text, check_deliverability=False)
@@ -66,7 +66,7 @@ def _with_lower_domain(address: str) -> str:
 
 
 def email_key(address: str) -> str:
-    """`address` as it is compared: NFC and lower case, not case-folded."""
+    """Return `address` as it is compared: NFC and lower case, not case-folded."""
     if address.isascii():
         return address.lower()
     lower = unicodedata.normalize("NFC", address).lower()
@@ -74,7 +74,7 @@ def email_key(address: str) -> str:
 
 
 def email_keys(addresses: Sequence[str | None]) -> list[str | None]:
-    """What `email_key` says of each of `addresses`; None for none."""
+    """Return `email_key` of each of `addresses`; None for None."""
     if None not in addresses:
         text = "\n".join(cast(Sequence[str], addresses))
         if text.isascii():
@@ -83,16 +83,16 @@ def email_keys(addresses: Sequence[str | None]) -> list[str | None]:
 
 
 def address_within(text: str) -> str | None:
-    """The one address in `text` where more stands around it: a name, brackets, `mailto:`; None if that is not so."""
+    """Return the only address in `text` that has a name, brackets or `mailto:` around it; None if there is none."""
     found = _WRAPPED.fullmatch(text) or _MAILTO.fullmatch(text)
     return plain_address(found[1]) if found and len(text) <= MAX_WRAPPED else None
 
 
 def _advice(text: str, reason: str) -> str:
     if address := address_within(text):
-        return f"Write the e-mail address alone, without a name and without anything around it: {address}"
+        return f"Write only the email address: {address}"
     if text.count("@") > 1 and '"' not in text:
-        return "There is more than one e-mail address in the cell. Write exactly one."
+        return "The cell has more than one email address. Write exactly one."
     if "<" in text:
-        return "Write the e-mail address alone, without a name and without < and >."
-    return f"This is not a valid e-mail address. {reason}"
+        return "Write only the email address, without a name and without < and >."
+    return f"This is not a valid email address. {reason}"

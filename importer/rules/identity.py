@@ -1,8 +1,8 @@
-"""Who a row is: by e-mail address, or by a custom field such as an employee number.  Pure.
+"""The identifier of a user: the email address, or a custom field such as an employee number.  Pure.
 
 Addresses are compared in NFC and lower case, custom identifiers exactly. The table users has a column for each:
-`email_key`, and `external_id` with the value of the custom field. Which of the two counts is decided here alone; all
-others are handed an Identity.
+`email_key`, and `external_id` with the value of the custom field. Only this module decides which of the two counts;
+all other code gets an Identity.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importer.rules.settings import ImportSettings
 
 
 class Identified(TypedDict):
-    """The part of a user, as people see one, that tells who it is. `custom` is JSON, by the key of the field."""
+    """The fields of a user that can identify it. `custom` has the values of custom fields, by key."""
 
     email: str | None
     custom: dict[str, Any]
@@ -23,13 +23,13 @@ class Identified(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells the users of one tenant apart. `custom` is the key of the custom field, None for the address."""
+    """The identifier of a tenant's users. `custom` is the key of the custom field; None: the email address."""
 
     custom: str | None = None
 
     @property
     def by_address(self) -> bool:
-        """Whether it is the address. If not, a user's address may change, and may have to wait to be free."""
+        """Whether it is the address. If not, addresses may change, and may have to wait until they are free."""
         return self.custom is None
 
     @property
@@ -39,25 +39,25 @@ class Identity:
 
     @property
     def column(self) -> Literal["external_id", "email_key"]:
-        """The column of users that holds it as it is compared."""
+        """The column of users with the identifier as it is compared."""
         return "external_id" if self.custom else "email_key"
 
     @property
     def shown_column(self) -> Literal["external_id", "email"]:
-        """The column of users that holds it as people see it."""
+        """The column of users with the identifier as it is shown."""
         return "external_id" if self.custom else "email"
 
     def of(self, user: Identified) -> str | None:
-        """Return the identifier of a user, as a directory shows one; None if they have none."""
+        """Return the identifier of a user of a directory; None if it has none."""
         found: str | None = user["custom"].get(self.custom) if self.custom else user["email"]
         return found
 
     def shown_sql(self, table: str) -> str:
-        """Return SQL for the user that a link names: the identifier, else the address, as files name them."""
+        """Return SQL for the text that names a user in a file: the identifier, else the address."""
         return f"coalesce({table}.external_id, {table}.email)" if self.custom else f"{table}.email"
 
     def key(self, text: str) -> str:
-        """Return `text` as an identifier is compared."""
+        """Return `text` as identifiers are compared."""
         return text if self.custom else email_key(text)
 
 
@@ -65,5 +65,5 @@ BY_ADDRESS = Identity()
 
 
 def identity_of(settings: ImportSettings) -> Identity:
-    """Return what tells users apart under these settings."""
+    """Return the identifier under these settings."""
     return Identity(None if settings.identifier == "email" else settings.identifier)

@@ -1,6 +1,6 @@
-"""Languages: a code -> ours, and the code that is meant by a word or by another code.  Pure.
+"""Languages: reads a code, and proposes a code for a word or for another code.  Pure.
 
-A hint is all that a word gets: what is written in the column is never guessed.
+A word is never read as a language: the message only proposes the code.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _KINDS = {
 
 
 def check_language(text: str) -> str | Invalid:
-    """The language whose code `text` is, in any case and with `_` for `-`."""
+    """Return the language with the code `text`, in any case and with `_` for `-`; or what is wrong with it."""
     language = _BY_NAME.get(text.lower().replace("_", "-"))
     if language:
         return language
     meant = languages_meant(text)
     hint = f"Did you mean {' or '.join(meant)}?" if meant else f"Write one of: {', '.join(LANGUAGES)}."
-    return Invalid("unknown_language", f"There is no such language. {hint}")
+    return Invalid("unknown_language", f"No such language. {hint}")
 
 
 def languages_meant(text: str) -> list[str]:
-    """The languages that `text` may be meant for: one if it is plain which; empty if it can't be told."""
+    """Return the languages that `text` may mean: one if it is clear, none if unknown."""
     words = re.findall(r"[^\W_]+", text.lower())
     bases = {base for word in words if (base := _BASES.get(word, word)) in _WORDS}
     if len(bases) != 1:

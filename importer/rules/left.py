@@ -1,8 +1,7 @@
-"""What a cell of a column that tells who has left says, though no setting reads the column: for warnings and
-proposals, never to deactivate a user.  Pure.
+"""Reads cells of columns that show which users have left but that no setting reads.  Pure.
 
-Each word is marked by how certain it is. Dates are read in every usual form, words in the languages that files are
-in. Of a date that can be read in two ways the later day counts.
+Only for warnings and proposals, never to deactivate a user. The words are grouped by how certain they are, and cover
+the languages of common files. Dates are read in every usual form; of two possible days, the later counts.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from importer.rules.months import MONTH
 
 
 def _words(words: str) -> frozenset[str]:
-    """The words, in any script, as `letters_of` gives them."""
+    """Return the words, in any script, as `letters_of` returns them."""
     return frozenset(map(letters_of, words.split()))
 
 
@@ -33,7 +32,7 @@ FALSE_WORDS = _words(
     "0 false f no n off nein falsch non faux falso nao nee onwaar nie falsz いいえ 否 لا 無 偽 不是 خطأ"
 )
 
-# What a status says, as `words_of` joins it. Each word stands once, under how certain it is; warnings know them all.
+# The words of a status, joined, each in the set of its certainty. Warnings use all of them.
 
 SURELY_LEFT = _words(
     "terminated termed termd leaver left exited departed separated exemployee formeremployee former"
@@ -47,14 +46,14 @@ SURELY_LEFT = _words(
     " odszedl odeszla nieprzacuje"
     " 退職 退職済 退職済み 退社 離職 离职 已离职 已離職 退休 已退休 متقاعد منتهيالخدمة تركالعمل"
 )
-"""Left, whatever else stands in the column."""
+"""Left, whatever other words the column has."""
 
 LEFT_IF_NO_CLEARER = _words(
     "inactive inaktiv nichtaktiv inactif nonactif inactivo inactiva inattivo inattiva nonattivo inactief"
     " nietactief inativo inativa nieaktywny nieaktywna notactive nonactive disabled deactivated"
     " deaktiviert desactive 無効 停用 غيرنشط"
 )
-"""Left, where the column has no clearer word for that: elsewhere it may be a leave."""
+"""Left, if the column has no clearer word for it; otherwise it may mean a leave."""
 
 PERHAPS_LEFT = _words(
     "term resigned dismissed fired deleted removed archived ended unemployed redundant released entlassen"
@@ -64,7 +63,7 @@ PERHAPS_LEFT = _words(
     " uitgeschreven beeindigd gedeactiveerd nietindienst saiu desativado desativada encerrado rescindido"
     " nieaktywne byly byla zakonczony zakonczona wylaczony"
 )
-"""Left in most systems: enough for a warning; what it means as a value of `deactivate` is left to a person."""
+"""Left in most systems: enough for a warning, but an owner decides what it means for `deactivate`."""
 
 SURELY_STAYS = _words(
     "active activeemployee currentemployee current employed working onboarding probation permanent"
@@ -85,10 +84,10 @@ SURELY_STAYS = _words(
     " 在籍 在籍中 在職 在職中 有効 休職 休職中 育休 育児休業 産休 在职 在岗 休假"
     " 产假 试用期 正式 نشط علىرأسالعمل فيإجازة إجازة"
 )
-"""Not left, on leave too, or until the last day."""
+"""Not left: active, on leave, or leaving on a later day."""
 
 LEAVE = _words("leave conge licencia permiso licenca congedo verlof urlop abwesend absent")
-"""A leave, where the column has a word for those who have left: elsewhere it may be the leaving."""
+"""On leave, if the column has another word for left; otherwise it may mean left."""
 
 PERHAPS_STAYS = _words(
     "activated enabled hired regular temporary fulltime parttime maternity krank present presente"
@@ -100,7 +99,7 @@ LEFT_WORDS = SURELY_LEFT | LEFT_IF_NO_CLEARER | PERHAPS_LEFT
 STAYS_WORDS = SURELY_STAYS | LEAVE | PERHAPS_STAYS
 
 _NOT_ALONE = _words("left term gone ended partie sortie retraite baja cese uscita termine termed x")
-"""Words that mean something else at the beginning of others."""
+"""Words that have another meaning if other words follow."""
 
 _INACTIVE = _words("inactive inaktiv inactif inactivo inactiva inattivo inattiva inactief inativo inativa nieaktywny")
 _AWAY = _words(
@@ -108,10 +107,10 @@ _AWAY = _words(
     " beurlaubt elternzeit mutterschutz krank conge maternite permiso licencia maternidad excedencia"
     " aspettativa congedo malattia maternita verlof ziek zwangerschapsverlof ferias licenca afastado urlop"
 )
-"""Of a user who is inactive, words that say that the user comes back."""
+"""Words by which an inactive user is on leave."""
 
 _NOT_YET = _words("pending serving scheduled planned future upcoming notice")
-"""Words by which the last day of one who has resigned may be ahead."""
+"""Words by which the last day of a resigned user may be in the future."""
 
 _TIME = r"(?:[T ,]+\d{1,2}[:.]\d{2}.*)?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})[-/. 年](\d{{1,2}})[-/. 月](\d{{1,2}})[.日]?{_TIME}")
@@ -120,23 +119,23 @@ _DIGITS = re.compile(rf"((?:19|20)\d{{2}})(\d{{2}})(\d{{2}}){_TIME}")
 _SERIAL = re.compile(r"(\d{5})(?:\.\d+)?")
 _EXCEL_BEGINS = date(1899, 12, 30)
 _OLDEST, _NEWEST = "1950-01-01", 2100
-"""Days outside are written where there is none: 1900-01-01, 9999-12-31."""
+"""Systems write days outside this range for “no day”: 1900-01-01, 9999-12-31."""
 _DAY_0 = "1970-01-01"
-"""The day on which computers begin to count; it is written where there is none, too."""
+"""The first day of Unix time; systems write it for “no day” too."""
 
 
 class Says(Enum):
-    """What a cell says."""
+    """The meaning of a cell."""
 
     NOTHING = auto()
     LEFT = auto()
-    AHEAD = auto()  # a last day that is not past
+    AHEAD = auto()  # a last day that is not over
     STAYS = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a cell says; the last day, as YYYY-MM-DD, where it is one."""
+    """The meaning of a cell, and the last day in it as YYYY-MM-DD; None if it has none."""
 
     says: Says
     day: str | None = None
@@ -146,7 +145,7 @@ NOTHING, LEFT, STAYS = Said(Says.NOTHING), Said(Says.LEFT), Said(Says.STAYS)
 
 
 def said_by(tells: Tells, cell: str, past: str, date_format: str) -> Said:
-    """Return what `cell` says in a column that `tells`. Last days before `past` are over."""
+    """Return the meaning of `cell` in a column of the kind `tells`. Last days before `past` are over."""
     words = words_of(cell) or [letters_of(cell)]
     if not words[0]:
         return NOTHING
@@ -165,14 +164,14 @@ def said_by(tells: Tells, cell: str, past: str, date_format: str) -> Said:
 
 
 def _with_more(word: str, others: set[str]) -> Said:
-    """What a word of LEFT_WORDS says with `others` after it: `Inactive - Maternity Leave`, `Resigned (notice)`."""
+    """Read a word of LEFT_WORDS with `others` after it: `Inactive - Maternity Leave`, `Resigned (notice)`."""
     if word in _INACTIVE and others & _AWAY:
         return STAYS
     return NOTHING if others & _NOT_YET and not others & {"without", "no"} else LEFT
 
 
 def last_day_in(cell: str, date_format: str) -> str | None:
-    """Return the day in `cell`, as YYYY-MM-DD; the later, where it can be read as two. None: no day to speak of."""
+    """Return the day in `cell` as YYYY-MM-DD, the later of two possible ones; None if it has none."""
     text = cell.strip()
     if len(text) > 40 or not any(letter.isdigit() for letter in text):
         return None
@@ -185,12 +184,12 @@ def last_day_in(cell: str, date_format: str) -> str | None:
 
 
 def stands_for_none(day: str) -> bool:
-    """Whether systems write this day, as YYYY-MM-DD, where there is none; days that are far ahead do no harm."""
+    """Whether systems write this day (YYYY-MM-DD) for “no day”. Days far in the future do no harm."""
     return day < _OLDEST or day == _DAY_0
 
 
 def _in_any_form(text: str) -> list[date]:
-    """What `_readings` leaves: days with the name of a month, a fraction or a zone. Two digits may be any year."""
+    """Return the days in forms that `_readings` does not know. No year of two digits: it may be any year."""
     forms = [form for form in forms_of(text) if "%y" not in form]
     return [date.fromisoformat(day) for form in forms if (day := read_day(text, form))]
 
@@ -208,7 +207,10 @@ def _readings(text: str) -> Iterator[date]:
 
 
 def _with_a_name(words: list[str]) -> Iterator[date]:
-    """`31-Dec-2022`, `December 31, 2022`, `31 de diciembre de 2022`; a time after it does not count."""
+    """Yield the day in a text such as `31-Dec-2022`, `December 31, 2022` or `31 de diciembre de 2022`.
+
+    A time after it is ignored.
+    """
     named = next((at for at, word in enumerate(words) if word in MONTH), None)
     numbers = [re.sub("(st|nd|rd|th)$", "", word) for word in words if word[0].isdigit()][:2]
     if named is None or len(numbers) < 2 or not all(number.isdigit() for number in numbers):
@@ -220,7 +222,7 @@ def _with_a_name(words: list[str]) -> Iterator[date]:
 def _real(year: str, month: str, day: str) -> Iterator[date]:
     number = int(year)
     if year == "99":
-        return  # of 9999
+        return  # short for 9999
     if len(year) == 2:
         number += 2000 if number < 69 else 1900
     try:

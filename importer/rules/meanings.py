@@ -1,7 +1,7 @@
-"""What the cells of one column mean: made tidy, with the words of the tenant's, blank ones too.  Pure.
+"""Reads the cells of one column: trims them, applies value_mapping, and handles blank cells.  Pure.
 
-Each column's rule is in `cells`, `emails`, `timezones` and `custom`. Most cells of a file have come before: what a
-cell means is remembered, so that most need only be looked up.
+The rule of each column is in `cells`, `emails`, `timezones` and `custom`. Most cells of a file repeat, so the meaning
+of a cell is cached.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from importer.file.letters import BLANKS
 from importer.rules.cells import DEFAULT_LANGUAGE, DEFAULT_ROLE, LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.custom import Rule
 from importer.rules.emails import plain_address, plain_addresses
-from importer.rules.nonvalues import FREE, GARBLED, MUST_SAY, is_garbled, sift
-from importer.rules.rulebook import rules_of, telling_words
+from importer.rules.nonvalues import FREE, GARBLED, NEED_A_VALUE, is_garbled, sift
+from importer.rules.rulebook import rules_of, with_words_named
 from importer.rules.settings import ImportSettings
 
 WHEN_CLEARED: dict[str, FieldValue] = {"role": DEFAULT_ROLE, "language": DEFAULT_LANGUAGE, "secondary_team": ()}
 
 REMEMBERED = 10_000
 REMEMBERED_LENGTH = 64
-"""What so many cells of a column mean, of at most so many characters each, is remembered; then it begins anew."""
+"""The size of the cache of a column, in cells of at most so many characters; a full cache is cleared."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NEEDS_TIDYING = " '"
-"""What a cell of printable ASCII may begin with if tidying may change it."""
+"""The first characters of a printable ASCII cell that `tidy` may change."""
 _ESCAPED = ("=", "+", "-", "@")
 
 Note = tuple[str, str, Invalid | Doubtful]
-"""What is to be said of a cell: its column, its text, and why."""
+"""A cell that needs a message: its column, its text, and why."""
 
 
 def tidy(cell: str) -> str:
-    """`cell` in NFC, trimmed, without the `'` that keeps a spreadsheet from taking it for a formula."""
+    """Return `cell` in NFC, trimmed, without the `'` that escapes a formula."""
     if not cell.isascii():
         cell = unicodedata.normalize("NFC", cell)
     cell = cell.strip(BLANKS)
@@ -46,9 +46,10 @@ def tidy(cell: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What the cells of one column mean: `values` from theirs (as `fold` gives them) to ours, and a `blank` cell.
+    """How the cells of one column are read. `values` maps words of the file, folded, to values; `blank` is a blank
+    cell.
 
-    `rule` is for values, `sifted` for what a system may write in the place of one as well.
+    `rule` reads values. `sifted` also recognizes what systems write in place of a value.
     """
 
     name: str
@@ -58,12 +59,12 @@ class Column:
     values: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, cell: str) -> tuple[str, FieldValue | Invalid | Doubtful]:
-        """`cell` made tidy, and what it means. Text that had a `'` to keep it from being a formula is a value."""
+        """Return `cell` made tidy, and its meaning. A text that a `'` escaped is a value, not a formula."""
         text = tidy(cell)
         return text, self.judge(text, certain=text[:1] in _ESCAPED and cell.lstrip(BLANKS).startswith("'"))
 
     def judge(self, text: str, *, certain: bool = False) -> FieldValue | Invalid | Doubtful:
-        """What the tidy `text` means; `certain`: it is a value, whatever it looks like."""
+        """Return the meaning of the tidy `text`. `certain`: it is a value, whatever it looks like."""
         if text and self.values:
             ours = self.values.get(fold(text))
             text, certain = (text, certain) if ours is None else (ours, True)
@@ -74,12 +75,12 @@ class Column:
                 return GARBLED
             return Invalid(
                 "control_character",
-                "There is an invisible control character in the cell. Type the text anew instead of copying it.",
+                "Invisible control character. Type the text instead of pasting it.",
             )
         return self.rule(text) if certain else self.sifted(text)
 
     def cell(self, text: str) -> str:
-        """What to write so that it is read as `text` would be, were there no words of the tenant's."""
+        """Return a cell that is read as `text` would be without value_mapping."""
         if not text or fold(text) not in self.values:
             return text
         meant = self.rule(text)
@@ -87,7 +88,7 @@ class Column:
 
 
 def columns_under(settings: ImportSettings) -> dict[str, Column]:
-    """Every column that means something, by name."""
+    """Return the column of every field, by name."""
     columns = {}
     required = settings.names.required
     blank_leaves = settings.blank_cells == "keep"
@@ -95,8 +96,8 @@ def columns_under(settings: ImportSettings) -> dict[str, Column]:
     for name, rule in rules_of(settings.date_format, settings.custom_fields).items():
         mapped = settings.value_mapping.get(name, {})
         values = {fold(tidy(theirs)): tidy(ours) for theirs, ours in mapped.items()}
-        must_say = name in required or (name in MUST_SAY and name not in own)
-        sifted = sift(name, telling_words(rule, mapped), needed=must_say, free=name in FREE or name in texts)
+        needs_value = name in required or (name in NEED_A_VALUE and name not in own)
+        sifted = sift(name, with_words_named(rule, mapped), needed=needs_value, free=name in FREE or name in texts)
         blank = rule(values[""]) if "" in values else _blank(name, name in required, blank_leaves, name in own)
         columns[name] = Column(name, rule, sifted, blank, values)
     return columns
@@ -104,13 +105,13 @@ def columns_under(settings: ImportSettings) -> dict[str, Column]:
 
 def _blank(name: str, required: bool, blank_leaves: bool, own: bool) -> FieldValue | Invalid | Doubtful:
     if required:
-        one_name = " For a person with one name write it in first_name, and - in last_name."
+        one_name = " For a person with one name, write it in first_name and - in last_name."
         advice = f"Fill it in.{one_name if name in ('first_name', 'last_name') else ''}"
         return Invalid("missing_value", f"The cell must not be blank. {advice}")
     if name == "active" and not own:
         return Invalid(
             "missing_value",
-            "The cell must not be blank. Write yes or no; or ask the operator to set in value_mapping what a blank "
+            "The cell must not be blank. Write yes or no, or ask the operator to say in value_mapping what a blank "
             "cell means.",
         )
     if name in ("deactivate", "leave_date") and not own:
@@ -119,10 +120,10 @@ def _blank(name: str, required: bool, blank_leaves: bool, own: bool) -> FieldVal
 
 
 class Meanings(dict[str, FieldValue]):
-    """What the cells of one column mean, each as it is in the file; found out when first asked for.
+    """A cache of the meanings of the cells of one column, by their text in the file.
 
-    An invalid or doubtful cell is added to `notes` each time that it comes. Only those of which there is one warning
-    a column are remembered, in `odd`, as they may fill it.
+    An invalid or doubtful cell is added to `notes` each time. Only those that make one warning for a
+    column are cached, in `odd`, since a column may be full of them.
     """
 
     def __init__(self, column: Column, notes: list[Note]) -> None:
@@ -152,17 +153,17 @@ class Meanings(dict[str, FieldValue]):
             return found.value
         if len(cell) <= REMEMBERED_LENGTH:
             if len(self) >= REMEMBERED:
-                self.clear()  # the cells of neighbours are alike
+                self.clear()  # the same cells are often near each other
             self[cell] = found
         return found
 
     def column(self, cells: Sequence[str]) -> list[FieldValue]:
-        """What each of `cells` means."""
+        """Return the meaning of each of `cells`."""
         return list(map(self.__getitem__, cells))
 
 
 class Addresses(Meanings):
-    """E-mail addresses: hardly one comes twice, and most are plain."""
+    """Email addresses: few repeat, and most are plain."""
 
     def __missing__(self, cell: str) -> FieldValue:
         return plain_address(cell) or super().__missing__(cell)

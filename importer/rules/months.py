@@ -1,4 +1,4 @@
-"""The names of the months in the languages that users may have, and their usual abbreviations.  Pure."""
+"""Names and usual abbreviations of the months, in the languages that users may have.  Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OTHERS = """
 十一月 نوفمبر تشرين_الثاني
 十二月 ديسمبر كانون_الأول
 """
-"""The months in their order, a line each; `_` is a space within a name."""
+"""The months in their order, one a line; `_` is a space in a name."""
 
 
 def _folded(name: str) -> str:
@@ -46,7 +46,7 @@ MONTH = {
     for number, line in enumerate(names.strip().split("\n"), 1)
     for name in line.split()
 }
-"""The number of a month by its name without accents, in lower case."""
+"""The number of each month, by its name in lower case without accents."""
 
 ENGLISH = (
     *("January", "February", "March", "April", "May", "June"),
@@ -55,5 +55,5 @@ ENGLISH = (
 
 
 def month_of(name: str) -> int | None:
-    """The number of the month that `name` is; in any case, with or without accents and a full stop."""
+    """Return the number of the month `name`; None if it is not one. Case, accents and a full stop do not matter."""
     return MONTH.get(_folded(" ".join(name.split()).removesuffix(".")))

@@ -1,8 +1,8 @@
-"""Cells that hold no value: errors and formulas of a spreadsheet, words for nothing, and text of a web page.  Pure.
+"""Recognizes cells without a value: spreadsheet errors and formulas, words for “no value”, and HTML.  Pure.
 
-An error or a formula is never taken: it rejects the row where a value must be, and leaves the field as it was
-elsewhere. What says nothing in words, or holds HTML entities, is kept, since it may be meant. Of either there is one
-warning for a column, not one for a row.
+An error or a formula is never a value: it rejects the row if a value is required, else it leaves the field unchanged.
+Words for “no value” and HTML entities are kept, since they may be intended. Each makes one warning for a column, not
+one for a row.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ERRORS = frozenset(
     }
 )
 _OTHER_ERRORS = re.compile(r"err:5[0-9][0-9]|#{3,}", re.IGNORECASE)
-"""Of LibreOffice: an error by its number, and what is shown of a cell whose column is too narrow."""
+"""LibreOffice: the number of an error, and what it shows of a cell whose column is too narrow."""
 
 _FORMULA = re.compile(r"""=(?:["'0-9+-]|[^\W\d_][\w.]*\()""")
 
@@ -52,45 +52,46 @@ _RUN = re.compile(
     "[\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014\u2018-\u201a"
     "\u201c-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]{1,2}"
 )
-"""What one letter in UTF-8 becomes where it is read as Windows-1252 or Latin-1."""
+"""A letter in UTF-8 that was read as Windows-1252 or Latin-1."""
 _READ_RIGHT = re.compile("[\u00a1-\u017f\u0218-\u021b\u0370-\u04ff\u2010-\u203a]")
 _LOST = re.compile(r"[^\W\d_]\?|\?[^\W\d_]")
 _GARBLED = (
-    "Letters were lost or garbled when the text was saved in another encoding. Export the file again from the system "
-    "it comes from, as “CSV UTF-8”."
+    "Letters were lost or garbled when the text was saved in another encoding. In the system that the file comes "
+    "from, "
+    "export it again as “CSV UTF-8”."
 )
 GARBLED = Invalid("control_character", _GARBLED)
-"""What is wrong with a garbled text that cannot be kept, as it holds control characters."""
+"""The fault of a garbled text that has control characters, so it cannot be kept."""
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 
-MUST_SAY = frozenset({"deactivate", "active"})
-"""Fields beside those required whose cells can't stay as they were: they say what becomes of the user."""
+NEED_A_VALUE = frozenset({"deactivate", "active"})
+"""Fields that need a value although no file must have them: they decide whether the user is deactivated."""
 
 FREE = frozenset({"first_name", "last_name", "job_title", "primary_team", "secondary_team", "location"})
-"""Our fields that take any text."""
+"""Standard fields that take any text."""
 _NAMES = frozenset({"first_name", "last_name"})
 
 
 def says_nothing(text: str) -> bool:
-    """Whether `text` is one of the words that systems write for nothing."""
+    """Whether `text` is a word that systems write for “no value”."""
     return len(text) <= _LONGEST_NOTHING and text.lower() in _NOTHING
 
 
 def is_error(text: str) -> bool:
-    """Whether `text` is what a spreadsheet writes where a formula fails."""
+    """Whether `text` is what a spreadsheet writes if a formula fails."""
     return text.lower() in _ERRORS or bool(_OTHER_ERRORS.fullmatch(text))
 
 
 def is_formula(text: str) -> bool:
-    """Whether `text` is a formula of a spreadsheet, as far as that can be told from its beginning."""
+    """Whether `text` begins like a spreadsheet formula."""
     return bool(_FORMULA.match(text))
 
 
 def sift(name: str, rule: Rule, *, needed: bool, free: bool) -> Rule:
-    """`rule` of the column `name` for cells as a system wrote them: what is no value does not reach it.
+    """Return `rule` of the column `name`, with a check before it for cells without a value.
 
-    `needed`: without a value the row is rejected. `free`: the column takes any text.
+    `needed`: a cell without a value rejects the row. `free`: the column takes any text.
     """
     words = _doubt_of_name if needed else _doubt
 
@@ -102,7 +103,7 @@ def sift(name: str, rule: Rule, *, needed: bool, free: bool) -> Rule:
                 return _formula(needed)
         found = rule(text)
         if isinstance(found, Invalid) and not needed and says_nothing(text):
-            advice = f'If “{text}” means that there is none, leave the cell blank, or map it to "" in value_mapping.'
+            advice = f'If “{text}” means “no value”, leave the cell blank, or map it to "" in value_mapping.'
             return Invalid(found.code, f"{found.message} {advice}")
         if not free or isinstance(found, Invalid | Doubtful):
             return found
@@ -116,7 +117,7 @@ def sift(name: str, rule: Rule, *, needed: bool, free: bool) -> Rule:
 
 
 def is_garbled(text: str) -> bool:
-    """Whether `text` holds the mark of a lost letter, or letters in UTF-8 that were read as another encoding."""
+    """Whether `text` has the mark of a lost letter, or UTF-8 letters that were read in another encoding."""
     return "\ufffd" in text or any(_is_letter(run) for run in _RUN.findall(text))
 
 
@@ -129,34 +130,34 @@ def _is_letter(run: str) -> bool:
 
 
 def _error(needed: bool) -> Invalid | Doubtful:
-    what = "The spreadsheet writes this where a formula fails, and it is not a value"
-    advice = "Correct the formula, and export again."
+    what = "A spreadsheet writes this if a formula fails"
+    advice = "Correct the formula and export again."
     if needed:
         return Invalid("spreadsheet_error", f"{what}. {advice}")
-    return Doubtful(LEAVE, "spreadsheet_error", f"{what}: the field stays as it was. {advice}", least=1)
+    return Doubtful(LEAVE, "spreadsheet_error", f"{what}. The field was not changed. {advice}", least=1)
 
 
 def _formula(needed: bool) -> Invalid | Doubtful:
-    what = "This is a formula, not its result"
-    advice = "In the spreadsheet copy the column, paste it as values only, and export again."
+    what = "A formula is not a value"
+    advice = "In the spreadsheet, copy the column, paste it as values only, and export again."
     if needed:
         return Invalid("formula", f"{what}. {advice}")
-    return Doubtful(LEAVE, "formula", f"{what}: the field stays as it was. {advice}", least=1)
+    return Doubtful(LEAVE, "formula", f"{what}: the field was not changed. {advice}", least=1)
 
 
 def _doubt(name: str, text: str, found: FieldValue) -> Doubtful:
     message = (
-        "Such text was kept as the value. If it means that there is none, leave the cell blank, or have it read as "
-        f'blank: in the setting value_mapping map it to "" for {name}.'
+        "Such text was kept as the value. If it means “no value”, leave the cell blank, or map it to "
+        f'"" for {name} in value_mapping.'
     )
     return Doubtful(found, "placeholder", message, least=1)
 
 
 def _doubt_of_name(name: str, text: str, found: FieldValue) -> FieldValue | Doubtful:
-    """Of a name or an identifier. “-” is what to write for a name that there is not; and some are called Null."""
+    """Do the same for a name or identifier. “-” stands for a missing name, and some people are named Null."""
     if name in _NAMES and text == "-":
         return found
-    message = f"Such text was kept as the {name}. If it is not, write the right one, and export again."
+    message = f"Such text was kept as the {name}. If it is wrong, correct it and export again."
     return Doubtful(found, "placeholder", message, least=2 if name in _NAMES else 1)
 
 
@@ -165,9 +166,6 @@ def _is_web_text(text: str) -> bool:
 
 
 def _web_text(name: str, found: FieldValue, needed: bool) -> Doubtful:
-    mapping = "" if needed else f', or map it to the right value ("" for blank) in value_mapping for {name}'
-    message = (
-        "This looks like the text of a web page (&amp; stands for &) and was kept as it is. "
-        f"Have the export write plain text{mapping}."
-    )
+    mapping = "" if needed else f', or map it to the right value ("" for blank) for {name} in value_mapping'
+    message = f"This looks like HTML (&amp; means &) and was kept as it is. Export plain text{mapping}."
     return Doubtful(found, "html_entities", message, least=1)

@@ -1,4 +1,4 @@
-"""The time zone names of Ruby on Rails, which many HR systems show, and the IANA zone each stands for.  Data."""
+"""Time zone names of Ruby on Rails, which many HR systems show, and their IANA zones.  Data."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""One row -> the values that are valid and the problems that are not.  Pure.
+"""Checks one row: its valid values, and a problem for each invalid cell.  Pure.
 
-What each cell means is in `meanings`. Here the cells of a row are put together: what is wrong becomes an error, or,
-in the row of a leaver, a warning; and it is told what a row is that is about no person, or has not as many cells as
-the header.
+`meanings` reads each cell. This module combines the cells of a row: an invalid cell is an error, or a warning in the
+row of a leaver. It also reports rows that are not users and rows with another number of cells than the header.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from dataclasses import dataclass, field
 from operator import getitem, itemgetter
 from typing import cast
 
-from ground.words import counted
+from ground.words import counted, listed
 from importer.file.header import DELIMITERS, Header
 from importer.file.letters import visible
-from importer.file.misread import stands_in_quotes
-from importer.file.nobody import about_nobody
+from importer.file.misread import is_line_in_quotes
+from importer.file.nobody import why_not_a_user
 from importer.model import Problem, Severity, shown
 from importer.rules.cells import LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.doubts import doubt
@@ -26,30 +25,30 @@ from importer.rules.meanings import WHEN_CLEARED, Addresses, Meanings, Note, col
 from importer.rules.settings import ImportSettings
 
 FLAGS = {"deactivate": True, "active": False}
-"""Fields that say by a word whether a row is a leaver's, and the value that says so."""
+"""Flags that make a row a leaver's, and the value that does."""
 
 TEAMS = ("primary_team", "secondary_team")
-"""What one of them comes to hangs on the other."""
+"""Fields whose values depend on each other."""
 
-_STAYS = " The user is deactivated all the same; this field stays as it was."
+_STAYS = " The user was deactivated; this field was not changed."
 
 Doubt = tuple[int, tuple[str, str, Doubtful]]
-"""The same of a row by its place among others, where it is said once for the column."""
+"""A note of one row, by its place among others, that makes one message for its column."""
 
 
 @dataclass(slots=True)
 class CheckedRow:
-    """What one row says.
+    """The result of checking one row.
 
-    `key` is the identifier as compared, None if nobody can tell who is meant; `identifier` is it as it is kept,
-    or what stands in the cell if that is not valid, None if it is blank.
-    `values` has the fields that are in the file and valid: None for a cleared one, a tuple of names for
-    `secondary_team` (empty when cleared), the trimmed text for `manager` and `coach`, the default for a cleared
-    role or language; a blank cell that leaves its field as it is, is absent. `problems` are errors, and the row
-    is rejected, unless `deactivate` is set and it is known who leaves: then they are warnings. So is what is said of
-    a doubtful value. `deactivate`: a flag says that the row is a leaver's; which do, and which say that it is not,
-    is in `left_by` and `stays_by`. A blank flag says neither. `about_nobody`: it is a total, an end mark or the
-    header again, and its only problem says so. `notes` is what the problems are made of.
+    `key` is the identifier as it is compared; None if the row does not identify a user. `identifier` is the
+    identifier as it is stored, or the text of an invalid cell; None if the cell is blank. `values` has the valid
+    fields of the file: None for a cleared one, a tuple of names for `secondary_team` (empty if cleared), the trimmed
+    text for `manager` and `coach`, the default for a cleared role or language. A blank cell that leaves its field
+    unchanged is not in it. `problems` are errors, which reject the row, unless `deactivate` is set and the row
+    identifies a user: then they are warnings. Problems of doubtful values are warnings. `deactivate`: a flag makes
+    the row a leaver's. `left_by` has the flags that do, and `stays_by` those that say the opposite; a blank flag is
+    in neither. `about_nobody`: the row is a total, an end mark or a repeated header, and its only problem says so.
+    `problems` are made from `notes`.
     """
 
     line: int
@@ -66,10 +65,10 @@ class CheckedRow:
 
 @dataclass(slots=True)
 class CheckedColumns:
-    """What many rows say, a list a field; rows are told by their place among them.
+    """The result of checking many rows, a list for each field, in the order of the rows.
 
-    `values` and `keys` are as in `CheckedRow`, but flags are values like others. Of the rows at `odd` something is to
-    be said that is theirs alone: what their values are says nothing. `doubts` are what is said once for a column.
+    `values` and `keys` are as in `CheckedRow`, but flags are values too. `odd` has the places of rows that need
+    messages of their own: their values do not count. `doubts` are notes that make one message for a column.
     """
 
     values: dict[str, list[FieldValue]]
@@ -79,10 +78,10 @@ class CheckedColumns:
 
 
 class RowChecker:
-    """Checks the rows of one file. Not for several threads at once.
+    """Checks the rows of one file. Not thread-safe.
 
-    `flags`: those of FLAGS that the file has; `has_last_day`: whether it has a column for the last day.
-    Last days before `past` are over.
+    `flags` has those of FLAGS that are in the file; `has_last_day` tells whether it has the column leave_date. Last
+    days before `past` are over.
     """
 
     def __init__(self, header: Header, settings: ImportSettings, past: str = "") -> None:
@@ -110,11 +109,11 @@ class RowChecker:
         self._email_at = header.columns.index("email")
         self._cells = dict(zip(positions, zip(self._fields, self._meanings, strict=True), strict=True))
         self._teams = {at for at, (name, _) in self._cells.items() if name in TEAMS}
-        told_apart = {*FLAGS, "leave_date", "hire_date", "email"}
-        self._whole_row = {at for at, (name, _) in self._cells.items() if name in told_apart} - {self._identifier_at}
+        whole = {*FLAGS, "leave_date", "hire_date", "email"}
+        self._whole_row = {at for at, (name, _) in self._cells.items() if name in whole} - {self._identifier_at}
 
     def key(self, cells: Sequence[str]) -> str | None:
-        """The identifier of a row as compared, without a look at its other cells; None if none is valid."""
+        """Return the identifier of a row as it is compared; None if it is not valid. Reads no other cell."""
         if len(cells) != self._expected:
             return None
         cell = cells[self._identifier_at]
@@ -124,7 +123,7 @@ class RowChecker:
         return self._key_of(found.value if isinstance(found, Doubtful) else found)
 
     def address(self, cells: Sequence[str]) -> str | None:
-        """The e-mail address of a row as compared, without a look at its other cells; None if none is valid."""
+        """Return the email address of a row as it is compared; None if it is not valid. Reads no other cell."""
         if len(cells) != self._expected:
             return None
         cell = cells[self._email_at]
@@ -135,13 +134,13 @@ class RowChecker:
         return email_key(found) if isinstance(found, str) and found != LEAVE else None
 
     def _key_of(self, identifier: FieldValue | Invalid) -> str | None:
-        """Return an identifier as it is compared; None if the cell has no valid one."""
+        """Return an identifier as it is compared; None if it is not valid."""
         return self._identity.key(identifier) if isinstance(identifier, str) else None
 
     def check_columns(self, rows: Sequence[Sequence[str]]) -> CheckedColumns:
-        """What all these rows say, as rows of new users: for them a field that stays is blank.
+        """Check all these rows as rows of new users: a cell that leaves its field unchanged counts as blank.
 
-        It is what `check` says of each, which tells what is wrong with those that are `odd`.
+        The result is that of `check` for each row, except the rows that are `odd`: use `check` for those.
         """
         if not rows:
             return CheckedColumns({name: [] for name in self._fields}, [], set(), [])
@@ -157,7 +156,7 @@ class RowChecker:
             noted = bool(self._notes)
             if noted:
                 self._notes.clear()
-                self._tell_apart(meanings, column, checked)
+                self._find_notes(meanings, column, checked)
             if (noted or self._blank_leaves) and LEAVE in values:
                 values = [WHEN_CLEARED.get(name) if value == LEAVE else value for value in values]
             checked.values[name] = values
@@ -168,8 +167,8 @@ class RowChecker:
             checked.keys = [self._key_of(identifier) for identifier in identifiers]
         return checked
 
-    def _tell_apart(self, meanings: Meanings, column: Sequence[str], checked: CheckedColumns) -> None:
-        """Find the cells of `column` of which something is to be said."""
+    def _find_notes(self, meanings: Meanings, column: Sequence[str], checked: CheckedColumns) -> None:
+        """Find the cells of `column` that need a message."""
         for at, cell in enumerate(column):
             meanings[cell]
             if self._notes:
@@ -180,9 +179,9 @@ class RowChecker:
                     checked.odd.add(at)
 
     def check(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
-        """What the record `raw` on `line`, taken apart into `cells`, says: every problem it has, at once."""
+        """Check the record `raw` on `line`, which has these `cells`; report all of its problems."""
         if len(cells) != self._expected:
-            return self._of_nobody(line, cells, raw) or self._ragged(line, cells, raw)
+            return self._not_a_user(line, cells, raw) or self._ragged(line, cells, raw)
         ours = self._pick(cells) if self._pick else cells
         values = dict(zip(self._fields, map(getitem, self._meanings, ours)))  # noqa: B905 - strict costs, a row each
         notes: list[Note] = []
@@ -194,13 +193,17 @@ class RowChecker:
                     del values[name]
         if notes or self._blank_leaves:
             values = {name: value for name, value in values.items() if value != LEAVE}
-        left_by, stays_by = self._told_by_flags(values) if self.flags else ((), ())
+        left_by, stays_by = self._take_flags(values) if self.flags else ((), ())
         identifier = values.get(self._identifier.name)
         key = self._key_of(identifier)
         if key is None or not isinstance(identifier, str):
             identifier = tidy(cells[self._identifier_at]) or None
-        if notes and (key is None or self._may_be_nobody(cells)) and (nobody := self._of_nobody(line, cells, raw)):
-            return nobody
+        if (
+            notes
+            and (key is None or self._may_not_be_a_user(cells))
+            and (other := self._not_a_user(line, cells, raw))
+        ):
+            return other
         if notes and identifier is None and not left_by and self._has_one_cell(cells, notes):
             problems = [self._one_cell(line, cells)]
         else:
@@ -208,15 +211,15 @@ class RowChecker:
         return CheckedRow(line, key, identifier, bool(left_by), values, problems, left_by, stays_by, notes)
 
     def names_the_same(self, cells: Sequence[str], before: Sequence[str]) -> bool:
-        """Whether two rows name their user by the same cell, and have all their cells."""
+        """Whether two complete rows have the same identifier cell."""
         at = self._identifier_at
         return len(cells) == len(before) == self._expected and cells[at] == before[at]
 
     def check_changed(self, line: int, key: str, cells: Sequence[str], before: Sequence[str]) -> CheckedRow | None:
-        """What a row says, as `check` does, but for the cells that are as they were in the row `before`.
+        """Check only the cells of a row that differ from the row `before`.
 
-        That names its user by the same cell, and settles it; the user is active. None if it takes the whole row:
-        where there is anything to say about it, or it may be a leaver's.
+        That row has the same identifier cell and settled its user, who is active. Return None if the whole row must
+        be checked: it needs a message, or it may be a leaver's.
         """
         changed = {at for at, (cell, other) in enumerate(zip(cells, before, strict=True)) if cell != other}
         changed &= self._cells.keys()
@@ -232,75 +235,72 @@ class RowChecker:
             values = {name: value for name, value in values.items() if value != LEAVE}
         return CheckedRow(line, key, key, False, values)
 
-    def _told_by_flags(self, values: dict[str, FieldValue]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The flags that say that the row is a leaver's, and those that say that it is not; taken out of `values`."""
+    def _take_flags(self, values: dict[str, FieldValue]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Remove the flags from `values`; return those that make the row a leaver's, and the others."""
         said = {
             name: value is left for name, left in self.flags.items() if (value := values.pop(name, None)) is not None
         }
         return tuple(name for name in said if said[name]), tuple(name for name in said if not said[name])
 
     def is_person(self, line: int, cells: Sequence[str], raw: str) -> bool:
-        """Whether a row has a valid identifier, and does not look like a total or an end mark."""
+        """Whether a row has a valid identifier and does not look like a total or an end mark."""
         if self.key(cells) is None:
             return False
         if self._by_address:
             return True
         ours = self._pick(cells) if self._pick else cells
-        return sum(bool(tidy(cell)) for cell in ours) > 1 and not about_nobody(line, cells, self._header, raw)
+        return sum(bool(tidy(cell)) for cell in ours) > 1 and not why_not_a_user(line, cells, self._header, raw)
 
-    def _may_be_nobody(self, cells: Sequence[str]) -> bool:
-        """Whether a row with a valid identifier may be a total all the same: a word can be an identifier."""
+    def _may_not_be_a_user(self, cells: Sequence[str]) -> bool:
+        """Whether a row with a valid identifier may still be a total: a word can be an identifier."""
         if self._by_address or "@" in cells[self._email_at]:
             return False
         return not any(letter.isdigit() for letter in cells[self._identifier_at])
 
-    def _of_nobody(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow | None:
-        """What a row says that is about no person; None if it may be a person's."""
-        problem = about_nobody(line, cells, self._header, raw)
+    def _not_a_user(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow | None:
+        """Return the result for a row that is not a user; None if it may be one."""
+        problem = why_not_a_user(line, cells, self._header, raw)
         return CheckedRow(line, None, None, False, {}, [problem], about_nobody=True) if problem else None
 
     @staticmethod
     def _has_one_cell(cells: Sequence[str], notes: Sequence[Note]) -> bool:
-        """Whether all that is wrong with a row is that it is blank but for one cell."""
+        """Whether the only fault of a row is that all cells but one are blank."""
         return sum(bool(tidy(cell)) for cell in cells) == 1 and not any(text for _, text, _ in notes)
 
     def _one_cell(self, line: int, cells: Sequence[str]) -> Problem:
-        """What to say of a row that is blank but for one cell, which is not the identifier."""
+        """Return the error of a row with one filled cell, which is not the identifier."""
         (text,) = filter(None, map(tidy, cells))
         message = (
             f"The row has text in one cell only: “{shown(visible(text))}”. If this is a title or a note, delete the "
-            f"row. If it is a person, fill in {', '.join(self._required)}."
+            f"row. If it is a user, fill in {listed(self._required)}."
         )
         name = self._identifier.name
         return Problem(Severity.ERROR, "missing_value", f"{name}: {message}", line, name, "")
 
     def _ragged(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow:
         came, expected = len(cells), self._expected
-        has = f"The row has {counted(came, 'cell', 'cells')}, but the header has {expected} columns"
-        fits = self._begins_like_a_row(cells)
-        if stands_in_quotes(cells, raw):
-            message = f"{has}: the whole line stands in quotes. Remove the quotes around the line."
+        has = f"The row has {counted(came, 'cell', 'cells')}, the header {expected}"
+        fits, ours = self._begins_like_a_row(cells), DELIMITERS[self._header.delimiter]
+        if is_line_in_quotes(cells, raw):
+            message = f"{has}: the whole line is in quotes. Remove the quotes around the line."
         elif other := self._other_delimiter(raw):
             message = (
-                f"{has}: the cells of this row are separated by {DELIMITERS[other]}, those of the header by "
-                f"{DELIMITERS[self._header.delimiter]}. Save all rows with {DELIMITERS[self._header.delimiter]}."
+                f"{has}: {DELIMITERS[other]} separate the cells of this row, and {ours} those of the header. "
+                f"Save all rows with {ours}."
             )
         elif came < expected and fits:
             message = (
                 f"{has}: {counted(expected - came, 'cell is', 'cells are')} missing at the end. "
-                "Have the export write every cell, blank ones too, or add the delimiters at the end of the row. "
-                "But if the row goes on in the next line, remove the line end between the two."
+                "Export every cell, blank ones too, or add the delimiters at the end of the row. "
+                "If the row continues on the next line, remove the line end between the two."
             )
         elif came > expected and fits and not any(map(tidy, cells[expected:])):
             message = (
-                f"{has}: {counted(came - expected, 'cell at the end is', 'cells at the end are')} too "
-                "many, and blank. Remove the delimiters at the end of the row."
+                f"{has}: {counted(came - expected, 'blank cell', 'blank cells')} too many at the end. "
+                f"Remove the extra {'delimiter' if came - expected == 1 else 'delimiters'} at the end of the row."
             )
         else:
-            message = (
-                f"{has}, so nobody can tell which is which. Look for a delimiter too many or too few; a text "
-                "with a delimiter or a line end in it must be in quotes."
-            )
+            message = f"{has}. Look for an extra or missing delimiter; quote text that contains one, or a line end."
         problem = Problem(Severity.ERROR, "ragged_row", message, line, None, shown(visible(raw)))
         return CheckedRow(line, None, None, False, {}, [problem])
 
@@ -320,7 +320,7 @@ class RowChecker:
         return not invalid
 
     def _other_delimiter(self, raw: str) -> str | None:
-        """The delimiter by which a ragged row has as many cells as the header; None if there is none."""
+        """Return the delimiter by which a ragged row has as many cells as the header; None if there is none."""
         if '"' in raw:
             return None
         ours = self._header.delimiter
@@ -328,7 +328,7 @@ class RowChecker:
 
 
 def as_leaver(row: CheckedRow) -> None:
-    """Make `row` a leaver's whose other cells do not count: what is wrong with them is only warned of."""
+    """Make `row` a leaver's: problems of its cells become warnings."""
     row.problems = _problems(row.line, row.notes, leaver=True)
 
 

@@ -1,4 +1,4 @@
-"""Which rule goes with which column, under the settings of a tenant.  Pure."""
+"""The rule of each column, under the settings of a tenant.  Pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STANDARD: dict[str, Rule] = {
 
 
 def rules_of(date_format: str, custom_fields: Iterable[CustomField]) -> dict[str, Rule]:
-    """The rule of every column that means something."""
+    """Return the rule of every field."""
     return {
         **STANDARD,
         "hire_date": partial(check_date, date_format=date_format),
@@ -51,14 +51,16 @@ def rules_of(date_format: str, custom_fields: Iterable[CustomField]) -> dict[str
 
 
 WORDS_NAMED = 10
+"""The most words that such a message names."""
+
 CLOSED = frozenset(
     {"unknown_role", "unknown_language", "unknown_time_zone", "unknown_choice", "bad_boolean", "bad_deactivate"}
 )
-"""What is said of a value outside a list."""
+"""Codes of a value that is not in a list."""
 
 
-def telling_words(rule: Rule, theirs: Mapping[str, str]) -> Rule:
-    """`rule`, which also names the words of the tenant where a value is in no list; `theirs`: word -> meaning."""
+def with_words_named(rule: Rule, theirs: Mapping[str, str]) -> Rule:
+    """Return `rule` with messages of CLOSED that also name the words of `theirs`, which maps word to meaning."""
     if not theirs:
         return rule
     named = [f"“{word}” ({ours or 'a blank cell'})" for word, ours in list(theirs.items())[:WORDS_NAMED]]
@@ -67,7 +69,7 @@ def telling_words(rule: Rule, theirs: Mapping[str, str]) -> Rule:
     def judge(text: str) -> FieldValue | Invalid | Doubtful:
         found = rule(text)
         if isinstance(found, Invalid) and found.code in CLOSED:
-            return Invalid(found.code, f"{found.message} The settings know these words too: {words}.")
+            return Invalid(found.code, f"{found.message} Your settings also accept: {words}.")
         return found
 
     return judge

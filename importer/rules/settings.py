@@ -1,6 +1,6 @@
-"""What one tenant may choose about its imports, with the safe defaults; checked as a whole.  Pure.
+"""The import settings of one tenant, with safe defaults, validated together.  Pure.
 
-Headers and values are compared as people read them: without case, spaces around and invisible characters.
+Headers and values are compared without case, surrounding spaces and invisible characters.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Lines = Annotated[int, Field(ge=0, le=100)]
 
 KEPT_KEYS = frozenset({"leave_date", "active"})
-"""Our fields that came after custom fields of these names could be made: one that is there stays the tenant's own."""
+"""Standard fields added after tenants could have custom fields of these names. Such a custom field stays in use."""
 
 TAKEN_KEYS = frozenset({*COLUMNS, "skills", "state", "protected", "custom", "id"}) - KEPT_KEYS
-"""What a custom field can't be called: it would be taken for something else."""
+"""Keys that a custom field cannot have: they have another meaning."""
 
 NO_ENCODINGS = frozenset(
     {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem", "utf_7"}
 )
-"""What Python calls text encodings, but no file is written in; or, as UTF-7, may hold what is no text."""
+"""Python encodings that no file is written in, or, as UTF-7, that can hold what is not text."""
 
 DELIMITER_NAMES = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
-"""What may be said instead of the character."""
+"""Names accepted in place of the delimiter."""
 
 _DIRECTIVE = re.compile(r"%(.)")
 _YEAR, _MONTH, _DAY, _TIME = {"Y", "y"}, {"m", "b", "B"}, {"d"}, {"H", "I", "M", "S", "f", "p", "z"}
@@ -51,7 +51,7 @@ _SAMPLE_DAYS = ("2001-02-03", "2024-02-29", "1999-12-31", "2019-10-11")
 
 
 def _from_json(value: object) -> object:
-    """Tables and lists may come as JSON text, which is how they are typed on a command line."""
+    """Parse a table or list given as JSON text, as on a command line."""
     if not isinstance(value, str):
         return value
     try:
@@ -66,7 +66,7 @@ CustomFields = Annotated[tuple[CustomField, ...], BeforeValidator(_from_json), F
 
 
 class Unfit(ValueError):  # noqa: N818 - what it is
-    """Settings that don't go together; `setting` is the one to look at first."""
+    """Settings that contradict each other. `setting` is the first to check."""
 
     def __init__(self, setting: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -74,7 +74,7 @@ class Unfit(ValueError):  # noqa: N818 - what it is
 
 
 class Form(TypedDict):
-    """The form of a tenant's files."""
+    """The file format of a tenant: arguments of `CsvReader`."""
 
     delimiter: str
     encoding: str
@@ -84,11 +84,11 @@ class Form(TypedDict):
 
 
 class ImportSettings(BaseModel):
-    """The settings of one tenant that the importer obeys. Frozen: an import runs with one set from end to end.
+    """The import settings of one tenant. Frozen: an import uses one set from beginning to end.
 
-    `identifier` is `email` or the key of a custom field. `field_mapping` is from their header to our field: of
-    several that name one field, the first that is in the file counts; `""` ignores the column without a word.
-    `value_mapping` is, for a field, from their value to ours; `""` means a blank cell.
+    `identifier` is `email` or the key of a custom field. `field_mapping` maps headers of the file to fields. Of
+    several headers for one field, the first that the file has counts; `""` ignores the column without a message.
+    `value_mapping` maps, for each field, values of the file to valid values; `""` means a blank cell.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,38 +116,38 @@ class ImportSettings(BaseModel):
     invitations: Literal["off", "immediately", "on_hire_date"] = "off"
 
     def with_changes(self, changes: Mapping[str, object]) -> Self:
-        """These settings with `changes` put in. Raises ValueError if they don't go together."""
+        """Return these settings with `changes`. Raises ValueError if the result is not valid."""
         return type(self).model_validate({**dict(self), **changes})
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every field that a column of its name can set: ours, then the custom ones."""
+        """Every field that a column of its name can set: the standard fields, then the custom ones."""
         return (*(name for name in COLUMNS if name not in self.own), *(field.key for field in self.custom_fields))
 
     @property
     def own(self) -> frozenset[str]:
-        """The keys of the custom fields. A field of ours that has one of these names is not there."""
+        """The keys of the custom fields. They replace standard fields of the same names."""
         return frozenset(field.key for field in self.custom_fields)
 
     @property
     def shadowed(self) -> tuple[str, ...]:
-        """Our fields that this tenant does not have, because a custom field of the name was there before."""
+        """The standard fields that custom fields of this tenant replace."""
         return tuple(sorted(KEPT_KEYS & self.own))
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Every field that a header can be mapped to."""
+        """Every field to which a header can be mapped."""
         return (*self.columns, *(name for name in MAPPED_ONLY if name not in self.own))
 
     @property
     def names(self) -> Names:
-        """What the columns of this tenant's files may be called."""
+        """The names that the columns of this tenant's files may have."""
         required = REQUIRED if self.identifier in REQUIRED else (*REQUIRED, self.identifier)
         return Names(self.columns, required, {fold(theirs): ours for theirs, ours in self.field_mapping.items()})
 
     @property
     def form(self) -> Form:
-        """How files look: what a CsvReader is to be told."""
+        """The file format, as arguments of `CsvReader`."""
         return {
             "delimiter": self.delimiter,
             "encoding": self.encoding,
@@ -158,7 +158,7 @@ class ImportSettings(BaseModel):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _true_is_no_number(cls, given: object, judge: ValidatorFunctionWrapHandler) -> object:
+    def _true_is_not_a_number(cls, given: object, judge: ValidatorFunctionWrapHandler) -> object:
         found = judge(given)
         if isinstance(given, bool) and not isinstance(found, bool):
             raise PydanticKnownError("float_type")
@@ -207,12 +207,13 @@ class ImportSettings(BaseModel):
         if {"active", "deactivate"} <= set(self.field_mapping.values()) and "active" not in self.own:
             raise Unfit(
                 "field_mapping",
-                "field_mapping has a header for active and one for deactivate, which says the same the other way "
-                "round; map only one of the two",
+                "field_mapping has a header for active and one for deactivate, its opposite; map only one of them",
             )
         for name in self.names.required:
             if self.names.header(name) is None:
-                raise Unfit("field_mapping", f"field_mapping leaves no header for {name}, which every file must have")
+                raise Unfit(
+                    "field_mapping", f"field_mapping leaves no header for {name}, a column that every file must have"
+                )
         self._refuse_values()
         return self
 
@@ -220,14 +221,14 @@ class ImportSettings(BaseModel):
         rules = rules_of(self.date_format, self.custom_fields)
         for name, values in self.value_mapping.items():
             if name not in rules:
-                raise Unfit("value_mapping", f"value_mapping names {name!r}, which is no field")
+                raise Unfit("value_mapping", f"value_mapping names {name!r}, which is not a field")
             if name in ("email", self.identifier):
-                raise Unfit("value_mapping", f"value_mapping can't map {name}: it must tell people apart")
+                raise Unfit("value_mapping", f"value_mapping cannot map {name}: it identifies users")
             if len({fold(theirs) for theirs in values}) < len(values):
                 raise Unfit("value_mapping", f"value_mapping names a value of {name} twice")
             for theirs, ours in values.items():
                 if not fold(theirs) and not (ours and name == "active" and name not in self.own):
-                    raise Unfit("value_mapping", f"value_mapping can't map a blank {name}")
+                    raise Unfit("value_mapping", f"value_mapping cannot map a blank {name}")
                 found = rules[name](unicodedata.normalize("NFC", ours)) if ours else None
                 if isinstance(found, Invalid):
                     raise Unfit(
@@ -236,20 +237,20 @@ class ImportSettings(BaseModel):
 
 
 def _refuse_half_characters(values: Mapping[str, object]) -> None:
-    """JSON can hold what no file and no database can: half of a character that takes two of its units."""
+    """Refuse half a surrogate pair, which JSON can hold, but no file or database."""
     for name, value in values.items():
         try:
             json.dumps(value, ensure_ascii=False, default=str).encode()
         except UnicodeEncodeError:
-            raise Unfit(name, f"there is half a character in {name}; type it anew") from None
+            raise Unfit(name, f"{name} contains half a character; type it again") from None
 
 
 def _refuse_keys(keys: list[str]) -> None:
     for key in keys:
         if key in TAKEN_KEYS:
-            raise Unfit("custom_fields", f"a custom field can't be called {key}: that name has a meaning already")
+            raise Unfit("custom_fields", f"a custom field cannot have the key {key}: it is reserved")
         if keys.count(key) > 1:
-            raise Unfit("custom_fields", f"there are two custom fields of the key {key}")
+            raise Unfit("custom_fields", f"two custom fields have the key {key}")
 
 
 def _refuse_headers(mapping: Mapping[str, str], columns: tuple[str, ...]) -> None:
@@ -257,16 +258,16 @@ def _refuse_headers(mapping: Mapping[str, str], columns: tuple[str, ...]) -> Non
     for theirs, ours in mapping.items():
         name = fold(theirs)
         if not name or name in REPORT_COLUMNS:
-            raise Unfit("field_mapping", f"field_mapping can't map the header {theirs!r}")
+            raise Unfit("field_mapping", f"field_mapping cannot map the header {theirs!r}")
         if name in seen:
             raise Unfit("field_mapping", f"field_mapping names the header {theirs!r} twice")
         if ours and ours not in columns:
-            raise Unfit("field_mapping", f"field_mapping maps {theirs!r} to {ours!r}, which is no field")
+            raise Unfit("field_mapping", f"field_mapping maps {theirs!r} to {ours!r}, which is not a field")
         seen.add(name)
 
 
 def _reads_text(encoding: str) -> bool:
-    """Whether files can be in `encoding`: one that Python knows, and that writes headers and line ends its way."""
+    """Whether Python knows `encoding`, and a header and line end in it decode to the same text."""
     sample = 'first_name,e;|\t"1"\r\n'
     try:
         name = codecs.lookup(encoding.strip()).name
@@ -276,7 +277,7 @@ def _reads_text(encoding: str) -> bool:
 
 
 def _reads_its_own(date_format: str) -> bool:
-    """Whether days that are written in `date_format` are read as the same days."""
+    """Whether days written in `date_format` are read as the same days."""
     try:
         return all(check_date(date_in(day, date_format), date_format) == day for day in _SAMPLE_DAYS)
     except ValueError:

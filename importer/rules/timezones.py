@@ -1,7 +1,7 @@
-"""Time zones: a city, an IANA name, a Rails name or one of Windows' -> the IANA name.  Pure.
+"""Time zones: a city, an IANA name, a Rails name or a Windows name -> the IANA name.  Pure.
 
-Compared without case, accents and the difference between a space and an underscore. A name that could be more
-than one place is refused: nobody's clock is set by guessing.
+Case, accents, and whether a space is an underscore do not matter. A name of several places is refused: a guess never
+sets the time zone of a user.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CITY_AREAS = frozenset(
 NOT_CITIES = frozenset(
     {"ACT", "LHI", "NSW", "North", "Queensland", "South", "Tasmania", "Victoria", "West", "Virgin", "Center"}
 )
-"""Last parts of IANA names that are regions, or words."""
+"""Last parts of IANA names that are not cities."""
 
 NAMESAKES = {
     "Cordoba": ("America/Argentina/Cordoba", "Europe/Madrid"),
@@ -36,11 +36,11 @@ NAMESAKES = {
     "Victoria": ("America/Vancouver", "Australia/Melbourne", "Indian/Mahe"),
     "Vincennes": ("America/Indiana/Vincennes", "Europe/Paris"),
 }
-"""Cities of one name in several zones, where the IANA name of one of them is not what most people mean."""
+"""Names of cities in several zones, if the IANA zone of that name is not the usual meaning."""
 
 NEAR_CITY = 0.7
 NEAR_TIME = 0.8
-"""So near a name must be to be meant: names of the second kind have “Time” in common."""
+"""The least similarity of a name that is proposed. Names with “Time” need more, as they share that word."""
 
 _PARTS_OF_THE_WORLD = {
     "africa": {"Africa"},
@@ -58,7 +58,7 @@ _PARTS_OF_THE_WORLD = {
     "usa": {"America", "Pacific"},
     "canada": {"America"},
 }
-"""Words that say where a place is, also with an `n` at the end, and the areas of the IANA zones that fit."""
+"""Words for a part of the world, also with an `n` at the end, and the IANA areas that fit."""
 
 _PREFIX = re.compile(r"\s*\((?:gmt|utc)[^)]*\)\s*(?=\S)", re.IGNORECASE)
 _OFFSET = re.compile(r"(?:gmt|utc)?\s*([+-])\s*0?(\d{1,2})(?::?(\d\d))?", re.IGNORECASE)
@@ -66,7 +66,7 @@ _FARTHEST_H = {"+": 14, "-": 12}
 
 
 def check_time_zone(text: str) -> str | Invalid:
-    """The IANA name of the time zone that `text` names, or why there is none."""
+    """Return the IANA name of the time zone that `text` names, or what is wrong with it."""
     key = _fold(text)
     zone = _zones().get(key)
     if zone:
@@ -74,26 +74,26 @@ def check_time_zone(text: str) -> str | Invalid:
     if key in _AMBIGUOUS:
         return Invalid(
             "ambiguous_time_zone",
-            f"There are several places of that name. Write one of: {', '.join(_AMBIGUOUS[key])}.",
+            f"Several places have this name. Write one of: {', '.join(_AMBIGUOUS[key])}.",
         )
-    return Invalid("unknown_time_zone", f"There is no such time zone. {_advice(text)}")
+    return Invalid("unknown_time_zone", f"No such time zone. {_advice(text)}")
 
 
 def _advice(text: str) -> str:
     offset = _OFFSET.fullmatch(text)
     if offset and not int(offset[3] or 0) and 0 < int(offset[2]) <= _FARTHEST_H[offset[1]]:
-        # The signs of the Etc zones are those of POSIX: the other way round.
+        # Etc zones have the signs of POSIX, which are reversed.
         fixed = f"Etc/GMT{'-' if offset[1] == '+' else '+'}{int(offset[2])}"
         return (
-            f"An offset does not say when clocks change: write the city where the user works, or {fixed} if they "
-            "never do."
+            "An offset does not say when clocks change. Write the city where the user works, or "
+            f"{fixed} if the clocks never change."
         )
     hint = f" Did you mean {meant}?" if (meant := _near(text)) else ""
     return f"Write a city or an IANA name, such as London or Europe/London.{hint}"
 
 
 def _near(text: str) -> str | None:
-    """The name that `text` is probably meant for: near enough, and never of a part of the world it does not name."""
+    """Return the name that `text` probably means, never outside the part of the world it names; None if none."""
     bare = _PREFIX.sub("", text, count=1)
     if bare != text and _zones().get(_fold(bare)):
         return bare.strip()
@@ -120,20 +120,20 @@ def _fold(name: str) -> str:
 
 
 def iana_names() -> list[str]:
-    """Every name of the installed tz database."""
+    """Return every name of the installed tz database."""
     listed = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     return [name for name in listed if name != "Factory"]
 
 
 def _canonical() -> set[str]:
-    """The names in zone.tab: one a place, none of them an old spelling."""
+    """Return the names in zone.tab: one for each place, and no old spelling."""
     table = resources.files("tzdata").joinpath("zoneinfo", "zone.tab").read_text(encoding="utf-8")
     return {line.split("\t")[2] for line in table.splitlines() if not line.startswith("#")}
 
 
 @cache
 def _cities() -> dict[str, str]:
-    """The cities that IANA names end in; one with two names has the canonical one."""
+    """Return the cities at the end of IANA names, each with its IANA name, the canonical one of two."""
     canonical = _canonical()
     found: dict[str, list[str]] = defaultdict(list)
     for name in iana_names():
@@ -144,7 +144,7 @@ def _cities() -> dict[str, str]:
 
 
 def _short_rails_names() -> dict[str, str]:
-    """“Eastern Time” for “Eastern Time (US & Canada)”."""
+    """Return short names: “Eastern Time” for “Eastern Time (US & Canada)”."""
     shorts = {name.partition(" (")[0]: zone for name, zone in RAILS_ZONES.items()}
     return {short: zone for short, zone in shorts.items() if short.endswith(" Time")}
 
@@ -158,8 +158,8 @@ _AMBIGUOUS = {_fold(city): zones for city, zones in NAMESAKES.items()}
 
 @cache
 def _zones() -> dict[str, str]:
-    """Every name, folded, and its zone. Made when first needed: it reads the tz database."""
-    # Later ones win: a full IANA name is itself, but “Singapore” is Asia/Singapore, not the old name without an area.
+    """Return every folded name with its zone. Computed at the first call, since it reads the tz database."""
+    # Later ones win: a full IANA name is itself, but “Singapore” is Asia/Singapore, not the old name Singapore.
     all_names = (
         _iana_names(in_areas=False),
         _cities(),

@@ -1,7 +1,7 @@
-"""Windows' names of time zones, and the IANA zone of each for the world as a whole.  Data.
+"""Windows names of time zones, and their IANA zones (territory 001, the world).  Data.
 
-From windowsZones of the Unicode CLDR (territory 001), with the IANA names of today for old spellings. Its six bare
-offsets (UTC-08 and the like) are left out: most who write one mean a place whose clocks change.
+From windowsZones of the Unicode CLDR, with current IANA names for old spellings. Its six bare offsets, such as
+UTC-08, are omitted: they mostly mean a place whose clocks change.
 """
 
 from __future__ import annotations

@@ -271,7 +271,7 @@ def test_a_check_prints_a_message_about_many_rows_once(acme: TenantFolder, tmp_p
     assert rows[0].startswith("error    150 rows: hire_date: Write the date")
     assert "(lines 2, 3, 4, 5, 6, …; “0th”, “1th”, “2th”, …)" in rows[0]
     lines = told.splitlines()
-    assert lines[2].startswith("  message   Look at this first: The file was read as cp1252")
+    assert lines[2].startswith("  message   Look at this first: Read as cp1252")
     assert next(line for line in lines if line.endswith("]")).endswith("[perhaps_utf_8]")
 
 

@@ -119,7 +119,7 @@ async def garbled(company: Company, *, dry_run: bool = False) -> Outcome:
 async def test_an_import_that_garbles_names_says_so_in_its_message(company: Company, dry_run: bool) -> None:
     outcome = await garbled(company, dry_run=dry_run)
     assert outcome.state is ImportState.COMPLETED
-    assert (outcome.message or "").startswith("Look at this first: The file was read as cp1252")
+    assert (outcome.message or "").startswith("Look at this first: Read as cp1252")
 
 
 async def test_an_import_that_leaves_absent_users_active_says_so_in_its_message(company: Company) -> None:
@@ -139,7 +139,7 @@ async def test_a_held_import_says_what_to_look_at_before_the_decision(company: C
     message = outcome.message or ""
     why = "it would deactivate 19 of 20 active users (more than half)."
     assert message.startswith(f"Held, nothing was changed: {why}")
-    assert "Look at this before you decide: The file was read as cp1252" in message
+    assert "Look at this before you decide: Read as cp1252" in message
 
 
 async def test_an_import_without_such_a_message_has_no_message(company: Company) -> None:

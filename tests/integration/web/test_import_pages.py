@@ -341,11 +341,11 @@ async def test_kinds_of_messages_are_paged(site: Site) -> None:
     rows = [("Bad", "Row", f"p{number}@example.com", *["c"] * 30) for number in range(2)]
     await site.imported(sheet(*rows, ("Ann", "Lee", "ann@example.com", *["a"] * 30), header=header))
     first = await page(site, f"{IMPORTS}/1")
-    assert seen(first).count("2 rows: There is no such choice.") == 25
+    assert seen(first).count("2 rows: No such choice.") == 25
     following = re.search(r'<a href="([^"]+)#messages" rel="next"', first)
     assert following
     second = await page(site, f"{IMPORTS}/1{html.unescape(following[1])}")
-    assert seen(second).count("2 rows: There is no such choice.") == 5
+    assert seen(second).count("2 rows: No such choice.") == 5
     assert 'rel="next"' not in second
 
 
@@ -355,7 +355,7 @@ async def test_a_page_shows_a_warning_about_the_file_before_the_counts(site: Sit
     number = await site.imported(sheet(("Zoë", "Lee", "zoe@example.com")), dry_run=dry_run)
     text = seen(await page(site, f"{IMPORTS}/{number}"))
     what = "1 user would be created." if dry_run else "1 user created."
-    assert text.index("Look at this first: The file was read as cp1252") < text.index(what)
+    assert text.index("Look at this first: Read as cp1252") < text.index(what)
     listing = seen(await page(site, IMPORTS))
     assert "Look at this first" in listing
 

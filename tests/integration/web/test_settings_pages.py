@@ -102,7 +102,7 @@ async def test_settings_that_conflict_get_an_error_beside_the_one_to_fix(
 ) -> None:
     answer = await owner.post(SETTINGS, data=(await form_of(owner)).but(field_mapping="Mail = nothing"))
     assert answer.status_code == 422
-    assert "which is no field" in answer.text.split('id="field_mapping-error"')[1].split("</p>")[0]
+    assert "which is not a field" in answer.text.split('id="field_mapping-error"')[1].split("</p>")[0]
 
 
 async def test_an_identifier_that_users_lack_is_refused_beside_the_setting(

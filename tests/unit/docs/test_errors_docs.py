@@ -58,11 +58,11 @@ def codes_in_the_program() -> set[str]:
     return found | {error.code for error in ImporterError.__subclasses__() if "code" in vars(error)}
 
 
-FAILS = table("When the whole file fails")
-REJECTS = table("When a row is rejected")
-SAYS = table("What else may be said")
-UNDOES = table("When an import is undone")
-HOLDS = table("When an import waits for a decision")
+FAILS = table("The file failed")
+REJECTS = table("Rejected rows")
+SAYS = table("Warnings and notices")
+UNDOES = table("Undo")
+HOLDS = table("Held imports")
 
 
 def test_every_code_is_on_the_page_and_every_code_on_the_page_exists() -> None:

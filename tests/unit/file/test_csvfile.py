@@ -1,4 +1,4 @@
-"""Promises about the structure of a file: encodings, records, line numbers, limits, and what fails it."""
+"""The structure of a file: encodings, records, line numbers, limits and faults."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ HEADER = "first_name,last_name,email\n"
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
-    """`data` in chunks that end at `places`."""
+    """Cut `data` into chunks that end at `places`."""
     ends = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
     return [data[start:end] for start, end in pairwise(ends)]
 
 
 def everything(chunks: Iterable[bytes], **how: Any) -> object:
-    """All that a reader has to say about a file, its failure included."""
+    """Return everything that a reader reports about a file, its failure included."""
     try:
         reader = CsvReader(chunks, **how)
         found = [
@@ -129,13 +129,13 @@ def test_batches_of_long_rows_are_short_so_that_memory_stays_flat() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_byte_order_mark_tells_the_encoding_and_is_dropped(encoding: str) -> None:
+def test_a_byte_order_mark_sets_the_encoding_and_is_removed(encoding: str) -> None:
     reader = read((HEADER + "Zoë,中,ü@x.test\n").encode(encoding))
     assert reader.problems == []
     assert reader.found == [(2, ["Zoë", "中", "ü@x.test"])]  # type: ignore[attr-defined]
 
 
-def test_a_byte_order_mark_wins_over_the_setting() -> None:
+def test_a_byte_order_mark_overrides_the_setting() -> None:
     assert rows((HEADER + "Zoë,b,c\n").encode("utf-8-sig"), encoding="cp1252") == [(2, ["Zoë", "b", "c"])]
 
 
@@ -151,14 +151,14 @@ def test_bytes_that_do_not_decode_fail_with_line_offset_and_the_likely_encoding(
     assert "Windows-1252" in error.message
 
 
-def test_text_of_another_script_is_not_taken_for_western() -> None:
+def test_text_in_another_script_is_not_read_as_western() -> None:
     assert "Windows-1251" in failure((HEADER + "Дмитрий,b,c\n").encode("cp1251")).message
 
 
 def test_a_file_cut_inside_a_character_says_that_its_end_is_missing() -> None:
     error = failure((HEADER + "a,b,ü").encode()[:-1])
     assert error.code == "wrong_encoding"
-    assert "send the whole file" in error.message.lower()
+    assert "send the complete file" in error.message.lower()
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
@@ -169,7 +169,7 @@ def test_utf_16_without_a_mark_and_utf_32_are_named(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("start", [b"PK\x03\x04\x14", b"\xd0\xcf\x11\xe0\xa1", b"\x1f\x8b\x08\0", b"%PDF-1.7"])
-def test_a_workbook_or_archive_is_called_what_it_is(start: bytes) -> None:
+def test_a_workbook_or_archive_is_named_as_one(start: bytes) -> None:
     assert failure(start + bytes(100)).code == "not_a_csv_file"
 
 
@@ -189,13 +189,13 @@ def test_a_row_with_too_few_or_too_many_cells_is_a_row() -> None:
     assert rows(HEADER + "a,b\na,b,c,d\n") == [(2, ["a", "b"]), (3, ["a", "b", "c", "d"])]
 
 
-def test_blank_lines_are_no_rows_and_get_one_notice() -> None:
+def test_blank_lines_are_skipped_with_one_notice() -> None:
     reader = read("\n" + HEADER + '\n,,\n  ,\u00a0,""\na,b,c\n\r\n\t\n,,,,,,\n')
     assert reader.found == [(6, ["a", "b", "c"])]  # type: ignore[attr-defined]
     assert reader.rows == 1
     notice = reader.problems[-1]
     assert (notice.severity, notice.code, notice.line) == (Severity.NOTICE, "blank_lines", 1)
-    assert notice.message.startswith("7 blank lines were skipped (line 1, 3, 4, 5, 7, …)")
+    assert notice.message.startswith("7 blank lines were skipped (lines 1, 3, 4, 5, 7, …)")
 
 
 def test_a_cell_that_is_a_quote_is_not_blank() -> None:
@@ -204,7 +204,7 @@ def test_a_cell_that_is_a_quote_is_not_blank() -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_line_end_at_the_end_is_seen(end: str) -> None:
+def test_a_line_end_at_the_end_of_a_file_is_recognized(end: str) -> None:
     reader = read(HEADER + "a,b,c" + end)
     assert (reader.ends_with_newline, reader.last_row_unfinished) == (True, False)
 
@@ -215,7 +215,7 @@ def test_a_last_row_without_a_line_end_is_still_a_row() -> None:
     assert (reader.ends_with_newline, reader.last_row_unfinished) == (False, True)
 
 
-def test_a_blank_last_line_without_a_line_end_leaves_the_last_row_finished() -> None:
+def test_a_blank_last_line_without_a_line_end_does_not_make_the_last_row_unfinished() -> None:
     reader = read(HEADER + "a,b,c\n,,")
     assert (reader.ends_with_newline, reader.last_row_unfinished) == (False, False)
 
@@ -239,7 +239,7 @@ def test_cutting_a_file_anywhere_never_gives_a_row_that_was_not_in_it_but_the_la
         assert finished == whole[: len(finished)]
 
 
-# What fails
+# Faults
 
 
 @pytest.mark.parametrize(
@@ -272,13 +272,13 @@ def test_a_broken_file_fails_and_says_where(text: str, code: str, line: int) -> 
     assert (error.code, error.line) == (code, line)
 
 
-def test_the_first_fault_of_a_file_is_the_one_that_is_told() -> None:
+def test_the_first_fault_of_a_file_is_reported() -> None:
     assert failure(HEADER + 'a,b"c,d\na,\0,c\n').code == "misplaced_quote"
     assert failure("first_name,email\na,\0\n").code == "missing_column"
     assert failure((HEADER + "a,\0,c\n").encode() + b"\xff").code == "nul_character"
 
 
-def test_rows_before_a_fault_are_handed_out_first() -> None:
+def test_rows_before_a_fault_are_read_first() -> None:
     reader = CsvReader([(HEADER + "a,b,c\n" * 5 + 'a,"').encode()], batch_rows=2)
     batches = reader.batches()
     assert [next(batches).lines, next(batches).lines] == [[2, 3], [4, 5]]
@@ -286,7 +286,7 @@ def test_rows_before_a_fault_are_handed_out_first() -> None:
         next(batches)
 
 
-def test_a_record_nobody_parses_cannot_hide_a_broken_file() -> None:
+def test_a_record_that_is_not_parsed_cannot_hide_a_broken_file() -> None:
     reader = CsvReader([(HEADER + 'a,b,c\n"a"b,c,d\n').encode()])
     with pytest.raises(FileError):
         list(reader.batches())
@@ -360,20 +360,18 @@ def test_a_line_that_never_ends_is_refused_with_flat_memory(junk: bytes) -> None
 
 @pytest.mark.parametrize(("delimiter", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_a_header_that_makes_sense_with_another_delimiter_fails_with_that_hint(
-    delimiter: str, name: str, quote: str
-) -> None:
+def test_a_header_with_another_delimiter_fails_and_names_the_delimiter(delimiter: str, name: str, quote: str) -> None:
     header = delimiter.join(f"{quote}{column}{quote}" for column in ("first_name", "last_name", "email"))
     error = failure(f"{header}\na{delimiter}b{delimiter}c\n")
     assert error.code == "wrong_delimiter"
     assert name in error.message
 
 
-def test_the_body_is_never_asked_for_the_delimiter() -> None:
+def test_the_rows_never_decide_the_delimiter() -> None:
     assert rows(HEADER + "a;b;c\n") == [(2, ["a;b;c"])]
 
 
-def test_commas_are_hinted_at_where_something_else_is_expected() -> None:
+def test_commas_are_named_if_another_delimiter_is_expected() -> None:
     assert "commas" in failure(HEADER + "a,b,c\n", delimiter=";").message
 
 
@@ -396,13 +394,13 @@ def test_commas_are_hinted_at_where_something_else_is_expected() -> None:
         ("", ""),
     ],
 )
-def test_a_quote_before_a_formula_is_dropped_once(cell: str, means: str) -> None:
+def test_a_quote_before_a_formula_is_removed_once(cell: str, means: str) -> None:
     assert unescape_formula(cell) == means
 
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from("'=+-@a \t"), max_size=6))
-def test_an_escaped_value_comes_back_and_is_no_formula(value: str) -> None:
+def test_an_escaped_value_is_read_back_and_is_not_a_formula(value: str) -> None:
     escaped = escape_formula(value)
     assert unescape_formula(escaped.strip()) == value.strip()
     assert escaped.lstrip()[:1] not in set("=+-@")

@@ -1,4 +1,4 @@
-"""Promises about what stands before the header and after the last row: `sep=`, end marks, lines that are left out."""
+"""Lines before the header and after the last row: `sep=`, end marks, lines that are left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROW = "Ann,Lee,ann@lee.test\n"
 
 
 def read(text: str | bytes, left_out: list[int] | None = None, **how: Any) -> tuple[CsvReader, list[int]]:
-    """The reader, and the lines of its rows."""
+    """Return the reader, and the lines of its rows."""
     data = text.encode() if isinstance(text, str) else text
     results = []
     for chunks in ([data], [data[at : at + 1] for at in range(len(data))]):
@@ -66,7 +66,7 @@ def test_a_sep_line_that_names_another_delimiter_fails_naming_itself(first: str,
     assert "line" in error.message
 
 
-def test_a_column_whose_name_begins_with_sep_is_no_sep_line() -> None:
+def test_a_column_whose_name_begins_with_sep_is_not_a_sep_line() -> None:
     assert failure("separator\nx\n").code == "missing_column"
 
 
@@ -130,7 +130,7 @@ def test_blank_lines_above_a_last_line_count_and_those_at_the_end_do_not(skip: i
     assert left_out == [6]
 
 
-def test_the_end_that_is_judged_is_without_the_last_lines() -> None:
+def test_the_end_of_the_file_is_judged_without_the_last_lines_left_out() -> None:
     reader, lines = read(HEADER + ROW + "3 users", skip_last=1)
     assert (lines, reader.ends_with_newline, reader.last_row_unfinished) == ([2], True, False)
 
@@ -139,7 +139,7 @@ def test_a_file_of_last_lines_only_has_no_rows() -> None:
     assert failure(HEADER + "Total,0,\n", skip_last=1).code == "no_rows"
 
 
-def test_nothing_is_left_out_of_a_correction() -> None:
+def test_no_line_of_a_correction_file_is_left_out() -> None:
     text = "_line,_code,_message," + HEADER + "2,x,y," + ROW
     assert read(text, skip_first=2, skip_last=3)[1] == [2]
 
@@ -154,5 +154,5 @@ def test_a_footer_without_a_line_end_is_a_row_and_nothing_is_cut_off(footer: str
 
 
 @pytest.mark.parametrize("cut", ["Sum", "End", "Fin", "Summe", "T", "Tot", "Bo,N", "Bo", "Bo,Ng", "Suma Das"])
-def test_the_beginning_of_a_person_s_row_stays_cut_off(cut: str) -> None:
+def test_the_beginning_of_a_users_row_counts_as_cut_off(cut: str) -> None:
     assert failure(HEADER + ROW + cut).code == "last_row_cut_off"

@@ -1,4 +1,4 @@
-"""Any encoding a tenant names is read; a byte order mark wins; what doesn't decode is told with line and offset."""
+"""Every encoding that a setting can name is read; a byte order mark overrides it; other bytes fail with a place."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TEXTS = {
 
 
 def decoded(content: bytes, encoding: str, size: int = 1000) -> str:
-    ImportSettings(encoding=encoding)  # it may be named
+    ImportSettings(encoding=encoding)  # the setting accepts it
     return "".join(DecodedText([content[at : at + size] for at in range(0, len(content), size)], encoding))
 
 
@@ -49,7 +49,7 @@ def test_text_in_the_encoding_of_the_setting_is_read_however_it_is_cut(encoding:
 
 @pytest.mark.parametrize("encoding", ["cp1252", "shift_jis", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE])
-def test_a_byte_order_mark_wins_over_the_setting(encoding: str, mark: bytes) -> None:
+def test_a_byte_order_mark_overrides_the_setting(encoding: str, mark: bytes) -> None:
     inner = "utf-8" if mark == codecs.BOM_UTF8 else "utf-16-le"
     assert decoded(mark + "Zoë\n".encode(inner), encoding) == "Zoë\n"
 
@@ -65,7 +65,7 @@ def test_a_byte_order_mark_wins_over_the_setting(encoding: str, mark: bytes) -> 
     ],
 )
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_bytes_that_are_not_in_it_fail_with_their_place(
+def test_bytes_not_in_the_encoding_fail_with_line_and_offset(
     encoding: str, content: bytes, line: int, offset: int, size: int
 ) -> None:
     with pytest.raises(FileError) as caught:
@@ -94,7 +94,7 @@ def test_any_bytes_are_read_or_refused(encoding: str, content: bytes, size: int)
     ],
 )
 @pytest.mark.parametrize("size", [1, 1000])
-def test_a_file_that_turned_into_utf_8_is_warned_of(encoding: str, content: bytes, warned: bool, size: int) -> None:
+def test_a_file_that_looks_like_utf_8_gets_a_warning(encoding: str, content: bytes, warned: bool, size: int) -> None:
     file = content.join([b"first_name,last_name,email\n", b",Lee,zoe@lee.test\n"])
     if content.startswith(codecs.BOM_UTF8):
         file = codecs.BOM_UTF8 + file.replace(codecs.BOM_UTF8, b"")

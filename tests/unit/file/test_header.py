@@ -1,4 +1,4 @@
-"""Promises about the header: what is understood, what is forgiven, what fails."""
+"""The header: which names are read, with a warning or without, and which fail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def only(problems: list[Problem]) -> Problem:
     return problems[0]
 
 
-def test_every_column_may_come_in_any_order_without_a_word() -> None:
+def test_every_column_may_be_in_any_order_without_a_message() -> None:
     names = tuple(reversed(COLUMNS))
     assert header(*names) == (Header(names, names, is_correction=False), [])
 
@@ -37,7 +37,7 @@ def test_every_column_may_come_in_any_order_without_a_word() -> None:
         ("email\u00a0", "email<U+00A0>"),
     ],
 )
-def test_spelling_is_forgiven_with_a_warning_that_shows_what_was_read(written: str, shown: str) -> None:
+def test_a_variant_spelling_is_read_with_a_warning_that_shows_it(written: str, shown: str) -> None:
     found, problems = header("first_name", "last_name", written)
     assert found.columns == REQUIRED
     assert found.raw[2] == written
@@ -53,10 +53,8 @@ def test_a_required_column_that_is_missing_fails(name: str) -> None:
     assert (caught.value.code, caught.value.column, caught.value.line) == ("missing_column", name, 1)
 
 
-def test_a_missing_column_is_told_together_with_the_one_that_may_be_it() -> None:
-    with pytest.raises(
-        FileError, match="“First Name” should perhaps be first_name; “E-Mail” should perhaps be email"
-    ):
+def test_a_missing_column_is_reported_with_the_header_that_may_mean_it() -> None:
+    with pytest.raises(FileError, match="Is “First Name” meant as first_name\\? Is “E-Mail” meant as email\\?"):
         header("First Name", "last_name", "E-Mail")
 
 
@@ -84,38 +82,38 @@ def test_an_unknown_column_is_ignored_with_the_nearest_name(name: str, meant: st
     assert f"Did you mean {meant}?" in warning.message
 
 
-def test_a_name_near_to_nothing_gets_no_suggestion() -> None:
+def test_a_name_similar_to_no_column_gets_no_suggestion() -> None:
     assert nearest_column("shoe size") is None
     assert "Did you mean" not in only(header(*REQUIRED, "Shoe size")[1]).message
 
 
-def test_skills_are_told_that_they_cannot_be_set_this_way() -> None:
+def test_a_skills_column_gets_its_own_message() -> None:
     assert only(header(*REQUIRED, "Skills")[1]).code == "skills_column"
 
 
-def test_columns_beginning_with_an_underscore_are_ignored_without_a_word() -> None:
+def test_columns_beginning_with_an_underscore_are_ignored_without_a_message() -> None:
     found, problems = header(*REQUIRED, "_line", "_note", "_note")
     assert (found.columns, problems, found.is_correction) == ((*REQUIRED, "", "", ""), [], False)
 
 
-def test_a_code_column_makes_it_a_correction() -> None:
+def test_a_column_code_makes_a_correction_file() -> None:
     assert header(*REQUIRED, "_line", "_code", "_message")[0].is_correction
 
 
 def test_columns_without_a_name_get_one_warning_for_all() -> None:
     found, problems = header(*REQUIRED, "", " ")
     assert found.columns == (*REQUIRED, "", "")
-    assert (only(problems).code, "4, 5" in only(problems).message) == ("unnamed_column", True)
+    assert (only(problems).code, "Columns 4 and 5 have no name" in only(problems).message) == ("unnamed_column", True)
 
 
-# Their names for our fields
+# Mapped headers
 
 
 def mapped(mapping: dict[str, str], *names: str, **more: Any) -> tuple[Header, list[Problem]]:
     return read_header(names, 1, ",", ImportSettings(field_mapping=mapping, **more).names)
 
 
-def test_their_header_means_our_field_without_a_word() -> None:
+def test_a_mapped_header_means_its_field_without_a_message() -> None:
     found, problems = mapped({"Mail": "email", "Vorname": "first_name"}, " VORNAME", "last_name", "mail")
     assert (found.columns, problems) == (REQUIRED, [])
     assert found.raw == (" VORNAME", "last_name", "mail")
@@ -130,7 +128,7 @@ def test_their_header_means_our_field_without_a_word() -> None:
         (("first_name", "last_name", "email"), 2),
     ],
 )
-def test_of_several_headers_for_one_field_the_first_of_the_mapping_counts(names: tuple[str, ...], taken: int) -> None:
+def test_the_first_header_of_the_mapping_counts_for_its_field(names: tuple[str, ...], taken: int) -> None:
     found, problems = mapped({"Work": "email", "Home": "email"}, *names)
     assert found.columns.index("email") == taken
     assert found.columns.count("email") == 1
@@ -143,7 +141,7 @@ def test_a_header_may_be_mapped_away_from_the_field_of_its_name() -> None:
     assert (found.columns, problems) == ((*REQUIRED, "coach", "", ""), [])
 
 
-def test_a_field_of_ones_own_is_a_column_by_its_key_or_a_mapped_header() -> None:
+def test_a_custom_field_is_a_column_by_its_key_or_a_mapped_header() -> None:
     own = [{"key": "badge"}, {"key": "shift"}]
     found, problems = mapped({"Badge No.": "badge"}, *REQUIRED, "badge no.", "shift", custom_fields=own)
     assert (found.columns, problems) == ((*REQUIRED, "badge", "shift"), [])
@@ -151,23 +149,23 @@ def test_a_field_of_ones_own_is_a_column_by_its_key_or_a_mapped_header() -> None
 
 
 @pytest.mark.parametrize("written", ["Gr\u00f6\u00dfe (cm)", "Gro\u0308\u00dfe (cm)", "Gr\u00f6\u00dfe\u00a0(cm)"])
-def test_their_header_is_known_however_its_letters_and_spaces_are_encoded(written: str) -> None:
+def test_a_mapped_header_is_known_in_every_encoding_of_its_letters_and_spaces(written: str) -> None:
     found, problems = mapped({"Gr\u00f6\u00dfe (cm)": "job_title"}, *REQUIRED, written)
     assert (found.columns[-1], problems) == ("job_title", [])
 
 
-def test_a_missing_column_is_named_as_the_tenant_s_files_name_it_too() -> None:
-    with pytest.raises(FileError, match=r"The column email \(or “work mail” or “mail”\) is missing"):
+def test_a_missing_column_is_named_with_its_mapped_headers() -> None:
+    with pytest.raises(FileError, match=r"Column email \(or “work mail” or “mail”\) is missing"):
         mapped({"Work Mail": "email", "Mail": "email"}, "first_name", "last_name")
 
 
-def test_the_identifier_is_a_column_that_must_be_there() -> None:
+def test_the_column_of_the_identifier_is_required() -> None:
     with pytest.raises(FileError) as caught:
         mapped({}, *REQUIRED, custom_fields=[{"key": "badge"}], identifier="badge")
     assert (caught.value.code, caught.value.column) == ("missing_column", "badge")
 
 
-def test_a_header_that_was_made_safe_for_a_spreadsheet_names_the_same_column() -> None:
+def test_an_escaped_header_names_the_same_column() -> None:
     known = Names(mapping={"=mail": "email", "+name": "first_name"})
     for cells in (["=Mail", "+Name", "last_name"], ["'=Mail", "'+Name", "last_name"]):
         found, problems = read_header(cells, 1, ",", known)

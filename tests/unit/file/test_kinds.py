@@ -1,4 +1,4 @@
-"""Promises about files of other kinds: each is called what it is, with what to do."""
+"""Files that are not CSV: the message names the kind, and what to do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HEADER = b"first_name,last_name,email\n"
         (b"\x30\x82\x05\x01\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03" + bytes(40), "S/MIME"),
     ],
 )
-def test_a_file_of_another_kind_is_called_what_it_is(content: bytes, said: str) -> None:
+def test_a_file_of_another_kind_is_named_as_one(content: bytes, said: str) -> None:
     for chunks in ([content], [content[at : at + 1] for at in range(len(content))]):
         with pytest.raises(FileError) as caught:
             CsvReader(chunks)

@@ -1,4 +1,4 @@
-"""Promises about files whose header is not where it should be, and about all faults being told at once."""
+"""Files whose header is not where it should be, and all faults of a file reported at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROW = "Ann,Lee,ann@lee.test\n"
 
 
 def failure(text: str, **how: Any) -> FileError:
-    """The fault of `text`, the same however it is cut into chunks."""
+    """Return the fault of `text`, which is the same however it is cut into chunks."""
     found = []
     for size in (1, 7, len(text) + 1):
         data = text.encode()
@@ -32,7 +32,7 @@ def lines(error: FileError) -> list[tuple[str, int | None]]:
     return [(each.code, each.line) for each in (error, *error.further)]
 
 
-# Line 1 makes no header
+# Line 1 is not a header
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,9 @@ def test_a_header_below_titles_is_named_with_the_setting_that_fits(titles: str, 
     error = failure(titles + HEADER + ROW)
     where = titles.count("\n") + 1
     assert error.code == "missing_column"
-    assert f"that is line {where}. Delete the lines above line {where}," in error.message
-    assert f"skip_first_lines set to {before}." in error.message
+    assert f"The header is on line {where}, not on line " in error.message
+    assert f"Delete the lines above line {where}," in error.message
+    assert f"set skip_first_lines to {before}." in error.message
     reader = CsvReader([(titles + HEADER + ROW).encode()], skip_first=before)
     assert next(reader.batches()).lines == [where + 1]
 
@@ -70,10 +71,10 @@ def test_a_header_among_the_lines_that_are_left_out_is_named() -> None:
     assert "The header is on line 1, but skip_first_lines leaves out the first line." in error.message
 
 
-def test_a_person_on_line_1_means_that_there_is_no_header() -> None:
+def test_a_user_on_line_1_means_that_the_header_is_missing() -> None:
     error = failure(ROW + "Bo,Ng,bo@ng.test\n")
     assert (error.code, error.line) == ("missing_column", 1)
-    assert "“Ann,Lee,ann@lee.test”, looks like the row of a person: the file has no header." in error.message
+    assert "“Ann,Lee,ann@lee.test”, looks like the row of a user: the file has no header." in error.message
 
 
 @pytest.mark.parametrize("inside", [",", ";"])
@@ -81,7 +82,7 @@ def test_whole_lines_in_quotes_are_named(inside: str) -> None:
     quoted = "".join(f'"{line}"\n'.replace(",", inside) for line in (HEADER + ROW).splitlines())
     error = failure(quoted)
     assert (error.code, error.line) == ("lines_in_quotes", 1)
-    assert "the whole line stands in quotes" in error.message
+    assert "the whole line is in quotes" in error.message
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("'", "'"), ("“", "”"), ("«", "»"), ("`", "`")])
@@ -95,7 +96,7 @@ def test_quotes_of_another_kind_are_named(opening: str, closing: str) -> None:
 # All faults at once
 
 
-def test_every_fault_of_quoting_and_shape_is_told_at_once() -> None:
+def test_all_faults_of_a_file_are_reported_at_once() -> None:
     text = HEADER + 'Ann "A",Lee,a@b.cd\n' + ROW + '"Bo"x,Ng,b@b.cd\n' + "C\rc,D,c@b.cd\n" + ROW + "a\0,b,c\n" + "d,e"
     assert lines(failure(text)) == [
         ("misplaced_quote", 2),
@@ -106,7 +107,7 @@ def test_every_fault_of_quoting_and_shape_is_told_at_once() -> None:
     ]
 
 
-def test_nothing_is_told_after_a_quote_that_is_never_closed() -> None:
+def test_no_fault_is_reported_after_a_quote_that_is_never_closed() -> None:
     assert lines(failure(HEADER + 'A "a",b,c\n"d,e,f\na "b",c,d\n'))[:1] == [("misplaced_quote", 2)]
     assert lines(failure(HEADER + 'A "a",b,c\n"d,e,f\ng,h,i\n')) == [
         ("misplaced_quote", 2),
@@ -123,12 +124,12 @@ def test_a_cell_of_several_lines_with_text_after_it_is_one_fault() -> None:
     assert lines(failure(HEADER + '"Ann\nMarie"x,Lee,a@b.cd\n' + ROW)) == [("misplaced_quote", 2)]
 
 
-def test_faults_of_the_header_and_of_the_rows_are_told_together() -> None:
+def test_faults_of_the_header_and_of_the_rows_are_reported_together() -> None:
     text = "first_name,first_name,email,note,note\n" + 'a "b",c,d,e,f\n'
     assert lines(failure(text)) == [("duplicate_column", 1), ("missing_column", 1), ("misplaced_quote", 2)]
 
 
-def test_no_more_than_twenty_faults_are_told_and_memory_stays_flat() -> None:
+def test_at_most_20_faults_are_reported_and_memory_stays_flat() -> None:
     def endless() -> Iterator[bytes]:
         yield HEADER.encode()
         for _ in range(200):

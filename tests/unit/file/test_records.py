@@ -1,4 +1,4 @@
-"""Promises about the grammar of one record, each held against a reading that goes from character to character."""
+"""The grammar of one record, compared with a simple parser that reads character by character."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import ROOT
 
 
 def read_plainly(raw: str, delimiter: str) -> list[str] | None:
-    """The cells of one record by RFC 4180, section 2, or None where its quotes or line ends break a rule."""
+    """Return the cells of one record by RFC 4180, section 2; None if its quotes or line ends break a rule."""
     cells, at = [], 0
     while True:
         cell = ""
@@ -51,7 +51,7 @@ PIECES = st.lists(st.sampled_from(['"', '""', ",", ";", "a", "\n", "\r", " ", '"
 @example('"",""""', ",")
 @example('"a",b"c', ",")
 @example('a,"b""","c', ",")
-def test_a_record_is_what_a_plain_reading_takes_for_one(raw: str, delimiter: str) -> None:
+def test_a_record_is_sound_exactly_if_a_simple_parser_reads_it(raw: str, delimiter: str) -> None:
     cells = read_plainly(raw, delimiter)
     assert is_sound(raw, delimiter) == (cells is not None)
     if cells is not None:
@@ -62,7 +62,7 @@ def test_a_record_is_what_a_plain_reading_takes_for_one(raw: str, delimiter: str
 @given(PIECES.map("".join).map(lambda raw: raw.replace("\n", "")), st.sampled_from(",;"))
 @example('"a""b', ",")
 @example('x,"a"""', ",")
-def test_what_a_plain_reading_refuses_has_a_fault_to_tell(raw: str, delimiter: str) -> None:
+def test_a_record_that_a_simple_parser_refuses_has_a_fault_to_report(raw: str, delimiter: str) -> None:
     assert (quote_fault(1, raw, delimiter) is None) == (read_plainly(raw, delimiter) is not None)
 
 

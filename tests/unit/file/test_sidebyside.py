@@ -1,4 +1,4 @@
-"""A file side by side with the one before it: what is known is what stood there, and nothing is lost."""
+"""A file read side by side with the previous one: known lines were in that file, and no line is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ODD = [b"\n", b'"a\n', b'b",c\n', b'"x ""y""",z\n', b"a\r\n", b'"', b"same\n", b
 
 
 def before(lines: list[bytes], *, unsettled: frozenset[int] = frozenset()) -> FileBefore:
-    """A file before of these lines after the header, each of which settled the user of its number from 1 on."""
+    """Return a previous file with these lines after the header; line 1 after it settled user 1, and so on."""
     text = HEADER + b"".join(lines)
     users = array("i", [0, 0])
     is_open = False
@@ -39,7 +39,7 @@ def pieces_of(text: bytes, old: FileBefore | None, pieces: Pieces, left_out: int
 
 
 def check(text: bytes, old: FileBefore | None, pieces: Pieces, left_out: int = 0) -> tuple[int, int]:
-    """See that no byte is lost, that lines are numbered, and what is known; return how many are known and unknown."""
+    """Check that no byte is lost and that line numbers are right; return how many lines are known and unknown."""
     known = unknown = 0
     at, line = 0, 1
     theirs = old.read(0, 1 << 30).split(b"\n") if old else []
@@ -77,7 +77,7 @@ cut = st.builds(Pieces, st.sampled_from([1, 30]), st.sampled_from([1, 40, 300, 1
 
 @given(st.integers(0, 10**6), cut, st.integers(0, 3))
 @settings(max_examples=300, deadline=None)
-def test_no_line_is_lost_and_each_known_one_stood_before(seed: int, pieces: Pieces, left_out: int) -> None:
+def test_no_line_is_lost_and_known_lines_were_in_the_previous_file(seed: int, pieces: Pieces, left_out: int) -> None:
     dice = random.Random(seed)
     old = [dice.choice(LINES + ODD) for _ in range(dice.randrange(80))]
     new = list(old)
@@ -109,12 +109,12 @@ def test_no_line_is_lost_and_each_known_one_stood_before(seed: int, pieces: Piec
     ],
     ids=["same", "changed", "gone", "new", "reversed", "of two lines", "one quote takes twenty"],
 )
-def test_lines_that_stood_before_are_known_wherever_they_stand(new: list[bytes], known: int, unknown: int) -> None:
+def test_lines_of_the_previous_file_are_known_in_any_order(new: list[bytes], known: int, unknown: int) -> None:
     found = check(HEADER + b"".join(new), before(LINES), Pieces(1, 100_000))
     assert found == (known, unknown)
 
 
-def test_a_line_that_was_changed_tells_what_stood_in_its_place() -> None:
+def test_a_changed_line_has_the_line_that_was_in_its_place() -> None:
     new = [*LINES[:20], b"New,n@x.org\n", *LINES[21:40], *LINES[41:50], b"Newer,n@x.org\n", *LINES[50:]]
     pieces = pieces_of(HEADER + b"".join(new), before(LINES), Pieces(1, 100_000))
     was = {line: what for piece in pieces if isinstance(piece, Block) for line, what in piece.was.items()}
@@ -127,12 +127,12 @@ def test_the_lines_that_are_left_out_and_one_more_go_to_the_reader() -> None:
     assert last == b"".join(LINES[-4:])
 
 
-def test_without_a_file_before_all_goes_to_the_reader() -> None:
+def test_without_a_previous_file_all_lines_go_to_the_reader() -> None:
     text = HEADER + b"".join(LINES)
     assert b"".join(piece for piece in pieces_of(text, None, Pieces()) if isinstance(piece, bytes)) == text
 
 
-def test_a_file_of_which_hardly_a_line_stood_before_goes_to_the_reader() -> None:
+def test_a_file_with_few_lines_of_the_previous_one_goes_to_the_reader() -> None:
     text = HEADER + b"".join(b"X%d,x%d@y.org\n" % (number, number) for number in range(200))
     blocks = [piece for piece in pieces_of(text, before(LINES), Pieces(1, 100)) if isinstance(piece, Block)]
     assert 0 < len(blocks) < 5

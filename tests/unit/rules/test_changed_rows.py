@@ -1,4 +1,4 @@
-"""A row that was changed in its place: its changed cells alone come to what the whole row comes to."""
+"""A row that changed in place: checking its changed cells alone gives the result of the whole row."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ rows = st.tuples(*map(st.sampled_from, COLUMNS.values())).map(list)
 @given(
     rows, st.dictionaries(st.sampled_from(range(len(COLUMNS))), st.integers(0, 4)), st.sampled_from(["clear", "keep"])
 )
-def test_changed_cells_alone_come_to_what_the_whole_row_comes_to(
+def test_checking_changed_cells_alone_gives_the_result_of_the_whole_row(
     before: list[str], changes: dict[int, int], blank_cells: str
 ) -> None:
     choices = list(COLUMNS.values())

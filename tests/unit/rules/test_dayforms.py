@@ -1,4 +1,4 @@
-"""Days in every form that a tenant may name: strictly read, without a locale, and written as they are read."""
+"""Days in every form that a setting can name: read strictly, without a locale, and written as they are read."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_day_is_written_as_it_is_read_and_the_example_too(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["%d.%m", "%d.%m.%Y %j", "%Y-%m-%d %", "%Y-%m-%d %H:%H", "%d %b %m %Y", "%-d.%m.%Y"])
-def test_what_is_not_a_form_of_a_date_is_refused(form: str) -> None:
+def test_a_form_without_a_date_is_refused(form: str) -> None:
     with pytest.raises(ValueError, match="year, month and day once each"):
         ImportSettings(date_format=form)
 

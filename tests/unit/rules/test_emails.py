@@ -1,4 +1,4 @@
-"""Promises about e-mail addresses."""
+"""Email addresses: valid ones, how they are stored, and how they are compared."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ LOCAL = ALPHANUMERIC | set("_'+-")
 @example("a..b@c.com")
 @example("a@b-.com")
 @example("a@b.c.com")
-def test_a_plain_address_is_what_a_plain_reading_takes_for_one(text: str) -> None:
+def test_an_address_is_plain_exactly_if_a_simple_parser_says_so(text: str) -> None:
     assert (plain_address(text) is not None) == is_plainly_plain(text)
 
 
@@ -99,13 +99,13 @@ def test_a_valid_address_is_kept_as_given_with_the_domain_in_lower_case(text: st
         ('"ann lee"@lee.com', "Quoting"),
         ("ann@lee.com, bob@lee.com", "more than one"),
         ("ann@lee.com;bob@lee.com", "more than one"),
-        ("Ann Lee <ann@lee.com>", "without a name"),
-        ("<ann@lee.com>", "without a name"),
-        ("Ann Lee <ann@lee.com>", "around it: ann@lee.com"),
-        ("Ann Lee (ann@lee.com)", "around it: ann@lee.com"),
-        ("Ann Lee [mailto:ann@lee.com]", "around it: ann@lee.com"),
-        ("mailto:Ann@Lee.com", "around it: Ann@lee.com"),
-        ("Mail: mailto:ann@lee.com?subject=Hi", "around it: ann@lee.com"),
+        ("Ann Lee <ann@lee>", "without a name"),
+        ("<ann@lee.com>", "Write only the email address: ann@lee.com"),
+        ("Ann Lee <ann@lee.com>", "Write only the email address: ann@lee.com"),
+        ("Ann Lee (ann@lee.com)", "only the email address: ann@lee.com"),
+        ("Ann Lee [mailto:ann@lee.com]", "only the email address: ann@lee.com"),
+        ("mailto:Ann@Lee.com", "only the email address: Ann@lee.com"),
+        ("Mail: mailto:ann@lee.com?subject=Hi", "only the email address: ann@lee.com"),
         ("Ann <ann@lee.com>, Bo <bo@ng.com>", "more than one"),
         ("a" * 250 + "@lee.com", "at most 254"),
         ("a\u200bb@lee.com", "ZERO WIDTH SPACE"),

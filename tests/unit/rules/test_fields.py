@@ -1,4 +1,4 @@
-"""Promises about the cells of a row: what each column takes, and how everything wrong is told at once."""
+"""The cells of a row: the values of each column, and all problems reported at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def checker(*columns: str, **chosen: Any) -> RowChecker:
 
 
 def check(chosen: dict[str, Any] | None = None, **cells: str) -> CheckedRow:
-    """The row of Ann with `cells` in it."""
+    """Check the row of Ann with `cells` in it."""
     row = PERSON | cells
     return checker(*row, **(chosen or {})).check(2, list(row.values()), ",".join(row.values()))
 
@@ -44,7 +44,7 @@ def problems(row: CheckedRow) -> list[tuple[str, str | None]]:
 
 
 def message(name: str, cell: str, code: str) -> str:
-    """What is said about `cell`, which rejects its row with `code`."""
+    """Return the message about `cell`, which rejects its row with `code`."""
     row = check(**{name: cell})
     assert problems(row) == [(code, name)]
     assert row.problems[0].severity is Severity.ERROR
@@ -68,7 +68,7 @@ def test_a_good_row_has_all_its_values_and_no_problem() -> None:
     )
 
 
-def test_every_problem_of_a_row_is_told_at_once() -> None:
+def test_all_problems_of_a_row_are_reported_at_once() -> None:
     row = check(first_name=" ", role="boss", hire_date="01/02/2024", language="pt")
     assert problems(row) == [
         ("missing_value", "first_name"),
@@ -97,11 +97,11 @@ def test_a_long_value_is_cut_and_the_message_says_column_and_value() -> None:
 
 
 @pytest.mark.parametrize(("cells", "came"), [(["a", "b"], 2), (["a", "b", "c@d.ef", "more"], 4)])
-def test_a_ragged_row_is_nobodys_and_says_how_many_cells_came(cells: list[str], came: int) -> None:
+def test_a_ragged_row_identifies_no_user_and_its_message_counts_the_cells(cells: list[str], came: int) -> None:
     rows = checker(*REQUIRED)
     row = rows.check(7, cells, ",".join(cells))
     assert (row.key, row.identifier, row.values, problems(row)) == (None, None, {}, [("ragged_row", None)])
-    assert f"The row has {came} cells, but the header has 3" in row.problems[0].message
+    assert f"The row has {came} cells, the header 3" in row.problems[0].message
     assert rows.key(cells) is None
 
 
@@ -114,7 +114,7 @@ def test_without_an_identifier_the_row_is_rejected_even_for_a_leaver(email: str,
     assert all(problem.severity is Severity.ERROR for problem in row.problems)
 
 
-def test_ignored_columns_say_nothing() -> None:
+def test_ignored_columns_get_no_message() -> None:
     columns = ("", "first_name", "", "last_name", "email")
     row = checker(*columns).check(2, ["\x07", "Ann", "\u202e", "Lee", "a@b.cd"], "")
     assert (row.values, row.problems) == ({"first_name": "Ann", "last_name": "Lee", "email": "a@b.cd"}, [])
@@ -123,13 +123,13 @@ def test_ignored_columns_say_nothing() -> None:
 # Leavers
 
 
-def test_a_leaver_never_stays_for_a_typo() -> None:
+def test_a_leaver_is_deactivated_even_if_other_cells_are_wrong() -> None:
     row = check(deactivate="YES", last_name="", role="boss", hire_date="soon", job_title="Chief")
     assert (row.deactivate, row.key) == (True, "ann@lee.test")
     assert row.values == {"first_name": "Ann", "email": "ann@lee.test", "job_title": "Chief"}
     assert [problem.code for problem in row.problems] == ["missing_value", "unknown_role", "bad_date"]
     assert all(problem.severity is Severity.WARNING for problem in row.problems)
-    assert all("this field stays as it was" in problem.message for problem in row.problems)
+    assert all("The user was deactivated; this field was not changed." in problem.message for problem in row.problems)
 
 
 @pytest.mark.parametrize("cell", ["1", "true", "TRUE", " Yes ", "yes"])
@@ -175,7 +175,7 @@ def test_a_blank_cell_clears_its_field() -> None:
     }
 
 
-def test_a_blank_cell_can_leave_its_field_as_it_is_but_for_the_last_day() -> None:
+def test_a_blank_cell_can_leave_every_field_unchanged_but_the_last_day() -> None:
     blank = dict.fromkeys([name for name in COLUMNS if name not in REQUIRED], "")
     row = check({"blank_cells": "keep"}, **blank)
     assert (row.values, row.problems) == (PERSON | {"leave_date": None}, [])
@@ -184,7 +184,7 @@ def test_a_blank_cell_can_leave_its_field_as_it_is_but_for_the_last_day() -> Non
 @pytest.mark.parametrize("name", REQUIRED)
 @pytest.mark.parametrize("blank", ["", "  ", "\u00a0", "\u200b", "\ufeff \t"])
 @pytest.mark.parametrize("blank_cells", ["clear", "keep"])
-def test_what_everybody_needs_must_not_be_blank(name: str, blank: str, blank_cells: str) -> None:
+def test_a_required_cell_must_not_be_blank(name: str, blank: str, blank_cells: str) -> None:
     assert problems(check({"blank_cells": blank_cells}, **{name: blank})) == [("missing_value", name)]
 
 
@@ -258,7 +258,7 @@ def test_roles_are_found_without_case(role: str) -> None:
     assert value("role", f" {role.upper()} ") == role
 
 
-def test_an_unknown_role_names_all_that_there_are() -> None:
+def test_the_message_about_an_unknown_role_lists_all_roles() -> None:
     assert ", ".join(ROLES) in message("role", "boss", "unknown_role")
 
 
@@ -292,7 +292,7 @@ def test_languages_are_found_without_case(language: str) -> None:
         ("French or German", "Write one of: en, en-US, de"),
     ],
 )
-def test_an_unknown_language_names_those_it_may_be(cell: str, hint: str) -> None:
+def test_the_message_about_an_unknown_language_proposes_codes(cell: str, hint: str) -> None:
     assert hint in message("language", cell, "unknown_language")
 
 
@@ -325,7 +325,7 @@ def test_a_real_date_is_kept(cell: str) -> None:
         *("2024-01-01T00:00", "２０２４-01-01", "٢٠٢٤-01-01", "24-01-01", "-024-01-01", "today"),
     ],
 )
-def test_anything_else_is_no_date(cell: str) -> None:
+def test_any_other_text_is_not_a_date(cell: str) -> None:
     assert "such as 2024-03-09" in message("hire_date", cell, "bad_date")
 
 
@@ -336,7 +336,10 @@ def test_anything_else_is_no_date(cell: str) -> None:
         ("45231.5", "Excel's number for the day 2023-11-01"),
         ("44927", "2023-01-01"),
         ("01/02/2024", "This may be day/month/year or month/day/year"),
-        ("13/02/2024", "This seems to be day/month/year. If all your dates look so, the setting date_format"),
+        (
+            "13/02/2024",
+            "This seems to be day/month/year. If all your dates look like this, set date_format to %d/%m/%Y.",
+        ),
         ("02/13/2024", "%m/%d/%Y"),
         ("13.02.24", "%d.%m.%y"),
         ("2024/01/05", "year/month/day"),
@@ -349,19 +352,19 @@ def test_anything_else_is_no_date(cell: str) -> None:
         ("Jan 5, 2024", "%b %d, %Y"),
     ],
 )
-def test_a_date_in_another_form_is_called_what_it_certainly_is(cell: str, said: str) -> None:
+def test_the_message_about_a_date_in_another_form_names_the_form(cell: str, said: str) -> None:
     assert said in message("hire_date", cell, "bad_date")
 
 
 @pytest.mark.parametrize("setting", ["%m/%d/%Y", "%d/%m/%Y", "%Y%m%d", "%Y-%m-%dT%H:%M:%SZ", "%d-%b-%Y"])
-def test_the_form_that_is_named_reads_the_date(setting: str) -> None:
+def test_the_proposed_form_reads_the_date(setting: str) -> None:
     cell = date(2024, 12, 31).strftime(setting)
     assert setting in message("hire_date", cell, "bad_date")
     assert check({"date_format": setting}, hire_date=cell).values["hire_date"] == "2024-12-31"
 
 
 @pytest.mark.parametrize("cell", ["Ulm", "12 Ulm 2024", "2024", "99999", "31/02/2024", "2024-1-5", "2023-02-29"])
-def test_a_cell_that_is_no_date_in_any_form_is_called_nothing(cell: str) -> None:
+def test_a_cell_that_is_not_a_date_in_any_form_gets_no_proposal(cell: str) -> None:
     said = message("hire_date", cell, "bad_date")
     assert "This" not in said
     assert "date_format" not in said
@@ -400,7 +403,7 @@ NAMES = st.text(st.sampled_from("ab,\\ "), min_size=1, max_size=6).map(str.strip
 
 
 @given(st.lists(NAMES, min_size=1, max_size=5))
-def test_joined_names_are_taken_apart_again(names: list[str]) -> None:
+def test_joined_names_are_split_again(names: list[str]) -> None:
     assert split_names(join_names(names)) == names
 
 
@@ -424,16 +427,16 @@ def split_plainly(text: str) -> list[str]:
 @example("\\\\,a")
 @example("\\")
 @example("a\\b,\\\\\\,c")
-def test_names_are_split_as_a_plain_reading_does(text: str) -> None:
+def test_names_are_split_as_a_simple_parser_does(text: str) -> None:
     # The letters keep line ends inside of names: blanks around a name are trimmed before escapes are read.
     assert split_names(f"a{text}b".replace(",", "b,a")) == split_plainly(f"a{text}b".replace(",", "b,a"))
 
 
-# Fields of a tenant's own, and values in its own words
+# Custom fields and mapped values
 
 
 def own(cell: str, **field: Any) -> CheckedRow:
-    """The row of Ann with `cell` in the field `mine`."""
+    """Check the row of Ann with `cell` in the custom field `mine`."""
     return check({"custom_fields": [{"key": "mine", **field}]}, mine=cell)
 
 
@@ -455,7 +458,7 @@ def own(cell: str, **field: Any) -> CheckedRow:
         ("boolean", "", None),
     ],
 )
-def test_a_field_of_ones_own_has_a_value_of_its_type(kind: str, cell: str, expected: FieldValue) -> None:
+def test_a_custom_field_has_a_value_of_its_type(kind: str, cell: str, expected: FieldValue) -> None:
     row = own(cell, type=kind)
     assert row.problems == []
     assert (row.values["mine"], type(row.values["mine"])) == (expected, type(expected))
@@ -496,7 +499,7 @@ def test_a_number_mangled_by_a_spreadsheet_is_kept_with_a_warning(kind: str, cel
 def test_a_doubtful_value_of_a_leaver_is_kept_too() -> None:
     row = check({"custom_fields": [{"key": "mine"}]}, mine="1E+05", deactivate="1")
     assert (row.deactivate, row.values["mine"]) == (True, "1E+05")
-    assert "stays as it was" not in row.problems[0].message
+    assert "not changed" not in row.problems[0].message
 
 
 @pytest.mark.parametrize(
@@ -515,7 +518,7 @@ def test_dates_are_read_in_the_form_the_tenant_names(form: str, cell: str, day: 
 
 
 @pytest.mark.parametrize("cell", ["2024-03-09", "13/01/2024", "2/30/2024", "3/9/24", "٣/9/2024"])
-def test_a_date_in_another_form_is_not_guessed_at(cell: str) -> None:
+def test_a_date_in_another_form_is_not_guessed(cell: str) -> None:
     row = check({"date_format": "%m/%d/%Y"}, hire_date=cell)
     assert problems(row) == [("bad_date", "hire_date")]
     assert "month/day/year, such as 03/09/2024" in row.problems[0].message
@@ -532,7 +535,7 @@ def test_a_date_in_another_form_is_not_guessed_at(cell: str) -> None:
         ("job_title", "N/A", None),
     ],
 )
-def test_values_in_the_tenants_words_become_ours(name: str, cell: str, expected: str | None) -> None:
+def test_a_mapped_value_becomes_the_value_of_the_mapping(name: str, cell: str, expected: str | None) -> None:
     mapping = {
         "role": {"Chef": "admin", "None": ""},
         "language": {"deutsch": "de"},
@@ -542,13 +545,13 @@ def test_values_in_the_tenants_words_become_ours(name: str, cell: str, expected:
     assert check({"value_mapping": mapping}, **{name: cell}).values[name] == expected
 
 
-def test_a_value_that_is_not_mapped_is_still_not_guessed_at() -> None:
+def test_a_value_that_is_not_mapped_is_not_guessed() -> None:
     assert problems(check({"value_mapping": {"role": {"Chef": "admin"}}}, role="Chefin")) == [
         ("unknown_role", "role")
     ]
 
 
-def test_a_word_of_the_tenants_may_mean_that_somebody_left() -> None:
+def test_a_mapped_word_may_mean_that_a_user_left() -> None:
     mapping = {"deactivate": {"Voluntarily Terminated": "yes", "Active": "no"}}
     assert check({"value_mapping": mapping}, deactivate="voluntarily terminated").deactivate
     assert not check({"value_mapping": mapping}, deactivate="Active").deactivate
@@ -599,7 +602,7 @@ LEAVE = "\0"
 @given(st.lists(st.tuples(*[CELLS] * len((*COLUMNS, *OWN_KEYS))), min_size=1, max_size=3), st.booleans())
 @example([("",) * len((*COLUMNS, *OWN_KEYS))], True)
 @example([("1E+05",) * len((*COLUMNS, *OWN_KEYS))], False)
-def test_what_is_remembered_is_what_the_rules_say(table: list[tuple[str, ...]], keep: bool) -> None:
+def test_a_cached_meaning_is_that_of_the_rules(table: list[tuple[str, ...]], keep: bool) -> None:
     columns = (*COLUMNS, *OWN_KEYS)
     options = {**OWN, "blank_cells": "keep" if keep else "clear"}
     rows = checker(*columns, **options)
@@ -612,7 +615,7 @@ def test_what_is_remembered_is_what_the_rules_say(table: list[tuple[str, ...]], 
         said = {problem.column for problem in row.problems}
         filled = {name for name, cell in zip(columns, cells, strict=True) if tidy(cell)}
         if len(filled) == 1 and not filled & {"email", "deactivate", *wrong, *doubtful}:
-            assert said == {"email"}  # a note, or a person without an address: one message for all blank cells
+            assert said == {"email"}  # a note, or a user without an address: one message for all blank cells
         else:
             assert said == wrong | doubtful
         for name, meaning in found.items():
@@ -651,7 +654,7 @@ TOGETHER = (*REQUIRED, "deactivate", "job_title", *OWN_KEYS)
 @example([("Ann", "Lee", "ann@lee.test", "", "HR", "B1", "43", "2024-02-29", "maybe", "a,b")], False)
 @example([("Ann", "Lee", "ann@lee.test", "", "HR", "1E+05", "43", "2024-02-29", "maybe", "a,b")], False)
 @example([("Ann", "Lee", "ann@lee.test", "", "HR", "#N/A", "43", "2024-02-29", "maybe", "a,b")], False)
-def test_rows_checked_together_say_what_each_says_alone(table: list[tuple[str, ...]], keep: bool) -> None:
+def test_rows_checked_together_give_the_result_of_each_alone(table: list[tuple[str, ...]], keep: bool) -> None:
     rows = checker(*TOGETHER, **{**OWN, "blank_cells": "keep" if keep else "clear"})
     assert_together_as_alone(rows, table, TOGETHER)
 

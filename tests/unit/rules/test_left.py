@@ -1,4 +1,4 @@
-"""What a cell of an unread column says of who has left."""
+"""The meaning of cells in unread columns that show which users have left."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def test_a_day_is_read_in_every_usual_form(cell: str) -> None:
         "n/a", "-", "", "open", "12", "B-4711",
     ],
 )  # fmt: skip
-def test_what_is_written_for_no_day_is_none(cell: str) -> None:
+def test_a_day_that_stands_for_no_day_is_none(cell: str) -> None:
     assert says(Tells.LAST_DAY, cell) is Says.NOTHING
 
 
-def test_of_two_readings_of_a_date_the_later_day_counts() -> None:
+def test_the_later_of_two_possible_days_counts() -> None:
     assert last_day_in("03/09/2026", "%Y-%m-%d") == "2026-09-03"
     assert last_day_in("03/09/2026", "%m/%d/%Y") == "2026-03-09"
     assert says(Tells.LAST_DAY, "03/09/2026") is Says.AHEAD
 
 
 @pytest.mark.parametrize(("cell", "found"), [("2026-06-14", Says.LEFT), ("2026-06-15", Says.AHEAD)])
-def test_a_last_day_that_is_not_past_is_ahead(cell: str, found: Says) -> None:
+def test_a_last_day_that_is_not_over_is_ahead(cell: str, found: Says) -> None:
     assert says(Tells.LAST_DAY, cell) is found
 
 
@@ -77,17 +77,17 @@ UNKNOWN = (
         for cell in cells.split("|")
     ],
 )
-def test_a_status_says_who_has_left(cell: str, found: Says) -> None:
+def test_a_status_shows_which_users_have_left(cell: str, found: Says) -> None:
     assert says(Tells.STATUS, cell) is found
 
 
 @pytest.mark.parametrize("cell", ["TRUE", "1", "yes", "ja", "Oui", "Sí", "sim", "tak", "x", "Y"])
-def test_a_flag_and_the_same_the_other_way_round_are_opposites(cell: str) -> None:
+def test_a_flag_and_its_opposite_have_opposite_meanings(cell: str) -> None:
     assert (says(Tells.LEFT, cell), says(Tells.ACTIVE, cell)) == (Says.LEFT, Says.STAYS)
 
 
 @pytest.mark.parametrize("cell", ["FALSE", "0", "no", "Nein", "non", "não", "nie", "N"])
-def test_a_no_and_the_same_the_other_way_round_are_opposites(cell: str) -> None:
+def test_a_no_in_a_flag_and_in_its_opposite_has_opposite_meanings(cell: str) -> None:
     assert (says(Tells.LEFT, cell), says(Tells.ACTIVE, cell)) == (Says.STAYS, Says.LEFT)
 
 
@@ -104,11 +104,11 @@ def test_a_no_and_the_same_the_other_way_round_are_opposites(cell: str) -> None:
         ),
     ],
 )
-def test_a_status_in_other_letters_is_understood(cell: str, says: Says) -> None:
+def test_a_status_in_another_script_is_understood(cell: str, says: Says) -> None:
     assert said_by(Tells.STATUS, cell, "2026-01-01", "%Y-%m-%d").says is says
 
 
-def test_each_word_of_a_status_stands_under_one_mark() -> None:
+def test_each_word_of_a_status_is_in_one_set() -> None:
     marks = (
         *(left.SURELY_LEFT, left.LEFT_IF_NO_CLEARER, left.PERHAPS_LEFT),
         *(left.SURELY_STAYS, left.LEAVE, left.PERHAPS_STAYS),

@@ -1,4 +1,4 @@
-"""Promises about cells that hold no value: errors and formulas of a spreadsheet, words for nothing, web text."""
+"""Cells without a value: spreadsheet errors, formulas, words for “no value”, and HTML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BADGE = {"custom_fields": [{"key": "badge"}]}
 
 
 def check(chosen: dict[str, Any] | None = None, **cells: str) -> CheckedRow:
-    """The row of Ann with `cells` in it, for a tenant with a badge."""
+    """Check the row of Ann with `cells` in it, for a tenant with a custom field badge."""
     row = PERSON | cells
     checker = RowChecker(Header(tuple(row), tuple(row), False), ImportSettings(**BADGE | (chosen or {})))
     return checker.check(2, list(row.values()), ",".join(row.values()))
@@ -60,27 +60,27 @@ def test_an_error_or_formula_of_a_spreadsheet_is_never_a_value(cell: str, code: 
 
 @pytest.mark.parametrize("name", OPTIONAL)
 @pytest.mark.parametrize("blank_cells", ["clear", "keep"])
-def test_an_error_leaves_any_field_that_is_not_required_as_it_was(name: str, blank_cells: str) -> None:
+def test_an_error_leaves_a_field_that_is_not_required_unchanged(name: str, blank_cells: str) -> None:
     row = check({"blank_cells": blank_cells}, **{name: "#N/A"})
     assert (row.values, told(row)) == (PERSON, [("spreadsheet_error", name, Severity.WARNING)])
 
 
 @pytest.mark.parametrize("name", [*REQUIRED, "deactivate"])
 @pytest.mark.parametrize(("cell", "code"), [("#N/A", "spreadsheet_error"), ('="x"', "formula")])
-def test_an_error_or_formula_rejects_the_row_where_a_value_must_be(name: str, cell: str, code: str) -> None:
+def test_an_error_or_formula_in_a_required_cell_rejects_the_row(name: str, cell: str, code: str) -> None:
     row = check(**{name: cell})
     assert told(row) == [(code, name, Severity.ERROR)]
     assert not row.deactivate
 
 
-def test_an_error_or_formula_is_no_identifier() -> None:
+def test_an_error_or_formula_is_not_an_identifier() -> None:
     for cell, code in (("#N/A", "spreadsheet_error"), ('="00412"', "formula")):
         row = check({"identifier": "badge"}, badge=cell)
         assert (row.key, told(row)) == (None, [(code, "badge", Severity.ERROR)])
     assert check({"identifier": "badge"}, badge='\'="00412"').key == '="00412"'
 
 
-def test_an_error_in_the_row_of_a_leaver_leaves_the_field_and_the_user_goes() -> None:
+def test_an_error_in_a_leavers_row_leaves_the_field_and_deactivates_the_user() -> None:
     row = check(deactivate="1", first_name="#N/A", job_title="#N/A")
     assert row.deactivate
     assert [severity for _, _, severity in told(row)] == [Severity.WARNING] * 2
@@ -90,17 +90,17 @@ def test_an_error_in_the_row_of_a_leaver_leaves_the_field_and_the_user_goes() ->
 @pytest.mark.parametrize(
     "cell", ["'=SUM(A1)", "'=1", "= Boss", "=Boss", "=A1", "#winning", "#1", "##", "Error", "Err: 502", "#TEAM!", "E"]
 )
-def test_text_that_is_no_error_and_no_formula_is_a_value(cell: str) -> None:
+def test_text_that_is_neither_an_error_nor_a_formula_is_a_value(cell: str) -> None:
     row = check(job_title=cell)
     assert (row.problems, row.values["job_title"]) == ([], cell.removeprefix("'"))
 
 
-def test_a_formula_in_a_rejected_row_is_one_more_error_of_it() -> None:
+def test_a_formula_in_a_rejected_row_is_another_error_of_it() -> None:
     row = check(job_title="=HYPERLINK(1)", role="boss")
     assert told(row) == [("formula", "job_title", Severity.ERROR), ("unknown_role", "role", Severity.ERROR)]
 
 
-def test_a_value_that_the_settings_map_is_what_they_say() -> None:
+def test_a_mapped_error_or_placeholder_is_the_value_of_the_mapping() -> None:
     mapping = {"job_title": {"#N/A": "", "NULL": "", "=1+1": "Two", "None": "None"}, "role": {"#N/A": "hr"}}
     row = check({"value_mapping": mapping}, job_title="#n/a", role="#N/A")
     assert (row.problems, row.values["job_title"], row.values["role"]) == ([], None, "hr")
@@ -111,11 +111,11 @@ def test_a_value_that_the_settings_map_is_what_they_say() -> None:
 
 @pytest.mark.parametrize("cell", ["NULL", "null", "\\N", "N/A", "n/a", "nan", "NaN", "None", "-", "--", "–"])
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_word_for_nothing_is_kept_with_a_warning_that_tells_of_value_mapping(name: str, cell: str) -> None:
+def test_a_word_for_no_value_is_kept_with_a_warning_that_names_value_mapping(name: str, cell: str) -> None:
     row = check(**{name: cell})
     assert told(row) == [("placeholder", name, Severity.WARNING)]
     assert row.values[name] == ((cell,) if name == "secondary_team" else cell)
-    assert f'in the setting value_mapping map it to "" for {name}' in row.problems[0].message
+    assert f'map it to "" for {name} in value_mapping' in row.problems[0].message
 
 
 @pytest.mark.parametrize("cell", ["R&amp;D", "Z&#233;", "&eacute;", "&#xE9;", "&nbsp;"])
@@ -127,37 +127,37 @@ def test_html_entities_are_kept_with_a_warning(name: str, cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["R&D", "A & B;", "Nullmeier", "Nantes", "N/A team", "AT&T; Inc", "TBD", "Na", "&;"])
-def test_other_text_says_something(cell: str) -> None:
+def test_other_text_is_a_value_without_a_warning(cell: str) -> None:
     assert check(job_title=cell, last_name=cell).problems == []
 
 
 @pytest.mark.parametrize("name", ["role", "language", "time_zone", "hire_date"])
-def test_a_word_for_nothing_in_a_closed_column_is_rejected_with_how_to_read_it(name: str) -> None:
+def test_a_word_for_no_value_in_a_closed_column_is_rejected_with_the_fix(name: str) -> None:
     row = check(**{name: "N/A"})
     assert [severity for _, _, severity in told(row)] == [Severity.ERROR]
     assert 'map it to "" in value_mapping' in row.problems[0].message
 
 
 @pytest.mark.parametrize("name", ["first_name", "last_name"])
-def test_a_blank_name_is_told_what_to_write_for_a_person_with_one_name(name: str) -> None:
+def test_the_message_about_a_blank_name_says_how_to_write_one_name(name: str) -> None:
     row = check(**{name: ""})
-    assert "For a person with one name write it in first_name, and - in last_name." in row.problems[0].message
+    assert "For a person with one name, write it in first_name and - in last_name." in row.problems[0].message
     assert check(last_name="-").problems == []
     assert check(last_name=".").problems == []
 
 
-def test_a_wrong_deactivate_is_told_the_words_that_are_accepted_and_those_of_the_tenant() -> None:
+def test_the_message_about_a_wrong_deactivate_lists_the_accepted_words() -> None:
     mapping = {"deactivate": {"Terminated": "yes", "Aktiv": "no", "Leave": ""}}
     said = check({"value_mapping": mapping}, deactivate="Pending").problems[0].message
     assert all(word in said for word in ("1, true or yes", "“Terminated” (yes)", "“Aktiv” (no)", "“Leave” (a blank"))
     assert "value_mapping" in check(deactivate="Pending").problems[0].message
 
 
-def test_an_unknown_choice_lists_the_choices_and_says_that_the_settings_may_add_it() -> None:
+def test_the_message_about_an_unknown_choice_lists_the_choices_and_the_setting() -> None:
     shift = {"custom_fields": [{"key": "badge", "type": "choice", "choices": ["Early", "Late"]}]}
     said = check(shift, badge="Noon").problems[0].message
     assert "Early, Late" in said
-    assert "the settings may add it" in said
+    assert "If a choice is missing, add it in custom_fields." in said
 
 
 # Counting
@@ -187,17 +187,17 @@ def test_the_first_lines_and_values_are_named_whatever_order_they_are_counted_in
     assert said.message.count(", ") >= LINES_NAMED
 
 
-def test_a_column_is_warned_of_only_if_so_many_of_its_cells_deserve_it() -> None:
+def test_a_column_gets_a_warning_only_if_enough_of_its_cells_need_it() -> None:
     assert counted((2, "NULL"), least=2, name="last_name") == []
     assert len(counted((2, "NULL"), (3, "null"), least=2, name="last_name")) == 1
 
 
-def test_cells_of_one_text_share_what_is_said_of_them() -> None:
+def test_equal_cells_share_one_message() -> None:
     why = Doubtful(None, "placeholder", "Do something.", least=1)
     assert doubt(2, "job_title", "NULL", why) is doubt(3, "job_title", "NULL", why)
 
 
-def test_what_is_not_counted_is_given_back() -> None:
+def test_messages_that_are_not_counted_are_returned() -> None:
     problem = Problem(Severity.WARNING, "mangled_number", "x", 2, "badge")
     doubts = Doubts()
     assert doubts.sift([problem], 2) == [problem]

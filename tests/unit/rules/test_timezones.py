@@ -1,4 +1,4 @@
-"""Promises about the names of time zones."""
+"""The names of time zones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def refused(text: str) -> Invalid:
         ("-5", "Etc/GMT+5"),
     ],
 )
-def test_anything_else_is_refused_with_a_hint(text: str, hint: str) -> None:
+def test_any_other_time_zone_is_refused_with_a_hint(text: str, hint: str) -> None:
     assert refused(text).code == "unknown_time_zone"
     assert hint in refused(text).message
 
@@ -77,7 +77,7 @@ def test_anything_else_is_refused_with_a_hint(text: str, hint: str) -> None:
         *("America/Berlin", "Europe/New_York", "Asia/Melbourne", "Pacific Daylight Time", "Mitteleuropa", "-"),
     ],
 )
-def test_no_name_is_hinted_at_that_is_not_near_or_on_another_continent(text: str) -> None:
+def test_no_dissimilar_name_or_one_on_another_continent_is_proposed(text: str) -> None:
     assert "mean" not in refused(text).message
 
 
@@ -93,18 +93,18 @@ def test_no_name_is_hinted_at_that_is_not_near_or_on_another_continent(text: str
         ("FLE Standard Time", "Europe/Kyiv"),
     ],
 )
-def test_the_names_of_windows_are_known(text: str, zone: str) -> None:
+def test_windows_names_are_known(text: str, zone: str) -> None:
     assert check_time_zone(text) == zone
 
 
-def test_every_name_of_windows_stands_for_a_zone_that_exists_and_for_no_other() -> None:
+def test_every_windows_name_means_exactly_one_zone_that_exists() -> None:
     assert len(WINDOWS_ZONES) > 130
     assert set(WINDOWS_ZONES.values()) <= set(iana_names())
     assert all(check_time_zone(name) == zone for name, zone in WINDOWS_ZONES.items())
 
 
 @pytest.mark.parametrize("text", ["North", "Victoria 3000", "GMT+20", "UTC+5:30", "Factory", "x" * 60_000])
-def test_regions_offsets_and_nonsense_are_no_zones(text: str) -> None:
+def test_regions_offsets_and_nonsense_are_not_zones(text: str) -> None:
     assert refused(text).code == "unknown_time_zone"
 
 
@@ -114,7 +114,7 @@ def test_a_city_in_several_zones_is_never_guessed(city: str) -> None:
     assert all(zone in refused(city).message and ZoneInfo(zone) for zone in NAMESAKES[city])
 
 
-def test_every_rails_name_stands_for_a_zone_that_exists() -> None:
+def test_every_rails_name_means_a_zone_that_exists() -> None:
     assert len(RAILS_ZONES) > 150
     assert set(RAILS_ZONES.values()) <= set(iana_names())
     assert all(check_time_zone(name.upper()) == zone for name, zone in RAILS_ZONES.items())

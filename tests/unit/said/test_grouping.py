@@ -72,11 +72,11 @@ def test_a_word_that_is_a_value_too_stays_in_the_sentence() -> None:
 
 def test_unknown_columns_are_one_group() -> None:
     said = [
-        Problem(Severity.WARNING, "unknown_column", f"Column “{name}” is unknown and is ignored.", 1, name, name)
+        Problem(Severity.WARNING, "unknown_column", f"Column “{name}” is unknown and was ignored.", 1, name, name)
         for name in ("dept", "floor", "badge", "car")
     ]
     [group] = grouped_problems(said)
-    assert group.sentence() == ("4 columns: Column “…” is unknown and is ignored. (“dept”, “floor”, “badge”, …)")
+    assert group.sentence() == ("4 columns: Column “…” is unknown and was ignored. (“dept”, “floor”, “badge”, …)")
 
 
 def test_messages_without_a_line_are_counted_as_times() -> None:

@@ -29,25 +29,25 @@ SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early"
         ({"date_format": "%Y-%m-%q"}, "date_format: must name"),
         ({"date_format": "%Y%m%d %"}, "date_format: must name"),
         ({"date_format": "%m/%d/%Y %M:%M"}, "date_format: must name"),
-        ({"field_mapping": {"Mail": "mail"}}, "is no field"),
+        ({"field_mapping": {"Mail": "mail"}}, "is not a field"),
         ({"field_mapping": {"email": ""}}, "no header for email"),
         ({"field_mapping": {"Email": "job_title"}}, "no header for email"),
         ({"field_mapping": {"\ud800": "email"}}, "half a character"),
         ({"value_mapping": {"location": {"HQ": "\ud800"}}}, "half a character"),
         ({"field_mapping": {"Mail": "email", " MAIL": "email"}}, "twice"),
-        ({"field_mapping": {"_code": "email"}}, "can't map the header"),
-        ({"field_mapping": {" ": "email"}}, "can't map the header"),
+        ({"field_mapping": {"_code": "email"}}, "cannot map the header"),
+        ({"field_mapping": {" ": "email"}}, "cannot map the header"),
         ({"field_mapping": "Mail=email"}, "field_mapping: must be JSON text"),
         ({"custom_fields": "[" * 100_000}, "custom_fields: must be JSON text"),
-        ({"value_mapping": {"shoe": {"a": "b"}}}, "is no field"),
-        ({"value_mapping": {"role": {"Boss": "king"}}}, "There is no such role"),
+        ({"value_mapping": {"shoe": {"a": "b"}}}, "is not a field"),
+        ({"value_mapping": {"role": {"Boss": "king"}}}, "No such role"),
         ({"value_mapping": {"role": {"Boss": "hr", "BOSS ": "admin"}}}, "twice"),
         ({"value_mapping": {"role": {" ": "hr"}}}, "blank"),
-        ({"value_mapping": {"email": {"a@b.test": "c@d.test"}}}, "tell people apart"),
-        ({"value_mapping": {"shift": {"E": "Noon"}}, "custom_fields": [SHIFT]}, "There is no such choice"),
-        ({"custom_fields": [{"key": "Shoe Size"}]}, "custom_fields: entry 1, key: must be a to z"),
-        ({"custom_fields": [{"key": "email"}]}, "has a meaning already"),
-        ({"custom_fields": [{"key": "skills"}]}, "has a meaning already"),
+        ({"value_mapping": {"email": {"a@b.test": "c@d.test"}}}, "it identifies users"),
+        ({"value_mapping": {"shift": {"E": "Noon"}}, "custom_fields": [SHIFT]}, "No such choice"),
+        ({"custom_fields": [{"key": "Shoe Size"}]}, "custom_fields: entry 1, key: must begin with a letter"),
+        ({"custom_fields": [{"key": "email"}]}, "it is reserved"),
+        ({"custom_fields": [{"key": "skills"}]}, "it is reserved"),
         ({"custom_fields": [BADGE, BADGE]}, "two custom fields"),
         ({"custom_fields": [{"key": "shift", "type": "choice"}]}, "must name its choices"),
         ({"custom_fields": [{**BADGE, "choices": ["a"]}]}, "its type must be choice"),
@@ -184,7 +184,7 @@ def test_all_wrong_settings_are_reported_at_once_each_beside_its_field() -> None
     assert list(caught.value.settings) == ["delimiter", "custom_fields", "max_sessions"]
     assert caught.value.setting == "delimiter"
     assert caught.value.settings["max_sessions"] == "must be a whole number, not “many”"
-    assert caught.value.settings["custom_fields"].startswith("entry 1, key: must be a to z")
+    assert caught.value.settings["custom_fields"].startswith("entry 1, key: must begin with a letter")
 
 
 def test_settings_that_do_not_fit_together_are_reported_beside_a_field() -> None:

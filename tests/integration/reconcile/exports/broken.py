@@ -85,7 +85,7 @@ SWAPPED_ROWS = "".join(
 
 EACH = "Every row was rejected; nothing was changed. Each row has an error in "
 ABSENT = "Look at this first: Absent users were not deactivated: "
-MISSING = "line 1: The columns first_name, last_name, email are missing."
+MISSING = "line 1: Columns first_name, last_name and email are missing from the header."
 
 ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
     ("cp1252", LIST.encode("cp1252"), ("wrong_encoding",), "Line 3 (byte offset "),
@@ -101,7 +101,7 @@ ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
     ),
     ("German headers", LIST.replace(HEADER, GERMAN), ("missing_column",), MISSING),
     ("French headers", LIST.replace(HEADER, FRENCH), ("missing_column",), MISSING),
-    ("titles", TITLES + LIST, ("missing_column",), "line 1: Line 1, “Nord GmbH”, is not the header: that is line 4."),
+    ("titles", TITLES + LIST, ("missing_column",), "The header is on line 4, not on line 1 (“Nord GmbH”)."),
     ("a total below", f"{LIST}Total: 10,,,,,,,,,\n", ("not_a_person",), "This row looks like a total"),
     (
         "a note below",
@@ -150,7 +150,7 @@ ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
         "offsets for time zones",
         column("time_zone", on(6, "GMT+1")),
         ("unknown_time_zone",),
-        "time_zone “GMT+1”: There is no such time zone. An offset does not say",
+        "time_zone “GMT+1”: No such time zone. An offset does not say",
     ),
     (
         "languages in words",
@@ -168,19 +168,19 @@ ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
         "a quote in a cell",
         column("job_title", on(6, 'Engineer "IT"')),
         ("misplaced_quote",),
-        'On line 6 there is a "',
+        'On line 6, a "',
     ),
     (
         "a quote left open",
         column("job_title", on(6, '"Engineer')),
         ("unterminated_quote",),
-        "A quote that opens on line 6",
+        "The quote that opens on line 6",
     ),
     (
         "each line in quotes",
         "".join(f'"{each}"\n' for each in LIST.splitlines()),
         ("lines_in_quotes",),
-        "Line 1 is one cell: the whole line stands in quotes",
+        "Line 1 is one cell: the whole line is in quotes",
     ),
     (
         "each row in quotes",
@@ -218,7 +218,7 @@ ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
         ("unfinished_last_row",),
         "The last row has no line end. It may be cut off, so it was not applied.",
     ),
-    ("cut in a row", LIST[:-30], ("last_row_cut_off",), "line 11: The file breaks off in its last line (11)"),
+    ("cut in a row", LIST[:-30], ("last_row_cut_off",), "The file ends in the middle of line 11."),
     (
         "cut after a row",
         lines(1, 9),
@@ -254,7 +254,7 @@ ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
         "two exports with columns in another order",
         lines(1, 6) + SWAPPED + SWAPPED_ROWS,
         ("second_header",),
-        "Line 7 is a header with other columns than the first one: there are two lists",
+        "Line 7 is a header with other columns than the first one: the file has two lists",
     ),
     (
         "two exports with other columns",
@@ -275,13 +275,13 @@ TWO_FAULTS: list[tuple[str, str | bytes, Said, str]] = [
         "titles and semicolons",
         semicolons(TITLES + LIST),
         ("wrong_delimiter",),
-        "line 4: The columns are separated by semicolons, but commas are expected.",
+        "The columns are separated by semicolons, but commas are expected.",
     ),
     (
         "titles and German headers",
         TITLES + LIST.replace(HEADER, GERMAN),
         ("missing_column",),
-        "line 1: Line 1, “Nord GmbH”, is not the header: that is line 4. Delete the lines above line 4,",
+        "The header is on line 4, not on line 1 (“Nord GmbH”). Delete the lines above line 4,",
     ),
     (
         "semicolons and German headers",
@@ -332,7 +332,7 @@ TWO_FAULTS: list[tuple[str, str | bytes, Said, str]] = [
         ("every_row_rejected", "bad_date", "not_a_person", "duplicate_identifier"),
         "Every row was rejected; nothing was changed. Fix the rows as their messages say.",
     ),
-    ("cut and ragged", SHORT[:-30], ("last_row_cut_off",), "line 11: The file breaks off in its last line (11)"),
+    ("cut and ragged", SHORT[:-30], ("last_row_cut_off",), "The file ends in the middle of line 11."),
     (
         "German dates and status words",
         column("hire_date", day_first, column("deactivate", lambda cell, _: "Active")),

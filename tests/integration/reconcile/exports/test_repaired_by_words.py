@@ -99,19 +99,23 @@ async def test_a_cause_is_reported_once_for_any_number_of_rows(
     ("broken", "code", "advice"),
     [
         (LIST + NOTE, "missing_value", "If this is a title or a note, delete the row."),
-        (SHORT, "ragged_row", "3 cells are missing at the end. Have the export write every cell, blank ones too"),
-        (BROKEN_CELL, "ragged_row", "But if the row goes on in the next line, remove the line end between the two."),
-        (WITHOUT_TITLE, "ragged_row", "so nobody can tell which is which. Look for a delimiter too many or too few"),
+        (SHORT, "ragged_row", "3 cells are missing at the end. Export every cell, blank ones too"),
+        (BROKEN_CELL, "ragged_row", "If the row continues on the next line, remove the line end between the two."),
+        (
+            WITHOUT_TITLE,
+            "ragged_row",
+            "the header 10. Look for an extra or missing delimiter; quote text that contains one",
+        ),
         (line(6, lambda each: f'"{each[:-1]}"\n'), "ragged_row", "Remove the quotes around the line."),
         (
             line(6, semicolons),
             "ragged_row",
-            "separated by semicolons, those of the header by commas. Save all rows with",
+            "semicolons separate the cells of this row, and commas those of the header. Save all rows with",
         ),
         (
             column("last_name", on(6, "WeiÃ\x9f")),
             "control_character",
-            "Export the file again from the system it comes",
+            "In the system that the file comes from, export it again",
         ),
         (
             column("manager", on(2, "", with_names)),
@@ -126,17 +130,17 @@ async def test_a_cause_is_reported_once_for_any_number_of_rows(
         (
             LIST.replace(HEADER, FRENCH),
             "missing_column",
-            "“Prénom” should perhaps be first_name; “Nom” should perhaps be last_name; “Adresse e-mail” should",
+            "Is “Prénom” meant as first_name? Is “Nom” meant as last_name? Is “Adresse e-mail” meant",
         ),
         (
             LIST.replace(HEADER, GERMAN),
             "missing_column",
-            "“Vorname” should perhaps be first_name; “Nachname” should perhaps be last_name; “E-Mail” should",
+            "Is “Vorname” meant as first_name? Is “Nachname” meant as last_name? Is “E-Mail” meant",
         ),
         (
             TITLES + LIST.replace(HEADER, GERMAN),
             "missing_column",
-            "skip_first_lines set to 3. In the header “Vorname” should perhaps be first_name; “Nachname” should",
+            "set skip_first_lines to 3. Is “Vorname” meant as first_name? Is “Nachname” meant",
         ),
         (
             semicolons(TITLES + LIST),
@@ -151,7 +155,7 @@ async def test_a_cause_is_reported_once_for_any_number_of_rows(
         (
             lines(1, 6) + SWAPPED + SWAPPED_ROWS,
             "second_header",
-            "Bring the rows below line 7 under the columns of the first header, and delete line 7.",
+            "Move the rows below line 7 under the columns of the first header, and delete line 7.",
         ),
     ],
 )

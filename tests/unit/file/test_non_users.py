@@ -1,4 +1,4 @@
-"""Promises about rows that are about no person, and about those that may be."""
+"""Rows that are not users, and rows that may be."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from importer.file.columns import read_header
 from importer.file.header import nearest_column
-from importer.file.nobody import about_nobody
+from importer.file.nobody import why_not_a_user
 
 HEADER, _ = read_header(["first_name", "last_name", "email", "number"], 1)
 
@@ -32,28 +32,28 @@ OTHER_COLUMNS = (
 
 
 @pytest.mark.parametrize("row", FOOTERS.split("|"))
-def test_a_total_an_end_mark_or_a_count_is_called_that(row: str) -> None:
-    problem = about_nobody(5, row.split(","), HEADER, row)
+def test_a_total_an_end_mark_or_a_count_is_named_as_one(row: str) -> None:
+    problem = why_not_a_user(5, row.split(","), HEADER, row)
     assert problem is not None
     assert (problem.code, "a total, a count or the end" in problem.message) == ("not_a_person", True)
 
 
 @pytest.mark.parametrize("row", HEADERS.split("|"))
-def test_the_header_once_more_is_called_that(row: str) -> None:
-    below, later = (about_nobody(line, row.split(","), HEADER, row) for line in (2, 9))
+def test_a_repeated_header_is_named_as_one(row: str) -> None:
+    below, later = (why_not_a_user(line, row.split(","), HEADER, row) for line in (2, 9))
     assert below is not None
-    assert "labels of the columns" in below.message
+    assert "labels the columns" in below.message
     assert later is not None
     assert "repeats the header" in later.message
 
 
 @pytest.mark.parametrize("row", PEOPLE.split("|"))
-def test_a_row_that_may_be_a_person_is_left_alone(row: str) -> None:
-    assert about_nobody(5, row.split(","), HEADER, row) is None
+def test_a_row_that_may_be_a_user_counts_as_one(row: str) -> None:
+    assert why_not_a_user(5, row.split(","), HEADER, row) is None
 
 
 @pytest.mark.parametrize("name", OTHER_COLUMNS.split("|"))
-def test_another_column_is_not_near_a_column(name: str) -> None:
+def test_the_name_of_another_column_is_not_similar_to_a_column(name: str) -> None:
     assert nearest_column(name) is None
 
 
@@ -75,5 +75,5 @@ def test_another_column_is_not_near_a_column(name: str) -> None:
         ("Prénom", "first_name"),
     ],
 )
-def test_a_slip_of_the_hand_is_near_a_column(name: str, meant: str) -> None:
+def test_a_misspelled_column_is_recognized(name: str, meant: str) -> None:
     assert nearest_column(name) == meant
