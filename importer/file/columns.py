@@ -25,7 +25,7 @@ from importer.file.letters import visible
 from importer.model import Problem, Severity, shown
 
 UNNAMED_SHOWN = 10
-"""A message names up to this many columns without a name."""
+"""The most columns without a name that a message lists."""
 
 _LOOKS_LIKE = {
     Tells.LAST_DAY: "looks like the last day of users (leave_date)",

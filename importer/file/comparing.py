@@ -1,8 +1,8 @@
 """Finds which lines of a block were in the previous file, and the users of those.  Pure.
 
-Lines are searched where they are expected: as equal bytes if a block is equal, line by line if cells changed, and
-among the lines nearby if rows were added or removed. If many are not found, the rows are probably in another order:
-then each line is searched in the whole previous file.
+Lines are searched where they are expected: as equal bytes if a block is equal, and line by line if cells changed. If
+rows were added or removed, they are searched among the lines nearby. If many are not found, the rows are probably in
+another order: then each line is searched in the whole previous file.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ with an open quote is joined with the lines up to the one that closes it; if non
 the quotes of a file are broken, this may join lines that the reader would separate. But then the reader finds a fault
 in them, and after any fault the file is read again, alone. So quotes, faults and their lines are up to the reader.
 
-The first lines of a file, with its header, and its last lines, where it may be cut off or have lines that the
-settings leave out, always go to the reader.
+The first lines of a file, with its header, and its last lines always go to the reader: the file may be cut off, or
+end in lines that the settings leave out.
 """
 
 from __future__ import annotations

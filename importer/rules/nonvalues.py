@@ -66,7 +66,7 @@ GARBLED = Invalid("control_character", _GARBLED)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 
 NEED_A_VALUE = frozenset({"deactivate", "active"})
-"""Fields that need a value although no file must have them: they decide whether the user is deactivated."""
+"""Optional columns whose cells need a value: they decide whether the user is deactivated."""
 
 FREE = frozenset({"first_name", "last_name", "job_title", "primary_team", "secondary_team", "location"})
 """Standard fields that take any text."""

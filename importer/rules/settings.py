@@ -86,8 +86,8 @@ class Form(TypedDict):
 class ImportSettings(BaseModel):
     """The import settings of one tenant. Frozen: an import uses one set from beginning to end.
 
-    `identifier` is `email` or the key of a custom field. `field_mapping` maps headers of the file to fields. Of
-    several headers for one field, the first that the file has counts; `""` ignores the column without a message.
+    `identifier` is `email` or the key of a custom field. `field_mapping` maps headers of the file to fields. If
+    several headers map to one field, the first that the file has counts; `""` ignores the column without a message.
     `value_mapping` maps, for each field, values of the file to valid values; `""` means a blank cell.
     """
 
