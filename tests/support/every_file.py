@@ -357,6 +357,7 @@ UNDONE: list[Undo] = [
         [lines(f"{ANN},Cook,Ops", header=_TITLE), lines(f"{ANN},Boss,Sales", header=_TITLE)],
         "DELETE FROM teams WHERE name = 'Ops'",
     ),
+    Undo([lines(ANN, BO), lines("Ann,Low,ann@lee.test", "Bo,Low,bo@ng.test")]),
     Undo([lines(ANN)], "UPDATE users SET protected = 1"),
     Undo([lines(ANN, BO)]),
     Undo([lines(ANN, BO), lines("Ann,Low,ann@lee.test", "Bo,Low,bo@ng.test")], "DELETE FROM users WHERE id = 1"),

@@ -46,7 +46,7 @@ IGNORED = (
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Said:
+class Message:
     """One sentence as it is listed. The message of a state has the state in parentheses as its code."""
 
     code: str
@@ -58,16 +58,16 @@ class Said:
         return f"{self.code} ({self.severity}; {self.place})\n    {self.sentence}\n"
 
 
-def _said(code: str, severity: str, line: int | None, column: str | None, sentence: str) -> Said:
+def _message(code: str, severity: str, line: int | None, column: str | None, sentence: str) -> Message:
     place = f"{'a line' if line else 'no line'}, {f'column {column}' if column else 'no column'}"
-    return Said(code, severity, place, sentence)
+    return Message(code, severity, place, sentence)
 
 
-def _of_state(state: ImportState, message: str) -> Said:
-    return Said(f"({state.value})", "message of the import", "no line, no column", message)
+def _of_state(state: ImportState, message: str) -> Message:
+    return Message(f"({state.value})", "message of the import", "no line, no column", message)
 
 
-def _kept(path: Path) -> Iterator[Said]:
+def _kept(path: Path) -> Iterator[Message]:
     """Yield the first message of each code, severity and column in `path`."""
     seen = set()
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
@@ -75,11 +75,11 @@ def _kept(path: Path) -> Iterator[Said]:
         key = (message["code"], message["severity"], message["column"])
         if key not in seen:
             seen.add(key)
-            yield _said(*(message[name] for name in ("code", "severity", "line", "column", "message")))
+            yield _message(*(message[name] for name in ("code", "severity", "line", "column", "message")))
 
 
-async def _imported(files: Sequence[File]) -> list[Said]:
-    found: list[Said] = []
+async def _imported(files: Sequence[File]) -> list[Message]:
+    found: list[Message] = []
     for file in files:
         with passing_folder() as folder:
             company = Company(Path(folder))
@@ -95,8 +95,8 @@ async def _imported(files: Sequence[File]) -> list[Said]:
     return found
 
 
-async def _undone() -> list[Said]:
-    found: list[Said] = []
+async def _undone() -> list[Message]:
+    found: list[Message] = []
     for undo in UNDONE:
         with passing_folder() as folder:
             company = Company(Path(folder))
@@ -110,15 +110,16 @@ async def _undone() -> list[Said]:
     return found
 
 
-def _without_a_file() -> Iterator[Said]:
+def _without_a_file() -> Iterator[Message]:
     """Messages of the queue and the server, each made where it is made there."""
     file = FileFacts("sync_users.csv", 120, "a" * 64, 3)
     for outcome in (differs(file, "b" * 64), missing(file), unread(file)):
         yield from (
-            _said(each.code, each.severity.value, each.line, each.column, each.message) for each in outcome.messages
+            _message(each.code, each.severity.value, each.line, each.column, each.message)
+            for each in outcome.messages
         )
-    yield _said("gave_up", "error", None, None, GAVE_UP)
-    yield _said("internal_error", "error", None, None, INTERNAL_ERROR)
+    yield _message("gave_up", "error", None, None, GAVE_UP)
+    yield _message("internal_error", "error", None, None, INTERNAL_ERROR)
     for path in IGNORED:
         yield _of_state(ImportState.IGNORED, what_differs(path, "/sync_users.csv", wide=True) or "")
     yield _of_state(ImportState.ABORTED, BROKEN_OFF)
@@ -132,12 +133,12 @@ def _without_a_file() -> Iterator[Said]:
     yield _of_state(ImportState.SUPERSEDED, superseded.message or "")
 
 
-async def every_message() -> list[Said]:
+async def every_message() -> list[Message]:
     """Return each sentence once, by code."""
     return sorted({*await _imported(FILES), *await _undone(), *_without_a_file()})
 
 
-def as_text(messages: Sequence[Said]) -> str:
+def as_text(messages: Sequence[Message]) -> str:
     return "\n".join([HEAD, *map(str, messages)])
 
 
