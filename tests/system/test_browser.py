@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from server.tenants.setting_texts import SETTING_TEXTS
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import client, needs
+from tests.support.keypairs import public_line
 from tests.support.server_process import ServerProcess
 from tests.support.writing import being_written
 
@@ -246,11 +247,15 @@ async def test_a_sign_out_ends_the_session_in_every_tab(server: ServerProcess, b
         await expect(other.get_by_label("Access token")).to_be_visible()
 
 
-async def test_every_page_works_without_javascript(server: ServerProcess, browser: Browser, tenant: str) -> None:
+async def test_every_page_works_without_javascript(
+    server: ServerProcess, browser: Browser, tenant: str, tmp_path: Path
+) -> None:
     server.put(tenant, crowd(40))
     server.wait(tenant)
     server.put(tenant, crowd(40, without=15))
     server.wait(tenant)
+    file = tmp_path / "people.csv"
+    file.write_bytes(crowd(39))
     async with open_page(browser, url(server), javascript=False) as page:
         await sign_in(page, token(server, tenant))
         await page.get_by_role("link", name="Review").click()
@@ -268,6 +273,16 @@ async def test_every_page_works_without_javascript(server: ServerProcess, browse
         await expect(page.locator("tbody tr")).to_have_count(1)
         await page.get_by_role("link", name="p7 Example").click()
         await expect(page.get_by_role("heading", name="p7 Example")).to_be_visible()
+        await page.get_by_role("link", name="Keys").click()
+        await page.get_by_label("Public key", exact=True).fill(public_line())
+        await page.get_by_role("button", name="Add this key").click()
+        await expect(page.locator(".notice")).to_contain_text("Key added.")
+        await page.get_by_role("link", name="Test a file").click()
+        await page.locator("input[type=file]").set_input_files(file)
+        await page.get_by_role("button", name="Test this file").click()
+        await expect(page.get_by_text("Dry run: nothing was changed.")).to_be_visible()  # the page reloads itself
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.locator(".notice")).to_contain_text("signed out")
     settings = server.cli("tenant", "show", tenant, "--json").json["settings"]
     assert (settings["max_deactivations_percent"], settings["custom_fields"][0]["key"]) == (50, "shoe_size")
     assert server.report(tenant, 2)["state"] == "discarded"

@@ -13,6 +13,17 @@ from server.web.pages.rendering import render
 
 SIGN_IN = "/sign-in"
 
+TITLES = {
+    403: "No access",
+    404: "Not found",
+    413: "Too large",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Not available now",
+}
+"""The headings of problems by status; other statuses have DEFAULT_TITLE. The API has the phrases of HTTP instead."""
+DEFAULT_TITLE = "Not possible"
+
 AGAIN = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0"><title>Headcount</title>
 <p><a href="">Continue</a></p></html>
@@ -33,6 +44,7 @@ async def answer_of(request: Request, not_done: NotDone) -> Response:
         request,
         "problem.html",
         status=not_done.status,
+        title=TITLES.get(not_done.status, DEFAULT_TITLE),
         problem=not_done,
         signed_in=await session_of(request) is not None,
     )

@@ -12,7 +12,7 @@ from server.notify.letters import EVENTS, LEAVERS_SHOWN, import_data, letter_of,
 from server.notify.letters import test_letter as letter_of_a_test
 from server.notify.templates import BUILT_IN, choose, write
 from server.tenants.invitation_template import InvitationTemplate
-from tests.support.wording import assert_short
+from tests.support.sentences import assert_short
 
 GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 100, 25)
 

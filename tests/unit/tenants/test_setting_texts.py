@@ -13,7 +13,7 @@ from importer.reconcile.plan import guard_reasons
 from server.tenants.setting_texts import SETTING_TEXTS, Group
 from server.tenants.settings import TenantSettings
 from tests.support import ROOT
-from tests.support.wording import assert_short
+from tests.support.sentences import assert_short
 
 PAGE = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 

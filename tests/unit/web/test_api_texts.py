@@ -8,7 +8,7 @@ from typing import Any
 from server.web.api.document import METHODS, document
 from server.web.api.refusals import CODES
 from tests.support import ROOT
-from tests.support.wording import assert_short
+from tests.support.sentences import assert_short
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 

@@ -244,6 +244,7 @@ def test_the_edits_of_two_owners_are_merged_in_the_form() -> None:
         ("deactivate_missing", "on"),
         ("max_deactivations_percent", "12.5 %"),
         ("retention_days", "30 days"),
+        ("max_waiting_imports", "7 imports"),
         ("max_file_bytes", "500 MB"),
         ("delimiter", "Tab"),
         ("identifier", "employee_id"),
@@ -256,6 +257,22 @@ def test_the_edits_of_two_owners_are_merged_in_the_form() -> None:
 )
 def test_values_are_written_in_words(setting: str, sentence: str) -> None:
     assert in_words(setting, values_of(**EVERY)[setting]).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "text"),
+    [
+        ("retention_days", 1, "1 day"),
+        ("stale_after_days", 2, "2 days"),
+        ("quota_files", 0, "0 files"),
+        ("quota_files", 1, "1 file"),
+        ("quota_files", 10_000, "10,000 files"),
+        ("max_sessions", 1, "1"),
+        ("max_updates_percent", 1, "1 %"),
+    ],
+)
+def test_a_number_is_written_with_the_right_unit(setting: str, value: int, text: str) -> None:
+    assert in_words(setting, value) == text
 
 
 def test_every_default_can_be_written_in_words() -> None:

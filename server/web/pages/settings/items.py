@@ -9,7 +9,7 @@ from typing import Any
 from server.tenants.setting_texts import SETTING_TEXTS, Group, SettingText
 from server.web.pages.settings.controls import CONTROLS, Control, Kind
 from server.web.pages.settings.form import Typed, rows_of
-from server.web.pages.settings.words import in_words
+from server.web.pages.settings.words import in_words, unit_of
 from server.web.pages.words import FIELDS
 
 NO_FIELDS = frozenset({"state", "created", "external_id"})
@@ -36,6 +36,10 @@ class Item:
     @property
     def explanation(self) -> str:
         return self.text.explanation if self.control.instead is None else self.control.instead
+
+    @property
+    def unit(self) -> str:
+        return unit_of(self.setting, self.typed)
 
     @property
     def described_by(self) -> str:

@@ -34,9 +34,19 @@ def in_words(setting: str, value: Any) -> str:
     return _TABLES[setting](value) if control.kind is Kind.ROWS else str(value)
 
 
+def unit_of(setting: str, value: str) -> str:
+    """Return the unit of a number in a setting: `days`, or `day` for 1."""
+    unit = SETTING_TEXTS[setting].unit
+    return _SINGULAR.get(unit, unit.removesuffix("s")) if value.strip() == "1" else unit
+
+
+_SINGULAR = {"people": "person"}
+
+
 def _measured(setting: str, value: float) -> str:
-    unit = "%" if CONTROLS[setting].kind is Kind.PERCENT else SETTING_TEXTS[setting].unit
-    return f"{number_text(value)} {unit}".rstrip()
+    text = number_text(value)
+    unit = "%" if CONTROLS[setting].kind is Kind.PERCENT else unit_of(setting, text)
+    return f"{int(text):,} {unit}".rstrip() if text.isdecimal() else f"{text} {unit}".rstrip()
 
 
 def _custom_fields(value: Sequence[Mapping[str, Any]]) -> str:

@@ -1,0 +1,228 @@
+"""The pages by keyboard alone, in a real browser: every control is a Tab stop with a visible focus, and works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from server.tenants.setting_texts import SETTING_TEXTS
+from tests.support.browser import open_page
+from tests.support.clients import needs
+from tests.support.importing import people
+from tests.support.keypairs import public_line
+from tests.support.server_process import ServerProcess
+
+HOME = "/tenants/acme"
+OWNERS = (
+    *(f"{HOME}/{name}" for name in ("imports", "imports?state=held", "imports/1", "imports/2", "users", "settings")),
+    *(f"{HOME}/{name}" for name in ("users/p1@example.com", "settings/history", "keys", "try", "nothing")),
+    "/api",
+)
+VIEWERS = tuple(f"{HOME}/{name}" for name in ("imports/2", "settings", "keys", "try"))
+EMPTY = tuple(f"/tenants/globex/{name}" for name in ("imports", "users", "keys", "settings/history"))
+OPERATORS = ("/tenants", *EMPTY)
+
+CONTROLS = """() => {
+    const all = "a[href], button, input, select, textarea, summary, [tabindex='0']";
+    const found = [...document.querySelectorAll(all)].filter(each =>
+        each.type !== "hidden" && each.tabIndex >= 0 && !each.disabled && each.checkVisibility());
+    found.forEach((each, number) => each.dataset.stop = number);
+    return found.length;
+}"""
+"""Numbers the controls that a user can see, and counts them."""
+FOCUSED = """() => {
+    const each = document.activeElement;
+    if (each === document.body) return null;
+    const box = each.getBoundingClientRect(), style = getComputedStyle(each);
+    const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2
+        && box.width > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+    return [each.dataset.stop, seen, each.outerHTML.slice(0, 200)];
+}"""
+"""Returns the number of the focused control, whether its focus can be seen, and its HTML."""
+STOPS_MOST = 400
+
+pytestmark = [needs("chromium", "sftp"), pytest.mark.asyncio(loop_scope="module")]
+
+
+def crowd(size: int) -> bytes:
+    return people(*(f"p{number}" for number in range(size)))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Start a server with a company whose import 2 is held, and an empty one."""
+    with ServerProcess(tmp_path_factory.mktemp("keyboard")) as started:
+        started.add_tenant("acme", deactivate_missing="true")
+        for size in (40, 25):
+            started.put("acme", crowd(size))
+            started.wait("acme")
+        started.cli("tenant", "add", "globex")
+        yield started
+
+
+def url(server: ServerProcess) -> str:
+    return f"http://127.0.0.1:{server.http_port}"
+
+
+async def signed_in(page: Page, server: ServerProcess, *bearer: str) -> None:
+    """Sign in by keyboard: the field has the focus."""
+    await page.goto("/sign-in")
+    await page.keyboard.type(server.cli("token", "create", *bearer).text.strip())
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(lambda address: "/sign-in" not in address)
+
+
+async def unreachable(page: Page) -> list[str]:
+    """Press Tab through the page; return the controls that it did not reach, and those without a visible focus."""
+    missing = set(map(str, range(await page.evaluate(CONTROLS))))
+    faults = []
+    for _ in range(STOPS_MOST):
+        if not missing:
+            break
+        await page.keyboard.press("Tab")
+        if focused := await page.evaluate(FOCUSED):
+            number, seen, html = focused
+            missing.discard(number)
+            if not seen:
+                faults.append(f"focus not visible: {html}")
+    for number in missing:
+        html = await page.locator(f"[data-stop='{number}']").evaluate("each => each.outerHTML.slice(0, 200)")
+        faults.append(f"not reached: {html}")
+    return faults
+
+
+async def tab_to(page: Page, control: Locator) -> None:
+    """Press Tab until the control has the focus, which must be visible."""
+    await expect(control).to_be_visible()
+    for _ in range(STOPS_MOST):
+        await page.keyboard.press("Tab")
+        if await control.evaluate("each => each === document.activeElement"):
+            _, seen, html = await page.evaluate(FOCUSED)
+            assert seen, html
+            return
+    raise AssertionError(f"Tab does not reach {control}")
+
+
+async def press(page: Page, control: Locator, key: str = "Enter") -> None:
+    await tab_to(page, control)
+    await page.keyboard.press(key)
+
+
+async def open_in_menu(page: Page, name: str) -> None:
+    await press(page, page.get_by_role("navigation").get_by_role("link", name=name, exact=True))
+    await expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+@pytest.mark.parametrize(
+    ("bearer", "pages"),
+    [
+        (("acme", "--role", "owner"), OWNERS),
+        (("acme", "--role", "viewer"), VIEWERS),
+        (("--operator",), OPERATORS),
+    ],
+    ids=["owner", "viewer", "operator"],
+)
+async def test_every_control_can_be_reached_with_tab_and_shows_its_focus(
+    server: ServerProcess, browser: Browser, bearer: tuple[str, ...], pages: tuple[str, ...]
+) -> None:
+    found: dict[str, list[str]] = {}
+    async with open_page(browser, url(server)) as page:
+        await page.goto("/sign-in")
+        found["/sign-in"] = await unreachable(page)
+        await signed_in(page, server, *bearer)
+        for path in pages:
+            await page.goto(path)
+            found[path] = await unreachable(page)
+    assert not {path: faults for path, faults in found.items() if faults}
+
+
+async def test_every_page_works_by_keyboard(server: ServerProcess, browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_bytes(crowd(24))
+    async with open_page(browser, url(server)) as page:
+        await signed_in(page, server, "acme", "--role", "owner", "--comment", "Grace")
+        await approve(page)
+        await send_for_a_test(page, file)
+        await change_a_setting(page)
+        await add_and_revoke_a_key(page)
+        await find_a_user(page)
+        await undo(page)
+        await press(page, page.get_by_role("button", name="Sign out"))
+        await expect(page.locator(".notice")).to_have_text("You are signed out.")
+    assert server.report("acme", 2)["state"] == "undone"
+    assert server.report("acme", 3)["dry_run"]
+    settings = server.cli("tenant", "show", "acme", "--json").json["settings"]
+    assert (settings["max_deactivations_percent"], settings["reactivate_returning"]) == (50, False)
+    assert (settings["blank_cells"], settings["custom_fields"][0]["key"]) == ("keep", "shoe_size")
+
+
+async def approve(page: Page) -> None:
+    await press(page, page.get_by_role("link", name="Review"))
+    await press(page, page.get_by_role("button", name="Approve: deactivate 15 users"), "Space")
+    await expect(page.locator(".notice")).to_have_text("Approved and queued.")
+    await expect(page.locator(".badge.completed")).to_be_visible()
+
+
+async def send_for_a_test(page: Page, file: Path) -> None:
+    await open_in_menu(page, "Test a file")
+    await tab_to(page, page.locator("input[type=file]"))
+    async with page.expect_file_chooser() as chooser:
+        await page.keyboard.press("Enter")
+    await (await chooser.value).set_files(file)
+    await press(page, page.get_by_role("button", name="Test this file"))
+    await expect(page.get_by_text("Dry run: nothing was changed.")).to_be_visible()
+
+
+async def change_a_setting(page: Page) -> None:
+    """Change a number, a switch, a choice and a table, and save them."""
+
+    def setting(name: str) -> Locator:
+        return page.get_by_label(SETTING_TEXTS[name].label, exact=True)
+
+    await open_in_menu(page, "Settings")
+    await press(page, page.get_by_role("button", name="Add field"))
+    await expect(page.get_by_label("Key", exact=True)).to_be_focused()
+    await page.keyboard.type("shoe_size")
+    await press(page, setting("reactivate_returning"), "Space")
+    await press(page, setting("blank_cells"), "ArrowDown")
+    await tab_to(page, setting("max_deactivations_percent"))
+    await page.keyboard.type("50")
+    await press(page, page.get_by_role("button", name="Save", exact=True))
+    await expect(page.locator(".notice")).to_have_text("Settings saved. The next import uses them.")
+
+
+async def add_and_revoke_a_key(page: Page) -> None:
+    await open_in_menu(page, "Keys")
+    await tab_to(page, page.get_by_label("Public key", exact=True))
+    await page.keyboard.type(public_line())
+    await tab_to(page, page.get_by_label("Comment", exact=True))
+    await page.keyboard.type("Payroll")
+    await press(page, page.get_by_role("button", name="Add this key"))
+    await expect(page.locator(".notice")).to_have_text("Key added. It can be used now.")
+    key = page.get_by_role("listitem").filter(has_text="Payroll")
+    await press(page, key.locator("summary"))
+    await press(page, key.get_by_role("button", name="Revoke this key"), "Space")
+    await expect(page.locator(".notice")).to_contain_text("Key revoked.")
+    await expect(key).to_have_count(0)
+
+
+async def find_a_user(page: Page) -> None:
+    await open_in_menu(page, "Users")
+    await tab_to(page, page.get_by_role("searchbox"))
+    await page.keyboard.type("p7@")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await press(page, page.locator("tbody a"))
+    await expect(page.get_by_role("heading", name="History")).to_be_visible()
+
+
+async def undo(page: Page) -> None:
+    await open_in_menu(page, "Imports")
+    await press(page, page.get_by_role("link", name="#2", exact=True))
+    await press(page, page.locator("summary#undo"))
+    await press(page, page.get_by_role("button", name="Undo import #2"), "Space")
+    await expect(page.locator(".notice")).to_have_text("The undo is queued.")
+    await expect(page.locator(".badge.undone")).to_be_visible()
