@@ -136,7 +136,7 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
                 raise no_such_tenant(tenant) from None
             code = error.code
             await office.soundness.look(tenant, error)
-        if broken := told_broken(office, token, tenant):
+        if broken := broken_answer(office, token, tenant):
             broken.code = code or broken.code
             raise broken
     return Visit(office, token, tenant or "")
@@ -154,15 +154,15 @@ def count_stream(request: Request) -> None:
         caller.follows()
 
 
-def told_broken(office: Office, token: Token, tenant: str) -> NotDone | None:
+def broken_answer(office: Office, token: Token, tenant: str) -> NotDone | None:
     """Return the answer about a broken tenant, with the reason for the operator only; None if it is not broken."""
     why = office.soundness.why(tenant)
     if why is None:
         return None
-    told = as_not_done(TenantBroken(tenant))
+    answer = as_not_done(TenantBroken(tenant))
     if token.role is Role.OPERATOR:
-        told.detail = f"{tenant} is broken: {why}."
-    return told
+        answer.detail = f"{tenant} is broken: {why}."
+    return answer
 
 
 _FORBIDDEN = {

@@ -19,7 +19,7 @@ from ground.refusals import Refusal
 from importer.errors import DatabaseFault, DatabaseUnusable
 from keys.errors import RingUnreadable
 from server.web import api, pages
-from server.web.access import Need, Verdict, judge, token_of, told_broken
+from server.web.access import Need, Verdict, broken_answer, judge, token_of
 from server.web.api import document
 from server.web.forms import Forms
 from server.web.health import Health
@@ -94,7 +94,7 @@ async def _unreadable(request: Request, error: Exception) -> Response:
     token = await token_of(request) if tenant else None
     admitted = tenant and token and judge(Need.VIEWER, token, tenant) is Verdict.WELCOME
     if tenant and token and admitted and await office.soundness.look(tenant, error):
-        return await _answer(request, told_broken(office, token, tenant) or error)
+        return await _answer(request, broken_answer(office, token, tenant) or error)
     raise error
 
 

@@ -62,7 +62,7 @@ class _Form:
         return {**self._message, "body": piece, "more_body": more}
 
 
-def unbound(request: Request) -> None:
+def remove_size_limit(request: Request) -> None:
     """Remove the size bound, for a route that has checked the token and keeps nothing of the form in memory."""
     form: _Form | None = getattr(request.state, "form", None)
     if form:

@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from server.web.forms import unbound
+from server.web.forms import remove_size_limit
 from server.web.not_done import NotDone
 
 BEGIN_S = 60.0
@@ -34,7 +34,7 @@ class FormFile:
 
     def __init__(self, request: Request, field: str) -> None:
         """Raises NotDone if the body is not a multipart form."""
-        unbound(request)
+        remove_size_limit(request)
         self._stream = request.stream()
         self._field = field.encode()
         self._parser = _parser(request, self)

@@ -66,7 +66,7 @@ NOTICES = {
     "approved": "Approved and queued.",
     "discarded": "Discarded: nothing was changed.",
     "undoing": "The undo is queued.",
-    "trying": "File received. The test changes nothing.",
+    "testing": "File received. The test changes nothing.",
 }
 """The notice at the top of the page that follows an action, by the code in the address (`?done=CODE`)."""
 

@@ -168,7 +168,7 @@ async def test_without_a_script_a_queued_import_reloads_its_own_page(site: Site)
     assert f'<noscript><meta http-equiv="refresh" content="3; url={IMPORTS}/1">' in refused.text
 
 
-def told_lines(text: str) -> list[int]:
+def lines_of(text: str) -> list[int]:
     return [int(found) for found in re.findall(r'data-label="Line">(\d+)', text)]
 
 
@@ -179,11 +179,11 @@ async def test_messages_are_filtered_by_severity_and_code_page_by_page(site: Sit
     address, lines = f"{IMPORTS}/1?severity=error&code=invalid_email", []
     while address:
         text = await page(site, address)
-        lines += told_lines(text)
+        lines += lines_of(text)
         found = re.search(r'<a href="([^"]+)#messages" rel="next"', text)
         address = f"{IMPORTS}/1{html.unescape(found[1])}" if found else ""
     assert lines == list(range(2, 42))
-    assert told_lines(await page(site, f"{IMPORTS}/1?severity=warning")) == [42]
+    assert lines_of(await page(site, f"{IMPORTS}/1?severity=warning")) == [42]
     everything = seen(await page(site, f"{IMPORTS}/1"))
     assert "Error 41" in everything
     assert "invalid_email 40" in everything
@@ -193,8 +193,8 @@ async def test_messages_are_filtered_by_severity_and_code_page_by_page(site: Sit
 async def test_messages_deleted_by_retention_are_read_from_the_report(site: Site) -> None:
     await site.imported(sheet(("Ann", "Lee", "nowhere"), ("Bo", "Lee", "bo@example.com")))
     site.office.tenants.folder("acme").said(1).unlink()
-    assert told_lines(await page(site, f"{IMPORTS}/1?severity=error")) == [2]
-    assert told_lines(await page(site, f"{IMPORTS}/1?severity=warning")) == []
+    assert lines_of(await page(site, f"{IMPORTS}/1?severity=error")) == [2]
+    assert lines_of(await page(site, f"{IMPORTS}/1?severity=warning")) == []
 
 
 async def test_every_change_shows_the_old_and_the_new_value(site: Site) -> None:
@@ -220,7 +220,7 @@ async def test_a_dry_run_shows_the_expected_counts_and_users(site: Site) -> None
     assert "Users to deactivate" in text
     assert "dee@example.com" in text
     assert "zoe@example.com" not in text
-    assert "zoe@example.com" in await page(site, f"{IMPORTS}/2?who=created")
+    assert "zoe@example.com" in await page(site, f"{IMPORTS}/2?action=created")
     assert "/approve" not in text
     assert "/undo" not in text
 
@@ -290,10 +290,10 @@ async def test_file_content_stays_text_on_every_page_of_an_import(site: Site) ->
         "/1",
         "/1?severity=error",
         "/2",
-        "/2?who=deactivated",
+        "/2?action=deactivated",
         "/3",
         "/4",
-        f"/1?code={NASTY}&who={NASTY}",
+        f"/1?code={NASTY}&action={NASTY}",
     ):
         text = await page(site, f"{IMPORTS}{path}")
         assert "<img src=x" not in text, path
@@ -330,7 +330,7 @@ async def test_the_same_message_of_many_rows_is_shown_once_with_a_count(site: Si
     assert text.count("Write the date") == 1
     assert "show each" in text
     each = await page(site, f"{IMPORTS}/1?severity=error&code=bad_date")
-    assert told_lines(each) == list(range(2, 27))
+    assert lines_of(each) == list(range(2, 27))
     assert "29 rows:" not in seen(each)
 
 

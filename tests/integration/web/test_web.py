@@ -39,10 +39,10 @@ async def numbers() -> bytes:
 
 @asynccontextmanager
 async def served(may_read: MayRead | None = None, **checks: Check) -> AsyncIterator[httpx.AsyncClient]:
-    async def anybody(token: str | None) -> bool:
+    async def allow_all(token: str | None) -> bool:
         return True
 
-    listener = WebListener(Starlette(routes=Health(checks, numbers, may_read or anybody).routes()), "127.0.0.1", 0)
+    listener = WebListener(Starlette(routes=Health(checks, numbers, may_read or allow_all).routes()), "127.0.0.1", 0)
     host, port = await listener.start()
     try:
         async with httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from server.web.forms import FORM_BYTES_MOST, PIECE_BYTES, Forms, unbound
+from server.web.forms import FORM_BYTES_MOST, PIECE_BYTES, Forms, remove_size_limit
 from tests.unit.web.test_multipart import KIND, form, part
 
 URLENCODED = "application/x-www-form-urlencoded"
@@ -26,7 +26,7 @@ async def fields(request: Request) -> Response:
 
 async def size(request: Request) -> Response:
     if "unbound" in request.query_params:
-        unbound(request)
+        remove_size_limit(request)
     return PlainTextResponse(str(sum([len(piece) async for piece in request.stream()])))
 
 

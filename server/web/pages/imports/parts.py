@@ -25,7 +25,7 @@ from importer.users.users import Users
 from server.tenants.settings import TenantSettings
 from server.web.pages.words import labels_of
 
-SAID_SHOWN = 25
+MESSAGES_SHOWN = 25
 TOUCHED_SHOWN = 25
 CHANGES_SHOWN = 50
 
@@ -77,8 +77,8 @@ class Asked(BaseModel):
 
     severity: str = ""
     code: str = ""
-    said: After = 0
-    who: str = ""
+    messages: After = 0
+    action: str = ""
     touched: After = 0
     changes: After = 0
     left: After = 0
@@ -146,21 +146,21 @@ def _between(begin: str | None, end: str | None) -> float | None:
 
 def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
     """Read what is in files. Blocks."""
-    said = folder.said(entry.id)
-    if said.exists() or not entry.outcome or entry.state is ImportState.UNDONE:
-        messages, said_next = _said(said, asked)
-        said_counts = counted_in(said)
+    spool = folder.said(entry.id)
+    if spool.exists() or not entry.outcome or entry.state is ImportState.UNDONE:
+        messages, messages_next = _messages(spool, asked)
+        message_counts = counted_in(spool)
     else:  # deleted by retention; the report still has the first (after an undo, the messages of the undo)
         those = _matching(entry.outcome.messages, asked)
-        messages, said_next = each_alone(those) if asked.code else grouped(those), None
-        said_counts = Counter((each.severity.value, each.code) for each in entry.outcome.messages)
-    left, left_next = said_in(folder.left(entry.id), after=asked.left, limit=SAID_SHOWN)
+        messages, messages_next = each_alone(those) if asked.code else grouped(those), None
+        message_counts = Counter((each.severity.value, each.code) for each in entry.outcome.messages)
+    left, left_next = said_in(folder.left(entry.id), after=asked.left, limit=MESSAGES_SHOWN)
     return {
         "messages": messages,
-        "said_next": said_next,
-        "said_counts": _by_severity(said_counts),
-        "said_most": MESSAGES_KEPT if said_counts.total() >= MESSAGES_KEPT else None,
-        "related": related_settings(code for _, code in said_counts),
+        "messages_next": messages_next,
+        "message_counts": _by_severity(message_counts),
+        "messages_most": MESSAGES_KEPT if message_counts.total() >= MESSAGES_KEPT else None,
+        "related": related_settings(code for _, code in message_counts),
         **_advised(folder, entry.id),
         "left": left,
         "left_next": left_next,
@@ -177,16 +177,16 @@ def _advised(folder: TenantFolder, import_id: int) -> dict[str, Any]:
     return {"advice": advice, "advice_figures": _figures(counts) if counts else []}
 
 
-def _said(path: Path, asked: Asked) -> tuple[list[Group], int | None]:
+def _messages(path: Path, asked: Asked) -> tuple[list[Group], int | None]:
     """Return a page of the messages in `path` and the next cursor: each message of one code, or all codes grouped."""
     if asked.code:
         found, following = said_in(
-            path, severity=asked.severity or None, code=asked.code, after=asked.said, limit=SAID_SHOWN
+            path, severity=asked.severity or None, code=asked.code, after=asked.messages, limit=MESSAGES_SHOWN
         )
         return each_alone(found), following
     groups = grouped_in(path, severity=asked.severity or None)
-    end = asked.said + SAID_SHOWN
-    return groups[asked.said : end], end if len(groups) > end else None
+    end = asked.messages + MESSAGES_SHOWN
+    return groups[asked.messages : end], end if len(groups) > end else None
 
 
 def related_settings(codes: Iterable[str]) -> list[str]:
@@ -205,10 +205,10 @@ def _by_severity(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, i
 def _touched(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
     """Read the users that a held import or a dry run would change; by default those to deactivate."""
     counts = entry.outcome.counts if entry.outcome else Counts()
-    actions = {action: getattr(counts, action) for action in ACTIONS if getattr(counts, action)}
-    who = asked.who if asked.who in actions else next(iter(actions), "")
-    touched, following = touched_in(folder.touched(entry.id), action=who, after=asked.touched, limit=TOUCHED_SHOWN)
-    return {"actions": actions, "who": who, "touched": touched, "touched_next": following}
+    actions = {each: getattr(counts, each) for each in ACTIONS if getattr(counts, each)}
+    action = asked.action if asked.action in actions else next(iter(actions), "")
+    touched, following = touched_in(folder.touched(entry.id), action=action, after=asked.touched, limit=TOUCHED_SHOWN)
+    return {"actions": actions, "action": action, "touched": touched, "touched_next": following}
 
 
 async def _changes(entry: Entry, users: Users, settings: TenantSettings, asked: Asked) -> dict[str, Any]:

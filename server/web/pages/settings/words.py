@@ -37,10 +37,7 @@ def in_words(setting: str, value: Any) -> str:
 def unit_of(setting: str, value: str) -> str:
     """Return the unit of a number in a setting: `days`, or `day` for 1."""
     unit = SETTING_TEXTS[setting].unit
-    return _SINGULAR.get(unit, unit.removesuffix("s")) if value.strip() == "1" else unit
-
-
-_SINGULAR = {"people": "person"}
+    return unit.removesuffix("s") if value.strip() == "1" else unit
 
 
 def _measured(setting: str, value: float) -> str:

@@ -22,7 +22,7 @@ async def ask(request: Request, visit: Looking) -> Response:
 
 
 @router.post("")
-async def try_file(request: Request, visit: Owning) -> Response:
+async def test_file(request: Request, visit: Owning) -> Response:
     """Redirect to the page of the dry run. If the file is refused, show the form again with the reason."""
     try:
         file = FormFile(request, "file")
@@ -36,11 +36,16 @@ async def try_file(request: Request, visit: Owning) -> Response:
         return await _form(request, visit, as_not_done(error))
     except ClientDisconnect:
         return Response(status_code=400)  # the client is gone
-    return RedirectResponse(f"/tenants/{visit.tenant}/imports/{number}?done=trying", 303)
+    return RedirectResponse(f"/tenants/{visit.tenant}/imports/{number}?done=testing", 303)
 
 
 async def _form(request: Request, visit: Visit, not_done: NotDone | None = None) -> Response:
     settings = await visit.settings()
     return render(
-        request, "try.html", visit, status=not_done.status if not_done else 200, problem=not_done, settings=settings
+        request,
+        "file-test.html",
+        visit,
+        status=not_done.status if not_done else 200,
+        problem=not_done,
+        settings=settings,
     )

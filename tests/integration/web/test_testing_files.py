@@ -28,7 +28,7 @@ async def dry_run_of(site: Site, content: bytes, name: str = "people.csv", role:
 async def test_the_test_of_a_file_changes_nothing(site: Site) -> None:
     await site.imported(people("ann"))
     answer = await dry_run_of(site, people("ann", "bo"), "New people.csv")
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{IMPORTS}/2?done=trying")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{IMPORTS}/2?done=testing")
     assert "File received. The test changes nothing." in seen(await page(site, answer.headers["location"]))
     await site.run()
     text = seen(await page(site, f"{IMPORTS}/2"))
