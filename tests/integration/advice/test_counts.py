@@ -1,4 +1,4 @@
-"""The counts that advice tells are those that come: with users and without, warnings included."""
+"""The expected counts of advice are those of the import: with users and without, warnings included."""
 
 from __future__ import annotations
 

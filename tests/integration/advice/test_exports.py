@@ -1,6 +1,6 @@
-"""Advice on exports of HR systems, followed to the letter: who has left by the file is out, and all others are in.
+"""Advice on exports of HR systems, followed exactly: leavers are deactivated, and all others are active.
 
-Each has its leavers in its own way, and more columns than are meant.
+Each export marks its leavers in its own way, and has columns that are not fields.
 """
 
 from __future__ import annotations

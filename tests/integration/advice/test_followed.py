@@ -1,4 +1,4 @@
-"""Advice that is followed to the letter: what was suggested is loaded, and the users are as the file says."""
+"""Advice followed exactly: with the suggested settings loaded, the users match the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def advised(site: Site, content: bytes | str, **how: Any) -> Any:
-    """The advice on a file, as the API has it, with the number of its import."""
+    """Return the advice on a file, as the API has it, with the id of its import."""
     number = await site.imported(content if isinstance(content, bytes) else content.encode(), **how)
     report = (await site.api("owner").get(f"{API}/imports/{number}")).json()
     return report["advice"]

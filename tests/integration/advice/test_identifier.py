@@ -1,4 +1,4 @@
-"""A number that the file has for everybody is suggested, as identifier or field, where it harms no user; followed."""
+"""A number in every row is suggested as identifier or field where that is safe; then the advice is followed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def numbers(site: Site) -> dict[str, str]:
 
 
 def identifier_of(advice: Any) -> str | None:
-    """The identifier that is suggested; None if none is."""
+    """Return the suggested identifier; None if there is none."""
     found = advice["settings"].get("identifier") if advice else None
     return found if found is None else str(found)
 
@@ -104,7 +104,7 @@ async def test_a_company_with_users_gets_the_number_as_a_field_and_keeps_its_ide
 
 
 async def numbered(site: Site, *files: str) -> Any:
-    """The advice on a file that names managers by number, of a company whose users have numbers by `files`."""
+    """Return the advice on a file that names managers by number. The users have their numbers from `files`."""
     await site.office.tenants.change_settings("acme", FIELD, by="operator")
     for file in files:
         await site.imported(file.encode())

@@ -1,4 +1,4 @@
-"""A long file gets its whole advice at the cost of about one import of it, however busy the machine is."""
+"""A long file gets its full advice at the cost of about one import of it, on a busy machine too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changed addresses under an identifier of its own: swapped, moved on, taken over, and refused."""
+"""Changed addresses with a custom identifier: swapped, passed on, taken over and refused."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ PEOPLE = {"1": "ann@e.com", "2": "ben@e.com", "3": "cleo@e.com", "4": "dora@e.co
 async def move(
     folder: Path, wishes: Mapping[str, str], gone: tuple[str, ...] = ()
 ) -> tuple[dict[str, str | None], list[str], list[str]]:
-    """Let these employee numbers change to these addresses, in the order of lines from 2.
+    """Change the addresses of these employee numbers, in this order from line 2.
 
-    Returns everybody's address afterwards, who was rejected, and the codes of the notices.
+    Return all addresses afterwards, the rejected rows, and the codes of the notices.
     """
     company = Company(folder)
     await _populate(company, gone)

@@ -1,4 +1,4 @@
-"""What an import knows by the file before it, and when it does not rely on that."""
+"""An import skips rows that it knows by the previous file, and checks them when it cannot rely on that."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def company(tmp_path: Path) -> Company:
 
 @pytest.fixture
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses of the rows that were taken apart, in their order."""
+    """Return the addresses of the rows that were checked, in their order."""
     found: list[str] = []
     check, key = RowChecker.check_columns, RowChecker.key
 

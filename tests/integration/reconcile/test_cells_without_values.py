@@ -1,4 +1,4 @@
-"""What systems write in the place of values: never taken or kept, and told once for each column, in every import."""
+"""Placeholders in cells are not values; each import reports them once for each column."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TRUSTING: dict[str, Any] = {"detect_truncation": False}
 
 @pytest.fixture(params=[1, 2, 5000])
 def company(tmp_path: Path, request: pytest.FixtureRequest) -> Company:
-    """Its batches are of one row, of two, or hold all."""
+    """A company with batches of one row, of two rows, or of all."""
     return Company(tmp_path, request.param)
 
 
 def staff(*cells: tuple[str, ...], columns: tuple[str, ...] = ("job_title",)) -> bytes:
-    """People with these cells in the further columns."""
+    """Return rows with these cells in the further columns."""
     rows = [(f"P{at}", "Smith", f"p{at}@example.com", *each) for at, each in enumerate(cells)]
     return sheet(*rows, header=(*HEADER, *columns))
 
@@ -115,7 +115,7 @@ async def test_a_column_of_placeholders_is_counted_over_all_batches(tmp_path: Pa
     assert codes(outcome) == ["placeholder"]
 
 
-# Exports as they come
+# Real exports
 
 
 NULLS = r"""first_name,last_name,email,job_title,manager,primary_team,secondary_team,location,\

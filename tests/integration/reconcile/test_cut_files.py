@@ -1,4 +1,4 @@
-"""A file that is cut short, with every setting off that would notice: how wrong may the users be?"""
+"""A cut file, with every check for it turned off: the most that may go wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN = ("first_name", "manager", "job_title", "state")
 
 
 async def users_after(content: bytes, **settings: Any) -> tuple[ImportState, dict[str, tuple[Any, ...]]]:
-    """How an import of `content` ends after one of the whole file with other titles, and all users then."""
+    """Return the outcome of importing `content` after the whole file with other titles, and all users then."""
     with passing_folder() as folder:
         company = Company(Path(folder))
         before = sheet(*((*row[:-1], "Before") for row in ROWS), header=HEADER)
@@ -51,7 +51,7 @@ async def test_a_cut_file_may_change_only_the_last_cell_of_its_last_row(complete
             assert users == untouched, f"cut after {cut} bytes"
             continue
         applied += 1
-        begun = sum(len(end) < cut for end in ends[:-1])  # rows of which something is there
+        begun = sum(len(end) < cut for end in ends[:-1])  # rows that are at least begun
         assert users.keys() == whole.keys(), f"cut after {cut} bytes"
         for row, (email, *_) in enumerate(ROWS, 1):
             found, right = users[email], whole[email]
@@ -67,7 +67,7 @@ async def test_a_cut_file_may_change_only_the_last_cell_of_its_last_row(complete
 
 
 async def test_a_cut_identifier_in_the_last_cell_may_be_that_of_another_user(tmp_path: Path) -> None:
-    """The one way in which a cut row changes another user, and why `require_final_newline` is on."""
+    """The only case in which a cut row changes another user: the reason that `require_final_newline` is on."""
     chosen: dict[str, Any] = {
         "identifier": "staff",
         "custom_fields": [{"key": "staff", "label": "Staff", "type": "text"}],

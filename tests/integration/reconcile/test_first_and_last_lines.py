@@ -1,4 +1,4 @@
-"""Promises about what surrounds the rows of a file in an import: end marks, totals, titles, the header again."""
+"""Lines around the rows of a file: end marks, totals, titles, a repeated header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports that are held, approved, tried only, or sent back as corrections: nothing is applied unseen."""
+"""Imports that are held, approved, dry runs or corrections: nothing is applied without a decision."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def active(company: Company) -> int:
 
 
 def approval_of(company: Company, outcome: Outcome) -> Approval:
-    """The approval of the import that was just held."""
+    """Return the approval of the import that was just held."""
     assert outcome.guard is not None
     listed = frozenset(entry["user_id"] for entry in company.touched() if entry["action"] == "deactivated")
     return Approval("operator", APPROVED_AT, outcome.guard.reasons, listed)
@@ -47,7 +47,7 @@ async def test_an_import_over_the_deactivation_limit_is_held_and_changes_no_user
 
 
 async def test_a_file_is_compared_with_the_last_applied_one_when_the_clock_steps_back(company: Company) -> None:
-    """User9 is on the last row of the first file only: who is absent now is not the last one of the newest."""
+    """User9 is on the last row of the first file only, so the absent user is not the last one of the newest file."""
     settings: dict[str, Any] = {"deactivate_missing": True, "max_row_drop_percent": 100}
     yesterday = datetime(2025, 12, 31, tzinfo=UTC)
     await company.run(people("user9", *TEN[:9]), now=yesterday, **settings)
@@ -146,7 +146,7 @@ async def test_an_approved_import_is_held_again_for_another_reason(company: Comp
     assert outcome.state is ImportState.COMPLETED
 
 
-NINE = TEN[:8] + TEN[9:]  # the last person of the last file is there
+NINE = TEN[:8] + TEN[9:]  # the last user of the previous file is in it
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ async def test_a_file_that_may_be_incomplete_deactivates_no_absent_user(
     assert outcome.state is ImportState.HELD
     assert outcome.guard is not None
     assert outcome.guard.reasons == (GuardReason.POSSIBLY_TRUNCATED,)
-    assert "possibly_truncated" not in codes(outcome), "why it is held is no warning besides"
+    assert "possibly_truncated" not in codes(outcome), "the reason of the hold is not also a warning"
     assert await active(company) == 10
 
 

@@ -1,4 +1,4 @@
-"""Files read side by side with the one before them, and read alone: the same, whatever happened in between."""
+"""A file compared with the previous one has the same result as a file read alone, whatever happened in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An export as other systems write it goes in with settings alone, and a tenant's own fields behave as ours do."""
+"""An export of another system is imported with settings alone, and custom fields behave like other fields."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_custom_fields_are_written_kept_cleared_and_recorded_one_by_one(co
     }
     await company.run(people("ann", shoe_size="39", on_call="yes", shift=""), **OWN)
     assert (await company.users())["ann@example.com"]["custom"] == {"shoe_size": 39, "on_call": True}
-    # A column that is not in the file leaves its field as it is.
+    # A column that is not in the file leaves its field unchanged.
     await company.run(people("ann", on_call="no"), **OWN)
     assert (await company.users())["ann@example.com"]["custom"] == {"shoe_size": 39, "on_call": False}
     history = await company.sql("SELECT import_id, field, old, new FROM changes WHERE field <> 'created' ORDER BY id")
@@ -140,7 +140,7 @@ async def test_custom_fields_with_the_same_values_change_no_user(company: Compan
     await company.run(people("ann", "ben", shoe_size="39", on_call="yes", shift="Early"), **OWN)
     again = await company.run(people("ann", "ben", shift="early", on_call="1", shoe_size="39.0"), **OWN)
     assert (again.state, again.counts.unchanged) == (ImportState.UNCHANGED, 2)
-    # Nor does what somebody wrote by hand in another order.
+    # Neither do the same values written by hand in another order.
     await company.sql("UPDATE users SET custom = ?", ('{"shoe_size": 39, "shift": "Early", "on_call": true}',))
     assert (await company.run(people("ann", "ben", shift="early"), **OWN)).counts.unchanged == 2
     await company.sql("UPDATE users SET custom = '{}'")
@@ -166,7 +166,7 @@ async def test_new_users_are_the_same_row_by_row_and_column_by_column(company: C
     header = ("first_name", "last_name", "email", "shoe_size", "shift")
     await company.run(sheet(*rows, header=header), **OWN)
     together = await company.sql("SELECT email, custom FROM users ORDER BY email")
-    # A row that is wrong sends those around it down the other path.
+    # A wrong row makes the rows around it take the other path.
     wrong = [*rows[:10], ("", "", "x@example.com", "x", ""), *rows[10:]]
     other = company.folder / "other"
     other.mkdir()

@@ -1,4 +1,4 @@
-"""Users told apart by an employee number: their addresses may change, and nobody is taken for somebody else."""
+"""The employee number as identifier: addresses may change, and no user is mistaken for another."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TRUSTING = {"max_deactivations_percent": 100, "detect_truncation": False}
 
 
 def staff(**addresses: str) -> bytes:
-    """People by employee number (`e1`), each with an address: `e1="ann"`."""
+    """Return rows by employee number (`e1`), each with an address: `e1="ann"`."""
     return sheet(
         *[(number, number.title(), "S", f"{name}@e.com") for number, name in addresses.items()], header=HEADER
     )
 
 
 def staff_with(column: str, **people: tuple[str, str]) -> bytes:
-    """The same with one column more: `e1=("ann", "e2")`."""
+    """Return the same with one more column: `e1=("ann", "e2")`."""
     rows = [(number, number.title(), "S", f"{name}@e.com", value) for number, (name, value) in people.items()]
     return sheet(*rows, header=(*HEADER, column))
 

@@ -1,4 +1,4 @@
-"""Whatever a file does to addresses under an identifier of its own: a plain model, and what always holds."""
+"""Any changes of addresses with a custom identifier: compared with a plain model, and what always holds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class User:
 
 @dataclass
 class Model:
-    """Users by employee number. Nobody leaves by a column here."""
+    """A model of users by employee number, without leavers."""
 
     users: dict[str, User] = field(default_factory=dict)
     rejected: int = 0
@@ -61,7 +61,7 @@ class Model:
             self.users[number] = User(name, email)
 
     def _loser(self, wishes: dict[str, str]) -> str | None:
-        """Somebody who can't have the address of their row, as things stand; None if everybody can."""
+        """Return a user who cannot have the address of their row now; None if all can."""
         holders: dict[str | None, str] = {}
         changing = []
         for number, user in self.users.items():
@@ -141,10 +141,10 @@ def test_with_leavers_too_every_user_matches_their_row_or_is_reported(
                         assert after[number] == User(name, email)
                 for number in before:
                     named = [row for row in rows if row[0] == number]
-                    if named and all(row[4] for row in named):  # a leaver never stays
+                    if named and all(row[4] for row in named):  # a leaver is always deactivated
                         assert not after[number].active
                     if any(not row[4] for row in named) and before[number].active:
-                        assert after[number].active  # nor leaves who is on another row too
+                        assert after[number].active  # a user on another row too is not deactivated
                 if outcome.state is not ImportState.UNCHANGED:
                     done.append((company.imports, before))
             for number_, users in reversed(done):

@@ -1,4 +1,4 @@
-"""A last day in the file makes a leaver once it is past, and a flag the other way round does so at once."""
+"""A last day in the file makes a leaver once it is past; a column mapped to active makes one at once."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_a_blank_cell_is_mapped_only_for_active(values: dict[str, dict[str, str]
         ImportSettings(value_mapping=values)
 
 
-# A tenant's own fields of these names.
+# Custom fields with these names.
 
 
 async def test_a_custom_field_named_leave_date_stays_a_custom_field(company: Company) -> None:

@@ -1,4 +1,4 @@
-"""Managers and coaches: resolved whatever the order of rows, never a reason to reject one."""
+"""Managers and coaches are found in any order of rows; a wrong one rejects no row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def company(tmp_path: Path) -> Company:
 
 
 def staff(deactivate: tuple[str, ...] = (), **managers: str) -> bytes:
-    """People by first name with the first name (or the text with an @) of their manager."""
+    """Return rows by first name, with the first name (or the text with an @) of the manager."""
     rows = [
         (
             name,
@@ -78,12 +78,12 @@ async def test_a_known_user_whose_new_manager_comes_later_counts_as_updated_once
 
 @pytest.fixture
 def row_by_row(tmp_path: Path) -> Company:
-    """A company whose imports know no later row: every link to one of them waits."""
+    """A company with batches of one row: every link to a later row waits."""
     return Company(tmp_path, batch_rows=1)
 
 
 def titled(title: str, **managers: str) -> bytes:
-    """`staff` with this job title for the first of them and none for the others."""
+    """Return `staff` with this job title for the first and none for the others."""
     rows = [
         (name, "Smith", f"{name}@example.com", f"{manager}@example.com" if manager else "", "" if number else title)
         for number, (name, manager) in enumerate(managers.items())
@@ -217,7 +217,7 @@ async def test_an_address_links_to_the_user_who_has_it_now(company: Company) -> 
 async def test_a_user_removed_by_hand_is_no_longer_a_manager(company: Company) -> None:
     await company.run(staff(ben="ann", ann=""))
     await company.sql("DELETE FROM users WHERE first_name = 'ann'")
-    await company.run(sheet(("cleo", "Smith", "cleo@example.com")))  # may be given the id that is free again
+    await company.run(sheet(("cleo", "Smith", "cleo@example.com")))  # may get the free id
     assert await managers(company) == {"ben": None, "cleo": None}
 
 

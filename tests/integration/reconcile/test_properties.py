@@ -1,4 +1,4 @@
-"""What holds for any files, in any order: found by trying, against a small model in plain dictionaries."""
+"""Properties of generated files, in any order, checked against a small model in plain dictionaries."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ batches = st.sampled_from([1, 2, 2000])
 
 @st.composite
 def files(draw: st.DrawFn, *, unique: bool = False) -> list[Row]:
-    """The rows of a file: some columns, some people, in any order."""
+    """Generate the rows of a file: some columns, some users, in any order."""
     columns = draw(st.lists(st.sampled_from(sorted(OPTIONAL)), unique=True))
     who = draw(st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=8, unique=unique))
     return [
@@ -78,7 +78,7 @@ async def compare(company: Company, model: Model) -> None:
 
 
 def counted(outcome: Outcome) -> dict[tuple[str, str], tuple[int, int]]:
-    """The first line and the number of cells of each warning that is one for a column, by code and column."""
+    """Return the first line and the number of cells of each warning about a column, by code and column."""
     found = {}
     for said in outcome.messages:
         number = re.match(r"\w+: (\d+) cells? holds? ", said.message)
@@ -88,13 +88,13 @@ def counted(outcome: Outcome) -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def kept_active(outcome: Outcome) -> int:
-    """How many users are active who have left by the column that is not read."""
+    """Return the number of active users who have left by a column that is not read."""
     found = [re.match("Column “End Date” says that (\\d+) user", said.message) for said in outcome.messages]
     return sum(int(each[1]) for each in found if each)
 
 
 def but_for_the_header(outcome: Outcome) -> list[Problem]:
-    """The messages without those of the header, which a dry run says each time."""
+    """Return the messages without those about the header, which a dry run repeats each time."""
     return [said for said in outcome.messages if said.code != "unknown_column"]
 
 

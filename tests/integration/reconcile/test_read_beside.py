@@ -1,4 +1,4 @@
-"""Large first files, read by a process of their own: everything is as without it, and it is never needed."""
+"""Large first files read by a second process: the result is the same as without it, and it may fail."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WHOLE = sheet(*ROWS, header=HEADER)
 
 
 async def both(tmp_path: Path, content: bytes, **settings: object) -> list[tuple[object, ...]]:
-    """What a first import comes to without a process beside it, and with one."""
+    """Return the results of a first import without a second process, and with one."""
     found = []
     for name, beside_bytes in (("here", 1 << 40), ("beside", 0)):
         folder = tmp_path / name
@@ -79,7 +79,7 @@ async def test_a_killed_reader_changes_no_result(
         if taken == after:
             self._process.kill()
             self._process.wait()
-            while True:  # what it has written already comes all the same
+            while True:  # data already written still arrives
                 take(self)
         taken += 1
         return take(self)
@@ -181,7 +181,7 @@ def test_the_reader_ends_with_a_server_that_is_killed(tmp_path: Path, when: str)
 
 
 def runs(pid: int) -> bool:
-    """Whether the process runs; a dead one that its new parent has not noticed does not."""
+    """Return whether the process runs; a zombie does not."""
     try:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What a row does to a user: the table of section 4, on real files and a real database."""
+"""The effect of a row on a user, with real files and a real database."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ async def test_a_file_in_which_every_row_is_rejected_fails_and_changes_nothing(c
     await company.run(people("ann"))
     outcome = await company.run(people("ben", "cleo", hire_date="soon", primary_team="New"), deactivate_missing=True)
     assert (outcome.state, outcome.counts.rejected) == (ImportState.FAILED, 2)
-    assert outcome.counts.changed == 0, "a failed import must not tell of somebody who was deactivated"
+    assert outcome.counts.changed == 0, "a failed import must not report a deactivated user"
     assert codes(outcome)[0] == "every_row_rejected"
     assert await company.sql("SELECT count(*) FROM teams") == [(0,)]
     assert (await company.users())["ann@example.com"]["state"] == "active"
@@ -450,7 +450,7 @@ async def test_a_wrong_link_of_a_new_user_is_reported_each_time(tmp_path: Path, 
 async def test_new_users_without_wrong_cells_are_created_column_by_column(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What makes a first import bearable: nothing else shows whether it is still so."""
+    """A first import is fast only with this, and no other test would notice."""
     by_column, by_row = [], []
 
     def watched(sheet: Sheet, apart: Collection[str], counted: Doubts) -> tuple[Newcomers, list[int]]:
@@ -490,11 +490,11 @@ async def test_a_new_order_of_columns_makes_every_row_be_checked_again(company: 
 async def test_known_rows_are_not_checked_however_long_the_file_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int
 ) -> None:
-    """What makes most imports quick: nothing else shows whether it is still so."""
+    """Most imports are fast only with this, and no other test would notice."""
     company = Company(tmp_path, batch_rows=3)
     rows = [("P", "Smith", f"p{number}@example.com") for number in range(90)]
     await company.run(sheet(*rows), blank_cells="keep")
-    await company.run(sheet(*rows))  # other settings: unchanged, and remembered anew
+    await company.run(sheet(*rows))  # other settings: unchanged, and recorded again
     looked_at: list[str] = []
 
     def watched(self: RowChecker, table: Sequence[Sequence[str]]) -> CheckedColumns:
@@ -517,7 +517,7 @@ async def test_known_rows_are_not_checked_however_long_the_file_is(
     assert ours == [address for _, _, address in news[15:]]
 
 
-# What was changed by other hands.
+# Changes by others in the database.
 
 
 async def test_the_next_import_corrects_what_was_changed_in_the_database(company: Company) -> None:
@@ -544,7 +544,7 @@ async def test_a_team_removed_by_hand_has_no_users_any_more(company: Company) ->
     content = people("ann", secondary_team="Care,Sales,Ops")
     await company.run(content)
     await company.sql("DELETE FROM teams WHERE key IN ('care', 'sales')")
-    await company.run(people("ben", primary_team="New"))  # may be given the id that is free again
+    await company.run(people("ben", primary_team="New"))  # may get the free id
     ann = (await company.users())["ann@example.com"]
     assert (ann["primary_team"], ann["secondary_team"]) == (None, ["Ops"])
     await company.run(content)

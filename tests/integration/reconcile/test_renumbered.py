@@ -1,4 +1,4 @@
-"""Users whom a file has under another identifier than before: warned of pair by pair, and held if they are many."""
+"""Users with a new identifier in the file: reported in pairs, and the import is held if they are many."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHANGED = GuardReason.IDENTIFIERS_CHANGED
 
 
 def staff(renumbered: Mapping[str, str], count: int = 43, **other: str) -> bytes:
-    """People with employee numbers, the first three with leading zeros, some of them `renumbered`."""
+    """Return rows with employee numbers, the first three with leading zeros, some `renumbered`."""
     numbers = [f"{number:05}" for number in (123, 124, 125, *range(20000, 20000 + count - 3))]
     rows = [
         (renumbered.get(number, number), f"F{at}", f"L{at}", f"u{at}@a.test", *other.values())

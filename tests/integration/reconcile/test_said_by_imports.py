@@ -1,4 +1,4 @@
-"""What imports had to say, and whom they would touch, read page by page."""
+"""The messages of imports, and the users that they would change, read page by page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.importing import Company, people, sheet
 
 @pytest.fixture
 async def company(tmp_path: Path) -> Company:
-    """Five rows were rejected, two others warned of."""
+    """An import with five rejected rows and two rows with warnings."""
     company = Company(tmp_path)
     bad = [(f"Bad{number}", "Smith", "nowhere", "") for number in range(5)]
     good = [("Ann", "Smith", "ann@example.com", "nobody@example.com"), ("Bob", "Smith", "bob@example.com", "bob@")]

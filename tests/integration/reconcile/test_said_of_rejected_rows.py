@@ -1,4 +1,4 @@
-"""A rejected row comes back with all there is to say of it, and with nothing that is true of applied rows only."""
+"""A rejected row has all its messages, and none that is true only of applied rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is to say of a header is said when the header changes, not every night."""
+"""Messages about a header are reported when the header changes, not every night."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several rows of one identifier: which stands, what becomes of the others, and what is said of them."""
+"""Several rows with one identifier: which one counts, and the messages about the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Undo: what an import changed is put back, once, and what something else changed since is left and reported."""
+"""Undo sets back what an import changed, once; it keeps and reports later changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_the_newest_is_the_one_applied_last_when_the_clock_steps_back(tmp_
 async def test_the_newest_is_found_by_index(tmp_path: Path) -> None:
     await Company(tmp_path).run(people("ann"))
     plan = await Company(tmp_path).sql(f"EXPLAIN QUERY PLAN {NEWEST_CHANGE}")
-    assert [row[3] for row in plan] == ["SCAN applied USING INDEX applied_in_order"]  # and no row more is sorted
+    assert [row[3] for row in plan] == ["SCAN applied USING INDEX applied_in_order"]  # and it sorts no other row
 
 
 async def test_a_user_created_again_by_two_rows_is_created_once(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ async def test_secondary_teams_removed_since_are_not_set_back(tmp_path: Path) ->
     await company.run(people("ann", secondary_team="Ops"))
     await company.sql("DELETE FROM teams WHERE name = 'Cooks'")
     undone = await company.undo()
-    # A team that is made later may get the id of the one that is gone.
+    # A new team may get the id of the deleted one.
     await company.run(people("ben", primary_team="Sales"))
     assert (await company.users())["ann@example.com"]["secondary_team"] == []
     assert [(problem.code, problem.column) for problem in undone.messages] == [("removed_since", "secondary_team")]
@@ -320,7 +320,7 @@ def test_undo_restores_the_users_as_they_were(
                 report = await company.undo(import_id)
                 assert (report.state, report.counts) == (ImportState.UNDONE, outcome.counts)
                 assert await _known(company) == users
-            # Whoever is taken back comes again as if for the first time: the same file has the same effect.
+            # Undone users are created again as if new: the same file has the same effect.
             if undone and before:
                 import_id, _, outcome = before[-min(undone, len(before))]
                 rows, missing = steps[import_id - 1]

@@ -1,4 +1,4 @@
-"""A column that tells who has left and that no setting reads is the first thing an import speaks of."""
+"""An import reports first a column that tells who has left and that no setting reads."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_the_first_message_counts_the_leavers_of_an_unread_column(
         assert setting in first.message
         kept, _ = said_in(company.messages / f"{company.imports}.jsonl", limit=1)
         assert kept[0]["code"] == "unread_leavers"
-        assert outcome.counts.warnings == 1  # nothing is said of the column besides
+        assert outcome.counts.warnings == 1  # and there is no other message about the column
     assert outcome.state is ImportState.UNCHANGED
 
 

@@ -1,4 +1,4 @@
-"""What is about the whole file is said first, wherever messages are listed, and the import says it in one line."""
+"""Messages about the whole file come first in every list, and are in the one-line message of the import."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def company(tmp_path: Path) -> Company:
 
 
 def with_bad_rows(*rows: tuple[str, str, str]) -> bytes:
-    """More rejected rows than a report has messages, and these."""
+    """Return more rejected rows than a report has messages, and these rows."""
     return sheet(*((f"Bad{number}", "Smith", "nowhere") for number in range(BAD_ROWS)), *rows)
 
 

@@ -1,4 +1,4 @@
-"""The form of a file's dates is found in its cells, and said to be a guess where they do not prove it."""
+"""The form of the dates is found in the cells of a file; it is a guess if they do not prove it."""
 
 from __future__ import annotations
 

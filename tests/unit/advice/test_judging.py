@@ -1,4 +1,4 @@
-"""Settings are offered only where the outcome with them is no worse than without."""
+"""Settings are suggested only if the result with them is not worse than without."""
 
 from __future__ import annotations
 

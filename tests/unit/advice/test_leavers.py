@@ -1,4 +1,4 @@
-"""A column that tells who has left is proposed by its name and what is in it, never by a likeness of names."""
+"""A column that tells who has left is found by its name and its cells, never by a similar name."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_days_that_mean_no_day_are_proposed_as_blank() -> None:
 
 
 def test_a_custom_field_is_not_mistaken_for_the_field_of_the_same_name() -> None:
-    # Such settings are from before the field was ours.
+    # Settings from before Headcount had this field.
     settings = ImportSettings.model_construct(
         **{**dict(ImportSettings()), "custom_fields": ImportSettings(custom_fields=[{"key": "active"}]).custom_fields}
     )

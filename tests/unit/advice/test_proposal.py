@@ -1,4 +1,4 @@
-"""What is proposed for a file that doesn't fit, and that nothing is proposed for one that does."""
+"""Proposals for a file that does not fit; nothing is proposed for one that does."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_unknown_encoding_is_a_gap() -> None:
 def test_the_delimiter_is_proposed(delimiter: str) -> None:
     assert changes(FIT.replace(",", delimiter)) == {"delimiter": delimiter}
     assert changes(FIT, delimiter=delimiter) == {"delimiter": ","}
-    # Also where cells have commas in them.
+    # Cells may contain commas.
     assert changes(FIT.replace(",", delimiter).replace("Lee", "Lee, jr, BA")) == {"delimiter": delimiter}
 
 

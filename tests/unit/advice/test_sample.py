@@ -1,4 +1,4 @@
-"""Where the header of a file is, and what stands below its last row."""
+"""The header of a file is found, and the lines below its last row."""
 
 from __future__ import annotations
 

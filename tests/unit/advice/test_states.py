@@ -1,4 +1,4 @@
-"""Advice is certain of words that warnings know too, and of no others."""
+"""The words that advice is certain of are those that warnings know."""
 
 from __future__ import annotations
 

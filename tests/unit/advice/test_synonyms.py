@@ -1,4 +1,4 @@
-"""Headers of real exports mean the field that they stand for; what only looks like one of them does not."""
+"""Headers of real exports mean their field; headers that only look similar do not."""
 
 from __future__ import annotations
 

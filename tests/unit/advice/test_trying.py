@@ -1,4 +1,4 @@
-"""What fits is offered, though not every part of it could be tried alone; of a long file the first rows choose."""
+"""Parts that fit are suggested even if not each could be tested alone; a long file is tested on its first rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARTS = [Part("A", headers={"A": "job_title"}), Part("B", headers={"B": "role"})
 
 @dataclass
 class Bench:
-    """Plays tries: what a file comes to, and its first rows, by the headers that are mapped."""
+    """A bench without dry runs: results of a file and of its first rows, by the mapped headers."""
 
     results: Mapping[str, Result]
     of_sample: Mapping[str, Result]
@@ -107,5 +107,5 @@ async def test_the_last_dry_run_shows_whether_an_identifier_finds_the_same_users
 
 
 def _bench(results: Mapping[str, Result], of_sample: Mapping[str, Result] | None = None, left: int = 1) -> Any:
-    """A bench for a file; with `of_sample`, for one that can be tried as a whole only `left` times."""
+    """Return a bench for a file; with `of_sample`, for one with only `left` dry runs on the whole file."""
     return Bench(results, of_sample or {}, left=left if of_sample else 9)

@@ -1,4 +1,4 @@
-"""Words of a column are mapped where their meaning is known, and left to a person where it is not."""
+"""Words of a column are mapped if their meaning is known; a person must complete the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an import must not be applied unseen: the guard, as a function of counts."""
+"""The guard, which holds imports, as a function of counts."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_file_that_may_be_incomplete_is_held_only_if_absent_users_would_leave(
     ("deactivated", "active", "limit", "rule"),
     [
         (5, 8, 80, "5 of 8 active users (more than half)"),  # 62.5% is below the limit
-        (5, 8, 10, "5 of 8 active users (more than half)"),  # five never exceed the limit: max_deactivations_min
+        (5, 8, 10, "5 of 8 active users (more than half)"),  # up to max_deactivations_min the limit does not count
         (6, 20, 10, "6 of 20 active users (the limit is 10%)"),
         (10, 20, 12.5, "10 of 20 active users (the limit is 12.5%)"),  # half is not more than half
         (1200, 2000, 10, "1,200 of 2,000 active users (more than half)"),

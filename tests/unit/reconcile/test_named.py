@@ -1,4 +1,4 @@
-"""Which row stands for whom: rows that stand at once come to what they come to one by one."""
+"""Rows recorded at once for their users give the same as rows recorded one by one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from importer.reconcile.named import Named
 
 
 def lines_of_a_file(dice: random.Random, users: int) -> list[int]:
-    """The users of lines: mostly in the order of their ids, with some gone, unknown, named again or moved."""
+    """Return the users of lines: mostly sorted by id, with some left out, unknown, repeated or moved."""
     start = dice.randrange(users)
     found = list(range(1, users + 1))[start : start + dice.randrange(1, 200)]
     for _ in range(dice.randrange(4)):

@@ -1,4 +1,4 @@
-"""Which identifiers may have come before."""
+"""The identifiers that may have come earlier in the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What many rows have in common is told once, with a count, the first lines and a few values."""
+"""A message that many rows share is shown once, with a count, the first lines and a few values."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_messages_that_differ_only_in_the_value_are_one_group() -> None:
         for who in ("a1@b.test", "c2@d.test")
     ]
     [group] = grouped_problems(said)
-    assert group.message == "“…” is no user; … was left."
+    assert group.message == "“…” is not a user; … was left."
 
 
 def test_a_word_that_is_a_value_too_stays_in_the_sentence() -> None:

@@ -1,6 +1,6 @@
-"""The list of one company as other systems export it, broken in one way or in two.
+"""The list of one company, as exports that are broken in one or two ways.
 
-Each broken export stands beside the codes that it is answered with, and the beginning of what is read first.
+Each broken export comes with the codes of its messages and the beginning of the first text shown.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Said = tuple[str, ...]
 
 
 def column(name: str, change: Change, text: str = LIST) -> str:
-    """The list with other cells in one column: `change` gets each cell and its line."""
+    """Return the list with other cells in one column: `change` gets each cell and its line."""
     rows = [line.split(",") for line in text.splitlines()]
     for number, row in enumerate(rows[1:], 2):
         row[NAMES[name]] = change(row[NAMES[name]], number)
@@ -39,7 +39,7 @@ def column(name: str, change: Change, text: str = LIST) -> str:
 
 
 def on(line: int, text: str, otherwise: Change = lambda cell, _: cell) -> Change:
-    """The change of the cell on one line to this text."""
+    """Return a change of the cell on one line to this text."""
     return lambda cell, number: text if number == line else otherwise(cell, number)
 
 
@@ -48,7 +48,7 @@ def lines(first: int, last: int) -> str:
 
 
 def line(number: int, change: Callable[[str], str], text: str = LIST) -> str:
-    """The list with one line changed."""
+    """Return the list with one line changed."""
     return "".join(change(each) if at == number else each for at, each in enumerate(text.splitlines(True), 1))
 
 

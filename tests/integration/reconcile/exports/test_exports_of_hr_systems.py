@@ -1,4 +1,4 @@
-"""Exports as HR systems write them night after night: what becomes of the users, and what is said."""
+"""Exports as HR systems send them every night: their effect on users, and their messages."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Exports that are broken in one way or in two: what is said of each is enough to repair it.
+"""Exports that are broken in one or two ways: the messages are enough to fix each.
 
-Whoever follows the words to the letter has the list of `broken.py` again, and after its import the users are right.
+A person who follows the messages exactly gets the list of `broken.py` again; its import makes the users right.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ DEACTIVATES = "an address shared by two"
 
 @pytest.fixture
 async def company(tmp_path: Path) -> Company:
-    """A company that has its list, so that what a broken file does to it is seen."""
+    """A company that has imported its list, so that the effect of a broken file shows."""
     found = Company(tmp_path)
     await found.run(LIST.encode(), **WHOLE)
     return found
@@ -59,7 +59,7 @@ def as_file(text: str | bytes) -> bytes:
 
 
 async def active_users(company: Company) -> list[dict[str, Any]]:
-    """The active users by address, without the times at which they came to be so."""
+    """Return the active users by address, without times."""
     times = ("created_at", "updated_at", "deactivated_at")
     users = sorted((await company.users()).items())
     return [
