@@ -1,6 +1,6 @@
 """The log of exceptions that no part of the server caught, with one line a second at most.
 
-asyncio reports a failed accept once for each pending connection, hundreds of times a second.
+The event loop reports a failed accept once for each pending connection, hundreds of times a second.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ _QUIET = {
     "aiosqlite": logging.WARNING,
     "python_multipart": logging.ERROR,
 }
-"""The lowest level logged of libraries. Below it they log names and addresses that clients made up, or lines that any
-client can cause by the million. uvicorn warns of each request that is not HTTP, python_multipart of each surplus `&`
-in a form."""
+"""The lowest level at which each library is logged. Lower lines have names and addresses that clients made up, or any
+client can cause them by the million. For example, uvicorn warns of each request that is not HTTP, and
+python_multipart of each surplus `&` in a form."""
 
 
 def set_up(log_format: Format, level: str) -> None:

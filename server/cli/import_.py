@@ -258,7 +258,7 @@ def _print_report(entry: Entry, folder: TenantFolder, *, as_json: bool) -> None:
     if as_json:
         print_json(report_of(folder, entry).to_json())
         return
-    print_report(entry.report(), folder.touched(entry.id), said=folder.said(entry.id))
+    print_report(entry.report(), folder.touched(entry.id), messages=folder.said(entry.id))
     advice = kept_advice(folder, entry.id)
     if advice:
         print_advice(advice)

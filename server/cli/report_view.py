@@ -37,15 +37,15 @@ REASONS = {
 }
 
 
-def print_report(report: Report, touched: Path, title: str = "", said: Path | None = None) -> None:
+def print_report(report: Report, touched: Path, title: str = "", messages: Path | None = None) -> None:
     """Print the report on stdout, under `title` (default: its id and tenant).
 
-    `touched` is the file of the users that a held import would change. `said` is the file of all its messages.
+    `touched` is the file of the users that a held import would change. `messages` is the file of all its messages.
     """
     click.echo(title or f"Import {report.id} of {report.tenant}{' (a dry run)' if report.dry_run else ''}")
     for name, value in _facts(report):
         click.echo(f"  {name.ljust(10)}{value}")
-    _print_messages(report, said)
+    _print_messages(report, messages)
     if report.guard and report.state is ImportState.HELD:
         _print_guard(report, report.guard, touched)
 
@@ -86,11 +86,11 @@ def _lasted(report: Report) -> str:
     return f" ({lasted.total_seconds():.1f} s)" if lasted >= timedelta() else ""  # the clock was set back meanwhile
 
 
-def _print_messages(report: Report, said: Path | None) -> None:
+def _print_messages(report: Report, messages: Path | None) -> None:
     """Print equal messages once. All messages about the file are printed, and the first GROUPS_SHOWN about rows."""
     groups, limit = [], MESSAGES_KEPT
-    if said is not None and report.state is not ImportState.UNDONE:  # the report has the messages of the undo
-        groups = grouped_in(said)
+    if messages is not None and report.state is not ImportState.UNDONE:  # the report has the messages of the undo
+        groups = grouped_in(messages)
     if not groups:
         groups, limit = grouped_problems(report.messages), MESSAGES_IN_REPORT
     shown_groups = first_groups(groups, GROUPS_SHOWN)
@@ -98,10 +98,10 @@ def _print_messages(report: Report, said: Path | None) -> None:
         click.echo()
     for group in shown_groups:
         click.echo(f"{group.severity.ljust(8)} {harmless(group.sentence())} [{group.code}]")
-    said_in_all = sum(group.count for group in groups)
-    if more := said_in_all - sum(group.count for group in shown_groups):
+    total = sum(group.count for group in groups)
+    if more := total - sum(group.count for group in shown_groups):
         click.echo(f"... and {counted(more, 'more message', 'more messages')}")
-    if said_in_all >= limit:
+    if total >= limit:
         click.echo(f"Only the first {limit:,} messages are listed.")
 
 

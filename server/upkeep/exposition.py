@@ -30,8 +30,8 @@ class ByTenant:
     def set(self, value: float, *labels: str) -> None:
         known = self._values.get(labels)
         if known is None:
-            said = ",".join(f'{name}="{labels[place].translate(ESCAPED)}"' for name, place in self._order)
-            self._lines[labels] = _line(f"{self._name}{{{said}}}", value)
+            pairs = ",".join(f'{name}="{labels[place].translate(ESCAPED)}"' for name, place in self._order)
+            self._lines[labels] = _line(f"{self._name}{{{pairs}}}", value)
         elif known != value:
             self._changed[labels] = None  # rendered later: some values change with each packet
         self._values[labels] = value
@@ -53,12 +53,12 @@ class ByTenant:
     def render(self) -> str:
         """Return the lines HELP and TYPE, and all samples."""
         for labels in self._changed:
-            said = self._lines[labels].rpartition(" ")[0]
-            self._lines[labels] = _line(said, self._values[labels])
+            name = self._lines[labels].rpartition(" ")[0]
+            self._lines[labels] = _line(name, self._values[labels])
         self._changed.clear()
         return self._head + "".join(self._lines.values())
 
 
-def _line(said: str, value: float) -> str:
+def _line(name: str, value: float) -> str:
     shown = floatToGoString(value)  # type: ignore[no-untyped-call]
-    return f"{said} {shown}\n"
+    return f"{name} {shown}\n"

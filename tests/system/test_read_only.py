@@ -135,7 +135,7 @@ def test_a_start_on_a_read_only_disk_ends_with_a_sentence_that_says_what_to_do(s
     server.launch()
     assert server.died() == 1
     said = server.log.read_text().splitlines()[-1]
-    assert said.startswith(f"Error: {server.data}/headcount.lock is on a read-only file system: check the disk")
+    assert said.startswith(f"Error: {server.data}/headcount.lock is on a read-only file system. Check the disk")
     assert "the disk of the server is read-only" in server.cli("tenant", "list", check=False).err
     assert no_traceback(server)
     subprocess.run(["mount", "-o", "remount,rw", str(server.data)], check=True)

@@ -119,7 +119,7 @@ def test_a_report_has_plurals_messages_and_no_control_characters(data: Path) -> 
         entry = await queue.claim("acme", await enqueue(queue))
         assert entry
         problems = (
-            Problem(Severity.WARNING, "unknown_manager", "nobody has this address", 3, "manager", "x\x1b[2Jy"),
+            Problem(Severity.WARNING, "unknown_manager", "No user has this address.", 3, "manager", "x\x1b[2Jy"),
         )
         outcome = Outcome(ImportState.COMPLETED, Counts(created=2, warnings=1), entry.file, problems)
         await queue.finish(entry.ended(outcome, NOON), published=True)
@@ -127,7 +127,7 @@ def test_a_report_has_plurals_messages_and_no_control_characters(data: Path) -> 
     on_queue(data, end)
     text = run_cli("import", "show", "acme").text
     assert "2 created, 1 warning\n" in text
-    assert "line 3: manager: nobody has this address (x\\x1b[2Jy) [unknown_manager]" in text
+    assert "line 3: manager: No user has this address. (x\\x1b[2Jy) [unknown_manager]" in text
     assert "\x1b" not in text
 
 

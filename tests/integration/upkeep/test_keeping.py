@@ -77,9 +77,9 @@ class Yard(House):
             return set(await memory.imports_with_history())
 
     async def remembered(self) -> set[int]:
-        return await self.forget()
+        return await self.prune_effects()
 
-    async def forget(self, *imports: int) -> set[int]:
+    async def prune_effects(self, *imports: int) -> set[int]:
         """Delete the outcomes of these imports; return the imports whose outcomes are kept."""
         async with self.users().memory() as memory:
             return await memory.prune_effects(lambda _: imports)
@@ -205,7 +205,7 @@ async def test_nothing_is_deleted_while_an_import_waits_or_runs(yard: Yard) -> N
 async def test_a_deletion_that_a_crash_interrupted_is_completed_the_next_time(yard: Yard) -> None:
     await yard.applied(people("ann").decode(), 200 * DAY)
     await yard.applied(people("bob").decode(), 200 * DAY)
-    await yard.forget(1)
+    await yard.prune_effects(1)
     await yard.prune()
     assert await yard.history() == {2}
 

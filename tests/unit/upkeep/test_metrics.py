@@ -111,10 +111,8 @@ def test_every_promised_metric_exists() -> None:
 @pytest.mark.parametrize("kind", ["counter", "gauge"])
 def test_a_metric_of_tenants_is_written_as_the_library_writes_it(kind: Literal["counter", "gauge"]) -> None:
     registry = CollectorRegistry()
-    theirs = {"counter": Counter, "gauge": Gauge}[kind](
-        "headcount_x", "What it is", ["tenant", "a"], registry=registry
-    )
-    ours = ByTenant("headcount_x", "What it is", kind, ("tenant", "a"))
+    theirs = {"counter": Counter, "gauge": Gauge}[kind]("headcount_x", "Its help", ["tenant", "a"], registry=registry)
+    ours = ByTenant("headcount_x", "Its help", kind, ("tenant", "a"))
     assert without_created(generate_latest(registry)) == ours.render()
     values = (0, 1, 2.5, 999_999, 1_000_000, 1772366401.5, 1e21)
     for number, value in enumerate(values):
@@ -125,7 +123,7 @@ def test_a_metric_of_tenants_is_written_as_the_library_writes_it(kind: Literal["
 
 
 def test_a_metric_of_tenants_shows_the_newest_value_of_the_remaining_ones() -> None:
-    metric = ByTenant("headcount_x", "What it is", "gauge", ("tenant",))
+    metric = ByTenant("headcount_x", "Its help", "gauge", ("tenant",))
     for tenant in ("acme", "globex"):
         metric.set(1, tenant)
     metric.render()
