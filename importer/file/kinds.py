@@ -91,7 +91,7 @@ def _text_of_another_kind(text: bytes) -> FileError | None:
         if _LOGIN.search(text):
             return _not_csv(
                 "a sign-in page (HTML), not a CSV file. The program that fetched the list was not signed in. "
-                "Correct its access, then export and send the list again."
+                "Fix its access, then export and send the list again."
             )
         return _not_csv(
             "a web page (HTML), not a CSV file. Open it: it may say why the export failed. "

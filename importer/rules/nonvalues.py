@@ -131,7 +131,7 @@ def _is_letter(run: str) -> bool:
 
 def _error(needed: bool) -> Invalid | Doubtful:
     what = "A spreadsheet writes this if a formula fails"
-    advice = "Correct the formula and export again."
+    advice = "Fix the formula and export again."
     if needed:
         return Invalid("spreadsheet_error", f"{what}. {advice}")
     return Doubtful(LEAVE, "spreadsheet_error", f"{what}. The field was not changed. {advice}", least=1)
@@ -157,7 +157,7 @@ def _doubt_of_name(name: str, text: str, found: FieldValue) -> FieldValue | Doub
     """Do the same for a name or identifier. “-” stands for a missing name, and some people are named Null."""
     if name in _NAMES and text == "-":
         return found
-    message = f"Such text was kept as the {name}. If it is wrong, correct it and export again."
+    message = f"Such text was kept as the {name}. If it is wrong, fix it and export again."
     return Doubtful(found, "placeholder", message, least=2 if name in _NAMES else 1)
 
 
