@@ -1,4 +1,4 @@
-"""Counts, lists and sentences as messages write them. Pure."""
+"""How counts and messages are written for people. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Reads a file of users and applies it to a tenant.
+"""What a file means and what it does to the users.
 
-Does not depend on SSH, HTTP, Prometheus or the environment.
+Knows nothing of SSH, HTTP, Prometheus or the environment.
 """
 
 PART_OF = "headcount"
