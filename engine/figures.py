@@ -29,7 +29,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The result of the newest pruning. `what` is the state it applied to.
+    """The result of the newest pruning. `what` identifies the state that was pruned.
 
     `again_at` (RFC 3339) is when more is to be deleted; None: never.
     """
@@ -42,8 +42,8 @@ class Pruned:
 class Known:
     """The stored facts of one tenant; None if there are none.
 
-    `figures` come with a fingerprint of users.db at the time they were read. `sound` is the fingerprint of the folder
-    when it was last usable; empty while it is not.
+    `figures` come with the look of users.db (`Users.looks_like`) when they were read. `sound` is the look of the
+    folder when it was last usable; empty while it is not.
     """
 
     figures: tuple[str, Figures] | None = None

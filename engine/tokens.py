@@ -31,7 +31,7 @@ class Token:
         number = f"token {self.id}"
         return f"{self.comment} ({self.role.value}, {number})" if self.comment else f"{self.role.value}, {number}"
 
-    def lives(self, now: datetime) -> bool:
+    def is_valid(self, now: datetime) -> bool:
         """Return whether the token has not expired."""
         return self.expires_at is None or now < datetime.fromisoformat(self.expires_at)
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def may(path: Path, needed: int) -> bool:
-    """Return whether this process has the `needed` access (os.R_OK and so on); a read-only disk is ignored."""
+    """Return whether this process has the `needed` access (os.R_OK and so on).
+
+    On a read-only disk, write access is not required.
+    """
     if is_on_read_only_disk(path):
         needed &= ~os.W_OK
     return os.access(path, needed, effective_ids=True)

@@ -1,8 +1,8 @@
 """The server's host keys: created at the first start, refused if other users could have read them.
 
-An Ed25519 key always exists. Only if there was no key at all, an RSA key is created with it, for clients that do not
-know Ed25519. Other keys in the folder are used as well, for example those of the server that this one replaces. Every
-file that does not end in `.pub` is read as a private key.
+An Ed25519 key always exists. Only if there was no key at all, an RSA key is created with it, for clients that support
+nothing newer. Other keys in the folder are used as well, for example those of the server that this one replaces.
+Every file that does not end in `.pub` is read as a private key.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def _refuse_kind(kind: str, line: str) -> None:
             "there are options before the key; add the key alone, and set expiry and networks separately",
         )
     raise KeyRefused(
-        "key_type", f"the key type is not supported ({', '.join(KINDS)} are); expected: TYPE AAAA... comment"
+        "key_type", f"this is not a key of a supported type ({', '.join(KINDS)}); expected: TYPE AAAA... comment"
     )
 
 

@@ -98,7 +98,7 @@ def may_log_in(keys: Iterable[Key], kind: str, blob: bytes, address: Address, no
             if key.expired(now):
                 return Verdict(False, f"the key expired ({key.expires})", key)
             if key.networks and not any(plain(address) in network for network in key.networks):
-                return Verdict(False, "the key may not be used from this address", key)
+                return Verdict(False, "the key is not allowed from this address", key)
             return Verdict(True, "the key fits", key)
     return Verdict(False, "the tenant has no such key")
 
@@ -187,9 +187,9 @@ class KeyRing:
         key = _key(public, comment, expires, networks, moment)
         with self._writing() as before:
             if any(other.blob == key.blob for other in before):
-                raise KeyRefused("key_duplicate", f"the tenant already has this key ({key.fingerprint})")
+                raise KeyRefused("key_duplicate", f"this key is already added ({key.fingerprint})")
             if len(before) >= KEYS_MAX:
-                raise KeyRefused("key_too_many", f"a tenant has at most {KEYS_MAX} keys; revoke one first")
+                raise KeyRefused("key_too_many", f"at most {KEYS_MAX} keys are allowed; revoke one first")
             _write(self.path, (*before, key))
         return key
 
@@ -257,7 +257,7 @@ def _found(keys: Iterable[Key], wanted: str) -> Key:
 
 
 def _unknown(wanted: str) -> KeyRefused:
-    return KeyRefused("key_unknown", f"the tenant has no key {_name(wanted)}; see the list of keys")
+    return KeyRefused("key_unknown", f"there is no key {_name(wanted)}; see the list of keys")
 
 
 def _name(wanted: str) -> str:

@@ -1,10 +1,11 @@
 """Which import runs next, which imports it supersedes, and how many wait. Pure.
 
 Each tenant runs one import at a time, in the order in which the files were completed. If files are complete lists
-(`deactivate_missing`), only the newest waiting real import and the newest waiting dry run have to run.
+(`deactivate_missing`), only the newest waiting real import and the newest waiting dry run have to run. A real import
+that starts supersedes the older held ones.
 
-A correction file is part of a list: it supersedes no import, and no import supersedes it. The same holds for an
-import that waits for its undo, and for a test, which answers one person's question.
+A correction file is part of a list: it supersedes no import, and no queued import of one is superseded. The same
+holds for an import that waits for its undo, and for a test, which answers one person's question.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def next_turn(waiting: Sequence[Waiting], *, complete_lists: bool, now: float) -
     """
     queued = _in_order(waiting)
     gives_way = superseded(queued, complete_lists=complete_lists)
-    gone = {old.id for old, _ in gives_way}
-    head = next((each for each in queued if each.id not in gone), None)
+    replaced = {old.id for old, _ in gives_way}
+    head = next((each for each in queued if each.id not in replaced), None)
     run = head if head and WAITS.over(head.not_before, now) else None
     if run and _replaces(run):
         held = [each for each in waiting if each.held and not each.dry_run]
@@ -50,7 +51,7 @@ def superseded(waiting: Sequence[Waiting], *, complete_lists: bool) -> list[tupl
     """Return the queued imports that a newer one replaces, each with the newer one, whether or not an import runs."""
     found: list[tuple[Waiting, Waiting]] = []
     for dry_run in (False, True) if complete_lists else ():
-        lists = [each for each in _in_order(waiting) if each.dry_run is dry_run and _complete_list(each)]
+        lists = [each for each in _in_order(waiting) if each.dry_run is dry_run and _is_list(each)]
         found += [(older, lists[-1]) for older in lists[:-1]]
     return found
 
@@ -69,8 +70,8 @@ def _in_order(waiting: Sequence[Waiting]) -> list[Waiting]:
 
 
 def _replaces(waiting: Waiting) -> bool:
-    return not waiting.dry_run and _complete_list(waiting)
+    return not waiting.dry_run and _is_list(waiting)
 
 
-def _complete_list(waiting: Waiting) -> bool:
+def _is_list(waiting: Waiting) -> bool:
     return not waiting.correction and not waiting.undo and not waiting.trial

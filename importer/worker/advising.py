@@ -37,7 +37,7 @@ QUICK_S = 0.5
 WAITING_MOST = 100
 """The number of imports that may wait for advice at a time; further ones get none."""
 
-ROOM_BYTES = 64 * 1024 * 1024
+SPARE_BYTES = 64 * 1024 * 1024
 """The free space that the disk must have beside the copies that are made."""
 
 LONG_BYTES = 4 * 1024 * 1024
@@ -178,7 +178,7 @@ def _prepare(folder: TenantFolder, users: Users, ended: Ended, scratch: Path) ->
     if show_again(folder, ended.entry.id, matter):
         return None
     needed = users.copy_bytes() * 2 + ended.job.file.stat().st_size
-    if shutil.disk_usage(folder.root).free < needed + ROOM_BYTES:
+    if shutil.disk_usage(folder.root).free < needed + SPARE_BYTES:
         return None
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(mode=0o700)

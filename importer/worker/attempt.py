@@ -55,7 +55,7 @@ NOT_READ = (
 )
 
 
-def no_room_yet(why: str) -> str:
+def no_space_yet(why: str) -> str:
     """Return the message of an import that waits for disk space."""
     return f"Not yet: {why}. The server tries again."
 

@@ -74,8 +74,8 @@ def _too_old(entry: Entry, failed: int | None) -> bool:
 async def _keep_promise(queue: Queue, closing: Closing, folder: TenantFolder, entry: Entry) -> None:
     copy = folder.copy(entry.id)
     # The copy of a test was complete when the import was promised, and is its only file.
-    whole = copy.is_file() if entry.trial else await asyncio.to_thread(_same, copy, folder.visible(entry.path))
-    if whole:
+    complete = copy.is_file() if entry.trial else await asyncio.to_thread(_same, copy, folder.visible(entry.path))
+    if complete:
         await queue.landed(*entry.key)
         log.info(
             "Import %d of %s was uploaded before the server stopped; it is queued.",

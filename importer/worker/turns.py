@@ -22,7 +22,7 @@ from importer.queue.entry import Waiting
 from importer.queue.order import WAITS, next_turn, superseded
 from importer.queue.queue import Queue
 from importer.rules.settings import ImportSettings
-from importer.worker.attempt import TENANT_BROKEN, Starter, no_room_yet
+from importer.worker.attempt import TENANT_BROKEN, Starter, no_space_yet
 from importer.worker.closing import Closing
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ class Turns:
         None while the tenant is broken or nothing can be stored. Neither stops another tenant.
         """
         soundness, message = self._starter.soundness, TENANT_BROKEN
-        if not soundness.why(tenant) and (no_room := self._starter.why_not_stored(tenant)):
-            message = no_room_yet(no_room)
+        if not soundness.why(tenant) and (no_space := self._starter.why_not_stored(tenant)):
+            message = no_space_yet(no_space)
         elif not soundness.why(tenant):
             try:
                 return await self._due(tenant)
@@ -106,8 +106,8 @@ class Turns:
             if not turn.run.dry_run:
                 return None  # those behind it wait too
             # A waiting dry run blocks no other.
-            gone = {turn.run.id, *(old.id for old, _ in turn.superseded)}
-            candidates = [each for each in candidates if each.id not in gone]
+            decided = {turn.run.id, *(old.id for old, _ in turn.superseded)}
+            candidates = [each for each in candidates if each.id not in decided]
 
     async def _supersede(self, pairs: Sequence[tuple[Waiting, Waiting]]) -> None:
         for old, newer in pairs:

@@ -69,7 +69,7 @@ class Worker:
         self._turns = Turns(queue, closing, starter)
         self._running: dict[asyncio.Task[None], _Running] = {}
         self._requeued: dict[tuple[str, int], int] = {}
-        self._telling: set[asyncio.Task[None]] = set()
+        self._publishing: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self._ending = False
         self._stopping = asyncio.Event()
@@ -100,8 +100,8 @@ class Worker:
             await asyncio.wait([*self._running])
         if self._starter.advising:
             await self._starter.advising.stop()
-        if self._telling:
-            await asyncio.wait([*self._telling])
+        if self._publishing:
+            await asyncio.wait([*self._publishing])
 
     def hurry(self) -> None:
         """Stop waiting: roll back the running imports now."""
@@ -178,9 +178,9 @@ class Worker:
                 await asyncio.wait_for(self._stopping.wait(), WAITS.after(failures))
                 return  # the next start finds it
         if advice and isinstance(end, Outcome):
-            telling = asyncio.create_task(self._advised(entry, advice), name=f"telling of advice on {entry.id}")
-            self._telling.add(telling)
-            telling.add_done_callback(self._telling.discard)
+            publishing = asyncio.create_task(self._advised(entry, advice), name=f"publishing advice on {entry.id}")
+            self._publishing.add(publishing)
+            publishing.add_done_callback(self._publishing.discard)
 
     async def _advised(self, entry: Entry, advice: asyncio.Task[None]) -> None:
         """Write the report again when there is advice that the end of the import did not wait for."""

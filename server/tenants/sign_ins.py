@@ -37,7 +37,7 @@ class SignIns:
     async def find(self, text: str, now: datetime) -> Token | None:
         """Return the token of the session `text`; None if the session has ended."""
         token = await self._store.find(secret_hash(text), now=rfc3339(now), latest=_end_of_one_opened(now))
-        return token if token and token.lives(now) else None
+        return token if token and token.is_valid(now) else None
 
     async def close(self, text: str) -> None:
         """End the session if it exists."""

@@ -55,7 +55,7 @@ class Tokens:
     async def find(self, text: str, now: datetime) -> Token | None:
         """Return the token with this text; None if it does not exist, is revoked, or has expired at `now`."""
         token = await self._store.find(secret_hash(text))
-        return token if token and token.lives(now) else None
+        return token if token and token.is_valid(now) else None
 
 
 def _expiry(expires: str | None, now: datetime) -> str | None:

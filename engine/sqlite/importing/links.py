@@ -54,7 +54,7 @@ class SqliteStoredLinks:
     async def to_deactivated(self, field: str, first_new_id: int) -> AsyncIterator[list[ToDeactivated]]:
         async with self._db.execute(
             f"""
-            SELECT u.id, coalesce(u.email, u.external_id) AS whose, coalesce(m.email, m.external_id) AS whom
+            SELECT u.id, coalesce(u.email, u.external_id) AS user, coalesce(m.email, m.external_id) AS target
             FROM users AS m INDEXED BY users_deactivated
             CROSS JOIN users AS u ON u.{field}_id = m.id
             WHERE m.state = 'deactivated' AND u.state = 'active' AND (

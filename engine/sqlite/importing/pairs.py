@@ -1,6 +1,6 @@
 """New users and deactivated ones who may be the same person: compared in users.db, by its history.
 
-Compared are only users that this import created, deactivated or gave an address of: they are read from its changes.
+Users that this import created are compared with users that it deactivated, or whose address it gave to another user.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class SqliteFoundPairs:
     async def find_by_fields(self, fields: Iterable[str], first_new_id: int) -> None:
         await self._make()
         await self._db.create_function("full_name", 2, _full_name, deterministic=True)
-        await self._db.execute("CREATE TEMP TABLE gone (id INTEGER PRIMARY KEY)")
+        await self._db.execute("CREATE TEMP TABLE deactivated (id INTEGER PRIMARY KEY)")
         await self._db.execute(
-            "INSERT INTO gone SELECT DISTINCT user_id FROM changes"
+            "INSERT INTO deactivated SELECT DISTINCT user_id FROM changes"
             " WHERE import_id = ? AND field = 'state' AND new = 'deactivated'",
             (self._id,),
         )
@@ -73,7 +73,7 @@ class SqliteFoundPairs:
         place = "row_number() OVER (PARTITION BY value ORDER BY id)"
         await self._db.execute(
             f"INSERT INTO old_values SELECT value, id, {place} FROM (SELECT {value} AS value, u.id"  # noqa: S608
-            " FROM gone JOIN users AS u ON u.id = gone.id WHERE u.id NOT IN (SELECT old FROM pairs))"
+            " FROM deactivated JOIN users AS u ON u.id = deactivated.id WHERE u.id NOT IN (SELECT old FROM pairs))"
             " WHERE value IS NOT NULL"
         )
         ((any_old,),) = await self._db.execute_fetchall("SELECT EXISTS (SELECT 1 FROM old_values)")

@@ -47,14 +47,14 @@ class SqliteStoredUsers:
 
     async def beginning(self) -> Beginning:
         # Never reuse the id of a user who was removed by hand: history and invitations refer to it.
-        (highest, total, gone, unknown), *_ = await self._db.execute_fetchall(
+        (highest, total, deactivated, unknown), *_ = await self._db.execute_fetchall(
             "SELECT max(coalesce(max(id), 0), (SELECT coalesce(max(user_id), 0) FROM changes),"
             " (SELECT coalesce(max(user_id), 0) FROM invitations)), (SELECT count(*) FROM users),"
             " (SELECT count(*) FROM users WHERE state = 'deactivated'),"
             " (SELECT count(*) FROM users WHERE state = 'deactivated' AND known = 0) FROM users"
         )
         ((revision,),) = await self._db.execute_fetchall("SELECT revision FROM meta")
-        return Beginning(highest, total, gone, unknown, revision)
+        return Beginning(highest, total, deactivated, unknown, revision)
 
     async def expect_all_new(self) -> None:
         """Drop the indexes that only `index_links` and later steps need: built at the end they cost half."""

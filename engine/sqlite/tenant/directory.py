@@ -45,10 +45,10 @@ class SqliteDirectory:
     async def count_by_state(self) -> dict[str, int]:
         if self._index and (counts := await self._index.counts()):
             return counts
-        (total, gone), *_ = await fetch(
+        (total, deactivated), *_ = await fetch(
             self._db, "SELECT count(*), (SELECT count(*) FROM users WHERE state = 'deactivated') FROM users"
         )
-        return {"active": total - gone, "deactivated": gone}
+        return {"active": total - deactivated, "deactivated": deactivated}
 
     async def page(
         self, *, search: str = "", state: str | None = None, limit: int = 100, after: int = 0, known: bool = False

@@ -147,12 +147,12 @@ class Index:
         log_rows = list(await self._db.execute_fetchall(STANDING, (FORMAT, LATE_MOST + 2)))
         if not log_rows or not log_rows[0]["same"]:
             return None
-        highest, active, gone = log_rows[0]["highest"], log_rows[0]["active"], log_rows[0]["deactivated"]
+        highest, active, deactivated = log_rows[0]["highest"], log_rows[0]["active"], log_rows[0]["deactivated"]
         new = await self._ids("SELECT id FROM main.users WHERE id > ? LIMIT ?", (highest, LATE_MOST + 1))
         late = {row["user_id"] for row in log_rows[1:] if row["user_id"] is not None}.union(new)
         if len(log_rows) - 1 > LATE_MOST or len(late) > LATE_MOST:
             return None
-        counts = None if late or active is None else {"active": active, "deactivated": gone}
+        counts = None if late or active is None else {"active": active, "deactivated": deactivated}
         return Standing(sorted(late), counts)
 
     async def _few(self) -> Standing | None:

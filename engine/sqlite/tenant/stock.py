@@ -23,5 +23,5 @@ def take_stock(database: Path, timeout_s: float) -> Stock:
     with translating(), closing(sqlite3.connect(where, uri=True, timeout=timeout_s)) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         check_version(database, "tenant", version)
-        total, gone, inviting, logged = db.execute(COUNTS).fetchone()
-        return Stock(total - gone, gone, bool(inviting), logged, dict(db.execute(SELECT)))
+        total, deactivated, inviting, logged = db.execute(COUNTS).fetchone()
+        return Stock(total - deactivated, deactivated, bool(inviting), logged, dict(db.execute(SELECT)))

@@ -23,11 +23,11 @@ class Waiting:
 
 
 class ToDeactivated(NamedTuple):
-    """An active user (`whose`) with a link to a deactivated one (`whom`), as shown to people."""
+    """An active user with a link to a deactivated one (`target`), as shown to people."""
 
     user_id: int
-    whose: str | None
-    whom: str | None
+    user: str | None
+    target: str | None
 
 
 class StoredLinks(Protocol):

@@ -112,7 +112,7 @@ def test_several_settings_are_changed_completely_or_not_at_all() -> None:
         (("tenant", "set", "acme", "allowed_networks=10.0.0.1/8"), "did you mean 10.0.0.0/8"),
         (("tenant", "remove", "initech", "--yes"), "no tenant initech"),
         (("key", "list", "initech"), "no tenant initech"),
-        (("key", "revoke", "acme", "SHA256:none"), "has no key SHA256:none"),
+        (("key", "revoke", "acme", "SHA256:none"), "there is no key SHA256:none"),
         (("token", "create", "initech", "--role", "owner"), "no tenant initech"),
         (("token", "revoke", "7"), "no token 7"),
     ],
@@ -179,7 +179,7 @@ def test_a_missing_table_is_named(data_dir: Path) -> None:
     by_hand(data_dir / "headcount.db", "ALTER TABLE tokens RENAME TO away")
     for table, command in (("users", ("users", "list", "acme")), ("tokens", ("token", "list"))):
         ran = run_cli(*command)
-        assert (ran.code, ran.err) == (1, f"Error: the database can't be used: no such table: {table}\n")
+        assert (ran.code, ran.err) == (1, f"Error: the database cannot be used: no such table: {table}\n")
 
 
 def test_keys_are_added_listed_and_revoked(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ async def test_a_client_gets_an_error_when_its_import_cannot_be_queued(house: Ho
         with pytest.raises(HookRefused, match="another process holds the database"):
             await hook(house).arriving(UPLOAD)
         await hook(house).aborted(UPLOAD, "the connection was lost")
-    with pytest.raises(HookRefused, match="no tenant initech"):
+    with pytest.raises(HookRefused, match="the tenant initech no longer exists"):
         await hook(house).arriving(Upload("initech", "/sync_users.csv", 1, None, NOON, "close"))
 
 

@@ -169,7 +169,7 @@ def _busy(*_: Any) -> Any:
         (copies, "_read_only", _full),
         (advising, "keep_advice", _full),
         (advising, "_prepare", _full),
-        (advising, "ROOM_BYTES", 2**62),
+        (advising, "SPARE_BYTES", 2**62),
     ],
     ids=["busy", "full", "not kept", "not prepared", "no room"],
 )

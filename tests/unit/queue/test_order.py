@@ -125,7 +125,7 @@ KINDS = st.tuples(st.sampled_from(["queued", "held"]), st.booleans(), st.boolean
 
 
 @given(st.lists(KINDS, max_size=8), st.booleans())
-def test_each_import_is_superseded_only_by_a_newer_complete_list_of_its_kind(
+def test_each_import_is_superseded_only_by_a_newer_list_of_its_kind(
     kinds: list[tuple[str, bool, bool, float]], whole: bool
 ) -> None:
     entries = [
