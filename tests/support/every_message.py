@@ -18,8 +18,8 @@ from pathlib import Path
 from importer.model import FileFacts, ImportState
 from importer.queue.checksum import differs, missing, unread, waiting
 from importer.queue.entry import Entry
-from importer.worker.attempt import INTERNAL_ERROR, NOT_READ, TENANT_BROKEN, no_room_yet
-from importer.worker.recovery import BROKEN_OFF, GAVE_UP
+from importer.worker.attempt import INTERNAL_ERROR, NOT_READ, TENANT_BROKEN, no_space_yet
+from importer.worker.recovery import INTERRUPTED, GAVE_UP
 from server.files.near_names import what_differs
 from server.hooks.import_hook import _sentence
 from tests.support import ROOT
@@ -122,12 +122,12 @@ def _without_a_file() -> Iterator[Message]:
     yield _message("internal_error", "error", None, None, INTERNAL_ERROR)
     for path in IGNORED:
         yield _of_state(ImportState.IGNORED, what_differs(path, "/sync_users.csv", wide=True) or "")
-    yield _of_state(ImportState.ABORTED, BROKEN_OFF)
+    yield _of_state(ImportState.ABORTED, INTERRUPTED)
     for name in ("sync_users.csv", "sync_users.csv.sha256"):
         entry = Entry("acme", 1, ImportState.ARRIVING, False, 1, f"/{name}", replace(file, name=name), "")
         yield _of_state(ImportState.ABORTED, _sentence(entry, ImportState.ABORTED, "the connection was lost"))
     newer = Entry("acme", 2, ImportState.QUEUED, False, 2, "/sync_users.csv", file, "")
-    for message in (NOT_READ, TENANT_BROKEN, no_room_yet("the disk is full"), waiting("2026-01-01T01:00:00Z")):
+    for message in (NOT_READ, TENANT_BROKEN, no_space_yet("the disk is full"), waiting("2026-01-01T01:00:00Z")):
         yield _of_state(ImportState.QUEUED, message)
     superseded = newer.superseded(newer, datetime(2026, 1, 1, tzinfo=UTC))
     yield _of_state(ImportState.SUPERSEDED, superseded.message or "")
