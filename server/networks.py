@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, PlainSerializer
 from ground.addresses import Network
 from keys.errors import KeyRefused
 from keys.ring import parse_network
+from server.setting_errors import Quoted
 
 
 def _networks(value: object) -> object:
@@ -18,7 +19,7 @@ def _networks(value: object) -> object:
     try:
         return tuple(parse_network(str(part)) for part in parts if part != "")
     except KeyRefused as error:
-        raise ValueError(error.message) from None
+        raise Quoted(error.message) from None
 
 
 Networks = Annotated[

@@ -55,6 +55,10 @@ _WITHOUT_VALUE = {"missing", "extra_forbidden", "too_long"}
 """Error types whose message does not quote the value."""
 
 
+class Quoted(ValueError):  # noqa: N818 - what is the case
+    """An invalid value, with a message that quotes its invalid part."""
+
+
 def reason(details: ErrorDetails, *, secret: bool = False) -> str:
     """Return the rule, and the value unless it is `secret`: `must be a whole number, not “abc”`."""
     facts = {name: _fact(value) for name, value in details.get("ctx", {}).items()}
@@ -65,7 +69,8 @@ def reason(details: ErrorDetails, *, secret: bool = False) -> str:
     sentence = REASONS.get(details["type"], "is not a valid value").format(**units, **facts)
     given = details["input"]
     whole_table = details["type"] == "value_error" and isinstance(given, dict | list | tuple)
-    if secret or whole_table or not details["loc"] or details["type"] in _WITHOUT_VALUE:
+    quoted = isinstance(details.get("ctx", {}).get("error"), Quoted)
+    if secret or whole_table or quoted or not details["loc"] or details["type"] in _WITHOUT_VALUE:
         return sentence
     return f"{sentence}, not {_given(given)}"
 

@@ -19,7 +19,7 @@ from importer.model import FileFacts, ImportState
 from importer.queue.checksum import differs, missing, unread, waiting
 from importer.queue.entry import Entry
 from importer.worker.attempt import INTERNAL_ERROR, NOT_READ, TENANT_BROKEN, no_space_yet
-from importer.worker.recovery import INTERRUPTED, GAVE_UP
+from importer.worker.recovery import GAVE_UP, INTERRUPTED
 from server.files.near_names import what_differs
 from server.hooks.import_hook import _sentence
 from tests.support import ROOT

@@ -124,7 +124,7 @@ def test_the_custom_field_of_the_identifier_cannot_be_removed() -> None:
         ({"blank_cells": "guess"}, "blank_cells: must be “clear” or “keep”, not “guess”"),
         ({"notify_email": 7}, "notify_email: must be email addresses separated by commas, not 7"),
         ({"allowed_networks": 7}, "allowed_networks: must be networks such as 192.0.2.0/24"),
-        ({"allowed_networks": [7]}, "allowed_networks: '7' is no network"),
+        ({"allowed_networks": [7]}, "allowed_networks: “7” is not a network"),
         ({"field_mapping": [1]}, "field_mapping: must be a table, not [1]"),
         ({"value_mapping": {"role": "x"}}, "value_mapping: role: must be a table, not “x”"),
         ({"custom_fields": {"key": "x"}}, "custom_fields: must be a list, not"),
