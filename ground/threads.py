@@ -1,8 +1,8 @@
 """How a coroutine waits for a thread: it continues in the same step of the event loop in which the thread reports.
 
-asyncio's own ways (`run_in_executor`, a future set by another thread, `shield` around them) take two to five steps
-more, and each step is long when many clients keep the loop busy. And none of them makes a cancellation wait for the
-end of a thread that works on open files or in a transaction.
+The ways of asyncio (`run_in_executor`, a future set by another thread, `shield` around them) take two to five steps
+more. Each step is long when many clients keep the loop busy. And none of them makes a cancellation wait for the end
+of a thread that works on open files or in a transaction.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def approval_of(entry: Entry, *, by: str, at: str, users: frozenset[int], held_a
     then.
     """
     if held_at not in (None, entry.finished_at):
-        raise Refused("held_again", "the import was held again after you opened it: review its users again")
+        raise Refused("held_again", "the import was held again meanwhile: review its users again")
     guard = entry.outcome.guard if entry.outcome else None
     return Approval(by, at, guard.reasons if guard else (), users)
 

@@ -1,8 +1,8 @@
 """Read a checksum file, and decide what it means for an upload. Pure.
 
 A checksum that matches an upload proves the upload complete, whenever the checksum arrived. A checksum that matches
-no upload counts against an upload that it may have been sent for: it arrived after the upload before that one, and
-before the upload after it.
+no upload counts against an upload that it may have been sent for. It must have arrived after the upload before that
+one, and before the upload after it.
 
 A checksum that matches another upload, or made another import fail, counts against no upload. So the previous file's
 checksum, still in the folder beside the new file, does not make the new file fail.

@@ -8,8 +8,8 @@
 Each change names the states it may start from. If the server and a command decide at the same time, one wins and the
 other gets Refused.
 
-order.py decides which import runs next, allowed.py which decisions an import allows. closing.py does the rest of an
-end, and listing.py reads imports.
+Which import runs next is decided in order.py, which decisions an import allows in allowed.py. The rest of an end is
+in closing.py, and reads are in listing.py.
 """
 
 from __future__ import annotations

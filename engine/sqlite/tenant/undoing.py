@@ -112,7 +112,7 @@ class SqliteUndoing:
             "CREATE TEMP TABLE undoing (user_id INTEGER, id INTEGER, field TEXT, old, new,"
             " PRIMARY KEY (user_id, field)) WITHOUT ROWID"
         )
-        # A field that the import changed twice is here once, with its first old and last new value: one import may
+        # A field that the import changed twice is here once, with its first old and last new value. An import may
         # have spelled an address differently, then given it to another user.
         await self._db.execute(
             "INSERT INTO undoing SELECT user_id, id, field, old, new FROM changes"

@@ -1,7 +1,7 @@
 """The stored data of an import beside the users: that it was applied, what it changed, the users it invites. Pure.
 
 It is written in the import's own transaction, so an import that is rolled back leaves none of it and invites no user.
-server/notify decides when and how invitations are sent.
+The package server.notify decides when and how invitations are sent.
 """
 
 from __future__ import annotations

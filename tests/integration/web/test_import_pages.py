@@ -116,7 +116,7 @@ async def test_an_approval_of_a_list_that_was_not_shown_is_refused(site: Site) -
     number = await hold(site)
     answer = await post(site, f"{IMPORTS}/{number}/approve", held_at="2026-01-01T00:00:00.000Z")
     assert answer.status_code == 409
-    assert "The import was held again after you opened it" in seen(answer.text)
+    assert "The import was held again meanwhile: review its users again" in seen(answer.text)
     assert "Approve: deactivate 11 users" in answer.text
 
 
