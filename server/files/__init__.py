@@ -1,1 +1,1 @@
-"""A tenant's files, without any SSH: from the first byte of an upload to its place."""
+"""A tenant's files, independent of SSH: from the first byte of an upload to its final path."""

@@ -1,6 +1,6 @@
-"""Changes to a tenant's tree that are no uploads: rename, remove, folders, times. A rename onto a hook's path lands.
+"""Changes to a tenant's tree other than uploads: rename, remove, folders, times. A rename to a hook's path lands.
 
-Everything raises OSError with a sentence for the client, and keeps the running total true.
+Every function raises OSError with a message for the client, and keeps the running total of the quota correct.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from server.files.placing import Spot
 from server.files.space import Space
 from server.files.tree import check_regular, in_the_way, open_regular, stat_if_there
 
-THERE_ALREADY = "is there already"
+THERE_ALREADY = "a file or folder of this name already exists"
 
 
 async def rename(space: Space, old: ClientPath, new: ClientPath, *, replace: bool) -> None:
-    """Move a file or folder; without `replace` only where nothing is.
+    """Move a file or folder. Without `replace` the new path must be free, unless a file is moved to a hook's path.
 
-    A file is put at a hook's path also in the place of an older one: many clients upload under another name and then
-    rename plainly, which by the protocol (draft-ietf-secsh-filexfer-02, section 6.5) fails where a file is.
+    Many clients upload under another name and then rename plainly. By the protocol (draft-ietf-secsh-filexfer-02,
+    section 6.5) that fails if the new path exists; at a hook's path it replaces the older file.
     """
     check_writable(old)
     check_writable(new)
@@ -72,7 +72,7 @@ async def _rename_file(
             _move(space, await space.usage(), source, target, found, there)
     finally:
         os.close(fd)
-    if not space.house.hooks.find(str(old)):  # putting a finished file aside is no mistake
+    if not space.house.hooks.find(str(old)):  # moving a finished file away from a hook's path is not a mistake
         await tell_if_near(space, upload)
 
 
@@ -80,7 +80,7 @@ def _move(
     space: Space, usage: Usage, source: Spot, target: Spot, found: os.stat_result, there: os.stat_result | None
 ) -> None:
     if there is not None and os.path.samestat(found, there):
-        os.unlink(source.name, dir_fd=source.folder)  # a rename onto itself would leave both names
+        os.unlink(source.name, dir_fd=source.folder)  # rename(2) of two links to one file would leave both names
     else:
         with space.freeing(target.folder, target.name, there):
             os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
@@ -89,8 +89,10 @@ def _move(
 
 
 async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot) -> None:
-    """It lands under a name of its own, and loses the old one when it has: until then other sessions may do with that
-    what they like, and nothing has to be put back."""
+    """Land the file under a new hard link in staging, and remove its old name afterwards.
+
+    Until then other sessions may change the old name, and a failure needs no repair.
+    """
     own = Spot(space.staging.fd, secrets.token_hex(16).encode())
     os.link(source.name, own.name, src_dir_fd=source.folder, dst_dir_fd=own.folder, follow_symlinks=False)
     try:
@@ -109,28 +111,28 @@ async def _land(space: Space, hook: Hook, upload: Upload, fd: int, source: Spot,
     if left is not None and os.path.samestat(left, os.fstat(fd)):
         os.unlink(source.name, dir_fd=source.folder)
         usage.release(left.st_size, 1)
-        with suppress(OSError):  # it has landed; after a crash it may have its old name too
+        with suppress(OSError):  # the file has landed; after a crash it may also have its old name
             await space.in_thread(os.fsync, source.folder)
     await space.recounted()
 
 
 async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Spot, *, replace: bool) -> None:
-    """A folder must not grow the tree too deep, nor bring a file to a hook's path unseen.
+    """Move a folder, unless the tree gets too deep or a file in the folder would get a hook's path.
 
-    While it is measured another session may move it away, put a file in its place, or change what is at the target.
+    While the folder is measured, another session may move or replace it, or change the target; both are checked then.
     """
     if any(hooked.startswith(f"{new}/") for hooked in space.house.hooks):
-        raise OSError(errno.EACCES, "a folder can't be put where files are waited for; upload the file itself")
+        raise OSError(errno.EACCES, "a folder cannot be moved to the path of an import file; upload the file itself")
     fd = os.open(source.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source.folder)
     try:
         depth = (await space.in_thread(measure, fd)).depth
         now = os.stat(source.name, dir_fd=source.folder, follow_symlinks=False)
         if not os.path.samestat(now, os.fstat(fd)):
-            raise OSError(errno.ENOENT, "the folder was moved away meanwhile")
+            raise OSError(errno.ENOENT, "another session moved or replaced the folder; list it and try again")
     finally:
         os.close(fd)
     if len(new.parts) + depth > MAX_DEPTH:
-        raise OSError(errno.ENAMETOOLONG, f"there would be more than {MAX_DEPTH} folders in one another")
+        raise OSError(errno.ENAMETOOLONG, f"a path in it would have more than {MAX_DEPTH} parts; use fewer folders")
     there = in_the_way(target.name, target.folder, replace=replace)
     os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
     if there is not None:
@@ -138,7 +140,7 @@ async def _rename_folder(space: Space, new: ClientPath, source: Spot, target: Sp
 
 
 async def remove(space: Space, path: ClientPath) -> None:
-    """Remove a file (or a link, itself)."""
+    """Remove a file or a link; the target of a link stays."""
     check_writable(path)
     usage = await space.usage()
     async with AsyncExitStack() as stack:
@@ -147,14 +149,14 @@ async def remove(space: Space, path: ClientPath) -> None:
         folder = stack.enter_context(space.folder.holding(path))
         found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
-            raise OSError(errno.EISDIR, "that is a folder")
+            raise OSError(errno.EISDIR, "this is a folder, not a file")
         with space.freeing(folder, path.name, found):
             os.unlink(path.name, dir_fd=folder)
     usage.release(found.st_size if stat.S_ISREG(found.st_mode) else 0, 1)
 
 
 async def make_folder(space: Space, path: ClientPath, limits: TenantLimits) -> None:
-    """Make a folder; it counts as a file. Raises FileExistsError where one is, also for `/`: clients ask then."""
+    """Make a folder; it counts as one file. Raises FileExistsError if the path exists, also for the fixed folders."""
     if is_fixed(path):
         raise OSError(errno.EEXIST, THERE_ALREADY)
     check_writable(path)
@@ -180,7 +182,7 @@ async def remove_folder(space: Space, path: ClientPath) -> None:
 
 
 def set_times(space: Space, path: ClientPath, times: tuple[int, int]) -> None:
-    """Access and modification time, in nanoseconds since 1970; of a link its own. Those of fixed folders stay."""
+    """Set access and modification time, in nanoseconds since 1970. Does not follow links, and skips fixed folders."""
     if is_fixed(path):
         return
     check_writable(path)

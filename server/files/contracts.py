@@ -1,6 +1,6 @@
-"""What the SFTP side has to know of the rest of the house: accounts, their keys and limits, and who counts.
+"""The parts of Headcount that the SFTP side needs: tenants with their keys and limits, and metrics.
 
-Protocols only: the tenants and their key rings, and the metrics, are built elsewhere and handed in.
+Only protocols: the tenants, their key rings and the metrics are built elsewhere and passed in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ground.addresses import Address, Network, plain
 
 @dataclass(frozen=True, slots=True)
 class TenantLimits:
-    """What one tenant may use. No networks: from anywhere."""
+    """Limits of one tenant. Without networks, clients may connect from any address."""
 
     quota_bytes: int = 10 * 1024**3
     quota_files: int = 10_000
@@ -25,12 +25,12 @@ class TenantLimits:
     allowed_networks: tuple[Network, ...] = ()
 
     def admits(self, address: Address) -> bool:
-        """Whether a client may come from `address` (an IPv4 address inside IPv6 counts as the former)."""
+        """Return whether a client may connect from `address` (an IPv4 address mapped into IPv6 counts as IPv4)."""
         return not self.allowed_networks or any(plain(address) in network for network in self.allowed_networks)
 
 
 class Verdict(Protocol):
-    """Whether a key may log in; `reason` is for the log."""
+    """Whether a key may log in; `reason` is a clause for the log."""
 
     @property
     def allowed(self) -> bool: ...
@@ -39,14 +39,14 @@ class Verdict(Protocol):
 
 
 class KeyRing(Protocol):
-    """The keys of one tenant; read again when they change."""
+    """The keys of one tenant; reread when they change."""
 
     def may_log_in(self, kind: str, blob: bytes, address: Address, now: datetime) -> Verdict:
-        """Judge the public key `blob` (SSH wire format, of type `kind`), offered from `address` at `now`."""
+        """Decide on the public key `blob` (SSH wire format, of type `kind`), offered from `address` at `now`."""
 
 
 class Account(Protocol):
-    """One tenant as the SFTP side sees it. `root` is its folder (`tenants/<name>`), not what the client sees."""
+    """One tenant as the SFTP side sees it. `root` is its folder (`tenants/<name>`), not the client's `/`."""
 
     @property
     def name(self) -> str: ...
@@ -58,32 +58,32 @@ class Account(Protocol):
     def ring(self) -> KeyRing: ...
     @property
     def broken(self) -> str | None:
-        """Why the tenant cannot be used now: its clients are refused. None: it can."""
+        """Why the tenant cannot be used now, so that its clients are refused; None if it can be used."""
 
 
 class TenantDirectory(Protocol):
-    """All accounts. Called on the event loop, at every login and once a second per session: quick."""
+    """All tenants. Must be quick: called on the event loop, at every login and once a second for each session."""
 
     def account(self, name: str) -> Account | None:
-        """The account as it is now; None if there is none of that name."""
+        """Return the tenant as it is now; None if no tenant has this name."""
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:
-        """Return the kept copies of files whose imports wait, run or are held; None if that cannot be read now."""
+        """Return the kept copies of files of queued, running or held imports; None if that cannot be read now."""
 
 
 UploadResult = Literal["completed", "aborted", "refused", "ignored"]
 LoginResult = Literal["accepted", "refused", "limited"]
-"""`limited`: refused for a cap or a ban, not for a key."""
+"""`limited`: refused because of a cap or a ban, not because of a key."""
 
 
 class Metrics(Protocol):
-    """What is counted. `tenant` is "" for names that are no tenant's."""
+    """The counters of the SFTP side. `tenant` is "" for names that do not belong to a tenant."""
 
     def session_opened(self, tenant: str) -> None: ...
     def session_closed(self, tenant: str) -> None: ...
     def login(self, tenant: str, result: LoginResult) -> None: ...
     def source_banned(self) -> None: ...
     def transferred(self, tenant: str, direction: Literal["in", "out"], size: int) -> None:
-        """`size` bytes of file content; added up before, not called for every packet."""
+        """Count `size` bytes of file content. The caller adds up packets first."""
 
     def upload(self, tenant: str, result: UploadResult) -> None: ...

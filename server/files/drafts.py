@@ -1,6 +1,6 @@
-"""A file while it is being written: an inode in staging, which no listing shows and only a publication moves.
+"""A draft: a file that is being written. It is an inode in staging, which no listing shows until it is published.
 
-Knows nothing of hooks or of the protocol. Everything raises OSError with a sentence for the client.
+This module does not know hooks or the protocol. Every function raises OSError with a message for the client.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from server.files.paths import ClientPath
 from server.files.written import Trace
 
 InThread = Callable[..., Awaitable[Any]]
-"""As `Space.in_thread`."""
+"""The signature of `Space.in_thread`."""
 
 _SLICE = 64 * 1024 * 1024
 
 
 class Draft:
-    """One handle open for writing. Its length is counted against the quota until it is published or discarded.
+    """One handle open for writing. Its length counts against the quota until it is published or discarded.
 
-    `changed` says whether there is anything to publish, `failure` why there must not be, `removed` whether the client
-    has removed it before it closed it; `times` are those the client set, in nanoseconds.
+    `changed`: there is something to publish. `failure`: why it must not be published. `removed`: the client removed
+    the file before it closed it. `times`: access and modification time that the client set, in nanoseconds.
     """
 
     __slots__ = (
@@ -38,7 +38,7 @@ class Draft:
     def __init__(
         self, path: ClientPath, staging: int, usage: Usage, limits: Callable[[], TenantLimits], *, new: bool
     ) -> None:
-        """A new empty draft for `path`; `new` if nothing is there yet, so that it counts as one file more."""
+        """Make an empty draft for `path`. `new`: the path does not exist yet, so the draft counts as a file."""
         self.path = path
         self.counted = 1 if new else 0
         self.append = False
@@ -63,29 +63,29 @@ class Draft:
             raise
 
     def reserve_copy(self, size: int) -> None:
-        """Count the `size` bytes that are about to be copied in."""
+        """Count `size` bytes before they are copied in."""
         check_length(size, self._limits())
         self._usage.reserve(size, 0, self._limits())
         self.size = size
 
     def write(self, offset: int, data: bytes) -> int:
-        """Write all of `data` at `offset`, or at the end of one opened for appending.
+        """Write all of `data` at `offset`, or at the end if the draft was opened for appending.
 
-        A write that failed is remembered: nothing is written or published after it.
+        After a write that failed, nothing more is written and the draft is not published.
         """
         with self._writing(offset, data) as place:
             _write_all(self.fd, data, place)
         return len(data)
 
     async def write_in_thread(self, in_thread: InThread, offset: int, data: bytes) -> int:
-        """The same, off the event loop. Nothing else is to be done with the draft meanwhile."""
+        """Like `write`, but in a thread. The caller must not use the draft until it returns."""
         with self._writing(offset, data) as place:
             await in_thread(_write_all, self.fd, data, place)
         return len(data)
 
     @contextmanager
     def _writing(self, offset: int, data: bytes) -> Iterator[int]:
-        """Around writing `data`; where it is to be written."""
+        """Wrap the writing of `data`; yield the offset to write at."""
         if self.failure is not None:
             raise OSError(errno.EIO, f"an earlier write failed: {self.failure}")
         place = self.size if self.append else offset
@@ -101,7 +101,7 @@ class Draft:
             self.trace.wrote(place, len(data))
 
     def resize(self, size: int) -> None:
-        """Cut or extend to `size` bytes. It counts as a change even if it was that long before."""
+        """Cut or extend to `size` bytes. Counts as a change even if the length stays the same."""
         try:
             self._grow_to(size)
             os.ftruncate(self.fd, size)
@@ -114,21 +114,23 @@ class Draft:
         self.changed = True
 
     def set_times(self, times: tuple[int, int]) -> None:
-        """Access and modification time, in nanoseconds since 1970."""
+        """Set access and modification time, in nanoseconds since 1970."""
         self.times = times
         os.utime(self.fd, ns=times)
 
     def discard(self, close: Callable[[int], object] = os.close) -> None:
-        """Give up what was written; the quota is as if it had never been. `close` frees what the file took."""
+        """Discard the written bytes and release their quota. `close` closes the descriptor, which frees the space."""
         try:
-            with suppress(OSError):  # it was published and taken back; or the disk fails, and a start removes it
+            with suppress(
+                OSError
+            ):  # a failed publication removed the name; or the disk fails and start-up removes it
                 os.unlink(self.name, dir_fd=self._staging)
         finally:
             close(self.fd)
             self._usage.release(self.size, self.counted)
 
     def published(self, replaced: os.stat_result | None) -> None:
-        """It is now the visible file, in the place of `replaced`: count it as such and let go of it."""
+        """Count the draft as a visible file that replaced `replaced`, and close it."""
         os.close(self.fd)
         if replaced is not None:
             self._usage.release(replaced.st_size, self.counted)
@@ -150,7 +152,7 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
 
 
 def copy_contents(source: int, target: int, size: int) -> None:
-    """Copy the first `size` bytes of one open file into another empty one, sharing blocks where possible. Blocks."""
+    """Copy the first `size` bytes of an open file into an empty one, sharing blocks where possible. Blocks."""
     done = 0
     try:
         while done < size:
@@ -164,6 +166,6 @@ def copy_contents(source: int, target: int, size: int) -> None:
     while done < size:
         block = os.pread(source, min(size - done, 1024 * 1024), done)
         if not block:
-            raise OSError(errno.EIO, "the file became shorter while it was copied")
+            raise OSError(errno.EIO, "the file became shorter while the server copied it; try again")
         _write_all(target, block, done)
         done += len(block)

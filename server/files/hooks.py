@@ -1,7 +1,7 @@
-"""The table of hooks: which path does something when a file lands there, and which names come near one.
+"""The table of hooks: code that runs when a file lands at a path, or at a similar path.
 
-A hook is any object with the five methods of `Hook`. The SFTP side knows nothing else of what follows an upload.
-Which names are near one is in `near_names`.
+A hook is any object with the five methods of `Hook`. The SFTP side knows nothing else about the imports that follow.
+`near_names` decides which paths are similar to a hook's path.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from importer.model import Written
 from server.files.near_names import what_differs
 
 Origin = Literal["close", "rename", "resize"]
-"""What completed the file: the client's CLOSE, a rename onto the path, or a change of its size by path."""
+"""The request that completed the file: the client's CLOSE, a rename to the path, or a change of size by path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One file sent by a tenant.
 
-    `path` is as the tenant sees it, from "/". `size` is in bytes: of the file, or of what came before it broke off.
-    `written` is None when nobody knows how it was written.
+    `path` is the client's path, from "/". `size` is in bytes: of the file, or as received if it was interrupted.
+    `written` is None if the server has no record of how the file was written.
     """
 
     tenant: str
@@ -37,41 +37,41 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A hook's promise about an upload: its number, and where the immutable copy (a hard link) has to be made."""
+    """A hook's answer to an upload: the import's id, and the path at which to make the kept copy (a hard link)."""
 
     id: int
     copy: Path
 
 
 class HookRefused(Exception):  # noqa: N818 - the field's word
-    """The hook won't take the file; the message is a sentence for the client, and the old file stays."""
+    """The hook refuses the file. The message is a sentence for the client; the old file stays."""
 
 
 class Hook(Protocol):
-    """What happens when a file lands at a path. All of it is awaited inside the client's request."""
+    """Code that runs when a file lands at a path. Every method is awaited inside the client's request."""
 
     async def arriving(self, upload: Upload) -> Arrival:
-        """The bytes are on disk, not yet visible. Durable when it returns.
+        """Record an upload whose bytes are on disk but not yet visible. The record is durable on return.
 
         Raises HookRefused: the client gets a failure with its message, and the old file stays.
         """
 
     async def landed(self, upload: Upload, arrival: Arrival) -> None:
-        """The copy is made, the file visible, both on disk. Durable when it returns; the client gets its OK then."""
+        """Queue the upload: the copy and the visible file are on disk. Durable on return; then the client gets OK."""
 
     async def failed(self, upload: Upload, arrival: Arrival, reason: str) -> None:
-        """What was arriving could not be published after all; the old file stays and there is no copy."""
+        """Record that an arriving upload could not be published: the old file stays, without a copy of the new."""
 
     async def aborted(self, upload: Upload, reason: str) -> None:
-        """An upload to this path, or to a name beginning with it, broke off. `size` is what came; it is discarded."""
+        """Record an interrupted upload to this path, or to a path that begins with it. Its bytes were discarded."""
 
     async def ignored(self, upload: Upload, reason: str) -> None:
-        """A file was completed under a name that is only near this path; `reason` is a sentence that says how."""
+        """Record a file completed under a path that is only similar to this one. `reason` is sentences for users."""
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """The hook a name comes near to without being it, and sentences that say what is wrong and what to do."""
+    """The hook whose path a name resembles, and sentences that say what is wrong and what to do."""
 
     hook: Hook
     path: str
@@ -79,10 +79,10 @@ class Near:
 
 
 class HookTable:
-    """Paths and their hooks. Of several that fit, one in the same folder wins, then the one named first."""
+    """Paths and their hooks. If several match a similar name, one in the same folder wins, then the first listed."""
 
     def __init__(self, hooks: Mapping[str, Hook], wide: Iterable[str] = ()) -> None:
-        """`wide`: the paths whose near names are looked for by the wide rule of `near_names`."""
+        """`wide`: the paths to which the wide rule of `near_names` applies."""
         self._hooks = dict(hooks)
         self._wide = frozenset(wide)
 
@@ -90,20 +90,20 @@ class HookTable:
         return iter(self._hooks)
 
     def find(self, path: str) -> Hook | None:
-        """The hook at exactly this path."""
+        """Return the hook at exactly this path."""
         return self._hooks.get(path)
 
     def begins(self, path: str) -> Hook | None:
-        """The hook at this path, or at the longest path this name begins with (`sync_users.csv.filepart`)."""
+        """Return the hook at this path, or at the longest path it begins with (`sync_users.csv.filepart`)."""
         fitting = [hooked for hooked in self._hooks if path.startswith(hooked) and "/" not in path[len(hooked) :]]
         return self._hooks[max(fitting, key=len)] if fitting else None
 
     def near(self, path: str) -> Near | None:
-        """The hook whose name was probably meant, unless the name is right or still that of an unfinished upload."""
+        """Return the hook that `path` was probably meant for; None for a hook's own path and for other files."""
         if path in self._hooks:
             return None
         found = {
-            hooked: said for hooked in self._hooks if (said := what_differs(path, hooked, wide=hooked in self._wide))
+            hooked: text for hooked in self._hooks if (text := what_differs(path, hooked, wide=hooked in self._wide))
         }
         if not found:
             return None

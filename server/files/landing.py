@@ -1,41 +1,40 @@
-"""A file lands at a hook's path: on disk, with the hook, and visible, before the client hears OK.
+"""Land a file at a hook's path: on disk, recorded by the hook, and visible, before the client gets OK.
 
-Theory. Three places know of an upload to a hook: the hook's own record (a row of the queue), the kept copy, and the
-visible name. They cannot be changed in one step, so they are changed in an order in which a crash between any two
-leaves a state that start-up can read. The promise is: a client that heard OK has a queued import of exactly these
-bytes; a client that heard a failure has the old file and no import; a client that heard nothing has one of the two,
-whole, and the list of imports says which.
+Theory. An upload to a hook is recorded in three places: the hook's record (a row of the queue), the kept copy and the
+visible name. They cannot be changed in one step. So they are changed in an order in which a crash between any two
+leaves a state that start-up can interpret. The promise: after OK there is a queued import of exactly these bytes.
+After a failure there are the old file and no import. Without an answer there is one of the two, complete, and the
+list of imports says which.
 
-    step                            durable when it returns        after a crash right behind it, start-up finds
+    step                            durable when it returns        after a crash right after it, start-up finds
     1 fsync of the staged file      the bytes                      a marked file in staging: aborted
-    2 `hook.arriving`               a row `arriving`, its number   no copy: aborted
-    3 `place`: link, fsync          the copy, under that number    a copy that is not the visible file: aborted
+    2 `hook.arriving`               a row `arriving`, its id       no copy: aborted
+    3 `place`: link, fsync          the copy, under that id        a copy that is not the visible file: aborted
     4 `place`: rename, fsync        the visible name               the copy is the visible file: queued
-    5 `hook.landed`                 the row is `queued`            a queued row, like any other
+    5 `hook.landed`                 the row is `queued`            a queued row
     6 `settle`, then the OK         nothing new                    a backup in staging, removed
 
-So step 4 decides. Until there is a row, `leftovers` tells of an aborted upload by the mark on its inode; from then on
-`importer.worker.recovery` does, by the row. The mark is taken off between 2 and 3: a crash just before that may list
-one broken upload twice, while the other order could lose it without a word. Start-up compares copy and visible file
-by inode, then by content: where the old file has the same bytes, a crash after 3 is taken for one after 4, and either
-is true.
+So step 4 decides. Before there is a row, `leftovers` reports an interrupted upload by the mark on its inode; after
+that, `importer.worker.recovery` does, by the row. The mark is removed between 2 and 3. A crash just before that may
+list one interrupted upload twice; the other order could lose it silently. Start-up compares copy and visible file by
+inode, then by content. If the old file has the same bytes, a crash after 3 looks like one after 4; both are true.
 
-What breaks if two steps swap:
+If two steps swap:
 
-- 2 before 1: after a power cut the row, the copy and the name are there, and the bytes are not.
-- 3 before 2: the copy has no number, and a copy that no row names is removed at the next start.
+- 2 before 1: after a power cut the row, the copy and the name exist, but the bytes do not.
+- 3 before 2: the copy has no id, and the next start removes a copy that no row names.
 - 4 before 3: a crash leaves a new visible file without a copy, which start-up calls aborted: the client sees its file
-  in place, and no import will ever read it.
-- 5 before 4: the worker may apply the file before its rename fails, and the client is told that nothing happened.
-- 6 before 5: a hook that refuses in `landed` finds no old file to put back.
+  in place, but no import reads it.
+- 5 before 4: the worker may apply the file before its rename fails, and the client gets a failure.
+- 6 before 5: if the hook refuses in `landed`, the old file can no longer be set back.
 
-After a failure in 3 to 5, `take_back` restores the name, then removes the copy and the backup; `hook.failed` is told
-after it, when the old file is in place. If taking back fails too, the row stays `arriving`, and the next start
-concludes from what it finds. A request that is cancelled (only a stop does that) is left in the same way.
+After a failure in 3 to 5, `undo` sets the name back, then removes the copy and the backup. `hook.failed` is called
+after it, when the old file is in place. If `undo` fails too, the row stays `arriving`, and the next start decides by
+copy and name. A canceled request (only a stop cancels one) leaves the same state.
 
-The landing lock is held from 1 to 6, and by renames and removals at a hook's path. Without it two uploads could
-become visible in one order and be queued in the other, so that the older file would win; and `take_back` could put an
-old file over one that landed meanwhile.
+The landing lock is held from 1 to 6, and by renames and removals at a hook's path. Without it, two uploads could
+become visible in one order and be queued in the other: the older file would win. Also, `undo` could replace a file
+that landed in the meantime by an older one.
 """
 
 from __future__ import annotations
@@ -57,28 +56,29 @@ from server.trouble import tell
 
 log = logging.getLogger(__name__)
 
-TOLD = (HookRefused, Refused, TryAgain)
-"""What a client may read. A database that cannot be used is the operator's matter: its sentence names our folders."""
+SHOWN_TO_CLIENTS = (HookRefused, Refused, TryAgain)
+"""Exceptions whose message a client may read. That of `DatabaseUnusable` names folders of the server."""
 
 
-class NotLanded(OSError):  # noqa: N818 - what it is
-    """The hook was asked, and knows that nothing came of it; the message is for the client."""
+class NotLanded(OSError):  # noqa: N818 - the name of a state
+    """The file did not land, and the hook has recorded this. The message is for the client."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(errno.EIO, reason)
 
 
 def an_upload(space: Space, path: ClientPath, size: int, written: Written | None, origin: Origin) -> Upload:
-    """The upload that a hook is told about, completed or broken off now."""
+    """Return the upload to pass to a hook, completed or interrupted now."""
     return Upload(space.tenant, str(path), size, written, datetime.now(UTC), origin)
 
 
 async def land(
     space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot
 ) -> os.stat_result | None:
-    """Put the file at `source` in staging, open at `fd`, at `target`. The caller holds the landing lock.
+    """Land the file at `source` in staging, open at `fd`, at `target`. The caller holds the landing lock.
 
-    Returns what it replaced. Raises OSError if it failed before the hook was asked, NotLanded after.
+    Returns the stat of the replaced file, or None. Raises OSError for a failure before the hook has a record, and
+    NotLanded if the hook refuses or for an expected failure after it.
     """
     with hurry():
         return await _land(space, hook, upload, fd, source, target)
@@ -87,19 +87,19 @@ async def land(
 async def _land(
     space: Space, hook: Hook, upload: Upload, fd: int, source: Spot, target: Spot
 ) -> os.stat_result | None:
-    space.check_room()
+    space.check_storage()
     await space.in_thread(os.fsync, fd)
     try:
         arrival = await hook.arriving(upload)
-    except TOLD as refusal:
+    except SHOWN_TO_CLIENTS as refusal:
         raise NotLanded(str(refusal)) from refusal
-    unmark(fd)  # from here on the queue knows of it
+    unmark(fd)  # the queue has a row for it now
     placement = Placement(source, target, arrival.copy, space.staging.fd)
     try:
         await space.in_thread(placement.place)
         await hook.landed(upload, arrival)
     except Exception as error:
-        await space.in_thread(placement.take_back)
+        await space.in_thread(placement.undo)
         await _failed(hook, upload, arrival, error)
         raise
     if placement.replaced is not None and placement.replaced.st_size >= LONG_FILE:
@@ -110,25 +110,25 @@ async def _land(
 
 
 async def _failed(hook: Hook, upload: Upload, arrival: Arrival, error: Exception) -> None:
-    """Tell the hook; raises NotLanded for what may happen to anybody, and leaves our own faults alone."""
+    """Report the failure to the hook. Raises NotLanded for an expected error; returns for an internal one."""
     reason = reason_of(error)
     await hook.failed(upload, arrival, reason)
-    if isinstance(error, (OSError, *TOLD)):
+    if isinstance(error, (OSError, *SHOWN_TO_CLIENTS)):
         raise NotLanded(reason) from error
 
 
 def reason_of(error: Exception) -> str:
-    """The sentence in an exception that a client, or an operator reading a report, may see."""
+    """Return the text of an exception that a client, or a reader of a report, may see."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return str(error) if isinstance(error, TOLD) else "internal error"
+    return str(error) if isinstance(error, SHOWN_TO_CLIENTS) else "internal error"
 
 
 async def tell_aborted(space: Space, upload: Upload, reason: str) -> None:
-    """An upload broke off: count it, log it, and tell the hook it was meant for, if any. Raises nothing."""
+    """Count and log an interrupted upload, and report it to the hook it was meant for, if any. Raises nothing."""
     space.house.metrics.upload(space.tenant, "aborted")
     log.warning(
-        "The upload of %r broke off after %d bytes: %s",
+        "The upload of %r was interrupted after %d bytes: %s",
         upload.path,
         upload.size,
         reason,
@@ -139,14 +139,14 @@ async def tell_aborted(space: Space, upload: Upload, reason: str) -> None:
         try:
             await hook.aborted(upload, reason)
         except Exception as error:
-            tell(log, "A broken upload could not be recorded", error, _failed_hook(space))
+            tell(log, "An interrupted upload could not be recorded", error, _failed_hook(space))
 
 
 def tell_completed(space: Space, upload: Upload) -> None:
-    """An upload is in its place: count it and log it. Raises nothing."""
+    """Count and log a completed upload. Raises nothing."""
     space.house.metrics.upload(space.tenant, "completed")
     log.info(
-        "%r was completed (%d bytes)",
+        "The upload of %r is complete (%d bytes)",
         upload.path,
         upload.size,
         extra={"event": "upload_completed", "tenant": space.tenant},
@@ -154,7 +154,7 @@ def tell_completed(space: Space, upload: Upload) -> None:
 
 
 async def tell_if_near(space: Space, upload: Upload) -> None:
-    """Tell the hook whose name was probably meant by a file that is in its place. Raises nothing."""
+    """If a completed file has a name similar to a hook's, log it and report it to that hook. Raises nothing."""
     near = space.house.hooks.near(upload.path)
     if near is None:
         return
@@ -162,7 +162,7 @@ async def tell_if_near(space: Space, upload: Upload) -> None:
     try:
         await near.hook.ignored(upload, near.reason)
     except Exception as error:
-        tell(log, "A file under a near name could not be recorded", error, _failed_hook(space))
+        tell(log, "A file under a similar name could not be recorded", error, _failed_hook(space))
 
 
 def _failed_hook(space: Space) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Uploads that a killed server left half done: removed, and the hook they were meant for hears that they broke off.
+"""Unfinished uploads of a killed server: remove them, and report them as interrupted to their hooks.
 
-Where an upload to a hook is going is written beside its inode (`user.headcount.upload`) until it arrives; from then
-on the queue knows of it. On file systems without extended attributes such an upload is removed without a word.
+Until an upload to a hook has a row in the queue, its path is stored in an extended attribute of its inode
+(`user.headcount.upload`). On file systems without extended attributes such an upload is removed silently.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ ATTRIBUTE = "user.headcount.upload"
 
 
 def mark(fd: int, path: str) -> None:
-    """The open file `fd` is on its way to `path`, and whoever finds it at a start is to be told so."""
+    """Mark the open file `fd` as an upload to `path`, for `clear_staging` at the next start."""
     with suppress(OSError):
         os.setxattr(fd, ATTRIBUTE, path.encode())
 
 
 def unmark(fd: int) -> None:
-    """Whoever waits for it knows of it by now."""
+    """Remove the mark: the queue has a row for the upload, or it is not for a hook."""
     with suppress(OSError):
         os.removexattr(fd, ATTRIBUTE)
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """An upload that was under way. `size` is what is there of it, in bytes."""
+    """An unfinished upload. `size` is in bytes, as far as it was received."""
 
     path: str
     size: int
@@ -40,16 +40,16 @@ class Leftover:
 
 
 async def clear_staging(root: Path, tenant: str, hooks: HookTable) -> int:
-    """Empty the staging folder of the tenant at `root`, and tell the hooks what was on its way; how many files left.
+    """Empty the staging folder of the tenant at `root`, report its uploads to the hooks, and return the file count.
 
-    For start-up, before anybody can upload.
+    Call it at start-up, before a client can upload.
     """
     count, left = await asyncio.to_thread(_empty, root / "staging")
     for found in left:
         hook = hooks.begins(found.path)
         if hook is not None:
             upload = Upload(tenant, found.path, found.size, None, found.last_written, "close")
-            await hook.aborted(upload, "the server was stopped in the middle of it")
+            await hook.aborted(upload, "the server stopped during the upload")
     return count
 
 
@@ -59,7 +59,7 @@ def _empty(staging: Path) -> tuple[int, list[Leftover]]:
         files = list(staging.iterdir())
     except FileNotFoundError:
         return 0, []
-    files = [file for file in files if file.is_symlink() or not file.is_dir()]  # a folder there is not of our making
+    files = [file for file in files if file.is_symlink() or not file.is_dir()]  # Headcount makes no folders there
     for file in files:
         with suppress(OSError):
             path = os.getxattr(file, ATTRIBUTE).decode()

@@ -1,9 +1,9 @@
-"""The quota: what a tenant's visible files, uploads under way and copies for imports take together, and the limit.
+"""The quota of a tenant: visible files, unfinished uploads and copies for imports together, against the limit.
 
-Files and folders count one each, and files by their length (a hole counts: nobody reserves a terabyte for nothing).
-What the server itself puts into `/results`, and the folders it made, don't count. The copies that imports wait for,
-read or are held with count in bytes, unless they are still a visible file, which counts once. They are not added and
-taken off one by one, which could drift, but measured anew whenever a file is opened for writing or lands.
+Each file and folder counts as one. Files also count by their length, holes included: a sparse terabyte is a terabyte.
+Files that the server writes to `/results`, and the folders that it makes, do not count. Copies of queued, running and
+held imports count in bytes; a copy that is still a visible file counts once. Copies are not added and subtracted one
+by one, because that could drift: they are measured again when a file is opened for writing and when one lands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from server.files.paths import MAX_DEPTH, RESULTS, TEST
 
 @dataclass(slots=True)
 class Usage:
-    """A running total of one tenant: bytes, and files and folders; and the bytes of `waiting` copies, as measured."""
+    """A running total of one tenant: bytes, files and folders, and the newest measured bytes of `waiting` copies."""
 
     size: int = 0
     files: int = 0
@@ -36,17 +36,18 @@ class Usage:
     def reserve(self, size: int, files: int, limits: TenantLimits) -> None:
         """Count `size` more bytes and `files` more files. Raises OSError (EDQUOT), with nothing counted."""
         if files > 0 and self.files + files > limits.quota_files:
-            raise _exceeded(f"the folder holds as many files as it may, {limits.quota_files}")
+            raise _exceeded(f"at most {limits.quota_files:,} files and folders are allowed; delete some")
         if size > 0 and self.taken + size > limits.quota_bytes:
             raise _exceeded(
-                f"the folder may hold {limits.quota_bytes} bytes, uploads under way included"
-                + (f", and {self.waiting} are in files whose imports wait, run or are held" if self.waiting else "")
+                f"at most {limits.quota_bytes:,} bytes are allowed, including unfinished uploads"
+                + (f" and {self.waiting:,} bytes of queued, running or held imports" if self.waiting else "")
+                + "; delete files"
             )
         self.size += size
         self.files += files
 
     def add(self, size: int, files: int) -> None:
-        """Count what is there already, whatever the limits."""
+        """Count existing bytes and files, without checking the limits."""
         self.size += size
         self.files += files
 
@@ -57,9 +58,9 @@ class Usage:
 
 
 def check_length(length: int, limits: TenantLimits) -> None:
-    """Raise OSError (EDQUOT) if no file may be this long."""
+    """Raise OSError (EDQUOT) if `length` is more bytes than a file may have."""
     if length > limits.max_file_bytes:
-        raise _exceeded(f"a file may be {limits.max_file_bytes} bytes long")
+        raise _exceeded(f"a file may have at most {limits.max_file_bytes:,} bytes; send a smaller one")
 
 
 def _exceeded(sentence: str) -> OSError:
@@ -68,7 +69,7 @@ def _exceeded(sentence: str) -> OSError:
 
 @dataclass(slots=True)
 class Tree:
-    """What a walk found below a folder; `depth` is 0 for an empty one."""
+    """The result of a walk below a folder. `depth` is 0 for an empty folder."""
 
     size: int = 0
     files: int = 0
@@ -76,23 +77,23 @@ class Tree:
 
 
 def measure(folder: int, *, leave_out: tuple[bytes, ...] = ()) -> Tree:
-    """Walk the open folder without following links. Blocks: for a thread. What vanishes meanwhile isn't counted."""
+    """Walk the open folder without following links. A file that vanishes meanwhile does not count. Blocks."""
     tree = Tree()
     _walk(folder, tree, 1, leave_out)
     return tree
 
 
 def measure_usage(root: int) -> Usage:
-    """The visible part of the quota below the tenant's open root. Blocks."""
+    """Measure the visible part of the quota below the tenant's open root. Blocks."""
     whole = measure(root, leave_out=(RESULTS,))
     made = 1 if _is_folder(root, TEST) else 0
     return Usage(whole.size, whole.files - made)
 
 
 def measure_copies(copies: Iterable[Path]) -> int:
-    """Return the bytes that nothing but `copies` holds: a file with another name counts under that. Blocks.
+    """Return the bytes of files that have no name except in `copies`; others count by their visible name. Blocks.
 
-    Two copies may be one file: the trial of other settings reads the file of an earlier import.
+    Two copies may be one file: a dry run with other settings reads the file of an earlier import.
     """
     names: Counter[tuple[int, int]] = Counter()
     found: dict[tuple[int, int], os.stat_result] = {}

@@ -1,9 +1,9 @@
-"""Which names come near the name of a hook without being it, and what to do about one. Pure.
+"""Decide whether a file name is similar to the name of a hook, and say what is wrong and what to do. Pure.
 
-Two rules. Narrow, for every hook: another case or folder, another ending, a packed or encrypted file, a blank, a
-copy as spreadsheets and browsers number them. Wide, for hooks that ask for it, also: a date, a time or a word before
-or after, one letter more, less or other, and, in the hook's own folder only, one word less. An ending that clients
-and schedulers use for something else (`.filepart`, `.ok`) is never near: silence is right there.
+There are two rules. The narrow rule is for every hook: another case or folder, another extension, a packed or
+encrypted file, a blank, a copy as spreadsheets and browsers number them. The wide rule is for hooks that ask for it.
+It adds: a date, a time or a word before or after; one letter more, less or different; and, only in the hook's folder,
+one word less. An extension that clients and schedulers use for something else (`.filepart`, `.ok`) is never similar.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _TIME = re.compile(r"\d+(?:t\d+)?z?")
 
 
 def what_differs(path: str, hooked: str, *, wide: bool) -> str | None:
-    """Return what to say of a file at `path` if `hooked` was probably meant, as a sentence; None if it was not."""
+    """Return a message about a file at `path` if `hooked` was probably meant, as sentences; None if it was not."""
     name, meant = _folded(_name(path)), _folded(_name(hooked))
     if path == hooked or not _may_be_meant(path, name, meant, hooked):
         return None
     stem, its = _stem(name), _stem(meant)
     near = _joined(stem) == _joined(its) or (wide and _near_by_words(path, hooked, _words(stem), _words(its)))
-    return _said(path, hooked, _what(path, hooked, name)) if near else None
+    return _message(path, hooked, _fault(path, hooked, name)) if near else None
 
 
 def _near_by_words(path: str, hooked: str, words: Sequence[str], own: Sequence[str]) -> bool:
-    """The wide rule."""
+    """Apply the wide rule."""
     if any(_within_one_letter("".join(window), "".join(own)) for window in _windows(words, len(own) + 1)):
         return True
     in_its_folder = _folder(path).lower() == _folder(hooked).lower()
@@ -43,10 +43,10 @@ def _near_by_words(path: str, hooked: str, words: Sequence[str], own: Sequence[s
 
 
 def _may_be_meant(path: str, name: str, meant: str, hooked: str) -> bool:
-    """Whether nothing says that the file is something else: an unfinished upload, a sign of its end, a backup."""
+    """Return False if the name shows another purpose: an unfinished upload, a marker of its end, a backup."""
     if _ANOTHER_USE.search(name) and not _ANOTHER_USE.search(meant):
         return False
-    if name.startswith((".", "~")):  # clients hide what they have not finished
+    if name.startswith((".", "~")):  # clients hide unfinished uploads
         return False
     whole = _name(hooked)
     rest = _name(path)[len(whole) :] if _name(path).startswith(whole) else ""
@@ -58,7 +58,7 @@ def _folded(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    """What is left of a folded name without endings, and what people, spreadsheets and browsers put around one."""
+    """Return a folded name without extensions and without the marks of copies (`copy of`, `(1)`)."""
     return _COPY.sub("", _ENDINGS.sub("", name.strip()).rstrip())
 
 
@@ -77,7 +77,7 @@ def _windows(words: Sequence[str], longest: int) -> Iterator[Sequence[str]]:
 
 
 def _within_one_letter(text: str, other: str) -> bool:
-    """Whether one letter more, less or other makes `text` of `other`."""
+    """Return whether one letter added, removed or replaced turns `other` into `text`."""
     short, long = sorted((text, other), key=len)
     if len(long) - len(short) > 1:
         return False
@@ -85,8 +85,8 @@ def _within_one_letter(text: str, other: str) -> bool:
     return long[at + 1 :] == short[at + (len(short) == len(long)) :]
 
 
-def _what(path: str, hooked: str, name: str) -> str:
-    """How the name differs: the fault that must be mended first."""
+def _fault(path: str, hooked: str, name: str) -> str:
+    """Return how the name differs: the fault that must be fixed first."""
     if re.search(_PACKED, _ENDINGS.search(name)[0]):  # type: ignore[index]
         return "packed"
     if re.search(_SHEET, _ENDINGS.search(name)[0]):  # type: ignore[index]
@@ -96,17 +96,18 @@ def _what(path: str, hooked: str, name: str) -> str:
     return "case" if _name(path).lower() == _name(hooked).lower() else "name"
 
 
-def _said(path: str, hooked: str, what: str) -> str:
-    # A file under a longer name may hold a part of the list only: that one must not go where whole lists go.
-    again = f"Send it again as {hooked}." if what in {"folder", "case"} else f"If it is meant, send it as {hooked}."
+def _message(path: str, hooked: str, what: str) -> str:
+    # A file under a longer name may be only a part of the list, so do not simply ask for it under the hook's name.
+    again = f"Send it again as {hooked}."
+    again = again if what in {"folder", "case"} else f"If it is meant for {hooked}, send it again under that name."
     fault, advice = {
-        "packed": ("it is packed or encrypted", f"Unpack it, and send the CSV file in it as {hooked}."),
-        "sheet": ("it is a workbook, not a CSV file", f"Save it as “CSV UTF-8”, and send that as {hooked}."),
+        "packed": ("it is packed or encrypted", f"Unpack it and send the CSV file as {hooked}."),
+        "sheet": ("it is a workbook, not a CSV file", f"Save it as “CSV UTF-8” and send that file as {hooked}."),
         "folder": ("it is in another folder", again),
-        "case": ("upper and lower case differ", again),
+        "case": ("uppercase and lowercase letters differ", again),
         "name": ("the name differs", again),
     }[what]
-    return f"{path} was not imported: {fault}. Only {hooked} is. {advice}"
+    return f"{path} was not imported ({fault}). {advice}"
 
 
 def _name(path: str) -> str:

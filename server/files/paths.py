@@ -1,6 +1,6 @@
-"""What a path sent by a client means, and which places are not the tenant's to change.
+"""Paths sent by clients: parse them, and refuse changes to the paths that the server owns.
 
-Lexical only, and that is enough: links are never followed, so `..` leads where it says. The root is the end of `..`.
+Parsing is lexical only. That is enough because links are never followed, so `..` is the parent; at the root it stays.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 MAX_PATH_BYTES = 4096
 MAX_DEPTH = 64
-"""Components of a path; also how deep a tree may become by renaming, so that walking one stays cheap."""
+"""Most components of a path. Also the most levels of a tree after a rename, so that walking a tree stays cheap."""
 
 RESULTS = b"results"
 TEST = b"test"
@@ -18,7 +18,7 @@ TEST = b"test"
 
 @dataclass(frozen=True, slots=True)
 class ClientPath:
-    """A path below the tenant's "/", with nothing left in it that means something: no `.`, `..`, NUL or `//`."""
+    """A normalized path below the tenant's "/": without `.`, `..`, NUL and `//`."""
 
     parts: tuple[bytes, ...]
 
@@ -39,21 +39,21 @@ class ClientPath:
         return self.parts[:1] == (RESULTS,)
 
     def below(self, other: ClientPath) -> bool:
-        """Whether this is `other` or something in it."""
+        """Return whether this is `other` or a path in it."""
         return self.parts[: len(other.parts)] == other.parts
 
     def __str__(self) -> str:
-        """As people, logs and hooks see it: what is no UTF-8 or can't be printed (line ends, say) is replaced."""
+        """Return the path for messages, logs and hooks: bytes that are not printable UTF-8 are replaced."""
         text = self.raw.decode("utf-8", "replace")
         return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def parse_path(raw: bytes) -> ClientPath:
-    """The path a client means by `raw`. Raises OSError (EINVAL, ENAMETOOLONG) with a sentence."""
+    """Parse a client's path. Raises OSError (EINVAL, ENAMETOOLONG) with a message for the client."""
     if b"\0" in raw:
-        raise OSError(errno.EINVAL, "a path can't hold a NUL byte")
+        raise OSError(errno.EINVAL, "a path cannot contain a NUL byte")
     if len(raw) > MAX_PATH_BYTES:
-        raise OSError(errno.ENAMETOOLONG, f"the path is longer than {MAX_PATH_BYTES} bytes")
+        raise OSError(errno.ENAMETOOLONG, f"the path is longer than {MAX_PATH_BYTES:,} bytes; use shorter names")
     parts: list[bytes] = []
     for part in raw.split(b"/"):
         if part == b"..":
@@ -61,20 +61,20 @@ def parse_path(raw: bytes) -> ClientPath:
         elif part not in (b"", b"."):
             parts.append(part)
     if len(parts) > MAX_DEPTH:
-        raise OSError(errno.ENAMETOOLONG, f"the path has more than {MAX_DEPTH} folders")
+        raise OSError(errno.ENAMETOOLONG, f"the path has more than {MAX_DEPTH} parts; use fewer folders")
     return ClientPath(tuple(parts))
 
 
 def is_fixed(path: ClientPath) -> bool:
-    """Whether this is a folder that the server makes for every tenant: `/`, `/results` or `/test`."""
+    """Return whether the server makes this folder for every tenant: `/`, `/results` or `/test`."""
     return path.parts in ((), (RESULTS,), (TEST,))
 
 
 def check_writable(path: ClientPath) -> None:
-    """Raise OSError (EACCES) if nothing may be put, changed or removed at `path`; what is in `/test` may be."""
+    """Raise OSError (EACCES) if clients may not change `path`: `/`, `/test`, and `/results` with all in it."""
     if not path.parts:
-        raise OSError(errno.EACCES, "the folder itself can't be changed")
+        raise OSError(errno.EACCES, "/ cannot be replaced, renamed or removed")
     if path.in_results:
-        raise OSError(errno.EACCES, "/results is written by the server and can only be read")
+        raise OSError(errno.EACCES, "/results is read-only, because only the server writes to it; use another folder")
     if path.parts == (TEST,):
-        raise OSError(errno.EACCES, "/test is made by the server and can't be renamed or removed")
+        raise OSError(errno.EACCES, "/test belongs to the server and cannot be replaced, renamed or removed")

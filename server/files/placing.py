@@ -1,20 +1,20 @@
-"""How a file is put at a hook's path so that it is on disk, and can be taken back until the hook has it.
+"""Put a file at a hook's path, durably, so that this can be undone until the hook has queued it.
 
-Theory. `landing` says why a file lands in these steps; here is what they do to the disk. Four names take part, all of
-them hard links, so that no bytes move and no name can change what another one shows: the source in staging, the copy
-that the hook will read, a backup of the old file in staging, and the target, which clients see.
+Theory. `landing` explains the order of the steps; this module does them on disk. Four names take part: the source in
+staging, the copy that the hook reads, a backup of the old file in staging, and the target, which clients see. All are
+hard links, so no bytes move and no name can change the content of another.
 
-`place` makes each before something relies on it. The copy is on disk before the target shows the file, because
-start-up knows a published file by its copy. The backup is made before the rename, which takes the last name from the
-old file. The rename is the one step that clients see, and atomic. The backup is not fsynced: it serves a failure that
-this process lives to see. After a crash nothing is taken back: the copy tells then whether the rename happened.
+`place` makes each name before another step relies on it. The copy is on disk before the target shows the file:
+start-up recognizes a published file by its copy. The backup is made before the rename, which removes the last name of
+the old file. The rename is the only step that clients see, and it is atomic. The backup is not fsynced: only this
+process uses it. After a crash nothing is undone: the copy then shows whether the rename happened.
 
-`take_back` goes the other way, the target first. With the copy first, a crash in between would leave the new file
-visible and its copy gone: it looks published and is never imported. The flags say how far `place` came, so `place`
-may fail at any step, and `take_back` may be called twice.
+`undo` goes the other way, target first. With the copy first, a crash in between would leave the new file visible
+without a copy: it would look published and would never be imported. Flags record how far `place` got, so `place` may
+fail at any step, and `undo` may be called twice.
 
-Whatever fails, the old file is at the path again. All of it blocks: for a thread. The caller holds the landing lock,
-so no rename or removal changes the target between `place` and `settle`.
+After any failure the old file is at the path again. Every method blocks: call it in a thread. The caller holds the
+landing lock, so no rename or removal changes the target between `place` and `settle`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Spot:
 
 
 class Placement:
-    """Moves the file at `source`, a name in staging of its own, to `target`, with a hard link at `copy`.
+    """Moves the file at `source`, a name in staging that only it uses, to `target`, with a hard link at `copy`.
 
-    Taken back, it has none of these names.
+    After `undo` the file has none of these names.
     """
 
     def __init__(self, source: Spot, target: Spot, copy: Path, staging: int) -> None:
@@ -52,15 +52,15 @@ class Placement:
         self.replaced: os.stat_result | None = None
 
     def place(self) -> None:
-        """Do it. When it returns, copy and name are on disk; when it raises OSError, all is as it was."""
+        """Make the copy and move the file. On return both names are on disk; on OSError everything is undone."""
         try:
             self._place()
         except BaseException:
-            self.take_back()
+            self.undo()
             raise
 
-    def take_back(self) -> None:
-        """Undo what was done: the old file, or none, is at the target, and there is no copy."""
+    def undo(self) -> None:
+        """Set the target back to the old file, or to none, and remove the copy."""
         if self._placed:
             if self._backup is not None:
                 self._rename(Spot(self._staging, self._backup), self._target)
@@ -71,11 +71,11 @@ class Placement:
             self._copy.unlink(missing_ok=True)
             self._copied = False
         self._drop_backup()
-        with suppress(OSError):  # the disk that failed us may fail here too; a restart finds no copy and says so
+        with suppress(OSError):  # the disk may fail here too; the next start finds no copy and reports it
             os.fsync(self._target.folder)
 
     def settle(self) -> None:
-        """The hook has it: nothing is taken back any more."""
+        """Drop the backup once the hook has queued the file: `undo` is no longer possible."""
         self._drop_backup()
 
     def _place(self) -> None:
@@ -100,7 +100,7 @@ class Placement:
 
     def _drop_backup(self) -> None:
         if self._backup is not None:
-            with suppress(FileNotFoundError):  # never made, or put back
+            with suppress(FileNotFoundError):  # never made, or renamed by `undo`
                 os.unlink(self._backup, dir_fd=self._staging)
             self._backup = None
 

@@ -1,6 +1,6 @@
-"""One tenant's files as all its sessions share them: the open folders, the running total, and the lock for landing.
+"""The files of one tenant, shared by all its sessions: the open folders, the running total and the landing lock.
 
-There is never more than one of a tenant, or its quota would be counted twice.
+A tenant has at most one `Space`; with two, its quota would be counted twice.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from server.files.tree import Tree
 from server.files.written import Memory
 
 LONG_FILE = 8 * 1024 * 1024
-"""Taking the last name of one away is work for a thread: a tenth of a second a gigabyte."""
+"""Bytes. Removing the last name of a longer file takes a thread: it needs 0.1 seconds a gigabyte."""
 
 FEW_COPIES = 16
-"""So many are looked at in less time than a thread takes."""
+"""Measuring so many copies is faster than starting a thread."""
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -39,31 +39,31 @@ WhyNotStored = Callable[[str], str | None]
 
 
 def never_refused(tenant: str) -> str | None:
-    """A `WhyNotStored` of a disk that is never full."""
+    """The `WhyNotStored` of a disk that is never full."""
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What all tenants share."""
+    """The parts that all tenants share."""
 
     hooks: HookTable
     metrics: Metrics
     memory: Memory
     threads: ThreadPoolExecutor
     waiting_copies: Callable[[str], Sequence[Path] | None]
-    """As `TenantDirectory.waiting_copies`."""
+    """See `TenantDirectory.waiting_copies`."""
     buffer: bytearray
-    """As long as the longest answer to a READ; used within one step of the event loop."""
+    """As long as the longest answer to a READ; used only within one step of the event loop."""
     why_not_stored: WhyNotStored = never_refused
-    """Why a tenant can store nothing now, None if it can."""
+    """Return why a tenant cannot store anything now; None if it can."""
 
 
 class Space:
     """The files of one tenant."""
 
     def __init__(self, tenant: str, root: Path, house: House) -> None:
-        """`root` is the tenant's folder; what is missing in it is made."""
+        """Open the tenant's folder at `root`, and make its missing subfolders."""
         places = TenantFolder(root)
         for place in (places.files, places.results, places.test, places.staging, places.uploads):
             place.mkdir(mode=0o700, exist_ok=True)
@@ -72,26 +72,26 @@ class Space:
         self.folder = Tree(places.files)
         self.staging = Tree(places.staging)
         self.landing = asyncio.Lock()
-        """Held while a hook's path changes, so that files land there in the order of their numbers."""
+        """Held while a hook's path changes, so that files land there in the order of their ids."""
         self._usage: Usage | None = None
         self._measuring = asyncio.Lock()
         self._sessions = 0
         self._left_at = time.monotonic()
         self._retired = False
 
-    def check_room(self) -> None:
-        """Raise OSError (ENOSPC) with a sentence for the client if nothing can be stored now."""
+    def check_storage(self) -> None:
+        """Raise OSError (ENOSPC) with a message for the client if nothing can be stored now."""
         why = self.house.why_not_stored(self.tenant)
         if why:
-            raise OSError(errno.ENOSPC, f"{why}: no upload can be stored now. Try again later")
+            raise OSError(errno.ENOSPC, f"{why}, so no upload can be stored now; try again later")
 
     def is_at(self, root: Path) -> bool:
-        """Whether the folder that is open is the one at `root`."""
-        there, ours = os.stat(TenantFolder(root).files), os.fstat(self.folder.fd)
-        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+        """Return whether the open folder is the one at `root` now."""
+        there, opened = os.stat(TenantFolder(root).files), os.fstat(self.folder.fd)
+        return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
 
     def enter(self) -> None:
-        """One more session has it; it leaves once."""
+        """Count one more session; it must call `leave` once."""
         self._sessions += 1
 
     def leave(self) -> None:
@@ -100,11 +100,11 @@ class Space:
         self._close_if_unused()
 
     def unused_s(self) -> float:
-        """For how long no session has had it."""
+        """Return for how many seconds no session has used it; 0 if one does."""
         return 0.0 if self._sessions else time.monotonic() - self._left_at
 
     def retire(self) -> None:
-        """It is not handed out any more: closed when the last session has left."""
+        """Close the folders when the last session has left. The caller no longer hands it out."""
         self._retired = True
         self._close_if_unused()
 
@@ -114,7 +114,7 @@ class Space:
             self.staging.close()
 
     async def usage(self) -> Usage:
-        """The running total, measured the first time. Nothing may change a file before it has asked for it."""
+        """Return the running total, measured at the first call. Call it before any change to a file."""
         if self._usage is None:
             async with self._measuring:
                 if self._usage is None:
@@ -122,7 +122,7 @@ class Space:
         return self._usage
 
     async def recounted(self) -> Usage:
-        """The running total, with the copies that wait as they are now; if that cannot be known, as they were."""
+        """Return the running total with the waiting copies measured now; if they cannot be read, as before."""
         usage = await self.usage()
         copies = self.house.waiting_copies(self.tenant)
         with suppress(OSError):
@@ -133,14 +133,13 @@ class Space:
         return usage
 
     async def follow_copies(self) -> None:
-        """Count again while copies wait and a session is open: imports end while a client writes."""
+        """Measure the copies again while some wait and a session is open: imports may end while a client writes."""
         if self._sessions and self._usage is not None and self._usage.waiting:
             await self.recounted()
 
     @contextmanager
     def freeing(self, folder: int, name: bytes, found: os.stat_result | None) -> Iterator[None]:
-        """Around whatever takes the last name of a file away: a long one is held, and given back to the file system
-        in a thread."""
+        """Wrap the removal of a file's last name: keep a long file open, and close it in a thread, which frees it."""
         if found is None or found.st_size < LONG_FILE:
             yield
             return
@@ -151,12 +150,14 @@ class Space:
             self.close_later(held)
 
     def close_later(self, fd: int) -> None:
-        """Close `fd` in a thread: if it is the last of a file without a name, that frees the file."""
+        """Close `fd` in a thread: the last close of a file without a name frees its space, which takes time."""
         self.house.threads.submit(os.close, fd)
 
     async def in_thread(self, work: Callable[[Unpack[Args]], T], *args: *Args) -> T:
-        """Do what blocks off the event loop. Cancelled, it ends with the thread: until then the descriptors that the
-        thread works on must stay what they are."""
+        """Run blocking `work` in a thread. If canceled, it still returns only when the thread has ended.
+
+        Until then the descriptors that the thread uses must stay open.
+        """
         coming = Coming(partial(work, *args))
         self.house.threads.submit(coming.do)
         return await coming

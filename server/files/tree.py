@@ -1,6 +1,6 @@
 """The only way from a client's path to a file: component by component below an open folder, never through a link.
 
-No string path ever reaches the kernel, so no link, however it got there, and no rename in between leads out.
+The kernel never gets a path of several components. So neither a link nor a rename in between leads out of the folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CL
 
 
 class Tree:
-    """An open folder as the root of client paths. Everything raises OSError as the kernel does."""
+    """An open folder as the root of client paths. Every method raises OSError as the kernel does."""
 
     def __init__(self, path: Path) -> None:
         self.fd = os.open(path, _OPEN_FOLDER)
@@ -28,7 +28,7 @@ class Tree:
         os.close(self.fd)
 
     def open_folder(self, parts: tuple[bytes, ...]) -> int:
-        """A descriptor of the folder at `parts`, for the caller to close."""
+        """Open the folder at `parts`; the caller closes the descriptor."""
         fd = os.open(b".", _OPEN_FOLDER, dir_fd=self.fd)
         for part in parts:
             above = fd
@@ -40,9 +40,9 @@ class Tree:
 
     @contextmanager
     def holding(self, path: ClientPath) -> Iterator[int]:
-        """A descriptor of the folder that `path` is in, open inside the block. Raises EACCES for the root."""
+        """Yield a descriptor of the parent folder of `path`, open inside the block. Raises EACCES for the root."""
         if not path.parts:
-            raise OSError(errno.EACCES, "the folder itself can't be changed")
+            raise OSError(errno.EACCES, "/ cannot be replaced, renamed or removed")
         if len(path.parts) == 1:
             yield self.fd
             return
@@ -53,14 +53,14 @@ class Tree:
             os.close(fd)
 
     def stat(self, path: ClientPath) -> os.stat_result:
-        """What is at `path`; of a link the link itself."""
+        """Return the stat of `path`, without following a link."""
         if not path.parts:
             return os.fstat(self.fd)
         with self.holding(path) as folder:
             return os.stat(path.name, dir_fd=folder, follow_symlinks=False)
 
     def open_file(self, path: ClientPath) -> int:
-        """A descriptor for reading the regular file at `path`, for the caller to close."""
+        """Open the regular file at `path` for reading; the caller closes the descriptor."""
         if not path.parts:
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         with self.holding(path) as folder:
@@ -68,7 +68,7 @@ class Tree:
 
 
 def open_regular(name: bytes, folder: int) -> int:
-    """Open the regular file `name` in `folder` for reading. Raises EISDIR, or EACCES for anything but a file."""
+    """Open the regular file `name` in `folder` for reading. Raises EISDIR for a folder, EACCES for other kinds."""
     check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False))
     fd = os.open(name, _OPEN_FILE, dir_fd=folder)
     try:
@@ -80,17 +80,17 @@ def open_regular(name: bytes, folder: int) -> int:
 
 
 def check_regular(found: os.stat_result) -> None:
-    """Raise OSError unless `found` is of a regular file."""
+    """Raise OSError unless `found` is the stat of a regular file."""
     if stat.S_ISDIR(found.st_mode):
-        raise OSError(errno.EISDIR, "that is a folder")
+        raise OSError(errno.EISDIR, "this is a folder, not a file")
     if stat.S_ISLNK(found.st_mode):
-        raise OSError(errno.EACCES, "links are not followed")
+        raise OSError(errno.EACCES, "links are not followed; use the path of the file itself")
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EACCES, "that is no file")
+        raise OSError(errno.EACCES, "this is not a regular file")
 
 
 def stat_if_there(name: bytes, folder: int) -> os.stat_result | None:
-    """What `name` in `folder` is, not following it; None if it isn't there."""
+    """Return the stat of `name` in `folder`, without following a link; None if it does not exist."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -98,8 +98,8 @@ def stat_if_there(name: bytes, folder: int) -> os.stat_result | None:
 
 
 def in_the_way(name: bytes, folder: int, *, replace: bool) -> os.stat_result | None:
-    """Return what a rename to `name` in `folder` would replace; None if nothing. Raises EEXIST where it may not."""
+    """Return the stat of what a rename to `name` would replace, or None. Raises EEXIST if it may not be replaced."""
     there = stat_if_there(name, folder)
     if there is not None and not replace:
-        raise OSError(errno.EEXIST, "there is something of that name already")
+        raise OSError(errno.EEXIST, "a file or folder of this name already exists; remove it or choose another name")
     return there

@@ -1,7 +1,7 @@
-"""Which ends of an upload publish it: the client's own CLOSE (or a change of size by path), and nothing else.
+"""Uploads from open to end. Only the client's own CLOSE, or a change of size by path, publishes a file.
 
-Publishing is one atomic rename; until then the old file is whole under its name. At a hook's path `landing` says what
-has to come before and after.
+Publishing is one atomic rename; until then the old file stays complete under its name. At a hook's path, `landing`
+does more steps before and after.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Limits = Callable[[], TenantLimits]
 async def begin(
     space: Space, path: ClientPath, limits: Limits, *, truncate: bool, create: bool, exclusive: bool
 ) -> Draft:
-    """Open `path` for writing: an empty draft, or, if a file is there that is not to be truncated, a copy of it."""
+    """Open `path` for writing. Return an empty draft, or a copy of the existing file if it is not to be truncated."""
     check_writable(path)
-    space.check_room()
+    space.check_storage()
     usage = await space.recounted()
     source: int | None = None
     with space.folder.holding(path) as folder:
@@ -36,7 +36,7 @@ async def begin(
         if found is not None:
             check_regular(found)
             if exclusive:
-                raise OSError(errno.EEXIST, "there is a file of that name already")
+                raise OSError(errno.EEXIST, "a file of this name already exists; remove it or choose another name")
             source = None if truncate else open_regular(path.name, folder)
         elif not create:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -65,14 +65,14 @@ async def _copy_in(space: Space, draft: Draft, source: int) -> None:
 
 
 async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
-    """The client closed it: published when this returns. Raises OSError if it could not be; the old file stays."""
+    """Publish a draft that the client closed. Raises OSError if it cannot be published; the old file stays."""
     if draft.removed:
         draft.discard(space.close_later)
         return
     if draft.failure is not None:
         reason = draft.failure
         await abandon(space, draft, reason)
-        raise OSError(errno.EIO, f"nothing was published, because a write failed: {reason}")
+        raise OSError(errno.EIO, f"the upload was discarded because a write failed: {reason}")
     if not draft.changed:
         _keep_times_only(space, draft)
         return
@@ -100,7 +100,7 @@ async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
 
 
 async def abandon(space: Space, draft: Draft, reason: str) -> None:
-    """It ended in any other way: what came is discarded, and whoever waits for the file hears of it once."""
+    """Discard a draft that ended in any other way. If it was changed, report the interrupted upload once."""
     upload = an_upload(space, draft.path, draft.trace.received, None, "close")
     happened = not draft.removed and (draft.changed or draft.failure is not None)
     draft.discard(space.close_later)
@@ -109,13 +109,13 @@ async def abandon(space: Space, draft: Draft, reason: str) -> None:
 
 
 def remove(draft: Draft) -> None:
-    """The client removed its own open upload: its CLOSE is OK and publishes nothing."""
+    """Mark an open upload as removed by its client: its CLOSE succeeds and publishes nothing."""
     draft.removed = True
     unmark(draft.fd)
 
 
 def move(space: Space, draft: Draft, new: ClientPath, *, replace: bool) -> None:
-    """The client renamed its own open upload: it will be published at `new`. Raises OSError as a rename does."""
+    """Let an open upload that its client renamed be published at `new`. Raises OSError as a rename does."""
     check_writable(new)
     replace = replace or space.house.hooks.find(str(new)) is not None
     with space.folder.holding(new) as folder:
@@ -153,12 +153,12 @@ def _replaceable(draft: Draft, folder: int) -> os.stat_result | None:
     if found is not None:
         check_regular(found)
         if draft.exclusive:
-            raise OSError(errno.EEXIST, "there is a file of that name now")
+            raise OSError(errno.EEXIST, "another session made a file of this name; remove it or choose another name")
     return found
 
 
 def _keep_times_only(space: Space, draft: Draft) -> None:
-    """Nothing was written; but times the client set are kept, on the file that is there."""
+    """Discard a draft without changes; set the times that the client set on the existing file."""
     times = draft.times
     draft.discard(space.close_later)
     if times is not None:

@@ -1,7 +1,7 @@
-"""How a file was written: followed while it is, and remembered with its inode across renames and restarts.
+"""Record how a file was written, and keep the record with its inode across renames and restarts.
 
-The facts are in the extended attribute `user.headcount.written`. Where the file system has none they are kept in
-memory, and lost at the next start: then nobody knows, which is not suspicious.
+The record is in the extended attribute `user.headcount.written`. On a file system without such attributes it is kept
+in memory and lost at the next start. A file without a record is not suspicious.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.ENOSPC
 
 
 class Trace:
-    """The WRITE requests of one handle as they come."""
+    """The WRITE requests of one handle, added up."""
 
     __slots__ = ("_merge_at", "_scattered", "_spans", "_tail", "_tail_end", "longest", "received", "writes")
 
@@ -38,7 +38,7 @@ class Trace:
         self._scattered = False
 
     def wrote(self, offset: int, length: int) -> None:
-        """`length` (at least 1) bytes were written at `offset`."""
+        """Add a write of `length` (at least 1) bytes at `offset`."""
         end = offset + length
         self.writes += 1
         self.received += length
@@ -54,7 +54,7 @@ class Trace:
             self._add(offset, end)
 
     def facts(self, size: int) -> Written:
-        """What is to be remembered of a file that is `size` bytes long now."""
+        """Return the record of a file that is `size` bytes long now."""
         last = self._tail if self._tail_end == size else 0
         return Written(self.writes, self.longest, last, foreign=not self._covers(size))
 
@@ -84,14 +84,14 @@ def _merged(spans: list[list[int]]) -> list[list[int]]:
 
 
 class Memory:
-    """The facts of written files, by open descriptor. One for the whole server."""
+    """The records of all written files, by open descriptor. The server has one."""
 
     def __init__(self) -> None:
         self._in_memory: OrderedDict[tuple[int, int], Written] = OrderedDict()
         self._warned = False
 
     def keep(self, fd: int, written: Written) -> None:
-        """Remember `written` with the file open at `fd`."""
+        """Keep the record `written` with the file open at `fd`."""
         try:
             os.setxattr(fd, ATTRIBUTE, json.dumps(written.to_json()).encode())
         except OSError as error:
@@ -100,7 +100,7 @@ class Memory:
             self._keep_here(fd, written)
 
     def recall(self, fd: int) -> Written | None:
-        """How the file open at `fd` was written; None if nobody knows."""
+        """Return the record of the file open at `fd`; None if there is none."""
         try:
             return Written.from_json(json.loads(os.getxattr(fd, ATTRIBUTE)))
         except (OSError, ValueError, KeyError, TypeError):
@@ -111,7 +111,7 @@ class Memory:
         if not self._warned:
             self._warned = True
             log.warning(
-                "The file system keeps no extended attributes: how files were written is forgotten at a restart",
+                "The file system has no extended attributes: a restart loses the records of how files were written",
                 extra={"event": "no_extended_attributes"},
             )
         found = os.fstat(fd)

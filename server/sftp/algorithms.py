@@ -1,8 +1,9 @@
-"""Which algorithms are offered, and how to tell that a client shares none.
+"""The SSH algorithms that the server offers, and an explanation for a client that shares none.
 
-The defaults are those of RFCs and of OpenSSH that ssh-audit (3.9) does not fail, those it only warns of included: old
-HR systems and Debian's Ruby (net-ssh 7.0) have nothing newer. `rsa2048-sha256` is left out: the server would have to
-make an RSA key for each connection. `legacy` adds what ssh-audit fails but nobody has broken.
+The defaults are the algorithms of RFCs and of OpenSSH that ssh-audit (3.9) does not fail. They include those it warns
+about, because old HR systems and Debian's Ruby (net-ssh 7.0) have nothing newer. `rsa2048-sha256` is left out: the
+server would have to make an RSA key for each connection. `legacy` adds algorithms that ssh-audit fails but that are
+not broken.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ OLDER_MACS = ("hmac-sha1",)
 OLDER_SIGNATURES = ("ssh-rsa",)
 
 _LISTS = (
-    "key exchange", "host key", "cipher (to us)", "cipher (from us)", "MAC (to us)", "MAC (from us)",
-    "compression (to us)", "compression (from us)",
+    "key exchange", "host key", "cipher (to the server)", "cipher (to the client)", "MAC (to the server)",
+    "MAC (to the client)", "compression (to the server)", "compression (to the client)",
 )  # fmt: skip
 
 
 def offered(*, legacy: bool) -> dict[str, list[str]]:
-    """The options of `asyncssh.listen` that say which algorithms are offered, best first."""
+    """Return the options of `asyncssh.listen` that select the algorithms, best first."""
 
     def chosen(names: Sequence[str], older: Sequence[str]) -> list[str]:
         return [*names, *older] if legacy else list(names)
@@ -59,7 +60,7 @@ def offered(*, legacy: bool) -> dict[str, list[str]]:
 
 
 def host_key_pairs(keys: Sequence[asyncssh.SSHKey], *, legacy: bool) -> Sequence[asyncssh.SSHKeyPair]:
-    """The host keys with the signatures they may make: with SHA-1 only for `legacy`."""
+    """Return the host keys with the signatures they may make; with SHA-1 only if `legacy`."""
     pairs = asyncssh.load_keypairs(list(keys))
     for pair in pairs:
         if b"rsa-sha2-256" in pair.host_key_algorithms:
@@ -68,15 +69,15 @@ def host_key_pairs(keys: Sequence[asyncssh.SSHKey], *, legacy: bool) -> Sequence
 
 
 def unshared(client: bytes, server: bytes) -> list[str]:
-    """Given both KEXINIT messages: for each kind of algorithm without a common one, a sentence with both lists."""
+    """Return a clause with both lists for each kind of algorithm that these KEXINIT messages do not share."""
     try:
-        theirs, ours = _lists(client), _lists(server)
+        asked, supported = _lists(client), _lists(server)
     except PacketDecodeError:
         return []
     return [
-        f"no common {kind}: the client offers {_shown(its)}; the server {_shown(our)}"
-        for kind, its, our in zip(_LISTS, theirs, ours, strict=True)
-        if not set(its) & set(our)
+        f"no common {kind}: the client offers {_shown(of_client)}; the server offers {_shown(of_server)}"
+        for kind, of_client, of_server in zip(_LISTS, asked, supported, strict=True)
+        if not set(of_client) & set(of_server)
     ]
 
 

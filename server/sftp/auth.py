@@ -1,8 +1,8 @@
-"""Who may log in: public keys only, judged by the tenant's ring each time one is offered.
+"""Log in by public key only. The tenant's key ring decides each time a key is offered.
 
-Authentication always begins, for names that are no tenant's too, and these are answered like keys that don't fit.
-The library asks about a key before it has seen a signature, so a login counts only when authentication is complete.
-A connection remembers the key that opened it: the same question, asked again, tells whether it may stay.
+A user name that is not a tenant gets the same answers as a wrong key. The library asks about a key before it has seen
+a signature, so a login counts only when authentication is complete. A connection keeps the key that opened it: the
+ring is asked again while it is open, and the connection ends if the key is no longer allowed.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ LoggedIn = Callable[[Login], None]
 
 
 def refusal(directory: TenantDirectory, login: Login, now: datetime) -> str | None:
-    """Why this login may not be, or may not be any more; None if it may. The reason is for the log."""
+    """Return why this login is not, or no longer, allowed; None if it is. The reason is a clause for the log."""
     account = directory.account(login.tenant) if USER_NAME.fullmatch(login.tenant) else None
     if account is None:
-        return "there is no such tenant"
+        return "no tenant has this name"
     if not account.limits.admits(login.address):
         return "the tenant does not allow this address"
     verdict = account.ring.may_log_in(login.kind, login.blob, login.address, now)
     if not verdict.allowed and account.broken:
-        return f"{verdict.reason}; the tenant is broken: {account.broken}"
+        return f"{verdict.reason}; the tenant cannot be used: {account.broken}"
     return None if verdict.allowed else verdict.reason
 
 
 class KeyAuthentication(asyncssh.SSHServer):
-    """One connection, as far as logging in goes. `login` is set when authentication is complete.
+    """The authentication of one connection. `login` is set when authentication is complete.
 
-    After `max_tries` refused tries of any kind the connection is ended.
+    The connection ends after `max_tries` refused attempts of any kind.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class KeyAuthentication(asyncssh.SSHServer):
         clock: Clock = utc_now,
         logged_in: LoggedIn = lambda _: None,
     ) -> None:
-        """`logged_in` is told of every login that is complete."""
+        """`logged_in` is called with every complete login."""
         self.login: Login | None = None
         self._directory = directory
         self._metrics = metrics
@@ -85,13 +85,13 @@ class KeyAuthentication(asyncssh.SSHServer):
         self._offered: Login | None = None
         self._user: str | None = None
         self._refused: Account | None = None
-        """The tenant of a login that did not complete, once the connection has ended."""
+        """The tenant of a login that was not completed; set when the connection has ended."""
         self._reason = "no key was offered"
         self._limited = False
-        """Whether the connection was ended for a cap, whatever the key."""
+        """Whether the connection was ended because of a cap or an unusable tenant, not because of its key."""
 
     def unwelcome(self) -> str | None:
-        """Why a connection that is logged in has to end (key revoked, tenant removed); None if it may stay."""
+        """Return why a logged-in connection must end (key revoked, tenant removed); None if it may stay."""
         return refusal(self._directory, self.login, self._clock()) if self.login else None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -103,9 +103,9 @@ class KeyAuthentication(asyncssh.SSHServer):
             known = self._user if USER_NAME.fullmatch(self._user) else ""
             self._refused = self._directory.account(known) if known else None
             self._metrics.login(known if self._refused else "", "limited" if self._limited else "refused")
-            # What is no possible name is not shown: it may be a password in the wrong place.
+            # Do not log an impossible user name: it may be a password typed in the wrong place.
             facts = {"event": "login_refused", "user": known or None, "address": str(self._address)}
-            log.info("nobody logged in: %s", self._reason, extra=facts)
+            log.info("A login was refused: %s", self._reason, extra=facts)
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
@@ -124,7 +124,7 @@ class KeyAuthentication(asyncssh.SSHServer):
         return False
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Asked for every offer, with a signature or not; the one asked about last is the one that completes."""
+        """Decide on an offered key, with or without a signature. Authentication completes with the newest one."""
         offered = Login(username, key.get_algorithm(), key.public_data, self._address)
         reason = refusal(self._directory, offered, self._clock())
         if reason is not None:
@@ -133,7 +133,7 @@ class KeyAuthentication(asyncssh.SSHServer):
         if offered.kind == "ssh-rsa" and not self._old_signatures:
             # The library verifies SHA-1 signatures whatever algorithms it was told to offer.
             key.all_sig_algorithms = SAFE_RSA_SIGNATURES
-        self._reason = "the key fits, but the signature was missing or wrong"
+        self._reason = "the key is valid, but its signature is missing or wrong"
         self._offered = offered
         return True
 
@@ -142,15 +142,15 @@ class KeyAuthentication(asyncssh.SSHServer):
         if self.login is not None:
             self._metrics.login(self.login.tenant, "accepted")
             facts = {"event": "login", "tenant": self.login.tenant, "address": str(self._address)}
-            log.info("logged in with the key %s", self.login.fingerprint, extra=facts)
+            log.info("%s logged in with key %s", self.login.tenant, self.login.fingerprint, extra=facts)
             self._logged_in(self.login)
 
 
 def _limit_tries(conn: asyncssh.SSHServerConnection, most: int) -> None:
-    """End the connection at the `most`-th refused try.
+    """End the connection at the `most`-th refused attempt.
 
-    Keys aside, the library asks nobody about tries (a password where there are none, say), but it answers every
-    refused one with this method.
+    The library has no callback for other attempts than keys (passwords, for example), but it answers every refused
+    attempt with this method.
     """
     answer, refused = conn.send_userauth_failure, 0
 
@@ -166,9 +166,9 @@ def _limit_tries(conn: asyncssh.SSHServerConnection, most: int) -> None:
 
 
 def ask_before_success(conn: asyncssh.SSHServerConnection, why_not: Callable[[], str | None]) -> None:
-    """Disconnect with the answer of `why_not`, if it has one, in the place of the word that a login succeeded.
+    """Disconnect with the reason that `why_not` returns, if any, instead of reporting that the login succeeded.
 
-    After that word a client sends on, and is reset before it has read why.
+    After that report the client would send more, and would be reset before it could read the reason.
     """
     succeed = conn.send_userauth_success
 

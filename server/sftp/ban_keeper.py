@@ -1,6 +1,6 @@
-"""Bans live over restarts: what the gate holds is written down every half second, and what was lifted is let in.
+"""Keep bans across restarts: write the bans of the gate to a table every 0.5 seconds, and lift those removed from it.
 
-So a flood costs the disk two short transactions a second, and `headcount ban lift` is obeyed within a second.
+So a flood costs the disk two short transactions a second, and `headcount ban lift` takes effect within a second.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ log = logging.getLogger(__name__)
 
 ROUND_S = 0.5
 MOVED_S = 1.0
-"""A written end that is off by more is written anew: the ban grew, or the system clock was set."""
+"""Seconds. A written end that is off by more is written again: the ban grew, or the system clock was set."""
 
 
 class BanKeeper:
-    """Keeps the gate and the table of bans alike, between `start()` and `stop()`."""
+    """Keeps the gate and the table of bans equal, between `start()` and `stop()`."""
 
     def __init__(self, gate: Gate, book: BanBook, clock: Clock = utc_now) -> None:
         self._gate = gate
         self._book = book
         self._clock = clock
         self._written: dict[str, Ban] = {}
-        self._trouble = Trouble(log, "Writing bans fails", {"event": "bans_unwritten"})
+        self._trouble = Trouble(log, "Bans cannot be written", {"event": "bans_unwritten"})
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def restore(self) -> None:
-        """Put back the bans that were written down, and delete those that are over."""
+        """Load the bans of the table into the gate, and delete those that are over."""
         for ban in await self._book.list():
             rest = from_rfc3339(ban.until) - self._clock()
             self._gate.restore(ban.source, HeldBan(rest.total_seconds(), ban.reason))
@@ -48,7 +48,7 @@ class BanKeeper:
         self._task = asyncio.create_task(again(self._round, self._not_kept, self._ending), name="bans")
 
     async def stop(self) -> None:
-        """Write what is left, if that can be."""
+        """Stop the rounds, then write the bans once more; a failure is logged."""
         self._ending.set()
         if self._task is None:
             return
@@ -59,7 +59,7 @@ class BanKeeper:
             self._not_kept(error)
 
     async def settle(self) -> None:
-        """Lift in the gate what was lifted in the table; then write what is new, longer or over."""
+        """Lift the bans that were removed from the table; then write the bans that are new, changed or over."""
         if self._written:
             self._lift(self._written.keys() - await self._book.sources())
         now, held = self._clock(), self._gate.bans()

@@ -1,7 +1,7 @@
-"""How many connections and open files the descriptors of the process allow. Pure.
+"""Compute how many connections and open files the descriptors of the process allow. Pure.
 
-A part of the descriptors is kept for HTTP, the databases, imports and the log. SFTP has the rest: one half for
-connections, one half for the files and folders that clients hold open.
+Some descriptors are reserved for HTTP, the databases, imports and the log. SFTP gets the rest: one half for
+connections, one half for the files and folders that clients have open.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from server.descriptors import kept
 
 PER_CONNECTION = 3
-"""Descriptors of a connection: its socket, and the two folders of its tenant where no other session has them open."""
+"""Descriptors of a connection: its socket, and two folders of its tenant if no other session has them open."""
 
 PER_HANDLE = 2
-"""Descriptors of a folder that is listed; a file has one."""
+"""Descriptors of a folder that is being listed; a file has one."""
 
 MOST_CONNECTIONS = 5000
 MOST_HANDSHAKES = 500
-"""Without a setting no more than these: beyond them memory runs out before the descriptors do."""
+"""The caps without a setting. Beyond them, memory runs out before the descriptors do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """`descriptors` is what all open files and folders of clients may take together."""
+    """The caps. `descriptors`: the most that all open files and folders of clients take together."""
 
     connections: int
     handshakes: int
@@ -32,14 +32,14 @@ class Caps:
 
     @property
     def accepted_at_once(self) -> int:
-        """Sockets taken from the kernel before the first of them is counted."""
+        """Return how many sockets asyncio may accept before the first of them is counted."""
         return max(8, min(512, self.connections // 2))
 
 
 def caps_of(limit: int, *, connections: int | None, handshakes: int | None, tenant_handles: int) -> Caps:
-    """Return the caps of a process that may have `limit` descriptors open; the others are settings, None where unset.
+    """Return the caps of a process that may have `limit` descriptors open. The others are settings, None if not set.
 
-    A setting is lowered where the descriptors do not last for it.
+    A setting is lowered if there are not enough descriptors for it.
     """
     half = max(PER_CONNECTION, (limit - kept(limit)) // 2)
     most = half // PER_CONNECTION

@@ -1,4 +1,4 @@
-"""One SFTP channel of a connection: nothing but the subsystem `sftp` is served in it."""
+"""One channel of a connection. It serves only the subsystem `sftp`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SMALLEST_PACKETS = 1024
-"""A client that takes its answers in smaller packets than this only wants to keep us busy."""
+"""Bytes. A client that accepts only smaller packets than this is an attack on the server's time."""
 
 
 class SftpSession(SSHServerStreamSession[bytes]):
@@ -35,7 +35,7 @@ class SftpSession(SSHServerStreamSession[bytes]):
         send_at_once(chan)
         keep_no_environment(chan)
         if chan._send_pktsize < SMALLEST_PACKETS:
-            self._connection.end("Packets too small")
+            self._connection.end(f"Packets too small: a channel must accept at least {SMALLEST_PACKETS:,} bytes")
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -51,10 +51,10 @@ class SftpSession(SSHServerStreamSession[bytes]):
         return subsystem == "sftp"
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
-        """Says nothing to an SFTP session. (The stock stream raises it to the reader, which ends the connection.)"""
+        """Ignore it. (The stock stream passes it to the reader as an exception, which ends the connection.)"""
 
     def exception_received(self, exc: Exception) -> None:
-        """The first break or signal ends the session; more of them would only pile up until it has been read."""
+        """End the session at the first break or signal. More of them would only pile up until that is read."""
         if not self._interrupted:
             self._interrupted = True
             super().exception_received(exc)
@@ -77,7 +77,7 @@ async def _serve(connection: Connection, session: SftpSession, channel: Any) -> 
     try:
         space = sessions.space(account.name, account.root)
     except OSError as error:
-        log.error("The files of %s can't be opened: %s", account.name, error, extra={"event": "no_files"})
+        log.error("The files of %s cannot be opened: %s", account.name, error, extra={"event": "no_files"})
         channel.close()
         return
     try:
@@ -86,7 +86,7 @@ async def _serve(connection: Connection, session: SftpSession, channel: Any) -> 
             SSHReader(session, channel),
             SSHWriter(session, channel),
             handles=connection.handles,
-            taken=connection.room,
+            taken=connection.drained,
             active=connection.touch,
         )
         connection.handlers.add(handler)

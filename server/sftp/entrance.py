@@ -1,4 +1,4 @@
-"""Which connections may begin, and how much all of them may hold open."""
+"""The entrance: decides which connections may begin to log in, and counts what all of them have open."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ log = logging.getLogger(__name__)
 
 
 DAWDLES_S = 5.0
-"""A login takes a second. After so long a client loses its place where another needs one."""
+"""A login takes about a second. A client that needs longer than this loses its place if another client needs it."""
 
 
 class Client(Protocol):
-    """A connection, as far as it matters here."""
+    """The part of a connection that the entrance uses."""
 
     @property
     def since(self) -> float:
-        """When it came, on the monotonic clock."""
+        """When it connected, on the monotonic clock."""
 
     def begins_from(self, source: str | None) -> bool:
-        """Whether it comes from `source` (None: from anywhere) and has not logged in."""
+        """Return whether it comes from `source` (None: any source) and has not logged in."""
 
     def turn_away(self) -> None:
-        """End it before its login."""
+        """End the connection before its login."""
 
 
 LINGER_S = 0.2
-"""So long the socket of a client that was turned away stays open, that the reason arrives."""
+"""The socket of a refused client stays open for this long, so that the reason arrives."""
 
 
 class Entrance:
-    """The caps of this process, and what is counted against them."""
+    """The caps of this process, and the counts against them."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self.caps = caps_of(
@@ -60,7 +60,7 @@ class Entrance:
             log.warning("%s", sentence, extra={"event": "fence_lowered"})
 
     def _allowed(self) -> dict[str, int]:
-        """What each setting comes to, by its name."""
+        """Return the cap of each setting, by the name of the setting."""
         return {
             "max_connections": self.caps.connections,
             "max_handshakes": self.caps.handshakes,
@@ -69,13 +69,13 @@ class Entrance:
         }
 
     def has_room(self, clients: Collection[Client]) -> bool:
-        """Return whether the process has descriptors for one more connection beside `clients`."""
+        """Return whether the process has descriptors for one more connection besides `clients`."""
         return len(clients) < self.caps.connections
 
     def admit(self, address: Address, clients: Collection[Client]) -> bool:
-        """Whether a client at `address` may begin to log in beside `clients`, the oldest first.
+        """Return whether a client at `address` may begin to log in besides `clients`, which are in order of age.
 
-        It is counted then. It is logged if it may not.
+        If it may, it is counted; if not, this is logged. The caller closes its connection.
         """
         if not self.handshakes.full_of(address):
             slow = self._gives_way(address, clients)
@@ -85,14 +85,17 @@ class Entrance:
                 return True
         if times := self._turned_away.again(time.monotonic()):
             log.warning(
-                "Too many connections, or too many without a login; %s was turned away.",
+                "A connection from %s was refused: too many connections, or too many without a login.",
                 *(address,),
                 extra={"event": "handshake_cap", "times": times},
             )
         return False
 
     def _gives_way(self, address: Address, clients: Collection[Client]) -> Client | None:
-        """The client whose place `address` gets where none is free: the oldest of a crowd, or one that dawdles."""
+        """Return the client that loses its place to `address` if none is free; None if there is none to end.
+
+        It is the oldest of a source with many connections, or the oldest if that is slow to log in.
+        """
         if self.has_room(clients) and not self.handshakes.full:
             return None
         crowd = self.handshakes.gives_way(address)
@@ -102,12 +105,12 @@ class Entrance:
         return None
 
     def see_out(self, transport: Corked) -> None:
-        """Let the last words to a client arrive before its socket is closed, unless many are on their way out."""
+        """Keep a refused client's socket open until the reason has arrived, unless many such sockets are open."""
         if len(self._lingering) < self.caps.accepted_at_once:
             self._lingering.add(transport)
             transport.linger(LINGER_S, self._lingering.discard)
 
     def close(self) -> None:
-        """Wait for none of them any longer."""
+        """Close the sockets of refused clients at once."""
         for transport in list(self._lingering):
             transport.leave()

@@ -1,7 +1,7 @@
-"""The SFTP operations of one session, in terms of the tenant's files. What is not here is refused.
+"""The SFTP operations of one session on the tenant's files. All other operations are refused.
 
-A client's CLOSE is `close`; handles left open when a session ends any other way are `abandon`ed. The stock server's
-path mapping raises, so that an operation forgotten here fails closed instead of reaching the disk.
+A client's CLOSE calls `close`. Handles still open when a session ends in another way are passed to `abandon`. The
+stock server's path mapping raises, so an operation that is missing here fails instead of reaching the disk.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from server.sftp.listing import Listing, attributes
 
 BLOCK = 4096
 SHORT = 16 * 1024
-"""So much is written on the event loop: a thread would cost more than that."""
+"""Bytes. Up to this many are written on the event loop, because a thread would cost more."""
 
 _REPORT_BYTES = 4 * 1024 * 1024
 _NOW = os.RWF_NOWAIT
 
 
 class Reader:
-    """One handle open for reading a file, which nothing changes in place."""
+    """One handle open for reading a file. Files are never changed in place."""
 
     __slots__ = ("fd", "path", "size")
 
@@ -47,7 +47,7 @@ Handle = Reader | Draft
 
 
 class TenantFiles(asyncssh.SFTPServer):
-    """What one session of a tenant may do."""
+    """The operations that one session of a tenant may use."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class TenantFiles(asyncssh.SFTPServer):
         self._received = self._sent = 0
         self._drafts: list[Draft] = []
 
-    # Paths of the stock server: whatever still asks for one is not ours.
+    # Paths of the stock server. An operation that still asks for one is not implemented here.
 
     def map_path(self, path: bytes) -> Never:
         raise asyncssh.SFTPOpUnsupported("Operation not supported")
@@ -90,7 +90,7 @@ class TenantFiles(asyncssh.SFTPServer):
         return draft
 
     async def close(self, file_obj: object) -> None:
-        """The client's own CLOSE, and nothing else."""
+        """Serve the client's own CLOSE. Nothing else calls this."""
         handle = cast(Handle, file_obj)
         if isinstance(handle, Draft):
             self._drafts.remove(handle)
@@ -99,7 +99,7 @@ class TenantFiles(asyncssh.SFTPServer):
             os.close(handle.fd)
 
     async def abandon(self, handle: Handle, reason: str) -> None:
-        """The session ended with the handle open."""
+        """Discard a handle that was open when the session ended."""
         if isinstance(handle, Draft):
             self._drafts.remove(handle)
             await uploads.abandon(self._space, handle, reason)
@@ -107,7 +107,7 @@ class TenantFiles(asyncssh.SFTPServer):
             os.close(handle.fd)
 
     def read(self, file_obj: object, offset: int, size: int) -> bytes | Awaitable[bytes]:
-        """At once what is in memory; from the disk in a thread."""
+        """Return bytes at once if they are in memory; else read them from the disk in a thread."""
         handle = cast(Handle, file_obj)
         if isinstance(handle, Draft) and not handle.readable:
             raise OSError(errno.EACCES, "the file is not open for reading")
@@ -127,7 +127,7 @@ class TenantFiles(asyncssh.SFTPServer):
         return self._space.in_thread(os.pread, handle.fd, wanted, offset)
 
     def write(self, file_obj: object, offset: int, data: bytes) -> int | Awaitable[int]:
-        """At once what is short; the rest in a thread, for a disk that is behind makes whoever writes wait."""
+        """Write up to `SHORT` bytes at once, and more in a thread, because a slow disk blocks the writer."""
         handle = cast(Handle, file_obj)
         if not isinstance(handle, Draft):
             raise OSError(errno.EACCES, "the file is not open for writing")
@@ -159,10 +159,10 @@ class TenantFiles(asyncssh.SFTPServer):
 
     # Names
 
-    # A session sees its own open uploads where nothing else is: some clients make a file and ask at once what it is.
+    # A session sees its own open uploads at free paths: some clients create a file and then ask for its attributes.
 
     def _own_draft(self, where: ClientPath) -> Draft | None:
-        """The upload that this session has open for `where`, the newest, if nothing is there yet."""
+        """Return the newest upload that this session has open for `where`; None if the path already exists."""
         mine = next((each for each in reversed(self._drafts) if each.path == where and not each.removed), None)
         if mine is None:
             return None
@@ -187,7 +187,7 @@ class TenantFiles(asyncssh.SFTPServer):
         return attributes(found, writable=not where.in_results)
 
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
-        """Sizes and times; modes and owners are accepted and ignored."""
+        """Set size and times; modes and owners are accepted and ignored."""
         where = parse_path(path)
         if mine := self._own_draft(where):
             self.fsetstat(mine, attrs)
@@ -213,7 +213,7 @@ class TenantFiles(asyncssh.SFTPServer):
         await uploads.finish(self._space, draft, "resize")
 
     def listing(self, path: bytes) -> Listing:
-        """An open folder, for OPENDIR."""
+        """Open a folder, for OPENDIR."""
         return Listing(self._space, parse_path(path))
 
     def scandir(self, path: bytes) -> AsyncIterator[SFTPName]:
@@ -255,7 +255,7 @@ class TenantFiles(asyncssh.SFTPServer):
         return await self._quota()
 
     async def _quota(self) -> SFTPVFSAttrs:
-        """The quota as a disk, with no more free than the real one has."""
+        """Return the quota in the form of a disk, with at most the free space of the real one."""
         limits, usage = self._limits(), await self._space.recounted()
         disk = os.fstatvfs(self._space.folder.fd)
         free = max(0, min(limits.quota_bytes - usage.taken, disk.f_bavail * disk.f_frsize)) // BLOCK
@@ -285,15 +285,15 @@ class TenantFiles(asyncssh.SFTPServer):
         raise asyncssh.SFTPPermissionDenied("Links are not followed")
 
     def symlink(self, oldpath: bytes, newpath: bytes) -> Never:
-        raise asyncssh.SFTPPermissionDenied("Links can't be made")
+        raise asyncssh.SFTPPermissionDenied("Links cannot be made")
 
     def link(self, oldpath: bytes, newpath: bytes) -> Never:
-        raise asyncssh.SFTPPermissionDenied("Links can't be made")
+        raise asyncssh.SFTPPermissionDenied("Links cannot be made")
 
     # Ends
 
     def exit(self) -> None:
-        """The session is over: count what it moved."""
+        """Count the transferred bytes at the end of the session."""
         self._report()
 
     def _count(self, *, received: int = 0, sent: int = 0) -> None:
@@ -312,7 +312,7 @@ class TenantFiles(asyncssh.SFTPServer):
 
 
 def _times(attrs: SFTPAttrs) -> tuple[int, int] | None:
-    """Access and modification time in nanoseconds, if the client set them."""
+    """Return access and modification time in nanoseconds; None if the client did not set both."""
     if attrs.atime is None or attrs.mtime is None:
         return None
     return attrs.atime * 10**9 + (attrs.atime_ns or 0), attrs.mtime * 10**9 + (attrs.mtime_ns or 0)

@@ -1,7 +1,7 @@
-"""What happens between the accept and the SSH handshake: bans, and the PROXY header of load balancers.
+"""The front: before the SSH handshake, read the PROXY header of load balancers and check bans.
 
-asyncssh can listen through a tunnel: an object whose `create_server` is given a factory of connections. `Front` is
-such an object on an ordinary port, and passes a connection on when its address is known and not banned.
+asyncssh can listen through a tunnel: an object whose `create_server` gets a factory of connections. `Front` is such
+an object on an ordinary port. It passes a connection on when the client's address is known and not banned.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from server.sftp.proxy_header import HeaderBroken, parse_header
 log = logging.getLogger(__name__)
 
 ACCEPTED_AT = "headcount_accepted_at"
-"""Extra information of a connection: when it was accepted, in seconds of the event loop's clock."""
+"""Extra information of a connection: the time at which it was accepted, in seconds of the event loop's clock."""
 
 Factory = Callable[[str, int], asyncio.Protocol]
 
 
 class Front:
-    """Accepts connections. A header is read from `balancers` only, and has to come within `grace_s`."""
+    """Accepts connections. A PROXY header is read only from `balancers`, and must come within `grace_s` seconds."""
 
     def __init__(self, gate: Gate, balancers: tuple[Network, ...], grace_s: float, backlog: int) -> None:
         self.gate = gate
@@ -36,14 +36,14 @@ class Front:
         self.refused = Seldom()
 
     async def create_server(self, session_factory: Factory, listen_host: str, listen_port: int) -> asyncio.Server:
-        """Listen; called by `asyncssh.listen`, which makes its connections by `session_factory`."""
+        """Listen. `asyncssh.listen` calls this, and makes its connections with `session_factory`."""
         loop = asyncio.get_running_loop()
         return await loop.create_server(
             lambda: _Arrival(self, session_factory), listen_host, listen_port, backlog=self._backlog
         )
 
     def believes(self, address: Address) -> bool:
-        """Return whether `address` is that of a load balancer that says who its client is."""
+        """Return whether `address` is that of a load balancer, which sends its client's address."""
         return any(plain(address) in network for network in self._balancers)
 
 
@@ -62,14 +62,14 @@ class _Arrival(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._accepted_at = self._loop.time()
         peer = transport.get_extra_info("peername")
-        if not peer:  # it is gone already
+        if not peer:  # the client has disconnected
             self._transport.abort()
             return
         address = ip_address(peer[0])
         if self._front.believes(address):
             self._balancer = address
             self._patience = self._loop.call_later(
-                self._front.grace_s, self._refuse, "it sent no whole PROXY header in time"
+                self._front.grace_s, self._refuse, "it sent no complete PROXY header in time"
             )
         else:
             self._let_in(address, self._transport)
@@ -96,10 +96,10 @@ class _Arrival(asyncio.Protocol):
             connection.data_received(rest)
 
     def eof_received(self) -> None:
-        self._refuse("it sent no whole PROXY header")
+        self._refuse("it sent no complete PROXY header")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._refuse("it sent no whole PROXY header")
+        self._refuse("it sent no complete PROXY header")
 
     def _let_in(self, address: Address, transport: Any) -> asyncio.Protocol | None:
         if not self._front.gate.admits(address):
@@ -111,11 +111,11 @@ class _Arrival(asyncio.Protocol):
         return connection
 
     def _refuse(self, why: str) -> None:
-        """Close the connection of a balancer that did not say who its client is. Does nothing a second time."""
+        """Close a connection whose balancer did not send its client's address. Does nothing a second time."""
         if self._balancer is not None:
             if times := self._front.refused.again(self._loop.time()):
                 log.warning(
-                    "A connection of the load balancer %s is closed: %s",
+                    "A connection of load balancer %s was closed: %s",
                     *(self._balancer, why),
                     extra={"event": "proxy_header_refused", "times": times},
                 )
@@ -129,7 +129,7 @@ class _Arrival(asyncio.Protocol):
 
 
 class Forwarded:
-    """A transport whose other end is the client of a load balancer; else the transport of the balancer."""
+    """The transport of a load balancer, with the address of its client as the peer."""
 
     def __init__(self, transport: asyncio.Transport, client: Address, port: int, accepted_at: float) -> None:
         self._transport = transport
@@ -137,7 +137,7 @@ class Forwarded:
 
     @property
     def max_size(self) -> int:
-        """As asyncio's: how many bytes are read at once."""
+        """How many bytes are read at once, as in asyncio's transport."""
         return cast(int, cast(Any, self._transport).max_size)
 
     @max_size.setter

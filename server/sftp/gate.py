@@ -1,6 +1,6 @@
-"""Which addresses may connect now: the penalties of their sources, by the clock of this process.
+"""The gate: decides which addresses may connect now, by the penalties of their sources.
 
-The clock is monotonic, so that a system clock that is set lengthens or shortens no ban.
+Its clock is monotonic, so a change of the system clock does not change the length of a ban.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ground.addresses import Address, plain, source_of
 from server.files.contracts import Metrics
 from server.settings import ServerSettings
-from server.sftp.penalties import Offence, Penalties, PenaltyRules
+from server.sftp.penalties import Offense, Penalties, PenaltyRules
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class HeldBan:
 
 
 class Gate:
-    """Bans by source address. Addresses in UNBANNED_NETWORKS earn no penalty, and no cap counts them."""
+    """Bans by source address. Addresses in UNBANNED_NETWORKS get no penalty, and handshake caps do not count them."""
 
     def __init__(
         self, settings: ServerSettings, metrics: Metrics, clock: Callable[[], float] = time.monotonic
@@ -46,22 +46,22 @@ class Gate:
         )
 
     def exempt(self, address: Address) -> bool:
-        """Return whether `address` is never banned nor capped."""
+        """Return whether `address` is exempt from bans and from the caps on connections without a login."""
         return any(plain(address) in network for network in self._unbanned)
 
     def admits(self, address: Address) -> bool:
-        """Return whether a connection from `address` may begin, and count it as limited if not."""
+        """Return whether a connection from `address` may begin; if not, count it as limited."""
         if self.exempt(address) or not self._penalties.banned(source_of(address), self._clock()):
             return True
         self._metrics.login("", "limited")
         return False
 
-    def punish(self, address: Address, offence: Offence) -> None:
-        """A connection from `address` ended without a login."""
+    def punish(self, address: Address, offense: Offense) -> None:
+        """Add the penalty of a connection from `address` that ended without a login, and log a ban that begins."""
         if self.exempt(address):
             return
         source, now = source_of(address), self._clock()
-        ban = self._penalties.punish(source, offence, now)
+        ban = self._penalties.punish(source, offense, now)
         if ban is not None:
             self._metrics.source_banned()
             log.warning(
@@ -77,7 +77,7 @@ class Gate:
         self._penalties.logged_out(source_of(address))
 
     def bans(self) -> dict[str, HeldBan]:
-        """Return the bans that hold now, by source."""
+        """Return the active bans, by source."""
         now = self._clock()
         return {source: HeldBan(owed.until - now, owed.reason) for source, owed in self._penalties.bans(now).items()}
 
@@ -86,5 +86,5 @@ class Gate:
         self._penalties.forgive(source)
 
     def restore(self, source: str, ban: HeldBan) -> None:
-        """Put back a ban of before the start."""
+        """Add a ban that began before the start."""
         self._penalties.restore(source, ban.rest_s, ban.reason, self._clock())

@@ -1,8 +1,8 @@
-"""The SFTP protocol of one channel: the library's handler, held to our limits, and clear about who closed a handle.
+"""The SFTP protocol of one channel: the library's handler with limits, and with a client's CLOSE told from an end.
 
-Leans on the inside of asyncssh (see tests/unit/sftp/test_asyncssh_inside.py). Its clean-up closes handles that are
-still open exactly as a client's CLOSE does; here it abandons them. A request is served only when the answers before
-it have been taken, so nothing piles up.
+Depends on internals of asyncssh (see tests/unit/sftp/test_asyncssh_inside.py). The library's cleanup closes open
+handles exactly as a client's CLOSE does; this handler abandons them. It reads the next request only when the client
+has taken the earlier answers, so that no answers pile up.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from server.sftp.listing import Listing
 log = logging.getLogger(__name__)
 
 MAX_PACKET = 256 * 1024
-"""As OpenSSH has it: no client sends more. A little is forgiven, so that 256 KiB of data may be in one WRITE."""
+"""Bytes, as in OpenSSH: no client sends more. `_FORGIVEN` is added, so that one WRITE may hold 256 KiB of data."""
 
 MAX_DATA = MAX_PACKET - 1024
 OLDEST = 3
-"""The version of SFTP that is spoken here."""
+"""The version of SFTP that the server speaks."""
 
 _FORGIVEN = 4096
 _FILE, _FOLDER = 1, PER_HANDLE  # descriptors
@@ -43,7 +43,7 @@ Request = Callable[["SftpHandler", SSHPacket], Awaitable[Any]]
 
 
 class SftpHandler(SFTPServerHandler):
-    """One SFTP session. `run()` ends when the session has; then no handle is open and nothing is half published."""
+    """One SFTP session. `run()` returns when the session has ended; then no handle is open."""
 
     _extensions: ClassVar[list[tuple[bytes, bytes]]] = [  # type: ignore[misc]
         (b"posix-rename@openssh.com", b"1"),
@@ -63,7 +63,7 @@ class SftpHandler(SFTPServerHandler):
         taken: Callable[[], Awaitable[None]],
         active: Callable[[], None],
     ) -> None:
-        """`taken` waits until the connection has room for an answer; `active` is told of every request."""
+        """`taken` waits until the client has taken earlier answers; `active` is called for every request."""
         super().__init__(files, reader, writer, sftp_version=OLDEST)
         self._files = files
         self._handles = handles
@@ -72,23 +72,23 @@ class SftpHandler(SFTPServerHandler):
         self._over = False
         self._greeted = False
         self.ending: str | None = None
-        """Set from outside: why no further request is to be served."""
+        """Set by the connection: why no more requests are served."""
 
     async def run(self) -> None:
-        """Serve the session to its end. Raises nothing."""
+        """Serve requests until the session ends. Raises nothing."""
         try:
             await super().run()
         except (asyncssh.BreakReceived, asyncssh.SignalReceived) as end:
             self.ending = self.ending or f"the client sent {type(end).__name__.removesuffix('Received').lower()}"
         except (EOFError, OSError, asyncssh.Error):
-            pass  # the client went away before it had said hello
+            pass  # the client disconnected before the first request
         except Exception:
             log.exception("An SFTP session failed", extra={"event": "sftp_session_failed"})
         finally:
             await self._cleanup(None)
 
     async def recv_packet(self) -> SSHPacket:
-        """The next request, once the answers to those before have been taken."""
+        """Return the next request, after the client has taken the earlier answers."""
         await self._taken()
         reader, writer = self._reader, self._writer
         if reader is None or writer is None or self.ending is not None:
@@ -96,7 +96,7 @@ class SftpHandler(SFTPServerHandler):
         await writer.drain()
         length = int.from_bytes(await reader.readexactly(4), "big")
         if length > MAX_PACKET + _FORGIVEN:
-            raise asyncssh.SFTPBadMessage("Packet too long")
+            raise asyncssh.SFTPBadMessage(f"Packet too long: at most {MAX_PACKET:,} bytes")
         content = await reader.readexactly(length)
         if not self._greeted:
             self._greeted = True
@@ -105,7 +105,7 @@ class SftpHandler(SFTPServerHandler):
         return SSHPacket(content)
 
     def send_packet(self, pkttype: int, pktid: int | None, *args: bytes) -> None:
-        """As the stock one; what is long is handed on in pieces of a packet of the channel, and copied less often."""
+        """Send as the library does, but pass a long answer on in pieces of one channel packet, with fewer copies."""
         writer = self._writer
         if writer is None:
             raise asyncssh.SFTPNoConnection("Connection not open")
@@ -120,16 +120,16 @@ class SftpHandler(SFTPServerHandler):
             writer.write(cast(bytes, rest[start : start + _PIECE]))
 
     def _log_extensions(self, *_: object) -> None:
-        """Look at none: those a client made up may be no extensions at all."""
+        """Do nothing: a client may send extensions that the library cannot parse."""
 
     def log_sent_packet(self, *_: object, **__: object) -> None:
-        """No line for every packet."""
+        """Do nothing: a log line for every packet costs time."""
 
     def log_received_packet(self, *_: object, **__: object) -> None:
-        """No line for every packet."""
+        """Do nothing: a log line for every packet costs time."""
 
     async def _cleanup(self, exc: Exception | None) -> None:
-        """Give up what is open, whatever ended the session; once."""
+        """Abandon open handles at the end of the session. Runs once."""
         if self._over:
             return
         self._over = True
@@ -138,22 +138,22 @@ class SftpHandler(SFTPServerHandler):
             try:
                 await self._files.abandon(cast(Handle, handle), reason)
             except Exception:
-                log.exception("An open file could not be given up", extra={"event": "sftp_session_failed"})
+                log.exception("An open file could not be discarded", extra={"event": "sftp_session_failed"})
             finally:
-                self._handles.give_back(_FILE)
+                self._handles.release(_FILE)
         for listing in self._dir_handles.values():
-            self._handles.give_back(_FOLDER)
+            self._handles.release(_FOLDER)
             cast(Listing, listing).close()
         self._file_handles.clear()
         self._dir_handles.clear()
         self._files.exit()
         with suppress(OSError):
-            self._files.channel.exit(0)  # without an exit status scp takes a good transfer for a bad one
+            self._files.channel.exit(0)  # without an exit status, scp reports a failure
         await super(SFTPServerHandler, self)._cleanup(exc)
 
     @contextmanager
     def _one_more(self, descriptors: int) -> Iterator[None]:
-        """Around what opens a handle: counted, unless it fails."""
+        """Wrap the opening of a handle: count it, unless that fails."""
         try:
             self._handles.take(descriptors)
         except TooManyHandles as refused:
@@ -161,7 +161,7 @@ class SftpHandler(SFTPServerHandler):
         try:
             yield
         except BaseException:
-            self._handles.give_back(descriptors)
+            self._handles.release(descriptors)
             raise
 
     async def _open(self, packet: SSHPacket) -> bytes:
@@ -169,7 +169,7 @@ class SftpHandler(SFTPServerHandler):
             return await self._process_open(packet)
 
     async def _write(self, packet: SSHPacket) -> int:
-        """As the stock one, but bytes after the data (rclone 1.60 sends some) are passed over."""
+        """Write as the library does, but ignore bytes after the data (rclone 1.60 sends some)."""
         handle, offset, data = packet.get_string(), packet.get_uint64(), packet.get_string()
         file = self._file_handles.get(handle)
         if file is None:
@@ -182,7 +182,7 @@ class SftpHandler(SFTPServerHandler):
         packet.check_end()
         listing = self._dir_handles.pop(handle, None)
         if listing is not None:
-            self._handles.give_back(_FOLDER)
+            self._handles.release(_FOLDER)
             cast(Listing, listing).close()
             return
         file = self._file_handles.pop(handle, None)
@@ -191,7 +191,7 @@ class SftpHandler(SFTPServerHandler):
         try:
             await self._files.close(file)
         finally:
-            self._handles.give_back(_FILE)
+            self._handles.release(_FILE)
 
     async def _opendir(self, packet: SSHPacket) -> bytes:
         path = packet.get_string()
@@ -219,19 +219,19 @@ class SftpHandler(SFTPServerHandler):
 
 
 def _check_greeting(content: bytes) -> None:
-    """Refuse a client of an older protocol: the library takes it, and then knows none of its attributes."""
+    """Refuse a client of an older protocol: the library accepts it, but cannot decode its attributes."""
     if content[:1] == bytes([c.FXP_INIT]) and int.from_bytes(content[1:5], "big") < OLDEST:
-        raise asyncssh.SFTPBadMessage(f"SFTP {OLDEST} or newer is needed")
+        raise asyncssh.SFTPBadMessage(f"The client must use version {OLDEST} of SFTP, or newer")
 
 
 def _reason(exc: Exception | None) -> str:
     if exc is None or isinstance(exc, asyncio.IncompleteReadError):
-        return "the client went away without closing the file"
-    return f"the session broke: {exc}"
+        return "the client disconnected before it closed the file"
+    return f"the session failed: {exc}"
 
 
 def _guarded(serve: Request) -> Request:
-    """A fault of ours is logged, and the client told no more than that."""
+    """Wrap a request: log an internal error, and answer the client with no details."""
 
     async def guarded(handler: SftpHandler, packet: SSHPacket) -> Any:
         try:
@@ -240,13 +240,15 @@ def _guarded(serve: Request) -> Request:
             raise
         except Exception as fault:
             log.exception("An SFTP request failed", extra={"event": "sftp_request_failed"})
-            raise asyncssh.SFTPFailure("Internal error") from fault
+            raise asyncssh.SFTPFailure(
+                "Internal error. Tell the operator of the server: its log has the cause"
+            ) from fault
 
     guarded.__name__ = serve.__name__
     return guarded
 
 
-_OURS: Mapping[int | bytes, Request] = {
+_OWN: Mapping[int | bytes, Request] = {
     c.FXP_OPEN: SftpHandler._open,
     c.FXP_CLOSE: SftpHandler._close,
     c.FXP_WRITE: SftpHandler._write,
@@ -259,8 +261,8 @@ STOCK: tuple[int | bytes, ...] = (
     c.FXP_REALPATH, c.FXP_STAT, c.FXP_RENAME, c.FXP_READLINK, c.FXP_SYMLINK, b"posix-rename@openssh.com",
     b"statvfs@openssh.com", b"fstatvfs@openssh.com", b"fsync@openssh.com",
 )  # fmt: skip
-"""Requests served by the library's own methods. What is neither here nor above is answered as unsupported."""
+"""Requests served by the library's methods. A request neither here nor in `_OWN` is answered as unsupported."""
 
 _stock = SFTPServerHandler._packet_handlers
-_served: dict[int | bytes, Request] = {**{each: cast(Request, _stock[each]) for each in STOCK}, **_OURS}
+_served: dict[int | bytes, Request] = {**{each: cast(Request, _stock[each]) for each in STOCK}, **_OWN}
 SftpHandler._packet_handlers = {kind: cast(Any, _guarded(serve)) for kind, serve in _served.items()}

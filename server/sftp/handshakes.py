@@ -1,4 +1,4 @@
-"""How many connections may be open without having logged in: per source, and in all. IPv6 counts by /64."""
+"""Limit the connections that have not logged in: per source, and in all. An IPv6 source is a /64 network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ground.addresses import Address, source_of
 class Handshakes:
     """The connections that have not logged in yet, by source.
 
-    Where all places are taken, a source with few gets one of a source with many: a crowd locks out only itself.
+    If all places are taken, a source with few connections gets a place of the source with the most. So a source with
+    many connections locks out only itself.
     """
 
     def __init__(self, most_of_source: int, most: int) -> None:
@@ -20,20 +21,20 @@ class Handshakes:
 
     @property
     def full(self) -> bool:
-        """Whether all places are taken."""
+        """Return whether all places are taken."""
         return self._open.total() >= self._most
 
     def full_of(self, address: Address) -> bool:
-        """Whether the source of `address` has as many as one may have."""
+        """Return whether the source of `address` has the most connections that one source may have."""
         return self._open[source_of(address)] >= self._most_of_source
 
     def gives_way(self, address: Address) -> str | None:
-        """Return the source that has to give up a place where none is free for `address`; None if none has more."""
+        """Return the source that loses a place to `address` if none is free; None unless one has at least 2 more."""
         source, count = next(iter(self._open.most_common(1)), ("", 0))
         return source if count > self._open[source_of(address)] + 1 else None
 
     def enter(self, address: Address) -> bool:
-        """Count one more from `address`; False, with nothing counted, if there are as many as there may be."""
+        """Count one more connection from `address`; return False, with nothing counted, if no place is free."""
         source = source_of(address)
         if self._open[source] >= self._most_of_source or self.full:
             return False
@@ -41,7 +42,7 @@ class Handshakes:
         return True
 
     def leave(self, address: Address) -> None:
-        """One that had entered has logged in, or is gone."""
+        """Free the place of a connection that has logged in or ended."""
         source = source_of(address)
         self._open[source] -= 1
         if self._open[source] <= 0:

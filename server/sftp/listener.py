@@ -1,6 +1,6 @@
-"""The SFTP side as one thing that starts and stops.
+"""The listener: starts and stops the SFTP side.
 
-Stopping is no CLOSE of a client: uploads under way are given up, and only requests being served are finished.
+A stop does not count as a client's CLOSE: it discards unfinished uploads, and finishes only requests being served.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import asyncssh
 
+from ground.words import counted
 from server.files.contracts import Metrics, TenantDirectory
 from server.files.hooks import HookTable
 from server.files.space import House, Space, WhyNotStored, never_refused
@@ -34,7 +35,7 @@ from server.sftp.sessions import Sessions
 log = logging.getLogger(__name__)
 
 VERSION = "Headcount"
-"""How the server names itself to clients: not which library, nor which version."""
+"""The server's name in its SSH version line, without the library and its version."""
 
 CHECK_S = 1.0
 WAITING = 512
@@ -56,7 +57,7 @@ class SftpListener:
         logged_in: LoggedIn = lambda _: None,
         why_not_stored: WhyNotStored = never_refused,
     ) -> None:
-        """`logged_in` is told of every login that is complete. `why_not_stored` says why uploads are refused now."""
+        """`logged_in` is called with every complete login. `why_not_stored` returns why uploads are refused now."""
         self._settings = settings
         self._host_keys = host_keys
         self._threads = ThreadPoolExecutor(_THREADS, "sftp")
@@ -75,10 +76,10 @@ class SftpListener:
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> tuple[str, int]:
-        """Listen; the host and port it is on. Raises OSError if it can't be."""
+        """Listen, and return the host and port. Raises OSError if that fails."""
         settings = self._settings
         legacy = settings.sftp_legacy_algorithms
-        # What old clients need is still sound; the library below asyncssh says to stderr that it may go one day.
+        # Old clients need these, and they are still safe; cryptography warns on stderr that it may remove them.
         warnings.filterwarnings("ignore", message="Diffie-Hellman over finite fields")
         backlog = self._sessions.entrance.caps.accepted_at_once
         front = Front(self.gate, settings.trusted_balancers, settings.login_grace_s, backlog)
@@ -89,7 +90,7 @@ class SftpListener:
             server_factory=self._sessions.connection,
             server_host_keys=host_key_pairs(self._host_keys, legacy=legacy),
             server_version=VERSION,
-            login_timeout=0,  # each connection has a timer of its own
+            login_timeout=0,  # each connection has its own timer
             keepalive_interval=settings.keepalive_s,
             keepalive_count_max=settings.keepalive_misses,
             encoding=None,
@@ -104,18 +105,18 @@ class SftpListener:
 
     @property
     def listening(self) -> bool:
-        """Whether new clients are let in now."""
+        """Return whether the listener accepts new clients now."""
         return self._acceptor is not None and bool(self._acceptor.get_addresses())
 
     @property
     def port(self) -> int:
-        """The port that clients reach here; until it listens, the one it is to listen on."""
+        """Return the port that clients connect to; before `start`, the configured port."""
         found = self._acceptor.get_addresses() if self._acceptor is not None else []
         return int(found[0][1]) if found else self._settings.sftp_port
 
     @contextmanager
     def space(self, tenant: str, root: Path) -> Iterator[Space]:
-        """The files of the tenant whose folder is at `root`, as its sessions share them: one quota for all."""
+        """Yield the `Space` of the tenant whose folder is at `root`. Its sessions share it, and its quota."""
         space = self._sessions.space(tenant, root)
         try:
             yield space
@@ -123,13 +124,13 @@ class SftpListener:
             space.leave()
 
     def open_sessions(self) -> Counter[str]:
-        """How many connections are logged in now, by tenant."""
+        """Return the number of logged-in connections, by tenant."""
         return Counter(each.login.tenant for each in self._sessions.connections if each.login is not None)
 
     async def close(self, grace_s: float) -> None:
-        """Take no new connections and end those there are. Nothing is published that no client had closed.
+        """Accept no new connections, and end the open ones. Publishes no file that its client had not closed.
 
-        Requests being served may take `grace_s` to finish; what is left then is cancelled.
+        Requests being served may take `grace_s` seconds to finish; the rest is canceled.
         """
         self._sessions.stopping = True
         if self._acceptor is not None:
@@ -151,11 +152,12 @@ class SftpListener:
         for task in (late := list(self._sessions.tasks)):
             task.cancel()
         if late:
-            log.warning("%d sessions did not end in time", len(late), extra={"event": "sessions_cut"})
+            many = counted(len(late), "session", "sessions")
+            log.warning("The server canceled %s that did not end in time", many, extra={"event": "sessions_cut"})
             await asyncio.wait(late)
 
     async def _watch(self) -> None:
-        """Once a second, see who may not stay."""
+        """Once a second, end connections that may not stay, and update quotas."""
         while True:
             await asyncio.sleep(CHECK_S)
             await self._check_connections()
@@ -171,7 +173,8 @@ class SftpListener:
 def _let_wait(listening: Iterable[Any], most: int) -> None:
     """Let the kernel hold `most` connections that are not accepted yet.
 
-    asyncio has one number for that and for how many it accepts before anything else, each of them a descriptor.
+    asyncio uses one number for this and for the connections that it accepts in one step. Each of these takes a
+    descriptor.
     """
     for each in listening:
         with socket.socket(fileno=os.dup(each.fileno())) as same:

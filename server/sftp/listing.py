@@ -1,4 +1,4 @@
-"""What a client is told of files: the entries of an open folder, and the attributes of one."""
+"""File listings for clients: the entries of an open folder, and the attributes of one file."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from server.files.space import Space
 
 
 class Listing:
-    """One open folder: its entries come as they are asked for, so that a large one takes no memory."""
+    """One open folder. It reads entries when the client asks for them, so a large folder takes no memory."""
 
     def __init__(self, space: Space, path: ClientPath) -> None:
         self._path = path
         self._fd = space.folder.open_folder(path.parts)
         try:
-            self._entries = os.scandir(self._fd)  # needs a descriptor of its own
+            self._entries = os.scandir(self._fd)  # opens another descriptor
         except OSError:
             os.close(self._fd)
             raise
         self._names = self._all_names()
 
     def next(self, count: int) -> list[SFTPName]:
-        """Up to `count` more entries; none at the end."""
+        """Return up to `count` more entries; an empty list at the end."""
         found: list[SFTPName] = []
         for name in self._names:
             try:
@@ -49,14 +49,14 @@ class Listing:
             yield os.fsencode(entry.name)
 
     def _entry(self, name: bytes) -> SFTPName:
-        # ".." is shown as ".": what is above the root is nobody's business, and elsewhere only the name matters.
+        # ".." gets the attributes of ".": those above the root are private, and elsewhere only the name matters.
         found = os.stat(b"." if name == b".." else name, dir_fd=self._fd, follow_symlinks=False)
         attrs = attributes(found, writable=not self._path.in_results)
         return SFTPName(name, long_name(name, attrs), attrs)
 
 
 def attributes(found: os.stat_result, *, writable: bool) -> SFTPAttrs:
-    """What a client is told of a file: never the owner or mode it has on this machine."""
+    """Return the attributes of a file for a client: never its owner or mode on this machine."""
     mode = stat.S_IFMT(found.st_mode) | (0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
     return SFTPAttrs(
         size=found.st_size,
@@ -69,7 +69,7 @@ def attributes(found: os.stat_result, *, writable: bool) -> SFTPAttrs:
 
 
 def long_name(name: bytes, attrs: SFTPAttrs) -> bytes:
-    """A line like those of `ls -l`, in UTC."""
+    """Return a line like those of `ls -l`, in UTC."""
     mtime = attrs.mtime or 0
     recent = -3600 < time.time() - mtime < 182 * 86400
     when = time.strftime("%b %e %H:%M" if recent else "%b %e  %Y", time.gmtime(mtime))

@@ -1,10 +1,10 @@
-"""Which sources are banned: penalties in seconds that add up to a ban, and pass by themselves. Pure.
+"""Bans of sources by penalties: seconds that add up to a ban and expire as time passes. Pure.
 
-A source owes seconds. Each connection that ends without a login adds some, and as time passes they are paid off: a
-source that owes 5 now owes nothing in 5 seconds. A source that owes as many as a ban begins at is banned until it
-owes nothing. Connections that a ban refuses add nothing, or a client that tries again and again would never get in.
+A source owes seconds. Each connection that ends without a login adds some, and time pays them off: a source that owes
+5 seconds now owes nothing in 5 seconds. When a source owes `begins_s` or more, it is banned until it owes nothing.
+Connections that a ban refuses add nothing; otherwise a client that tries again and again would never get in.
 
-Every time here is in seconds of one clock that never goes back.
+All times are in seconds of one clock that never goes back.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MOST_SOURCES = 10_000
-"""Sources remembered at once, so that a flood from many addresses has bounded memory. The lightest go first."""
+"""Most sources kept at once, so that a flood from many addresses has bounded memory. The smallest debts go first."""
 
 
-class Offence(StrEnum):
-    """How a connection ended without a login; the value is the reason of a ban."""
+class Offense(StrEnum):
+    """How a connection ended without a login. The value is the reason of a ban."""
 
     NO_LOGIN = "connections without a login"
     REFUSED = "refused logins"
@@ -27,9 +27,9 @@ class Offence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PenaltyRules:
-    """Seconds. `no_login_s`, `refused_s` and `grace_s` are added for an offence; 0 adds nothing.
+    """The rules, in seconds. `no_login_s`, `refused_s` and `grace_s` are added for an offense; 0 adds nothing.
 
-    A ban begins at `min_s` owed, or at `max_s` where that is less; no source owes more than `max_s`.
+    A ban begins when a source owes `min_s`, or `max_s` if that is less. No source owes more than `max_s`.
     """
 
     no_login_s: float
@@ -42,15 +42,15 @@ class PenaltyRules:
     def begins_s(self) -> float:
         return min(self.min_s, self.max_s)
 
-    def cost_s(self, offence: Offence) -> float:
-        return {Offence.NO_LOGIN: self.no_login_s, Offence.REFUSED: self.refused_s, Offence.GRACE: self.grace_s}[
-            offence
+    def cost_s(self, offense: Offense) -> float:
+        return {Offense.NO_LOGIN: self.no_login_s, Offense.REFUSED: self.refused_s, Offense.GRACE: self.grace_s}[
+            offense
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What one source owes: nothing from `until` on. The reason is that of the newest offence."""
+    """The debt of one source, which is paid off at `until`. The reason is that of the newest offense."""
 
     until: float
     banned: bool
@@ -58,7 +58,7 @@ class Owed:
 
 
 class Penalties:
-    """What every source owes, and which sources have a logged-in session."""
+    """The debts of all sources, and the sources with a logged-in session."""
 
     def __init__(self, rules: PenaltyRules, most_sources: int = MOST_SOURCES) -> None:
         self._rules = rules
@@ -67,71 +67,71 @@ class Penalties:
         self._sessions: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """Return how many sources are remembered for what they owe."""
+        """Return how many sources have a record of a debt."""
         return len(self._owed)
 
     def banned(self, source: str, now: float) -> bool:
         owed = self._owed.get(source)
         return owed is not None and owed.banned and owed.until > now
 
-    def punish(self, source: str, offence: Offence, now: float) -> Owed | None:
+    def punish(self, source: str, offense: Offense, now: float) -> Owed | None:
         """Add the penalty of one connection. Return the ban if one begins now.
 
         While the source has a session no ban lasts longer than `begins_s`, so penalties during a ban add nothing.
         """
-        cost_s = self._rules.cost_s(offence)
+        cost_s = self._rules.cost_s(offense)
         if cost_s <= 0:
             return None
         before = self._owed.get(source)
         if before is None or before.until <= now:
-            before = Owed(now, False, offence)
+            before = Owed(now, False, offense)
         shared = source in self._sessions
         if shared and before.banned:
             return None
         most_s = self._rules.begins_s if shared else self._rules.max_s
         owed_s = min(before.until - now + cost_s, most_s)
-        after = Owed(now + owed_s, before.banned or owed_s >= self._rules.begins_s, offence)
+        after = Owed(now + owed_s, before.banned or owed_s >= self._rules.begins_s, offense)
         self._keep(source, after, now)
         return after if after.banned and not before.banned else None
 
     def forgive(self, source: str) -> None:
-        """End what the source owes, a ban included."""
+        """Cancel the debt of a source, including a ban."""
         self._owed.pop(source, None)
 
     def logged_in(self, source: str) -> None:
-        """A session of the source begins: it owes nothing any more."""
+        """Count a new session of the source, and cancel its debt."""
         self.forgive(source)
         self._sessions[source] += 1
 
     def logged_out(self, source: str) -> None:
-        """A session that `logged_in` was told of has ended."""
+        """Count the end of a session that `logged_in` counted."""
         self._sessions[source] -= 1
         if self._sessions[source] <= 0:
             del self._sessions[source]
 
     def restore(self, source: str, rest_s: float, reason: str, now: float) -> None:
-        """Put a ban back that has `rest_s` to go; at most `max_s` of them."""
+        """Add a ban that ends in `rest_s` seconds, but in at most `max_s`."""
         if rest_s > 0:
             self._keep(source, Owed(now + min(rest_s, self._rules.max_s), True, reason), now)
 
     def bans(self, now: float) -> dict[str, Owed]:
-        """Return the bans that hold, by source. Sources that owe nothing any more are forgotten."""
-        self._forget_paid(now)
+        """Return the active bans, by source. Drops sources that owe nothing."""
+        self._drop_paid(now)
         return {source: owed for source, owed in self._owed.items() if owed.banned}
 
     def _keep(self, source: str, owed: Owed, now: float) -> None:
         if source not in self._owed and len(self._owed) >= self._most_sources:
-            self._make_room(now)
+            self._drop_lightest(now)
         self._owed[source] = owed
 
-    def _make_room(self, now: float) -> None:
-        """Forget the lightest tenth, at least one; penalties before bans. A tenth, so that a flood pays rarely."""
-        self._forget_paid(now)
+    def _drop_lightest(self, now: float) -> None:
+        """Drop the smallest tenth of the debts, at least one, and bans last. A tenth, so that this is rare."""
+        self._drop_paid(now)
         excess = len(self._owed) - self._most_sources + max(1, self._most_sources // 10)
         if len(self._owed) >= self._most_sources:
             by_weight = sorted(self._owed, key=lambda source: (self._owed[source].banned, self._owed[source].until))
             for source in by_weight[:excess]:
                 del self._owed[source]
 
-    def _forget_paid(self, now: float) -> None:
+    def _drop_paid(self, now: float) -> None:
         self._owed = {source: owed for source, owed in self._owed.items() if owed.until > now}

@@ -1,7 +1,7 @@
-"""The header of the PROXY protocol, version 2: the address of the client of a load balancer. Pure.
+"""Parse the header of the PROXY protocol, version 2, which has the address of a load balancer's client. Pure.
 
-https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, section 2.2. Only TCP over IPv4 and IPv6 is read: a
-balancer that passes on anything else cannot say where an SFTP client comes from.
+See https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, section 2.2. Only headers of TCP over IPv4 and IPv6
+are accepted: others do not have the address of an SFTP client.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from ground.addresses import Address
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 FIXED = len(SIGNATURE) + 4
 LONGEST = 4096
-"""Bytes of a whole header. What balancers add after the addresses (TLVs) is a few hundred bytes."""
+"""Most bytes of a complete header. Balancers add a few hundred bytes (TLVs) after the addresses."""
 
 _LOCAL, _PROXY = 0x20, 0x21
 _ADDRESS_BYTES = {0x11: 4, 0x21: 16}
-"""By family and protocol: TCP over IPv4, TCP over IPv6. Two addresses are followed by two ports of 2 bytes."""
+"""Bytes of an address, by family and protocol (TCP over IPv4, over IPv6). Two addresses, then two ports."""
 
 
-class HeaderBroken(Exception):  # noqa: N818 - what is the case
-    """The bytes are not a header of version 2 that can be used; the message is a clause for the log."""
+class HeaderBroken(Exception):  # noqa: N818 - the name of a state
+    """The bytes are not a usable header of version 2. The message is a clause for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A whole header of `size` bytes. `client` is None for a connection of the balancer's own (LOCAL)."""
+    """A complete header of `size` bytes. `client` is None for the balancer's own connection (LOCAL)."""
 
     size: int
     client: Address | None
 
 
 def parse_header(data: bytes) -> Header | None:
-    """Read the header that `data` begins with. Return None where more bytes are needed. Raises HeaderBroken."""
+    """Parse the header at the start of `data`. Return None if more bytes are needed. Raises HeaderBroken."""
     if not SIGNATURE.startswith(data[: len(SIGNATURE)]):
         raise HeaderBroken("it sent no PROXY header of version 2")
     if len(data) < FIXED:
@@ -44,10 +44,12 @@ def parse_header(data: bytes) -> Header | None:
     if command not in (_LOCAL, _PROXY):
         raise HeaderBroken(f"its PROXY header has the version and command {command:#04x}")
     if size > LONGEST:
-        raise HeaderBroken(f"its PROXY header has {size} bytes, more than {LONGEST}")
+        raise HeaderBroken(f"its PROXY header has {size:,} bytes; at most {LONGEST:,} are allowed")
     wide = _ADDRESS_BYTES.get(kind)
     if command == _PROXY and wide is None:
-        raise HeaderBroken(f"its PROXY header is not of TCP over IPv4 or IPv6, but of {kind:#04x}")
+        raise HeaderBroken(
+            f"its PROXY header has the address family and protocol {kind:#04x}, not TCP over IPv4 or IPv6"
+        )
     if command == _PROXY and wide is not None and size < FIXED + 2 * wide + 4:
         raise HeaderBroken("its PROXY header is too short for its addresses")
     if len(data) < size:

@@ -1,7 +1,7 @@
-"""One connection of a client and the SFTP channels in it: what it may open, and when it has to end.
+"""All connections of clients: what each may open, and when it must end.
 
-Nothing but the subsystem `sftp` is served. Which keys open an account is `auth`'s; which connections may be open at
-all is decided here.
+A connection serves only channels with the subsystem `sftp`. `auth` decides which keys may log in; this module decides
+which connections may be open.
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ from server.sftp.front import ACCEPTED_AT
 from server.sftp.gate import Gate
 from server.sftp.handler import SftpHandler
 from server.sftp.handles import LEAST_READ, ConnectionHandles, read_at_once
-from server.sftp.penalties import Offence
+from server.sftp.penalties import Offense
 from server.sftp.wire import Corked, make_lean
 
 log = logging.getLogger(__name__)
 
-BROKEN = "The files of this account cannot be used now: the operator of the server has to fix them. Try again later"
-"""What clients of a broken tenant are told. Which of its files it is, and where, is the operator's to know."""
+BROKEN = "The files of your company cannot be used now. Tell the operator of the server, and try again later"
+"""The message to clients of a broken tenant. Only the operator learns which of its files is broken, and where."""
+
+BUSY = "The server cannot accept a login now. Try again later."
+"""The message to a client that is refused before its login is complete: it says nothing about the server."""
 
 
 class Sessions:
-    """All connections there are, and what they share."""
+    """All open connections, and the parts that they share."""
 
     def __init__(
         self,
@@ -54,20 +57,20 @@ class Sessions:
         self.logged_in = logged_in
         self.entrance = Entrance(settings)
         self.connections: dict[Connection, None] = {}
-        """In the order in which they came."""
+        """In the order in which they connected."""
         self.tasks: set[asyncio.Task[None]] = set()
         self._spaces: dict[str, Space] = {}
 
     def connection(self) -> Connection:
-        """For a client that has just connected."""
+        """Return a connection for a client that has just connected."""
         return Connection(self)
 
     def count(self, tenant: str) -> int:
-        """Connections logged in as `tenant`."""
+        """Return the number of connections logged in as `tenant`."""
         return sum(1 for each in self.connections if each.login is not None and each.login.tenant == tenant)
 
     def space(self, tenant: str, root: Path) -> Space:
-        """The tenant's files, held for one session (which leaves them); anew if another folder is there now."""
+        """Return the tenant's files for one session, which must `leave` them. For a replaced folder they are new."""
         space = self._spaces.get(tenant)
         if space is None or not space.is_at(root):
             if space is not None:
@@ -77,20 +80,20 @@ class Sessions:
         return space
 
     def retire_spaces(self, unused_s: float = 0.0) -> None:
-        """Let go of the files of tenants without a session for so long; their quota is measured anew next time."""
+        """Close the files of tenants without a session for `unused_s` seconds; the next use measures the quota."""
         for tenant, space in list(self._spaces.items()):
             if space.unused_s() >= unused_s:
                 space.retire()
                 del self._spaces[tenant]
 
     async def follow_copies(self) -> None:
-        """Count anew what copies take of the quotas of tenants with a session. To be called about once a second."""
+        """Measure the copies of tenants with a session again, for their quota. Call it about once a second."""
         for space in list(self._spaces.values()):
             await space.follow_copies()
 
 
 class Connection(KeyAuthentication):
-    """One client. Of what it may open, channels with the subsystem `sftp` are all."""
+    """One connection of a client. It may open only channels with the subsystem `sftp`."""
 
     def __init__(self, sessions: Sessions) -> None:
         settings = sessions.settings
@@ -113,8 +116,8 @@ class Connection(KeyAuthentication):
         self._late = False
         self._patience: asyncio.TimerHandle | None = None
         self._home: tuple[int, int] | None = None
-        self._room = asyncio.Event()
-        self._room.set()
+        self._drained = asyncio.Event()
+        self._drained.set()
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         super().connection_made(conn)
@@ -125,27 +128,27 @@ class Connection(KeyAuthentication):
         exempt = self.sessions.gate.exempt(self._address)
         self._handshaking = not exempt and entrance.admit(self._address, others)
         if not self._handshaking and not (exempt and entrance.has_room(others)):
-            # A client reads no reason before our version, which is sent when this returns.
+            # A client reads a reason only after the server's version line, which is sent when this returns.
             loop.call_soon(self.turn_away)
             return
         others[self] = None
         spent_s = loop.time() - conn.get_extra_info(ACCEPTED_AT, loop.time())
         self._patience = loop.call_later(max(0.0, self.sessions.settings.login_grace_s - spent_s), self._run_out)
         ask_before_success(conn, self._why_not)
-        # The library ignores the transport's back-pressure; this is where asyncio tells it.
+        # The library ignores the transport's back-pressure, which asyncio reports to these methods.
         conn.pause_writing = self._full  # type: ignore[method-assign]
-        conn.resume_writing = self._has_room  # type: ignore[method-assign]
+        conn.resume_writing = self._not_full  # type: ignore[method-assign]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._room.set()
+        self._drained.set()
         self.sessions.connections.pop(self, None)
         self._leave_handshake()
         if self.login is not None:
             self._metrics.session_closed(self.login.tenant)
             self.sessions.gate.logged_out(self._address)
         elif not self._limited and not self.sessions.stopping:
-            self.sessions.gate.punish(self._address, self._offence())
+            self.sessions.gate.punish(self._address, self._offense())
         if isinstance(exc, asyncssh.KeyExchangeFailed):
             self._explain(exc)
 
@@ -154,7 +157,7 @@ class Connection(KeyAuthentication):
         account = self.sessions.tenants.account(offered.tenant) if offered else None
         if account is None:
             self._limited = True
-            self.end("Not now. Try again later.")
+            self.end(BUSY)
             return
         self._leave_handshake()
         self.limits = account.limits
@@ -166,98 +169,103 @@ class Connection(KeyAuthentication):
         self.sessions.gate.logged_in(self._address)
 
     def _why_not(self) -> str | None:
-        """Why a client whose key fits and whose signature is right gets no session; None if it does."""
+        """Return why a client with a valid key and signature gets no session; None if it gets one."""
         account = self.sessions.tenants.account(self._offered.tenant) if self._offered else None
         if account is None:
             self._limited = True
-            return "Not now. Try again later."
+            return BUSY
         if account.broken:
-            self._reason = f"the tenant is broken: {account.broken}"
+            self._reason = f"the tenant cannot be used: {account.broken}"
             self._limited = True
             return BROKEN
         most = account.limits.max_sessions
         if self.sessions.count(account.name) >= most:
-            self._reason = "the tenant has as many sessions as it may"
+            self._reason = f"the tenant has {most:,} sessions open, its limit"
             self._limited = True
-            return f"Too many sessions: {account.name} has {most} open, the most it may. Close one and try again."
+            return f"Too many connections: {account.name} has {most:,} open, its limit. Close one and try again."
         return None
 
     def begins_from(self, source: str | None) -> bool:
-        """Whether this is a client of `source` (None: of any) that has not logged in."""
+        """Return whether this is a client from `source` (None: any source) that has not logged in."""
         return self._handshaking and source in (None, source_of(self._address))
 
     def turn_away(self) -> None:
-        """End a connection before its login, and tell a stranger no more than that. It earns no penalty."""
+        """End a connection before its login, with the message `BUSY`. It gets no penalty."""
         self._limited = True
         if self._user is None:  # else its end counts it, under the name that it gave
             self._metrics.login("", "limited")
         self._leave_handshake()
         self.sessions.entrance.see_out(self._transport)
-        self.end("Not now. Try again later.", asyncssh.DISC_TOO_MANY_CONNECTIONS)
+        self.end(BUSY, asyncssh.DISC_TOO_MANY_CONNECTIONS)
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
         if self.login is None or self.channels >= self.sessions.settings.max_channels:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "Too many channels")
+            raise asyncssh.ChannelOpenError(
+                asyncssh.OPEN_RESOURCE_SHORTAGE,
+                f"Too many channels: at most {self.sessions.settings.max_channels:,} in one connection",
+            )
         self.channels += 1
         return SftpSession(self)
 
     def check(self, now: float) -> None:
-        """End the connection if it may not stay, or has been idle too long. To be called about once a second."""
+        """End the connection if it may not stay, or has been idle for too long. Call it about once a second."""
         if self.login is None:
             return
         idle_s = self.sessions.settings.idle_timeout_s
         account = self.sessions.tenants.account(self.login.tenant)
         reason = self.unwelcome()
         if reason is None and account is not None and _identity(account.root) != self._home:
-            reason = "the tenant was removed, and another has its name"
-        broken = f"the tenant is broken: {account.broken}" if account is not None and account.broken else None
+            reason = "the tenant was removed, and a new tenant has its name"
+        broken = f"the tenant cannot be used: {account.broken}" if account is not None and account.broken else None
         if broken or reason:
             why = broken or reason
-            log.info("A session of %s has to end: %s", self.login.tenant, why, extra={"event": "session_ended"})
-            self.end(BROKEN if broken else "You may not stay logged in")
+            log.info("A session of %s was ended: %s", self.login.tenant, why, extra={"event": "session_ended"})
+            self.end(BROKEN if broken else "Your key, address or company is no longer allowed to log in")
         elif idle_s and now - self.active_at > idle_s:
-            self.end("Idle for too long")
+            self.end(f"Idle for more than {idle_s:g} seconds")
         elif account is not None:
             self.limits = account.limits
 
     def end(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
-        """Disconnect; requests being served are finished, no further one is begun."""
+        """Disconnect. Requests being served are finished; no more are started."""
         for handler in self.handlers:
             handler.ending = handler.ending or reason.lower()
         if self._conn is not None:
             self._conn.disconnect(code, reason)
 
     def _full(self) -> None:
-        """Read nothing more from a client that does not take its answers: not every request has a handler that waits
-        for room, but every one may have an answer."""
-        self._room.clear()
+        """Stop reading from a client that does not take its answers.
+
+        Handlers wait by themselves, but the library also answers requests that no handler serves.
+        """
+        self._drained.clear()
         self._transport.pause_reading()
 
-    def _has_room(self) -> None:
-        self._room.set()
+    def _not_full(self) -> None:
+        self._drained.set()
         self._transport.resume_reading()
 
-    async def room(self) -> None:
-        """Wait until what was sent before has been taken."""
-        await self._room.wait()
+    async def drained(self) -> None:
+        """Wait until the client has taken the answers sent before."""
+        await self._drained.wait()
 
     def touch(self) -> None:
-        """A request has come: the connection is not idle, and is read from as fast as the others leave room for."""
+        """Note a request: the connection is not idle. Set how much is read from it, by the number of open handles."""
         self.active_at = time.monotonic()
         self._transport.read_at_once(read_at_once(self.sessions.entrance.handles.taken))
 
     def _run_out(self) -> None:
-        """End the connection at the end of its grace time. (The library's own timer does not say that it did.)"""
+        """End the connection at the end of its grace time. (The library's own timer does not report that it ran.)"""
         self._late = True
         if self._conn is not None:
             self._conn.abort()
 
-    def _offence(self) -> Offence:
+    def _offense(self) -> Offense:
         if self._late:
-            return Offence.GRACE
-        # Where a tenant is broken no key can fit: its clients are not to blame, nor others behind their address.
+            return Offense.GRACE
+        # No key can be valid while a tenant is broken: do not punish its clients, nor others with their address.
         blameless = self._user is None or (self._refused is not None and self._refused.broken is not None)
-        return Offence.NO_LOGIN if blameless else Offence.REFUSED
+        return Offense.NO_LOGIN if blameless else Offense.REFUSED
 
     def _leave_handshake(self) -> None:
         if self._patience is not None:
@@ -267,18 +275,18 @@ class Connection(KeyAuthentication):
             self.sessions.entrance.handshakes.leave(self._address)
 
     def _explain(self, exc: Exception) -> None:
-        """Say which algorithms are not shared: whoever has to mend a client needs both lists."""
+        """Log the algorithms of both sides that do not match: to fix a client, the operator needs both lists."""
         client, server = (getattr(self._conn, name, b"") for name in ("_client_kexinit", "_server_kexinit"))
         version = self._conn.get_extra_info("client_version", "?") if self._conn else "?"
         log.warning(
-            "No key exchange with %s (%s): %s",
+            "The key exchange with %s (%s) failed: %s",
             *(self._address, version, "; ".join(unshared(client, server)) or exc),
             extra={"event": "key_exchange_failed"},
         )
 
 
 def _identity(root: Path) -> tuple[int, int] | None:
-    """Which folder this is, whatever it is called; None if it isn't there."""
+    """Return device and inode of a folder; None if it does not exist."""
     try:
         found = os.stat(root)
     except OSError:

@@ -1,8 +1,8 @@
-"""The library's connection made lean, without changing what is said on the wire that matters.
+"""Make the library's connection lean, without a change of the wire that matters to a client.
 
-Four things cost more than half of the time of a transfer: a packet without content before every packet (a defence of
-CBC ciphers, needless with the others), a line for every packet formatted for a log nobody keeps, copies of what is in
-a packet, and a system call for every packet. Leans on the inside of asyncssh (see
+In the library, four things take more than half of the time of a transfer. It sends an empty packet before each packet
+(only CBC ciphers need that). It formats a log line for each packet. It copies the content of packets. It makes a
+system call for each packet. This module depends on internals of asyncssh (see
 tests/unit/sftp/test_asyncssh_inside.py).
 """
 
@@ -23,14 +23,14 @@ from asyncssh.encryption import ChachaEncryption
 from server.sftp.chacha import LeanChacha
 
 LEAST_PADDING = 4
-"""Bytes after the content of a packet (RFC 4253, 6)."""
+"""Least bytes of padding after the content of a packet (RFC 4253, section 6)."""
 
 AT_ONCE = 256 * 1024
-"""Bytes sent with one system call: as many as the longest answer has."""
+"""Bytes sent with one system call: the length of the longest answer."""
 
 
 def make_lean(conn: asyncssh.SSHServerConnection) -> Corked:
-    """Call when the connection is made; the transport that it sends by from now on."""
+    """Make a new connection lean. Return the transport that it sends with from now on."""
     inside: Any = conn
     send = conn.send_packet
 
@@ -49,7 +49,7 @@ def make_lean(conn: asyncssh.SSHServerConnection) -> Corked:
 
 
 def _may_go_out(inside: Any) -> bool:
-    """Whether `_send_data` may send: no exchange of keys is under way or due, and no packet has to come before."""
+    """Return whether `_send_data` may send: no key exchange is running or due, and no other packet must go first."""
     return (
         inside._auth_complete
         and inside._kex_complete
@@ -60,7 +60,7 @@ def _may_go_out(inside: Any) -> bool:
 
 
 def _send_data(inside: Any, args: tuple[bytes, ...]) -> None:
-    """What the library sends for a packet of data, copied once instead of six times. (Nothing is compressed here.)"""
+    """Send a packet of data as the library does, but copy it once instead of six times. (Compression is off.)"""
     size = 1 + sum(map(len, args))
     padding = -(inside._send_enchdrlen + size) % inside._send_blocksize
     if padding < LEAST_PADDING:
@@ -74,9 +74,9 @@ def _send_data(inside: Any, args: tuple[bytes, ...]) -> None:
 
 
 def send_at_once(channel: Any) -> None:
-    """Send what the client's window has room for; the library copies it into a buffer first, and out of it again.
+    """Send data directly if it fits the client's window; the library copies it into a buffer and out of it again.
 
-    While there is anything in that buffer, the window has no room: nothing overtakes it.
+    While the buffer holds data, the window is full, so the order of the data is kept.
     """
     write = channel.write
 
@@ -94,8 +94,10 @@ def send_at_once(channel: Any) -> None:
 
 
 def acknowledge_at_once(inside: Any) -> None:
-    """Until the login is complete. OpenSSH's client has Nagle's algorithm on until then: after its NEWKEYS, which is
-    answered by nothing, it waits for the acknowledgement, and the kernel puts that off for 40 ms.
+    """Acknowledge received TCP data at once until the login is complete.
+
+    Until then OpenSSH's client uses Nagle's algorithm. After its NEWKEYS, which gets no answer, it waits for the TCP
+    acknowledgment, which the kernel would delay by 40 ms.
     """
     receive, sock = inside.data_received, inside._transport.get_extra_info("socket")
 
@@ -111,7 +113,7 @@ def acknowledge_at_once(inside: Any) -> None:
 
 
 def _make_ciphers_lean(inside: Any) -> None:
-    """Of each exchange of keys."""
+    """Replace the chacha20-poly1305 ciphers after each key exchange."""
     send_newkeys = inside.send_newkeys
 
     def sent(k: bytes, h: bytes) -> None:
@@ -125,12 +127,12 @@ def _make_ciphers_lean(inside: Any) -> None:
 
 
 def no_lines(channel: Any) -> None:
-    """Format no line for every packet of this channel."""
+    """Format no log lines for the packets of this channel."""
     channel.log_sent_packet = channel.log_received_packet = _no_line
 
 
 def keep_no_environment(channel: Any) -> None:
-    """Refuse every variable a client sets: nobody looks at them, and the library keeps as many as come."""
+    """Refuse every environment variable of a client: none is used, and the library would keep any number of them."""
     channel._process_env_request = _refused
 
 
@@ -143,7 +145,7 @@ def _no_line(*_: object, **__: object) -> None:
 
 
 class Corked:
-    """A transport that sends what is written within one step of the event loop with one system call."""
+    """A transport that sends all data of one step of the event loop with one system call."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -168,12 +170,14 @@ class Corked:
             self._transport.write(data)
 
     def read_at_once(self, most: int) -> None:
-        """Read at most so many bytes in one step of the event loop. (asyncio reads 256 KiB, the work of 1.5 ms.)"""
+        """Read at most `most` bytes in one step of the event loop. (asyncio reads 256 KiB: 1.5 ms of work.)"""
         cast(Any, self._transport).max_size = most
 
     def linger(self, seconds: float, left: Callable[[Corked], None]) -> None:
-        """When it is aborted, leave what was sent last time to arrive: a socket closed with bytes unread resets the
-        client, which then may not see it. `left` is called when the socket is closed."""
+        """On `abort`, keep the socket open for `seconds` so that the data arrives; then close it and call `left`.
+
+        A socket that is closed with unread bytes resets the connection, and the client may not see that data.
+        """
         self._linger = seconds, left
 
     def abort(self) -> None:
@@ -185,7 +189,7 @@ class Corked:
             self._loop.call_later(self._linger[0], self.leave)
 
     def leave(self) -> None:
-        """Linger no longer."""
+        """Close the socket at once."""
         self._transport.abort()
         if self._linger is not None:
             self._linger[1](self)

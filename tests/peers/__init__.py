@@ -1,1 +1,1 @@
-"""The suites that other people wrote for SFTP, run against the real server: `make peers`."""
+"""Third-party SFTP test suites, run against the real server: `make peers`."""

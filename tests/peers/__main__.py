@@ -1,4 +1,4 @@
-"""`python -m tests.peers [suites...]`: run them, and say which tests fail that no rule of the server forbids."""
+"""`python -m tests.peers [suites...]`: run suites, and list failures that no rule of the server explains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.server_process import ServerProcess
 
 
 def unexpected(outcomes: Sequence[Outcome], expected: Mapping[str, Sequence[str]]) -> list[str]:
-    """What is not as `expected` (failing tests by the rule that makes them fail), a line each."""
+    """Return a line for each outcome that is not as `expected` (failing tests, by the rule that makes them fail)."""
     rules = {test: rule for rule, tests in expected.items() for test in tests}
     return [
         f"{test}: {said}" if outcome == "fail" else f"{test}: passes, and is expected to fail: {rules[test]}"
@@ -25,7 +25,7 @@ def unexpected(outcomes: Sequence[Outcome], expected: Mapping[str, Sequence[str]
 
 
 def run(name: str, folder: Path) -> bool:
-    """Run one suite against a server of its own; whether all went as expected."""
+    """Run one suite against its own server; return whether all outcomes are as expected."""
     with ServerProcess(folder) as server:
         server.add_tenant("acme")
         work = folder / "work"
@@ -33,7 +33,7 @@ def run(name: str, folder: Path) -> bool:
         try:
             outcomes = list(SUITES[name](Meeting(server, folder / "meeting"), work))
         except UnavailableError as error:
-            print(f"{name}: cannot be had: {error}", flush=True)
+            print(f"{name}: not available: {error}", flush=True)
             return False
         errors = [line for line in server.lines() if line.get("level") in ("error", "critical")]
     counts = Counter(outcome for _, outcome, _ in outcomes)

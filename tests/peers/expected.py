@@ -1,14 +1,14 @@
-"""Which tests of other people's suites fail, by the rule of the server that makes them fail."""
+"""The tests of third-party suites that fail, by the rule of the server that makes them fail."""
 
 from __future__ import annotations
 
 NO_LINKS = "Links are refused: a link could lead out of the tenant's files."
-NO_MODES = "Modes and owners stay as they are: all files belong to the tenant."
+NO_MODES = "Modes and owners cannot be changed: all files belong to the tenant."
 AT_CLOSE = "A file is published at its CLOSE: until then it is not on the disk under its name."
 NOT_IN_PLACE = "A published file is never changed in place: an open file keeps the size that it had."
-OWN_ROOT = "A tenant sees its own files alone: no /dev, no folder of the suite."
+OWN_ROOT = "A tenant sees only its own files: no /dev, no folder of the suite."
 NO_EXTENSION = "The extension is not offered."
-OWN_OPTIONS = "The suite starts the server with an option of OpenSSH's (-R, read-only), and ours has none."
+OWN_OPTIONS = "The suite starts the server with an option of OpenSSH (-R, read-only) that Headcount does not have."
 
 EXPECTED: dict[str, dict[str, tuple[str, ...]]] = {
     "paramiko": {

@@ -1,4 +1,4 @@
-"""Where a foreign suite and the server meet: one folder that both call by the same path."""
+"""The folder that a third-party suite and the server share, under the same path for both."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tests.support.server_process import ServerProcess
 
 
 class Meeting:
-    """A suite makes files on the disk and then asks the server for them, by the path it gave them itself.
+    """The shared folder: a suite makes files on the disk, and then asks the server for them by the same path.
 
-    So `folder` is a link into the tenant's files, and lies there at the same path as here. `sftp_server` is a program
-    to run in place of OpenSSH's sftp-server: it speaks to the real one.
+    So `folder` is a link into the tenant's files, to a folder with the same path there. `sftp_server` is a program to
+    run instead of OpenSSH's sftp-server: it connects to the real server.
     """
 
     def __init__(self, server: ServerProcess, folder: Path) -> None:

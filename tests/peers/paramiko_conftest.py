@@ -1,4 +1,4 @@
-"""Takes the place of the conftest.py in paramiko's tests: the same fixtures, for a server that is running."""
+"""Replaces the conftest.py of paramiko's tests: the same fixtures, for a running server."""
 
 import os
 from collections.abc import Iterator

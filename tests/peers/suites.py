@@ -1,4 +1,4 @@
-"""Each suite: how it is had, how it is run against the server, and what became of its tests."""
+"""The suites: how to get each one, how to run it against the server, and the outcomes of its tests."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.support import ROOT
 
 HERE = ROOT / "tests" / "peers"
 Outcome = tuple[str, str, str]
-"""The name of a test, `pass`, `fail` or `skip`, and what was said of it."""
+"""The name of a test, `pass`, `fail` or `skip`, and its message."""
 
 
 class UnavailableError(Exception):
-    """The suite, or what it needs, is not on this machine and cannot be fetched."""
+    """The suite, or a program that it needs, is not on this machine and cannot be downloaded."""
 
 
 def fetched(*command: str | Path, folder: Path) -> None:
-    """Run a command that fetches something into `folder`."""
+    """Run a command that downloads or unpacks files into `folder`."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise UnavailableError(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
@@ -35,7 +35,7 @@ def fetched(*command: str | Path, folder: Path) -> None:
 
 
 def paramiko(meeting: Meeting, work: Path) -> Iterator[Outcome]:
-    """The SFTP tests of the version that is installed; they come with its source."""
+    """Run the SFTP tests of the installed version; they come with its source."""
     source = f"paramiko=={version('paramiko')}"
     pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", source)
     fetched(*pip, folder=work)
@@ -63,11 +63,11 @@ def paramiko(meeting: Meeting, work: Path) -> Iterator[Outcome]:
 # OpenSSH
 
 SCRIPTS = ("sftp", "sftp-batch", "sftp-cmds", "sftp-badcmds", "sftp-glob", "sftp-uri")
-"""Those for the client. The others are about options of OpenSSH's own server."""
+"""The scripts for the client. The others test options of OpenSSH's server."""
 
 
 def openssh(meeting: Meeting, work: Path) -> Iterator[Outcome]:
-    """The regression tests of OpenSSH's client, a step each; they come with Debian's source."""
+    """Run the regression tests of OpenSSH's client, with an outcome for each step; they come with Debian's source."""
     source_package(work, "openssh")
     fetched("sh", "-c", "tar xf openssh_*.orig.tar.gz", folder=work)
     (regress,) = work.glob("openssh-*/regress")
@@ -94,7 +94,7 @@ def openssh(meeting: Meeting, work: Path) -> Iterator[Outcome]:
 
 
 def source_package(work: Path, name: str) -> None:
-    """Download a source package of Debian, with lists of its own: those of the machine are left as they are."""
+    """Download a source package of Debian with separate package lists: those of the machine do not change."""
     machine = Path("/etc/apt")
     deb822 = "\n".join(path.read_text() for path in (machine / "sources.list.d").glob("*.sources"))
     one_line = "".join(path.read_text() for path in (machine / "sources.list",) if path.exists())
@@ -115,7 +115,7 @@ GO = Path("/usr/share/gocode")
 
 
 def pkg_sftp(meeting: Meeting, work: Path) -> Iterator[Outcome]:
-    """The integration tests of Go's client, from Debian's package of its source."""
+    """Run the integration tests of Go's client, from Debian's package of its source."""
     package = GO / "src" / "github.com" / "pkg" / "sftp"
     if shutil.which("go") is None or not (package / "client_integration_test.go").exists():
         raise UnavailableError(

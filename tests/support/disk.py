@@ -1,4 +1,4 @@
-"""What a server asks of the disk, in order: every fsync, hard link and rename is made as it is, and written down."""
+"""Record the server's calls to the disk in order: every fsync, hard link and rename is made and recorded."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ Step = tuple[str, int | None]
 
 
 class DiskLog:
-    """`steps` are what was done to which inode (of a link or rename: the folder where the new name is), and what the
-    hook heard in between. What failed is not among them."""
+    """A log of calls. `steps` has each call that succeeded with its inode, and the calls of the hook in between.
+
+    For a link or rename, the inode is that of the folder with the new name.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, hook: HeardHook) -> None:
         self.steps: list[Step] = []
@@ -27,7 +29,7 @@ class DiskLog:
             monkeypatch.setattr(hook, name, self._heard(name, getattr(hook, name)))
 
     def of(self, **inodes: Path) -> list[str]:
-        """The steps that touched one of these, as `fsync uploads`, and what the hook heard."""
+        """Return the steps that touched one of `inodes`, such as `fsync uploads`, and the calls of the hook."""
         names = {os.stat(path).st_ino: name for name, path in inodes.items()}
         kept = [(what, "" if inode is None else names.get(inode)) for what, inode in self.steps]
         return [f"{what} {name}".strip() for what, name in kept if name is not None]

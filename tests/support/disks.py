@@ -1,7 +1,7 @@
-"""Disks of our own for tests: small enough to be filled, and such that fail. Only for root, who may mount them.
+"""Disks for tests: small ones that can be filled, and ones that fail. Only root can mount them.
 
-They are mounted in a namespace of the test process, which `stand_apart()` makes: the kernel unmounts them when the
-last process of the run ends, and be it killed.
+They are mounted in a namespace of the test process, which `stand_apart()` makes. The kernel unmounts them when the
+last process of the run ends, even if it is killed.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ MS_REC, MS_PRIVATE = 0x4000, 0x40000
 
 
 def stand_apart() -> bool:
-    """Let no other process see what this one and its children mount from now on. False if this process may not.
+    """Hide the mounts of this process and its children from all other processes. Return False if that is not allowed.
 
-    It may not where its root is no mount point of its own (chroot): then a run that is killed leaves its disks.
+    It is not allowed if the root of the process is not a mount point (chroot). Then a killed run leaves its disks.
 
-    To be called before there are threads: those that run already are left behind.
+    Call it before there are threads: running threads stay in the old namespace.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     return libc.unshare(CLONE_NEWNS) == 0 and libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) == 0
 
 
 def root_is_mounted() -> bool:
-    """Whether the root of this process is a mount point of its own; that of a chroot is none."""
+    """Return whether the root of this process is a mount point; the root of a chroot is not."""
     return any(line.split()[4] == "/" for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 def can_mount(disk: Callable[[Path], AbstractContextManager[Path]]) -> bool:
-    """Whether this machine lets us mount such a disk."""
+    """Return whether this process can mount such a disk."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             with disk(Path(folder) / "disk"):
@@ -48,7 +48,7 @@ def can_mount(disk: Callable[[Path], AbstractContextManager[Path]]) -> bool:
 
 @contextmanager
 def small_disk(place: Path, mebibytes: int = 24) -> Iterator[Path]:
-    """A file system in memory at `place`, which is made."""
+    """Mount a file system in memory at `place`, a folder that is made."""
     place.mkdir(mode=0o700, parents=True)
     _run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=700", "tmpfs", str(place))
     try:
@@ -59,7 +59,7 @@ def small_disk(place: Path, mebibytes: int = 24) -> Iterator[Path]:
 
 @contextmanager
 def ext4_disk(place: Path, mebibytes: int = 32) -> Iterator[Path]:
-    """An ext4 file system in a file beside `place`, which is made."""
+    """Mount an ext4 file system at `place`, a folder that is made; its image is a file beside it."""
     place.mkdir(mode=0o700, parents=True)
     image = place.with_name(f"{place.name}.img")
     with image.open("wb") as file:
@@ -74,14 +74,14 @@ def ext4_disk(place: Path, mebibytes: int = 32) -> Iterator[Path]:
 
 
 def fail(place: Path) -> None:
-    """Let the ext4 file system at `place` be read-only from now on, as it makes itself after a fault of the disk."""
+    """Make the ext4 file system at `place` read-only, as ext4 does after a fault of the disk."""
     _run("mount", "-o", "remount,abort", str(place))
     with pytest.raises(OSError, match="Read-only"):
         (place / "changed").touch()
 
 
 def fill(folder: Path) -> Path:
-    """Leave not a byte on the disk of `folder`; the file that takes it all."""
+    """Fill the disk of `folder` to the last byte; return the file that does."""
     filler = folder / "filler"
     file = os.open(filler, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

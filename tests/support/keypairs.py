@@ -1,4 +1,4 @@
-"""Key pairs for tests, made once a run."""
+"""Key pairs for tests, each made once in a run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def _keypair(algorithm: str, number: int, options: frozenset[tuple[str, Any]]) -
 
 
 def keypair(algorithm: str = "ssh-ed25519", number: int = 0, **options: Any) -> asyncssh.SSHKey:
-    """The private key `number` of this algorithm, the same throughout the run."""
+    """Return the private key `number` of this algorithm; it stays the same for the whole run."""
     return _keypair(algorithm, number, frozenset(options.items()))
 
 
 def public_line(algorithm: str = "ssh-ed25519", number: int = 0, **options: Any) -> str:
-    """The line of its .pub file."""
+    """Return the line of the key's .pub file."""
     return keypair(algorithm, number, **options).export_public_key("openssh").decode().strip()
 
 
 def blob(algorithm: str = "ssh-ed25519", number: int = 0, **options: Any) -> bytes:
-    """Its public half in the SSH wire format."""
+    """Return the public half of the key in the SSH wire format."""
     return keypair(algorithm, number, **options).public_data

@@ -1,8 +1,8 @@
-"""The server, but it signals itself at a step: `HEADCOUNT_TEST_STEP=... python -m tests.support.mortal_server serve`.
+"""The server, which signals itself at a step: `HEADCOUNT_TEST_STEP=... python -m tests.support.mortal_server serve`.
 
-The signal is HEADCOUNT_TEST_SIGNAL (SIGKILL if not said). Each step is wrapped around a function of the real server,
-so that nothing of this is in it. After a signal that can be survived the server goes on as it would. With
-HEADCOUNT_TEST_NOTES, the path of a file, each phase of an import that begins adds a line to it: when, and its name.
+The signal is HEADCOUNT_TEST_SIGNAL (default: SIGKILL). Each step wraps a function of the real server, so the server
+itself has no code for this. After a signal that it survives, the server continues as usual. HEADCOUNT_TEST_NOTES is
+the path of a file; each phase of an import adds a line to it when it begins: the time and its name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from server.notify.webhooks import Webhooks
 
 
 class Step(NamedTuple):
-    """Right before (or, with `after`, right after) the `count`th call of `name` of `owner`."""
+    """The moment before (or, with `after`, after) the `count`th call of `name` of `owner`."""
 
     owner: Any
     name: str
@@ -82,7 +82,7 @@ IMPORT_PHASES = {
     "its results are made": Step(Closing, "finish"),
     "it has ended": Step(SqliteQueue, "finish", after=True),
 }
-"""What an import goes through, each phase from its beginning to that of the next."""
+"""The phases of an import. Each ends when the next begins."""
 UNDO_STEPS = {
     "before anything is put back": Step(undo._Undo, "run"),
     "before the commit of an undo": Step(undo._Undo, "run", after=True),
@@ -130,7 +130,7 @@ def _note(notes: int, name: str, _: int) -> None:
 
 
 def wrap(step: Step, act: Callable[[int], object]) -> None:
-    """Wrap the function so that `act` happens there, at each call, the number of which it is told."""
+    """Wrap the function so that each call also calls `act` with the number of the call."""
     original: Callable[..., Any] = getattr(step.owner, step.name)
     numbers = itertools.count(1)
 
@@ -159,7 +159,7 @@ def wrap(step: Step, act: Callable[[int], object]) -> None:
 
 
 if __name__ == "__main__":
-    Retries.wait_s = lambda self, attempts: 0.1  # type: ignore[method-assign]  # a test waits for nothing
+    Retries.wait_s = lambda self, attempts: 0.1  # type: ignore[method-assign]  # tests do not wait
     run.run_import.__kwdefaults__["beside_bytes"] = 0  # also where a first file is small
     if wanted := os.environ.get("HEADCOUNT_TEST_STEP"):
         sign = signal.Signals[os.environ.get("HEADCOUNT_TEST_SIGNAL", "SIGKILL")]

@@ -1,4 +1,4 @@
-"""`python -m tests.support.narrow_server serve`: the real server, with as few descriptors as NARROW_TO says."""
+"""`python -m tests.support.narrow_server serve`: the real server, limited to NARROW_TO descriptors."""
 
 from __future__ import annotations
 

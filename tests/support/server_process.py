@@ -1,4 +1,4 @@
-"""The real server in a process of its own: start it, send it files with OpenSSH's sftp, signal it, kill it.
+"""The real server in its own process: start it, send it files with OpenSSH's sftp, signal it, kill it.
 
 with ServerProcess(tmp_path) as server:
     server.add_tenant("acme", deactivate_missing="true")
@@ -34,9 +34,9 @@ START_S = DEADLINE_S
 
 
 class ServerProcess:
-    """`python -m server serve` on free ports, its data below a temporary folder. It does not outlive its context.
+    """`python -m server serve` on free ports, with its data below a temporary folder. It ends with its context.
 
-    `entry` is the module that is run, `env` is added to the environment.
+    `entry` is the module to run; `env` is added to the environment.
     """
 
     def __init__(self, folder: Path, *, entry: str = "server", env: Mapping[str, str] | None = None) -> None:
@@ -69,7 +69,7 @@ class ServerProcess:
         return self
 
     def launch(self, **env: str) -> subprocess.Popen[str]:
-        """Start it without waiting: it may die on the way."""
+        """Start it without waiting: it may die while it starts."""
         self._begun_at = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
@@ -83,7 +83,7 @@ class ServerProcess:
         return self.process
 
     def lines(self) -> list[dict[str, Any]]:
-        """What this start has logged, parsed."""
+        """Return the log lines since the newest start, parsed."""
         text = self.log.read_bytes()[self._begun_at :].decode()
         return [
             json.loads(line) for line in text.splitlines(keepends=True) if line.startswith("{") and line[-1] == "\n"
@@ -93,19 +93,19 @@ class ServerProcess:
         return [line["event"] for line in self.lines()]
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to stop, and wait; the exit code."""
+        """Ask it to stop, and wait; return the exit code."""
         assert self.process
         self.process.send_signal(sign)
         return self.process.wait(START_S)
 
     def kill(self) -> None:
-        """SIGKILL: no chance to tidy up."""
+        """Kill it with SIGKILL, so that it cannot clean up."""
         assert self.process
         self.process.kill()
         self.process.wait()
 
     def end(self) -> None:
-        """Leave no process behind, whatever state it is in."""
+        """Kill the process if it is still running."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -117,27 +117,27 @@ class ServerProcess:
         wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", START_S, "the server to freeze")
 
     def thaw(self, *signs: signal.Signals) -> None:
-        """Let it go on, with these signals waiting for it."""
+        """Continue it, with these signals pending."""
         assert self.process
         for sign in (*signs, signal.SIGCONT):
             self.process.send_signal(sign)
 
     def died(self) -> int:
-        """Wait until it has ended of itself; the exit code (negative: by that signal)."""
+        """Wait until it has ended by itself; return the exit code (negative: the signal that ended it)."""
         assert self.process
         return self.process.wait(START_S)
 
     # Its operator
 
     def cli(self, *arguments: str, check: bool = True) -> Ran:
-        """Run `headcount ...` on its data folder: in this process, which saves a second each time."""
+        """Run `headcount ...` on its data folder in this process, which saves a second each time."""
         with patch.dict(os.environ, self._environment({}), clear=True), ThreadPoolExecutor(1) as thread:
             ran = thread.submit(run_cli, *arguments).result()
         assert ran.code == 0 or not check, f"{arguments}: {ran.code}\n{ran.text}{ran.err}"
         return ran
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `headcount ...` on its data folder in a process of its own."""
+        """Run `headcount ...` on its data folder in its own process."""
         return subprocess.run(
             [sys.executable, "-m", "server", *arguments],
             cwd=ROOT,
@@ -149,7 +149,7 @@ class ServerProcess:
         )
 
     def add_tenant(self, name: str, **settings: str) -> None:
-        """A tenant with a key of its own, and these settings."""
+        """Add a tenant with its own key and these settings."""
         key = asyncssh.generate_private_key("ssh-ed25519")
         private = self.private_key(name)
         private.write_bytes(key.export_private_key())
@@ -161,15 +161,15 @@ class ServerProcess:
             self.cli("tenant", "set", name, *(f"{key}={value}" for key, value in settings.items()))
 
     def report(self, tenant: str, import_id: int | None = None) -> Any:
-        """The report of an import (the newest), as JSON."""
+        """Return the report of an import (default: the newest), as JSON."""
         return self.cli("import", "show", tenant, *_id(import_id), "--json").json
 
     def wait(self, tenant: str, import_id: int | None = None) -> Any:
-        """The report of an import (the newest) that has ended, whichever way."""
+        """Wait until an import (default: the newest) has ended in any way; return its report."""
         return self.cli("import", "wait", tenant, *_id(import_id), "--json", check=False).json
 
     def state(self, tenant: str, import_id: int) -> str | None:
-        """An import's state, read quickly; None if there is no such import."""
+        """Read an import's state quickly; None if there is no such import."""
         db = sqlite3.connect(f"file:{self.data}/headcount.db?mode=ro", uri=True, timeout=DEADLINE_S)
         try:
             row = db.execute("SELECT state FROM imports WHERE tenant = ? AND id = ?", (tenant, import_id)).fetchone()
@@ -185,7 +185,7 @@ class ServerProcess:
         return found
 
     def result(self, tenant: str, import_id: int) -> Any:
-        """The report in /results; None if there is none."""
+        """Return the report in /results; None if there is none."""
         file = self.files(tenant).results / f"sync_users-{import_id}.json"
         return json.loads(file.read_text()) if file.exists() else None
 
@@ -193,7 +193,7 @@ class ServerProcess:
         return TenantFolder(self.data / "tenants" / tenant)
 
     def users(self, tenant: str) -> dict[str, str]:
-        """State by e-mail address, of all users of a tenant."""
+        """Return the state of all users of a tenant, by email address."""
         db = sqlite3.connect(f"file:{self.files(tenant).users_db}?mode=ro", uri=True, timeout=DEADLINE_S)
         try:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -207,7 +207,7 @@ class ServerProcess:
     # Its clients
 
     def put(self, tenant: str, content: bytes, path: str = "/sync_users.csv") -> None:
-        """Send a file with OpenSSH's sftp; its OK is in when this returns."""
+        """Send a file with OpenSSH's sftp; the server has acknowledged it when this returns."""
         local = self.folder / f"{tenant}.upload"
         local.write_bytes(content)
         done = self.sftp(tenant, f'put "{local}" "{path}"')
@@ -226,7 +226,7 @@ class ServerProcess:
         )
 
     def options(self, tenant: str) -> Sequence[str]:
-        """What OpenSSH's clients are called with to log in as `tenant`."""
+        """Return the options of OpenSSH's clients to log in as `tenant`."""
         settings = {
             "Port": self.sftp_port,
             "IdentityFile": self.private_key(tenant),
@@ -241,7 +241,7 @@ class ServerProcess:
         return ["-F", "/dev/null", *(part for name, value in settings.items() for part in ("-o", f"{name}={value}"))]
 
     def connect(self, tenant: str) -> Any:
-        """A client of asyncssh: `async with server.connect("acme") as connection`."""
+        """Return a client of asyncssh: `async with server.connect("acme") as connection`."""
         return asyncssh.connect(
             "127.0.0.1",
             self.sftp_port,
@@ -251,10 +251,10 @@ class ServerProcess:
             config=None,
         )
 
-    # Below
+    # Helpers
 
     def private_key(self, tenant: str) -> Path:
-        """Where the private key is that the clients of `tenant` log in with."""
+        """Return the path of the private key with which clients of `tenant` log in."""
         return self.folder / f"{tenant}.key"
 
     def _ready_line(self) -> dict[str, Any] | None:
@@ -264,7 +264,7 @@ class ServerProcess:
 
     def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
-        ours = {
+        given = {
             "HEADCOUNT_DATA_DIR": str(self.data),
             "HEADCOUNT_SFTP_HOST": "127.0.0.1",
             "HEADCOUNT_SFTP_PORT": "0",
@@ -272,7 +272,7 @@ class ServerProcess:
             "HEADCOUNT_LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
-        return {**outside, **ours, **self.env, **env}
+        return {**outside, **given, **self.env, **env}
 
 
 def _id(import_id: int | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""A listening SFTP side with one tenant, a hook that writes down what it hears, and clients for it."""
+"""A listening SFTP side with one tenant, a hook that records its calls, and clients for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 
 
 class HeardHook:
-    """A hook that keeps copies as imports do, and remembers what it was told, in order."""
+    """A hook that keeps copies as imports do, and records its calls in order."""
 
     def __init__(self, folder: Callable[[str], TenantFolder], numbers: Iterator[int]) -> None:
         self.heard: list[tuple[str, Upload]] = []
@@ -116,7 +116,7 @@ class Counted:
 
 
 class SftpHouse:
-    """The server, its tenant `acme`, and the ways in."""
+    """The server, its tenant `acme`, and clients for it."""
 
     def __init__(self, tenants: Tenants, work: Path, **settings: Any) -> None:
         self.tenants = tenants
@@ -138,7 +138,7 @@ class SftpHouse:
 
     @property
     def files(self) -> Path:
-        """What the tenant sees as `/`."""
+        """The folder that the tenant sees as `/`."""
         return self.folder.files
 
     @property
@@ -147,7 +147,7 @@ class SftpHouse:
         return self.files / "sync_users.csv"
 
     async def limit(self, **limits: int) -> None:
-        """Change the tenant's limits, and wait until they hold for whoever connects."""
+        """Change the tenant's limits, and wait until they apply to new connections."""
         await self.tenants.change_settings("acme", limits)
 
         def known() -> bool:
@@ -157,22 +157,22 @@ class SftpHouse:
         await eventually(known, what="the new limits")
 
     async def counts_truly(self) -> bool:
-        """Whether the running total of the quota is what a new measurement of the visible files finds."""
+        """Return whether the running total of the quota equals a new measurement of the visible files."""
         (space,) = self.listener._sessions._spaces.values()
         return await space.usage() == measure_usage(space.folder.fd)
 
     def staged(self) -> list[Path]:
-        """What lies in staging."""
+        """Return the files in staging."""
         return list(self.folder.staging.iterdir())
 
     async def nothing_open(self) -> None:
-        """Wait until no SFTP session is left, and nothing of one in staging."""
+        """Wait until no SFTP session is open and staging is empty."""
         await eventually(lambda: not self.listener._sessions.tasks, what="sessions to end")
         await eventually(lambda: not self.staged(), what="an empty staging folder")
 
     @asynccontextmanager
     async def connect(self, **options: Any) -> AsyncIterator[asyncssh.SSHClientConnection]:
-        """A connection of asyncssh's client."""
+        """Yield a connection of asyncssh's client."""
         options = {"username": "acme", "client_keys": [keypair()], **options}
         async with asyncssh.connect(
             HOST, self.port, known_hosts=None, config=None, agent_path=None, **options
@@ -181,12 +181,12 @@ class SftpHouse:
 
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncIterator[asyncssh.SFTPClient]:
-        """An SFTP session of asyncssh's client."""
+        """Yield an SFTP session of asyncssh's client."""
         async with self.connect(**options) as connection, connection.start_sftp_client() as sftp:
             yield sftp
 
     def ssh_options(self) -> list[str]:
-        """Options for OpenSSH's programs that keep the machine's own configuration out."""
+        """Return options for OpenSSH's programs that ignore the configuration of the machine."""
         return [
             "-F", "none", "-i", str(self.key_file),
             *(
@@ -198,7 +198,7 @@ class SftpHouse:
         ]  # fmt: skip
 
     async def sftp(self, *lines: str) -> tuple[int, str]:
-        """OpenSSH's sftp with a batch; its exit status and all it said."""
+        """Run OpenSSH's sftp with a batch of lines; return its exit status and output."""
         return await run(
             *(client("sftp"), *self.ssh_options(), "-P", str(self.port), "-b", "-", f"acme@{HOST}"),
             given="\n".join(lines).encode() + b"\n",
@@ -206,7 +206,7 @@ class SftpHouse:
 
     @asynccontextmanager
     async def slow_sftp(self, *lines: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """OpenSSH's sftp as somebody at a terminal uses it, at 1 MB/s, given these lines first. Killed at the end."""
+        """Run OpenSSH's sftp as at a terminal, at 1 MB/s; it gets `lines` first. It is killed at the end."""
         command = [client("sftp"), "-l", "8000", *self.ssh_options(), "-P", str(self.port), f"acme@{HOST}"]
         quiet = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_exec(
@@ -222,17 +222,17 @@ class SftpHouse:
             await process.wait()
 
     async def half_way(self, size: int = 600_000) -> None:
-        """Wait until an upload has brought `size` bytes."""
+        """Wait until an upload has sent `size` bytes."""
         await eventually(lambda: any(path.stat().st_size >= size for path in self.staged()), what="half an upload")
 
     async def scp(self, *arguments: str) -> tuple[int, str]:
-        """OpenSSH's scp; `remote:PATH` names a path on the server."""
+        """Run OpenSSH's scp; `remote:PATH` is a path on the server."""
         where = [argument.replace("remote:", f"acme@{HOST}:") for argument in arguments]
         return await run(client("scp"), *self.ssh_options(), "-P", str(self.port), *where)
 
 
 async def run(*command: str, given: bytes = b"", env: dict[str, str] | None = None) -> tuple[int, str]:
-    """Run a client to its end; exit status and what it said on both streams."""
+    """Run a client to its end; return its exit status and the output of both streams."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -252,7 +252,7 @@ async def run(*command: str, given: bytes = b"", env: dict[str, str] | None = No
 
 @asynccontextmanager
 async def sftp_house(tmp_path: Path, **settings: Any) -> AsyncIterator[SftpHouse]:
-    """A listening house, closed at the end with nothing left open."""
+    """Yield a listening house; close it at the end."""
     data = tmp_path / "data"
     work = tmp_path / "work"
     work.mkdir(exist_ok=True)

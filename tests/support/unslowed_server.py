@@ -1,6 +1,6 @@
-"""`python -m tests.support.unslowed_server serve`: the real server, but wrong tokens wait no time to speak of.
+"""`python -m tests.support.unslowed_server serve`: the real server, with a delay of only 1 ms after a wrong token.
 
-For whoever shows hundreds of them on purpose.
+For tests that send hundreds of wrong tokens.
 """
 
 from __future__ import annotations

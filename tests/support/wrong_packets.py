@@ -1,4 +1,4 @@
-"""Packets as no client should send them: of every SFTP type and every SSH message, cut, too long, random."""
+"""Packets that a client should not send: every SFTP type and every SSH message, cut, too long or random."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZES = [0, 1, 100, 1 << 31, (1 << 32) - 1, 1 << 40, (1 << 63) - 1, 1 << 63, (1 
 
 
 class WrongPackets:
-    """The same ones for the same seed. `one()` is a whole SFTP packet with its length."""
+    """A source of wrong packets; the same seed gives the same ones. `one()` is an SFTP packet with its length."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -44,12 +44,12 @@ class WrongPackets:
         return framed(bytes([kind]) + UInt32(self._random.randrange(1 << 32)) + self.damaged(content))
 
     def greeting(self) -> bytes:
-        """An INIT of version 3 with extensions that make no sense, or of none."""
+        """Return an INIT of version 3 with senseless extensions, or with none."""
         parts = [String(self._choose(EXTENDED)) + self._blob() for _ in range(self._random.randrange(4))]
         return framed(bytes([c.FXP_INIT]) + UInt32(3) + self.damaged(b"".join(parts)))
 
     def damaged(self, content: bytes) -> bytes:
-        """Cut, longer than it should be, with other bytes in it, or as it is."""
+        """Return `content` cut, too long, with a changed byte, or unchanged."""
         way = self._random.random()
         if way < 0.15:
             return content[: self._random.randrange(len(content) + 1)]
@@ -61,7 +61,7 @@ class WrongPackets:
         return content
 
     def ssh(self) -> bytes:
-        """A message of SSH before its encryption, framed; or bytes that are none."""
+        """Return a framed SSH message before encryption, or bytes that are not a message."""
         kind = self._random.choice([1, 2, 3, 4, 5, 6, 7, 20, 20, 21, 30, 30, 31, 50, 52, 60, 80, 90, 94, 192, 255])
         payload = bytes([kind]) + self.damaged(self._ssh_content(kind))
         padding = 8 - (len(payload) + 5) % 8 + 8
@@ -76,12 +76,12 @@ class WrongPackets:
         return whole
 
     def message(self) -> tuple[int, bytes]:
-        """The type and content of an SSH message, to be sent encrypted."""
+        """Return type and content of an SSH message, to be sent encrypted."""
         kind = self._choose([2, 4, 5, 6, 7, 21, 30, 50, 50, 50, 50, 50, 51, 52, 60, 61, 66, 80, 90, 94, 98, 100, 192])
         return int(kind), self.damaged(self._ssh_content(kind))
 
     def version_line(self) -> bytes:
-        """What a client says first: mostly a version, else a banner too long, or of something else."""
+        """Return the first line of a client: mostly a version, else one that is too long or of another protocol."""
         wrong = [
             b"SSH-2.0-" + b"x" * 300 + b"\r\n", b"SSH-1.0-a\n", b"GET / HTTP/1.1\r\n\r\n", b"x" * 20_000, b"\xff\n",
             b"SSH-2.0-\xff\xfe\r\n", bytes(10) + b"\n", b"SSH-2.0-x\n" * 500,
@@ -112,7 +112,7 @@ class WrongPackets:
         return String(self._choose(PATHS))
 
     def _handle(self) -> bytes:
-        """Mostly one that may be open."""
+        """Return a handle, mostly one that may be open."""
         known = String(UInt32(self._random.randrange(20)))
         return known if self._random.random() < 0.8 else self._blob()
 
@@ -123,12 +123,12 @@ class WrongPackets:
         return UInt64(self._choose(SIZES))
 
     def _bits(self) -> int:
-        """One bit, some, or all."""
+        """Return a number with one bit, some bits or all bits."""
         one = 1 << self._random.randrange(32)
         return int(self._choose([one, 1, 2, 0x1A, 0x3F, self._random.randrange(1 << 32), (1 << 32) - 1]))
 
     def _attrs(self) -> bytes:
-        """Flags with what they announce, as far as version 3 knows them, or flags alone."""
+        """Return flags with the values that they announce in version 3, or flags alone."""
         flags = self._choose([0, 1, 2, 4, 8, 15, self._bits(), 1 << 31])
         told = b""
         for bit, value in ((1, self._size()), (2, UInt32(1) + UInt32(1)), (4, UInt32(self._bits())),

@@ -1,4 +1,4 @@
-"""Requests as no client of HTTP should send them: malformed, too long, broken off, of another protocol, random."""
+"""Requests that an HTTP client should not send: malformed, too long, cut, of another protocol, random."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMS = [
 
 
 def strangers() -> list[bytes]:
-    """Of clients without a token."""
+    """Return requests of clients without a token."""
     found = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),  # TLS
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), b"SSH-2.0-x\r\n", b"\r\n" * 5000, bytes(1000), LONG,
@@ -52,7 +52,7 @@ def strangers() -> list[bytes]:
 
 
 def owners(token: str, tenant: bytes) -> list[bytes]:
-    """Of an owner of a tenant."""
+    """Return requests of an owner of a tenant."""
     known = b"Authorization: Bearer " + token.encode() + b"\r\n"
     api = b"/api/v1/tenants/" + tenant
     found = [_ask(api + b"/users?search=" + each, header=known) for each in QUERIES]
@@ -78,7 +78,7 @@ def owners(token: str, tenant: bytes) -> list[bytes]:
 
 
 def damaged(requests: list[bytes], count: int, seed: int) -> Iterator[bytes]:
-    """Yield so many of these, cut or with other bytes in them."""
+    """Yield `count` of these requests, cut or with changed bytes."""
     chance = random.Random(seed)
     for _ in range(count):
         whole = bytearray(chance.choice(requests))
@@ -100,7 +100,7 @@ def _headers() -> list[bytes]:
 
 
 def _lengths() -> list[bytes]:
-    """Headers of bodies that are contradictory, or never come."""
+    """Return headers of bodies that are contradictory or never come."""
     return [
         b"Content-Length: -5\r\n", b"Content-Length: 5\r\nContent-Length: 6\r\n", b"Content-Length: x\r\n",
         b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n",

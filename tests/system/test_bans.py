@@ -1,4 +1,4 @@
-"""Bans of the real process: over a kill and a restart, on the command line, in the metrics and on the page."""
+"""Bans of the real process: across a kill and a restart, on the command line and in the metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BAD = "127.0.0.66"
 
 
 def greeted(server: ServerProcess, source: str) -> bool:
-    """Whether a connection from `source` is answered, and not closed at once."""
+    """Return whether a connection from `source` gets an answer, and is not closed at once."""
     with socket.create_connection(("127.0.0.1", server.sftp_port), source_address=(source, 0)) as connection:
         try:
             return connection.recv(4) == b"SSH-"
@@ -34,7 +34,7 @@ def metric(server: ServerProcess, name: str) -> float:
 
 
 @needs("sftp")
-def test_a_ban_lives_over_a_kill_until_it_is_lifted(tmp_path: Path) -> None:
+def test_a_ban_survives_a_kill_until_it_is_lifted(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, env={"HEADCOUNT_PENALTY_NO_LOGIN_S": "20"}) as server:
         server.add_tenant("acme")
         assert server.cli("ban", "list", "--json").json == []
@@ -65,7 +65,7 @@ def test_a_ban_lives_over_a_kill_until_it_is_lifted(tmp_path: Path) -> None:
         assert [line["event"] for line in server.lines()].count("ban_lifted") == 1
 
 
-def test_a_ban_is_written_when_the_server_is_told_to_stop(tmp_path: Path) -> None:
+def test_a_ban_is_written_when_the_server_stops(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, env={"HEADCOUNT_PENALTY_NO_LOGIN_S": "20"}) as server:
         flood(server)
         assert server.stop() == 0

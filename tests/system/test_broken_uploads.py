@@ -1,4 +1,4 @@
-"""However an upload breaks off, on the real server: the old file stays byte for byte, and no user changes."""
+"""After any interruption of an upload to the real server the old file stays byte for byte, and no user changes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def tenant(server: ServerProcess) -> str:
-    """A tenant whose files are whole lists, and whose first one was applied."""
+    """A tenant whose files are complete lists, and whose first one was applied."""
     name = next(TENANTS)
     server.add_tenant(name, deactivate_missing="true")
     server.put(name, OLD)
@@ -48,7 +48,7 @@ def tenant(server: ServerProcess) -> str:
 
 @contextmanager
 def sending(server: ServerProcess, tenant: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """OpenSSH's sftp half way through sending the new list, as somebody at a terminal uses it, at 1 MB/s."""
+    """Yield OpenSSH's sftp when it has sent half of the new list, as at a terminal, at 1 MB/s."""
     local = server.folder / f"{tenant}.new"
     local.write_bytes(NEW)
     options = [*server.options(tenant), "-l", "8000"]
@@ -83,7 +83,7 @@ def child_of(pid: int) -> int:
 
 
 @pytest.mark.parametrize("victim", ["sftp", "its ssh"])
-def test_a_client_killed_in_the_middle_changes_nothing(server: ServerProcess, tenant: str, victim: str) -> None:
+def test_a_client_killed_during_an_upload_changes_nothing(server: ServerProcess, tenant: str, victim: str) -> None:
     with sending(server, tenant) as process:
         os.kill(process.pid if victim == "sftp" else child_of(process.pid), signal.SIGKILL)
         assert server.reaches(tenant, 2, "aborted")
@@ -104,7 +104,7 @@ def _reset(connection: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_a_connection_lost_with_handles_open_changes_nothing(
+async def test_a_connection_lost_during_an_upload_changes_nothing(
     server: ServerProcess, tenant: str, end: str
 ) -> None:
     with suppress(asyncssh.Error, OSError):
@@ -121,19 +121,17 @@ async def test_a_connection_lost_with_handles_open_changes_nothing(
 
 
 @pytest.mark.parametrize("renamed", [False, True])
-def test_half_a_file_that_ctrl_c_closed_properly_changes_no_user(
-    server: ServerProcess, tenant: str, renamed: bool
-) -> None:
+def test_half_a_file_that_ctrl_c_closed_changes_no_user(server: ServerProcess, tenant: str, renamed: bool) -> None:
     with sending(server, tenant, *(["rename part sync_users.csv"] if renamed else [])) as process:
         process.send_signal(signal.SIGINT)
-        # Cut inside a row it makes no sense; cut between two it would, and the guard has its doubts.
+        # A file cut inside a row fails; one cut between two rows is held, because it may be incomplete.
         server.reaches(tenant, 2, "held", "failed")
     users = server.users(tenant)
     assert len(users) == len(STAFF)
     assert set(users.values()) == {"active"}
 
 
-def test_the_servers_end_changes_nothing(tmp_path: Path) -> None:
+def test_the_end_of_the_server_during_an_upload_changes_nothing(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         server.add_tenant("acme", deactivate_missing="true")
         server.put("acme", OLD)
@@ -151,7 +149,7 @@ def test_the_servers_end_changes_nothing(tmp_path: Path) -> None:
         assert list(server.files("acme").staging.iterdir()) == []
 
 
-def test_a_hundred_thousand_rows_go_in_over_sftp_in_bounded_memory(tmp_path: Path) -> None:
+def test_a_file_of_100000_rows_is_imported_in_bounded_memory(tmp_path: Path) -> None:
     rows = b"".join(b"Pat,Smith,p%d@example.com,Team %d\n" % (number, number % 500) for number in range(100_000))
     with ServerProcess(tmp_path) as server:
         server.add_tenant("acme")

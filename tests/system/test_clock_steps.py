@@ -1,4 +1,4 @@
-"""The clock of the running server steps by a minute or a week: nothing wrong is undone, is stuck or is sent twice."""
+"""The clock of the running server steps by a minute or a week: undo, waiting imports and mails still work."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def server(tmp_path: Path, clock: SteppingClock, mail: MailHost) -> Iterator[Ser
         yield started
 
 
-def test_undo_takes_the_import_that_was_applied_last(server: ServerProcess, clock: SteppingClock) -> None:
+def test_undo_takes_the_newest_applied_import(server: ServerProcess, clock: SteppingClock) -> None:
     server.add_tenant("acme")
     server.put("acme", people(*STAFF))
     assert server.wait("acme")["state"] == "completed"
@@ -65,11 +65,11 @@ def test_undo_takes_the_import_that_was_applied_last(server: ServerProcess, cloc
     assert set(server.users("acme").values()) == {"deactivated"}
 
 
-def test_an_import_that_was_put_back_runs(server: ServerProcess, clock: SteppingClock) -> None:
+def test_an_import_that_was_requeued_runs(server: ServerProcess, clock: SteppingClock) -> None:
     server.add_tenant("acme")
     with being_written(server.files("acme").users_db):
         server.put("acme", people("ann"))
-        wait_until(lambda: _says(server, "another process holds"), 60, "a failed try")
+        wait_until(lambda: _says(server, "another process holds"), 60, "a failed attempt")
         clock.step(-WEEK)
     assert server.reaches("acme", 1, "completed")
 
@@ -82,14 +82,14 @@ def test_an_import_waits_for_its_checksum_and_no_longer(server: ServerProcess, c
         wait_until(lambda: _says(server, "Waiting for"), 30, "the import to wait")
         planned = server.report("acme")["message"]
         clock.step(step)
-        wait_until(lambda planned=planned: not _says(server, planned), 30, "it to say anew until when")  # type: ignore[misc]
+        wait_until(lambda planned=planned: not _says(server, planned), 30, "the new time until which it waits")  # type: ignore[misc]
         assert server.state("acme", number) == "queued"
         line = f"{hashlib.sha256(content).hexdigest()}  sync_users.csv\n"
         server.put("acme", line.encode(), "/sync_users.csv.sha256")
         assert server.reaches("acme", number, "completed")
 
 
-def test_mails_and_invitations_that_wait_are_sent_and_once(
+def test_waiting_mails_and_invitations_are_sent_exactly_once(
     server: ServerProcess, clock: SteppingClock, mail: MailHost
 ) -> None:
     for count, (tenant, step) in enumerate((("acme", -WEEK), ("globex", WEEK)), start=1):
@@ -97,7 +97,7 @@ def test_mails_and_invitations_that_wait_are_sent_and_once(
         server.add_tenant(tenant, notify_email="hr@example.com", invitations="immediately")
         server.put(tenant, people(*STAFF))
         assert server.wait(tenant)["counts"]["invitations"] == 20
-        wait_until(lambda tenant=tenant: _tried(server, tenant), 30, "a mail and an invitation to be tried")  # type: ignore[misc]
+        wait_until(lambda tenant=tenant: _tried(server, tenant), 30, "the first attempt of a mail and an invitation")  # type: ignore[misc]
         clock.step(step)
         mail.come_back()
         wait_until(lambda tenant=tenant: _waiting(server, tenant) == 0, 90, "all to be sent")  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""However many connect, and however much one tenant opens: the others are served, and the log stays short."""
+"""Many connections, or many open files of one tenant: the server serves the others, and its log stays short."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EACH = 40
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    """With few descriptors, and the tenants acme and umbrella."""
+    """A server with few descriptors, and the tenants acme and umbrella."""
     env = {"NARROW_TO": str(DESCRIPTORS), "HEADCOUNT_LOGIN_GRACE_S": "60"}
     with ServerProcess(tmp_path, entry="tests.support.narrow_server", env=env) as running:
         running.add_tenant("acme")
@@ -45,7 +45,7 @@ def open_now(server: ServerProcess) -> int:
 
 
 def crowd(server: ServerProcess, stack: ExitStack, each: int = EACH) -> list[socket.socket]:
-    """Connections of clients at many addresses that say nothing."""
+    """Connect from many addresses without sending anything; return the sockets."""
     found = []
     for source in SOURCES:
         for _ in range(each):
@@ -57,12 +57,12 @@ def crowd(server: ServerProcess, stack: ExitStack, each: int = EACH) -> list[soc
     return found
 
 
-def test_a_crowd_of_strangers_leaves_room_for_http_and_for_tenants(server: ServerProcess) -> None:
+def test_many_connections_without_a_login_do_not_stop_http_or_tenants(server: ServerProcess) -> None:
     before = open_now(server)
     with ExitStack() as stack:
         asyncio.run(_uploads_beside(server, stack))
         assert open_now(server) < DESCRIPTORS - 50
-        # The crowd holds all places, each address one; those that dawdle lose theirs.
+        # The crowd has all places, one for each address; slow clients lose theirs.
         wait_until(lambda: server.sftp("umbrella", "ls").returncode == 0, what="a tenant to get a place")
         assert server.get("/healthz").status_code == server.get("/readyz").status_code == 200
     wait_until(lambda: open_now(server) <= before + 4, what="all descriptors to be free again")  # umbrella's folder
@@ -81,7 +81,7 @@ async def _uploads_beside(server: ServerProcess, stack: ExitStack) -> None:
         assert await sftp.getsize("before") == 100_001
 
 
-def test_one_tenant_can_not_take_all_descriptors(server: ServerProcess) -> None:
+def test_one_tenant_cannot_take_all_descriptors(server: ServerProcess) -> None:
     before = open_now(server)
     asyncio.run(_opens_all_it_can(server))
     wait_until(lambda: open_now(server) <= before + 4, what="all descriptors to be free again")
@@ -102,7 +102,7 @@ async def _opens_all_it_can(server: ServerProcess) -> None:
 
 
 async def _opens(sftp: asyncssh.SFTPClient, number: int) -> str | None:
-    """Open one more file or folder, and say why not."""
+    """Open one more file or folder; return the error, or None."""
     try:
         if number % 2:
             await sftp.open("sync_users.csv", "rb")
@@ -113,7 +113,7 @@ async def _opens(sftp: asyncssh.SFTPClient, number: int) -> str | None:
     return None
 
 
-def test_a_server_without_descriptors_says_so_once_a_second_and_recovers(server: ServerProcess) -> None:
+def test_a_server_without_descriptors_logs_it_once_a_second_and_recovers(server: ServerProcess) -> None:
     assert server.process
     process, began = server.process.pid, time.monotonic()
     lines = len(server.lines())
@@ -123,12 +123,12 @@ def test_a_server_without_descriptors_says_so_once_a_second_and_recovers(server:
         for _ in range(60):
             client = stack.enter_context(socket.socket())
             client.connect(("127.0.0.1", server.sftp_port))
-        wait_until(lambda: server.events().count("shortage") >= 3, what="the shortage to be said again")
+        wait_until(lambda: server.events().count("shortage") >= 3, what="the shortage to be logged again")
         more, seconds = len(server.lines()) - lines, time.monotonic() - began
         assert more <= 2 * seconds + 5
         assert "Traceback" not in server.log.read_text()
         resource.prlimit(process, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
-    # Those that waited are taken first.
+    # The server accepts the waiting connections first.
     wait_until(lambda: server.sftp("umbrella", "ls").returncode == 0, what="a tenant to be served again")
     assert server.stop() == 0
 
@@ -153,11 +153,11 @@ def test_settings_above_the_descriptors_are_lowered_with_a_warning_each(tmp_path
         assert "shortage" not in server.events()
 
 
-def test_a_stranger_too_many_is_told_not_now_and_no_more(server: ServerProcess) -> None:
+def test_a_connection_beyond_the_descriptors_gets_no_details(server: ServerProcess) -> None:
     with ExitStack() as stack:
         clients = crowd(server, stack, each=3)
         heard = asyncio.run(_all_heard(clients))
-    assert any(b"Not now. Try again later." in each for each in heard)
+    assert any(b"The server cannot accept a login now. Try again later." in each for each in heard)
     assert all(each.startswith(b"SSH-2.0-Headcount\r\n") for each in heard if each)
 
 

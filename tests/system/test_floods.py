@@ -1,4 +1,4 @@
-"""Handshakes in a flood from one address, by IPv4 and IPv6: a tenant is served beside it."""
+"""A flood of handshakes from one address, over IPv4 and IPv6, does not stop the service of a tenant."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LOGINS = 5
 
 
 async def _strangers(server: ServerProcess, over: asyncio.Event) -> int:
-    """Go through whole handshakes with a key of no tenant until it is over; how many."""
+    """Do complete handshakes with an unknown key until `over` is set; return how many."""
     key, count = asyncssh.generate_private_key("ssh-ed25519"), 0
     options: dict[str, Any] = {"username": "acme", "client_keys": [key], "agent_path": None, "local_addr": FLOOD}
     while not over.is_set():
         with suppress(asyncssh.Error, OSError):
             async with asyncssh.connect("127.0.0.1", server.sftp_port, known_hosts=None, config=None, **options):
-                raise AssertionError("a stranger is in")
+                raise AssertionError("an unknown key logged in")
         count += 1
     return count
 
@@ -46,7 +46,7 @@ async def _beside_a_flood(server: ServerProcess) -> int:
     return sum(counts)
 
 
-def test_a_flood_of_handshakes_from_one_address_leaves_a_tenant_served(tmp_path: Path) -> None:
+def test_a_flood_of_handshakes_from_one_address_does_not_stop_a_tenant(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, env={"HEADCOUNT_MAX_HANDSHAKES_PER_ADDRESS": "10"}) as server:
         server.add_tenant("acme")
         assert asyncio.run(_beside_a_flood(server)) > LOGINS
@@ -61,7 +61,7 @@ def _has_ipv6() -> bool:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", *(["::1"] if _has_ipv6() else [])])
-def test_handshakes_of_one_address_are_capped(tmp_path: Path, host: str) -> None:
+def test_handshakes_of_one_address_are_limited(tmp_path: Path, host: str) -> None:
     env = {"HEADCOUNT_SFTP_HOST": host, "HEADCOUNT_MAX_HANDSHAKES_PER_ADDRESS": "3"}
     with ServerProcess(tmp_path, env=env) as server, ExitStack() as stack:
         for _ in range(3):
@@ -72,12 +72,12 @@ def test_handshakes_of_one_address_are_capped(tmp_path: Path, host: str) -> None
         with suppress(ConnectionError):
             while data := refused.recv(4096):
                 heard += data
-        assert b"Not now" in heard
+        assert b"The server cannot accept a login now" in heard
         wait_until(lambda: "handshake_cap" in server.events())
 
 
 @needs("sftp")
-def test_tries_too_many_end_the_connection_and_say_so(tmp_path: Path) -> None:
+def test_too_many_login_attempts_end_the_connection_with_the_reason(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, env={"HEADCOUNT_MAX_AUTH_TRIES": "2"}) as server:
         server.add_tenant("acme")
         own = server.private_key("acme").read_bytes()
@@ -95,7 +95,7 @@ def test_tries_too_many_end_the_connection_and_say_so(tmp_path: Path) -> None:
 
 
 def _sftp_with(server: ServerProcess, more: list[str]) -> Any:
-    """OpenSSH's sftp, offering these keys besides."""
+    """Run OpenSSH's sftp, which also offers these keys."""
     usual = server.options("acme")
     server.options = lambda _tenant: [*usual, *more]  # type: ignore[method-assign]
     try:

@@ -1,4 +1,4 @@
-"""A full disk: the server starts, serves downloads, refuses uploads, and goes on by itself when there is room."""
+"""With a full disk the server starts, serves downloads and refuses uploads; when there is space, it continues."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.support.writing import by_hand
 pytestmark = needs("sftp", TMPFS)
 
 SOON_S = 20.0
-"""A look every two seconds, on a busy machine."""
+"""The server checks the disk every 2 seconds; the rest is for a busy machine."""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    """One with a tenant, a file and an applied import, on a small disk; it runs."""
+    """A running server on a small disk, with a tenant, a file and an applied import."""
     with small_disk(tmp_path / "data"), ServerProcess(tmp_path) as server:
         server.add_tenant("acme")
         server.put("acme", people("ann"))
@@ -34,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 def disk_says(server: ServerProcess) -> Any:
-    """What is wrong with the disk, in the words of /readyz; None if nothing is."""
+    """Return the fault of the disk in the words of /readyz; None if there is none."""
     ready = server.get("/readyz")
     assert (ready.status_code == 200) is ready.json()["ready"]
     assert server.get("/healthz").status_code == 200
@@ -46,7 +46,7 @@ def full(server: ServerProcess) -> bool:
 
 
 async def refused(server: ServerProcess) -> str:
-    """How an upload is refused."""
+    """Return the message with which an upload is refused."""
     async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
         with pytest.raises(asyncssh.SFTPError) as failure:
             async with sftp.open("/sync_users.csv", "wb") as file:
@@ -63,7 +63,7 @@ def no_traceback(server: ServerProcess) -> bool:
     return "Traceback" not in server.log.read_text()
 
 
-async def test_a_start_on_a_full_disk_serves_downloads_and_goes_on_when_there_is_room(server: ServerProcess) -> None:
+async def test_a_start_on_a_full_disk_serves_downloads_and_continues_with_space(server: ServerProcess) -> None:
     assert server.stop() == 0
     filler = fill(server.data)
     server.start()
@@ -72,7 +72,7 @@ async def test_a_start_on_a_full_disk_serves_downloads_and_goes_on_when_there_is
     assert downloads(server)
     assert "the disk of the server is full" in await refused(server)
     filler.unlink()
-    wait_until(lambda: disk_says(server) is None, SOON_S, "the disk to be well")
+    wait_until(lambda: disk_says(server) is None, SOON_S, "the disk to be usable")
     assert "disk_usable" in server.events()
     server.put("acme", people("ann", "bob"))
     assert server.wait("acme")["state"] == "completed"
@@ -80,7 +80,7 @@ async def test_a_start_on_a_full_disk_serves_downloads_and_goes_on_when_there_is
     assert no_traceback(server)
 
 
-def test_a_start_on_a_full_disk_keeps_the_promises_of_the_last_stop(server: ServerProcess) -> None:
+def test_a_start_on_a_full_disk_keeps_all_queued_imports(server: ServerProcess) -> None:
     server.cli("tenant", "set", "acme", "require_checksum=true")
     server.put("acme", people("ann", "bob"))
     server.put("acme", people("ann", "bob", "cy"))
@@ -96,17 +96,19 @@ def test_a_start_on_a_full_disk_keeps_the_promises_of_the_last_stop(server: Serv
     assert [server.state("acme", each) for each in (2, 3)] == ["queued", "queued"]
     server.cli("tenant", "set", "acme", "require_checksum=false")
     wait_until(
-        lambda: "full" in (server.report("acme", 2)["message"] or ""), SOON_S, "the import to say why it waits"
+        lambda: "full" in (server.report("acme", 2)["message"] or ""),
+        SOON_S,
+        "the import to give the reason of its wait",
     )
     filler.unlink()
     assert [server.wait("acme", each)["state"] for each in (2, 3)] == ["completed", "completed"]
     assert no_traceback(server)
 
 
-def test_an_import_for_which_the_disk_is_too_small_is_run_when_it_is_larger(server: ServerProcess) -> None:
+def test_an_import_too_large_for_the_disk_runs_when_the_disk_is_larger(server: ServerProcess) -> None:
     rows = "".join(f"{'x' * 80}{number},Smith,p{number}@example.com\n" for number in range(90_000))
     server.put("acme", people() + rows.encode())
-    wait_until(lambda: "full" in (server.report("acme", 2)["message"] or ""), SOON_S, "the import to be put back")
+    wait_until(lambda: "full" in (server.report("acme", 2)["message"] or ""), SOON_S, "the import to be queued again")
     assert server.state("acme", 2) in ("queued", "running")
     assert downloads(server, people() + rows.encode())
     subprocess.run(["mount", "-o", "remount,size=200m", str(server.data)], check=True)
@@ -114,19 +116,19 @@ def test_an_import_for_which_the_disk_is_too_small_is_run_when_it_is_larger(serv
     assert no_traceback(server)
 
 
-async def test_a_disk_that_fills_up_refuses_uploads_and_downloads_go_on(server: ServerProcess) -> None:
+async def test_a_disk_that_fills_up_refuses_uploads_and_serves_downloads(server: ServerProcess) -> None:
     filler = fill(server.data)
-    wait_until(lambda: full(server), SOON_S, "the disk to be seen full")
+    wait_until(lambda: full(server), SOON_S, "the full disk to be noticed")
     assert downloads(server)
     assert "the disk of the server is full" in await refused(server)
     filler.unlink()
-    wait_until(lambda: disk_says(server) is None, SOON_S, "the disk to be well")
+    wait_until(lambda: disk_says(server) is None, SOON_S, "the disk to be usable")
     server.put("acme", people("ann", "bob"))
     assert server.wait("acme")["state"] == "completed"
     assert no_traceback(server)
 
 
-def test_a_start_without_room_or_reserve_waits_for_room(server: ServerProcess) -> None:
+def test_a_start_without_space_or_reserve_waits_for_space(server: ServerProcess) -> None:
     server.stop()
     (server.data / "headcount.reserve").unlink()
     filler = fill(server.data)

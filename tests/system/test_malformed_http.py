@@ -1,4 +1,4 @@
-"""Malformed HTTP in a flood, with and without a token: no traceback, nothing kept, and a tenant's uploads go on."""
+"""A flood of malformed HTTP, with and without a token: no traceback, no open descriptor, and uploads continue."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.wrong_requests import damaged, owners, strangers
 DAMAGED = 600
 AT_ONCE = 30
 GIVES_UP_S = 1.0
-"""So long a client waits for an answer: some of these requests are not whole and get none."""
+"""A client waits this long for an answer, because some requests are incomplete and get none."""
 
 
 async def send_all(port: int, requests: list[bytes]) -> list[bytes]:
-    """Send each over a connection of its own; the beginnings of the answers. Every third ends its side at once."""
+    """Send each request over its own connection; every third ends its side at once. Return the answers' starts."""
     waiting, heard = iter(enumerate(requests)), []
 
     async def client(number: int) -> None:
@@ -42,7 +42,7 @@ async def send_all(port: int, requests: list[bytes]) -> list[bytes]:
 
 
 @needs("sftp")
-def test_no_malformed_request_makes_a_traceback_or_stops_an_upload(tmp_path: Path) -> None:
+def test_no_malformed_request_causes_a_traceback_or_stops_an_upload(tmp_path: Path) -> None:
     with ServerProcess(tmp_path, env={"HEADCOUNT_LOG_LEVEL": "warning"}) as server:
         server.add_tenant("acme")
         server.add_tenant("umbrella")

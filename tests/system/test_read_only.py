@@ -1,4 +1,4 @@
-"""A database or a whole disk that is read-only: what is there is served, and what cannot be stored is refused."""
+"""With a read-only database or disk the server serves the existing files, and refuses all that it cannot store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOON_S = 20.0
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    """One with a tenant, a file and an applied import, on a disk of its own; it runs."""
+    """A running server on its own disk, with a tenant, a file and an applied import."""
     with ext4_disk(tmp_path / "data"), ServerProcess(tmp_path) as server:
         server.add_tenant("acme")
         server.put("acme", people("ann"))
@@ -34,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 @contextmanager
 def immutable(*files: Path) -> Iterator[None]:
-    """Files that not even root may change."""
+    """Make files unchangeable, even for root."""
     subprocess.run(["chattr", "+i", *map(str, files)], check=True)
     try:
         yield
@@ -43,7 +43,7 @@ def immutable(*files: Path) -> Iterator[None]:
 
 
 async def refused(server: ServerProcess, path: str = "/sync_users.csv") -> str:
-    """How an upload is refused."""
+    """Return the message with which an upload is refused."""
     async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
         with pytest.raises(asyncssh.SFTPError) as failure:
             async with sftp.open(path, "wb") as file:
@@ -72,7 +72,7 @@ async def test_uploads_are_refused_with_a_reason_while_headcount_db_is_read_only
         assert no_traceback(server)
 
 
-async def test_headcount_db_that_becomes_read_only_is_told_of_and_goes_on_by_itself(server: ServerProcess) -> None:
+async def test_a_headcount_db_that_becomes_read_only_is_reported_and_recovers(server: ServerProcess) -> None:
     with immutable(*server.data.glob("headcount.db*")):
         assert "the disk could not be read or written" in await refused(server)
         ready = server.get("/readyz")
@@ -85,7 +85,7 @@ async def test_headcount_db_that_becomes_read_only_is_told_of_and_goes_on_by_its
     assert no_traceback(server)
 
 
-async def test_a_disk_that_became_read_only_is_read_and_uploads_are_refused(server: ServerProcess) -> None:
+async def test_a_disk_that_becomes_read_only_serves_files_and_refuses_uploads(server: ServerProcess) -> None:
     async with server.connect("acme") as connection, connection.start_sftp_client() as sftp:
         file = await sftp.open("/sync_users.csv", "wb")
         await file.write(people("ann"))
@@ -99,11 +99,11 @@ async def test_a_disk_that_became_read_only_is_read_and_uploads_are_refused(serv
         ):
             with pytest.raises(asyncssh.SFTPError, match="Read-only"):
                 await change
-        broken_off = await sftp.open("/sync_users.csv", "rb")
-        await broken_off.close()
+        unchanged = await sftp.open("/sync_users.csv", "rb")
+        await unchanged.close()
     assert "read-only" in (await refused(server)).lower()
     assert downloads(server)
-    wait_until(lambda: server.get("/readyz").status_code == 503, SOON_S, "the fault to be seen")
+    wait_until(lambda: server.get("/readyz").status_code == 503, SOON_S, "the fault to be noticed")
     assert server.get("/readyz").json()["reasons"]["disk"] == "the disk of the server is read-only"
     assert server.get("/healthz").status_code == 200
     assert "the disk of the server is read-only" in await refused(server)
@@ -118,18 +118,18 @@ def test_the_api_reads_and_refuses_with_a_reason_on_a_read_only_disk(server: Ser
     tenant = f"http://127.0.0.1:{server.http_port}/api/v1/tenants/acme"
     for path in ("imports", "imports/1", "imports/1/file", "keys"):
         assert httpx.get(f"{tenant}/{path}", headers=bearer).status_code == 200, path
-    for _ in range(2):  # before the fault is seen, and after
+    for _ in range(2):  # before the fault is noticed, and after
         tried = httpx.post(
             f"{tenant}/imports?dry_run=true", content=people("ann"), headers={**bearer, "Content-Type": "text/csv"}
         )
         assert (tried.status_code, tried.json()["code"]) in ((503, "disk_error"), (507, "disk_full"))
         changed = httpx.patch(f"{tenant}/settings", json={"max_sessions": 7}, headers=bearer)
         assert changed.status_code == 503
-        wait_until(lambda: server.get("/readyz").status_code == 503, SOON_S, "the fault to be seen")
+        wait_until(lambda: server.get("/readyz").status_code == 503, SOON_S, "the fault to be noticed")
     assert no_traceback(server)
 
 
-def test_a_start_on_a_read_only_disk_ends_with_a_sentence_that_says_what_to_do(server: ServerProcess) -> None:
+def test_a_start_on_a_read_only_disk_fails_and_says_what_to_do(server: ServerProcess) -> None:
     assert server.stop() == 0
     subprocess.run(["mount", "-o", "remount,ro", str(server.data)], check=True)
     server.launch()

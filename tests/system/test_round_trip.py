@@ -1,4 +1,4 @@
-"""Rejected rows come back mended, and nothing a spreadsheet would run goes out: over SFTP with OpenSSH's client."""
+"""Rejected rows are fetched, fixed and sent again over SFTP, and formula cells are escaped, with OpenSSH's client."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ Rows = list[dict[str, str]]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """One server for all of these tests; each has a tenant of its own."""
+    """One server for all tests of this module; each test has its own tenant."""
     with ServerProcess(tmp_path_factory.mktemp("server")) as running:
         yield running
         assert running.stop() == 0
 
 
 def fetched(server: ServerProcess, tenant: str, import_id: int) -> str:
-    """The errors.csv of an import, got over SFTP."""
+    """Return the errors.csv of an import, fetched over SFTP."""
     local = server.folder / f"{tenant}-{import_id}.errors.csv"
     done = server.sftp(tenant, f'get /results/sync_users-{import_id}.errors.csv "{local}"')
     assert done.returncode == 0, done.stderr
     return local.read_bytes().decode("utf-8-sig")
 
 
-def mended(text: str, mend: Callable[[dict[str, str]], None], delimiter: str = ",") -> bytes:
-    """What a spreadsheet saves after somebody has mended the cells of `text`."""
+def fixed(text: str, fix: Callable[[dict[str, str]], None], delimiter: str = ",") -> bytes:
+    """Return the file that a spreadsheet saves after `fix` has changed each row of `text`."""
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows: Rows = [dict(row) for row in reader]
     for row in rows:
-        mend(row)
+        fix(row)
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, list(reader.fieldnames or ()), delimiter=delimiter, lineterminator="\r\n")
     writer.writeheader()
@@ -58,7 +58,7 @@ def user(server: ServerProcess, tenant: str, email: str) -> Any:
     return server.cli("users", "show", tenant, email, "--json").json
 
 
-def test_rejected_rows_are_fetched_mended_and_sent_back_until_none_is_left(server: ServerProcess) -> None:
+def test_rejected_rows_are_fetched_fixed_and_sent_again_until_none_is_left(server: ServerProcess) -> None:
     server.add_tenant("acme", deactivate_missing="true")
     good = [(name.title(), "Smith", f"{name}@example.com", "", "", "") for name in ("ann", "bob", "cy")]
     bad = [
@@ -71,13 +71,13 @@ def test_rejected_rows_are_fetched_mended_and_sent_back_until_none_is_left(serve
 
     first = fetched(server, "acme", 1)
     assert not [cell for cell in cells(first) if cell.startswith(("=", "+", "-", "@"))]
-    told = [row[:2] for row in csv.reader(io.StringIO(first))][1:]
-    assert told == [["5", "formula; invalid_email"], ["6", "missing_value"]]
+    codes = [row[:2] for row in csv.reader(io.StringIO(first))][1:]
+    assert codes == [["5", "formula; invalid_email"], ["6", "missing_value"]]
 
-    def mend_one(row: dict[str, str]) -> None:
+    def fix_one(row: dict[str, str]) -> None:
         row["email"] = row["email"].replace(" at ", "@")
 
-    server.put("acme", mended(first, mend_one))
+    server.put("acme", fixed(first, fix_one))
     report = server.wait("acme")
     assert (report["counts"]["created"], report["counts"]["rejected"], report["counts"]["deactivated"]) == (1, 1, 0)
     eve = user(server, "acme", "eve@example.com")
@@ -86,7 +86,7 @@ def test_rejected_rows_are_fetched_mended_and_sent_back_until_none_is_left(serve
 
     second = fetched(server, "acme", 2)
     assert cells(second).count("_code") == 1
-    server.put("acme", mended(second, lambda row: row.update(last_name="Gray")))
+    server.put("acme", fixed(second, lambda row: row.update(last_name="Gray")))
     report = server.wait("acme")
     assert (report["state"], report["counts"]["created"]) == ("completed", 1)
     assert server.sftp("acme", "get /results/sync_users-3.errors.csv /dev/null").returncode != 0
@@ -99,13 +99,13 @@ def test_rejected_rows_are_fetched_mended_and_sent_back_until_none_is_left(serve
     assert server.wait("acme")["state"] == "unchanged"
 
 
-def test_rejected_rows_come_in_the_form_the_tenant_sends(server: ServerProcess) -> None:
+def test_rejected_rows_have_the_file_format_of_the_tenant(server: ServerProcess) -> None:
     server.add_tenant("umlaut", delimiter=";", encoding="cp1252", field_mapping='{"=Mail": "email"}')
     text = "first_name;last_name;=Mail\r\nZoë;Müller;zoe\r\nJörg;Weiß;joerg@example.com\r\n"
     server.put("umlaut", text.encode("cp1252"))
     assert server.wait("umlaut")["counts"]["rejected"] == 1
     rejected = fetched(server, "umlaut", 1)
-    server.put("umlaut", mended(rejected, lambda row: row.update({"'=Mail": "zoe@example.com"}), ";"))
+    server.put("umlaut", fixed(rejected, lambda row: row.update({"'=Mail": "zoe@example.com"}), ";"))
     assert server.wait("umlaut")["state"] == "completed"
     assert user(server, "umlaut", "zoe@example.com")["first_name"] == "Zoë"
 
@@ -114,7 +114,7 @@ def sums(path: Path) -> bytes:
     return f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n".encode()
 
 
-def test_a_file_and_its_checksum_are_sent_and_belong_together(server: ServerProcess, tmp_path: Path) -> None:
+def test_a_file_is_imported_when_its_checksum_matches(server: ServerProcess, tmp_path: Path) -> None:
     server.add_tenant("vouched", require_checksum="true")
     local = tmp_path / "sync_users.csv"
     local.write_bytes(people("ann"))
@@ -126,12 +126,12 @@ def test_a_file_and_its_checksum_are_sent_and_belong_together(server: ServerProc
     done = server.sftp("vouched", f'put "{beside}" x.part', "rename x.part sync_users.csv.sha256")
     assert done.returncode == 0, done.stderr
     assert server.wait("vouched")["state"] == "completed"
-    # The next file has its check-sum come first; that of the last one still lies there.
+    # The checksum of the next file comes first, while that of the previous file is still there.
     local.write_bytes(people("ann", "bob"))
     beside.write_bytes(sums(local))
     assert server.sftp("vouched", f'put "{beside}"', f'put "{local}"').returncode == 0
     assert server.wait("vouched", 2)["state"] == "completed"
-    # What came is not what the check-sum was made of.
+    # The uploaded file is not the one from which the checksum was made.
     local.write_bytes(people("ann", "bob", "cy"))
     beside.write_bytes(sums(local))
     local.write_bytes(people("ann", "bob"))
@@ -154,7 +154,7 @@ def test_a_waiting_import_and_its_checksum_survive_a_kill(server: ServerProcess,
         assert mortal.wait("acme", 2)["state"] == "unchanged"
 
 
-def test_what_is_no_checksum_is_refused_with_the_reason(server: ServerProcess, tmp_path: Path) -> None:
+def test_an_invalid_checksum_is_refused_with_the_reason(server: ServerProcess, tmp_path: Path) -> None:
     server.add_tenant("hasty")
     local = tmp_path / "hello"
     local.write_text("hello\n")

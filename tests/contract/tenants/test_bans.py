@@ -13,7 +13,7 @@ from ground.moments import rfc3339
 from server.settings import ServerSettings
 from server.sftp.ban_keeper import BanKeeper
 from server.sftp.gate import Gate
-from server.sftp.penalties import Offence
+from server.sftp.penalties import Offense
 from server.tenants.bans import BanBook, BanRefused, read_source
 from tests.support.sftp import Counted
 
@@ -43,7 +43,7 @@ class House:
 
 def ban(gate: Gate, *addresses: str) -> None:
     for address in addresses:
-        gate.punish(ip_address(address), Offence.NO_LOGIN)
+        gate.punish(ip_address(address), Offense.NO_LOGIN)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a client sends before its login is complete is acknowledged at once: some send no more before it is."""
+"""The server acknowledges TCP data at once until the login is complete, because some clients wait for that."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.support.sftp import sftp_house
 from tests.support.waiting import eventually
 
 TURNS = 8
-"""So many questions and answers, and the kernel puts acknowledgements off: an answer carries them."""
+"""After so many questions and answers the kernel delays acknowledgments, because answers carry them."""
 
 
 class Connection(asyncio.Protocol):
-    """The library's, as far as it matters here: it answers what comes."""
+    """The part of the library's connection that matters here: it answers every message."""
 
     def __init__(self) -> None:
         self._auth_complete = False
@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
 
 
 async def conversation(*, logged_in: bool) -> Connection:
-    """A connection after some turns, and one thing that came since and has no answer."""
+    """Return a connection after `TURNS` turns and one message without an answer."""
     made: list[Connection] = []
 
     def accepted() -> Connection:
@@ -63,14 +63,14 @@ async def conversation(*, logged_in: bool) -> Connection:
     return connection
 
 
-async def test_what_comes_before_the_login_is_acknowledged_at_once() -> None:
+async def test_data_before_the_login_is_acknowledged_at_once() -> None:
     assert (await conversation(logged_in=False)).at_once
 
 
-async def test_what_comes_after_the_login_is_acknowledged_as_the_kernel_sees_fit() -> None:
+async def test_data_after_the_login_is_acknowledged_when_the_kernel_decides() -> None:
     connection = await conversation(logged_in=True)
     assert not connection.at_once
-    assert "data_received" not in vars(connection), "nothing is asked of each packet any more"
+    assert "data_received" not in vars(connection), "the check of each packet has ended"
 
 
 async def test_a_connection_of_the_server_acknowledges_at_once_until_its_login(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Behind a load balancer: the address of a client is that of the PROXY header, read from trusted balancers only."""
+"""Behind a load balancer, the address of a client is that of the PROXY header, which only trusted balancers send."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def header(source: str, command: int = 0x21) -> bytes:
 
 
 async def answer(house: SftpHouse, *sent: bytes, source: str = BALANCER) -> bytes:
-    """The first line that the server sends to a connection from `source`; nothing if it is closed before."""
+    """Return the first line that the server sends to a connection from `source`; empty if it is closed before."""
     reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(source, 0))
     try:
         for part in sent:
@@ -50,14 +50,14 @@ async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
         yield house
 
 
-async def test_a_ban_is_of_the_client_behind_the_balancer(house: SftpHouse) -> None:
+async def test_a_ban_applies_to_the_client_behind_the_balancer(house: SftpHouse) -> None:
     assert await answer(house, header(CLIENT)) == GREETING
     await eventually(lambda: house.listener.gate.bans().keys() == {CLIENT})
     assert await answer(house, header(CLIENT)) == b""
     assert await answer(house, header(OTHER)) == GREETING
 
 
-async def test_a_header_may_come_in_pieces_with_the_first_words_of_the_client(house: SftpHouse) -> None:
+async def test_a_header_may_come_in_pieces_and_together_with_data_of_the_client(house: SftpHouse) -> None:
     whole = header(OTHER) + b"SSH-2.0-mine\r\n"
     reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BALANCER, 0))
     for position in range(len(whole)):
@@ -69,14 +69,14 @@ async def test_a_header_may_come_in_pieces_with_the_first_words_of_the_client(ho
     writer.close()
 
 
-async def test_from_other_addresses_no_header_is_believed(house: SftpHouse) -> None:
+async def test_a_header_from_another_address_is_not_read(house: SftpHouse) -> None:
     assert await answer(house, source=CLIENT) == GREETING
     await eventually(lambda: house.listener.gate.bans().keys() == {CLIENT})
     assert await answer(house, header(CLIENT), source=OTHER) == GREETING
     await eventually(lambda: house.listener.gate.bans().keys() == {CLIENT, OTHER})
 
 
-async def test_without_trusted_balancers_no_header_is_believed(tmp_path: Path) -> None:
+async def test_without_trusted_balancers_no_header_is_read(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, penalty_no_login_s=20) as house:
         assert await answer(house, header(CLIENT)) == GREETING
         await eventually(lambda: house.listener.gate.bans().keys() == {BALANCER})
@@ -86,7 +86,7 @@ async def test_without_trusted_balancers_no_header_is_believed(tmp_path: Path) -
     "sent",
     [b"SSH-2.0-mine\r\n", b"PROXY UNKNOWN\r\n", header(CLIENT, 0x2F), SIGNATURE + b"xxxx"],
 )
-async def test_a_balancer_that_sends_no_usable_header_is_closed_with_one_line(
+async def test_a_connection_without_a_usable_header_is_closed_with_one_log_line(
     house: SftpHouse, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     assert await answer(house, sent) == b""
@@ -101,7 +101,7 @@ def a_header(command: int, kind: int, body: bytes, size: int | None = None) -> b
 
 V6 = socket.inet_pton(socket.AF_INET6, "2001:db8::9") * 2 + bytes(4)
 TLVS = b"\x04\x00\x00\xee\x00\x03abc" + b"\x20\xff\xff"
-"""Of a type that means nothing (NOOP), of one that is unknown, and one that is longer than the header."""
+"""Additions of a type without meaning (NOOP), of an unknown type, and one that is longer than the header."""
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ TLVS = b"\x04\x00\x00\xee\x00\x03abc" + b"\x20\xff\xff"
         *("udp4", "udp6", "unix", "unspecified", "command", "version"),
     ],
 )
-async def test_no_header_makes_a_traceback_or_a_penalty(
+async def test_no_header_causes_a_traceback_or_a_penalty(
     house: SftpHouse, caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     failed: list[object] = []
@@ -152,19 +152,19 @@ async def test_no_header_makes_a_traceback_or_a_penalty(
     ],
     ids=["ipv6", "mapped", "tlvs"],
 )
-async def test_the_client_of_a_header_is_known_whatever_family_or_additions_it_has(
+async def test_the_client_is_known_from_headers_of_both_families_and_with_additions(
     house: SftpHouse, sent: bytes, address: str
 ) -> None:
     assert await answer(house, sent) == GREETING
     await eventually(lambda: house.listener.gate.bans().keys() == {address})
 
 
-async def test_many_headers_that_cannot_be_used_leave_one_line_a_second(
+async def test_unusable_headers_are_logged_at_most_once_a_second(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     loop = asyncio.get_running_loop()
     now = loop.time()
-    loop.time = lambda: now  # type: ignore[method-assign]  # no second passes
+    loop.time = lambda: now  # type: ignore[method-assign]  # time stands still
     try:
         for _ in range(20):
             assert await answer(house, b"SSH-2.0-mine\r\n") == b""
@@ -183,7 +183,7 @@ async def test_a_balancer_that_leaves_before_the_header_is_logged_once(
     assert len(refusals(caplog)) == 1
 
 
-async def test_a_header_that_does_not_come_ends_the_connection_at_the_grace_time(
+async def test_a_connection_without_a_header_ends_at_the_grace_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with sftp_house(tmp_path, trusted_balancers=BALANCER, login_grace_s=0.2) as house:
@@ -192,12 +192,12 @@ async def test_a_header_that_does_not_come_ends_the_connection_at_the_grace_time
         reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BALANCER, 0))
         writer.write(header(CLIENT))
         with suppress(ConnectionError):
-            await reader.read()  # ends by itself: the rest of the grace time holds for the login
+            await reader.read()  # ends by itself: the login has the rest of the grace time
         writer.close()
         assert len(refusals(caplog)) == 1
 
 
-async def test_a_health_check_of_the_balancer_is_closed_without_a_word(
+async def test_a_health_check_of_the_balancer_is_closed_without_a_log_line(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "server")
@@ -210,7 +210,7 @@ async def test_a_health_check_of_the_balancer_is_closed_without_a_word(
 
 @asynccontextmanager
 async def haproxy(house: SftpHouse, folder: Path) -> AsyncIterator[int]:
-    """HAProxy in front of the server, from the balancer's address and with health checks; its port."""
+    """Run HAProxy in front of the server, from the balancer's address and with health checks; yield its port."""
     with socket.create_server((HOST, 0)) as listening:
         config = folder / "haproxy.cfg"
         config.write_text(
@@ -229,7 +229,7 @@ async def haproxy(house: SftpHouse, folder: Path) -> AsyncIterator[int]:
 
 
 @needs("haproxy")
-async def test_haproxy_tells_who_its_clients_are(
+async def test_haproxy_passes_on_the_addresses_of_its_clients(
     house: SftpHouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     house.tenants.ring("acme").revoke(house.tenants.ring("acme").keys()[0].fingerprint)

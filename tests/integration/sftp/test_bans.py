@@ -1,4 +1,4 @@
-"""Bans of source addresses, with a real server and real connections: who earns one, and who is spared."""
+"""Bans of source addresses, with a real server and real connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WRONG = [keypair(number=number) for number in range(10, 15)]
 
 
 async def greeting(house: SftpHouse, source: str) -> bytes:
-    """What a connection from `source` is told first; nothing if it is closed at once."""
+    """Return the first line that a connection from `source` gets; empty if it is closed at once."""
     reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(source, 0))
     try:
         return await reader.readline()
@@ -29,14 +29,14 @@ async def greeting(house: SftpHouse, source: str) -> bytes:
 
 
 async def flood(house: SftpHouse, source: str, times: int = 20) -> None:
-    """So many connections without a login, one after the other, each of which the server has seen end."""
+    """Open and close `times` connections without a login, one by one; return when the server has ended all."""
     for _ in range(times):
         await greeting(house, source)
     await eventually(lambda: not [each for each in house.listener._sessions.connections if each.login is None])
 
 
 async def refused(house: SftpHouse, source: str, *keys: asyncssh.SSHKey) -> None:
-    """One connection whose keys do not fit."""
+    """Connect once with wrong keys."""
     with pytest.raises(asyncssh.PermissionDenied):
         async with house.connect(client_keys=list(keys), local_addr=(source, 0)):
             pass
@@ -47,16 +47,14 @@ async def banned(house: SftpHouse, source: str = BAD) -> bool:
     return source in house.listener.gate.bans()
 
 
-async def test_an_agent_that_offers_five_wrong_keys_is_not_banned(house: SftpHouse) -> None:
+async def test_a_client_that_offers_five_wrong_keys_is_not_banned(house: SftpHouse) -> None:
     await refused(house, BAD, *WRONG)
     assert not house.listener.gate.bans()
     async with house.client(client_keys=[*WRONG, keypair()], local_addr=(BAD, 0)) as sftp:
         assert await sftp.listdir("/")
 
 
-async def test_refused_logins_grow_into_a_ban_of_their_source_alone(
-    house: SftpHouse, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_refused_logins_ban_only_their_source(house: SftpHouse, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(4):
         if not await banned(house):
             await refused(house, BAD, WRONG[0])
@@ -102,7 +100,7 @@ async def test_a_flood_without_logins_is_banned_while_a_tenant_elsewhere_works(h
         assert await sftp.listdir("/")
 
 
-async def test_a_banned_connection_is_closed_before_anything_is_made_for_it(
+async def test_a_connection_of_a_banned_source_is_closed_before_it_gets_an_object(
     house: SftpHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await flood(house, BAD)
@@ -121,7 +119,7 @@ async def test_a_login_ends_the_penalties_of_its_source(house: SftpHouse) -> Non
     assert house.metrics.bans == 0
 
 
-async def test_behind_an_address_with_a_session_bans_are_short(tmp_path: Path) -> None:
+async def test_bans_of_an_address_with_a_session_are_short(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, penalty_no_login_s=300, penalty_min_s=2) as house:
         async with house.client(local_addr=(BAD, 0)) as sftp:
             await flood(house, BAD, 5)
@@ -147,7 +145,7 @@ async def test_networks_on_the_allow_list_are_neither_banned_nor_capped(tmp_path
             writer.close()
 
 
-async def test_a_connection_that_outstays_its_grace_time_has_a_penalty_of_its_own(tmp_path: Path) -> None:
+async def test_a_connection_without_a_login_within_the_grace_time_has_its_own_penalty(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, login_grace_s=0.2, penalty_grace_s=20) as house:
         reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0))
         with suppress(ConnectionError):
@@ -157,7 +155,7 @@ async def test_a_connection_that_outstays_its_grace_time_has_a_penalty_of_its_ow
         assert "grace time" in house.listener.gate.bans()[BAD].reason
 
 
-async def test_a_login_beyond_the_cap_of_sessions_is_limited_and_no_offence(house: SftpHouse) -> None:
+async def test_a_login_beyond_the_cap_of_sessions_is_limited_without_a_penalty(house: SftpHouse) -> None:
     await house.limit(max_sessions=1)
     async with house.connect():
         for _ in range(5):
@@ -168,19 +166,19 @@ async def test_a_login_beyond_the_cap_of_sessions_is_limited_and_no_offence(hous
     assert not house.listener.gate.bans()
 
 
-async def test_a_connection_beyond_the_cap_of_handshakes_is_limited_and_no_offence(tmp_path: Path) -> None:
+async def test_a_connection_beyond_the_cap_of_handshakes_is_limited_without_a_penalty(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, max_handshakes_per_address=1, penalty_no_login_s=20) as house:
         reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0))
         assert await reader.readline() == b"SSH-2.0-Headcount\r\n"
         turned_away, other = await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0))
-        assert b"Not now" in await turned_away.read()
+        assert b"The server cannot accept a login now" in await turned_away.read()
         other.close()
         assert house.metrics.logins == [("", "limited")]
         assert not house.listener.gate.bans()
         writer.close()
 
 
-async def test_connections_that_a_stopping_server_ends_are_no_offence(tmp_path: Path) -> None:
+async def test_connections_that_a_stopping_server_ends_get_no_penalty(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, penalty_no_login_s=20) as house:
         reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(BAD, 0))
         assert await reader.readline()

@@ -1,4 +1,4 @@
-"""A download is what lies on the server, whatever the client's cipher, its window, its packets, and new keys."""
+"""A download equals the file on the server with every cipher, window and packet size, and across new keys."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ async def fetched(sftp: asyncssh.SFTPClient) -> bytes:
 
 
 @pytest.mark.parametrize("cipher", CIPHERS)
-async def test_a_download_is_whole_with_every_cipher(house: SftpHouse, cipher: str) -> None:
+async def test_a_download_is_complete_with_every_cipher(house: SftpHouse, cipher: str) -> None:
     async with house.client(encryption_algs=[cipher]) as sftp:
         assert await fetched(sftp) == CONTENT
 
 
 @pytest.mark.parametrize("mac", MACS)
-async def test_a_download_is_whole_with_every_mac(house: SftpHouse, mac: str) -> None:
+async def test_a_download_is_complete_with_every_mac(house: SftpHouse, mac: str) -> None:
     async with house.client(encryption_algs=["aes256-ctr"], mac_algs=[mac]) as sftp:
         assert await fetched(sftp) == CONTENT
 
 
 @pytest.mark.parametrize(("window", "packet"), [(5000, 32 * KIB), (300 * KIB, 1024), (70_001, 40_000)])
-async def test_a_download_is_whole_through_a_small_window(house: SftpHouse, window: int, packet: int) -> None:
+async def test_a_download_is_complete_through_a_small_window(house: SftpHouse, window: int, packet: int) -> None:
     async with house.connect() as connection:
         writer, reader, _ = await connection.open_session(
             subsystem="sftp", encoding=None, window=window, max_pktsize=packet
@@ -52,7 +52,7 @@ async def test_a_download_is_whole_through_a_small_window(house: SftpHouse, wind
 
 
 @pytest.mark.parametrize("cipher", ["chacha20-poly1305@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr"])
-async def test_a_download_is_whole_while_the_server_asks_for_new_keys(house: SftpHouse, cipher: str) -> None:
+async def test_a_download_is_complete_while_the_server_asks_for_new_keys(house: SftpHouse, cipher: str) -> None:
     async with house.client(encryption_algs=[cipher]) as sftp:
         (theirs,) = house.listener._sessions.connections
         inside: Any = theirs._conn
@@ -63,7 +63,7 @@ async def test_a_download_is_whole_while_the_server_asks_for_new_keys(house: Sft
         assert inside._rekey_bytes_sent < 700 * KIB
 
 
-async def test_new_keys_are_due_after_their_time(house: SftpHouse) -> None:
+async def test_new_keys_are_exchanged_when_their_time_is_over(house: SftpHouse) -> None:
     async with house.client() as sftp:
         (theirs,) = house.listener._sessions.connections
         inside: Any = theirs._conn
@@ -73,7 +73,7 @@ async def test_new_keys_are_due_after_their_time(house: SftpHouse) -> None:
 
 
 @needs("sftp")
-async def test_a_download_is_whole_while_the_client_asks_for_new_keys(house: SftpHouse) -> None:
+async def test_a_download_is_complete_while_the_client_asks_for_new_keys(house: SftpHouse) -> None:
     back = house.work / "back"
     options = house.ssh_options
     house.ssh_options = lambda: [*options(), "-o", "RekeyLimit=200K"]  # type: ignore[method-assign]

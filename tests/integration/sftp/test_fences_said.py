@@ -1,4 +1,4 @@
-"""What a client sees at the fences of docs/operating.md that no other test drives."""
+"""Messages to clients at the limits of docs/operating.md that no other test checks."""
 
 from __future__ import annotations
 
@@ -16,40 +16,42 @@ from tests.support.sftp import HOST, SftpHouse, sftp_house
 from tests.support.waiting import eventually
 
 
-async def test_an_idle_client_is_told_that_it_was_idle(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_idle_client_is_disconnected_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG", "asyncssh")
     async with sftp_house(tmp_path, idle_timeout_s=0.2) as house, house.connect() as connection:
         await asyncio.wait_for(connection.wait_closed(), 30)
-    assert "Received disconnect: Idle for too long" in caplog.text
+    assert "Received disconnect: Idle for more than" in caplog.text
 
 
-async def test_a_client_that_answers_no_keepalive_is_disconnected(tmp_path: Path) -> None:
+async def test_a_client_that_does_not_answer_keepalives_is_disconnected(tmp_path: Path) -> None:
     settings = {"keepalive_s": 0.1, "keepalive_misses": 2, "idle_timeout_s": 0}
     async with sftp_house(tmp_path, **settings) as house, house.connect() as connection:
         await eventually(lambda: house.metrics.sessions == 1)
         inside: Any = connection
         inside._transport.pause_reading()
-        await eventually(lambda: not house.listener._sessions.connections, what="the server to give the client up")
+        await eventually(lambda: not house.listener._sessions.connections, what="the server to end the connection")
         assert house.metrics.sessions == 0
         inside._transport.abort()
 
 
-async def test_connections_without_a_login_are_capped_in_all(tmp_path: Path) -> None:
+async def test_connections_without_a_login_are_limited_in_all(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, max_handshakes=3) as house, AsyncExitStack() as stack:
         for number in range(3):
             assert await _greeted(stack, house, f"127.0.6.{1 + number}")
         refused, _ = await _stranger(stack, house, "127.0.6.9")
-        assert b"Not now. Try again later." in await _all(refused)
+        assert b"The server cannot accept a login now. Try again later." in await _all(refused)
 
 
-async def test_the_address_with_the_most_connections_gives_one_up(tmp_path: Path) -> None:
+async def test_the_address_with_the_most_connections_loses_one(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, max_handshakes=3) as house, AsyncExitStack() as stack:
         crowd = [await _greeted(stack, house, "127.0.6.1") for _ in range(3)]
         assert await _greeted(stack, house, "127.0.6.9")
-        assert b"Not now. Try again later." in await _all(crowd[0])
+        assert b"The server cannot accept a login now. Try again later." in await _all(crowd[0])
 
 
-async def test_open_files_of_all_tenants_are_capped_by_the_descriptors(
+async def test_open_files_of_all_tenants_are_limited_by_the_descriptors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(entrance, "descriptor_limit", lambda: 64)
@@ -63,12 +65,12 @@ async def test_open_files_of_all_tenants_are_capped_by_the_descriptors(
         for client in clients[:2]:
             for _ in range(caps.tenant_handles):
                 await client._handler.opendir(b"/")
-        with pytest.raises(asyncssh.SFTPFailure, match="the server has no room for more now"):
+        with pytest.raises(asyncssh.SFTPFailure, match="Too many open files on the server"):
             await clients[2]._handler.opendir(b"/")
 
 
 @pytest.mark.logs("sessions_cut")
-async def test_a_session_that_does_not_end_in_time_is_cut_when_the_server_stops(house: SftpHouse) -> None:
+async def test_a_session_that_does_not_end_in_time_is_canceled_at_a_stop(house: SftpHouse) -> None:
     house.real.may_arrive.clear()
     async with house.client() as sftp:
         file = await sftp.open("sync_users.csv", "wb")

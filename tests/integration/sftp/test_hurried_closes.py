@@ -1,4 +1,4 @@
-"""While a file lands at a hook's path the event loop is in a hurry."""
+"""The event loop is in a hurry while a file lands at a hook's path."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from server.loop import ServerLoop
 from tests.support.sftp import sftp_house
 
 Write = Callable[[asyncssh.SFTPClient], Awaitable[Callable[[], Awaitable[None]]]]
-"""Writes a file; returns what makes it land."""
+"""Writes a file, and returns a function that makes it land."""
 
 
 async def close(sftp: asyncssh.SFTPClient) -> Callable[[], Awaitable[None]]:
-    """A file at the hook's path, open and written; what closes it."""
+    """Write to a file at the hook's path; return its close."""
     list_ = await sftp.open("sync_users.csv", "wb")
     await list_.write(b"x")
     return list_.close
 
 
 async def rename(sftp: asyncssh.SFTPClient) -> Callable[[], Awaitable[None]]:
-    """A file beside the hook's path; what renames it."""
+    """Write a file under another name; return its rename to the hook's path."""
     async with sftp.open("users.csv", "wb") as beside:
         await beside.write(b"x")
     return lambda: sftp.rename("users.csv", "sync_users.csv")
@@ -35,7 +35,7 @@ async def lands(
     write: Write,
     refuse: str | None,
 ) -> dict[str, bool]:
-    """Whether the loop is in a hurry: while files are written, in a landing, and after it."""
+    """Return whether the loop is in a hurry: before a landing, during it, and after it."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, ServerLoop)
     seen = {}
@@ -59,7 +59,7 @@ async def lands(
 
 @pytest.mark.parametrize("refuse", [None, "not now"])
 @pytest.mark.parametrize("write", [close, rename])
-def test_the_loop_hurries_while_a_file_lands_however_that_ends(
+def test_the_event_loop_hurries_while_a_file_lands_and_not_after(
     tmp_path: Path,
     write: Write,
     refuse: str | None,

@@ -1,4 +1,4 @@
-"""Logging in, with a real server and real clients: which keys open which account, and until when."""
+"""Logins with a real server and real clients: which keys log in to which tenant, and until when."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_TRIES = 6
 
 
 class Counter:
-    """The metrics that count here."""
+    """Metrics that count logins."""
 
     def __init__(self) -> None:
         self.logins: list[tuple[str, str]] = []
@@ -34,7 +34,7 @@ class Counter:
 
 
 class House:
-    """A tenant `acme` with a key, and a server that only lets people in."""
+    """A tenant `acme` with a key, and a server that only handles logins."""
 
     def __init__(self, tenants: Tenants) -> None:
         self.tenants = tenants
@@ -50,7 +50,7 @@ class House:
         return made
 
     async def log_in(self, *keys: asyncssh.SSHKey, user: str = "acme", **options: object) -> None:
-        """Connect and go. Raises asyncssh.PermissionDenied."""
+        """Connect and disconnect. Raises asyncssh.PermissionDenied."""
         async with asyncssh.connect(
             "127.0.0.1", self.port, username=user, client_keys=list(keys), known_hosts=None, config=None,
             agent_path=None, **options,  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         house.accounts.close()
 
 
-async def test_a_key_of_the_ring_opens_the_account_and_counts_once(house: House) -> None:
+async def test_a_key_of_the_ring_logs_in_and_counts_once(house: House) -> None:
     await house.log_in(keypair())
     login = house.connections[0].login
     assert login is not None
@@ -81,7 +81,7 @@ async def test_a_key_of_the_ring_opens_the_account_and_counts_once(house: House)
 
 
 @pytest.mark.parametrize("user", ["acme", "initech", "root", "ACME", "../acme", "", "açme"])
-async def test_a_key_that_does_not_fit_and_a_name_that_is_none_get_the_same_answer(house: House, user: str) -> None:
+async def test_a_wrong_key_and_an_unknown_name_get_the_same_answer(house: House, user: str) -> None:
     with pytest.raises(asyncssh.PermissionDenied) as caught:
         await house.log_in(keypair(number=1), user=user or " ")
     assert str(caught.value).startswith("Permission denied for user")
@@ -89,7 +89,7 @@ async def test_a_key_that_does_not_fit_and_a_name_that_is_none_get_the_same_answ
     await eventually(lambda: house.counter.logins == expected)
 
 
-async def test_several_keys_may_be_offered_before_the_one_that_fits(house: House) -> None:
+async def test_several_wrong_keys_may_be_offered_before_the_right_one(house: House) -> None:
     await house.log_in(keypair(number=1), keypair(number=2), keypair())
     assert house.counter.logins == [("acme", "accepted")]
 
@@ -113,13 +113,13 @@ async def test_rsa_keys_log_in_with_sha_2_signatures_only(house: House, signatur
             await house.log_in(key, signature_algs=[signature])
 
 
-async def test_a_certificate_for_a_key_of_the_ring_opens_nothing_by_itself(house: House) -> None:
+async def test_a_certificate_for_a_key_of_the_ring_does_not_log_in(house: House) -> None:
     certificate = keypair().generate_user_certificate(keypair(number=5), "me", principals=["acme"])
     with pytest.raises(asyncssh.PermissionDenied):
         await house.log_in((keypair(number=5), certificate))  # type: ignore[arg-type]
 
 
-async def test_a_probe_without_a_signature_is_no_login(house: House) -> None:
+async def test_a_key_offered_without_a_signature_is_not_a_login(house: House) -> None:
     def probe() -> None:
         transport = paramiko.Transport(("127.0.0.1", house.port))
         try:
@@ -133,14 +133,14 @@ async def test_a_probe_without_a_signature_is_no_login(house: House) -> None:
     await eventually(lambda: house.counter.logins == [("acme", "refused")])
 
 
-async def test_a_connection_has_so_many_tries_and_no_more(house: House) -> None:
+async def test_a_connection_has_a_limited_number_of_login_attempts(house: House) -> None:
     keys = [keypair(number=number) for number in range(10, 10 + MAX_TRIES)]
     with pytest.raises(asyncssh.Error, match="Too many authentication failures"):
         await house.log_in(*keys, keypair())
     await eventually(lambda: house.counter.logins == [("acme", "refused")])
 
 
-async def test_passwords_are_tries_too(house: House) -> None:
+async def test_passwords_count_as_login_attempts(house: House) -> None:
     guess = paramiko.Message()
     guess.add_byte(bytes([50]))  # USERAUTH_REQUEST
     for text in ("acme", "ssh-connection", "password"):
@@ -165,14 +165,14 @@ async def test_passwords_are_tries_too(house: House) -> None:
     await asyncio.to_thread(keep_guessing)
 
 
-async def test_the_key_of_another_tenant_opens_nothing(house: House) -> None:
+async def test_the_key_of_another_tenant_does_not_log_in(house: House) -> None:
     await house.tenants.add("initech", [public_line(number=1)])
     await house.log_in(keypair(number=1), user="initech")
     with pytest.raises(asyncssh.PermissionDenied):
         await house.log_in(keypair(number=1), user="acme")
 
 
-async def test_a_key_opens_until_it_expires(house: House) -> None:
+async def test_a_key_logs_in_until_it_expires(house: House) -> None:
     house.tenants.ring("acme").add(public_line(number=1), expires=(house.now + timedelta(days=1)).date().isoformat())
     await house.log_in(keypair(number=1))
     assert house.connections[0].unwelcome() is None
@@ -182,7 +182,7 @@ async def test_a_key_opens_until_it_expires(house: House) -> None:
         await house.log_in(keypair(number=1))
 
 
-async def test_a_key_opens_from_its_networks_only(house: House) -> None:
+async def test_a_key_logs_in_only_from_its_networks(house: House) -> None:
     house.tenants.ring("acme").add(public_line(number=1), networks=["192.0.2.0/24"])
     house.tenants.ring("acme").add(public_line(number=2), networks=["127.0.0.0/8"])
     await house.log_in(keypair(number=2))
@@ -190,13 +190,13 @@ async def test_a_key_opens_from_its_networks_only(house: House) -> None:
         await house.log_in(keypair(number=1))
 
 
-async def test_a_tenant_is_opened_from_its_networks_only(house: House) -> None:
+async def test_clients_of_a_tenant_log_in_only_from_its_networks(house: House) -> None:
     await house.tenants.change_settings("acme", {"allowed_networks": "192.0.2.0/24"})
     with pytest.raises(asyncssh.PermissionDenied):
         await house.log_in(keypair())
 
 
-async def test_who_logged_in_with_a_revoked_key_is_not_welcome_any_more(house: House) -> None:
+async def test_a_client_with_a_revoked_key_may_not_stay(house: House) -> None:
     ring = house.tenants.ring("acme")
     ring.add(public_line(number=1))
     await house.log_in(keypair(number=1))
@@ -206,26 +206,28 @@ async def test_who_logged_in_with_a_revoked_key_is_not_welcome_any_more(house: H
     assert connection.unwelcome() == "the tenant has no such key"
 
 
-async def test_who_logged_in_to_a_removed_tenant_is_not_welcome_any_more(house: House) -> None:
+async def test_a_client_of_a_removed_tenant_may_not_stay(house: House) -> None:
     await house.log_in(keypair())
     await house.tenants.remove("acme")
-    assert house.connections[0].unwelcome() == "there is no such tenant"
+    assert house.connections[0].unwelcome() == "no tenant has this name"
     await house.tenants.add("acme")
     assert house.connections[0].unwelcome() == "the tenant has no such key"
 
 
-async def test_what_may_be_a_password_is_not_logged(house: House, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_user_name_that_may_be_a_password_is_not_logged(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", "server")
     with pytest.raises(asyncssh.PermissionDenied):
         await house.log_in(keypair(number=1), user="Correct horse")
-    await eventually(lambda: "nobody logged in" in caplog.text)
+    await eventually(lambda: "A login was refused" in caplog.text)
     assert "Correct" not in "".join(
         record.getMessage() for record in caplog.records if record.name.startswith("server")
     )
 
 
 @needs("ssh", "ssh-keygen")
-async def test_openssh_logs_in_with_the_rsa_key_its_own_tool_makes(house: House, tmp_path: Path) -> None:
+async def test_openssh_logs_in_with_an_rsa_key_of_ssh_keygen(house: House, tmp_path: Path) -> None:
     key = tmp_path / "id_rsa"
     subprocess.run([client("ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", key], check=True)
     house.tenants.ring("acme").add(key.with_suffix(".pub").read_text())
@@ -235,12 +237,12 @@ async def test_openssh_logs_in_with_the_rsa_key_its_own_tool_makes(house: House,
         "acme@127.0.0.1", "true",
     ]  # fmt: skip
     ssh = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert await ssh.wait() != 0, "there is no shell"
+    assert await ssh.wait() != 0, "the server has no shell"
     assert house.counter.logins == [("acme", "accepted")]
 
 
 class _Unwilling(paramiko.Ed25519Key):
-    """Offers a key of which it can't show that it has it."""
+    """Offers a public key without a valid signature."""
 
     def __init__(self, text: str) -> None:
         super().__init__(file_obj=io.StringIO(text))

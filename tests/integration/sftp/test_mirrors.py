@@ -1,4 +1,4 @@
-"""Programs that mirror a folder to `/` and remove what is not in it: they leave out what the owner's guide says."""
+"""Programs that mirror a folder to `/` and remove other files: the exclusions of the owner guide work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GUIDE = (ROOT / "docs" / "owner-guide.md").read_text(encoding="utf-8")
 
 
 def advice(program: str) -> list[str]:
-    """The words of the guide's line for this program."""
+    """Return the words of the guide's command for `program`."""
     (line,) = re.findall(rf"^    ({program} .*FOLDER.*)$", GUIDE, re.MULTILINE)
     return shlex.split(line)
 
@@ -41,7 +41,7 @@ async def mirror(house: SftpHouse, program: str, words: list[str]) -> tuple[int,
 
 @pytest.fixture
 def tree(house: SftpHouse) -> Path:
-    """What is mirrored; on the server are a report, a dry run's file and something to remove."""
+    """The folder to mirror. The server has a report, the file of a dry run and a folder to remove."""
     tree = house.work / "tree"
     tree.mkdir()
     (tree / "sync_users.csv").write_bytes(b"first_name,last_name,email\n")
@@ -60,7 +60,7 @@ PROGRAMS = [
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-async def test_a_mirror_that_leaves_out_what_the_guide_says_ends_with_0(
+async def test_a_mirror_with_the_exclusions_of_the_guide_exits_with_0(
     house: SftpHouse, tree: Path, program: str
 ) -> None:
     words = advice("mirror" if program == "lftp" else "rclone")
@@ -74,7 +74,7 @@ async def test_a_mirror_that_leaves_out_what_the_guide_says_ends_with_0(
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-async def test_a_mirror_of_everything_ends_with_1_and_the_file_arrives(
+async def test_a_mirror_without_exclusions_exits_with_1_and_the_file_arrives(
     house: SftpHouse, tree: Path, program: str
 ) -> None:
     words = advice("mirror" if program == "lftp" else "rclone")

@@ -1,4 +1,4 @@
-"""Of a connection that ends without a login nothing is left: no object, no task, no descriptor, no count."""
+"""A connection that ends without a login leaves nothing behind: no object, no task, no descriptor, no count."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.support.waiting import eventually
 EACH = 60
 BALANCER = "127.0.0.9"
 VERSION = b"SSH-2.0-x\r\n"
-OF_OURS = (_Arrival, Forwarded, Connection, Corked, asyncssh.SSHServerConnection)
-OF_A_CONNECTION = (*OF_OURS, asyncio.Task, asyncio.Transport, asyncio.Future, socket.socket)
+OF_THE_SERVER = (_Arrival, Forwarded, Connection, Corked, asyncssh.SSHServerConnection)
+OF_A_CONNECTION = (*OF_THE_SERVER, asyncio.Task, asyncio.Transport, asyncio.Future, socket.socket)
 WRONG = keypair("ssh-ed25519", number=30)
 
 Meeting = Callable[[SftpHouse], Awaitable[None]]
@@ -47,14 +47,14 @@ def packet(payload: bytes) -> bytes:
 
 
 def key_exchange() -> bytes:
-    """A KEXINIT that shares all algorithms with the server."""
+    """Return a KEXINIT that shares all algorithms with the server."""
     mac = [b"hmac-sha2-256-etm@openssh.com"]
     lists = [[b"curve25519-sha256"], [b"ssh-ed25519"], *([[b"aes128-ctr"]] * 2), mac, mac, *([[b"none"]] * 2), [], []]
     return packet(b"\x14" + os.urandom(16) + b"".join(map(NameList, lists)) + b"\0" + UInt32(0))
 
 
 def says(*parts: bytes, until: bytes = b"", source: str = HOST) -> Meeting:
-    """A client that sends this and ends its side, or leaves once it has heard `until`."""
+    """Return a client that sends `parts` and ends its side, or disconnects once it has received `until`."""
 
     async def meet(house: SftpHouse) -> None:
         reader, writer = await asyncio.open_connection(HOST, house.port, local_addr=(source, 0))
@@ -112,14 +112,14 @@ MEETINGS: dict[str, Meeting] = {
 async def test_nothing_is_left_of_connections_without_a_login(
     house: SftpHouse, meeting: Meeting, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("CRITICAL")  # a line that is kept keeps what it names
-    of_other_tests = _of_connections(OF_OURS)
-    await _meets(house, meeting, 5)  # what is made once, and kept for good
-    await eventually(lambda: not _more_than(of_other_tests, OF_OURS), what="all to be gone")
+    caplog.set_level("CRITICAL")  # a captured record would keep the objects that it names
+    of_other_tests = _of_connections(OF_THE_SERVER)
+    await _meets(house, meeting, 5)  # makes the objects that are made once and kept
+    await eventually(lambda: not _more_than(of_other_tests, OF_THE_SERVER), what="the connections to end")
     objects, descriptors = _of_connections(), len(os.listdir("/proc/self/fd"))
     await _meets(house, meeting, EACH)
-    await eventually(lambda: not _more_than(objects, OF_OURS), what="all of ours to be gone")
-    await eventually(lambda: not _one_each(_more_than(objects, OF_A_CONNECTION)), what="all objects to be gone")
+    await eventually(lambda: not _more_than(objects, OF_THE_SERVER), what="the server's objects to be freed")
+    await eventually(lambda: not _one_each(_more_than(objects, OF_A_CONNECTION)), what="all objects to be freed")
     assert len(os.listdir("/proc/self/fd")) <= descriptors
     entrance = house.listener._sessions.entrance
     assert entrance.handshakes._open == {}
@@ -130,16 +130,16 @@ async def _meets(house: SftpHouse, meeting: Meeting, times: int) -> None:
     for _ in range(times // 5):
         await asyncio.gather(*(meeting(house) for _ in range(5)))
     sessions = house.listener._sessions
-    await eventually(lambda: not sessions.connections and not sessions.tasks, what="all connections to be gone")
+    await eventually(lambda: not sessions.connections and not sessions.tasks, what="all connections to end")
 
 
 def _more_than(before: Counter[str], kinds: tuple[type, ...]) -> Counter[str]:
-    """What there is more of than before, of these kinds."""
+    """Return how many more objects of these kinds there are than before."""
     return _of_connections(kinds) - before
 
 
 def _one_each(found: Counter[str]) -> list[str]:
-    """The kinds of which every connection may have left one. What the server itself does has a few at times."""
+    """Return the kinds of which every connection may have left one. The server itself has a few at times."""
     return [kind for kind, count in found.items() if count >= EACH // 4]
 
 

@@ -1,4 +1,4 @@
-"""A session sees its own open uploads where nothing else is at the path: some clients make a file, then look."""
+"""A session sees its own open uploads at free paths: some clients create a file and then ask for its attributes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_an_open_upload_is_seen_by_its_own_session_and_no_other(house: Sft
     assert house.real.events == ["arriving", "landed"]
 
 
-async def test_where_a_file_is_the_session_sees_that_and_not_its_upload(house: SftpHouse) -> None:
+async def test_a_session_sees_the_file_at_a_path_and_not_its_open_upload_to_it(house: SftpHouse) -> None:
     (house.files / "file").write_bytes(b"old")
     async with house.client() as sftp:
         async with sftp.open("file", "wb") as file:
@@ -36,7 +36,7 @@ async def test_where_a_file_is_the_session_sees_that_and_not_its_upload(house: S
     assert await house.counts_truly()
 
 
-async def test_size_and_times_set_by_path_are_those_of_the_open_upload(house: SftpHouse) -> None:
+async def test_size_and_times_set_by_path_change_the_open_upload(house: SftpHouse) -> None:
     async with house.client() as sftp:
         async with sftp.open("file", "wb") as file:
             await file.write(b"x" * 100)
@@ -49,7 +49,7 @@ async def test_size_and_times_set_by_path_are_those_of_the_open_upload(house: Sf
 
 
 @pytest.mark.parametrize("path", ["sync_users.csv", "file"])
-async def test_an_upload_that_is_removed_before_its_end_publishes_nothing(house: SftpHouse, path: str) -> None:
+async def test_an_upload_that_is_removed_while_it_is_open_publishes_nothing(house: SftpHouse, path: str) -> None:
     async with house.client() as sftp:
         async with sftp.open(path, "wb") as file:
             await file.write(b"x" * 100)
@@ -62,7 +62,7 @@ async def test_an_upload_that_is_removed_before_its_end_publishes_nothing(house:
     assert house.staged() == []
 
 
-async def test_a_removed_upload_that_breaks_off_is_not_told_as_broken(house: SftpHouse) -> None:
+async def test_a_removed_upload_that_is_interrupted_is_not_reported(house: SftpHouse) -> None:
     async with house.connect() as connection, connection.start_sftp_client() as sftp:
         file = await sftp.open("sync_users.csv", "wb")
         await file.write(b"x")
@@ -73,7 +73,7 @@ async def test_a_removed_upload_that_breaks_off_is_not_told_as_broken(house: Sft
 
 
 @pytest.mark.parametrize("how", ["rename", "posix_rename"])
-async def test_an_upload_that_is_renamed_before_its_end_is_published_there(house: SftpHouse, how: str) -> None:
+async def test_an_upload_that_is_renamed_while_it_is_open_is_published_there(house: SftpHouse, how: str) -> None:
     async with house.client() as sftp:
         async with sftp.open("part", "wb") as file:
             await file.write(b"x" * 100)
@@ -100,7 +100,7 @@ async def test_an_upload_renamed_over_a_file_replaces_it_at_its_end(house: SftpH
     assert (house.files / "file").read_bytes() == b"newer"
 
 
-async def test_an_upload_renamed_to_a_hook_and_broken_off_is_told_to_it(house: SftpHouse) -> None:
+async def test_an_upload_renamed_to_a_hook_and_interrupted_is_reported_to_it(house: SftpHouse) -> None:
     async with house.connect() as connection, connection.start_sftp_client() as sftp:
         file = await sftp.open("part", "wb")
         await file.write(b"x" * 7)
@@ -112,7 +112,7 @@ async def test_an_upload_renamed_to_a_hook_and_broken_off_is_told_to_it(house: S
 
 
 @pytest.mark.parametrize("place", ["results/file", "test", "/", "missing/file"])
-async def test_an_open_upload_can_not_be_renamed_where_nothing_may_be_put(house: SftpHouse, place: str) -> None:
+async def test_an_open_upload_cannot_be_renamed_to_a_path_of_the_server(house: SftpHouse, place: str) -> None:
     async with house.client() as sftp:
         async with sftp.open("file", "wb") as file:
             await file.write(b"x")

@@ -1,4 +1,4 @@
-"""Clients of other people against the real listener: all keep the same four promises."""
+"""Third-party clients with the real listener: the same four promises hold for all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def local(house: SftpHouse) -> Path:
 
 
 async def landed(house: SftpHouse, times: int, content: bytes = CONTENT) -> None:
-    """Wait for the last of `times` uploads: sshfs closes a file when cp has already ended."""
+    """Wait for the last of `times` uploads: sshfs closes a file after cp has ended."""
     await eventually(lambda: len(house.real.events) >= 2 * times, what="the upload to land")
     assert house.real.events == ["arriving", "landed"] * times
     landed_whole(house, content)
@@ -56,7 +56,7 @@ async def test_the_same_put_again_lands_once_more(house: SftpHouse, peer: Peer, 
         await landed(house, day)
 
 
-async def test_a_rename_onto_the_path_of_a_hook_lands_once_a_day(house: SftpHouse, peer: Peer, local: Path) -> None:
+async def test_a_rename_to_the_path_of_a_hook_lands_every_day(house: SftpHouse, peer: Peer, local: Path) -> None:
     for day, content in enumerate((CONTENT, SHORTER)):
         local.write_bytes(content)
         await peer.put(local, "sync_users.part")
@@ -67,7 +67,7 @@ async def test_a_rename_onto_the_path_of_a_hook_lands_once_a_day(house: SftpHous
     assert house.real.copies[0].read_bytes() == CONTENT
 
 
-async def test_a_report_is_fetched_whole(house: SftpHouse, peer: Peer) -> None:
+async def test_a_report_is_fetched_completely(house: SftpHouse, peer: Peer) -> None:
     (house.files / "results" / "sync_users-1.json").write_bytes(REPORT)
     await peer.get("results/sync_users-1.json", house.work / "report.json")
     assert (house.work / "report.json").read_bytes() == REPORT

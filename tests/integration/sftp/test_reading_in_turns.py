@@ -1,4 +1,4 @@
-"""What we lean on inside asyncio and aiosqlite for a loop that many share is still as it was read."""
+"""The internals of asyncio and aiosqlite on which a shared event loop depends have not changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.sftp.wire import Corked
 
 
 class Reader(asyncio.Protocol):
-    """Notes how much came at once."""
+    """Records how many bytes each call delivers."""
 
     def __init__(self) -> None:
         self.came: list[int] = []
@@ -28,7 +28,7 @@ class Reader(asyncio.Protocol):
             self.whole.set()
 
 
-async def test_no_more_of_a_connection_is_read_at_once_than_it_was_told() -> None:
+async def test_a_connection_is_read_in_steps_of_at_most_the_given_bytes() -> None:
     reader = Reader()
     server = await asyncio.get_running_loop().create_server(lambda: reader, "127.0.0.1", 0)
     async with server:
@@ -41,7 +41,7 @@ async def test_no_more_of_a_connection_is_read_at_once_than_it_was_told() -> Non
     assert max(reader.came) <= 1024
 
 
-def test_the_thread_of_a_database_takes_work_as_its_own_methods_give_it() -> None:
+def test_the_thread_of_a_database_takes_work_as_its_methods_queue_it() -> None:
     inside: Any = aiosqlite.Connection
     asked = inspect.getsource(inside._execute)
     assert "self._tx.put_nowait((future, function))" in asked

@@ -1,4 +1,4 @@
-"""However an upload breaks off: what was published before stays, nothing lands, and the hook hears of it once."""
+"""After any interruption of an upload the old file stays, nothing lands, and the hook gets one report."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ BLOCK = b"x" * 32_000
 
 @pytest.fixture
 async def published(house: SftpHouse) -> SftpHouse:
-    """A house whose hook has had one good upload."""
+    """A house whose hook has got one complete upload."""
     async with house.client() as sftp, sftp.open("sync_users.csv", "wb") as file:
         await file.write(BEFORE)
     house.real.heard.clear()
     return house
 
 
-async def broke_off(house: SftpHouse, size: int | None = None) -> None:
-    """Nothing was published, and the hook heard `aborted`, once."""
+async def was_interrupted(house: SftpHouse, size: int | None = None) -> None:
+    """Check that nothing was published, and that the hook got `aborted` once."""
     await house.nothing_open()
     assert house.real.events == ["aborted"]
     assert house.visible.read_bytes() == BEFORE
@@ -72,7 +72,7 @@ def _reset(channel: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_handles_left_open_are_not_published_when(published: SftpHouse, end: str) -> None:
+async def test_handles_left_open_are_not_published_at_any_end(published: SftpHouse, end: str) -> None:
     with suppress(asyncssh.Error, OSError):
         async with published.client() as sftp:
             file = await sftp.open("sync_users.csv", "wb")
@@ -80,12 +80,12 @@ async def test_handles_left_open_are_not_published_when(published: SftpHouse, en
             await file.write(BLOCK)
             await other.write(BLOCK)
             ENDS[end](channel_of(sftp))
-            await broke_off(published, len(BLOCK))
+            await was_interrupted(published, len(BLOCK))
     assert not (published.files / "other").exists()
     assert sorted(published.metrics.uploads) == [("acme", "aborted")] * 2 + [("acme", "completed")]
 
 
-async def test_a_window_change_in_the_middle_changes_nothing(published: SftpHouse) -> None:
+async def test_a_window_change_during_an_upload_is_ignored(published: SftpHouse) -> None:
     async with published.client() as sftp:
         file = await sftp.open("sync_users.csv", "wb")
         await file.write(BLOCK)
@@ -104,7 +104,7 @@ async def test_a_window_change_and_then_a_lost_connection_publish_nothing(publis
             channel_of(sftp).change_terminal_size(80, 24)
             await file.write(BLOCK)
             _reset(channel_of(sftp))
-            await broke_off(published, 2 * len(BLOCK))
+            await was_interrupted(published, 2 * len(BLOCK))
 
 
 @needs("sftp")
@@ -115,12 +115,12 @@ async def test_a_killed_client_publishes_nothing(published: SftpHouse, victim: s
     async with published.slow_sftp(f"put {big} sync_users.csv") as process:
         await published.half_way()
         os.kill(process.pid if victim == "sftp" else _child_of(process.pid), number)
-        await broke_off(published)
+        await was_interrupted(published)
         assert 0 < published.real.last.size < big.stat().st_size
 
 
 @needs("sftp")
-async def test_a_client_interrupted_by_ctrl_c_closes_half_a_file_and_the_facts_show_it(published: SftpHouse) -> None:
+async def test_a_client_stopped_by_ctrl_c_closes_half_a_file_and_its_record_shows_it(published: SftpHouse) -> None:
     big = _big_file(published)
     async with published.slow_sftp(f"put {big} sync_users.csv") as process:
         await published.half_way()
@@ -132,7 +132,7 @@ async def test_a_client_interrupted_by_ctrl_c_closes_half_a_file_and_the_facts_s
 
 
 @needs("sftp")
-async def test_half_a_file_renamed_after_ctrl_c_still_shows_it(published: SftpHouse) -> None:
+async def test_half_a_file_renamed_after_ctrl_c_keeps_its_record(published: SftpHouse) -> None:
     big = _big_file(published)
     async with published.slow_sftp(f"put {big} part", "rename part sync_users.csv") as process:
         await published.half_way()
@@ -162,7 +162,7 @@ async def test_a_server_that_stops_publishes_nothing(published: SftpHouse) -> No
             file = await sftp.open("sync_users.csv", "wb")
             await file.write(BLOCK)
             await published.listener.close(5)
-            await broke_off(published, len(BLOCK))
+            await was_interrupted(published, len(BLOCK))
     assert "stopping" in published.real.reasons[0]
 
 
@@ -174,7 +174,7 @@ async def test_a_revoked_key_ends_the_session_and_publishes_nothing(published: S
             await file.write(BLOCK)
             ring = published.tenants.ring("acme")
             ring.revoke(ring.keys()[0].fingerprint)
-            await broke_off(published, len(BLOCK))
+            await was_interrupted(published, len(BLOCK))
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ async def test_an_idle_client_is_disconnected_and_publishes_nothing(impatient: S
 # A write, or the hook, fails
 
 
-async def test_a_write_that_passes_the_quota_fails_with_the_word_and_the_close_publishes_nothing(
+async def test_a_write_beyond_the_quota_fails_and_its_close_publishes_nothing(
     published: SftpHouse,
 ) -> None:
     await published.limit(quota_bytes=100_000)
@@ -210,10 +210,10 @@ async def test_a_write_that_passes_the_quota_fails_with_the_word_and_the_close_p
             await file.write(b"x")
         with pytest.raises(asyncssh.SFTPError, match="quota"):
             await file.close()
-    await broke_off(published, 3 * len(BLOCK))
+    await was_interrupted(published, 3 * len(BLOCK))
 
 
-async def test_a_file_longer_than_the_largest_allowed_is_refused(published: SftpHouse) -> None:
+async def test_a_file_longer_than_the_limit_is_refused(published: SftpHouse) -> None:
     await published.limit(max_file_bytes=50_000)
     async with published.client() as sftp:
         file = await sftp.open("sync_users.csv", "wb")
@@ -222,10 +222,10 @@ async def test_a_file_longer_than_the_largest_allowed_is_refused(published: Sftp
             await file.write(BLOCK)
         with pytest.raises(asyncssh.SFTPError):
             await file.close()
-    await broke_off(published, len(BLOCK))
+    await was_interrupted(published, len(BLOCK))
 
 
-async def test_a_file_to_be_appended_to_breaks_off_with_its_first_write(published: SftpHouse) -> None:
+async def test_an_append_that_is_interrupted_at_its_first_write_publishes_nothing(published: SftpHouse) -> None:
     await published.limit(max_file_bytes=len(BEFORE))
     async with published.client() as sftp:
         file = await sftp.open("sync_users.csv", "ab")
@@ -233,26 +233,26 @@ async def test_a_file_to_be_appended_to_breaks_off_with_its_first_write(publishe
             await file.write(b"x")
         with pytest.raises(asyncssh.SFTPError, match="quota"):
             await file.close()
-    await broke_off(published, 0)
+    await was_interrupted(published, 0)
 
 
-async def test_a_write_the_disk_refuses_publishes_nothing(published: SftpHouse) -> None:
+async def test_a_write_that_the_disk_refuses_publishes_nothing(published: SftpHouse) -> None:
     async with published.client() as sftp:
         file = await sftp.open("sync_users.csv", "wb")
         await file.write(BLOCK)
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))  # the system's own refusal, as of a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))  # the system refuses, as with a full disk
         try:
             with pytest.raises(asyncssh.SFTPFailure, match="File too large"):
                 await file.write(BLOCK)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        with pytest.raises(asyncssh.SFTPFailure, match="nothing was published"):
+        with pytest.raises(asyncssh.SFTPFailure, match="the upload was discarded because a write failed"):
             await file.close()
-    await broke_off(published, len(BLOCK))
+    await was_interrupted(published, len(BLOCK))
 
 
-async def test_a_hook_that_refuses_fails_the_close_with_its_words_and_the_old_file_stays(
+async def test_a_hook_that_refuses_fails_the_close_with_its_message_and_the_old_file_stays(
     published: SftpHouse,
 ) -> None:
     published.real.refuse = "the queue is full"
@@ -271,16 +271,23 @@ async def test_a_hook_that_refuses_fails_the_close_with_its_words_and_the_old_fi
     [
         (OSError(28, "No space left on device"), "No space left on device"),
         pytest.param(
-            *(ValueError("a fault of ours"), "Internal error"), marks=pytest.mark.logs("sftp_request_failed")
+            *(
+                ValueError("an internal fault"),
+                "Internal error. Tell the operator of the server: its log has the cause",
+            ),
+            marks=pytest.mark.logs("sftp_request_failed"),
         ),
         pytest.param(
-            *(DatabaseUnusable("/data/headcount.db is damaged"), "Internal error"),
+            *(
+                DatabaseUnusable("/data/headcount.db is damaged"),
+                "Internal error. Tell the operator of the server: its log has the cause",
+            ),
             marks=pytest.mark.logs("sftp_request_failed"),
         ),
     ],
 )
 @pytest.mark.parametrize("by", ["close", "rename", "first close", "first rename"])
-async def test_a_file_that_can_not_be_queued_is_taken_back_and_the_client_told_why(
+async def test_a_file_that_cannot_be_queued_fails_with_the_reason_and_the_old_file_stays(
     published: SftpHouse, fault: Exception, told: str, by: str
 ) -> None:
     if by.startswith("first"):
@@ -304,10 +311,10 @@ async def test_a_file_that_can_not_be_queued_is_taken_back_and_the_client_told_w
 
 
 @pytest.mark.logs("sftp_session_failed")
-async def test_a_file_that_cannot_be_given_up_keeps_no_other_one_open(
+async def test_a_file_that_cannot_be_discarded_keeps_no_other_file_open(
     published: SftpHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    abandon, faults = uploads.abandon, [RuntimeError("a fault of ours")]
+    abandon, faults = uploads.abandon, [RuntimeError("an internal fault")]
 
     async def fails_once(*args: Any) -> None:
         await abandon(*args)
@@ -325,7 +332,7 @@ async def test_a_file_that_cannot_be_given_up_keeps_no_other_one_open(
         assert await sftp.exists("sync_users.csv")
 
 
-async def test_a_folder_that_vanished_meanwhile_fails_the_close(published: SftpHouse) -> None:
+async def test_a_folder_removed_during_the_upload_fails_the_close(published: SftpHouse) -> None:
     async with published.client() as sftp:
         await sftp.mkdir("a")
         file = await sftp.open("a/file", "wb")
@@ -336,7 +343,7 @@ async def test_a_folder_that_vanished_meanwhile_fails_the_close(published: SftpH
     await published.nothing_open()
 
 
-async def test_a_session_that_is_cut_off_keeps_its_files_open_for_what_a_thread_does_to_them(
+async def test_a_canceled_session_keeps_its_files_open_until_its_thread_ends(
     published: SftpHouse,
 ) -> None:
     begun, go_on, found = threading.Event(), threading.Event(), []
@@ -365,7 +372,7 @@ async def test_a_session_that_is_cut_off_keeps_its_files_open_for_what_a_thread_
         await eventually(lambda: found, what="the thread to end")
 
 
-# Who hears of it
+# The report of an interrupted upload
 
 
 @pytest.mark.parametrize(
@@ -378,7 +385,7 @@ async def test_a_session_that_is_cut_off_keeps_its_files_open_for_what_a_thread_
         ("Sync_Users.csv", None),
     ],
 )
-async def test_a_broken_upload_is_told_to_the_hook_it_was_meant_for(
+async def test_an_interrupted_upload_is_reported_to_the_hook_it_was_meant_for(
     house: SftpHouse, path: str, hears: str | None
 ) -> None:
     async with house.client() as sftp:
@@ -393,7 +400,7 @@ async def test_a_broken_upload_is_told_to_the_hook_it_was_meant_for(
         assert (hook.last.path, hook.last.size) == (f"/{path}", len(BLOCK))
 
 
-async def test_a_handle_that_changed_nothing_is_no_broken_upload(published: SftpHouse) -> None:
+async def test_a_handle_that_changed_nothing_is_not_an_interrupted_upload(published: SftpHouse) -> None:
     async with published.client() as sftp:
         await sftp.open("sync_users.csv", "r+b")
         await sftp.open("sync_users.csv", "ab")

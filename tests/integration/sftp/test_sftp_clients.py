@@ -1,4 +1,4 @@
-"""Real clients against the real listener: what each does every day works, and lands once."""
+"""Everyday operations of real clients with the real listener: they work, and a file lands once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def local(house: SftpHouse) -> Path:
 
 
 def landed_whole(house: SftpHouse, content: bytes = CONTENT) -> None:
-    """One upload more has landed at the hook, whole, and nobody would take it for cut."""
+    """Check that one more upload has landed at the hook, complete, and that its record does not look cut."""
     assert house.real.events[-2:] == ["arriving", "landed"]
     assert house.visible.read_bytes() == content
     assert house.real.copies[-1].read_bytes() == content
@@ -51,9 +51,7 @@ async def test_openssh_put_lands_once(house: SftpHouse, local: Path) -> None:
 
 
 @needs("sftp")
-async def test_openssh_put_then_rename_lands_by_the_rename_with_the_facts_of_the_upload(
-    house: SftpHouse, local: Path
-) -> None:
+async def test_openssh_put_and_rename_lands_with_the_record_of_the_upload(house: SftpHouse, local: Path) -> None:
     status, said = await house.sftp(
         f"put {local} sync_users.csv.filepart", "rename sync_users.csv.filepart sync_users.csv"
     )
@@ -76,7 +74,7 @@ async def test_openssh_rename_over_an_older_file_replaces_it(house: SftpHouse, l
 
 
 @needs("sftp")
-async def test_openssh_reput_completes_an_older_file_and_the_facts_say_so(house: SftpHouse, local: Path) -> None:
+async def test_openssh_reput_completes_an_older_file_and_its_record_shows_it(house: SftpHouse, local: Path) -> None:
     (house.work / "half").write_bytes(CONTENT[:50_000])
     await house.sftp(f"put {house.work / 'half'} sync_users.csv")
     status, said = await house.sftp(f"reput {local} sync_users.csv")
@@ -88,7 +86,7 @@ async def test_openssh_reput_completes_an_older_file_and_the_facts_say_so(house:
 
 
 @needs("sftp")
-async def test_openssh_does_all_its_everyday_things(house: SftpHouse, local: Path) -> None:
+async def test_openssh_sftp_can_do_its_everyday_operations(house: SftpHouse, local: Path) -> None:
     back = house.work / "back.csv"
     status, said = await house.sftp(
         "mkdir archive",
@@ -150,7 +148,7 @@ async def test_scp_lands_once_and_exits_0(house: SftpHouse, local: Path) -> None
 
 
 @needs("scp")
-async def test_scp_of_a_shorter_or_an_empty_file_leaves_nothing_of_the_longer_one(
+async def test_scp_of_a_shorter_or_empty_file_replaces_the_longer_file_completely(
     house: SftpHouse, local: Path
 ) -> None:
     assert (await house.scp(str(local), "remote:sync_users.csv"))[0] == 0
@@ -181,7 +179,7 @@ async def test_the_legacy_protocol_of_scp_is_refused(house: SftpHouse, local: Pa
 
 
 @needs("ssh")
-async def test_there_is_no_shell_no_command_and_no_forwarding(house: SftpHouse) -> None:
+async def test_shells_commands_and_forwarding_are_refused(house: SftpHouse) -> None:
     ssh = [client("ssh"), *house.ssh_options(), "-p", str(house.port), "-l", "acme"]
     for extra in ([HOST, "true"], ["-T", HOST], ["-tt", HOST], ["-W", f"{HOST}:{house.port}", HOST]):
         status, said = await run(*ssh, *extra)

@@ -1,4 +1,4 @@
-"""No path, however spelt, and no link, however it got there, leads out of the tenant's folder."""
+"""No path in any spelling, and no link of any origin, leads out of the tenant's folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LINKS = {
     "test/to_file": "../../secret",
     "inside": "plain",
 }
-"""What an operator, or a restored backup, may have put into the folder."""
+"""Links that an operator or a restored backup may have put into the folder."""
 
 SPELLINGS = [
     "../secret", "../../secret", "../../../secret", "/../secret", "/..//secret", "/./../secret", "//../secret",
@@ -60,7 +60,7 @@ PATHS = [each.encode() for each in SPELLINGS + THROUGH] + RAW
 
 @pytest.fixture
 def outside(house: SftpHouse) -> list[Path]:
-    """Folders around the tenant's that hold a secret and must stay as they are."""
+    """Folders around the tenant's folder that hold a secret and must not change."""
     data = house.tenants.data_dir
     places = [data, data / "tenants", house.folder.root, data / "tenants" / "globex" / "files", house.work]
     for place in places:
@@ -71,7 +71,7 @@ def outside(house: SftpHouse) -> list[Path]:
 
 
 def plant(house: SftpHouse) -> None:
-    """Put the links, and what they mean, where they were."""
+    """Make the links and their targets again."""
     for folder in ("inner", "test"):
         (house.files / folder).mkdir(exist_ok=True)
     (house.files / "plain").write_bytes(b"plain")
@@ -83,7 +83,7 @@ def plant(house: SftpHouse) -> None:
 
 
 def picture(places: list[Path]) -> dict[str, Any]:
-    """Everything outside as a value, but for what our own databases do."""
+    """Return everything outside as a value, except files that the server's databases change."""
     seen: dict[str, Any] = {}
     for place in places:
         names = sorted(name for name in os.listdir(place) if ".db" not in name)
@@ -160,12 +160,14 @@ OPERATIONS: dict[str, Callable[[Any, bytes], Awaitable[Any]]] = {
 }
 
 
-def test_the_list_is_as_long_as_promised() -> None:
+def test_the_list_has_as_many_cases_as_promised() -> None:
     assert len(set(PATHS)) >= 160
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_nothing_outside_is_read_or_changed_by(house: SftpHouse, outside: list[Path], operation: str) -> None:
+async def test_no_operation_reads_or_changes_anything_outside_the_folder(
+    house: SftpHouse, outside: list[Path], operation: str
+) -> None:
     before = picture(outside)
     async with house.client() as sftp:
         for path in PATHS:
@@ -195,7 +197,7 @@ async def test_a_link_is_never_followed_but_may_be_removed(house: SftpHouse, out
     assert not (house.files / link).is_symlink()
 
 
-async def test_what_is_no_file_is_not_opened(house: SftpHouse) -> None:
+async def test_only_regular_files_are_opened(house: SftpHouse) -> None:
     os.mkfifo(house.files / "fifo")
     async with house.client() as sftp:
         for mode in ("rb", "wb", "ab"):
@@ -203,7 +205,7 @@ async def test_what_is_no_file_is_not_opened(house: SftpHouse) -> None:
                 await asyncio.wait_for(sftp.open("fifo", mode), 5)
 
 
-async def test_a_folder_that_becomes_a_link_while_a_path_is_walked_leads_nowhere(
+async def test_a_folder_that_becomes_a_link_during_a_walk_leads_nowhere(
     house: SftpHouse, outside: list[Path]
 ) -> None:
     before = picture(outside)

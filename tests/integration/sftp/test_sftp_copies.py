@@ -1,4 +1,4 @@
-"""The quota counts the copies that imports wait for, read or are held with, and a copy that is still visible once."""
+"""The quota counts the copies of queued, running and held imports, and a copy that is still visible once."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
         yield built
 
 
-def let_be(house: SftpHouse, number: int, state: str) -> None:
-    """The import of this number is in that state."""
+def set_state(house: SftpHouse, number: int, state: str) -> None:
+    """Put import `number` into `state`."""
     by_hand(
         server_database(house.tenants.data_dir),
         "INSERT OR REPLACE INTO imports (tenant, id, state, dry_run, sequence, path, size, uploaded_at, started_at)"
@@ -41,50 +41,52 @@ async def put(sftp: asyncssh.SFTPClient, content: bytes = FILE, path: str = "syn
 
 
 async def free(sftp: asyncssh.SFTPClient) -> int:
-    """KiB."""
+    """Return the free KiB."""
     space = await sftp.statvfs("/")
     return space.bavail * space.frsize // KIB
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "held"])
 async def test_a_copy_that_an_import_needs_counts_once_its_file_is_replaced(house: SftpHouse, state: str) -> None:
-    let_be(house, 1, state)
-    let_be(house, 2, "queued")
+    set_state(house, 1, state)
+    set_state(house, 2, "queued")
     async with house.client() as sftp:
         await put(sftp)
-        assert await free(sftp) == 148, "it is the visible file"
+        assert await free(sftp) == 148, "the copy is the visible file"
         await put(sftp)
         assert await free(sftp) == 48
-        with pytest.raises(asyncssh.SFTPError, match=r"quota exceeded: .*102400 are in files whose imports wait"):
+        with pytest.raises(
+            asyncssh.SFTPError, match=r"quota exceeded: .*102,400 bytes of queued, running or held imports"
+        ):
             await put(sftp)
         with pytest.raises(asyncssh.SFTPError, match="quota"):
             await put(sftp, path="other")
-        let_be(house, 1, "completed")
+        set_state(house, 1, "completed")
         await put(sftp, path="other")
         assert (house.files / "other").read_bytes() == FILE
 
 
 @pytest.mark.parametrize("state", ["completed", "failed", "superseded", "unchanged", "discarded", "aborted"])
 async def test_a_copy_of_an_import_that_ended_does_not_count(house: SftpHouse, state: str) -> None:
-    let_be(house, 1, state)
+    set_state(house, 1, state)
     async with house.client() as sftp:
         for _ in range(4):
             await put(sftp)
         assert await free(sftp) == 148
 
 
-async def test_a_copy_counts_once_whatever_name_its_file_has_now(house: SftpHouse) -> None:
-    let_be(house, 1, "queued")
+async def test_a_copy_counts_once_after_its_file_is_renamed_or_removed(house: SftpHouse) -> None:
+    set_state(house, 1, "queued")
     async with house.client() as sftp:
         await put(sftp)
         await sftp.rename("sync_users.csv", "moved")
         assert await free(sftp) == 148
         await sftp.remove("moved")
-        assert await free(sftp) == 148, "removed, it is still kept for its import"
+        assert await free(sftp) == 148, "the removed file is kept for its import"
 
 
-async def test_a_copy_counts_at_once_when_a_rename_replaces_its_file(house: SftpHouse) -> None:
-    let_be(house, 1, "queued")
+async def test_a_copy_counts_as_soon_as_a_rename_replaces_its_file(house: SftpHouse) -> None:
+    set_state(house, 1, "queued")
     async with house.client() as sftp, house.client() as other:
         await put(sftp)
         await put(sftp, path="new")
@@ -94,23 +96,23 @@ async def test_a_copy_counts_at_once_when_a_rename_replaces_its_file(house: Sftp
             await open_file.write(b"x" * 60 * KIB)
 
 
-async def test_an_import_that_ends_while_a_client_writes_makes_room(house: SftpHouse) -> None:
-    let_be(house, 1, "running")
+async def test_an_import_that_ends_while_a_client_writes_frees_quota(house: SftpHouse) -> None:
+    set_state(house, 1, "running")
     async with house.client() as sftp:
         await put(sftp)
         await put(sftp)
         (space,) = house.listener._sessions._spaces.values()
         async with sftp.open("sync_users.csv", "wb") as file:
-            let_be(house, 1, "completed")
+            set_state(house, 1, "completed")
             usage = await space.usage()
-            await eventually(lambda: usage.waiting == 0, what="the copy not to count any more")
+            await eventually(lambda: usage.waiting == 0, what="the copy to stop counting")
             await file.write(FILE)
 
 
-async def test_while_the_queue_cannot_be_read_the_copies_last_known_count(
+async def test_while_the_queue_cannot_be_read_the_last_known_copies_count(
     house: SftpHouse,
 ) -> None:
-    let_be(house, 1, "queued")
+    set_state(house, 1, "queued")
     async with house.client() as sftp:
         await put(sftp)
         await put(sftp)
@@ -120,11 +122,11 @@ async def test_while_the_queue_cannot_be_read_the_copies_last_known_count(
         assert (await space.recounted()).waiting == len(FILE)
 
 
-def test_only_bytes_that_no_other_name_holds_are_those_of_copies(tmp_path: Path) -> None:
+def test_only_files_without_another_name_count_as_copies(tmp_path: Path) -> None:
     for name in ("alone", "visible", "ended"):
         (tmp_path / name).write_bytes(FILE)
-    for copy, of in (("copy", "visible"), ("trial", "ended"), ("trial of alone", "alone")):
+    for copy, of in (("copy", "visible"), ("dry run", "ended"), ("dry run of alone", "alone")):
         os.link(tmp_path / of, tmp_path / copy)
     (tmp_path / "folder").mkdir()
-    copies = [tmp_path / name for name in ("alone", "trial of alone", "copy", "trial", "folder", "gone")]
+    copies = [tmp_path / name for name in ("alone", "dry run of alone", "copy", "dry run", "folder", "missing")]
     assert measure_copies(copies) == len(FILE)

@@ -1,4 +1,4 @@
-"""What one client may take: quota, handles, channels, sessions, handshakes, memory, algorithms, time."""
+"""The limits of one client: quota, handles, channels, sessions, handshakes, memory, algorithms, time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def free(sftp: asyncssh.SFTPClient) -> int:
 # Quota
 
 
-async def test_statvfs_reports_the_quota_and_what_is_left_of_it(house: SftpHouse) -> None:
+async def test_statvfs_reports_the_quota_and_its_free_part(house: SftpHouse) -> None:
     await house.limit(quota_bytes=1024 * KIB, quota_files=10)
     async with house.client() as sftp:
         before = await sftp.statvfs("/")
@@ -57,7 +57,7 @@ async def test_statvfs_reports_the_quota_and_what_is_left_of_it(house: SftpHouse
         assert after.favail == 8
 
 
-async def test_the_quota_counts_what_is_visible_and_what_is_being_written(house: SftpHouse) -> None:
+async def test_the_quota_counts_visible_files_and_unfinished_uploads(house: SftpHouse) -> None:
     await house.limit(quota_bytes=300 * KIB)
     async with house.client() as sftp:
         await put(sftp, "visible", b"x" * 100 * KIB)
@@ -76,7 +76,7 @@ async def test_the_quota_counts_what_is_visible_and_what_is_being_written(house:
         assert await free(sftp) == 200 * KIB
 
 
-async def test_the_running_total_stays_true_through_everything(house: SftpHouse) -> None:
+async def test_the_running_total_stays_correct_after_every_operation(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "a", b"x" * 10 * KIB)
         await put(sftp, "a", b"x" * 30 * KIB)
@@ -106,7 +106,7 @@ async def test_the_running_total_stays_true_through_everything(house: SftpHouse)
     assert usage.files == len(visible) == 3
 
 
-async def test_what_is_there_already_counts(house: SftpHouse) -> None:
+async def test_existing_files_count_against_the_quota(house: SftpHouse) -> None:
     (house.files / "deep" / "er").mkdir(parents=True)
     (house.files / "deep" / "er" / "file").write_bytes(b"x" * 90 * KIB)
     (house.folder.results / "report").write_bytes(b"x" * 90 * KIB)
@@ -128,7 +128,7 @@ async def test_a_hole_counts_as_its_length(house: SftpHouse) -> None:
     assert (house.files / "file").read_bytes() == b"x"
 
 
-async def test_files_and_folders_are_limited_in_number_but_one_may_always_be_replaced(house: SftpHouse) -> None:
+async def test_files_and_folders_are_limited_in_number_but_a_file_can_be_replaced(house: SftpHouse) -> None:
     await house.limit(quota_files=2)
     async with house.client() as sftp:
         await put(sftp, "one", b"1")
@@ -142,7 +142,7 @@ async def test_files_and_folders_are_limited_in_number_but_one_may_always_be_rep
         await put(sftp, "three", b"3")
 
 
-async def test_limits_changed_by_the_operator_hold_for_open_sessions_within_seconds(house: SftpHouse) -> None:
+async def test_changed_limits_apply_to_open_sessions_within_seconds(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "file", b"x" * 100)
         await house.limit(max_file_bytes=10)
@@ -157,7 +157,7 @@ async def test_limits_changed_by_the_operator_hold_for_open_sessions_within_seco
         await eventually(refused)
 
 
-async def test_lowered_limits_still_allow_to_replace_and_to_empty(house: SftpHouse) -> None:
+async def test_lowered_limits_still_allow_a_file_to_be_replaced_or_emptied(house: SftpHouse) -> None:
     async with house.client() as sftp:
         for name in ("one", "two", "three"):
             await put(sftp, name, b"x" * 100)
@@ -187,7 +187,7 @@ async def test_a_file_longer_than_a_lowered_limit_cannot_be_changed_in_part(hous
         assert await house.counts_truly()
 
 
-async def test_what_could_not_be_made_is_not_counted(house: SftpHouse) -> None:
+async def test_a_file_or_folder_that_cannot_be_made_is_not_counted(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await sftp.mkdir("folder")
         for refused in ("folder", "missing/folder"):
@@ -202,7 +202,7 @@ async def test_what_could_not_be_made_is_not_counted(house: SftpHouse) -> None:
 # Handles, channels, sessions
 
 
-async def test_open_files_and_folders_are_limited_and_closing_one_makes_room(tmp_path: Path) -> None:
+async def test_open_files_and_folders_are_limited_and_closing_one_frees_a_place(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, max_handles=3) as house, house.client() as sftp:
         await put(sftp, "file", b"x")
         opened = [await sftp.open("file", "rb") for _ in range(2)]
@@ -237,13 +237,13 @@ async def test_open_files_count_over_all_connections_of_a_tenant(tmp_path: Path)
         async with house.client() as second:
             for client in (first, second, second):
                 await client.open("file", "rb")
-            with pytest.raises(asyncssh.SFTPFailure, match="at most 3 at once in all sessions together"):
+            with pytest.raises(asyncssh.SFTPFailure, match="at most 3 in all connections together"):
                 await first.open("file", "rb")
         await eventually(lambda: house.listener._sessions.entrance.handles.taken_by("acme") == 1)
         await first.open("file", "rb")
 
 
-async def test_no_descriptor_stays_open_whatever_is_left_open(house: SftpHouse) -> None:
+async def test_no_descriptor_stays_open_after_a_session_with_open_handles(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "file", b"x")
     await house.nothing_open()
@@ -259,7 +259,7 @@ async def test_no_descriptor_stays_open_whatever_is_left_open(house: SftpHouse) 
     await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
-async def test_a_folder_that_can_not_be_listed_for_want_of_descriptors_costs_none(house: SftpHouse) -> None:
+async def test_a_folder_that_cannot_be_listed_without_descriptors_takes_none(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await sftp.listdir("/")
         (space,) = house.listener._sessions._spaces.values()
@@ -309,41 +309,41 @@ async def test_sessions_of_a_tenant_are_limited(house: SftpHouse) -> None:
         pass
 
 
-async def test_a_session_too_many_is_told_why(house: SftpHouse) -> None:
+async def test_a_session_beyond_the_limit_gets_the_reason(house: SftpHouse) -> None:
     await house.limit(max_sessions=1)
     async with house.client():
-        with pytest.raises(asyncssh.DisconnectError, match="Too many sessions: acme has 1 open"):
+        with pytest.raises(asyncssh.DisconnectError, match="Too many connections: acme has 1 open"):
             async with house.client():
                 pass
         status, said = await house.sftp("ls")
         assert status == 255
         assert "Received disconnect" in said
-        assert "Too many sessions: acme has 1 open, the most it may." in said
+        assert "Too many connections: acme has 1 open, its limit." in said
 
 
-async def test_a_connection_too_many_is_told_not_now_and_no_more(tmp_path: Path) -> None:
+async def test_a_connection_beyond_the_limit_gets_no_details(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, max_connections=1) as house, house.client():
         for _ in range(5):
             status, said = await house.sftp("ls")
             assert status == 255
-            assert "Not now. Try again later." in said
+            assert "The server cannot accept a login now. Try again later." in said
             assert "acme" not in said.replace(f"acme@{HOST}", "")
 
 
-async def test_a_removed_tenant_s_sessions_end_within_seconds(house: SftpHouse) -> None:
+async def test_sessions_of_a_removed_tenant_end_within_seconds(house: SftpHouse) -> None:
     async with house.connect() as connection:
         await house.tenants.remove("acme")
         await asyncio.wait_for(connection.wait_closed(), 5)
 
 
-async def test_a_tenant_made_anew_at_once_has_none_of_the_old_one_s_sessions(house: SftpHouse) -> None:
+async def test_a_new_tenant_of_the_same_name_gets_no_session_of_the_old_one(house: SftpHouse) -> None:
     async with house.connect() as connection:
         await house.tenants.remove("acme")
         await house.tenants.add("acme", [public_line()])
         await asyncio.wait_for(connection.wait_closed(), 5)
 
 
-async def test_a_network_that_is_not_allowed_can_not_log_in(house: SftpHouse) -> None:
+async def test_a_client_from_a_network_that_is_not_allowed_cannot_log_in(house: SftpHouse) -> None:
     await house.tenants.change_settings("acme", {"allowed_networks": ["192.0.2.0/24"]})
     with pytest.raises(asyncssh.PermissionDenied):
         await eventually(lambda: _logs_in(house))
@@ -351,20 +351,20 @@ async def test_a_network_that_is_not_allowed_can_not_log_in(house: SftpHouse) ->
 
 async def _logs_in(house: SftpHouse) -> bool:
     async with house.connect():
-        return False  # settings are read again within a second
+        return False  # the server rereads settings within a second
 
 
 # Before logging in
 
 
-async def test_connections_without_a_login_are_capped_per_address(tmp_path: Path) -> None:
+async def test_connections_without_a_login_are_limited_per_address(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, max_handshakes_per_address=3) as house:
         idle = [await asyncio.open_connection(HOST, house.port) for _ in range(3)]
         for reader, _ in idle:
             assert (await reader.readline()).startswith(b"SSH-2.0-")
         reader, writer = await asyncio.open_connection(HOST, house.port)
         assert await reader.readline() == b"SSH-2.0-Headcount\r\n"
-        assert b"Not now" in await reader.read()
+        assert b"The server cannot accept a login now" in await reader.read()
         writer.close()
         idle.pop()[1].close()
         await eventually(lambda: _can_connect(house))
@@ -380,13 +380,13 @@ async def _can_connect(house: SftpHouse) -> bool:
         return False
 
 
-async def test_those_who_are_logged_in_are_not_counted_as_handshakes(tmp_path: Path) -> None:
+async def test_logged_in_connections_do_not_count_as_handshakes(tmp_path: Path) -> None:
     one = sftp_house(tmp_path, max_handshakes_per_address=1)
     async with one as house, house.client(), house.client(), house.client():
         pass
 
 
-async def test_who_does_not_log_in_is_disconnected(tmp_path: Path) -> None:
+async def test_a_client_that_does_not_log_in_is_disconnected(tmp_path: Path) -> None:
     async with sftp_house(tmp_path, login_grace_s=0.2) as house:
         reader, writer = await asyncio.open_connection(HOST, house.port)
         await asyncio.wait_for(_to_the_end(reader), 5)
@@ -415,7 +415,7 @@ async def test_a_client_that_shares_no_algorithm_is_logged_with_both_lists(
     assert "curve25519-sha256" in caplog.text
 
 
-async def test_older_algorithms_are_there_only_if_asked_for(tmp_path: Path) -> None:
+async def test_older_algorithms_are_offered_only_with_the_setting(tmp_path: Path) -> None:
     old: dict[str, Any] = {
         "kex_algs": ["diffie-hellman-group14-sha1"], "encryption_algs": ["aes128-cbc"], "mac_algs": ["hmac-sha1"],
     }  # fmt: skip
@@ -454,7 +454,7 @@ async def test_ssh_audit_finds_no_failure(house: SftpHouse) -> None:
 # Memory
 
 
-async def test_one_read_is_answered_with_no_more_than_it_should_be(house: SftpHouse) -> None:
+async def test_a_read_is_answered_with_at_most_the_configured_bytes(house: SftpHouse) -> None:
     (house.files / "big").write_bytes(b"x" * 1_000_000)
     async with house.client() as sftp:
         handle = await sftp._handler.open(b"big", FXF_READ, asyncssh.SFTPAttrs())
@@ -465,7 +465,7 @@ async def test_one_read_is_answered_with_no_more_than_it_should_be(house: SftpHo
 
 
 @pytest.mark.parametrize("window", [2 * 1024 * KIB, (1 << 32) - 1])
-async def test_a_client_that_takes_no_answers_costs_no_memory(house: SftpHouse, window: int) -> None:
+async def test_a_client_that_takes_no_answers_takes_no_memory(house: SftpHouse, window: int) -> None:
     (house.files / "big").write_bytes(os.urandom(1024 * KIB))
     async with house.connect() as connection:
         writer, reader, _ = await connection.open_session(subsystem="sftp", encoding=None, window=window)
@@ -482,7 +482,7 @@ async def test_a_client_that_takes_no_answers_costs_no_memory(house: SftpHouse, 
             connection.abort()
 
 
-async def test_requests_of_the_connection_whose_answers_nobody_takes_cost_no_memory(house: SftpHouse) -> None:
+async def test_connection_requests_with_answers_not_taken_cost_no_memory(house: SftpHouse) -> None:
     async with house.connect() as connection:
         (theirs,) = house.listener._sessions.connections
         transport = cast(Any, theirs._conn)._transport
@@ -495,7 +495,7 @@ async def test_requests_of_the_connection_whose_answers_nobody_takes_cost_no_mem
                 inside.send_packet(MSG_GLOBAL_REQUEST, String("nothing@headcount.example"), Boolean(True))
                 if number % 100 == 0:
                     await asyncio.sleep(0)
-            await eventually(lambda: not theirs._room.is_set(), what="no room for answers")
+            await eventually(lambda: not theirs._drained.is_set(), what="a full queue of answers")
             assert transport.get_write_buffer_size() < 128 * KIB
         finally:
             connection.abort()
@@ -513,8 +513,8 @@ async def test_channel_requests_do_not_pile_up_while_the_session_waits(
         await reader.readexactly(4)
         (theirs,) = house.listener._sessions.connections
         (handler,) = theirs.handlers
-        room, session = theirs._room, cast(Any, handler._reader)._session
-        room.clear()  # as if its answers were not taken
+        room, session = theirs._drained, cast(Any, handler._reader)._session
+        room.clear()  # as if the client did not take its answers
         writer.write(_packet(FXP_INIT, UInt32(3)))
         channel = cast(Any, writer.channel)
         for number in range(100):
@@ -532,7 +532,7 @@ def _packet(kind: int, *parts: bytes) -> bytes:
 
 
 async def _raw_open(writer: Any, reader: Any, path: bytes) -> bytes:
-    """Say hello and open a file, without the client that would take answers of itself."""
+    """Send INIT and OPEN by hand, because an SFTP client would take the answers."""
     writer.write(_packet(FXP_INIT, UInt32(3)))
     writer.write(_packet(FXP_OPEN, UInt32(0), String(path), UInt32(FXF_READ), UInt32(0)))
     answers = [await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big")) for _ in range(2)]
@@ -542,7 +542,7 @@ async def _raw_open(writer: Any, reader: Any, path: bytes) -> bytes:
 
 
 async def _settled(house: SftpHouse) -> None:
-    """Wait until the server has sent nothing more for a while."""
+    """Wait until the server stops sending."""
     sent = -1
     while sent != house.metrics.moved["out"]:
         sent = house.metrics.moved["out"]
@@ -557,7 +557,7 @@ async def test_a_packet_longer_than_any_client_sends_ends_the_session(house: Sft
         pass
 
 
-async def test_a_malformed_request_is_answered_and_the_session_goes_on(house: SftpHouse) -> None:
+async def test_a_malformed_request_gets_an_answer_and_the_session_continues(house: SftpHouse) -> None:
     async with house.client() as sftp:
         with pytest.raises(asyncssh.SFTPError):
             await sftp._handler._make_request(FXP_READ, String(b"no such handle"))
@@ -567,7 +567,7 @@ async def test_a_malformed_request_is_answered_and_the_session_goes_on(house: Sf
 
 
 @pytest.mark.logs("no_files")
-async def test_a_tenant_whose_files_can_not_be_opened_gets_no_session_and_the_log_says_why(
+async def test_a_tenant_whose_files_cannot_be_opened_gets_no_session_and_a_log_line(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     house.files.rename(house.folder.root / "elsewhere")
@@ -575,13 +575,13 @@ async def test_a_tenant_whose_files_can_not_be_opened_gets_no_session_and_the_lo
     with pytest.raises((asyncssh.Error, OSError)):
         async with house.client():
             pass
-    assert "can't be opened" in caplog.text
+    assert "cannot be opened" in caplog.text
 
 
-# What is left of the past
+# Files of earlier runs
 
 
-async def test_what_uploads_left_in_staging_is_removed_at_start(house: SftpHouse) -> None:
+async def test_unfinished_uploads_in_staging_are_removed_at_the_start(house: SftpHouse) -> None:
     (house.folder.staging / "left").write_bytes(b"x")
     assert await clear_staging(house.folder.root, "acme", house.hooks) == 1
     assert house.staged() == []

@@ -1,4 +1,4 @@
-"""What lands at a hook and what doesn't: once each, whole, in order, and with nothing of an older file lost."""
+"""Files land at a hook once, complete and in order, and no older file is lost. Other changes do not land."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def put(sftp: asyncssh.SFTPClient, path: str, content: bytes) -> None:
         await file.write(content)
 
 
-async def test_the_old_file_is_whole_and_the_new_one_unseen_until_the_close(house: SftpHouse) -> None:
+async def test_the_old_file_stays_complete_and_the_new_one_unseen_until_the_close(house: SftpHouse) -> None:
     async with house.client() as sftp, house.client() as other:
         await put(sftp, "sync_users.csv", ONE)
         file = await sftp.open("sync_users.csv", "wb")
@@ -54,7 +54,7 @@ async def test_the_old_file_is_whole_and_the_new_one_unseen_until_the_close(hous
     assert [copy.read_bytes() for copy in house.real.copies] == [ONE, TWO]
 
 
-async def test_what_the_hook_is_told_of_an_upload(house: SftpHouse) -> None:
+async def test_the_hook_gets_the_facts_of_an_upload(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "/test/../sync_users.csv", ONE)
     upload = house.real.last
@@ -74,7 +74,7 @@ async def test_the_test_folder_has_a_hook_of_its_own_and_files_move_between_both
 
 
 @pytest.mark.parametrize("how", ["rename", "posix_rename"])
-async def test_a_rename_lands_with_the_facts_of_the_upload(house: SftpHouse, how: str) -> None:
+async def test_a_rename_lands_with_the_record_of_the_upload(house: SftpHouse, how: str) -> None:
     async with house.client() as sftp:
         await put(sftp, "part", ONE)
         await getattr(sftp, how)("part", "sync_users.csv")
@@ -86,7 +86,7 @@ async def test_a_rename_lands_with_the_facts_of_the_upload(house: SftpHouse, how
 
 
 def contents(house: SftpHouse) -> dict[str, bytes]:
-    """The files at the top of the tenant's folder."""
+    """Return the files at the top of the tenant's folder, by name."""
     return {path.name: path.read_bytes() for path in house.files.iterdir() if path.is_file()}
 
 
@@ -112,8 +112,8 @@ async def made_a_folder(sftp: asyncssh.SFTPClient) -> None:
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
 @pytest.mark.parametrize("step", ["arriving", "landed"])
-@pytest.mark.parametrize("refusal", [None, "that is no list"])
-async def test_a_renamed_file_lands_whatever_takes_its_old_name_meanwhile(
+@pytest.mark.parametrize("refusal", [None, "this is not a list"])
+async def test_a_renamed_file_lands_although_its_old_name_changes_meanwhile(
     house: SftpHouse, meanwhile: str, step: str, refusal: str | None
 ) -> None:
     begun, may_go_on = {
@@ -139,7 +139,7 @@ async def test_a_renamed_file_lands_whatever_takes_its_old_name_meanwhile(
                 await renaming
         else:
             await renaming
-        # Once placed, the new file is seen; refused, it is taken back.
+        # A placed file is visible; after a refusal the old file is back.
         assert contents(house) == expected | {"sync_users.csv": BEFORE if refusal else ONE}
         assert await house.counts_truly()
     assert house.staged() == []
@@ -150,7 +150,7 @@ async def test_a_renamed_file_lands_whatever_takes_its_old_name_meanwhile(
 
 @asynccontextmanager
 async def twins(house: SftpHouse) -> AsyncIterator[asyncssh.SFTPClient]:
-    """One file is at the hook's path and under another name, for it was moved away while its rename landed."""
+    """Yield a client while one file has two names: it was moved away while its rename to the hook's path landed."""
     async with house.client() as sftp, house.client() as other:
         await put(sftp, "part", ONE)
         house.real.may_arrive.clear()
@@ -173,8 +173,8 @@ async def test_a_file_under_two_names_loses_the_one_it_is_renamed_from(house: Sf
 
 async def test_a_file_under_two_names_keeps_both_if_its_rename_is_refused(house: SftpHouse) -> None:
     async with twins(house) as sftp:
-        house.real.fail_landed = HookRefused("that is no list")
-        with pytest.raises(asyncssh.SFTPFailure, match="that is no list"):
+        house.real.fail_landed = HookRefused("this is not a list")
+        with pytest.raises(asyncssh.SFTPFailure, match="this is not a list"):
             await sftp.posix_rename("moved", "sync_users.csv")
         assert contents(house) == {"moved": ONE, "sync_users.csv": ONE}
         assert await house.counts_truly()
@@ -183,7 +183,7 @@ async def test_a_file_under_two_names_keeps_both_if_its_rename_is_refused(house:
 
 @pytest.mark.parametrize("path", ["sync_users.csv", "test/sync_users.csv"])
 async def test_a_plain_rename_to_a_hook_replaces_the_older_file(house: SftpHouse, path: str) -> None:
-    """As curl, psftp, phpseclib, paramiko and others send it, every day but the first."""
+    """curl, psftp, phpseclib, paramiko and others send a plain rename every day, also when the file exists."""
     heard = house.dry if path.startswith("test/") else house.real
     async with house.client() as sftp:
         for content in (ONE, TWO, ONE):
@@ -215,10 +215,10 @@ async def test_a_plain_rename_elsewhere_replaces_nothing(house: SftpHouse) -> No
 
 
 @pytest.mark.parametrize("path", ["/", "/test", "/results", "/folder"])
-async def test_making_a_folder_that_is_there_fails_plainly(house: SftpHouse, path: str) -> None:
+async def test_making_an_existing_folder_fails_with_a_plain_message(house: SftpHouse, path: str) -> None:
     async with house.client() as sftp:
         await sftp.mkdir("folder")
-        with pytest.raises(asyncssh.SFTPFailure, match="is there already"):
+        with pytest.raises(asyncssh.SFTPFailure, match="a file or folder of this name already exists"):
             await sftp.mkdir(path)
         await sftp.makedirs(path, exist_ok=True)
 
@@ -236,7 +236,7 @@ async def test_times_and_modes_of_the_folders_of_the_server_are_accepted_and_ign
     assert (after.mtime, after.permissions) == (before.mtime, before.permissions)
 
 
-async def test_a_file_nobody_knows_the_writing_of_lands_all_the_same(house: SftpHouse) -> None:
+async def test_a_file_without_a_record_of_its_writes_lands(house: SftpHouse) -> None:
     (house.files / "by_hand").write_bytes(ONE)
     async with house.client() as sftp:
         await sftp.rename("by_hand", "sync_users.csv")
@@ -284,7 +284,7 @@ async def test_a_change_of_size_by_path_lands(house: SftpHouse) -> None:
     assert house.real.events == LANDED * 3
 
 
-async def test_a_handle_that_changed_nothing_starts_nothing(house: SftpHouse) -> None:
+async def test_a_handle_that_changed_nothing_starts_no_import(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "sync_users.csv", ONE)
         before = house.visible.stat()
@@ -327,7 +327,7 @@ async def test_setting_the_size_of_an_open_file_is_a_change(house: SftpHouse) ->
     assert house.real.events == LANDED * 2
 
 
-async def test_a_file_that_must_be_new_fails_where_one_is_also_if_it_came_meanwhile(house: SftpHouse) -> None:
+async def test_an_exclusive_open_fails_if_the_file_exists_at_the_open_or_at_the_close(house: SftpHouse) -> None:
     async with house.client() as sftp:
         handle = await sftp._handler.open(b"sync_users.csv", FXF_WRITE | FXF_CREAT | FXF_EXCL, asyncssh.SFTPAttrs())
         await put(sftp, "sync_users.csv", ONE)
@@ -339,7 +339,7 @@ async def test_a_file_that_must_be_new_fails_where_one_is_also_if_it_came_meanwh
     assert house.real.events == [*LANDED, "aborted"]
 
 
-async def test_of_two_uploads_at_once_the_last_close_is_visible_and_numbered_last(house: SftpHouse) -> None:
+async def test_the_last_close_of_two_uploads_is_visible_and_has_the_higher_id(house: SftpHouse) -> None:
     async with house.client() as sftp, house.client() as other:
         for number in range(20):
             first, second = await sftp.open("sync_users.csv", "wb"), await other.open("sync_users.csv", "wb")
@@ -350,7 +350,7 @@ async def test_of_two_uploads_at_once_the_last_close_is_visible_and_numbered_las
     assert house.real.events == LANDED * 40
 
 
-async def test_others_go_on_while_a_hook_takes_its_time(house: SftpHouse) -> None:
+async def test_other_sessions_continue_while_a_hook_takes_its_time(house: SftpHouse) -> None:
     house.real.may_arrive.clear()
     async with house.client() as sftp, house.client() as other:
         landing = asyncio.ensure_future(put(sftp, "sync_users.csv", ONE))
@@ -363,7 +363,7 @@ async def test_others_go_on_while_a_hook_takes_its_time(house: SftpHouse) -> Non
 
 
 @pytest.mark.parametrize("how", ["removed", "renamed"])
-async def test_a_file_that_lands_is_taken_away_only_when_it_has(house: SftpHouse, how: str) -> None:
+async def test_a_landing_file_is_removed_or_renamed_only_after_it_has_landed(house: SftpHouse, how: str) -> None:
     async with house.client() as sftp, house.client() as other:
         await other.statvfs("/")
         (space,) = house.listener._sessions._spaces.values()
@@ -381,7 +381,7 @@ async def test_a_file_that_lands_is_taken_away_only_when_it_has(house: SftpHouse
     assert house.real.events == LANDED
 
 
-async def test_a_client_that_is_gone_when_its_file_lands_has_sent_it_all_the_same(house: SftpHouse) -> None:
+async def test_a_file_lands_although_its_client_disconnects_during_the_landing(house: SftpHouse) -> None:
     house.real.may_arrive.clear()
     async with house.connect() as connection:
         sftp = await connection.start_sftp_client()
@@ -411,7 +411,7 @@ async def test_long_files_are_replaced_renamed_and_removed_like_short_ones(house
     assert house.real.events == [*LANDED, *LANDED, "aborted"]
 
 
-# What is on disk when a client hears OK
+# The disk at the time of the client's OK
 
 
 async def appended(sftp: asyncssh.SFTPClient) -> None:
@@ -433,7 +433,7 @@ ON_DISK = [
 
 
 @pytest.mark.parametrize("how", LANDINGS)
-async def test_file_copy_and_name_are_on_disk_each_before_the_next_step(
+async def test_file_copy_and_name_are_each_on_disk_before_the_next_step(
     house: SftpHouse, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     async with house.client() as sftp:
@@ -450,7 +450,7 @@ async def test_file_copy_and_name_are_on_disk_each_before_the_next_step(
 
 
 @pytest.mark.parametrize("how", LANDINGS)
-async def test_a_file_taken_back_is_so_on_disk_before_the_hook_hears_of_it(
+async def test_an_undone_landing_is_on_disk_before_the_hook_gets_the_failure(
     house: SftpHouse, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     async with house.client() as sftp:
@@ -458,9 +458,9 @@ async def test_a_file_taken_back_is_so_on_disk_before_the_hook_hears_of_it(
         await put(sftp, "folder/part", TWO)
         if how != "renamed":
             await put(sftp, "sync_users.csv", ONE)
-        house.real.fail_landed = HookRefused("that is no list")
+        house.real.fail_landed = HookRefused("this is not a list")
         disk = DiskLog(monkeypatch, house.real)
-        with pytest.raises(asyncssh.SFTPFailure, match="that is no list"):
+        with pytest.raises(asyncssh.SFTPFailure, match="this is not a list"):
             await LANDINGS[how](sftp)
         steps = disk.of(uploads=house.folder.uploads, files=house.files)
         assert steps[steps.index("landed") + 1 :] == [
@@ -469,7 +469,7 @@ async def test_a_file_taken_back_is_so_on_disk_before_the_hook_hears_of_it(
         ]
 
 
-async def test_a_client_may_have_what_it_wrote_put_on_disk(house: SftpHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_can_have_its_writes_synced_to_disk(house: SftpHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house.client() as sftp, sftp.open("file", "wb") as file:
         await file.write(ONE)
         disk = DiskLog(monkeypatch, house.real)
@@ -488,7 +488,7 @@ async def answer_to(request: Awaitable[object]) -> str:
 
 @pytest.mark.parametrize("name", ["link", "rename", "fsync"])
 @pytest.mark.parametrize("how", LANDINGS)
-async def test_a_disk_that_fails_at_any_step_leaves_the_old_file_and_tells_it_once(
+async def test_a_disk_that_fails_at_any_step_leaves_the_old_file_and_is_reported_once(
     house: SftpHouse, monkeypatch: pytest.MonkeyPatch, how: str, name: str
 ) -> None:
     async with house.client() as sftp:
@@ -521,13 +521,13 @@ async def test_a_disk_that_fails_at_any_step_leaves_the_old_file_and_tells_it_on
         assert house.real.events == LANDED
 
 
-# What the quota counts
+# The count of the quota
 
 
 @pytest.mark.parametrize("path", ["file", "sync_users.csv"])
 @pytest.mark.parametrize("mode", ["wb", "ab", "r+b"])
 @pytest.mark.parametrize("meanwhile", ["removed", "moved away", "replaced"])
-async def test_a_file_changed_while_another_session_takes_its_name_is_counted_truly(
+async def test_a_file_changed_while_another_session_takes_its_name_is_counted_right(
     house: SftpHouse, path: str, mode: str, meanwhile: str
 ) -> None:
     async with house.client() as sftp, house.client() as other:
@@ -552,13 +552,15 @@ async def test_a_new_file_that_another_session_makes_first_is_counted_once(house
         assert await house.counts_truly()
 
 
-# Near names
+# Similar names
 
 
 @pytest.mark.parametrize("path", ["Sync_Users.csv", "sync_users (1).csv", "in/sync_users.csv", "sync-users.csv.txt"])
 @pytest.mark.parametrize("how", ["put", "rename"])
 @pytest.mark.logs("upload_ignored")
-async def test_a_near_name_is_kept_and_told_to_the_hook(house: SftpHouse, path: str, how: str) -> None:
+async def test_a_file_under_a_similar_name_is_kept_and_reported_to_the_hook(
+    house: SftpHouse, path: str, how: str
+) -> None:
     async with house.client() as sftp:
         await sftp.mkdir("in")
         if how == "put":
@@ -575,13 +577,13 @@ async def test_a_near_name_is_kept_and_told_to_the_hook(house: SftpHouse, path: 
 @pytest.mark.parametrize(
     "path", ["sync_users.csv.filepart", "sync_users.csv.sha256", "users.csv", "sync_users.csv.tmp"]
 )
-async def test_other_names_say_nothing(house: SftpHouse, path: str) -> None:
+async def test_a_file_under_an_unrelated_name_is_not_reported(house: SftpHouse, path: str) -> None:
     async with house.client() as sftp:
         await put(sftp, path, ONE)
     assert house.real.events == []
 
 
-async def test_putting_the_file_aside_is_no_mistake(house: SftpHouse) -> None:
+async def test_a_file_moved_away_from_its_path_is_not_reported(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "sync_users.csv", ONE)
         await sftp.mkdir("archive")
@@ -589,10 +591,10 @@ async def test_putting_the_file_aside_is_no_mistake(house: SftpHouse) -> None:
     assert house.real.events == LANDED
 
 
-# Places that are the server's
+# Folders of the server
 
 
-async def test_results_can_be_read_and_nothing_else(house: SftpHouse) -> None:
+async def test_the_results_folder_can_only_be_read(house: SftpHouse) -> None:
     (house.folder.results / "report.json").write_bytes(b"{}")
     async with house.client() as sftp:
         await put(sftp, "mine", ONE)
@@ -648,7 +650,7 @@ async def test_a_folder_at_the_hooks_path_is_refused_by_every_upload_and_stays(h
     assert house.real.events == []
 
 
-async def test_folders_move_but_never_too_deep_nor_into_themselves(house: SftpHouse) -> None:
+async def test_folders_can_be_moved_but_not_too_deep_or_into_themselves(house: SftpHouse) -> None:
     deep = "/".join("d" * 40)
     async with house.client() as sftp:
         await sftp.makedirs(deep)
@@ -662,7 +664,7 @@ async def test_folders_move_but_never_too_deep_nor_into_themselves(house: SftpHo
     assert (house.files / "z" / "y").is_dir()
 
 
-async def test_a_file_put_in_the_place_of_a_folder_being_renamed_does_not_land_unseen(house: SftpHouse) -> None:
+async def test_a_file_that_replaces_a_folder_during_its_rename_does_not_land_unseen(house: SftpHouse) -> None:
     async with renaming(house, "folder", "sync_users.csv", replace=True) as (_, rename):
         (house.files / "folder").rename(house.files / "aside")
         (house.files / "folder").write_bytes(ONE)
@@ -672,7 +674,7 @@ async def test_a_file_put_in_the_place_of_a_folder_being_renamed_does_not_land_u
     assert house.real.events == []
 
 
-async def test_a_folder_made_meanwhile_is_not_replaced_by_a_plain_rename(house: SftpHouse) -> None:
+async def test_a_folder_made_during_a_plain_rename_is_not_replaced(house: SftpHouse) -> None:
     async with renaming(house, "folder", "new", replace=False) as (space, rename):
         await changes.make_folder(space, parse_path(b"/new"), TenantLimits())
         with pytest.raises(FileExistsError):
@@ -691,7 +693,7 @@ async def test_an_empty_folder_removed_by_two_at_once_is_counted_once(house: Sft
 async def renaming(
     house: SftpHouse, old: str, new: str, *, replace: bool
 ) -> AsyncIterator[tuple[Space, asyncio.Task[None]]]:
-    """A folder is being renamed, and measured just now."""
+    """Yield while a folder is being renamed, at the moment when it is measured."""
     (house.files / old).mkdir()
     async with house.client() as sftp:
         await sftp.statvfs("/")
@@ -715,7 +717,7 @@ async def test_a_missing_folder_is_reported_when_it_is_opened(house: SftpHouse) 
             await sftp.open("missing", "r+b")
 
 
-async def test_a_large_folder_is_listed_whole(house: SftpHouse) -> None:
+async def test_a_large_folder_is_listed_completely(house: SftpHouse) -> None:
     names = {f"file {number}" for number in range(1000)}
     for name in names:
         (house.files / name).touch()
@@ -733,19 +735,19 @@ async def test_clients_see_neither_owners_nor_modes_of_this_machine(house: SftpH
         assert (await sftp.stat("/")).permissions == 0o040700
 
 
-async def test_a_client_hears_why_a_hook_took_its_file_back(house: SftpHouse) -> None:
+async def test_a_client_gets_the_reason_of_a_hook_that_refuses_at_the_end(house: SftpHouse) -> None:
     async with house.client() as sftp:
         await put(sftp, "sync_users.csv", ONE)
-        house.real.fail_landed = HookRefused("that is no list")
-        with pytest.raises(asyncssh.SFTPFailure, match="that is no list"):
+        house.real.fail_landed = HookRefused("this is not a list")
+        with pytest.raises(asyncssh.SFTPFailure, match="this is not a list"):
             await put(sftp, "sync_users.csv", TWO)
     assert house.visible.read_bytes() == ONE
-    assert house.real.reasons == ["that is no list"]
+    assert house.real.reasons == ["this is not a list"]
     assert house.staged() == []
 
 
 @pytest.mark.logs("hook_failed")
-async def test_a_near_name_stays_in_its_place_when_it_cannot_be_recorded(
+async def test_a_file_under_a_similar_name_stays_if_it_cannot_be_recorded(
     house: SftpHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(upload: Upload, reason: str) -> None:

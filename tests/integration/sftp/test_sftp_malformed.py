@@ -1,4 +1,4 @@
-"""Requests at random, many of them cut or wrong: the server answers on, and keeps count of what there is."""
+"""Random requests, many of them cut or wrong: the server continues to answer, and its counts stay correct."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ PATHS = [
 ]
 FLAGS = [1, 2, 3, 0x1A, 0x1A, 0x1B, 0x0E, 0x2A]
 WEIGHTS = [6, 6, 2, 12] + [1] * 14
-"""Opening, writing and closing, more than the rest."""
+"""Requests, with open, write and close more often than the rest."""
 
 REQUESTS = 4_000
 CONNECTIONS = 8
 
 
 class Requests:
-    """A source of requests, the same for the same seed."""
+    """A source of requests; the same seed gives the same requests."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -76,17 +76,17 @@ class Requests:
         ]  # fmt: skip
 
     def one(self) -> bytes:
-        """A whole packet; its content is sometimes cut short or goes on too long."""
+        """Return a complete packet; its content is sometimes cut or too long."""
         kind, content = self._random.choices(self._shapes, WEIGHTS)[0]()
         body = UInt32(self._random.randrange(1 << 32)) + content
         if self._random.random() < 0.1:
-            body = body[: 4 + self._random.randrange(len(body) - 3)]  # without a number the session ends
+            body = body[: 4 + self._random.randrange(len(body) - 3)]  # a packet without an id would end the session
         elif self._random.random() < 0.05:
             body += self._random.randbytes(7)
         return UInt32(len(body) + 1) + bytes([kind]) + body
 
 
-async def test_requests_at_random_leave_nothing_open_and_the_total_true(
+async def test_random_requests_leave_nothing_open_and_the_total_correct(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with house.client():
@@ -96,7 +96,7 @@ async def test_requests_at_random_leave_nothing_open_and_the_total_true(
     for seed in range(CONNECTIONS):
         await _send(house, Requests(seed))
     await house.nothing_open()
-    # Long files are closed off the event loop, and sockets a moment after their sessions.
+    # A thread closes long files, and sockets are closed a moment after their sessions.
     await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before + 1, what="all descriptors to be closed")
     (space,) = house.listener._sessions._spaces.values()
     assert await space.usage() == measure_usage(space.folder.fd)

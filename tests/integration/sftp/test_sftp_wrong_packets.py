@@ -1,4 +1,4 @@
-"""Packets as no client should send them, with and without a login: no traceback, no open handle, no memory kept."""
+"""Packets that a client should not send, with and without a login: no traceback, no open handle, no memory kept."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ STRANGERS = 600
 
 
 def faults(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was said of faults of ours: a client's input must never be one."""
+    """Return the logged internal errors: the input of a client must never cause one."""
     return [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR or each.exc_info]
 
 
 async def answers_to(house: SftpHouse, *packets: bytes) -> bytes:
-    """All that an SFTP session answers to these, until it ends."""
+    """Return all answers of an SFTP session to `packets`, until it ends."""
     async with house.connect() as connection:
         writer, reader, _ = await connection.open_session(subsystem="sftp", encoding=None)
         for packet in packets:
@@ -70,7 +70,7 @@ async def test_a_client_of_version_3_or_later_is_answered_with_3(house: SftpHous
     ],
     ids=["nothing", "empty", "no-version", "no-init", "vendor-id", "not-text", "too-long", "cut"],
 )
-async def test_no_greeting_makes_a_traceback(
+async def test_no_first_packet_causes_a_traceback(
     house: SftpHouse, greeting: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     await answers_to(house, greeting)
@@ -80,12 +80,12 @@ async def test_no_greeting_makes_a_traceback(
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[SftpHouse]:
-    """A listener that bans nobody: every packet is to be read."""
+    """A listener that bans no address, so that it reads every packet."""
     async with sftp_house(tmp_path, unbanned_networks="127.0.0.0/8") as house:
         yield house
 
 
-async def test_no_request_of_a_tenant_makes_a_traceback_or_stays_open(
+async def test_no_request_of_a_tenant_causes_a_traceback_or_stays_open(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     packets = WrongPackets(1)
@@ -118,14 +118,14 @@ async def _to_the_end(reader: Any) -> None:
             pass
 
 
-async def test_no_message_of_a_stranger_makes_a_traceback_or_keeps_memory(
+async def test_no_message_without_a_login_causes_a_traceback_or_keeps_memory(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     failed: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
     for seed in range(0, STRANGERS, 30):
         await asyncio.gather(*(_stranger(house, WrongPackets(each)) for each in range(seed, seed + 30)))
-    await eventually(lambda: not house.listener._sessions.connections, what="all strangers to be gone")
+    await eventually(lambda: not house.listener._sessions.connections, what="all connections to end")
     assert not failed
     assert not faults(caplog)
     gc.collect()
@@ -149,7 +149,7 @@ async def _stranger(house: SftpHouse, packets: WrongPackets) -> None:
 
 
 class Rude(asyncssh.SSHClient):
-    """A client that sends what it should not where it should log in."""
+    """A client that sends wrong messages instead of its login."""
 
     def __init__(self, seed: int) -> None:
         self._packets = WrongPackets(seed)
@@ -160,21 +160,21 @@ class Rude(asyncssh.SSHClient):
 
     def public_key_auth_requested(self) -> None:
         inside = self._connection
-        inside._auth_complete = True  # or it would keep most of them back
+        inside._auth_complete = True  # otherwise the library would hold most of them back
         for _ in range(20):
             kind, content = self._packets.message()
             inside.send_packet(kind, content)
         inside._auth_complete = False
 
 
-async def test_no_message_before_the_login_makes_a_traceback_or_logs_in(
+async def test_no_message_during_the_login_causes_a_traceback_or_logs_in(
     house: SftpHouse, caplog: pytest.LogCaptureFixture
 ) -> None:
     for seed in range(60):
         with suppress(asyncssh.Error, OSError):
             options = {"client_factory": lambda seed=seed: Rude(seed), "client_keys": []}
             await asyncio.wait_for(_connects(house, options), 30)
-    await eventually(lambda: not house.listener._sessions.connections, what="all clients to be gone")
+    await eventually(lambda: not house.listener._sessions.connections, what="all clients to disconnect")
     assert ("acme", "accepted") not in house.metrics.logins
     assert house.metrics.logins
     assert not faults(caplog)

@@ -1,9 +1,9 @@
-"""Third-party clients, each with its own way to put a file, rename one and get one.
+"""Third-party clients, each with its own way to put, rename and get a file.
 
     async with peer(house) as client:
         await client.put(local, "sync_users.csv")
 
-The scripts beside this file use clients that are libraries. All take the same arguments.
+The scripts in this folder drive the clients that are libraries; all take the same arguments.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HERE = ROOT / "tests" / "support" / "peers"
 
 
 class Peer:
-    """One client. An operation that the client reports as failed raises AssertionError with its output."""
+    """One client. If the client reports a failure, the operation raises AssertionError with the client's output."""
 
     NEEDS: ClassVar[tuple[str, ...]] = ()
 
@@ -43,7 +43,7 @@ class Peer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Assert that nothing of the client is left."""
+        """Clean up after the client."""
 
     async def put(self, local: Path, remote: str) -> None:
         raise NotImplementedError
@@ -61,7 +61,7 @@ class Peer:
 
 
 class Sshfs(Peer):
-    """A client that mounts the folder; the system's own programs do the rest."""
+    """Mounts the server's files, and uses cp and mv."""
 
     NEEDS = (SSHFS, "ssh")
 
@@ -134,13 +134,13 @@ class Psftp(Peer):
 
 
 class Rclone(Peer):
-    """The rclone from PyPI, beside this Python: it is newer than Debian's."""
+    """The rclone from PyPI, which is newer than Debian's."""
 
     PROGRAM: ClassVar[str] = str(Path(sys.executable).with_name("rclone"))
 
     async def _rclone(self, *arguments: str) -> None:
         env = {"RCLONE_CONFIG": str(self.house.work / "rclone.conf"), "RCLONE_RETRIES": "1"}
-        # By default, rclone skips files that exist already.
+        # Without this option rclone does not send a file that looks unchanged.
         await self.run(self.PROGRAM, "--ignore-times", *arguments, env=env)
 
     def _remote(self, path: str) -> str:
@@ -158,7 +158,7 @@ class Rclone(Peer):
 
 
 class Script(Peer):
-    """A library, driven by a script beside this file."""
+    """A library, driven by a script in this folder."""
 
     COMMAND: ClassVar[tuple[str, ...]]
     ENV: ClassVar[dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""What a path means, and where nothing may be changed."""
+"""Client paths: how they are parsed, and where a client may not change anything."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from server.files.paths import MAX_DEPTH, MAX_PATH_BYTES, check_writable, parse_
         ("a\u202eb c".encode(), "/a\ufffdb c"),
     ],
 )
-def test_a_path_means_what_it_says_below_the_root(raw: bytes, meant: str) -> None:
+def test_a_path_is_parsed_below_the_root(raw: bytes, meant: str) -> None:
     assert str(parse_path(raw)) == meant
 
 
 @pytest.mark.parametrize("raw", [b"\0", b"a\0b", b"a" * (MAX_PATH_BYTES + 1), b"/".join([b"a"] * (MAX_DEPTH + 1))])
-def test_a_path_that_can_be_no_path_is_refused(raw: bytes) -> None:
+def test_a_path_that_cannot_exist_is_refused(raw: bytes) -> None:
     with pytest.raises(OSError, match=r"path"):
         parse_path(raw)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_lead_above_the_root(raw: bytes) -> None:
+def test_no_client_path_leads_above_the_root(raw: bytes) -> None:
     try:
         path = parse_path(raw)
     except OSError:
@@ -52,11 +52,11 @@ def test_no_bytes_lead_above_the_root(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"/", b"", b"/test", b"/test/", b"/results", b"/results/x", b"results/../results/x"])
-def test_what_the_server_made_is_not_the_tenants_to_change(raw: bytes) -> None:
-    with pytest.raises(OSError, match=r"can't be|only be read"):
+def test_the_folders_of_the_server_cannot_be_changed_by_a_client(raw: bytes) -> None:
+    with pytest.raises(OSError, match=r"cannot be|is read-only"):
         check_writable(parse_path(raw))
 
 
 @pytest.mark.parametrize("raw", [b"/a", b"/test/a", b"/a/results", b"/Results", b"/results2", b"/sync_users.csv"])
-def test_everything_else_is(raw: bytes) -> None:
+def test_every_other_path_can_be_changed_by_a_client(raw: bytes) -> None:
     check_writable(parse_path(raw))

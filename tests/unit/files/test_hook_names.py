@@ -1,4 +1,4 @@
-"""Which names start something, which were probably meant to, and which are of an upload still under way."""
+"""Names that have a hook, names that are similar to one, and names of unfinished uploads."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_only_the_exact_path_has_the_hook() -> None:
         "/Users_20260101.csv",
     ],
 )
-def test_a_near_name_is_reported_to_the_real_hook_with_the_name_that_was_meant(path: str) -> None:
+def test_a_similar_name_is_reported_to_the_hook_with_the_right_name(path: str) -> None:
     near = TABLE.near(path)
     assert near is not None
     assert near.hook is REAL
@@ -81,7 +81,7 @@ def test_a_near_name_is_reported_to_the_real_hook_with_the_name_that_was_meant(p
 
 
 @pytest.mark.parametrize("path", ["/test/Sync_Users.csv", "/test/sync_users (1).csv", "/Test/sync_users.csv"])
-def test_a_near_name_in_the_folder_of_a_hook_is_that_hooks(path: str) -> None:
+def test_a_similar_name_in_the_folder_of_a_hook_is_reported_to_that_hook(path: str) -> None:
     near = TABLE.near(path)
     assert near is not None
     assert near.hook is DRY
@@ -116,7 +116,7 @@ def test_a_near_name_in_the_folder_of_a_hook_is_that_hooks(path: str) -> None:
         "",
     ],
 )
-def test_right_names_unfinished_names_and_others_are_not_near(path: str) -> None:
+def test_right_unfinished_and_unrelated_names_are_not_similar(path: str) -> None:
     assert TABLE.near(path) is None
 
 
@@ -138,7 +138,7 @@ def test_a_table_without_hooks_finds_nothing() -> None:
     "path",
     ["/Invoices.csv", "/invoices.CSV", "/in/invoices.csv", "/invoices.csv.gz", "/invoices.xlsx", "/invoices.csv "],
 )
-def test_any_hook_hears_of_another_case_ending_packing_or_blank(path: str) -> None:
+def test_every_hook_gets_a_name_with_another_case_extension_packing_or_blank(path: str) -> None:
     near = TABLE.near(path)
     assert near is not None
     assert near.hook is OTHERS
@@ -149,28 +149,28 @@ def test_any_hook_hears_of_another_case_ending_packing_or_blank(path: str) -> No
     [
         (
             "/Sync_Users.csv",
-            "upper and lower case differ. Only /sync_users.csv is. Send it again as /sync_users.csv.",
+            "(uppercase and lowercase letters differ). Send it again as /sync_users.csv.",
         ),
-        ("/in/sync_users.csv", "it is in another folder. Only /sync_users.csv is. Send it again as /sync_users.csv."),
+        ("/in/sync_users.csv", "(it is in another folder). Send it again as /sync_users.csv."),
         (
             "/sync_users_DE.csv",
-            "the name differs. Only /sync_users.csv is. If it is meant, send it as /sync_users.csv.",
+            "(the name differs). If it is meant for /sync_users.csv, send it again under that name.",
         ),
         (
             "/sync_users.csv.pgp",
-            "it is packed or encrypted. Only /sync_users.csv is. Unpack it, and send the CSV file in it",
+            "(it is packed or encrypted). Unpack it and send the CSV file as /sync_users.csv.",
         ),
         (
             "/20260101_sync_users.zip",
-            "it is packed or encrypted. Only /sync_users.csv is. Unpack it, and send the CSV file in it",
+            "(it is packed or encrypted). Unpack it and send the CSV file as /sync_users.csv.",
         ),
         (
             "/sync_users.xlsx",
-            "it is a workbook, not a CSV file. Only /sync_users.csv is. Save it as “CSV UTF-8”, and send that",
+            "(it is a workbook, not a CSV file). Save it as “CSV UTF-8” and send that file as /sync_users.csv.",
         ),
     ],
 )
-def test_the_advice_for_a_near_name_fits_what_is_wrong_with_it(path: str, advice: str) -> None:
+def test_the_message_about_a_similar_name_says_what_is_wrong_and_what_to_do(path: str, advice: str) -> None:
     near = TABLE.near(path)
     assert near is not None
-    assert near.reason.startswith(f"{path} was not imported: {advice}")
+    assert near.reason == f"{path} was not imported {advice}"

@@ -1,4 +1,4 @@
-"""What is offered to clients, and what is said to one that shares none of it."""
+"""The algorithms offered to clients, and the explanation for a client that shares none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_nothing_is_offered_that_ssh_audit_fails() -> None:
     assert "ssh-rsa" not in lists["signature_algs"]
 
 
-def test_legacy_adds_and_takes_nothing_away() -> None:
+def test_legacy_adds_algorithms_and_removes_none() -> None:
     today, legacy = offered(legacy=False), offered(legacy=True)
     for kind, names in today.items():
         assert legacy[kind][: len(names)] == names
@@ -41,13 +41,13 @@ def test_an_rsa_host_key_signs_with_sha_1_only_for_legacy() -> None:
     assert legacy == [*algorithms, b"ssh-rsa"]
 
 
-def test_both_lists_are_named_for_each_kind_that_is_not_shared() -> None:
+def test_both_lists_are_named_for_each_kind_of_algorithm_not_shared() -> None:
     said = unshared(
         kexinit([b"old-kex"], [b"shared"], [b"a", b"b"]), kexinit([b"new-kex"], [b"shared", b"x"], [b"b", b"c"])
     )
-    assert said == ["no common key exchange: the client offers old-kex; the server new-kex"]
+    assert said == ["no common key exchange: the client offers old-kex; the server offers new-kex"]
 
 
-def test_a_message_that_is_none_says_nothing() -> None:
+def test_a_broken_key_exchange_message_is_not_explained() -> None:
     assert unshared(b"", b"") == []
     assert unshared(b"\x14" + b"x" * 40, kexinit()) == []

@@ -1,8 +1,8 @@
-"""Canaries: what the SFTP side leans on inside asyncssh, beyond its documented interface, is still as it was read.
+"""Canaries: the internals of asyncssh that the SFTP side uses, beyond the documented interface, have not changed.
 
-If one of these fails after an upgrade, read the new source before making it pass: a handle of a lost connection may
-be taken for one its client closed. Each says by `watches` which names it stands for; the last test reads our source,
-and fails for a name that has no canary.
+If a canary fails after an upgrade, read the new source of asyncssh before you change the test. Otherwise a handle of
+a lost connection may be treated like one that its client closed. Each canary lists its names with `watches`. The last
+tests read the server's source, and fail for an internal name without a canary.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WATCHED: set[str] = set()
 
 
 def watches(*names: str) -> Callable[[Canary], Canary]:
-    """Say which names inside asyncssh the decorated test stands for, as `leaned_on` writes them."""
+    """List the internal names of asyncssh that the decorated test checks, as `leaned_on` writes them."""
     WATCHED.update(names)
     return lambda canary: canary
 
@@ -40,12 +40,12 @@ def source(thing: object) -> str:
     return inspect.getsource(thing)  # type: ignore[arg-type]
 
 
-def test_this_is_the_release_whose_source_was_read() -> None:
+def test_asyncssh_is_the_release_whose_source_was_read() -> None:
     assert asyncssh.__version__.startswith("2.24.")
 
 
 @watches("SFTPServerHandler._cleanup", "SFTPServerHandler.run", "sftp.SFTPServerHandler")
-def test_the_handlers_clean_up_is_one_method_called_at_every_end() -> None:
+def test_the_cleanup_of_the_handler_is_one_method_called_at_every_end() -> None:
     assert "self._server.close(file_obj)" in source(sftp.SFTPServerHandler._cleanup)
     assert "await self._cleanup(" in source(sftp.SFTPHandler.recv_packets)
     assert "await self._cleanup(" in source(sftp.SFTPServerHandler.run)
@@ -54,7 +54,7 @@ def test_the_handlers_clean_up_is_one_method_called_at_every_end() -> None:
 
 
 @watches("SFTPServerHandler._file_handles", "SFTPServerHandler._dir_handles", "SFTPServerHandler._process_open")
-def test_open_handles_are_where_they_are_looked_for() -> None:
+def test_open_handles_are_kept_where_the_handler_looks_for_them() -> None:
     made = source(sftp.SFTPServerHandler.__init__)
     assert "self._file_handles: Dict[bytes, object] = {}" in made
     assert "self._dir_handles" in made
@@ -72,11 +72,11 @@ def test_requests_are_dispatched_one_at_a_time_by_the_table_of_the_class() -> No
 
 def test_every_request_served_by_the_stock_handler_is_known_to_it() -> None:
     assert set(STOCK) <= set(sftp.SFTPServerHandler._packet_handlers)
-    assert set(handler._OURS) <= set(sftp.SFTPServerHandler._packet_handlers)
-    assert not set(STOCK) & set(handler._OURS)
+    assert set(handler._OWN) <= set(sftp.SFTPServerHandler._packet_handlers)
+    assert not set(STOCK) & set(handler._OWN)
 
 
-def test_requests_that_would_get_round_our_rules_are_not_served() -> None:
+def test_requests_that_would_bypass_the_rules_are_not_served() -> None:
     for request in (b"copy-data", b"hardlink@openssh.com", b"lsetstat@openssh.com", b"ranges@asyncssh.com"):
         assert request in sftp.SFTPServerHandler._packet_handlers
         assert request not in SftpHandler._packet_handlers
@@ -85,10 +85,10 @@ def test_requests_that_would_get_round_our_rules_are_not_served() -> None:
         assert request not in SftpHandler._packet_handlers
 
 
-def test_every_operation_of_the_stock_server_is_our_own() -> None:
+def test_every_operation_of_the_stock_server_is_overridden() -> None:
     stock_is_fine = {
-        "channel", "connection", "env", "logger",  # what they say
-        "convert_attrs", "format_user", "format_group", "format_longname",  # of listings we don't make that way
+        "channel", "connection", "env", "logger",  # only return facts
+        "convert_attrs", "format_user", "format_group", "format_longname",  # of listings that the server does not use
         "lock", "unlock",  # refuse
     }  # fmt: skip
     inherited = {
@@ -100,19 +100,19 @@ def test_every_operation_of_the_stock_server_is_our_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["map_path", "reverse_map_path"])
-def test_a_forgotten_operation_would_fail_closed(name: str) -> None:
+def test_an_operation_that_is_not_overridden_fails(name: str) -> None:
     with pytest.raises(asyncssh.SFTPOpUnsupported):
         getattr(TenantFiles, name)(None, b"/")
 
 
-def test_an_error_code_of_later_protocols_reaches_clients_as_a_failure_with_its_words() -> None:
+def test_an_error_code_of_a_later_protocol_is_sent_as_a_failure_with_its_message() -> None:
     encoded = asyncssh.SFTPQuotaExceeded("quota exceeded").encode(3)
     assert encoded.startswith(constants.FX_FAILURE.to_bytes(4, "big"))
     assert b"quota exceeded" in encoded
 
 
 @watches("stream.SSHServerStreamSession")
-def test_a_session_of_our_own_is_asked_for_when_there_is_no_factory() -> None:
+def test_without_a_factory_the_library_asks_the_server_for_a_session() -> None:
     opened = source(connection.SSHServerConnection._process_session_open)
     assert "self._owner.session_requested()" in opened
     started = source(stream.SSHServerStreamSession)
@@ -121,7 +121,7 @@ def test_a_session_of_our_own_is_asked_for_when_there_is_no_factory() -> None:
 
 
 @watches("send_packet", "log_sent_packet", "log_received_packet", "_transport", "_enc_alg_sc", "_send_pktsize")
-def test_what_a_lean_connection_replaces_is_still_there() -> None:
+def test_the_library_still_has_all_that_a_lean_connection_replaces() -> None:
     sent = source(connection.SSHConnection.send_packet)
     assert "self.send_packet(MSG_IGNORE, String(b''))" in sent
     assert "handler.log_sent_packet(" in sent
@@ -136,7 +136,7 @@ def test_what_a_lean_connection_replaces_is_still_there() -> None:
     "_kex_complete", "_rekey_bytes", "_rekey_bytes_sent", "_rekey_seconds", "_rekey_time", "_send_blocksize",
     "_send_enchdrlen", "_send_seq", "_send",
 )  # fmt: skip
-def test_a_packet_is_made_and_counted_as_it_is_here() -> None:
+def test_the_library_makes_and_counts_a_packet_as_the_server_does() -> None:
     sent = source(connection.SSHConnection.send_packet)
     assert (
         "if (self._auth_complete and self._kex_complete and\n"
@@ -163,11 +163,13 @@ def test_a_packet_is_made_and_counted_as_it_is_here() -> None:
 
 
 @watches("_send_window", "_send_state", "_send_chan", "write")
-def test_a_channel_sends_data_as_it_is_sent_here() -> None:
+def test_the_library_sends_data_of_a_channel_as_the_server_does() -> None:
     written, flushed = source(channel.SSHChannel.write), source(channel.SSHChannel._flush_send_buf)
     assert "if self._send_state != 'open':" in written
     assert "self._send_buf.append((bytearray(encoded_data), datatype))" in written
-    assert "while self._send_buf and self._send_window:" in flushed, "what is left in the buffer had no room"
+    assert "while self._send_buf and self._send_window:" in flushed, (
+        "data stays in the buffer only if the window is full"
+    )
     assert "pktsize = min(self._send_window, self._send_pktsize)" in flushed
     assert "self._send_window -= len(data)" in flushed
     assert "self.send_packet(MSG_CHANNEL_DATA, String(data))" in flushed
@@ -177,7 +179,7 @@ def test_a_channel_sends_data_as_it_is_sent_here() -> None:
 
 
 @watches("data_received", "_auth_complete")
-def test_what_has_come_is_handed_to_the_connection_and_a_login_is_complete_where_it_says_so() -> None:
+def test_a_connection_gets_received_data_and_records_a_complete_login() -> None:
     assert list(inspect.signature(connection.SSHConnection.data_received).parameters) == ["self", "data", "datatype"]
     assert "self._auth_complete = False" in source(connection.SSHConnection.__init__)
     assert "self._auth_complete = True" in source(connection.SSHServerConnection.send_userauth_success)
@@ -193,7 +195,7 @@ def test_what_has_come_is_handed_to_the_connection_and_a_login_is_complete_where
     "_key",
     "_adkey",
 )
-def test_a_cipher_of_the_library_is_where_a_lean_one_takes_its_place() -> None:
+def test_the_library_keeps_a_cipher_where_the_server_replaces_it() -> None:
     made = source(connection.SSHConnection.send_newkeys)
     assert list(inspect.signature(connection.SSHConnection.send_newkeys).parameters) == ["self", "k", "h"]
     assert "self._send_encryption = next_enc_sc" in made
@@ -209,12 +211,12 @@ def test_a_cipher_of_the_library_is_where_a_lean_one_takes_its_place() -> None:
 
 
 @watches("SFTPHandler.send_packet")
-def test_an_answer_is_a_length_a_type_and_its_parts_written_to_the_channel() -> None:
+def test_an_answer_is_written_to_the_channel_as_length_type_and_parts() -> None:
     said = source(sftp.SFTPHandler.send_packet)
     assert list(inspect.signature(sftp.SFTPHandler.send_packet).parameters) == ["self", "pkttype", "pktid", "args"]
     assert "payload = Byte(pkttype) + b''.join(args)" in said
     assert "self._writer.write(UInt32(len(payload)) + payload)" in said
-    assert "bytearray(encoded_data)" in source(channel.SSHChannel.write), "so it may be a view of something longer"
+    assert "bytearray(encoded_data)" in source(channel.SSHChannel.write), "so it may be a view of a longer buffer"
 
 
 @watches("_client_kexinit", "_server_kexinit")
@@ -224,7 +226,7 @@ def test_both_lists_of_algorithms_are_kept_for_the_log() -> None:
 
 
 @watches("_process_env_request", "SSHServerStreamSession.exception_received")
-def test_what_a_channel_keeps_of_its_requests_is_where_it_is_refused() -> None:
+def test_the_library_keeps_channel_requests_where_the_server_refuses_them() -> None:
     assert "self._env[key] = value" in source(channel.SSHServerChannel._process_env_request)
     assert "getattr(self, name, None)" in source(channel.SSHChannel._service_next_request)
     assert "self.exception_received(" in source(stream.SSHServerStreamSession.signal_received)
@@ -232,7 +234,7 @@ def test_what_a_channel_keeps_of_its_requests_is_where_it_is_refused() -> None:
 
 
 @watches("SFTPHandler._reader", "SFTPHandler._writer")
-def test_reader_and_writer_of_a_session_are_taken_away_by_its_clean_up_together() -> None:
+def test_the_cleanup_of_a_session_removes_its_reader_and_writer_together() -> None:
     class Stream:
         closed = False
 
@@ -255,7 +257,7 @@ def test_reader_and_writer_of_a_session_are_taken_away_by_its_clean_up_together(
 
 
 @watches("SFTPServerHandler._get_next_handle")
-def test_a_new_handle_is_none_that_is_open() -> None:
+def test_a_new_handle_differs_from_all_open_ones() -> None:
     session: Any = sftp.SFTPServerHandler.__new__(sftp.SFTPServerHandler)
     session._next_handle = 2**32 - 1
     session._file_handles, session._dir_handles = {b"\xff\xff\xff\xff": "file"}, {b"\0\0\0\0": "folder"}
@@ -263,7 +265,7 @@ def test_a_new_handle_is_none_that_is_open() -> None:
 
 
 @watches("SFTPServerHandler._extensions")
-def test_clients_are_told_the_extensions_of_the_class() -> None:
+def test_clients_get_the_extensions_of_the_class() -> None:
     assert "extensions.extend(self._extensions)" in source(sftp.SFTPServerHandler.run)
     assert all(
         isinstance(name, bytes) and isinstance(data, bytes) for name, data in sftp.SFTPServerHandler._extensions
@@ -271,7 +273,7 @@ def test_clients_are_told_the_extensions_of_the_class() -> None:
 
 
 @watches("SSHPacketLogger.log_sent_packet", "SSHPacketLogger.log_received_packet")
-def test_a_line_for_every_packet_is_made_by_these_two_and_nothing_else() -> None:
+def test_only_two_methods_log_a_line_for_every_packet() -> None:
     said = source(packet.SSHPacketLogger)
     assert said.count("self._log_packet(") == 2
     for logs in (packet.SSHPacketLogger.log_sent_packet, packet.SSHPacketLogger.log_received_packet):
@@ -282,7 +284,7 @@ def test_a_line_for_every_packet_is_made_by_these_two_and_nothing_else() -> None
 
 
 @watches("SSHStreamSession._chan", "SSHStreamSession.connection_lost", "SSHServerStreamSession.session_started")
-def test_a_session_knows_its_channel_from_its_beginning_to_its_end() -> None:
+def test_a_session_has_its_channel_from_beginning_to_end() -> None:
     assert "self._chan = chan" in source(stream.SSHStreamSession.connection_made)
     assert ".connection_made(" in source(channel.SSHChannel._finish_open_request)
     assert "self._session.session_started()" in source(channel.SSHChannel._report_response)
@@ -291,16 +293,16 @@ def test_a_session_knows_its_channel_from_its_beginning_to_its_end() -> None:
 
 
 @watches("pause_writing", "resume_writing")
-def test_the_transport_tells_a_connection_when_it_is_full_and_that_does_nothing() -> None:
+def test_a_connection_ignores_that_its_transport_is_full() -> None:
     assert issubclass(connection.SSHConnection, asyncio.Protocol)
     for name in ("pause_writing", "resume_writing"):
-        # Without a connection: what is replaced uses nothing of it.
+        # Called without a connection: the replaced methods use nothing of it.
         assert getattr(connection.SSHConnection, name)(None) is None
         assert f"def {name}" not in source(connection.SSHServerConnection)
 
 
 @watches("send_userauth_failure")
-def test_every_refused_try_is_answered_by_one_method_of_the_connection() -> None:
+def test_every_refused_attempt_is_answered_by_one_method_of_the_connection() -> None:
     assert list(inspect.signature(connection.SSHServerConnection.send_userauth_failure).parameters) == [
         "self",
         "partial_success",
@@ -317,7 +319,7 @@ def test_every_refused_try_is_answered_by_one_method_of_the_connection() -> None
 
 
 @watches("send_userauth_success")
-def test_every_login_succeeds_by_one_method_of_the_connection() -> None:
+def test_every_login_succeeds_through_one_method_of_the_connection() -> None:
     assert inspect.iscoroutinefunction(connection.SSHServerConnection.send_userauth_success)
     assert "await self._conn.send_userauth_success()" in source(auth.ServerAuth.send_success)
     succeeding = source(connection.SSHServerConnection.send_userauth_success)
@@ -325,13 +327,13 @@ def test_every_login_succeeds_by_one_method_of_the_connection() -> None:
 
 
 @watches("SFTPHandler._log_extensions")
-def test_extensions_of_a_client_are_looked_at_for_the_log_alone() -> None:
+def test_the_library_reads_extensions_of_a_client_only_for_the_log() -> None:
     assert "return" not in source(sftp.SFTPHandler._log_extensions)
     assert source(sftp.SFTPServerHandler.run).count("rcvd_extensions") == 4
 
 
 @watches("all_sig_algorithms")
-def test_a_key_verifies_only_signatures_by_the_algorithms_it_is_left() -> None:
+def test_a_key_verifies_only_signatures_of_its_remaining_algorithms() -> None:
     key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
     offered: Any = public_key.decode_ssh_public_key(key.public_data)
     by_sha1, by_sha2 = key.sign(b"text", b"ssh-rsa"), key.sign(b"text", b"rsa-sha2-256")
@@ -339,21 +341,21 @@ def test_a_key_verifies_only_signatures_by_the_algorithms_it_is_left() -> None:
     offered.all_sig_algorithms = SAFE_RSA_SIGNATURES
     assert not offered.verify(b"text", by_sha1)
     assert offered.verify(b"text", by_sha2)
-    assert b"ssh-rsa" in type(offered).all_sig_algorithms, "other keys are as before"
+    assert b"ssh-rsa" in type(offered).all_sig_algorithms, "other keys are unchanged"
     asked = source(connection.SSHServerConnection._validate_client_public_key)
     assert "self._owner.validate_public_key(username, key)" in asked
     assert "key.verify(" in source(connection.SSHServerConnection.validate_public_key)
 
 
 @watches("host_key_algorithms")
-def test_a_host_key_proves_itself_by_the_algorithms_it_is_left() -> None:
+def test_a_host_key_signs_only_with_its_remaining_algorithms() -> None:
     (pair,) = asyncssh.load_keypairs([asyncssh.generate_private_key("ssh-rsa", key_size=2048)])
     assert {b"ssh-rsa", b"rsa-sha2-256", b"rsa-sha2-512"} <= set(pair.host_key_algorithms)
     assert "for alg in keypair.host_key_algorithms:" in source(connection.SSHServerConnectionOptions.prepare)
 
 
 @watches("pyca_key", "public_data")
-def test_a_key_gives_its_blob_and_its_inside() -> None:
+def test_a_key_has_its_blob_and_the_key_of_cryptography() -> None:
     key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
     assert isinstance(key.pyca_key, RSAPrivateKey)
     assert key.pyca_key.key_size == 2048
@@ -364,7 +366,7 @@ def test_a_key_gives_its_blob_and_its_inside() -> None:
 
 
 @watches("packet.SSHPacket", "packet.PacketDecodeError")
-def test_a_packet_is_read_from_its_front_and_says_when_it_is_too_short_or_too_long() -> None:
+def test_a_packet_is_read_in_order_and_raises_if_too_short_or_too_long() -> None:
     read = packet.SSHPacket(b"\0\0\0\x02hi" + (5).to_bytes(8, "big") + b"\0\0\0\x03a,b" + b"rest")
     assert (read.get_string(), read.get_uint64(), read.get_namelist()) == (b"hi", 5, [b"a", b"b"])
     with pytest.raises(packet.PacketDecodeError):
@@ -376,7 +378,7 @@ def test_a_packet_is_read_from_its_front_and_says_when_it_is_too_short_or_too_lo
 
 
 @watches("constants")
-def test_constants_are_those_of_the_protocol() -> None:
+def test_the_constants_are_those_of_the_protocol() -> None:
     """Numbers of draft-ietf-secsh-filexfer-02; FXF_APPEND and FXF_READ are bits of its `pflags`."""
     requests = {
         "OPEN": 3, "CLOSE": 4, "READ": 5, "WRITE": 6, "LSTAT": 7, "FSTAT": 8, "SETSTAT": 9, "FSETSTAT": 10,
@@ -397,8 +399,8 @@ def test_constants_are_those_of_the_protocol() -> None:
 
 
 @watches("tunnel", "create_server")
-def test_a_listener_through_a_tunnel_is_any_object_that_accepts_for_the_library() -> None:
-    """The documentation knows an SSH connection here; `Front` is not one."""
+def test_the_library_listens_through_any_object_with_create_server() -> None:
+    """The documentation expects an SSH connection here; `Front` is not one."""
     listening = source(connection._listen)
     assert "await tunnel.create_server(tunnel_factory, host, port)" in listening
     assert "return cast(SSHTCPSession, conn_factory())" in listening
@@ -406,21 +408,21 @@ def test_a_listener_through_a_tunnel_is_any_object_that_accepts_for_the_library(
     assert "if isinstance(tunnels, str):" in source(connection._open_tunnel)
     assert "else:\n        return None" in source(connection._open_tunnel)
     asked = [line for line in listening.splitlines() if "tunnel_server." in line]
-    assert len(asked) == 1, "set_tunnel, of a tunnel that it opened itself"
+    assert len(asked) == 1, "set_tunnel, for a tunnel that the library opened itself"
     assert "[sock.getsockname() for sock in self.sockets]" in source(connection.SSHAcceptor.get_addresses)
     made = source(connection.SSHConnection.connection_made)
     assert "self._peer_addr, self._peer_port = peername[:2]" in made
     assert "transport.get_extra_info('peername')" in made
 
 
-def test_a_login_without_a_time_limit_of_the_library_has_no_timer_of_it() -> None:
+def test_without_a_login_timeout_the_library_starts_no_timer() -> None:
     assert "if options.login_timeout:" in source(connection.SSHConnection.__init__)
 
 
-def test_every_name_that_is_leaned_on_has_its_canary() -> None:
+def test_every_internal_name_that_the_source_uses_has_a_canary() -> None:
     assert leaned_on() <= WATCHED
 
 
 @pytest.mark.parametrize("name", sorted(WATCHED))
-def test_every_canary_is_for_a_name_that_is_leaned_on(name: str) -> None:
+def test_every_canary_is_for_a_name_that_the_source_uses(name: str) -> None:
     assert name in leaned_on() or said_in_source(name)

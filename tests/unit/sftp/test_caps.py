@@ -1,4 +1,4 @@
-"""What the descriptors of a process allow."""
+"""The caps that follow from the descriptors of a process."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def test_a_usual_limit_leaves_one_tenant_less_than_half_of_all() -> None:
     assert caps(1024) == Caps(connections=128, handshakes=64, tenant_handles=96, descriptors=384)
 
 
-def test_many_descriptors_do_not_mean_more_connections_than_memory_bears() -> None:
+def test_many_descriptors_do_not_raise_the_caps_beyond_memory() -> None:
     found = caps(sys.maxsize)
     assert (found.connections, found.handshakes) == (MOST_CONNECTIONS, MOST_HANDSHAKES)
 
 
-def test_a_setting_counts_as_far_as_the_descriptors_last() -> None:
+def test_a_setting_is_used_as_far_as_there_are_descriptors() -> None:
     assert caps(65_536, connections=10_000).connections == 10_000
     assert caps(65_536, connections=3, handshakes=9) == Caps(3, 3, 1000, caps(65_536).descriptors)
     assert caps(1024, connections=20_000).connections == 128
@@ -40,7 +40,7 @@ def test_a_setting_counts_as_far_as_the_descriptors_last() -> None:
 
 
 @pytest.mark.parametrize("limit", [64, 256, 1024, 4096, 65_536])
-def test_no_setting_takes_more_than_the_descriptors_last_for(limit: int) -> None:
+def test_no_setting_takes_more_descriptors_than_there_are(limit: int) -> None:
     found = caps(limit, connections=1_000_000, handshakes=1_000_000, handles=1_000_000)
     assert found.connections * PER_CONNECTION + found.descriptors + kept(limit) <= limit
 
@@ -52,6 +52,6 @@ def test_a_setting_above_its_cap_is_named_with_both_numbers() -> None:
     ]
 
 
-def test_not_all_that_wait_are_accepted_before_the_first_is_counted() -> None:
+def test_not_all_waiting_connections_are_accepted_before_one_is_counted() -> None:
     assert caps(256).accepted_at_once < 256 - kept(256)
     assert caps(65_536).accepted_at_once == 512

@@ -1,4 +1,4 @@
-"""The lean cipher says on the wire what the library's says, and reads it."""
+"""The lean cipher writes the same bytes as the library's cipher, and reads them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def nonce(number: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_packets_are_sealed_as_the_library_seals_them(size: int) -> None:
+def test_packets_are_encrypted_as_the_library_encrypts_them(size: int) -> None:
     library, lean = both()
     for number in (0, 1, 7, 2**32 - 1, 0):
         data = os.urandom(size)
@@ -35,7 +35,7 @@ def test_packets_are_sealed_as_the_library_seals_them(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_packets_of_the_library_are_opened(size: int) -> None:
+def test_packets_of_the_library_are_decrypted(size: int) -> None:
     library, lean = both()
     for number in (3, 4, 3):
         data, header = os.urandom(size), size.to_bytes(4, "big")
@@ -45,7 +45,7 @@ def test_packets_of_the_library_are_opened(size: int) -> None:
 
 
 @pytest.mark.parametrize("broken", ["length", "content", "tag", "number"])
-def test_a_packet_that_was_changed_is_not_opened(broken: str) -> None:
+def test_a_changed_packet_is_not_decrypted(broken: str) -> None:
     _, lean = both()
     sealed, tag = lean.encrypt_and_sign(b"\0\0\0\x08", bytes(8), nonce(1))
     parts = {"length": sealed[:4], "content": sealed[4:], "tag": tag, "number": nonce(1)}

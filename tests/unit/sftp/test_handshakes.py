@@ -1,4 +1,4 @@
-"""How many handshakes one source, and all of them, may have open."""
+"""The limits of open handshakes: of one source, and of all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from server.sftp.handshakes import Handshakes
 
 
-def test_a_source_has_room_again_when_one_leaves() -> None:
+def test_a_source_gets_a_place_when_one_of_its_connections_leaves() -> None:
     handshakes, address = Handshakes(2, 100), ip_address("192.0.2.1")
     assert [handshakes.enter(address) for _ in range(3)] == [True, True, False]
     assert handshakes.enter(ip_address("192.0.2.2"))
@@ -15,7 +15,7 @@ def test_a_source_has_room_again_when_one_leaves() -> None:
     assert handshakes.enter(address)
 
 
-def test_nobody_is_remembered_who_is_gone() -> None:
+def test_a_source_without_connections_is_not_kept() -> None:
     handshakes = Handshakes(2, 100)
     for number in range(100):
         address = ip_address(number)
@@ -31,7 +31,7 @@ def test_all_addresses_of_one_ipv6_network_are_one_source() -> None:
     assert handshakes.enter(ip_address("2001:db8:1:3::1"))
 
 
-def test_an_ipv4_address_inside_ipv6_is_the_source_that_it_is_alone() -> None:
+def test_an_ipv4_address_mapped_into_ipv6_is_the_same_source() -> None:
     handshakes = Handshakes(1, 100)
     assert handshakes.enter(ip_address("192.0.2.1"))
     assert not handshakes.enter(ip_address("::ffff:192.0.2.1"))
@@ -50,7 +50,7 @@ def test_a_crowd_of_one_source_gives_way_to_another() -> None:
     assert handshakes.enter(few)
 
 
-def test_no_source_takes_a_place_of_one_that_has_no_more_than_itself() -> None:
+def test_a_source_takes_no_place_of_a_source_without_more_connections() -> None:
     handshakes = Handshakes(10, 3)
     for number in range(3):
         assert handshakes.enter(ip_address(number))
@@ -58,7 +58,7 @@ def test_no_source_takes_a_place_of_one_that_has_no_more_than_itself() -> None:
     assert not handshakes.enter(ip_address(9))
 
 
-def test_a_source_that_has_its_most_is_told_apart_from_a_full_house() -> None:
+def test_a_source_at_its_limit_is_not_the_same_as_no_free_place() -> None:
     handshakes = Handshakes(2, 10)
     one, other = ip_address("192.0.2.1"), ip_address("192.0.2.2")
     assert handshakes.enter(one)

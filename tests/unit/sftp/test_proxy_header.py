@@ -1,4 +1,4 @@
-"""The header of the PROXY protocol, version 2: what is read, and what is refused."""
+"""Parsing of the header of the PROXY protocol, version 2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.sftp.proxy_header import LONGEST, SIGNATURE, Header, HeaderBroken, p
 
 
 def header(client: str, *, command: int = 0x21, kind: int | None = None, more: bytes = b"") -> bytes:
-    """A header as a load balancer writes it, by the packing of the socket module."""
+    """Return a header as a load balancer writes it, packed by the socket module."""
     family = socket.AF_INET6 if ":" in client else socket.AF_INET
     addresses = socket.inet_pton(family, client) * 2 + (40000).to_bytes(2, "big") + (22).to_bytes(2, "big")
     body = addresses + more
@@ -22,7 +22,7 @@ def header(client: str, *, command: int = 0x21, kind: int | None = None, more: b
 
 
 @given(st.ip_addresses(), st.binary(max_size=100), st.binary(max_size=100))
-def test_the_client_is_read_from_a_header_with_whatever_follows(
+def test_the_client_is_read_from_a_header_with_any_bytes_after_it(
     client: IPv4Address | IPv6Address, more: bytes, rest: bytes
 ) -> None:
     whole = header(str(client), more=more)
@@ -40,7 +40,7 @@ def test_a_part_of_a_header_asks_for_more(
 @given(st.one_of(st.binary(max_size=100), st.binary(max_size=100).map(lambda rest: SIGNATURE + rest)))
 @example(b"SSH-2.0-OpenSSH_9.2\r\n")
 @example(b"PROXY TCP4 192.0.2.1 192.0.2.2 40000 22\r\n")
-def test_bytes_are_a_header_too_few_or_refused_and_nothing_else(data: bytes) -> None:
+def test_any_bytes_are_a_header_too_short_or_refused(data: bytes) -> None:
     try:
         found = parse_header(data)
     except HeaderBroken:
@@ -48,7 +48,7 @@ def test_bytes_are_a_header_too_few_or_refused_and_nothing_else(data: bytes) -> 
     assert found is None or found.size <= min(len(data), LONGEST)
 
 
-def test_a_check_of_the_balancer_itself_has_no_client() -> None:
+def test_a_connection_of_the_balancer_itself_has_no_client() -> None:
     bare = SIGNATURE + bytes([0x20, 0x00, 0, 0])
     assert parse_header(bare) == Header(len(bare), None)
     assert parse_header(header("192.0.2.1", command=0x20)) == Header(28, None)
@@ -60,19 +60,19 @@ def test_a_check_of_the_balancer_itself_has_no_client() -> None:
         (b"SSH-2.0-x", "no PROXY header"),
         (header("192.0.2.1", command=0x11), "version"),
         (header("192.0.2.1", command=0x22), "command"),
-        (header("192.0.2.1", kind=0x12), "not of TCP"),
-        (header("192.0.2.1", kind=0x31), "not of TCP"),
-        (header("192.0.2.1", kind=0x00), "not of TCP"),
+        (header("192.0.2.1", kind=0x12), "not TCP"),
+        (header("192.0.2.1", kind=0x31), "not TCP"),
+        (header("192.0.2.1", kind=0x00), "not TCP"),
         (header("192.0.2.1", kind=0x21), "too short"),
-        (SIGNATURE + b"\x21\x11\xff\xff", "65551 bytes"),
+        (SIGNATURE + b"\x21\x11\xff\xff", "65,551 bytes"),
     ],
 )
-def test_a_header_that_cannot_be_used_is_refused_as_soon_as_that_is_known(data: bytes, said: str) -> None:
+def test_an_unusable_header_is_refused_as_early_as_possible(data: bytes, said: str) -> None:
     with pytest.raises(HeaderBroken, match=said):
         parse_header(data)
 
 
-def test_an_address_of_ipv4_inside_ipv6_is_given_as_it_stands() -> None:
+def test_an_ipv4_address_mapped_into_ipv6_is_returned_unchanged() -> None:
     found = parse_header(header("::ffff:192.0.2.1"))
     assert found is not None
     assert found.client == ip_address("::ffff:192.0.2.1")
