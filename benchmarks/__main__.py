@@ -1,6 +1,6 @@
 """`python -m benchmarks [names...] [--rows N] [--runs N] [--tenants N]`: measure, and print one table.
 
-Everything is written to a temporary folder and removed. Nothing else should run on the machine meanwhile.
+All files are in a temporary folder, which is removed. Nothing else should run on the machine during a measurement.
 """
 
 from __future__ import annotations
@@ -43,24 +43,29 @@ MEASUREMENTS: dict[str, Callable[[Path, int, int], Iterator[Figure]]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure the figures Headcount holds.")
-    parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"which: {', '.join([*MEASUREMENTS, 'tenants'])} (all)"
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure the figures of docs/performance.md."
     )
-    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the big lists (1000000)")
-    parser.add_argument("--runs", type=int, default=5, help="how often each is measured (5)")
-    parser.add_argument("--tenants", type=int, default=MANY, help=f"how many tenants of one server ({MANY})")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="name",
+        help=f"measurements to run: {', '.join([*MEASUREMENTS, 'tenants'])} (default: all)",
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the big lists (default: 1000000)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each measurement (default: 5)")
+    parser.add_argument("--tenants", type=int, default=MANY, help=f"tenants of one server (default: {MANY})")
     wanted = parser.parse_args()
     measurements = MEASUREMENTS | {"tenants": lambda folder, _rows, _runs: tenants(folder, wanted.tenants)}
     unknown = set(wanted.names) - measurements.keys()
     if unknown:
-        parser.error(f"there is no measurement called {', '.join(sorted(unknown))}")
+        parser.error(f"unknown measurement: {', '.join(sorted(unknown))}")
     figures: list[Figure] = []
     for name in wanted.names or measurements:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="headcount-bench-") as folder:
             figures += measurements[name](Path(folder), wanted.rows, wanted.runs)
-    print(f"Python {platform.python_version()}, medians of {wanted.runs} runs (least-most), taking turns.\n")
+    print(f"Python {platform.python_version()}, medians of {wanted.runs} runs (least-most), in turns.\n")
     print(table(figures))
     return 1 if any(figure.holds is False for figure in figures) else 0
 

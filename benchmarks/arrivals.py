@@ -1,4 +1,4 @@
-"""From the client's last byte to `completed`, in the real process: how long a company waits, and what it costs."""
+"""Time and processor time from the client's last byte to `completed`, in the real server process."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ IMPORT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One file: seconds from handing its last block to the network until its import is `completed` in the database,
-    and the processor time that the server took for it.
+    """One file. `seconds` is from sending its last block until its import is `completed` in the database.
+
+    `worked` is the processor time of the server for it.
     """
 
     seconds: float
@@ -36,9 +37,9 @@ class Arrival:
 
 
 def quick(folder: Path, runs: int) -> Iterator[Figure]:
-    """A company of 10,000: its first list, the same with 1% changed, and 200 rows of it; and a company of 200."""
+    """Measure a company of 10,000 (its first list, the list with 1% changed, 200 rows of it) and one of 200."""
     many, few = _Lists(folder, QUICK_ROWS), _Lists(folder, FEW_ROWS)
-    some = _last_rows(many.whole, folder / "some.csv")  # of which 1% are as they were before `changed`
+    some = _last_rows(many.whole, folder / "some.csv")  # 1% of them differ from the newest list, `changed`
     found: dict[str, list[Arrival]] = {}
     floor: dict[str, list[Measured]] = {}
     for turn in range(runs):
@@ -60,7 +61,7 @@ def quick(folder: Path, runs: int) -> Iterator[Figure]:
 
 
 class _Lists:
-    """The list of a company, and the same with 1% changed."""
+    """The list of a company, and the list with 1% changed."""
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.rows = rows
@@ -71,7 +72,7 @@ class _Lists:
 def _figures(
     what: str, found: Sequence[Arrival], floor: Sequence[Measured], seconds: float, times: float | None
 ) -> Iterator[Figure]:
-    """What a file took, against an amount, against the floor, and in processor time."""
+    """Yield the time of a file against a limit and against the floor, and its processor time."""
     took = [each.seconds for each in found]
     yield Figure(what, "s", took, most=seconds, absolute=True)
     yield Figure("the same, beside the floor", "s", took, FLOOR, [each.seconds for each in floor], most=times)
@@ -87,7 +88,7 @@ def _last_rows(whole: Path, file: Path) -> Path:
 
 
 def memory(folder: Path, rows: int) -> Iterator[Figure]:
-    """The most memory the server's process held while it took in a big list, its first time and its second."""
+    """Measure the most memory of the server's process while it imports a big list twice, the second time changed."""
     whole = write_people(folder / "people.csv", rows)
     changed = write_people(folder / "changed.csv", rows, changed=CHANGED)
     with headcount(folder / "headcount") as server:
@@ -112,7 +113,7 @@ async def _send_and_wait(server: Server, file: Path, number: int) -> Arrival:
     ):  # fmt: skip
         remote = await sftp.open("sync_users.csv", "wb")
         await remote.write(data[:end])
-        await asyncio.sleep(SETTLE_S)  # what a login makes the server do is not what is measured
+        await asyncio.sleep(SETTLE_S)  # the work of a login is not measured
         before, start = processor_s(server.process.pid), perf_counter()
         await remote.write(data[end:], end)
         await remote.close()
@@ -121,7 +122,7 @@ async def _send_and_wait(server: Server, file: Path, number: int) -> Arrival:
 
 
 def import_state(server: Server, number: int) -> str | None:
-    """The state of import `number` of the client as another process sees it; None if there is no such import."""
+    """Return the state of the client's import `number` as another process sees it; None if it does not exist."""
     with _reading(server) as db:
         return _state(db, server.name, number)
 

@@ -1,7 +1,7 @@
-"""One measured task in a process of its own, so that its time and its memory are its own.
+"""One measured task in its own process, so that its time and memory are measured alone.
 
-`python -m benchmarks.child TASK ARGUMENT...` prints what `measure` returns as JSON: seconds without the start of the
-interpreter, what of them its threads really worked, and the most memory the process ever held.
+`python -m benchmarks.child TASK ARGUMENT...` prints the result of `measure` as JSON: the seconds without the start of
+the interpreter, the processor time, and the peak memory of the process.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def measure(task: str, *arguments: object) -> Measured:
 
 
 def peak_bytes(process: int | str = "self") -> int:
-    """The most memory a process held since it was started. (`ru_maxrss` would begin with its parent's.)"""
+    """Return the peak memory of a process since its start. (`ru_maxrss` would begin with that of its parent.)"""
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def processor_s(process: int) -> float:
-    """The processor time that a process took so far, with its children."""
-    own = time.clock_gettime(~process << 3 | 2)  # as the kernel numbers the clocks of processes
+    """Return the processor time of a process and its children until now."""
+    own = time.clock_gettime(~process << 3 | 2)  # the kernel's number of the process's clock
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     over = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
@@ -53,16 +53,16 @@ def processor_s(process: int) -> float:
 
 
 def read(file: str) -> int:
-    """csv.reader alone: what anybody in Python pays for looking at every cell."""
+    """Read with csv.reader alone: the least cost in Python of looking at every cell."""
     with open(file, encoding="utf-8", newline="") as lines:
         return sum(1 for _ in csv.reader(lines))
 
 
 def insert(file: str, database: str) -> int:
-    """The floor: csv.reader and executemany into a table with a unique e-mail column, in one transaction.
+    """Do the floor: csv.reader and executemany into a table with a unique email column, in one transaction.
 
-    No rules, no history, no teams: what a script of ten lines does, with SQLite as it comes (its rollback journal is
-    some tenths quicker here than the write-ahead log that a server needs).
+    A script of ten lines does this, without rules, history and teams. SQLite has its default settings: its rollback
+    journal is some tenths faster here than the write-ahead log that a server needs.
     """
     db = sqlite3.connect(database, isolation_level=None)
     with open(file, encoding="utf-8", newline="") as lines:
@@ -79,7 +79,7 @@ def insert(file: str, database: str) -> int:
 
 
 def run(file: str, database: str, messages: str, import_id: str) -> dict[str, Any]:
-    """One import by the importer itself, at default settings."""
+    """Run one import with the importer, with default settings."""
     from engine.sqlite.tenant.users import SqliteUsers
     from importer.folder import TenantFolder
     from importer.model import Outcome
@@ -110,14 +110,14 @@ def run(file: str, database: str, messages: str, import_id: str) -> dict[str, An
         )
 
     outcome = asyncio.run(imported())
-    for thread in threading.enumerate():  # which still move what was committed into the file of the database
+    for thread in threading.enumerate():  # these still copy committed data into the database file
         if thread is not threading.current_thread():
             thread.join()
     return {"state": outcome.state.value, **outcome.counts.to_json()}
 
 
 def _worked() -> float:
-    """The processor time of this process, to the microsecond, and of its children that have ended."""
+    """Return the processor time of this process, in microseconds precision, and of its children that have ended."""
     children = os.times()
     return time.process_time() + children.children_user + children.children_system
 
@@ -127,7 +127,7 @@ TASKS: dict[str, Callable[..., Any]] = {"read": read, "insert": insert, "run": r
 
 def main(task: str, *arguments: str) -> None:
     if task == "run":
-        import engine.sqlite.tenant.users  # noqa: F401 - loading modules is not what is measured
+        import engine.sqlite.tenant.users  # noqa: F401 - loading modules is not measured
         import importer.reconcile.run  # noqa: F401
         from server import process
 

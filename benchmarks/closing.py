@@ -1,7 +1,7 @@
-"""How long a company waits for the OK of its list: at an idle server, and while many others upload plain files.
+"""How long a client waits for the OK of its list: at an idle server, and while many others upload plain files.
 
-What is timed is the CLOSE alone, as its client sees it: the file is on disk and its import queued when it is over.
-The file's header makes no sense, so that no import is measured with it.
+Only the CLOSE is timed, as its client sees it: when it ends, the file is on disk and its import is queued. The header
+of the file is invalid, so no import is measured with it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ OTHERS = 25
 CLOSES = 10
 PLAIN_MIB = 16
 ROUNDS = 1000
-"""So often each of the others would send its file: it is stopped before."""
+"""Each of the others would send its file this many times; it is stopped before."""
 
 PAUSE_S = 0.05
 
 
 def close_beside_uploads(folder: Path, runs: int) -> Iterator[Figure]:
-    """CLOSE at the hook's path: without others, and beside 25 that upload plain files, taking turns."""
+    """Measure CLOSE at the hook's path: alone, and beside 25 clients that upload plain files, in turns."""
     plain = folder / "plain"
     plain.write_bytes(os.urandom(MIB) * PLAIN_MIB)
     others = tuple(f"other-{number}" for number in range(OTHERS))
@@ -65,7 +65,7 @@ async def _closes(server: Server) -> list[float]:
 
 
 def _uploading(server: Server, tenant: str, plain: Path) -> subprocess.Popen[bytes]:
-    """OpenSSH's client, sending the same file again and again."""
+    """Start OpenSSH's client, which sends the same file again and again."""
     batch = server.folder / "uploads"
     batch.write_text(f"put {plain} plain\n" * ROUNDS)
     command = ["sftp", "-q", "-F", str(server.folder / "ssh_config"), "-b", str(batch), tenant]

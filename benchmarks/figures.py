@@ -1,4 +1,4 @@
-"""What a measurement is worth: the figure, what stands beside it, their ratio, and whether the promise holds."""
+"""The result of a measurement: the figure, the figure beside it, their ratio, and whether the promise holds."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ HEADINGS = ("what", "Headcount", "beside it", "", "ratio", "promised", "holds")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. All figures are "less is better".
+    """One line of the table. Less is better in all figures.
 
-    `ours` and `beside` hold every run's value in `unit`; `beside` is empty if the promise is an amount. `most` is the
-    promise: the ratio of the medians, or our median itself without a peer, may be this at most. None: shown only.
+    `ours` (Headcount) and `beside` have the value of every run in `unit`; `beside` may be empty. `most` is the
+    promise: a limit of the ratio of the medians, or with `absolute` of the median of `ours`. None: no promise.
     """
 
     what: str
@@ -48,7 +48,7 @@ class Figure:
 
 
 def _shown(values: Sequence[float], unit: str) -> str:
-    """The median, and the span of the runs."""
+    """Return the median, with the least and the most of the runs."""
     if not values:
         return ""
     digits = 0 if unit in ("MiB", "files") else 3 if max(values) < 1 else 2
@@ -57,7 +57,7 @@ def _shown(values: Sequence[float], unit: str) -> str:
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """The figures as a table that reads well in a terminal and is Markdown."""
+    """Return the figures as a Markdown table that is also readable in a terminal."""
     rows = [HEADINGS, *(figure.cells() for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = [

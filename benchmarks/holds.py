@@ -1,8 +1,8 @@
-"""The longest that the event loop of the real server was held: no other client is served meanwhile.
+"""The longest time that the event loop of the real server was blocked, so that no other client was served.
 
-Beside it stands the same of a process that does nothing but look at the clock, in the same time: where that is long,
-the machine held both. So the processor time is told apart: of the one step that took most, and of the process while
-the loop was late, which no step of its own need be the cause of.
+It is compared with a process that only looks at the clock at the same time: if that is long too, the machine blocked
+both. So the processor time is measured separately: of the longest step, and of the process while the loop was late.
+The loop may be late without a long step of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 from benchmarks.arrivals import completed
 from benchmarks.figures import Figure
 from benchmarks.people import write_people
-from benchmarks.servers import NEIGHBOUR, TENANT, Server, headcount, stopping, until
+from benchmarks.servers import NEIGHBOR, TENANT, Server, headcount, stopping, until
 from benchmarks.watched import LATE
 
 NAMES = 100_000
@@ -37,17 +37,17 @@ LOOKS_S = 0.001
 
 
 def longest_holds(folder: Path, rows: int) -> Iterator[Figure]:
-    """The first page; a crowd that shakes hands; huge forms; many names listed; a big list, its index, and again."""
+    """Measure the pages, many handshakes, huge forms, a long listing, a big list, its index, and the list again."""
     big = write_people(folder / "big.csv", rows)
     changed = write_people(folder / "changed.csv", rows, changed=CHANGED)
     with headcount(folder / "headcount", watched=True) as server:
-        files = folder / "headcount" / "data" / "tenants" / NEIGHBOUR / "files" / "many"
+        files = folder / "headcount" / "data" / "tenants" / NEIGHBOR / "files" / "many"
         works: list[tuple[str, Callable[[], object]]] = [
             ("the first page", lambda: urllib.request.urlopen(f"{server.http}/sign-in").close()),
             ("the other pages, each its first time", lambda: _pages(server)),
             ("a crowd of handshakes", lambda: crowd(server)),
             (f"forms of {FORM_PARTS:,} parts", lambda: forms(server)),
-            (f"{NAMES:,} names listed", lambda: list_names(replace(server, name=NEIGHBOUR), files)),
+            (f"{NAMES:,} names listed", lambda: list_names(replace(server, name=NEIGHBOR), files)),
             (f"{rows:,} rows imported", lambda: _import(server, big, 1)),
             ("their search index made", lambda: indexed(server)),
             (f"{rows:,} rows again, 1% changed", lambda: _import(server, changed, 2)),
@@ -57,7 +57,7 @@ def longest_holds(folder: Path, rows: int) -> Iterator[Figure]:
 
 
 def longest_hold(server: Server, folder: Path, what: str, work: Callable[[], object]) -> Iterator[Figure]:
-    """What held the loop of a `watched` server while `work` was done."""
+    """Yield what blocked the loop of a `watched` server during `work`."""
     held, worked, late, idle = _held_by(server, folder, work)
     yield Figure(f"longest step of the loop: {what}", "s", [held], "idle loop", [idle], most=MOST_S, absolute=True)
     yield Figure("the most processor time of one step", "s", [worked], most=MOST_S, absolute=True)
@@ -65,8 +65,8 @@ def longest_hold(server: Server, folder: Path, what: str, work: Callable[[], obj
 
 
 def _held_by(server: Server, folder: Path, work: Callable[[], object]) -> tuple[float, float, float, float]:
-    """The longest step, the most processor time of one and of the process while the loop was late, and the longest
-    that the idle loop was held meanwhile."""
+    """Return four maxima in seconds: a step, the processor time of a step, the processor time of the process while
+    the loop was late, and a hold of the idle loop."""
     start = time.time()
     with _idle(folder / "idle") as idle:
         work()
@@ -83,7 +83,7 @@ def _held_by(server: Server, folder: Path, work: Callable[[], object]) -> tuple[
 
 @contextmanager
 def _idle(path: Path) -> Iterator[Path]:
-    """A loop that does nothing; the longest it was held is in the file afterwards."""
+    """Run an idle loop; afterwards the file has the longest time that it was blocked."""
     script = (
         "import signal, sys, time\n"
         "ended = []\n"
@@ -106,7 +106,7 @@ def crowd(server: Server) -> None:
 
 
 def _browser(server: Server) -> urllib.request.OpenerDirector:
-    """A browser that the operator has signed in with."""
+    """Return a browser in which the operator has signed in."""
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
     browser.addheaders = [("Origin", server.http)]
     browser.open(f"{server.http}/sign-in", urlencode({"token": server.token}).encode()).close()
@@ -120,7 +120,7 @@ def _pages(server: Server) -> None:
 
 
 def forms(server: Server) -> None:
-    """One form to a page that reads fields, and one to a page that takes a file."""
+    """Send one form to a page that reads fields, and one to a page that accepts a file."""
     part = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     browser = _browser(server)

@@ -1,6 +1,6 @@
-"""How much memory the server takes at most: with all it can do at once, and for files of 2 GiB.
+"""The most memory that the server takes: with all kinds of work at once, and for files of 2 GiB.
 
-The most is what the process ever held (VmHWM). The processes beside it, which read first files, are noted apart.
+It is the peak of the process (VmHWM). Its child processes, which read first files, are measured separately.
 """
 
 from __future__ import annotations
@@ -22,31 +22,34 @@ from benchmarks.child import peak_bytes, processor_s
 from benchmarks.figures import MIB, Figure
 from benchmarks.holds import crowd, forms, indexed, list_names
 from benchmarks.people import write_people
-from benchmarks.servers import NEIGHBOUR, TENANT, Server, command, headcount
+from benchmarks.servers import NEIGHBOR, TENANT, Server, command, headcount
 
 HUGE_BYTES = 2 * 1024**3
-"""The most that a file may have at the default settings."""
+"""The largest file at the default settings."""
 
 THIRD = "initech"
-"""A company of its own for many names: it has room for no further file."""
+"""A separate company for many names, because its quota then allows no more files."""
 
 MOST_MIB = 300
 CHANGED = 0.01
 OWN, IGNORED = 4, 12
-"""Columns of a wide list beside those of a plain one: custom fields, and columns that no setting knows."""
+"""Additional columns of a wide list: custom fields, and unknown columns."""
 
 PIECE = 64 * MIB
 LOOK_S = 0.02
 
 
 def at_once(folder: Path, rows: int) -> Iterator[Figure]:
-    """Two companies' big lists, one of them again; the index of one, a download of its users, a crowd of handshakes,
-    forms, names, and a file of 2 GiB up and down."""
+    """Measure the memory with much work at once.
+
+    The work: big lists of two companies, one of them again; a search index; a download of users; many handshakes,
+    forms and names; a file of 2 GiB up and down.
+    """
     whole, changed = write_people(folder / "1.csv", rows), write_people(folder / "2.csv", rows, changed=CHANGED)
     big = _random(folder / "big")
-    with headcount(folder / "headcount", (TENANT, NEIGHBOUR, THIRD)) as server, _children(server) as children:
+    with headcount(folder / "headcount", (TENANT, NEIGHBOR, THIRD)) as server, _children(server) as children:
         files = folder / "headcount" / "data" / "tenants" / THIRD / "files"
-        other = replace(server, name=NEIGHBOUR)
+        other = replace(server, name=NEIGHBOR)
         idle = peak_bytes(server.process.pid) / MIB
         server.sftp(f"put {whole} sync_users.csv")
         completed(server, 1, every_s=0.2)
@@ -72,7 +75,7 @@ def at_once(folder: Path, rows: int) -> Iterator[Figure]:
 
 
 def huge_files(folder: Path, rows: int) -> Iterator[Figure]:
-    """A list of 2 GiB, its first time and again; and a file of 2 GiB up and down."""
+    """Measure a list of 2 GiB, first and again, and a file of 2 GiB up and down."""
     wide = _wide(folder / "wide.csv", rows)
     again = _wide(folder / "again.csv", rows, changed=CHANGED)
     with headcount(folder / "headcount") as server, _children(server) as children:
@@ -107,7 +110,7 @@ def _import(server: Server, file: Path, number: int) -> None:
 
 
 def _download(server: Server) -> None:
-    """All users of a company, as fast as they come."""
+    """Download all users of a company as fast as possible."""
     where = f"{server.http}/api/v1/tenants/{TENANT}/users.jsonl"
     asked = urllib.request.Request(where, headers={"Authorization": f"Bearer {server.token}"})
     with urllib.request.urlopen(asked) as answer:
@@ -122,7 +125,7 @@ class _Most:
 
 @contextmanager
 def _children(server: Server) -> Iterator[_Most]:
-    """Note the most memory that a process beside the server's held."""
+    """Record the most memory that a child process of the server held."""
     most, ended = _Most(), threading.Event()
     listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
 
@@ -133,7 +136,7 @@ def _children(server: Server) -> Iterator[_Most]:
                 for task in tasks.iterdir():  # a process is the child of the thread that started it
                     for child in (task / "children").read_text().split():
                         if _program(child) == own:
-                            continue  # it has the server's memory until it begins its own program
+                            continue  # it shares the server's memory until it starts its own program
                         most.most_bytes = max(most.most_bytes, peak_bytes(child))
 
     looking = threading.Thread(target=look)
@@ -150,7 +153,7 @@ def _program(process: int | str) -> bytes:
 
 
 def _random(path: Path) -> Path:
-    """A file of HUGE_BYTES that nothing can make shorter."""
+    """Write a file of HUGE_BYTES that cannot be compressed as a whole."""
     piece = os.urandom(PIECE)
     with path.open("wb") as file:
         for _ in range(HUGE_BYTES // PIECE):
@@ -159,7 +162,7 @@ def _random(path: Path) -> Path:
 
 
 def _wide(path: Path, rows: int, *, changed: float = 0.0) -> Path:
-    """A list of HUGE_BYTES at most: plain rows, each with as much more in further columns as there is room for."""
+    """Write a list of at most HUGE_BYTES: plain rows with additional columns of text that fill it."""
     plain = write_people(path.with_suffix(".plain"), rows, changed=changed)
     more = HUGE_BYTES - plain.stat().st_size
     text = random.Random(1).randbytes(4096).hex()

@@ -1,4 +1,4 @@
-"""Big imports: the importer beside what Python and SQLite cost anybody, each run in a fresh process, taking turns."""
+"""Big imports: the importer beside the bare cost of Python and SQLite, each run in a fresh process, in turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RENEWED = 0.01
 
 
 class Company:
-    """The user lists of one company and the databases they go into."""
+    """The user lists of one company, and paths for databases."""
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder, self.rows = folder, rows
@@ -30,7 +30,7 @@ class Company:
         (folder / "messages").mkdir(exist_ok=True)
 
     def database(self, name: str) -> Path:
-        """A path where no database is; that of the users is `users.db`."""
+        """Remove a database of this name; return its path. The database of the users is `users.db`."""
         path = self.folder / f"{name}.db"
         for file in self.folder.glob(f"{path.name}*"):
             file.unlink()
@@ -47,7 +47,7 @@ class Company:
 
 
 def renew(file: Path, path: Path) -> Path:
-    """Write the list with `RENEWED` of its people gone and as many new ones in their places, at `path`."""
+    """Write the list to `path`, with `RENEWED` of its users replaced by new ones."""
     dice = random.Random(4)
     with file.open(encoding="utf-8", newline="") as lines, path.open("w", encoding="utf-8", newline="") as out:
         out.write(next(lines))
@@ -58,7 +58,7 @@ def renew(file: Path, path: Path) -> Path:
 
 
 def shuffle(file: Path, path: Path) -> Path:
-    """Write the list with all rows in another order at `path`."""
+    """Write the list to `path`, with its rows in another order."""
     with file.open(encoding="utf-8", newline="") as lines:
         header, *rows = lines
     random.Random(3).shuffle(rows)
@@ -68,8 +68,8 @@ def shuffle(file: Path, path: Path) -> Path:
 
 
 def first_and_again(folder: Path, rows: int, runs: int) -> Iterator[Figure]:
-    """The first import of everybody, and the list again: as it was, with some rows changed, in another order, or with
-    some people gone and as many new.
+    """Measure the first import of a list, and the list again: unchanged, with changed rows, in another order, or with
+    some users replaced by new ones.
     """
     company = Company(folder, rows)
     floor, reading = [], []

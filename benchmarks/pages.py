@@ -1,6 +1,6 @@
-"""How soon lists and searches answer over HTTP from the real process: 10,000 imports, any number of users.
+"""Response times of lists and searches over HTTP of the real server: 10,000 imports, any number of users.
 
-Beside each stands what the same API takes to show one user, which is one look into an index.
+Each is compared with the time of the same API for one user, which is one lookup in an index.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from importer.model import Counts, FileFacts, ImportState, Outcome, Problem, Sev
 IMPORTS = 10_000
 MESSAGES = 100
 REQUESTS = 20
-"""So often in each run everything is asked."""
+"""Each run sends every request this many times."""
 INDEXED_S = 600.0
 MOST_MS = 100.0
 ONE_USER = "one user by address"
 
 Ask = Callable[[int], str]
-"""The path of the request of this number: no two look for quite the same."""
+"""Returns the path of a request by its number: each searches for something else."""
 
 
 def pages(folder: Path, rows: int, runs: int) -> Iterator[Figure]:
-    """Lists and searches, by the API as programs ask and by the page as browsers do."""
+    """Measure lists and searches through the API and through the pages."""
     with headcount(folder / "headcount") as server:
         server.sftp(f"put {write_people(folder / 'people.csv', rows)} sync_users.csv")
         completed(server, 1, every_s=0.2)
@@ -61,11 +61,11 @@ def _questions(rows: int) -> dict[str, Ask]:
     api, page = f"/api/v1/tenants/{TENANT}", f"/tenants/{TENANT}"
     imports, users = f"imports, {IMPORTS:,}", f"users, {rows:,}"
 
-    def anybody(turn: int) -> str:
+    def some_address(turn: int) -> str:
         return address(turn * 7919 % rows)
 
     return {
-        ONE_USER: lambda turn: f"{api}/users/{anybody(turn)}",
+        ONE_USER: lambda turn: f"{api}/users/{some_address(turn)}",
         f"{imports}: the newest 50": lambda _: f"{api}/imports?limit=50",
         f"{imports}: 50 from the middle": lambda turn: f"{api}/imports?limit=50&before={IMPORTS // 2 + turn}",
         f"{imports}: those that failed": lambda _: f"{api}/imports?limit=50&state=failed",
@@ -75,8 +75,8 @@ def _questions(rows: int) -> dict[str, Ask]:
         f"{users}: two common names": lambda turn: (
             f"{api}/users?limit=50&search={FIRST[turn % PLAIN_FIRST]}+{LAST[turn % PLAIN_LAST]}"
         ),
-        f"{users}: one address": lambda turn: f"{api}/users?limit=50&search={anybody(turn)}",
-        f"{users}: nobody": lambda turn: f"{api}/users?limit=50&search=nobody{turn}",
+        f"{users}: one address": lambda turn: f"{api}/users?limit=50&search={some_address(turn)}",
+        f"{users}: no user": lambda turn: f"{api}/users?limit=50&search=nobody{turn}",
         f"{users}: who is deactivated": lambda _: f"{api}/users?limit=50&state=deactivated",
         f"{users}: a letter, deactivated": lambda turn: (
             f"{api}/users?limit=50&state=deactivated&search={FIRST[turn % PLAIN_FIRST][0]}"
@@ -87,7 +87,7 @@ def _questions(rows: int) -> dict[str, Ask]:
 
 
 def _timed(client: httpx.Client, path: str) -> float:
-    """Milliseconds until the whole answer is here."""
+    """Return the milliseconds until the complete answer has arrived."""
     start = time.perf_counter()
     client.get(path).raise_for_status()
     return (time.perf_counter() - start) * 1000
@@ -103,7 +103,7 @@ def _sign_in(browser: httpx.Client, server: Server) -> None:
 
 
 def _many_imports(database: Path) -> None:
-    """Imports like the one that ran, with as much to say as is kept; one in a thousand failed."""
+    """Add imports like the one that ran, each with the most messages that are kept; one in a thousand failed."""
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
         (sequence,) = db.execute("SELECT max(sequence) FROM imports").fetchone()
         now, numbers = rfc3339(utc_now()), range(2, IMPORTS + 1)
@@ -122,7 +122,7 @@ def _many_imports(database: Path) -> None:
 
 
 def _outcome(state: ImportState) -> str:
-    sentence = "manager names nobody: olivia.smith0@acme.example. The manager stays as it was; correct the address."
+    sentence = "No such user; the manager was not changed. Fix the cell or add a row. olivia.smith0@acme.example."
     said = (Severity.WARNING, "unknown_manager", sentence)
     messages = tuple(Problem(*said, line, "manager", "olivia.smith0@acme.example") for line in range(MESSAGES))
     facts = FileFacts("sync_users.csv", 1, "ab" * 32, 1)
@@ -135,7 +135,7 @@ def _some_leave(folder: TenantFolder) -> None:
 
 
 def _indexed(folder: TenantFolder) -> bool:
-    """Whether the server has brought the search index up to date."""
+    """Return whether the search index is up to date."""
     if not folder.search_db.exists():
         return False
     with closing(sqlite3.connect(folder.users_db)) as db:

@@ -1,7 +1,7 @@
-"""A company's user list of any size: believable, and the same for the same seed.
+"""A realistic user list of a company, of any size; the same seed gives the same list.
 
-Fourteen columns, some 150 bytes a row. Most lines are plain; about one in twenty has a quoted cell and one in ten a
-name outside ASCII. Everybody but the first has a manager further up, eight reports each.
+It has 14 columns and about 150 bytes a row. Most rows are plain; about one in 20 has a quoted cell, and one in 10 a
+name outside ASCII. All users except the first have a manager further up, with 8 reports each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LAST = (
     "Smith", "Jones", "Taylor", "Brown", "Schmidt", "Fischer", "Weber", "Rossi", "Bianchi", "García", "Martínez",
     "Nowak", "Kowalska", "Dubois", "Moreau",
 )  # fmt: skip
-PLAIN_FIRST, PLAIN_LAST = 14, 9  # as many of them are in addresses
+PLAIN_FIRST, PLAIN_LAST = 14, 9  # only so many of them are used in addresses
 TITLES = ("Software Engineer", "Account Executive", "Nurse", "Warehouse Associate", "Team Lead", "Analyst", "Driver")
 PLACES = (
     ("London", "Europe/London", "en"),
@@ -39,7 +39,7 @@ REPORTS_EACH = 8
 
 
 def write_people(path: Path, rows: int, *, changed: float = 0.0, seed: int = 1) -> Path:
-    """Write a user list of `rows` people; `changed` of them (0 to 1) have another job title than with 0."""
+    """Write a list of `rows` users; the fraction `changed` of them (0 to 1) has another job title than with 0."""
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(HEADER)
         file.writelines(_lines(rows, changed, seed))
@@ -47,7 +47,7 @@ def write_people(path: Path, rows: int, *, changed: float = 0.0, seed: int = 1) 
 
 
 def address(number: int) -> str:
-    """The address tells the name, so that a manager's can be written without looking the person up."""
+    """Return the address of user `number`. It follows from the number, so a manager's address needs no lookup."""
     first, last = FIRST[number % PLAIN_FIRST], LAST[number // PLAIN_FIRST % PLAIN_LAST]
     return f"{first}.{last}{number}@acme.example".lower()
 

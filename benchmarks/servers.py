@@ -1,6 +1,6 @@
-"""The two servers that are compared, each a process of its own on a free port, and OpenSSH's client for both.
+"""The two servers that are compared, each in its own process on a free port, and OpenSSH's client for both.
 
-Ours is `python -m server serve` at its default settings; the peer is OpenSSH's sshd with its internal-sftp.
+Headcount is `python -m server serve` with default settings; the peer is OpenSSH's sshd with its internal-sftp.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TypeVar
 from benchmarks.child import ROOT
 
 T = TypeVar("T")
-TENANT, NEIGHBOUR = "acme", "globex"
+TENANT, NEIGHBOR = "acme", "globex"
 PROGRAM = [sys.executable, "-m", "server"]
 START_S = 300.0
 STOP_S = 20.0
@@ -58,9 +58,9 @@ Subsystem sftp internal-sftp
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server and how its clients find it. `home` is where relative paths of the client begin.
+    """A running server and its addresses. `home` is the prefix of the client's paths on the server.
 
-    `http` is where Headcount answers browsers and programs, and `token` is the operator's.
+    `http` is the base URL of Headcount's pages and API, and `token` an operator's token.
     """
 
     name: str
@@ -71,10 +71,10 @@ class Server:
     http: str = ""
     token: str = ""
     begun: float = 0.0
-    """When the process was started, by `time.monotonic()`."""
+    """The start of the process, by `time.monotonic()`."""
 
     def sftp(self, *commands: str) -> float:
-        """Run OpenSSH's client with these commands, from its start to its end; seconds. Raises if one failed."""
+        """Run OpenSSH's client with these commands; return its seconds in all. Raises if a command fails."""
         command = ["sftp", "-q", "-F", str(self.folder / "ssh_config"), "-b", "-", self.name]
         start = time.perf_counter()
         subprocess.run(command, input="\n".join(commands).encode(), stdout=subprocess.DEVNULL, check=True)
@@ -82,7 +82,7 @@ class Server:
 
 
 def cpu_s(server: Server) -> float:
-    """The processor time that the server's process took so far, with that of its children once they have ended."""
+    """Return the processor time of the server's process until now, and of its children that have ended."""
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
     deadline = time.monotonic() + CHILDREN_S
     while children.read_text() and time.monotonic() < deadline:
@@ -94,14 +94,14 @@ def cpu_s(server: Server) -> float:
 def until(
     condition: Callable[[], T | None], process: subprocess.Popen[bytes], deadline_s: float, every_s: float
 ) -> T:
-    """The first answer of `condition` that is true. Raises TimeoutError, also when `process` ended meanwhile."""
+    """Return the first true answer of `condition`. Raises TimeoutError after `deadline_s`, or if `process` ends."""
     deadline = time.monotonic() + deadline_s
     while time.monotonic() < deadline and process.poll() is None:
         found = condition()
         if found:
             return found
         time.sleep(every_s)
-    raise TimeoutError(f"{process.args!r} did not get there in {deadline_s:g} s")
+    raise TimeoutError(f"{process.args!r} ended, or was not ready in {deadline_s:g} s")
 
 
 @contextmanager
@@ -124,11 +124,11 @@ def keygen(path: Path) -> Path:
 
 @contextmanager
 def headcount(
-    folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOUR), *, watched: bool = False
+    folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOR), *, watched: bool = False
 ) -> Iterator[Server]:
-    """Headcount with tenants that have the same key; the first of them is the server's client.
+    """Run Headcount with tenants that have the same key; the server's client logs in as the first one.
 
-    `watched`: the steps that hold its event loop are noted in `held.jsonl` (see `benchmarks.watched`).
+    `watched`: long steps of its event loop are written to `held.jsonl` (see `benchmarks.watched`).
     """
     folder.mkdir()
     key = keygen(folder / "key")
@@ -140,9 +140,9 @@ def headcount(
 
 @contextmanager
 def at_work(
-    folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOUR), *, watched: bool = False
+    folder: Path, tenants: tuple[str, ...] = (TENANT, NEIGHBOR), *, watched: bool = False
 ) -> Iterator[Server]:
-    """Headcount on the data in `folder`, which `headcount` made; it listens when it is given out."""
+    """Run Headcount on the data in `folder`, which `headcount` made; yield it when it listens."""
     token = command(folder, "token", "create", "--operator")
     log = folder / "server.log"
     begun = time.monotonic()
@@ -156,14 +156,14 @@ def at_work(
 
 
 def command(folder: Path, *words: str) -> str:
-    """What `headcount` prints when it is run with these words."""
+    """Run `headcount` with these words; return its output."""
     program = [*PROGRAM, *words]
     done = subprocess.run(program, cwd=ROOT, env=_environment(folder), check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.strip()
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
+    other = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
     settings = {
         "DATA_DIR": folder / "data",
         "SFTP_HOST": "127.0.0.1",
@@ -171,7 +171,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "HTTP_PORT": 0,
         "LOG_FORMAT": "json",
     }
-    return ours | {f"HEADCOUNT_{name}": str(value) for name, value in settings.items()}
+    return other | {f"HEADCOUNT_{name}": str(value) for name, value in settings.items()}
 
 
 def _listening(log: Path) -> tuple[int, int] | None:
@@ -184,7 +184,7 @@ def _listening(log: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def openssh(folder: Path) -> Iterator[Server]:
-    """OpenSSH's server for the account that runs us."""
+    """Run OpenSSH's server for the system user that runs the benchmark."""
     folder.mkdir()
     (folder / "home").mkdir()
     keygen(folder / "host_key")
@@ -194,10 +194,10 @@ def openssh(folder: Path) -> Iterator[Server]:
     config = folder / "sshd_config"
     config.write_text(SSHD_CONFIG.format(port=port, folder=folder))
     if os.getuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where it drops its privileges to
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd needs it as its root without privileges
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if sshd is None:
-        raise LookupError("OpenSSH's server (sshd) is what Headcount is measured beside: apt install openssh-server")
+        raise LookupError("the measurement needs OpenSSH's server (sshd) for comparison: apt install openssh-server")
     with (folder / "sshd.log").open("w") as output:
         process = subprocess.Popen([sshd, "-D", "-e", "-f", config], stderr=output)
     with stopping(process):

@@ -1,6 +1,6 @@
-"""Many companies on one server: how soon it is ready, what /metrics takes, and what it costs while nothing happens.
+"""Many tenants on one server: the time until it is ready, the time of /metrics, and the cost of the idle server.
 
-The tenants are copies of one that the product made and filled itself; the server is the real process.
+The tenants are copies of one that Headcount made and filled; the server is the real process.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from benchmarks.servers import TENANT, Server, at_work, headcount, until
 
 USERS = 50
 IDLE_S = 60.0
-"""With the looks of each minute in it."""
+"""Long enough to include the work that the server does every minute."""
 
 QUIET_S = 2.0
 QUIET = 0.05
-"""Of a core: below it what a first start still has to find out in the background is done."""
+"""Fraction of a core. Below it, the background work of a first start has ended."""
 
 SETTLE_S = 1800.0
 ASKED = 5
@@ -39,7 +39,7 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def tenants(folder: Path, count: int) -> Iterator[Figure]:
-    """A server of `count` tenants with 50 users each: its first start, and one after it, which knows them."""
+    """Measure a server of `count` tenants with 50 users each: its first start, and the next, which knows them."""
     with headcount(folder / "headcount") as server:
         file = write_people(folder / "people.csv", USERS)
         server.sftp(f"put {file} sync_users.csv")
@@ -74,7 +74,7 @@ def tenants(folder: Path, count: int) -> Iterator[Figure]:
 
 
 def first_indexes(folder: Path) -> Iterator[Figure]:
-    """A first start with many tenants whose users have no search index yet: how busy making them keeps the server."""
+    """Measure how busy a first start is with many tenants whose users have no search index yet."""
     with headcount(folder / "headcount") as server:
         server.sftp(f"put {write_people(folder / 'people.csv', INDEXED_USERS)} sync_users.csv")
         completed(server, 1, every_s=0.05)
@@ -93,19 +93,19 @@ def first_indexes(folder: Path) -> Iterator[Figure]:
 
 
 def _ask_now_and_then(server: Server) -> None:
-    """For a minute and some seconds, so that every round comes once."""
+    """Request /metrics for `HELD_S`, so that all periodic work happens at least once."""
     until_s = time.monotonic() + HELD_S
     while time.monotonic() < until_s:
         _timed(server, BUSY_S)
 
 
 def _multiply(data: Path, count: int) -> None:
-    """Make `count` tenants of the one that is there, as if each had sent the same file."""
+    """Make `count` tenants from the existing one, as if each had sent the same file."""
     with closing(sqlite3.connect(data / "headcount.db", isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         columns = [row[1] for row in db.execute("PRAGMA table_info(imports)")]
         others = ", ".join(name for name in columns if name not in ("tenant", "sequence"))
-        for number in range(count - 2):  # two are there
+        for number in range(count - 2):  # two exist
             name = f"company-{number}"
             without = shutil.ignore_patterns("search.db*")
             shutil.copytree(data / "tenants" / TENANT, data / "tenants" / name, ignore=without)
@@ -132,7 +132,7 @@ def _answers(url: str) -> bool:
 
 
 def _timed(server: Server, after_s: float = 0.0) -> float:
-    """Seconds until all of /metrics is here, asked `after_s` from now."""
+    """Wait `after_s`, request /metrics, and return the seconds until the complete answer has arrived."""
     time.sleep(after_s)
     start = time.perf_counter()
     with urllib.request.urlopen(f"{server.http}/metrics", timeout=600) as answer:
@@ -141,7 +141,7 @@ def _timed(server: Server, after_s: float = 0.0) -> float:
 
 
 def _settled(server: Server) -> tuple[float, float]:
-    """Wait until the server is idle. Returns the processor time it took until then, and the seconds."""
+    """Wait until the server is idle. Return its processor time until then, and the seconds of the wait."""
     start = time.monotonic()
     while time.monotonic() - start < SETTLE_S:
         if max(_share(server, QUIET_S) for _ in range(5)) < QUIET:
@@ -150,18 +150,18 @@ def _settled(server: Server) -> tuple[float, float]:
 
 
 def _share(server: Server, seconds: float) -> float:
-    """The part of a core that the server takes in the next `seconds`."""
+    """Return the fraction of a core that the server takes in the next `seconds`."""
     start, before = time.monotonic(), _processor_s(server)
     time.sleep(seconds)
     return (_processor_s(server) - before) / (time.monotonic() - start)
 
 
 def _processor_s(server: Server) -> float:
-    """The processor time of the server's process, user and system."""
+    """Return the processor time of the server's process, user and system."""
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
 def _resident(server: Server) -> int:
-    """What the process holds in memory now, in bytes."""
+    """Return the memory of the process now, in bytes."""
     return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Sending and fetching files with OpenSSH's client: Headcount beside OpenSSH's own server, taking turns."""
+"""Uploads and downloads with OpenSSH's client: Headcount beside OpenSSH's server, in turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PEER = "OpenSSH's server"
 
 
 def big_files(folder: Path, runs: int) -> Iterator[Figure]:
-    """One big file up and down; and up at the hook's path, where it is on disk before the client hears OK."""
+    """Measure one big file up and down, and up at the hook's path, where it is on disk before the client's OK."""
     big = folder / "big"
     big.write_bytes(os.urandom(MIB) * BIG_MIB)
     with headcount(folder / "headcount") as ours, openssh(folder / "openssh") as peer:
@@ -31,7 +31,7 @@ def big_files(folder: Path, runs: int) -> Iterator[Figure]:
                     worked = cpu_s(server)
                     up.setdefault(f"{server.name} {verb}", []).append(server.sftp(command))
                     cpu.setdefault(f"{server.name} {verb}", []).append(cpu_s(server) - worked)
-            # Not a user list, so its import ends at its first line and does not disturb the next turn.
+            # The file is not a user list, so its import fails at the first line and does not disturb the next turn.
             up.setdefault("hook", []).append(ours.sftp(f"put {big} sync_users.csv"))
             up.setdefault("put -f", []).append(peer.sftp(f"put -f {big} {peer.home}synced"))
     size = f"of {BIG_MIB} MiB"
@@ -43,7 +43,7 @@ def big_files(folder: Path, runs: int) -> Iterator[Figure]:
 
 
 def small_files(folder: Path, runs: int) -> Iterator[Figure]:
-    """Connect, send a small file, disconnect: what a server full of small tenants spends its day with."""
+    """Measure connecting, sending a small file and disconnecting: the usual work of a server with small tenants."""
     small = folder / "small"
     small.write_text("a small file\n")
     with headcount(folder / "headcount") as ours, openssh(folder / "openssh") as peer:

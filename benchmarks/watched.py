@@ -1,12 +1,11 @@
-"""The real server, with a note of all that held its event loop: `python -m benchmarks.watched FILE serve`.
+"""The real server, with a log of all that blocked its event loop: `python -m benchmarks.watched FILE serve`.
 
-Nothing else is served while a step lasts, which is one callback of the loop; nor while another thread keeps the
-interpreter for itself, as a long call into C does. So beside the steps there are looks: calls of the loop that are
-due every few milliseconds.
+The server serves nothing else during a step, which is one callback of the loop, or while another thread keeps the
+interpreter, as a long call into C does. So there are also looks: calls of the loop that are due every `LOOK_S`.
 
-One line of JSON in FILE for each step, and for each look's delay, of more than NOTED_S: its end (seconds since 1970),
-its length, what of it may have been processor time, and what it was. Of a step that is the time of the loop's thread;
-of a delay that of the whole process, since any thread may have been the cause.
+FILE gets one line of JSON for each step, and each delay of a look, that is longer than NOTED_S. A line has the end
+(seconds since 1970), the length, the processor time and a name. The processor time of a step is that of the loop's
+thread. That of a delay is of the whole process, because any thread may be the cause.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ LATE = "a look, late"
 
 
 def watch(notes: TextIO) -> None:
-    """Note what holds the event loop of this process's main thread from now on."""
+    """From now on, log what blocks the event loop of this process's main thread."""
     handle: Any = asyncio.Handle
     run = handle._run
     looks: list[_Looks] = []
@@ -36,7 +35,7 @@ def watch(notes: TextIO) -> None:
 
     def timed(self: Any) -> None:
         if threading.current_thread() is not threading.main_thread():
-            run(self)  # of an import's own loop, which serves no client
+            run(self)  # the loop of an import, which serves no client
             return
         if not looks:
             looks.append(_Looks(self._loop, note))
@@ -48,7 +47,7 @@ def watch(notes: TextIO) -> None:
 
 
 class _Looks:
-    """Calls of the event loop, one after the other, each of which says how much later than due it came."""
+    """Calls of the event loop, one after the other; each reports its delay."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, note: Any) -> None:
         self._loop = loop

@@ -1,10 +1,10 @@
-"""Headcount in a minute: a real server, a real key, the real `sftp`, three days of a company's user lists.
+"""Headcount in a minute: a real server, a real key, the real `sftp`, and three days of a company's user lists.
 
-Monday's list creates everybody. Tuesday's changes some, adds a few and leaves some out. Wednesday's was cut short on
-its way, and is held: nobody loses access. Then the server stays up for you to try things, until Ctrl-C.
+Monday's list creates all users. Tuesday's list changes, adds and leaves out some users. Wednesday's file was cut
+short, so it is held and deactivates no user. Then the server keeps running until Ctrl-C, so that you can use it.
 
-Everything lives in a temporary folder that is removed at the end, and on free ports, so that nothing of yours is
-touched. `--once` ends after the reports, with the exit code of Monday's `headcount import wait`.
+All files are in a temporary folder that is removed at the end, and the server uses free ports. Nothing else on the
+machine is changed. `--once` ends after the reports, with the exit code of Monday's `headcount import wait`.
 """
 
 from __future__ import annotations
@@ -49,29 +49,29 @@ Host {tenant}
 GO_ON = """
 The server keeps running until you press Ctrl-C.
 
-  The page         {http}  (Wednesday's list waits there for a decision)
-  signs in with    {token}
+  Page             {http}  (Wednesday's import is held there: approve or discard it)
+  Token            {token}  (to sign in)
 
-From another terminal:
+In another terminal:
 
   Send a file      {sftp}
                    sftp> put deploy/demo/wednesday.csv sync_users.csv
-  A dry run        sftp> put deploy/demo/tuesday.csv test/sync_users.csv
-  The results      sftp> ls results          (a report per import, and its rejected rows ready to be mended)
+  Dry run          sftp> put deploy/demo/tuesday.csv test/sync_users.csv
+  Results          sftp> ls results          (the report of each import, and its rejected rows to fix)
 
-  The operator's   export HEADCOUNT_DATA_DIR={data}
+  Operator's       export HEADCOUNT_DATA_DIR={data}
   commands         {headcount} import list {tenant}
-                   {headcount} import approve {tenant}      (yes, these people really left)
-                   {headcount} import discard {tenant}      (no, that file was cut short)
+                   {headcount} import approve {tenant}      (these people have left)
+                   {headcount} import discard {tenant}      (the file was cut short)
                    {headcount} users list {tenant}
 
   Metrics          {http}/metrics
-  The server's log {log}
+  Server log       {log}
 """
 
 
 class Server(NamedTuple):
-    """A running server: where it listens and where its things are."""
+    """A running server: its ports and its folder."""
 
     sftp_port: int
     http_port: int
@@ -82,7 +82,7 @@ class Server(NamedTuple):
         return f"http://127.0.0.1:{self.http_port}"
 
     def headcount(self, *arguments: str) -> int:
-        """Run the operator's CLI, shown as it would be typed; the exit code."""
+        """Print and run a command of the operator; return its exit code."""
         say("$ " + shlex.join(["headcount", *(arg.replace(str(self.folder), "...") for arg in arguments)]))
         env = environment(self.folder)
         return subprocess.run([*HEADCOUNT, *arguments], cwd=ROOT, env=env, check=False).returncode
@@ -110,18 +110,18 @@ def fail(message: str) -> NoReturn:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
-    return ours | {"HEADCOUNT_DATA_DIR": str(folder / "data"), "PYTHONUNBUFFERED": "1"}
+    other = {name: value for name, value in os.environ.items() if not name.startswith("HEADCOUNT_")}
+    return other | {"HEADCOUNT_DATA_DIR": str(folder / "data"), "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
-    """A server on free ports with its data below `folder`; stopped, gently, when the block is left."""
+    """Run a server on free ports with its data below `folder`; stop it in order at the end of the block."""
     log = folder / "server.log"
     settings = {"SFTP_HOST": "127.0.0.1", "SFTP_PORT": "0", "HTTP_PORT": "0", "LOG_FORMAT": "json"}
     env = environment(folder) | {f"HEADCOUNT_{name}": value for name, value in settings.items()}
     with log.open("w") as output:
-        # A session of its own: Ctrl-C is for us, and we stop the server in order.
+        # Its own session: Ctrl-C reaches only this process, which then stops the server in order.
         process = subprocess.Popen([*HEADCOUNT, "serve"], cwd=ROOT, env=env, stderr=output, start_new_session=True)
     try:
         sftp_port, http_port = wait_for_ports(process, log)
@@ -136,7 +136,7 @@ def serving(folder: Path) -> Iterator[Server]:
 
 
 def wait_for_ports(process: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:
-    """The ports from the line the server logs when it is ready."""
+    """Return the ports from the line that the server logs when it is ready."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines():
@@ -152,11 +152,11 @@ def listening(line: str) -> tuple[int, int] | None:
         facts = json.loads(line)
         return (facts["sftp_port"], facts["http_port"]) if facts["event"] == "listening" else None
     except (ValueError, TypeError, KeyError):
-        return None  # another line, or one that is still being written
+        return None  # another line, or an incomplete one
 
 
 def make_tenant(server: Server) -> None:
-    title("The operator makes a tenant, with the public key the HR department sent")
+    title("The operator adds a tenant with the public key of the HR department")
     key = server.folder / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"hr@{TENANT}", "-f", key], check=True)
     (server.folder / "ssh_config").write_text(
@@ -167,28 +167,28 @@ def make_tenant(server: Server) -> None:
         ("tenant", "set", TENANT, "deactivate_missing=true"),
     ):
         if server.headcount(*command) != 0:
-            fail("the tenant could not be made")
+            fail("the tenant could not be added")
 
 
 def show_days(server: Server) -> int:
-    """Send the three files and show what became of them; the exit code of Monday's `import wait`."""
-    title("Monday: the first list. 42 rows, two of them with a mistake")
+    """Send the three files and show their reports; return the exit code of Monday's `import wait`."""
+    title("Monday: the first list has 42 rows, 2 of them with a mistake")
     server.put("monday.csv")
     first = server.headcount("import", "wait", TENANT)
 
-    title("Tuesday: some changed, some new, some gone, Monday's mistakes mended and one new")
+    title("Tuesday: users are changed, added and left out; Monday's mistakes are fixed, and there is a new one")
     server.put("tuesday.csv")
     server.headcount("import", "wait", TENANT)
 
-    title("Wednesday: the export broke off half way. Half the company is missing")
+    title("Wednesday: the export was interrupted, and half of the users are not in the file")
     server.put("wednesday.csv")
     server.headcount("import", "wait", TENANT)
-    say("", "Held: nothing was changed, nobody lost access. The owner or the operator approves or discards it.")
+    say("", "Held: no user was changed or deactivated. The owner or the operator approves or discards the import.")
     return first
 
 
 def owners_token(server: Server) -> str:
-    """A token for the page, as the operator would make one for the HR department."""
+    """Return a token for the page, as the operator creates it for the HR department."""
     command = [*HEADCOUNT, "token", "create", TENANT, "--role", "owner", "--comment", "HR"]
     made = subprocess.run(
         command, cwd=ROOT, env=environment(server.folder), check=True, text=True, stdout=subprocess.PIPE
@@ -197,19 +197,19 @@ def owners_token(server: Server) -> str:
 
 
 def stay(server: Server) -> None:
-    """Tell how to go on, and serve until Ctrl-C."""
+    """Print the next steps, and serve until Ctrl-C."""
     sftp = shlex.join(["sftp", "-F", str(server.folder / "ssh_config"), TENANT])
     program = os.path.relpath(Path(sys.executable).with_name("headcount"), Path.cwd())
     places = {"data": server.folder / "data", "log": server.folder / "server.log", "http": server.http}
     token = owners_token(server)
-    title("Go on")
+    title("Next steps")
     print(GO_ON.format(sftp=sftp, headcount=program, tenant=TENANT, token=token, **places), flush=True)
     while True:
         signal.pause()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Show Headcount at work.")
+    parser = argparse.ArgumentParser(description="Demonstrate Headcount.")
     parser.add_argument("--once", action="store_true", help="stop after the reports")
     once = parser.parse_args().once
     for program in ("sftp", "ssh-keygen"):
@@ -229,4 +229,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("\nStopped; the demo's folder is removed.")
+        print("\nStopped. The demo's folder was removed.")
