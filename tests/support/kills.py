@@ -108,7 +108,7 @@ class Target:
     def send(self, *, first: bool, kills: int) -> str:
         """Import the list, killed `kills` times, and return the final state."""
         import_id, content = self.twin.imports + 1, sheet(*self.people, header=HEADER)
-        self._forget_notes()
+        self._skip_notes()
         file = self.folder / "sent.csv"
         file.write_bytes(content)
         with ThreadPoolExecutor(1) as client:
@@ -119,11 +119,11 @@ class Target:
                 if number and self.server.state(self.tenant, import_id) not in ("queued", "running"):
                     break
                 if number:
-                    self._forget_notes()
+                    self._skip_notes()
                     self.server.launch()
                 self.kill(first=first, again=number > 0)
         if kills:
-            self._forget_notes()
+            self._skip_notes()
             self.server.start()
             self.imports += 1
         state = self.server.reaches(self.tenant, import_id, *ENDS)
@@ -152,7 +152,7 @@ class Target:
         lines = self.notes.read_bytes()[self._read_from :].decode().splitlines()
         return [(float(at), name) for at, _, name in (line.partition(" ") for line in lines)]
 
-    def _forget_notes(self) -> None:
+    def _skip_notes(self) -> None:
         self._read_from = self.notes.stat().st_size if self.notes.exists() else 0
 
     # The expected result.

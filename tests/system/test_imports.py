@@ -37,7 +37,7 @@ def tenant(server: ServerProcess) -> str:
 
 
 @pytest.fixture
-def whole(server: ServerProcess) -> str:
+def complete(server: ServerProcess) -> str:
     """Add a tenant with complete lists and twenty users."""
     name = next(NAMES)
     server.add_tenant(name, deactivate_missing="true")
@@ -75,77 +75,79 @@ def test_the_report_and_the_rejected_rows_can_be_fetched_over_sftp(
     assert "nonsense" in (tmp_path / "sync_users-1.errors.csv").read_text(encoding="utf-8-sig")
 
 
-def test_a_correction_file_deactivates_no_absent_user(server: ServerProcess, whole: str) -> None:
-    server.put(whole, people(*TWENTY) + b"Bob,Smith,nonsense\n")
-    assert server.wait(whole)["state"] == "completed_with_errors"
-    rejected = server.files(whole).results / "sync_users-2.errors.csv"
-    server.put(whole, rejected.read_bytes().replace(b"nonsense", b"bob@example.com"))
-    report = server.wait(whole)
+def test_a_correction_file_deactivates_no_absent_user(server: ServerProcess, complete: str) -> None:
+    server.put(complete, people(*TWENTY) + b"Bob,Smith,nonsense\n")
+    assert server.wait(complete)["state"] == "completed_with_errors"
+    rejected = server.files(complete).results / "sync_users-2.errors.csv"
+    server.put(complete, rejected.read_bytes().replace(b"nonsense", b"bob@example.com"))
+    report = server.wait(complete)
     assert (report["state"], report["counts"]["created"], report["counts"]["deactivated"]) == ("completed", 1, 0)
-    assert active(server, whole) == addresses(*TWENTY, "bob")
+    assert active(server, complete) == addresses(*TWENTY, "bob")
 
 
-def test_a_complete_list_deactivates_absent_users(server: ServerProcess, whole: str) -> None:
-    server.put(whole, people(*TWENTY[1:]))
-    report = server.wait(whole)
+def test_a_complete_list_deactivates_absent_users(server: ServerProcess, complete: str) -> None:
+    server.put(complete, people(*TWENTY[1:]))
+    report = server.wait(complete)
     assert (report["state"], report["counts"]["deactivated_absent"]) == ("completed", 1)
-    assert active(server, whole) == addresses(*TWENTY[1:])
+    assert active(server, complete) == addresses(*TWENTY[1:])
 
 
-def test_an_import_over_the_deactivation_limit_is_held_and_changes_no_user(server: ServerProcess, whole: str) -> None:
-    server.put(whole, people("p0", "p19"))
-    report = server.wait(whole)
+def test_an_import_over_the_deactivation_limit_is_held_and_changes_no_user(
+    server: ServerProcess, complete: str
+) -> None:
+    server.put(complete, people("p0", "p19"))
+    report = server.wait(complete)
     assert report["state"] == "held"
     assert report["guard"]["would_deactivate"] == report["counts"]["deactivated"] == 18
     assert "too_many_deactivations" in report["guard"]["reasons"]
-    assert active(server, whole) == addresses(*TWENTY)
-    assert server.result(whole, 2)["state"] == "held"
+    assert active(server, complete) == addresses(*TWENTY)
+    assert server.result(complete, 2)["state"] == "held"
 
 
-def test_a_held_import_runs_when_it_is_approved(server: ServerProcess, whole: str) -> None:
-    server.put(whole, people("p0", "p19"))
-    server.reaches(whole, 2, "held")
-    approved = server.command("import", "approve", whole, "--json")
+def test_a_held_import_runs_when_it_is_approved(server: ServerProcess, complete: str) -> None:
+    server.put(complete, people("p0", "p19"))
+    server.reaches(complete, 2, "held")
+    approved = server.command("import", "approve", complete, "--json")
     assert approved.returncode == 0, approved.stderr
     report = json.loads(approved.stdout)
     assert (report["state"], report["decided_by"]) == ("completed", "operator")
-    assert active(server, whole) == addresses("p0", "p19")
-    assert server.result(whole, 2) == report
+    assert active(server, complete) == addresses("p0", "p19")
+    assert server.result(complete, 2) == report
 
 
-def test_a_held_import_that_is_discarded_never_runs(server: ServerProcess, whole: str) -> None:
-    server.put(whole, people("p0", "p19"))
-    server.reaches(whole, 2, "held")
-    discarded = server.cli("import", "discard", whole, "--json").json
+def test_a_held_import_that_is_discarded_never_runs(server: ServerProcess, complete: str) -> None:
+    server.put(complete, people("p0", "p19"))
+    server.reaches(complete, 2, "held")
+    discarded = server.cli("import", "discard", complete, "--json").json
     assert (discarded["state"], discarded["decided_by"]) == ("discarded", "operator")
-    wait_until(lambda: server.result(whole, 2)["state"] == "discarded")
-    assert active(server, whole) == addresses(*TWENTY)
-    refused = server.cli("import", "approve", whole, check=False)
+    wait_until(lambda: server.result(complete, 2)["state"] == "discarded")
+    assert active(server, complete) == addresses(*TWENTY)
+    refused = server.cli("import", "approve", complete, check=False)
     assert refused.code == 1
     assert "only a held import can be approved" in refused.err
 
 
-def test_a_newer_file_replaces_a_held_import(server: ServerProcess, whole: str) -> None:
-    server.put(whole, people("p0", "p19"))
-    server.reaches(whole, 2, "held")
-    server.put(whole, people(*TWENTY))
-    assert server.wait(whole)["state"] == "unchanged"
-    assert server.state(whole, 2) == "superseded"
-    assert server.result(whole, 2)["state"] == "superseded"
+def test_a_newer_file_replaces_a_held_import(server: ServerProcess, complete: str) -> None:
+    server.put(complete, people("p0", "p19"))
+    server.reaches(complete, 2, "held")
+    server.put(complete, people(*TWENTY))
+    assert server.wait(complete)["state"] == "unchanged"
+    assert server.state(complete, 2) == "superseded"
+    assert server.result(complete, 2)["state"] == "superseded"
 
 
-def test_only_the_newest_of_waiting_complete_lists_runs(server: ServerProcess, whole: str) -> None:
-    with being_written(server.files(whole).users_db):
-        server.put(whole, people(*TWENTY[1:]))
-        server.reaches(whole, 2, "running")
-        server.put(whole, people(*TWENTY[2:]))
-        server.put(whole, people(*TWENTY))
-    assert server.wait(whole, 4)["counts"]["reactivated"] == 1
-    assert [server.state(whole, number) for number in (2, 3, 4)] == ["completed", "superseded", "completed"]
-    superseded = server.result(whole, 3)
+def test_only_the_newest_of_waiting_complete_lists_runs(server: ServerProcess, complete: str) -> None:
+    with being_written(server.files(complete).users_db):
+        server.put(complete, people(*TWENTY[1:]))
+        server.reaches(complete, 2, "running")
+        server.put(complete, people(*TWENTY[2:]))
+        server.put(complete, people(*TWENTY))
+    assert server.wait(complete, 4)["counts"]["reactivated"] == 1
+    assert [server.state(complete, number) for number in (2, 3, 4)] == ["completed", "superseded", "completed"]
+    superseded = server.result(complete, 3)
     assert superseded["state"] == "superseded"
     assert "import 4" in superseded["message"]
-    assert active(server, whole) == addresses(*TWENTY)
+    assert active(server, complete) == addresses(*TWENTY)
 
 
 def test_a_dry_run_reports_what_would_happen_and_changes_nothing(server: ServerProcess, tenant: str) -> None:

@@ -119,3 +119,14 @@ async def test_a_missing_tenant_folder_is_answered_503_to_its_own_users_alone(si
         answer = await site.api(role).get("/api/v1/tenants/acme/imports")
         assert (answer.status_code, answer.json()["code"]) == (status, "no_folder" if status == 503 else "no_tenant")
         assert (await (await site.browser(role)).get("/tenants/acme/imports")).status_code == status
+
+
+@pytest.mark.parametrize("sender", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {}])
+async def test_forms_from_other_sites_are_refused_on_every_page(site: Site, sender: dict[str, str]) -> None:
+    browser = await site.browser("owner")
+    forger = site.anybody(**sender)
+    forger.cookies.update(browser.cookies)
+    forms = [path for method, path, _ in routes_of(site.app) if method == "POST" and not path.startswith("/api/")]
+    assert len(forms) > 5
+    for path in forms:
+        assert (await forger.post(path_for(path, "acme"))).status_code == 403, path
