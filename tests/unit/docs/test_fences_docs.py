@@ -28,54 +28,54 @@ OF_THE_GUARD = {"max_deactivations_percent", "max_deactivations_min", "max_creat
 
 SEEN_BY = {
     "all connections": [
-        "a_connection_too_many_is_told_not_now_and_no_more",
+        "a_connection_beyond_the_limit_gets_no_details",
         "above_the_cap_only_health_checks_are_answered",
     ],
     "connections without a login": [
-        "connections_without_a_login_are_capped_in_all",
-        "the_address_with_the_most_connections_gives_one_up",
-        "a_crowd_of_strangers_leaves_room_for_http_and_for_tenants",
+        "connections_without_a_login_are_limited_in_all",
+        "the_address_with_the_most_connections_loses_one",
+        "many_connections_without_a_login_do_not_stop_http_or_tenants",
     ],
     "connections without a login of one address (IPv6: one /64)": [
-        "connections_without_a_login_are_capped_per_address"
+        "connections_without_a_login_are_limited_per_address"
     ],
-    "time to log in": ["who_does_not_log_in_is_disconnected"],
-    "refused login attempts": ["tries_too_many_end_the_connection_and_say_so"],
+    "time to log in": ["a_client_that_does_not_log_in_is_disconnected"],
+    "refused login attempts": ["too_many_login_attempts_end_the_connection_with_the_reason"],
     "penalties of a source ([Bans](#bans)), in seconds": [
-        "an_agent_that_offers_five_wrong_keys_is_not_banned",
-        "refused_logins_grow_into_a_ban_of_their_source_alone",
-        "a_connection_that_outstays_its_grace_time_has_a_penalty_of_its_own",
+        "a_client_that_offers_five_wrong_keys_is_not_banned",
+        "refused_logins_ban_only_their_source",
+        "a_connection_without_a_login_within_the_grace_time_has_its_own_penalty",
     ],
     "bans of a source, in seconds": [
         "a_flood_without_logins_is_banned_while_a_tenant_elsewhere_works",
-        "behind_an_address_with_a_session_bans_are_short",
+        "bans_of_an_address_with_a_session_are_short",
     ],
     "networks without bans and address limits": ["networks_on_the_allow_list_are_neither_banned_nor_capped"],
     "PROXY headers": [
-        "a_ban_is_of_the_client_behind_the_balancer",
-        "a_balancer_that_sends_no_usable_header_is_closed_with_one_line",
+        "a_ban_applies_to_the_client_behind_the_balancer",
+        "a_connection_without_a_usable_header_is_closed_with_one_log_line",
     ],
     "networks of a tenant, or of a key": [
-        "a_network_that_is_not_allowed_can_not_log_in",
-        "a_key_opens_from_its_networks_only",
+        "a_client_from_a_network_that_is_not_allowed_cannot_log_in",
+        "a_key_logs_in_only_from_its_networks",
     ],
-    "sessions of a tenant": ["a_session_too_many_is_told_why"],
+    "sessions of a tenant": ["a_session_beyond_the_limit_gets_the_reason"],
     "channels of a connection": ["channels_of_a_connection_are_limited"],
     "open files and folders of a connection": ["open_files_count_over_all_channels_of_a_connection"],
     "open files and folders of a tenant": ["open_files_count_over_all_connections_of_a_tenant"],
-    "open files and folders of all tenants": ["open_files_of_all_tenants_are_capped_by_the_descriptors"],
-    "bytes of one READ": ["one_read_is_answered_with_no_more_than_it_should_be"],
+    "open files and folders of all tenants": ["open_files_of_all_tenants_are_limited_by_the_descriptors"],
+    "bytes of one READ": ["a_read_is_answered_with_at_most_the_configured_bytes"],
     "size of an SFTP packet": ["a_packet_longer_than_any_client_sends_ends_the_session"],
     "SFTP versions before 3": ["a_client_of_a_version_before_3_is_refused"],
     "storage: bytes, files, largest file": [
-        "the_quota_counts_what_is_visible_and_what_is_being_written",
-        "files_and_folders_are_limited_in_number_but_one_may_always_be_replaced",
-        "limits_changed_by_the_operator_hold_for_open_sessions_within_seconds",
+        "the_quota_counts_visible_files_and_unfinished_uploads",
+        "files_and_folders_are_limited_in_number_but_a_file_can_be_replaced",
+        "changed_limits_apply_to_open_sessions_within_seconds",
     ],
     "waiting imports": ["a_file_is_refused_with_the_reason_while_too_many_imports_wait"],
-    "time without a request": ["an_idle_client_is_told_that_it_was_idle"],
-    "unanswered keepalives": ["a_client_that_answers_no_keepalive_is_disconnected"],
-    "connections without a valid token": ["idle_connections_keep_no_new_client_from_being_answered"],
+    "time without a request": ["an_idle_client_is_disconnected_with_the_reason"],
+    "unanswered keepalives": ["a_client_that_does_not_answer_keepalives_is_disconnected"],
+    "connections without a valid token": ["idle_connections_block_no_new_client"],
     "connections of one address (IPv6: one /64)": ["behind_a_proxy_the_forwarded_address_is_counted"],
     "connections with one token": ["a_token_above_its_share_is_refused_and_another_is_answered"],
     "connections only for `/healthz`, `/readyz` and `/metrics`": [
@@ -86,8 +86,8 @@ SEEN_BY = {
     "size of a form, except a file to test": ["a_form_above_1_mib_is_refused"],
     "size of an API request body, except a file": ["a_body_that_is_too_large_is_refused"],
     "size of a request head": ["a_head_of_a_request_that_is_too_long_is_answered_with_400"],
-    "time to send a request head": ["a_head_that_comes_byte_by_byte_is_not_waited_for_any_longer"],
-    "time without progress of a request body or an answer": ["whoever_keeps_us_waiting_holds_no_connection"],
+    "time to send a request head": ["a_head_sent_byte_by_byte_gets_no_more_time"],
+    "time without progress of a request body or an answer": ["a_client_that_stalls_is_disconnected"],
 }
 """The tests that reach each limit as a client does."""
 
