@@ -1,6 +1,6 @@
-"""What a file means and what it does to the users.
+"""Reads a file of users and applies it to the users of a tenant.
 
-Knows nothing of SSH, HTTP, Prometheus or the environment.
+Does not depend on SSH, HTTP, Prometheus or the environment.
 """
 
 PART_OF = "headcount"

@@ -42,7 +42,7 @@ def is_misspelt(text: str, name: str) -> bool:
     """Return whether `text` is `name` with one or two typing errors.
 
     An error is a letter added, left out or changed, or two letters swapped. Words with `_` between are compared one
-    by one, so that another word is never taken for a typing error.
+    by one, so that another word never counts as a typing error.
     """
     theirs, ours = text.split("_"), name.split("_")
     if len(theirs) == len(ours) and all(map(_is_slip, theirs, ours)):

@@ -38,8 +38,8 @@ NOT_FOR = frozenset({"internal_error", "gave_up", "checksum_differs", "checksum_
 """Codes of failures that have nothing to do with the content of the file."""
 
 TOO_LONG = (
-    "Other settings may fit this file better. The file is too long to test them one by one, so they are not "
-    "suggested here. Test them on a part of the file."
+    "No settings are suggested: this file is too long to test them one by one. Test a part of the file to get "
+    "suggestions."
 )
 TO_COMPLETE = (
     "Complete these words first. The settings file lists them in comments, with ? for each meaning that is not known."

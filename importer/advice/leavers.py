@@ -2,7 +2,7 @@
 
 A column is proposed if its name and its cells say what it is; a similar name is not enough. Every cell of the sample
 must be read. A column with unknown words is proposed together with the words that a person must complete, or named in
-a sentence. Who has left is never guessed.
+a sentence. The module never guesses that a user has left.
 """
 
 from __future__ import annotations

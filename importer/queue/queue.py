@@ -61,7 +61,7 @@ class Queue(Listing, Protocol):
     async def landed(self, tenant: str, import_id: int) -> bool:
         """Queue a published file, last in order. Raises Refused if no arriving import has this id.
 
-        The file is visible and its copy safe when this is called. Returns whether other imports of the tenant are
+        The caller has made the file visible and its copy safe. Returns whether other imports of the tenant are
         queued. After Refused the caller must withdraw the file.
         """
 

@@ -60,7 +60,7 @@ class Turns:
                         extra={"event": "worker_fault", "tenant": tenant},
                     )
                     return None
-        with suppress(TryAgain):  # there may be no space for this message either
+        with suppress(TryAgain):  # the disk may be too full for this message, too
             await self._say_why(tenant, message)
         return None
 

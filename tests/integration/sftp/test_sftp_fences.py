@@ -482,7 +482,7 @@ async def test_a_client_that_takes_no_answers_takes_no_memory(house: SftpHouse, 
             connection.abort()
 
 
-async def test_connection_requests_with_answers_not_taken_cost_no_memory(house: SftpHouse) -> None:
+async def test_connection_requests_with_unread_answers_cost_no_memory(house: SftpHouse) -> None:
     async with house.connect() as connection:
         (theirs,) = house.listener._sessions.connections
         transport = cast(Any, theirs._conn)._transport

@@ -55,7 +55,7 @@ def test_bytes_that_are_not_text_are_refused() -> None:
 
 
 def verdict(around: Surroundings, *, required: bool = False, over: bool = False) -> Verdict:
-    """Return the verdict on the import 7, whose upload had the sequence 20 and the hash OURS."""
+    """Return the verdict on the import 7, whose upload had sequence 20 and the expected hash."""
     return judge(7, OURS, around, required=required, over=over)
 
 

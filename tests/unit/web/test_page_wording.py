@@ -82,5 +82,5 @@ def test_wrong_plurals_and_zeros_are_found(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["1 warning", "2 users", "1 row rejected", "11 rows", "1 to 2 users", "line 1: rows"]
 )
-def test_right_plurals_are_no_fault(text: str) -> None:
+def test_right_plurals_pass(text: str) -> None:
     assert faults_of(text) == []
