@@ -132,11 +132,11 @@ class _Undo:
 
     async def outcome(self, applied: Outcome) -> Outcome:
         """Return the outcome of the undo: the counts of the import, and how many users are active now."""
-        done = [f"{counted(len(self._set_back), 'user', 'users')} set back"]
+        done = [f"{counted(len(self._set_back), 'user', 'users')} set back"] if self._set_back else []
         if self._deactivated:
             done.append(f"{counted(self._deactivated, 'created user', 'created users')} deactivated")
         kept = f"; {counted(self._kept, 'message says', 'messages say')} what was not restored" if self._kept else ""
-        message = f"Undone by {self._job.by}: {' and '.join(done)}{kept}."
+        message = f"Undone by {self._job.by}: {' and '.join(done) or 'no user was set back'}{kept}."
         messages = (*self.kept, *applied.messages)[:MESSAGES_IN_REPORT]
         active = await self._undoing.active()
         return replace(applied, state=ImportState.UNDONE, messages=messages, message=message, active=active)

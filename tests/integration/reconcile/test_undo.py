@@ -115,6 +115,7 @@ async def test_secondary_teams_removed_since_are_not_set_back(tmp_path: Path) ->
     await company.run(people("ben", primary_team="Sales"))
     assert (await company.users())["ann@example.com"]["secondary_team"] == []
     assert [(problem.code, problem.column) for problem in undone.messages] == [("removed_since", "secondary_team")]
+    assert undone.message == "Undone by operator: no user was set back; 1 message says what was not restored."
 
 
 async def test_a_new_user_is_not_mistaken_for_one_removed_by_hand(tmp_path: Path) -> None:

@@ -93,3 +93,4 @@ async def test_an_import_from_before_a_switch_can_be_undone_after_it(company: Co
     undone = await company.undo(**BY_NUMBER)
     assert await numbers(company) == ["e7", "e2"]
     assert [(each.code, each.column) for each in undone.messages] == [("changed_since", "employee_id")]
+    assert undone.message == "Undone by operator: 1 user set back; 1 message says what was not restored."

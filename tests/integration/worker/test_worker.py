@@ -572,6 +572,7 @@ async def test_an_applied_import_is_undone_once_and_its_report_says_so(yard: Yar
     report = (await found(yard.queue, 1)).report()
     assert (report.counts, report.file, report.started_at) == (applied.counts, applied.file, applied.started_at)
     assert (report.finished_at, report.decided_by) == (applied.finished_at, "operator")
+    assert report.message == "Undone by operator: 2 created users deactivated."
     assert yard.shown(1) == report.to_json()
     assert yard.watching.ends == [(1, ImportState.COMPLETED), (1, ImportState.UNDONE)]
     assert await yard.queue.last_successes() == {}
