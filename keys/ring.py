@@ -116,7 +116,8 @@ def end_of(expires: str) -> datetime:
     except (ValueError, OverflowError):
         pass  # the format is right, but there is no such day or hour
     raise KeyRefused(
-        "key_expires", f"“{repr(expires)[1:-1]}” is neither a date such as 2027-01-31 nor a time such as 2027-01-31T18:00:00Z"
+        "key_expires",
+        f"“{repr(expires)[1:-1]}” is neither a date such as 2027-01-31 nor a time such as 2027-01-31T18:00:00Z",
     )
 
 
@@ -126,9 +127,12 @@ def parse_network(text: str) -> Network:
         given = ip_interface(text.strip())
         network = ip_network(given.network)
     except ValueError:
-        raise KeyRefused("key_network", f"“{repr(text)[1:-1]}” is not a network such as 192.0.2.0/24 or 2001:db8::/32") from None
+        message = f"“{repr(text)[1:-1]}” is not a network such as 192.0.2.0/24 or 2001:db8::/32"
+        raise KeyRefused("key_network", message) from None
     if given.ip != network.network_address:
-        raise KeyRefused("key_network", f"“{repr(text)[1:-1]}” is an address inside a network; did you mean {network}?")
+        raise KeyRefused(
+            "key_network", f"“{repr(text)[1:-1]}” is an address inside a network; did you mean {network}?"
+        )
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         return IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - 96))
     return network

@@ -66,9 +66,7 @@ def test_only_this_machine_is_a_trusted_proxy_by_default(monkeypatch: pytest.Mon
     monkeypatch.setenv("HEADCOUNT_HTTP_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1")
     assert [str(each) for each in load_settings().http_trusted_proxies] == ["10.0.0.0/8", "2001:db8::1/128"]
     monkeypatch.setenv("HEADCOUNT_HTTP_TRUSTED_PROXIES", "traefik")
-    with pytest.raises(
-        SettingsError, match=r"_TRUSTED_PROXIES: “traefik” is not a network such as [^,]*$"
-    ):
+    with pytest.raises(SettingsError, match=r"_TRUSTED_PROXIES: “traefik” is not a network such as [^,]*$"):
         load_settings()
 
 
