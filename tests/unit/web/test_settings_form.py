@@ -249,7 +249,7 @@ def test_the_edits_of_two_owners_are_merged_in_the_form() -> None:
         ("delimiter", "Tab"),
         ("identifier", "employee_id"),
         ("allowed_networks", "192.0.2.0/24, 2001:db8::/32"),
-        ("invitations", "On the morning of the hire date"),
+        ("invitations", "On the hire date"),
         ("value_mapping", "role: Manager = curator\nrole: n/a ="),
         ("custom_fields", "employee_id: Number, text\nshift: shift, one of several ("),
         ("invitation_templates", "Portuguese (Brazil): Olá"),

@@ -95,7 +95,7 @@ _DATES = {
 _INVITATIONS = {
     "off": "Off",
     "immediately": "Immediately after the import",
-    "on_hire_date": "On the morning of the hire date",
+    "on_hire_date": "On the hire date",
 }
 
 _VALUES = {
@@ -130,7 +130,11 @@ CONTROLS: Mapping[str, Control] = {
         careful="Define the custom field first and send a file that has it. You can choose it when every active user "
         "has a unique value.",
     ),
-    "blank_cells": Control(Kind.CHOICE, {"clear": "Clear the field", "keep": "Keep the value"}, instead=""),
+    "blank_cells": Control(
+        Kind.CHOICE,
+        {"clear": "Clear the field", "keep": "Keep the value"},
+        instead="In the columns deactivate and leave_date, a blank cell always counts as empty.",
+    ),
     "delimiter": Control(
         Kind.CHOICE,
         _DELIMITER_OPTIONS,
@@ -161,7 +165,10 @@ CONTROLS: Mapping[str, Control] = {
     "notify_webhook": Control(Kind.LINE),
     "stale_after_days": Control(Kind.NUMBER),
     "invitations": Control(
-        Kind.CHOICE, _INVITATIONS, instead="", careful="Turning invitations off cancels those that are not sent yet."
+        Kind.CHOICE,
+        _INVITATIONS,
+        instead="The hire date begins at midnight in the user’s time zone. A user without one is invited at once.",
+        careful="Turning invitations off cancels those that are not sent yet.",
     ),
     "invitation_templates": Control(Kind.ROWS, parts=_TEMPLATE, row="Invitation"),
     "retention_days": Control(Kind.NUMBER, careful="Deleted files and history cannot be recovered."),
