@@ -161,7 +161,7 @@ class Crowd:
     def __contains__(self, guest: Guest) -> bool:
         return guest in self._strangers or guest in self._known or guest in self._spare
 
-    # Below
+    # Helpers
 
     def _seat(self, guest: Guest, source: str | None) -> list[Guest] | None:
         """Give a stranger a place. Returns None if known guests that are being answered have all places."""

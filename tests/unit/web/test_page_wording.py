@@ -14,7 +14,7 @@ from server.web.pages.imports.chart import Point, described
 from server.web.pages.sentences import sentence, undo_means
 from server.web.pages.settings.controls import CONTROLS
 from server.web.pages.words import NOTICES
-from tests.support.page_texts import faults_of, long_sentences, mean_length
+from tests.support.plurals import faults_of, long_sentences, mean_length
 
 FILE = FileFacts("sync_users.csv", 1000)
 COUNTS = ("created", "reactivated", "deactivated", "updated", "rejected")
@@ -82,5 +82,5 @@ def test_wrong_plurals_and_zeros_are_found(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["1 warning", "2 users", "1 row rejected", "11 rows", "1 to 2 users", "line 1: rows"]
 )
-def test_right_plurals_pass(text: str) -> None:
+def test_right_plurals_are_accepted(text: str) -> None:
     assert faults_of(text) == []

@@ -1,4 +1,4 @@
-"""Checks the words of pages: plurals after counts, zeros, and the length of sentences."""
+"""Checks the texts of pages: plurals after counts, zeros, and the length of sentences."""
 
 from __future__ import annotations
 
