@@ -112,7 +112,7 @@ async def press(page: Page, control: Locator, key: str = "Enter") -> None:
 
 
 async def open_in_menu(page: Page, name: str) -> None:
-    await press(page, page.get_by_role("navigation").get_by_role("link", name=name, exact=True))
+    await press(page, page.get_by_role("navigation", name="acme").get_by_role("link", name=name, exact=True))
     await expect(page.get_by_role("heading", level=1)).to_have_text(name)
 
 
