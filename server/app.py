@@ -206,7 +206,7 @@ class Server:
         for entry in await self._queue.cut_off():
             self._left.setdefault(entry.tenant, []).append(entry)
         # Migrates every usable users.db before one is opened read-only.
-        await self._soundness.start(self._take_up, {*self._left, *await self._queue.lately_moved(LATELY)})
+        await self._soundness.start(self._recover, {*self._left, *await self._queue.lately_moved(LATELY)})
         await self._counting.restore()
         await self._ban_keeper.restore()
         settings = self._settings
@@ -222,7 +222,7 @@ class Server:
         self._ban_keeper.start()
         return sftp, http
 
-    async def _take_up(self, tenant: str) -> None:
+    async def _recover(self, tenant: str) -> None:
         """Recover the uploads and imports that the previous process left of a tenant, before a client can log in."""
         folder = self._tenants.folder(tenant)
         left = self._left.get(tenant, [])

@@ -108,16 +108,16 @@ class DataDisk:
 
     async def insist(self, work: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
         """Run `work` until the disk has space for it; return its result, or None if `stop` is set before."""
-        told = False
+        logged = False
         while not stop.is_set():
             try:
                 return await work()
             except TryAgain as error:
                 if error.code not in NO_ROOM or not self._why:
                     raise
-                if not told:
+                if not logged:
                     log.error("The server cannot start: %s; retrying.", error.message, extra={"event": "start_waits"})
-                told = True
+                logged = True
             if not await set_within(stop, LOOK_S):
                 self.begin()
         return None

@@ -35,7 +35,7 @@ COMMANDS = {
 REFUSALS = (Refusal, ImporterError, HostKeyRefused, RingUnreadable, SettingsError)
 
 
-class Nouns(click.Group):
+class LazyCommands(click.Group):
     """The commands of COMMANDS, each imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -65,7 +65,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> No
         ctx.exit()
 
 
-@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )

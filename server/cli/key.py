@@ -73,9 +73,9 @@ async def revoke(tenant: str, fingerprint: str, as_json: bool) -> None:
     """
     async with tenants() as opened:
         await opened.get(tenant)
-        gone = opened.ring(tenant).revoke(fingerprint)
-        await KeyUses(opened.store.key_uses(), opened.ring).forget(tenant, gone.fingerprint)
+        revoked = opened.ring(tenant).revoke(fingerprint)
+        await KeyUses(opened.store.key_uses(), opened.ring).forget(tenant, revoked.fingerprint)
     if as_json:
-        print_json(gone.to_json())
+        print_json(revoked.to_json())
     else:
-        click.echo(f"Revoked key {gone.fingerprint} of {tenant}")
+        click.echo(f"Revoked key {revoked.fingerprint} of {tenant}")

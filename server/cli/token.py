@@ -62,8 +62,8 @@ async def revoke(number: int, as_json: bool) -> None:
     `token list` shows the ID.
     """
     async with tenants() as opened:
-        gone = await Tokens(opened.store.tokens()).revoke(number)
+        revoked = await Tokens(opened.store.tokens()).revoke(number)
     if as_json:
-        print_json(gone.to_json())
+        print_json(revoked.to_json())
     else:
-        click.echo(f"Revoked token {gone.id}")
+        click.echo(f"Revoked token {revoked.id}")

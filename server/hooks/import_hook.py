@@ -42,7 +42,7 @@ class _Records:
         """List an upload under a name similar to the hook's, with the fault of the name."""
         await self._never_ran(upload, ImportState.IGNORED, reason)
 
-    async def _promise(self, upload: Upload) -> int:
+    async def _create(self, upload: Upload) -> int:
         return await self._queue.arriving(
             upload.tenant,
             upload.path,
@@ -55,7 +55,7 @@ class _Records:
     async def _never_ran(self, upload: Upload, state: ImportState, reason: str, *, refused: bool = False) -> None:
         """Record an upload that never ran. Raises nothing: if the record cannot be made, it is logged."""
         try:
-            import_id = await self._promise(upload)
+            import_id = await self._create(upload)
         except (Refused, TryAgain) as error:
             self._unrecorded(upload, state, error)
         else:
@@ -104,7 +104,7 @@ class ImportHook(_Records):
         except TryAgain as error:
             raise HookRefused(_not_queued(error)) from error
         try:
-            import_id = await self._promise(upload)
+            import_id = await self._create(upload)
         except (Refused, TryAgain) as error:
             raise HookRefused(_not_queued(error)) from error
         folder = self._folder_of(upload.tenant)

@@ -103,13 +103,13 @@ class Trials:
         """
         now = await self._tenants.settings(tenant)
         after = changed(now, changes)
-        tried = {name: new for name, (_, new) in differences(now, after).items()}
+        chosen = {name: new for name, (_, new) in differences(now, after).items()}
         folder = self._tenants.folder(tenant)
         async with self._place(tenant, now):
             staged = folder.staging / secrets.token_hex(16)
             try:
                 tested = await self._take_newest(tenant, folder, staged)
-                trial = Trial(by, tried, tested.id)
+                trial = Trial(by, chosen, tested.id)
                 file = tested.file
                 return await finish(self._land(tenant, staged, file.name, file.size, trial, tested.written))
             finally:

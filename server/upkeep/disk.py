@@ -24,7 +24,7 @@ BLOCK_BYTES = 512
 """The unit of `st_blocks`, whatever the block size of the disk."""
 
 
-class Disk:
+class DiskUsage:
     """The disk usage of tenants. `root_of` returns the folder of a tenant."""
 
     def __init__(self, root_of: Callable[[str], Path]) -> None:
@@ -32,7 +32,7 @@ class Disk:
         self._known: dict[str, tuple[float, int]] = {}
         self._measuring: asyncio.Task[None] | None = None
 
-    async def taken(self, tenants: Collection[str]) -> dict[str, int]:
+    async def usage(self, tenants: Collection[str]) -> dict[str, int]:
         """Return the bytes on disk of each measured tenant, and begin to measure those older than a minute."""
         self._known = {name: found for name, found in self._known.items() if name in tenants}
         due = [name for name in tenants if time.monotonic() - self._known.get(name, (-AGE_S, 0))[0] >= AGE_S]

@@ -68,7 +68,7 @@ class Keeper:
         self._notifier = notifier
         self._soundness = soundness
         self._known_stale: set[Feed] = set()
-        self._told: dict[str, tuple[Feed, str | None]] = {}
+        self._notified: dict[str, tuple[Feed, str | None]] = {}
         self._trouble = Trouble(log, "The check for stale feeds failed", {"event": "feeds_unseen"})
         self._left: list[str] = []
         self._all_due_at = 0.0
@@ -81,7 +81,7 @@ class Keeper:
         self._tasks = [
             asyncio.create_task(again(self._prune_due, _not_pruned, self._ending), name="pruning"),
             asyncio.create_task(again(self._trim_due, _not_pruned, self._ending, wake=self._ended), name="trimming"),
-            asyncio.create_task(again(self._look_at_feeds, self._feeds_unseen, self._ending), name="feeds"),
+            asyncio.create_task(again(self._check_feeds, self._feeds_unseen, self._ending), name="feeds"),
         ]
 
     async def stop(self) -> None:
@@ -124,12 +124,12 @@ class Keeper:
                 extra={"event": "feed_stale", "tenant": feed.tenant, "last_applied_at": feed.last_applied_at},
             )
         self._known_stale = stale
-        told, self._told = self._told, {}
+        notified, self._notified = self._notified, {}
         for feed in found:
             # Its settings may name other recipients now: notify again if users.db has changed.
             known = feed, self.figures.seen(feed.tenant)
-            if (told.get(feed.tenant) == known or await self._notify(feed)) and known[1]:
-                self._told[feed.tenant] = known
+            if (notified.get(feed.tenant) == known or await self._notify(feed)) and known[1]:
+                self._notified[feed.tenant] = known
 
     async def _notify(self, feed: Feed) -> bool:
         """Queue the notification about one feed; return whether that succeeded. Raises nothing: others follow."""
@@ -218,7 +218,7 @@ class Keeper:
                 tell(log, f"Cannot delete expired data of {name}", error, facts, then="retrying in a day")
         return True
 
-    async def _look_at_feeds(self) -> float:
+    async def _check_feeds(self) -> float:
         await self.notify_stale_feeds()
         return LOOK_AT_FEEDS_S
 

@@ -12,7 +12,7 @@ from importer.queue.listing import Listing
 from server.tenants.feeds import Feed, feeds
 from server.tenants.tenants import Tenants
 from server.upkeep.counting import Counting
-from server.upkeep.disk import Disk
+from server.upkeep.disk import DiskUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Overview:
         self._open_sessions = open_sessions
         self._clock = clock
         self._why_broken = why_broken
-        self._disk = Disk(lambda name: tenants.folder(name).root)
+        self._disk = DiskUsage(lambda name: tenants.folder(name).root)
 
     async def tenants(self) -> list[TenantFacts]:
         """Return the facts about all tenants, by name."""
@@ -61,7 +61,7 @@ class Overview:
         newest, successes = await self._imports.newest_of_all(), await self._imports.last_successes()
         stand = {feed.tenant: feed for feed in feeds(found, figures.all, successes, self._clock())}
         without = {one.name: Feed(one.name, successes.get(one.name), None, None) for one in found}
-        disk = await self._disk.taken([tenant.name for tenant in found])
+        disk = await self._disk.usage([tenant.name for tenant in found])
         sessions = self._open_sessions()
         return [
             TenantFacts(

@@ -17,7 +17,7 @@ def test_an_export_of_an_hr_system_fits_with_suggested_settings(tmp_path: Path) 
         file, settings = tmp_path / "export.csv", tmp_path / "acme.toml"
         file.write_bytes(BY_NUMBER)
         checked = server.cli("check", "acme", str(file), "--propose", str(settings), check=False)
-        assert (checked.code, "With them: completed, 3 created" in checked.text) == (1, True)
+        assert (checked.code, "With these settings: completed, 3 created" in checked.text) == (1, True)
         server.cli("tenant", "load", "acme", str(settings))
         server.put("acme", BY_NUMBER.replace(b"3/30/2015", b"someday"))
         assert server.wait("acme")["counts"] | {"created": 2, "rejected": 1} == server.wait("acme")["counts"]

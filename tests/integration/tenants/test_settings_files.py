@@ -145,7 +145,7 @@ def test_check_proposes_settings_that_make_the_export_go_in(tmp_path: Path) -> N
 def test_a_printed_proposal_can_be_saved_and_loaded(tmp_path: Path) -> None:
     ran = run_cli("check", "acme", "-", stdin=b"first_name;last_name;E-Mail\nAnn;Lee;ann@lee.test\n")
     assert ran.code == 1
-    assert "With them: completed, 1 created" in ran.text
+    assert "With these settings: completed, 1 created" in ran.text
     assert "tenant load acme FILE" in ran.text
     settings = ran.text[ran.text.index("# Settings of acme") :]
     assert run_cli("tenant", "load", "acme", "-", stdin=settings.encode()).code == 0

@@ -21,7 +21,7 @@ from importer.queue.queue import Queue
 from server.tenants.tenants import Tenants, open_tenants, server_database
 from server.upkeep import disk as disk_module
 from server.upkeep.counting import Counting
-from server.upkeep.disk import Disk, bytes_below
+from server.upkeep.disk import DiskUsage, bytes_below
 from server.upkeep.metrics import Metrics
 from server.upkeep.overview import Overview, TenantFacts
 from tests.support.queues import enqueue, run_to
@@ -106,10 +106,10 @@ async def test_the_disk_usage_of_a_tenant_counts_a_file_with_two_names_once(desk
     copy.write_bytes(b"x" * 1_000_000)
     os.link(copy, folder.visible("/sync_users.csv"))
     (folder.files / "out").symlink_to("/usr")
-    taken = await asyncio.to_thread(bytes_below, folder.root) - before
-    assert 1_000_000 <= taken < 1_100_000
-    disk = Disk(lambda name: desk.tenants.folder(name).root)
-    assert await disk.taken(["acme"]) == {"acme": before + taken}
+    added = await asyncio.to_thread(bytes_below, folder.root) - before
+    assert 1_000_000 <= added < 1_100_000
+    disk = DiskUsage(lambda name: desk.tenants.folder(name).root)
+    assert await disk.usage(["acme"]) == {"acme": before + added}
     assert (await desk.line()).disk_bytes
 
 
@@ -127,16 +127,16 @@ async def test_the_overview_does_not_wait_for_a_slow_measurement_of_disk_usage(
         return 7
 
     monkeypatch.setattr(disk_module, "bytes_below", slowly)
-    disk = Disk(root_of)
-    assert await disk.taken(["acme", "other"]) == {}
+    disk = DiskUsage(root_of)
+    assert await disk.usage(["acme", "other"]) == {}
     may_measure.set()
 
     async def known() -> bool:
-        return await disk.taken(["acme", "other"]) == {"acme": 7, "other": 7}
+        return await disk.usage(["acme", "other"]) == {"acme": 7, "other": 7}
 
     await eventually(known)
     monkeypatch.setattr(disk_module, "bytes_below", None)  # it is kept: a further measurement would fail
-    assert await disk.taken(["acme"]) == {"acme": 7}
+    assert await disk.usage(["acme"]) == {"acme": 7}
     await disk.close()
 
 
