@@ -232,7 +232,7 @@ class Server:
         self._left.pop(tenant, None)
 
     async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
-        """Accept nothing new. Let uploads and the import end within `grace_s`, or until `hurry` is set."""
+        """Accept nothing new. Let requests and the import end within `grace_s`, or until `hurry` is set."""
         hurrying = asyncio.create_task(self._hurry_when(hurry))
         try:
             await asyncio.gather(

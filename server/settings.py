@@ -106,7 +106,7 @@ class ServerSettings(BaseSettings):
     idle_timeout_s: SecondsOrOff = 900  # 0: never
     keepalive_s: SecondsOrOff = 15  # 0: none
     keepalive_misses: AtLeastOne = 3
-    # Seconds that a stopping server gives uploads and the running import to end.
+    # Seconds that a stopping server gives requests and the running import to end.
     stop_grace_s: SecondsOrOff = 30
 
     def chosen(self) -> dict[str, int | None]:

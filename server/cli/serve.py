@@ -17,7 +17,7 @@ from server.settings import load_settings
 async def serve() -> None:
     """Run the server: SFTP, imports and HTTP.
 
-    SIGTERM or Ctrl-C stops it once running transfers and the import have ended, at most HEADCOUNT_STOP_GRACE_S later.
+    SIGTERM or Ctrl-C stops it: uploads are interrupted, and the running import may end within HEADCOUNT_STOP_GRACE_S.
     A second signal stops it at once.
     """
     settings = load_settings()
