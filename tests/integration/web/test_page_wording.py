@@ -11,7 +11,6 @@ import pytest
 from tests.support.forms import Form
 from tests.support.importing import sheet
 from tests.support.keypairs import public_line
-from tests.support.plurals import Blocks, faults_of, long_sentences, mean_length
 from tests.support.pages import page, seen, settings
 from tests.support.plurals import Blocks, faults_of, long_sentences, mean_length
 from tests.support.site import Site, open_site
