@@ -14,14 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from importer.advice.fates import fates_of
+from importer.advice.columns import columns_of_file
 from importer.advice.headers import seen
 from importer.advice.judging import result_of
 from importer.advice.leavers import NAMED
 from importer.advice.model import Advice, ColumnAdvice, Open, Part, changes_of
 from importer.advice.proposal import Proposal, propose
 from importer.advice.sample import END_BYTES, SAMPLE_BYTES
-from importer.advice.trying import Bench, OutOfTests, Tried, best_of
+from importer.advice.testing import Bench, OutOfTests, Tested, best_of
 from importer.errors import DatabaseUnusable, Stopped, TryAgain
 from importer.model import ImportState, Outcome, Severity, Written
 from importer.reconcile.leaving import past_before
@@ -103,7 +103,7 @@ async def advise(question: Question, scratch: Path, in_toml: InToml | None = Non
     tried, too_long = None, False
     if proposal.parts:
         try:
-            tried = await _tried(proposal, question, scratch)
+            tried = await _tested(proposal, question, scratch)
         except OutOfTests:
             too_long = True
     return _advice(proposal, tried, question, in_toml, too_long=too_long)
@@ -148,7 +148,7 @@ def _propose(question: Question) -> Proposal:
     )
 
 
-async def _tried(proposal: Proposal, question: Question, scratch: Path) -> Tried:
+async def _tested(proposal: Proposal, question: Question, scratch: Path) -> Tested:
     users = question.copy
     if users is None:
         users = await asyncio.to_thread(question.users.copy, scratch, question.stopping)
@@ -162,7 +162,7 @@ async def _tried(proposal: Proposal, question: Question, scratch: Path) -> Tried
 
 
 def _advice(
-    proposal: Proposal, tried: Tried | None, question: Question, in_toml: InToml | None, *, too_long: bool
+    proposal: Proposal, tried: Tested | None, question: Question, in_toml: InToml | None, *, too_long: bool
 ) -> Advice | None:
     """Put the proposal and the result of its dry runs into words; None if there is nothing to say."""
     settings = question.settings
@@ -185,7 +185,7 @@ def _advice(
                 notes.setdefault(part.column, sentence)
     sentences += [note for _, note in proposal.notes]
     open_ = _open(proposal, kept, tried.dropped if tried else ())
-    columns = fates_of(proposal.header, after, kept, notes)
+    columns = columns_of_file(proposal.header, after, kept, notes)
     if not (changes or sentences or proposal.gaps or open_ or _are_worth_showing(columns, question.outcome)):
         return None
     toml = in_toml(question.tenant, after, open_) if in_toml and (changes or open_) else None

@@ -1,1 +1,1 @@
-"""What a file does to the users: one import in one transaction."""
+"""Apply a file to the users: one import in one transaction."""

@@ -1,24 +1,23 @@
-"""What an import remembers for the next one: whom each line of its file settled, and what that depended on.
+"""Record for the next import which user each line of this file settled, and what that depends on.
 
-Theory. A line settles a user if the row on it, applied now, would change nothing and say nothing.
+Theory. A line settles a user if applying its row again would change nothing and give no message.
 
-- Or say and change another thing on a later day: a row whose last day is ahead settles nobody.
-- It depends on the text, and on all that gives it its meaning: the salt has the rules, the settings, the header, how
-  the file is read, and the revision of all that a row can name (teams, locations, other users).
-- It is so once nothing of the row waits any more, and only if nothing was said of it.
-- So the user is deactivated if, and only if, the row is a leaver's.
-- A user whom anything but an import changes is noted in `touched`, and so is one whom a correction changes: their
-  rows are looked at again. What is renamed or removed, and an undo, raises the revision. Triggers see to it, but for
-  the undo.
+- This must also hold on any later day: a row whose last day is ahead settles no user.
+- It depends on the text and on everything that gives the text its meaning. The salt covers that: the rules, the
+  settings, the header, how the file is read, and the revision of all that a row can name (teams, locations, users).
+- It is recorded once nothing of the row waits any more, and only if the row got no message.
+- So a settled user is deactivated if, and only if, the row is a leaver.
+- If anything but an import changes a user, or a correction does, the user is recorded in `touched`, and the row is
+  checked again. Renaming or removing a team, a location or a user raises the revision, and so does an undo. Triggers
+  do all this, except for the undo.
 
-So the row on such a line of the next file needs no look (sidebyside.py), unless another row names its user, too. One
-that is looked at in vain costs time and nothing else.
+So the same line in the next file needs no check (sidebyside.py), unless another row has its user too. A needless
+check costs only time.
 
-Where a line was changed in its place, and names the same user by the same cell, the cells that are as they were say
-what is stored, and only the others are looked at, if they do not tell whether the user has left.
+If a line was changed in its place and has the same identifier cell, its unchanged cells are what is stored. Only the
+changed ones are checked, provided that they do not decide whether the user has left.
 
-If a row comes to mean something else without a change of the salt, users silently keep what the row used to mean:
-hence RULES.
+If the meaning of a row changes without a change of the salt, users silently keep the old meaning: hence RULES.
 """
 
 from __future__ import annotations
@@ -44,13 +43,13 @@ from importer.users.importing.before import FileKept, LinesBefore
 ASCII = [chr(code) for code in range(128)]
 
 RULES = 3
-"""Raise it when the same row comes to mean something else: what was settled before then counts for nothing."""
+"""Increase it when the meaning of a row changes: then nothing counts as settled before."""
 
 
 def salt_of(revision: int, header: Header, settings: ImportSettings, encoding: str) -> bytes:
-    """What a line depends on beside its text: the rules, the settings, the header, how the file is read.
+    """Return a digest of all that a line depends on besides its text: rules, settings, header, how the file is read.
 
-    Of the header also which columns tell who has left though nothing reads them: a cell of one may be warned of.
+    It covers unread columns that tell who has left, too: their cells may give warnings.
     """
     facts = (
         RULES,
@@ -65,20 +64,20 @@ def salt_of(revision: int, header: Header, settings: ImportSettings, encoding: s
 
 
 def can_be_compared(encoding: str) -> bool:
-    """Whether line ends and quotes are the same bytes in `encoding` as in ASCII, and these bytes nothing else."""
+    """Return whether the ASCII bytes mean ASCII characters, and only these, in `encoding`."""
     name = codecs.lookup(encoding).name
     if name in ("utf-8", "ascii"):
         return True
     every = bytes(range(256))
-    # Each byte by itself: one that is kept back, as part of a character or of an escape, gives meaning to others.
+    # Decode each byte by itself: one that gives no character yet changes the meaning of the next ones.
     found = [codecs.getincrementaldecoder(name)("replace").decode(bytes([byte])) for byte in every]
     return [letter for letter in found if letter in ASCII] == ASCII and all(len(letter) == 1 for letter in found)
 
 
 async def load_before(kept: LinesBefore, salt: bytes, past: str, copy_of: Callable[[int], Path]) -> FileBefore | None:
-    """Return the file before, open, with the users whom its lines settle by now; None if it tells nothing.
+    """Return the previous file, open, with the users that its lines still settle; None if it cannot be used.
 
-    `copy_of` tells where the kept copy of the file of an import is. Last days before `past` are over.
+    `copy_of` returns the path of the stored copy of an import's file. Last days before `past` are over.
     """
     facts = await kept.file(salt, past)
     if facts is None:
@@ -98,16 +97,16 @@ async def load_before(kept: LinesBefore, salt: bytes, past: str, copy_of: Callab
 def file_kept(
     import_id: int, status: os.stat_result, facts: FileFacts, salt: bytes | None, past: str
 ) -> FileKept | None:
-    """What the next import knows of the file of `status`; None without a `salt`."""
+    """Return the facts that the next import needs about the file of `status`; None without a `salt`."""
     if salt is None:
         return None
     return FileKept(import_id, status.st_size, status.st_mtime_ns, facts.sha256, salt, past)
 
 
 def _open_if_same(path: Path, facts: FileKept) -> IO[bytes] | None:
-    """Open the file at `path` if it is what it was when its import was applied; else None.
+    """Open the file at `path` if it is unchanged since its import was applied; else return None.
 
-    A client may set the times of the file that it sees, which is this one: then its content decides.
+    A client may set the times of the file: then its content decides.
     """
     try:
         file = path.open("rb")
@@ -130,5 +129,5 @@ def _read(file: IO[bytes], at: int, size: int) -> bytes:
 def _without(users: array[int], touched: Sequence[int]) -> array[int]:
     if not touched:
         return users
-    gone = set(touched)
-    return array("i", [0 if user in gone else user for user in users])
+    changed = set(touched)
+    return array("i", [0 if user in changed else user for user in users])

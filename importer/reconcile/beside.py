@@ -1,11 +1,11 @@
-"""The sheets of a large file, read by a process of its own while this one writes the users of the sheet before.
+"""Read the sheets of a large file in a second process, while this one writes the users of the previous sheet.
 
-A thread would gain nothing, since Python runs one at a time and SQLite gives the turn back at every row.
+A thread would not help: Python runs one thread at a time, and SQLite releases the lock for every row.
 
-- The process gets nothing of the server's: no descriptor but two pipes, no environment but where modules are.
-- It ends with the server, however that ends: at its next sheet it finds that no process reads the pipe any more.
-- It holds one sheet, and waits until that is taken. So it takes no more memory for a longer file.
-- It is never needed: where it can't be started, or ends too early, this process reads the rest by itself.
+- The process gets nothing from the server but two pipes and the path of the modules.
+- It ends with the server, even if that is killed: at its next sheet it finds that no process reads the pipe.
+- It holds one sheet and waits until that is read. So a longer file takes no more memory.
+- It is never required: if it cannot be started or ends too early, this process reads the rest.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ log = logging.getLogger(__name__)
 
 
 SIZE = struct.Struct("<Q")
-"""How long what comes is, before it."""
+"""The length of an answer, which precedes it."""
 
 PATIENCE_S = 10.0
-"""A process that writes nothing for so long is not waited for any more."""
+"""The longest wait for the process to write something, in seconds."""
 
 
-class EndedEarly(Exception):  # noqa: N818 - what happened
+class EndedEarly(Exception):  # noqa: N818 - not an error
     """The process ended before the file did, or hangs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """The file was read to its end. `sha256` is of all its bytes, in hex."""
+    """The end of the file. `sha256` is the checksum of all its bytes, in hex."""
 
     ending: Ending
     sha256: str | None
@@ -61,7 +61,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be read: the file at `path`, as a `CsvReader` would. Last days before `past` are over."""
+    """The file at `path` to read, as a `CsvReader` does. Last days before `past` are over."""
 
     path: Path
     settings: ImportSettings
@@ -71,7 +71,7 @@ class Task:
 
 
 class Beside:
-    """A process that reads one file. To be closed, by any thread and at any time."""
+    """A process that reads one file. It must be closed; any thread may do so at any time."""
 
     def __init__(self, process: subprocess.Popen[bytes], answers: IO[bytes]) -> None:
         self._process = process
@@ -79,7 +79,7 @@ class Beside:
 
     @classmethod
     def start(cls, task: Task) -> Beside | None:
-        """Start to read a file; None where no process can be started."""
+        """Start reading a file; return None if no process can be started."""
         modules = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
         try:
             process = subprocess.Popen(
@@ -96,12 +96,12 @@ class Beside:
         assert process.stdin is not None
         assert process.stdout is not None
         beside = cls(process, process.stdout)
-        with suppress(OSError), process.stdin as pipe:  # it has ended already: `next` tells
+        with suppress(OSError), process.stdin as pipe:  # if it has ended already, `next` raises EndedEarly
             pickle.dump(task, pipe)
         return beside
 
     def next(self) -> tuple[Sheet | Whole, int]:
-        """Wait for the next sheet, and how many bytes of the file were read for it; last comes the whole file.
+        """Wait for the next sheet, or the end of the file; return it with the number of bytes read so far.
 
         Raises FileError as a `CsvReader` does, and EndedEarly.
         """
@@ -112,7 +112,7 @@ class Beside:
         return found, bytes_read
 
     def _take(self, size: int) -> bytearray:
-        """So many bytes of what the process writes."""
+        """Read `size` bytes from the process. Raises EndedEarly."""
         taken, waiting = bytearray(), select.poll()
         waiting.register(self._answers, select.POLLIN)
         while len(taken) < size:
@@ -124,14 +124,14 @@ class Beside:
         return taken
 
     def close(self) -> None:
-        """End the process, wherever it is."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         self._answers.close()
 
 
 def sheets(reader: CsvReader, settings: ImportSettings, past: str) -> Iterator[Sheet]:
-    """The rows of a file as sheets. Last days before `past` are over. Raises FileError."""
+    """Yield the rows of a file as sheets. Last days before `past` are over. Raises FileError."""
     checker, unread = RowChecker(reader.header, settings, past), Unread(reader.header, settings, past)
     batches = reader.batches(partial(refuse_person, checker, settings))
     batch = next(batches, None)
@@ -143,15 +143,15 @@ def sheets(reader: CsvReader, settings: ImportSettings, past: str) -> Iterator[S
 
 
 class Reading:
-    """The sheets of one file: from a process beside this one, and if that ends too early, from this one.
+    """The sheets of one file: from a second process, and if that ends too early, from this one.
 
-    Not for several threads at once, but for `close`.
+    Not thread-safe, except `close`.
     """
 
     def __init__(
         self, beside: Beside, reader: CsvReader, source: Source, settings: ImportSettings, past: str
     ) -> None:
-        """`reader`, of `source`, has read the header alone."""
+        """`reader`, of `source`, has read only the header."""
         self._beside = beside
         self._reader = reader
         self._source = source
@@ -183,7 +183,7 @@ class Reading:
 
     def _read_on(self) -> None:
         log.warning(
-            "The process that read a file for an import ended too early; the import goes on without it.",
+            "The process that read a file for an import ended too early; the import continues without it.",
             extra={"event": "reader_ended"},
         )
         self._here = True
@@ -192,28 +192,28 @@ class Reading:
             pass
 
     def close(self) -> None:
-        """Read no further. From any thread; one that waits for a sheet gets none."""
+        """Read no further. Any thread may call it; a thread that waits for a sheet gets None."""
         self._closed = True
         self._beside.close()
 
 
 def refuse_person(checker: RowChecker, settings: ImportSettings, line: int, cells: list[str]) -> None:
-    """Raise FileError if this last line, which the settings leave out, is the row of a person."""
+    """Raise FileError if this last line, which the settings leave out, is the row of a user."""
     if checker.is_person(line, cells, ""):
         raise footer_missing(line, settings.skip_last_lines)
 
 
 def unfinished_line(reader: CsvReader, last: Batch, settings: ImportSettings) -> int:
-    """The line of the row that must not be applied because the file ends in it; 0 for none."""
+    """Return the line of the row that is not applied because the file ends in its middle; 0 for none."""
     return last.lines[-1] if reader.last_row_unfinished and settings.require_final_newline else 0
 
 
 def main() -> None:
-    """Read the file that standard input names; what is found goes to standard output."""
-    gc.disable()  # nothing here makes cycles, and looking for them takes a fifth of the time
+    """Read the file that standard input names, and write its sheets to standard output."""
+    gc.disable()  # nothing here makes cycles, and searching for them takes a fifth of the time
     answers = sys.stdout.buffer
     with suppress(BrokenPipeError, EOFError):
-        task: Task = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the server that started us
+        task: Task = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the server that started this process
         with task.path.open("rb") as file:
             for answer in _read(Source(file, ""), task):
                 found = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
@@ -223,7 +223,7 @@ def main() -> None:
 
 def _read(source: Source, task: Task) -> Iterator[tuple[Sheet | Whole | FileError, int]]:
     try:
-        chunks = SideBySide(source.chunks(), task.pieces)  # which cuts the file as the server does
+        chunks = SideBySide(source.chunks(), task.pieces)  # cut the file as the server does
         reader = CsvReader(chunks, **task.settings.form, batch_rows=task.batch_rows)
         chunks.begin(None, left_out=task.settings.skip_last_lines)
         for sheet in sheets(reader, task.settings, task.past):
@@ -234,6 +234,6 @@ def _read(source: Source, task: Task) -> Iterator[tuple[Sheet | Whole | FileErro
 
 
 if __name__ == "__main__":
-    from importer.reconcile import beside  # what is pickled is looked for under the name that the server knows
+    from importer.reconcile import beside  # pickle needs the module name that the server uses
 
     beside.main()

@@ -1,4 +1,4 @@
-"""What one import is asked to do, and its file: bytes in chunks, hashed on the way, or its rows once more."""
+"""The job of one import, and its file: chunks of bytes, hashed while reading, or its rows once more."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ CHUNK_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One import to run. `file` is its own copy, which nothing changes; `now` is in UTC.
+    """One import to run. `file` is its own copy, which does not change; `now` is in UTC.
 
-    `proven_whole`: its check-sum fits, so nothing else that speaks against its wholeness counts. `only_news`: a dry
-    run says of the header what the import for real would say, and not all. `copy_of` tells where the copy of another
-    import's file is; None: it is not to be read side by side with the one before it. `sample`: it is over with the
-    batch in which it comes to so many rows; only for a dry run.
+    `proven_whole`: the checksum matches, so the file counts as complete. `only_news`: a dry run reports only those
+    messages about the header that the real import would report. `copy_of` returns the path of another import's file;
+    None: do not compare with the previous file. `sample`: end after the batch in which this number of rows is
+    reached; only for a dry run.
     """
 
     tenant: str
@@ -48,7 +48,7 @@ class Job:
 
 
 class Source:
-    """The file's bytes in chunks, hashed on the way."""
+    """The bytes of the file in chunks, hashed while reading."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = file
@@ -57,7 +57,7 @@ class Source:
 
     @property
     def status(self) -> os.stat_result:
-        """What the system knows of the file, which may have lost its name."""
+        """The status of the open file, which may have no name any more."""
         return os.fstat(self._file.fileno())
 
     def chunks(self) -> Iterator[bytes]:
@@ -66,7 +66,7 @@ class Source:
             yield chunk
 
     def read_out(self, rows: int | None) -> FileFacts:
-        """Everything about the file, whether or not its rows were read to the end."""
+        """Read the rest of the file, and return its facts."""
         if not self.facts.sha256:
             for _ in self.chunks():
                 pass
@@ -74,12 +74,12 @@ class Source:
         return replace(self.facts, rows=rows)
 
     def was_hashed(self, sha256: str | None) -> None:
-        """All bytes of the file were hashed elsewhere: they need not be read for it."""
+        """Set the checksum, which another process computed, so the file need not be read for it."""
         self.facts = replace(self.facts, sha256=sha256)
 
 
 def read_again(path: Path, settings: ImportSettings, batch_rows: int) -> Iterator[Batch]:
-    """The batches of a file, from its beginning."""
+    """Yield the batches of a file from its beginning."""
     with path.open("rb") as file:
         chunks = iter(partial(file.read, CHUNK_BYTES), b"")
         yield from CsvReader(chunks, **settings.form, batch_rows=batch_rows).batches()

@@ -1,9 +1,9 @@
-"""Rows that wait until all others are in: those of leavers, and those whose identifier another row has.
+"""Rows that wait until all others are in: leavers, and rows whose identifier another row has.
 
-Of several rows of one identifier the first that is not a leaver's stands, wherever it is. So a leaver's row waits: if
-a row that is not a leaver's came for the same identifier, before or after it, it is ignored; else the first leaver's
-row stands. A row that falls is told in the end, with the row that stands beside it: for the text of those the file is
-read once more, so that it need not be kept of every row.
+If several rows have one identifier, the first that is not a leaver counts, wherever it is. So a leaver's row waits.
+If another row with the same identifier is not a leaver, the leaver's row is ignored; else the first leaver's row
+counts. Rows that fall are reported at the end, with the row that counts. The file is read once more for the text of
+these rows, so that no text is stored for all rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from importer.users.importing.later import Fallen, RowsForLater
 
 
 class Later:
-    """The rows of one import that wait. What is added counts from `write` on."""
+    """The waiting rows of one import. Rows that were added are stored by `write`."""
 
     def __init__(self, stored: RowsForLater) -> None:
         self._stored = stored
@@ -37,30 +37,30 @@ class Later:
         self._any_falls = False
 
     def add_leaver(self, line: int, raw: str) -> None:
-        """Keep the row of a leaver."""
+        """Add the row of a leaver."""
         self._leavers.append((line, raw))
 
     def add_double(self, line: int, raw: str, first: int) -> None:
-        """Keep a row that falls because that on the line `first` stands."""
+        """Add a row that falls because the row on the line `first` counts."""
         self._doubles.append((line, raw, first))
 
     def displace(self, line: int, first: int) -> None:
-        """Let the leaver's row on `line` fall beside that on the line `first`; it waits, or was known by its text."""
+        """Let the leaver's row on `line` fall, because that on `first` counts. It waits, or was known by its text."""
         self._displaced.append((line, first))
 
     def fall(self, line: int, first: int, *, beside: bool) -> None:
-        """Let a waiting leaver's row fall."""
+        """Let a waiting leaver's row on `line` fall, because the row on `first` counts."""
         self._fallen.append((first, beside, line))
 
     async def write(self) -> int:
-        """Write what was added; return how many rows that were known by their text have fallen."""
+        """Store the added rows; return how many of those that fell were known by their text."""
         known = 0
         if self._leavers:
             await self._stored.add_leavers(self._leavers)
         if self._doubles:
             await self._stored.add_doubles(self._doubles)
         if self._displaced:
-            # A row that waits is there already, and falls with the others.
+            # A waiting row is stored already, and falls with the others.
             known = await self._stored.add_displaced(self._displaced)
         if self._fallen:
             await self._stored.let_fall(self._fallen)
@@ -91,7 +91,7 @@ class Later:
             yield fallen
 
     async def _read(self, batches: Iterator[Batch]) -> None:
-        """Find the text of the rows that stand, and of those that were known by it."""
+        """Read the text of the rows that count, and of those that were known by it."""
         last = await self._stored.last_untold()
         while batch := await asyncio.to_thread(next, batches, None):
             untold = await self._stored.untold(batch.lines[0], batch.lines[-1])
@@ -101,7 +101,7 @@ class Later:
 
 
 class LastRows:
-    """Settles the rows that waited, once all others are in."""
+    """Handles the waiting rows, after all others are in."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class LastRows:
         write: Callable[[Newcomers, Sequence[RowInHand]], Awaitable[object]],
         report: Callable[[Sequence[RowInHand]], None],
     ) -> None:
-        """`again` reads the file of `reader` from its beginning; `write` and `report` do so with judged rows."""
+        """`again` reads the file of `reader` from its beginning; `write` and `report` take judged rows."""
         self._later = later
         self._again = again
         self._reader = reader
@@ -127,7 +127,7 @@ class LastRows:
         self._report = report
 
     async def run(self) -> bool:
-        """Settle the next leavers' rows; False when there was none, and then all that fell is told."""
+        """Handle the next leavers' rows; if there are none, report all rows that fell and return False."""
         waiting = await self._later.leavers()
         if waiting:
             await self._settle([self._row(line, raw) for line, raw in waiting])
@@ -145,8 +145,8 @@ class LastRows:
         known = await self._roster.find(keys)
         seen = await self._roster.strangers(keys)
         users = await self._roster.load(known.values())
-        nobody: dict[str, int] = {}
-        standing = []
+        strangers: dict[str, int] = {}
+        counting = []
         for row in rows:
             key = row.key or ""
             row.known = known.get(key, 0)
@@ -155,15 +155,15 @@ class LastRows:
                 self._later.fall(row.line, abs(mark), beside=mark > 0)
                 continue
             if not row.known:
-                seen[key] = nobody[key] = -row.line
+                seen[key] = strangers[key] = -row.line
             row.user = users.get(row.known) if row.known else None
             row.checked = self._checker.check(row.line, row.cells, row.raw)
             row.judgement = judge(row.checked, row.user, self._settings, self._past)
-            standing.append(row)
-        await self._write(Newcomers(), [row for row in standing if row.judgement.fate is Fate.WRITE])
-        await self._roster.add_strangers(nobody)
+            counting.append(row)
+        await self._write(Newcomers(), [row for row in counting if row.judgement.fate is Fate.WRITE])
+        await self._roster.add_strangers(strangers)
         await self._later.write()
-        await asyncio.to_thread(self._report, standing)
+        await asyncio.to_thread(self._report, counting)
 
     def _tell(self, fallen: Sequence[Fallen]) -> None:
         self._report([self._fell(row) for row in fallen])

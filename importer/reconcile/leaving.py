@@ -1,8 +1,8 @@
-"""Whether a row is a leaver's: what its flags, its last day and the stored last day say together.  Pure.
+"""Decide whether a row is a leaver, by its flags, its last day and the stored last day.  Pure.
 
-The last day of a user is in `leave_date`; where the file has no such column, the stored one counts. It is past when
-it is over everywhere on earth, twelve hours after its end in UTC. One before the hire date is of an earlier
-employment: kept, and not acted on. The hire date is the one that the user has after the row.
+The last day of a user is `leave_date`; if the file has no such column, the stored one counts. It is past when it is
+over everywhere on earth, 12 hours after its end in UTC. A last day before the hire date belongs to an earlier
+employment: it is stored and has no effect. The hire date is the one that the user has after the row.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from importer.rules.settings import ImportSettings
 from importer.users.columns import User
 
 STILL_THAT_DAY = timedelta(hours=12)
-"""So long after its end in UTC a day lasts somewhere on earth."""
+"""The time that a day lasts somewhere on earth after its end in UTC."""
 
 
 class LastDay(Enum):
-    """How the last day of a user stands."""
+    """The kinds of last day."""
 
-    NONE = auto()  # there is none
+    NONE = auto()  # no last day
     AHEAD = auto()  # not over everywhere on earth
     OVER = auto()
-    EARLIER = auto()  # of an employment before this one
+    EARLIER = auto()  # of an employment before the hire date
 
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """Whether a row is a leaver's, what is said of that, and whether it will be the same on any later day."""
+    """Whether a row is a leaver, the messages about that, and whether it is the same on any later day."""
 
     leaver: bool
     problems: tuple[Problem, ...] = ()
@@ -50,7 +50,7 @@ def past_before(now: datetime) -> str:
 
 
 def last_day(leave: FieldValue, hire: FieldValue, past: str) -> LastDay:
-    """Return how the last day `leave` of a user hired on `hire` stands; `past`: as `past_before` gives it."""
+    """Return the kind of the last day `leave` of a user hired on `hire`; `past`: as `past_before` returns it."""
     if not isinstance(leave, str):
         return LastDay.NONE
     if isinstance(hire, str) and leave < hire:
@@ -59,7 +59,7 @@ def last_day(leave: FieldValue, hire: FieldValue, past: str) -> LastDay:
 
 
 def leaving(row: CheckedRow, user: User | None, settings: ImportSettings, past: str) -> Leaving:
-    """Return whether `row` is a leaver's. `user` is the one that it is about, None for an unknown one."""
+    """Return whether `row` is a leaver. `user` is its user; None if there is none."""
     by_day = LastDay.NONE
     if "leave_date" not in settings.own:
         by_day = last_day(_after(row, user, "leave_date"), hire_date_after(row, user), past)
@@ -86,11 +86,11 @@ def hire_date_after(row: CheckedRow, user: User | None) -> FieldValue:
 
 
 def _after(row: CheckedRow, user: User | None, name: str) -> FieldValue:
-    """The day that the user has in the field `name` after the row."""
+    """Return the day that the user has in the field `name` after the row."""
     if name in row.values:
         return row.values[name]
-    # A cell that is not valid says nothing of a last day; of other fields it leaves what is stored. So does what a
-    # spreadsheet writes in the place of a value, of which there is one warning a column.
+    # An invalid last day counts as none; an invalid cell of another field leaves the stored value. So does an error
+    # value of a spreadsheet (one warning a column), for a last day too.
     if user is None or (name == "leave_date" and any(_is_not_valid(problem, name) for problem in row.problems)):
         return None
     return user["leave_date"] if name == "leave_date" else user["hire_date"]
@@ -101,7 +101,7 @@ def _is_not_valid(problem: Problem, name: str) -> bool:
 
 
 def not_needed(row: CheckedRow, settings: ImportSettings) -> tuple[Problem, ...]:
-    """Return the problems of a leaver's row that names no user; that of a blank identifier says what to do."""
+    """Return the problems of a leaver's row without a valid identifier; that of a blank one says what to do."""
     if row.identifier is not None:
         return tuple(row.problems)
     if settings.deactivate_missing:
@@ -127,13 +127,13 @@ def most_are_leavers(ignored: int, rows: int) -> Problem:
 
 
 ENOUGH_LEAVERS = 3
-"""Fewer are not taken for a flag that is the wrong way round."""
+"""The fewest leavers that may mean a reversed flag."""
 
 
 def most_leave(deactivated: int, rows: int, header: Header, settings: ImportSettings) -> list[Problem]:
-    """Return a warning that the flag may be the wrong way round, where most rows deactivate most active users.
+    """Return a warning that the flag may be reversed, for a file that deactivates most users.
 
-    None where the name of its column has told so.
+    Empty if there is a warning because of the column's name already.
     """
     flag = next(
         (name for name in ("deactivate", "active") if name in header.columns and name not in settings.own), ""
@@ -149,7 +149,7 @@ def most_leave(deactivated: int, rows: int, header: Header, settings: ImportSett
 
 
 def reversed_flags(header: Header, settings: ImportSettings) -> list[Problem]:
-    """Return a warning for each column that is read the wrong way round, as far as its name tells."""
+    """Return a warning for each column that is read as its opposite, judged by its name."""
     found = []
     for raw, name, kind in zip(header.raw, header.columns, tells_beside(header.raw), strict=True):
         opposite = {"deactivate": Tells.ACTIVE, "active": Tells.LEFT}.get(name)

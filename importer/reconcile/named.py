@@ -1,6 +1,6 @@
-"""Which row of the file stands for which user, and which of these rows settle theirs.  Pure.
+"""Which row of the file counts for which user, and which of these rows settle their user.  Pure.
 
-One number a user tells it: the line of their row. That is also how an absent user is told from the others.
+One number per user records it: the line of the row. A user without a line is absent.
 """
 
 from __future__ import annotations
@@ -12,49 +12,49 @@ from itertools import chain, compress
 SETTLED, STOOD = 1, 2
 _ARE_SETTLED = bytes(number == SETTLED for number in range(256))
 PIECE = 1 << 16
-"""So many users are gone through at once: while one call into C does a million, no other thread has its turn."""
+"""The users handled in one call into C. A call over a million of them would block all other threads."""
 
 FEW = 16
-"""So many users stand one by one where their ids do not follow each other."""
+"""The number of users recorded one by one where ids are not consecutive."""
 LINES_MORE = 1000
-"""So many more lines than users a file may have for its users to stand at once."""
+"""A file may have this many more lines than users and still record runs of users at once."""
 
 
 class Named:
     """The users of one import by id, and the lines of the rows that name them."""
 
     def __init__(self, highest: int = 0) -> None:
-        """There are users up to the id `highest`."""
-        # The line of the row that stands for a user; 0: none yet. Below 0 it is a leaver's row.
+        """`highest` is the highest id of a user."""
+        # The line of the row that counts for a user; 0: none yet; negative: a leaver's row.
         self._line = array("i", [0]) * (highest + 1)
-        # Whether that row settles its user: SETTLED, or STOOD, which it does unseen.
+        # Whether that row settles its user: SETTLED, or STOOD for a known row, which was not checked.
         self._settled = bytearray(highest + 1)
         self._stood: list[tuple[int, array[int]]] = []
         self._fell: list[int] = []
-        # 1: the user was deactivated before the import; needed where rows are to stand unseen.
+        # 1: the user was deactivated before the import; needed only for known rows.
         self._left = bytearray()
         self._numbers = array("i")  # each at its own place
 
     def add(self, lines: Sequence[int]) -> None:
-        """The next users are created by the rows on `lines`."""
+        """Add the users that the rows on `lines` create; they get the next ids."""
         self._line.extend(lines)
         self._settled.extend(bytes(len(lines)))
 
     def line_of(self, user_id: int) -> int:
-        """The line of the row that stands for this user; 0 if no row names them."""
+        """Return the line of the row that counts for this user; 0 if no row has the user."""
         return abs(self._line[user_id])
 
     def mark_of(self, user_id: int) -> int:
-        """The same, below 0 if that row is a leaver's."""
+        """Return the same line, negative if that row is a leaver."""
         return self._line[user_id]
 
     def mark(self, user_id: int, mark: int) -> None:
-        """Let the row on the line `mark` stand for this user (`-mark`: a leaver's row on that line)."""
+        """Record that the row on the line `mark` counts for this user (`-mark`: a leaver's row on that line)."""
         self.unsettle(user_id)
         self._line[user_id] = mark
 
     def unnamed(self, end: int) -> Iterator[int]:
-        """Yield the users with an id below `end` whom no row names, in the order of their ids."""
+        """Yield the users with an id below `end` that no row has, in the order of their ids."""
         at = 1
         while True:
             try:
@@ -65,26 +65,26 @@ class Named:
             at += 1
 
     def last_but(self, left: Iterable[int]) -> int | None:
-        """Who was named last in the file, but for those in `left`; None if nobody was."""
+        """Return the last user in the file that is not in `left`, or None."""
         lines = self._line[:]
         for user_id in left:
             lines[user_id] = 0
         last = max(max(lines[at : at + PIECE]) for at in range(0, len(lines), PIECE))
         return lines.index(last) if last else None
 
-    # Rows that stand unseen.
+    # Known rows, which are not checked.
 
     def expect_known(self, left: Iterable[int]) -> None:
-        """Make ready for rows that `stand`: those of the deactivated users `left` are leavers'."""
+        """Prepare `stand`: the rows of the deactivated users `left` are leavers."""
         self._left = bytearray(len(self._line))
         for user_id in left:
             self._left[user_id] = 1
         self._numbers = _numbers(len(self._line) + LINES_MORE)
 
     def stand(self, line: int, users: array[int]) -> list[int]:
-        """Let the rows on `line` and the next lines stand for `users`, and settle them; 0 for no user.
+        """Record the rows from `line` on for `users`, one a line, and settle them; 0 for no user.
 
-        Return the lines of those whose user was named by a row before: they stand for nobody.
+        Return the lines of rows whose user already has a row: they do not count.
         """
         marks, settled, left, named = self._line, self._settled, self._left, []
         at = 0
@@ -105,7 +105,7 @@ class Named:
         return named
 
     def _in_a_row(self, users: array[int], at: int) -> int:
-        """Return how many of `users` from `at` on have ids that follow each other, as most do in most files."""
+        """Return how many of `users` from `at` on have consecutive ids, as most have in most files."""
         numbers, shift = self._numbers, users[at] - at
         if users[at] <= 0 or users[at : at + FEW] != numbers[at + shift : at + shift + FEW]:
             return 0
@@ -125,7 +125,7 @@ class Named:
         return end - at
 
     def _stand_in_a_row(self, line: int, users: array[int]) -> bool:
-        """Do so at once for active users whose ids follow each other; whether it did."""
+        """Record rows of active users with consecutive ids at once; return whether it did."""
         count, numbers = len(users), self._numbers
         if not count:
             return False
@@ -139,16 +139,16 @@ class Named:
         self._settled[first:end] = bytes([STOOD]) * count
         return True
 
-    # Who is settled.
+    # Settled users.
 
     def settle(self, users: Mapping[int, bool]) -> None:
-        """Note whether the rows that stand for these users settle them."""
+        """Record whether the rows of these users settle them."""
         for user_id, settles in users.items():
             self.unsettle(user_id)
             self._settled[user_id] = SETTLED if settles else 0
 
     def settle_new(self, users: Sequence[int], *, but: Set[int]) -> None:
-        """Note that the rows of these new users settle them, `but` for some."""
+        """Record that the rows of these new users settle them, except those in `but`."""
         if isinstance(users, range):
             self._settled[users.start : users.stop] = bytes([SETTLED]) * len(users)
         else:
@@ -158,13 +158,13 @@ class Named:
             self._settled[user_id] = 0
 
     def unsettle(self, user_id: int) -> None:
-        """Note that the row that stands for this user does not settle them."""
+        """Record that the row of this user does not settle the user."""
         if self._settled[user_id] == STOOD:
             self._fell.append(abs(self._line[user_id]))
         self._settled[user_id] = 0
 
     def settled_lines(self) -> array[int]:
-        """Return for each line the user whom the row on it settles; 0 for none. The first is the line 1."""
+        """Return for each line the user that its row settles; 0 for none. The index is the line."""
         looked_at = list(self._looked_at())
         ends = (line + len(users) - 1 for line, users in self._stood)
         last = max(chain((0,), self._fell, ends, (max(lines) for lines, _ in looked_at)))
@@ -179,7 +179,7 @@ class Named:
         return settled
 
     def _looked_at(self) -> Iterator[tuple[array[int], array[int]]]:
-        """Yield the lines of rows that were looked at and settle a user, with their users, some at a time."""
+        """Yield the lines of checked rows that settle a user, with these users, in pieces."""
         for at in range(0, len(self._settled), PIECE):
             settled = self._settled[at : at + PIECE]
             if settled.find(SETTLED) >= 0:
@@ -188,9 +188,9 @@ class Named:
 
 
 def _numbers(count: int) -> array[int]:
-    """Return the numbers from 0 on, at least so many, in a tenth of the time that each by itself takes.
+    """Return the numbers from 0 on, at least `count` of them, ten times as fast as one by one.
 
-    In an integer of 32 bits a number all are made of the first half by one addition.
+    In one large integer with 32 bits a number, one addition makes the second half from the first.
     """
     numbers, ones, made = 1 << 32, 1 | 1 << 32, 2
     while made < count:
@@ -198,6 +198,6 @@ def _numbers(count: int) -> array[int]:
         ones |= ones << (32 * made)
         made *= 2
     found = array("i", numbers.to_bytes(4 * made, "little"))
-    if found[1:2] != array("i", [1]):  # the machine writes numbers the other way round
+    if found[1:2] != array("i", [1]):  # a big-endian machine
         found.byteswap()
     return found

@@ -1,23 +1,22 @@
-"""New people, column by column: nearly all that a first import costs is done here.
+"""Create new users column by column: nearly all the work of a first import is done here.
 
-The rules are those of `rules.rows` and `plan`, applied to whole columns instead of rows. Whatever is unusual about a
-row (a cell that is wrong, an identifier that comes twice, a leaver) leaves it to the path that looks at one row after
-the other.
+The rules are those of `rules.rows` and `plan`, applied to whole columns instead of rows. An unusual row (a wrong
+cell, a repeated identifier, a leaver) takes the other path, which checks row by row.
 
-Theory. Both paths come to the same users, counts and messages: rows go one way or the other by chance, such as by
-where a batch ends. It holds because the rows taken here depend on no other row of the batch:
+Theory. Both paths give the same users, counts and messages; chance, such as the end of a batch, decides which one a
+row takes. This holds because the rows on this path depend on no other row of the batch:
 
-- Their identifiers are valid, come once in the batch, and name neither a user, nor one whose creation was undone, nor
-  a row before. Where the address may change (it is not the identifier), no other user has or wants theirs.
-- Every cell of theirs is valid, and at most doubtful in a way that is said once for its column; those are counted,
-  and their rows settle nobody, as on the other path. So there is nothing to say of a row but about links.
-- None is a leaver; the row of one whose last day is ahead settles nobody, as on the other path.
-- Links are the one thing in common. All who are created in the batch have their ids before a link is looked at, and a
-  link that is not found waits for the end, as on the other path.
-- Teams and locations get the spelling of their first line, over the rows of both paths.
+- Their identifiers are valid and come once in the batch. No user, no user whose creation was undone and no earlier
+  row has them. If the address is not the identifier, no other user has or wants their address.
+- Each of their cells is valid, or doubtful in a way that is reported once for its column. Doubtful cells are counted,
+  and their rows settle no user, as on the other path. So the only messages about single rows are about links.
+- None is a leaver. A row with a last day ahead settles no user, as on the other path.
+- Links are the only connection. All users created in the batch have ids before links are resolved, and a link that is
+  not found waits for the end, as on the other path.
+- Teams and locations get the spelling of their first line, across the rows of both paths.
 
-A rule that looks at two rows at once has to make such rows unusual in `part`. A model in plain dictionaries holds
-both paths to the same, in tests/integration/reconcile/test_properties.py.
+A rule that compares two rows must make such rows unusual in `part`. tests/integration/reconcile/test_properties.py
+checks both paths against a model in plain dictionaries.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ from importer.users.importing.links import Waiting
 
 @dataclass(slots=True)
 class Newcomers:
-    """New people whose rows have nothing unusual about them, and the values of their fields, a list a field.
+    """New users with usual rows, and the values of their fields, one list a field.
 
-    `unsettled`: the places of those whose row settles nobody. `ids` are those of the users whom they become.
+    `unsettled`: the places of rows that settle no user. `ids` are the ids of the new users.
     """
 
     lines: Sequence[int] = ()
@@ -55,19 +54,18 @@ class Newcomers:
     ids: Sequence[int] = ()
 
     def column(self, name: str) -> Sequence[FieldValue]:
-        """The values of the field `name`; nothing if it is not in the file."""
+        """Return the values of the field `name`; empty if the file does not have it."""
         return self.values.get(name, ())
 
     def texts(self, name: str) -> Sequence[str | None]:
-        """The values of the field `name`, whose rule lets through only texts."""
+        """Return the values of the field `name`, whose rule accepts only texts."""
         return cast(Sequence[str | None], self.column(name))
 
 
 def part(sheet: Sheet, apart: Collection[str], counted: Doubts) -> tuple[Newcomers, list[int]]:
-    """Tell the new people without anything unusual about them from all other rows, whose places are returned.
+    """Return the usual new users, and the places of all other rows.
 
-    Rows with an identifier in `apart` have something unusual about them. What is said of the new people once for a
-    column is counted in `counted`.
+    Rows with an identifier in `apart` are unusual. Messages that come once for a column are counted in `counted`.
     """
     keys, checked = sheet.keys, sheet.checked
     others = set(checked.odd)
@@ -104,7 +102,7 @@ def plan_newcomers(
     identity: Identity,
     own_fields: Collection[str],
 ) -> list[Problem]:
-    """Add to `batch` what `newcomers` come to; what is to be said about them. They have their ids already."""
+    """Add the writes of `newcomers` to `batch`, and return the messages. The newcomers have their ids already."""
     count = len(newcomers.lines)
     if not count:
         return []
@@ -137,7 +135,7 @@ def _set_links(
     created: Mapping[str | None, int],
     batch: Writes,
 ) -> list[Problem]:
-    """Fill the columns of manager and coach as far as those are known, and tell whom the rows settle by that."""
+    """Fill the columns of known managers and coaches, and record which rows do not settle their user."""
     problems: list[Problem] = []
     odd: dict[int, dict[str, FieldValue]] = {}
     targets: dict[str, list[int | None]] = {}
@@ -166,7 +164,7 @@ def _set_links(
 
 
 def mentioned(newcomers: Newcomers, writes: Sequence[RowInHand], *names: str) -> dict[str, None]:
-    """The teams or locations in these fields, each once, in the order of the file."""
+    """Return the teams or locations in these fields, each once, in the order of the file."""
     first: dict[FieldValue, int] = {}
     for name in names:
         lines = dict(zip(reversed(newcomers.column(name)), reversed(newcomers.lines), strict=False))

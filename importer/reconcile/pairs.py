@@ -1,8 +1,8 @@
-"""Users whom an import creates beside a deactivated one who may be the same person: renumbered, or renamed.
+"""Find new users who may be the same person as a deactivated user: with a new number or a new address.
 
-Only those are compared whom this import creates and deactivates, and whose address it takes over: before the guard.
-With a custom identifier the address tells; by email a custom field that no two active users share, else the full
-name. Each user is in one pair.
+Compares the users that this import creates with those that it deactivates or takes an address from, before the guard.
+With a custom identifier, the address is compared. With email as identifier, a custom field is compared that no two
+active users share, or else the full name. Each user is in one pair.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from importer.users.importing.pairs import FoundPair, FoundPairs
 
 
 class Pairs:
-    """The pairs of one import, once all rows are in."""
+    """The pairs of one import, after all rows are in."""
 
     def __init__(self, found: FoundPairs, roster: Roster, settings: ImportSettings) -> None:
         self._found = found
@@ -26,7 +26,7 @@ class Pairs:
         self._any = False
 
     async def find(self, counts: Counts) -> Renamed:
-        """Find the pairs, and return what they come to."""
+        """Find the pairs, and return their counts."""
         renamed = Renamed()
         if not counts.created or not self._roster.users_before:
             return renamed
@@ -44,7 +44,7 @@ class Pairs:
         return renamed
 
     async def has(self, user_id: int | None) -> bool:
-        """Whether the deactivated user may be in the file as a new one."""
+        """Return whether the deactivated user may be in the file as a new one."""
         return self._any and await self._found.has(user_id)
 
     async def each(self) -> AsyncIterator[list[Pair]]:

@@ -1,7 +1,6 @@
-"""What a row means for a user, and whether an import as a whole may be applied. Pure: no I/O, no clock.
+"""Decide what a row does to a user, and whether an import is held. Pure: no I/O, no clock.
 
-Here and nowhere else: what happens to a row (SPEC section 4, the table), which columns of a user it changes, and
-the guard.
+This is the only place for the decision on a row, the columns that it changes, and the guard.
 """
 
 from __future__ import annotations
@@ -224,7 +223,7 @@ def differences(user: User, columns: Mapping[str, Value]) -> Columns:
 
 
 @dataclass(frozen=True, slots=True)
-class Wholeness:
+class Completeness:
     """The facts that tell whether the file may be incomplete."""
 
     ends_with_newline: bool
@@ -234,7 +233,7 @@ class Wholeness:
     last_user_absent: bool
 
 
-def reasons_of_truncation(facts: Wholeness, settings: ImportSettings) -> list[str]:
+def reasons_of_truncation(facts: Completeness, settings: ImportSettings) -> list[str]:
     """Return why the file may be incomplete, as clauses; may be empty."""
     if not settings.detect_truncation:
         return []

@@ -1,34 +1,32 @@
-"""One batch of rows after the other becomes users: read, look up, judge, write; then links and absent users.
+"""Turn the rows of a file into users, batch by batch: read, look up, judge, write; then links and absent users.
 
-Most rows of most files stood in the file before, and are known by that (before.py): such a row stands for its user,
-who is unchanged, and nothing more is done for it. It is not even parsed.
+Most rows of most files were in the previous file and are known by their text (before.py). A known row means that its
+user is unchanged. Nothing more is done for it; it is not even parsed.
 
-Theory. Of all rows with one identifier the first that is not a leaver's stands (the first, where all are leavers').
-The others fall: a leaver's row beside one that is not is ignored, any other is rejected as a duplicate. This holds
-however a row is treated (known, by column, on its own) and wherever a batch ends. It rests on five things:
+Theory. One of all rows with one identifier *counts*: the first that is not a leaver, or the first if all are leavers.
+The others *fall*: a leaver beside a row that is not one is ignored; any other is rejected as a duplicate. This holds
+for every path of a row (known, by column, on its own) and wherever a batch ends. It rests on five facts:
 
-1. Who was named is kept in two books. `Roster.mark_of` has users by id, those being created included: they get their
-   id when they are judged. `strangers` has identifiers without a user: of rejected and ignored rows, and of new users
-   who wait for an address. A known user is looked for in the first book, any other identifier in the second. Both
-   hold the line of the row that stands so far, below 0 if that is a leaver's.
-2. A batch is written before the next one is looked up. So what one batch created, the next one finds as known. New
-   users who wait for an address are the exception, and the reason why `_settle` notes them as strangers.
-3. Within a batch all look-ups come first, so `known` is as of before the batch. `_judge` therefore goes in the order
-   of the file and keeps the identifiers it has `seen`; `part` hands it all rows whose identifier comes twice.
-4. One thing happens out of order. `Sheets` marks the known rows, of the whole batch, before any other row is
-   judged. So a row may find its user marked with a later line. `_displace` then takes that later row back: it was
-   counted as unchanged, and falls. Its text is at hand, because a row in hand and a row that is marked too early are
-   always of one batch.
-5. A leaver's row changes nothing before all others are in: it waits in `Later`, and marks its user, so that the next
-   leaver's row is not taken as known. One that was known has changed nothing either. So a row that is not a leaver's
-   may displace it at any time, in whichever batch it was.
+1. Two books record the identifiers that had a row. `Named.mark_of` has users by id, with new ones: they get their id
+   when they are judged. `strangers` has identifiers without a user: of rejected and ignored rows, and of new users
+   who wait for an address. An existing user is looked up in the first book, any other identifier in the second. Both
+   hold the line of the row that counts so far, negative if that row is a leaver.
+2. A batch is written before the next one is looked up. So the next one finds users that a batch created. New users
+   who wait for an address are the exception: `_settle` records them as strangers.
+3. Within a batch all look-ups come first, so `known` is the state before the batch. `_judge` therefore goes in the
+   order of the file and records the identifiers it has `seen`; `part` gives it all rows whose identifier is repeated.
+4. One thing happens out of order: `Sheets` marks all known rows of the batch before any other row is judged. So a row
+   may find its user marked with a later line. Then `_displace` makes that later row fall; it was counted as
+   unchanged. Its text is available: both rows are always in the same batch.
+5. A leaver's row changes nothing before all others are in. It waits in `Later` and marks its user, so that the next
+   leaver's row is not treated as known. A known leaver's row has changed nothing either. So a row that is not a
+   leaver can displace it at any time, from any batch.
 
-Of a row that was changed in its place only the changed cells are looked at (`RowChecker.check_changed`), if no other
-row named its user: the line before settled that user, so all other cells say what is stored.
+If a row was changed in its place, only its changed cells are checked (`RowChecker.check_changed`), unless another row
+has the same user: the previous line settled that user, so the other cells are what is stored.
 
-A row that is treated in a new way has to mark its user or note its identifier, once: strangers take each identifier
-only once. A row that falls does neither. A batch that is looked up before the last one is written would create a
-user twice.
+Any new path of a row must mark its user or record its identifier, exactly once: strangers accept each identifier only
+once. A row that falls does neither. Looking up a batch before the previous one is written would create a user twice.
 """
 
 from __future__ import annotations
@@ -90,7 +88,7 @@ class Reconciler:
         again: Callable[[], Iterator[Batch]],
         reading: Reading | None,
     ) -> None:
-        """`again` reads the file of `reader` once more from its beginning. `reading` reads it where it is given."""
+        """`again` reads the file of `reader` once more from its beginning. `reading`, if given, reads it instead."""
         self._reader = reader
         self._roster = roster
         self._links = links
@@ -114,9 +112,9 @@ class Reconciler:
         self._said = 0
 
     async def open(self, before: Collection[Note] = ()) -> None:
-        """Read the first rows, and say what there is to say about the header. Raises FileError.
+        """Read the first rows, and add the messages about the header. Raises FileError.
 
-        `before`: what was said of the header of the last file, and is not said again.
+        `before`: the notes of the previous header; their messages are not repeated.
         """
         self._said = len(self._reader.problems)
         self._spool.say(news(self._reader.problems, before))
@@ -124,7 +122,7 @@ class Reconciler:
         await self._sheets.open()
 
     async def run_batch(self) -> bool:
-        """Reconcile the next batch, last the leavers' rows; False when there was none. Raises FileError."""
+        """Reconcile the next batch; the leavers' rows come last. Return False if there was none. Raises FileError."""
         sheet = await self._sheets.next()
         if sheet is None:
             return await self._last.run()
@@ -133,12 +131,12 @@ class Reconciler:
         return True
 
     def end_after(self, rows: int) -> None:
-        """Let the rows so far be all there are, if there are so many."""
+        """Read no further if at least that many rows were read."""
         self._sheets.end_after(rows)
 
     @property
     def any_waits(self) -> bool:
-        """Whether there are rows that wait for an address, and are counted only in the end."""
+        """Whether rows wait for an address; they are counted only at the end."""
         return self._addresses.any
 
     # Settling.
@@ -155,31 +153,31 @@ class Reconciler:
         if sheet.in_hand:
             rows = sorted([*rows, *sheet.in_hand], key=attrgetter("line"))
         users = await self._roster.load(row.known for row in rows if row.known)
-        await self._roster.put_days_back(users)  # of rows that fall: none of them is written
+        await self._roster.set_days_back(users)  # only for rows that fall: none of them is written
         rows = await asyncio.to_thread(self._judge, rows, users, strangers)
         self._give_ids(newcomers, [row for row in rows if row.judgement.fate is Fate.CREATE], unknown)
         writes = [row for row in rows if row.judgement.fate in (Fate.CREATE, Fate.WRITE)]
         problems = await self._write(newcomers, writes)
-        nobody: dict[str, int] = {}
+        found: dict[str, int] = {}
         for row in rows:
-            # A new user who waits for an address is not in the table yet: another row would create them again.
+            # A new user who waits for an address is not in the table yet: another row would create the user again.
             waits = not self._by_address and row.judgement.fate is Fate.CREATE
-            is_nobody = (waits or not row.user_id) and not row.checked.about_nobody
-            if row.key is not None and is_nobody and row.key not in strangers:
-                nobody.setdefault(row.key, row.line)
-        await self._roster.add_strangers(nobody)
+            is_stranger = (waits or not row.user_id) and not row.checked.about_nobody
+            if row.key is not None and is_stranger and row.key not in strangers:
+                found.setdefault(row.key, row.line)
+        await self._roster.add_strangers(found)
         self.counts.unchanged -= await self._later.write()
         await asyncio.to_thread(self._report, rows, problems)
 
     async def _write(self, newcomers: Newcomers, writes: Sequence[RowInHand]) -> list[Problem]:
-        """Write what these rows come to; return what there is to say of the new people."""
+        """Write the result of these rows; return the messages about the new users."""
         ids = await self._names(newcomers, writes)
         batch = await asyncio.to_thread(self._writer.plan, newcomers, writes, ids)
         await self._writer.write(batch)
         return batch.problems
 
     async def _contested(self, sheet: Sheet) -> set[str]:
-        """The identifiers of rows whose address somebody else may have or want, where it is not the identifier."""
+        """Return the identifiers of rows whose address another user may have or want; empty if it identifies."""
         if self._by_address:
             return set()
         addresses = email_keys(cast(Sequence[str | None], sheet.checked.values["email"]))
@@ -196,15 +194,13 @@ class Reconciler:
         }
 
     def _part(self, sheet: Sheet, apart: Collection[str]) -> tuple[Newcomers, list[RowInHand]]:
-        """Tell new people from all others. Rows with an identifier in `apart` have something unusual about them."""
+        """Separate usual new users from all other rows. Rows with an identifier in `apart` are not usual."""
         newcomers, others = part(sheet, apart, self._doubts)
         self.counts.created += len(newcomers.lines)
         return newcomers, [self._sheets.row(sheet, at) for at in others]
 
     def _give_ids(self, newcomers: Newcomers, created: Sequence[RowInHand], unknown: Mapping[str, int]) -> None:
-        """Number those who are created; those who were once have a number. Ids follow the lines, however the rows are
-        treated and wherever a batch ends.
-        """
+        """Give ids to new users; a user whose creation was undone has one. Ids follow the lines, on every path."""
         others = []
         for row in created:
             row.new_id = unknown.get(row.key or "", 0)
@@ -222,7 +218,7 @@ class Reconciler:
             row.new_id = ids[row.line]
 
     async def _names(self, newcomers: Newcomers, writes: Sequence[RowInHand]) -> NameIds:
-        """Find or make the teams and locations that are named, and find those named as manager or coach."""
+        """Find or create the named teams and locations, and find the users named as manager or coach."""
         texts = {row.checked.values.get(name) for row in writes for name in LINK_FIELDS}
         for name in LINK_FIELDS:
             texts.update(newcomers.column(name))
@@ -236,7 +232,7 @@ class Reconciler:
         users: Mapping[int, User],
         strangers: Mapping[str, int],
     ) -> list[RowInHand]:
-        """Decide on every row, in the order of the file; those that wait or fall drop out."""
+        """Judge every row, in the order of the file. Return those that neither wait nor fall."""
         seen = dict(strangers)
         judged = []
         for row in rows:
@@ -248,7 +244,7 @@ class Reconciler:
                 judged.append(row)
                 continue
             row.checked = self._checker.check(row.line, row.cells, row.raw)
-            if not self._stands(row, mark):
+            if not self._is_judged_now(row, mark):
                 continue
             row.judgement = judge(row.checked, row.user, self._settings, self._past)
             if row.unfinished and not row.checked.about_nobody:
@@ -259,15 +255,16 @@ class Reconciler:
         return judged
 
     def _check_changed(self, row: RowInHand) -> CheckedRow | None:
-        """What a row says that was changed in its place, and is as it was in all that tells what becomes of it: it
-        overwrites fields of an active user, and nothing is to be said of it. None for any other row.
+        """Return the values of a row that was changed in its place, if it needs no other check; else None.
+
+        Such a row overwrites fields of an active user, without messages: the cells that decide on it are unchanged.
         """
         if row.before and row.key is not None and row.user and row.user["state"] == "active":
             return self._checker.check_changed(row.line, row.key, row.cells, row.before)
         return None
 
-    def _stands(self, row: RowInHand, mark: int) -> bool:
-        """Whether `row` is to be judged now. If not, it waits, or falls for the row on the line `mark`."""
+    def _is_judged_now(self, row: RowInHand, mark: int) -> bool:
+        """Return whether `row` is judged now. If not, it waits, or falls: the row on the line `mark` counts."""
         if row.key is None or row.checked.about_nobody:
             return True
         leaver = self._leaves(row)
@@ -277,7 +274,7 @@ class Reconciler:
         if first and row.known:
             self._roster.named.mark(row.known, -row.line if leaver else row.line)
         if row.unfinished:
-            return True  # rejected whatever it says
+            return True  # rejected in any case
         if leaver:
             self._later.add_leaver(row.line, row.raw)
         elif not first:
@@ -285,11 +282,11 @@ class Reconciler:
         return first and not leaver
 
     def _leaves(self, row: RowInHand) -> bool:
-        """Whether `row` is a leaver's."""
+        """Return whether `row` is a leaver."""
         return leaving(row.checked, row.user, self._settings, self._past).leaver
 
     def _displace(self, mark: int, line: int, *, leaver: bool) -> None:
-        """Take back the row of `mark`, as that on `line` stands. It was known, or is a leaver's."""
+        """Make the row of `mark` fall, because that on `line` counts. It was known, or is a leaver."""
         if mark > 0:
             self.counts.unchanged -= 1
             self._later.add_double(mark, self._sheets.known_raw(mark), line)
@@ -302,7 +299,7 @@ class Reconciler:
     # Saying.
 
     def _report(self, rows: Sequence[RowInHand], others: Iterable[Problem] = ()) -> None:
-        """Count `rows`, and say what there is to say of them and the `others`, in the order of the file."""
+        """Count `rows`, and add their messages and the `others`, in the order of the file."""
         said = list(others)
         for row in rows:
             problems = row.judgement.problems
@@ -317,21 +314,21 @@ class Reconciler:
                 self.counts.ignored += 1
             elif row.judgement.fate is Fate.LEAVE:
                 self.counts.unchanged += 1
-            elif row.told and row.judgement.state == "active":
+            elif row.signs and row.judgement.state == "active":
                 hire, stays = hire_date_after(row.checked, row.user), bool(row.checked.stays_by)
-                self.unread.count(row.told, row.line, row.cells, hire, stays=stays)
+                self.unread.count(row.signs, row.line, row.cells, hire, stays=stays)
             said += self._doubts.sift(problems, row.line)
         self._spool.say(sorted(said, key=lambda problem: problem.line or 0))
 
     def _may_be_cut(self, row: RowInHand) -> bool:
-        """Whether even the identifier of an unfinished row may be half of one, and no guard would see to that."""
+        """Return whether the identifier of an unfinished row may be cut, and the guard is off for that."""
         unsure = row.unfinished and not row.known and not row.checked.about_nobody
         return unsure and not self._settings.detect_truncation
 
     # After all rows.
 
     async def finish(self) -> None:
-        """All rows are in: absent users, changed addresses, links that waited, and links to warn of."""
+        """Do the work after the last row: absent users, changed addresses, waiting links, warnings about links."""
         await self._ending.deactivate_absent(self.unknown_identifiers)
         await self._ending.settle_addresses()
         async for resolved in self._links.resolve():
@@ -352,5 +349,5 @@ class Reconciler:
         self.counts.locations_created = self._roster.locations_created
 
     def say_of_the_file(self) -> None:
-        """Say what only reading to the end has shown of the file."""
+        """Add the messages about the file that are known only after its end."""
         self._spool.say(self._reader.problems[self._said :])

@@ -1,7 +1,7 @@
-"""The users of one tenant as a running import sees and changes them: look up, write a batch, remember who was there.
+"""The users of one tenant during an import: look them up, write a batch, record which ones have a row.
 
-Everything here happens inside the import's one transaction (users/importing). Ids are given out here, so that a new
-user can be named before it is written.
+Everything here happens inside the import's one transaction (users/importing). Ids are assigned here, so that a row
+can name a new user before that user is written.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Roster:
 
     @property
     def is_first(self) -> bool:
-        """Whether there was no user before the import, not even one whose creation was undone."""
+        """Whether there was no user record before the import, not even one whose creation was undone."""
         return self._seen is not None
 
     async def open(self, size: int) -> None:
-        """Take stock of the users before the import of a file of `size` bytes."""
+        """Read the counts of users before the import of a file of `size` bytes."""
         found = await self._stored.beginning()
         self.first_new_id = self._next_id = found.highest_id + 1
         self.revision = found.revision
@@ -63,24 +63,24 @@ class Roster:
             self._seen = Seen(slots_for(size))
             await self._stored.expect_all_new()
 
-    # Who was named.
+    # Identifiers with a row.
 
     async def last_active(self) -> int | None:
-        """Who was named last in the file of those who are active now; None if nobody was.
+        """Return the last user in the file who is active now, or None.
 
-        A leaver on the last row would tell nothing: the next file may well do without.
+        Not a leaver: the next file may leave the row of a leaver out.
         """
         return self.named.last_but(await self._stored.deactivated())
 
     async def strangers(self, keys: Iterable[str]) -> dict[str, int]:
-        """Which of `keys` were named by rows about nobody, and on which line (below 0: by a leaver's row).
+        """Return those of `keys` that had a row without a user, with its line (negative for a leaver's row).
 
-        Those rows are rejected or ignored, but named once all the same.
+        Such a row is rejected or ignored, but it counts for its identifier.
         """
         return await self._stored.strangers(keys) if self._strangers else {}
 
     async def add_strangers(self, found: Mapping[str, int]) -> None:
-        """Keep these keys and lines; `strangers` knows none of them yet."""
+        """Record these keys and lines; none of them may be a stranger already."""
         if found:
             self._strangers += len(found)
             await self._stored.add_strangers(found)
@@ -88,26 +88,27 @@ class Roster:
     # Looking up.
 
     async def expect_known(self) -> None:
-        """Make ready for rows that `stand` unseen: those of deactivated users are leavers'."""
+        """Prepare `Named.stand`: rows of deactivated users are leavers."""
         self.named.expect_known(await self._stored.deactivated())
 
     async def meet(self, keys: Sequence[str]) -> dict[str, int]:
-        """Whom these identifiers of rows name, as `find` says. Each row is met before its user is created."""
+        """Return what `find` returns, for rows of the file. Call it for each row before its user is created."""
         if self._seen:
             keys = self._seen.meet(keys)
         return await self._stored.find(keys)
 
     async def find(self, keys: Iterable[str]) -> dict[str, int]:
-        """Whom these identifiers name; those of nobody are missing."""
+        """Return the users with these identifiers; identifiers without a user are left out."""
         return await self._stored.find(self._seen.among(list(keys)) if self._seen else keys)
 
     async def find_unknown(self, keys: Iterable[str]) -> dict[str, int]:
-        """The records of those of `keys` whose creation was undone: nobody, until they are created again."""
+        """Return the records with these `keys` whose creation was undone; they are not users until created again."""
         return await self._stored.find_unknown(keys) if self._unknown else {}
 
-    async def put_days_back(self, users: dict[int, User]) -> None:
-        """Give `users` whom a row has named already the days back that were stored before the import; take those out
-        whom it has created. So what is stored says the same of a row wherever batches end.
+    async def set_days_back(self, users: dict[int, User]) -> None:
+        """Set the days of `users` that had a row back to those before the import; remove users that it created.
+
+        So a second row is judged by the same days wherever a batch ends.
         """
         named = []
         for user_id in [user_id for user_id in users if self.named.mark_of(user_id) > 0]:
@@ -124,7 +125,7 @@ class Roster:
                 users[user_id] = cast(User, {**users[user_id], name: old})
 
     async def absent(self, batch: int = 2000) -> AsyncIterator[list[User]]:
-        """The active users on no row of the file, in batches."""
+        """Yield the absent users, in batches: active, and on no row of the file."""
         unnamed = self.named.unnamed(self.first_new_id)
         while ids := list(islice(unnamed, batch)):
             if users := await self._stored.load(ids, active=True):
@@ -133,7 +134,7 @@ class Roster:
     # Teams and locations.
 
     async def name_ids(self, teams: Set[str], locations: Set[str]) -> NameIds:
-        """The ids of these names; teams and locations that don't exist are made in this order, as spelt first."""
+        """Return the ids of these names. Create missing teams and locations in this order, in the first spelling."""
         team_ids, new_teams = await self._ids_of("teams", teams)
         location_ids, new_locations = await self._ids_of("locations", locations)
         self.teams_created += new_teams
@@ -161,21 +162,21 @@ class Roster:
     # Writing.
 
     def new_ids(self, lines: Sequence[int]) -> range:
-        """Ids for users who are about to be created by the rows on `lines`, in that order."""
+        """Return ids for the users that the rows on `lines` create, in that order."""
         ids = range(self._next_id, self._next_id + len(lines))
         self._next_id = ids.stop
         self.named.add(lines)
         return ids
 
     async def update(self, changes: Sequence[tuple[User, Mapping[str, Value]]]) -> None:
-        """Write what differs of each user, with its history. Their rows settle them only if that is said after it."""
+        """Write the changes of each user, with the history. This unsettles the users; call `settle` after it."""
         for user, _ in changes:
             self.named.unsettle(user["id"])
         await self._stored.update(changes)
 
 
 def records_of(user: User, changed: Mapping[str, Value]) -> Iterator[tuple[str, object, object]]:
-    """Each field of `user` that becomes another by `changed`, with its old and new value."""
+    """Yield each field of `user` that `changed` changes, with its old and new value."""
     before: Mapping[str, object] = user
     for name, value in changed.items():
         if name == "custom" and isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What passes between the steps of reconciling a batch: a row and what is known of it, and what is to be written."""
+"""The values that the steps of a batch pass on: a row with its look-ups and decision, and the writes of a batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from importer.model import Problem
 from importer.reconcile.plan import Judgement
-from importer.reconcile.unread import Told
+from importer.reconcile.unread import LeaverSigns
 from importer.rules.cells import FieldValue
 from importer.rules.rows import CheckedRow
 from importer.users.columns import Columns, User, Value
@@ -19,9 +19,9 @@ LINES_NAMED = 5
 
 @dataclass(slots=True)
 class RowInHand:
-    """A row that has to be looked at on its own, and what is found out about it.
+    """A row that is checked on its own, with the results so far.
 
-    `before`: the cells of a row of the file before that settled the `known` user, whom it named by the same cell.
+    `before`: the cells of a row of the previous file that settled the `known` user with the same identifier cell.
     """
 
     line: int
@@ -34,28 +34,26 @@ class RowInHand:
     judgement: Judgement = field(init=False)
     new_id: int = 0
     unfinished: bool = False
-    told: Told | None = None
+    signs: LeaverSigns | None = None
     before: Sequence[str] | None = None
 
     @property
     def user_id(self) -> int:
-        """The user this row is about; 0 if there is none."""
+        """The id of the row's user; 0 if there is none."""
         return self.known or self.new_id
 
     @property
     def settles(self) -> bool:
-        """Whether the row, unless there is something to say about it, settles its user: it then need not be looked at
-        the next time.
-        """
-        return not self.told and "\n" not in self.raw
+        """Whether the row settles its user, if it gets no message: then it needs no check next time."""
+        return not self.signs and "\n" not in self.raw
 
 
 @dataclass(slots=True)
 class Writes:
-    """What one batch of rows comes to.
+    """The writes of one batch of rows.
 
-    Of `newcomers` and `created` there are tuples for `Roster.create`, of the former with `newcomers_columns`. Their
-    rows settle all newcomers but those `unsettled`.
+    `newcomers` and `created` are tuples for `Roster.create`, the former with `newcomers_columns`. The rows of
+    newcomers settle them, except those in `unsettled`.
     """
 
     newcomers: Iterable[tuple[Value, ...]] = ()
@@ -73,7 +71,7 @@ class Writes:
 
 @dataclass(slots=True)
 class FirstLines:
-    """How many rows of a kind there are, and the first of their lines."""
+    """The number of rows of a kind, and their first lines."""
 
     count: int = 0
     lines: list[int] = field(default_factory=list)
@@ -90,7 +88,7 @@ class FirstLines:
 
 
 def names_of(values: Iterable[FieldValue]) -> dict[str, None]:
-    """The names in these values of team or location fields, each once, the first first."""
+    """Return the names in these values of team or location fields, each once, in order."""
     names: dict[str, None] = {}
     for value in dict.fromkeys(values):
         if isinstance(value, tuple):

@@ -1,8 +1,7 @@
-"""One import, from the kept file to its outcome. No loop, no queue: whoever calls decides when, and what comes after.
+"""Run one import, from the stored file to its outcome. The caller decides when to run it, and what to do next.
 
-The file streams through in batches inside one write transaction. At its end the counts are known, the guard looks at
-them, and the transaction is committed or rolled back: a dry run is the same path with a rollback, so what was
-previewed and what is applied can't differ.
+The file is read in batches inside one write transaction. At the end the guard judges the counts, and the transaction
+is committed or rolled back. A dry run is the same path with a rollback: its result cannot differ from the import's.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ from importer.users.users import Users
 
 BATCH_ROWS = 5000
 BESIDE_BYTES = 24 * 1024 * 1024
-"""From so many bytes on a first file takes longer to read than a process takes to start."""
+"""A first file of this size takes longer to read than a process takes to start."""
 
 
-class _RollBack(Exception):  # noqa: N818 - how a transaction is told to end
+class _RollBack(Exception):  # noqa: N818 - ends a transaction
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
 
@@ -58,14 +57,14 @@ async def run_import(
     pieces: Pieces | None = PIECES,
     beside_bytes: int = BESIDE_BYTES,
 ) -> Outcome:
-    """Run `job` against these `users`; what it has to say is in the folder `messages` when it returns.
+    """Run `job` on these `users`, and return its outcome; the messages are then in the folder `messages`.
 
-    An applied outcome is kept with the users, committed with its effects; with any other, nothing was changed. What
-    is left to do after the commit is done in a thread that is not waited for. `progress` is told the part of the file
-    that was read, 0 to 1; when `stopping` answers yes the import rolls back. The file is cut into `pieces` to be read
-    side by side with the one before it; without them it is read alone, which comes to the same. Where all users are
-    new, a process beside this one reads a file of `beside_bytes` or more. It runs apart: both are called in another
-    thread. Raises TryAgain (disk full, database busy), DatabaseUnusable and Stopped; then nothing was changed.
+    An applied outcome is stored with the users and committed with its effects; any other outcome changed nothing.
+    Work after the commit runs in a thread that the caller does not wait for. `progress` gets the share of the file
+    that was read, 0 to 1; if `stopping` returns true, the import rolls back. Both are called in another thread. The
+    file is cut into `pieces` to compare it with the previous one; without them it is read alone, with the same
+    result. If all users are new, a second process reads a file of `beside_bytes` or more.
+    Raises TryAgain (disk full, database busy), DatabaseUnusable and Stopped; then nothing was changed.
     """
     sizes = Sizes(batch_rows, beside_bytes, pieces)
     left = ExitStack()
@@ -83,7 +82,7 @@ async def _import(
     sizes: Sizes,
     left: ExitStack,
 ) -> Outcome:
-    """`left` gets what is left to do after the end of the import."""
+    """Run the import; `left` gets the work to do after its end."""
     try:
         for pieces in (sizes.pieces, None):
             with (

@@ -1,7 +1,7 @@
-"""A batch of rows taken apart by column: what can be told of each without another row, and without a user.
+"""A batch of rows checked column by column: everything that needs no other row and no user.
 
-Nearly all rows of a first import are alike in that nothing is to be said of them. Whole columns tell that for a tenth
-of what it costs to look at one row after the other.
+Nearly all rows of a first import need no message. Checking whole columns shows that at a tenth of the cost of
+checking row by row.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from importer.rules.rows import CheckedColumns, RowChecker
 
 @dataclass(slots=True)
 class Sheet:
-    """The rows of one batch. Rows are told by their place in it.
+    """The rows of one batch, by their place in it.
 
-    Those at `checked.odd` have to be looked at on their own; those at `passing` settle nobody: their last day is
-    ahead, or they are of more than one line. The file ends in the row on the line `unfinished`; 0: in none. `is_met`:
-    its identifiers name no user. Rows of the batch that name one are not in it, but `in_hand`.
+    Rows at `checked.odd` must be checked on their own. Rows at `passing` settle no user: their last day is ahead, or
+    they have more than one line. The file ends in the middle of the row on the line `unfinished`; 0 for none.
+    `is_met`: no user has one of its identifiers. Rows of existing users are then not in it, but `in_hand`.
     """
 
     lines: Sequence[int]
@@ -37,20 +37,23 @@ class Sheet:
 
     @property
     def keys(self) -> Sequence[str | None]:
-        """The identifier of each row as compared; None where there is no valid one."""
+        """The identifier of each row as compared; None for no valid one."""
         return self.checked.keys
 
 
 def take_apart(
     batch: Batch, rows: Sequence[Sequence[str]], checker: RowChecker, unread: Unread, unfinished: int
 ) -> Sheet:
-    """Return the sheet of `batch`, whose cells are `rows`. In the row on the line `unfinished` the file ends."""
+    """Return the sheet of `batch` with the cells `rows`.
+
+    The file ends in the middle of the line `unfinished`, if any.
+    """
     checked = checker.check_columns(rows)
     odd = checked.odd
     if unfinished and unfinished in batch.lines[-1:]:
         odd.add(len(rows) - 1)
     if unread.any:
-        odd.update(at for at, cells in enumerate(rows) if unread.told(cells))
+        odd.update(at for at, cells in enumerate(rows) if unread.signs_in(cells))
     for name, left in checker.flags.items():
         column = checked.values[name]
         if left in column:
@@ -68,17 +71,17 @@ def in_hand(
     unread: Unread,
     unfinished: int,
 ) -> list[RowInHand]:
-    """Return the rows of `batch`, whose cells are `rows`, each on its own.
+    """Return the rows of `batch` with the cells `rows`, each on its own.
 
-    `was` has for lines that were changed in their place whom the line before settled, and its cells: where both name
-    that user by the same cell, the user is known by it.
+    `was` has, for lines that were changed in their place, the user that the previous line settled, and its cells. If
+    both lines have the same identifier cell, the user is known.
     """
     found = []
     for line, raw, cells in zip(batch.lines, batch.raws, rows, strict=True):
         row = RowInHand(line, cells, raw, checker.key(cells), unfinished=line == unfinished)
         if unread.any:
-            row.told = unread.told(cells)
-        if line in was and row.key is not None and not (row.told or row.unfinished):
+            row.signs = unread.signs_in(cells)
+        if line in was and row.key is not None and not (row.signs or row.unfinished):
             user, before = was[line]
             if checker.names_the_same(cells, before):
                 row.known, row.before = user, before
@@ -87,7 +90,7 @@ def in_hand(
 
 
 def _last_days(values: Mapping[str, Sequence[FieldValue]], past: str, odd: set[int]) -> set[int]:
-    """Return where the last day is ahead; where it is over, or needs a word, the row becomes odd."""
+    """Return the places of last days that are ahead; if it is over or needs a message, the row becomes odd."""
     ahead = set()
     hired = values.get("hire_date") or repeat(None)
     for at, (leave, hire) in enumerate(zip(values["leave_date"], hired, strict=False)):

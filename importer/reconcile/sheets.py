@@ -1,8 +1,8 @@
-"""The sheets of one file, one after the other. Rows that are known by the file before are not in them.
+"""Read the sheets of one file in order. Rows that are known by the previous file are not in them.
 
-A known row stands for its user, who is unchanged, and is counted here. All others come as if they stood alone, and so
-does a known row whose user another row has named. Beside a file before most of the others were changed in their
-place: so those whose user is found at once are in hand (`Sheet.in_hand`), the rest is taken apart by column.
+A known row is counted here: its user is unchanged. All other rows are in the sheets, and so is a known row whose user
+had a row before. After a previous file, most other rows were changed in their place. So rows of existing users are
+checked on their own (`Sheet.in_hand`), and the rest column by column.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from importer.rules.settings import ImportSettings
 
 
 class Sheets:
-    """The rows of the file of `reader`, a batch at a time; `reading` reads it where it is given.
+    """The rows of the file of `reader`, batch by batch; `reading`, if given, reads it instead.
 
-    `counts` are told which rows stand for users who are unchanged.
+    Known rows are added to `counts` as unchanged.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Sheets:
         rows = self._reader.table(batch.raws)
         if not any_known:
             return await asyncio.to_thread(take_apart, batch, rows, self._checker, self._unread, unfinished)
-        # Most of the others were changed: these users are known, and their rows are looked at once, on their own.
+        # Most of the others were changed: their users exist, and each row is checked once, on its own.
         found = await asyncio.to_thread(in_hand, batch, rows, self._was, self._checker, self._unread, unfinished)
         met = await self._roster.meet([row.key for row in found if row.key is not None and not row.known])
         for row in found:
@@ -81,34 +81,34 @@ class Sheets:
         return sheet
 
     def end_after(self, rows: int) -> None:
-        """Let the rows so far be all there are, if there are so many."""
+        """Read no further if at least that many rows were read."""
         if self._ahead and self._reader.rows - len(self._ahead.raws) >= rows:
             self._ahead = None
             self._reader.close()
 
     def row(self, sheet: Sheet, at: int) -> RowInHand:
-        """The row at the place `at`, which is looked at on its own."""
+        """Return the row at the place `at`, to be checked on its own."""
         line, raw = sheet.lines[at], sheet.raws[at]
         row = RowInHand(line, self._reader.cells(line, raw), raw, sheet.keys[at], unfinished=line == sheet.unfinished)
         if self._unread.any:
-            row.told = self._unread.told(row.cells)
+            row.signs = self._unread.signs_in(row.cells)
         return row
 
     def known_raw(self, line: int) -> str:
-        """The known row on `line` in this batch."""
+        """Return the text of the known row on `line` in this batch."""
         block = self._blocks[bisect_right(self._blocks, line, key=attrgetter("line")) - 1]
         return block.raw(line).decode(self._reader.encoding)
 
-    # Below, in a thread.
+    # The methods below run in a thread.
 
     def _read(self, batch: Batch) -> tuple[Batch, int]:
-        """The rows of `batch` to look at, and the line of the unfinished one; the known ones are counted."""
+        """Count the known rows of `batch`; return the others, and the line of the unfinished one."""
         self._ahead = next(self._batches, None)
         unfinished = 0 if self._ahead else unfinished_line(self._reader, batch, self._settings)
         return self._take_known(batch), unfinished
 
     def _take_known(self, batch: Batch) -> Batch:
-        """Let the known rows of `batch` stand for their users; return the others, and those that another row has."""
+        """Record the known rows of `batch` for their users; return the others, and those whose user had a row."""
         self._blocks = batch.blocks
         named = []
         for block in batch.blocks:
@@ -122,7 +122,10 @@ class Sheets:
 
     @property
     def _was(self) -> dict[int, tuple[int, list[str]]]:
-        """For lines of this batch that were changed in their place, whom the line before settled, and its cells."""
+        """For lines of this batch that were changed in place:
+
+        The user that the previous line settled, and its cells.
+        """
         was = {line: what for block in self._blocks for line, what in block.was.items()}
         raws = [raw.decode(self._reader.encoding).removesuffix("\r") for _, raw in was.values()]
         cells = self._reader.table(raws)

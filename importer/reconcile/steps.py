@@ -1,4 +1,4 @@
-"""The steps of one import inside its transaction: the rows, then what they come to, and whether it may be applied."""
+"""The steps of one import inside its transaction: apply the rows, then count, and decide whether it is held."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from importer.reconcile.before import can_be_compared, file_kept, load_before, s
 from importer.reconcile.beside import Beside, Reading, Task
 from importer.reconcile.job import Job, Source, read_again
 from importer.reconcile.leaving import most_are_leavers, most_leave, no_admin_left, past_before
-from importer.reconcile.plan import Wholeness, guard_message, guard_reasons, reasons_of_truncation
+from importer.reconcile.plan import Completeness, guard_message, guard_reasons, reasons_of_truncation
 from importer.reconcile.reconcile import Reconciler
 from importer.reconcile.tables import Tables
 from importer.rules.settings import ImportSettings
@@ -38,8 +38,9 @@ from importer.users.importing.applied import ChangedUser
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How a file is read: so many rows at once; from so many bytes on, if all users are new, by a process beside this
-    one; cut into `pieces` beside the file before, or without that file.
+    """How a file is read: rows in a batch, the size from which a second process reads a first file, and `pieces`.
+
+    The file is cut into `pieces` to compare it with the previous one; None: without that file.
     """
 
     batch_rows: int
@@ -50,23 +51,23 @@ class Sizes:
 class Steps:
     """The steps of one import inside its transaction.
 
-    Theory of `conclude`: the guard judges what the import has done, not what it is going to do. So all that changes a
-    user comes before it, and after it nothing is written but the record that the import is applied. Its steps can't
-    change places:
+    Theory of `conclude`: the guard judges what the import has done, not what it will do. So every change of a user
+    comes before the guard, and after it only the record of the applied import is written. The order of the steps
+    matters:
 
-    - Whether the last user of the last file is absent is asked first: `finish` deactivates absent users, and then an
-      absent one looks like any leaver.
-    - If every row is rejected there is nothing to finish, and no user is absent for it. But rows that wait for an
-      address are judged by `finish` alone. So it runs if any waits, and the question is asked again after it.
-    - Users who may be one person are told apart after `finish`, for the same reason, and before the guard.
-    - Invitations come after `finish`, as they are read from what the import changed, addresses and leavers included.
-    - That many users may be here under another identifier is said after the guard, as what to do then depends on
+    - Whether the last user of the previous file is absent is checked first: `finish` deactivates absent users, and
+      then an absent user looks like any leaver.
+    - If every row is rejected, `finish` has nothing to do, and no user counts as absent. But only `finish` judges
+      rows that wait for an address. So it runs if any row waits, and the check is repeated after it.
+    - Users who may be one person are found after `finish`, for the same reason, and before the guard.
+    - Invitations come after `finish`: they depend on all changes, including addresses and leavers.
+    - The message that many users may exist under another identifier comes after the guard: its advice depends on
       whether the import is applied.
-    - That the file may not be whole is said once: by the guard if users would be deactivated for being absent, else
-      by a warning, and so after the guard, with the warnings counted anew.
-    - Whom a held import or a dry run touches is read from its changes, last: the rollback takes them along. The spool
-      keeps it, as it is in files.
-    - How many users are active is counted up from the start, as users are not counted again for it.
+    - The message that the file may be incomplete comes once: from the guard if absent users would be deactivated,
+      else as a warning. So the warning comes after the guard, and warnings are counted again.
+    - The users that a held import or a dry run would change are read last from its changes, before the rollback
+      removes them. The spool stores them in a file.
+    - The number of active users is computed from the number at the start, to avoid counting the users again.
     """
 
     def __init__(
@@ -91,14 +92,14 @@ class Steps:
         self._reading: Reading | None = None
 
     async def stream(self, progress: Callable[[float], None], stopping: Callable[[], bool]) -> None:
-        """Read the file to its end and write what it says. Raises FileError, TryAgain, Stopped.
+        """Read the file to its end and write its rows. Raises FileError, TryAgain, Stopped.
 
-        Raises Unsure if that has to be done again, without the file before.
+        Raises Unsure if the file must be read again, without the previous one.
         """
         batch_rows = self._sizes.batch_rows
         side_by_side = SideBySide(self._source.chunks(), self._sizes.pieces or PIECES)
         self._reader = await asyncio.to_thread(CsvReader, side_by_side, **self._settings.form, batch_rows=batch_rows)
-        # As the settings say: for this transaction alone, if another identifier is tried.
+        # A dry run with another identifier uses it for this transaction only.
         tried = self._job.trial is not None and "identifier" in self._job.trial.changes
         await self._tables.keeps.users.tell_apart(tried=tried)
         await self._roster.open(self._source.facts.size)
@@ -120,7 +121,7 @@ class Steps:
             partial(read_again, self._job.file, self._settings, batch_rows),
             self._reading,
         )
-        # Who tries a file wants to know all of it, whatever was said of the last one.
+        # A dry run reports all messages about the header, also those reported for the previous file.
         says_all = self._job.dry_run and not self._job.only_news
         notes = () if says_all else await self._applied.header_notes()
         try:
@@ -140,7 +141,7 @@ class Steps:
                 before.close()
 
     async def _file_before(self) -> FileBefore | None:
-        """Return the file before, if this one can be compared with it."""
+        """Return the previous file, if this one can be compared with it."""
         header, encoding = self._reader.header, self._reader.encoding
         if can_be_compared(encoding) and not header.is_correction:
             self._salt = salt_of(self._roster.revision, header, self._settings, encoding)
@@ -159,12 +160,12 @@ class Steps:
         return Reading(beside, self._reader, self._source, self._settings, past) if beside else None
 
     def close(self) -> None:
-        """Read no further, if it is not done."""
+        """Stop the second process, if there is one."""
         if self._reading:
             self._reading.close()
 
     async def conclude(self) -> Outcome:
-        """All rows are in: links, absent users, the guard; and what it all comes to."""
+        """Do the work after the last row, and return the outcome: links, absent users, the guard."""
         last = await self._applied.last()
         last_absent = last is not None and last.last_user is not None and await self._is_absent(last.last_user)
         counts = self._reconciler.counts
@@ -184,15 +185,15 @@ class Steps:
             return self._every_row_rejected(facts)
         if last_absent and last is not None:
             last_absent = not await self._tables.pairs.has(last.last_user)
-        wholeness = Wholeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
+        completeness = Completeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
         vouched_for = self._reader.header.is_correction or self._job.proven_whole
-        truncation = [] if vouched_for else reasons_of_truncation(wholeness, self._settings)
+        truncation = [] if vouched_for else reasons_of_truncation(completeness, self._settings)
         guard, why = await self._guard(counts, truncation, renamed)
         if renamed.are_many(counts.deactivated):
             applied = not guard and not self._job.dry_run
             self._spool.say([many_renamed(renamed, self._settings, applied=applied)])
             counts.warnings = self._spool.warnings
-        if truncation and not counts.deactivated_absent and (unsaid := self._unsaid(wholeness)):
+        if truncation and not counts.deactivated_absent and (unsaid := self._unsaid(completeness)):
             self._spool.say([_possibly_truncated(unsaid)])
             counts.warnings = self._spool.warnings
         state = ImportState.HELD if guard else _state_of(counts)
@@ -208,19 +209,20 @@ class Steps:
         unread = self._reconciler.unread.left
         return Outcome(state, counts, facts, self._spool.first, message, guard, active, unread)
 
-    def _unsaid(self, wholeness: Wholeness) -> list[str]:
-        """Why the file may not be whole, without what its rejected rows have said: that the last is not finished, and
-        that some do not tell who is meant.
+    def _unsaid(self, completeness: Completeness) -> list[str]:
+        """Return why the file may be incomplete, without reasons that its rejected rows report already.
+
+        These are an unfinished last row, and rows that do not identify a user.
         """
         told = replace(
-            wholeness,
-            ends_with_newline=wholeness.ends_with_newline or self._reader.last_row_unfinished,
-            last_user_absent=wholeness.last_user_absent and not self._reconciler.unknown_identifiers.count,
+            completeness,
+            ends_with_newline=completeness.ends_with_newline or self._reader.last_row_unfinished,
+            last_user_absent=completeness.last_user_absent and not self._reconciler.unknown_identifiers.count,
         )
         return reasons_of_truncation(told, self._settings)
 
     async def record(self, outcome: Outcome) -> None:
-        """The import is remembered as applied: after a crash, this is what decides whether it happened."""
+        """Record the import as applied: after a crash, this record decides whether it happened."""
         await self._roster.index_links()
         compared = not self._reader.header.is_correction
         last_user = await self._roster.last_active() if compared else None
@@ -248,7 +250,7 @@ class Steps:
         }
 
     async def _look_at_all(self, counts: Counts) -> None:
-        """Say what no row shows: that most of a first file is ignored, and that no admin is left."""
+        """Add warnings that no row shows: most rows are leavers, or no active admin is left."""
         found = []
         if counts.ignored > 1 and counts.ignored * 2 > counts.rows and not self._roster.users_before:
             found.append(most_are_leavers(counts.ignored, counts.rows))
@@ -273,7 +275,7 @@ class Steps:
         return Outcome(ImportState.FAILED, counts, facts, self._spool.first, message)
 
     async def _compare(self, counts: Counts) -> Renamed:
-        """Tell of new users who may be those of before, under another identifier."""
+        """Add warnings about new users who may already exist under another identifier; return their counts."""
         renamed = await self._tables.pairs.find(counts)
         many = renamed.are_many(counts.deactivated)
         async for pairs in self._tables.pairs.each():

@@ -1,4 +1,4 @@
-"""The parts of one import that look users up and decide about them, over what is kept of the users."""
+"""The parts of one import that look users up and decide about them, over the stored users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from importer.users.importing.importing import Importing
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What one import asks and writes, all in one transaction: it `keeps` that, and the others decide about it."""
+    """The parts of one import, all in one transaction: `keeps` reads and writes users, the others decide."""
 
     keeps: Importing
     roster: Roster

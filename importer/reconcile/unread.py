@@ -1,7 +1,7 @@
-"""Columns that tell who has left and that no setting reads: how many users the import keeps active against them.
+"""Columns that tell who has left, but that no setting reads: count the leavers that the import keeps active.
 
-Such a row is never known by its text, nor is one with a last day ahead in such a column: so the count is right on the
-second run of a file, too. A file without such a column pays nothing.
+A row of such a leaver is never known by its text, nor is one with a last day ahead in such a column. So the count is
+right for the same file again too. A file without such a column has no extra cost.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ REMEMBERED = 10_000
 WORDS_NAMED = 5
 
 TARGETS = {Tells.LAST_DAY: "leave_date", Tells.ACTIVE: "active"}
-"""The field that would read a column; of others it is `deactivate`."""
+"""The field that would read a kind of column; for other kinds it is `deactivate`."""
 
 FLAGS = ("active", "deactivate")
 
 CODES = {"t": frozenset("atilrdsupq"), "i": frozenset("ai")}
-"""Letters of a status by which users have left, where the column has no other letters than these."""
+"""By letter that means "left" in a status: the only letters that the column may then have."""
 
 
 @dataclass(slots=True)
 class _Column:
-    """One column, and what was found in it."""
+    """One column and its counts."""
 
     at: int
     name: str
@@ -45,7 +45,7 @@ class _Column:
     line: int = 0
     words: dict[str, None] = field(default_factory=dict)
     days: bool = False
-    code: str = ""  # of a status: only this letter of it counts here
+    code: str = ""  # for a status: only this letter counts here
     letters: set[str] = field(default_factory=set)
 
     @property
@@ -55,9 +55,10 @@ class _Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the unread columns say of one row: the places of those by which its user has left, and the day of each;
-    `stays`: by another of them, a flag or a status, the user has not left.
+class LeaverSigns:
+    """The content of the unread columns in one row: those that say that the user has left, by place, with the day.
+
+    `stays`: another of these columns, a flag or a status, says that the user has not left.
     """
 
     left: tuple[tuple[int, str | None], ...]
@@ -93,8 +94,8 @@ class Unread:
         """Whether there is such a column."""
         return bool(self._columns)
 
-    def told(self, cells: Sequence[str]) -> Told | None:
-        """Return what they say of a row; None if it says the same on any day, and not that its user has left."""
+    def signs_in(self, cells: Sequence[str]) -> LeaverSigns | None:
+        """Return what they say about a row; None if they never say that its user has left, on any day."""
         left: list[tuple[int, str | None]] = []
         ahead = stays = False
         if len(cells) != len(self._fields):
@@ -105,7 +106,7 @@ class Unread:
                 left.append((number, said.day))
             ahead |= said.says is Says.AHEAD
             stays |= said.says is Says.STAYS and not column.of_account
-        return Told(tuple(left), stays) if left or ahead else None
+        return LeaverSigns(tuple(left), stays) if left or ahead else None
 
     def _said(self, column: _Column, cell: str) -> Said:
         if not cell:
@@ -119,13 +120,15 @@ class Unread:
                 column.said[cell] = found
         return found
 
-    def count(self, told: Told, line: int, cells: Sequence[str], hire: FieldValue, *, stays: bool = False) -> None:
-        """Count a row whose user is active after it; a day before the hire date is of an earlier employment.
+    def count(
+        self, signs: LeaverSigns, line: int, cells: Sequence[str], hire: FieldValue, *, stays: bool = False
+    ) -> None:
+        """Count a row whose user is active after it; a day before the hire date belongs to an earlier employment.
 
-        `stays`: by a flag that is read the user has not left; then a last day may be that of a contract before.
+        `stays`: a flag that is read says that the user has not left; then a last day may be of an earlier contract.
         """
-        found = {number: day for number, day in told.left if last_day(day, hire, self._past) is not LastDay.EARLIER}
-        stays = told.stays or (stays and self._status_is_read)
+        found = {number: day for number, day in signs.left if last_day(day, hire, self._past) is not LastDay.EARLIER}
+        stays = signs.stays or (stays and self._status_is_read)
         against = {
             number: stays and (day is not None or self._columns[number].of_account) for number, day in found.items()
         }
@@ -142,20 +145,21 @@ class Unread:
                 column.words[cells[column.at].strip()] = None
 
     def rejected(self, line: int) -> None:
-        """Take back the row on `line`, which is rejected after all: another user has the address that it wants."""
+        """Uncount the row on `line`: it was rejected, because another user has its address."""
         for number, against in self._counted.pop(line, {}).items():
             self._columns[number].rows -= 1
             self._columns[number].against -= against
 
     @property
     def left(self) -> int:
-        """How many users have left by these columns and are active: one by two columns counts twice. Not those who
-        have not left by a flag or status, where that is against a last day or an account.
+        """The number of users who have left by these columns and are active; by two columns, one counts twice.
+
+        A last day or an account flag does not count if a flag or status says that the user has not left.
         """
         return sum(column.rows - column.against for column in self._columns if column.is_meant)
 
     def problems(self) -> list[Problem]:
-        """Return a warning for each column by which users have left who are active now, the most rows first."""
+        """Return a warning for each column with leavers who are active now, most rows first."""
         found = sorted(
             (each for each in self._columns if each.rows and each.is_meant), key=lambda column: -column.rows
         )
@@ -191,7 +195,7 @@ class Unread:
         does = f'Ask the operator to set field_mapping = {{"{column.name}": "{field_name}"}}'
         if field_name == "leave_date":
             return f"{does}{self._date_format(column)}."
-        words = [word for word in column.words if self._is_no_word(word)]
+        words = [word for word in column.words if self._needs_mapping(word)]
         if not words:
             blank = " A blank cell then needs an entry in value_mapping." if field_name == "active" else ""
             return f"{does}.{blank}"
@@ -208,12 +212,12 @@ class Unread:
         return " and to set date_format to the form of the dates in the file"
 
     @staticmethod
-    def _is_no_word(word: str) -> bool:
+    def _needs_mapping(word: str) -> bool:
         return isinstance(check_active(word), Invalid)
 
 
 def _code(column: _Column, cell: str) -> Said:
-    """What a letter of a status says; of any but A, that its row is to be looked at on the next run too."""
+    """Return what a letter of a status says; for any but A, the row is checked again next time."""
     letter = cell.strip().lower()
     if len(letter) != 1 or not letter.isascii() or not letter.isalpha() or letter == "a":
         return NOTHING
@@ -222,6 +226,6 @@ def _code(column: _Column, cell: str) -> Said:
 
 
 def _is_unread(name: str, settings: ImportSettings) -> bool:
-    """Whether a column without a field is neither ignored on purpose nor of a field that another column has."""
+    """Return whether a column without a field is neither ignored on purpose nor a second column of a field."""
     on_purpose = name in settings.names.mapping or name.startswith("_") or name in REPORT_COLUMNS
     return not on_purpose and name not in settings.columns

@@ -1,6 +1,6 @@
-"""What judged rows come to in the users' table: creations, updates, and what has to wait for the end.
+"""Turn judged rows into writes: users to create and to update, and rows and links that wait for the end.
 
-Planned in a thread, without a look at the database; then written, inside the import's transaction.
+The writes are planned in a thread without the database, then written inside the import's transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from importer.users.importing.links import Waiting
 
 
 class Writer:
-    """Writes the rows of one import, and counts what becomes of their users."""
+    """Writes the rows of one import, and counts the users by action."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Writer:
         self._own = own
 
     async def write(self, batch: Writes) -> None:
-        """Write what `batch` comes to; what has to wait for the end waits."""
+        """Write `batch`; links and addresses that must wait are stored for the end."""
         await self._roster.create(batch.newcomers, batch.newcomers_columns)
         await self._roster.create(batch.created)
         await self._roster.note_created(batch.newcomers_ids, [cast(int, user[0]) for user in batch.created])
@@ -54,9 +54,11 @@ class Writer:
         await self._addresses.add(batch.aside)
 
     def plan(self, newcomers: Newcomers, writes: Sequence[RowInHand], ids: NameIds) -> Writes:
-        """What these rows come to; they are counted, and what there is to say about their links is theirs to say. Of
-        new people it is in `problems`."""
-        # Whoever has to wait for an address may be rejected in the end: nobody to be named yet.
+        """Return the writes of these rows, and count the users.
+
+        Messages about links are added to the rows; those about newcomers are in `problems` of the result.
+        """
+        # Users waiting for an address may be rejected: do not link to them yet.
         by_address, identifying = self._roster.identity.by_address, self._roster.identity.column
         created: dict[str | None, int] = dict(zip(newcomers.keys, newcomers.ids, strict=True))
         if by_address:
@@ -71,7 +73,7 @@ class Writer:
             columns.update(links.columns)
             if links.problems:
                 row.judgement.problems += tuple(links.problems)
-            # A row that gave a warning settles nobody, or its warning would be heard only once.
+            # A row with a message settles no user, so the next import repeats the message.
             settles = row.settles and row.judgement.lasting and not row.judgement.problems
             columns["state"] = row.judgement.state
             if not by_address:
@@ -94,7 +96,7 @@ class Writer:
         *,
         settles: bool,
     ) -> None:
-        """Add to `batch` that `columns` are to be written of this user (None: a new one), and count it."""
+        """Add to `batch` the write of `columns` for this user (None: a new one), and count it."""
         changed = self._create(batch, user_id, columns) if user is None else self._overwrite(batch, user, columns)
         batch.settled[user_id] = settles and not waiting
         if waiting:

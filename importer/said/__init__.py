@@ -1,1 +1,1 @@
-"""What is said of an import: message after message, in which order, and what is said of two rows at once."""
+"""The messages of an import: their wording for pairs of rows or users, their order, their groups and their files."""

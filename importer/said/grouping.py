@@ -1,10 +1,10 @@
-"""Messages as people read them: the same one about many rows of a column is told once. Pure.
+"""Group messages for pages, commands and mails: a message about many rows of a column is shown once. Pure.
 
-Two messages are the same if their severity, code and column are, and their sentences apart from the value and from
-the lines they name. So a hint that fits one value only is told for that value. Reports, the API and errors.csv have
-every message by itself; pages, commands and mails show groups.
+Two messages are in one group if severity, code, column and sentence are the same, without the value and the lines
+that the sentence names. So a hint that fits only one value is shown with that value. Reports, the API and errors.csv
+have every single message.
 
-Messages about the whole file keep their place before the others; those of rows follow, rejected ones first.
+Messages about the whole file come first; then those about rows, rejected rows first.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from importer.said.whole_file import is_about_the_file
 LINES_NAMED = 5
 VALUES_NAMED = 3
 WHOLE_FILE_TIMES = 10
-"""Of what is about the whole file there may be so many times more than of rows: hardly a file has that much."""
+"""A list of groups may have this many times more groups about the whole file than about rows."""
 
 BARE_VALUE = 4
-"""A value of at least so many characters, a digit among them, is found in a sentence without quotation marks too."""
+"""A value with a digit and at least this many characters is found in a sentence even without quotation marks."""
 
 _LINES = re.compile(r"\b(lines?) \d[\d,]*(?:(?:, | and )\d[\d,]*)*", re.IGNORECASE)
 _DAY = re.compile(r"the day \d{4}-\d{2}-\d{2}")
 _ADDRESS = re.compile(r"[^\s“”]+@[^\s“”]+[^\s“”.,;:]")
 _FORMS = re.compile(r"This (seems to|may) be (.+?)\.(?: |$)")
 _COLUMNS = frozenset({"unknown_column", "skills_column", "column_not_used", "header_spelling"})
-"""Messages about one column of the header each: of many columns they are the same."""
+"""Codes of messages about one column of the header; those about several columns are one group."""
 
 _SEVERITIES = [severity.value for severity in Severity]
 
 
 @dataclass(slots=True)
 class Group:
-    """Messages that say the same. `lines` are the first of them, and `values` the first different ones."""
+    """Messages with the same sentence. `lines` are the first lines, and `values` the first different values."""
 
     severity: str
     code: str
@@ -50,31 +50,31 @@ class Group:
 
     @property
     def counted(self) -> str:
-        """`29 rows`: how many of what say this."""
+        """`29 rows`: the count with its unit."""
         what = "column" if self.code in _COLUMNS else "row" if self.lines else "time"
         return f"{self.count:,} {what}{'' if self.count == 1 else 's'}"
 
     @property
     def named_lines(self) -> str:
-        """`3, 7, 12, 15, 20, …`; "" where no line is known, or they say nothing."""
+        """`3, 7, 12, 15, 20, …`; "" if no line is known, or the lines do not matter."""
         lines = [] if self.code in _COLUMNS and self.count > 1 else sorted(self.lines)
         return ", ".join([*(f"{line:,}" for line in lines), *(["…"] if lines and self.count > len(lines) else [])])
 
     @property
     def named_values(self) -> str:
-        """`“a”, “b”, …`; "" where there are none."""
+        """`“a”, “b”, …`; "" if there are none."""
         return ", ".join([*(f"“{value}”" for value in self.values), *(["…"] if self.more_values else [])])
 
     @property
     def alone(self) -> str:
-        """The sentence where the column, the lines and the values stand beside it."""
+        """The sentence, for a list that shows column, lines and values beside it."""
         value = self.values[0] if self.values else None
         return without_place({"column": self.column, "value": value, "message": self.message})
 
     def sentence(self, *, values: bool = True) -> str:
-        """All of it in one sentence, the place included. Without `values` none is in it but what a message has."""
+        """Return the group in one sentence, with its place. Without `values`, only those in the message itself."""
         if self.count == 1:
-            told = self.column and self.message.startswith(self.column)  # such a one tells its place itself
+            told = self.column and self.message.startswith(self.column)  # the message names its place itself
             where = f"line {self.lines[0]}: " if self.lines else ""
             value = f" ({self.values[0]})" if values and self.values and not told else ""
             return f"{where}{'' if told or not self.column else f'{self.column}: '}{self.message}{value}"
@@ -95,7 +95,7 @@ class Group:
                 self.more_values = True
 
     def take(self, other: Group) -> None:
-        """Let this group say what `other` is about, too."""
+        """Merge `other` into this group."""
         self.count += other.count
         ours, theirs = (self, other) if self.lines[:1] <= other.lines[:1] else (other, self)
         values = list(dict.fromkeys([*ours.values, *theirs.values]))
@@ -105,7 +105,7 @@ class Group:
 
 
 def grouped(messages: Iterable[Mapping[str, Any]]) -> list[Group]:
-    """`messages`, each as `Problem.to_json` gives it, told once each; the order is that of the first of each."""
+    """Return the groups of `messages` (as `Problem.to_json` returns them), in the order of their first messages."""
     groups: dict[tuple[str, str, str | None, str], tuple[Group, str]] = {}
     for message in messages:
         severity, code = message["severity"], message["code"]
@@ -122,9 +122,9 @@ def grouped(messages: Iterable[Mapping[str, Any]]) -> list[Group]:
 
 
 def _with_sure_dates(groups: list[Group]) -> list[Group]:
-    """`groups`, where dates that may be in two forms are told with those that are in one of the two for sure.
+    """Merge groups of dates that may be in two forms into the group of dates that are certainly in one of them.
 
-    Only where all sure dates of the column are in that one: in a mix each is told by itself.
+    Only if all certain dates of the column are in that form.
     """
     sure: dict[tuple[str, str | None], dict[str, Group]] = {}
     for group in groups:
@@ -146,7 +146,7 @@ def grouped_problems(problems: Iterable[Problem]) -> list[Group]:
 
 
 def each_alone(messages: Iterable[Mapping[str, Any]]) -> list[Group]:
-    """`messages`, each a group of its own, in their order."""
+    """Return one group for each of `messages`, in their order."""
     found = []
     for message in messages:
         group = Group(message["severity"], message["code"], message["column"], message["message"])
@@ -156,7 +156,7 @@ def each_alone(messages: Iterable[Mapping[str, Any]]) -> list[Group]:
 
 
 def first_groups(groups: Sequence[Group], limit: int) -> list[Group]:
-    """The groups about the whole file, which none of the others cuts off, and the first `limit` of those."""
+    """Return the groups about the whole file, and the first `limit` of the others."""
     kept, room = [], {True: limit * WHOLE_FILE_TIMES, False: limit}
     for group in groups:
         about = is_about_the_file(group.severity, group.code)
@@ -167,7 +167,7 @@ def first_groups(groups: Sequence[Group], limit: int) -> list[Group]:
 
 
 def without_place(said: Mapping[str, Any]) -> str:
-    """The sentence of a message, where its column and value stand beside it already."""
+    """Return the sentence of a message without column and value, which a list shows beside it."""
     column, value, message = said["column"], said["value"], str(said["message"])
     for place in (f"{column} “{value}”: ", f"{column}: "):
         message = message.removeprefix(place)
@@ -175,11 +175,11 @@ def without_place(said: Mapping[str, Any]) -> str:
 
 
 def without_value(said: Mapping[str, Any]) -> str:
-    """The sentence of a message without its place, its value and the lines it names: what many have in common."""
+    """Return the sentence of a message without its place, its value and the lines it names."""
     sentence, value = without_place(said), said["value"]
     if value:
         sentence = sentence.replace(f"“{value}”", "“…”")
-        # A word, or a short number, may stand in the sentence for itself.
+        # A word or a short number may be in the sentence for another reason.
         if len(value) >= BARE_VALUE and any(letter.isdigit() for letter in value):
             sentence = sentence.replace(value, "…")
         if "@" in value:
@@ -189,7 +189,7 @@ def without_value(said: Mapping[str, Any]) -> str:
 
 
 def _in_order(groups: list[Group]) -> list[Group]:
-    """What is about the whole file as it came, why a file failed included; then the others by severity."""
+    """Sort groups: those up to the last one about the whole file as they are, then the others by severity."""
     about = [index for index, group in enumerate(groups) if is_about_the_file(group.severity, group.code)]
     whole = about[-1] + 1 if about else 0
     return groups[:whole] + sorted(groups[whole:], key=lambda group: _SEVERITIES.index(group.severity))

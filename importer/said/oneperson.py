@@ -1,4 +1,4 @@
-"""What is said of two rows, or two users, that are one person or seem to be.  Pure."""
+"""Messages about two rows, or two users, that are or may be one person.  Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NAMES = ("first_name", "last_name")
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One row as it is compared with another."""
+    """One row with its cells and its checked values, for a comparison."""
 
     cells: Sequence[str]
     checked: CheckedRow
 
 
 def duplicate(row: Read, first: Read, header: Header, settings: ImportSettings) -> Problem:
-    """Return why `row` is rejected: `first` has its identifier and stands."""
+    """Return why `row` is rejected: `first` has the same identifier and is used."""
     line, what = first.checked.line, settings.identifier
     differ = differing(row, first, header, settings)
     if not differ:
@@ -46,7 +46,7 @@ def duplicate(row: Read, first: Read, header: Header, settings: ImportSettings) 
 
 
 def leaver_beside(row: Read, first: Read, settings: ImportSettings) -> Problem:
-    """Return why the leaver's `row` is ignored: `first` has its identifier, is not a leaver's, and stands."""
+    """Return why the leaver `row` is ignored: `first` has the same identifier, is not a leaver and is used."""
     line, what = first.checked.line, settings.identifier
     message = (
         f"This row says that the user has left; line {line} has the same {what} and does not. "
@@ -65,7 +65,7 @@ def leaver_beside(row: Read, first: Read, settings: ImportSettings) -> Problem:
 
 
 def differing(row: Read, first: Read, header: Header, settings: ImportSettings) -> list[str]:
-    """Return the fields in which two rows of one identifier differ, in the order of the header."""
+    """Return the fields in which two rows with one identifier differ, in the order of the header."""
     found = []
     for at, name in enumerate(header.columns):
         if not name or name == settings.identifier:
@@ -75,7 +75,7 @@ def differing(row: Read, first: Read, header: Header, settings: ImportSettings) 
             same = row.checked.deactivate == first.checked.deactivate
         elif name in ours and name in theirs:
             same = ours[name] == theirs[name]
-        else:  # not valid, or not kept as a value
+        else:  # not valid, or not stored as a value
             same = tidy(row.cells[at]) == tidy(first.cells[at])
         if not same:
             found.append(name)
@@ -103,10 +103,10 @@ def listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A user whom an import creates, and a deactivated one who may be the same person.
+    """A user that an import creates, and a deactivated user who may be the same person.
 
-    `shared` is what they have in common: `email`, `name`, or the key of a custom field; `value` is its value.
-    `now`: this import deactivates the other one.
+    `shared` is the common field: `email`, `name`, or the key of a custom field; `value` is its value. `now`: this
+    import deactivates the old user.
     """
 
     line: int | None
@@ -119,7 +119,7 @@ class Pair:
 
 @dataclass(slots=True)
 class Renamed:
-    """How many pairs there are of a user created and one deactivated by one import, and what may be the cause."""
+    """The number of pairs of a created and a deactivated user of one import, and counts that show the cause."""
 
     pairs: int = 0
     zeros: int = 0
@@ -128,7 +128,7 @@ class Renamed:
     fields: dict[str, int] = field(default_factory=dict)
 
     def count(self, pair: Pair) -> None:
-        """Count `pair`, if this import deactivates the user of before."""
+        """Count `pair` if this import deactivates its old user."""
         if not pair.now:
             return
         self.pairs += 1
@@ -139,12 +139,15 @@ class Renamed:
             self.fields[pair.shared] = self.fields.get(pair.shared, 0) + 1
 
     def are_many(self, deactivated: int) -> bool:
-        """Return whether so many of those `deactivated` must not be created again unseen."""
+        """Return whether the pairs hold the import: at least 3, and more than a fifth of those `deactivated`."""
         return self.pairs >= 3 and self.pairs * 5 > deactivated
 
 
 def perhaps_the_same(pair: Pair, settings: ImportSettings, *, many: bool = False) -> Problem:
-    """Return the warning that the two users of `pair` may be one person. Of `many` one message says what to do."""
+    """Return the warning that the two users of `pair` may be one person.
+
+    With `many` pairs, another message says what to do.
+    """
     share = f"both are named {pair.value}" if pair.shared == "name" else f"both have the {pair.shared} {pair.value}"
     was = "is deactivated" if pair.now else "was deactivated before"
     message = f"{shown(pair.new)} is a new user and {shown(pair.old)} {was}; {shown(share)}. They may be one person."
@@ -156,7 +159,7 @@ def perhaps_the_same(pair: Pair, settings: ImportSettings, *, many: bool = False
             "If the address has changed, ask the operator for an identifier that never changes, such as an employee "
             "number. "
         )
-    return _same(pair, f"{message}If they are not, there is nothing to do.", settings)
+    return _same(pair, f"{message}If they are two people, there is nothing to do.", settings)
 
 
 def _same(pair: Pair, message: str, settings: ImportSettings) -> Problem:
@@ -166,7 +169,7 @@ def _same(pair: Pair, message: str, settings: ImportSettings) -> Problem:
 
 
 def would_rename(renamed: Renamed, settings: ImportSettings) -> str:
-    """Return what happens to the users of these pairs, as a clause about the import."""
+    """Return what the import would do to the users of these pairs, as a clause."""
     example = f" ({shown(renamed.first.old)} and {shown(renamed.first.new)}, for example)" if renamed.first else ""
     return (
         f"it would deactivate {counted(renamed.pairs, 'user', 'users')} and may create the same people again under "
@@ -175,7 +178,7 @@ def would_rename(renamed: Renamed, settings: ImportSettings) -> str:
 
 
 def many_renamed(renamed: Renamed, settings: ImportSettings, *, applied: bool) -> Problem:
-    """Return the warning about the whole file that many of its new users may be users of before.
+    """Return the warning about the whole file that many of its new users may already exist.
 
     `applied`: the import was approved, or is not held for that.
     """
@@ -189,7 +192,10 @@ def many_renamed(renamed: Renamed, settings: ImportSettings, *, applied: bool) -
 
 
 def what_keeps_them(renamed: Renamed, settings: ImportSettings, *, applied: bool = False) -> str:
-    """Return what keeps the users of these pairs the same users, in sentences; once `applied`, after undo."""
+    """Return what keeps the users of these pairs the same, in sentences.
+
+    If the import is `applied`, undo comes first.
+    """
     if settings.identifier != "email":
         if renamed.zeros * 2 > renamed.pairs:
             return (
@@ -221,7 +227,7 @@ def _set_identifier(name: str, applied: bool) -> str:
 
 
 def _may_be_identifier(name: str, settings: ImportSettings) -> bool:
-    """Whether the settings may name this custom field as the identifier."""
+    """Return whether this custom field can be the identifier."""
     is_text = any(each.key == name and each.type == "text" for each in settings.custom_fields)
     return is_text and name not in settings.value_mapping
 

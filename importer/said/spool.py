@@ -1,12 +1,12 @@
-"""What an import has to say, written to files while it streams, because a rollback takes everything else along.
+"""Write the messages of an import to files while it runs, because a rollback would remove rows of a database.
 
-Three files beside each other, each appearing whole under its name when the import ends: `<id>.jsonl` (messages),
-`<id>.errors.csv` (rejected rows as they came, ready to be mended and sent again) and `<id>.touched.jsonl` (whom a
-held import or a dry run would touch). They are read here too, page by page.
+Each of three files gets its final name, complete, when the import ends: `<id>.jsonl` (messages), `<id>.errors.csv`
+(rejected rows as they came, to be fixed and sent again) and `<id>.touched.jsonl` (the users that a held import or a
+dry run would change). This module also reads them, page by page.
 
-Messages about the whole file come first, the gravest before the others (`whole_file`), though most of them are known
-only after the last row. So they wait in memory, as there are few, and the messages of rows wait in a file; `keep`
-joins the two.
+Messages about the whole file come first, the most serious before the others (`whole_file`), though most are known
+only after the last row. So they wait in memory, as they are few; the messages about rows wait in a file. `keep` joins
+both.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from importer.said.grouping import Group, grouped
 from importer.said.whole_file import rank
 
 MESSAGES_KEPT = 10_000
-"""Messages of one import that are kept; the rest is only counted. errors.csv is always complete."""
+"""The most messages of one import that are stored; the others are only counted. errors.csv is always complete."""
 
 WHOLE_FILE_KEPT = 1000
-"""Messages about the whole file that are kept before those of rows: far more than a file gives reason for."""
+"""The most messages about the whole file that are stored before those about rows."""
 
 _ROWS = "rows.jsonl"
 _FIRST_OF_ALL = -1
 
 
 class Touched(TypedDict):
-    """One line of `<id>.touched.jsonl`. `user_id` is None for one who would be created."""
+    """One line of `<id>.touched.jsonl`. `user_id` is None for a user that would be created."""
 
     action: str
     user_id: int | None
@@ -51,11 +51,11 @@ class Touched(TypedDict):
 
 
 class Spool:
-    """The files of one import. Used as a context: left without `keep()`, it leaves nothing behind.
+    """The files of one import, as a context manager: without `keep()` it leaves no files.
 
-    They go into the folder that was there when it was entered, which is made where it is missing, whatever is at its
-    path by the end: a tenant that was removed and added again meanwhile is another one.
-    `warnings` and `rejected` count warnings and rejected rows; `rejected_for` the rows for which a column is named.
+    The folder is opened, and created if missing, at the start. Files go into that folder even if its path changes: a
+    tenant removed and added again meanwhile is another tenant. `warnings` and `rejected` count warnings and rejected
+    rows; `rejected_for` counts rejected rows by the columns that their messages name.
     """
 
     def __init__(self, folder: Path, import_id: int, delimiter: str = ",") -> None:
@@ -88,16 +88,19 @@ class Spool:
 
     @property
     def whole_file(self) -> list[Problem]:
-        """What was said about the whole file, the gravest first."""
+        """The messages about the whole file, most serious first."""
         return [problem for _, problem in sorted(self._whole_file, key=lambda each: each[0])]
 
     @property
     def first(self) -> tuple[Problem, ...]:
-        """The messages that a report carries: those about the whole file, then the first of rows."""
+        """The messages in the report: those about the whole file, then the first ones about rows."""
         return (*self.whole_file, *self._first_of_rows)[:MESSAGES_IN_REPORT]
 
     def say(self, problems: Iterable[Problem]) -> None:
-        """Keep these messages: about rows in this order, about the whole file by their rank before all of those."""
+        """Add these messages:
+
+        Those about the whole file before all others, by rank; those about rows in this order.
+        """
         for problem in problems:
             self.warnings += problem.severity is Severity.WARNING
             place = rank(problem)
@@ -111,7 +114,7 @@ class Spool:
                 self._write_json(_ROWS, problem.to_json())
 
     def say_instead(self, code: str, problems: Iterable[Problem]) -> None:
-        """Keep these messages, and of the same columns none about the whole file with this `code`: they say more."""
+        """Add these messages, and remove those with this `code` about the same columns: the new ones say more."""
         told = list(problems)
         columns = {(problem.column or "").casefold() for problem in told}
         less = [each for each in self._whole_file if each[1].code == code and each[1].column in columns]
@@ -120,15 +123,15 @@ class Spool:
         self.say(told)
 
     def say_first(self, problems: Iterable[Problem]) -> None:
-        """Keep these messages before all others, in this order: they say why the file failed."""
+        """Add these messages before all others, in this order: they say why the file failed."""
         for problem in problems:
             self.warnings += problem.severity is Severity.WARNING
             self._whole_file.append((_FIRST_OF_ALL, problem))
 
     def reject(self, header: Header, line: int, cells: Sequence[str], problems: Iterable[Problem]) -> None:
-        """Keep a rejected row for errors.csv, with what is wrong with it."""
+        """Add a rejected row to errors.csv, with its messages."""
         if self._write_rejected is None:
-            # A BOM, or Excel takes the file for its own old encoding.
+            # Without a BOM, Excel reads the file in an old encoding.
             file = self._open("errors.csv", encoding="utf-8-sig")
             self._write_rejected = csv.writer(file, delimiter=self._delimiter, lineterminator="\r\n").writerow
             self._width = len(header.raw)
@@ -139,17 +142,17 @@ class Spool:
         self.rejected_for.update({problem.column for problem in said if problem.column})
         codes = "; ".join(dict.fromkeys(problem.code for problem in said))
         sentences = " ".join(problem.message for problem in said)
-        # A row with too few cells is not filled up: sent back as it is, it must not be taken for a whole one.
+        # A row with too few cells gets no blank ones: sent again unchanged, it must be rejected again.
         safe = [escape_formula(unescape_formula(cell)) for cell in cells]
         self._write_rejected([line, codes, escape_formula(sentences), *_kept(header, safe, self._width)])
 
     def touch(self, touched: Iterable[Touched]) -> None:
-        """Keep whom the import would touch."""
+        """Record the users that the import would change."""
         for entry in touched:
             self._write_json("touched.jsonl", entry)
 
     def keep(self) -> None:
-        """Everything said so far is under its final name, and what an earlier run of this import said is gone."""
+        """Give the files their final names, in place of those of an earlier run of this import."""
         self._join()
         for name in ("jsonl", "errors.csv", "touched.jsonl"):
             file = self._files.pop(name, None)
@@ -162,7 +165,7 @@ class Spool:
         self._write_rejected = None
 
     def _join(self) -> None:
-        """Put what is about the whole file before what is about rows; no more than are kept."""
+        """Write the messages about the whole file before those about rows, up to the limit."""
         for problem in self.whole_file:
             self._write_json("jsonl", problem.to_json())
         rows = self._files.get(_ROWS)
@@ -201,9 +204,9 @@ class Spool:
 def said_in(
     path: Path, *, severity: str | None = None, code: str | None = None, after: int = 0, limit: int = 100
 ) -> tuple[list[dict[str, object]], int | None]:
-    """Up to `limit` messages of the file `path` (`<id>.jsonl`), and the `after` of the next page (None: no more).
+    """Return up to `limit` messages of the file `path` (`<id>.jsonl`), and the next `after` (None: no more).
 
-    In their order in the file; only those of this severity or code. No file: nothing was said.
+    In the order of the file; only those of this severity and code. Without a file there are no messages.
     """
     wanted = {"severity": severity, "code": code}
     asked = {name: value for name, value in wanted.items() if value is not None}
@@ -211,7 +214,7 @@ def said_in(
 
 
 def grouped_in(path: Path, *, severity: str | None = None) -> list[Group]:
-    """The messages of the file `path` (`<id>.jsonl`), those that say the same told once; only of this severity."""
+    """Return the messages of the file `path` (`<id>.jsonl`) in groups; only those of this severity."""
     with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
         said = map(json.loads, lines)
         return grouped(each for each in said if severity in (None, each["severity"]))
@@ -219,7 +222,7 @@ def grouped_in(path: Path, *, severity: str | None = None) -> list[Group]:
 
 
 def counted_in(path: Path) -> Counter[tuple[str, str]]:
-    """How many messages of each severity and code there are in the file `path` (`<id>.jsonl`)."""
+    """Return the number of messages of each severity and code in the file `path` (`<id>.jsonl`)."""
     with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
         return Counter((said["severity"], said["code"]) for said in map(json.loads, lines))
     return Counter()
@@ -228,13 +231,13 @@ def counted_in(path: Path) -> Counter[tuple[str, str]]:
 def touched_in(
     path: Path, *, action: str | None = None, after: int = 0, limit: int = 100
 ) -> tuple[list[Touched], int | None]:
-    """The same of `<id>.touched.jsonl`: whom an import would touch; only those it would do this to."""
+    """Return a page of `<id>.touched.jsonl`, as `said_in` does: the users that an import would change, by action."""
     found, more = _page(path, {} if action is None else {"action": action}, after, limit)
     return cast(list[Touched], found), more
 
 
 def _page(path: Path, asked: Mapping[str, str], after: int, limit: int) -> tuple[list[dict[str, object]], int | None]:
-    """Lines are counted from 1; `after` is one of them. Belongs into a thread: a list may be long."""
+    """Return entries after the line `after`, counted from 1. Run it in a thread: the file may be long."""
     found: list[tuple[int, dict[str, object]]] = []
     with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -249,6 +252,6 @@ def _page(path: Path, asked: Mapping[str, str], after: int, limit: int) -> tuple
 
 
 def _kept(header: Header, cells: Sequence[str], width: int) -> list[str]:
-    """`cells` without the columns that an earlier errors.csv had added; surplus cells of a ragged row stay."""
+    """Return `cells` without the columns that an earlier errors.csv had added; extra cells of a ragged row stay."""
     added = {index for index, name in enumerate(header.raw[:width]) if name.strip().lower() in REPORT_COLUMNS}
     return [cell for index, cell in enumerate(cells) if index not in added]

@@ -1,15 +1,13 @@
 """Which messages are about the whole file, and which of them a person must see first. Pure.
 
-A message about the whole file comes before those of rows, wherever messages are listed, and is never cut off by them.
-What makes it one is its code: it stands in `ABOUT_THE_FILE`, the gravest first, and that is the order in which such
-messages are listed, whenever they were said. (Its line tells nothing: messages about the header have line 1, and one
-about an absent user has none.)
+A message about the whole file comes before those about rows in every list, and they never push it out. Its code
+decides: `ABOUT_THE_FILE` lists these codes, the most serious first, in the order in which the messages are shown.
+(Its line does not decide: messages about the header have line 1, and one about an absent user has none.)
 
-A new code: enter it in `LOOK_FIRST`, where its place is, if the users may be wrong although the import was applied.
-Then its sentence is part of the one-line message of the import, too. Enter it in `ALSO_ABOUT_THE_FILE` if it is about
-the file, or a whole column, but no more than worth knowing. A code that is in neither is about rows, and so
-is an error, whatever its code: it rejects its row. Why a file failed needs no entry: `Spool.say_first` has it before
-everything else.
+To add a code: enter it in `LOOK_FIRST`, by weight, if users may be wrong although the import was applied. Its
+sentence is then also part of the one-line message of the import. Enter it in `ALSO_ABOUT_THE_FILE` if it is about the
+file or a whole column, but only worth knowing. A code in neither is about rows. So is every error, whatever its code:
+it rejects its row. The reasons of a failure need no entry: `Spool.say_first` puts them before everything else.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from ground.words import counted
 from importer.model import Problem, Severity
 
 MANY, EACH = "identifiers_changed", "perhaps_the_same_person"
-"""What is said of many users at once, and of each."""
+"""The code about many users at once, and the code about each of them."""
 
 LOOK_FIRST = (
     "unread_leavers",
@@ -33,7 +31,7 @@ LOOK_FIRST = (
     "absent_not_deactivated",
     "perhaps_the_same_person",
 )
-"""The users may be wrong, and no row says so. Their sentences are in the message of the import."""
+"""Codes that mean that users may be wrong, though no row says so. Their sentences are in the import's message."""
 
 ALSO_ABOUT_THE_FILE = (
     "possibly_truncated",
@@ -54,13 +52,13 @@ ALSO_ABOUT_THE_FILE = (
 ABOUT_THE_FILE = (*LOOK_FIRST, *ALSO_ABOUT_THE_FILE)
 
 LOOKED_AT = 3
-"""The message of an import has so many sentences of messages in it, and says how many more there are."""
+"""The most such sentences in the message of an import; it counts the others."""
 
 _RANK = {code: rank for rank, code in enumerate(ABOUT_THE_FILE)}
 
 
 def rank(problem: Problem) -> int | None:
-    """The place of `problem` among those about the whole file, 0 the first; None if it is about rows."""
+    """Return the place of `problem` among those about the whole file, 0 the first; None if it is about rows."""
     return None if problem.severity is Severity.ERROR else _RANK.get(problem.code)
 
 
@@ -69,10 +67,10 @@ def is_about_the_file(severity: str, code: str) -> bool:
 
 
 def look_first(problems: Iterable[Problem], before: str = "", *, said: str = "") -> str | None:
-    """What has to be looked at first, in sentences; None if `problems` have nothing of that kind.
+    """Return the sentences that a person must read first; None if `problems` have none.
 
-    `before`: before what it has to be looked at, as `before you decide`. `said`: a code that was told already. What
-    one message says of many users is not told of each of them.
+    `before` says when, as `before you decide`. `said`: a code that was reported already. If a message is about many
+    users at once, those about each of them are left out.
     """
     found = sorted((problem for problem in problems if problem.code in LOOK_FIRST), key=_place)
     if any(problem.code == MANY for problem in found):

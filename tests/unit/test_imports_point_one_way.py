@@ -97,7 +97,7 @@ PURE = {
     "importer.file.exports",
     "importer.advice.names",
     "importer.advice.states",
-    "importer.advice.fates",
+    "importer.advice.columns",
     "importer.advice.headers",
     "importer.advice.judging",
     "importer.advice.leavers",

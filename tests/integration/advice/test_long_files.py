@@ -9,7 +9,7 @@ import pytest
 
 from engine.sqlite.tenant.users import SqliteUsers
 from ground.moments import utc_now
-from importer.advice import trying
+from importer.advice import testing
 from importer.advice.advise import Question, advise
 from importer.folder import TenantFolder
 from importer.model import ImportState, Outcome
@@ -18,7 +18,7 @@ from importer.reconcile.run import run_import
 from importer.rules.settings import ImportSettings
 from tests.support.importing import make_users, people
 
-ROWS = trying.SAMPLE_ROWS * 3
+ROWS = testing.SAMPLE_ROWS * 3
 NAMES = [f"p{number}" for number in range(ROWS)]
 
 
@@ -44,8 +44,8 @@ async def test_a_long_file_is_tested_once_with_the_parts_that_fit_its_first_rows
         tries.append((job.sample, await run_import(job, *args, **how)))
         return tries[-1][1]
 
-    monkeypatch.setattr(trying, "FURTHER_BYTES", 0)
-    monkeypatch.setattr(trying, "run_import", counted)
+    monkeypatch.setattr(testing, "FURTHER_BYTES", 0)
+    monkeypatch.setattr(testing, "run_import", counted)
     advice = await advise(Question("acme", file, users, settings, outcome, now), tmp_path / "tries")
 
     assert outcome.state is ImportState.FAILED

@@ -17,7 +17,7 @@ import pytest
 
 from engine.sqlite.tenant import copies
 from ground.moments import rfc3339, utc_now
-from importer.advice import trying
+from importer.advice import testing
 from importer.advice.advise import Advised, Question, advise_if_possible
 from importer.advice.model import Advice
 from importer.errors import Stopped
@@ -199,8 +199,8 @@ async def test_an_internal_error_in_advice_is_logged_and_the_import_ends_normall
 
 
 async def test_a_file_too_long_to_test_each_setting_says_so(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trying, "WHOLE_TESTS", 0)
-    monkeypatch.setattr(trying, "FURTHER_BYTES", 0)
+    monkeypatch.setattr(testing, "WHOLE_TESTS", 0)
+    monkeypatch.setattr(testing, "FURTHER_BYTES", 0)
     await yard.upload(OTHERS)
     async with yard.working():
         await yard.ends(1, ImportState.FAILED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from importer.model import Counts, Guard, GuardReason, Written
-from importer.reconcile.plan import LastApplied, Wholeness, guard_message, guard_reasons, reasons_of_truncation
+from importer.reconcile.plan import Completeness, LastApplied, guard_message, guard_reasons, reasons_of_truncation
 from importer.rules.settings import ImportSettings
 
 DEACTIVATIONS = GuardReason.TOO_MANY_DEACTIVATIONS
@@ -107,7 +107,7 @@ def test_a_held_import_names_the_limits_of_creations_and_updates() -> None:
 
 def test_a_held_import_says_why_the_file_may_be_incomplete() -> None:
     counts, settings = Counts(deactivated=3, deactivated_absent=1), ImportSettings()
-    facts = wholeness(ends_with_newline=False, written=Written(2, 9, 9, True), rows=1, last_user_absent=True)
+    facts = completeness(ends_with_newline=False, written=Written(2, 9, 9, True), rows=1, last_user_absent=True)
     truncation = reasons_of_truncation(facts, settings)
     guard = Guard(tuple(guard_reasons(counts, 100, 100, True, settings)), 10, 100, 3)
     assert guard_message(guard, counts, settings, truncation, others=True) == (
@@ -120,39 +120,39 @@ def test_a_held_import_says_why_the_file_may_be_incomplete() -> None:
     )
 
 
-WHOLE = Wholeness(True, Written(3, 100, 40, False), 100, LastApplied(100, 7), False)
+COMPLETE = Completeness(True, Written(3, 100, 40, False), 100, LastApplied(100, 7), False)
 
 
-def wholeness(**other: object) -> Wholeness:
-    fields = {name: getattr(WHOLE, name) for name in WHOLE.__slots__}
-    return Wholeness(**{**fields, **other})
+def completeness(**other: object) -> Completeness:
+    fields = {name: getattr(COMPLETE, name) for name in COMPLETE.__slots__}
+    return Completeness(**{**fields, **other})
 
 
 @pytest.mark.parametrize(
     ("facts", "suspicious"),
     [
-        (WHOLE, False),
-        (wholeness(ends_with_newline=False), True),
-        (wholeness(written=Written(2, 100, 100, False)), True),
-        (wholeness(written=Written(1, 100, 100, False)), False),
-        (wholeness(written=Written(3, 100, 40, True)), True),
-        (wholeness(written=None), False),
-        (wholeness(last_user_absent=True), True),
-        (wholeness(rows=80), False),
-        (wholeness(rows=79), True),
-        (wholeness(rows=1, last=None), False),
+        (COMPLETE, False),
+        (completeness(ends_with_newline=False), True),
+        (completeness(written=Written(2, 100, 100, False)), True),
+        (completeness(written=Written(1, 100, 100, False)), False),
+        (completeness(written=Written(3, 100, 40, True)), True),
+        (completeness(written=None), False),
+        (completeness(last_user_absent=True), True),
+        (completeness(rows=80), False),
+        (completeness(rows=79), True),
+        (completeness(rows=1, last=None), False),
     ],
 )
-def test_the_signs_of_an_incomplete_file_are_found(facts: Wholeness, suspicious: bool) -> None:
+def test_the_signs_of_an_incomplete_file_are_found(facts: Completeness, suspicious: bool) -> None:
     assert bool(reasons_of_truncation(facts, ImportSettings())) is suspicious
     assert reasons_of_truncation(facts, ImportSettings(detect_truncation=False)) == []
 
 
 def test_a_missing_last_line_end_is_not_suspicious_where_the_settings_allow_it() -> None:
-    facts = wholeness(ends_with_newline=False)
+    facts = completeness(ends_with_newline=False)
     assert reasons_of_truncation(facts, ImportSettings(require_final_newline=False)) == []
 
 
 def test_exactly_as_many_fewer_rows_as_allowed_are_not_suspicious() -> None:
-    facts = wholeness(rows=55)
+    facts = completeness(rows=55)
     assert reasons_of_truncation(facts, ImportSettings(max_row_drop_percent=45)) == []

@@ -56,11 +56,11 @@ def test_messages_that_differ_only_in_named_lines_are_one_group() -> None:
 
 def test_messages_that_differ_only_in_the_value_are_one_group() -> None:
     said = [
-        Problem(Severity.WARNING, "unknown_link", f"“{who}” is no user; {who} was left.", 2, "manager", who)
+        Problem(Severity.WARNING, "unknown_link", f"“{who}” is not a user; {who} was kept.", 2, "manager", who)
         for who in ("a1@b.test", "c2@d.test")
     ]
     [group] = grouped_problems(said)
-    assert group.message == "“…” is not a user; … was left."
+    assert group.message == "“…” is not a user; … was kept."
 
 
 def test_a_word_that_is_a_value_too_stays_in_the_sentence() -> None:

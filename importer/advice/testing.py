@@ -97,7 +97,7 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class Tested:
     """The parts to suggest, the result of the file with them, and the parts that made it worse.
 
     `result` is None if there is nothing to suggest; `leavers_active`: because leavers would be active.
@@ -109,14 +109,14 @@ class Tried:
     leavers_active: bool = False
 
 
-async def best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings, before: Result) -> Tried:
+async def best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings, before: Result) -> Tested:
     """Test the parts together, and leave out those that make the result worse, guesses first.
 
     If there are more parts than dry runs left for the whole file, parts are first chosen on a sample; the chosen ones
     are then tested on the whole file. Raises OutOfTests, Stopped, TryAgain, OSError.
     """
     fitting = _fitting_together(parts, settings)
-    tried = Tried(tuple(fitting), (), None)
+    tried = Tested(tuple(fitting), (), None)
     if bench.left < 1 + len(fitting) + (_identifying(fitting) != []):
         sample = replace(bench, sample=SAMPLE_ROWS)
         same = before if before.failed else await sample.result(settings, {})
@@ -127,7 +127,7 @@ async def best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings,
     return replace(tried, dropped=dropped)
 
 
-async def _best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings, before: Result) -> Tried:
+async def _best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings, before: Result) -> Tested:
     kept = list(parts)
     result = await _result(bench, kept, settings)
     for part in sorted(kept, key=lambda part: (part.certain and not part.open, not part.open)):
@@ -152,8 +152,8 @@ async def _best_of(bench: Bench, parts: Sequence[Part], settings: ImportSettings
             kept, result = less, tried
     dropped = tuple(part for part in parts if part not in kept)
     if not kept or not is_as_good(result, before):
-        return Tried((), tuple(parts), None, leavers_active=result.unread > before.unread)
-    return Tried(tuple(kept), dropped, result)
+        return Tested((), tuple(parts), None, leavers_active=result.unread > before.unread)
+    return Tested(tuple(kept), dropped, result)
 
 
 def _identifying(parts: Sequence[Part]) -> list[Part]:

@@ -11,7 +11,7 @@ from importer.file.leavers import tells_beside
 from importer.rules.settings import ImportSettings
 
 
-def fates_of(
+def columns_of_file(
     header: Sequence[str], after: ImportSettings, parts: Iterable[Part], notes: Mapping[int, str]
 ) -> tuple[ColumnAdvice, ...]:
     """Return how the settings `after` read each column of `header`. The `parts` changed today's settings into these.

@@ -10,7 +10,7 @@ import pytest
 
 from importer.advice.judging import Result
 from importer.advice.model import Part
-from importer.advice.trying import OutOfTests, best_of
+from importer.advice.testing import OutOfTests, best_of
 from importer.model import Counts, ImportState
 from importer.rules.settings import ImportSettings
 
