@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from ground.words import counted
+from ground.words import as_sentence, counted
 from importer.errors import FileError
 from importer.model import Counts, Guard, GuardReason, Problem, Severity, Written, is_more_than_half, shown
 from importer.reconcile.leaving import leaving, not_needed
@@ -298,35 +298,32 @@ def guard_message(
     renamed: str = "",
     advice: str = "",
 ) -> str:
-    """Return why an import is held, in sentences for the person who decides. Each reason names its limit.
+    """Return why an import is held, for the person who decides: one fact a sentence, each limit with its number.
 
     `others`: it would deactivate a user who is not on the approved list. `renamed` says which users it may create
     again, as a clause; `advice` says what keeps them the same users, in sentences.
     """
     active = counted(guard.active, "active user", "active users")
+    new = counted(counts.created + counts.reactivated, "user", "users")
+    updated = counted(counts.updated, "user", "users")
+    limits = [_limit(most, active) for most in (settings.max_creations_percent, settings.max_updates_percent)]
     clauses = {
-        GuardReason.TOO_MANY_DEACTIVATIONS: (
+        GuardReason.TOO_MANY_DEACTIVATIONS: [
             f"it would deactivate {counts.deactivated:,} of {active} ({guard.deactivation_rule})"
-        ),
-        GuardReason.TOO_MANY_CREATIONS: (
-            f"it would create or reactivate {counted(counts.created + counts.reactivated, 'user', 'users')} "
-            f"({_limit(settings.max_creations_percent, active)})"
-        ),
-        GuardReason.TOO_MANY_UPDATES: (
-            f"it would update {counted(counts.updated, 'user', 'users')} "
-            f"({_limit(settings.max_updates_percent, active)})"
-        ),
-        GuardReason.POSSIBLY_TRUNCATED: (
-            f"the file may be incomplete ({'; '.join(truncation)}), "
-            f"and it would deactivate {_not_in_file(counts.deactivated_absent)}"
-        ),
-        GuardReason.IDENTIFIERS_CHANGED: renamed,
+        ],
+        GuardReason.TOO_MANY_CREATIONS: [f"it would create or reactivate {new} ({limits[0]})"],
+        GuardReason.TOO_MANY_UPDATES: [f"it would update {updated} ({limits[1]})"],
+        GuardReason.POSSIBLY_TRUNCATED: [
+            "the file may be incomplete",
+            *truncation,
+            f"the import would deactivate {_not_in_file(counts.deactivated_absent)}",
+        ],
+        GuardReason.IDENTIFIERS_CHANGED: [renamed],
     }
-    found = [clauses[reason] for reason in guard.reasons]
+    found = [clause for reason in guard.reasons for clause in clauses[reason]]
     if others:
         found.insert(0, "it would deactivate a user who is not on the approved list")
-    why = "; and ".join(found)
-    why += f". {advice}" if advice else "."
+    why = " ".join([f"{found[0]}.", *map(as_sentence, found[1:]), *filter(None, [advice])])
     if dry_run:
         return f"Dry run: nothing was changed. Sent for real, the file would be held: {why}"
     return f"Held, nothing was changed: {why} Review the users, then approve or discard."

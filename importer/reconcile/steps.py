@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ground.words import as_sentence
 from importer.errors import FileError, Stopped
 from importer.file.blocks import FileBefore, Unsure
 from importer.file.reader import CsvReader
@@ -326,8 +327,7 @@ def _state_of(counts: Counts) -> ImportState:
 
 
 def _possibly_truncated(reasons: list[str]) -> Problem:
-    message = (
-        f"The file may be incomplete: {'; '.join(reasons)}. If it is complete, nothing needs to be done. "
-        "If it is not, export it and send it again."
-    )
+    why = " ".join(map(as_sentence, reasons))
+    do = "If it is complete, there is nothing to do. If it is not, export it and send it again."
+    message = f"The file may be incomplete. {why} {do}"
     return Problem(Severity.WARNING, GuardReason.POSSIBLY_TRUNCATED.value, message)

@@ -100,8 +100,8 @@ def test_a_held_import_names_the_limits_of_creations_and_updates() -> None:
     guard = Guard(tuple(guard_reasons(counts, 100, 100, False, settings)), 10, 100, 0)
     assert guard_message(guard, counts, settings, [], dry_run=True) == (
         "Dry run: nothing was changed. Sent for real, the file would be held: "
-        "it would create or reactivate 11 users (the limit is 10% of 100 active users); "
-        "and it would update 51 users (the limit is 50% of 100 active users)."
+        "it would create or reactivate 11 users (the limit is 10% of 100 active users). "
+        "It would update 51 users (the limit is 50% of 100 active users)."
     )
 
 
@@ -111,12 +111,13 @@ def test_a_held_import_says_why_the_file_may_be_incomplete() -> None:
     truncation = reasons_of_truncation(facts, settings)
     guard = Guard(tuple(guard_reasons(counts, 100, 100, True, settings)), 10, 100, 3)
     assert guard_message(guard, counts, settings, truncation, others=True) == (
-        "Held, nothing was changed: it would deactivate a user who is not on the approved list; and the file may be "
-        "incomplete (its last line has no line end; the upload ended with a full block, like an interrupted upload; "
-        "it holds bytes from before this upload, like a resumed or appended file; "
-        "the last active user of the previous applied file is not in it; "
-        "it has 1 row, and the previous applied file had 100 (more than 20% fewer)), "
-        "and it would deactivate 1 user who is not in the file. Review the users, then approve or discard."
+        "Held, nothing was changed: it would deactivate a user who is not on the approved list. "
+        "The file may be incomplete. Its last line has no line end. "
+        "The upload ended with a full block, like an interrupted upload. "
+        "It holds bytes from before this upload, like a resumed or appended file. "
+        "The last active user of the previous applied file is not in it. "
+        "It has 1 row, and the previous applied file had 100 (more than 20% fewer). "
+        "The import would deactivate 1 user who is not in the file. Review the users, then approve or discard."
     )
 
 

@@ -223,7 +223,7 @@ ONE_FAULT: list[tuple[str, str | bytes, Said, str]] = [
         "cut after a row",
         lines(1, 9),
         (),
-        "Held, nothing was changed: the file may be incomplete (the last active user of the previous applied file",
+        "Held, nothing was changed: the file may be incomplete. The last active user of the previous applied file",
     ),
     (
         "cells left out at the end",
