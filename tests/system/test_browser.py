@@ -168,7 +168,7 @@ async def test_settings_can_be_tested_on_the_newest_file_before_saving(
         await page.get_by_label(label("field_mapping")).fill("Abteilung = primary_team")
         await page.get_by_role("button", name="Test on the newest file").click()
         await expect(page.get_by_role("heading", name="Tested settings")).to_be_visible()
-        await expect(page.get_by_text("Dry run: nothing was changed.")).to_be_visible()
+        await expect(page.get_by_text("Dry run: nothing was changed.", exact=True)).to_be_visible()
         assert "Abteilung" not in server.cli("tenant", "show", tenant).text
         await page.get_by_role("button", name="Save these settings").click()
         await expect(page.locator(".notice")).to_contain_text("saved")
@@ -231,7 +231,7 @@ async def test_the_test_of_a_chosen_file_changes_no_user(
         await page.get_by_role("link", name="Test a file").first.click()
         await page.locator("input[type=file]").set_input_files(file)
         await page.get_by_role("button", name="Test this file").click()
-        await expect(page.get_by_text("Dry run: nothing was changed.")).to_be_visible()
+        await expect(page.get_by_text("Dry run: nothing was changed.", exact=True)).to_be_visible()
         await expect(page.get_by_text("<b>people<b>.csv").first).to_be_visible()
     assert set(server.users(tenant)) == {"ann@acme.example", "ben@acme.example"}
 
@@ -280,7 +280,9 @@ async def test_every_page_works_without_javascript(
         await page.get_by_role("link", name="Test a file").click()
         await page.locator("input[type=file]").set_input_files(file)
         await page.get_by_role("button", name="Test this file").click()
-        await expect(page.get_by_text("Dry run: nothing was changed.")).to_be_visible()  # the page reloads itself
+        await expect(
+            page.get_by_text("Dry run: nothing was changed.", exact=True)
+        ).to_be_visible()  # the page reloads itself
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.locator(".notice")).to_contain_text("signed out")
     settings = server.cli("tenant", "show", tenant, "--json").json["settings"]

@@ -173,7 +173,7 @@ async def send_for_a_test(page: Page, file: Path) -> None:
         await page.keyboard.press("Enter")
     await (await chooser.value).set_files(file)
     await press(page, page.get_by_role("button", name="Test this file"))
-    await expect(page.get_by_text("Dry run: nothing was changed.")).to_be_visible()
+    await expect(page.get_by_text("Dry run: nothing was changed.", exact=True)).to_be_visible()
 
 
 async def change_a_setting(page: Page) -> None:
