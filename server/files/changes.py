@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, suppress
 
 from server.files.contracts import TenantLimits
 from server.files.hooks import Hook, Upload
-from server.files.landing import NotLanded, an_upload, land, tell_if_near
+from server.files.landing import NotLanded, land, new_upload, report_if_similar
 from server.files.limits import Usage, measure
 from server.files.paths import MAX_DEPTH, ClientPath, check_writable, is_fixed
 from server.files.placing import Spot
@@ -64,7 +64,7 @@ async def _rename_file(
         check_regular(there)
     fd = open_regular(source.name, source.folder)
     try:
-        upload = an_upload(space, new, found.st_size, space.house.memory.recall(fd), "rename")
+        upload = new_upload(space, new, found.st_size, space.house.memory.recall(fd), "rename")
         hook = space.house.hooks.find(upload.path)
         if hook is not None:
             await _land(space, hook, upload, fd, source, target)
@@ -73,7 +73,7 @@ async def _rename_file(
     finally:
         os.close(fd)
     if not space.house.hooks.find(str(old)):  # moving a finished file away from a hook's path is not a mistake
-        await tell_if_near(space, upload)
+        await report_if_similar(space, upload)
 
 
 def _move(

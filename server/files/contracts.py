@@ -45,7 +45,7 @@ class KeyRing(Protocol):
         """Decide on the public key `blob` (SSH wire format, of type `kind`), offered from `address` at `now`."""
 
 
-class Account(Protocol):
+class SftpTenant(Protocol):
     """One tenant as the SFTP side sees it. `root` is its folder (`tenants/<name>`), not the client's `/`."""
 
     @property
@@ -64,7 +64,7 @@ class Account(Protocol):
 class TenantDirectory(Protocol):
     """All tenants. Must be quick: called on the event loop, at every login and once a second for each session."""
 
-    def account(self, name: str) -> Account | None:
+    def account(self, name: str) -> SftpTenant | None:
         """Return the tenant as it is now; None if no tenant has this name."""
 
     def waiting_copies(self, name: str) -> Sequence[Path] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from importer.model import Written
-from server.files.near_names import what_differs
+from server.files.near_names import describe_difference
 
 Origin = Literal["close", "rename", "resize"]
 """The request that completed the file: the client's CLOSE, a rename to the path, or a change of size by path."""
@@ -103,7 +103,9 @@ class HookTable:
         if path in self._hooks:
             return None
         found = {
-            hooked: text for hooked in self._hooks if (text := what_differs(path, hooked, wide=hooked in self._wide))
+            hooked: text
+            for hooked in self._hooks
+            if (text := describe_difference(path, hooked, wide=hooked in self._wide))
         }
         if not found:
             return None

@@ -67,7 +67,7 @@ class NotLanded(OSError):  # noqa: N818 - the name of a state
         super().__init__(errno.EIO, reason)
 
 
-def an_upload(space: Space, path: ClientPath, size: int, written: Written | None, origin: Origin) -> Upload:
+def new_upload(space: Space, path: ClientPath, size: int, written: Written | None, origin: Origin) -> Upload:
     """Return the upload to pass to a hook, completed or interrupted now."""
     return Upload(space.tenant, str(path), size, written, datetime.now(UTC), origin)
 
@@ -124,7 +124,7 @@ def reason_of(error: Exception) -> str:
     return str(error) if isinstance(error, SHOWN_TO_CLIENTS) else "internal error"
 
 
-async def tell_aborted(space: Space, upload: Upload, reason: str) -> None:
+async def report_aborted(space: Space, upload: Upload, reason: str) -> None:
     """Count and log an interrupted upload, and report it to the hook it was meant for, if any. Raises nothing."""
     space.house.metrics.upload(space.tenant, "aborted")
     log.warning(
@@ -142,7 +142,7 @@ async def tell_aborted(space: Space, upload: Upload, reason: str) -> None:
             tell(log, "An interrupted upload could not be recorded", error, _failed_hook(space))
 
 
-def tell_completed(space: Space, upload: Upload) -> None:
+def report_completed(space: Space, upload: Upload) -> None:
     """Count and log a completed upload. Raises nothing."""
     space.house.metrics.upload(space.tenant, "completed")
     log.info(
@@ -153,7 +153,7 @@ def tell_completed(space: Space, upload: Upload) -> None:
     )
 
 
-async def tell_if_near(space: Space, upload: Upload) -> None:
+async def report_if_similar(space: Space, upload: Upload) -> None:
     """If a completed file has a name similar to a hook's, log it and report it to that hook. Raises nothing."""
     near = space.house.hooks.near(upload.path)
     if near is None:

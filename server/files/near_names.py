@@ -23,7 +23,7 @@ _BETWEEN = re.compile(r"[\s_.\-]+")
 _TIME = re.compile(r"\d+(?:t\d+)?z?")
 
 
-def what_differs(path: str, hooked: str, *, wide: bool) -> str | None:
+def describe_difference(path: str, hooked: str, *, wide: bool) -> str | None:
     """Return a message about a file at `path` if `hooked` was probably meant, as sentences; None if it was not."""
     name, meant = _folded(_name(path)), _folded(_name(hooked))
     if path == hooked or not _may_be_meant(path, name, meant, hooked):

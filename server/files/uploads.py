@@ -13,7 +13,15 @@ from collections.abc import Callable
 from server.files.contracts import TenantLimits
 from server.files.drafts import Draft, copy_contents
 from server.files.hooks import Hook, Origin, Upload
-from server.files.landing import NotLanded, an_upload, land, reason_of, tell_aborted, tell_completed, tell_if_near
+from server.files.landing import (
+    NotLanded,
+    land,
+    new_upload,
+    reason_of,
+    report_aborted,
+    report_completed,
+    report_if_similar,
+)
 from server.files.leftovers import mark, unmark
 from server.files.paths import ClientPath, check_writable
 from server.files.placing import Spot
@@ -76,7 +84,7 @@ async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
     if not draft.changed:
         _keep_times_only(space, draft)
         return
-    upload = an_upload(space, draft.path, draft.size, draft.trace.facts(draft.size), origin)
+    upload = new_upload(space, draft.path, draft.size, draft.trace.facts(draft.size), origin)
     hook = space.house.hooks.find(upload.path)
     try:
         space.house.memory.keep(draft.fd, draft.trace.facts(draft.size))
@@ -95,17 +103,17 @@ async def finish(space: Space, draft: Draft, origin: Origin = "close") -> None:
     except Exception:
         draft.discard(space.close_later)
         raise
-    tell_completed(space, upload)
-    await tell_if_near(space, upload)
+    report_completed(space, upload)
+    await report_if_similar(space, upload)
 
 
 async def abandon(space: Space, draft: Draft, reason: str) -> None:
     """Discard a draft that ended in any other way. If it was changed, report the interrupted upload once."""
-    upload = an_upload(space, draft.path, draft.trace.received, None, "close")
+    upload = new_upload(space, draft.path, draft.trace.received, None, "close")
     happened = not draft.removed and (draft.changed or draft.failure is not None)
     draft.discard(space.close_later)
     if happened:
-        await tell_aborted(space, upload, reason)
+        await report_aborted(space, upload, reason)
 
 
 def remove(draft: Draft) -> None:

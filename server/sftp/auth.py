@@ -19,7 +19,7 @@ import asyncssh
 from ground.addresses import Address
 from ground.moments import Clock, utc_now
 from keys.public import fingerprint
-from server.files.contracts import Account, Metrics, TenantDirectory
+from server.files.contracts import Metrics, SftpTenant, TenantDirectory
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +84,13 @@ class KeyAuthentication(asyncssh.SSHServer):
         self._address: Address = ip_address("0.0.0.0")  # noqa: S104 - until there is a connection
         self._offered: Login | None = None
         self._user: str | None = None
-        self._refused: Account | None = None
+        self._refused: SftpTenant | None = None
         """The tenant of a login that was not completed; set when the connection has ended."""
         self._reason = "no key was offered"
         self._limited = False
         """Whether the connection was ended because of a cap or an unusable tenant, not because of its key."""
 
-    def unwelcome(self) -> str | None:
+    def reason_to_end(self) -> str | None:
         """Return why a logged-in connection must end (key revoked, tenant removed); None if it may stay."""
         return refusal(self._directory, self.login, self._clock()) if self.login else None
 

@@ -20,7 +20,7 @@ from server.sftp.wire import Corked
 log = logging.getLogger(__name__)
 
 
-DAWDLES_S = 5.0
+SLOW_LOGIN_S = 5.0
 """A login takes about a second. A client that needs longer than this loses its place if another client needs it."""
 
 
@@ -34,7 +34,7 @@ class Client(Protocol):
     def begins_from(self, source: str | None) -> bool:
         """Return whether it comes from `source` (None: any source) and has not logged in."""
 
-    def turn_away(self) -> None:
+    def refuse(self) -> None:
         """End the connection before its login."""
 
 
@@ -54,7 +54,7 @@ class Entrance:
         )
         self.handshakes = Handshakes(settings.max_handshakes_per_address, self.caps.handshakes)
         self.handles = Handles(settings.max_handles, self.caps.tenant_handles, self.caps.descriptors)
-        self._turned_away = Seldom()
+        self._refusals = Seldom()
         self._lingering: set[Corked] = set()
         for sentence in lowered(settings.chosen(), self._allowed()):
             log.warning("%s", sentence, extra={"event": "fence_lowered"})
@@ -80,10 +80,10 @@ class Entrance:
         if not self.handshakes.full_of(address):
             slow = self._gives_way(address, clients)
             if slow is not None:
-                slow.turn_away()
+                slow.refuse()
             if (slow is not None or self.has_room(clients)) and self.handshakes.enter(address):
                 return True
-        if times := self._turned_away.again(time.monotonic()):
+        if times := self._refusals.again(time.monotonic()):
             log.warning(
                 "A connection from %s was refused: too many connections, or too many without a login.",
                 *(address,),
@@ -101,10 +101,10 @@ class Entrance:
         crowd = self.handshakes.gives_way(address)
         for each in clients:
             if each.begins_from(crowd):
-                return each if crowd or time.monotonic() - each.since > DAWDLES_S else None
+                return each if crowd or time.monotonic() - each.since > SLOW_LOGIN_S else None
         return None
 
-    def see_out(self, transport: Corked) -> None:
+    def close_after_reason(self, transport: Corked) -> None:
         """Keep a refused client's socket open until the reason has arrived, unless many such sockets are open."""
         if len(self._lingering) < self.caps.accepted_at_once:
             self._lingering.add(transport)

@@ -1,4 +1,4 @@
-"""The SFTP protocol of one channel: the library's handler with limits, and with a client's CLOSE told from an end.
+"""The SFTP protocol of one channel: the library's handler with limits. Only a client's own CLOSE publishes a file.
 
 Depends on internals of asyncssh (see tests/unit/sftp/test_asyncssh_inside.py). The library's cleanup closes open
 handles exactly as a client's CLOSE does; this handler abandons them. It reads the next request only when the client

@@ -31,7 +31,7 @@ from server.sftp.wire import Corked, make_lean
 
 log = logging.getLogger(__name__)
 
-BROKEN = "The files of your company cannot be used now. Tell the operator of the server, and try again later"
+BROKEN = "The files of your company cannot be used now; tell the operator of the server, and try again later"
 """The message to clients of a broken tenant. Only the operator learns which of its files is broken, and where."""
 
 BUSY = "The server cannot accept a login now. Try again later."
@@ -129,7 +129,7 @@ class Connection(KeyAuthentication):
         self._handshaking = not exempt and entrance.admit(self._address, others)
         if not self._handshaking and not (exempt and entrance.has_room(others)):
             # A client reads a reason only after the server's version line, which is sent when this returns.
-            loop.call_soon(self.turn_away)
+            loop.call_soon(self.refuse)
             return
         others[self] = None
         spent_s = loop.time() - conn.get_extra_info(ACCEPTED_AT, loop.time())
@@ -189,13 +189,13 @@ class Connection(KeyAuthentication):
         """Return whether this is a client from `source` (None: any source) that has not logged in."""
         return self._handshaking and source in (None, source_of(self._address))
 
-    def turn_away(self) -> None:
+    def refuse(self) -> None:
         """End a connection before its login, with the message `BUSY`. It gets no penalty."""
         self._limited = True
         if self._user is None:  # else its end counts it, under the name that it gave
             self._metrics.login("", "limited")
         self._leave_handshake()
-        self.sessions.entrance.see_out(self._transport)
+        self.sessions.entrance.close_after_reason(self._transport)
         self.end(BUSY, asyncssh.DISC_TOO_MANY_CONNECTIONS)
 
     def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
@@ -213,7 +213,7 @@ class Connection(KeyAuthentication):
             return
         idle_s = self.sessions.settings.idle_timeout_s
         account = self.sessions.tenants.account(self.login.tenant)
-        reason = self.unwelcome()
+        reason = self.reason_to_end()
         if reason is None and account is not None and _identity(account.root) != self._home:
             reason = "the tenant was removed, and a new tenant has its name"
         broken = f"the tenant cannot be used: {account.broken}" if account is not None and account.broken else None

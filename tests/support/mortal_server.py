@@ -43,8 +43,8 @@ class Step(NamedTuple):
 
 
 UPLOAD_STEPS = {
-    "before its number": Step(SqliteQueue, "arriving"),
-    "after its number": Step(SqliteQueue, "arriving", after=True),
+    "before its id": Step(SqliteQueue, "arriving"),
+    "after its id": Step(SqliteQueue, "arriving", after=True),
     "before its new name": Step(Placement, "_rename"),
     "after its new name": Step(Placement, "_rename", after=True),
     "before it is queued": Step(SqliteQueue, "landed"),
@@ -55,22 +55,22 @@ IMPORT_STEPS = {
     "between batches": Step(reconcile.Reconciler, "run_batch", count=2),
     "before its commit": Step(steps.Steps, "record", after=True),
     "after its commit": Step(run, "_run", after=True),
-    "before its log is put away": Step(importing, "put_away"),
-    "after its log is put away": Step(importing, "put_away", after=True),
+    "before its log is stored": Step(importing, "put_away"),
+    "after its log is stored": Step(importing, "put_away", after=True),
     "before its results": Step(Closing, "finish"),
     "before its end is written": Step(SqliteQueue, "finish"),
     "after its end is written": Step(SqliteQueue, "finish", after=True),
 }
 FIRST_IMPORT_STEPS = {
-    "between sheets read beside": Step(beside.Reading, "next", count=2),
-    "after the file was read beside": Step(beside.Reading, "next", after=True, count=3),
+    "between sheets read by a second process": Step(beside.Reading, "next", count=2),
+    "after a second process has read the file": Step(beside.Reading, "next", after=True, count=3),
     "before the links are indexed": Step(SqliteStoredUsers, "index_links"),
     "after the links are indexed": Step(SqliteStoredUsers, "index_links", after=True),
 }
 IMPORT_PHASES = {
     "it waits": Step(SqliteQueue, "landed", after=True),
     "its header is read": Step(steps.Steps, "stream"),
-    "the file before is looked up": Step(steps, "load_before"),
+    "the previous file is looked up": Step(steps, "load_before"),
     "a process is started": Step(beside.Beside, "start"),
     "rows are read and written": Step(reconcile.Reconciler, "open"),
     "links and absent users": Step(steps.Steps, "conclude"),
@@ -84,17 +84,17 @@ IMPORT_PHASES = {
 }
 """The phases of an import. Each ends when the next begins."""
 UNDO_STEPS = {
-    "before anything is put back": Step(undo._Undo, "run"),
+    "before anything is set back": Step(undo._Undo, "run"),
     "before the commit of an undo": Step(undo._Undo, "run", after=True),
     "after the commit of an undo": Step(attempt, "undo_import", after=True),
-    "before an undo is written down": Step(SqliteQueue, "finish"),
-    "after an undo is written down": Step(SqliteQueue, "finish", after=True),
+    "before an undo is recorded": Step(SqliteQueue, "finish"),
+    "after an undo is recorded": Step(SqliteQueue, "finish", after=True),
 }
 TELL_STEPS = {
-    "before a try is written down": Step(Outbox, "begin"),
+    "before an attempt is recorded": Step(Outbox, "begin"),
     "before a mail": Step(Mailer, "send"),
     "after a mail": Step(Mailer, "send", after=True),
-    "after a mail is written down": Step(Outbox, "sent", after=True),
+    "after a mail is recorded": Step(Outbox, "sent", after=True),
 }
 WEBHOOK_STEPS = {
     "before a webhook": Step(Webhooks, "send"),
@@ -103,7 +103,7 @@ WEBHOOK_STEPS = {
 INVITE_STEPS = {
     "before an invitation": Step(Mailer, "send", count=5),
     "after an invitation": Step(Mailer, "send", after=True, count=5),
-    "after an invitation is written down": Step(DueInvitations, "sent", after=True, count=5),
+    "after an invitation is recorded": Step(DueInvitations, "sent", after=True, count=5),
 }
 STEPS = UPLOAD_STEPS | IMPORT_STEPS | FIRST_IMPORT_STEPS | UNDO_STEPS | TELL_STEPS | WEBHOOK_STEPS | INVITE_STEPS
 

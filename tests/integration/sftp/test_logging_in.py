@@ -175,9 +175,9 @@ async def test_the_key_of_another_tenant_does_not_log_in(house: House) -> None:
 async def test_a_key_logs_in_until_it_expires(house: House) -> None:
     house.tenants.ring("acme").add(public_line(number=1), expires=(house.now + timedelta(days=1)).date().isoformat())
     await house.log_in(keypair(number=1))
-    assert house.connections[0].unwelcome() is None
+    assert house.connections[0].reason_to_end() is None
     house.now += timedelta(days=3)
-    assert "expired" in (house.connections[0].unwelcome() or "")
+    assert "expired" in (house.connections[0].reason_to_end() or "")
     with pytest.raises(asyncssh.PermissionDenied):
         await house.log_in(keypair(number=1))
 
@@ -201,17 +201,17 @@ async def test_a_client_with_a_revoked_key_may_not_stay(house: House) -> None:
     ring.add(public_line(number=1))
     await house.log_in(keypair(number=1))
     connection = house.connections[0]
-    assert connection.unwelcome() is None
+    assert connection.reason_to_end() is None
     ring.revoke(ring.keys()[1].fingerprint)
-    assert connection.unwelcome() == "the tenant has no such key"
+    assert connection.reason_to_end() == "the tenant has no such key"
 
 
 async def test_a_client_of_a_removed_tenant_may_not_stay(house: House) -> None:
     await house.log_in(keypair())
     await house.tenants.remove("acme")
-    assert house.connections[0].unwelcome() == "no tenant has this name"
+    assert house.connections[0].reason_to_end() == "no tenant has this name"
     await house.tenants.add("acme")
-    assert house.connections[0].unwelcome() == "the tenant has no such key"
+    assert house.connections[0].reason_to_end() == "the tenant has no such key"
 
 
 async def test_a_user_name_that_may_be_a_password_is_not_logged(

@@ -72,7 +72,7 @@ def _reset(channel: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_handles_left_open_are_not_published_at_any_end(published: SftpHouse, end: str) -> None:
+async def test_only_the_clients_own_close_publishes_an_upload(published: SftpHouse, end: str) -> None:
     with suppress(asyncssh.Error, OSError):
         async with published.client() as sftp:
             file = await sftp.open("sync_users.csv", "wb")
@@ -252,7 +252,7 @@ async def test_a_write_that_the_disk_refuses_publishes_nothing(published: SftpHo
     await was_interrupted(published, len(BLOCK))
 
 
-async def test_a_hook_that_refuses_fails_the_close_with_its_message_and_the_old_file_stays(
+async def test_a_client_gets_an_error_if_its_import_cannot_be_queued(
     published: SftpHouse,
 ) -> None:
     published.real.refuse = "the queue is full"
