@@ -113,6 +113,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("docs/from-your-hr-system.md", "e-mail"): "header cells of other systems",
     ("docs/file-format.md", "separator"): "the name of a setting of Windows",
     ("server/web/crowd.py", "10 people"): "human beings behind one address",
+    ("importer/reconcile/plan.py", "what to do with one row"): "the noun for a class",
 }
 """Path prefix and found words -> why they stay."""
 
