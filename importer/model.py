@@ -204,10 +204,17 @@ class Guard:
 
     @property
     def deactivation_rule(self) -> str:
-        """The rule that `too_many_deactivations` stands for, as a clause: more than half, or the limit in percent."""
+        """The rule on deactivations that holds the import, as a clause: more than half, or the limit in percent.
+
+        Empty if neither is exceeded: an approved import may be held again only for users who are not on its list.
+        """
+        if self.limit_percent >= 100:
+            return ""
         if is_more_than_half(self.would_deactivate, self.active):
             return "more than half"
-        return f"the limit is {self.limit_percent:g}%"
+        if self.would_deactivate * 100 > self.limit_percent * self.active:
+            return f"the limit is {self.limit_percent:g}%"
+        return ""
 
     def to_json(self) -> GuardJson:
         return {

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain, compress
 
-SETTLED, STOOD = 1, 2
+SETTLED, KNOWN = 1, 2
 _ARE_SETTLED = bytes(number == SETTLED for number in range(256))
 PIECE = 1 << 16
 """The users handled in one call into C. A call over a million of them would block all other threads."""
@@ -27,9 +27,9 @@ class Named:
         """`highest` is the highest id of a user."""
         # The line of the row that counts for a user; 0: none yet; negative: a leaver's row.
         self._line = array("i", [0]) * (highest + 1)
-        # Whether that row settles its user: SETTLED, or STOOD for a known row, which was not checked.
+        # Whether that row settles its user: SETTLED, or KNOWN for a known row, which was not checked.
         self._settled = bytearray(highest + 1)
-        self._stood: list[tuple[int, array[int]]] = []
+        self._known: list[tuple[int, array[int]]] = []
         self._fell: list[int] = []
         # 1: the user was deactivated before the import; needed only for known rows.
         self._left = bytearray()
@@ -75,13 +75,13 @@ class Named:
     # Known rows, which are not checked.
 
     def expect_known(self, left: Iterable[int]) -> None:
-        """Prepare `stand`: the rows of the deactivated users `left` are leavers."""
+        """Prepare `add_known`: the rows of the deactivated users `left` are leavers."""
         self._left = bytearray(len(self._line))
         for user_id in left:
             self._left[user_id] = 1
         self._numbers = _numbers(len(self._line) + LINES_MORE)
 
-    def stand(self, line: int, users: array[int]) -> list[int]:
+    def add_known(self, line: int, users: array[int]) -> list[int]:
         """Record the rows from `line` on for `users`, one a line, and settle them; 0 for no user.
 
         Return the lines of rows whose user already has a row: they do not count.
@@ -89,8 +89,8 @@ class Named:
         marks, settled, left, named = self._line, self._settled, self._left, []
         at = 0
         while at < len(users):
-            end = at + self._in_a_row(users, at)
-            if not self._stand_in_a_row(line + at, users[at:end]):
+            end = at + self._run_length(users, at)
+            if not self._add_run(line + at, users[at:end]):
                 end = max(end, at + FEW)
                 for number, user in enumerate(users[at:end], line + at):
                     if user:
@@ -98,13 +98,13 @@ class Named:
                             named.append(number)
                         else:
                             marks[user] = -number if left[user] else number
-                            settled[user] = STOOD
+                            settled[user] = KNOWN
             at = end + (end < len(users) and not users[end])
-        self._stood.append((line, users))
+        self._known.append((line, users))
         self._fell += named
         return named
 
-    def _in_a_row(self, users: array[int], at: int) -> int:
+    def _run_length(self, users: array[int], at: int) -> int:
         """Return how many of `users` from `at` on have consecutive ids, as most have in most files."""
         numbers, shift = self._numbers, users[at] - at
         if users[at] <= 0 or users[at : at + FEW] != numbers[at + shift : at + shift + FEW]:
@@ -124,7 +124,7 @@ class Named:
                 size = half
         return end - at
 
-    def _stand_in_a_row(self, line: int, users: array[int]) -> bool:
+    def _add_run(self, line: int, users: array[int]) -> bool:
         """Record rows of active users with consecutive ids at once; return whether it did."""
         count, numbers = len(users), self._numbers
         if not count:
@@ -136,7 +136,7 @@ class Named:
         if self._line[first:end] != array("i", bytes(users.itemsize * count)) or self._left.find(1, first, end) >= 0:
             return False
         self._line[first:end] = numbers[line : line + count]
-        self._settled[first:end] = bytes([STOOD]) * count
+        self._settled[first:end] = bytes([KNOWN]) * count
         return True
 
     # Settled users.
@@ -159,17 +159,17 @@ class Named:
 
     def unsettle(self, user_id: int) -> None:
         """Record that the row of this user does not settle the user."""
-        if self._settled[user_id] == STOOD:
+        if self._settled[user_id] == KNOWN:
             self._fell.append(abs(self._line[user_id]))
         self._settled[user_id] = 0
 
     def settled_lines(self) -> array[int]:
         """Return for each line the user that its row settles; 0 for none. The index is the line."""
         looked_at = list(self._looked_at())
-        ends = (line + len(users) - 1 for line, users in self._stood)
+        ends = (line + len(users) - 1 for line, users in self._known)
         last = max(chain((0,), self._fell, ends, (max(lines) for lines, _ in looked_at)))
         settled = array("i", [0]) * (last + 1)
-        for line, users in self._stood:
+        for line, users in self._known:
             settled[line : line + len(users)] = users
         for line in self._fell:
             settled[line] = 0

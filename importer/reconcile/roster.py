@@ -88,7 +88,7 @@ class Roster:
     # Looking up.
 
     async def expect_known(self) -> None:
-        """Prepare `Named.stand`: rows of deactivated users are leavers."""
+        """Prepare `Named.add_known`: rows of deactivated users are leavers."""
         self.named.expect_known(await self._stored.deactivated())
 
     async def meet(self, keys: Sequence[str]) -> dict[str, int]:

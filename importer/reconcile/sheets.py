@@ -112,7 +112,7 @@ class Sheets:
         self._blocks = batch.blocks
         named = []
         for block in batch.blocks:
-            lines = self._roster.named.stand(block.line, block.users)
+            lines = self._roster.named.add_known(block.line, block.users)
             self._counts.unchanged += block.known - len(lines)
             named += [(line, self.known_raw(line)) for line in lines]
         if not named:

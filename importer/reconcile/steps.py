@@ -59,7 +59,7 @@ class Steps:
     - Whether the last user of the previous file is absent is checked first: `finish` deactivates absent users, and
       then an absent user looks like any leaver.
     - If every row is rejected, `finish` has nothing to do, and no user counts as absent. But only `finish` judges
-      rows that wait for an address. So it runs if any row waits, and the check is repeated after it.
+      rows that wait for an address. So it runs if any row waits, and rejected rows are counted again after it.
     - Users who may be one person are found after `finish`, for the same reason, and before the guard.
     - Invitations come after `finish`: they depend on all changes, including addresses and leavers.
     - The message that many users may exist under another identifier comes after the guard: its advice depends on

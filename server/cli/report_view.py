@@ -107,9 +107,10 @@ def _print_messages(report: Report, messages: Path | None) -> None:
 
 def _print_guard(report: Report, guard: Guard, touched: Path) -> None:
     click.echo(f"\nHeld because {'; '.join(REASONS[reason] for reason in guard.reasons)}.")
-    rule = f" ({guard.deactivation_rule})" if GuardReason.TOO_MANY_DEACTIVATIONS in guard.reasons else ""
+    rule = guard.deactivation_rule if GuardReason.TOO_MANY_DEACTIVATIONS in guard.reasons else ""
+    why = f" ({rule})" if rule else ""
     active = counted(guard.active, "active user", "active users")
-    click.echo(f"It would deactivate {guard.would_deactivate:,} of {active}{rule}.")
+    click.echo(f"It would deactivate {guard.would_deactivate:,} of {active}{why}.")
     names = list(islice(_deactivated(touched), NAMES_SHOWN))
     for name in names:
         click.echo(f"  {harmless(name)}")

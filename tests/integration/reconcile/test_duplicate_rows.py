@@ -59,7 +59,7 @@ async def test_a_row_that_is_not_a_leaver_counts_wherever_it_is(
     assert await company.sql(about_ann) == history
 
 
-async def test_a_deactivated_user_with_an_old_and_a_new_row_comes_back(company: Company) -> None:
+async def test_a_deactivated_user_with_an_old_and_a_new_row_is_reactivated(company: Company) -> None:
     await company.run(people("ann", "ben"))
     gone = sheet(LEAVES, ("Ben", "Smith", BEN, ""), header=LEAVING)
     await company.run(gone)

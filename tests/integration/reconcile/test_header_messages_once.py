@@ -57,7 +57,7 @@ async def test_only_a_new_column_is_reported(company: Company) -> None:
     assert [problem.value for problem in outcome.messages] == ["floor"]
 
 
-async def test_a_column_that_comes_back_is_reported_again(company: Company) -> None:
+async def test_a_column_that_is_sent_again_is_reported_again(company: Company) -> None:
     await company.run(file("dept"))
     assert codes(await company.run(file())) == []
     assert codes(await company.run(file("dept"))) == ["unknown_column"]

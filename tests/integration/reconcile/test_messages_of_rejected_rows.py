@@ -16,7 +16,7 @@ def company(tmp_path: Path) -> Company:
     return Company(tmp_path)
 
 
-async def test_a_rejected_row_comes_back_with_its_warnings_too(company: Company) -> None:
+async def test_a_rejected_row_has_its_warnings_too(company: Company) -> None:
     settings = {"custom_fields": [{"key": "badge", "type": "text"}]}
     content = sheet((*ANN, "1.23E+05", "soon"), header=(*HEADER, "badge", "hire_date"))
     outcome = await company.run(content + b"Bo,Ng,bo@ng.test,7,\n", **settings)

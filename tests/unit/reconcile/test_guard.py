@@ -54,7 +54,7 @@ def test_creations_and_reactivations_count_together() -> None:
     assert held(Counts(created=10), 100, max_creations_percent=10) == []
 
 
-def test_there_is_no_limit_of_creations_while_there_are_no_users() -> None:
+def test_creations_have_no_limit_while_there_are_no_users() -> None:
     assert held(Counts(created=1000), 0, max_creations_percent=10) == []
 
 
@@ -92,6 +92,13 @@ def test_a_held_import_names_the_rule_on_deactivations_that_holds_it(
     assert guard_message(guard, counts, settings, []) == (
         f"Held, nothing was changed: it would deactivate {rule}. Review the users, then approve or discard."
     )
+
+
+@pytest.mark.parametrize(("deactivated", "active", "limit"), [(6, 8, 100), (1, 20, 10), (1, 1, 100)])
+def test_a_guard_names_no_rule_on_deactivations_that_does_not_hold_the_import(
+    deactivated: int, active: int, limit: float
+) -> None:
+    assert Guard((DEACTIVATIONS,), limit, active, deactivated).deactivation_rule == ""
 
 
 def test_a_held_import_names_the_limits_of_creations_and_updates() -> None:

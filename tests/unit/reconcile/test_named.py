@@ -49,7 +49,7 @@ def test_rows_recorded_at_once_give_the_same_as_one_by_one(seed: int) -> None:
                 fell.append(number)
             elif user:
                 marks[user], stood[number] = -number if user in left else number, user
-        assert named.stand(line, array("i", lines)) == fell
+        assert named.add_known(line, array("i", lines)) == fell
         line += len(lines) + dice.randrange(3)
     assert [named.mark_of(user) for user in range(1, users + 1)] == [
         marks.get(user, 0) for user in range(1, users + 1)
