@@ -87,7 +87,7 @@ class TenantFolder:
         return self.messages / f"{import_id}.advice.json"
 
     @property
-    def last_advice(self) -> Path:
+    def newest_advice(self) -> Path:
         """The newest advice, and what it was about."""
         return self.messages / "last.advice.json"
 

@@ -38,7 +38,7 @@ def _pairs(text: str) -> set[str]:
     return {folded[at : at + 2] for at in range(len(folded) - 1)}
 
 
-def is_misspelt(text: str, name: str) -> bool:
+def is_misspelled(text: str, name: str) -> bool:
     """Return whether `text` is `name` with one or two typing errors.
 
     An error is a letter added, left out or changed, or two letters swapped. Words with `_` between are compared one

@@ -58,14 +58,14 @@ class Undo:
         return cls(data["by"], data["at"])
 
 
-class TrialJson(TypedDict):
+class DryRunRequestJson(TypedDict):
     by: str
     changes: dict[str, object]
     of: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class DryRunRequest:
     """The request for a test: what an import would do with another file, or with other settings.
 
     `changes` are the settings to test, as JSON; `of` is the import whose file they are tested on, None for a file
@@ -76,9 +76,9 @@ class Trial:
     changes: Mapping[str, object] = field(default_factory=dict)
     of: int | None = None
 
-    def to_json(self) -> TrialJson:
+    def to_json(self) -> DryRunRequestJson:
         return {"by": self.by, "changes": dict(self.changes), "of": self.of}
 
     @classmethod
-    def from_json(cls, data: TrialJson) -> Trial:
+    def from_json(cls, data: DryRunRequestJson) -> DryRunRequest:
         return cls(data["by"], data["changes"], data["of"])

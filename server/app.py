@@ -26,16 +26,16 @@ from importer.worker.turns import Turns
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey, host_keys, shown_host_keys
 from server import process
+from server.data_disk import DataDisk
 from server.faults import Faults
 from server.files.hooks import HookTable
 from server.files.leftovers import clear_staging
 from server.hooks.admission import Admission
+from server.hooks.dry_runs import DryRuns
 from server.hooks.import_hook import ChecksumHook, ImportHook
-from server.hooks.trials import Trials
 from server.logs import announce
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
-from server.room import DataDisk
 from server.settings import ServerSettings
 from server.sftp.auth import Login
 from server.sftp.ban_keeper import BanKeeper
@@ -174,7 +174,7 @@ class Server:
             sign_ins=self._sign_ins,
             queue=self._queue,
             reader=reader,
-            trials=Trials(self._tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
+            trials=DryRuns(self._tenants, self._queue, self._closing, self._sftp.space, self._why_not_stored),
             live=self._live,
             key_uses=self._key_uses,
             overview=self._overview,

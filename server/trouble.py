@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from importer.errors import TryAgain
 from server.seldom import Seldom
 
-TOLD_S = 60.0
+LOGGED_EVERY_S = 60.0
 """Seconds between two lines about the same work."""
 
 OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
@@ -55,8 +55,8 @@ class Trouble:
         self._sentence = sentence
         self._facts = facts
         self._clock = clock
-        self._internal = Seldom(TOLD_S)
-        self._outside = Seldom(TOLD_S)
+        self._internal = Seldom(LOGGED_EVERY_S)
+        self._outside = Seldom(LOGGED_EVERY_S)
 
     def met_unless_busy(self, error: Exception) -> None:
         """Log it, but at level debug if another process holds the database for a moment."""

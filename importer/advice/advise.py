@@ -59,7 +59,7 @@ class Question:
     """A question for advice: the copy of a file, and the outcome of its import under `settings`.
 
     `users` are the users of the tenant; `copy` is a copy of them, if there is one already. `switched`, `written` and
-    `proven_whole`: see `Bench`. `stopping` returns whether to give up; it runs in any thread and may wait for more
+    `proven_complete`: see `Bench`. `stopping` returns whether to give up; it runs in any thread and may wait for more
     urgent work.
     """
 
@@ -72,7 +72,7 @@ class Question:
     copy: Users | None = None
     switched: bool = False
     written: Written | None = None
-    proven_whole: bool = False
+    proven_complete: bool = False
     stopping: Callable[[], bool] = lambda: False
 
 
@@ -156,7 +156,7 @@ async def _tested(proposal: Proposal, question: Question, scratch: Path) -> Test
         *(question.tenant, question.file, users, scratch / "said", question.now, question.stopping),
         switched=question.switched,
         written=question.written,
-        proven_whole=question.proven_whole,
+        proven_complete=question.proven_complete,
     )
     return await best_of(bench, proposal.parts, question.settings, result_of(question.outcome))
 

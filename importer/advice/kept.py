@@ -42,7 +42,7 @@ def show_again(folder: TenantFolder, import_id: int, matter: str) -> bool:
 
     Blocks. Raises OSError.
     """
-    last = _read(folder.last_advice)
+    last = _read(folder.newest_advice)
     if last is None or last.get("about") != matter:
         return False
     told = last["advice"]
@@ -54,7 +54,7 @@ def keep_advice(folder: TenantFolder, import_id: int, matter: str, advice: Advic
     """Store advice, or that there is none, for this import and as the newest; blocks. Raises OSError."""
     told = advice.to_json() if advice else None
     _write(folder.advice(import_id), told)
-    _write(folder.last_advice, {"about": matter, "advice": told})
+    _write(folder.newest_advice, {"about": matter, "advice": told})
 
 
 def kept_advice(folder: TenantFolder, import_id: int) -> Advice | None:

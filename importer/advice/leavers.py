@@ -20,9 +20,9 @@ from importer.file.leavers import Tells, is_of_an_account, tells_beside
 from importer.file.letters import visible
 from importer.model import shown
 from importer.rules.cells import Invalid, check_active, check_date
-from importer.rules.left import Said, Says, said_by, stands_for_none
+from importer.rules.left import Said, Says, means_no_day, said_by
 from importer.rules.meanings import columns_under
-from importer.rules.nonvalues import says_nothing
+from importer.rules.nonvalues import means_no_value
 from importer.rules.settings import ImportSettings
 
 ANY_DAY = "9999-12-31"
@@ -156,7 +156,7 @@ def _over(cells: Sequence[str], hired: Sequence[str], form: Fit, past: str) -> s
     return {
         at
         for at, (day, hire) in enumerate(zip(days, hired, strict=False))
-        if isinstance(day, str) and day < past and day >= hire and not stands_for_none(day)
+        if isinstance(day, str) and day < past and day >= hire and not means_no_day(day)
     }
 
 
@@ -198,13 +198,13 @@ def _last_days(
     if not _are_days(dated, form) or says_otherwise(dated, form, past):
         return None
     days = {cell: check_date(cell, form.date_format) for cell in filled}
-    none = {cell: "" for cell, day in days.items() if not isinstance(day, str) or stands_for_none(day)}
+    none = {cell: "" for cell, day in days.items() if not isinstance(day, str) or means_no_day(day)}
     return "leave_date", {**settings.value_mapping.get("leave_date", {}), **none} if none else {}
 
 
 def _is_none(cell: str) -> bool:
     """Return whether systems write this for "no day": N/A, 0000-00-00."""
-    return says_nothing(cell) or ("0" in cell and not any(letter.isalnum() for letter in cell.replace("0", "")))
+    return means_no_value(cell) or ("0" in cell and not any(letter.isalnum() for letter in cell.replace("0", "")))
 
 
 def _meanings(kind: Tells, cells: Sequence[str], date_format: str) -> dict[str, Said]:

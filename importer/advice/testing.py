@@ -18,7 +18,7 @@ from importer.errors import Refused
 from importer.model import Counts, ImportState, Written
 from importer.reconcile.job import Job
 from importer.reconcile.run import BATCH_ROWS, run_import
-from importer.requests import Trial
+from importer.requests import DryRunRequest
 from importer.rules.settings import ImportSettings
 from importer.users.users import Users
 
@@ -44,7 +44,7 @@ class Bench:
     """A place for dry runs: the `file`, a copy of the `users`, and a `folder` for the messages.
 
     A dry run ends when `stopping` returns true; `stopping` may wait for more urgent work. `now` is the time of the
-    import. `switched`: the identifier of the settings differs from that of the copy. `written` and `proven_whole`
+    import. `switched`: the identifier of the settings differs from that of the copy. `written` and `proven_complete`
     describe the upload. `sample`: only that many rows are read, and no user counts as absent; without it, `left` is
     the number of dry runs that remain.
     """
@@ -57,7 +57,7 @@ class Bench:
     stopping: Callable[[], bool]
     switched: bool = False
     written: Written | None = None
-    proven_whole: bool = False
+    proven_complete: bool = False
     sample: int | None = None
     left: int = field(init=False)
 
@@ -86,9 +86,9 @@ class Bench:
             written=self.written,
             approval=None,
             now=self.now,
-            proven_whole=self.proven_whole,
+            proven_complete=self.proven_complete,
             only_news=True,
-            trial=Trial("advice", tried),
+            trial=DryRunRequest("advice", tried),
             sample=self.sample,
         )
         after = settings.with_changes(changes)

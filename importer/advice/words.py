@@ -18,12 +18,12 @@ from importer.advice.states import Meant, flag_of, state_of
 from importer.file.header import fold
 from importer.file.letters import visible
 from importer.model import shown
-from importer.nearest import is_misspelt
+from importer.nearest import is_misspelled
 from importer.rules.cells import LANGUAGES, ROLES, Doubtful, Invalid
 from importer.rules.custom import CustomField
 from importer.rules.languages import languages_meant
 from importer.rules.meanings import columns_under, tidy
-from importer.rules.nonvalues import FREE, is_error, is_formula, says_nothing
+from importer.rules.nonvalues import FREE, is_error, is_formula, means_no_value
 from importer.rules.settings import ImportSettings
 from importer.rules.timezones import check_time_zone
 
@@ -103,7 +103,7 @@ def proposed_words(name: str, cells: Sequence[str], settings: ImportSettings) ->
 
 
 def _says_nothing(text: str) -> bool:
-    return says_nothing(text) or _plain(text) in _NONE
+    return means_no_value(text) or _plain(text) in _NONE
 
 
 def _is_refused(found: object) -> bool:
@@ -168,7 +168,7 @@ def _choice(own: CustomField, text: str) -> Meaning:
     same = [choice for choice in own.choices if _plain(choice) == plain]
     if len(same) == 1:
         return same[0], True, ""
-    near = [choice for choice in own.choices if is_misspelt(text.lower(), choice.lower())]
+    near = [choice for choice in own.choices if is_misspelled(text.lower(), choice.lower())]
     return (near[0], False, "") if len(near) == 1 else _nothing(text)
 
 
@@ -196,13 +196,13 @@ def _role(text: str) -> Meaning:
         return same[0], True, ""
     if plain in _LEARNERS:
         return "learner", False, "It is the role with the fewest rights."
-    if says_nothing(text):
+    if means_no_value(text):
         return "", False, "A blank cell means learner."
     return None, False, _RIGHTS.format(roles=", ".join(ROLES))
 
 
 def _language(text: str) -> Meaning:
-    if says_nothing(text):
+    if means_no_value(text):
         return "", True, ""
     meant = languages_meant(text)
     if len(meant) != 1:
@@ -219,7 +219,7 @@ _PREFIX = re.compile(r"\s*[(\[](?:gmt|utc)[^)\]]*[)\]]\s*(?=\S)", re.IGNORECASE)
 
 
 def _time_zone(text: str) -> Meaning:
-    if says_nothing(text):
+    if means_no_value(text):
         return "", True, ""
     bare = _PREFIX.sub("", text, count=1)
     for part, certain in ((bare, True), *((city, False) for city in bare.split(","))):
@@ -241,14 +241,14 @@ _NONE = _set(
     " なし 無し 該当なし 未設定 无 無 不适用 未分配"
     " لايوجد غيرمحدد لاينطبق"
 )
-"""Words for "nothing" that `says_nothing` does not know, as `_plain` returns them."""
+"""Words for "nothing" that `means_no_value` does not know, as `_plain` returns them."""
 
 
 def _nothing(text: str, *, free: bool = False) -> Meaning:
     """Return the meaning of a word for "nothing": a blank cell. `free`: the column accepts any text."""
     if is_error(text) or is_formula(text):
         return OPEN
-    if says_nothing(text):
+    if means_no_value(text):
         return "", not (free and text.lower() in ("none", "nan")), ""
     return ("", not free, "") if _plain(text) in _NONE else OPEN
 

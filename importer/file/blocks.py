@@ -12,7 +12,7 @@ class Unsure(Exception):  # noqa: N818 - what is the case
 
 
 @dataclass(frozen=True, slots=True)
-class FileBefore:
+class PreviousFile:
     """The previous file: its bytes, and for each line the id of the user that its row settled; 0 for none.
 
     Lines count from 1; `users[0]` is unused. `read(at, size)` returns `size` bytes from `at`, or fewer at the end.

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from importer.file.blocks import Block, FileBefore, Walk, block_of, has_zero, lines_of, size_of
+from importer.file.blocks import Block, PreviousFile, Walk, block_of, has_zero, lines_of, size_of
 
 NEAR_BYTES = 64 * 1024
 """A block is searched this far before and after its expected place in the previous file."""
@@ -39,7 +39,7 @@ class Comparing:
     before it of which no line was found.
     """
 
-    def __init__(self, before: FileBefore, at: int) -> None:
+    def __init__(self, before: PreviousFile, at: int) -> None:
         self._before = before
         past = before.read(0, at)
         self._at = past.rfind(b"\n") + 1
@@ -251,7 +251,7 @@ def _same(ours: bytes, at: int, theirs: bytes, place: int) -> int:
 class _Anywhere:
     """An index of all lines of the previous file that settled a user."""
 
-    def __init__(self, before: FileBefore) -> None:
+    def __init__(self, before: PreviousFile) -> None:
         self._before = before
         self._begins = array("Q", [0, 0])
         self._where: dict[int, int] = {}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importer.file.formulas import unescape_formula
 from importer.file.synonyms import MEANT_BY
 from importer.file.synonyms import plain as word_of
-from importer.nearest import is_misspelt
+from importer.nearest import is_misspelled
 
 COLUMNS = (
     "first_name",
@@ -186,4 +186,4 @@ def nearest_column(name: str, columns: tuple[str, ...] = COLUMNS) -> str | None:
         return meant
     if not plain or _OTHER_WORDS & set(plain.split("_")) or any(letter.isdigit() for letter in plain):
         return None
-    return next((column for column in near if is_misspelt(plain, column)), None)
+    return next((column for column in near if is_misspelled(plain, column)), None)

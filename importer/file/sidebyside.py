@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
-from importer.file.blocks import Block, FileBefore
+from importer.file.blocks import Block, PreviousFile
 from importer.file.comparing import Comparing
 
 HEAD_BYTES = 4096
@@ -60,7 +60,7 @@ class SideBySide:
         self._comparing: Comparing | None = None
         self._left_out = 0
 
-    def begin(self, before: FileBefore | None, *, left_out: int) -> None:
+    def begin(self, before: PreviousFile | None, *, left_out: int) -> None:
         """Compare the rest with `before`, except the last `left_out` lines and one more. None: compare nothing."""
         self._begun = True
         self._comparing = Comparing(before, self._at) if before else None

@@ -10,7 +10,7 @@ from typing import Any
 from ground.moments import rfc3339
 from importer.model import Counts, FileFacts, ImportState, Outcome, Written
 from importer.report import Report
-from importer.requests import Approval, Trial, Undo
+from importer.requests import Approval, DryRunRequest, Undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Entry:
     outcome: Outcome | None = None
     approval: Approval | None = None
     undo: Undo | None = None
-    trial: Trial | None = None
+    trial: DryRunRequest | None = None
     decided_by: str | None = None
     decided_at: str | None = None
 

@@ -68,7 +68,7 @@ class Listing(Protocol):
         """Return why `undo` would refuse `entry` now; None if it would not."""
         return why_not_undone(entry, await self.newest_change(entry.tenant), await self.waiting_first(entry.tenant))
 
-    async def last_move(self) -> int:
+    async def newest_move(self) -> int:
         """Return the number of the newest change of an import's state; `server.web.live` follows these numbers."""
 
     async def under_way(self, tenant: str) -> list[Entry]:

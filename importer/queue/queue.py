@@ -24,7 +24,7 @@ from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import Listing
 from importer.queue.notices import Notice
-from importer.requests import Trial
+from importer.requests import DryRunRequest
 
 
 class Queue(Listing, Protocol):
@@ -49,7 +49,7 @@ class Queue(Listing, Protocol):
         written: Written | None,
         uploaded_at: datetime,
         dry_run: bool,
-        trial: Trial | None = None,
+        trial: DryRunRequest | None = None,
     ) -> int:
         """Create an import for a file whose bytes are safe but not visible yet; return its id (per tenant, from 1).
 

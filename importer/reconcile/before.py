@@ -33,7 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from importer.file.blocks import FileBefore
+from importer.file.blocks import PreviousFile
 from importer.file.header import Header
 from importer.file.leavers import tells_beside
 from importer.model import FileFacts
@@ -74,7 +74,9 @@ def can_be_compared(encoding: str) -> bool:
     return [letter for letter in found if letter in ASCII] == ASCII and all(len(letter) == 1 for letter in found)
 
 
-async def load_before(kept: LinesBefore, salt: bytes, past: str, copy_of: Callable[[int], Path]) -> FileBefore | None:
+async def load_before(
+    kept: LinesBefore, salt: bytes, past: str, copy_of: Callable[[int], Path]
+) -> PreviousFile | None:
     """Return the previous file, open, with the users that its lines still settle; None if it cannot be used.
 
     `copy_of` returns the path of the stored copy of an import's file. Last days before `past` are over.
@@ -88,7 +90,7 @@ async def load_before(kept: LinesBefore, salt: bytes, past: str, copy_of: Callab
     try:
         touched = await kept.touched()
         settled = await asyncio.to_thread(_without, await kept.users(), touched)
-        return FileBefore(settled, partial(_read, file), file.close)
+        return PreviousFile(settled, partial(_read, file), file.close)
     except BaseException:
         file.close()
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importer.file.reader import CsvReader
+from importer.messages.spool import Spool
 from importer.model import Counts, Problem, Severity
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.plan import protected_user
@@ -11,7 +12,6 @@ from importer.reconcile.rows import FirstLines, Writes
 from importer.reconcile.unread import Unread
 from importer.reconcile.writing import Writer
 from importer.rules.settings import ImportSettings
-from importer.said.spool import Spool
 
 
 class Ending:

@@ -16,7 +16,7 @@ from importer.model import (
     FileFacts,
     Written,
 )
-from importer.requests import Approval, Trial
+from importer.requests import Approval, DryRunRequest
 from importer.rules.settings import ImportSettings
 
 CHUNK_BYTES = 256 * 1024
@@ -26,7 +26,7 @@ CHUNK_BYTES = 256 * 1024
 class Job:
     """One import to run. `file` is its own copy, which does not change; `now` is in UTC.
 
-    `proven_whole`: the checksum matches, so the file counts as complete. `only_news`: a dry run reports only those
+    `proven_complete`: the checksum matches, so the file counts as complete. `only_news`: a dry run reports only those
     messages about the header that the real import would report. `copy_of` returns the path of another import's file;
     None: do not compare with the previous file. `sample`: end after the batch in which this number of rows is
     reached; only for a dry run.
@@ -40,9 +40,9 @@ class Job:
     written: Written | None
     approval: Approval | None
     now: datetime
-    proven_whole: bool = False
+    proven_complete: bool = False
     only_news: bool = False
-    trial: Trial | None = None
+    trial: DryRunRequest | None = None
     copy_of: Callable[[int], Path] | None = None
     sample: int | None = None
 

@@ -13,14 +13,14 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 from importer.file.reader import Batch, CsvReader
+from importer.messages.oneperson import Read, duplicate, leaver_beside
 from importer.reconcile.newcomers import Newcomers
 from importer.reconcile.plan import Fate, Judgement, judge
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import RowInHand
 from importer.rules.rows import RowChecker
 from importer.rules.settings import ImportSettings
-from importer.said.oneperson import Read, duplicate, leaver_beside
-from importer.users.importing.later import Fallen, RowsForLater
+from importer.users.importing.later import DroppedRow, RowsForLater
 
 
 class Later:
@@ -58,12 +58,12 @@ class Later:
         if self._leavers:
             await self._stored.add_leavers(self._leavers)
         if self._doubles:
-            await self._stored.add_doubles(self._doubles)
+            await self._stored.add_duplicates(self._doubles)
         if self._displaced:
             # A waiting row is stored already, and falls with the others.
             known = await self._stored.add_displaced(self._displaced)
         if self._fallen:
-            await self._stored.let_fall(self._fallen)
+            await self._stored.drop_waiting(self._fallen)
         self._any |= bool(self._leavers)
         self._any_falls |= bool(self._doubles or self._displaced or self._fallen)
         for added in (self._leavers, self._doubles, self._displaced, self._fallen):
@@ -78,24 +78,24 @@ class Later:
         self._after = found[-1][0] if found else self._after
         return found
 
-    async def fallen(self, again: Callable[[], Iterator[Batch]]) -> AsyncIterator[list[Fallen]]:
+    async def dropped(self, again: Callable[[], Iterator[Batch]]) -> AsyncIterator[list[DroppedRow]]:
         """Yield the rows that fell, in the order of the file. `again` reads the file once more."""
         after = 0
         if self._any_falls:
             await self._read(again())
         while self._any_falls:
-            fallen = await self._stored.fallen(after)
-            if not fallen:
+            dropped = await self._stored.dropped(after)
+            if not dropped:
                 return
-            after = fallen[-1].line
-            yield fallen
+            after = dropped[-1].line
+            yield dropped
 
     async def _read(self, batches: Iterator[Batch]) -> None:
         """Read the text of the rows that count, and of those that were known by it."""
-        last = await self._stored.last_untold()
+        last = await self._stored.last_without_text()
         while batch := await asyncio.to_thread(next, batches, None):
-            untold = await self._stored.untold(batch.lines[0], batch.lines[-1])
-            await self._stored.tell([(line, batch.raws[bisect_left(batch.lines, line)]) for line in untold])
+            without_text = await self._stored.without_text(batch.lines[0], batch.lines[-1])
+            await self._stored.tell([(line, batch.raws[bisect_left(batch.lines, line)]) for line in without_text])
             if batch.lines[-1] >= last:
                 return
 
@@ -132,8 +132,8 @@ class LastRows:
         if waiting:
             await self._settle([self._row(line, raw) for line, raw in waiting])
             return True
-        async for fallen in self._later.fallen(self._again):
-            await asyncio.to_thread(self._tell, fallen)
+        async for dropped in self._later.dropped(self._again):
+            await asyncio.to_thread(self._tell, dropped)
         return False
 
     def _row(self, line: int, raw: str) -> RowInHand:
@@ -165,15 +165,15 @@ class LastRows:
         await self._later.write()
         await asyncio.to_thread(self._report, counting)
 
-    def _tell(self, fallen: Sequence[Fallen]) -> None:
-        self._report([self._fell(row) for row in fallen])
+    def _tell(self, dropped: Sequence[DroppedRow]) -> None:
+        self._report([self._fell(row) for row in dropped])
 
-    def _fell(self, fallen: Fallen) -> RowInHand:
-        row, first = self._row(fallen.line, fallen.raw), self._row(fallen.first, fallen.first_raw)
+    def _fell(self, dropped: DroppedRow) -> RowInHand:
+        row, first = self._row(dropped.line, dropped.raw), self._row(dropped.first, dropped.first_raw)
         for each in (row, first):
             each.checked = self._checker.check(each.line, each.cells, each.raw)
         ours, theirs = Read(row.cells, row.checked), Read(first.cells, first.checked)
-        if fallen.beside:
+        if dropped.beside:
             row.judgement = Judgement(Fate.IGNORE, problems=(leaver_beside(ours, theirs, self._settings),))
         else:
             problem = duplicate(ours, theirs, self._reader.header, self._settings)

@@ -17,7 +17,7 @@ from importer.reconcile.roster import Roster
 from importer.rules.cells import FieldValue
 from importer.rules.emails import address_within, email_key
 from importer.rules.identity import Identity
-from importer.rules.nonvalues import says_nothing
+from importer.rules.nonvalues import means_no_value
 from importer.users.importing.links import StoredLinks, Waiting
 
 CACHED = 50_000
@@ -219,7 +219,7 @@ def _unknown(line: int, name: str, text: str, identity: Identity) -> Problem:
         what = f"only the address: {address}" if address else f"the email address of one {name}, not of several"
         message = f"Write {what}. The {name} was not changed."
         return Problem(Severity.WARNING, "malformed_link", message, line, name, shown(text))
-    if says_nothing(text):
+    if means_no_value(text):
         message = (
             f"“{text}” does not name a user; the {name} was not changed. If there is no {name}, leave the cell "
             "blank, or map this value to a blank cell with the setting value_mapping."

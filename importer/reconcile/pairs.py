@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from importer.messages.oneperson import Pair, Renamed
 from importer.model import Counts
 from importer.reconcile.roster import Roster
 from importer.rules.settings import ImportSettings
-from importer.said.oneperson import Pair, Renamed
 from importer.users.importing.pairs import FoundPair, FoundPairs
 
 

@@ -130,7 +130,7 @@ def may_be_any_user(row: CheckedRow, key: str | None) -> bool:
 
     `key` is its identifier. A row that is not about a user, such as a total, does not hide one.
     """
-    return key is None and not row.about_nobody
+    return key is None and not row.not_a_user
 
 
 def unfinished_last_row(row: CheckedRow) -> Problem:

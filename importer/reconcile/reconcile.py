@@ -39,6 +39,8 @@ from operator import attrgetter
 from typing import cast
 
 from importer.file.reader import Batch, CsvReader
+from importer.messages.repeated import Note, news
+from importer.messages.spool import Spool
 from importer.model import Counts, Problem
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.beside import Reading
@@ -67,8 +69,6 @@ from importer.rules.doubts import Doubts
 from importer.rules.emails import email_keys
 from importer.rules.rows import CheckedRow, RowChecker
 from importer.rules.settings import ImportSettings
-from importer.said.repeated import Note, news
-from importer.said.spool import Spool
 from importer.users.columns import User
 
 
@@ -162,7 +162,7 @@ class Reconciler:
         for row in rows:
             # A new user who waits for an address is not in the table yet: another row would create the user again.
             waits = not self._by_address and row.judgement.fate is Fate.CREATE
-            is_stranger = (waits or not row.user_id) and not row.checked.about_nobody
+            is_stranger = (waits or not row.user_id) and not row.checked.not_a_user
             if row.key is not None and is_stranger and row.key not in strangers:
                 found.setdefault(row.key, row.line)
         await self._roster.add_strangers(found)
@@ -247,9 +247,9 @@ class Reconciler:
             if not self._is_judged_now(row, mark):
                 continue
             row.judgement = judge(row.checked, row.user, self._settings, self._past)
-            if row.unfinished and not row.checked.about_nobody:
+            if row.unfinished and not row.checked.not_a_user:
                 row.judgement = Judgement(Fate.REJECT, problems=(unfinished_last_row(row.checked),))
-            if not row.known and row.key is not None and not row.checked.about_nobody:
+            if not row.known and row.key is not None and not row.checked.not_a_user:
                 seen.setdefault(row.key, row.line)
             judged.append(row)
         return judged
@@ -265,7 +265,7 @@ class Reconciler:
 
     def _is_judged_now(self, row: RowInHand, mark: int) -> bool:
         """Return whether `row` is judged now. If not, it waits, or falls: the row on the line `mark` counts."""
-        if row.key is None or row.checked.about_nobody:
+        if row.key is None or row.checked.not_a_user:
             return True
         leaver = self._leaves(row)
         first = not mark or (mark < -row.line if leaver else not 0 < mark < row.line)
@@ -322,7 +322,7 @@ class Reconciler:
 
     def _may_be_cut(self, row: RowInHand) -> bool:
         """Return whether the identifier of an unfinished row may be cut, and the guard is off for that."""
-        unsure = row.unfinished and not row.known and not row.checked.about_nobody
+        unsure = row.unfinished and not row.known and not row.checked.not_a_user
         return unsure and not self._settings.detect_truncation
 
     # After all rows.

@@ -19,6 +19,7 @@ from importer.apart import apart
 from importer.errors import MAX_FAULTS, FileError, TryAgain
 from importer.file.blocks import Unsure
 from importer.file.sidebyside import PIECES, Pieces
+from importer.messages.spool import Spool
 from importer.model import (
     APPLIED,
     Counts,
@@ -32,7 +33,6 @@ from importer.reconcile.steps import Sizes, Steps
 from importer.reconcile.tables import Tables
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
-from importer.said.spool import Spool
 from importer.users.users import Users
 
 BATCH_ROWS = 5000

@@ -9,9 +9,13 @@ from functools import partial
 
 from ground.words import as_sentence
 from importer.errors import FileError, Stopped
-from importer.file.blocks import FileBefore, Unsure
+from importer.file.blocks import PreviousFile, Unsure
 from importer.file.reader import CsvReader
 from importer.file.sidebyside import PIECES, Pieces, SideBySide
+from importer.messages.oneperson import Renamed, listed, many_renamed, perhaps_the_same, what_keeps_them, would_rename
+from importer.messages.repeated import notes_of
+from importer.messages.spool import Spool, Touched
+from importer.messages.whole_file import look_first
 from importer.model import (
     Counts,
     FileFacts,
@@ -30,10 +34,6 @@ from importer.reconcile.plan import Completeness, guard_message, guard_reasons, 
 from importer.reconcile.reconcile import Reconciler
 from importer.reconcile.tables import Tables
 from importer.rules.settings import ImportSettings
-from importer.said.oneperson import Renamed, listed, many_renamed, perhaps_the_same, what_keeps_them, would_rename
-from importer.said.repeated import notes_of
-from importer.said.spool import Spool, Touched
-from importer.said.whole_file import look_first
 from importer.users.importing.applied import ChangedUser
 
 
@@ -102,7 +102,7 @@ class Steps:
         self._reader = await asyncio.to_thread(CsvReader, side_by_side, **self._settings.form, batch_rows=batch_rows)
         # A dry run with another identifier uses it for this transaction only.
         tried = self._job.trial is not None and "identifier" in self._job.trial.changes
-        await self._tables.keeps.users.tell_apart(tried=tried)
+        await self._tables.keeps.users.use_identity(tried=tried)
         await self._roster.open(self._source.facts.size)
         tables = self._tables
         before = await self._file_before()
@@ -141,13 +141,13 @@ class Steps:
             if before:
                 before.close()
 
-    async def _file_before(self) -> FileBefore | None:
+    async def _file_before(self) -> PreviousFile | None:
         """Return the previous file, if this one can be compared with it."""
         header, encoding = self._reader.header, self._reader.encoding
         if can_be_compared(encoding) and not header.is_correction:
             self._salt = salt_of(self._roster.revision, header, self._settings, encoding)
         if not header.is_correction:
-            await self._before.note_nobody()
+            await self._before.stop_recording_touched()
         if self._salt is None or self._job.copy_of is None or self._sizes.pieces is None:
             return None
         before = await load_before(self._before, self._salt, past_before(self._job.now), self._job.copy_of)
@@ -187,7 +187,7 @@ class Steps:
         if last_absent and last is not None:
             last_absent = not await self._tables.pairs.has(last.last_user)
         completeness = Completeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
-        vouched_for = self._reader.header.is_correction or self._job.proven_whole
+        vouched_for = self._reader.header.is_correction or self._job.proven_complete
         truncation = [] if vouched_for else reasons_of_truncation(completeness, self._settings)
         guard, why = await self._guard(counts, truncation, renamed)
         if renamed.are_many(counts.deactivated):

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import cast
 
+from importer.messages.spool import Spool
 from importer.model import Counts
 from importer.reconcile.addresses import Addresses
 from importer.reconcile.links import Links, RowLinks
@@ -16,7 +17,6 @@ from importer.reconcile.newcomers import Newcomers, plan_newcomers
 from importer.reconcile.plan import NameIds, columns_of, differences
 from importer.reconcile.roster import Roster
 from importer.reconcile.rows import RowInHand, Writes
-from importer.said.spool import Spool
 from importer.users.columns import NEW_USER, Columns, User
 from importer.users.importing.addresses import SetAside
 from importer.users.importing.links import Waiting

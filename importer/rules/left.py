@@ -178,12 +178,12 @@ def last_day_in(cell: str, date_format: str) -> str | None:
     found = check_date(text, date_format)
     days = [date.fromisoformat(found)] if isinstance(found, str) else list(_readings(text)) or _in_any_form(text)
     latest = max(days, default=None)
-    if not latest or latest.year >= _NEWEST or stands_for_none(latest.isoformat()):
+    if not latest or latest.year >= _NEWEST or means_no_day(latest.isoformat()):
         return None
     return latest.isoformat()
 
 
-def stands_for_none(day: str) -> bool:
+def means_no_day(day: str) -> bool:
     """Whether systems write this day (YYYY-MM-DD) for “no day”. Days far in the future do no harm."""
     return day < _OLDEST or day == _DAY_0
 

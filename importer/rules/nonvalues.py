@@ -73,7 +73,7 @@ FREE = frozenset({"first_name", "last_name", "job_title", "primary_team", "secon
 _NAMES = frozenset({"first_name", "last_name"})
 
 
-def says_nothing(text: str) -> bool:
+def means_no_value(text: str) -> bool:
     """Whether `text` is a word that systems write for “no value”."""
     return len(text) <= _LONGEST_NOTHING and text.lower() in _NOTHING
 
@@ -102,12 +102,12 @@ def sift(name: str, rule: Rule, *, needed: bool, free: bool) -> Rule:
             if text[0] == "=" and is_formula(text):
                 return _formula(needed)
         found = rule(text)
-        if isinstance(found, Invalid) and not needed and says_nothing(text):
+        if isinstance(found, Invalid) and not needed and means_no_value(text):
             advice = f'If “{text}” means “no value”, leave the cell blank, or map it to "" in value_mapping.'
             return Invalid(found.code, f"{found.message} {advice}")
         if not free or isinstance(found, Invalid | Doubtful):
             return found
-        if says_nothing(text):
+        if means_no_value(text):
             return words(name, text, found)
         if is_garbled(text) if not text.isascii() else "?" in text and name in _NAMES and _LOST.search(text):
             return Doubtful(found, "garbled_text", f"It was kept. {_GARBLED}", least=1)

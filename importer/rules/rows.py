@@ -47,7 +47,7 @@ class CheckedRow:
     unchanged is not in it. `problems` are errors, which reject the row, unless `deactivate` is set and the row
     identifies a user: then they are warnings. Problems of doubtful values are warnings. `deactivate`: a flag makes
     the row a leaver's. `left_by` has the flags that do, and `stays_by` those that say the opposite; a blank flag is
-    in neither. `about_nobody`: the row is a total, an end mark or a repeated header, and its only problem says so.
+    in neither. `not_a_user`: the row is a total, an end mark or a repeated header, and its only problem says so.
     `problems` are made from `notes`.
     """
 
@@ -60,7 +60,7 @@ class CheckedRow:
     left_by: tuple[str, ...] = ()
     stays_by: tuple[str, ...] = ()
     notes: list[Note] = field(default_factory=list)
-    about_nobody: bool = False
+    not_a_user: bool = False
 
 
 @dataclass(slots=True)
@@ -260,7 +260,7 @@ class RowChecker:
     def _not_a_user(self, line: int, cells: Sequence[str], raw: str) -> CheckedRow | None:
         """Return the result for a row that is not a user; None if it may be one."""
         problem = why_not_a_user(line, cells, self._header, raw)
-        return CheckedRow(line, None, None, False, {}, [problem], about_nobody=True) if problem else None
+        return CheckedRow(line, None, None, False, {}, [problem], not_a_user=True) if problem else None
 
     @staticmethod
     def _has_one_cell(cells: Sequence[str], notes: Sequence[Note]) -> bool:

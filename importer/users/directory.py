@@ -68,7 +68,7 @@ class Directory(Protocol):
         out.
         """
 
-    def everybody(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
+    def all_users(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
         """Yield all users in batches, deactivated ones too; with `known` without those whose creation was undone."""
 
 

@@ -159,7 +159,7 @@ class Advising:
             now=job.now,
             switched=job.trial is not None and "identifier" in job.trial.changes,
             written=job.written,
-            proven_whole=job.proven_whole,
+            proven_complete=job.proven_complete,
             stopping=stopping,
         )
         found = await advise_if_possible(question, scratch, self._in_toml)

@@ -25,7 +25,7 @@ from importer.queue.checksums import Checksums, Compared
 from importer.queue.entry import Entry
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
-from importer.requests import Trial, Undo
+from importer.requests import DryRunRequest, Undo
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
@@ -165,7 +165,7 @@ class Starter:
             if compared.end:
                 return await known_end(users, entry) or compared.end
             began = time.monotonic()
-            job = job_of(entry, folder, self.clock, proven_whole=compared.verdict is Verdict.FITS)
+            job = job_of(entry, folder, self.clock, proven_complete=compared.verdict is Verdict.FITS)
             with self.advising.importing() if self.advising else nullcontext():
                 outcome = await self.run(job, users, settings, folder.messages, progress=progress, stopping=stopping)
             if outcome.guard and GuardReason.POSSIBLY_TRUNCATED in outcome.guard.reasons:
@@ -223,7 +223,7 @@ async def known_end(users: Users, entry: Entry) -> Outcome | None:
         return None
 
 
-def tried(settings: ImportSettings, trial: Trial) -> ImportSettings:
+def tried(settings: ImportSettings, trial: DryRunRequest) -> ImportSettings:
     """Return the current settings with those of the test. Raises Refused if they no longer fit."""
     try:
         return settings.with_changes(trial.changes)
@@ -231,7 +231,7 @@ def tried(settings: ImportSettings, trial: Trial) -> ImportSettings:
         raise Refused("settings_changed", NO_LONGER_FIT) from None
 
 
-def job_of(entry: Entry, folder: TenantFolder, clock: Clock, *, proven_whole: bool) -> Job:
+def job_of(entry: Entry, folder: TenantFolder, clock: Clock, *, proven_complete: bool) -> Job:
     return Job(
         tenant=entry.tenant,
         import_id=entry.id,
@@ -241,7 +241,7 @@ def job_of(entry: Entry, folder: TenantFolder, clock: Clock, *, proven_whole: bo
         written=entry.written,
         approval=entry.approval,
         now=clock(),
-        proven_whole=proven_whole,
+        proven_complete=proven_complete,
         trial=entry.trial,
         copy_of=folder.copy,
     )

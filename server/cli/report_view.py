@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from ground.words import counted
+from importer.messages.grouping import first_groups, grouped_problems
+from importer.messages.spool import MESSAGES_KEPT, groups_in
 from importer.model import MESSAGES_IN_REPORT, Guard, GuardReason, ImportState
 from importer.report import Report
-from importer.said.grouping import first_groups, grouped_problems
-from importer.said.spool import MESSAGES_KEPT, grouped_in
 from server.cli.output import harmless, shown
 
 NAMES_SHOWN = 20
@@ -90,7 +90,7 @@ def _print_messages(report: Report, messages: Path | None) -> None:
     """Print equal messages once. All messages about the file are printed, and the first GROUPS_SHOWN about rows."""
     groups, limit = [], MESSAGES_KEPT
     if messages is not None and report.state is not ImportState.UNDONE:  # the report has the messages of the undo
-        groups = grouped_in(messages)
+        groups = groups_in(messages)
     if not groups:
         groups, limit = grouped_problems(report.messages), MESSAGES_IN_REPORT
     shown_groups = first_groups(groups, GROUPS_SHOWN)

@@ -116,7 +116,7 @@ async def export(tenant: str) -> None:
         identity = identity_of(settings)
         async with opened.users(tenant).snapshot(identity) as directory:
             _write_rows([export.header], settings.delimiter)
-            async for batch in directory.everybody(known=True):
+            async for batch in directory.all_users(known=True):
                 known = [user for user in batch if identity.of(user)]
                 left_out += len(batch) - len(known)
                 _write_rows([export.cells(user) for user in known], settings.delimiter)

@@ -27,7 +27,7 @@ from server.rounds import Work, again, insist
 from server.seldom import Seldom
 from server.tenants.settings import TenantSettings
 from server.tenants.soundness import TenantBroken
-from server.trouble import TOLD_S, Trouble, tell
+from server.trouble import LOGGED_EVERY_S, Trouble, tell
 from server.upkeep.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -214,7 +214,7 @@ class HeldUp:
     """Logs why sending fails, at most once a minute. The call returns the seconds until the next round."""
 
     def __init__(self) -> None:
-        self._waits = Seldom(TOLD_S)
+        self._waits = Seldom(LOGGED_EVERY_S)
         self._trouble = Trouble(log, "Sending notifications fails", {"event": "courier_fault"})
 
     def __call__(self, error: Exception) -> float:

@@ -18,11 +18,11 @@ from pathlib import Path
 from ground.moments import rfc3339, utc_now
 from importer.errors import DatabaseUnusable, TryAgain
 from importer.folder import FolderOf
+from importer.messages.grouping import Group
+from importer.messages.spool import groups_in
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice
-from importer.said.grouping import Group
-from importer.said.spool import grouped_in
 from server.notify import letters
 from server.notify.letters import LEAVERS_SHOWN, Letter
 from server.tenants.settings import TenantSettings
@@ -109,7 +109,7 @@ def first_leavers(touched: Path) -> list[dict[str, object]]:
 def messages_of(file: Path) -> list[Group] | None:
     """Return all messages of an import (`<id>.jsonl`), grouped; None if there are none or they cannot be read."""
     try:
-        return grouped_in(file) or None
+        return groups_in(file) or None
     except OSError:
         return None
 

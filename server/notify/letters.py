@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from ground.words import as_sentence, counted
 from importer.file.letters import one_line
+from importer.messages.grouping import Group, first_groups, grouped_problems
 from importer.model import APPLIED, Counts, ImportState
 from importer.report import Report
-from importer.said.grouping import Group, first_groups, grouped_problems
 
 MESSAGES_SHOWN = 10
 """The most messages about rows in a mail. Messages about the whole file are all shown."""

@@ -52,7 +52,7 @@ class Notifications:
         if self._inviter:
             await self._inviter.ended(entry, duration_s)
 
-    async def tell_stale(self, feed: Feed) -> None:
+    async def notify_stale(self, feed: Feed) -> None:
         """Write the notification of a stale feed; once until a file is applied again, however often this is called.
 
         It is in the outbox when this returns. Raises TryAgain; then nothing was written.
@@ -61,7 +61,7 @@ class Notifications:
             await self.herald.stale_notices(feed.tenant, feed.stale_after_days or 0, feed.last_applied_at)
         )
 
-    async def tell_fresh(self, feed: Feed) -> None:
+    async def close_stale(self, feed: Feed) -> None:
         """Let a feed that is not stale now be notified again when it is stale.
 
         It may have been notified with no file applied since: the clock stepped back, or the limit was raised.

@@ -25,7 +25,7 @@ from importer.folder import TenantFolder
 from importer.queue.listing import Listing
 from keys.errors import RingUnreadable
 from keys.ring import KeyRing
-from server.room import NO_ROOM
+from server.data_disk import DISK_CODES
 from server.rounds import again
 from server.tenants.figures import FigureBook
 from server.tenants.inspection import Found, Glance, Signature, glance, inspect, signature_of, unusable_copy
@@ -268,7 +268,7 @@ class Soundness:
                 await self._take_up(tenant)
                 self._owed.discard(tenant)
         except TryAgain as error:
-            if found.outdated or error.code not in NO_ROOM:
+            if found.outdated or error.code not in DISK_CODES:
                 return f"{_UNFINISHED} ({error})"
             # It can be read; uploads are refused until this is done.
             log.debug("The work that the last stop left of %s cannot be finished yet: %s.", tenant, error)

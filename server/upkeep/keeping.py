@@ -41,9 +41,9 @@ LOOK_AT_FEEDS_S = 60.0
 class FeedNotifier(Protocol):
     """Sends the notification about a stale feed: once while it is stale, however often these are called."""
 
-    async def tell_stale(self, feed: Feed) -> None: ...
+    async def notify_stale(self, feed: Feed) -> None: ...
 
-    async def tell_fresh(self, feed: Feed) -> None: ...
+    async def close_stale(self, feed: Feed) -> None: ...
 
 
 class Keeper:
@@ -135,7 +135,7 @@ class Keeper:
         """Queue the notification about one feed; return whether that succeeded. Raises nothing: others follow."""
         try:
             if self._notifier:
-                await (self._notifier.tell_stale(feed) if feed.stale else self._notifier.tell_fresh(feed))
+                await (self._notifier.notify_stale(feed) if feed.stale else self._notifier.close_stale(feed))
         except Exception as error:
             sentence = f"The notification about the feed of {feed.tenant} cannot be queued"
             tell(log, sentence, error, {"event": "feed_untold", "tenant": feed.tenant}, then="retrying in a minute")

@@ -25,7 +25,7 @@ from ground.moments import utc_now
 from server.tenants.settings import TenantRefused
 from server.tenants.soundness import TenantBroken
 from server.web.door import caller_of
-from server.web.not_done import NotDone, as_not_done
+from server.web.http_problem import HttpProblem, as_http_problem
 from server.web.office import Office, Visit
 
 COOKIE = "headcount"
@@ -122,11 +122,13 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
     tenant: str | None = request.path_params.get("tenant")
     verdict = judge(need, token, tenant)
     if verdict is Verdict.UNKNOWN or token is None:
-        raise NotDone(401, "This needs a token. The operator creates one: headcount token create.", code="no_token")
+        raise HttpProblem(
+            401, "This needs a token. The operator creates one: headcount token create.", code="no_token"
+        )
     if verdict is Verdict.NOT_FOUND:
         raise no_such_tenant(tenant)
     if verdict is Verdict.FORBIDDEN:
-        raise NotDone(403, _FORBIDDEN[need], code="forbidden")
+        raise HttpProblem(403, _FORBIDDEN[need], code="forbidden")
     if tenant is not None:
         code = None
         try:
@@ -154,12 +156,12 @@ def count_stream(request: Request) -> None:
         caller.follows()
 
 
-def broken_answer(office: Office, token: Token, tenant: str) -> NotDone | None:
+def broken_answer(office: Office, token: Token, tenant: str) -> HttpProblem | None:
     """Return the answer about a broken tenant, with the reason for the operator only; None if it is not broken."""
     why = office.soundness.why(tenant)
     if why is None:
         return None
-    answer = as_not_done(TenantBroken(tenant))
+    answer = as_http_problem(TenantBroken(tenant))
     if token.role is Role.OPERATOR:
         answer.detail = f"{tenant} is broken: {why}."
     return answer
@@ -172,8 +174,8 @@ _FORBIDDEN = {
 }
 
 
-def no_such_tenant(tenant: str | None) -> NotDone:
-    return NotDone(404, f"There is no tenant “{tenant}”.", code="no_tenant")
+def no_such_tenant(tenant: str | None) -> HttpProblem:
+    return HttpProblem(404, f"There is no tenant “{tenant}”.", code="no_tenant")
 
 
 def cookie_name(request: Request) -> str:
@@ -186,7 +188,7 @@ async def slow_down(request: Request) -> None:
     address = _address_of(request)
     delay = office.slowing.failed(address, asyncio.get_running_loop().time())
     if delay is None:
-        raise NotDone(
+        raise HttpProblem(
             429,
             "Too many wrong tokens at once. Try again in a minute.",
             code="too_many_tries",

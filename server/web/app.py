@@ -23,14 +23,14 @@ from server.web.access import Need, Verdict, broken_answer, judge, token_of
 from server.web.api import document
 from server.web.forms import Forms
 from server.web.health import Health
-from server.web.not_done import NotDone, as_not_done
+from server.web.http_problem import HttpProblem, as_http_problem
 from server.web.office import Office
 from server.web.same_origin import API, Fence
 from server.web.segments import Segments
 
 STATIC = Path(str(resources.files("server.web.pages"))) / "static"
 
-ANSWERS = (NotDone, HTTPException, RequestValidationError, Refusal)
+ANSWERS = (HttpProblem, HTTPException, RequestValidationError, Refusal)
 """The exceptions that are answers: each becomes a NotDone, sent as JSON or as a page."""
 
 UNREADABLE = (OSError, RingUnreadable, DatabaseUnusable, DatabaseFault)
@@ -71,12 +71,12 @@ class KeptFiles(StaticFiles):
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    not_done = as_not_done(error)
-    if not_done.status == 405:
-        not_done.headers["Allow"] = ", ".join(_methods(request))
+    http_problem = as_http_problem(error)
+    if http_problem.status == 405:
+        http_problem.headers["Allow"] = ", ".join(_methods(request))
     if request.url.path.startswith(API):
-        return not_done.answer()
-    return await pages.answer_of(request, not_done)
+        return http_problem.answer()
+    return await pages.answer_of(request, http_problem)
 
 
 def _methods(request: Request) -> list[str]:
@@ -106,4 +106,4 @@ async def _disconnected(request: Request, error: Exception) -> Response:
 async def _internal_error(request: Request, error: Exception) -> Response:
     """Answer an internal error with a sentence; uvicorn logs the exception."""
     sentence = "Headcount failed with an internal error. The log has the cause."
-    return await _answer(request, NotDone(500, sentence, code="internal_error"))
+    return await _answer(request, HttpProblem(500, sentence, code="internal_error"))

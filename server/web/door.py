@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ground.addresses import Network, source_of
 from server.web.crowd import Caps, Crowd, Guest
-from server.web.not_done import AGAIN_S, NotDone
+from server.web.http_problem import AGAIN_S, HttpProblem
 from server.web.same_origin import HEADERS
 
 log = logging.getLogger(__name__)
@@ -123,13 +123,13 @@ class Door:
             )
 
 
-def _too_many(code: str, sentence: str) -> NotDone:
-    return NotDone(429, sentence, code=code, headers={"retry-after": str(AGAIN_S)})
+def _too_many(code: str, sentence: str) -> HttpProblem:
+    return HttpProblem(429, sentence, code=code, headers={"retry-after": str(AGAIN_S)})
 
 
 def _crowded() -> ASGIApp:
     sentence = "The server has too many connections. Try again later."
-    return NotDone(503, sentence, code="crowded", headers={**HEADERS, "retry-after": str(AGAIN_S)}).answer()
+    return HttpProblem(503, sentence, code="crowded", headers={**HEADERS, "retry-after": str(AGAIN_S)}).answer()
 
 
 def _closing(send: Send) -> Send:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from server.web.not_done import NotDone
+from server.web.http_problem import HttpProblem
 
 CHUNK_BYTES = 256 * 1024
 STALLED_S = 60.0
@@ -77,7 +77,7 @@ async def file_download(request: Request, path: Path, name: str, media_type: str
     try:
         file = await asyncio.to_thread(path.open, "rb")
     except FileNotFoundError:
-        raise NotDone(404, "This file does not exist, or is no longer kept.", code="no_file") from None
+        raise HttpProblem(404, "This file does not exist, or is no longer kept.", code="no_file") from None
     size = os.fstat(file.fileno()).st_size
     if request.method == "HEAD":
         file.close()

@@ -61,14 +61,14 @@ async def users_as_csv(users: Users, settings: ImportSettings) -> Pieces:
         yield codecs.BOM_UTF8  # a BOM overrides the encoding setting
     yield _rows([export.header], settings.delimiter)
     async with users.directory(identity) as directory:
-        async for batch in directory.everybody(BATCH, known=True):
+        async for batch in directory.all_users(BATCH, known=True):
             yield await asyncio.to_thread(_csv, batch, export, identity, settings.delimiter)
 
 
 async def users_as_json_lines(users: Users, settings: ImportSettings) -> Pieces:
     """Yield all users, one JSON object a line, in the form of the API's list of users."""
     async with users.directory(identity_of(settings)) as directory:
-        async for batch in directory.everybody(BATCH):
+        async for batch in directory.all_users(BATCH):
             yield await asyncio.to_thread(_json_lines, batch)
 
 

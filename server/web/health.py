@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from ground.refusals import Refusal
 from server.web.access import bearer
-from server.web.not_done import NotDone
+from server.web.http_problem import HttpProblem
 
 Check = Callable[[], Awaitable[bool]]
 """Returns whether a part of the server is up, checked now. An exception means it is not; a Refusal has the reason."""
@@ -63,7 +63,7 @@ class Health:
 
     async def _show_metrics(self, request: Request) -> Response:
         if not await self._may_read(bearer(request.headers.get("authorization"))):
-            return NotDone(401, "The metrics need an operator's token.").answer()
+            return HttpProblem(401, "The metrics need an operator's token.").answer()
         return Response(await self._metrics(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

@@ -11,7 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from server.web.forms import remove_size_limit
-from server.web.not_done import NotDone
+from server.web.http_problem import HttpProblem
 
 BEGIN_S = 60.0
 """A form whose file has not begun after so long is refused."""
@@ -57,7 +57,7 @@ class FormFile:
         except TimeoutError:
             raise _broken() from None
         if not self._name:
-            raise NotDone(422, "Choose a file first.", code="no_file_chosen")
+            raise HttpProblem(422, "Choose a file first.", code="no_file_chosen")
         return self._name
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -129,7 +129,7 @@ class FormFile:
 def _parser(request: Request, called: FormFile) -> MultipartParser:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
-        raise NotDone(415, "Send the file with the form on the page.", code="unsupported_type")
+        raise HttpProblem(415, "Send the file with the form on the page.", code="unsupported_type")
     try:
         return MultipartParser(
             options[b"boundary"],
@@ -150,5 +150,5 @@ def _parser(request: Request, called: FormFile) -> MultipartParser:
         raise _broken() from None
 
 
-def _broken() -> NotDone:
-    return NotDone(400, "The file did not arrive completely. Send it again.", code="broken_form")
+def _broken() -> HttpProblem:
+    return HttpProblem(400, "The file did not arrive completely. Send it again.", code="broken_form")

@@ -19,7 +19,7 @@ from importer.users.history import History
 from importer.users.users import Users
 from keys.host import ShownHostKey
 from keys.ring import KeyRing
-from server.hooks.trials import Trials
+from server.hooks.dry_runs import DryRuns
 from server.settings import ServerSettings
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
@@ -48,7 +48,7 @@ class Office:
     sign_ins: SignIns
     queue: Queue
     reader: Listing
-    trials: Trials
+    trials: DryRuns
     live: Live
     key_uses: KeyUses
     overview: Overview

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.web.not_done import NotDone
+from server.web.http_problem import HttpProblem
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 API = "/api/"
@@ -60,5 +60,5 @@ class Fence:
         by_cookie = scope["method"] not in SAFE and not scope["path"].startswith(API)
         if by_cookie and not is_same_origin(Headers(scope=scope), scope["scheme"]):
             sentence = "This form was not sent from a page of this server."
-            app = NotDone(403, sentence, code="foreign_origin").answer()
+            app = HttpProblem(403, sentence, code="foreign_origin").answer()
         await app(scope, receive, send_with_headers)

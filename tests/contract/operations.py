@@ -93,8 +93,8 @@ class UsersOperation:
     async def seen(self, engine: str, folder: Path) -> str:
         kept, effects = COMPANIES[engine](folder).kept, list[Any]()
         async with kept.snapshot() as directory:
-            seen: list[Any] = [page async for page in directory.everybody()]
-            seen += [page async for page in directory.everybody(known=True)]
+            seen: list[Any] = [page async for page in directory.all_users()]
+            seen += [page async for page in directory.all_users(known=True)]
         async with kept.memory() as memory:
             await memory.prune_effects(lambda shown: [*map(effects.append, shown)][:0])
             seen += [effects, await memory.imports_with_history()]

@@ -145,7 +145,7 @@ async def test_users_and_history_of_a_database_of_any_version_are_shown(tmp_path
     restored(tmp_path, "tenant", version)
     kept, identity = SqliteUsers(TenantFolder(tmp_path)), Identity("employee_id")
     async with kept.snapshot(identity) as directory:
-        users = {user["email"]: user async for page in directory.everybody() for user in page}
+        users = {user["email"]: user async for page in directory.all_users() for user in page}
     assert users["ann@acme.example"]["secondary_team"] == ["Tech, London", "On-call"]
     assert users["cy@acme.example"]["manager"] == "2"
     async with kept.history(identity) as history:

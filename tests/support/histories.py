@@ -29,7 +29,7 @@ from importer.file.sidebyside import Pieces
 from importer.folder import TenantFolder
 from importer.model import GuardReason, ImportState, Outcome
 from importer.reconcile.run import BESIDE_BYTES
-from importer.requests import Approval, Trial
+from importer.requests import Approval, DryRunRequest
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.users import Users
@@ -226,14 +226,14 @@ class History:
         if self.dice.random() < 0.4:
             names = ["identifier"]
         changes = {name: self.dice.choice(SETTINGS[name]) for name in names}
-        await self.try_out(self.content, Trial("owner", changes, self.both[0].imports))
+        await self.try_out(self.content, DryRunRequest("owner", changes, self.both[0].imports))
 
     async def try_file(self) -> None:
         """Test a file on the page."""
         self.edit()
-        await self.try_out(self.staff.write(self.settings), Trial("owner"))
+        await self.try_out(self.staff.write(self.settings), DryRunRequest("owner"))
 
-    async def try_out(self, content: bytes, trial: Trial) -> None:
+    async def try_out(self, content: bytes, trial: DryRunRequest) -> None:
         self.did.append(f"try {trial.changes or 'a file'}")
         self.now += timedelta(seconds=1)
 

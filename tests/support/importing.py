@@ -24,7 +24,7 @@ from importer.folder import TenantFolder
 from importer.model import Outcome, Written
 from importer.reconcile.job import Job
 from importer.reconcile.run import BATCH_ROWS, BESIDE_BYTES, run_import
-from importer.requests import Approval, Trial
+from importer.requests import Approval, DryRunRequest
 from importer.rules.identity import identity_of
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
@@ -100,7 +100,7 @@ class Company:
         dry_run: bool = False,
         written: Written | None = None,
         approval: Approval | None = None,
-        trial: Trial | None = None,
+        trial: DryRunRequest | None = None,
         now: datetime | None = None,
         stopping: Callable[[], bool] = lambda: False,
         **settings: Any,
@@ -158,7 +158,7 @@ class Company:
     async def users(self) -> dict[str, dict[str, Any]]:
         """Return all users by address."""
         async with self.kept.directory() as directory:
-            return {user["email"]: user async for page in directory.everybody() for user in page}
+            return {user["email"]: user async for page in directory.all_users() for user in page}
 
     async def sql(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Sequence[Any]]:
         """Run `statement`, commit, and return its rows."""

@@ -24,7 +24,7 @@ from importer.worker.closing import Closing
 from importer.worker.worker import Worker
 from keys.host import ShownHostKey
 from server.files.hooks import HookTable
-from server.hooks.trials import Trials
+from server.hooks.dry_runs import DryRuns
 from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
@@ -166,7 +166,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             sign_ins=SignIns(store.sign_ins()),
             queue=queue,
             reader=listing,
-            trials=Trials(opened, queue, closing, sftp.space),
+            trials=DryRuns(opened, queue, closing, sftp.space),
             live=live,
             key_uses=KeyUses(store.key_uses(), opened.ring),
             overview=overview,

@@ -29,7 +29,7 @@ MAY_IMPORT = {
 
 ROOMS = {
     "importer": {
-        "": 0, "file": 1, "rules": 2, "said": 3, "users": 4, "queue": 5, "reconcile": 5, "advice": 6, "undo": 6,
+        "": 0, "file": 1, "rules": 2, "messages": 3, "users": 4, "queue": 5, "reconcile": 5, "advice": 6, "undo": 6,
         "worker": 7,
     },
     "engine": {"": 0, "sqlite": 1},
@@ -133,12 +133,12 @@ PURE = {
     "importer.nearest",
     "importer.report",
     "importer.requests",
-    "importer.said.grouping",
-    "importer.said.whole_file",
-    "importer.said.repeated",
+    "importer.messages.grouping",
+    "importer.messages.whole_file",
+    "importer.messages.repeated",
     "importer.reconcile.leaving",
     "importer.rules.left",
-    "importer.said.oneperson",
+    "importer.messages.oneperson",
     "importer.reconcile.plan",
     "importer.reconcile.seen",
     "importer.advice.proposal",

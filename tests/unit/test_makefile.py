@@ -15,4 +15,4 @@ def test_every_long_step_of_the_makefile_is_announced(target: str) -> None:
     steps = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     installs = [number for number, step in enumerate(steps) if "pip install" in step or "-m venv" in step]
     assert len(installs) >= 3
-    assert all(steps[number - 1].startswith(("echo 'Installing ", "echo 'Making ")) for number in installs)
+    assert all(steps[number - 1].startswith(("echo 'Installing ", "echo 'Creating ")) for number in installs)

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from importer.errors import TryAgain
-from server.trouble import TOLD_S, Trouble, outside_cause
+from server.trouble import LOGGED_EVERY_S, Trouble, outside_cause
 
 LOG = logging.getLogger("server.test")
 FULL = TryAgain("disk_full", "the disk is full")
@@ -33,7 +33,7 @@ def test_repeated_trouble_is_logged_once_a_minute_with_its_count(caplog: pytest.
     for _ in range(3):
         trouble.met(FULL)
     trouble.met(RuntimeError("a fault"))
-    now += TOLD_S
+    now += LOGGED_EVERY_S
     trouble.met(FULL)
     told = [(record.message, bool(record.exc_info), getattr(record, "times", 0)) for record in caplog.records]
     assert told == [

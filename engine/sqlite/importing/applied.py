@@ -9,9 +9,9 @@ from datetime import datetime
 import aiosqlite
 
 from ground.moments import rfc3339
+from importer.messages.repeated import Note, notes_from_json, notes_to_json
 from importer.model import Outcome
 from importer.rules.identity import Identity
-from importer.said.repeated import Note, notes_from_json, notes_to_json
 from importer.users.importing.applied import ChangedUser, LastApplied
 
 TOUCHED_BATCH = 1000

@@ -33,7 +33,7 @@ class SqliteLinesBefore:
     async def touched(self) -> list[int]:
         return [row[0] for row in await self._db.execute_fetchall("SELECT user_id FROM touched")]
 
-    async def note_nobody(self) -> None:
+    async def stop_recording_touched(self) -> None:
         for (sql,) in await self._db.execute_fetchall("SELECT sql FROM sqlite_schema WHERE name = 'users_touched'"):
             await self._db.execute("DROP TRIGGER users_touched")
             self._triggers.append(sql)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import aiosqlite
 
-from importer.users.importing.later import Fallen
+from importer.users.importing.later import DroppedRow
 
 PAGE = 2000
 
@@ -29,14 +29,14 @@ class SqliteRowsForLater:
     async def add_leavers(self, rows: Sequence[tuple[int, str]]) -> None:
         await self._db.executemany("INSERT INTO later VALUES (?, ?, NULL, 0)", rows)
 
-    async def add_doubles(self, rows: Sequence[tuple[int, str, int]]) -> None:
+    async def add_duplicates(self, rows: Sequence[tuple[int, str, int]]) -> None:
         await self._db.executemany("INSERT INTO later VALUES (?, ?, ?, 0)", rows)
 
     async def add_displaced(self, rows: Sequence[tuple[int, int]]) -> int:
         done = await self._db.executemany("INSERT OR IGNORE INTO later VALUES (?, NULL, ?, 1)", rows)
         return done.rowcount
 
-    async def let_fall(self, rows: Sequence[tuple[int, bool, int]]) -> None:
+    async def drop_waiting(self, rows: Sequence[tuple[int, bool, int]]) -> None:
         await self._db.executemany("UPDATE later SET first = ?, beside = ? WHERE line = ?", rows)
 
     async def leavers(self, after: int) -> list[tuple[int, str]]:
@@ -45,14 +45,14 @@ class SqliteRowsForLater:
         )
         return [(row[0], row[1]) for row in rows]
 
-    async def last_untold(self) -> int:
+    async def last_without_text(self) -> int:
         ((last,),) = await self._db.execute_fetchall(
             "SELECT max(coalesce((SELECT max(first) FROM later), 0),"
             " coalesce((SELECT max(line) FROM later WHERE raw IS NULL), 0))"
         )
         return int(last)
 
-    async def untold(self, first: int, last: int) -> list[int]:
+    async def without_text(self, first: int, last: int) -> list[int]:
         rows = await self._db.execute_fetchall(
             "SELECT first FROM later WHERE first BETWEEN ? AND ?"
             " UNION SELECT line FROM later WHERE raw IS NULL AND line BETWEEN ? AND ?",
@@ -63,11 +63,11 @@ class SqliteRowsForLater:
     async def tell(self, texts: Sequence[tuple[int, str]]) -> None:
         await self._db.executemany("INSERT INTO read_again VALUES (?, ?)", texts)
 
-    async def fallen(self, after: int) -> list[Fallen]:
+    async def dropped(self, after: int) -> list[DroppedRow]:
         rows = await self._db.execute_fetchall(
             "SELECT l.line, coalesce(l.raw, own.raw), l.first, r.raw, l.beside FROM later AS l"
             " JOIN read_again AS r ON r.line = l.first LEFT JOIN read_again AS own ON own.line = l.line"
             " WHERE l.first IS NOT NULL AND l.line > ? ORDER BY l.line LIMIT ?",
             (after, PAGE),
         )
-        return [Fallen(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows]
+        return [DroppedRow(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows]

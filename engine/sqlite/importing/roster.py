@@ -39,7 +39,7 @@ class SqliteStoredUsers:
             "CREATE TEMP TABLE strangers (key TEXT PRIMARY KEY, line INTEGER NOT NULL) WITHOUT ROWID"
         )
 
-    async def tell_apart(self, *, tried: bool) -> None:
+    async def use_identity(self, *, tried: bool) -> None:
         if tried:
             await switch_identity(self._db, self._identity)
         else:

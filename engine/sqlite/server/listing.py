@@ -10,7 +10,7 @@ from engine.sqlite.server.ledger import Ledger
 from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
 from importer.queue.entry import Entry, Past, Waiting
 from importer.queue.listing import Listing
-from importer.requests import Approval, Trial, Undo
+from importer.requests import Approval, DryRunRequest, Undo
 
 # If a sqlite3 row has two columns of one name, the name gives the first of them.
 BRIEF = "json_set(outcome, '$.messages', json('[]')) AS outcome, "
@@ -122,7 +122,7 @@ class SqliteListing(Listing):
     async def waiting_first(self, tenant: str) -> Entry | None:
         return await self._one(WAITING_FIRST, tenant)
 
-    async def last_move(self) -> int:
+    async def newest_move(self) -> int:
         found = await self._ledger.read("SELECT coalesce(max(id), 0) FROM moves")
         return int(found[0][0])
 
@@ -260,7 +260,7 @@ def entry_of(row: aiosqlite.Row) -> Entry:
         outcome=Outcome.from_json(json.loads(row["outcome"])) if row["outcome"] else None,
         approval=Approval.from_json(json.loads(row["approval"])) if row["approval"] else None,
         undo=Undo.from_json(json.loads(row["undo"])) if row["undo"] else None,
-        trial=Trial.from_json(json.loads(row["trial"])) if row["trial"] else None,
+        trial=DryRunRequest.from_json(json.loads(row["trial"])) if row["trial"] else None,
         decided_by=row["decided_by"],
         decided_at=row["decided_at"],
     )

@@ -23,7 +23,7 @@ from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import unknown_import
 from importer.queue.notices import Notice
 from importer.queue.queue import Queue
-from importer.requests import Trial, Undo
+from importer.requests import DryRunRequest, Undo
 
 NEXT_APPLIED = "(SELECT coalesce(max(applied_number), 0) + 1 FROM imports WHERE tenant = ? AND applied_number > 0)"
 QUEUED_BESIDE_OTHERS = (
@@ -59,7 +59,7 @@ class SqliteQueue(SqliteListing, Queue):
         written: Written | None,
         uploaded_at: datetime,
         dry_run: bool,
-        trial: Trial | None = None,
+        trial: DryRunRequest | None = None,
     ) -> int:
         facts = json.dumps(written.to_json()) if written else None
         tried = json.dumps(trial.to_json()) if trial else None

@@ -110,7 +110,7 @@ class SqliteDirectory:
             found[f"{link}_of"] = [{"identifier": row[0], "name": row[1], "state": row[2]} for row in rows]
         return found
 
-    async def everybody(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
+    async def all_users(self, batch: int = 1000, *, known: bool = False) -> AsyncIterator[list[ShownUser]]:
         after: int | None = 0
         while after is not None:
             users, after = await self.page(limit=batch, after=after, known=known)

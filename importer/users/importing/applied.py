@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from importer.messages.repeated import Note
 from importer.model import Outcome
-from importer.said.repeated import Note
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class LinesBefore(Protocol):
     async def touched(self) -> list[int]:
         """Return the users changed since then by anything but an import, or by a correction file."""
 
-    async def note_nobody(self) -> None:
+    async def stop_recording_touched(self) -> None:
         """Stop noting changed users as touched, until `keep` or the end of the transaction.
 
         Call `keep` before the commit: otherwise changes are missing from `touched`.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Fallen:
+class DroppedRow:
     """A row that is dropped because the row on the line `first` has the same identifier.
 
     `beside`: it is a leaver's row, and the other one is not.
@@ -27,7 +27,7 @@ class RowsForLater(Protocol):
     async def add_leavers(self, rows: Sequence[tuple[int, str]]) -> None:
         """Store waiting rows of leavers: line and text."""
 
-    async def add_doubles(self, rows: Sequence[tuple[int, str, int]]) -> None:
+    async def add_duplicates(self, rows: Sequence[tuple[int, str, int]]) -> None:
         """Store dropped rows: line, text, and the line of the row that counts."""
 
     async def add_displaced(self, rows: Sequence[tuple[int, int]]) -> int:
@@ -38,22 +38,22 @@ class RowsForLater(Protocol):
         Returns how many rows did not wait: their text is not stored yet.
         """
 
-    async def let_fall(self, rows: Sequence[tuple[int, bool, int]]) -> None:
+    async def drop_waiting(self, rows: Sequence[tuple[int, bool, int]]) -> None:
         """Drop waiting rows: the line of the row that counts, whether they are `beside` it, and their own line."""
 
     async def leavers(self, after: int) -> list[tuple[int, str]]:
         """Return the next waiting rows of leavers after this line, in the order of lines: line and text."""
 
-    async def last_untold(self) -> int:
-        """Return the last line whose text `fallen` still needs; 0 for none."""
+    async def last_without_text(self) -> int:
+        """Return the last line whose text `dropped` still needs; 0 for none."""
 
-    async def untold(self, first: int, last: int) -> list[int]:
-        """Return the lines from `first` to `last` whose text `fallen` still needs, in ascending order."""
+    async def without_text(self, first: int, last: int) -> list[int]:
+        """Return the lines from `first` to `last` whose text `dropped` still needs, in ascending order."""
 
     async def tell(self, texts: Sequence[tuple[int, str]]) -> None:
         """Store the text of these lines."""
 
-    async def fallen(self, after: int) -> list[Fallen]:
+    async def dropped(self, after: int) -> list[DroppedRow]:
         """Return the next dropped rows after this line, in the order of lines.
 
         Call it when all their texts are stored.

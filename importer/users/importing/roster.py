@@ -34,7 +34,7 @@ class StoredUsers(Protocol):
     Keys are identifiers in the form that is compared.
     """
 
-    async def tell_apart(self, *, tried: bool) -> None:
+    async def use_identity(self, *, tried: bool) -> None:
         """Make sure that the users are identified by the identity of the import. Raises TryAgain if they are not now.
 
         With `tried` they are for this transaction alone. Raises Refused if that is not possible.

@@ -18,7 +18,7 @@ from starlette.responses import Response
 import server.web.segments  # noqa: F401 - registers the path convertors
 from importer.model import INTEGER_MAX
 from server.web.access import BearerNeeds, Need
-from server.web.not_done import NotDone, unfit
+from server.web.http_problem import HttpProblem, unfit
 from server.web.office import Visit
 
 Looking = Annotated[Visit, Depends(BearerNeeds(Need.VIEWER))]
@@ -93,20 +93,20 @@ async def body_of(request: Request, types: Sequence[str]) -> Any:
         found += chunk
         if len(found) > BODY_BYTES_MOST:
             most = f"{BODY_BYTES_MOST // 1024:,} KiB"
-            raise NotDone(
+            raise HttpProblem(
                 413, f"The body may have at most {most}.", code="too_large", headers={"connection": "close"}
             )
     try:
         return from_json(bytes(found), allow_inf_nan=False)
     except ValueError as error:
-        raise NotDone(400, f"The body is not valid JSON: {error}.", code="bad_json") from None
+        raise HttpProblem(400, f"The body is not valid JSON: {error}.", code="bad_json") from None
 
 
 def media_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def unsupported(types: Sequence[str]) -> NotDone:
+def unsupported(types: Sequence[str]) -> HttpProblem:
     known = " or ".join(types)
     accept = {"accept": known.replace(" or ", ", "), "accept-patch": known.replace(" or ", ", ")}
-    return NotDone(415, f"Send this with Content-Type: {known}.", code="unsupported_type", headers=accept)
+    return HttpProblem(415, f"Send this with Content-Type: {known}.", code="unsupported_type", headers=accept)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from importer.advice.kept import report_of
+from importer.messages.spool import messages_in, touched_in
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.report import ReportJson
-from importer.said.spool import said_in, touched_in
 from importer.worker import decisions
 from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
@@ -88,7 +88,7 @@ async def list_messages(
     await visit.entry(import_id)
     file = visit.folder.said(import_id)
     messages, following = await asyncio.to_thread(
-        said_in, file, severity=asked.severity, code=asked.code, after=asked.after, limit=asked.limit
+        messages_in, file, severity=asked.severity, code=asked.code, after=asked.after, limit=asked.limit
     )
     return listed(request, response, "messages", messages, following, "after")
 

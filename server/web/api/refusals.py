@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from server.web.not_done import MEDIA_TYPE
+from server.web.http_problem import MEDIA_TYPE
 
 Responses = dict[int | str, dict[str, Any]]
 """The `responses` of a route, by status, for FastAPI."""

@@ -23,7 +23,7 @@ from server.web.api.asking import (
     media_type_of,
 )
 from server.web.api.refusals import BODY, LATER, LOOKING, OWNING, Responses, refuses
-from server.web.not_done import NotDone
+from server.web.http_problem import HttpProblem
 
 router = Routes(prefix="/tenants/{tenant}/settings", tags=["settings"])
 
@@ -59,11 +59,11 @@ async def _changes(request: Request) -> dict[str, Any]:
     """Return the body: an object of settings. Raises NotDone."""
     content = await body_of(request, TYPES)
     if not isinstance(content, dict):
-        raise NotDone(422, "The body must be a JSON object of settings.", code="bad_request")
+        raise HttpProblem(422, "The body must be a JSON object of settings.", code="bad_request")
     wrong = wrong_types(content)
     if wrong:
         name, sentence = next(iter(wrong.items()))
-        raise NotDone(422, f"{name}: {sentence}.", code="bad_setting", errors=wrong)
+        raise HttpProblem(422, f"{name}: {sentence}.", code="bad_setting", errors=wrong)
     return content
 
 
@@ -178,7 +178,7 @@ def _expected(if_match: str | None, now: TenantSettings) -> str | None:
     if if_match is None or if_match.strip() == "*":
         return None
     if _quoted(now) not in {each.strip() for each in if_match.split(",")}:
-        raise NotDone(412, CHANGED_MEANWHILE, code="settings_changed")
+        raise HttpProblem(412, CHANGED_MEANWHILE, code="settings_changed")
     return etag(now)
 
 

@@ -12,7 +12,7 @@ from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, Limit, Looking, Routes, listed
 from server.web.api.refusals import LOOKING, Responses, refuses
 from server.web.exports import JSON_LINES, send_users_csv, send_users_json_lines
-from server.web.not_done import NotDone
+from server.web.http_problem import HttpProblem
 from server.web.office import Visit
 
 router = Routes(prefix="/tenants/{tenant}", tags=["users"])
@@ -102,5 +102,5 @@ async def _user(visit: Visit, identifier: str) -> ShownUser:
     async with visit.directory() as directory:
         user = await directory.get(identifier)
     if user is None:
-        raise NotDone(404, f"There is no user “{identifier}” in {visit.tenant}.", code="no_user")
+        raise HttpProblem(404, f"There is no user “{identifier}” in {visit.tenant}.", code="no_user")
     return user

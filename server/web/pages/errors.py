@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from server.web.access import session_of
-from server.web.not_done import NotDone
+from server.web.http_problem import HttpProblem
 from server.web.pages.rendering import render
 
 SIGN_IN = "/sign-in"
@@ -32,9 +32,9 @@ AGAIN = """<!doctype html>
 This page reloads at once, and the browser sends the cookie with the reload."""
 
 
-async def answer_of(request: Request, not_done: NotDone) -> Response:
+async def answer_of(request: Request, http_problem: HttpProblem) -> Response:
     """Return the page of a problem. Without a session it redirects to the sign-in page, which leads back."""
-    if not_done.status == 401:
+    if http_problem.status == 401:
         if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
             return HTMLResponse(AGAIN)
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -43,10 +43,10 @@ async def answer_of(request: Request, not_done: NotDone) -> Response:
     answer = render(
         request,
         "problem.html",
-        status=not_done.status,
-        title=TITLES.get(not_done.status, DEFAULT_TITLE),
-        problem=not_done,
+        status=http_problem.status,
+        title=TITLES.get(http_problem.status, DEFAULT_TITLE),
+        problem=http_problem,
         signed_in=await session_of(request) is not None,
     )
-    answer.headers.update(not_done.headers)
+    answer.headers.update(http_problem.headers)
     return answer

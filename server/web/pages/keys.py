@@ -17,7 +17,7 @@ from ground.words import as_sentence
 from keys.errors import KeyRefused
 from server.tenants.key_uses import with_uses
 from server.web.access import Looking, Owning
-from server.web.not_done import as_not_done
+from server.web.http_problem import as_http_problem
 from server.web.office import Visit
 from server.web.pages.connecting import TYPES, Connection
 from server.web.pages.rendering import FORM_BYTES_MOST, render
@@ -52,7 +52,7 @@ async def add_key(request: Request, visit: Owning) -> Response:
         kept = FIELDS if error.code == "key_private" else typed
         about = ABOUT.get(error.code, "key")
         wrong = {about: as_sentence(error.message)}
-        return await _page(request, visit, kept, wrong, status=as_not_done(error).status)
+        return await _page(request, visit, kept, wrong, status=as_http_problem(error).status)
     return RedirectResponse(f"{request.url.path}?done=key-added", 303)
 
 

@@ -2,7 +2,7 @@
 
 It counts users as created, reactivated, deactivated and updated, and rows as rejected. For a dry run and a held
 import it says what would happen. The message of an applied import comes first: it holds what the reader must check
-before anything else (`importer.said.whole_file`), or why an undo failed.
+before anything else (`importer.messages.whole_file`), or why an undo failed.
 
 The sentence never says that the users match the file: a warning may say that the file was not followed.
 """

@@ -8,8 +8,8 @@ from starlette.responses import RedirectResponse, Response
 
 from ground.refusals import Refusal
 from server.web.access import Looking, Owning
+from server.web.http_problem import HttpProblem, as_http_problem
 from server.web.multipart import FormFile
-from server.web.not_done import NotDone, as_not_done
 from server.web.office import Visit
 from server.web.pages.rendering import render
 
@@ -29,23 +29,23 @@ async def test_file(request: Request, visit: Owning) -> Response:
         try:
             name = await file.name()
             number = await visit.office.trials.of_file(visit.tenant, name, file.chunks(), visit.token.bearer)
-        except (NotDone, Refusal):
+        except (HttpProblem, Refusal):
             await file.drain()
             raise
-    except (NotDone, Refusal) as error:
-        return await _form(request, visit, as_not_done(error))
+    except (HttpProblem, Refusal) as error:
+        return await _form(request, visit, as_http_problem(error))
     except ClientDisconnect:
         return Response(status_code=400)  # the client is gone
     return RedirectResponse(f"/tenants/{visit.tenant}/imports/{number}?done=testing", 303)
 
 
-async def _form(request: Request, visit: Visit, not_done: NotDone | None = None) -> Response:
+async def _form(request: Request, visit: Visit, http_problem: HttpProblem | None = None) -> Response:
     settings = await visit.settings()
     return render(
         request,
         "file-test.html",
         visit,
-        status=not_done.status if not_done else 200,
-        problem=not_done,
+        status=http_problem.status if http_problem else 200,
+        problem=http_problem,
         settings=settings,
     )

@@ -18,7 +18,7 @@ from importer.rules.settings import ImportSettings
 from importer.users.directory import Directory
 from server.web.access import Looking
 from server.web.exports import send_users_csv, send_users_json_lines
-from server.web.not_done import NotDone
+from server.web.http_problem import HttpProblem
 from server.web.office import Visit
 from server.web.pages.rendering import render
 from server.web.pages.words import labels_of
@@ -64,7 +64,7 @@ async def show_user(request: Request, visit: Looking, identifier: str, before: A
     async with _users_of(visit) as (settings, identity, directory):
         user = await directory.get(identifier)
         if user is None:
-            raise NotDone(404, f"There is no user “{identifier}” in this company.", code="unknown_user")
+            raise HttpProblem(404, f"There is no user “{identifier}” in this company.", code="unknown_user")
         reports = await directory.reports(identifier, REPORTS + 1)
         links = {link: await _linked(directory, user[link]) for link in ("manager", "coach")}
     async with visit.users.history(identity) as history:

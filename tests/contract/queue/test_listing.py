@@ -131,9 +131,9 @@ async def test_the_tenants_of_the_newest_changes_are_listed(queue: Queue) -> Non
     await enqueue(queue, "globex")
     assert await queue.lately_moved(9) == {"acme", "globex"}
     assert await queue.lately_moved(1) == {"globex"}
-    before = await queue.last_move()
+    before = await queue.newest_move()
     await queue.moved(await found(queue, number))
-    assert await queue.last_move() > before
+    assert await queue.newest_move() > before
     assert await queue.lately_moved(1) == {"acme"}
 
 

@@ -49,7 +49,7 @@ async def test_a_snapshot_shows_no_user_of_an_import_that_ends_meanwhile(company
     async with company.kept.snapshot() as snapshot:
         assert await snapshot.count_by_state() == {"active": 1, "deactivated": 0}
         await company.run(people("ann", "ben"))
-        assert [len(page) async for page in snapshot.everybody()] == [1]
+        assert [len(page) async for page in snapshot.all_users()] == [1]
     assert await company.kept.count_by_state() == {"active": 2, "deactivated": 0}
 
 

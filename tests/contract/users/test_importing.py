@@ -18,7 +18,7 @@ from importer.users.importing.addresses import Losing, SetAside
 from importer.users.importing.applied import LastApplied
 from importer.users.importing.before import FileKept
 from importer.users.importing.importing import Importing
-from importer.users.importing.later import Fallen
+from importer.users.importing.later import DroppedRow
 from importer.users.importing.links import ToDeactivated, Waiting
 from tests.support.importing import Company, people, sheet
 
@@ -99,10 +99,10 @@ async def test_the_beginning_of_an_import_counts_the_existing_users(company: Com
 async def test_an_import_waits_if_the_identifier_has_changed(company: Company) -> None:
     await company.run(people("ann", staff="1"), custom_fields=({"key": "staff"},))
     async with importing(company) as keeps:
-        await keeps.users.tell_apart(tried=False)
+        await keeps.users.use_identity(tried=False)
     with pytest.raises(TryAgain):
         async with importing(company, identity=STAFF) as keeps:
-            await keeps.users.tell_apart(tried=False)
+            await keeps.users.use_identity(tried=False)
 
 
 async def test_another_identifier_can_be_tested_for_one_import_alone(company: Company) -> None:
@@ -110,7 +110,7 @@ async def test_another_identifier_can_be_tested_for_one_import_alone(company: Co
 
     async def trial() -> None:
         async with importing(company, identity=STAFF) as keeps:
-            await keeps.users.tell_apart(tried=True)
+            await keeps.users.use_identity(tried=True)
             assert await keeps.users.find(["1"]) == {"1": 1}
             raise Stopped("it was a trial")
 
@@ -118,7 +118,7 @@ async def test_another_identifier_can_be_tested_for_one_import_alone(company: Co
         await trial()
     with pytest.raises(Refused):
         async with importing(company, identity=Identity("room")) as keeps:
-            await keeps.users.tell_apart(tried=True)
+            await keeps.users.use_identity(tried=True)
     async with importing(company) as keeps:
         assert await keeps.users.find(["ann@example.com"]) == {"ann@example.com": 1}
 
@@ -219,17 +219,17 @@ async def test_rows_that_clash_over_an_address_are_found(company: Company) -> No
 async def test_waiting_rows_are_dropped_with_their_text(company: Company) -> None:
     async with importing(company) as keeps:
         await keeps.later.add_leavers([(2, "two"), (3, "three")])
-        await keeps.later.add_doubles([(5, "five", 4)])
+        await keeps.later.add_duplicates([(5, "five", 4)])
         assert await keeps.later.add_displaced([(3, 4), (6, 4)]) == 1, "the other waits"
         assert await keeps.later.leavers(0) == [(2, "two"), (3, "three")]
-        await keeps.later.let_fall([(4, True, 3)])
+        await keeps.later.drop_waiting([(4, True, 3)])
         assert await keeps.later.leavers(0) == [(2, "two")]
-        assert await keeps.later.last_untold() == 6
-        assert await keeps.later.untold(1, 9) == [4, 6]
+        assert await keeps.later.last_without_text() == 6
+        assert await keeps.later.without_text(1, 9) == [4, 6]
         await keeps.later.tell([(4, "four"), (6, "six")])
-        assert await keeps.later.fallen(3) == [
-            Fallen(5, "five", 4, "four", beside=False),
-            Fallen(6, "six", 4, "four", beside=True),
+        assert await keeps.later.dropped(3) == [
+            DroppedRow(5, "five", 4, "four", beside=False),
+            DroppedRow(6, "six", 4, "four", beside=True),
         ]
 
 
@@ -286,7 +286,7 @@ async def test_the_previous_file_is_known_until_what_its_rows_depend_on_changes(
     kept = FileKept(2, 9, 8, "ab", b"salt", "2026-02-01")
     await company.run(people("ann"))
     async with importing(company) as keeps:
-        await keeps.before.note_nobody()
+        await keeps.before.stop_recording_touched()
         ann = (await keeps.users.load([1]))[1]
         await keeps.users.update([(ann, {"job_title": "Cook"})])
         await keeps.before.keep(kept, array("i", [0, 1]))

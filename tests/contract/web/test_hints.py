@@ -20,7 +20,7 @@ async def test_each_import_has_one_move_the_newest(store: Store) -> None:
             (1, ImportState.COMPLETED),
         ]
         assert second == 2
-        assert moves[-1].number == await watch.newest() == await store.imports().last_move()
+        assert moves[-1].number == await watch.newest() == await store.imports().newest_move()
         assert await watch.moves(moves[0].number) == [moves[1]]
 
 

@@ -130,13 +130,13 @@ async def test_followers_see_progress_while_an_import_runs_and_never_after_its_e
 
 
 async def test_a_follower_sees_only_its_tenant_and_the_operator_sees_all(scene: Scene) -> None:
-    acme, everybody = scene.follow("acme"), scene.follow(None)
+    acme, all_users = scene.follow("acme"), scene.follow(None)
     await scene.joined()
     await enqueue(scene.queue, "other")
     await enqueue(scene.queue, "acme")
-    await eventually(lambda: acme and len(everybody) == 2)
+    await eventually(lambda: acme and len(all_users) == 2)
     assert {each.tenant for each in acme} == {"acme"}
-    assert {each.tenant for each in everybody} == {"acme", "other"}
+    assert {each.tenant for each in all_users} == {"acme", "other"}
 
 
 async def test_a_returning_follower_gets_missed_events_and_none_twice(scene: Scene) -> None:

@@ -73,11 +73,11 @@ def emails(*arguments: str) -> list[str]:
 
 
 def test_users_are_listed_searched_and_limited() -> None:
-    everybody = ["ada@example.com", "grace@example.com", "zoe@example.com", "bob@example.com", "other@example.com"]
-    assert emails() == everybody
+    all_users = ["ada@example.com", "grace@example.com", "zoe@example.com", "bob@example.com", "other@example.com"]
+    assert emails() == all_users
     assert emails("--state", "deactivated") == ["bob@example.com"]
     assert emails("--search", "ada") == ["ada@example.com", "other@example.com"]
-    assert emails("--limit", "2") == everybody[:2]
+    assert emails("--limit", "2") == all_users[:2]
     assert done("tenant", "show", "acme", "--json").json["users"] == {"active": 4, "deactivated": 1}
 
 

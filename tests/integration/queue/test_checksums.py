@@ -6,9 +6,8 @@ import asyncio
 import errno
 import hashlib
 import os
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from importer.queue.checksums import KEPT, Waits
 from importer.queue.entry import Entry
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
-from importer.requests import Trial
+from importer.requests import DryRunRequest
 from importer.rules.settings import ImportSettings
 from importer.worker import worker as worker_module
 from importer.worker.attempt import Later, RunImport, Starter, known_end
@@ -111,7 +110,13 @@ class Yard(House):
     async def trial(self, text: str) -> int:
         """Test a file on the page."""
         trial = await self.queue.arriving(
-            "acme", "/test/mine.csv", size=9, written=None, uploaded_at=NOON, dry_run=True, trial=Trial("owner")
+            "acme",
+            "/test/mine.csv",
+            size=9,
+            written=None,
+            uploaded_at=NOON,
+            dry_run=True,
+            trial=DryRunRequest("owner"),
         )
         self.folder().copy(trial).write_text(text)
         await self.queue.landed("acme", trial)
@@ -275,8 +280,7 @@ async def test_a_file_that_does_not_match_its_checksum_changes_nothing(yard: Yar
     assert code_of(ended) == "checksum_differs"
     assert hashlib.sha256(STAFF.encode()).hexdigest()[:12] in (ended.message or "")
     assert yard.shown(1)["state"] == "failed"
-    with closing(sqlite3.connect(yard.folder().users_db)) as db:
-        assert db.execute("SELECT count(*) FROM users").fetchone() == (0,)
+    assert await yard.users().highest_import() == 0, "no import was applied"
 
 
 async def test_the_newest_of_several_differing_checksums_is_named(yard: Yard) -> None:

@@ -66,7 +66,7 @@ async def test_a_read_only_database_is_reported_to_uploads_and_to_ask_to_write(t
     async with open_store(next(tmp_path.rglob("headcount.db")), serving=True) as store:
         await store.ask_to_write()
         queue = store.looking().imports()
-        await queue.last_move()
+        await queue.newest_move()
         with pytest.raises(TryAgain, match="read-only"):
             await store.looking().ask_to_write()
         with pytest.raises(TryAgain, match="read-only"):

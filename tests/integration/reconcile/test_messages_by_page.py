@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.said.spool import said_in, touched_in
+from importer.messages.spool import messages_in, touched_in
 from tests.support.importing import Company, people, sheet
 
 
@@ -22,29 +22,29 @@ async def company(tmp_path: Path) -> Company:
 
 async def test_messages_come_in_pages_that_miss_none(company: Company) -> None:
     path = company.messages / "1.jsonl"
-    everything, more = said_in(path, limit=1000)
+    everything, more = messages_in(path, limit=1000)
     assert more is None
     assert len(everything) >= 7
-    found, after = said_in(path, limit=2)
+    found, after = messages_in(path, limit=2)
     while after is not None:
-        page, after = said_in(path, after=after, limit=2)
+        page, after = messages_in(path, after=after, limit=2)
         found += page
     assert found == everything
 
 
 async def test_messages_are_found_by_severity_and_code(company: Company) -> None:
     path = company.messages / "1.jsonl"
-    errors, more = said_in(path, severity="error", limit=5)
+    errors, more = messages_in(path, severity="error", limit=5)
     assert len(errors) == 5
     assert more is None
     assert {each["severity"] for each in errors} == {"error"}
     code = errors[0]["code"]
-    assert said_in(path, severity="error", code=code, limit=1000) == (errors, None)
-    assert said_in(path, severity="warning", code=code) == ([], None)
+    assert messages_in(path, severity="error", code=code, limit=1000) == (errors, None)
+    assert messages_in(path, severity="warning", code=code) == ([], None)
 
 
 async def test_an_import_without_messages_has_an_empty_page(tmp_path: Path) -> None:
-    assert said_in(tmp_path / "1.jsonl") == ([], None)
+    assert messages_in(tmp_path / "1.jsonl") == ([], None)
 
 
 async def test_users_that_a_dry_run_would_change_are_found_by_action(tmp_path: Path) -> None:

@@ -253,11 +253,11 @@ async def test_an_undo_is_written_with_its_effects(tmp_path: Path) -> None:
 
 async def test_the_next_file_is_compared_with_the_import_before(tmp_path: Path) -> None:
     company = Company(tmp_path)
-    everybody = [f"p{number}" for number in range(20)]
-    await company.run(people(*everybody[:10]), deactivate_missing=True)
-    await company.run(people(*everybody), deactivate_missing=True)
+    all_users = [f"p{number}" for number in range(20)]
+    await company.run(people(*all_users[:10]), deactivate_missing=True)
+    await company.run(people(*all_users), deactivate_missing=True)
     await company.undo()
-    smaller = await company.run(people(*everybody[1:10]), deactivate_missing=True)
+    smaller = await company.run(people(*all_users[1:10]), deactivate_missing=True)
     assert smaller.state is ImportState.COMPLETED  # with 20 rows before it, 9 would be too few
     assert smaller.counts.deactivated == 1
 

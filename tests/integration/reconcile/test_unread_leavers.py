@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from importer.messages.spool import messages_in
 from importer.model import ImportState, Outcome, Problem
-from importer.said.spool import said_in
 from tests.support.importing import HEADER, Company, codes, people, sheet
 
 ANN, BO, CY = (("Ann", "Lee", "ann@a.test"), ("Bo", "Ng", "bo@a.test"), ("Cy", "Oh", "cy@a.test"))
@@ -60,7 +60,7 @@ async def test_the_first_message_counts_the_leavers_of_an_unread_column(
         assert (first.code, first.severity, first.line, first.column) == ("unread_leavers", "warning", 3, column)
         assert f"Column “{column}” says that 1 user has left" in first.message
         assert setting in first.message
-        kept, _ = said_in(company.messages / f"{company.imports}.jsonl", limit=1)
+        kept, _ = messages_in(company.messages / f"{company.imports}.jsonl", limit=1)
         assert kept[0]["code"] == "unread_leavers"
         assert outcome.counts.warnings == 1  # and there is no other message about the column
     assert outcome.state is ImportState.UNCHANGED

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from importer.messages import spool as spool_module
+from importer.messages.spool import Spool, counted_in, messages_in
+from importer.messages.whole_file import ABOUT_THE_FILE, LOOKED_AT, look_first
 from importer.model import MESSAGES_IN_REPORT, ImportState, Outcome, Problem, Severity
-from importer.said import spool as spool_module
-from importer.said.spool import Spool, counted_in, said_in
-from importer.said.whole_file import ABOUT_THE_FILE, LOOKED_AT, look_first
 from tests.support.importing import HEADER, Company, codes, people, sheet
 
 BAD_ROWS = MESSAGES_IN_REPORT + 50
@@ -28,7 +28,7 @@ def with_bad_rows(*rows: tuple[str, str, str]) -> bytes:
 
 
 def kept(company: Company, limit: int = 100_000) -> list[dict[str, object]]:
-    messages, _ = said_in(company.messages / f"{company.imports}.jsonl", limit=limit)
+    messages, _ = messages_in(company.messages / f"{company.imports}.jsonl", limit=limit)
     return messages
 
 
@@ -99,7 +99,7 @@ async def test_messages_about_a_file_above_the_limit_follow_among_those_of_rows(
         spool.say([Problem(Severity.ERROR, "invalid_email", "Write one.", 2)])
         spool.say(Problem(Severity.WARNING, "unknown_column", "It is unknown.", 1) for _ in range(3))
         spool.keep()
-    messages, _ = said_in(tmp_path / "1.jsonl")
+    messages, _ = messages_in(tmp_path / "1.jsonl")
     assert [said["code"] for said in messages] == [
         *("unknown_column", "unknown_column"),
         *("invalid_email", "unknown_column"),

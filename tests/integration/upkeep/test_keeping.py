@@ -126,7 +126,7 @@ async def test_retention_never_deletes_what_the_next_undo_needs(yard: Yard) -> N
     outcome = await undo_import(yard.undoing(2), yard.users(), yard.folder().messages)
     assert outcome.state is ImportState.UNDONE
     async with yard.users().snapshot() as directory:
-        states = {user["email"]: user["state"] async for page in directory.everybody() for user in page}
+        states = {user["email"]: user["state"] async for page in directory.all_users() for user in page}
     assert states == {"ann@example.com": "active", "bob@example.com": "deactivated"}
     with pytest.raises(Refused, match="no longer kept"):
         await undo_import(yard.undoing(1), yard.users(), yard.folder().messages)
@@ -266,10 +266,10 @@ class Told:
     def __init__(self) -> None:
         self.stale: list[Feed] = []
 
-    async def tell_stale(self, feed: Feed) -> None:
+    async def notify_stale(self, feed: Feed) -> None:
         self.stale.append(feed)
 
-    async def tell_fresh(self, feed: Feed) -> None:
+    async def close_stale(self, feed: Feed) -> None:
         pass
 
 

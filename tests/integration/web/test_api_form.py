@@ -10,7 +10,7 @@ import pytest
 
 from server.web.api.asking import BODY_BYTES_MOST
 from server.web.api.document import document
-from server.web.not_done import MEDIA_TYPE
+from server.web.http_problem import MEDIA_TYPE
 from tests.support.importing import people
 from tests.support.site import Site, open_site
 

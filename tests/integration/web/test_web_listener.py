@@ -20,8 +20,8 @@ from server.web import slow_clients
 from server.web.crowd import SPARE, Caps
 from server.web.door import caller_of
 from server.web.downloads import Streamed
+from server.web.http_problem import HttpProblem, as_http_problem
 from server.web.listener import WebListener, _listening
-from server.web.not_done import NotDone, as_not_done
 from tests.support.waiting import eventually
 
 ASKED = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -228,7 +228,7 @@ async def held(request: Request) -> Response:
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    return as_not_done(error).answer()
+    return as_http_problem(error).answer()
 
 
 def ask(path: str, **headers: str) -> bytes:
@@ -248,7 +248,7 @@ async def crowded() -> AsyncIterator[Scene]:
         Route("/shown/{token}", shown),
         Route("/held/{token}", held),
     ]
-    app = Starlette(routes=routes, exception_handlers={NotDone: refused})
+    app = Starlette(routes=routes, exception_handlers={HttpProblem: refused})
     listener = WebListener(app, "127.0.0.1", 0, [ip_network("127.0.0.1")], CAPS)
     async with AsyncExitStack() as clients:
         yield Scene(await listener.start(), listener, clients)

@@ -108,11 +108,11 @@ async def test_slow_advice_delays_no_import_and_is_added_to_the_report_later(
         await yard.ends(1, ImportState.FAILED)
         await yard.ends(2, ImportState.COMPLETED)
         assert yard.advice(1) is None
-        moved = await yard.queue.last_move()
+        moved = await yard.queue.newest_move()
         gate.set()
 
         async def comes() -> bool:
-            return yard.advice(1) is not None and await yard.queue.last_move() > moved
+            return yard.advice(1) is not None and await yard.queue.newest_move() > moved
 
         await eventually(comes, what="the advice")
 

@@ -41,12 +41,17 @@ def test_the_summary_names_every_count_of_a_report() -> None:
 
 
 @pytest.mark.parametrize(
-    ("active", "users"), [(0, "0 active users"), (1, "1 active user"), (2000, "2,000 active users")]
+    ("active", "deactivated", "sentence"),
+    [
+        (0, 0, "It would deactivate 0 of 0 active users."),
+        (1, 1, "It would deactivate 1 of 1 active user (the limit is 10%)."),
+        (2000, 300, "It would deactivate 300 of 2,000 active users (the limit is 10%)."),
+    ],
 )
 def test_a_held_import_counts_its_active_users_in_the_right_plural(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, active: int, users: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, active: int, deactivated: int, sentence: str
 ) -> None:
-    guard = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, active, 1)
+    guard = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, active, deactivated)
     report = Report(
         id=1,
         tenant="acme",
@@ -58,5 +63,5 @@ def test_a_held_import_counts_its_active_users_in_the_right_plural(
     )
     print_report(report, tmp_path / "touched.jsonl")
     told = capsys.readouterr().out
-    assert f"It would deactivate 1 of {users} (limit: 10%)." in told
+    assert f"{sentence}\n" in told
     assert "sync_users.csv, 1 byte, 1 row\n" in told

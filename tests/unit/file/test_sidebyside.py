@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from importer.file.blocks import Block, FileBefore
+from importer.file.blocks import Block, PreviousFile
 from importer.file.sidebyside import Pieces, SideBySide
 
 HEADER = b"name,email\n"
@@ -18,7 +18,7 @@ LINES = [f"P{number},p{number}@x.org\n".encode() for number in range(60)]
 ODD = [b"\n", b'"a\n', b'b",c\n', b'"x ""y""",z\n', b"a\r\n", b'"', b"same\n", b"same\n"]
 
 
-def before(lines: list[bytes], *, unsettled: frozenset[int] = frozenset()) -> FileBefore:
+def before(lines: list[bytes], *, unsettled: frozenset[int] = frozenset()) -> PreviousFile:
     """Return a previous file with these lines after the header; line 1 after it settled user 1, and so on."""
     text = HEADER + b"".join(lines)
     users = array("i", [0, 0])
@@ -27,10 +27,10 @@ def before(lines: list[bytes], *, unsettled: frozenset[int] = frozenset()) -> Fi
         odd = bool(line.count(b'"') & 1)
         users.append(0 if is_open or odd or not line.strip() or number in unsettled else number)
         is_open ^= odd
-    return FileBefore(users, lambda at, size: text[at : at + size], lambda: None)
+    return PreviousFile(users, lambda at, size: text[at : at + size], lambda: None)
 
 
-def pieces_of(text: bytes, old: FileBefore | None, pieces: Pieces, left_out: int = 0) -> Iterator[bytes | Block]:
+def pieces_of(text: bytes, old: PreviousFile | None, pieces: Pieces, left_out: int = 0) -> Iterator[bytes | Block]:
     side_by_side = SideBySide((text[at : at + 37] for at in range(0, len(text), 37)), pieces)
     yielded = iter(side_by_side)
     yield next(yielded)
@@ -38,7 +38,7 @@ def pieces_of(text: bytes, old: FileBefore | None, pieces: Pieces, left_out: int
     yield from yielded
 
 
-def check(text: bytes, old: FileBefore | None, pieces: Pieces, left_out: int = 0) -> tuple[int, int]:
+def check(text: bytes, old: PreviousFile | None, pieces: Pieces, left_out: int = 0) -> tuple[int, int]:
     """Check that no byte is lost and that line numbers are right; return how many lines are known and unknown."""
     known = unknown = 0
     at, line = 0, 1

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
 
+from server.web.http_problem import HttpProblem
 from server.web.multipart import HEADER_BYTES_MOST, HEADERS_MOST, PARTS_MOST, PIECE_BYTES, FormFile
-from server.web.not_done import NotDone
 
 BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
 KIND = f"multipart/form-data; boundary={BOUNDARY}"
@@ -78,7 +78,7 @@ HEADER = b"X-%d: y\r\n"
     ids=["before", "after", "many", "headers", "header"],
 )
 def test_a_form_of_more_parts_or_headers_than_the_page_sends_is_refused(body: bytes) -> None:
-    with pytest.raises(NotDone) as refused:
+    with pytest.raises(HttpProblem) as refused:
         asyncio.run(taken(sent([body])))
     assert refused.value.code == "broken_form"
 
@@ -107,7 +107,7 @@ def test_a_file_name_outside_ascii_is_read() -> None:
     ],
 )
 def test_a_form_without_a_complete_file_is_refused(body: bytes, kind: str, status: int) -> None:
-    with pytest.raises(NotDone) as refused:
+    with pytest.raises(HttpProblem) as refused:
         asyncio.run(taken(sent([body], kind)))
     assert refused.value.status == status
 

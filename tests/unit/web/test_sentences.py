@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from importer.messages.grouping import without_place
 from importer.model import APPLIED, Counts, FileFacts, Guard, GuardReason, ImportState
 from importer.report import Report
-from importer.said.grouping import without_place
 from server.web.pages.sentences import and_, sentence, summary, undo_means
 
 FILE = FileFacts("sync_users.csv", 1000)

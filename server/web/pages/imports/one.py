@@ -17,7 +17,7 @@ from importer.queue.entry import Entry
 from importer.worker import decisions
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.access import Looking, Owning
-from server.web.not_done import as_not_done
+from server.web.http_problem import as_http_problem
 from server.web.office import Visit
 from server.web.pages.imports.page import outcome
 from server.web.pages.imports.parts import Asked, parts_of
@@ -94,16 +94,16 @@ async def _decided(
 async def _shown(
     request: Request, visit: Visit, import_id: int, asked: Asked, refused: Exception | None = None
 ) -> Response:
-    moved = await visit.office.reader.last_move()
+    moved = await visit.office.reader.newest_move()
     entry = await visit.entry(import_id)
-    not_done = as_not_done(refused) if refused else None
+    http_problem = as_http_problem(refused) if refused else None
     facts: dict[str, Any] = await parts_of(entry, visit.folder, visit.users, await visit.settings(), asked)
     return render(
         request,
         "import.html",
         visit,
-        status=not_done.status if not_done else 200,
-        problem=not_done,
+        status=http_problem.status if http_problem else 200,
+        problem=http_problem,
         moved=moved,
         entry=entry,
         # The message of an applied import is a warning; the template shows it above the sentence.

@@ -34,7 +34,7 @@ async def list_imports(request: Request, visit: Looking, state: str = "", before
     reader, tenant = visit.office.reader, visit.tenant
     wanted = next((each for each in STATES_SHOWN if each == state), None)
     limits = {"before": max(0, min(before, INTEGER_MAX)), "limit": PAGE + 1}
-    moved = await reader.last_move()
+    moved = await reader.newest_move()
     entries = await reader.page(tenant, state=wanted, messages=False, **limits)
     return render(
         request,

@@ -16,11 +16,11 @@ from pydantic import BaseModel, Field
 
 from importer.advice.kept import kept_advice
 from importer.folder import TenantFolder
+from importer.messages.grouping import Group, each_alone, grouped
+from importer.messages.spool import MESSAGES_KEPT, counted_in, groups_in, messages_in, touched_in
 from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
 from importer.queue.entry import Entry
 from importer.rules.identity import identity_of
-from importer.said.grouping import Group, each_alone, grouped
-from importer.said.spool import MESSAGES_KEPT, counted_in, grouped_in, said_in, touched_in
 from importer.users.users import Users
 from server.tenants.settings import TenantSettings
 from server.web.pages.words import labels_of
@@ -154,7 +154,7 @@ def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
         those = _matching(entry.outcome.messages, asked)
         messages, messages_next = each_alone(those) if asked.code else grouped(those), None
         message_counts = Counter((each.severity.value, each.code) for each in entry.outcome.messages)
-    left, left_next = said_in(folder.left(entry.id), after=asked.left, limit=MESSAGES_SHOWN)
+    left, left_next = messages_in(folder.left(entry.id), after=asked.left, limit=MESSAGES_SHOWN)
     return {
         "messages": messages,
         "messages_next": messages_next,
@@ -180,11 +180,11 @@ def _advised(folder: TenantFolder, import_id: int) -> dict[str, Any]:
 def _messages(path: Path, asked: Asked) -> tuple[list[Group], int | None]:
     """Return a page of the messages in `path` and the next cursor: each message of one code, or all codes grouped."""
     if asked.code:
-        found, following = said_in(
+        found, following = messages_in(
             path, severity=asked.severity or None, code=asked.code, after=asked.messages, limit=MESSAGES_SHOWN
         )
         return each_alone(found), following
-    groups = grouped_in(path, severity=asked.severity or None)
+    groups = groups_in(path, severity=asked.severity or None)
     end = asked.messages + MESSAGES_SHOWN
     return groups[asked.messages : end], end if len(groups) > end else None
 

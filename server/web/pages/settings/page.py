@@ -18,7 +18,7 @@ from importer.model import INTEGER_MAX
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.tenants.settings import TenantRefused, TenantSettings, changed, etag
 from server.web.access import Looking, Owning
-from server.web.not_done import as_not_done
+from server.web.http_problem import as_http_problem
 from server.web.office import Visit
 from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.settings.form import (
@@ -188,15 +188,15 @@ def _refused(request: Request, visit: Visit, sheet: Sheet, error: TenantRefused)
     """Show the form again, with an error beside each wrong field."""
     known = {name: sentence for name, sentence in error.settings.items() if name in SETTING_TEXTS}
     if not known:
-        sheet.sentence = as_not_done(error).detail
+        sheet.sentence = as_http_problem(error).detail
     sheet.errors = known
     return _page(request, visit, sheet, status=422)
 
 
 def _not_now(request: Request, visit: Visit, sheet: Sheet, error: Refused | TryAgain) -> Response:
-    not_done = as_not_done(error)
-    sheet.sentence = not_done.detail
-    return _page(request, visit, sheet, status=not_done.status)
+    http_problem = as_http_problem(error)
+    sheet.sentence = http_problem.detail
+    return _page(request, visit, sheet, status=http_problem.status)
 
 
 def _merged(request: Request, visit: Visit, sheet: Sheet) -> Response:

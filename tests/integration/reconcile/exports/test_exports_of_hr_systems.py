@@ -62,24 +62,24 @@ async def test_a_status_that_is_mapped_deactivates_and_one_that_is_not_rejects(c
 
 
 async def test_an_export_of_one_country_is_held_and_the_complete_list_is_applied(company: Company) -> None:
-    everybody = range(100)
-    await company.run(staff(*everybody), **WHOLE)
+    all_users = range(100)
+    await company.run(staff(*all_users), **WHOLE)
     country = range(89, 99)
-    outcome = await company.run(staff(*(number for number in everybody if number not in country)), **WHOLE)
+    outcome = await company.run(staff(*(number for number in all_users if number not in country)), **WHOLE)
     assert (outcome.state, outcome.counts.deactivated) == (ImportState.COMPLETED, 10)
     outcome = await company.run(staff(*country), **WHOLE)
     assert (outcome.state, outcome.counts.deactivated) == (ImportState.HELD, 90)
     assert outcome.guard is not None
     assert GuardReason.TOO_MANY_DEACTIVATIONS in outcome.guard.reasons
-    outcome = await company.run(staff(*everybody), **WHOLE)
+    outcome = await company.run(staff(*all_users), **WHOLE)
     assert (outcome.state, outcome.counts.reactivated, outcome.active) == (ImportState.COMPLETED, 10, 100)
 
 
 async def test_a_user_who_leaves_and_returns_keeps_one_record_and_history(company: Company) -> None:
-    everybody = range(40)
+    all_users = range(40)
     for turn in range(9):
         out = turn % 2
-        await company.run(staff(*(number for number in everybody if number != 7 or not out)), **WHOLE)
+        await company.run(staff(*(number for number in all_users if number != 7 or not out)), **WHOLE)
     found = await company.sql(
         "SELECT c.import_id, c.field, c.new FROM changes AS c"
         " JOIN users AS u ON u.id BETWEEN c.user_id - c.more AND c.user_id"

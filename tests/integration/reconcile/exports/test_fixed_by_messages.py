@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from importer.messages.grouping import grouped_problems
 from importer.model import ImportState
 from importer.requests import Approval
-from importer.said.grouping import grouped_problems
 from tests.integration.reconcile.exports.broken import (
     BROKEN_CELL,
     CASES,

@@ -26,7 +26,7 @@ from importer.folder import TenantFolder
 from importer.model import NEVER_RAN, ImportState, Written
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
-from importer.requests import Trial
+from importer.requests import DryRunRequest
 from importer.worker.closing import Closing
 from server.files.contracts import TenantLimits
 from server.files.drafts import Draft
@@ -57,7 +57,7 @@ SpaceOf = Callable[[str, Path], AbstractContextManager[Space]]
 """Returns the files of a tenant (by name and folder), with the quota that its SFTP sessions share."""
 
 
-class Trials:
+class DryRuns:
     """Queues dry runs from the page and the API. `queue` must be the one whose worker runs them."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Trials:
                 try:
                     await _receive(draft, chunks, settings)
                     staged = folder.staging / os.fsdecode(draft.name)
-                    import_id = await finish(self._land(tenant, staged, called, draft.size, Trial(by)))
+                    import_id = await finish(self._land(tenant, staged, called, draft.size, DryRunRequest(by)))
                 finally:
                     draft.discard(_close_later)
                 await space.recounted()
@@ -109,7 +109,7 @@ class Trials:
             staged = folder.staging / secrets.token_hex(16)
             try:
                 tested = await self._take_newest(tenant, folder, staged)
-                trial = Trial(by, chosen, tested.id)
+                trial = DryRunRequest(by, chosen, tested.id)
                 file = tested.file
                 return await finish(self._land(tenant, staged, file.name, file.size, trial, tested.written))
             finally:
@@ -152,7 +152,7 @@ class Trials:
         raise Refused("no_kept_file", NO_KEPT_FILE)
 
     async def _land(
-        self, tenant: str, staged: Path, name: str, size: int, trial: Trial, written: Written | None = None
+        self, tenant: str, staged: Path, name: str, size: int, trial: DryRunRequest, written: Written | None = None
     ) -> int:
         """Queue the file at `staged`; return the id. `written` is known only for files that came over SFTP."""
         import_id = await self._queue.arriving(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from importer.messages.grouping import LINES_NAMED, VALUES_NAMED, each_alone, first_groups, grouped_problems
 from importer.model import Problem, Severity
-from importer.said.grouping import LINES_NAMED, VALUES_NAMED, each_alone, first_groups, grouped_problems
 
 
 def bad_date(line: int, value: str = "soon", column: str = "hire_date", message: str = "Write it.") -> Problem:

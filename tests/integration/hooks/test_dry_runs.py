@@ -18,14 +18,14 @@ from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.queue import Queue
-from importer.requests import Trial
+from importer.requests import DryRunRequest
 from importer.rules.settings import ImportSettings
 from importer.worker.attempt import Starter, known_end
 from importer.worker.closing import Closing
 from importer.worker.recovery import recover, remove_leftovers
 from importer.worker.worker import Worker
-from server.hooks import trials as trials_module
-from server.hooks.trials import NO_NAME, WAITING_MOST, Trials, tidy_name
+from server.hooks import dry_runs as trials_module
+from server.hooks.dry_runs import NO_NAME, WAITING_MOST, DryRuns, tidy_name
 from server.tenants.settings import TenantRefused
 from server.tenants.tenants import server_database
 from tests.support.importing import people, sheet
@@ -42,7 +42,7 @@ class Desk:
         self.queue = queue
         self.folder = house.folder
         self.closing = Closing(queue, self.tenants.folder, Watching())
-        self.trials = Trials(self.tenants, queue, self.closing, house.listener.space)
+        self.trials = DryRuns(self.tenants, queue, self.closing, house.listener.space)
 
     async def settings_of(self, tenant: str) -> ImportSettings:
         return await self.tenants.settings(tenant)
@@ -113,7 +113,7 @@ async def test_a_dry_run_of_a_file_from_the_page_changes_no_user(desk: Desk) -> 
     entry = await desk.ended(number)
     assert (entry.state, entry.dry_run, entry.path) == (ImportState.COMPLETED, True, "/test/Staff list.csv")
     assert entry.file.name == "Staff list.csv"
-    assert entry.trial == Trial("olga")
+    assert entry.trial == DryRunRequest("olga")
     assert entry.outcome
     assert (entry.outcome.counts.created, entry.outcome.counts.unchanged) == (1, 1)
     assert await desk.users() == before
@@ -264,7 +264,7 @@ async def test_other_settings_are_tested_on_the_newest_file_that_is_not_a_dry_ru
     assert (await found(desk.queue, tested)).state is ImportState.FAILED
     number = await desk.trials.of_settings("acme", {"delimiter": ";", "encoding": "UTF-8"}, "olga")
     entry = await desk.ended(number)
-    assert entry.trial == Trial("olga", {"delimiter": ";"}, tested)
+    assert entry.trial == DryRunRequest("olga", {"delimiter": ";"}, tested)
     assert entry.outcome
     assert (entry.state, entry.outcome.counts.created) == (ImportState.COMPLETED, 1)
     assert (await desk.tenants.settings("acme")).delimiter == ","
@@ -366,7 +366,7 @@ async def test_a_dry_run_without_a_copy_is_aborted_after_a_crash(desk: Desk) -> 
 
 async def promised(desk: Desk) -> int:
     return await desk.queue.arriving(
-        "acme", "/test/x.csv", size=5, written=None, uploaded_at=NOON, dry_run=True, trial=Trial("olga")
+        "acme", "/test/x.csv", size=5, written=None, uploaded_at=NOON, dry_run=True, trial=DryRunRequest("olga")
     )
 
 

@@ -38,7 +38,7 @@ LOOK_S = 2.0
 CHANGE_S = 10.0
 """Seconds between two test writes while the disk works."""
 
-NO_ROOM = {"disk_full", "disk_error"}
+DISK_CODES = {"disk_full", "disk_error"}
 """Codes of `TryAgain` for a disk that cannot be written."""
 
 FULL = "the disk of the server is full"
@@ -113,7 +113,7 @@ class DataDisk:
             try:
                 return await work()
             except TryAgain as error:
-                if error.code not in NO_ROOM or not self._why:
+                if error.code not in DISK_CODES or not self._why:
                     raise
                 if not logged:
                     log.error("The server cannot start: %s; retrying.", error.message, extra={"event": "start_waits"})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.room import DataDisk
+from server.data_disk import DataDisk
 
 
 @pytest.mark.logs("disk_unseen", "disk_unusable", "disk_usable")

@@ -25,9 +25,9 @@ from typing import IO, TypedDict, cast
 
 from importer.file.formulas import escape_formula, unescape_formula
 from importer.file.header import REPORT_COLUMNS, Header
+from importer.messages.grouping import Group, grouped
+from importer.messages.whole_file import rank
 from importer.model import MESSAGES_IN_REPORT, Problem, Severity
-from importer.said.grouping import Group, grouped
-from importer.said.whole_file import rank
 
 MESSAGES_KEPT = 10_000
 """The most messages of one import that are stored; the others are only counted. errors.csv is always complete."""
@@ -201,7 +201,7 @@ class Spool:
         return f".{self._id}.{name}.new"
 
 
-def said_in(
+def messages_in(
     path: Path, *, severity: str | None = None, code: str | None = None, after: int = 0, limit: int = 100
 ) -> tuple[list[dict[str, object]], int | None]:
     """Return up to `limit` messages of the file `path` (`<id>.jsonl`), and the next `after` (None: no more).
@@ -213,7 +213,7 @@ def said_in(
     return _page(path, asked, after, limit)
 
 
-def grouped_in(path: Path, *, severity: str | None = None) -> list[Group]:
+def groups_in(path: Path, *, severity: str | None = None) -> list[Group]:
     """Return the messages of the file `path` (`<id>.jsonl`) in groups; only those of this severity."""
     with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
         said = map(json.loads, lines)
@@ -231,7 +231,7 @@ def counted_in(path: Path) -> Counter[tuple[str, str]]:
 def touched_in(
     path: Path, *, action: str | None = None, after: int = 0, limit: int = 100
 ) -> tuple[list[Touched], int | None]:
-    """Return a page of `<id>.touched.jsonl`, as `said_in` does: the users that an import would change, by action."""
+    """Return a page of `<id>.touched.jsonl`, as `messages_in` does: users that an import would change, by action."""
     found, more = _page(path, {} if action is None else {"action": action}, after, limit)
     return cast(list[Touched], found), more
 

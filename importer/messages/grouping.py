@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from importer.messages.whole_file import is_about_the_file
 from importer.model import Problem, Severity
-from importer.said.whole_file import is_about_the_file
 
 LINES_NAMED = 5
 VALUES_NAMED = 3

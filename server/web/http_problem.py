@@ -47,11 +47,11 @@ AGAIN_S = 10
 """The seconds in Retry-After."""
 
 
-class NotDone(Exception):  # noqa: N818 - what it is
+class HttpProblem(Exception):  # noqa: N818 - what it is
     """The end of a request as a problem of RFC 9457.
 
     `detail` is a sentence that says what to do. `code` is stable; None if the status says enough. `errors` has a
-    sentence for each wrong parameter, field or setting, by name. `as_not_done` converts a `Refusal` to a NotDone.
+    sentence for each wrong parameter, field or setting, by name. `as_http_problem` converts a `Refusal` to a NotDone.
     """
 
     def __init__(
@@ -89,18 +89,18 @@ class NotDone(Exception):  # noqa: N818 - what it is
         return body
 
 
-def as_not_done(error: Exception) -> NotDone:
+def as_http_problem(error: Exception) -> HttpProblem:
     """Map an exception that is an answer to the NotDone sent to the client. Pure."""
-    if isinstance(error, NotDone):
+    if isinstance(error, HttpProblem):
         return error
     if isinstance(error, HTTPException):
         code, sentence = _SENTENCES.get(error.status_code, (None, error.detail))
-        return NotDone(error.status_code, sentence, code=code, headers=error.headers)
+        return HttpProblem(error.status_code, sentence, code=code, headers=error.headers)
     if isinstance(error, RequestValidationError):
         return unfit(error.errors())
     if isinstance(error, TryAgain):
         detail = f"Not possible now: {error.message}. Nothing was changed. Try again later."
-        return NotDone(
+        return HttpProblem(
             507 if error.code == "disk_full" else 503, detail, code=error.code, headers={"retry-after": str(AGAIN_S)}
         )
     if isinstance(error, Refusal):
@@ -114,13 +114,13 @@ _SENTENCES = {
 }
 
 
-def unfit(errors: Sequence[ErrorDetails]) -> NotDone:
+def unfit(errors: Sequence[ErrorDetails]) -> HttpProblem:
     """Return the NotDone for a request that does not fit: all errors, and the first as the sentence. Pure."""
     found: dict[str, str] = {}
     for each in errors:
         found.setdefault(_where(each), reason(each))
     name, sentence = next(iter(found.items()))
-    return NotDone(422, f"{name}: {sentence}.", code="bad_request", errors=found)
+    return HttpProblem(422, f"{name}: {sentence}.", code="bad_request", errors=found)
 
 
 def _where(error: ErrorDetails) -> str:
@@ -129,8 +129,8 @@ def _where(error: ErrorDetails) -> str:
     return ".".join(str(part) for part in place) or "body"
 
 
-def _refused(error: Refusal) -> NotDone:
+def _refused(error: Refusal) -> HttpProblem:
     status = STATUS.get(error.code, 422 if isinstance(error, KeyRefused) else 409)
     errors = error.settings if isinstance(error, TenantRefused) else {}
     headers = {"retry-after": str(AGAIN_S)} if status in {429, 503} else {}
-    return NotDone(status, as_sentence(error.message), code=error.code, headers=headers, errors=errors)
+    return HttpProblem(status, as_sentence(error.message), code=error.code, headers=headers, errors=errors)

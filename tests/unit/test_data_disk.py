@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.room import FREE_BYTES, FULL, READ_ONLY, RESERVE_BYTES, Free, why_disk_unusable
+from server.data_disk import FREE_BYTES, FULL, READ_ONLY, RESERVE_BYTES, Free, why_disk_unusable
 
 BOTH = FREE_BYTES + RESERVE_BYTES
 
