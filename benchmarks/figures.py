@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 MIB = 1024 * 1024
-HEADINGS = ("what", "Headcount", "beside it", "", "ratio", "promised", "holds")
+HEADINGS = ("what", "Headcount", "beside it", "", "ratio", "target", "met")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The questions of a login, answered on the event loop itself: soon or not at all."""
+"""The stored data that a login reads on the event loop itself, so without a long wait."""
 
 from __future__ import annotations
 

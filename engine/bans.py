@@ -38,5 +38,5 @@ class BanStore(Protocol):
         """Write these bans and remove those that are `over`: all or none.
 
         A ban of a source in `known` that is no longer stored was lifted, and is not written. Returns the sources of
-        these.
+        such bans.
         """

@@ -29,9 +29,9 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The result of the newest pruning. `what` identifies the state that was pruned.
+    """The result of the newest pruning. `what` has the facts that decided it: after a change of them, prune again.
 
-    `again_at` (RFC 3339) is when more is to be deleted; None: never.
+    Prune again at `again_at` (RFC 3339), too; None: only after a change.
     """
 
     what: str

@@ -1,4 +1,4 @@
-"""Hints that an import has changed, for those that follow imports; some hints may be missed."""
+"""Hints that an import has changed, for pages that follow imports: of several changes only the newest is reported."""
 
 from __future__ import annotations
 

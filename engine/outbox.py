@@ -74,7 +74,7 @@ class OutboxStore(Protocol):
         """Return how many messages wait, for every channel."""
 
     async def newest(self, tenant: str, limit: int) -> list[Message]:
-        """Return the newest messages to a tenant, in whatever state, newest first."""
+        """Return the newest messages to a tenant, in every state, newest first."""
 
     async def prune(self, ran_s: float, *, never_sent_s: float, now: str, before: str) -> None:
         """Count `ran_s` more seconds for waiting messages, give up old ones, and delete ended ones.

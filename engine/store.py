@@ -17,7 +17,7 @@ from importer.queue.queue import Queue
 
 
 class Store(Protocol):
-    """The store of one server. Its parts are values: get one as often as needed, except `accounts`.
+    """The store of one server. Call a method as often as needed; only the result of `accounts` must be closed.
 
     Every part raises TryAgain if nothing can be read or written now (disk full, database busy); then nothing was
     changed. It raises DatabaseUnusable if the database is damaged, and DatabaseFault for a bug in Headcount. It never
@@ -58,7 +58,7 @@ class Store(Protocol):
         """Return the hints that an import has changed."""
 
     async def ask_to_write(self) -> None:
-        """Begin a change without changing anything. Raises TryAgain if nothing can be written."""
+        """Check that something can be written: begin a change, and change nothing. Raises TryAgain if it fails."""
 
     def looking(self) -> Store:
         """Return the same store for readers, which must not wait for writes. Nothing may be changed through it."""

@@ -1,4 +1,4 @@
-"""The event loop of the server. While a client waits for its CLOSE, a step of the loop reads little from the others.
+"""The event loop of the server. While a client waits for its CLOSE, it reads little from other connections.
 
 A CLOSE at a hook's path takes about ten steps of the loop, one after the other. A step reads from every connection
 that has data, so beside many uploads it is long. In a hurry the loop first reads from no other connection for

@@ -56,8 +56,8 @@ async def open_database(
     with `make` is a database created if there is none or an empty one: for a caller that creates the whole folder.
     Statements run in the connection's thread, or as `through` does it.
 
-    Raises DatabaseUnusable; SchemaTooNew if a newer Headcount wrote it; TryAgain if the disk is full or another
-    process does not even let it be read.
+    Raises DatabaseUnusable; SchemaTooNew if a newer Headcount wrote it; TryAgain if the disk is full, or if another
+    process has locked it even for readers.
     """
     try:
         return await _open(path, kind, readonly, make, through or Threaded)

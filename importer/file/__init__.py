@@ -1,1 +1,1 @@
-"""Splits the bytes of a file into records and cells."""
+"""Split the bytes of a file into records and cells."""

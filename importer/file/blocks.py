@@ -1,4 +1,4 @@
-"""Lines compared with the previous file: the user of each known line, and the unknown lines.  Pure."""
+"""Lines compared with the previous file: the user of each known line, and the unknown lines. Pure."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def block_of(text: bytes, line: int, users: array[int]) -> Block:
 
 
 def has_zero(numbers: array[int]) -> bool:
-    """Whether a number is 0. Searching for its bytes first takes a tenth of the time."""
+    """Return whether a number is 0. Searching for its bytes first takes a tenth of the time."""
     return bytes(numbers.itemsize) in numbers.tobytes() and 0 in numbers
 
 

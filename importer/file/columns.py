@@ -1,4 +1,4 @@
-"""Reads the header, and reports problems of its columns.  Pure.
+"""Read the header, and report problems of its columns. Pure.
 
 A missing required column or a known column twice raises `FileError`. A variant spelling of a known name is a warning.
 An unknown column is ignored with a warning that says how to fix it.
@@ -78,7 +78,7 @@ def _duplicates(names: Sequence[str], cells: Sequence[str], line: int, known: Na
 
 
 def _is_ignored(name: str, known: Names) -> bool:
-    """Whether a column of this name is ignored without a message."""
+    """Return whether a column of this name is ignored without a message."""
     if name in known.mapping:
         return not known.mapping[name]
     return not name or name.startswith("_")

@@ -1,4 +1,4 @@
-"""Finds which lines of a block were in the previous file, and the users of those.  Pure.
+"""Find which lines of a block were in the previous file, and the users of those. Pure.
 
 Lines are searched where they are expected: as equal bytes if a block is equal, and line by line if cells changed. If
 rows were added or removed, they are searched among the lines nearby. If many are not found, the rows are probably in

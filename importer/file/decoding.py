@@ -1,4 +1,4 @@
-"""Decodes the bytes of a file, and reports where they cannot be decoded.  Pure.
+"""Decode the bytes of a file, and report where they cannot be decoded. Pure.
 
 A byte order mark overrides the setting (one of UTF-32 only if the setting is UTF-32). No byte is replaced or skipped:
 bytes that do not decode raise `FileError`, after all text before them was yielded. So the first fault of a file is

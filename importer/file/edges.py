@@ -1,4 +1,4 @@
-"""Lines before the header and after the last row: Excel's `sep=;`, an end mark, skipped lines.  Pure."""
+"""Lines before the header and after the last row: Excel's `sep=;`, an end mark, skipped lines. Pure."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def end_mark_skipped(line: int) -> Problem:
 
 
 def is_sep_line(raw: str) -> bool:
-    """Whether the record `raw` is a `sep=` line, which names the delimiter for a spreadsheet."""
+    """Return whether the record `raw` is a `sep=` line, which names the delimiter for a spreadsheet."""
     return len(raw) <= LINE_SHOWN and _SEP.fullmatch(raw) is not None
 
 

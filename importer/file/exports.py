@@ -1,5 +1,5 @@
 """Headers that HR systems write, by source: a public page of the vendor or of a program that reads its files, or a
-public file. Assumed synonyms are in `synonyms`.  Pure.
+public file. Assumed synonyms are in `synonyms`. Pure.
 """
 
 from __future__ import annotations

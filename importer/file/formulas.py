@@ -1,4 +1,4 @@
-"""Escapes cells that a spreadsheet would run as formulas, and reads escaped cells.  Pure."""
+"""Escape cells that a spreadsheet would run as formulas, and read escaped cells. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields, and which field each header means.  Pure.
+"""The fields, and which field each header means. Pure.
 
 A tenant may map other headers to fields. If several headers map to one field, the first in the mapping that the file
 has counts; the name of the field itself comes last. Case, surrounding spaces, non-breaking and zero-width characters
@@ -144,18 +144,18 @@ def heading(cell: str) -> str:
 
 
 def is_correction(cells: Sequence[str]) -> bool:
-    """Whether these cells are the header of a correction file."""
+    """Return whether these cells are the header of a correction file."""
     return CORRECTION_MARK in map(heading, cells)
 
 
 def makes_header(cells: Sequence[str], known: Names) -> bool:
-    """Whether `cells` name every required column."""
+    """Return whether `cells` name every required column."""
     columns = match_columns([heading(cell) for cell in cells], known)
     return all(name in columns for name in known.required)
 
 
 def seems_header(cells: Sequence[str], known: Names) -> bool:
-    """Whether `cells` name every required column, perhaps by a synonym."""
+    """Return whether `cells` name every required column, perhaps by a synonym."""
     return {*known.required} <= _meant(cells, known)
 
 

@@ -1,4 +1,4 @@
-"""Recognizes files that are not CSV by their first bytes: archives, encrypted files, web pages, errors.  Pure.
+"""Recognize files that are not CSV by their first bytes: archives, encrypted files, web pages, errors. Pure.
 
 The message names the kind of file and what to do. Only beginnings that no list of users can have are listed.
 """

@@ -1,4 +1,4 @@
-"""Recognizes headers of columns that show which users have left: a last day, a flag, its opposite or a status.  Pure.
+"""Recognize headers of columns that show which users have left: a last day, a flag, its opposite or a status. Pure.
 
 A header is split into words, without accents and case. Words that only say whose column it is (employee, contract) do
 not count. The rest must be a word listed here exactly, so a header that only looks similar (Leave Type, Probation End
@@ -172,7 +172,10 @@ _ACCOUNTS = _set("account login konto compte cuenta conto conta")
 
 
 def is_of_an_account(header: str) -> bool:
-    """Whether a column is about an account, which may be disabled during a leave and enabled after the last day."""
+    """Return whether a column is about an account.
+
+    An account may be disabled during a leave, and enabled after the last day.
+    """
     return bool(_ACCOUNTS & set(words_of(header)))
 
 
@@ -236,7 +239,7 @@ def _meant(words: list[str]) -> Tells | None:
 
 
 def _is_date_of(words: list[str], joined: str) -> bool:
-    """Whether the words are only a word for a day and one for an end: `Date Left`, `Austrittsdatum`, `dateEnd`."""
+    """Return whether the words are only one for a day and one for an end: `Date Left`, `Austrittsdatum`."""
     rest = "".join(word for word in words if word not in _DATE)
     if rest != joined and rest in _END:
         return True

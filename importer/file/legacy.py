@@ -1,4 +1,4 @@
-"""Guesses the single-byte encoding of a text, for messages and advice only.  Pure.
+"""Guess the single-byte encoding of a text, for messages and advice only. Pure.
 
 The message of a failed file and its advice guess from the same bytes, so they agree. The guess never decides how a
 file is read: that is up to the settings and the byte order mark.

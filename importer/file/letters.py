@@ -1,4 +1,4 @@
-"""Invisible characters: which are trimmed from cells, and how messages and mails show the others.  Pure."""
+"""Invisible characters: which are trimmed from cells, and how messages and mails show the others. Pure."""
 
 from __future__ import annotations
 

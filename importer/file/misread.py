@@ -1,4 +1,4 @@
-"""Finds out why a file has no header where it is expected, for the error message.  Pure."""
+"""Find out why a file has no header where it is expected, for the error message. Pure."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def why_no_header(error: FileError, beginning: Beginning, left_out: Batch, known
 
 
 def is_line_in_quotes(cells: Sequence[str], raw: str) -> bool:
-    """Whether the record `raw` is a single cell in quotes that contains delimiters."""
+    """Return whether the record `raw` is a single cell in quotes that contains delimiters."""
     filled = [cell for cell in cells if cell.strip()]
     return '"' in raw and len(filled) == 1 and any(each in filled[0] for each in DELIMITERS)
 

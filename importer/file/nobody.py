@@ -1,4 +1,4 @@
-"""Recognizes rows that are not users: totals, end marks, counts and repeated headers.  Pure.
+"""Recognize rows that are not users: totals, end marks, counts and repeated headers. Pure.
 
 A row counts as one only if each filled cell is a word of such rows, a number, or a repeated header. A row with any
 other text may be a user whose identifier is blank. It must stay one: then no absent user is deactivated.
@@ -105,7 +105,7 @@ def why_not_a_user(line: int, cells: Sequence[str], header: Header, raw: str) ->
 
 
 def looks_like_footer(cells: Sequence[str]) -> bool:
-    """Whether each filled cell is a word of totals, end marks or counts, or a number beside one."""
+    """Return whether each filled cell is a word of totals, end marks or counts, or a number beside one."""
     filled = [(at, cell.strip()) for at, cell in enumerate(cells) if cell.strip()]
     text = " ".join(cell for _, cell in filled)
     if not text.strip(_RULER):
@@ -132,7 +132,7 @@ def looks_like_footer(cells: Sequence[str]) -> bool:
 
 
 def surely_a_footer(cells: Sequence[str]) -> bool:
-    """Whether a last line that may be cut off is surely a footer, not the beginning of a row."""
+    """Return whether a last line that may be cut off is surely a footer, not the beginning of a row."""
     text = " ".join(cells)
     words = _words(text)
     return looks_like_footer(cells) and (_has_digit(text) or not words or _is_unmistakable(words))
@@ -147,7 +147,7 @@ def _words(text: str) -> list[str]:
 
 
 def is_header_again(cells: Sequence[str], header: Header) -> bool:
-    """Whether the row repeats the header, or labels its columns."""
+    """Return whether the row repeats the header, or labels its columns."""
     filled = [(at, cell) for at, cell in enumerate(cells) if cell.strip()]
     if not filled or any("@" in cell or _has_digit(cell) for _, cell in filled if cell not in header.raw):
         return False
@@ -156,7 +156,7 @@ def is_header_again(cells: Sequence[str], header: Header) -> bool:
 
 
 def is_another_header(line: int, cells: Sequence[str], header: Header) -> bool:
-    """Whether the row names all required columns but is not the header: other columns, or another order.
+    """Return whether the row names all required columns but is not the header: other columns, or another order.
 
     Right below the header, another name may be a label.
     """

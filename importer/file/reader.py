@@ -1,4 +1,4 @@
-"""Reads a file as a header and batches of records, and reports problems of the whole file.  Pure.
+"""Read a file as a header and batches of records, and report problems of the whole file. Pure.
 
 splitting.py splits text into records; edges.py handles lines before the header and after the last row. This module
 finds the header, or reports why there is none.

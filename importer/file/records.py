@@ -1,4 +1,4 @@
-"""Checks one record against RFC 4180, strictly, and reports where it breaks the rules.  Pure."""
+"""Check one record against RFC 4180, strictly, and report where it breaks the rules. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_ROW = 1024 * 1024
 
 
 def is_sound(raw: str, delimiter: str) -> bool:
-    """Whether the quotes and line ends of one record are correct. Time and memory are linear in its length.
+    """Return whether the quotes and line ends of one record are correct. Time and memory are linear in its length.
 
     If the record is split at its quotes, every second piece is inside quotes. A piece outside may touch a quote only
     with a delimiter, or is empty: it lies between two quotes that mean one.

@@ -1,4 +1,4 @@
-"""Reads a file side by side with the previous one, and finds the known lines, which need no parsing.  Pure.
+"""Read a file side by side with the previous one, and find the known lines, which need no parsing. Pure.
 
 Most lines of most files were in the previous file. A line is known if the same line there was a whole row that
 settled its user. So bytes are compared, an equal block at once, and only unknown lines are decoded, split into cells

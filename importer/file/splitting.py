@@ -1,4 +1,4 @@
-"""Splits the text of a file into records with line numbers: line ends, quotes, limits, blank lines.  Pure.
+"""Split the text of a file into records with line numbers: line ends, quotes, limits, blank lines. Pure.
 
 RFC 4180, read strictly. Most files have no quotes, so a block of text is first checked as a whole and split at its
 line ends. A block with anything unusual is walked record by record. Either way faults are in the order of the file.
@@ -142,7 +142,7 @@ class Records:
         return self._walk(text, found)
 
     def _ends_where_lines_end(self, raws: list[str]) -> bool:
-        """Whether each line with a quote is a sound, non-blank record by itself, as in most blocks."""
+        """Return whether each line with a quote is a sound, non-blank record by itself, as in most blocks."""
         quoted = [raw for raw in raws if '"' in raw]
         return all(is_sound(raw, self._delimiter) and raw.strip(self._blank) for raw in quoted)
 
@@ -187,7 +187,7 @@ class Records:
         return ""
 
     def _stays_open(self, piece: str) -> bool:
-        """Whether a quote opens in `piece` and is still open at its end. If not, the record is broken."""
+        """Return whether a quote opens in `piece` and is still open at its end. If not, the record is broken."""
         fault = quote_fault(self.line, piece, self._delimiter)
         return fault is not None and fault.code == UNTERMINATED
 
@@ -241,7 +241,7 @@ class Records:
         return lines
 
     def _is_blank(self, raw: str) -> bool:
-        """Whether all cells of the sound record `raw` are blank. A cell that is a quote is not."""
+        """Return whether all cells of the sound record `raw` are blank. A cell that is a quote is not."""
         if raw.strip(self._blank):
             return False
         return '"' not in raw or not any(cell.strip(BLANKS) for cell in self.cells(self.line, raw))

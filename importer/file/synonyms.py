@@ -1,4 +1,4 @@
-"""Synonyms of the fields in other systems, for hints and proposals: a guess never maps a column.  Pure.
+"""Synonyms of the fields in other systems, for hints and proposals: a guess never maps a column. Pure.
 
 The words here are assumed, the likelier first. Headers that real exports have, with their sources, are in `exports`.
 A header for a code, a private value or another person is not a synonym, even if it looks like one.

@@ -1,8 +1,8 @@
 """Read a checksum file, and decide what it means for an upload. Pure.
 
 A checksum that matches an upload proves the upload complete, whenever the checksum arrived. A checksum that matches
-no upload counts against an upload that it may have been sent for. It must have arrived after the upload before that
-one, and before the upload after it.
+no upload counts against each upload that it may have been sent for: it arrived after the previous upload and before
+the next one.
 
 A checksum that matches another upload, or made another import fail, counts against no upload. So the previous file's
 checksum, still in the folder beside the new file, does not make the new file fail.
@@ -144,9 +144,9 @@ def missing(file: FileFacts) -> Outcome:
 
 
 def unread(file: FileFacts) -> Outcome:
-    """Return the outcome of an import whose file stayed unreadable for CHECKSUM_WAIT:
+    """Return the outcome of an import whose file stayed unreadable for CHECKSUM_WAIT.
 
-    its checksum was not compared.
+    Its checksum was not compared.
     """
     message = (
         f"The server could not read the file for {CHECKSUM_WAIT // timedelta(minutes=1)} minutes, so it was not "

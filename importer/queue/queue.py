@@ -8,8 +8,8 @@
 Each change names the states it may start from. If the server and a command decide at the same time, one wins and the
 other gets Refused.
 
-Which import runs next is decided in order.py, which decisions an import allows in allowed.py. The rest of an end is
-in closing.py, and reads are in listing.py.
+order.py decides which import runs next, and allowed.py which decisions an import allows. Reads are in listing.py.
+importer/worker/closing.py does the other steps of an end. The SQL is in engine/sqlite/server/queue.py.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Reads cells by the rule of their field, under the import settings of a tenant."""
+"""Read cells by the rule of their field, under the import settings of a tenant."""

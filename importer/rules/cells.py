@@ -1,4 +1,4 @@
-"""The rules of most columns: one trimmed cell -> its value, or what is wrong with it.  Pure."""
+"""The rules of most columns: one trimmed cell -> its value, or what is wrong with it. Pure."""
 
 from __future__ import annotations
 

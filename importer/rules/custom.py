@@ -1,4 +1,4 @@
-"""Custom fields of a tenant: how they are defined, and how cells of each type are read.  Pure."""
+"""Custom fields of a tenant: how they are defined, and how cells of each type are read. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describes forms of dates, and recognizes the form of a date that is not in the expected one.  Pure."""
+"""Describe forms of dates, and recognize the form of a date that is not in the expected one. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads and writes a day in a form of strptime, without a locale.  Pure.
+"""Read and write a day in a form of strptime, without a locale. Pure.
 
 `%b` and `%B` know the months in all languages that users may have. If the form names a time, a fraction of a second
 or a zone, the text must have it, but it does not change the day. Only a fraction may be missing, as systems omit one

@@ -1,4 +1,4 @@
-"""Warnings that appear once for a column: counts their cells while the file streams.  Pure."""
+"""Warnings that appear once for a column: counts their cells while the file streams. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Email addresses: which are valid, how they are stored and compared.  Pure."""
+"""Email addresses: which are valid, how they are stored and compared. Pure."""
 
 from __future__ import annotations
 

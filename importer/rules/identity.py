@@ -1,4 +1,4 @@
-"""The identifier of a user: the email address, or a custom field such as an employee number.  Pure.
+"""The identifier of a user: the email address, or a custom field such as an employee number. Pure.
 
 Addresses are compared in NFC and lower case, custom identifiers exactly. The table users has a column for each:
 `email_key`, and `external_id` with the value of the custom field. Only this module decides which of the two counts;

@@ -1,4 +1,4 @@
-"""Languages: reads a code, and proposes a code for a word or for another code.  Pure.
+"""Languages: reads a code, and proposes a code for a word or for another code. Pure.
 
 A word is never read as a language: the message only proposes the code.
 """

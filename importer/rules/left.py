@@ -1,4 +1,4 @@
-"""Reads cells of columns that show which users have left but that no setting reads.  Pure.
+"""Read cells of columns that show which users have left but that no setting reads. Pure.
 
 Only for warnings and proposals, never to deactivate a user. The words are grouped by how certain they are, and cover
 the languages of common files. Dates are read in every usual form; of two possible days, the later counts.
@@ -184,7 +184,7 @@ def last_day_in(cell: str, date_format: str) -> str | None:
 
 
 def means_no_day(day: str) -> bool:
-    """Whether systems write this day (YYYY-MM-DD) for “no day”. Days far in the future do no harm."""
+    """Return whether systems write this day (YYYY-MM-DD) for “no day”. Days far in the future do no harm."""
     return day < _OLDEST or day == _DAY_0
 
 

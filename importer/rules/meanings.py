@@ -1,4 +1,4 @@
-"""Reads the cells of one column: trims them, applies value_mapping, and handles blank cells.  Pure.
+"""Read the cells of one column: trim them, apply value_mapping, and handle blank cells. Pure.
 
 The rule of each column is in `cells`, `emails`, `timezones` and `custom`. Most cells of a file repeat, so the meaning
 of a cell is cached.

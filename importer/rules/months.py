@@ -1,4 +1,4 @@
-"""Names and usual abbreviations of the months, in the languages that users may have.  Pure."""
+"""Names and usual abbreviations of the months, in the languages that users may have. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognizes cells without a value: spreadsheet errors and formulas, words for “no value”, and HTML.  Pure.
+"""Recognize cells without a value: spreadsheet errors and formulas, words for “no value”, and HTML. Pure.
 
 An error or a formula is never a value: it rejects the row if a value is required, else it leaves the field unchanged.
 Words for “no value” and HTML entities are kept, since they may be intended. Each makes one warning for a column, not
@@ -74,17 +74,17 @@ _NAMES = frozenset({"first_name", "last_name"})
 
 
 def means_no_value(text: str) -> bool:
-    """Whether `text` is a word that systems write for “no value”."""
+    """Return whether `text` is a word that systems write for “no value”."""
     return len(text) <= _LONGEST_NOTHING and text.lower() in _NOTHING
 
 
 def is_error(text: str) -> bool:
-    """Whether `text` is what a spreadsheet writes if a formula fails."""
+    """Return whether `text` is what a spreadsheet writes if a formula fails."""
     return text.lower() in _ERRORS or bool(_OTHER_ERRORS.fullmatch(text))
 
 
 def is_formula(text: str) -> bool:
-    """Whether `text` begins like a spreadsheet formula."""
+    """Return whether `text` begins like a spreadsheet formula."""
     return bool(_FORMULA.match(text))
 
 
@@ -117,7 +117,7 @@ def sift(name: str, rule: Rule, *, needed: bool, free: bool) -> Rule:
 
 
 def is_garbled(text: str) -> bool:
-    """Whether `text` has the mark of a lost letter, or UTF-8 letters that were read in another encoding."""
+    """Return whether `text` has the mark of a lost letter, or UTF-8 letters that were read in another encoding."""
     return "\ufffd" in text or any(_is_letter(run) for run in _RUN.findall(text))
 
 

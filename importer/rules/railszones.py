@@ -1,4 +1,4 @@
-"""Time zone names of Ruby on Rails, which many HR systems show, and their IANA zones.  Data."""
+"""Time zone names of Ruby on Rails, which many HR systems show, and their IANA zones. Data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks one row: its valid values, and a problem for each invalid cell.  Pure.
+"""Check one row: its valid values, and a problem for each invalid cell. Pure.
 
 `meanings` reads each cell. This module combines the cells of a row: an invalid cell is an error, or a warning in the
 row of a leaver. It also reports rows that are not users and rows with another number of cells than the header.
@@ -211,7 +211,7 @@ class RowChecker:
         return CheckedRow(line, key, identifier, bool(left_by), values, problems, left_by, stays_by, notes)
 
     def names_the_same(self, cells: Sequence[str], before: Sequence[str]) -> bool:
-        """Whether two complete rows have the same identifier cell."""
+        """Return whether two complete rows have the same identifier cell."""
         at = self._identifier_at
         return len(cells) == len(before) == self._expected and cells[at] == before[at]
 
@@ -243,7 +243,7 @@ class RowChecker:
         return tuple(name for name in said if said[name]), tuple(name for name in said if not said[name])
 
     def is_person(self, line: int, cells: Sequence[str], raw: str) -> bool:
-        """Whether a row has a valid identifier and does not look like a total or an end mark."""
+        """Return whether a row has a valid identifier and does not look like a total or an end mark."""
         if self.key(cells) is None:
             return False
         if self._by_address:
@@ -252,7 +252,7 @@ class RowChecker:
         return sum(bool(tidy(cell)) for cell in ours) > 1 and not why_not_a_user(line, cells, self._header, raw)
 
     def _may_not_be_a_user(self, cells: Sequence[str]) -> bool:
-        """Whether a row with a valid identifier may still be a total: a word can be an identifier."""
+        """Return whether a row with a valid identifier may still be a total: a word can be an identifier."""
         if self._by_address or "@" in cells[self._email_at]:
             return False
         return not any(letter.isdigit() for letter in cells[self._identifier_at])
@@ -264,7 +264,7 @@ class RowChecker:
 
     @staticmethod
     def _has_one_cell(cells: Sequence[str], notes: Sequence[Note]) -> bool:
-        """Whether the only fault of a row is that all cells but one are blank."""
+        """Return whether the only fault of a row is that all cells but one are blank."""
         return sum(bool(tidy(cell)) for cell in cells) == 1 and not any(text for _, text, _ in notes)
 
     def _one_cell(self, line: int, cells: Sequence[str]) -> Problem:
@@ -305,7 +305,7 @@ class RowChecker:
         return CheckedRow(line, None, None, False, {}, [problem])
 
     def _begins_like_a_row(self, cells: Sequence[str]) -> bool:
-        """Whether the cells of a ragged row fit the first columns: all are valid, and one is the address."""
+        """Return whether the cells of a ragged row fit the first columns: all are valid, and one is the address."""
         at = self._email_at
         if at >= len(cells) or not any(cells):
             return False

@@ -1,4 +1,4 @@
-"""The rule of each column, under the settings of a tenant.  Pure."""
+"""The rule of each column, under the settings of a tenant. Pure."""
 
 from __future__ import annotations
 

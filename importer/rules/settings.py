@@ -1,4 +1,4 @@
-"""The import settings of one tenant, with safe defaults, validated together.  Pure.
+"""The import settings of one tenant, with safe defaults, validated together. Pure.
 
 Headers and values are compared without case, surrounding spaces and invisible characters.
 """
@@ -267,7 +267,7 @@ def _refuse_headers(mapping: Mapping[str, str], columns: tuple[str, ...]) -> Non
 
 
 def _reads_text(encoding: str) -> bool:
-    """Whether Python knows `encoding`, and a header and line end in it decode to the same text."""
+    """Return whether Python knows `encoding`, and a header and line end in it decode to the same text."""
     sample = 'first_name,e;|\t"1"\r\n'
     try:
         name = codecs.lookup(encoding.strip()).name
@@ -277,7 +277,7 @@ def _reads_text(encoding: str) -> bool:
 
 
 def _reads_its_own(date_format: str) -> bool:
-    """Whether days written in `date_format` are read as the same days."""
+    """Return whether days written in `date_format` are read as the same days."""
     try:
         return all(check_date(date_in(day, date_format), date_format) == day for day in _SAMPLE_DAYS)
     except ValueError:

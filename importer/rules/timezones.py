@@ -1,4 +1,4 @@
-"""Time zones: a city, an IANA name, a Rails name or a Windows name -> the IANA name.  Pure.
+"""Time zones: a city, an IANA name, a Rails name or a Windows name -> the IANA name. Pure.
 
 Case, accents, and whether a space is an underscore do not matter. A name of several places is refused: a guess never
 sets the time zone of a user.

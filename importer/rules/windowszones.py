@@ -1,4 +1,4 @@
-"""Windows names of time zones, and their IANA zones (territory 001, the world).  Data.
+"""Windows names of time zones, and their IANA zones (territory 001, the world). Data.
 
 From windowsZones of the Unicode CLDR, with current IANA names for old spellings. Its six bare offsets, such as
 UTC-08, are omitted: they mostly mean a place whose clocks change.

@@ -16,10 +16,7 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class SettingChange:
-    """One change of a setting:
-
-    when (RFC 3339), by which user, the setting, and its old and new value as JSON text.
-    """
+    """One change of a setting: its old and new value as JSON text, the time (RFC 3339), and its author."""
 
     changed_at: str
     changed_by: str

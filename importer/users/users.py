@@ -1,4 +1,4 @@
-"""All stored data of one tenant's users, wherever it is stored."""
+"""The protocol of all stored data of one tenant's users. The SQL is in engine/sqlite/tenant/users.py."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from importer.users.undoing import Undoing
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`are`: there are users.
+    """Facts about the stored users. `are`: there are users.
 
-    `numbered`: the custom fields that may be the identifier: each user has a value of its own.
+    `numbered`: the custom fields that may be the identifier, because each user has a different value.
     """
 
     are: bool
@@ -173,7 +173,7 @@ class Users(Protocol):
         """Read all stored data. Blocks, and for long. Raises DatabaseUnusable unless all of it is sound."""
 
     def looks_like(self) -> object:
-        """Return a value that stays equal (also its `repr`) until the storage is replaced or its owner changes.
+        """Return a value that stays equal (also its `repr`) until the storage is written, replaced or newly owned.
 
         It opens nothing, so many tenants can be checked in one go. Blocks.
         """

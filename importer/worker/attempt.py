@@ -1,7 +1,7 @@
 """One start of an import: it ends with an outcome, or is queued again.
 
-The tenant's own database decides whether the import was applied, before anything else is believed: after its commit
-the import never runs again and is never called failed.
+After an error, and before a checksum makes an import fail, the tenant's own database is asked first whether the
+import was applied (`known_end`). So an import that was committed never runs again and is never called failed.
 """
 
 from __future__ import annotations

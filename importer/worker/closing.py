@@ -1,4 +1,4 @@
-"""Ends an import: first /results, then its state, then the copies that are no longer needed.
+"""End an import: first /results, then its state, then the copies that are no longer needed.
 
 In this order a reader of a final state finds its results, and after a crash in between the same steps are repeated. A
 report that cannot be written (disk full) delays no import: it is written later.

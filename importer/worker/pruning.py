@@ -1,4 +1,4 @@
-"""Deletes what retention.py selects: in small steps, and not while an import of the tenant runs.
+"""Delete what retention.py selects: in small steps, and not while an import of the tenant runs.
 
 Copies of ended imports may be deleted at any time: only a download reads them.
 

@@ -1,4 +1,4 @@
-"""Repairs the queue at a start: unfinished arrivals, imports that were running, and copies without an import.
+"""Repair the queue at a start: unfinished arrivals, imports that were running, and copies without an import.
 
 Runs before the server listens. Running it twice, or being killed during it, does no harm.
 """

@@ -1,7 +1,8 @@
-"""The loop that runs imports: find the next one, claim it, run it, close it; two at a time, one of a tenant.
+"""The loop that runs imports: find the next one, claim it, run it, close it; two at a time, one of each tenant.
 
-One start is run in attempt.py. This module decides which import runs when. It loses no end: an end that cannot be
-written now is written later, at the latest by the next start of the server.
+turns.py finds the next import of a tenant, attempt.py runs one start of it, and closing.py writes its end. This
+module takes the oldest of all tenants. It loses no end: an end that cannot be written now is written later, at the
+latest by the next start of the server.
 """
 
 from __future__ import annotations

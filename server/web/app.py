@@ -1,4 +1,4 @@
-"""Builds the HTTP app: health, the API, the pages, and the middleware around them."""
+"""Build the HTTP app: health, the API, the pages, and the middleware around them."""
 
 from __future__ import annotations
 

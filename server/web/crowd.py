@@ -1,4 +1,4 @@
-"""Decides which HTTP connection is closed when there are too many. Pure.
+"""Decide which HTTP connection is closed when there are too many. Pure.
 
 A connection is a stranger until it has carried a request with a valid token (or session). Strangers have at most half
 of all places. A new stranger takes the place of the oldest stranger of the source with the most. So a new client is

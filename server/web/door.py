@@ -1,4 +1,4 @@
-"""Counts HTTP connections and refuses those above the caps; crowd.py decides which.
+"""Count HTTP connections and refuse those above the caps; crowd.py decides which.
 
 The door is the outermost layer of the app. Around it is only uvicorn's layer for trusted proxies, which sets the
 client's address. Every request has its `Caller`: access.py passes it the token, and it counts event streams.

@@ -1,4 +1,4 @@
-"""Bounds the size of forms, and reads them piece by piece, so that no form blocks the event loop.
+"""Bound the size of forms, and read them piece by piece, so that no form blocks the event loop.
 
 A form is read before the route checks the token. Without a bound, a client without a token could fill the memory.
 """

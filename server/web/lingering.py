@@ -1,4 +1,4 @@
-"""Closes a connection whose client may still be sending: what it sends is read and dropped, for a while.
+"""Close a connection whose client may still be sending: what it sends is read and dropped, for a while.
 
 Closing a socket with unread data resets the connection, and the client may lose the answer (a 400, a 413). So the
 server closes its own side only and reads on, within bounds. The connection counts in the crowd until it is closed.

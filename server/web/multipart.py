@@ -1,4 +1,4 @@
-"""Reads the file in a browser's form (RFC 7578) and passes its bytes on as they arrive; keeps nothing."""
+"""Read the file in a browser's form (RFC 7578) and pass its bytes on as they arrive; keep nothing."""
 
 from __future__ import annotations
 

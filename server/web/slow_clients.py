@@ -1,4 +1,4 @@
-"""Limits how long an HTTP client may keep the server waiting, and answers a client that does not speak HTTP.
+"""Limit how long an HTTP client may keep the server waiting, and answer a client that does not speak HTTP.
 
 A silent client holds a descriptor, and uploads need descriptors, too. A connection ends when the head of a request is
 late, when no more of a body arrives, or when the client does not take the end of an answer. The number of connections

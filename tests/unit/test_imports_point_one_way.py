@@ -1,8 +1,8 @@
-"""Imports point one way: the layout of docs/architecture.md, held by reading the source.
+"""Imports point one way: the source follows the layers of docs/architecture.md.
 
-Packages stand on each other, and so do the rooms of a package: no arrow runs back up, and none runs between two rooms
-of one height. A pure module imports only pure modules, and nothing that reads, writes, waits, logs or asks for the
-time.
+A package imports only packages below it. A room (a folder of a package) imports only rooms with a lower number, never
+one with the same. A pure module imports only pure modules, and nothing that reads, writes, waits, logs or asks for
+the time.
 """
 
 from __future__ import annotations

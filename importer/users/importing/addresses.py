@@ -11,9 +11,9 @@ from importer.users.columns import Columns
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A row that changes an address. `created`: it creates its user. `clash`:
+    """A row that changes an address. `created`: it creates its user.
 
-    the user who has the address instead.
+    `clash`: the user who has the address instead.
     """
 
     user_id: int

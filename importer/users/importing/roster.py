@@ -1,4 +1,7 @@
-"""The stored users, for one import: found, created and changed in batches. Pure."""
+"""The stored users, for one import: found, created and changed in batches. Pure.
+
+An *unknown* user is one whose creation was undone. It is kept with its id, and created again if a row names it.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +47,9 @@ class StoredUsers(Protocol):
         """Return the state of the users, before anything is written."""
 
     async def expect_all_new(self) -> None:
-        """Announce that there is no user yet and many come:
+        """Announce that there is no user yet and many come.
 
-        what only links are found by may wait for `index_links`.
+        So the indexes by which only links are found may wait for `index_links`.
         """
 
     async def index_links(self) -> None:
@@ -100,9 +103,9 @@ class StoredUsers(Protocol):
         """Write the creation of these users into their history; `ids` are ascending."""
 
     async def create_again(self, users: Sequence[tuple[Value, ...]]) -> None:
-        """Create unknown users again:
+        """Create unknown users again, with the same ids, as if they were new.
 
-        with the same ids, as if they were new (tuples as for `create`), with history.
+        The tuples are as for `create`. Writes their history.
         """
 
     async def update(self, changes: Sequence[tuple[User, Mapping[str, Value]]]) -> None:

@@ -1,4 +1,4 @@
-"""Converts settings to the content of the form, and a form that was sent to the settings to change. Pure.
+"""Convert settings to the content of the form, and a form that was sent to the settings to change. Pure.
 
 Only settings whose controls the owner changed are set. A control that is sent as it was shown changes nothing, even
 if the browser altered its text or the form cannot show the value. A control that is not sent changes nothing, either.

@@ -1,4 +1,4 @@
-"""Prepares each setting for the template: texts, control, choices and error. Pure."""
+"""Prepare each setting for the template: texts, control, choices and error. Pure."""
 
 from __future__ import annotations
 

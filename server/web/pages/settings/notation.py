@@ -1,4 +1,4 @@
-"""Writes sizes, numbers and mappings as text for the form, and reads them back exactly. Pure."""
+"""Write sizes, numbers and mappings as text for the form, and read them back exactly. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the value of a setting in words: for viewers, for the history and for defaults. Pure."""
+"""Write the value of a setting in words: for viewers, for the history and for defaults. Pure."""
 
 from __future__ import annotations
 
