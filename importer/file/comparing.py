@@ -24,9 +24,9 @@ STEP_BYTES = 4096
 MERGED_BYTES = 2048
 """The bytes that are compared line by line at once if more than one line differs."""
 FEW = 10
-"""If fewer than one line in so many of a block are known, few more of the file probably are."""
+"""If fewer than one in FEW lines of a block are known, most of the file is probably new."""
 COLD_BLOCKS = 3
-"""After so many such blocks in a row, comparing stops."""
+"""After so many blocks in a row with few known lines, comparing stops."""
 MOST_ANYWHERE = 1_500_000
 """The most lines of a previous file that is indexed as a whole, which takes some 110 bytes a line."""
 PIECE_BYTES = 1024 * 1024

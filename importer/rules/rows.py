@@ -40,15 +40,17 @@ Doubt = tuple[int, tuple[str, str, Doubtful]]
 class CheckedRow:
     """The result of checking one row.
 
-    `key` is the identifier as it is compared; None if the row does not identify a user. `identifier` is the
-    identifier as it is stored, or the text of an invalid cell; None if the cell is blank. `values` has the valid
-    fields of the file: None for a cleared one, a tuple of names for `secondary_team` (empty if cleared), the trimmed
-    text for `manager` and `coach`, the default for a cleared role or language. A blank cell that leaves its field
-    unchanged is not in it. `problems` are errors, which reject the row, unless `deactivate` is set and the row
-    identifies a user: then they are warnings. Problems of doubtful values are warnings. `deactivate`: a flag makes
-    the row a leaver's. `left_by` has the flags that do, and `stays_by` those that say the opposite; a blank flag is
-    in neither. `not_a_user`: the row is a total, an end mark or a repeated header, and its only problem says so.
-    `problems` are made from `notes`.
+    - `key`: the identifier as it is compared; None if the row does not identify a user.
+    - `identifier`: the identifier as it is stored, or the text of an invalid cell; None if the cell is blank.
+    - `deactivate`: a flag makes the row a leaver's.
+    - `values`: the valid fields of the file. None for a cleared one, a tuple of names for `secondary_team` (empty if
+      cleared), the trimmed text for `manager` and `coach`, the default for a cleared role or language. A blank cell
+      that leaves its field unchanged is not in it.
+    - `problems`, made from `notes`: errors, which reject the row. They are warnings if the value is only doubtful, or
+      if `deactivate` is set and the row identifies a user.
+    - `left_by`: the flags that make the row a leaver's; `stays_by`: those that say the opposite. A blank flag is in
+      neither.
+    - `not_a_user`: the row is a total, an end mark or a repeated header, and its only problem says so.
     """
 
     line: int

@@ -57,8 +57,8 @@ class History(Protocol):
 class Record(NamedTuple):
     """One stored change, of the user `user_id` and of the `more` users whose ids come directly before it.
 
-    `number` is its place among all changes; the users before it have as many numbers before it. `field` is a column
-    of users, and `old` and `new` are values of it; `at` is RFC 3339.
+    `number` is the place of the last user's change among all changes; the `more` users before have the numbers
+    directly before it. `field` is a column of users, and `old` and `new` are values of it; `at` is RFC 3339.
     """
 
     number: int

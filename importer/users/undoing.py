@@ -24,7 +24,7 @@ class Change:
 class Batch:
     """Some of the users that an import changed, and the changes of each, by id.
 
-    Users that were removed since are only in `changes`. `share`, 0 to 1, is how far the last of them is.
+    Users that were removed since are only in `changes`. `share`, 0 to 1, is the part of the undo read by then.
     """
 
     changes: Mapping[int, Sequence[Change]]

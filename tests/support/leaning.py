@@ -20,7 +20,7 @@ import asyncssh
 from tests.support import ROOT
 
 ROOMS = ("server/sftp", "keys")
-"""The only modules that know the library: `test_only_these_modules_know_a_driver` checks this."""
+"""The only modules that know the library: `test_only_these_modules_know_ssh` checks this."""
 
 LIBRARY = Path(asyncssh.__file__).parent
 _PRIVATE = re.compile(r"_[a-z]\w*", re.ASCII)

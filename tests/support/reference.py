@@ -1,9 +1,14 @@
 """A small, obviously right model of reconciling, in plain dictionaries, to compare the importer with.
 
-It knows rows of first and last name, address, job title, teams, manager, role, `deactivate`, `active`, `leave_date`,
-`hire_date`, a column that is not read (`End Date`) and two custom fields; cells that hold an error or a formula of a
-spreadsheet, or a word for nothing; the settings `deactivate_missing`, `reactivate_returning` and `blank_cells`; and
-days that pass. It knows no batches, digests or SQL.
+It knows:
+
+- rows of first and last name, address, job title, teams, manager, role, `deactivate`, `active`, `leave_date`,
+  `hire_date`, a column that is not read (`End Date`) and two custom fields
+- cells that hold an error or a formula of a spreadsheet, or a word for nothing
+- the settings `deactivate_missing`, `reactivate_returning` and `blank_cells`
+- days that pass
+
+It knows no batches, digests or SQL.
 """
 
 from __future__ import annotations

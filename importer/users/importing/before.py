@@ -29,9 +29,9 @@ class LinesBefore(Protocol):
     """The previous file, inside the transaction of an import."""
 
     async def file(self, salt: bytes, past: str) -> FileKept | None:
-        """Return the previous file, if its lines depended on the same `salt` and no later day than `past` was over.
+        """Return the previous file, if it has the same `salt`, and its `past` is not after this one.
 
-        Returns None otherwise.
+        Returns None otherwise: then its lines may have another meaning now.
         """
 
     async def users(self) -> array[int]:

@@ -33,9 +33,8 @@ class RowsForLater(Protocol):
     async def add_displaced(self, rows: Sequence[tuple[int, int]]) -> int:
         """Drop leavers' rows beside another row: their line, and the line of that row.
 
-        Rows that wait stay as they are.
-
-        Returns how many rows did not wait: their text is not stored yet.
+        Rows that wait stay as they are: `drop_waiting` drops these. Returns how many rows did not wait; their text is not
+        stored yet.
         """
 
     async def drop_waiting(self, rows: Sequence[tuple[int, bool, int]]) -> None:

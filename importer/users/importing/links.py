@@ -60,5 +60,6 @@ class StoredLinks(Protocol):
     async def with_changed_manager(self, first_new_id: int) -> set[int]:
         """Return the users below `first_new_id` whose manager this import changed, or that it created again.
 
-        And one of the users from `first_new_id` on who have a manager, if there is any.
+        If users from `first_new_id` on have a manager, the result has one of them: so it is empty only if no manager
+        changed.
         """

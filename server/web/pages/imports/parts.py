@@ -131,7 +131,7 @@ def _figures(counts: Counts) -> list[tuple[str, int]]:
 
 
 def timing_of(entry: Entry) -> Timing:
-    """Pure."""
+    """Return how long the import waited and ran, and its rows a second. Pure."""
     waited = _between(entry.uploaded_at, entry.started_at)
     ran = _between(entry.started_at, entry.finished_at)
     rows = round(entry.file.rows / ran) if entry.file.rows and ran else None
