@@ -1,4 +1,4 @@
-"""The layout in docs/architecture.md names every folder of the product, and only modules that exist."""
+"""docs/architecture.md names every folder of the product, and only modules and functions that exist."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 
 from tests.support import ROOT
 
-LAYOUT = (ROOT / "docs" / "architecture.md").read_text("utf-8").split("\n## Layout\n")[1].split("\n## ")[0]
+PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+LAYOUT = PAGE.split("\n## Layout\n")[1].split("\n## ")[0]
+WAY = PAGE.split("\n## From an upload to its import\n")[1].split("\n## ")[0]
 PACKAGES = ("ground", "keys", "importer", "engine", "server", "headcount")
 
 
@@ -38,3 +40,12 @@ def test_every_module_in_the_layout_exists() -> None:
             if not any(place.is_file() for place in places):
                 missing.append(f"{folder}: {module}")
     assert missing == []
+
+
+def test_every_function_on_the_way_of_an_upload_exists() -> None:
+    steps = re.findall(r"^\| [^|`]+ \| (`[^|]+) \| (`[^|]+) \|$", WAY, re.MULTILINE)
+    assert len(steps) > 10
+    for modules, functions in steps:
+        source = "".join((ROOT / each).read_text("utf-8") for each in re.findall(r"`([\w/]+\.py)`", modules))
+        for name in re.findall(r"\w+", " ".join(re.findall(r"`([\w.]+)`", functions))):
+            assert re.search(rf"\b(?:def|class) {name}\b", source), f"{name} is not in {modules}"
