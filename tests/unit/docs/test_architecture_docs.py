@@ -42,6 +42,14 @@ def test_every_module_in_the_layout_exists() -> None:
     assert missing == []
 
 
+def test_a_folder_with_its_own_table_has_every_module_in_it() -> None:
+    tables = re.split(r"^#### ([\w/]+)$", LAYOUT, flags=re.MULTILINE)[1:]
+    assert tables
+    for folder, table in zip(tables[::2], tables[1::2], strict=True):
+        modules = {file.name for file in (ROOT / folder).glob("*.py")} - {"__init__.py"}
+        assert set(re.findall(r"`(\w+\.py)`", table.split("\n### ")[0])) == modules, folder
+
+
 def test_every_function_on_the_way_of_an_upload_exists() -> None:
     steps = re.findall(r"^\| [^|`]+ \| (`[^|]+) \| (`[^|]+) \|$", WAY, re.MULTILINE)
     assert len(steps) > 10
