@@ -25,7 +25,7 @@ def test_an_absolute_promise_does_not_depend_on_the_peer() -> None:
 
 def test_the_table_names_the_promises_that_fail() -> None:
     broken, shown = table([Figure("a", "s", [3.0], "p", [1.0], most=2.0), Figure("b", "s", [3.0])]).splitlines()[2:]
-    assert broken.split("|")[-4:-1] == [" 3.00  ", " <= 2 times ", " NO    "]
+    assert broken.split("|")[-4:-1] == [" 3.00  ", " <= 2 times ", " NO  "]
     assert shown.split("|")[-2].strip() == ""
 
 
