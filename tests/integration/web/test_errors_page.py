@@ -13,8 +13,7 @@ import pytest
 from importer.model import Problem
 from tests.support import ROOT
 from tests.support.importing import Company, sheet
-from tests.unit.docs.test_errors_docs import CUSTOM_FIELDS as OWN
-from tests.unit.docs.test_errors_docs import FAILS, HOLDS, REJECTS, SAYS, UNDOES
+from tests.unit.docs.test_errors_docs import CUSTOM_FIELDS, FAILS, HOLDS, REJECTS, SAYS, UNDOES
 
 HEADER = ("first_name", "last_name", "email", "manager")
 PLAIN = "first_name,last_name,email"
@@ -23,7 +22,7 @@ EXAMPLES = [(row[0].strip("`"), row[-2]) for row in [*REJECTS, *SAYS] if "⏎" i
 FAILED = [(row[0].strip("`"), row[1].strip("`")) for row in FAILS if "⏎" in row[1]]
 ROW_EXAMPLES = [row[:3] for row in REJECTS if row[2].startswith("`") and "⏎" not in row[2]]
 BADGE = {"key": "badge", "type": "text"}
-CUSTOM_FIELDS = [field.model_dump() for field in OWN]
+FIELDS = [field.model_dump() for field in CUSTOM_FIELDS]
 SETTINGS: dict[str, dict[str, Any]] = {
     "not_reactivated": {"reactivate_returning": False},
     "absent_not_deactivated": {"deactivate_missing": True},
@@ -123,7 +122,7 @@ async def test_a_rejected_row_in_the_docs_is_rejected_with_its_code(
     header = PLAIN if not name or name in PLAIN.split(",") else f"{PLAIN},{name}"
     good = "Bo,Ng,bo@ng.test" + "," * (header.count(",") - 2)
     content = f"{header}\n{example.split('`')[1]}\n{good}\n"
-    problems = await messages_of(tmp_path, content, custom_fields=CUSTOM_FIELDS)
+    problems = await messages_of(tmp_path, content, custom_fields=FIELDS)
     assert [(problem.code, problem.column) for problem in problems] == [(code.strip("`"), name or None)]
 
 
