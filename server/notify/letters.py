@@ -66,7 +66,10 @@ def stale_letter(tenant: str, days: int, last: str | None) -> Letter:
     parts = [
         [f"No file of {tenant} was applied for {for_days}."],
         [f"The newest applied import ended at {_time(last)}." if last else "No file was ever applied."],
-        ["Check that the export runs and that its uploads arrive:", f"  headcount import list {tenant}"],
+        [
+            "Check that the export runs and that its uploads arrive. The page Imports lists them, as does:",
+            f"  headcount import list {tenant}",
+        ],
     ]
     return Letter(f"[Headcount] {tenant}: no file for {for_days}", _text(parts))
 
@@ -143,8 +146,8 @@ def _details(report: Report, leavers: Sequence[Mapping[str, object]], groups: Se
         yield from _decision(report, leavers)
     if report.counts.rejected and report.state is ImportState.COMPLETED_WITH_ERRORS:
         yield [
-            f"The rejected rows, with their errors, are in /results/sync_users-{report.id}.errors.csv.",
-            "Fix the cells there and upload that file as sync_users.csv.",
+            f"The rejected rows, with their errors, are in /results/sync_users-{report.id}.errors.csv",
+            "and on the page of the import. Fix the cells there and upload that file as sync_users.csv.",
         ]
     if groups and report.state is not ImportState.ABORTED:
         yield list(_messages(groups))
@@ -157,6 +160,7 @@ def _decision(report: Report, leavers: Sequence[Mapping[str, object]]) -> Iterat
         head += f". The first {len(leavers)}:" if total > len(leavers) else ":"
         yield [head, *(f"  {_person(leaver)}" for leaver in leavers)]
     command = f"{report.tenant} {report.id}"
+    yield ["An owner can review it on the page Imports, and approve or discard it there. The operator can also run:"]
     yield [
         "To apply it:",
         f"  headcount import approve {command}",

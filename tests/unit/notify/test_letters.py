@@ -84,6 +84,7 @@ def test_the_mail_of_a_held_import_names_the_first_leavers_and_how_to_decide() -
     assert "nothing was changed: It would deactivate 25 of 100." in letter.text
     assert "It would deactivate 25 users. The first 20:" in letter.text
     assert "  p19@example.com  Person 19\n" in letter.text
+    assert "An owner can review it on the page Imports, and approve or discard it there." in letter.text
     assert "To apply it:\n  headcount import approve acme 7\n" in letter.text
     reject = "To reject it (or upload a new file, which replaces it):\n"
     assert f"{reject}  headcount import discard acme 7\n" in letter.text
