@@ -66,7 +66,8 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "encoding": SettingText(
         Group.FILE,
         "Encoding",
-        "Usually utf-8. Older Windows systems write cp1252: set it if names with accents or umlauts come out wrong.",
+        "Usually utf-8. If letters such as é, ü or ł come out wrong, set what your system writes: on older Windows "
+        "systems cp1252 (Western Europe) or cp1250 (Central Europe).",
     ),
     "skip_first_lines": SettingText(
         Group.FILE,
@@ -87,8 +88,8 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "field_mapping": SettingText(
         Group.FILE,
         "Column names",
-        "A header in your files and the field it stands for, such as “Vorname” for first_name. Without a field, "
-        "the column is ignored.",
+        "The name of a column in your files and the field it stands for, such as “Vorname” for first_name. "
+        "Without a field, the column is ignored.",
     ),
     "value_mapping": SettingText(
         Group.FILE,
@@ -115,15 +116,15 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "max_deactivations_percent": SettingText(
         Group.SAFETY,
         "Deactivation limit",
-        "An import that would deactivate a larger share of active users, or more than half, is held. 100 turns "
-        "this off.",
+        "An import that would deactivate more than this share of the active users, or more than half of them, is "
+        "held. 100 turns this off.",
         unit="percent",
     ),
     "max_deactivations_min": SettingText(
         Group.SAFETY,
         "Small deactivations",
-        "Up to this many do not exceed the limit; more than half of the active users (at least 2) are held "
-        "anyway, unless the limit is 100.",
+        "Up to this many deactivations never exceed the deactivation limit. Deactivations of more than half "
+        "of the active users (at least 2) are held anyway, unless the limit is 100.",
         unit="users",
     ),
     "max_creations_percent": SettingText(
@@ -229,7 +230,7 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
     "allowed_networks": SettingText(
         Group.STORAGE,
         "Allowed networks",
-        "Only clients in these networks, such as 192.0.2.0/24, can connect over SFTP. Separate several with "
+        "Only computers in these networks, such as 192.0.2.0/24, can connect over SFTP. Separate several with "
         "commas. Empty: any network.",
     ),
 }

@@ -251,7 +251,7 @@ def test_the_edits_of_two_owners_are_merged_in_the_form() -> None:
         ("allowed_networks", "192.0.2.0/24, 2001:db8::/32"),
         ("invitations", "On the hire date"),
         ("value_mapping", "role: Manager = curator\nrole: n/a ="),
-        ("custom_fields", "employee_id: Number, text\nshift: shift, one of several ("),
+        ("custom_fields", "employee_id: Number, text\nshift: shift, choice ("),
         ("invitation_templates", "Portuguese (Brazil): Olá"),
     ],
 )

@@ -55,7 +55,7 @@ TYPES = {
     "number": "Number",
     "date": "Date",
     "boolean": "Yes or no",
-    "choice": "One of several",
+    "choice": "Choice",
 }
 
 LANGUAGE_NAMES = {
@@ -144,7 +144,11 @@ CONTROLS: Mapping[str, Control] = {
     "skip_first_lines": Control(Kind.NUMBER),
     "skip_last_lines": Control(Kind.NUMBER, careful="Set this only if your system writes these lines in every file."),
     "date_format": Control(Kind.LINE, _DATES),
-    "field_mapping": Control(Kind.MAPPING),
+    "field_mapping": Control(
+        Kind.MAPPING,
+        instead="One column per line: its name in your files, = and the field it stands for, such as: "
+        "Vorname = first_name. With nothing after the =, the column is ignored.",
+    ),
     "value_mapping": Control(Kind.ROWS, parts=_VALUES, row="Values"),
     "custom_fields": Control(Kind.ROWS, parts=_CUSTOM, row="Field"),
     "require_final_newline": Control(Kind.SWITCH),
