@@ -157,7 +157,8 @@ def unread(file: FileFacts) -> Outcome:
 
 def waiting(until: str) -> str:
     """Return the message of an import that waits for its checksum until the moment `until` (RFC 3339)."""
-    return f"Waiting for {CHECKSUM_NAME} until {until}: require_checksum is on. Send it to the same folder."
+    time = f"{until[:10]} {until[11:16]} UTC"
+    return f"Waiting for {CHECKSUM_NAME} until {time}: require_checksum is on. Send it to the same folder."
 
 
 def _failed(file: FileFacts, problem: Problem) -> Outcome:

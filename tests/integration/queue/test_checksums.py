@@ -173,7 +173,7 @@ async def test_an_import_waits_for_a_required_checksum(yard: Yard, dry_run: bool
     await yard.upload(STAFF, dry_run=dry_run)
     async with yard.working():
         assert await yard.says(1) == (
-            "Waiting for sync_users.csv.sha256 until 2026-03-01T13:00:00.000Z: require_checksum is on. "
+            "Waiting for sync_users.csv.sha256 until 2026-03-01 13:00 UTC: require_checksum is on. "
             "Send it to the same folder."
         )
         await yard.checksum(STAFF, dry_run=not dry_run)  # for the other folder
