@@ -302,7 +302,10 @@ class RowChecker:
                 f"Remove the extra {'delimiter' if came - expected == 1 else 'delimiters'} at the end of the row."
             )
         else:
-            message = f"{has}. Look for an extra or missing delimiter; quote text that contains one, or a line end."
+            message = (
+                f"{has}. Look for an extra or missing delimiter; "
+                "put a cell that contains one, or a line end, in quotes."
+            )
         problem = Problem(Severity.ERROR, "ragged_row", message, line, None, shown(visible(raw)))
         return CheckedRow(line, None, None, False, {}, [problem])
 

@@ -104,7 +104,7 @@ async def test_a_cause_is_reported_once_for_any_number_of_rows(
         (
             WITHOUT_TITLE,
             "ragged_row",
-            "the header 10. Look for an extra or missing delimiter; quote text that contains one",
+            "the header 10. Look for an extra or missing delimiter; put a cell that contains one",
         ),
         (line(6, lambda each: f'"{each[:-1]}"\n'), "ragged_row", "Remove the quotes around the line."),
         (
