@@ -121,8 +121,7 @@ def check_deactivate(text: str) -> bool | Invalid:
     if len(_DIGIT.findall(text)) >= 4:
         return Invalid(
             "bad_deactivate",
-            "This looks like a date, but the column takes yes or no. If it holds last days, ask the operator to map "
-            "it "
+            "This looks like a date, but the column takes yes or no. If it holds last days, map it "
             "to leave_date in field_mapping.",
         )
     return Invalid(

@@ -111,8 +111,7 @@ def _blank(name: str, required: bool, blank_leaves: bool, own: bool) -> FieldVal
     if name == "active" and not own:
         return Invalid(
             "missing_value",
-            "The cell must not be blank. Write yes or no, or ask the operator to say in value_mapping what a blank "
-            "cell means.",
+            "The cell must not be blank. Write yes or no, or say in value_mapping what a blank cell means.",
         )
     if name in ("deactivate", "leave_date") and not own:
         return None
