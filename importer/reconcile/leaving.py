@@ -120,8 +120,7 @@ def not_needed(row: CheckedRow, settings: ImportSettings) -> tuple[Problem, ...]
 def most_are_leavers(ignored: int, rows: int) -> Problem:
     message = (
         f"{ignored:,} of {rows:,} rows are leavers and were ignored, so these users were not created. If they have "
-        "not left, a column is read as its opposite: ask the operator to map it to active, not to deactivate "
-        "(field_mapping)."
+        "not left, a column is read as its opposite: map it to active, not to deactivate (field_mapping)."
     )
     return Problem(Severity.WARNING, "most_rows_are_leavers", message)
 
@@ -162,8 +161,8 @@ def _reversed(header: str, name: str) -> Problem:
     other = "active" if name == "deactivate" else "deactivate"
     message = (
         f"Column “{header}” is read as {name}, which may be its opposite: a user with yes in it "
-        f"{'is deactivated' if name == 'deactivate' else 'is active'}. If yes means the opposite, ask the operator "
-        f"to map the column to {other} (field_mapping)."
+        f"{'is deactivated' if name == 'deactivate' else 'is active'}. If yes means the opposite, map the "
+        f"column to {other} (field_mapping)."
     )
     return Problem(Severity.WARNING, "reversed_flag", message, 1, name, header)
 

@@ -191,8 +191,8 @@ class Unread:
         taken = {"active", "deactivate"} & {*self._settings.field_mapping.values(), field_name}
         not_ours = field_name not in self._settings.targets or field_name in self._settings.own
         if field_name in self._fields or not_ours or len(taken) > 1:
-            return "Fix the cells, or ask the operator to let Headcount read this column."
-        does = f'Ask the operator to set field_mapping = {{"{column.name}": "{field_name}"}}'
+            return "Fix the cells, or change field_mapping so that Headcount reads this column."
+        does = f'Set field_mapping = {{"{column.name}": "{field_name}"}}'
         if field_name == "leave_date":
             return f"{does}{self._date_format(column)}."
         words = [word for word in column.words if self._needs_mapping(word)]
@@ -202,14 +202,14 @@ class Unread:
         means = "no" if field_name == "active" else "yes"
         mapped = ", ".join(f'"{shown(visible(word))}": "{means}"' for word in words)
         return (
-            f'{does} and value_mapping = {{"{field_name}": {{{mapped}}}}}, and to add every other word of the column '
-            "to value_mapping."
+            f'{does} and value_mapping = {{"{field_name}": {{{mapped}}}}}, and add every other word of the column to '
+            "value_mapping."
         )
 
     def _date_format(self, column: _Column) -> str:
         if not any(isinstance(check_date(word, self._settings.date_format), Invalid) for word in column.words):
             return ""
-        return " and to set date_format to the form of the dates in the file"
+        return " and set date_format to the form of the dates in the file"
 
     @staticmethod
     def _needs_mapping(word: str) -> bool:

@@ -20,7 +20,7 @@ from importer.queue.checksum import differs, missing, unread, waiting
 from importer.queue.entry import Entry
 from importer.worker.attempt import INTERNAL_ERROR, NOT_READ, TENANT_BROKEN, no_space_yet
 from importer.worker.recovery import GAVE_UP, INTERRUPTED
-from server.files.near_names import what_differs
+from server.files.near_names import describe_difference
 from server.hooks.import_hook import _sentence
 from tests.support import ROOT
 from tests.support.every_file import FILES, UNDONE, File
@@ -121,7 +121,7 @@ def _without_a_file() -> Iterator[Message]:
     yield _message("gave_up", "error", None, None, GAVE_UP)
     yield _message("internal_error", "error", None, None, INTERNAL_ERROR)
     for path in IGNORED:
-        yield _of_state(ImportState.IGNORED, what_differs(path, "/sync_users.csv", wide=True) or "")
+        yield _of_state(ImportState.IGNORED, describe_difference(path, "/sync_users.csv", wide=True) or "")
     yield _of_state(ImportState.ABORTED, INTERRUPTED)
     for name in ("sync_users.csv", "sync_users.csv.sha256"):
         entry = Entry("acme", 1, ImportState.ARRIVING, False, 1, f"/{name}", replace(file, name=name), "")

@@ -33,7 +33,7 @@ class RowsForLater(Protocol):
     async def add_displaced(self, rows: Sequence[tuple[int, int]]) -> int:
         """Drop leavers' rows beside another row: their line, and the line of that row.
 
-        Rows that wait stay as they are: `drop_waiting` drops these. Returns how many rows did not wait; their text is not
+        Rows that wait stay: `drop_waiting` drops these. Returns how many rows did not wait; their text is not
         stored yet.
         """
 
