@@ -28,6 +28,9 @@ from server.cli.report_view import change_line, print_report, summary
 
 BY = "operator"
 STATES = [state.value for state in ImportState if state is not ImportState.ARRIVING]
+ABOUT_ONE = {"unknown_import", "nothing_to_undo", "not_held", "not_applied", "dry_run"}
+"""The codes of refusals that are about one import: a command on another one may succeed."""
+
 LOOK_S = 0.1
 NO_SERVER_S = 10.0
 """How long a command waits without a server on the data folder before it fails. A server may be starting."""
@@ -180,9 +183,15 @@ async def changes(tenant: str, import_id: int | None, as_json: bool) -> None:
 
 @asynccontextmanager
 async def _opened(tenant: str) -> AsyncIterator[tuple[Queue, TenantFolder]]:
+    """Open a tenant. A refusal that is about one import also names the command that lists the imports."""
     async with tenants() as opened:
         await opened.get(tenant)
-        yield opened.store.imports(), opened.folder(tenant)
+        try:
+            yield opened.store.imports(), opened.folder(tenant)
+        except Refused as error:
+            if error.code not in ABOUT_ONE:
+                raise
+            raise Refused(error.code, f"{error.message}; see: headcount import list {tenant}") from error
 
 
 async def _find(queue: Queue, tenant: str, import_id: int | None) -> Entry:

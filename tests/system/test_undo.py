@@ -41,7 +41,7 @@ def test_imports_are_undone_one_after_the_other(server: ServerProcess) -> None:
     assert set(server.users("acme").values()) == {"deactivated"}
     assert 'headcount_import_last_success_timestamp_seconds{tenant="acme"}' not in server.get("/metrics").text
     nothing = server.cli("import", "undo", "acme", check=False)
-    assert (nothing.code, nothing.err) == (1, "Error: there is no import to undo\n")
+    assert (nothing.code, nothing.err) == (1, "Error: there is no import to undo; see: headcount import list acme\n")
 
 
 def test_an_undo_requested_without_a_server_runs_at_its_next_start(server: ServerProcess) -> None:

@@ -101,7 +101,8 @@ def test_without_an_id_a_command_uses_the_newest_import_that_is_not_a_dry_run(da
 
 
 def test_an_unknown_import_is_refused_in_a_sentence(data: Path) -> None:
-    assert run_cli("import", "show", "acme", "7").err == "Error: there is no import 7 of acme\n"
+    unknown = "Error: there is no import 7 of acme; see: headcount import list acme\n"
+    assert run_cli("import", "show", "acme", "7").err == unknown
     assert "no tenant globex" in run_cli("import", "list", "globex").err
     assert run_cli("import", "show", "acme", "first").code == 2
 
@@ -214,10 +215,8 @@ def test_a_discarded_import_has_who_decided_and_stays_discarded(data: Path) -> N
     assert (discarded.code, discarded.json["state"], discarded.json["decided_by"]) == (0, "discarded", "operator")
     assert discarded.json["decided_at"]
     again = run_cli("import", "discard", "acme")
-    assert (again.code, again.err) == (
-        1,
-        "Error: import 1 of acme is discarded: only a held import can be discarded\n",
-    )
+    why = "import 1 of acme is discarded: only a held import can be discarded"
+    assert (again.code, again.err) == (1, f"Error: {why}; see: headcount import list acme\n")
 
 
 @pytest.mark.parametrize("decision", ["approve", "discard"])
