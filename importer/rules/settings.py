@@ -196,7 +196,7 @@ class ImportSettings(BaseModel):
         _refuse_keys(keys)
         if self.identifier != "email" and self.identifier not in keys:
             raise Unfit(
-                "identifier", f"identifier must be email or the key of a custom field, not {self.identifier!r}"
+                "identifier", f"identifier must be email or the key of a custom field, not “{self.identifier}”"
             )
         by_key = {field.key: field for field in self.custom_fields}
         if self.identifier in by_key and by_key[self.identifier].type != "text":
@@ -221,7 +221,7 @@ class ImportSettings(BaseModel):
         rules = rules_of(self.date_format, self.custom_fields)
         for name, values in self.value_mapping.items():
             if name not in rules:
-                raise Unfit("value_mapping", f"value_mapping names {name!r}, which is not a field")
+                raise Unfit("value_mapping", f"value_mapping names “{name}”, which is not a field")
             if name in ("email", self.identifier):
                 raise Unfit("value_mapping", f"value_mapping cannot map {name}: it identifies users")
             if len({fold(theirs) for theirs in values}) < len(values):
@@ -232,7 +232,7 @@ class ImportSettings(BaseModel):
                 found = rules[name](unicodedata.normalize("NFC", ours)) if ours else None
                 if isinstance(found, Invalid):
                     raise Unfit(
-                        "value_mapping", f"value_mapping maps {theirs!r} to {ours!r} for {name}: {found.message}"
+                        "value_mapping", f"value_mapping maps “{theirs}” to “{ours}” for {name}: {found.message}"
                     )
 
 
@@ -258,11 +258,11 @@ def _refuse_headers(mapping: Mapping[str, str], columns: tuple[str, ...]) -> Non
     for theirs, ours in mapping.items():
         name = fold(theirs)
         if not name or name in REPORT_COLUMNS:
-            raise Unfit("field_mapping", f"field_mapping cannot map the header {theirs!r}")
+            raise Unfit("field_mapping", f"field_mapping cannot map the header “{theirs}”")
         if name in seen:
-            raise Unfit("field_mapping", f"field_mapping names the header {theirs!r} twice")
+            raise Unfit("field_mapping", f"field_mapping names the header “{theirs}” twice")
         if ours and ours not in columns:
-            raise Unfit("field_mapping", f"field_mapping maps {theirs!r} to {ours!r}, which is not a field")
+            raise Unfit("field_mapping", f"field_mapping maps “{theirs}” to “{ours}”, which is not a field")
         seen.add(name)
 
 

@@ -244,7 +244,7 @@ async def _broken(opened: Tenants, name: str, needed: list[tuple[int, int]]) -> 
 def _pair(text: str) -> tuple[str, str | None]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise click.UsageError(f"{text!r} is not KEY=VALUE. Example: max_sessions=20")
+        raise click.UsageError(f"“{text}” is not KEY=VALUE. Example: max_sessions=20")
     return name.strip().lower(), value.strip() or None
 
 
