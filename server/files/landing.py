@@ -128,7 +128,7 @@ async def report_aborted(space: Space, upload: Upload, reason: str) -> None:
     """Count and log an interrupted upload, and report it to the hook it was meant for, if any. Raises nothing."""
     space.house.metrics.upload(space.tenant, "aborted")
     log.warning(
-        "The upload of %r was interrupted after %d bytes: %s",
+        "The upload of %r was interrupted after %d bytes: %s.",
         upload.path,
         upload.size,
         reason,
@@ -146,7 +146,7 @@ def report_completed(space: Space, upload: Upload) -> None:
     """Count and log a completed upload. Raises nothing."""
     space.house.metrics.upload(space.tenant, "completed")
     log.info(
-        "The upload of %r is complete (%d bytes)",
+        "The upload of %r is complete (%d bytes).",
         upload.path,
         upload.size,
         extra={"event": "upload_completed", "tenant": space.tenant},

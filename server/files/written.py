@@ -111,7 +111,7 @@ class Memory:
         if not self._warned:
             self._warned = True
             log.warning(
-                "The file system has no extended attributes: a restart loses the records of how files were written",
+                "The file system has no extended attributes: a restart loses the records of how files were written.",
                 extra={"event": "no_extended_attributes"},
             )
         found = os.fstat(fd)

@@ -105,7 +105,7 @@ class KeyAuthentication(asyncssh.SSHServer):
             self._metrics.login(known if self._refused else "", "limited" if self._limited else "refused")
             # Do not log an impossible user name: it may be a password typed in the wrong place.
             facts = {"event": "login_refused", "user": known or None, "address": str(self._address)}
-            log.info("A login was refused: %s", self._reason, extra=facts)
+            log.info("A login was refused: %s.", self._reason, extra=facts)
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
@@ -142,7 +142,7 @@ class KeyAuthentication(asyncssh.SSHServer):
         if self.login is not None:
             self._metrics.login(self.login.tenant, "accepted")
             facts = {"event": "login", "tenant": self.login.tenant, "address": str(self._address)}
-            log.info("%s logged in with key %s", self.login.tenant, self.login.fingerprint, extra=facts)
+            log.info("%s logged in with key %s.", self.login.tenant, self.login.fingerprint, extra=facts)
             self._logged_in(self.login)
 
 

@@ -77,7 +77,7 @@ class BanKeeper:
         for source in sources:
             self._written.pop(source, None)
             self._gate.forgive(source)
-            log.info("The ban of %s was lifted", source, extra={"event": "ban_lifted", "source": source})
+            log.info("The ban of %s was lifted.", source, extra={"event": "ban_lifted", "source": source})
 
     async def _round(self) -> float:
         await self.settle()

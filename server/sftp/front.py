@@ -115,7 +115,7 @@ class _Arrival(asyncio.Protocol):
         if self._balancer is not None:
             if times := self._front.refused.again(self._loop.time()):
                 log.warning(
-                    "A connection of load balancer %s was closed: %s",
+                    "A connection of load balancer %s was closed: %s.",
                     *(self._balancer, why),
                     extra={"event": "proxy_header_refused", "times": times},
                 )

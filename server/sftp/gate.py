@@ -65,7 +65,7 @@ class Gate:
         if ban is not None:
             self._metrics.source_banned()
             log.warning(
-                "%s is banned for %.0f seconds: %s",
+                "%s is banned for %.0f seconds: %s.",
                 *(source, ban.until - now, ban.reason),
                 extra={"event": "source_banned", "source": source},
             )

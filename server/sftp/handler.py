@@ -83,7 +83,7 @@ class SftpHandler(SFTPServerHandler):
         except (EOFError, OSError, asyncssh.Error):
             pass  # the client disconnected before the first request
         except Exception:
-            log.exception("An SFTP session failed", extra={"event": "sftp_session_failed"})
+            log.exception("An SFTP session failed.", extra={"event": "sftp_session_failed"})
         finally:
             await self._cleanup(None)
 
@@ -138,7 +138,7 @@ class SftpHandler(SFTPServerHandler):
             try:
                 await self._files.abandon(cast(Handle, handle), reason)
             except Exception:
-                log.exception("An open file could not be discarded", extra={"event": "sftp_session_failed"})
+                log.exception("An open file could not be discarded.", extra={"event": "sftp_session_failed"})
             finally:
                 self._handles.release(_FILE)
         for listing in self._dir_handles.values():
@@ -239,7 +239,7 @@ def _guarded(serve: Request) -> Request:
         except _EXPECTED:
             raise
         except Exception as fault:
-            log.exception("An SFTP request failed", extra={"event": "sftp_request_failed"})
+            log.exception("An SFTP request failed.", extra={"event": "sftp_request_failed"})
             raise asyncssh.SFTPFailure(
                 "Internal error. Tell the operator of the server: its log has the cause"
             ) from fault

@@ -153,7 +153,7 @@ class SftpListener:
             task.cancel()
         if late:
             many = counted(len(late), "session", "sessions")
-            log.warning("The server canceled %s that did not end in time", many, extra={"event": "sessions_cut"})
+            log.warning("The server canceled %s that did not end in time.", many, extra={"event": "sessions_cut"})
             await asyncio.wait(late)
 
     async def _watch(self) -> None:

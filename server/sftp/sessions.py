@@ -219,7 +219,7 @@ class Connection(KeyAuthentication):
         broken = f"the tenant cannot be used: {account.broken}" if account is not None and account.broken else None
         if broken or reason:
             why = broken or reason
-            log.info("A session of %s was ended: %s", self.login.tenant, why, extra={"event": "session_ended"})
+            log.info("A session of %s was ended: %s.", self.login.tenant, why, extra={"event": "session_ended"})
             self.end(BROKEN if broken else "Your key, address or company is no longer allowed to log in")
         elif idle_s and now - self.active_at > idle_s:
             self.end(f"Idle for more than {idle_s:g} seconds")
@@ -279,7 +279,7 @@ class Connection(KeyAuthentication):
         client, server = (getattr(self._conn, name, b"") for name in ("_client_kexinit", "_server_kexinit"))
         version = self._conn.get_extra_info("client_version", "?") if self._conn else "?"
         log.warning(
-            "The key exchange with %s (%s) failed: %s",
+            "The key exchange with %s (%s) failed: %s.",
             *(self._address, version, "; ".join(unshared(client, server)) or exc),
             extra={"event": "key_exchange_failed"},
         )
