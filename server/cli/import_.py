@@ -46,7 +46,7 @@ def _one_import(command: Callable[..., Any]) -> Callable[..., Any]:
 def import_() -> None:
     """List, show, approve, discard and undo imports.
 
-    Without an ID, a command uses the newest import that is not a dry run.
+    Without an ID, a command uses the newest import that is not a dry run. Undo uses the newest that changed a user.
     """
 
 
@@ -146,8 +146,8 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool)
     """Undo an applied import.
 
     The users of TENANT get the values from before the import, and the command waits for the end of the undo. Without
-    an ID, this is the newest import that changed a user; then the one before it can be undone. Fields that changed
-    after the import are kept and reported. Exits with 0 if the import was undone, 1 otherwise.
+    an ID, it undoes the newest import that changed a user; then the one before it can be undone. Fields that changed
+    after the import keep their values and are reported. Exits with 0 if the import was undone, 1 otherwise.
     """
     async with _opened(tenant) as (queue, folder):
         asked = await queue.undo(tenant, import_id, by=BY)

@@ -58,9 +58,9 @@ def summary(counts: Mapping[str, int]) -> str:
 
 def change_line(change: Mapping[str, Any]) -> str:
     """Return one change of a user: the field, the old and the new value."""
-    undo = " (undo)" if change["undo"] else ""
     if change["field"] == "created":
-        return f"created{undo}"
+        return "creation undone" if change["undo"] else "created"
+    undo = " (undo)" if change["undo"] else ""
     return f"{change['field']}: {shown(change['old'])} -> {shown(change['new'])}{undo}"
 
 

@@ -17,8 +17,8 @@ from server.settings import load_settings
 async def serve() -> None:
     """Run the server: SFTP, imports and HTTP.
 
-    SIGTERM or Ctrl-C stops it: uploads are interrupted, and the running import may end within HEADCOUNT_STOP_GRACE_S.
-    A second signal stops it at once.
+    SIGTERM or Ctrl-C stops it: uploads are interrupted, and the running import has HEADCOUNT_STOP_GRACE_S seconds to
+    end. A second signal stops it at once.
     """
     settings = load_settings()
     logs.set_up(settings.log_format, settings.log_level)
