@@ -20,7 +20,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ID = click.IntRange(max=INTEGER_MAX)
-COUNT = click.IntRange(1, INTEGER_MAX)
+
+
+class _Count(click.ParamType[int]):
+    """A whole number from 1. IntRange would show the highest integer of SQLite in each help text."""
+
+    name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        return int(click.IntRange(1, INTEGER_MAX).convert(value, param, ctx))
+
+
+COUNT = _Count()
 
 PATIENCE = 6  # tries; each waits ten seconds for a busy database
 
