@@ -185,7 +185,7 @@ class Courier:
             await self._outbox.put_off(message, BROKEN_S)
         except Exception as error:
             facts = {"event": "courier_fault", **_ids(message)}
-            tell(log, "A notification could not be sent", error, facts)
+            tell(log, "A notification could not be sent", error, facts, then="retrying")
         else:
             await self._sent(message, note)
 

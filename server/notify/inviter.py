@@ -139,7 +139,7 @@ class Inviter:
             return False
         except Exception as error:
             facts = {"event": "invitations_unsent", "tenant": tenant}
-            tell(log, f"The invitations of {tenant} cannot be sent", error, facts)
+            tell(log, f"The invitations of {tenant} cannot be sent", error, facts, then="retrying")
             return False
 
     async def _send_some(self, tenant: str, settings: TenantSettings) -> bool:
