@@ -22,7 +22,7 @@ from importer.advice.sample import SAMPLE_BYTES, footer_of, sample_of
 from importer.advice.values import Values, part_of, values_of
 from importer.file.header import DELIMITERS, Header, fold, is_correction, match_columns
 from importer.file.leavers import Tells, tells_beside
-from importer.file.nobody import is_header_again, looks_like_footer
+from importer.file.non_users import is_header_again, looks_like_footer
 from importer.rules.meanings import columns_under
 from importer.rules.settings import ImportSettings
 

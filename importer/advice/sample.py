@@ -15,7 +15,7 @@ from itertools import islice
 from importer.file.edges import BeforeEndMark, is_sep_line
 from importer.file.header import DELIMITERS
 from importer.file.misread import PEEKED
-from importer.file.nobody import looks_like_footer
+from importer.file.non_users import looks_like_footer
 from importer.rules.settings import ImportSettings
 
 SAMPLE_BYTES = 4 * 1024 * 1024

@@ -21,7 +21,7 @@ from importer.file.blocks import Block, Unsure
 from importer.file.edges import Batch
 from importer.file.header import MAX_COLUMNS, is_correction
 from importer.file.letters import BLANKS
-from importer.file.nobody import surely_a_footer
+from importer.file.non_users import surely_a_footer
 from importer.file.records import MAX_ROW, is_sound, nul, quote_fault, row_too_long
 from importer.model import Problem, Severity
 

@@ -191,7 +191,7 @@ class Unread:
         taken = {"active", "deactivate"} & {*self._settings.field_mapping.values(), field_name}
         not_ours = field_name not in self._settings.targets or field_name in self._settings.own
         if field_name in self._fields or not_ours or len(taken) > 1:
-            return "Fix the cells, or change field_mapping so that Headcount reads this column."
+            return "Fix the cells, or change the settings so that Headcount reads this column."
         does = f'Set field_mapping = {{"{column.name}": "{field_name}"}}'
         if field_name == "leave_date":
             return f"{does}{self._date_format(column)}."

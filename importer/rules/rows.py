@@ -15,7 +15,7 @@ from ground.words import counted, listed
 from importer.file.header import DELIMITERS, Header
 from importer.file.letters import visible
 from importer.file.misread import is_line_in_quotes
-from importer.file.nobody import why_not_a_user
+from importer.file.non_users import why_not_a_user
 from importer.model import Problem, Severity, shown
 from importer.rules.cells import LEAVE, Doubtful, FieldValue, Invalid
 from importer.rules.doubts import doubt

@@ -73,7 +73,7 @@ PURE = {
     "importer.file.edges",
     "importer.file.kinds",
     "importer.file.misread",
-    "importer.file.nobody",
+    "importer.file.non_users",
     "importer.file.blocks",
     "importer.file.comparing",
     "importer.file.sidebyside",

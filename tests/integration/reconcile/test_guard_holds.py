@@ -176,7 +176,7 @@ async def test_a_held_incomplete_file_counts_absent_users_without_leavers(compan
     content = sheet(*rows, header=(*HEADER, "deactivate"))
     outcome = await company.run(content, written=Written(2, 4096, 4096, False), deactivate_missing=True)
     assert (outcome.counts.deactivated, outcome.counts.deactivated_absent) == (4, 1)
-    assert "it would deactivate 1 user who is not in the file" in (outcome.message or "")
+    assert "The import would deactivate 1 user who is not in the file" in (outcome.message or "")
 
 
 async def test_a_file_cut_at_any_byte_deactivates_no_absent_user(company: Company) -> None:
@@ -201,7 +201,7 @@ async def test_the_user_on_the_last_row_is_remembered_though_the_row_was_unchang
     await company.run(sheet(*rows))
     outcome = await company.run(people(*TEN[:9]), deactivate_missing=True, max_row_drop_percent=100)
     assert outcome.guard is not None
-    assert "the last active user of the previous applied file is not in it" in (outcome.message or "")
+    assert "The last active user of the previous applied file is not in it" in (outcome.message or "")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ async def test_the_warning_does_not_suggest_a_field_that_is_a_custom_field(compa
     for column, cell in (("End Date", "2022-12-31"), ("Is active", "no")):
         (said,) = unread(await company.run(listed(column, cell), custom_fields=own, now=JUNE))
         assert "field_mapping" not in said.message
-        assert said.message.endswith("Fix the cells, or change field_mapping so that Headcount reads this column.")
+        assert said.message.endswith("Fix the cells, or change the settings so that Headcount reads this column.")
 
 
 async def test_a_column_ignored_on_purpose_gives_no_message(company: Company) -> None:

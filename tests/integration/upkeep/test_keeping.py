@@ -378,7 +378,7 @@ async def test_a_notification_about_a_feed_that_fails_is_retried(
         raise RuntimeError("a fault")
 
     with monkeypatch.context() as patched:
-        patched.setattr(watch.keeper._notifier, "tell_stale", fails)
+        patched.setattr(watch.keeper._notifier, "notify_stale", fails)
         await watch.keeper.notify_stale_feeds()
     await watch.keeper.notify_stale_feeds()
     assert [feed.tenant for feed in watch.told] == ["acme"]

@@ -6,7 +6,7 @@ import pytest
 
 from importer.file.columns import read_header
 from importer.file.header import nearest_column
-from importer.file.nobody import why_not_a_user
+from importer.file.non_users import why_not_a_user
 
 HEADER, _ = read_header(["first_name", "last_name", "email", "number"], 1)
 
