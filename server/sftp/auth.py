@@ -53,7 +53,7 @@ def refusal(directory: TenantDirectory, login: Login, now: datetime) -> str | No
         return "the tenant does not allow this address"
     verdict = account.ring.may_log_in(login.kind, login.blob, login.address, now)
     if not verdict.allowed and account.broken:
-        return f"{verdict.reason}; the tenant cannot be used: {account.broken}"
+        return f"{verdict.reason}; the tenant is broken: {account.broken}"
     return None if verdict.allowed else verdict.reason
 
 

@@ -175,7 +175,7 @@ class Connection(KeyAuthentication):
             self._limited = True
             return BUSY
         if account.broken:
-            self._reason = f"the tenant cannot be used: {account.broken}"
+            self._reason = f"the tenant is broken: {account.broken}"
             self._limited = True
             return BROKEN
         most = account.limits.max_sessions
@@ -216,7 +216,7 @@ class Connection(KeyAuthentication):
         reason = self.reason_to_end()
         if reason is None and account is not None and _identity(account.root) != self._home:
             reason = "the tenant was removed, and a new tenant has its name"
-        broken = f"the tenant cannot be used: {account.broken}" if account is not None and account.broken else None
+        broken = f"the tenant is broken: {account.broken}" if account is not None and account.broken else None
         if broken or reason:
             why = broken or reason
             log.info("A session of %s was ended: %s.", self.login.tenant, why, extra={"event": "session_ended"})
