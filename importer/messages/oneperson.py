@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ground.words import counted
+from ground.words import counted, listed
 from importer.file.header import Header
 from importer.model import GuardReason, Problem, Severity, shown
 from importer.rules.meanings import tidy
@@ -91,11 +91,6 @@ def _two_names(row: Read, first: Read) -> tuple[str, str] | None:
 def _name(row: Read) -> str:
     parts = [row.checked.values.get(name) for name in NAMES]
     return shown(" ".join(map(str, parts))) if all(parts) else ""
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 # Two users.

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ground.words import as_sentence
+from ground.words import as_sentence, listed
 from importer.errors import FileError, Stopped
 from importer.file.blocks import PreviousFile, Unsure
 from importer.file.reader import CsvReader
 from importer.file.sidebyside import PIECES, Pieces, SideBySide
-from importer.messages.oneperson import Renamed, listed, many_renamed, perhaps_the_same, what_keeps_them, would_rename
+from importer.messages.oneperson import Renamed, many_renamed, perhaps_the_same, what_keeps_them, would_rename
 from importer.messages.repeated import notes_of
 from importer.messages.spool import Spool, Touched
 from importer.messages.whole_file import look_first
