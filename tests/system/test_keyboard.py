@@ -167,9 +167,9 @@ async def approve(page: Page) -> None:
 
 
 async def send_for_a_test(page: Page, file: Path) -> None:
-    await open_in_menu(page, "Test a file")
-    await tab_to(page, page.locator("input[type=file]"))
-    async with page.expect_file_chooser() as chooser:
+    async with page.expect_file_chooser() as chooser:  # the browser needs a moment before it reports choosers
+        await open_in_menu(page, "Test a file")
+        await tab_to(page, page.locator("input[type=file]"))
         await page.keyboard.press("Enter")
     await (await chooser.value).set_files(file)
     await press(page, page.get_by_role("button", name="Test this file"))
