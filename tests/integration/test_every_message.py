@@ -8,10 +8,9 @@ import re
 import pytest
 
 from tests.support.every_message import LIST, Message, as_text, every_message
+from tests.support.sentences import AVERAGE_WORDS, MOST_WORDS
 from tests.unit.docs.test_errors_docs import codes_in_the_program
 
-MOST_WORDS = 30
-AVERAGE_WORDS = 15
 COUNTING = {
     "(held)": (r"1 user\b", "2 users"),
     "(undone)": (r"1 user\b", r"2 users\b"),

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from html.parser import HTMLParser
 
+from tests.support.sentences import MOST_WORDS
+
 NOUNS = {
     **{name: f"{name}s" for name in ("user", "row", "import", "file", "warning", "message", "setting", "key", "day")},
     **{name: f"{name}s" for name in ("connection", "column", "value", "change", "error", "notice", "line", "byte")},
@@ -14,7 +16,6 @@ NOUNS = {
     "person": "people",
     "address": "addresses",
 }
-WORDS_MOST = 30
 
 _KINDS = "active|created|updated|deactivated|reactivated|rejected|ignored|open|new|more|wrong"
 _COUNT = rf"(?<![\w,.#:%/-])(\d(?:[\d,]*\d)?) (?:(?:{_KINDS}) )?"
@@ -23,24 +24,8 @@ _MANY = re.compile(rf"{_COUNT}({'|'.join(NOUNS.values())})\b")
 _ENDS = re.compile(r"(?<=[.!?:])\s+(?=[A-Z“\"])")
 _BLOCKS = frozenset(
     {
-        *(
-            "p",
-            "li",
-            "h1",
-            "h2",
-            "h3",
-            "td",
-            "th",
-            "dt",
-            "dd",
-            "div",
-            "section",
-            "label",
-            "legend",
-            "button",
-            "option",
-        ),
-        *("summary", "caption", "title", "desc", "figcaption", "nav", "a", "span", "pre"),
+        *("p", "li", "h1", "h2", "h3", "td", "th", "dt", "dd", "div", "section", "label", "legend", "button"),
+        *("option", "summary", "caption", "title", "desc", "figcaption", "nav", "pre"),
     }
 )
 _SKIPPED = frozenset({"script", "style", "pre", "code"})
@@ -64,13 +49,13 @@ class Blocks(HTMLParser):
             self._text += "X"
         if tag in _SKIPPED:
             self._skipped += 1
-        elif tag in _BLOCKS - {"a", "span"} or {"under", "help"} & {*(facts.get("class") or "").split()}:
+        elif tag in _BLOCKS or {"under", "help"} & {*(facts.get("class") or "").split()}:
             self._end()
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _SKIPPED:
             self._skipped -= 1
-        elif tag in _BLOCKS - {"a", "span"}:
+        elif tag in _BLOCKS:
             self._end()
 
     def handle_data(self, data: str) -> None:
@@ -95,8 +80,8 @@ def sentences_of(text: str) -> list[str]:
 
 
 def long_sentences(texts: Iterable[str]) -> list[str]:
-    """Return the sentences with more than WORDS_MOST words."""
-    return [each for text in texts for each in sentences_of(text) if len(each.split()) > WORDS_MOST]
+    """Return the sentences with more than MOST_WORDS words."""
+    return [each for text in texts for each in sentences_of(text) if len(each.split()) > MOST_WORDS]
 
 
 def mean_length(texts: Iterable[str]) -> float:

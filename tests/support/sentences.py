@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 MOST_WORDS = 30
+"""The most words of one sentence of a page or message."""
 AVERAGE_WORDS = 15
+"""The most words of a sentence on average."""
 
 _END = re.compile(r"(?<=[.!?:])\s+|\n\s*\n|\n-? +")
 

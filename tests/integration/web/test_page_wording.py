@@ -13,6 +13,7 @@ from tests.support.importing import sheet
 from tests.support.keypairs import public_line
 from tests.support.pages import page, seen, settings
 from tests.support.plurals import Blocks, faults_of, long_sentences, mean_length
+from tests.support.sentences import AVERAGE_WORDS
 from tests.support.site import Site, open_site
 
 HOME = "/tenants/acme"
@@ -116,7 +117,7 @@ async def test_pages_have_the_right_plurals_and_short_sentences(site: Site, coun
     blocks = list(dict.fromkeys(block for each in texts.values() for block in each))
     assert len(blocks) > 200
     assert long_sentences(blocks) == []
-    assert mean_length(block for block in blocks if block.endswith((".", "!", "?"))) <= 15
+    assert mean_length(block for block in blocks if block.endswith((".", "!", "?"))) <= AVERAGE_WORDS
     shown = " ".join(blocks)
     assert all(text in shown for text in (*EXPECTED[count], "Held: this file would deactivate 1", "Tested settings"))
 

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
+from tests.support.sentences import AVERAGE_WORDS, MOST_WORDS
 from tests.support.texts import Kind, Text, of_markdown, of_python, of_template, texts_of
-
-LONGEST_SENTENCE = 30
-"""Words in one sentence of a page or message."""
 
 PRODUCT = ["ground", "keys", "importer", "engine", "server", "headcount"]
 PAGES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs", "deploy"]
@@ -180,7 +178,7 @@ def openings(text: Text) -> list[str]:
 def long_sentences(text: Text) -> list[str]:
     if text.kind not in {"message", "label"}:
         return []
-    return [each for each in text.sentences() if len(each.split()) > LONGEST_SENTENCE]
+    return [each for each in text.sentences() if len(each.split()) > MOST_WORDS]
 
 
 @pytest.mark.parametrize("instead", INSTEAD)
@@ -231,7 +229,7 @@ def test_sentences_of_pages_and_messages_have_at_most_15_words_on_average() -> N
     lengths = [
         len(each.split()) for path, text in texts() if text.kind in {"message", "label"} for each in text.sentences()
     ]
-    assert sum(lengths) / len(lengths) <= 15
+    assert sum(lengths) / len(lengths) <= AVERAGE_WORDS
 
 
 def test_texts_of_every_kind_are_read() -> None:

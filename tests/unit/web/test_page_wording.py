@@ -15,6 +15,7 @@ from server.web.pages.sentences import sentence, undo_means
 from server.web.pages.settings.controls import CONTROLS
 from server.web.pages.words import NOTICES
 from tests.support.plurals import faults_of, long_sentences, mean_length
+from tests.support.sentences import AVERAGE_WORDS
 
 FILE = FileFacts("sync_users.csv", 1000)
 COUNTS = ("created", "reactivated", "deactivated", "updated", "rejected")
@@ -60,8 +61,8 @@ def test_the_description_of_the_chart_has_the_right_plurals(count: int) -> None:
 def test_sentences_of_pages_are_short() -> None:
     found = [*outcomes(), *texts()]
     assert long_sentences(found) == []
-    assert mean_length(found) <= 15
-    assert mean_length(texts()) <= 15
+    assert mean_length(found) <= AVERAGE_WORDS
+    assert mean_length(texts()) <= AVERAGE_WORDS
 
 
 @pytest.mark.parametrize(
