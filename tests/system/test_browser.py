@@ -293,7 +293,8 @@ async def test_every_page_works_without_javascript(
 async def test_the_skip_link_leads_to_the_content(server: ServerProcess, browser: Browser, tenant: str) -> None:
     async with open_page(browser, url(server)) as page:
         await page.goto("/sign-in")
-        await page.keyboard.type(token(server, tenant))  # the field has the focus
+        await expect(page.get_by_label("Access token")).to_be_focused()
+        await page.keyboard.type(token(server, tenant))
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/imports")
         await page.keyboard.press("Tab")

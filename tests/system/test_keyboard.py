@@ -70,6 +70,7 @@ def url(server: ServerProcess) -> str:
 async def signed_in(page: Page, server: ServerProcess, *bearer: str) -> None:
     """Sign in by keyboard: the field has the focus."""
     await page.goto("/sign-in")
+    await expect(page.get_by_label("Access token")).to_be_focused()
     await page.keyboard.type(server.cli("token", "create", *bearer).text.strip())
     await page.keyboard.press("Enter")
     await page.wait_for_url(lambda address: "/sign-in" not in address)
