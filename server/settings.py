@@ -29,6 +29,8 @@ from server.setting_errors import nearest, reason
 
 PREFIX = "HEADCOUNT_"
 CONFIG = f"{PREFIX}CONFIG"
+MAY_HOLD_PASSWORDS = {"smtp_url", "http_public_url"}
+"""Settings whose wrong values are not quoted."""
 
 
 class SettingsError(Exception):
@@ -41,6 +43,17 @@ def _has_port(parts: SplitResult) -> bool:
         return parts.port is None or parts.port > 0
     except ValueError:
         return False
+
+
+def _is_address_of_pages(url: str) -> bool:
+    """Return whether links can begin with `url`: it is http or https, and has no login, query or fragment."""
+    if not re.fullmatch(r"[!-~]+", url) or "?" in url or "#" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # an address in brackets that is not IPv6
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc and _has_port(parts)
 
 
 def _lowered(value: object) -> object:
@@ -68,6 +81,8 @@ class ServerSettings(BaseSettings):
     sftp_public_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     http_host: Host = "127.0.0.1"
     http_port: Port = 8080
+    # The address of the pages as their readers open it, for links in mails. Without a slash at its end.
+    http_public_url: str | None = None
     # Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
     http_trusted_proxies: Annotated[Networks, NoDecode] = LOOPBACK
     # Load balancers whose PROXY header, sent before the SSH handshake, is believed.
@@ -122,6 +137,13 @@ class ServerSettings(BaseSettings):
             if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname or not _has_port(parts):
                 raise ValueError("must look like smtp+starttls://user:password@host:587 or smtps://host")
         return url
+
+    @field_validator("http_public_url")
+    @classmethod
+    def _pages(cls, url: str | None) -> str | None:
+        if url is not None and not _is_address_of_pages(url):
+            raise ValueError("must be a web address without query, such as https://headcount.example.com")
+        return url.rstrip("/") if url else None
 
     @field_validator("smtp_from")
     @classmethod
@@ -180,7 +202,7 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     where = _source(name)
-    return f"{where}: {reason(first, secret=name == 'smtp_url')}"
+    return f"{where}: {reason(first, secret=name in MAY_HOLD_PASSWORDS)}"
 
 
 def _source(name: str) -> str:

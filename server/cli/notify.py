@@ -10,6 +10,7 @@ from server.cli.output import json_option, print_json, print_list
 from server.notify.herald import TenantHerald
 from server.notify.outbox import Outbox
 from server.notify.secret import renew_secret, webhook_secret
+from server.settings import load_settings
 from server.tenants.settings import TenantRefused
 
 
@@ -67,7 +68,7 @@ async def test(tenant: str, as_json: bool) -> None:
     """
     async with tenants() as opened:
         settings = await opened.settings(tenant)
-        herald = TenantHerald(opened.folder, opened.settings)
+        herald = TenantHerald(opened.folder, opened.settings, load_settings().http_public_url)
         notices = await herald.test_notices(tenant, utc_now())
         if not notices:
             raise TenantRefused(

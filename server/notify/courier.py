@@ -18,7 +18,7 @@ from importer.errors import TryAgain
 from importer.folder import FolderOf
 from importer.queue.notices import Channel
 from server.notify.herald import SettingsOf, destination
-from server.notify.letters import Letter
+from server.notify.layout import Letter
 from server.notify.mail import Mailer, MailRefused, ServerAway
 from server.notify.outbox import Outbox
 from server.notify.secret import webhook_secret
@@ -126,7 +126,7 @@ class Courier:
 
     async def _mail(self, message: Message, settings: TenantSettings) -> str | None:
         assert self._mailer
-        letter = Letter(message.content["subject"], message.content["text"])
+        letter = Letter(message.content["subject"], message.content["text"], message.content.get("html"))
         note = await self._mailer.send(settings.notify_email, letter, message.message_id)
         self._away_times = 0
         return note

@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,9 @@ from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice
 from server.notify import letters
-from server.notify.letters import LEAVERS_SHOWN, Letter
+from server.notify.layout import Body, Links
+from server.notify.letters import LEAVERS_SHOWN
+from server.notify.rendering import letter_from
 from server.tenants.settings import TenantSettings
 from server.tenants.soundness import TenantBroken
 
@@ -34,11 +37,12 @@ SettingsOf = Callable[[str], Awaitable[TenantSettings]]
 
 
 class TenantHerald:
-    """The notifications of all tenants."""
+    """The notifications of all tenants. Mails link to pages below `public_url`; without it they have no links."""
 
-    def __init__(self, folder_of: FolderOf, settings_of: SettingsOf) -> None:
+    def __init__(self, folder_of: FolderOf, settings_of: SettingsOf, public_url: str | None = None) -> None:
         self._folder_of = folder_of
         self._settings_of = settings_of
+        self._links = Links(public_url)
 
     async def notices_of(self, entry: Entry) -> list[Notice]:
         """Return the notifications of the end of `entry`; none for a dry run."""
@@ -53,20 +57,22 @@ class TenantHerald:
         messages = await asyncio.to_thread(messages_of, self._folder_of(entry.tenant).said(entry.id))
         topic = f"import {entry.id} {entry.state}"
         body = letters.webhook_body(event, entry.finished_at or "", letters.import_data(report, leavers))
-        return _notices(entry.tenant, channels, topic, letters.letter_of(report, leavers, messages), body)
+        mail = letters.mail_of(report, leavers, messages, self._links)
+        return _notices(entry.tenant, channels, topic, mail, body)
 
     async def stale_notices(self, tenant: str, days: int, last_applied_at: str | None) -> list[Notice]:
         """Return the notifications of a feed without a file for `days` days; one topic for each `last_applied_at`."""
         data = {"tenant": tenant, "stale_after_days": days, "last_applied_at": last_applied_at}
         body = letters.webhook_body(letters.STALE, rfc3339(utc_now()), data)
-        letter = letters.stale_letter(tenant, days, last_applied_at)
-        return _notices(tenant, await self._channels(tenant), stale_topic(last_applied_at), letter, body)
+        mail = letters.stale_mail(tenant, days, last_applied_at, self._links)
+        return _notices(tenant, await self._channels(tenant), stale_topic(last_applied_at), mail, body)
 
     async def test_notices(self, tenant: str, now: datetime) -> list[Notice]:
         """Return a test notification for every channel that the tenant has set."""
         at = rfc3339(now)
         body = letters.webhook_body(letters.TEST, at, {"tenant": tenant})
-        return _notices(tenant, await self._channels(tenant), f"test {at}", letters.test_letter(tenant), body)
+        mail = letters.delivery_test_mail(tenant, self._links)
+        return _notices(tenant, await self._channels(tenant), f"test {at}", mail, body)
 
     async def _channels(self, tenant: str) -> list[Channel]:
         try:
@@ -114,8 +120,6 @@ def messages_of(file: Path) -> list[Group] | None:
         return None
 
 
-def _notices(
-    tenant: str, channels: list[Channel], topic: str, letter: Letter, body: dict[str, object]
-) -> list[Notice]:
-    contents = {Channel.MAIL: {"subject": letter.subject, "text": letter.text}, Channel.WEBHOOK: body}
+def _notices(tenant: str, channels: list[Channel], topic: str, mail: Body, body: dict[str, object]) -> list[Notice]:
+    contents = {Channel.MAIL: asdict(letter_from(mail)), Channel.WEBHOOK: body}
     return [Notice(tenant, channel, topic, json.dumps(contents[channel], ensure_ascii=False)) for channel in channels]

@@ -1,20 +1,21 @@
-"""The notifications of an import, an upload or a feed: the text of a mail, and the body of a webhook. Pure.
+"""The notifications of an import, an upload or a feed: the content of a mail, and the body of a webhook. Pure.
 
-The first sentence of a mail says what happened. A mail is plain text, and shows no cells of the file except in the
-report's messages. The mail of a held import names the users that it would deactivate, because they are to be decided.
+The first sentence of a mail says what happened to which company, and what is needed. Its readers are people of that
+company, so it names pages and no commands. A mail shows no cells of the file except in the report's messages. The
+mail of a held import names the users that it would deactivate, because they are to be decided.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
-from ground.words import as_sentence, counted
+from ground.words import counted
 from importer.file.letters import one_line
 from importer.messages.grouping import Group, first_groups, grouped_problems
 from importer.model import APPLIED, Counts, ImportState
 from importer.report import Report
+from server.notify.layout import NO_LINKS, Body, Link, Links, Section
 
 MESSAGES_SHOWN = 10
 """The most messages about rows in a mail. Messages about the whole file are all shown."""
@@ -33,50 +34,69 @@ EVENTS = {
 STALE = "feed.stale"
 TEST = "test"
 
-HELD_ALREADY = "Held, nothing was changed: "
-"""The start of a held import's message, which a mail says in its own words."""
+HELD_ALREADY, DECIDE = "Held, nothing was changed: ", " Review the users, then approve or discard."
+"""Parts of a held import's message that a mail says in its own words."""
+
+NOT_THE_FILE = frozenset({"internal_error", "gave_up"})
+"""Codes of failures that no other file fixes: the operator must look."""
+
+FIND = "Open import {id} on the page Imports. Ask the operator if you do not know its address."
+FIND_LIST = "The page Imports lists all uploads. Ask the operator if you do not know its address."
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d).*Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A mail without its address. `subject` is one line."""
-
-    subject: str
-    text: str
-
-
-def letter_of(
-    report: Report, leavers: Sequence[Mapping[str, object]] = (), messages: Sequence[Group] | None = None
-) -> Letter:
+def mail_of(
+    report: Report,
+    leavers: Sequence[Mapping[str, object]] = (),
+    messages: Sequence[Group] | None = None,
+    links: Links = NO_LINKS,
+) -> Body:
     """Return the mail about a finished or held import; `leavers` are the first users that it would deactivate.
 
     `messages` are all messages of the import, grouped. Without them, the mail has the messages of the report.
     """
     groups = grouped_problems(report.messages) if messages is None else messages
-    parts = [[_sentence(report)], *_details(report, leavers, groups), _facts(report)]
-    subject = f"[Headcount] {report.tenant}: {_subject(report)}"
-    return Letter(one_line(subject), _text(parts))
+    return Body(
+        subject=f"[Headcount] {report.tenant}: {_subject(report)}",
+        first=_sentence(report),
+        link=_link(report, links),
+        sections=tuple(_details(report, leavers, groups)),
+        facts=tuple(_facts(report)),
+    )
 
 
-def stale_letter(tenant: str, days: int, last: str | None) -> Letter:
+def stale_mail(tenant: str, days: int, last: str | None, links: Links = NO_LINKS) -> Body:
     """Return the mail about a feed without a file for `days` days; the newest applied import ended at `last`."""
     for_days = counted(days, "day", "days")
-    parts = [
-        [f"No file of {tenant} was applied for {for_days}."],
-        [f"The newest applied import ended at {_time(last)}." if last else "No file was ever applied."],
-        [
-            "Check that the export runs and that its uploads arrive. The page Imports lists them, as does:",
-            f"  headcount import list {tenant}",
-        ],
-    ]
-    return Letter(f"[Headcount] {tenant}: no file for {for_days}", _text(parts))
+    newest = f"The newest applied import ended at {shown_time(last)}." if last else "No file was ever applied."
+    return Body(
+        subject=f"[Headcount] {tenant}: no file for {for_days}",
+        first=f"No file of {tenant} was applied for {for_days}: check that the export runs and its uploads arrive.",
+        link=Link("See all uploads", links.imports(tenant), FIND_LIST),
+        sections=(
+            Section(newest),
+            Section(
+                "Look there for an upload that was interrupted, ignored or held, or that failed.",
+                (
+                    "If there is one, do what its page says.",
+                    "If there is none, no file arrived: check the system that sends the file.",
+                ),
+            ),
+            Section("This is said once. The setting “Warn when no file comes” has the number of days."),
+        ),
+        facts=(("Company", tenant),),
+    )
 
 
-def test_letter(tenant: str) -> Letter:
+def delivery_test_mail(tenant: str, links: Links = NO_LINKS) -> Body:
     """Return the mail that tests the delivery of mails."""
-    return Letter(f"[Headcount] {tenant}: test", f"This is a test. Mails about imports of {tenant} reach you.\n")
+    return Body(
+        subject=f"[Headcount] {tenant}: test",
+        first=f"This is a test, and there is nothing to do: mails about imports of {tenant} reach you.",
+        link=Link("See the imports", links.imports(tenant), FIND_LIST),
+        facts=(("Company", tenant),),
+    )
 
 
 def webhook_body(event: str, at: str, data: Mapping[str, object]) -> dict[str, object]:
@@ -88,10 +108,6 @@ def import_data(report: Report, leavers: Sequence[Mapping[str, object]] = ()) ->
     """Return the report, with the first users that a held import would deactivate."""
     named = [{key: leaver.get(key) for key in ("identifier", "email", "name")} for leaver in leavers]
     return {**report.to_json(), **({"would_deactivate": named} if named else {})}
-
-
-def _text(parts: Iterable[Iterable[str]]) -> str:
-    return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def _subject(report: Report) -> str:
@@ -108,25 +124,51 @@ def _subject(report: Report) -> str:
 
 
 def _sentence(report: Report) -> str:
-    name, rejected = one_line(report.file.name), report.counts.rejected
+    """Return what happened to which company's import, and what is needed; then the message of the import."""
+    this, counts = f"Import {report.id} of {report.tenant}", report.counts
     look = f" {one_line(report.message)}" if report.message else ""
-    if report.state is ImportState.COMPLETED:
-        return f"{name} was applied: {_counted(report.counts)}.{look}"
-    if report.state is ImportState.COMPLETED_WITH_ERRORS:
-        rows = counted(rejected, "row was", "rows were")
-        return f"{name} was applied, but {rows} rejected: {_counted(report.counts)}.{look}"
     if report.state is ImportState.HELD:
-        return f"{name} is held, and nothing was changed: {_message(report).removeprefix(HELD_ALREADY)}"
+        return f"{this} is held, and an owner must approve or discard it: {_why_held(report)}"
     if report.state is ImportState.ABORTED:
-        return as_sentence(_message(report))
-    return f"{name} could not be imported, and nothing was changed: {_message(report)}"
+        name = one_line(report.file.name)
+        return f"The upload of {name} to {report.tenant} was not imported, and must be sent again: {_message(report)}"
+    if report.state is ImportState.FAILED:
+        need = "the operator must look" if _is_ours(report) else "the file must be fixed and sent again"
+        return f"{this} failed and changed no user, and {need}: {_message(report)}"
+    if report.state is ImportState.COMPLETED_WITH_ERRORS:
+        rows = counted(counts.rejected, "rejected row", "rejected rows")
+        return f"{this} was applied, and {rows} must be fixed: {counted_users(counts)}.{look}"
+    warned = f"; check {counted(counts.warnings, 'warning', 'warnings')}" if counts.warnings else ""
+    need = "; check it now" if report.message else warned or ", and there is nothing to do"
+    return f"{this} was applied{need}: {counted_users(counts)}.{look}"
+
+
+def _is_ours(report: Report) -> bool:
+    return any(problem.code in NOT_THE_FILE for problem in report.messages)
+
+
+def _why_held(report: Report) -> str:
+    return _message(report).removeprefix(HELD_ALREADY).replace(DECIDE, "", 1)
 
 
 def _message(report: Report) -> str:
     return one_line(report.message or "see the report.")
 
 
-def _counted(counts: Counts) -> str:
+def _link(report: Report, links: Links) -> Link:
+    labels = {
+        ImportState.COMPLETED_WITH_ERRORS: "See and download the rejected rows",
+        ImportState.HELD: "Review it, then approve or discard it",
+        ImportState.ABORTED: "See the upload",
+    }
+    place = FIND.format(id=report.id)
+    if report.state is ImportState.HELD:
+        place += " An owner can approve or discard it there."
+    label = labels.get(report.state, "See the import")
+    return Link(label, links.one_import(report.tenant, report.id), place)
+
+
+def counted_users(counts: Counts) -> str:
     """Return how many users were created, updated and so on, and how many rows were ignored."""
     found: list[str] = []
     for name in ("created", "updated", "reactivated", "deactivated", "unchanged"):
@@ -136,59 +178,52 @@ def _counted(counts: Counts) -> str:
     return f"{users}; {counted(counts.ignored, 'row', 'rows')} ignored" if counts.ignored else users
 
 
-def _time(moment: str) -> str:
+def shown_time(moment: str) -> str:
     """Return a time in RFC 3339 as `2026-03-01 12:00 UTC`."""
     return _MOMENT.sub(r"\1 \2 UTC", moment)
 
 
-def _details(report: Report, leavers: Sequence[Mapping[str, object]], groups: Sequence[Group]) -> Iterator[list[str]]:
+def _details(report: Report, leavers: Sequence[Mapping[str, object]], groups: Sequence[Group]) -> Iterator[Section]:
     if report.state is ImportState.HELD:
         yield from _decision(report, leavers)
     if report.counts.rejected and report.state is ImportState.COMPLETED_WITH_ERRORS:
-        yield [
-            f"The rejected rows, with their errors, are in /results/sync_users-{report.id}.errors.csv",
-            "and on the page of the import. Fix the cells there and upload that file as sync_users.csv.",
-        ]
+        yield Section(
+            "The users in the rejected rows are unchanged. To fix them:",
+            (
+                f"Download errors.csv from the page, or /results/sync_users-{report.id}.errors.csv over SFTP.",
+                "Fix the cells in it. The column _message says what is wrong.",
+                "Upload that file as sync_users.csv. It deactivates no user who is not in it.",
+            ),
+        )
     if groups and report.state is not ImportState.ABORTED:
-        yield list(_messages(groups))
+        yield _messages(groups)
 
 
-def _decision(report: Report, leavers: Sequence[Mapping[str, object]]) -> Iterator[list[str]]:
+def _decision(report: Report, leavers: Sequence[Mapping[str, object]]) -> Iterator[Section]:
+    yield Section("Nothing was changed. A newer file replaces this import, unless it is a correction file.")
+    yield Section(f"Expected result of an approval: {counted_users(report.counts)}.")
     total = report.guard.would_deactivate if report.guard else len(leavers)
     if leavers:
         head = f"It would deactivate {counted(total, 'user', 'users')}"
         head += f". The first {len(leavers)}:" if total > len(leavers) else ":"
-        yield [head, *(f"  {_person(leaver)}" for leaver in leavers)]
-    command = f"{report.tenant} {report.id}"
-    yield ["An owner can review it on the page Imports, and approve or discard it there. The operator can also run:"]
-    yield [
-        "To apply it:",
-        f"  headcount import approve {command}",
-        "To reject it (or upload a new file, which replaces it):",
-        f"  headcount import discard {command}",
-    ]
+        yield Section(head, tuple(_person(leaver) for leaver in leavers))
 
 
 def _person(leaver: Mapping[str, object]) -> str:
     named = [one_line(str(leaver.get(key) or "")) for key in ("identifier", "name", "email")]
-    return "  ".join(dict.fromkeys(part for part in named if part))
+    return ", ".join(dict.fromkeys(part for part in named if part))
 
 
-def _messages(groups: Sequence[Group]) -> Iterator[str]:
-    yield "Messages:"
+def _messages(groups: Sequence[Group]) -> Section:
     shown = first_groups(groups, MESSAGES_SHOWN)
-    for group in shown:
-        yield one_line(f"- {group.sentence(values=False)}")
-    if len(groups) > len(shown):
-        yield "- More messages are in the report."
+    more = ["More messages are on the page and in the report."] if len(groups) > len(shown) else []
+    return Section("Messages:", (*(group.sentence(values=False) for group in shown), *more))
 
 
-def _facts(report: Report) -> list[str]:
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
     rows = f", {counted(report.file.rows, 'row', 'rows')}" if report.file.rows is not None else ""
-    return [
-        f"Company: {report.tenant}",
-        f"Import: {report.id}",
-        f"File: {one_line(report.file.name)}, {counted(report.file.size, 'byte', 'bytes')}{rows}",
-        f"Uploaded: {_time(report.uploaded_at)}",
-        f"Report: /results/sync_users-{report.id}.json",
-    ]
+    yield "Company", report.tenant
+    yield "Import", str(report.id)
+    yield "File", f"{one_line(report.file.name)}, {counted(report.file.size, 'byte', 'bytes')}{rows}"
+    yield "Uploaded", shown_time(report.uploaded_at)
+    yield "Report", f"/results/sync_users-{report.id}.json"

@@ -21,7 +21,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from ground.moments import Clock, utc_now
 from importer.file.letters import one_line
-from server.notify.letters import Letter
+from server.notify.layout import Letter
 
 TIMEOUT_S = 30.0
 """Seconds to wait for each answer of the mail server."""
@@ -167,6 +167,8 @@ class Mailer:
         message["Message-ID"] = f"<{message_id}@{self._sender.rpartition('@')[2]}>"
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(letter.text)
+        if letter.html:
+            message.add_alternative(letter.html, subtype="html")
         return message
 
 

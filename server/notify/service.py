@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel
@@ -19,6 +20,8 @@ from server.tenants.settings import TenantSettings, read_settings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 from server.upkeep.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 
 class Notifications:
@@ -42,7 +45,7 @@ class Notifications:
         self._soundness = soundness
         self._outbox = outbox
         self._metrics = metrics
-        self.herald = TenantHerald(tenants.folder, self._settings_of)
+        self.herald = TenantHerald(tenants.folder, self._settings_of, settings.http_public_url)
         webhooks = Webhooks(allow_private=settings.webhook_allow_private)
         self._courier = Courier(outbox, self._settings_of, tenants.folder, self._mailer(), webhooks, metrics)
         mailer = self._mailer()  # a separate connection: thousands of invitations delay no notification
@@ -69,6 +72,11 @@ class Notifications:
         await self._outbox.close_topic(feed.tenant, stale_topic(feed.last_applied_at))
 
     def start(self) -> None:
+        if self._settings.smtp_url and not self._settings.http_public_url:
+            log.warning(
+                "Mails have no links: set HEADCOUNT_HTTP_PUBLIC_URL to the address of the page.",
+                extra={"event": "mails_without_links"},
+            )
         self._courier.start()
         if self._inviter:
             self._inviter.start()

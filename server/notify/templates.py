@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from importer.file.letters import one_line
-from server.notify.letters import Letter
+from server.notify.layout import Letter
 from server.tenants.invitation_template import PLACEHOLDER, InvitationTemplate
 
 BUILT_IN = InvitationTemplate(

@@ -37,6 +37,7 @@ def server(tmp_path: Path, mail: MailHost) -> Iterator[ServerProcess]:
         "HEADCOUNT_SMTP_URL": f"smtp://127.0.0.1:{mail.port}",
         "HEADCOUNT_SMTP_FROM": "headcount@example.com",
         "HEADCOUNT_WEBHOOK_ALLOW_PRIVATE": "true",
+        "HEADCOUNT_HTTP_PUBLIC_URL": "https://hr.example.com",
     }
     made = ServerProcess(tmp_path, entry="tests.support.mortal_server", env=env)
     try:
@@ -128,8 +129,10 @@ def test_a_held_import_invites_no_user_and_its_mail_names_those_to_deactivate(
     all_sent(server, 2)
     held = mail.mails[-1]
     assert held["Subject"] == "[Headcount] acme: import 2 is held: approve or discard"
-    assert held.get_content().count("@example.com  Old") == 20
-    assert "headcount import approve acme 2" in held.get_content()
+    parts = [part.get_content().replace("\r\n", "\n") for part in held.iter_parts()]
+    assert [part.count("@example.com, Old") for part in parts] == [20, 20]
+    assert "\nhttps://hr.example.com/tenants/acme/imports/2\n" in parts[0]
+    assert 'href="https://hr.example.com/tenants/acme/imports/2"' in parts[1]
     server.put("acme", old)
     assert server.wait("acme")["state"] == "unchanged"
     assert server.stop() == 0
@@ -197,3 +200,13 @@ def test_a_stale_feed_is_notified_once(server: ServerProcess, mail: MailHost) ->
 
 def made_long_ago(server: ServerProcess) -> None:
     by_hand(server.data / "headcount.db", "UPDATE tenants SET created_at = '2020-01-01T00:00:00.000Z'")
+
+
+def test_mails_without_links_are_warned_of_at_the_start(server: ServerProcess) -> None:
+    server.start(HEADCOUNT_HTTP_PUBLIC_URL="")
+    server.stop()
+    (warned,) = [line for line in server.lines() if line["event"] == "mails_without_links"]
+    assert warned["message"] == "Mails have no links: set HEADCOUNT_HTTP_PUBLIC_URL to the address of the page."
+    server.start()
+    server.stop()
+    assert [line for line in server.lines() if line["event"] == "mails_without_links"] == []

@@ -116,3 +116,47 @@ def test_no_network_is_unbanned_and_no_balancer_trusted_by_default(
     assert (settings.penalty_min_s, settings.penalty_max_s) == (15, 600)
     monkeypatch.setenv("HEADCOUNT_UNBANNED_NETWORKS", "10.0.0.0/8,2001:db8::/32")
     assert [str(each) for each in load_settings().unbanned_networks] == ["10.0.0.0/8", "2001:db8::/32"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://hr.example.com/", "https://hr.example.com"),
+        ("http://[2001:db8::1]:8080", "http://[2001:db8::1]:8080"),
+        ("https://example.com/headcount/", "https://example.com/headcount"),
+    ],
+)
+def test_the_public_address_of_the_pages_is_kept_without_its_last_slash(
+    monkeypatch: pytest.MonkeyPatch, given: str, kept: str
+) -> None:
+    assert load_settings().http_public_url is None
+    monkeypatch.setenv("HEADCOUNT_HTTP_PUBLIC_URL", given)
+    assert load_settings().http_public_url == kept
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(
+            "hr.example.com",
+            "ftp://hr.example.com",
+            "https://",
+            "https://hr.example.com/?a=b",
+            "https://a.example/#b",
+        ),
+        *(
+            "https://hr.example.com:99999",
+            "https://hr example.com",
+            "https://[::1",
+            "https://hér.example",
+            "https://a?",
+        ),
+        "https://me:hunter2@hr.example.com",
+    ],
+)
+def test_a_wrong_public_address_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("HEADCOUNT_HTTP_PUBLIC_URL", given)
+    said = r"^HEADCOUNT_HTTP_PUBLIC_URL: must be a web address without query, such as https://headcount\.example\.com"
+    with pytest.raises(SettingsError, match=said) as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.notify.letters import Letter
+from server.notify.layout import Letter
 from server.notify.mail import Mailer, MailRefused, MailServer, ServerAway, deliverable, sender_of
 from tests.support.mailserver import MailHost
 
@@ -49,6 +49,16 @@ async def test_a_mail_arrives_complete_and_its_subject_stays_one_line(tmp_path: 
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail.get_content_type() == "text/plain"
     assert mail.get_content().replace("\r\n", "\n") == LETTER.text
+
+
+async def test_a_mail_with_html_is_sent_as_both_with_the_text_first(tmp_path: Path) -> None:
+    with MailHost(tmp_path) as host:
+        async with mailer(host) as sending:
+            await sending.send(["ann@example.com"], Letter("Hello", "Grüße", "<p>Grüße</p>"), "abc123")
+    (mail,) = host.mails
+    assert mail.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+    assert [part.get_content().strip() for part in mail.iter_parts()] == ["Grüße", "<p>Grüße</p>"]
 
 
 @pytest.mark.parametrize(("scheme", "tls"), [("smtp+starttls", "starttls"), ("smtp", "starttls"), ("smtps", "smtps")])

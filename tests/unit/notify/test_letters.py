@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
 from importer.model import Counts, FileFacts, Guard, GuardReason, ImportState, Problem, Severity
 from importer.report import Report
-from server.notify.letters import EVENTS, LEAVERS_SHOWN, import_data, letter_of, stale_letter
-from server.notify.letters import test_letter as letter_of_a_test
+from server.notify import letters
+from server.notify.layout import Letter, Links
+from server.notify.letters import EVENTS, LEAVERS_SHOWN, import_data
+from server.notify.rendering import letter_from
 from server.notify.templates import BUILT_IN, choose, write
 from server.tenants.invitation_template import InvitationTemplate
 from tests.support.sentences import assert_short
 
 GUARD = Guard((GuardReason.TOO_MANY_DEACTIVATIONS,), 10, 100, 25)
+
+
+LINKS = Links("https://hr.example.com")
+PAGE = "https://hr.example.com/tenants/acme/imports/7"
+
+
+def letter_of(*facts: Any, **more: Any) -> Letter:
+    return letter_from(letters.mail_of(*facts, **more))
+
+
+def stale_letter(tenant: str, days: int, last: str | None, links: Links = LINKS) -> Letter:
+    return letter_from(letters.stale_mail(tenant, days, last, links))
+
+
+def letter_of_a_test(tenant: str, links: Links = LINKS) -> Letter:
+    return letter_from(letters.delivery_test_mail(tenant, links))
 
 
 def report(state: ImportState, **facts: Any) -> Report:
@@ -39,20 +59,29 @@ def test_every_mail_begins_with_a_sentence_that_says_what_happened(state: Import
     first, blank, *_ = letter.text.split("\n")
     assert first.endswith(".")
     assert blank == ""
+    assert "acme" in first
     assert "acme" in letter.subject
+    assert any(need in first for need in ("check it now", "must be fixed", "must approve", "must be sent again"))
     assert "7" in letter.subject or state is ImportState.ABORTED
 
 
 def test_the_mail_of_an_applied_import_counts() -> None:
     letter = letter_of(report(ImportState.COMPLETED, counts=Counts(created=1200, unchanged=3)))
-    assert letter.text.startswith("sync_users.csv was applied: 1,200 users created and 3 unchanged.\n")
+    assert letter.text.startswith(
+        "Import 7 of acme was applied, and there is nothing to do: 1,200 users created and 3 unchanged.\n"
+    )
+    warned = letter_of(report(ImportState.COMPLETED, counts=Counts(created=1, warnings=2)))
+    assert warned.text.startswith("Import 7 of acme was applied; check 2 warnings: 1 user created.\n")
 
 
 def test_the_mail_of_rejected_rows_says_where_they_are_and_what_to_do() -> None:
     problem = Problem(Severity.ERROR, "bad_date", "Write the date as YYYY-MM-DD.", 12, "hire_date", "31.02.")
     letter = letter_of(report(ImportState.COMPLETED_WITH_ERRORS, counts=Counts(rejected=1), messages=(problem,)))
-    assert letter.text.startswith("sync_users.csv was applied, but 1 row was rejected: no users changed.\n")
-    assert "/results/sync_users-7.errors.csv" in letter.text
+    assert letter.text.startswith(
+        "Import 7 of acme was applied, and 1 rejected row must be fixed: no users changed.\n"
+    )
+    assert "- Download errors.csv from the page, or /results/sync_users-7.errors.csv over SFTP.\n" in letter.text
+    assert "- Upload that file as sync_users.csv." in letter.text
     assert "- line 12: hire_date: Write the date as YYYY-MM-DD." in letter.text
     assert "31.02." not in letter.text, "the message has what may be shown"
 
@@ -60,7 +89,7 @@ def test_the_mail_of_rejected_rows_says_where_they_are_and_what_to_do() -> None:
 def test_the_mail_of_an_import_says_what_to_look_at_and_its_subject_asks_for_it() -> None:
     look = "Look at this first: names may be garbled."
     letter = letter_of(report(ImportState.COMPLETED, counts=Counts(updated=19), message=look))
-    assert letter.text.startswith(f"sync_users.csv was applied: 19 users updated. {look}\n")
+    assert letter.text.startswith(f"Import 7 of acme was applied; check it now: 19 users updated. {look}\n")
     assert letter.subject == "[Headcount] acme: import 7 was applied: please check"
 
 
@@ -75,25 +104,90 @@ def test_a_mail_shows_a_message_of_many_rows_once() -> None:
     assert "- 29 rows: hire_date: Write it. (lines 10, 11, 12, 13, 14, …)\n" in letter.text
     assert letter.text.count("About column") == 15, "messages about the whole file are never cut off"
     assert letter.text.count("Case ") == 9
-    assert "- More messages are in the report." in letter.text
+    assert "- More messages are on the page and in the report." in letter.text
 
 
-def test_the_mail_of_a_held_import_names_the_first_leavers_and_how_to_decide() -> None:
-    held = report(ImportState.HELD, message="It would deactivate 25 of 100.", guard=GUARD)
-    letter = letter_of(held, [leaver(number) for number in range(LEAVERS_SHOWN)])
-    assert "nothing was changed: It would deactivate 25 of 100." in letter.text
+def test_the_mail_of_a_held_import_names_the_first_leavers_and_links_to_the_decision() -> None:
+    held = report(ImportState.HELD, message="It would deactivate 25 of 100.", guard=GUARD, counts=Counts(created=3))
+    letter = letter_of(held, [leaver(number) for number in range(LEAVERS_SHOWN)], links=LINKS)
+    assert letter.text.startswith(
+        "Import 7 of acme is held, and an owner must approve or discard it: It would deactivate 25 of 100.\n\n"
+        f"Review it, then approve or discard it:\n{PAGE}\n\nNothing was changed."
+    )
+    assert "\nExpected result of an approval: 3 users created.\n" in letter.text
     assert "It would deactivate 25 users. The first 20:" in letter.text
-    assert "  p19@example.com  Person 19\n" in letter.text
-    assert "An owner can review it on the page Imports, and approve or discard it there." in letter.text
-    assert "To apply it:\n  headcount import approve acme 7\n" in letter.text
-    reject = "To reject it (or upload a new file, which replaces it):\n"
-    assert f"{reject}  headcount import discard acme 7\n" in letter.text
+    assert "- p19@example.com, Person 19\n" in letter.text
+
+
+def test_a_mail_without_a_public_address_says_where_the_page_is_and_who_decides() -> None:
+    text = letter_of(report(ImportState.HELD, guard=GUARD)).text
+    assert "\nOpen import 7 on the page Imports. Ask the operator if you do not know its address. " in text
+    assert " An owner can approve or discard it there.\n" in text
+    assert "\nThe page Imports lists all uploads." in stale_letter("acme", 3, None, Links()).text
+
+
+def every_letter(links: Links) -> list[Letter]:
+    counts = Counts(created=1200, updated=40, reactivated=2, deactivated=3, unchanged=9000, rejected=2, ignored=1)
+    why = f"{letters.HELD_ALREADY}it would deactivate 25 of 100 active users.{letters.DECIDE}"
+    facts: dict[str, Any] = {"counts": counts, "message": why, "guard": GUARD}
+    ends = [letter_of(report(state, **facts), [leaver(1)], links=links) for state in EVENTS]
+    return [*ends, stale_letter("acme", 3, None, links), letter_of_a_test("acme", links)]
+
+
+@pytest.mark.parametrize("links", [LINKS, Links()])
+def test_no_mail_to_a_company_has_a_command(links: Links) -> None:
+    for letter in every_letter(links):
+        assert not re.search(r"\bheadcount [a-z]", f"{letter.text}{letter.html}")
+        assert ("https://" in letter.text) is ("https://" in (letter.html or "")) is (links is LINKS)
+
+
+class Words(HTMLParser):
+    """The words of a page, and the addresses of its links."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.links: list[str | None] = []
+        self.feed(page[page.index("<body") :])
+
+    def handle_data(self, data: str) -> None:
+        self.found += data.split()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in {"img", "script", "style", "link", "iframe"}
+        if tag == "a":
+            self.links.append(dict(attrs)["href"])
+
+
+def test_the_html_of_a_mail_says_the_same_as_its_text() -> None:
+    for letter in every_letter(LINKS):
+        page = Words(letter.html or "")
+        plain = re.sub(r"^- |^https:.*$|(?<=[a-z]):$", "", letter.text, flags=re.MULTILINE).split()
+        assert [word.rstrip(":") for word in page.found] == [word.rstrip(":") for word in plain]
+        assert page.links == re.findall(r"^https:.*$", letter.text, re.MULTILINE)
+
+
+def test_values_in_the_html_of_a_mail_are_text() -> None:
+    nasty = {**leaver(1), "name": "<img src=x onerror=alert(1)>", "email": '"><script>'}
+    html = letter_of(report(ImportState.HELD, guard=GUARD), [nasty], links=LINKS).html or ""
+    assert "&lt;img src=x onerror=alert(1)&gt;" in html
+    assert "<script" not in html
+
+
+def test_a_failure_of_the_server_asks_for_the_operator_not_for_another_file() -> None:
+    internal = Problem(Severity.ERROR, "internal_error", "Tell the operator.")
+    ours = letter_of(report(ImportState.FAILED, message="Tell the operator.", messages=(internal,))).text
+    assert ours.startswith("Import 7 of acme failed and changed no user, and the operator must look: Tell")
+    wrong = letter_of(report(ImportState.FAILED, message="Export it again.")).text
+    assert wrong.startswith(
+        "Import 7 of acme failed and changed no user, and the file must be fixed and sent again: Export it again.\n"
+    )
 
 
 def test_a_name_with_line_ends_adds_no_lines_to_a_mail() -> None:
     nasty = {**leaver(1), "name": "Ann\r\nBcc: eve@example.com\n\nhello"}
     letter = letter_of(report(ImportState.HELD, guard=GUARD), [nasty])
-    assert "  p1@example.com  Ann Bcc: eve@example.com hello\n" in letter.text
+    assert "- p1@example.com, Ann Bcc: eve@example.com hello\n" in letter.text
     odd = Report(1, "acme", ImportState.ABORTED, False, FileFacts("x\r\nBcc: y", 1), "2026", message="Gone.")
     assert letter_of(odd).subject == "[Headcount] acme: the upload of x Bcc: y was interrupted"
 
@@ -110,9 +204,11 @@ def test_a_webhook_has_the_report_and_the_leavers() -> None:
 
 def test_the_mail_of_a_stale_feed_has_the_end_of_the_newest_applied_import() -> None:
     text = stale_letter("acme", 3, "2026-03-01T06:00:04.120Z").text
-    assert text.startswith("No file of acme was applied for 3 days.\n\n")
+    assert text.startswith(
+        "No file of acme was applied for 3 days: check that the export runs and its uploads arrive.\n\n"
+        "See all uploads:\nhttps://hr.example.com/tenants/acme/imports\n"
+    )
     assert "The newest applied import ended at 2026-03-01 06:00 UTC." in text
-    assert "  headcount import list acme\n" in text
     assert "No file was ever applied." in stale_letter("acme", 3, None).text
 
 
@@ -120,7 +216,7 @@ def test_the_mail_of_a_stale_feed_has_the_end_of_the_newest_applied_import() -> 
 def test_the_mail_of_a_stale_feed_has_the_right_plural(days: int, words: str) -> None:
     letter = stale_letter("acme", days, None)
     assert letter.subject == f"[Headcount] acme: no file for {words}"
-    assert letter.text.startswith(f"No file of acme was applied for {words}.\n")
+    assert letter.text.startswith(f"No file of acme was applied for {words}: check")
 
 
 @pytest.mark.parametrize(
@@ -137,16 +233,16 @@ def test_the_mail_of_a_stale_feed_has_the_right_plural(days: int, words: str) ->
 )
 def test_the_counts_of_a_mail_have_the_right_plural(counts: Counts, words: str) -> None:
     text = letter_of(report(ImportState.COMPLETED, counts=counts)).text
-    assert text.startswith(f"sync_users.csv was applied: {words}.\n")
+    assert text.startswith(f"Import 7 of acme was applied, and there is nothing to do: {words}.\n")
 
 
 @pytest.mark.parametrize(
     ("rejected", "words"),
-    [(1, "1 row was rejected"), (2, "2 rows were rejected"), (1200, "1,200 rows were rejected")],
+    [(1, "1 rejected row"), (2, "2 rejected rows"), (1200, "1,200 rejected rows")],
 )
 def test_the_rejected_rows_of_a_mail_have_the_right_plural(rejected: int, words: str) -> None:
     text = letter_of(report(ImportState.COMPLETED_WITH_ERRORS, counts=Counts(created=1, rejected=rejected))).text
-    assert text.startswith(f"sync_users.csv was applied, but {words}: 1 user created.\n")
+    assert text.startswith(f"Import 7 of acme was applied, and {words} must be fixed: 1 user created.\n")
 
 
 @pytest.mark.parametrize(
@@ -174,17 +270,16 @@ def test_the_users_of_a_held_mail_have_the_right_plural(total: int, named: int, 
 def test_the_mail_of_a_held_import_says_once_that_nothing_was_changed() -> None:
     why = "it would deactivate 25 of 100 active users. Review the users, then approve or discard."
     text = letter_of(report(ImportState.HELD, message=f"Held, nothing was changed: {why}", guard=GUARD)).text
-    assert text.startswith(f"sync_users.csv is held, and nothing was changed: {why}\n")
-
-
-def test_the_sentences_of_every_mail_are_short() -> None:
-    counts = Counts(created=1200, updated=40, reactivated=2, deactivated=3, unchanged=9000, rejected=2, ignored=1)
-    why = (
-        "Held, nothing was changed: it would deactivate 25 of 100 active users. Review them, then approve or discard."
+    assert text.startswith(
+        "Import 7 of acme is held, and an owner must approve or discard it: "
+        "it would deactivate 25 of 100 active users.\n"
     )
-    ends = [letter_of(report(state, counts=counts, message=why, guard=GUARD), [leaver(1)]).text for state in EVENTS]
-    others = [stale_letter("acme", 3, None).text, letter_of_a_test("acme").text, BUILT_IN.text]
-    assert_short("\n\n".join([*ends, *others]))
+    assert text.count("othing was changed") == 1
+
+
+@pytest.mark.parametrize("links", [LINKS, Links()])
+def test_the_sentences_of_every_mail_are_short(links: Links) -> None:
+    assert_short("\n\n".join([*(letter.text for letter in every_letter(links)), BUILT_IN.text]))
 
 
 def test_an_invitation_is_in_the_language_of_the_user() -> None:
