@@ -128,7 +128,7 @@ def _sentence(report: Report) -> str:
     this, counts = f"Import {report.id} of {report.tenant}", report.counts
     look = f" {one_line(report.message)}" if report.message else ""
     if report.state is ImportState.HELD:
-        return f"{this} is held, and an owner must approve or discard it: {_why_held(report)}"
+        return f"{this} is held, and an owner must approve or discard it: {why_held(report.message)}"
     if report.state is ImportState.ABORTED:
         name = one_line(report.file.name)
         return f"The upload of {name} to {report.tenant} was not imported, and must be sent again: {_message(report)}"
@@ -147,8 +147,9 @@ def _is_ours(report: Report) -> bool:
     return any(problem.code in NOT_THE_FILE for problem in report.messages)
 
 
-def _why_held(report: Report) -> str:
-    return _message(report).removeprefix(HELD_ALREADY).replace(DECIDE, "", 1)
+def why_held(message: str | None) -> str:
+    """Return the reasons in the message of a held import."""
+    return one_line(message or "see the report.").removeprefix(HELD_ALREADY).replace(DECIDE, "", 1)
 
 
 def _message(report: Report) -> str:

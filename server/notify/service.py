@@ -1,4 +1,4 @@
-"""Notifications and invitations as one part of the server: herald, courier and inviter."""
+"""Notifications and invitations as one part of the server: herald, courier, inviter and weekly digests."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from importer.queue.notices import Channel
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald, stale_topic
 from server.notify.inviter import ROUND_S, Inviter
+from server.notify.layout import Links
 from server.notify.mail import Mailer, MailServer, sender_of
 from server.notify.outbox import Outbox
 from server.notify.webhooks import Webhooks
+from server.notify.weekly import Weekly
 from server.settings import ServerSettings
 from server.tenants.feeds import Feed
 from server.tenants.figures import FigureBook
@@ -51,6 +53,9 @@ class Notifications:
         mailer = self._mailer()  # a separate connection: thousands of invitations delay no notification
         self._inviter = Inviter(self._inviting, self._settings_of, tenants.users, mailer, metrics) if mailer else None
 
+        listing, links = tenants.store.looking().imports(), Links(settings.http_public_url)
+        self._weekly = Weekly(tenants, listing, outbox, self._settings_of, links)
+
     async def ended(self, entry: Entry, duration_s: float | None) -> None:
         if self._inviter:
             await self._inviter.ended(entry, duration_s)
@@ -78,12 +83,17 @@ class Notifications:
                 extra={"event": "mails_without_links"},
             )
         self._courier.start()
+        self._weekly.start()
         if self._inviter:
             self._inviter.start()
 
     async def stop(self, grace_s: float) -> None:
         """Start no more messages, and give those in progress `grace_s` to end. The next start sends the rest."""
-        parts = [self._courier.stop(grace_s), *([self._inviter.stop(grace_s)] if self._inviter else [])]
+        parts = [
+            self._weekly.stop(),
+            self._courier.stop(grace_s),
+            *([self._inviter.stop(grace_s)] if self._inviter else []),
+        ]
         await asyncio.gather(*parts)
 
     async def measure(self) -> None:

@@ -163,6 +163,12 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
         "Webhook",
         "The web address of one of your systems. It gets the same notifications, as signed messages.",
     ),
+    "notify_digest": SettingText(
+        Group.NOTIFICATIONS,
+        "Weekly digest",
+        "weekly: the email addresses get a mail every Monday at 06:00 UTC. It lists the imports of the week, and "
+        "what needs work. off: none.",
+    ),
     "stale_after_days": SettingText(
         Group.NOTIFICATIONS,
         "Warn when no file comes",

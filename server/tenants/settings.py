@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
@@ -104,6 +104,7 @@ class TenantSettings(ImportSettings):
 
     notify_email: EmailAddresses = ()
     notify_webhook: WebAddress | None = None
+    notify_digest: Literal["off", "weekly"] = "off"
     invitation_templates: Templates = Field(default={})
     stale_after_days: Days | None = None
     retention_days: Days = 90

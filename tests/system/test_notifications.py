@@ -210,3 +210,19 @@ def test_mails_without_links_are_warned_of_at_the_start(server: ServerProcess) -
     server.start()
     server.stop()
     assert [line for line in server.lines() if line["event"] == "mails_without_links"] == []
+
+
+def test_a_weekly_digest_is_sent_once_also_over_restarts(server: ServerProcess, mail: MailHost) -> None:
+    server.start()
+    server.add_tenant("acme", notify_email="hr@example.com", notify_digest="weekly")
+    server.add_tenant("globex", notify_email="hr@globex.example")
+    server.stop()
+    made_long_ago(server)
+    (server.data / "digests").unlink()
+    for _ in range(2):
+        server.start()
+        all_sent(server, 1)
+        server.stop()
+    (digest,) = mail.mails
+    assert digest["Subject"].startswith("[Headcount] acme: week to ")
+    assert [part.get_content_type() for part in digest.iter_parts()] == ["text/plain", "text/html"]

@@ -154,6 +154,7 @@ PURE = {
     "keys.errors",
     "keys.public",
     "server.notify.addresses",
+    "server.notify.digest",
     "server.notify.layout",
     "server.notify.letters",
     "server.notify.retries",

@@ -58,6 +58,7 @@ EVERY: dict[str, Any] = {
     "invitations": "on_hire_date",
     "notify_email": ["a@example.com", "b@example.com"],
     "notify_webhook": "https://example.com/hooks?x=1",
+    "notify_digest": "weekly",
     "invitation_templates": {"pt-BR": {"subject": "Olá", "text": "\nOlá {first_name},\r\n\r\n  bem-vindo!\n"}},
     "stale_after_days": 7,
     "retention_days": 30,

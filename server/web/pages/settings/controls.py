@@ -92,6 +92,7 @@ _DATES = {
     "%m/%d/%Y": "12/31/2026",
     "%Y%m%d": "20261231",
 }
+_DIGESTS = {"off": "Off", "weekly": "Every Monday"}
 _INVITATIONS = {
     "off": "Off",
     "immediately": "Immediately after the import",
@@ -167,6 +168,12 @@ CONTROLS: Mapping[str, Control] = {
     "require_checksum": Control(Kind.SWITCH),
     "notify_email": Control(Kind.LIST),
     "notify_webhook": Control(Kind.LINE),
+    "notify_digest": Control(
+        Kind.CHOICE,
+        _DIGESTS,
+        instead="The email addresses get a mail every Monday at 06:00 UTC. It lists the imports of the week and what "
+        "needs work.",
+    ),
     "stale_after_days": Control(Kind.NUMBER),
     "invitations": Control(
         Kind.CHOICE,
