@@ -144,7 +144,7 @@ class Server:
         self._bans = BanBook(store.bans(), settings.penalty_max_s)
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
         self._live = Live(store.hints(), lambda: self._worker.progress)
-        known = Tenants(settings.data_dir, looking)
+        known = Tenants(settings.data_dir, looking, settings.http_public_url)
         self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why)
         self._sign_ins = SignIns(store.sign_ins())
         health = self._health()
@@ -290,7 +290,7 @@ class Server:
 @asynccontextmanager
 async def open_server(settings: ServerSettings, disk: DataDisk) -> AsyncIterator[Server]:
     """Open the databases and yield the server on them; close them at the end."""
-    async with open_tenants(settings.data_dir, serving=True) as tenants:
+    async with open_tenants(settings.data_dir, serving=True, public_url=settings.http_public_url) as tenants:
         soundness = Soundness(tenants, tenants.store.looking().imports())
         accounts = Accounts(tenants, soundness)
         try:

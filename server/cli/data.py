@@ -52,7 +52,8 @@ def runs(
 @asynccontextmanager
 async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
     """Open the tenants of the data folder. Without `make`, raise TenantRefused if the folder does not exist."""
-    data_dir = load_settings().data_dir.absolute()
+    settings = load_settings()
+    data_dir = settings.data_dir.absolute()
     refuse_lost(data_dir)
     if not make and not server_database(data_dir).exists():
         raise TenantRefused(
@@ -60,7 +61,7 @@ async def tenants(*, make: bool = False) -> AsyncIterator[Tenants]:
             f"{data_dir} has no Headcount data. Set HEADCOUNT_DATA_DIR to the data folder, "
             "or create the first tenant: headcount tenant add NAME",
         )
-    async with open_tenants(data_dir) as opened:
+    async with open_tenants(data_dir, public_url=settings.http_public_url) as opened:
         yield opened
 
 

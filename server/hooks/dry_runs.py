@@ -35,7 +35,7 @@ from server.files.paths import TEST, ClientPath
 from server.files.space import Space, WhyNotStored, never_refused
 from server.hooks.admission import refuse_if_full
 from server.tenants.accounts import limits_of
-from server.tenants.settings import TenantSettings, changed, differences
+from server.tenants.settings import TenantSettings, differences
 from server.tenants.tenants import Tenants
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class DryRuns:
         Refused (`no_kept_file`, `too_many_trials`, `too_many_waiting`).
         """
         now = await self._tenants.settings(tenant)
-        after = changed(now, changes)
+        after = self._tenants.changed(now, changes)
         chosen = {name: new for name, (_, new) in differences(now, after).items()}
         folder = self._tenants.folder(tenant)
         async with self._place(tenant, now):

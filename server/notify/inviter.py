@@ -58,6 +58,7 @@ class Inviter:
         retries: Retries = THREE_DAYS,
         round_s: float = ROUND_S,
         away: Growing = AWAY,
+        public_url: str | None = None,
     ) -> None:
         self._tenants = tenants
         self._settings_of = settings_of
@@ -68,6 +69,7 @@ class Inviter:
         self._retries = retries
         self._round_s = round_s
         self._away_waits = away
+        self._public_url = public_url
         self._all_due_at = 0.0
         self._measure_at = 0.0
         self._ended: set[str] = set()
@@ -172,7 +174,7 @@ class Inviter:
     async def _send(
         self, tenant: str, settings: TenantSettings, invitations: DueInvitations, invitation: Invitation
     ) -> None:
-        template = choose(settings.invitation_templates, invitation.language)
+        template = choose(settings.invitation_templates, invitation.language, self._public_url)
         letter = write(template, {**invitation.values, "tenant": tenant})
         try:
             await self._mailer.send([invitation.values["email"] or ""], letter, invitation.message_id)

@@ -51,9 +51,10 @@ class Notifications:
         webhooks = Webhooks(allow_private=settings.webhook_allow_private)
         self._courier = Courier(outbox, self._settings_of, tenants.folder, self._mailer(), webhooks, metrics)
         mailer = self._mailer()  # a separate connection: thousands of invitations delay no notification
-        self._inviter = Inviter(self._inviting, self._settings_of, tenants.users, mailer, metrics) if mailer else None
-
-        listing, links = tenants.store.looking().imports(), Links(settings.http_public_url)
+        url = settings.http_public_url
+        parts = self._inviting, self._settings_of, tenants.users
+        self._inviter = Inviter(*parts, mailer, metrics, public_url=url) if mailer else None
+        listing, links = tenants.store.looking().imports(), Links(url)
         self._weekly = Weekly(tenants, listing, outbox, self._settings_of, links)
 
     async def ended(self, entry: Entry, duration_s: float | None) -> None:

@@ -15,15 +15,24 @@ BUILT_IN = InvitationTemplate(
 """The template of tenants that have none."""
 
 
-def choose(templates: Mapping[str, InvitationTemplate], language: str) -> InvitationTemplate:
+def built_in(public_url: str | None) -> InvitationTemplate:
+    """Return `BUILT_IN`, with a link if the operator has set the address of the page."""
+    if public_url is None:
+        return BUILT_IN
+    return InvitationTemplate(subject=BUILT_IN.subject, text=f"{BUILT_IN.text}\nOpen it: {public_url}\n")
+
+
+def choose(
+    templates: Mapping[str, InvitationTemplate], language: str, public_url: str | None = None
+) -> InvitationTemplate:
     """Return the template in `language`, else in that language without a region (`pt` for `pt-BR`), else in `en`.
 
-    Without any of them, return `BUILT_IN`.
+    Without any of them, return that which is built in.
     """
     for wanted in (language, language.partition("-")[0], "en"):
         if wanted in templates:
             return templates[wanted]
-    return BUILT_IN
+    return built_in(public_url)
 
 
 def write(template: InvitationTemplate, values: Mapping[str, str | None]) -> Letter:

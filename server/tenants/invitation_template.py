@@ -21,6 +21,11 @@ class InvitationTemplate(BaseModel):
     subject: str
     text: str
 
+    @property
+    def has_link(self) -> bool:
+        """Whether the text has the address of a page."""
+        return "https://" in self.text or "http://" in self.text
+
     @field_validator("subject", "text")
     @classmethod
     def _known_placeholders(cls, given: str) -> str:

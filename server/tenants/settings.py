@@ -36,6 +36,11 @@ CHANGED_MEANWHILE = (
     "repeat your change."
 )
 
+NO_LINK = (
+    "an invitation needs a link. Add one that begins with https:// to a text in invitation_templates, or ask the "
+    "operator to set HEADCOUNT_HTTP_PUBLIC_URL"
+)
+
 
 class TenantRefused(Refusal):
     """A refused operation on a tenant. `code` is stable; `message` is a sentence that says what to do.
@@ -120,10 +125,13 @@ class TenantSettings(ImportSettings):
         return self.model_dump(mode="json")
 
 
-def changed(now: TenantSettings, changes: Mapping[str, object], *, whole: bool = False) -> TenantSettings:
+def changed(
+    now: TenantSettings, changes: Mapping[str, object], *, whole: bool = False, public_url: str | None = None
+) -> TenantSettings:
     """Return `now` with `changes` applied; None resets a setting. Raises TenantRefused naming the setting.
 
-    With `whole`, every setting that `changes` does not name is reset to its default.
+    With `whole`, every setting that `changes` does not name is reset to its default. `public_url` is the address of
+    the page that the operator has set.
     """
     _refuse_unknown(changes)
     values: dict[str, object] = dict(TenantSettings() if whole else now)
@@ -134,7 +142,15 @@ def changed(now: TenantSettings, changes: Mapping[str, object], *, whole: bool =
             values[name] = value
     after = _validated(values)
     _refuse_new_keys(now, after)
+    _refuse_without_link(now, after, public_url)
     return after
+
+
+def _refuse_without_link(now: TenantSettings, after: TenantSettings, public_url: str | None) -> None:
+    """Refuse to turn on invitations that would have no link. Those that are on already stay as they are."""
+    linked = public_url is not None or any(each.has_link for each in after.invitation_templates.values())
+    if after.invitations not in ("off", now.invitations) and not linked:
+        raise TenantRefused("bad_setting", f"invitations: {NO_LINK}", {"invitations": NO_LINK})
 
 
 def _refuse_new_keys(now: TenantSettings, after: TenantSettings) -> None:
@@ -203,19 +219,20 @@ async def change_settings(
     by: str,
     whole: bool = False,
     expected: str | None = None,
+    public_url: str | None = None,
 ) -> TenantSettings:
     """Apply all `changes` to the settings stored with `users`, or none. Raises TenantRefused.
 
-    With `whole`, every setting that `changes` does not name is reset to its default. `expected` is the `etag` of the
-    settings that the caller has seen: if they differ now, nothing changes (`settings_changed`). Each change is
-    recorded with its author and time. If an import setting changed, the next import compares every row again.
+    `whole` and `public_url` are those of `changed`. `expected` is the `etag` of the settings that the caller has
+    seen: if they differ now, nothing changes (`settings_changed`). Each change is recorded with its author and time.
+    If an import setting changed, the next import compares every row again.
     """
 
     def decide(texts: Texts) -> Settled:
         before = from_texts(texts)
         if expected is not None and etag(before) != expected:
             raise TenantRefused("settings_changed", CHANGED_MEANWHILE)
-        return settled(before, changed(before, changes, whole=whole), by, rfc3339(utc_now()))
+        return settled(before, changed(before, changes, whole=whole, public_url=public_url), by, rfc3339(utc_now()))
 
     try:
         return from_texts((await users.change_settings(decide)).kept)

@@ -34,6 +34,7 @@ from server.tenants.settings import (
     TenantRefused,
     TenantSettings,
     change_settings,
+    changed,
     from_texts,
     read_settings,
     settings_history,
@@ -104,10 +105,14 @@ def _had_tenants(data_dir: Path) -> bool:
 
 
 class Tenants:
-    """The tenants of one data folder, with their rows in `store`. Changes are on disk when a method returns."""
+    """The tenants of one data folder, with their rows in `store`. Changes are on disk when a method returns.
 
-    def __init__(self, data_dir: Path, store: Store) -> None:
+    `public_url` is the address of the page that the operator has set.
+    """
+
+    def __init__(self, data_dir: Path, store: Store, public_url: str | None = None) -> None:
         self.data_dir = data_dir
+        self._public_url = public_url
         self.store = store
         self._rows = store.tenants()
 
@@ -205,7 +210,13 @@ class Tenants:
         Raises TryAgain while an import of the tenant locks the database.
         """
         await self.get(name)
-        return await change_settings(self.users(name), changes, by=by, whole=whole, expected=expected)
+        return await change_settings(
+            self.users(name), changes, by=by, whole=whole, expected=expected, public_url=self._public_url
+        )
+
+    def changed(self, now: TenantSettings, changes: Mapping[str, object]) -> TenantSettings:
+        """Return the settings `now` as `change_settings` would change them. Raises TenantRefused."""
+        return changed(now, changes, public_url=self._public_url)
 
     async def _make(self, folder: TenantFolder, keys: Iterable[str]) -> None:
         """Create the folder under another name, then rename it: no process sees half of it. Needs the lock."""
@@ -231,15 +242,17 @@ class Tenants:
 
 
 @asynccontextmanager
-async def open_tenants(data_dir: Path, *, serving: bool = False) -> AsyncIterator[Tenants]:
+async def open_tenants(
+    data_dir: Path, *, serving: bool = False, public_url: str | None = None
+) -> AsyncIterator[Tenants]:
     """Open the tenants of `data_dir`, which is created if it does not exist. Works beside a running server.
 
-    `serving` is set by the server itself. Raises TenantRefused, DatabaseUnusable.
+    `serving` is set by the server itself, and `public_url` by the operator. Raises TenantRefused, DatabaseUnusable.
     """
     make_data_dir(data_dir)
     new = not _had_tenants(data_dir)
     async with open_store(server_database(data_dir), make=new, serving=serving) as store:
-        yield Tenants(data_dir, store)
+        yield Tenants(data_dir, store, public_url)
 
 
 async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) -> None:

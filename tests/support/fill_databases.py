@@ -40,6 +40,7 @@ SETTINGS = {
     "custom_fields": FIELDS,
     "notify_email": "hr@acme.example",
     "invitations": "immediately",
+    "invitation_templates": '{"en": {"subject": "Welcome", "text": "https://acme.example"}}',
 }
 
 

@@ -215,7 +215,7 @@ class History:
         self.did.append(f"save {changes}")
 
         async def save(users: Users) -> None:
-            await change_settings(users, changes, by="owner")
+            await change_settings(users, changes, by="owner", public_url="https://hr.example.com")
 
         if await self.each(save) == [None, None]:
             self.settings |= changes

@@ -40,6 +40,7 @@ def mail(tmp_path: Path) -> Iterator[MailHost]:
 def server(tmp_path: Path, clock: SteppingClock, mail: MailHost) -> Iterator[ServerProcess]:
     """A server with a mail server, started."""
     smtp = {"HEADCOUNT_SMTP_URL": f"smtp://127.0.0.1:{mail.port}", "HEADCOUNT_SMTP_FROM": "headcount@example.com"}
+    smtp |= {"HEADCOUNT_HTTP_PUBLIC_URL": "https://hr.example.com"}
     with ServerProcess(tmp_path, env={**clock.env, **smtp}) as started:
         yield started
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query, Request, Response
 
 from importer.model import INTEGER_MAX
-from server.tenants.settings import CHANGED_MEANWHILE, TenantSettings, changed, etag
+from server.tenants.settings import CHANGED_MEANWHILE, TenantSettings, etag
 from server.web.api import models
 from server.web.api.asking import (
     JSON,
@@ -115,7 +115,7 @@ async def change_settings(
     by_merging = media_type_of(request) == MERGE_PATCH
     if by_merging:
         changes = merged(now.to_json(), changes)
-    changed(now, changes)  # refuse invalid values before a conflict with another owner is reported
+    visit.office.tenants.changed(now, changes)  # refuse invalid values before a conflict with another owner
     expected = _expected(if_match, now) or (etag(now) if by_merging else None)
     settings = await visit.office.tenants.change_settings(
         visit.tenant, changes, by=visit.token.bearer, expected=expected

@@ -159,3 +159,15 @@ def test_problems_that_no_setting_can_fix_are_named() -> None:
     assert "No column looks like first_name" in ran.text
     fine = run_cli("check", "acme", "-", "--json", stdin=b"first_name,last_name,email\nAnn,Lee,ann@lee.test\n")
     assert (fine.code, fine.json["advice"]) == (0, None)
+
+
+@pytest.mark.usefixtures("acme")
+def test_commands_turn_on_invitations_only_with_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b'invitations = "immediately"\n'
+    tries = [(("tenant", "load", "acme", "-"), text), (("tenant", "set", "acme", "invitations=immediately"), b"")]
+    for command, stdin in tries:
+        refused = run_cli(*command, stdin=stdin)
+        assert refused.code == 1
+        assert "an invitation needs a link. Add one that begins with https://" in refused.err
+    monkeypatch.setenv("HEADCOUNT_HTTP_PUBLIC_URL", "https://hr.example.com")
+    assert [run_cli(*command, stdin=stdin).code for command, stdin in tries] == [0, 0]

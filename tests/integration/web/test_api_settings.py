@@ -167,3 +167,13 @@ async def test_settings_cannot_change_while_an_import_locks_the_users(
         await db.close()
     assert (answer.status_code, answer.json()["code"]) == (503, "database_busy")
     assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_invitations_without_a_link_are_refused(site: Site) -> None:
+    client = site.api("owner")
+    answer = await client.patch(SETTINGS, json={"invitations": "immediately"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_setting")
+    assert [each["name"] for each in answer.json()["errors"]] == ["invitations"]
+    linked = {"en": {"subject": "Hi", "text": "Hello: https://example.com"}}
+    answer = await client.patch(SETTINGS, json={"invitations": "immediately", "invitation_templates": linked})
+    assert answer.status_code == 200

@@ -284,3 +284,13 @@ async def test_values_of_settings_stay_text(site: Site, owner: httpx.AsyncClient
         assert "<script>alert" not in text, path
         assert bad in html.unescape(text), path
     assert Form((await owner.get(SETTINGS)).text, SETTINGS)["invitation_templates.0.text"] == "</textarea>" + bad
+
+
+async def test_invitations_without_a_link_are_refused_beside_the_setting(
+    site: Site, owner: httpx.AsyncClient
+) -> None:
+    for path in (SETTINGS, f"{SETTINGS}/try"):
+        answer = await owner.post(path, data=(await form_of(owner)).but(invitations="immediately"))
+        assert answer.status_code == 422, path
+        assert "needs a link" in answer.text.split('id="invitations-error"')[1].split("</p>")[0]
+    assert await settings(site) == TenantSettings()

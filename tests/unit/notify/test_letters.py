@@ -287,6 +287,7 @@ def test_an_invitation_is_in_the_language_of_the_user() -> None:
     found = {language: choose(templates, language).subject for language in ("de", "en-US", "pt-BR", "ja")}
     assert found == {"de": "de", "en-US": "en", "pt-BR": "pt-BR", "ja": "en"}
     assert choose({}, "de") is BUILT_IN
+    assert choose({}, "de", "https://hr.example.com").text == f"{BUILT_IN.text}\nOpen it: https://hr.example.com\n"
 
 
 def test_names_in_braces_inside_a_value_are_not_replaced() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.tenants.settings import TenantRefused, TenantSettings, changed, etag
+from server.tenants.settings import TenantRefused, TenantSettings, changed, etag, from_texts
 
 BADGE = {"key": "badge", "type": "text"}
 SHIFT = {"key": "shift", "label": "Shift", "type": "choice", "choices": ["Early", "Late"]}
@@ -213,3 +213,29 @@ def test_the_etag_of_settings_depends_on_values_and_the_order_of_tables() -> Non
 def test_true_is_not_accepted_as_a_number(name: str) -> None:
     with pytest.raises(TenantRefused, match="must be a number, not true"):
         changed(TenantSettings(), {name: True})
+
+
+ON, PLAIN = {"invitations": "immediately"}, {"en": {"subject": "Hi", "text": "Hello"}}
+LINKED = {"en": {"subject": "Hi", "text": "Hello: https://example.com"}}
+
+
+@pytest.mark.parametrize("changes", [ON, {**ON, "invitation_templates": PLAIN}, {"invitations": "on_hire_date"}])
+def test_invitations_without_a_link_are_refused_when_they_are_turned_on(changes: dict[str, Any]) -> None:
+    with pytest.raises(TenantRefused, match=r"^invitations: an invitation needs a link\. Add one") as caught:
+        changed(TenantSettings(), changes)
+    assert caught.value.setting == "invitations"
+    for whole in (False, True):
+        assert (
+            changed(TenantSettings(), changes, whole=whole, public_url="https://hr.example.com").invitations != "off"
+        )
+    linked = changed(TenantSettings(), {**changes, "invitation_templates": LINKED})
+    assert linked.invitations == changes["invitations"]
+
+
+def test_invitations_that_are_on_already_stay_as_they_are() -> None:
+    stored = from_texts({"invitations": '"immediately"'})
+    assert changed(stored, {"max_sessions": 3}).invitations == "immediately"
+    assert changed(stored, {**ON, "max_sessions": 3}, whole=True).invitations == "immediately"
+    assert changed(stored, {"invitations": "off"}).invitations == "off"
+    with pytest.raises(TenantRefused, match="needs a link"):
+        changed(stored, {"invitations": "on_hire_date"})

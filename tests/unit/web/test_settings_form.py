@@ -59,7 +59,9 @@ EVERY: dict[str, Any] = {
     "notify_email": ["a@example.com", "b@example.com"],
     "notify_webhook": "https://example.com/hooks?x=1",
     "notify_digest": "weekly",
-    "invitation_templates": {"pt-BR": {"subject": "Olá", "text": "\nOlá {first_name},\r\n\r\n  bem-vindo!\n"}},
+    "invitation_templates": {
+        "pt-BR": {"subject": "Olá", "text": "\nOlá {first_name},\r\n\r\n  bem-vindo! https://example.com\n"}
+    },
     "stale_after_days": 7,
     "retention_days": 30,
     "kept_bytes": 7654321,

@@ -16,7 +16,8 @@ from importer.advice.kept import kept_advice
 from importer.errors import Refused, TryAgain
 from importer.model import INTEGER_MAX
 from server.tenants.setting_texts import SETTING_TEXTS
-from server.tenants.settings import TenantRefused, TenantSettings, changed, etag
+from server.tenants.settings import TenantRefused, TenantSettings, etag
+from server.tenants.tenants import Tenants
 from server.web.access import Looking, Owning
 from server.web.http_problem import as_http_problem
 from server.web.office import Visit
@@ -96,7 +97,7 @@ async def save_settings(request: Request, visit: Owning) -> Response:
     if sheet.outdated:
         return _merged(request, visit, sheet)
     try:
-        changes = _readable(sheet)
+        changes = _readable(visit.office.tenants, sheet)
         await visit.office.tenants.change_settings(
             visit.tenant, changes, by=visit.token.bearer, expected=sheet.expected
         )
@@ -116,7 +117,8 @@ async def try_settings(request: Request, visit: Owning) -> Response:
     if sheet.outdated:
         return _merged(request, visit, sheet)
     try:
-        number = await visit.office.trials.of_settings(visit.tenant, _readable(sheet), visit.token.bearer)
+        changes = _readable(visit.office.tenants, sheet)
+        number = await visit.office.trials.of_settings(visit.tenant, changes, visit.token.bearer)
     except TenantRefused as error:
         return _refused(request, visit, sheet, error)
     except (Refused, TryAgain) as error:
@@ -167,18 +169,18 @@ async def _sheet(request: Request, visit: Visit) -> Sheet:
     return Sheet(typed, now, expected, look_back(now, await _recent(visit), expected))
 
 
-def _readable(sheet: Sheet) -> dict[str, Any]:
+def _readable(tenants: Tenants, sheet: Sheet) -> dict[str, Any]:
     """Return the settings to change. Raises TenantRefused, with all errors, if a control cannot be read."""
     found = sheet.wanted()
     if found.unreadable:
-        errors = {**_unfit(sheet.now, found.changes), **found.unreadable}
+        errors = {**_unfit(tenants, sheet.now, found.changes), **found.unreadable}
         raise TenantRefused("bad_setting", next(iter(errors.values())), errors)
     return found.changes
 
 
-def _unfit(now: TenantSettings, changes: Mapping[str, object]) -> dict[str, str]:
+def _unfit(tenants: Tenants, now: TenantSettings, changes: Mapping[str, object]) -> dict[str, str]:
     try:
-        changed(now, changes)
+        tenants.changed(now, changes)
     except TenantRefused as error:
         return error.settings
     return {}
