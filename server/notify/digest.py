@@ -16,7 +16,7 @@ from importer.file.letters import one_line
 from importer.model import APPLIED, Counts, ImportState
 from importer.queue.entry import Entry
 from server.notify.layout import Body, Link, Links, Section
-from server.notify.letters import FIND_LIST, counted_users, shown_time, why_held
+from server.notify.letters import FIND_LIST, counted_users, first_sentence, shown_time, why_held
 
 SHOWN = 20
 """The most imports in each list of a digest."""
@@ -126,24 +126,27 @@ def _sections(
 
 
 def _listed(entries: Sequence[Entry], links: Links, sentence: Callable[[Entry], str]) -> tuple[Link, ...]:
-    return tuple(Link(sentence(each), links.one_import(*each.key)) for each in entries[:SHOWN])
+    return tuple(
+        Link(f"Import {each.id}", links.one_import(*each.key), text=f"{_day(each)}, {sentence(each)}")
+        for each in entries[:SHOWN]
+    )
 
 
 def _decision(entry: Entry) -> str:
-    return f"{_name(entry)}: {why_held(entry.message)}"
+    return first_sentence(why_held(entry.message))[0]
 
 
 def _failure(entry: Entry) -> str:
-    return f"{_name(entry)}: {one_line(entry.message or ENDS[entry.state])}"
+    return f"{ENDS[entry.state]}. {one_line(entry.message or '')}".strip()
 
 
 def _end(entry: Entry) -> str:
     end = ENDS.get(entry.state, entry.state.value)
-    return f"{_name(entry)}: {end}: {_sums([entry])}" if entry.state in APPLIED else f"{_name(entry)}: {end}"
+    return f"{end}: {_sums([entry])}" if entry.state in APPLIED else end
 
 
-def _name(entry: Entry) -> str:
-    return f"Import {entry.id}, {shown_time(entry.finished_at or entry.uploaded_at)}"
+def _day(entry: Entry) -> str:
+    return shown_time(entry.finished_at or entry.uploaded_at)
 
 
 def _sums(entries: Sequence[Entry]) -> str:

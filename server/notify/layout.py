@@ -19,11 +19,15 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A page: the reason to open it (`label`), and its address. Without one, `place` says where to find the page."""
+    """A page: the reason to open it (`label`), and its address. Without one, `place` says where to find the page.
+
+    In a list, the label is the name of the page, and `text` follows it.
+    """
 
     label: str
     url: str | None
     place: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +85,4 @@ def _parts(body: Body) -> Iterator[list[str]]:
 def _entry(entry: str | Link) -> str:
     if isinstance(entry, str):
         return f"- {one_line(entry)}"
-    return f"- {one_line(entry.label)}" + (f"\n  {entry.url}" if entry.url else "")
+    return f"- {entry.label}: {one_line(entry.text)}" + (f"\n  {entry.url}" if entry.url else "")

@@ -57,11 +57,13 @@ def mail_of(
     `messages` are all messages of the import, grouped. Without them, the mail has the messages of the report.
     """
     groups = grouped_problems(report.messages) if messages is None else messages
+    first, rest = first_sentence(_happened(report))
+    more = [Section(rest)] if rest else []
     return Body(
         subject=f"[Headcount] {report.tenant}: {_subject(report)}",
-        first=_sentence(report),
+        first=first,
         link=_link(report, links),
-        sections=tuple(_details(report, leavers, groups)),
+        sections=(*more, *_details(report, leavers, groups)),
         facts=tuple(_facts(report)),
     )
 
@@ -123,7 +125,13 @@ def _subject(report: Report) -> str:
     return f"import {report.id} {words[report.state]}{look}"
 
 
-def _sentence(report: Report) -> str:
+def first_sentence(text: str) -> tuple[str, str]:
+    """Return the first sentence of `text`, and the rest of it."""
+    first, stop, rest = text.partition(". ")
+    return first + stop.rstrip(), rest
+
+
+def _happened(report: Report) -> str:
     """Return what happened to which company's import, and what is needed; then the message of the import."""
     this, counts = f"Import {report.id} of {report.tenant}", report.counts
     look = f" {one_line(report.message)}" if report.message else ""
@@ -131,7 +139,7 @@ def _sentence(report: Report) -> str:
         return f"{this} is held, and an owner must approve or discard it: {why_held(report.message)}"
     if report.state is ImportState.ABORTED:
         name = one_line(report.file.name)
-        return f"The upload of {name} to {report.tenant} was not imported, and must be sent again: {_message(report)}"
+        return f"The upload of {name} to {report.tenant} was not imported, and must be sent again. {_message(report)}"
     if report.state is ImportState.FAILED:
         need = "the operator must look" if _is_ours(report) else "the file must be fixed and sent again"
         return f"{this} failed and changed no user, and {need}: {_message(report)}"
@@ -187,6 +195,8 @@ def shown_time(moment: str) -> str:
 def _details(report: Report, leavers: Sequence[Mapping[str, object]], groups: Sequence[Group]) -> Iterator[Section]:
     if report.state is ImportState.HELD:
         yield from _decision(report, leavers)
+    if report.state is ImportState.ABORTED:
+        yield Section("If this happens again, check the connection of the system that sends the file.")
     if report.counts.rejected and report.state is ImportState.COMPLETED_WITH_ERRORS:
         yield Section(
             "The users in the rejected rows are unchanged. To fix them:",

@@ -89,16 +89,16 @@ def test_a_digest_sums_up_what_was_applied_and_names_what_needs_work() -> None:
     assert text_of(mail).split("\n\n", 1)[1] == (
         f"See the imports:\n{page}\n\n"
         "Held until an owner approves or discards them:\n"
-        f"- Import 5, 2026-11-17 06:00 UTC: it would deactivate 70.\n  {page}/5\n\n"
+        f"- Import 5: 2026-11-17 06:00 UTC, it would deactivate 70.\n  {page}/5\n\n"
         "Failed, interrupted or ignored:\n"
-        f"- Import 4, 2026-11-17 06:00 UTC: Column email is missing.\n  {page}/4\n\n"
+        f"- Import 4: 2026-11-17 06:00 UTC, failed. Column email is missing.\n  {page}/4\n\n"
         "No file of acme was applied for 3 days. Check that the export runs and its uploads arrive.\n\n"
         "Imports, newest first:\n"
-        f"- Import 5, 2026-11-17 06:00 UTC: held\n  {page}/5\n"
-        f"- Import 4, 2026-11-17 06:00 UTC: failed\n  {page}/4\n"
-        f"- Import 3, 2026-11-17 06:00 UTC: applied: 1 user created and 2 updated; 2 rows rejected\n  {page}/3\n"
-        f"- Import 2, 2026-11-17 06:00 UTC: applied: 12 users created and 3 deactivated\n  {page}/2\n"
-        f"- Import 1, 2026-11-17 06:00 UTC: undone\n  {page}/1\n\n"
+        f"- Import 5: 2026-11-17 06:00 UTC, held\n  {page}/5\n"
+        f"- Import 4: 2026-11-17 06:00 UTC, failed\n  {page}/4\n"
+        f"- Import 3: 2026-11-17 06:00 UTC, applied: 1 user created and 2 updated; 2 rows rejected\n  {page}/3\n"
+        f"- Import 2: 2026-11-17 06:00 UTC, applied: 12 users created and 3 deactivated\n  {page}/2\n"
+        f"- Import 1: 2026-11-17 06:00 UTC, undone\n  {page}/1\n\n"
         "Company: acme\n"
     )
 

@@ -89,7 +89,8 @@ def test_the_mail_of_rejected_rows_says_where_they_are_and_what_to_do() -> None:
 def test_the_mail_of_an_import_says_what_to_look_at_and_its_subject_asks_for_it() -> None:
     look = "Look at this first: names may be garbled."
     letter = letter_of(report(ImportState.COMPLETED, counts=Counts(updated=19), message=look))
-    assert letter.text.startswith(f"Import 7 of acme was applied; check it now: 19 users updated. {look}\n")
+    assert letter.text.startswith("Import 7 of acme was applied; check it now: 19 users updated.\n")
+    assert f"\n\n{look}\n\n" in letter.text
     assert letter.subject == "[Headcount] acme: import 7 was applied: please check"
 
 
