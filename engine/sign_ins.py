@@ -21,3 +21,15 @@ class SignInStore(Protocol):
 
     async def close(self, secret_hash: bytes) -> None:
         """Remove a session, if there is one."""
+
+    async def add_link(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> bool:
+        """Store a link of `token` that ends at `latest`, and remove those that are over: both or neither.
+
+        Return False if the token does not exist any more; then no link is stored.
+        """
+
+    async def find_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
+        """Return the token of a link, expired or not. None if there is no such link or it is over."""
+
+    async def take_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
+        """Remove a link and return its token, as `find_link` does: to one of several callers at most."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +25,7 @@ class Token:
     created_at: str
     expires_at: str | None
     comment: str = ""
+    email: str | None = None
 
     @property
     def bearer(self) -> str:
@@ -43,7 +45,16 @@ class Token:
             "created_at": self.created_at,
             "expires_at": self.expires_at,
             "comment": self.comment,
+            "email": self.email,
         }
+
+
+Check = Callable[[Token, Sequence[Token]], None]
+"""Raises an exception if a token may not be changed. Its second argument are the other tokens of the same tenant."""
+
+
+def accept(token: Token, others: Sequence[Token]) -> None:
+    """Accept every change."""
 
 
 class TokenStore(Protocol):
@@ -58,14 +69,27 @@ class TokenStore(Protocol):
         created_at: str,
         expires_at: str | None,
         comment: str,
+        email: str | None = None,
     ) -> Token | None:
         """Store a new token and return it with its id; None if the tenant does not exist, then nothing is stored."""
 
-    async def list(self) -> list[Token]:
+    async def list(self) -> Sequence[Token]:
         """Return all tokens, oldest first."""
 
-    async def remove(self, number: int) -> Token | None:
-        """Remove the token with this id and the sessions that it opened. Return it; None if there is none."""
+    async def of(self, tenant: str | None) -> Sequence[Token]:
+        """Return the tokens of a tenant, or with None those of operators, oldest first."""
+
+    async def with_email(self, email: str) -> Sequence[Token]:
+        """Return the tokens with this address, of all tenants and of operators, oldest first."""
+
+    async def rename(self, number: int, comment: str, check: Check = accept) -> Token | None:
+        """Give the token with this id another comment, unless `check` raises. Return it; None if there is none."""
+
+    async def remove(self, number: int, check: Check = accept) -> Token | None:
+        """Remove the token with this id, its sessions and its links. Return it; None if there is none.
+
+        `check` is called in the same transaction: if it raises, nothing is removed.
+        """
 
     async def find(self, secret_hash: bytes) -> Token | None:
         """Return the token with this hash, expired or not; None if there is none."""

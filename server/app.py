@@ -111,7 +111,7 @@ class Server:
         self._disk = disk
         self._left: dict[str, list[Entry]] = {}
         self._preparing: asyncio.Task[None] | None = None
-        self._tokens = Tokens(looking.tokens())
+        self._tokens = Tokens(store.tokens())
         figures = self._figures
         self._counting = Counting(metrics, tenants, queue, lambda: soundness.broken, figures)
         self._notifications = Notifications(settings, tenants, Outbox(store.outbox()), metrics, soundness, figures)

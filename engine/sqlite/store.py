@@ -64,7 +64,7 @@ class SqliteStore:
         return SqliteOutboxStore(self.ledger)
 
     def tokens(self) -> SqliteTokenStore:
-        return SqliteTokenStore(self.ledger)
+        return SqliteTokenStore(self.ledger, self._reader())
 
     def sign_ins(self) -> SqliteSignInStore:
         return SqliteSignInStore(self.ledger, self._reader())

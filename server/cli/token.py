@@ -21,10 +21,17 @@ def token() -> None:
 @click.option("--operator", is_flag=True, help="Create a token of the operator, for all tenants.")
 @click.option("--expires", metavar="DATE", help="Last valid day (UTC), such as 2027-01-31, or a time in RFC 3339.")
 @click.option("--comment", default="", help="Name of the holder, shown beside their decisions.")
+@click.option("--email", help="Address of the holder, for sign-in links.")
 @json_option
 @runs
 async def create(
-    tenant: str | None, role: str | None, operator: bool, expires: str | None, comment: str, as_json: bool
+    tenant: str | None,
+    role: str | None,
+    operator: bool,
+    expires: str | None,
+    comment: str,
+    email: str | None,
+    as_json: bool,
 ) -> None:
     """Create a token and print it once.
 
@@ -33,7 +40,8 @@ async def create(
     if operator == (tenant is not None) or operator == (role is not None):
         raise click.UsageError("give TENANT and --role, or only --operator")
     async with tenants(make=operator) as opened:
-        made, text = await Tokens(opened.store.tokens()).create(tenant, Role(role or "operator"), expires, comment)
+        kept = Tokens(opened.store.tokens())
+        made, text = await kept.create(tenant, Role(role or "operator"), expires, comment, email)
     if as_json:
         print_json({"token": text, **made.to_json()})
     else:
@@ -48,7 +56,7 @@ async def list_(as_json: bool) -> None:
     async with tenants() as opened:
         rows = [each.to_json() for each in await Tokens(opened.store.tokens()).list()]
     columns = {"id": "ID", "tenant": "TENANT", "role": "ROLE", "created_at": "CREATED", "expires_at": "EXPIRES"}
-    columns["comment"] = "COMMENT"
+    columns |= {"comment": "COMMENT", "email": "EMAIL"}
     print_list(rows, columns, as_json=as_json, empty="No tokens yet. Create one: headcount token create --operator")
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 
 from engine.tokens import Role, Token, TokenStore
 from ground.moments import rfc3339, utc_now
+from importer.rules.cells import Invalid
+from importer.rules.emails import check_email, email_key
 from keys.errors import KeyRefused
 from keys.ring import end_of
 from server.tenants.settings import TenantRefused
 
 PREFIX = "hc_"  # lets scanners for leaked secrets recognize a token
 COMMENT_MAX = 100
+TOKENS_MOST = 100
+"""The most tokens of one tenant."""
 
 
 class Tokens:
@@ -23,39 +28,119 @@ class Tokens:
         self._store = store
 
     async def create(
-        self, tenant: str | None, role: Role, expires: str | None = None, comment: str = ""
+        self, tenant: str | None, role: Role, expires: str | None = None, comment: str = "", email: str | None = None
     ) -> tuple[Token, str]:
         """Create a token; return it and its text, which cannot be shown again.
 
         `expires` is a date (the token is valid to the end of that day, UTC) or an RFC 3339 time. `comment` is one
-        line that names the token's user. Raises TenantRefused.
+        line that names the token's user. Sign-in links are sent to `email`. Raises TenantRefused.
         """
-        comment = _checked(comment)
+        comment, address = _checked(comment), _address(email)
         now = utc_now()
         until = _expiry(expires, now)
+        if tenant is not None and len(await self._store.of(tenant)) >= TOKENS_MOST:
+            raise TenantRefused(
+                "token_too_many", f"{tenant} has {TOKENS_MOST} tokens, and can have no more. Revoke one first"
+            )
         text = PREFIX + secrets.token_urlsafe(32)
         made = await self._store.add(
-            secret_hash(text), tenant, role, created_at=rfc3339(now), expires_at=until, comment=comment
+            secret_hash(text), tenant, role, created_at=rfc3339(now), expires_at=until, comment=comment, email=address
         )
         if made is None:
             raise TenantRefused("no_tenant", f"there is no tenant {tenant}; see: headcount tenant list")
         return made, text
 
-    async def list(self) -> list[Token]:
+    async def list(self) -> Sequence[Token]:
         """Return all tokens, oldest first."""
         return await self._store.list()
+
+    async def of(self, tenant: str | None) -> Sequence[Token]:
+        """Return the tokens of a tenant, or with None those of operators, oldest first."""
+        return await self._store.of(tenant)
+
+    async def show(self, tenant: str | None, number: int) -> Token:
+        """Return one of the tokens `of(tenant)`. Raises TenantRefused if there is none of this id."""
+        found = next((each for each in await self._store.of(tenant) if each.id == number), None)
+        if found is None:
+            raise _unknown(tenant, number)
+        return found
+
+    async def valid_with(self, email: str, now: datetime) -> Sequence[Token]:
+        """Return the tokens with this address that are valid at `now`; none if it is not an address."""
+        try:
+            address = _address(email)
+        except TenantRefused:
+            return []
+        found = await self._store.with_email(address) if address else []
+        return [token for token in found if token.is_valid(now)]
+
+    async def rename(self, tenant: str | None, number: int, comment: str) -> Token:
+        """Give one of the tokens `of(tenant)` another comment. Raises TenantRefused."""
+
+        def check(token: Token, others: Sequence[Token]) -> None:
+            if token.tenant != tenant:
+                raise _unknown(tenant, number)
+
+        renamed = await self._store.rename(number, _checked(comment), check)
+        if renamed is None:
+            raise _unknown(tenant, number)
+        return renamed
 
     async def revoke(self, number: int) -> Token:
         """Delete the token with this id, which ends its access. Raises TenantRefused if there is none."""
         revoked = await self._store.remove(number)
         if revoked is None:
-            raise TenantRefused("no_token", f"there is no token {number}; see: headcount token list")
+            raise TenantRefused("unknown_token", f"there is no token {number}; see: headcount token list")
+        return revoked
+
+    async def revoke_for(self, by: Token, tenant: str | None, number: int) -> Token:
+        """Delete one of the tokens `of(tenant)` for its owner or the operator. Raises TenantRefused.
+
+        Only the operator may revoke the last valid owner's token of a tenant.
+        """
+        now = utc_now()
+
+        def check(token: Token, others: Sequence[Token]) -> None:
+            if token.tenant != tenant:
+                raise _unknown(tenant, number)
+            if by.role is not Role.OPERATOR and is_last_owner(token, others, now):
+                raise TenantRefused(
+                    "last_owner",
+                    f"this is the last owner's token of {tenant}. Create another one first, or ask the operator",
+                )
+
+        revoked = await self._store.remove(number, check)
+        if revoked is None:
+            raise _unknown(tenant, number)
         return revoked
 
     async def find(self, text: str, now: datetime) -> Token | None:
         """Return the token with this text; None if it does not exist, is revoked, or has expired at `now`."""
         token = await self._store.find(secret_hash(text))
         return token if token and token.is_valid(now) else None
+
+
+def is_last_owner(token: Token, others: Sequence[Token], now: datetime) -> bool:
+    """Return whether a valid owner's token is the only one among it and `others`. Pure."""
+
+    def works(each: Token) -> bool:
+        return each.role is Role.OWNER and each.is_valid(now)
+
+    return works(token) and not any(map(works, others))
+
+
+def _unknown(tenant: str | None, number: int) -> TenantRefused:
+    return TenantRefused("unknown_token", f"there is no token {number} of {tenant or 'an operator'}")
+
+
+def _address(email: str | None) -> str | None:
+    """Return the address as addresses are compared; None for an empty one. Raises TenantRefused."""
+    if not (text := (email or "").strip()):
+        return None
+    found = check_email(text)
+    if isinstance(found, Invalid):
+        raise TenantRefused("bad_email", found.message)
+    return email_key(found)
 
 
 def _expiry(expires: str | None, now: datetime) -> str | None:

@@ -48,7 +48,7 @@ def fill(server: ServerProcess) -> None:
     """Fill a company with all that databases hold: users, history, an undo, a held import, keys, tokens, a ban."""
     server.add_tenant("acme", **SETTINGS)
     server.add_tenant("globex")
-    server.cli("token", "create", "acme", "--role", "owner")
+    server.cli("token", "create", "acme", "--role", "owner", "--email", "ann@acme.example")
     server.cli("token", "create", "--operator")
     for rows in FILES:
         server.put("acme", (HEADER + "".join(f"{row}\n" for row in rows)).encode())

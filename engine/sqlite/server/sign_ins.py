@@ -1,8 +1,8 @@
-"""The table `sessions`."""
+"""The tables `sessions` and `sign_in_links`."""
 
 from __future__ import annotations
 
-from engine.sqlite.server.ledger import Ledger
+from engine.sqlite.server.ledger import Inside, Ledger
 from engine.sqlite.server.tokens import read_token
 from engine.tokens import Token
 
@@ -33,3 +33,26 @@ class SqliteSignInStore:
 
     async def close(self, secret_hash: bytes) -> None:
         await self._ledger.change("DELETE FROM sessions WHERE hash = ?", secret_hash)
+
+    async def add_link(self, secret_hash: bytes, token: Token, *, now: str, latest: str) -> bool:
+        def work(db: Inside) -> bool:
+            db.execute(f"DELETE FROM sign_in_links WHERE NOT ({LIVES})", (now, latest))  # noqa: S608
+            done = db.execute(
+                "INSERT INTO sign_in_links (hash, token_id, expires_at) SELECT ?, id, ? FROM tokens WHERE id = ?",
+                (secret_hash, latest, token.id),
+            )
+            return done.rowcount > 0
+
+        return await self._ledger.at_once(work)
+
+    async def find_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
+        rows = await self._looking.read(
+            f"SELECT * FROM tokens WHERE id = (SELECT token_id FROM sign_in_links WHERE hash = ? AND {LIVES})",  # noqa: S608
+            *(secret_hash, now, latest),
+        )
+        return next(map(read_token, rows), None)
+
+    async def take_link(self, secret_hash: bytes, *, now: str, latest: str) -> Token | None:
+        found = await self.find_link(secret_hash, now=now, latest=latest)
+        taken = await self._ledger.change("DELETE FROM sign_in_links WHERE hash = ?", secret_hash)
+        return found if taken else None

@@ -24,7 +24,7 @@ PREFIX = "/api/v1"
 Schema = dict[str, Any]
 REFS = "#/components/schemas/{model}"
 
-DESCRIPTION = """The imports, users, settings and keys of a company.
+DESCRIPTION = """The imports, users, settings, keys and tokens of a company.
 
 A request needs the header `Authorization: Bearer TOKEN`; `headcount token create` creates a token. Lists come in
 pages: `next` is the cursor of the next page, and a `Link` header names that page. An error is
@@ -35,6 +35,7 @@ TAGS = {
     "users": "The users of a tenant, as they are now.",
     "settings": "The settings of a tenant.",
     "keys": "The public keys for SFTP logins of a tenant.",
+    "tokens": "The tokens of a tenant, for its owners and the operator.",
     "tenants": "All tenants, for the operator.",
 }
 
@@ -66,7 +67,7 @@ def document() -> dict[str, Any]:
                     DONE.get(status, "") if answer["description"] == DEFAULT_DESCRIPTION else answer["description"]
                 )
     schemas = found["components"]["schemas"]
-    for model in (models.Problem, models.NewKey):
+    for model in (models.Problem, models.NewKey, models.NewToken, models.TokenName):
         schemas.update(_schemas(model))
     for name, schema in _schemas(TenantSettings).items():
         schemas.setdefault(name, schema)

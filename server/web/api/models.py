@@ -280,6 +280,50 @@ class NewKey(BaseModel):
     networks: list[str] = Field([], description="The networks from which it may be used; empty: any.")
 
 
+class Token(BaseModel):
+    """A token, without its secret text."""
+
+    id: int = Field(examples=[3])
+    tenant: str = Field(examples=["acme"])
+    role: Literal["owner", "viewer"]
+    created_at: Moment
+    expires_at: Moment | None = Field(description="When it ends; null: never.")
+    comment: str = Field(description="The name of its holder, shown beside their decisions.")
+    email: str | None = Field(description="The address that sign-in links are sent to; null: none.")
+
+
+class Tokens(BaseModel):
+    """Oldest first; always one page."""
+
+    tokens: list[Token]
+    next: None
+
+
+class MadeToken(Token):
+    """A new token, with its secret text."""
+
+    token: str = Field(description="The secret text, this once.", examples=["hc_..."])
+
+
+class NewToken(BaseModel):
+    """A token to create."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["owner", "viewer"]
+    comment: str = Field("", description="The name of its holder: one line, at most 100 characters.")
+    expires: str | None = Field(None, description="The last valid day (UTC), or a time in RFC 3339.")
+    email: str | None = Field(None, description="The address that sign-in links are sent to.")
+
+
+class TokenName(BaseModel):
+    """The new name of a token."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    comment: str = Field(description="One line, at most 100 characters.", examples=["Grace, HR"])
+
+
 class UserCounts(BaseModel):
     """The number of users of a tenant."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -59,3 +60,44 @@ async def test_signing_out_ends_one_session(sign_ins: SignIns, token: Token) -> 
     one, other = await sign_ins.open(token, NOW), await sign_ins.open(token, NOW)
     await sign_ins.close(one)
     assert [await sign_ins.find(text, NOW) for text in (one, other)] == [None, token]
+
+
+END = "2026-03-01T12:10:00.000Z"
+AT = "2026-03-01T12:00:00.000Z"
+
+
+async def test_a_link_is_taken_once_and_found_until_then(store: Store, token: Token) -> None:
+    kept = store.sign_ins()
+    assert await kept.add_link(b"1", token, now=AT, latest=END)
+    for _ in range(2):
+        assert await kept.find_link(b"1", now=AT, latest=END) == token
+    assert await kept.take_link(b"1", now=AT, latest=END) == token
+    assert await kept.take_link(b"1", now=AT, latest=END) is None
+    assert await kept.find_link(b"1", now=AT, latest=END) is None
+
+
+async def test_a_link_is_taken_by_one_of_many_at_once(store: Store, token: Token) -> None:
+    kept = store.sign_ins()
+    await kept.add_link(b"1", token, now=AT, latest=END)
+    taken = await asyncio.gather(*(kept.take_link(b"1", now=AT, latest=END) for _ in range(5)))
+    assert sorted(taken, key=bool) == [None, None, None, None, token]
+
+
+@pytest.mark.parametrize(
+    ("now", "latest"),
+    [(END, "2026-03-01T12:20:00.000Z"), ("2026-02-22T12:00:00.000Z", "2026-02-22T12:10:00.000Z")],
+    ids=["after its end", "after the clock stepped back"],
+)
+async def test_a_link_that_is_over_opens_nothing(store: Store, token: Token, now: str, latest: str) -> None:
+    kept = store.sign_ins()
+    await kept.add_link(b"1", token, now=AT, latest=END)
+    assert await kept.find_link(b"1", now=now, latest=latest) is None
+    assert await kept.take_link(b"1", now=now, latest=latest) is None
+
+
+async def test_a_link_ends_with_its_token(store: Store, token: Token) -> None:
+    kept = store.sign_ins()
+    await kept.add_link(b"1", token, now=AT, latest=END)
+    await store.tokens().remove(token.id)
+    assert await kept.find_link(b"1", now=AT, latest=END) is None
+    assert not await kept.add_link(b"2", token, now=AT, latest=END)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from engine.store import Store
-from engine.tokens import Role
+from engine.tenants import Tenant
+from engine.tokens import Role, Token
 from server.tenants.settings import TenantRefused
-from server.tenants.tokens import Tokens
+from server.tenants.tokens import TOKENS_MOST, Tokens, is_last_owner
 
 NOW = datetime.now(UTC)
 
@@ -76,3 +79,88 @@ async def test_a_token_is_stored_by_its_hash_and_not_for_an_unknown_tenant(store
     assert (token.created_at, token.expires_at, token.comment) == (at, at, "Ann")
     assert await kept.add(b"2", "initech", Role.OWNER, created_at=at, expires_at=None, comment="") is None
     assert await kept.list() == [token]
+
+
+async def test_the_tokens_of_a_tenant_are_listed_apart_from_those_of_operators(store: Store) -> None:
+    await store.tenants().add(Tenant("other", "2026-01-01T00:00:00.000Z", 0))
+    kept = Tokens(store.tokens())
+    made = {tenant: (await kept.create(tenant, role))[0] for tenant, role in OF_ALL}
+    assert {tenant: await store.tokens().of(tenant) for tenant in made} == {key: [made[key]] for key in made}
+
+
+OF_ALL = (("acme", Role.OWNER), ("other", Role.VIEWER), (None, Role.OPERATOR))
+
+
+async def test_tokens_are_found_by_their_address(store: Store, tokens: Tokens) -> None:
+    token, _ = await tokens.create("acme", Role.OWNER, email=" Ann@ACME.example ")
+    await tokens.create("acme", Role.OWNER, email="bo@acme.example")
+    await tokens.create("acme", Role.OWNER)
+    assert token.email == "ann@acme.example"
+    assert await store.tokens().with_email("ann@acme.example") == [token]
+    assert await tokens.valid_with("ANN@acme.example", NOW) == [token]
+    for none in ("", " ", "ann", "an@acme.example", "ann@acme.example.org"):
+        assert not await tokens.valid_with(none, NOW)
+
+
+async def test_an_expired_token_is_not_found_by_its_address(tokens: Tokens) -> None:
+    await tokens.create("acme", Role.OWNER, (NOW + timedelta(hours=1)).isoformat(), email="ann@acme.example")
+    assert await tokens.valid_with("ann@acme.example", NOW)
+    assert not await tokens.valid_with("ann@acme.example", NOW + timedelta(hours=2))
+
+
+async def test_a_token_is_renamed_within_its_tenant(store: Store, tokens: Tokens) -> None:
+    token, text = await tokens.create("acme", Role.OWNER, comment="Ann")
+    renamed = await tokens.rename("acme", token.id, "Ann Lee")
+    assert renamed == replace(token, comment="Ann Lee") == await tokens.find(text, NOW)
+    assert await store.tokens().rename(token.id + 1, "x") is None
+    for tenant, number in (("other", token.id), (None, token.id), ("acme", token.id + 1)):
+        with pytest.raises(TenantRefused, match="there is no token"):
+            await tokens.rename(tenant, number, "x")
+    assert await tokens.list() == [renamed]
+
+
+async def test_a_token_stays_if_its_check_refuses(store: Store, tokens: Tokens) -> None:
+    token, other = [(await tokens.create("acme", Role.OWNER))[0] for _ in range(2)]
+    await tokens.create(None, Role.OPERATOR)
+    seen: list[object] = []
+
+    def refuse(found: Token, others: Sequence[Token]) -> None:
+        seen.extend((found, *others))
+        raise TenantRefused("last_owner", "it stays")
+
+    with pytest.raises(TenantRefused, match="it stays"):
+        await store.tokens().remove(token.id, refuse)
+    assert seen == [token, other]
+    assert await tokens.of("acme") == [token, other]
+    assert await store.tokens().remove(token.id) == token
+
+
+async def test_only_the_operator_revokes_the_last_valid_owners_token(tokens: Tokens) -> None:
+    operator, _ = await tokens.create(None, Role.OPERATOR)
+    owner, _ = await tokens.create("acme", Role.OWNER)
+    viewer, _ = await tokens.create("acme", Role.VIEWER)
+    with pytest.raises(TenantRefused) as caught:
+        await tokens.revoke_for(owner, "acme", owner.id)
+    assert caught.value.code == "last_owner"
+    for number in (viewer.id, owner.id):
+        by = owner if number == viewer.id else operator
+        assert (await tokens.revoke_for(by, "acme", number)).id == number
+
+
+def test_an_expired_owners_token_counts_as_none() -> None:
+    def owner(number: int, expires_at: str | None) -> Token:
+        return Token(number, "acme", Role.OWNER, "2026-01-01T00:00:00.000Z", expires_at)
+
+    valid, expired = owner(1, None), owner(2, "2026-01-02T00:00:00.000Z")
+    assert is_last_owner(valid, [expired], NOW)
+    assert not is_last_owner(expired, [], NOW)
+    assert not is_last_owner(valid, [owner(3, None)], NOW)
+
+
+async def test_a_tenant_has_at_most_100_tokens(tokens: Tokens) -> None:
+    for _ in range(TOKENS_MOST):
+        await tokens.create("acme", Role.VIEWER)
+    with pytest.raises(TenantRefused) as caught:
+        await tokens.create("acme", Role.VIEWER)
+    assert caught.value.code == "token_too_many"
+    await tokens.create(None, Role.OPERATOR)
