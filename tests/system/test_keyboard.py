@@ -18,7 +18,10 @@ from tests.support.server_process import ServerProcess
 HOME = "/tenants/acme"
 OWNERS = (
     *(f"{HOME}/{name}" for name in ("imports", "imports?state=held", "imports/1", "imports/2", "users", "settings")),
-    *(f"{HOME}/{name}" for name in ("users/p1@example.com", "settings/history", "keys", "try", "nothing")),
+    *(
+        f"{HOME}/{name}"
+        for name in ("users/p1@example.com", "settings/history", "keys", "colleagues", "try", "nothing")
+    ),
     "/api",
 )
 VIEWERS = tuple(f"{HOME}/{name}" for name in ("imports/2", "settings", "keys", "try"))

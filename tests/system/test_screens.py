@@ -40,6 +40,7 @@ OWNERS = {
     "user": f"{HOME}/users/priya.raman@acme.example",
     "settings": f"{HOME}/settings",
     "keys": f"{HOME}/keys",
+    "colleagues": f"{HOME}/colleagues",
     "try": f"{HOME}/try",
     "not-found": f"{HOME}/nothing",
     "api": "/api",
@@ -48,8 +49,9 @@ EMPTY = {
     "empty-imports": "/tenants/globex/imports",
     "empty-users": "/tenants/globex/users",
     "empty-keys": "/tenants/globex/keys",
+    "empty-colleagues": "/tenants/globex/colleagues",
 }
-OPERATORS = {"companies": "/tenants", **EMPTY}
+OPERATORS = {"companies": "/tenants", "operators": "/operators", **EMPTY}
 VIEWERS = {"viewer-held": f"{HOME}/imports/3", "viewer-settings": f"{HOME}/settings", "viewer-keys": f"{HOME}/keys"}
 
 AXE = next(Path(str(resources.files("axe_playwright_python"))).rglob("axe.min.js")).read_text(encoding="utf-8")
@@ -172,7 +174,7 @@ async def test_long_words_never_widen_a_page(
 ) -> None:
     pushed: dict[str, object] = {}
     visits = [
-        ((lengthy, "--role", "owner"), LONG_PAGES),
+        ((lengthy, "--role", "owner"), (*LONG_PAGES, "colleagues")),
         (("--operator",), ("",)),
         ((lengthy, "--role", "viewer"), LONG_PAGES),
     ]

@@ -62,6 +62,8 @@ NOTICES = {
     "settings-saved": "Settings saved. The next import uses them.",
     "key-added": "Key added. It can be used now.",
     "key-revoked": "Key revoked. Its open connections end within seconds.",
+    "token-renamed": "Token renamed.",
+    "token-revoked": "Token revoked. Its holder is signed out.",
     "settings-same": "No changes to save.",
     "approved": "Approved and queued.",
     "discarded": "Discarded: nothing was changed.",

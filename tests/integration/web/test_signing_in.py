@@ -117,7 +117,9 @@ async def test_a_wrong_token_is_refused_after_a_growing_delay(site: Site) -> Non
     for least_s in (slowing.WAITS.first_s, 2 * slowing.WAITS.first_s):
         answer = await client.post("/sign-in", data={"token": "hc_wrong"})
         assert answer.status_code == 401
-        assert "This token is mistyped, revoked or expired. Ask the operator for a new one." in answer.text
+        assert (
+            "This token is mistyped, revoked or expired. Ask an owner of your company or the operator" in answer.text
+        )
         assert answer.elapsed.total_seconds() >= least_s
 
 

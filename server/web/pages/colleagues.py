@@ -1,0 +1,153 @@
+"""`/colleagues`: the tokens of a company, for its owners; `/operators`: those of operators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from engine.tokens import Role, Token
+from ground.moments import utc_now
+from ground.words import as_sentence
+from server.tenants.settings import TenantRefused
+from server.tenants.tokens import is_last_owner
+from server.web.access import Operating, Owning
+from server.web.http_problem import as_http_problem
+from server.web.office import Visit
+from server.web.pages.rendering import FORM_BYTES_MOST, render
+
+router = APIRouter(max_body_size=FORM_BYTES_MOST)
+
+COMPANY = "/tenants/{tenant}/colleagues"
+OPERATORS = "/operators"
+ROLES = {Role.OWNER: "Owner", Role.VIEWER: "Viewer", Role.OPERATOR: "Operator"}
+FIELDS = {"role": "", "comment": "", "email": "", "expires": ""}
+NOTHING: Mapping[str, str] = {}
+ABOUT = {"bad_email": "email", "bad_expiry": "expires", "bad_role": "role"}
+"""The field that is wrong, by the code of a refusal. Other codes are about the name."""
+
+Number = Annotated[int, Form()]
+Text = Annotated[str, Form()]
+
+
+@router.get(COMPANY)
+async def list_colleagues(request: Request, visit: Owning) -> Response:
+    return await _page(request, visit)
+
+
+@router.post(COMPANY)
+async def add_colleague(
+    request: Request, visit: Owning, role: Text = "", comment: Text = "", email: Text = "", expires: Text = ""
+) -> Response:
+    """Create a token of the company and show it, this once. If it is refused, show the form with the error."""
+    return await _add(request, visit, {"role": role, "comment": comment, "email": email, "expires": expires})
+
+
+@router.post(f"{COMPANY}/rename")
+async def rename_colleague(visit: Owning, number: Number = 0, comment: Text = "") -> Response:
+    return await _rename(visit, number, comment)
+
+
+@router.post(f"{COMPANY}/revoke")
+async def revoke_colleague(visit: Owning, number: Number = 0) -> Response:
+    """Revoke a token; its sessions on the page end at once."""
+    return await _revoke(visit, number)
+
+
+@router.get(OPERATORS)
+async def list_operators(request: Request, visit: Operating) -> Response:
+    return await _page(request, visit)
+
+
+@router.post(OPERATORS)
+async def add_operator(
+    request: Request, visit: Operating, comment: Text = "", email: Text = "", expires: Text = ""
+) -> Response:
+    """Create a token of an operator and show it, this once."""
+    return await _add(request, visit, {"role": "operator", "comment": comment, "email": email, "expires": expires})
+
+
+@router.post(f"{OPERATORS}/rename")
+async def rename_operator(visit: Operating, number: Number = 0, comment: Text = "") -> Response:
+    return await _rename(visit, number, comment)
+
+
+@router.post(f"{OPERATORS}/revoke")
+async def revoke_operator(visit: Operating, number: Number = 0) -> Response:
+    return await _revoke(visit, number)
+
+
+async def _add(request: Request, visit: Visit, typed: Mapping[str, str]) -> Response:
+    expires = typed["expires"].strip() or None
+    try:
+        role = _role(visit, typed["role"])
+        made = await visit.office.tokens.create(_whose(visit), role, expires, typed["comment"], typed["email"])
+    except TenantRefused as error:
+        wrong = {ABOUT.get(error.code, "comment"): as_sentence(error.message)}
+        return await _page(request, visit, typed, wrong, status=as_http_problem(error).status)
+    return await _page(request, visit, made=made)
+
+
+def _role(visit: Visit, chosen: str) -> Role:
+    """Return the chosen role. Raises TenantRefused if it is not one that may be given here."""
+    allowed = (Role.OWNER, Role.VIEWER) if visit.tenant else (Role.OPERATOR,)
+    for role in allowed:
+        if role.value == chosen:
+            return role
+    raise TenantRefused("bad_role", "choose a role: owner or viewer")
+
+
+async def _rename(visit: Visit, number: int, comment: str) -> Response:
+    await visit.office.tokens.rename(_whose(visit), number, comment)
+    return _back(visit, "token-renamed")
+
+
+async def _revoke(visit: Visit, number: int) -> Response:
+    await visit.office.tokens.revoke_for(visit.token, _whose(visit), number)
+    return _back(visit, "token-revoked")
+
+
+async def _page(
+    request: Request,
+    visit: Visit,
+    typed: Mapping[str, str] = FIELDS,
+    wrong: Mapping[str, str] = NOTHING,
+    status: int = 200,
+    made: tuple[Token, str] | None = None,
+) -> Response:
+    now = utc_now()
+    tokens = await visit.office.tokens.of(_whose(visit))
+    kept = {
+        token.id
+        for token in tokens
+        if not visit.is_operator and is_last_owner(token, [each for each in tokens if each is not token], now)
+    }
+    return render(
+        request,
+        "colleagues.html",
+        visit,
+        status=status,
+        here=_here(visit),
+        tokens=[(token, token.is_valid(now), token.id in kept) for token in tokens],
+        roles=ROLES,
+        typed=typed,
+        wrong=wrong,
+        made=made,
+        today=f"{now:%Y-%m-%d}",
+    )
+
+
+def _whose(visit: Visit) -> str | None:
+    """Return the company of the page; None for the page of operators."""
+    return visit.tenant or None
+
+
+def _here(visit: Visit) -> str:
+    return COMPANY.format(tenant=visit.tenant) if visit.tenant else OPERATORS
+
+
+def _back(visit: Visit, done: str) -> Response:
+    return RedirectResponse(f"{_here(visit)}?done={done}", 303)

@@ -1,0 +1,157 @@
+"""The page of a company's tokens, and that of operators: create, rename and revoke, as without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from engine.tokens import Role, Token
+from tests.support.forms import Form
+from tests.support.pages import page, seen
+from tests.support.site import FROM_OURS, Site, open_site
+
+HERE = "/tenants/acme/colleagues"
+OPERATORS = "/operators"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def owner(site: Site) -> httpx.AsyncClient:
+    return await site.browser("owner")
+
+
+def shown_token(text: str) -> str:
+    """Return the token in the field of the page."""
+    found = re.search(r'<input id="new-token" value="([^"]+)" readonly', text)
+    assert found
+    return found[1]
+
+
+async def one(site: Site, role: Role, tenant: str | None = "acme") -> Token:
+    return next(each for each in await site.office.tokens.of(tenant) if each.role is role)
+
+
+async def create(client: httpx.AsyncClient, here: str = HERE, **changes: str) -> httpx.Response:
+    """Send the form of the page with these changes."""
+    form = Form((await client.get(here)).text, here)
+    return await client.post(here, data=form.but(**changes))
+
+
+@pytest.mark.parametrize("by", ["owner", "operator"])
+async def test_a_colleague_gets_a_token_that_is_shown_once(site: Site, by: str) -> None:
+    client = await site.browser(by)
+    sent = {"role": "viewer", "comment": "Grace, HR", "email": "grace@acme.example", "expires": "2099-01-31"}
+    answer = await create(client, **sent)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert "Copy the token now: it is not shown again." in answer.text
+    text = shown_token(answer.text)
+    again = await client.get(HERE)
+    assert text not in again.text
+    for part in ("Grace, HR", "Viewer", "grace@acme.example", "1 Feb 2099"):
+        assert part in seen(again.text)
+    colleague = site.anybody(**FROM_OURS)
+    assert (await colleague.post("/sign-in", data={"token": text})).headers["location"] == "/tenants/acme/imports"
+    assert (await colleague.get(HERE)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("role", "operator", "Choose a role: owner or viewer."),
+        ("comment", "x" * 101, "at most 100 characters"),
+        ("email", "grace", "not a valid email address"),
+        ("expires", "2001-01-01", "is past"),
+    ],
+)
+async def test_an_error_is_shown_beside_its_field_and_the_form_is_kept(
+    site: Site, owner: httpx.AsyncClient, field: str, value: str, sentence: str
+) -> None:
+    before = await site.office.tokens.list()
+    answer = await create(owner, **{"comment": '"><b>Grace', field: value})
+    assert answer.status_code == 422
+    found = re.search(rf'id="{field}-error">([^<]*)<', answer.text)
+    assert found
+    assert sentence in found[1]
+    assert "<b>Grace" not in answer.text
+    assert Form(answer.text, HERE)["comment"] == (value if field == "comment" else '"><b>Grace')
+    assert await site.office.tokens.list() == before
+
+
+async def test_a_colleague_is_renamed(site: Site, owner: httpx.AsyncClient) -> None:
+    viewer = await one(site, Role.VIEWER)
+    answer = await owner.post(f"{HERE}/rename", data={"number": viewer.id, "comment": "Grace <i>Hall"})
+    assert answer.headers["location"] == f"{HERE}?done=token-renamed"
+    text = (await owner.get(answer.headers["location"])).text
+    assert "Token renamed." in text
+    assert "Grace &lt;i&gt;Hall" in text
+
+
+async def test_revoking_a_token_asks_once_more_and_signs_its_holder_out(site: Site, owner: httpx.AsyncClient) -> None:
+    viewer, colleague = await one(site, Role.VIEWER), await site.browser("viewer")
+    asked = (await owner.get(HERE)).text
+    assert "Its holder is signed out at once." in asked
+    assert "Revoke this token" in asked
+    answer = await owner.post(f"{HERE}/revoke", data={"number": viewer.id})
+    assert answer.headers["location"] == f"{HERE}?done=token-revoked"
+    assert (await colleague.get("/tenants/acme/imports")).status_code == 303
+    assert (await owner.post(f"{HERE}/revoke", data={"number": viewer.id})).status_code == 404
+
+
+async def test_the_page_offers_no_button_for_the_last_owners_token(site: Site, owner: httpx.AsyncClient) -> None:
+    mine = await one(site, Role.OWNER)
+    assert "This is the last owner's token." in (await owner.get(HERE)).text
+    assert (await owner.post(f"{HERE}/revoke", data={"number": mine.id})).status_code == 409
+    assert "This is the last owner's token." not in await page(site, HERE, role="operator")
+    await create(owner, role="owner")
+    text = (await owner.get(HERE)).text
+    assert "This is the last owner's token." not in text
+    assert "You are signed in with this token." in text
+    assert (await owner.post(f"{HERE}/revoke", data={"number": mine.id})).status_code == 303
+    assert (await owner.get(HERE)).headers["location"].startswith("/sign-in")
+
+
+async def test_tokens_of_others_are_neither_shown_nor_changed(site: Site, owner: httpx.AsyncClient) -> None:
+    others = [await one(site, Role.OWNER, "other"), await one(site, Role.OPERATOR, None)]
+    before = await site.office.tokens.list()
+    for token in others:
+        for action in ("rename", "revoke"):
+            answer = await owner.post(f"{HERE}/{action}", data={"number": token.id, "comment": "x"})
+            assert answer.status_code == 404
+    assert await site.office.tokens.list() == before
+    text = (await owner.get(HERE)).text
+    assert [f'value="{token.id}"' in text for token in (*others, await one(site, Role.VIEWER))] == [
+        False,
+        False,
+        True,
+    ]
+
+
+async def test_only_owners_and_the_operator_see_the_link_to_colleagues(site: Site) -> None:
+    for role, sees in (("owner", True), ("operator", True), ("viewer", False)):
+        assert (f'href="{HERE}"' in await page(site, role=role)) is sees
+
+
+async def test_the_operator_creates_and_revokes_tokens_of_operators(site: Site) -> None:
+    browser = await site.browser("operator")
+    answer = await create(browser, OPERATORS, comment="Ada")
+    other = site.anybody(**FROM_OURS)
+    signed_in = await other.post("/sign-in", data={"token": shown_token(answer.text)})
+    assert signed_in.headers["location"] == "/tenants"
+    made = next(each for each in await site.office.tokens.of(None) if each.comment == "Ada")
+    renamed = await browser.post(f"{OPERATORS}/rename", data={"number": made.id, "comment": "Ada L"})
+    assert renamed.headers["location"] == f"{OPERATORS}?done=token-renamed"
+    assert "Ada L" in (await browser.get(OPERATORS)).text
+    assert (await browser.post(f"{OPERATORS}/revoke", data={"number": made.id})).status_code == 303
+    assert (await other.get("/tenants")).status_code == 303
+    company = await one(site, Role.OWNER)
+    assert (await browser.post(f"{OPERATORS}/revoke", data={"number": company.id})).status_code == 404
