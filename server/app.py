@@ -144,11 +144,12 @@ class Server:
         self._bans = BanBook(store.bans(), settings.penalty_max_s)
         self._ban_keeper = BanKeeper(self._sftp.gate, self._bans)
         self._live = Live(store.hints(), lambda: self._worker.progress)
-        known = Tenants(settings.data_dir, looking, settings.http_public_url)
-        self._overview = Overview(known, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why)
+        self._overview = Overview(
+            tenants, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why
+        )
         self._sign_ins = SignIns(store.sign_ins())
         health = self._health()
-        office = self._office(known, listing, shown_host_keys(found), health)
+        office = self._office(listing, shown_host_keys(found), health)
         app = build_app(office, health)
         caps = default_caps(settings.max_http_connections, settings.max_event_streams_per_token)
         self._http = WebListener(app, settings.http_host, settings.http_port, settings.http_trusted_proxies, caps)
@@ -166,10 +167,10 @@ class Server:
             wide={"/sync_users.csv", "/test/sync_users.csv"},
         )
 
-    def _office(self, tenants: Tenants, reader: Listing, host_keys: Sequence[ShownHostKey], health: Health) -> Office:
+    def _office(self, reader: Listing, host_keys: Sequence[ShownHostKey], health: Health) -> Office:
         return Office(
             settings=self._settings,
-            tenants=tenants,
+            tenants=self._tenants,
             tokens=self._tokens,
             sign_ins=self._sign_ins,
             queue=self._queue,

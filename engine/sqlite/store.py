@@ -58,7 +58,7 @@ class SqliteStore:
         return self._queue
 
     def tenants(self) -> SqliteTenantStore:
-        return SqliteTenantStore(self.ledger)
+        return SqliteTenantStore(self.ledger, self._reader())
 
     def outbox(self) -> SqliteOutboxStore:
         return SqliteOutboxStore(self.ledger)

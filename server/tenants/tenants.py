@@ -179,9 +179,7 @@ class Tenants:
             if await self._rows.find(name) is None:
                 raise _no_tenant(name)
             if folder.root.is_dir():
-                os.rename(folder.root, aside)
-                fsync_folder(aside.parent)
-                fsync_folder(folder.root.parent)
+                await asyncio.to_thread(_move, folder.root, aside)
             await self._rows.remove(name)
         return aside
 
@@ -221,14 +219,13 @@ class Tenants:
     async def _make(self, folder: TenantFolder, keys: Iterable[str]) -> None:
         """Create the folder under another name, then rename it: no process sees half of it. Needs the lock."""
         new = TenantFolder(folder.root.parent / ".adding")
-        shutil.rmtree(new.root, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, new.root, ignore_errors=True)
         try:
             await _complete(new, keys, make=True)
-            os.rename(new.root, folder.root)
+            await asyncio.to_thread(_move, new.root, folder.root)
         except BaseException:
             shutil.rmtree(new.root, ignore_errors=True)
             raise
-        fsync_folder(folder.root.parent)
 
     @asynccontextmanager
     async def _one_at_a_time(self) -> AsyncIterator[None]:
@@ -257,6 +254,19 @@ async def open_tenants(
 
 async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) -> None:
     """Create what is missing in a tenant's folder, on disk when this returns. Only `make` creates users.db."""
+    await asyncio.to_thread(_make_places, folder)
+    from_texts(await users_in(folder).prepare(make=make))
+    await asyncio.to_thread(_add_keys, folder, list(keys))
+
+
+def _move(old: Path, new: Path) -> None:
+    """Rename a folder; it is on disk when this returns."""
+    os.rename(old, new)
+    for parent in {old.parent, new.parent}:
+        fsync_folder(parent)
+
+
+def _make_places(folder: TenantFolder) -> None:
     for place in (
         folder.root,
         folder.files,
@@ -267,7 +277,9 @@ async def _complete(folder: TenantFolder, keys: Iterable[str], *, make: bool) ->
         folder.messages,
     ):
         place.mkdir(mode=0o700, exist_ok=True)
-    from_texts(await users_in(folder).prepare(make=make))
+
+
+def _add_keys(folder: TenantFolder, keys: Iterable[str]) -> None:
     ring = KeyRing(folder.keys)
     for line in keys:
         try:

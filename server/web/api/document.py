@@ -67,7 +67,7 @@ def document() -> dict[str, Any]:
                     DONE.get(status, "") if answer["description"] == DEFAULT_DESCRIPTION else answer["description"]
                 )
     schemas = found["components"]["schemas"]
-    for model in (models.Problem, models.NewKey, models.NewToken, models.TokenName):
+    for model in (models.Problem, models.NewKey, models.NewToken, models.TokenName, models.NewTenant):
         schemas.update(_schemas(model))
     for name, schema in _schemas(TenantSettings).items():
         schemas.setdefault(name, schema)

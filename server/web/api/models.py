@@ -354,6 +354,24 @@ class Tenants(BaseModel):
     next: None
 
 
+class NewTenant(BaseModel):
+    """A tenant to add."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(
+        description="Its name, also for SFTP logins: 2 to 31 of a-z, 0-9 and hyphens, a letter first.",
+        examples=["acme"],
+    )
+
+
+class AddedTenant(BaseModel):
+    """A new tenant."""
+
+    name: str = Field(examples=["acme"])
+    created_at: Moment
+
+
 class Wrong(BaseModel):
     """One fault of the request."""
 

@@ -1,13 +1,15 @@
-"""`/tenants`: all tenants, for the operator."""
+"""`/tenants`: all tenants, for the operator, who adds and removes them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Depends, Response
 
 from server.upkeep.overview import TenantFacts
 from server.web.api import models
-from server.web.api.asking import Operating, Routes
-from server.web.api.refusals import ALWAYS, refuses
+from server.web.api.asking import Operating, Routes, Sent
+from server.web.api.refusals import ALWAYS, BODY, LATER, OWNING, refuses
 
 router = Routes(prefix="/tenants", tags=["tenants"])
 
@@ -16,6 +18,42 @@ router = Routes(prefix="/tenants", tags=["tenants"])
 async def list_tenants(visit: Operating) -> dict[str, Any]:
     """All tenants and their status, by name."""
     return {"tenants": [_shown(facts) for facts in await visit.office.overview.tenants()], "next": None}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=models.AddedTenant,
+    responses={
+        201: {"headers": {"Location": {"description": "Its imports.", "schema": {"type": "string"}}}},
+        **refuses(*ALWAYS, "forbidden", *BODY, "bad_name", "tenant_exists", *LATER),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewTenant"}}},
+        }
+    },
+    summary="Add a tenant",
+)
+async def add_tenant(
+    visit: Operating, sent: Annotated[models.NewTenant, Depends(Sent(models.NewTenant))], response: Response
+) -> dict[str, Any]:
+    """Add a tenant without keys and tokens. Clients can log in as soon as it has a key."""
+    tenant = await visit.office.tenants.add(sent.name)
+    response.headers["location"] = f"/api/v1/tenants/{tenant.name}/imports"
+    return tenant.to_json()
+
+
+@router.delete(
+    "/{tenant}",
+    status_code=204,
+    responses=refuses(*OWNING, *LATER),
+    summary="Remove a tenant",
+)
+async def remove_tenant(visit: Operating) -> None:
+    """Remove a tenant: end its sessions, tokens and imports, and move its folder to `removed/`."""
+    await visit.office.tenants.remove(visit.tenant)
 
 
 def _shown(facts: TenantFacts) -> dict[str, Any]:

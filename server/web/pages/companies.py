@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from ground.words import counted
+from ground.words import as_sentence, counted
 from importer.model import ImportState
+from server.tenants.settings import TenantRefused
 from server.upkeep.overview import TenantFacts
 from server.web.access import Operating
-from server.web.pages.rendering import render
+from server.web.http_problem import as_http_problem
+from server.web.office import Visit
+from server.web.pages.rendering import FORM_BYTES_MOST, render
 
-router = APIRouter()
+router = APIRouter(max_body_size=FORM_BYTES_MOST)
 
 
 NEEDS_ATTENTION = {
@@ -25,6 +28,7 @@ NEEDS_ATTENTION = {
     ImportState.IGNORED: "Newest upload has a wrong file name",
 }
 BANS_SHOWN = 10
+NOTHING: Mapping[str, str] = {}
 PARTS = {"sftp": "SFTP", "worker": "Imports", "database": "Database", "disk": "Disk"}
 
 
@@ -34,6 +38,48 @@ async def list_companies(
     visit: Operating,
     search: Annotated[str, Query(max_length=255)] = "",
     attention: bool = False,
+) -> Response:
+    return await _page(request, visit, search, attention=attention)
+
+
+@router.post("/tenants")
+async def add_company(request: Request, visit: Operating, name: Annotated[str, Form()] = "") -> Response:
+    """Add a company. If it is refused, show the page with the error."""
+    try:
+        await visit.office.tenants.add(name.strip())
+    except TenantRefused as error:
+        return await _refused(request, visit, "add", name, error)
+    return RedirectResponse(f"/tenants/{name.strip()}/colleagues?done=company-added", 303)
+
+
+@router.post("/tenants/remove")
+async def remove_company(request: Request, visit: Operating, name: Annotated[str, Form()] = "") -> Response:
+    """Remove the company whose name was typed; a broken one, too."""
+    try:
+        await visit.office.tenants.remove(name.strip())
+    except TenantRefused as error:
+        return await _refused(request, visit, "remove", name, error)
+    return RedirectResponse("/tenants?done=company-removed", 303)
+
+
+async def _refused(request: Request, visit: Visit, form: str, name: str, error: TenantRefused) -> Response:
+    """Show the page with the error beside the name in the form."""
+    sentence = f"There is no company “{name}”." if error.code == "no_tenant" else as_sentence(error.message)
+    if error.code == "tenant_exists":
+        sentence = f"There is a company “{name.strip()}” already."
+    status = as_http_problem(error).status
+    return await _page(request, visit, typed={form: name}, wrong={form: sentence}, status=status)
+
+
+async def _page(
+    request: Request,
+    visit: Visit,
+    search: str = "",
+    *,
+    attention: bool = False,
+    typed: Mapping[str, str] = NOTHING,
+    wrong: Mapping[str, str] = NOTHING,
+    status: int = 200,
 ) -> Response:
     all_tenants = await visit.office.overview.tenants()
     search = search.strip()
@@ -46,6 +92,9 @@ async def list_companies(
         request,
         "companies.html",
         visit,
+        status=status,
+        typed=typed,
+        wrong=wrong,
         companies=[(facts, reasons(facts)) for facts in (urgent if attention else [*urgent, *calm])],
         search=search,
         attention=attention,

@@ -37,7 +37,10 @@ def named(text: str) -> list[str]:
 
 async def test_without_companies_the_page_says_how_to_add_one(tmp_path: Path) -> None:
     async with open_site(tmp_path) as site:
-        assert "headcount tenant add NAME" in await page(site)
+        text = await page(site)
+        assert "headcount tenant add NAME" in text
+        assert "Add this company" in text
+        assert "Remove a company" not in text
 
 
 async def test_a_company_shows_its_newest_import_users_and_connections(site: Site) -> None:
@@ -111,3 +114,52 @@ async def test_banned_addresses_are_listed_for_the_operator(site: Site) -> None:
     assert re.findall(r"<th scope=\"row\">192\.0\.2\.\d+</th>", text)
     assert text.count("refused logins") == 10
     assert "And 2 more" in text
+
+
+async def test_the_operator_adds_a_company_and_a_token_for_its_owner(site: Site) -> None:
+    browser = await site.browser("operator")
+    answer = await browser.post(PAGE, data={"name": " globex "})
+    assert answer.headers["location"] == "/tenants/globex/colleagues?done=company-added"
+    text = (await browser.get(answer.headers["location"])).text
+    assert "Company added." in text
+    assert "No tokens yet" in text
+    assert named(await page(site)) == ["acme", "beta", "globex", "zoo"]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "sentence"),
+    [
+        ("acme", 409, "There is a company “acme” already."),
+        ("<B>", 422, "Use 2 to 31 of"),
+        ("", 422, "Use 2 to 31 of"),
+    ],
+)
+async def test_a_company_that_is_not_added_says_why(site: Site, name: str, status: int, sentence: str) -> None:
+    answer = await (await site.browser("operator")).post(PAGE, data={"name": name})
+    assert answer.status_code == status
+    assert sentence in answer.text
+    assert "<B>" not in answer.text
+    assert named(answer.text) == ["acme", "beta", "zoo"]
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+async def test_a_company_is_removed_when_its_name_is_typed(site: Site, tmp_path: Path, is_broken: bool) -> None:
+    browser = await site.browser("operator")
+    if is_broken:
+        site.office.tenants.folder("beta").users_db.write_bytes(b"no database")
+    for wrong in ("", "bet", "beta2"):
+        answer = await browser.post(f"{PAGE}/remove", data={"name": wrong})
+        assert answer.status_code in {404, 422}
+        assert 'id="remove-error"' in answer.text
+    answer = await browser.post(f"{PAGE}/remove", data={"name": "beta"})
+    assert answer.headers["location"] == f"{PAGE}?done=company-removed"
+    assert named(await page(site)) == ["acme", "zoo"]
+    assert [path.name.partition("-")[0] for path in (tmp_path / "removed").iterdir()] == ["beta"]
+
+
+async def test_only_the_operator_adds_and_removes_companies(site: Site) -> None:
+    for role in ("owner", "viewer"):
+        browser = await site.browser(role)
+        for path in (PAGE, f"{PAGE}/remove"):
+            assert (await browser.post(path, data={"name": "acme"})).status_code == 403
+    assert named(await page(site)) == ["acme", "beta", "zoo"]

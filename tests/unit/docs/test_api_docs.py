@@ -21,7 +21,7 @@ def operations() -> dict[tuple[str, str], set[str]]:
         for method in METHODS:
             if method in item:
                 named = [each["name"] for each in item[method].get("parameters", []) if each["in"] != "path"]
-                found[method.upper(), path.removeprefix(TENANT)] = set(named)
+                found[method.upper(), path.removeprefix(TENANT) or path] = set(named)
     return found
 
 

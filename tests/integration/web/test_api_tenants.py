@@ -1,0 +1,76 @@
+"""The operator adds and removes tenants over the API, and gives them keys and tokens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.keypairs import public_line
+from tests.support.site import Site, open_site
+
+TENANTS = "/api/v1/tenants"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+async def names(site: Site) -> list[str]:
+    return [each["name"] for each in (await site.api("operator").get(TENANTS)).json()["tenants"]]
+
+
+async def test_the_operator_adds_a_tenant_with_a_key_and_a_token(site: Site) -> None:
+    operator = site.api("operator")
+    answer = await operator.post(TENANTS, json={"name": "globex"})
+    assert (answer.status_code, answer.json()["name"]) == (201, "globex")
+    assert (await operator.get(answer.headers["location"])).json()["imports"] == []
+    assert await names(site) == ["acme", "globex", "other"]
+    assert (await operator.post(f"{TENANTS}/globex/keys", json={"key": public_line()})).status_code == 201
+    token = (await operator.post(f"{TENANTS}/globex/tokens", json={"role": "owner"})).json()["token"]
+    owner = site.anybody(authorization=f"Bearer {token}")
+    assert len((await owner.get(f"{TENANTS}/globex/keys")).json()["keys"]) == 1
+    assert (await owner.get(f"{TENANTS}/acme/keys")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"name": "acme"}, 409, "tenant_exists"),
+        ({"name": "../acme"}, 422, "bad_name"),
+        ({"name": ""}, 422, "bad_name"),
+        ({}, 422, "bad_request"),
+        ({"name": "globex", "keys": []}, 422, "bad_request"),
+    ],
+)
+async def test_a_tenant_that_is_not_added_says_why(
+    site: Site, body: dict[str, object], status: int, code: str
+) -> None:
+    answer = await site.api("operator").post(TENANTS, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await names(site) == ["acme", "other"]
+
+
+async def test_a_removed_tenants_folder_is_moved_and_its_tokens_open_nothing(site: Site, tmp_path: Path) -> None:
+    answer = await site.api("operator").delete(f"{TENANTS}/acme")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert await names(site) == ["other"]
+    (aside,) = (tmp_path / "removed").iterdir()
+    assert aside.name.startswith("acme-")
+    assert (aside / "users.db").exists()
+    assert (await site.api("owner").get(f"{TENANTS}/acme/imports")).status_code == 401
+    assert (await site.api("elsewhere").get(f"{TENANTS}/other/imports")).status_code == 200
+    again = await site.api("operator").delete(f"{TENANTS}/acme")
+    assert (again.status_code, again.json()["code"]) == (404, "no_tenant")
+
+
+async def test_only_the_operator_adds_and_removes_tenants(site: Site) -> None:
+    for role, status in (("viewer", 403), ("owner", 403), ("elsewhere", 404)):
+        assert (await site.api(role).post(TENANTS, json={"name": "globex"})).status_code == 403
+        assert (await site.api(role).delete(f"{TENANTS}/acme")).status_code == status
+    assert (await site.anybody().post(TENANTS, json={"name": "globex"})).status_code == 401
+    assert (await site.anybody().delete(f"{TENANTS}/acme")).status_code == 401
+    assert await names(site) == ["acme", "other"]
