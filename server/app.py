@@ -36,6 +36,7 @@ from server.hooks.import_hook import ChecksumHook, ImportHook
 from server.logs import announce
 from server.notify.outbox import Outbox
 from server.notify.service import Notifications
+from server.notify.sign_in_mails import sign_in_mails
 from server.settings import ServerSettings
 from server.sftp.auth import Login
 from server.sftp.ban_keeper import BanKeeper
@@ -148,6 +149,7 @@ class Server:
             tenants, listing, self._counting, self._sftp.open_sessions, why_broken=soundness.why
         )
         self._sign_ins = SignIns(store.sign_ins())
+        self._sign_in_mails = sign_in_mails(settings, self._tokens, self._sign_ins)
         health = self._health()
         office = self._office(listing, shown_host_keys(found), health)
         app = build_app(office, health)
@@ -184,6 +186,7 @@ class Server:
             host_keys=host_keys,
             sftp_port=lambda: self._sftp.port,
             parts_up=health.parts,
+            sign_in_mails=self._sign_in_mails,
         )
 
     def _health(self) -> Health:
@@ -242,6 +245,7 @@ class Server:
                 self._keeper.stop(),
                 self._indexer.stop(),
                 self._notifications.stop(grace_s),
+                *([self._sign_in_mails.stop(grace_s)] if self._sign_in_mails else []),
             )
             await self._soundness.stop()
             await self._disk.stop()

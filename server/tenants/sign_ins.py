@@ -2,6 +2,8 @@
 
 A session is random and stored only as SHA-256. It ends after `SESSION_S`, at sign-out, and with its token: when the
 token is revoked or expires, or its tenant is removed.
+
+A link opens a session without the token, once. It is as secret as the token, but ends after `LINK_S`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from engine.sign_ins import SignInStore
 from engine.tokens import Token
 from ground.moments import rfc3339
 from server.tenants.tokens import secret_hash
+
+LINK_S = 600
+"""The seconds for which a link in a mail works."""
 
 SESSION_S = 12 * 3600
 """A working day; then the page asks for the token again."""
@@ -39,9 +44,29 @@ class SignIns:
         token = await self._store.find(secret_hash(text), now=rfc3339(now), latest=_end_of_one_opened(now))
         return token if token and token.is_valid(now) else None
 
+    async def make_link(self, token: Token, now: datetime) -> str | None:
+        """Return the secret of a new link for `token`; None if the token was revoked meanwhile. Ended links go."""
+        text = secrets.token_urlsafe(32)
+        made = await self._store.add_link(secret_hash(text), token, now=rfc3339(now), latest=_end_of_link(now))
+        return text if made else None
+
+    async def find_link(self, text: str, now: datetime) -> Token | None:
+        """Return the token of the link `text`; None if it was used or has ended, or the token is not valid."""
+        token = await self._store.find_link(secret_hash(text), now=rfc3339(now), latest=_end_of_link(now))
+        return token if token and token.is_valid(now) else None
+
+    async def take_link(self, text: str, now: datetime) -> Token | None:
+        """Use up the link, and return what `find_link` does: to one of several callers at most."""
+        token = await self._store.take_link(secret_hash(text), now=rfc3339(now), latest=_end_of_link(now))
+        return token if token and token.is_valid(now) else None
+
     async def close(self, text: str) -> None:
         """End the session if it exists."""
         await self._store.close(secret_hash(text))
+
+
+def _end_of_link(now: datetime) -> str:
+    return rfc3339(now + timedelta(seconds=LINK_S))
 
 
 def _end_of_one_opened(now: datetime) -> str:

@@ -185,7 +185,7 @@ def cookie_name(request: Request) -> str:
 async def slow_down(request: Request) -> None:
     """Delay the answer to a wrong token; each failure makes it longer. Raises NotDone 429 above the limit."""
     office: Office = request.app.state.office
-    address = _address_of(request)
+    address = address_of(request)
     delay = office.slowing.failed(address, asyncio.get_running_loop().time())
     if delay is None:
         raise HttpProblem(
@@ -200,7 +200,7 @@ async def slow_down(request: Request) -> None:
         office.slowing.waited(address)
 
 
-def _address_of(request: Request) -> Address:
+def address_of(request: Request) -> Address:
     """Return the address of the client. A proxy may send any text: all invalid addresses count as one address."""
     try:
         return ip_address(request.client.host if request.client else "")

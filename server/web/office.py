@@ -20,6 +20,8 @@ from importer.users.users import Users
 from keys.host import ShownHostKey
 from keys.ring import KeyRing
 from server.hooks.dry_runs import DryRuns
+from server.hourly import Hourly
+from server.notify.sign_in_mails import SignInMails
 from server.settings import ServerSettings
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
@@ -32,6 +34,9 @@ from server.upkeep.overview import Overview
 from server.web.live import Live
 from server.web.slowing import Slowing
 
+LINK_REQUESTS = 5
+"""The most requests for a sign-in link from one source in an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Office:
@@ -39,7 +44,8 @@ class Office:
 
     `queue` is the server's queue: a decision made there wakes the worker. `reader` reads lists and reports on its own
     connection, so that an open page does not delay an upload. `sftp_port` returns the port of SFTP, and `host_keys`
-    are its host keys. `parts_up` returns which parts of the server are up, by name.
+    are its host keys. `parts_up` returns which parts of the server are up, by name. `sign_in_mails` is None if
+    no sign-in link can be sent; `link_requests` limits the requests for links of each source.
     """
 
     settings: ServerSettings
@@ -58,6 +64,8 @@ class Office:
     sftp_port: Callable[[], int]
     parts_up: Callable[[], Awaitable[dict[str, bool]]]
     slowing: Slowing = field(default_factory=Slowing)
+    sign_in_mails: SignInMails | None = None
+    link_requests: Hourly = field(default_factory=lambda: Hourly(LINK_REQUESTS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -25,6 +26,7 @@ from importer.worker.worker import Worker
 from keys.host import ShownHostKey
 from server.files.hooks import HookTable
 from server.hooks.dry_runs import DryRuns
+from server.notify.sign_in_mails import sign_in_mails
 from server.settings import ServerSettings
 from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
@@ -138,13 +140,16 @@ class Site:
 
 
 @asynccontextmanager
-async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
-    """Open a site with these tenants and a token of each role; `elsewhere` is the owner of the second tenant."""
+async def open_site(data: Path, *tenants: str, **chosen: Any) -> AsyncIterator[Site]:
+    """Open a site with these tenants and a token of each role; `elsewhere` is the owner of the second tenant.
+
+    `chosen` are settings of the server.
+    """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_tenants(data, serving=True))
         for name in tenants:
             await opened.add(name)
-        settings = ServerSettings(data_dir=data)
+        settings = ServerSettings(data_dir=data, **chosen)
         accounts = Accounts(opened)
         stack.callback(accounts.close)
         sftp = SftpListener(settings, accounts, HookTable({}), Metrics(), [])  # its files, not its port
@@ -159,11 +164,15 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
         live = Live(store.hints(), dict)
         checks: dict[str, Check] = dict.fromkeys(("sftp", "worker", "database"), _up)
         health = Health(checks, _no_metrics, _allow_all)
+        tokens, sign_ins = Tokens(store.tokens()), SignIns(store.sign_ins())
+        mails = sign_in_mails(settings, tokens, sign_ins)
+        if mails:
+            stack.push_async_callback(mails.stop, 0)
         office = Office(
             settings=settings,
             tenants=opened,
-            tokens=Tokens(store.tokens()),
-            sign_ins=SignIns(store.sign_ins()),
+            tokens=tokens,
+            sign_ins=sign_ins,
             queue=queue,
             reader=listing,
             trials=DryRuns(opened, queue, closing, sftp.space),
@@ -175,6 +184,7 @@ async def open_site(data: Path, *tenants: str) -> AsyncIterator[Site]:
             host_keys=HOST_KEYS,
             sftp_port=lambda: sftp.port,
             parts_up=health.parts,
+            sign_in_mails=mails,
         )
         texts = {"operator": (await office.tokens.create(None, Role.OPERATOR))[1]}
         for role, tenant in zip(("owner", "elsewhere"), tenants, strict=False):

@@ -165,6 +165,7 @@ PURE = {
     "server.files.contracts",
     "server.descriptors",
     "server.seldom",
+    "server.hourly",
     "server.sftp.caps",
     "server.sftp.handles",
     "server.sftp.handshakes",

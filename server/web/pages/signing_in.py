@@ -1,17 +1,25 @@
-"""`/sign-in`, `/sign-out`, and `/`, which redirects to the first page of the token."""
+"""`/sign-in` with a token or by a link in a mail, `/sign-out`, and `/`, which redirects to the token's first page.
+
+A request for a link gets one answer, whether or not a token has the address. Programs that check mails open the links
+in them: so the page of a link has a button, and only that signs in.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from engine.tokens import Token
+from ground.addresses import source_of
 from ground.moments import utc_now
-from server.tenants.sign_ins import SESSION_S
-from server.web.access import Looking, cookie_name, introduce, session_of, slow_down
+from server.tenants.sign_ins import LINK_S, SESSION_S
+from server.web.access import Looking, address_of, cookie_name, introduce, session_of, slow_down
+from server.web.http_problem import HttpProblem
 from server.web.office import Office
 from server.web.pages.rendering import render
 
@@ -31,7 +39,7 @@ async def ask(request: Request, then: Annotated[str, Query(alias="next")] = "") 
     token = await session_of(request)
     if token is not None:
         return RedirectResponse(_inside(then) or home_of(token), 303)
-    return render(request, "sign-in.html", next=_inside(then), wrong=False)
+    return _form(request, then)
 
 
 @router.post("/sign-in")
@@ -45,7 +53,59 @@ async def sign_in(
     found = await office.tokens.find(token.strip(), utc_now())
     if found is None:
         await slow_down(request)
-        return render(request, "sign-in.html", status=401, next=_inside(then), wrong=True)
+        return _form(request, then, status=401, wrong=True)
+    return await _signed_in(request, found, then)
+
+
+@router.post("/sign-in/request-link")
+async def request_link(request: Request, email: Annotated[str, Form()] = "") -> Response:
+    """Answer at once; then send the links for this address, if a token has it."""
+    office: Office = request.app.state.office
+    if office.sign_in_mails is None:
+        raise HttpProblem(404, "This server sends no sign-in links.", code="not_found")
+    source = source_of(address_of(request))
+    if not office.link_requests.allows(source, asyncio.get_running_loop().time()):
+        raise HttpProblem(
+            429,
+            "Too many sign-in links were requested from this network address. Try again in an hour.",
+            code="too_many_tries",
+            headers={"retry-after": "3600"},
+        )
+    later = BackgroundTask(office.sign_in_mails.ask, email)
+    return RedirectResponse("/sign-in?done=link-requested", 303, background=later)
+
+
+@router.get("/sign-in/link")
+async def show_link(request: Request, code: Annotated[str, Query(max_length=200)] = "") -> Response:
+    """Show the button of a link. Opening the page uses nothing up."""
+    office: Office = request.app.state.office
+    return _link_page(request, await office.sign_ins.find_link(code, utc_now()), code)
+
+
+@router.post("/sign-in/link")
+async def use_link(request: Request, code: Annotated[str, Form()] = "") -> Response:
+    """Use the link up, and open a session of its token."""
+    office: Office = request.app.state.office
+    found = await office.sign_ins.take_link(code, utc_now())
+    if found is None:
+        await slow_down(request)
+        return _link_page(request, None, "")
+    return await _signed_in(request, found, "")
+
+
+def _form(request: Request, then: str, *, status: int = 200, wrong: bool = False) -> Response:
+    mails = request.app.state.office.sign_in_mails is not None
+    return render(request, "sign-in.html", status=status, next=_inside(then), wrong=wrong, mails=mails)
+
+
+def _link_page(request: Request, token: Token | None, code: str) -> Response:
+    facts = {"mails": request.app.state.office.sign_in_mails is not None, "minutes": LINK_S // 60}
+    return render(request, "sign-in-link.html", status=200 if token else 410, token=token, code=code, **facts)
+
+
+async def _signed_in(request: Request, found: Token, then: str) -> Response:
+    """Open a session of this token."""
+    office: Office = request.app.state.office
     introduce(request, found)
     answer = RedirectResponse(_inside(then) or home_of(found), 303)
     answer.set_cookie(

@@ -59,6 +59,7 @@ SEVERITIES = {"error": "Error", "warning": "Warning", "notice": "Notice"}
 
 NOTICES = {
     "signed-out": "You are signed out.",
+    "link-requested": "If a token has this address, a mail is on its way. Its link works for 10 minutes.",
     "settings-saved": "Settings saved. The next import uses them.",
     "key-added": "Key added. It can be used now.",
     "key-revoked": "Key revoked. Its open connections end within seconds.",

@@ -14,7 +14,19 @@ from starlette.routing import Mount, Route
 from server.web.access import BearerNeeds, Need, SessionNeeds
 from tests.support.site import FROM_OURS, Site, open_site
 
-PUBLIC = {"/", "/sign-in", "/sign-out", "/healthz", "/readyz", "/metrics", "/static", "/api", "/api/v1/openapi.json"}
+PUBLIC = {
+    "/",
+    "/sign-in",
+    "/sign-in/link",
+    "/sign-in/request-link",
+    "/sign-out",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/static",
+    "/api",
+    "/api/v1/openapi.json",
+}
 """The routes without an access check; `/` only redirects."""
 
 REMOVAL = ("DELETE", "/api/v1/tenants/{tenant}")

@@ -1,0 +1,223 @@
+"""Signing in by a link in a mail: once, by its button, and with one answer for every address."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from engine.tokens import Role
+from ground.moments import utc_now
+from ground.waits import Growing
+from server.notify import sign_in_mails
+from server.notify.sign_in_mails import AN_HOUR, LINKS_MOST
+from server.tenants.sign_ins import LINK_S
+from server.web.office import LINK_REQUESTS
+from tests.support.forms import Form
+from tests.support.mailserver import MailHost
+from tests.support.site import FROM_OURS, Site, open_site
+from tests.support.waiting import eventually
+
+URL = "https://hr.example.com"
+LINK = "/sign-in/link"
+REQUEST = "/sign-in/request-link"
+ANN = "ann@acme.example"
+
+
+@pytest.fixture
+def mail(tmp_path: Path) -> Iterator[MailHost]:
+    with MailHost(tmp_path) as host:
+        yield host
+
+
+@pytest.fixture
+async def site(tmp_path: Path, mail: MailHost) -> AsyncIterator[Site]:
+    chosen = {"smtp_url": f"smtp://127.0.0.1:{mail.port}", "http_public_url": f"{URL}/"}
+    async with open_site(tmp_path / "data", "acme", "other", **chosen) as opened:
+        await opened.office.tokens.create("acme", Role.OWNER, comment="Ann", email=ANN)
+        yield opened
+
+
+async def ask(site: Site, email: str, source: str = "192.0.2.1") -> httpx.Response:
+    client = site.anybody(**FROM_OURS, **{"x-forwarded-for": source})
+    return await client.post(REQUEST, data={"email": email})
+
+
+async def idle(site: Site) -> None:
+    """Wait until no mail waits to be sent."""
+    mails = site.office.sign_in_mails
+    assert mails
+    await eventually(lambda: not mails._tasks)
+
+
+async def code_for(site: Site, mail: MailHost, email: str = ANN) -> str:
+    """Ask for a link and return its secret."""
+    before = len(mail.mails)
+    await ask(site, email)
+    await eventually(lambda: len(mail.mails) > before)
+    (code,) = codes_in(mail)
+    return code
+
+
+def codes_in(mail: MailHost) -> list[str]:
+    """Return the secrets in the newest mail."""
+    links = re.findall(rf"{URL}{LINK}\?\S+", mail.mails[-1].get_content())
+    return [parse_qs(urlsplit(link).query)["code"][0] for link in links]
+
+
+async def test_a_link_signs_in_once_and_only_by_its_button(site: Site, mail: MailHost) -> None:
+    code = await code_for(site, mail)
+    scanner = site.anybody()
+    for _ in range(3):
+        page = await scanner.get(LINK, params={"code": code})
+        assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+        assert "Ann (owner, token" in page.text
+        assert "set-cookie" not in page.headers
+    browser = site.anybody(**FROM_OURS)
+    answer = await browser.post(LINK, data=dict(Form(page.text, LINK).pairs))
+    assert answer.headers["location"] == "/tenants/acme/imports"
+    home = await browser.get("/tenants/acme/imports")
+    assert "Signed in as Ann (owner, token" in home.text
+    for used in (await scanner.get(LINK, params={"code": code}), await browser.post(LINK, data={"code": code})):
+        assert used.status_code == 410
+        assert "This link was used, or is older than 10 minutes." in used.text
+        assert "Email me a sign-in link" in used.text
+        assert "set-cookie" not in used.headers
+
+
+async def test_a_request_gets_the_same_answer_for_every_address(site: Site, mail: MailHost) -> None:
+    answers = [
+        await ask(site, email, f"192.0.2.{number}")
+        for number, email in enumerate((ANN, "bo@acme.example", "no address", "", ANN.upper()))
+    ]
+    assert {(each.status_code, each.headers["location"], each.text) for each in answers} == {
+        (303, "/sign-in?done=link-requested", "")
+    }
+    await idle(site)
+    assert [each["To"] for each in mail.mails] == [ANN, ANN]
+    shown = (await site.anybody().get(answers[0].headers["location"])).text
+    assert "If a token has this address, a mail is on its way." in shown
+
+
+async def test_the_answer_waits_for_no_mail(site: Site, mail: MailHost) -> None:
+    mail.answer = lambda _: ""
+    assert (await ask(site, ANN)).status_code == 303
+    await eventually(lambda: mail.tries)
+    assert (await ask(site, ANN)).status_code == 303
+    assert not mail.mails
+
+
+async def test_a_mail_has_a_link_for_each_valid_token(site: Site, mail: MailHost) -> None:
+    tokens = site.office.tokens
+    await tokens.create("other", Role.VIEWER, email=ANN)
+    await tokens.create(None, Role.OPERATOR, comment="Ann", email=ANN)
+    revoked, _ = await tokens.create("acme", Role.VIEWER, email=ANN)
+    await tokens.revoke(revoked.id)
+    await ask(site, ANN)
+    await eventually(lambda: mail.mails)
+    text = mail.mails[-1].get_content()
+    assert re.findall(r"^(company \w+|all companies), as", text, re.MULTILINE) == [
+        "company acme",
+        "company other",
+        "all companies",
+    ]
+    homes = []
+    for code in codes_in(mail):
+        answer = await site.anybody(**FROM_OURS).post(LINK, data={"code": code})
+        homes.append(answer.headers["location"])
+    assert homes == ["/tenants/acme/imports", "/tenants/other/imports", "/tenants"]
+
+
+async def test_a_mail_has_at_most_20_links(site: Site, mail: MailHost) -> None:
+    for _ in range(LINKS_MOST):
+        await site.office.tokens.create("acme", Role.VIEWER, email=ANN)
+    await ask(site, ANN)
+    await eventually(lambda: mail.mails)
+    assert len(codes_in(mail)) == LINKS_MOST
+
+
+async def test_an_address_gets_at_most_5_mails_an_hour(site: Site, mail: MailHost) -> None:
+    for number in range(AN_HOUR + 2):
+        assert (await ask(site, ANN, f"192.0.2.{number}")).status_code == 303
+    await idle(site)
+    assert len(mail.mails) == AN_HOUR
+
+
+async def test_a_source_makes_at_most_5_requests_an_hour(site: Site, mail: MailHost) -> None:
+    for number in range(LINK_REQUESTS):
+        assert (await ask(site, f"user{number}@acme.example", f"2001:db8::{number}")).status_code == 303
+    for email in (ANN, "bo@acme.example"):
+        refused = await ask(site, email, "2001:db8::9")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "3600")
+    await idle(site)
+    assert not mail.mails
+    assert (await ask(site, ANN, "2001:db8:1::9")).status_code == 303
+
+
+async def test_a_link_works_for_10_minutes(site: Site) -> None:
+    now = utc_now()
+    (token,) = await site.office.tokens.valid_with(ANN, now)
+    sign_ins = site.office.sign_ins
+    text = await sign_ins.make_link(token, now)
+    assert text
+    assert await sign_ins.find_link(text, now + timedelta(seconds=LINK_S - 1)) == token
+    assert await sign_ins.take_link(text, now + timedelta(seconds=LINK_S)) is None
+
+
+async def test_a_link_ends_with_its_token(site: Site, mail: MailHost) -> None:
+    code = await code_for(site, mail)
+    (token,) = await site.office.tokens.valid_with(ANN, utc_now())
+    await site.office.tokens.revoke(token.id)
+    assert (await site.anybody(**FROM_OURS).post(LINK, data={"code": code})).status_code == 410
+
+
+async def test_the_secret_of_a_link_is_not_stored(site: Site, mail: MailHost, tmp_path: Path) -> None:
+    code = await code_for(site, mail)
+    files = list((tmp_path / "data").glob("headcount.db*"))
+    assert files
+    assert all(code.encode() not in path.read_bytes() for path in files)
+
+
+async def test_a_link_is_used_by_one_of_two_at_once(site: Site, mail: MailHost) -> None:
+    code = await code_for(site, mail)
+    clients = [site.anybody(**FROM_OURS) for _ in range(2)]
+    answers = await asyncio.gather(*(client.post(LINK, data={"code": code}) for client in clients))
+    assert sorted(each.status_code for each in answers) == [303, 410]
+
+
+async def test_without_mail_or_public_url_no_link_is_offered(tmp_path: Path) -> None:
+    for number, chosen in enumerate(({"smtp_url": "smtp://127.0.0.1:1"}, {"http_public_url": URL})):
+        async with open_site(tmp_path / str(number), "acme", **chosen) as site:
+            assert "Email me" not in (await site.anybody().get("/sign-in")).text
+            assert (await ask(site, ANN)).status_code == 404
+
+
+async def test_the_sign_in_page_offers_a_link(site: Site) -> None:
+    text = (await site.anybody().get("/sign-in")).text
+    assert "Email me a sign-in link" in text
+    assert [name for name, _ in Form(text, REQUEST).pairs] == ["email"]
+
+
+@pytest.mark.logs("sign_in_mail_failed")
+async def test_a_mail_that_cannot_be_sent_is_logged_without_address_and_link(
+    site: Site, mail: MailHost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sign_in_mails, "WAITS", Growing(0.001, 0.001))
+    mail.go_away()
+    await ask(site, ANN)
+    await idle(site)
+    mail.come_back()
+    mail.refuses[ANN] = "550 no such user"
+    await ask(site, ANN)
+    await idle(site)
+    texts = [record.getMessage() for record in caplog.records if "sign-in mail" in record.getMessage()]
+    assert len(texts) == 2
+    assert not [text for text in texts if "ann" in text or "code=" in text]
+    del mail.refuses[ANN]
+    assert await code_for(site, mail)
