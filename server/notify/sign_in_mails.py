@@ -18,8 +18,9 @@ from ground.moments import utc_now
 from ground.waits import Growing
 from importer.errors import TryAgain
 from server.hourly import Hourly
-from server.notify.letters import Letter
+from server.notify.layout import Body, Link, Section
 from server.notify.mail import Mailer, MailRefused, MailServer, ServerAway, sender_of
+from server.notify.rendering import letter_from
 from server.settings import ServerSettings
 from server.tenants.sign_ins import LINK_S, SignIns
 from server.tenants.tokens import Tokens
@@ -37,7 +38,7 @@ WAITS, TRIES = Growing(2.0, 30.0), 4
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class SignInLink:
     """A link to sign in with a token, without the address of the server."""
 
     token: Token
@@ -86,13 +87,13 @@ class SignInMails:
             if len(self._tasks) == 1:
                 await self._mailer.leave()
 
-    async def _links(self, tokens: Sequence[Token]) -> list[Link]:
+    async def _links(self, tokens: Sequence[Token]) -> list[SignInLink]:
         made = [(token, await self._sign_ins.make_link(token, utc_now())) for token in tokens]
-        return [Link(token, secret) for token, secret in made if secret]
+        return [SignInLink(token, secret) for token, secret in made if secret]
 
-    async def _send_to(self, address: str, links: Sequence[Link]) -> None:
+    async def _send_to(self, address: str, links: Sequence[SignInLink]) -> None:
         """Send one mail, with a few attempts. Raises MailRefused, ServerAway."""
-        letter, message_id = letter_of(links, self._url), uuid.uuid4().hex
+        letter, message_id = letter_from(mail_of(links, self._url)), uuid.uuid4().hex
         for attempt in range(1, TRIES + 1):
             try:
                 await self._mailer.send([address], letter, message_id)
@@ -104,15 +105,24 @@ class SignInMails:
                 return
 
 
-def letter_of(links: Sequence[Link], public_url: str) -> Letter:
+def mail_of(links: Sequence[SignInLink], public_url: str) -> Body:
     """Return the mail with these links. Pure."""
-    lines = ["A sign-in link was requested for this address.", ""]
-    lines += [f"Open the link within {LINK_S // 60} minutes, and press the button “Sign in”. It works once.", ""]
-    for link in links:
-        place = f"company {link.token.tenant}" if link.token.tenant else "all companies"
-        lines += [f"{place}, as {link.token.bearer}:", f"  {public_url}{PATH}?code={quote(link.secret)}", ""]
-    lines += ["If you did not request it, delete this mail. No other person got the link."]
-    return Letter(subject="[Headcount] your sign-in link", text="\n".join(lines) + "\n")
+    return Body(
+        subject="[Headcount] your sign-in link",
+        first="A sign-in link was requested for this address.",
+        sections=(
+            Section(
+                f"Open the link within {LINK_S // 60} minutes, and press the button “Sign in”. It works once.",
+                tuple(_entry(link, public_url) for link in links),
+            ),
+            Section("If you did not request it, delete this mail. No other person got the link."),
+        ),
+    )
+
+
+def _entry(link: SignInLink, public_url: str) -> Link:
+    place = f"Company {link.token.tenant}" if link.token.tenant else "All companies"
+    return Link(place, f"{public_url}{PATH}?code={quote(link.secret)}", text=f"as {link.token.bearer}")
 
 
 def sign_in_mails(settings: ServerSettings, tokens: Tokens, sign_ins: SignIns) -> SignInMails | None:

@@ -99,8 +99,15 @@ def _form(request: Request, then: str, *, status: int = 200, wrong: bool = False
 
 
 def _link_page(request: Request, token: Token | None, code: str) -> Response:
-    facts = {"mails": request.app.state.office.sign_in_mails is not None, "minutes": LINK_S // 60}
-    return render(request, "sign-in-link.html", status=200 if token else 410, token=token, code=code, **facts)
+    return render(
+        request,
+        "sign-in-link.html",
+        status=200 if token else 410,
+        token=token,
+        code=code,
+        mails=request.app.state.office.sign_in_mails is not None,
+        minutes=LINK_S // 60,
+    )
 
 
 async def _signed_in(request: Request, found: Token, then: str) -> Response:
