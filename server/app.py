@@ -44,6 +44,7 @@ from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
+from server.tenants.pauses import pause_of
 from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import LATELY, Soundness
@@ -133,6 +134,7 @@ class Server:
             soundness=soundness,
             why_not_stored=self._why_not_stored,
             advising=Advising(tenants.folder, tenants.users, in_toml),
+            pause_of=pause_of,
         )
         self._worker = Worker(queue, self._closing, self._starter)
         self._hooks = self._hook_table()

@@ -33,7 +33,8 @@ def approval_of(entry: Entry, *, by: str, at: str, users: frozenset[int], held_a
 def why_not_undone(entry: Entry | None, newest: Entry | None, waiting: Entry | None) -> Refused | None:
     """Return why `entry` cannot be undone now; None if it can.
 
-    `newest` is the newest applied import that is not `unchanged`. `waiting` is a real import that is queued or runs.
+    `newest` is the newest applied import that is not `unchanged`. `waiting` is a real import that is queued or runs,
+    and does not wait because of a pause.
     """
     if entry is None:
         return Refused("nothing_to_undo", "there is no import to undo")

@@ -17,7 +17,8 @@ from importer.requests import Approval, DryRunRequest, Undo
 class Waiting:
     """An import that is queued or held, with only the facts that its place in the queue needs: there may be many.
 
-    `hashed`: the hash of its content is known. `correction` is None until the header was read.
+    `hashed`: the hash of its content is known. `correction` is None until the header was read. `approved`: it was
+    held, and is approved.
     """
 
     tenant: str
@@ -31,6 +32,8 @@ class Waiting:
     hashed: bool = False
     not_before: float = 0.0
     uploaded_at: str = ""
+    approved: bool = False
+    message: str | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.allowed import why_not_undone
 from importer.queue.entry import Entry, Past, Waiting
+from importer.queue.pause import Pause
 
 
 class Listing(Protocol):
@@ -61,12 +62,13 @@ class Listing(Protocol):
     async def newest_change(self, tenant: str) -> Entry | None:
         """Return the newest applied import of a tenant that changed a user."""
 
-    async def waiting_first(self, tenant: str) -> Entry | None:
-        """Return the oldest real import of a tenant that is queued or runs."""
+    async def waiting_first(self, tenant: str, pause: Pause | None = None) -> Entry | None:
+        """Return the oldest real import of a tenant that runs, or is queued and does not wait because of `pause`."""
 
-    async def why_not_undone(self, entry: Entry) -> Refused | None:
-        """Return why `undo` would refuse `entry` now; None if it would not."""
-        return why_not_undone(entry, await self.newest_change(entry.tenant), await self.waiting_first(entry.tenant))
+    async def why_not_undone(self, entry: Entry, pause: Pause | None = None) -> Refused | None:
+        """Return why `undo` would refuse `entry` now, during `pause`; None if it would not."""
+        waiting = await self.waiting_first(entry.tenant, pause)
+        return why_not_undone(entry, await self.newest_change(entry.tenant), waiting)
 
     async def newest_move(self) -> int:
         """Return the number of the newest change of an import's state; `server.web.live` follows these numbers."""

@@ -24,6 +24,7 @@ from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import Listing
 from importer.queue.notices import Notice
+from importer.queue.pause import Pause
 from importer.requests import DryRunRequest
 
 
@@ -86,8 +87,8 @@ class Queue(Listing, Protocol):
     async def progress(self, tenant: str, import_id: int, fraction: float) -> None:
         """Store how far a running import is, 0 to 1; this need not survive a power cut."""
 
-    async def say(self, entry: Entry, message: str) -> None:
-        """Set the message of a queued import: why it still waits."""
+    async def say(self, entry: Entry, message: str | None) -> None:
+        """Set the message of a queued import: why it still waits. None: only for its turn."""
 
     async def requeue(
         self,
@@ -129,10 +130,11 @@ class Queue(Listing, Protocol):
 
     # Undo
 
-    async def undo(self, tenant: str, import_id: int | None, *, by: str) -> Entry:
+    async def undo(self, tenant: str, import_id: int | None, *, by: str, pause: Pause | None = None) -> Entry:
         """Queue the undo of an applied import; without an id, of the newest one that changed a user.
 
-        Raises Refused if it is not that one, or while another import is queued or runs.
+        Raises Refused if it is not that one, or while another import is queued or runs. An import that waits only
+        because of `pause` refuses no undo.
         """
 
     # Afterwards

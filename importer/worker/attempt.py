@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from importer.model import Counts, GuardReason, ImportState, Outcome, Problem, S
 from importer.queue.checksum import Verdict
 from importer.queue.checksums import Checksums, Compared
 from importer.queue.entry import Entry
+from importer.queue.pause import Pause, waits_by
 from importer.reconcile.job import Job
 from importer.reconcile.run import run_import
 from importer.requests import DryRunRequest, Undo
@@ -64,6 +66,7 @@ UNDO_ERROR = "internal error in Headcount; nothing was changed. Tell the operato
 
 
 SettingsOf = Callable[[str], Awaitable[ImportSettings]]
+PauseOf = Callable[[ImportSettings, datetime], Pause | None]
 
 
 class Soundness(Protocol):
@@ -130,6 +133,12 @@ class Starter:
     """Returns why nothing of a tenant can be stored now, None if it can: its imports wait meanwhile."""
     advising: Advising | None = None
     """Makes advice on the files; None: no advice is made."""
+    pause_of: PauseOf = lambda settings, now: None
+    """Returns the pause that the settings of a tenant say at a time, None if they say none."""
+
+    def pause_now(self, settings: ImportSettings) -> Pause | None:
+        """Return the pause of the tenant with these settings; None if its feed is not paused now."""
+        return self.pause_of(settings, self.clock())
 
     async def compare(self, entry: Entry, settings: ImportSettings) -> Compared:
         """Compare `entry` with the checksums that arrived so far. A test has no checksum."""
@@ -157,6 +166,8 @@ class Starter:
             if entry.undo:
                 undo = undo_job_of(entry, entry.undo, settings, self.clock)
                 return await undo_import(undo, users, folder.messages, progress=progress, stopping=stopping)
+            if waits_by(self.pause_now(settings), entry):
+                return Later()  # paused since it was claimed
             compared = await self.compare(entry, settings)
             if compared.verdict is Verdict.WAITS:
                 return Later()

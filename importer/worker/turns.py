@@ -20,6 +20,7 @@ from importer.file.records import MAX_ROW
 from importer.queue.checksum import Verdict, waiting
 from importer.queue.entry import Waiting
 from importer.queue.order import WAITS, next_turn, superseded
+from importer.queue.pause import Pause, of_pause, waits_by
 from importer.queue.queue import Queue
 from importer.rules.settings import ImportSettings
 from importer.worker.attempt import TENANT_BROKEN, Starter, no_space_yet
@@ -76,7 +77,8 @@ class Turns:
         if settings.deactivate_missing:
             looked_at = [await self._looked_at(each, settings) for each in queued]
             await self._remember(queued, looked_at)
-            await self._supersede(superseded(looked_at, complete_lists=True))
+            pause = self._starter.pause_now(settings)
+            await self._supersede(superseded(looked_at, complete_lists=True, pause=pause))
 
     async def _due(self, tenant: str) -> Waiting | None:
         now = self._starter.clock().timestamp()
@@ -91,6 +93,7 @@ class Turns:
         if not alone:
             await self._remember(before, candidates)
         due = await self._first(candidates, settings, folders, now)
+        await self._say_paused(queued, self._starter.pause_now(settings))
         if alone and due is None:  # else `claim` writes it
             await self._remember(before, candidates)
         return due
@@ -98,8 +101,9 @@ class Turns:
     async def _first(
         self, candidates: Sequence[Waiting], settings: ImportSettings, folders: Collection[bool], now: float
     ) -> Waiting | None:
+        pause = self._starter.pause_now(settings)
         while True:
-            turn = next_turn(candidates, complete_lists=settings.deactivate_missing, now=now)
+            turn = next_turn(candidates, complete_lists=settings.deactivate_missing, now=now, pause=pause)
             await self._supersede(turn.superseded)
             if not turn.run or not await self._waits_for_checksum(turn.run, settings, folders):
                 return turn.run
@@ -114,6 +118,16 @@ class Turns:
             entry = await self._queue.get(*old.key)
             if entry:
                 await self._closing.supersede(entry, newer)
+
+    async def _say_paused(self, queued: Sequence[Waiting], pause: Pause | None) -> None:
+        """Write into the imports that wait because of `pause` that they do, and into no others."""
+        for each in queued:
+            message = pause.message if pause and waits_by(pause, each) else None
+            if each.message != message and (message or of_pause(each.message)):
+                entry = await self._queue.get(*each.key)
+                if entry:
+                    await self._queue.say(entry, message)
+                    await self._queue.moved(entry)  # open pages show it
 
     async def _say_why(self, tenant: str, message: str) -> None:
         queued = await self._queue.queued(tenant)

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ground.moments import utc_now
 from importer.advice.kept import kept_advice, report_of
 from importer.errors import Refused
 from importer.folder import TenantFolder
@@ -25,6 +26,7 @@ from server.cli.advice_view import print_advice
 from server.cli.data import COUNT, ID, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_json_pages, print_list, shown
 from server.cli.report_view import change_line, print_report, summary
+from server.tenants.pauses import pause_of
 
 BY = "operator"
 STATES = [state.value for state in ImportState if state is not ImportState.ARRIVING]
@@ -149,8 +151,10 @@ async def undo(tenant: str, import_id: int | None, no_wait: bool, as_json: bool)
     an ID, it undoes the newest import that changed a user; then the one before it can be undone. Fields that changed
     after the import keep their values and are reported. Exits with 0 if the import was undone, 1 otherwise.
     """
-    async with _opened(tenant) as (queue, folder):
-        asked = await queue.undo(tenant, import_id, by=BY)
+    async with tenants() as opened:
+        pause = pause_of(await opened.settings(tenant), utc_now())
+        queue, folder = opened.store.imports(), opened.folder(tenant)
+        asked = await queue.undo(tenant, import_id, by=BY, pause=pause)
         if not no_wait:
             ended = await _end_of(queue, asked, _data_dir(folder), None)
             _print_report(ended, folder, as_json=as_json)
@@ -229,7 +233,10 @@ async def _end_of(queue: Queue, entry: Entry, data_dir: Path, timeout: float | N
                 )
             if timeout is not None and now - began >= timeout:
                 unit = "second" if timeout == 1 else "seconds"
-                raise Refused("timeout", f"import {entry.id} is still {entry.state.value} after {timeout:g} {unit}")
+                why = f". {entry.message}" if entry.message else ""
+                raise Refused(
+                    "timeout", f"import {entry.id} is still {entry.state.value} after {timeout:g} {unit}{why}"
+                )
             entry = await _find(queue, entry.tenant, entry.id)
             advance(entry)
     return entry

@@ -18,6 +18,7 @@ from server.cli.output import harmless, json_option, print_json, print_list, pri
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
 from server.tenants.inspection import inspect, unusable_copy
+from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
 from server.tenants.tenants import Tenants, refuse_lost, server_database
@@ -222,7 +223,9 @@ async def _facts(opened: Tenants, one: Tenant) -> dict[str, Any]:
         return {**facts, "users": None, "keys": [], "settings": {}, "notes": []}
     users = await opened.users(one.name).count_by_state()
     keys, settings = opened.ring(one.name).to_json(), await opened.settings(one.name)
-    notes = [_shadowed(name) for name in settings.shadowed]
+    pause = pause_of(settings, utc_now())
+    notes = [pause.sentence] if pause else []
+    notes += [_shadowed(name) for name in settings.shadowed]
     return {**facts, "users": users, "keys": keys, "settings": settings.to_json(), "notes": notes}
 
 

@@ -17,6 +17,7 @@ class Group(StrEnum):
     USERS = "Users"
     FILE = "File format"
     SAFETY = "Safety checks"
+    PAUSE = "Pause"
     NOTIFICATIONS = "Notifications"
     INVITATIONS = "Invitations"
     STORAGE = "Storage and access"
@@ -151,6 +152,17 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
         "Require a checksum",
         "On: an import waits at most 60 minutes for sync_users.csv.sha256. It fails if no checksum comes or the "
         "file does not match it.",
+    ),
+    "paused_until": SettingText(
+        Group.PAUSE,
+        "Pause until",
+        "Files land and wait until this time. Then they are imported in order. Dry runs, approvals and undo go on. "
+        "Write the zone, too, such as 2026-12-31T08:00Z. Empty: no pause.",
+    ),
+    "paused_because": SettingText(
+        Group.PAUSE,
+        "Reason of the pause",
+        "The page Imports and every waiting import show it.",
     ),
     "notify_email": SettingText(
         Group.NOTIFICATIONS,

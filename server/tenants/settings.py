@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from ground.moments import rfc3339, utc_now
+from ground.moments import from_rfc3339, rfc3339, utc_now
 from ground.refusals import Refusal
 from importer.errors import Refused
 from importer.model import INTEGER_MAX
@@ -31,6 +32,7 @@ from server.tenants.invitation_template import InvitationTemplate
 from server.tenants.setting_texts import add_texts
 
 READ_TIMEOUT_S = 2.0
+LONGEST_PAUSE = timedelta(days=366)
 CHANGED_MEANWHILE = (
     "The settings changed after you loaded them. Nothing was changed. Load them again, check the differences, and "
     "repeat your change."
@@ -96,9 +98,28 @@ def _templates(value: object) -> object:
     return value
 
 
+def _moment(value: object) -> object:
+    """Return a time as it is stored, from RFC 3339 or a time of TOML."""
+    try:
+        moment = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
+        if isinstance(moment, datetime) and moment.tzinfo:
+            return rfc3339(moment)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be a time with its zone, such as 2026-12-31T08:00:00Z or 2026-12-31T08:00:00+01:00")
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be text of one line")
+    return value.strip()
+
+
 EmailAddresses = Annotated[tuple[str, ...], BeforeValidator(_addresses)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Templates = Annotated[dict[str, InvitationTemplate], BeforeValidator(_templates)]
+Moment = Annotated[str, BeforeValidator(_moment)]
+OneLine = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
@@ -107,6 +128,8 @@ class TenantSettings(ImportSettings):
 
     model_config = ConfigDict(json_schema_extra=add_texts)
 
+    paused_until: Moment | None = None
+    paused_because: OneLine | None = None
     notify_email: EmailAddresses = ()
     notify_webhook: WebAddress | None = None
     notify_digest: Literal["off", "weekly"] = "off"
@@ -126,12 +149,17 @@ class TenantSettings(ImportSettings):
 
 
 def changed(
-    now: TenantSettings, changes: Mapping[str, object], *, whole: bool = False, public_url: str | None = None
+    now: TenantSettings,
+    changes: Mapping[str, object],
+    *,
+    whole: bool = False,
+    public_url: str | None = None,
+    at: datetime | None = None,
 ) -> TenantSettings:
-    """Return `now` with `changes` applied; None resets a setting. Raises TenantRefused naming the setting.
+    """Return `now` with `changes` applied at the time `at`; None resets a setting. Raises TenantRefused naming it.
 
     With `whole`, every setting that `changes` does not name is reset to its default. `public_url` is the address of
-    the page that the operator has set.
+    the page that the operator has set. Without `at`, the clock says it.
     """
     _refuse_unknown(changes)
     values: dict[str, object] = dict(TenantSettings() if whole else now)
@@ -143,6 +171,7 @@ def changed(
     after = _validated(values)
     _refuse_new_keys(now, after)
     _refuse_without_link(now, after, public_url)
+    _refuse_new_pause(now, after, at or utc_now())
     return after
 
 
@@ -159,6 +188,20 @@ def _refuse_new_keys(now: TenantSettings, after: TenantSettings) -> None:
     if new:
         sentence = f"a custom field cannot have the key {new[0]}: it is reserved"
         raise TenantRefused("bad_setting", sentence, {"custom_fields": sentence})
+
+
+def _refuse_new_pause(now: TenantSettings, after: TenantSettings, at: datetime) -> None:
+    """Refuse a new end of the pause that is past, or too far away. One that was set before stays."""
+    if after.paused_until in (None, now.paused_until):
+        return
+    left = from_rfc3339(after.paused_until or "") - at
+    sentence = ""
+    if left <= timedelta():
+        sentence = f"{after.paused_until} is past. Set a later time, or reset the setting to end the pause"
+    elif left > LONGEST_PAUSE:
+        sentence = f"{after.paused_until} is more than {LONGEST_PAUSE.days} days ahead. Set an earlier time"
+    if sentence:
+        raise TenantRefused("bad_setting", f"paused_until: {sentence}", {"paused_until": sentence})
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:

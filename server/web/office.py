@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from engine.tokens import Role, Token
+from ground.moments import utc_now
 from importer.errors import TryAgain
 from importer.folder import TenantFolder
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
+from importer.queue.pause import Pause
 from importer.queue.queue import Queue
 from importer.rules.identity import identity_of
 from importer.users.directory import Directory
@@ -25,6 +27,7 @@ from server.notify.sign_in_mails import SignInMails
 from server.settings import ServerSettings
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
+from server.tenants.pauses import pause_of
 from server.tenants.settings import TenantSettings
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import Soundness
@@ -103,6 +106,10 @@ class Visit:
     async def settings(self) -> TenantSettings:
         """Read the settings of the tenant as they are now. Raises TenantRefused, TryAgain."""
         return await self.office.tenants.settings(self.tenant)
+
+    async def pause(self) -> Pause | None:
+        """Read the pause of the tenant's feed; None if it is not paused now. Raises TenantRefused, TryAgain."""
+        return pause_of(await self.settings(), utc_now())
 
     async def entry(self, import_id: int) -> Entry:
         """Read an import of the tenant. Raises Refused if there is none of this id."""

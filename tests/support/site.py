@@ -32,6 +32,7 @@ from server.sftp.listener import SftpListener
 from server.tenants.accounts import Accounts
 from server.tenants.bans import BanBook
 from server.tenants.key_uses import KeyUses
+from server.tenants.pauses import pause_of
 from server.tenants.settings_toml import in_toml
 from server.tenants.sign_ins import SignIns
 from server.tenants.soundness import Soundness
@@ -77,7 +78,8 @@ class Site:
         self.closing = closing
         self.checks = checks
         self._starter = Starter(
-            office.tenants.folder, office.tenants.users, office.tenants.settings, utc_now, office.queue.checksums
+            *(office.tenants.folder, office.tenants.users, office.tenants.settings, utc_now, office.queue.checksums),
+            pause_of=pause_of,
         )
         self.tokens = tokens
         self.url = url

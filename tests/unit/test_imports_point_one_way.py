@@ -66,6 +66,8 @@ PURE = {
     "importer.queue.checksum",
     "importer.queue.entry",
     "importer.queue.order",
+    "importer.queue.pause",
+    "server.tenants.pauses",
     "importer.file.reader",
     "importer.reconcile.named",
     "importer.rules.custom",

@@ -10,6 +10,7 @@ from engine.sqlite.server.ledger import Ledger
 from importer.model import INTEGER_MAX, FileFacts, ImportState, Outcome, Written
 from importer.queue.entry import Entry, Past, Waiting
 from importer.queue.listing import Listing
+from importer.queue.pause import Pause, in_the_way
 from importer.requests import Approval, DryRunRequest, Undo
 
 # If a sqlite3 row has two columns of one name, the name gives the first of them.
@@ -43,7 +44,8 @@ HEADS = (
 )
 IN_LINE = (
     "SELECT tenant, id, state, sequence, dry_run, correction, undo IS NOT NULL, trial IS NOT NULL,"
-    " sha256 IS NOT NULL, not_before, uploaded_at FROM imports WHERE tenant = ? AND state = ?"
+    " sha256 IS NOT NULL, not_before, uploaded_at, approval IS NOT NULL, message"
+    " FROM imports WHERE tenant = ? AND state = ?"
 )
 UNFINISHED = (
     "SELECT * FROM imports WHERE state IN ('arriving', 'queued', 'running') AND state <> 'queued' ORDER BY sequence"
@@ -51,10 +53,10 @@ UNFINISHED = (
 
 # The imports of one tenant that `importer.queue.allowed.why_not_undone` needs.
 NEWEST_CHANGE = f"SELECT * {APPLIED_OF} AND state <> 'unchanged' {LAST_APPLIED_FIRST} LIMIT 1"
-WAITING_FIRST = (
-    "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running')"
-    " ORDER BY sequence LIMIT 1"
+WAITING = (
+    "SELECT * FROM imports WHERE tenant = ? AND dry_run = 0 AND state IN ('queued', 'running') ORDER BY sequence"
 )
+WAITING_FIRST = f"{WAITING} LIMIT 1"
 
 # A held dry run has no copy any more.
 COPIES_NEEDED = (
@@ -119,8 +121,9 @@ class SqliteListing(Listing):
     async def newest_change(self, tenant: str) -> Entry | None:
         return await self._one(NEWEST_CHANGE, tenant)
 
-    async def waiting_first(self, tenant: str) -> Entry | None:
-        return await self._one(WAITING_FIRST, tenant)
+    async def waiting_first(self, tenant: str, pause: Pause | None = None) -> Entry | None:
+        found = await self._entries(WAITING if pause else WAITING_FIRST, tenant)
+        return next((each for each in found if in_the_way(pause, each)), None)
 
     async def newest_move(self) -> int:
         found = await self._ledger.read("SELECT coalesce(max(id), 0) FROM moves")
@@ -234,6 +237,8 @@ def _waiting(row: aiosqlite.Row) -> Waiting:
     return Waiting(
         *(row[0], row[1], ImportState(row[2]), row[3], bool(row[4]), correction),
         *(bool(row[6]), bool(row[7]), bool(row[8]), row[9], row[10]),
+        approved=bool(row[11]),
+        message=row[12],
     )
 
 

@@ -12,7 +12,7 @@ import aiosqlite
 
 from engine.sqlite.server.checksums import SqliteChecksumStore, remember
 from engine.sqlite.server.ledger import Inside, Ledger
-from engine.sqlite.server.listing import NEWEST_CHANGE, WAITING_FIRST, SqliteListing, entry_of
+from engine.sqlite.server.listing import NEWEST_CHANGE, WAITING, WAITING_FIRST, SqliteListing, entry_of
 from engine.sqlite.server.outbox import put_in_outbox
 from ground.moments import Clock, rfc3339, utc_now
 from importer.errors import Refused
@@ -22,6 +22,7 @@ from importer.queue.checksums import Checksums
 from importer.queue.entry import Entry, Waiting
 from importer.queue.listing import unknown_import
 from importer.queue.notices import Notice
+from importer.queue.pause import Pause, in_the_way
 from importer.queue.queue import Queue
 from importer.requests import DryRunRequest, Undo
 
@@ -110,7 +111,7 @@ class SqliteQueue(SqliteListing, Queue):
         values = (fraction, tenant, import_id)
         await self._ledger.at_once(lambda db: db.execute(PROGRESS, values).rowcount, on_disk=False)
 
-    async def say(self, entry: Entry, message: str) -> None:
+    async def say(self, entry: Entry, message: str | None) -> None:
         if entry.message != message:
             await self._ledger.change(
                 "UPDATE imports SET message = ? WHERE tenant = ? AND id = ? AND state = 'queued'", message, *entry.key
@@ -191,9 +192,9 @@ class SqliteQueue(SqliteListing, Queue):
         await self._ledger.at_once(landed)
         self.changed.set()
 
-    async def undo(self, tenant: str, import_id: int | None, *, by: str) -> Entry:
+    async def undo(self, tenant: str, import_id: int | None, *, by: str, pause: Pause | None = None) -> Entry:
         def to_be_undone(db: Inside) -> Entry:
-            entry = _undoable(db, tenant, import_id)
+            entry = _undoable(db, tenant, import_id, pause)
             found = _rows(
                 db,
                 "UPDATE imports SET state = 'queued', undo = ?, message = NULL, attempts = 0, not_before = 0"
@@ -259,11 +260,11 @@ def _known(db: Inside, tenant: str, import_id: int) -> Entry:
     raise unknown_import(tenant, import_id)
 
 
-def _undoable(db: Inside, tenant: str, import_id: int | None) -> Entry:
+def _undoable(db: Inside, tenant: str, import_id: int | None, pause: Pause | None) -> Entry:
     """Return the import to undo; without an id the newest that changed a user. Raises Refused."""
-    newest, waiting = (
-        next(map(entry_of, _rows(db, query, tenant)), None) for query in (NEWEST_CHANGE, WAITING_FIRST)
-    )
+    newest = next(map(entry_of, _rows(db, NEWEST_CHANGE, tenant)), None)
+    queued = map(entry_of, _rows(db, WAITING if pause else WAITING_FIRST, tenant))
+    waiting = next((each for each in queued if in_the_way(pause, each)), None)
     entry = newest if import_id is None else _known(db, tenant, import_id)
     why_not = why_not_undone(entry, newest, waiting)
     if why_not:

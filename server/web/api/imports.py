@@ -170,5 +170,6 @@ async def discard_import(visit: Owning, import_id: ImportId) -> ReportJson:
     f" keeps its value and is reported. {DECISION}",
 )
 async def undo_import(visit: Owning, import_id: ImportId) -> ReportJson:
-    entry = await visit.office.queue.undo(visit.tenant, import_id, by=visit.token.bearer)
+    pause = await visit.pause()
+    entry = await visit.office.queue.undo(visit.tenant, import_id, by=visit.token.bearer, pause=pause)
     return await _report(visit, entry)

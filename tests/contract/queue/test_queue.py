@@ -14,6 +14,7 @@ import pytest
 from engine.store import Store
 from importer.errors import Refused
 from importer.model import GuardReason, ImportState, Outcome, Problem, Severity, Written
+from importer.queue.pause import Pause
 from importer.queue.queue import Queue
 from tests.support.engines import OpenStore
 from tests.support.queues import GUARD, NOON, enqueue, found, outcome, promise, run_to
@@ -375,6 +376,39 @@ async def test_the_reason_against_an_undo_can_be_asked_before(queue: Queue) -> N
     assert [await why_not(number) for number in (1, 2, 3)] == ["not_newest", None, "nothing_to_undo"]
     await enqueue(queue)
     assert await why_not(2) == "import_waits"
+
+
+async def test_an_undo_does_not_wait_for_a_paused_import(queue: Queue) -> None:
+    pause = Pause(NOON)
+    await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
+    paused = await enqueue(queue)
+    assert await queue.why_not_undone(await found(queue, 1), pause) is None
+    with pytest.raises(Refused, match="import 2 is queued"):
+        await queue.undo("acme", 1, by="operator")
+    assert (await queue.undo("acme", 1, by="operator", pause=pause)).id == 1
+    await run_to(queue, 1, ImportState.FAILED)
+    assert await queue.claim("acme", paused)
+    with pytest.raises(Refused, match="import 2 is running"):
+        await queue.undo("acme", 1, by="operator", pause=pause)
+
+
+async def test_a_decided_import_is_in_the_way_of_an_undo_during_a_pause(queue: Queue) -> None:
+    await run_to(queue, await enqueue(queue), ImportState.COMPLETED)
+    paused, held = await enqueue(queue), await enqueue(queue)
+    await run_to(queue, held, ImportState.HELD)
+    await queue.approve("acme", held, by="Ann", users=frozenset())
+    first = await queue.waiting_first("acme", Pause(NOON))
+    assert first
+    assert first.id == held
+    assert [(each.id, each.approved) for each in await queue.queued("acme")] == [(paused, False), (held, True)]
+
+
+async def test_the_message_of_a_queued_import_is_set_and_removed(queue: Queue) -> None:
+    number = await enqueue(queue)
+    await queue.say(await found(queue, number), "Paused")
+    assert [each.message for each in await queue.queued("acme")] == ["Paused"]
+    await queue.say(await found(queue, number), None)
+    assert (await found(queue, number)).message is None
 
 
 async def test_imports_that_wait_or_run_are_not_deleted(queue: Queue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -71,6 +72,47 @@ def test_invalid_settings_are_refused_with_the_reason(changes: dict[str, Any], r
     with pytest.raises(TenantRefused) as caught:
         changed(TenantSettings(), changes)
     assert reason in caught.value.message
+
+
+NOW = datetime(2026, 11, 28, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("until", "reason"),
+    [
+        ("tomorrow", "must be a time with its zone, such as 2026-12-31T08:00:00Z or"),
+        ("2026-12-31", "must be a time with its zone"),
+        ("2026-12-31T08:00:00", "must be a time with its zone"),
+        ("0001-01-01T00:00:00+12:00", "must be a time with its zone"),
+        ("2026-11-28T22:00:00Z", "2026-11-28T22:00:00.000Z is past. Set a later time, or reset the setting to end"),
+        ("2027-11-30T22:00:00Z", "2027-11-30T22:00:00.000Z is more than 366 days ahead. Set an earlier time"),
+    ],
+)
+def test_a_pause_ends_at_a_time_to_come_within_a_year(until: str, reason: str) -> None:
+    with pytest.raises(TenantRefused) as caught:
+        changed(TenantSettings(), {"paused_until": until}, at=NOW)
+    assert caught.value.message.startswith("paused_until: ")
+    assert reason in caught.value.message
+    assert caught.value.setting == "paused_until"
+
+
+def test_the_end_of_a_pause_is_stored_in_utc() -> None:
+    for until in ("2026-12-31T09:00:00+01:00", " 2026-12-31T08:00Z", datetime(2026, 12, 31, 8, tzinfo=UTC)):
+        assert changed(TenantSettings(), {"paused_until": until}, at=NOW).paused_until == "2026-12-31T08:00:00.000Z"
+
+
+def test_a_pause_that_is_over_hinders_no_other_change() -> None:
+    over = TenantSettings(paused_until="2026-11-01T08:00:00Z")
+    assert changed(over, {"max_sessions": 3}, at=NOW).paused_until == over.paused_until
+    assert changed(over, {"paused_until": over.paused_until}, whole=True, at=NOW) == over
+    assert changed(over, {"paused_until": None}, at=NOW).paused_until is None
+
+
+def test_the_reason_of_a_pause_is_one_short_line() -> None:
+    for reason in ("a\nb", "x" * 201):
+        with pytest.raises(TenantRefused, match="paused_because"):
+            changed(TenantSettings(), {"paused_because": reason})
+    assert changed(TenantSettings(), {"paused_because": " Move "}).paused_because == "Move"
 
 
 def test_settings_are_read_as_typed_on_a_command_line() -> None:

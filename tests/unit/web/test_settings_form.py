@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ground.moments import rfc3339, utc_now
 from importer.rules.cells import LANGUAGES
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.tenants.settings import TenantSettings, changed, differences
@@ -56,6 +58,8 @@ EVERY: dict[str, Any] = {
         {"key": "shift", "label": "", "type": "choice", "choices": ["Early, 6 a.m.", '"Late"', "a\nb"]},
     ],
     "invitations": "on_hire_date",
+    "paused_until": rfc3339(utc_now() + timedelta(days=30)),
+    "paused_because": "Migration",
     "notify_email": ["a@example.com", "b@example.com"],
     "notify_webhook": "https://example.com/hooks?x=1",
     "notify_digest": "weekly",

@@ -10,11 +10,13 @@ from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ground.moments import utc_now
 from ground.refusals import Refusal
 from importer.errors import Refused
 from importer.model import APPLIED
 from importer.queue.entry import Entry
 from importer.worker import decisions
+from server.tenants.pauses import pause_of
 from server.tenants.setting_texts import SETTING_TEXTS
 from server.web.access import Looking, Owning
 from server.web.http_problem import as_http_problem
@@ -57,7 +59,8 @@ async def discard(request: Request, visit: Owning, import_id: int) -> Response:
 @router.post("/undo")
 async def undo(request: Request, visit: Owning, import_id: int) -> Response:
     async def decide(entry: Entry) -> None:
-        await visit.office.queue.undo(visit.tenant, entry.id, by=visit.token.bearer)
+        pause = await visit.pause()
+        await visit.office.queue.undo(visit.tenant, entry.id, by=visit.token.bearer, pause=pause)
 
     return await _decided(request, visit, import_id, "undoing", decide)
 
@@ -97,7 +100,8 @@ async def _shown(
     moved = await visit.office.reader.newest_move()
     entry = await visit.entry(import_id)
     http_problem = as_http_problem(refused) if refused else None
-    facts: dict[str, Any] = await parts_of(entry, visit.folder, visit.users, await visit.settings(), asked)
+    settings = await visit.settings()
+    facts: dict[str, Any] = await parts_of(entry, visit.folder, visit.users, settings, asked)
     return render(
         request,
         "import.html",
@@ -112,6 +116,6 @@ async def _shown(
         undo_means=undo_means,
         SETTING_TEXTS=SETTING_TEXTS,
         in_words=in_words,
-        why_not_undone=await visit.office.reader.why_not_undone(entry),
+        why_not_undone=await visit.office.reader.why_not_undone(entry, pause_of(settings, utc_now())),
         **facts,
     )

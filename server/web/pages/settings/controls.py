@@ -166,6 +166,8 @@ CONTROLS: Mapping[str, Control] = {
     "max_updates_percent": Control(Kind.PERCENT),
     "max_row_drop_percent": Control(Kind.PERCENT),
     "require_checksum": Control(Kind.SWITCH),
+    "paused_until": Control(Kind.LINE),
+    "paused_because": Control(Kind.LINE),
     "notify_email": Control(Kind.LIST),
     "notify_webhook": Control(Kind.LINE),
     "notify_digest": Control(
