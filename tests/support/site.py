@@ -102,14 +102,20 @@ class Site:
 
     async def run(self) -> None:
         """Run all queued imports to their end."""
+        async with self.working() as advising:
+            await eventually(self._nothing_waits)
+            if advising._tasks:  # on a busy machine, advice ends after the import
+                await asyncio.wait([*advising._tasks.values()], timeout=30)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[Advising]:
+        """Let a worker run queued imports meanwhile."""
         advising = Advising(self.office.tenants.folder, self.office.tenants.users, in_toml)
         starter = replace(self._starter, advising=advising)
         worker = Worker(self.office.queue, self.closing, starter)
         worker.start()
         try:
-            await eventually(self._nothing_waits)
-            if advising._tasks:  # on a busy machine, advice ends after the import
-                await asyncio.wait([*advising._tasks.values()], timeout=30)
+            yield advising
         finally:
             await worker.stop(5)
 

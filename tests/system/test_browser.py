@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
+from ground.moments import rfc3339
 from server.tenants.setting_texts import SETTING_TEXTS
 from tests.support.browser import open_page, sign_in
 from tests.support.clients import client, needs
@@ -245,6 +248,35 @@ async def test_a_sign_out_ends_the_session_in_every_tab(server: ServerProcess, b
         await expect(page.locator(".notice")).to_contain_text("signed out")
         await other.reload()
         await expect(other.get_by_label("Access token")).to_be_visible()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+async def test_an_owner_pauses_the_imports_and_ends_the_pause(
+    server: ServerProcess, browser: Browser, tenant: str, javascript: bool
+) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(second=0, microsecond=0)
+    zone = ZoneInfo("Europe/Berlin") if javascript else UTC  # the browser's, or the one that the page names
+    async with open_page(browser, url(server), javascript=javascript) as page:
+        await sign_in(page, token(server, tenant))
+        await page.get_by_text("Pause the imports", exact=True).first.click()
+        field = page.get_by_label("Pause until" if javascript else "Pause until (UTC)", exact=True)
+        await field.fill(f"{tomorrow.astimezone(zone):%Y-%m-%dT%H:%M}")
+        await page.get_by_label("Reason", exact=True).fill("Migration")
+        await page.get_by_role("button", name="Pause the imports").click()
+        await expect(page.locator(".notice")).to_contain_text("The imports are paused.")
+        await expect(page.locator(".calls")).to_contain_text("Grace (owner, token")
+        await expect(page.locator(".calls")).to_contain_text("No file waits.")
+        stored = server.cli("tenant", "show", tenant, "--json").json["settings"]
+        assert (stored["paused_until"], stored["paused_because"]) == (rfc3339(tomorrow), "Migration")
+        await page.get_by_text("Change the pause", exact=True).first.click()
+        await expect(field).to_have_value(f"{tomorrow.astimezone(zone):%Y-%m-%dT%H:%M}")
+        server.put(tenant, people("Ann"))
+        if not javascript:
+            await page.goto(f"/tenants/{tenant}/imports")
+        await expect(page.locator(".calls")).to_contain_text("1 file waits for the end of the pause.")
+        await page.get_by_role("button", name="End the pause").click()
+        await expect(page.locator(".notice")).to_contain_text("The pause has ended.")
+    assert server.reaches(tenant, 1, "completed")
 
 
 async def test_every_page_works_without_javascript(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from starlette.responses import HTMLResponse
 
 from ground.words import as_sentence, counted
 from server.web.office import Visit
-from server.web.pages.sentences import users
+from server.web.pages.sentences import users, with_stop
 from server.web.pages.words import ACTIONS, NOTICES, SEVERITIES, STATES, value_text
 from server.web.segments import segment
 
 STATIC = Path(__file__).parent / "static"
 FORM_BYTES_MOST = 1024 * 1024
 """The limit of a form's body: more than any form of the pages needs. A longer one is refused."""
+
+_UTC = re.compile(r"(20\d\d-[01]\d-[0-3]\d [0-2]\d:[0-5]\d) UTC")
 
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -47,6 +50,14 @@ def moment(text: str | None) -> Markup:
     at = datetime.fromisoformat(text)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         text, f"{at:%Y-%m-%d %H:%M:%S} UTC", f"{at:%-d %b %Y, %H:%M} UTC"
+    )
+
+
+def times(text: str) -> Markup:
+    """Return `text` as HTML, in which each time such as `2026-12-31 08:00 UTC` is one that `moment` writes."""
+    parts = _UTC.split(text)
+    return Markup("").join(
+        moment(f"{part.replace(' ', 'T')}:00Z") if at % 2 else Markup.escape(part) for at, part in enumerate(parts)
     )
 
 
@@ -89,10 +100,12 @@ _templates = Environment(
 )
 _templates.filters.update(
     moment=moment,
+    times=times,
     size=size,
     duration=duration,
     segment=segment,
     sentence=as_sentence,
+    with_stop=with_stop,
     number=lambda count: f"{count:,}",
     value=value_text,
     users=users,

@@ -71,6 +71,8 @@ NOTICES = {
     "approved": "Approved and queued.",
     "discarded": "Discarded: nothing was changed.",
     "undoing": "The undo is queued.",
+    "paused": "The imports are paused. Files land and wait.",
+    "resumed": "The pause has ended. Waiting files are imported in order.",
     "testing": "File received. The test changes nothing.",
 }
 """The notice at the top of the page that follows an action, by the code in the address (`?done=CODE`)."""

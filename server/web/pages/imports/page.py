@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Form
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from ground.moments import utc_now
 from importer.model import APPLIED, INTEGER_MAX, WAITING, ImportState
 from importer.queue.entry import Entry
 from importer.queue.listing import Listing
-from server.web.access import Looking
+from server.tenants.pauses import pause_of
+from server.tenants.settings import TenantRefused
+from server.web.access import Looking, Owning
 from server.web.office import Visit
 from server.web.pages.imports.chart import Point, draw, scale_of
-from server.web.pages.rendering import render
+from server.web.pages.imports.pausing import PauseForm, form_of, moment_of, shown_pause, typed_form
+from server.web.pages.rendering import FORM_BYTES_MOST, render
 from server.web.pages.sentences import sentence
 
-router = APIRouter(prefix="/tenants/{tenant}/imports")
+router = APIRouter(prefix="/tenants/{tenant}/imports", max_body_size=FORM_BYTES_MOST)
 
 
 PAGE = 50
 DRAWN = 30
 """The most imports in the chart. With fewer than 2 applied imports, the page shows no chart."""
+
+CHOOSE = "choose the date and the time at which the pause ends"
 
 STATES_SHOWN = [state for state in ImportState if state is not ImportState.ARRIVING]
 
@@ -31,7 +39,52 @@ STATES_SHOWN = [state for state in ImportState if state is not ImportState.ARRIV
 @router.get("")
 async def list_imports(request: Request, visit: Looking, state: str = "", before: int = INTEGER_MAX) -> Response:
     """List imports, newest first: those in `state` (any, if it is not a state) with an id below `before`."""
+    return await _page(request, visit, state, before)
+
+
+@router.post("/pause")
+async def pause_imports(
+    request: Request,
+    visit: Owning,
+    until: Annotated[str, Form()] = "",
+    instant: Annotated[str, Form()] = "",
+    because: Annotated[str, Form()] = "",
+) -> Response:
+    """Pause the feed, or change its pause. If that is refused, show the form again with the error."""
+    moment = moment_of(until, instant)
+    form = PauseForm(typed_form(moment), because)
+    if not moment:
+        return await _page(request, visit, form=replace(form, errors={"paused_until": CHOOSE}), status=422)
+    changes = {"paused_until": moment, "paused_because": because.strip() or None}
+    try:
+        await visit.office.tenants.change_settings(visit.tenant, changes, by=visit.token.bearer)
+    except TenantRefused as error:
+        if not error.settings:
+            raise
+        return await _page(request, visit, form=replace(form, errors=error.settings), status=422)
+    return RedirectResponse(f"/tenants/{visit.tenant}/imports?done=paused", 303)
+
+
+@router.post("/resume")
+async def resume_imports(visit: Owning) -> Response:
+    """End the pause of the feed: the waiting imports run in order."""
+    changes = {"paused_until": None, "paused_because": None}
+    await visit.office.tenants.change_settings(visit.tenant, changes, by=visit.token.bearer)
+    visit.office.queue.changed.set()
+    return RedirectResponse(f"/tenants/{visit.tenant}/imports?done=resumed", 303)
+
+
+async def _page(
+    request: Request,
+    visit: Visit,
+    state: str = "",
+    before: int = INTEGER_MAX,
+    *,
+    form: PauseForm | None = None,
+    status: int = 200,
+) -> Response:
     reader, tenant = visit.office.reader, visit.tenant
+    settings = await visit.settings()
     wanted = next((each for each in STATES_SHOWN if each == state), None)
     limits = {"before": max(0, min(before, INTEGER_MAX)), "limit": PAGE + 1}
     moved = await reader.newest_move()
@@ -40,7 +93,10 @@ async def list_imports(request: Request, visit: Looking, state: str = "", before
         request,
         "imports.html",
         visit,
+        status=status,
         moved=moved,
+        pause=await shown_pause(visit, settings),
+        form=form or form_of(pause_of(settings, utc_now())),
         entries=entries[:PAGE],
         older=entries[PAGE - 1].id if len(entries) > PAGE else None,
         newest=before == INTEGER_MAX,

@@ -146,6 +146,20 @@ function sentOnce(form, sending) {
   });
 }
 
+// Show and read a date and a time in the reader's zone. The server gets the instant in UTC.
+function momentFields() {
+  for (const field of document.querySelectorAll("input[type=datetime-local]")) {
+    const at = new Date(`${field.value}Z`);
+    if (field.value) field.value = new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+    for (const zone of field.form.querySelectorAll(`label[for="${field.id}"] [data-zone]`)) zone.remove();
+    field.form.addEventListener("formdata", (event) => {
+      const instant = new Date(field.value);
+      if (!isNaN(instant)) event.formData.set("instant", instant.toISOString());
+    });
+  }
+}
+
 for (const root of document.querySelectorAll("[data-events]")) new Follower(root);
 localTimes();
 fileFields();
+momentFields();
