@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,8 +18,9 @@ from server.cli.data import COUNT, patiently, read_text, runs, tenants
 from server.cli.output import harmless, json_option, print_json, print_list, print_thing, shown
 from server.settings import load_settings
 from server.tenants.feeds import Feed, feed_of
+from server.tenants.figures import NEWEST_CHANGES
 from server.tenants.inspection import inspect, unusable_copy
-from server.tenants.pauses import pause_of
+from server.tenants.pauses import Span, pause_of, spans
 from server.tenants.settings import TenantRefused, differences, settings_history
 from server.tenants.settings_toml import from_toml, to_toml
 from server.tenants.tenants import Tenants, refuse_lost, server_database
@@ -68,7 +70,8 @@ async def list_(as_json: bool) -> None:
             for one in await opened.list():
                 broken = await _broken(opened, one.name, await queue.copies_needed(one.name))
                 summary = await _summary(opened, one)
-                feed = feed_of(one, successes.get(one.name), await _limit(opened, one.name), utc_now())
+                limit, pauses = await _limit(opened, one.name)
+                feed = feed_of(one, successes.get(one.name), limit, utc_now(), pauses)
                 rows.append({**summary, **_freshness(feed), "broken": broken})
     columns = {
         "name": "NAME",
@@ -196,11 +199,13 @@ def _freshness(feed: Feed) -> dict[str, Any]:
     return {"last_applied_at": feed.last_applied_at, "stale": feed.stale}
 
 
-async def _limit(opened: Tenants, name: str) -> int | None:
-    """Return `stale_after_days` of the tenant. None if it is unset or cannot be read."""
+async def _limit(opened: Tenants, name: str) -> tuple[int | None, Sequence[Span]]:
+    """Return `stale_after_days` of the tenant, and its pauses. None if it is unset or cannot be read."""
     with suppress(*CANNOT_READ):
-        return (await opened.settings(name)).stale_after_days
-    return None
+        days = (await opened.settings(name)).stale_after_days
+        changes, _ = await settings_history(opened.users(name), NEWEST_CHANGES, upgrade=True) if days else ([], None)
+        return days, spans(changes)
+    return None, ()
 
 
 async def _summary(opened: Tenants, one: Tenant) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from engine.figures import Figures, Known, Pruned
 from engine.tenants import Tenant
 from importer.errors import DatabaseFault, ImporterError
 from importer.users.users import Users
-from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts
+from server.tenants.pauses import Span, spans
+from server.tenants.settings import READ_TIMEOUT_S, TenantRefused, from_texts, settings_history
 from server.tenants.tenants import Tenants
 from server.trouble import tell
 
@@ -29,6 +30,9 @@ STEP = 20
 
 REST_S, SHARE = 0.1, 0.1
 """The rest is read in pieces of `REST_S` seconds, which take a `SHARE` of the time."""
+
+NEWEST_CHANGES = 1000
+"""The newest changes of settings among which pauses are searched."""
 
 UNSETTLED_S = 2.0
 """Seconds after a write in which a file may change without a new time. No file system has coarser times."""
@@ -47,6 +51,8 @@ class FigureBook:
         self._failing: set[str] = set()
         self._sound: dict[str, str] = {}
         self._pruned: dict[str, Pruned] = {}
+        self._pauses: dict[str, Sequence[Span]] = {}
+        self._pauses_seen: dict[str, str | None] = {}
         self._unwritten: dict[str, Known] = {}
         self._due: list[str] = []
         self._looked_at = float("-inf")
@@ -90,6 +96,19 @@ class FigureBook:
         if self._pruned.get(tenant) != pruned:
             self._pruned[tenant] = pruned
             self._note(tenant, Known(pruned=pruned))
+
+    @property
+    def pauses(self) -> Mapping[str, Sequence[Span]]:
+        """The pauses of the tenants for which `read_pauses` read them, by name."""
+        return self._pauses
+
+    async def read_pauses(self, tenant: str) -> Sequence[Span]:
+        """Return the pauses of this tenant, read only if its users.db has changed. Raises the error of a read."""
+        seen = self.seen(tenant)
+        if seen is None or self._pauses_seen.get(tenant) != seen:
+            changes, _ = await settings_history(self._tenants.users(tenant), NEWEST_CHANGES)
+            self._pauses[tenant], self._pauses_seen[tenant] = spans(changes), seen
+        return self._pauses[tenant]
 
     # Looking
 
@@ -214,7 +233,8 @@ class FigureBook:
                 self._note(name, Known(figures=(look, figures)))
 
     def _keep_only(self, names: set[str]) -> None:
-        for known in (self._figures, self._seen, self._paths, self._sound, self._pruned, self._unwritten):
+        parts = self._figures, self._seen, self._paths, self._sound, self._pruned, self._unwritten
+        for known in (*parts, self._pauses, self._pauses_seen):
             for removed in known.keys() - names:
                 known.pop(removed)
         self._failing &= names

@@ -68,7 +68,7 @@ class Counting:
         tenants = await self.current_tenants()
         if self._successes is None:
             self._successes = await self._queue.last_successes()
-        self._metrics.feeds(feeds(tenants, self.figures.all, self._successes, utc_now()))
+        self._metrics.feeds(feeds(tenants, self.figures.all, self._successes, utc_now(), self.figures.pauses))
         self._metrics.broken.set(len(self._broken()))
         self._metrics.queue_length.set(await self._queue.queue_length())
         return self._metrics.render()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -115,7 +115,7 @@ class Keeper:
         tenants = await self.figures.renew(0)
         limited = [each for each in tenants if _is_limited(self.figures.of(each.name))]
         successes = await self._queue.last_successes() if limited else {}
-        found = feeds(limited, self.figures.all, successes, self._clock())
+        found = [feed for feed in await self._feeds(limited, successes) if not feed.paused]
         stale = {feed for feed in found if feed.stale}
         for feed in stale - self._known_stale:
             log.warning(
@@ -130,6 +130,25 @@ class Keeper:
             known = feed, self.figures.seen(feed.tenant)
             if (notified.get(feed.tenant) == known or await self._notify(feed)) and known[1]:
                 self._notified[feed.tenant] = known
+
+    async def _feeds(self, limited: Sequence[Tenant], successes: Mapping[str, str]) -> list[Feed]:
+        """Return the feeds of tenants with a limit. None is stale because of a pause alone."""
+        now, unread = self._clock(), set()
+        for feed in feeds(limited, self.figures.all, successes, now, {}):
+            if feed.stale and not await self._read_pauses(feed.tenant):
+                unread.add(feed.tenant)
+        known = [each for each in limited if each.name not in unread]
+        return feeds(known, self.figures.all, successes, now, self.figures.pauses)
+
+    async def _read_pauses(self, tenant: str) -> bool:
+        """Read the pauses of a tenant; return whether that succeeded. Raises nothing: others follow."""
+        try:
+            await self.figures.read_pauses(tenant)
+        except Exception as error:
+            facts = {"event": "pauses_unread", "tenant": tenant}
+            tell(log, f"The pauses of {tenant} cannot be read", error, facts, then="retrying in a minute")
+            return False
+        return True
 
     async def _notify(self, feed: Feed) -> bool:
         """Queue the notification about one feed; return whether that succeeded. Raises nothing: others follow."""

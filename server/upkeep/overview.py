@@ -59,7 +59,7 @@ class Overview:
         """Return the facts about all tenants, by name."""
         found, figures = await self._counting.current_tenants(), self._counting.figures
         newest, successes = await self._imports.newest_of_all(), await self._imports.last_successes()
-        stand = {feed.tenant: feed for feed in feeds(found, figures.all, successes, self._clock())}
+        stand = {feed.tenant: feed for feed in feeds(found, figures.all, successes, self._clock(), figures.pauses)}
         without = {one.name: Feed(one.name, successes.get(one.name), None, None) for one in found}
         disk = await self._disk.usage([tenant.name for tenant in found])
         sessions = self._open_sessions()

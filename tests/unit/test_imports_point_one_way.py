@@ -67,7 +67,6 @@ PURE = {
     "importer.queue.entry",
     "importer.queue.order",
     "importer.queue.pause",
-    "server.tenants.pauses",
     "importer.file.reader",
     "importer.reconcile.named",
     "importer.rules.custom",

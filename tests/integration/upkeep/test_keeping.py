@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ground.moments import rfc3339
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
@@ -28,6 +31,7 @@ from server.upkeep import keeping
 from server.upkeep.counting import Counting
 from server.upkeep.keeping import Keeper
 from server.upkeep.metrics import Metrics
+from server.upkeep.overview import Overview
 from tests.support.importing import people
 from tests.support.queues import NOON, House, found, open_house, run_to
 from tests.support.waiting import eventually
@@ -336,6 +340,46 @@ async def test_a_stale_feed_is_mailed_once_until_a_file_is_applied(watch: Watch)
     assert await look_again_and_again(yesterday) == 2
     assert await look_again_and_again(3) == 3, "the clock had stepped forward: what it said then was not so"
     assert await look_again_and_again(3) == 3
+
+
+async def test_a_paused_feed_sends_no_stale_notification_and_counts_anew_at_its_end(watch: Watch) -> None:
+    until = rfc3339(watch.now + 10 * DAY)
+    await watch.tenants.change_settings("acme", {"stale_after_days": 3, "paused_until": until})
+    for days, told in ((0, 0), (4, 0), (9.9, 0), (12.9, 0), (13.1, 1)):
+        watch.keeper._clock = lambda days=days: datetime.now(UTC) + days * DAY  # type: ignore[misc]
+        await watch.keeper.notify_stale_feeds()
+        assert len(watch.told) == told, f"after {days} days"
+    assert watch.told[0].stale
+
+
+async def test_the_overview_knows_of_the_pause_of_a_feed(watch: Watch) -> None:
+    await watch.tenants.change_settings("acme", {"stale_after_days": 3})
+    await watch.tenants.store.ledger.db.execute("UPDATE tenants SET created_at = ?", (rfc3339(watch.now - 2 * DAY),))
+    await watch.tenants.change_settings("acme", {"paused_until": rfc3339(watch.now + 10 * DAY)})
+    watch.now += 4 * DAY
+    counting = Counting(Metrics(), watch.tenants, watch.house.queue, figures=watch.keeper.figures)
+    overview = Overview(watch.tenants, watch.house.queue, counting, dict, lambda: watch.now)
+    (before,) = await overview.tenants()
+    assert before.feed.stale, "its pauses were not read yet"
+    await watch.keeper.notify_stale_feeds()
+    (after,) = await overview.tenants()
+    assert (after.feed.stale, after.feed.paused) == (False, True)
+    assert watch.told == []
+    await overview.close()
+
+
+@pytest.mark.logs("pauses_unread")
+async def test_a_feed_whose_pauses_cannot_be_read_is_not_called_stale(watch: Watch) -> None:
+    await watch.tenants.change_settings("acme", {"stale_after_days": 3})
+    watch.now += 4 * DAY
+    await watch.keeper.figures.renew(0)
+    with closing(sqlite3.connect(watch.house.folder().users_db)) as db:
+        db.execute("ALTER TABLE settings_changes RENAME TO away")
+        await watch.keeper.notify_stale_feeds()
+        assert watch.told == []
+        db.execute("ALTER TABLE away RENAME TO settings_changes")
+    await watch.keeper.notify_stale_feeds()
+    assert [feed.tenant for feed in watch.told] == ["acme"]
 
 
 async def test_metrics_show_whether_a_feed_is_stale(watch: Watch, tmp_path: Path) -> None:
