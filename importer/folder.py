@@ -55,6 +55,11 @@ class TenantFolder:
         return self.root / "webhook.secret"
 
     @property
+    def paused(self) -> Path:
+        """An empty file: the feed may be paused. Without it, the feed is not."""
+        return self.root / "paused"
+
+    @property
     def keys(self) -> Path:
         """The file of the tenant's keys."""
         return self.root / "keys.json"

@@ -24,6 +24,7 @@ from importer.messages.spool import groups_in
 from importer.model import ImportState
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel, Notice
+from importer.queue.pause import Pause
 from server.notify import letters
 from server.notify.layout import Body, Links
 from server.notify.letters import LEAVERS_SHOWN
@@ -66,6 +67,14 @@ class TenantHerald:
         body = letters.webhook_body(letters.STALE, rfc3339(utc_now()), data)
         mail = letters.stale_mail(tenant, days, last_applied_at, self._links)
         return _notices(tenant, await self._channels(tenant), stale_topic(last_applied_at), mail, body)
+
+    async def pause_notices(self, tenant: str, pause: Pause, files: int) -> list[Notice]:
+        """Return the notifications of a pause that ends soon, while `files` wait; one topic for each end."""
+        until = rfc3339(pause.until)
+        data = {"tenant": tenant, "paused_until": until, "paused_because": pause.because or None, "waiting": files}
+        body = letters.webhook_body(letters.PAUSE_ENDING, rfc3339(utc_now()), data)
+        mail = letters.pause_mail(tenant, until, pause.because, files, self._links)
+        return _notices(tenant, await self._channels(tenant), f"pause until {until}", mail, body)
 
     async def test_notices(self, tenant: str, now: datetime) -> list[Notice]:
         """Return a test notification for every channel that the tenant has set."""

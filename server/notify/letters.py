@@ -32,6 +32,7 @@ EVENTS = {
 """Webhook event names by final state; `unchanged` sends none."""
 
 STALE = "feed.stale"
+PAUSE_ENDING = "feed.paused_ending"
 TEST = "test"
 
 HELD_ALREADY, DECIDE = "Held, nothing was changed: ", " Review the users, then approve or discard."
@@ -86,6 +87,22 @@ def stale_mail(tenant: str, days: int, last: str | None, links: Links = NO_LINKS
                 ),
             ),
             Section("This is said once. The setting “Warn when no file comes” has the number of days."),
+        ),
+        facts=(("Company", tenant),),
+    )
+
+
+def pause_mail(tenant: str, until: str, because: str, files: int, links: Links = NO_LINKS) -> Body:
+    """Return the mail about a pause that ends at `until` (RFC 3339), while `files` wait."""
+    waits = counted(files, "file waits", "files wait")
+    return Body(
+        subject=f"[Headcount] {tenant}: the pause ends within a day",
+        first=f"The imports of {tenant} are paused until {shown_time(until)}.",
+        link=Link("See the imports, or end or change the pause", links.imports(tenant), FIND_LIST),
+        sections=(
+            Section(f"{waits}. At the end of the pause, waiting files are imported in order."),
+            *([Section(f"Reason: {because}")] if because else []),
+            Section("An owner can end or change the pause on the page Imports."),
         ),
         facts=(("Company", tenant),),
     )

@@ -7,6 +7,7 @@ import logging
 
 from importer.queue.entry import Entry
 from importer.queue.notices import Channel
+from importer.queue.pause import Pause
 from server.notify.courier import Courier
 from server.notify.herald import TenantHerald, stale_topic
 from server.notify.inviter import ROUND_S, Inviter
@@ -76,6 +77,13 @@ class Notifications:
         It may have been notified with no file applied since: the clock stepped back, or the limit was raised.
         """
         await self._outbox.close_topic(feed.tenant, stale_topic(feed.last_applied_at))
+
+    async def notify_pause_ending(self, tenant: str, pause: Pause, files: int) -> None:
+        """Write the notification of a pause that ends soon; once for each end, however often this is called.
+
+        It is in the outbox when this returns. Raises TryAgain; then nothing was written.
+        """
+        await self._outbox.put(await self.herald.pause_notices(tenant, pause, files))
 
     def start(self) -> None:
         if self._settings.smtp_url and not self._settings.http_public_url:

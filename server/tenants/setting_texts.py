@@ -168,7 +168,7 @@ SETTING_TEXTS: Mapping[str, SettingText] = {
         Group.NOTIFICATIONS,
         "Email addresses",
         "These addresses get a mail when an import changes users, rejects rows, is held or fails, when an upload "
-        "is interrupted, and when no file comes. Separate several with commas.",
+        "is interrupted, when no file comes, and when a pause ends. Separate several with commas.",
     ),
     "notify_webhook": SettingText(
         Group.NOTIFICATIONS,

@@ -208,9 +208,15 @@ class Tenants:
         Raises TryAgain while an import of the tenant locks the database.
         """
         await self.get(name)
-        return await change_settings(
+        mark = self.folder(name).paused
+        if changes.get("paused_until"):
+            mark.touch()
+        after = await change_settings(
             self.users(name), changes, by=by, whole=whole, expected=expected, public_url=self._public_url
         )
+        if after.paused_until and "paused_until" in changes:
+            mark.touch()  # the server may have removed it before the change
+        return after
 
     def changed(self, now: TenantSettings, changes: Mapping[str, object]) -> TenantSettings:
         """Return the settings `now` as `change_settings` would change them. Raises TenantRefused."""

@@ -25,6 +25,7 @@ from server.tenants.settings import TenantRefused, TenantSettings
 from server.tenants.soundness import Soundness
 from server.tenants.tenants import Tenants
 from server.trouble import Trouble, tell
+from server.upkeep.ending_pauses import EndingPauses, PauseNotifier
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ REST = 9.0
 LOOK_AT_FEEDS_S = 60.0
 
 
-class FeedNotifier(Protocol):
+class FeedNotifier(PauseNotifier, Protocol):
     """Sends the notification about a stale feed: once while it is stale, however often these are called."""
 
     async def notify_stale(self, feed: Feed) -> None: ...
@@ -67,6 +68,7 @@ class Keeper:
         self._clock = clock
         self._notifier = notifier
         self._soundness = soundness
+        self._pauses = EndingPauses(tenants, self.figures, queue, clock, notifier)
         self._known_stale: set[Feed] = set()
         self._notified: dict[str, tuple[Feed, str | None]] = {}
         self._trouble = Trouble(log, "The check for stale feeds failed", {"event": "feeds_unseen"})
@@ -239,6 +241,7 @@ class Keeper:
 
     async def _check_feeds(self) -> float:
         await self.notify_stale_feeds()
+        await self._pauses.look()
         return LOOK_AT_FEEDS_S
 
     def _feeds_unseen(self, error: Exception) -> float:

@@ -15,6 +15,7 @@ from ground.moments import rfc3339
 from importer.errors import Refused
 from importer.model import ImportState
 from importer.queue.entry import Entry
+from importer.queue.pause import Pause
 from importer.rules.identity import BY_ADDRESS
 from importer.rules.settings import ImportSettings
 from importer.undo.undo import UndoJob, undo_import
@@ -274,6 +275,9 @@ class Told:
         self.stale.append(feed)
 
     async def close_stale(self, feed: Feed) -> None:
+        pass
+
+    async def notify_pause_ending(self, tenant: str, pause: Pause, files: int) -> None:
         pass
 
 
