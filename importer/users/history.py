@@ -11,23 +11,36 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypedDict
 
+from importer.errors import Refused
 from importer.users.columns import CUSTOM, LINKED, SHOWN_AS, ids_in
 
 
 class ShownChange(TypedDict):
-    """One field of a user that an import or its undo changed; `old` and `new` are JSON, with names instead of ids."""
+    """One field of a user that an import or its undo changed; `old` and `new` are JSON, with names instead of ids.
+
+    A creation is one change of `created`, or of None in `following`, without values.
+    """
 
     import_id: int
     at: str | None
     undo: bool
     identifier: str | None
     name: str | None
-    field: str
+    field: str | None
     old: object
     new: object
 
 
 Changes = list[ShownChange]
+
+
+class ChangesGone(Refused):
+    """The changes after a number are not all stored. `newest` is the number of the newest change."""
+
+    def __init__(self, newest: int) -> None:
+        message = f"the changes after this number are no longer kept: read all users again, then follow from {newest}"
+        super().__init__("changes_gone", message)
+        self.newest = newest
 
 
 class History(Protocol):
@@ -52,6 +65,13 @@ class History(Protocol):
         self, identifier: str, limit: int = 100, before: int | None = None
     ) -> tuple[Changes, int | None]:
         """Return the same, newest first, and the `before` of the next page (None: no more)."""
+
+    async def following(self, after: int, limit: int = 100) -> tuple[Changes, int]:
+        """Return up to `limit` changes of all imports and undos after the number `after`, in their order.
+
+        Also returns the `after` of the next call. A number never means two changes. Raises ChangesGone if a change
+        after this number was deleted, or if no change has had this number yet.
+        """
 
 
 class Record(NamedTuple):
@@ -101,12 +121,18 @@ def linked_ids(changes: Iterable[Change], table: str) -> set[int]:
     return {one for value in values for one in ids_in(value)}
 
 
-def shown(change: Change, user: Person | None, names: Mapping[str, Mapping[int, str | None]]) -> ShownChange:
+def shown(
+    change: Change,
+    user: Person | None,
+    names: Mapping[str, Mapping[int, str | None]],
+    creation: str | None = "created",
+) -> ShownChange:
     """Return a change as people read it. `user` is the user it is about, None if the user no longer exists.
 
-    `names` has the names of the `linked_ids` of each table.
+    `names` has the names of the `linked_ids` of each table. `creation` is the field of a creation.
     """
     record = change.record
+    field = SHOWN_AS.get(record.field, record.field).removeprefix(CUSTOM)
     table = names.get(LINKED.get(record.field, ""))
     return {
         "import_id": record.import_id,
@@ -114,7 +140,7 @@ def shown(change: Change, user: Person | None, names: Mapping[str, Mapping[int, 
         "undo": bool(record.undo),
         "identifier": user.identifier if user else None,
         "name": user.name if user else None,
-        "field": SHOWN_AS.get(record.field, record.field).removeprefix(CUSTOM),
+        "field": creation if record.field == "created" else field,
         "old": _value(record.field, record.old, table),
         "new": _value(record.field, record.new, table),
     }

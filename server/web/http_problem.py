@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from ground.refusals import Refusal
 from ground.words import as_sentence
 from importer.errors import TryAgain
+from importer.users.history import ChangesGone
 from keys.errors import KeyRefused
 from server.setting_errors import reason
 from server.tenants.settings import TenantRefused
@@ -31,6 +32,7 @@ STATUS = {
     "upload_stalled": 408,
     "key_duplicate": 409,
     "key_too_many": 409,
+    "changes_gone": 410,
     "settings_changed": 412,
     "file_too_large": 413,
     "quota_exceeded": 413,
@@ -55,7 +57,8 @@ class HttpProblem(Exception):  # noqa: N818 - what it is
     """The end of a request as a problem of RFC 9457.
 
     `detail` is a sentence that says what to do. `code` is stable; None if the status says enough. `errors` has a
-    sentence for each wrong parameter, field or setting, by name. `as_http_problem` converts a `Refusal` to a NotDone.
+    sentence for each wrong parameter, field or setting, by name. `more` has further members of the body.
+    `as_http_problem` converts a `Refusal` to a NotDone.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class HttpProblem(Exception):  # noqa: N818 - what it is
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
         errors: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -73,6 +77,7 @@ class HttpProblem(Exception):  # noqa: N818 - what it is
         self.code = code
         self.headers = dict(headers or {})
         self.errors = dict(errors or {})
+        self.more = dict(more or {})
 
     @property
     def title(self) -> str:
@@ -90,7 +95,7 @@ class HttpProblem(Exception):  # noqa: N818 - what it is
             body["code"] = self.code
         if self.errors:
             body["errors"] = [{"name": name, "detail": sentence} for name, sentence in self.errors.items()]
-        return body
+        return {**body, **self.more}
 
 
 def as_http_problem(error: Exception) -> HttpProblem:
@@ -137,4 +142,5 @@ def _refused(error: Refusal) -> HttpProblem:
     status = STATUS.get(error.code, 422 if isinstance(error, KeyRefused) else 409)
     errors = error.settings if isinstance(error, TenantRefused) else {}
     headers = {"retry-after": str(AGAIN_S)} if status in {429, 503} else {}
-    return HttpProblem(status, as_sentence(error.message), code=error.code, headers=headers, errors=errors)
+    more = {"next": error.newest} if isinstance(error, ChangesGone) else {}
+    return HttpProblem(status, as_sentence(error.message), code=error.code, headers=headers, errors=errors, more=more)

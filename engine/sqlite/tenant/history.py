@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
 from operator import attrgetter
 
 import aiosqlite
 
-from engine.sqlite.faults import fetch
+from engine.sqlite.faults import fetch, translating
 from importer.model import INTEGER_MAX
 from importer.rules.identity import Identity
-from importer.users.history import Change, Changes, Person, Record, each_of, linked_ids, shown
+from importer.users.history import Change, Changes, ChangesGone, Person, Record, each_of, linked_ids, shown
 from importer.users.runs import LONGEST
 
 BATCH = 1000
@@ -26,6 +27,13 @@ OF_USER = f"{RECORDS} AND c.user_id = ? AND c.more = 0 AND c.id > ? ORDER BY c.i
 OF_USER_NEWEST = f"{RECORDS} AND c.user_id = ? AND c.more = 0 AND c.id < ? ORDER BY c.id DESC LIMIT ?"
 SHARED = f"{RECORDS} AND c.more > 0 AND c.user_id BETWEEN ?1 AND ?1 + {LONGEST - 1} AND c.user_id - c.more <= ?1"
 """Records about a user and others: one for each time that the user was created, or the creation was undone."""
+
+FOLLOWING = f"{RECORDS} AND c.id > ? ORDER BY c.id LIMIT ?"
+NUMBERS = """
+    SELECT base, gone, max(gone, base + (SELECT coalesce(max(id), 0) FROM changes)) AS newest
+    FROM meta WHERE one = 1
+"""
+"""See schema/tenant-006.sql."""
 
 TABLES = ("users", "teams", "locations")
 NUMBER = attrgetter("number")
@@ -66,6 +74,27 @@ class SqliteHistory:
         changes = [*(change for change in shared if change.number < before), *alone]
         return await self._page(sorted(changes, key=NUMBER, reverse=True), limit)
 
+    async def following(self, after: int, limit: int = 100) -> tuple[Changes, int]:
+        async with self._one_moment():
+            ((base, gone, newest),) = await fetch(self._db, NUMBERS)
+            if not gone <= after <= newest:
+                raise ChangesGone(newest)
+            stored_after = after - base
+            records = await self._records(FOLLOWING, (stored_after, limit))
+            each = (change for record in records for change in each_of(record) if change.number > stored_after)
+            page = list(islice(each, limit))
+            return await self._shown(page, creation=None), page[-1].number + base if page else after
+
+    @asynccontextmanager
+    async def _one_moment(self) -> AsyncIterator[None]:
+        """Read everything in the block as it is at its start."""
+        with translating():
+            await self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            await self._db.rollback()
+
     async def _user(self, identifier: str) -> tuple[int | None, list[Change]]:
         """Return the id of a user (None: there is none), and the user's changes in records about several users."""
         query = f"SELECT id FROM users WHERE {self._identity.column} = ?"  # noqa: S608 - one of two columns
@@ -85,10 +114,12 @@ class SqliteHistory:
         """Return the first `limit` of `changes` as people read them, and the number of the last if there are more."""
         found = list(changes)
         page = found[:limit]
+        return await self._shown(page), page[-1].number if len(found) > limit else None
+
+    async def _shown(self, page: Sequence[Change], *, creation: str | None = "created") -> Changes:
         people = await self._people({change.user_id for change in page})
         names = {table: await self._names(table, linked_ids(page, table)) for table in TABLES}
-        more = page[-1].number if len(found) > limit else None
-        return [shown(change, people.get(change.user_id), names) for change in page], more
+        return [shown(change, people.get(change.user_id), names, creation) for change in page]
 
     async def _people(self, ids: set[int]) -> dict[int, Person]:
         rows = await fetch(

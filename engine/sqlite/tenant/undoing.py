@@ -199,10 +199,13 @@ class SqliteUndoing:
             f"UPDATE users SET email = NULL, email_key = NULL WHERE id IN ({moving})"  # noqa: S608
         )
         # A user who still has one of them is unknown since this undo, or an earlier one.
+        losing = "email_key IN (SELECT old_key FROM undo_address WHERE refused = 0)"
         await self._db.execute(
-            "UPDATE users SET email = NULL, email_key = NULL WHERE email_key IN"
-            " (SELECT old_key FROM undo_address WHERE refused = 0)"
+            "INSERT INTO changes (import_id, user_id, field, old, new, undo)"  # noqa: S608
+            f" SELECT ?, id, 'email', email, NULL, 1 FROM users WHERE {losing}",
+            (self._id,),
         )
+        await self._db.execute(f"UPDATE users SET email = NULL, email_key = NULL WHERE {losing}")  # noqa: S608
         await self._db.execute(
             "UPDATE users SET email = a.old_email, email_key = a.old_key FROM undo_address AS a"
             " WHERE a.user_id = users.id AND a.refused = 0"

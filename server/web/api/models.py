@@ -176,17 +176,38 @@ class TouchedUsers(BaseModel):
     next: Next
 
 
-class Change(BaseModel):
-    """A change of one field of one user."""
+class AnyChange(BaseModel):
+    """A change of one user by an import or its undo."""
 
-    import_id: int
+    import_id: int = Field(examples=[7])
     at: Moment | None
     undo: bool = Field(description="Whether the undo of the import made this change.")
     identifier: str | None = Field(description="The current identifier of the user.", examples=["ann@example.com"])
     name: str | None = Field(examples=["Ann Smith"])
+    old: Any = Field(examples=["Clerk"])
+    new: Any = Field(examples=["Chief"])
+
+
+class Change(AnyChange):
+    """A change of one field of one user."""
+
     field: str = Field(description="A field, or `created` (without values).", examples=["job_title"])
-    old: Any
-    new: Any
+
+
+class FollowedChange(AnyChange):
+    """A change of one field of one user, or the creation of a user."""
+
+    field: str | None = Field(
+        description="Null: the user was created, or with `undo` the creation was undone; there are no values.",
+        examples=["job_title"],
+    )
+
+
+class FollowedChanges(BaseModel):
+    """Oldest first."""
+
+    changes: list[FollowedChange]
+    next: int = Field(description="Never null: the `after` of the next request.", examples=[31])
 
 
 class Changes(BaseModel):
@@ -388,3 +409,6 @@ class Problem(BaseModel):
     detail: str = Field(description="A sentence that says what to do.", examples=["There is no import 9 of acme."])
     code: str | None = Field(None, description="Stable; docs/api.md lists all codes.", examples=["unknown_import"])
     errors: list[Wrong] = Field([], description="All faults of the request by name, if it has any.")
+    next: int | None = Field(
+        None, description="Only with `changes_gone`: where to follow from after all users were read again."
+    )
