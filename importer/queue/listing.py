@@ -46,9 +46,15 @@ class Listing(Protocol):
         limit: int = 50,
         before: int | None = None,
         messages: bool = True,
+        dry_run: bool | None = None,
+        sha256: str | None = None,
+        since: str | None = None,
     ) -> list[Entry]:
         """Return the imports of a tenant, newest first: with `state` only those in it, with `before` only those of a
         lower id.
+
+        With `dry_run` only dry runs, or none; with `sha256` only those of a file with this checksum (lower-case hex);
+        with `since` (RFC 3339) only those uploaded at this time or later.
 
         Without `messages` the outcomes have no messages, which is faster for a list that does not show them.
         """

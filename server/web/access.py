@@ -122,9 +122,7 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
     tenant: str | None = request.path_params.get("tenant")
     verdict = judge(need, token, tenant)
     if verdict is Verdict.UNKNOWN or token is None:
-        raise HttpProblem(
-            401, "This needs a token. The operator creates one: headcount token create.", code="no_token"
-        )
+        raise no_token()
     if verdict is Verdict.NOT_FOUND:
         raise no_such_tenant(tenant)
     if verdict is Verdict.FORBIDDEN:
@@ -142,6 +140,13 @@ async def admitted(need: Need, token: Token | None, request: Request) -> Visit:
             broken.code = code or broken.code
             raise broken
     return Visit(office, token, tenant or "")
+
+
+async def has_valid_token(request: Request) -> bool:
+    """Return whether the token of the header is still valid: it may end while a request is answered."""
+    office: Office = request.app.state.office
+    text = bearer(request.headers.get("authorization"))
+    return text is not None and await office.tokens.find(text, utc_now()) is not None
 
 
 def introduce(request: Request, token: Token) -> None:
@@ -172,6 +177,10 @@ _FORBIDDEN = {
     Need.OWNER: "You do not have access: this needs an owner's token.",
     Need.OPERATOR: "You do not have access: this needs the operator's token.",
 }
+
+
+def no_token() -> HttpProblem:
+    return HttpProblem(401, "This needs a token. The operator creates one: headcount token create.", code="no_token")
 
 
 def no_such_tenant(tenant: str | None) -> HttpProblem:

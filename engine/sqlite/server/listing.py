@@ -105,13 +105,18 @@ class SqliteListing(Listing):
         limit: int = 50,
         before: int | None = None,
         messages: bool = True,
+        dry_run: bool | None = None,
+        sha256: str | None = None,
+        since: str | None = None,
     ) -> list[Entry]:
         brief = "" if messages else BRIEF
-        only, values = ("state = ?", [state]) if state else ("state <> 'arriving'", [])
+        filters = {"state = ?": state, "dry_run = ?": dry_run, "sha256 = ?": sha256, "uploaded_at >= ?": since}
+        asked = {condition: value for condition, value in filters.items() if value is not None}
+        arrived = [] if state else ["state <> 'arriving'"]
+        only = " AND ".join(["tenant = ?", *asked, *arrived, "id < ?"])
         return await self._entries(
-            f"SELECT {brief}* FROM imports WHERE tenant = ? AND {only}"  # noqa: S608 - constants
-            " AND id < ? ORDER BY id DESC LIMIT ?",
-            *(tenant, *values, INTEGER_MAX if before is None else before, limit),
+            f"SELECT {brief}* FROM imports WHERE {only} ORDER BY id DESC LIMIT ?",  # noqa: S608 - constants
+            *(tenant, *asked.values(), INTEGER_MAX if before is None else before, limit),
         )
 
     async def applied(self, tenant: str, limit: int) -> list[Entry]:

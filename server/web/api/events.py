@@ -6,14 +6,12 @@ from typing import Annotated
 
 from fastapi import Header, Request, Response
 
-from ground.moments import utc_now
 from importer.model import INTEGER_MAX
-from server.web.access import bearer, count_stream
+from server.web.access import count_stream, has_valid_token
 from server.web.api.asking import Looking, Routes
 from server.web.api.refusals import LOOKING, Responses, refuses
 from server.web.downloads import streamed
 from server.web.live import as_stream
-from server.web.office import Visit
 
 router = Routes(prefix="/tenants/{tenant}/events", tags=["imports"])
 
@@ -50,9 +48,4 @@ async def follow_imports(visit: Looking, request: Request, last_event_id: Seen =
     """
     count_stream(request)
     events = visit.office.live.follow(visit.tenant, last_event_id)
-    return streamed(request, as_stream(events, lambda: _may_stay(visit, request)), MEDIA_TYPE)
-
-
-async def _may_stay(visit: Visit, request: Request) -> bool:
-    text = bearer(request.headers.get("authorization"))
-    return text is not None and await visit.office.tokens.find(text, utc_now()) is not None
+    return streamed(request, as_stream(events, lambda: has_valid_token(request)), MEDIA_TYPE)

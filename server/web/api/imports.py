@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request, Response
+from pydantic import AfterValidator, Field
 
+from ground.moments import from_rfc3339, rfc3339
 from importer.advice.kept import report_of
 from importer.messages.spool import messages_in, touched_in
 from importer.model import ImportState
@@ -16,6 +18,7 @@ from importer.worker import decisions
 from server.web.api import models
 from server.web.api.asking import BINARY, After, Asked, Before, ImportId, Limit, Looking, Owning, Routes, listed
 from server.web.api.refusals import DECIDING, LOOKING, Responses, refuses
+from server.web.api.waiting import LONGEST_S, import_at_its_end
 from server.web.exports import send_rejected_rows, send_uploaded_file
 from server.web.office import Visit
 
@@ -24,13 +27,47 @@ router = Routes(prefix="/tenants/{tenant}/imports", tags=["imports"])
 CSV: Responses = {200: {"description": "The file.", "content": {"text/csv": BINARY}}}
 ONE = refuses(*LOOKING, "unknown_import", "bad_request")
 FILE = {**CSV, **refuses(*LOOKING, "unknown_import", "bad_request", "no_file")}
+SHA256 = "Only imports of a file with this SHA-256, in hexadecimal. It is known once the file was read."
+HEX = "^[0-9a-fA-F]{64}$"
+MOMENT: dict[str, Any] = {"format": "date-time", "examples": ["2026-03-02T06:00:04.120Z"]}
 DECISION = "The report records the name of your token in `decided_by`."
+
+
+def _in_utc(text: str) -> str:
+    """Return a time of RFC 3339 as the times of imports are stored. Raises ValueError."""
+    try:
+        moment = from_rfc3339(text)
+        if moment.tzinfo is None:
+            raise ValueError(text)
+        return rfc3339(moment)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time in RFC 3339, such as 2026-03-02T06:00:04Z") from None
+
+
+Since = Annotated[
+    str,
+    AfterValidator(_in_utc),
+    Field(description="Only imports uploaded at this time (RFC 3339) or later.", json_schema_extra=MOMENT),
+]
 
 
 class ImportsAsked(Asked):
     state: models.State | None = None
+    sha256: Annotated[str, AfterValidator(str.lower), Field(description=SHA256, pattern=HEX)] | None = None
+    since: Since | None = None
+    dry_run: Annotated[Literal["true", "false"], Field(description="Only dry runs, or none.")] | None = None
     limit: Limit = 50
     before: Before | None = None
+
+
+class ImportAsked(Asked):
+    wait: int = Field(
+        0,
+        ge=0,
+        le=LONGEST_S,
+        description="Seconds to wait for an import that is queued or running. The answer comes as soon as the import"
+        " has ended or is held.",
+    )
 
 
 class MessagesAsked(Asked):
@@ -60,9 +97,15 @@ async def list_imports(
     visit: Looking, asked: Annotated[ImportsAsked, Query()], request: Request, response: Response
 ) -> dict[str, Any]:
     """The imports of the tenant, newest first, without their messages. Dry runs are included."""
-    state = ImportState(asked.state) if asked.state else None
     entries = await visit.office.reader.page(
-        visit.tenant, state=state, limit=asked.limit + 1, before=asked.before, messages=False
+        visit.tenant,
+        state=ImportState(asked.state) if asked.state else None,
+        limit=asked.limit + 1,
+        before=asked.before,
+        messages=False,
+        dry_run=asked.dry_run and asked.dry_run == "true",
+        sha256=asked.sha256,
+        since=asked.since,
     )
     shown = entries[: asked.limit]
     older = shown[-1].id if len(entries) > asked.limit else None
@@ -70,10 +113,20 @@ async def list_imports(
     return listed(request, response, "imports", reports, older, "before")
 
 
-@router.get("/{import_id}", response_model=models.Report, responses=ONE, summary="Show an import")
-async def show_import(visit: Looking, import_id: ImportId) -> ReportJson:
-    """The report of one import. While it is queued or running, ask again, or follow the events of the tenant."""
-    return await _report(visit, await visit.entry(import_id))
+@router.get(
+    "/{import_id}",
+    response_model=models.Report,
+    responses=refuses(*LOOKING, "unknown_import", "bad_request", "too_many_streams"),
+    summary="Show an import",
+)
+async def show_import(
+    visit: Looking, import_id: ImportId, asked: Annotated[ImportAsked, Query()], request: Request
+) -> ReportJson:
+    """The report of one import. While it is queued or running, ask with `wait`, or follow the events of the tenant.
+
+    A request that waits counts as an event stream of the token.
+    """
+    return await _report(visit, await import_at_its_end(request, visit, import_id, asked.wait))
 
 
 @router.get("/{import_id}/messages", response_model=models.Messages, responses=ONE, summary="List messages")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -273,6 +274,26 @@ async def test_a_page_is_newest_first_and_of_one_tenant(queue: Queue) -> None:
     assert [each.id for each in await queue.page("acme", state=ImportState.FAILED)] == [2]
     assert [each.id for each in await queue.page("acme", state=ImportState.QUEUED, limit=1, before=4)] == [3]
     assert [each.id for each in await queue.page("globex")] == [1]
+
+
+async def test_a_page_may_be_of_one_file_of_dry_runs_and_of_a_time(queue: Queue) -> None:
+    for number, dry_run in enumerate((False, True, False), 1):
+        path = "/test/sync_users.csv" if dry_run else "/sync_users.csv"
+        at = NOON.replace(minute=number)
+        assert number == await queue.arriving("acme", path, size=5, written=None, uploaded_at=at, dry_run=dry_run)
+        await queue.landed("acme", number)
+    await run_to(queue, 1, ImportState.COMPLETED)
+    await run_to(queue, 2, ImportState.UNCHANGED)
+
+    async def ids(**asked: Any) -> list[int]:
+        return [each.id for each in await queue.page("acme", **asked)]
+
+    assert await ids(sha256="ab" * 32) == [2, 1]
+    assert await ids(sha256="cd" * 32) == []
+    assert (await ids(dry_run=True), await ids(dry_run=False)) == ([2], [3, 1])
+    assert await ids(since="2026-03-01T12:02:00.000Z") == [3, 2]
+    assert await ids(since="2026-03-01T12:02:00.000Z", dry_run=False, before=3) == []
+    assert await ids(sha256="ab" * 32, state=ImportState.COMPLETED, dry_run=False) == [1]
 
 
 async def test_a_list_may_leave_out_messages(queue: Queue) -> None:

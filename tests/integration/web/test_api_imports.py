@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -60,6 +61,31 @@ async def test_imports_are_found_by_state(site: Site) -> None:
     await site.imported(b"")
     found = await everything(site, IMPORTS, "imports", state="failed")
     assert [each["id"] for each in found] == [2]
+
+
+async def test_imports_are_found_by_checksum_kind_and_time(site: Site) -> None:
+    content = people("ann")
+    await site.imported(content)
+    await site.imported(people("ben"), dry_run=True)
+    await site.imported(content)
+    third = (await site.api("viewer").get(f"{IMPORTS}/3")).json()
+    checksum = hashlib.sha256(content).hexdigest()
+
+    async def ids(**asked: str) -> list[int]:
+        return [each["id"] for each in await everything(site, IMPORTS, "imports", limit=1, **asked)]
+
+    assert (await ids(sha256=checksum), await ids(sha256=checksum.upper())) == ([3, 1], [3, 1])
+    assert (await ids(dry_run="true"), await ids(dry_run="false")) == ([2], [3, 1])
+    assert await ids(since=third["uploaded_at"]) == [3]
+    assert await ids(since=third["uploaded_at"].replace("Z", "+00:00")) == [3]
+    assert await ids(since="9999-12-31T23:59:59Z") == []
+
+
+@pytest.mark.parametrize("since", ["2026-03-02", "2026-03-02T06:00:04", "yesterday", "0001-01-01T00:00:00+14:00"])
+async def test_a_time_that_is_not_one_is_named(site: Site, since: str) -> None:
+    answer = await site.api("viewer").get(IMPORTS, params={"since": since})
+    assert (answer.status_code, answer.json()["errors"][0]["name"]) == (422, "since")
+    assert "RFC 3339" in answer.json()["detail"]
 
 
 async def test_a_misspelled_filter_is_refused(site: Site) -> None:

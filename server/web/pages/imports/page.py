@@ -86,9 +86,9 @@ async def _page(
     reader, tenant = visit.office.reader, visit.tenant
     settings = await visit.settings()
     wanted = next((each for each in STATES_SHOWN if each == state), None)
-    limits = {"before": max(0, min(before, INTEGER_MAX)), "limit": PAGE + 1}
+    below = max(0, min(before, INTEGER_MAX))
     moved = await reader.newest_move()
-    entries = await reader.page(tenant, state=wanted, messages=False, **limits)
+    entries = await reader.page(tenant, state=wanted, messages=False, before=below, limit=PAGE + 1)
     return render(
         request,
         "imports.html",
