@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from importer.model import (
     MESSAGES_IN_REPORT,
@@ -89,3 +89,4 @@ class TouchedJson(TypedDict):
     email: str | None
     name: str
     absent: bool
+    line: NotRequired[int | None]  # the line of the user's row, None for an absent user; earlier versions had none

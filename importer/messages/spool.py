@@ -21,7 +21,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TypedDict, cast
+from typing import IO, NotRequired, TypedDict, cast
 
 from importer.file.formulas import escape_formula, unescape_formula
 from importer.file.header import REPORT_COLUMNS, Header
@@ -40,7 +40,11 @@ _FIRST_OF_ALL = -1
 
 
 class Touched(TypedDict):
-    """One line of `<id>.touched.jsonl`. `user_id` is None for a user that would be created."""
+    """One line of `<id>.touched.jsonl`.
+
+    `user_id` is None for a user that would be created; `line` is that of the user's row, None for an absent user.
+    A list of an earlier version has no `line`.
+    """
 
     action: str
     user_id: int | None
@@ -48,6 +52,7 @@ class Touched(TypedDict):
     email: str | None
     name: str
     absent: bool
+    line: NotRequired[int | None]
 
 
 class Spool:

@@ -241,13 +241,15 @@ class Steps:
             action = "created"
         elif user.moved:
             action = "deactivated" if user.state == "deactivated" else "reactivated"
+        line = self._roster.named.line_of(user.user_id)
         return {
             "action": action,
             "user_id": None if user.created else user.user_id,
             "identifier": user.identifier,
             "email": user.email,
             "name": user.name,
-            "absent": action == "deactivated" and not self._roster.named.line_of(user.user_id),
+            "absent": action == "deactivated" and not line,
+            "line": line or None,
         }
 
     async def _look_at_all(self, counts: Counts) -> None:

@@ -12,11 +12,15 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from importer.file.formulas import escape_formula
 from importer.rules.identity import Identity, identity_of
 from importer.rules.settings import ImportSettings
 from importer.users.directory import Export, ShownUser
@@ -28,6 +32,8 @@ BATCH = 100
 """The users read at once: few enough not to delay other work."""
 
 JSON_LINES = "application/jsonl"
+
+TOUCHED_COLUMNS = ("identifier", "name", "email", "action", "line")
 
 
 async def send_users_csv(request: Request, visit: Visit) -> Response:
@@ -54,6 +60,30 @@ async def send_uploaded_file(request: Request, visit: Visit, import_id: int) -> 
     return await file_download(request, visit.folder.copy(import_id), entry.file.name)
 
 
+async def send_touched(request: Request, visit: Visit, import_id: int) -> Response:
+    """Send the users that a held import or a dry run would change, as CSV. Raises Refused for an unknown id.
+
+    If the import has no such list, the file has only its header.
+    """
+    await visit.entry(import_id)
+    pieces = touched_as_csv(visit.folder.touched(import_id))
+    return download(request, pieces, f"sync_users-{import_id}.touched.csv", "text/csv")
+
+
+async def touched_as_csv(path: Path) -> Pieces:
+    """Yield the list at `path` (`<id>.touched.jsonl`) as CSV, in UTF-8 with BOM: without it Excel misreads names."""
+    yield codecs.BOM_UTF8 + _rows([TOUCHED_COLUMNS], ",")
+    with suppress(FileNotFoundError), path.open(encoding="utf-8") as lines:
+        while piece := await asyncio.to_thread(_touched, islice(lines, BATCH)):
+            yield piece
+
+
+def _touched(lines: Iterable[str]) -> bytes:
+    """Return these lines of the list as CSV; an absent user has no line."""
+    found = map(json.loads, lines)
+    return _rows(([escape_formula(str(each.get(name) or "")) for name in TOUCHED_COLUMNS] for each in found), ",")
+
+
 async def users_as_csv(users: Users, settings: ImportSettings) -> Pieces:
     """Yield a `sync_users.csv` that would change no user. Users without an identifier are left out."""
     export, identity = Export(settings), identity_of(settings)
@@ -76,7 +106,7 @@ def _csv(users: Iterable[ShownUser], export: Export, identity: Identity, delimit
     return _rows([export.cells(user) for user in users if identity.of(user)], delimiter)
 
 
-def _rows(rows: Iterable[Sequence[str]], delimiter: str) -> bytes:
+def _rows(rows: Iterable[Iterable[str]], delimiter: str) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode()

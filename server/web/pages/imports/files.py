@@ -19,7 +19,7 @@ from importer.rules.identity import Identity, identity_of
 from importer.users.users import Users
 from server.web.access import Looking
 from server.web.downloads import Pieces, disposition, download
-from server.web.exports import send_rejected_rows, send_uploaded_file
+from server.web.exports import send_rejected_rows, send_touched, send_uploaded_file
 from server.web.pages.words import value_text
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
@@ -39,6 +39,12 @@ async def download_errors(request: Request, visit: Looking, import_id: int) -> R
 async def download_file(request: Request, visit: Looking, import_id: int) -> Response:
     """Send the uploaded file."""
     return await send_uploaded_file(request, visit, import_id)
+
+
+@router.get("/touched.csv")
+async def download_touched(request: Request, visit: Looking, import_id: int) -> Response:
+    """Send the users that a held import or a dry run would change."""
+    return await send_touched(request, visit, import_id)
 
 
 @router.get("/report.json")

@@ -166,6 +166,7 @@ def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
         "left_next": left_next,
         "has_errors": folder.errors(entry.id).exists(),
         "has_file": folder.copy(entry.id).exists(),
+        "has_list": folder.touched(entry.id).exists(),
         **_touched(entry, folder, asked),
     }
 

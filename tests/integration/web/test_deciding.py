@@ -1,0 +1,78 @@
+"""The page of a held import: why it is held, the users that it would change, and the decision."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.importing import HEADER, people, sheet
+from tests.support.pages import IMPORTS, page, settings
+from tests.support.site import Site, open_site
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(tmp_path, "acme", "other") as opened:
+        yield opened
+
+
+async def hold(site: Site, before: bytes, after: bytes) -> int:
+    """Import two complete lists; return the id of the second, which must be held."""
+    await settings(site, deactivate_missing=True)
+    await site.imported(before)
+    number = await site.imported(after)
+    assert (await site.office.reader.require("acme", number)).state == "held"
+    return number
+
+
+async def rows_of(site: Site, number: int) -> list[list[str]]:
+    answer = await (await site.browser("viewer")).get(f"{IMPORTS}/{number}/touched.csv")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert answer.headers["content-disposition"] == f'attachment; filename="sync_users-{number}.touched.csv"'
+    return [*csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))]
+
+
+COLUMNS = ["identifier", "name", "email", "action", "line"]
+
+
+async def test_users_that_a_held_import_would_change_are_downloaded_as_csv(site: Site) -> None:
+    names = [f"p{number}" for number in range(8)]
+    leavers = [("Pete", "Smith", f"{name}@example.com", "1") for name in names[:2]]
+    left = sheet(*leavers, header=(*HEADER, "deactivate"))
+    new = b"'=cmd,Lee,new@example.com,\n"
+    number = await hold(site, people(*names), left + new)
+    assert await rows_of(site, number) == [
+        COLUMNS,
+        ["p0@example.com", "Pete Smith", "p0@example.com", "deactivated", "2"],
+        ["p1@example.com", "Pete Smith", "p1@example.com", "deactivated", "3"],
+        *([f"p{at}@example.com", f"P{at} Smith", f"p{at}@example.com", "deactivated", ""] for at in range(2, 8)),
+        ["new@example.com", "'=cmd Lee", "new@example.com", "created", "4"],
+    ]
+    assert f'href="{IMPORTS}/{number}/touched.csv"' in await page(site, f"{IMPORTS}/{number}")
+
+
+async def test_a_csv_of_many_users_holds_each_once(site: Site) -> None:
+    names = [f"p{number}" for number in range(1050)]
+    number = await hold(site, people(*names), people("p0"))
+    rows = await rows_of(site, number)
+    assert [row[0] for row in rows[1:]] == [f"{name}@example.com" for name in names[1:]]
+
+
+async def test_a_list_of_an_earlier_version_has_no_lines(site: Site) -> None:
+    number = await hold(site, people(*(f"p{number}" for number in range(8))), people("p0"))
+    path = site.office.tenants.folder("acme").touched(number)
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    for each in entries:
+        del each["line"]
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in entries))
+    assert {row[4] for row in (await rows_of(site, number))[1:]} == {""}
+
+
+async def test_an_applied_import_has_a_csv_without_users(site: Site) -> None:
+    assert await rows_of(site, await site.imported(people("ann"))) == [COLUMNS]
+    assert "touched.csv" not in await page(site, f"{IMPORTS}/1")
