@@ -22,11 +22,12 @@ async def approve(queue: Queue, folder: TenantFolder, seen: Entry, *, by: str, h
     """Queue the held import `seen` again, with approval for the users on its list and no others.
 
     `seen` is its row, read before this call. `held_at` is the `finished_at` that was shown to the person who decides,
-    if that was of another row than `seen`. Raises Refused if the import is not held, or was held again since then.
+    if that was of another row than `seen`; "": none was shown. Raises Refused if the import is not held, or was held
+    again since then.
     """
     users = await asyncio.to_thread(deactivations_shown, folder.touched(seen.id))
     # A row without an end was not held: "" matches no held import.
-    held_at = held_at or seen.finished_at or ""
+    held_at = (seen.finished_at or "") if held_at is None else held_at
     return await queue.approve(*seen.key, by=by, users=users, held_at=held_at)
 
 

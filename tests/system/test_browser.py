@@ -127,18 +127,24 @@ async def test_errors_are_opened_filtered_and_downloaded(
         assert [row.split(",")[0] for row in rows] == ["_line", "4", "5"]
 
 
-async def test_an_owner_sees_the_users_of_a_held_import_and_approves_it(
-    server: ServerProcess, browser: Browser, tenant: str
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
+async def test_an_owner_sees_the_users_of_a_held_import_and_approves_it_in_two_steps(
+    server: ServerProcess, browser: Browser, tenant: str, javascript: bool
 ) -> None:
     server.put(tenant, crowd(40))
     server.wait(tenant)
     server.put(tenant, crowd(40, without=15))
     assert server.wait(tenant)["state"] == "held"
-    async with open_page(browser, url(server)) as page:
+    async with open_page(browser, url(server), javascript=javascript) as page:
         await sign_in(page, token(server, tenant))
         await page.get_by_role("link", name="Review").click()
         await expect(page.get_by_role("region", name="Users to deactivate").locator("tbody tr")).to_have_count(15)
-        await page.get_by_role("button", name="Approve: deactivate 15 users").click()
+        sure = page.get_by_role("button", name="Deactivate 15 users", exact=True)
+        await expect(sure).to_be_hidden()
+        await page.get_by_text("Approve: deactivate 15 users").click()
+        await expect(page.get_by_text("The approval deactivates 15 users.")).to_be_visible()
+        assert server.report(tenant, 2)["state"] == "held", "the first step only asks"
+        await sure.click()
         await expect(page.locator(".notice")).to_contain_text("Approved")
         await expect(page.locator(".badge.completed")).to_be_visible()
     report = server.report(tenant, 2)

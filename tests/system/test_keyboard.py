@@ -165,7 +165,8 @@ async def test_every_page_works_by_keyboard(server: ServerProcess, browser: Brow
 
 async def approve(page: Page) -> None:
     await press(page, page.get_by_role("link", name="Review"))
-    await press(page, page.get_by_role("button", name="Approve: deactivate 15 users"), "Space")
+    await press(page, page.locator("summary", has_text="Approve: deactivate 15 users"))
+    await press(page, page.get_by_role("button", name="Deactivate 15 users"), "Space")
     await expect(page.locator(".notice")).to_have_text("Approved and queued.")
     await expect(page.locator(".badge.completed")).to_be_visible()
 

@@ -72,6 +72,14 @@ def undo_means(counts: Counts) -> str:
     return f"The undo {done}. A value that changed after this import stays and is listed."
 
 
+def approval_means(counts: Counts) -> str:
+    """Return what approving an import with these counts would do."""
+    verbs = (("deactivated", "deactivates"), ("created", "creates"), ("reactivated", "reactivates"))
+    counts_of = ((getattr(counts, each), verb) for each, verb in (*verbs, ("updated", "updates")))
+    found = [f"{verb} {users(count)}" for count, verb in counts_of if count]
+    return f"The approval {and_(*found)}." if found else "The approval applies the import."
+
+
 def users(count: int) -> str:
     return counted(count, "user", "users")
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forms import Form
 from tests.support.importing import HEADER, people, sheet
-from tests.support.pages import IMPORTS, page, settings
+from tests.support.pages import IMPORTS, page, seen, settings
 from tests.support.site import Site, open_site
 
 
@@ -35,6 +36,32 @@ async def rows_of(site: Site, number: int) -> list[list[str]]:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
     assert answer.headers["content-disposition"] == f'attachment; filename="sync_users-{number}.touched.csv"'
     return [*csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))]
+
+
+async def test_an_approval_asks_once_more_and_carries_the_list_that_was_shown(site: Site) -> None:
+    number = await hold(site, people(*(f"p{each}" for each in range(20))), people("p0", "p1"))
+    here = f"{IMPORTS}/{number}"
+    text = await page(site, here)
+    asked = text.index("<summary", text.index('id="approve"'))
+    assert text.index("Approve: deactivate 18 users", asked) < text.index("Deactivate 18 users</button>")
+    assert "The approval deactivates 18 users. Check the list of these users below first." in seen(text)
+    owner = await site.browser("owner")
+    for form in ({}, {"held_at": ""}):
+        refused = await owner.post(f"{here}/approve", data=form)
+        assert refused.status_code == 409
+        assert "review its users again" in seen(refused.text)
+    assert (await site.office.reader.require("acme", number)).state == "held"
+    form = Form(text, f"{here}/approve").but()
+    assert (await owner.post(f"{here}/approve", data=form)).status_code == 303
+
+
+async def test_an_import_that_deactivates_no_user_is_approved_by_its_number(site: Site) -> None:
+    await settings(site, max_creations_percent=10)
+    await site.imported(people("ann"))
+    number = await site.imported(people("ann", "bo", "cy"))
+    text = await page(site, f"{IMPORTS}/{number}")
+    assert "Approve import The approval creates 2 users." in seen(text)
+    assert f"Approve import #{number}</button>" in text
 
 
 COLUMNS = ["identifier", "name", "email", "action", "line"]

@@ -9,7 +9,7 @@ import pytest
 from importer.messages.grouping import without_place
 from importer.model import APPLIED, Counts, FileFacts, Guard, GuardReason, ImportState
 from importer.report import Report
-from server.web.pages.sentences import and_, sentence, summary, undo_means
+from server.web.pages.sentences import and_, approval_means, sentence, summary, undo_means
 
 FILE = FileFacts("sync_users.csv", 1000)
 
@@ -221,6 +221,12 @@ def test_the_effect_of_an_undo_is_shown_before_it() -> None:
     )
     assert undo_means(Counts(updated=1)).startswith("The undo sets back 1 updated user. ")
     assert undo_means(Counts(deactivated=2)).startswith("The undo reactivates 2 deactivated users. ")
+
+
+def test_an_approval_says_how_many_users_it_changes_the_gravest_change_first() -> None:
+    means = approval_means(Counts(created=2, deactivated=40, updated=1, reactivated=3))
+    assert means == "The approval deactivates 40 users, creates 2 users, reactivates 3 users and updates 1 user."
+    assert approval_means(Counts(updated=1200)) == "The approval updates 1,200 users."
 
 
 @pytest.mark.parametrize(

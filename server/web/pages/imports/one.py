@@ -24,7 +24,7 @@ from server.web.office import Visit
 from server.web.pages.imports.page import outcome
 from server.web.pages.imports.parts import Asked, parts_of
 from server.web.pages.rendering import render
-from server.web.pages.sentences import undo_means
+from server.web.pages.sentences import approval_means, undo_means
 from server.web.pages.settings.words import in_words
 
 router = APIRouter(prefix="/tenants/{tenant}/imports/{import_id:number}")
@@ -39,7 +39,7 @@ async def show_import(request: Request, visit: Looking, import_id: int, asked: T
 
 @router.post("/approve")
 async def approve(request: Request, visit: Owning, import_id: int, held_at: Annotated[str, Form()] = "") -> Response:
-    """Approve a held import. `held_at` is the time of the list that the form shows; another list is refused."""
+    """Approve a held import. `held_at` is the time of the list that the form shows; any other list is refused."""
 
     async def decide(entry: Entry) -> None:
         folder = visit.office.tenants.folder(visit.tenant)
@@ -114,6 +114,7 @@ async def _shown(
         look_first=entry.message if entry.state in APPLIED else None,
         outcome=outcome(replace(entry, message=None) if entry.state in APPLIED else entry, visit),
         undo_means=undo_means,
+        approval_means=approval_means,
         SETTING_TEXTS=SETTING_TEXTS,
         in_words=in_words,
         why_not_undone=await visit.office.reader.why_not_undone(entry, pause_of(settings, utc_now())),
