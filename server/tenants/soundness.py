@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -27,7 +28,7 @@ from keys.errors import RingUnreadable
 from keys.ring import KeyRing
 from server.data_disk import DISK_CODES
 from server.rounds import again
-from server.tenants.figures import FigureBook
+from server.tenants.figures import FigureBook, look_of
 from server.tenants.inspection import Found, Glance, Signature, glance, inspect, signature_of, unusable_copy
 from server.tenants.settings import TenantRefused, TenantSettings, read_settings
 from server.tenants.tenants import Tenants
@@ -85,6 +86,7 @@ class Soundness:
         self._sound: dict[str, Signature] = {}
         self._damaged: dict[str, tuple[Signature, float]] = {}
         self._whole: dict[str, Signature] = {}
+        self._settings: dict[str, tuple[str, TenantSettings]] = {}
         self._owed: set[str] = set()
         self._pending: deque[str] = deque()
         self._copies_after = 0
@@ -166,12 +168,23 @@ class Soundness:
         why = self.why(tenant)
         try:
             if not why:
-                return await asyncio.to_thread(read_settings, self._tenants.users(tenant))
+                return await self._known_settings(tenant)
         except (OSError, ValueError, TenantRefused, DatabaseUnusable) as error:
             why = await self.look(tenant, error)
             if not why:
                 raise
         raise TenantBroken(tenant)
+
+    async def _known_settings(self, tenant: str) -> TenantSettings:
+        """Return the settings, read only if users.db has changed: a paused tenant needs them twice a second."""
+        look, settled = look_of(os.fspath(self._tenants.folder(tenant).users_db), time.time())
+        known = self._settings.get(tenant)
+        if known and known[0] == look:
+            return known[1]
+        settings = await asyncio.to_thread(read_settings, self._tenants.users(tenant))
+        if settled:
+            self._settings[tenant] = look, settings
+        return settings
 
     async def look_at_all(self) -> None:
         """Inspect every tenant that is broken, or has changed since its last inspection."""
@@ -301,7 +314,7 @@ class Soundness:
             log.info("Tenant %s can be used again.", tenant, extra={"event": "tenant_mended", "tenant": tenant})
 
     def _drop(self, tenant: str) -> None:
-        for known in (self._why, self._sound, self._damaged, self._whole, self._locks):
+        for known in (self._why, self._sound, self._damaged, self._whole, self._settings, self._locks):
             known.pop(tenant, None)
         self._owed.discard(tenant)
 

@@ -21,10 +21,12 @@ from engine.sqlite.faults import translating
 from engine.sqlite.tenant.users import SqliteUsers
 from importer.errors import DatabaseDamaged, DatabaseUnusable, TryAgain
 from importer.folder import TenantFolder
+from importer.users.users import Users
+from server.tenants import figures as figures_module
 from server.tenants import soundness as soundness_module
 from server.tenants.accounts import Accounts
 from server.tenants.inspection import inspect
-from server.tenants.settings import TenantRefused, read_settings
+from server.tenants.settings import TenantRefused, TenantSettings, read_settings
 from server.tenants.soundness import Soundness, TenantBroken
 from server.tenants.tenants import Tenants, open_tenants, server_database
 from tests.support import ROOT
@@ -411,3 +413,21 @@ async def test_settings_are_read_on_a_full_disk(tenants: Tenants, tmp_path: Path
         with pytest.raises(TryAgain, match="the disk"):
             await open_database(database, "tenant", readonly=True)
         assert read_settings(SqliteUsers(TenantFolder(disk))).max_sessions == 7
+
+
+async def test_settings_are_read_again_only_after_a_change(tenants: Tenants, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures_module, "UNSETTLED_S", -1.0)  # no file is changed twice within a tick of its clock
+    reads: list[Users] = []
+
+    def counted(users: Users) -> TenantSettings:
+        reads.append(users)
+        return read_settings(users)
+
+    monkeypatch.setattr(soundness_module, "read_settings", counted)
+    soundness = Soundness(tenants, tenants.store.imports())
+    for sessions in (10, 3, 4):
+        if sessions != 10:
+            await tenants.change_settings("acme", {"max_sessions": sessions})
+        for _ in range(3):
+            assert (await soundness.settings("acme")).max_sessions == sessions
+    assert len(reads) == 3
