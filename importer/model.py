@@ -259,7 +259,8 @@ class OutcomeJson(TypedDict):
     messages: list[ProblemJson]
     message: str | None
     guard: GuardJson | None
-    active: NotRequired[int | None]  # outcomes of older servers lack it
+    active: NotRequired[int | None]  # outcomes of older servers lack these
+    why: NotRequired[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,8 @@ class Outcome:
 
     `active` counts the users that are active after it. If nothing was applied, that is the number `counts` would lead
     to. None: it failed, or an older server wrote it. `unread` counts the active users that have left according to a
-    column that no setting reads; it is not part of the JSON.
+    column that no setting reads; it is not part of the JSON. `why` are the facts of `message` of a held import, one a
+    sentence.
     """
 
     state: ImportState
@@ -279,6 +281,7 @@ class Outcome:
     guard: Guard | None = None
     active: int | None = None
     unread: int = 0
+    why: tuple[str, ...] = ()
 
     def to_json(self) -> OutcomeJson:
         return {
@@ -289,6 +292,7 @@ class Outcome:
             "message": self.message,
             "guard": self.guard.to_json() if self.guard else None,
             "active": self.active,
+            "why": [*self.why],
         }
 
     @classmethod
@@ -301,4 +305,5 @@ class Outcome:
             data["message"],
             Guard.from_json(data["guard"]) if data["guard"] else None,
             data.get("active"),
+            why=tuple(data.get("why", ())),
         )

@@ -215,6 +215,19 @@ def what_keeps_them(renamed: Renamed, settings: ImportSettings, *, applied: bool
     )
 
 
+def domain_changed(moved: Sequence[tuple[str, str]], settings: ImportSettings) -> list[str]:
+    """Return what is seen, and what keeps these users the same, as sentences; empty without users.
+
+    `moved` are addresses of users to deactivate, each with that of a new user that differs only in the domain.
+    """
+    if not moved:
+        return []
+    have = "1 user to deactivate has" if len(moved) == 1 else f"{len(moved):,} users to deactivate have"
+    old, new = map(shown, moved[0])
+    seen = f"{have} the address of a new user, except for the domain ({old} and {new}, for example)."
+    return [seen, what_keeps_them(Renamed(pairs=len(moved), domains=len(moved)), settings)]
+
+
 def _set_identifier(name: str, applied: bool) -> str:
     if applied:
         return f"undo this import, set identifier to {name}, and send the file again"

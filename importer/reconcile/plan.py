@@ -287,21 +287,19 @@ def _passes(number: int, active: int, percent: float | None) -> bool:
     return percent is not None and number * 100 > percent * active
 
 
-def guard_message(
+def why_held(
     guard: Guard,
     counts: Counts,
     settings: ImportSettings,
     truncation: list[str],
     *,
     others: bool = False,
-    dry_run: bool = False,
     renamed: str = "",
-    advice: str = "",
-) -> str:
-    """Return why an import is held, for the person who decides: one fact a sentence, each limit with its number.
+) -> list[str]:
+    """Return why an import is held, as clauses: one fact each, each limit with its number.
 
     `others`: it would deactivate a user who is not on the approved list. `renamed` says which users it may create
-    again, as a clause; `advice` says what keeps them the same users, in sentences.
+    again, as a clause.
     """
     active = counted(guard.active, "active user", "active users")
     new = counted(counts.created + counts.reactivated, "user", "users")
@@ -321,12 +319,18 @@ def guard_message(
         GuardReason.IDENTIFIERS_CHANGED: [renamed],
     }
     found = [clause for reason in guard.reasons for clause in clauses[reason]]
-    if others:
-        found.insert(0, "it would deactivate a user who is not on the approved list")
-    why = " ".join([f"{found[0]}.", *map(as_sentence, found[1:]), *filter(None, [advice])])
+    return ["it would deactivate a user who is not on the approved list", *found] if others else found
+
+
+def guard_message(why: Sequence[str], *, advice: str = "", dry_run: bool = False) -> str:
+    """Return the message of an import that is held for the clauses `why`, for the person who decides.
+
+    `advice` says what keeps users the same, in sentences.
+    """
+    told = " ".join([f"{why[0]}.", *map(as_sentence, why[1:]), *filter(None, [advice])])
     if dry_run:
-        return f"Dry run: nothing was changed. Sent for real, the file would be held: {why}"
-    return f"Held, nothing was changed: {why} Review the users, then approve or discard."
+        return f"Dry run: nothing was changed. Sent for real, the file would be held: {told}"
+    return f"Held, nothing was changed: {told} Review the users, then approve or discard."
 
 
 def _limit(percent: float | None, active: str) -> str:

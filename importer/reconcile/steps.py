@@ -30,7 +30,7 @@ from importer.reconcile.before import can_be_compared, file_kept, load_before, s
 from importer.reconcile.beside import Beside, Reading, Task
 from importer.reconcile.job import Job, Source, read_again
 from importer.reconcile.leaving import most_are_leavers, most_leave, no_admin_left, past_before
-from importer.reconcile.plan import Completeness, guard_message, guard_reasons, reasons_of_truncation
+from importer.reconcile.plan import Completeness, guard_message, guard_reasons, reasons_of_truncation, why_held
 from importer.reconcile.reconcile import Reconciler
 from importer.reconcile.tables import Tables
 from importer.rules.settings import ImportSettings
@@ -47,6 +47,15 @@ class Sizes:
     batch_rows: int
     beside_bytes: int
     pieces: Pieces | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why an import is held: as a value, as its message, and one fact a sentence."""
+
+    guard: Guard
+    message: str
+    why: tuple[str, ...]
 
 
 class Steps:
@@ -189,7 +198,8 @@ class Steps:
         completeness = Completeness(self._reader.ends_with_newline, self._job.written, counts.rows, last, last_absent)
         vouched_for = self._reader.header.is_correction or self._job.proven_complete
         truncation = [] if vouched_for else reasons_of_truncation(completeness, self._settings)
-        guard, why = await self._guard(counts, truncation, renamed)
+        held = await self._guard(counts, truncation, renamed)
+        guard = held.guard if held else None
         if renamed.are_many(counts.deactivated):
             applied = not guard and not self._job.dry_run
             self._spool.say([many_renamed(renamed, self._settings, applied=applied)])
@@ -206,9 +216,10 @@ class Steps:
         look = look_first(
             self._spool.whole_file, "before you decide" if guard and not self._job.dry_run else "", said=said
         )
-        message = " ".join(each for each in (why, look) if each) or None
+        message = " ".join(filter(None, (held.message if held else None, look))) or None
         unread = self._reconciler.unread.left
-        return Outcome(state, counts, facts, self._spool.first, message, guard, active, unread)
+        why = (*held.why, *filter(None, [look])) if held else ()
+        return Outcome(state, counts, facts, self._spool.first, message, guard, active, unread, why)
 
     def _unsaid(self, completeness: Completeness) -> list[str]:
         """Return why the file may be incomplete, without reasons that its rejected rows report already.
@@ -291,10 +302,8 @@ class Steps:
         active = user_id in users and users[user_id]["state"] == "active"
         return active and not self._roster.named.line_of(user_id)
 
-    async def _guard(
-        self, counts: Counts, truncation: list[str], renamed: Renamed
-    ) -> tuple[Guard | None, str | None]:
-        """Return why this import is held, as a value and in sentences; None for both if it is not.
+    async def _guard(self, counts: Counts, truncation: list[str], renamed: Renamed) -> Held | None:
+        """Return why this import is held; None if it is not.
 
         An approved import that is held again shows all its reasons, not only the new ones: the next approval waives
         the reasons that it was shown.
@@ -307,19 +316,15 @@ class Steps:
         others = approval is not None and await self._applied.deactivates_others(approval.users)
         waived = approval.reasons if approval else ()
         if not others and all(reason in waived for reason in reasons):
-            return None, None
+            return None
         guard = Guard(tuple(reasons), settings.max_deactivations_percent, active, counts.deactivated)
-        message = guard_message(
-            guard,
-            counts,
-            settings,
-            truncation,
-            others=others,
-            dry_run=dry_run,
-            renamed=would_rename(renamed, settings),
-            advice=what_keeps_them(renamed, settings) if many else "",
+        clauses = why_held(
+            guard, counts, settings, truncation, others=others, renamed=would_rename(renamed, settings)
         )
-        return replace(guard, reasons=guard.reasons or waived), message
+        advice = what_keeps_them(renamed, settings) if many else ""
+        message = guard_message(clauses, advice=advice, dry_run=dry_run)
+        why = (*map(as_sentence, clauses), *filter(None, [advice]))
+        return Held(replace(guard, reasons=guard.reasons or waived), message, why)
 
 
 def _state_of(counts: Counts) -> ImportState:

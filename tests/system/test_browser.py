@@ -152,6 +152,37 @@ async def test_an_owner_sees_the_users_of_a_held_import_and_approves_it_in_two_s
     assert report["decided_by"].startswith("Grace (owner, token ")
 
 
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "no-script"])
+async def test_the_users_that_an_import_would_change_are_searched_sorted_and_downloaded(
+    server: ServerProcess, browser: Browser, tenant: str, javascript: bool
+) -> None:
+    server.put(tenant, crowd(60))
+    server.wait(tenant)
+    server.put(tenant, crowd(60, without=30) + b"Ann,Lee,ann@acme.example,Sales\n")
+    assert server.wait(tenant)["state"] == "held"
+    async with open_page(browser, url(server), javascript=javascript) as page:
+        await sign_in(page, token(server, tenant, "viewer"))
+        await page.get_by_role("link", name="View", exact=True).click()
+        await expect(page.get_by_text("1-25 of 30")).to_be_visible()
+        pages = page.get_by_role("navigation", name="Pages: touched")
+        await pages.get_by_role("link", name="Next page").click()
+        await expect(page.get_by_text("26-30 of 30")).to_be_visible()
+        await page.get_by_role("navigation", name="Actions").get_by_role("link", name="All 31").click()
+        rows = page.get_by_role("region", name="Users to change").locator("tbody tr")
+        await expect(rows.first).to_contain_text("Ann Lee")
+        await page.get_by_label("Sort by").select_option("Action")
+        await page.get_by_role("button", name="Show", exact=True).click()
+        await expect(rows.first).to_contain_text("Deactivate")
+        await page.get_by_role("searchbox").fill("p3 EXAMPLE")
+        await page.get_by_role("searchbox").press("Enter")
+        await expect(rows).to_have_count(10)
+        async with page.expect_download() as fetched:
+            await page.get_by_role("link", name="Users to change").click()
+        lines = Path(await (await fetched.value).path()).read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 32
+    assert lines[-1] == "ann@acme.example,Ann Lee,ann@acme.example,created,32"
+
+
 async def test_a_viewer_sees_a_held_import_and_no_button(
     server: ServerProcess, browser: Browser, tenant: str
 ) -> None:

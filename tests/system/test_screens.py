@@ -116,11 +116,15 @@ LONG = (
     f"{W},{W},{'b' * 60}@{'d' * 50}.example,{W},{W},,{W},{'x' * 90}\n"
     "محمد,عبد الرحمن,m@long.example,Baker,Sales,,,\n"
 )
-"""Long words in every field. In the second file most users change or are missing, in the third rows fail."""
+"""Long words in every field. In the second file most users change or are missing, in the third rows fail.
+
+The fourth is held: it has only a new user.
+"""
 SECOND = (
     LONG.replace("Hubert", "Ubert").replace("Baker", "B" * 80).replace(f"{W},{W},{'b' * 60}", f"{W},{W},{'c' * 60}")
 )
 THIRD = f"first_name,last_name,email,{'Z' * 70}\n{W},{W},{'no-address' * 9},{W}\n{W},{W},m@long.example,{W}\n"
+FOURTH = LONG.splitlines()[0] + f"\n{W},{W},{'e' * 60}@{'d' * 50}.example,{W},{W},{W},{W},\n"
 LENGTHY = {
     "identifier": "email",
     "deactivate_missing": "true",
@@ -130,7 +134,7 @@ LENGTHY = {
     "value_mapping": json.dumps({"role": {W: "admin"}}),
 }
 LONG_PAGES = (
-    *("imports", "imports/1", "imports/2", "imports/3", "imports/4", "imports/5", "imports?state=held"),
+    *("imports", "imports/1", "imports/2", "imports/3", "imports/4", "imports/5", "imports/6", "imports?state=held"),
     *("users", "users/m@long.example", f"users/{'a' * 50}@{'d' * 50}.example", "settings", "settings/history"),
     *("keys", "try", "nothing-" + "n" * 90),
 )
@@ -161,7 +165,7 @@ def lengthy(server: ServerProcess) -> str:
     )
     server.cli("tenant", "set", company, *(f"{name}={value}" for name, value in LENGTHY.items()))
     for number, (file, path) in enumerate(
-        [(LONG, ""), (SECOND, ""), (THIRD, ""), (LONG, "/test"), ("\ufeff" + W, "")], start=1
+        [(LONG, ""), (SECOND, ""), (THIRD, ""), (LONG, "/test"), ("\ufeff" + W, ""), (FOURTH, "")], start=1
     ):
         server.put(company, file.encode(), f"{path}/sync_users.csv")
         server.reaches(company, number, *ENDS)
@@ -194,9 +198,32 @@ async def test_long_words_never_widen_a_page(
     assert not pushed, json.dumps(pushed, indent=1)
 
 
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 800, 1280])
+async def test_the_decision_about_a_held_import_fits_every_screen(
+    server: ServerProcess, browser: Browser, lengthy: str, width: int, dark: bool
+) -> None:
+    found: dict[str, object] = {}
+    async with open_page(browser, f"http://127.0.0.1:{server.http_port}", dark=dark) as page:
+        await page.set_viewport_size({"width": width, "height": 800})
+        for company, held in (("acme", 3), (lengthy, 6)):
+            for role, queries in (("owner", ("", "?action=all&sort=action")), ("viewer", ("?action=all&search=x",))):
+                await page.context.clear_cookies()
+                await sign_in(page, token(server, company, "--role", role))
+                for query in queries:
+                    await page.goto(f"/tenants/{company}/imports/{held}{query}")
+                    await page.evaluate(SPREAD, "")
+                    found |= await faults_of(page, f"{company} {role} {query}")
+    assert not found
+
+
 async def looked_at(page: Page, name: str, look: tuple[bool, bool]) -> dict[str, object]:
-    """Return the faults of the open page, by kind."""
+    """Take a picture of the open page, and return its faults, by kind."""
     await take_picture(page, name, look)
+    return await faults_of(page, name)
+
+
+async def faults_of(page: Page, name: str) -> dict[str, object]:
     await page.evaluate(AXE)
     violations = (await page.evaluate("axe.run()"))["violations"]
     found: dict[str, object] = {

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from importer.model import Counts, Guard, GuardReason, Written
-from importer.reconcile.plan import Completeness, LastApplied, guard_message, guard_reasons, reasons_of_truncation
+from importer.reconcile.plan import (
+    Completeness,
+    LastApplied,
+    guard_message,
+    guard_reasons,
+    reasons_of_truncation,
+    why_held,
+)
 from importer.rules.settings import ImportSettings
 
 DEACTIVATIONS = GuardReason.TOO_MANY_DEACTIVATIONS
@@ -89,7 +96,7 @@ def test_a_held_import_names_the_rule_on_deactivations_that_holds_it(
     reasons = tuple(guard_reasons(counts, active, active, False, settings))
     guard = Guard(reasons, limit, active, deactivated)
     assert reasons == (DEACTIVATIONS,)
-    assert guard_message(guard, counts, settings, []) == (
+    assert guard_message(why_held(guard, counts, settings, [])) == (
         f"Held, nothing was changed: it would deactivate {rule}. Review the users, then approve or discard."
     )
 
@@ -105,7 +112,7 @@ def test_a_held_import_names_the_limits_of_creations_and_updates() -> None:
     counts = Counts(created=6, reactivated=5, updated=51)
     settings = ImportSettings(max_creations_percent=10, max_updates_percent=50)
     guard = Guard(tuple(guard_reasons(counts, 100, 100, False, settings)), 10, 100, 0)
-    assert guard_message(guard, counts, settings, [], dry_run=True) == (
+    assert guard_message(why_held(guard, counts, settings, []), dry_run=True) == (
         "Dry run: nothing was changed. Sent for real, the file would be held: "
         "it would create or reactivate 11 users (the limit is 10% of 100 active users). "
         "It would update 51 users (the limit is 50% of 100 active users)."
@@ -117,7 +124,7 @@ def test_a_held_import_says_why_the_file_may_be_incomplete() -> None:
     facts = completeness(ends_with_newline=False, written=Written(2, 9, 9, True), rows=1, last_user_absent=True)
     truncation = reasons_of_truncation(facts, settings)
     guard = Guard(tuple(guard_reasons(counts, 100, 100, True, settings)), 10, 100, 3)
-    assert guard_message(guard, counts, settings, truncation, others=True) == (
+    assert guard_message(why_held(guard, counts, settings, truncation, others=True)) == (
         "Held, nothing was changed: it would deactivate a user who is not on the approved list. "
         "The file may be incomplete. Its last line has no line end. "
         "The upload ended with a full block, like an interrupted upload. "

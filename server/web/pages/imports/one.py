@@ -10,10 +10,11 @@ from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from engine.tokens import Role
 from ground.moments import utc_now
 from ground.refusals import Refusal
 from importer.errors import Refused
-from importer.model import APPLIED
+from importer.model import APPLIED, ImportState
 from importer.queue.entry import Entry
 from importer.worker import decisions
 from server.tenants.pauses import pause_of
@@ -117,6 +118,15 @@ async def _shown(
         approval_means=approval_means,
         SETTING_TEXTS=SETTING_TEXTS,
         in_words=in_words,
+        owners=await _owners(visit) if entry.state is ImportState.HELD and not visit.may_change else [],
         why_not_undone=await visit.office.reader.why_not_undone(entry, pause_of(settings, utc_now())),
         **facts,
     )
+
+
+async def _owners(visit: Visit) -> list[str]:
+    """Return the comments of the owners' tokens of this tenant: a viewer sees who can decide."""
+    now = utc_now()
+    tokens = [each for each in await visit.office.tokens.list() if each.tenant == visit.tenant]
+    owners = [each.comment for each in tokens if each.role is Role.OWNER and each.is_valid(now) and each.comment]
+    return [*dict.fromkeys(owners)]

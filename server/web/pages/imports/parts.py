@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from importer.advice.kept import kept_advice
 from importer.folder import TenantFolder
 from importer.messages.grouping import Group, each_alone, grouped
-from importer.messages.spool import MESSAGES_KEPT, counted_in, groups_in, messages_in, touched_in
-from importer.model import APPLIED, INTEGER_MAX, Counts, ImportState, Problem, Severity
+from importer.messages.oneperson import domain_changed
+from importer.messages.spool import MESSAGES_KEPT, counted_in, groups_in, messages_in
+from importer.messages.touched import ACTIONS, Wanted, all_touched, find_touched, with_another_domain
+from importer.model import APPLIED, INTEGER_MAX, Counts, GuardReason, ImportState, Problem, Severity
 from importer.queue.entry import Entry
 from importer.rules.identity import identity_of
+from importer.users.search import clean
 from importer.users.users import Users
 from server.tenants.settings import TenantSettings
 from server.web.pages.words import labels_of
@@ -31,8 +34,12 @@ CHANGES_SHOWN = 50
 
 After = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
 
-ACTIONS = ("deactivated", "created", "reactivated", "updated")
-"""The counts of what an import would do to users, the gravest first."""
+COMPARED_MOST = 100_000
+"""With more users to deactivate, the page of a held import does not compare the domains of their addresses."""
+
+ALL_ACTIONS = "all"
+SORTS = {"name": "Name", "action": "Action"}
+"""The orders of the users that an import would change; the first is the default."""
 
 COUNTED = {
     "created": "Created",
@@ -73,12 +80,17 @@ RELATED = {
 
 
 class Asked(BaseModel):
-    """The filters and cursors in the address. A cursor is the end of the previous page."""
+    """The filters and cursors in the address. A cursor is the end of the previous page.
+
+    `touched` is the number of users before the page.
+    """
 
     severity: str = ""
     code: str = ""
     messages: After = 0
     action: str = ""
+    search: Annotated[str, AfterValidator(clean)] = ""
+    sort: str = ""
     touched: After = 0
     changes: After = 0
     left: After = 0
@@ -86,6 +98,10 @@ class Asked(BaseModel):
     def turn(self, **to: object) -> str:
         """Return the query string of the same page with `to` changed."""
         return "?" + urlencode({name: value for name, value in {**dict(self), **to}.items() if value})
+
+    def other(self, *names: str) -> dict[str, object]:
+        """Return the parameters that a form with fields of these `names` must send as well."""
+        return {name: value for name, value in dict(self).items() if value and name not in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +128,13 @@ async def parts_of(
 ) -> dict[str, Any]:
     """Return the facts of the template, by name, except the row of the import itself."""
     counts = entry.outcome.counts if entry.outcome else Counts()
-    files = await asyncio.to_thread(_read, entry, folder, asked)
+    files = await asyncio.to_thread(_read, entry, folder, settings, asked)
     return {
         "asked": asked,
         "counts": counts,
         "figures": _figures(counts),
         "timing": timing_of(entry),
+        "identifier": settings.identifier,
         "labels": labels_of(settings.custom_fields),
         **files,
         **await _changes(entry, users, settings, asked),
@@ -144,7 +161,7 @@ def _between(begin: str | None, end: str | None) -> float | None:
     return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
 
 
-def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
+def _read(entry: Entry, folder: TenantFolder, settings: TenantSettings, asked: Asked) -> dict[str, Any]:
     """Read what is in files. Blocks."""
     spool = folder.said(entry.id)
     if spool.exists() or not entry.outcome or entry.state is ImportState.UNDONE:
@@ -167,7 +184,7 @@ def _read(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
         "has_errors": folder.errors(entry.id).exists(),
         "has_file": folder.copy(entry.id).exists(),
         "has_list": folder.touched(entry.id).exists(),
-        **_touched(entry, folder, asked),
+        **_touched(entry, folder, settings, asked),
     }
 
 
@@ -203,13 +220,41 @@ def _by_severity(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, i
     return {severity: codes for severity, codes in found.items() if codes}
 
 
-def _touched(entry: Entry, folder: TenantFolder, asked: Asked) -> dict[str, Any]:
+def _touched(entry: Entry, folder: TenantFolder, settings: TenantSettings, asked: Asked) -> dict[str, Any]:
     """Read the users that a held import or a dry run would change; by default those to deactivate."""
-    counts = entry.outcome.counts if entry.outcome else Counts()
+    path, counts = folder.touched(entry.id), entry.outcome.counts if entry.outcome else Counts()
     actions = {each: getattr(counts, each) for each in ACTIONS if getattr(counts, each)}
-    action = asked.action if asked.action in actions else next(iter(actions), "")
-    touched, following = touched_in(folder.touched(entry.id), action=action, after=asked.touched, limit=TOUCHED_SHOWN)
-    return {"actions": actions, "action": action, "touched": touched, "touched_next": following}
+    known = asked.action if asked.action in {*actions, ALL_ACTIONS} else next(iter(actions), "")
+    wanted = Wanted(asked.search, "" if known == ALL_ACTIONS else known, by_action=asked.sort == "action")
+    return {
+        "actions": actions,
+        "action": known,
+        "sorts": SORTS,
+        "touched": find_touched(path, wanted, before=asked.touched, limit=TOUCHED_SHOWN),
+        **_why(entry, path, settings),
+    }
+
+
+def _why(entry: Entry, path: Path, settings: TenantSettings) -> dict[str, Any]:
+    """Return why the import is held, one fact a sentence, and whether its users may only have another identifier."""
+    if entry.state is not ImportState.HELD or not entry.outcome:
+        return {"why": [], "same_users": False}
+    why, guard = entry.outcome.why or (entry.message or "",), entry.outcome.guard
+    if guard and GuardReason.IDENTIFIERS_CHANGED in guard.reasons:
+        return {"why": why, "same_users": True}
+    moved = domain_changed(_with_another_domain(path, entry.outcome.counts.deactivated, settings), settings)
+    return {"why": [*why, *moved], "same_users": bool(moved)}
+
+
+def _with_another_domain(path: Path, leaving: int, settings: TenantSettings) -> list[tuple[str, str]]:
+    """Return users to deactivate, each with a new one whose address differs only in the domain, if they are most.
+
+    Only for addresses as identifiers: another identifier keeps users with a new address.
+    """
+    if settings.identifier != "email" or not 0 < leaving <= COMPARED_MOST:
+        return []
+    found = with_another_domain(all_touched(path))
+    return found if len(found) * 2 > leaving else []
 
 
 async def _changes(entry: Entry, users: Users, settings: TenantSettings, asked: Asked) -> dict[str, Any]:
